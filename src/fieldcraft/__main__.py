@@ -1,0 +1,5 @@
+"""``python -m fieldcraft``."""
+
+from fieldcraft.cli.app import main
+
+main()

@@ -1,0 +1,151 @@
+"""All encoders of a table as one: the single path from values to numbers, in training and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from safetensors.numpy import load_file, save
+
+from fieldcraft.contracts import Array, Encoded, Encoder, Matrix, State
+from fieldcraft.core import catalogue, files
+from fieldcraft.data.table import Schema
+
+
+@dataclass(frozen=True)
+class Views:
+    """Encoded rows whose forms are computed when they are asked for."""
+
+    as_tensors: Callable[[], dict[str, Array]]
+    as_matrix: Callable[[], Matrix]
+
+    def tensors(self) -> dict[str, Array]:
+        """Arrays by input name, for networks."""
+        return self.as_tensors()
+
+    def matrix(self) -> Matrix:
+        """One float32 table, for trees and linear models."""
+        return self.as_matrix()
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The encoded rows of several kinds side by side."""
+
+    parts: Sequence[Encoded]
+    rows: int
+
+    @cached_property
+    def _tensors(self) -> dict[str, Array]:
+        return {name: array for part in self.parts for name, array in part.tensors().items()}
+
+    @cached_property
+    def _matrix(self) -> Matrix:
+        matrices = [part.matrix() for part in self.parts]
+        values = [m.values for m in matrices] or [np.zeros((self.rows, 0), dtype=np.float32)]
+        return Matrix(
+            np.ascontiguousarray(np.hstack(values), dtype=np.float32),
+            tuple(name for m in matrices for name in m.names),
+            tuple(levels for m in matrices for levels in m.levels),
+        )
+
+    def tensors(self) -> dict[str, Array]:
+        """Arrays by input name, of all kinds."""
+        return self._tensors
+
+    def matrix(self) -> Matrix:
+        """One float32 table with the columns of all kinds."""
+        return self._matrix
+
+
+class EncoderSet:
+    """One encoder for each kind of column in a schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        """Set up unfitted encoders for the used kinds of a schema."""
+        self.schema = schema
+        names = sorted({column.kind for column in schema.columns})
+        kinds = {name: catalogue.load("kinds", name) for name in names}
+        self.encoders: dict[str, Encoder] = {
+            name: kind.encoder() for name, kind in kinds.items() if kind.used
+        }
+
+    def fit_transform(self, values: pl.DataFrame, target: Array) -> Joined:
+        """Fit every encoder on training rows and return those rows encoded.
+
+        Args:
+            values: parsed training rows.
+            target: what target means are taken of, shape (rows, columns), from `Task.columns`.
+        """
+        parts = [
+            encoder.fit_transform(self._of(values, kind), target)
+            for kind, encoder in self.encoders.items()
+        ]
+        return Joined(parts, values.height)
+
+    def transform(self, values: pl.DataFrame) -> Joined:
+        """Encode parsed rows with what was fitted."""
+        parts = [
+            encoder.transform(self._of(values, kind)) for kind, encoder in self.encoders.items()
+        ]
+        return Joined(parts, values.height)
+
+    def _of(self, values: pl.DataFrame, kind: str) -> pl.DataFrame:
+        return values.select([column.name for column in self.schema.of_kind(kind)])
+
+    def nets(self, plain: bool = False) -> dict[str, Any]:
+        """A fresh encoder net for each kind, for networks; plain ones do not embed numbers."""
+        return {
+            name: catalogue.load("kinds", name).net(encoder, plain)
+            for name, encoder in self.encoders.items()
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted state as ``encoders.json`` and ``encoders.safetensors``."""
+        states = {name: encoder.state() for name, encoder in self.encoders.items()}
+        values = {name: state.values for name, state in states.items()}
+        save_state(
+            folder,
+            "encoders",
+            State(
+                {"schema": self.schema.as_json(), "encoders": values},
+                {
+                    f"{kind}/{name}": array
+                    for kind, state in states.items()
+                    for name, array in state.arrays.items()
+                },
+            ),
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> EncoderSet:
+        """The encoders that `save` wrote."""
+        state = load_state(folder, "encoders")
+        found = cls(Schema.from_json(state.values["schema"]))
+        for kind, encoder in found.encoders.items():
+            arrays = {
+                name.partition("/")[2]: array
+                for name, array in state.arrays.items()
+                if name.partition("/")[0] == kind
+            }
+            encoder.restore(State(state.values["encoders"][kind], arrays))
+        return found
+
+
+def save_state(folder: Path, name: str, state: State) -> None:
+    """Write a state as ``<name>.json`` and ``<name>.safetensors``."""
+    files.write_json(folder / f"{name}.json", state.values)
+    arrays = {key: np.ascontiguousarray(array) for key, array in state.arrays.items()}
+    files.write_bytes(folder / f"{name}.safetensors", save(arrays))
+
+
+def load_state(folder: Path, name: str) -> State:
+    """The state that `save_state` wrote."""
+    return State(
+        files.read_json(folder / f"{name}.json"), load_file(folder / f"{name}.safetensors")
+    )

@@ -1,0 +1,53 @@
+"""ONNX, run by onnxruntime: the form that every bundle has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from fieldcraft.contracts import Array, Fitted
+from fieldcraft.core import files
+from fieldcraft.core.errors import BundleError
+
+
+class OnnxFormat:
+    """Open Neural Network Exchange."""
+
+    name = "onnx"
+    suffix = ".onnx"
+
+    def write(self, model: Fitted, path: Path) -> None:
+        """Write a trained model as one file."""
+        files.write_bytes(path, model.onnx())
+
+    def load(self, path: Path) -> Callable[[Mapping[str, Array]], Array]:
+        """A function from named inputs to outputs, shape (rows, width).
+
+        Raises:
+            BundleError: the file is not an ONNX model that runs here.
+        """
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # LightGBM's label output makes it warn at each call
+        try:
+            session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # noqa: BLE001  (onnxruntime's own errors share no base class)
+            raise BundleError(
+                f"{path.name} cannot be loaded as an ONNX model",
+                seen=str(error).splitlines()[0][:200],
+                way_out="package the project again, or install a newer onnxruntime",
+            ) from error
+        wanted = {item.name: item for item in session.get_inputs()}
+
+        def run(inputs: Mapping[str, Array]) -> Array:
+            given = {name: inputs[name] for name in wanted}
+            return np.asarray(session.run(["outputs"], given)[0])
+
+        return run
+
+
+FORMAT = OnnxFormat()

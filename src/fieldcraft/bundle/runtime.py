@@ -1,0 +1,115 @@
+"""Run a bundle: NumPy, Polars and onnxruntime; no PyTorch, no project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.bundle.encoders import EncoderSet
+from fieldcraft.bundle.manifest import read_manifest
+from fieldcraft.contracts import Array, Json, Task
+from fieldcraft.core import catalogue, files
+from fieldcraft.data.read import from_frame
+from fieldcraft.data.table import Schema
+
+ROWS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True)
+class PackedMember:
+    """One member of a packaged model."""
+
+    encoders: EncoderSet
+    run: Callable[[Mapping[str, Array]], Array]
+    view: Literal["tensors", "matrix"]
+    scale: Json
+
+    def outputs(self, values: pl.DataFrame, task: Task) -> Array:
+        """Outputs for parsed rows, in units of the target."""
+        encoded = self.encoders.transform(values)
+        inputs = (
+            encoded.tensors() if self.view == "tensors" else {"matrix": encoded.matrix().values}
+        )
+        return task.unscaled(self.run(inputs), self.scale)
+
+
+class Bundle:
+    """A packaged model: rows in, predictions out."""
+
+    def __init__(self, manifest: Json, members: Sequence[PackedMember]) -> None:
+        """Put a bundle together; `load_bundle` is the usual way to one."""
+        self.manifest = manifest
+        self.members = tuple(members)
+        self.schema = Schema.from_json(manifest["schema"])
+        self.task: Task = catalogue.load("tasks", manifest["task"])
+        self.about: Json = manifest["about"]
+
+    @property
+    def model_id(self) -> str:
+        """Digest of everything that decides about predictions."""
+        return str(self.manifest["model_id"])
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that a row must have."""
+        return [column.name for column in self.schema.columns]
+
+    def predict(self, rows: Any) -> pl.DataFrame:
+        """Predictions for rows in their order.
+
+        Args:
+            rows: a Polars or pandas frame with the model's columns; others are ignored.
+
+        Returns:
+            The column ``prediction``, and ``probability_<class>`` for each class.
+
+        Raises:
+            DataError: a column is missing, or the rows are not a table.
+        """
+        return self.task.decide(self.outputs(from_frame(rows)), self.about)
+
+    def outputs(self, rows: pl.DataFrame) -> Array:
+        """Calibrated probabilities, shape (rows, classes), or values, shape (rows, 1)."""
+        values = self.schema.apply(rows)
+        parts = [
+            np.mean([m.outputs(piece, self.task) for m in self.members], axis=0)
+            for piece in values.iter_slices(ROWS_AT_ONCE)
+            if piece.height
+        ]
+        if not parts:
+            return np.zeros((0, self.task.width(self.about)))
+        return self.task.calibrated(np.concatenate(parts), self.manifest["calibration"])
+
+
+def load_bundle(path: str | Path) -> Bundle:
+    """Load a bundle after checking every file of it.
+
+    >>> load_bundle("nowhere")
+    Traceback (most recent call last):
+    ...
+    fieldcraft.core.errors.BundleError: there is no bundle here
+      seen: no manifest.json in nowhere
+      way out: give the path of a bundle folder; `fieldcraft run` makes one
+
+    Raises:
+        BundleError: there is no bundle, or it is not what was packaged.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    return Bundle(manifest, [load_packed(folder / m["folder"], m) for m in manifest["members"]])
+
+
+def load_packed(folder: Path, about: Mapping[str, Any]) -> PackedMember:
+    """One member from its folder in a bundle."""
+    form = catalogue.load("bundle.formats", about["format"])
+    return PackedMember(
+        EncoderSet.load(folder),
+        form.load(folder / f"model{form.suffix}"),
+        about["view"],
+        files.read_json(folder / "scale.json"),
+    )

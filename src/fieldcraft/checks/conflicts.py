@@ -1,0 +1,51 @@
+"""Rows that are alike in every feature but have different targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+
+from fieldcraft.contracts import View
+from fieldcraft.core.edit import Edit
+from fieldcraft.data.table import row_digests
+from fieldcraft.evidence.records import Finding
+
+MANY = 0.01
+
+
+class Conflicts:
+    """Reports training rows that no model can get right: same features, different target."""
+
+    code = "conflicts"
+    looks_at: Literal["split"] = "split"
+
+    def run(self, view: View) -> Iterable[Finding]:
+        """Report conflicting duplicates among the training rows of a classification."""
+        if view.task is None or view.y is None or view.task.output == "value":
+            return
+        features = [column.name for column in view.schema.columns]
+        digests = np.array(row_digests(view.values, features))
+        _, groups = np.unique(digests, return_inverse=True)
+        order = np.lexsort((view.y, groups))
+        same = groups[order][1:] == groups[order][:-1]
+        differ = same & (view.y[order][1:] != view.y[order][:-1])
+        torn = np.isin(groups, groups[order][1:][differ])
+        if not torn.any():
+            return
+        share = float(torn.mean())
+        severity: Literal["warn", "tip"] = "warn" if share >= MANY else "tip"
+        lines = [view.rows[i] for i in np.flatnonzero(torn)[:6]]
+        yield Finding(
+            self.code,
+            severity,
+            f"{int(torn.sum()):,} training rows ({share:.1%}) have twins with a different target",
+            None,
+            {"rows": int(torn.sum()), "lines": lines},
+            "labels may be wrong or a column may be missing that tells them apart",
+            (Edit(("clean", "conflicting"), "drop"),) if share >= MANY and share < 0.05 else (),
+        )
+
+
+CHECK = Conflicts()

@@ -1,0 +1,88 @@
+"""A column that gives the target away by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.contracts import Array, View
+from fieldcraft.core.edit import Edit
+from fieldcraft.evidence.records import Finding
+
+CERTAIN = 0.99  # of the target's uncertainty explained by one column: the run stops
+SUSPECT = 0.9
+BINS = 64
+LEAST_ROWS_A_LEVEL = 5.0  # on average; else a column of names would explain everything
+
+
+class Leak:
+    """Reports columns that alone tell (nearly) all of the target."""
+
+    code = "leak"
+    looks_at: Literal["split"] = "split"
+
+    def run(self, view: View) -> Iterable[Finding]:
+        """Measure how much of the target each column explains on training rows."""
+        if view.y is None or view.task is None:
+            return
+        for column in view.schema.columns:
+            power = power_of(levels_of(view.values[column.name]), view.y, view.task.output)
+            if power >= SUSPECT:
+                stop = power >= CERTAIN
+                yield Finding(
+                    self.code,
+                    "stop" if stop else "warn",
+                    f"{column.name} alone tells {power:.0%} of the target {view.target}",
+                    column.name,
+                    {"power": power, "rows": len(view.y)},
+                    "ask whether it is known at the moment of prediction; if not, drop it",
+                    (Edit(("data", "drop"), column.name, add=True),) if stop else (),
+                )
+
+
+def levels_of(column: pl.Series) -> Array:
+    """The column as codes: quantile bins of numbers, levels of anything else."""
+    if column.dtype.is_float() or column.dtype.is_temporal():
+        values = column.cast(pl.Float64, strict=False).to_numpy() if column.dtype.is_float() else (
+            column.dt.epoch("s").cast(pl.Float64).to_numpy()
+        )
+        there = values[~np.isnan(values)]
+        if not len(there):
+            return np.zeros(len(column), dtype=np.int64)
+        distinct = np.unique(there)
+        edges = distinct if len(distinct) <= BINS else np.unique(
+            np.quantile(there, np.linspace(0, 1, BINS + 1)[1:-1])
+        )
+        return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values))
+    return column.cast(pl.String).rank("dense").fill_null(0).to_numpy().astype(np.int64)
+
+
+def power_of(codes: Array, y: Array, output: str) -> float:
+    """Share of the target that the codes explain beyond chance, 0 to 1.
+
+    For classes, Goodman and Kruskal's lambda on balanced classes: how much of the error of the
+    best guess vanishes. For amounts, the correlation ratio, less what levels explain by chance.
+    """
+    _, codes = np.unique(codes, return_inverse=True)
+    levels = int(codes.max()) + 1
+    if levels < 2 or len(y) < LEAST_ROWS_A_LEVEL * levels:
+        return 0.0
+    if output == "value":
+        counts = np.bincount(codes)
+        means = np.bincount(codes, weights=y) / counts
+        total = ((y - y.mean()) ** 2).sum()
+        inside = ((y - means[codes]) ** 2).sum() / max(len(y) - levels, 1) * (len(y) - 1)
+        return float(max(0.0, 1 - inside / total)) if total > 0 else 0.0
+    classes = int(y.max()) + 1
+    table = np.zeros((levels, classes))
+    np.add.at(table, (codes, y), 1)
+    present = table.sum(axis=0) > 0
+    balanced = table[:, present] / table[:, present].sum(axis=0)
+    right = balanced.max(axis=1).sum() / present.sum()
+    return float(max(0.0, (right - 1 / present.sum()) / (1 - 1 / present.sum())))
+
+
+CHECK = Leak()

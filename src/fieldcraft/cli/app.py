@@ -1,0 +1,250 @@
+"""The command line: reads arguments, calls a stage, shows what came of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from fieldcraft.project.folder import Folder
+
+app = typer.Typer(
+    name="fieldcraft",
+    help="From raw data to a model in production that you can vouch for.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+)
+
+Dir = Annotated[Path | None, typer.Option("--dir", help="Folder of the project.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Target = Annotated[
+    str | None, typer.Option(help="Column to predict: its name, or its number from 1.")
+]
+Names = Annotated[
+    str | None, typer.Option(help="Column names a,b,... of a file without a header.")
+]
+Table = Annotated[Path, typer.Argument(help="The table: .csv, .tsv, .csv.gz or .parquet.")]
+TaskName = Annotated[
+    str | None, typer.Option(help="What the target asks: binary, multiclass, regression.")
+]
+
+
+def main() -> None:
+    """Run the command line; errors made on purpose end in one short block and exit code 2."""
+    from fieldcraft.core.errors import FieldcraftError
+
+    try:
+        app()
+    except FieldcraftError as error:
+        complain(error.what, error.seen, error.way_out)
+        sys.exit(2)
+    except OSError as error:
+        way_out = "free some space, or use another --dir" if error.errno == 28 else (
+            "check that the path exists and that you may read and write there"
+        )
+        complain(str(error.strerror or error), str(error.filename or type(error).__name__), way_out)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nstopped; nothing is lost: run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+def complain(what: str, seen: str, way_out: str) -> None:
+    """Show an error: what is wrong, what was seen, the way out."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False)
+    grid = Grid.grid(padding=(0, 1))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    grid.add_row("seen", Text(seen))
+    grid.add_row("way out", Text(way_out))
+    console.print(Text.assemble(("error: ", "bold red"), (what, "bold")))
+    console.print(Padding(grid, (0, 0, 0, 2)))
+
+
+@contextmanager
+def watching(as_json: bool) -> Iterator[Any]:
+    """A watcher that shows a run on standard error, or nothing for machines."""
+    from fieldcraft.cli.watch import Silent, Terminal
+
+    if as_json:
+        yield Silent()
+    else:
+        with Terminal() as terminal:
+            yield terminal
+
+
+def find(folder: Path | None) -> Folder:
+    """The project of a folder, or of the present one."""
+    from fieldcraft.project.folder import Folder
+
+    return Folder.find(folder or Path.cwd())
+
+
+def folder_for(table: Path, target: str, folder: Path | None) -> Path:
+    """The folder of a new project: as given, else named after the target."""
+    if folder is not None:
+        return folder
+    if not target.isdigit():
+        return Path(target.replace("/", "_"))
+    return Path(table.name.split(".")[0])
+
+
+@app.command()
+def init(
+    table: Table,
+    target: Target = None,
+    val: Annotated[Path | None, typer.Option(help="Validation file of a ready-made split.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test file of a ready-made split.")] = None,
+    names: Names = None,
+    task: TaskName = None,
+    dir: Dir = None,  # noqa: A002
+    as_json: AsJson = False,
+) -> None:
+    """Look at a table and write the project file, with the reason beside each guess."""
+    from fieldcraft.core.errors import ProjectError
+    from fieldcraft.stages.init import Request
+    from fieldcraft.stages.init import init as write
+
+    if target is None:
+        raise ProjectError(
+            "no target is given", seen=f"init {table}", way_out="add --target COLUMN"
+        )
+    listed = tuple(names.split(",")) if names else ()
+    folder = folder_for(table, target, dir)
+    result = write(Request(folder, table, target, val, test, listed, task))
+    if as_json:
+        print(json.dumps(result))
+    else:
+        print(f"wrote {result['file']}: predict {result['target']} ({result['task']})")
+        print(f"look it over, then: fieldcraft run --dir {folder}")
+
+
+@app.command()
+def run(
+    table: Annotated[
+        Path | None, typer.Argument(help="The table; none to go on in a project.")
+    ] = None,
+    target: Target = None,
+    val: Annotated[Path | None, typer.Option(help="Validation file of a ready-made split.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test file of a ready-made split.")] = None,
+    names: Names = None,
+    task: TaskName = None,
+    dir: Dir = None,  # noqa: A002
+    until: Annotated[str | None, typer.Option(help="Last stage to run, such as audit.")] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend findings in the project file.")] = False,
+    budget: Annotated[
+        str | None, typer.Option(help="Time for training, such as 90s, 5m or 1h.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Audit, split, train, evaluate and package; what is done already is kept."""
+    from fieldcraft.cli import show
+    from fieldcraft.cli.start import Wish, prepare
+    from fieldcraft.stages._flow import run_project
+
+    listed = tuple(names.split(",")) if names else ()
+    wish = Wish(table, target, val, test, listed, task, dir, budget, seed)
+    project = prepare(wish)
+    with watching(as_json) as watcher:
+        story = run_project(project, watcher, until, fix)
+    show.result(story, as_json)
+
+
+@app.command()
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="A bundle; may be left out inside a project.")],
+    rows: Annotated[Path | None, typer.Argument(help="File with the rows.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output, .csv or .parquet.")] = Path(
+        "predictions.csv"
+    ),
+    dir: Dir = None,  # noqa: A002
+    as_json: AsJson = False,
+) -> None:
+    """Predict the rows of a file with a bundle, or with the project's champion."""
+    from fieldcraft.stages.predict import Request
+    from fieldcraft.stages.predict import predict as write
+
+    if rows is None:
+        bundle, rows = find(dir).bundle, bundle
+    result = write(Request(bundle, rows, out))
+    if as_json:
+        print(json.dumps(result))
+    else:
+        print(f"wrote {result['rows']:,} predictions to {result['out']}")
+
+
+@app.command()
+def evaluate(
+    final: Annotated[bool, typer.Option("--final", help="Open the sealed test set.")] = False,
+    again: Annotated[
+        str | None, typer.Option(help="Why the test set is to be opened once more.")
+    ] = None,
+    dir: Dir = None,  # noqa: A002
+    as_json: AsJson = False,
+) -> None:
+    """Judge and compare the models; with --final, open the sealed test set on the record."""
+    from fieldcraft.cli import show
+    from fieldcraft.stages._flow import final_evaluation, run_project
+
+    project = find(dir)
+    with watching(as_json) as watcher:
+        if final:
+            story = final_evaluation(project, watcher, again)
+        else:
+            story = run_project(project, watcher, "evaluate")
+    show.result(story, as_json)
+
+
+@app.command()
+def audit(
+    fix: Annotated[bool, typer.Option("--fix", help="Mend findings in the project file.")] = False,
+    dir: Dir = None,  # noqa: A002
+    as_json: AsJson = False,
+) -> None:
+    """Look for what is wrong with the data, before the split and after it."""
+    from fieldcraft.cli import show
+    from fieldcraft.stages._flow import run_project
+
+    project = find(dir)
+    with watching(as_json) as watcher:
+        story = run_project(project, watcher, "audit", fix)
+    show.findings(story, as_json)
+
+
+@app.command()
+def status(dir: Dir = None, as_json: AsJson = False) -> None:  # noqa: A002
+    """Where the project stands: what is done, what is found, what is sealed."""
+    from fieldcraft.cli import show
+
+    show.status(find(dir), as_json)
+
+
+@app.command()
+def log(dir: Dir = None, as_json: AsJson = False) -> None:  # noqa: A002
+    """Every entry of the ledger, oldest first."""
+    from fieldcraft.cli import show
+
+    show.log(find(dir), as_json)
+
+
+@app.command()
+def verify(dir: Dir = None, as_json: AsJson = False) -> None:  # noqa: A002
+    """Check the chain of evidence and every file of the bundle."""
+    from fieldcraft.cli import show
+
+    show.verify(find(dir), as_json)

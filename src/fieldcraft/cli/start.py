@@ -1,0 +1,127 @@
+"""From the arguments of `fieldcraft run` to a project whose file says what they ask."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fieldcraft.core.edit import Edit
+from fieldcraft.core.errors import ProjectError
+from fieldcraft.project import file
+from fieldcraft.project.folder import Folder
+from fieldcraft.stages.init import Request, init
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The arguments of `fieldcraft run`."""
+
+    table: Path | None
+    target: str | None
+    validation: Path | None
+    test: Path | None
+    names: tuple[str, ...]
+    task: str | None
+    folder: Path | None
+    budget: str | None
+    seed: int | None
+
+
+def prepare(wish: Wish) -> Folder:
+    """The project to run: the one that is there, or a new one made from the arguments.
+
+    Raises:
+        ProjectError: arguments are missing, or the folder holds a project with other data.
+    """
+    project = Folder.find(wish.folder or Path.cwd()) if wish.table is None else start(wish)
+    edits = []
+    if wish.budget is not None:
+        edits.append(Edit(("train", "budget"), seconds(wish.budget)))
+    if wish.seed is not None:
+        edits += [Edit(("train", "seed"), wish.seed), Edit(("split", "seed"), wish.seed)]
+    wanted = [edit for edit in edits if value_at(project, edit.path) != edit.value]
+    if wanted:
+        file.edit(project.file, wanted)
+    return project
+
+
+def value_at(project: Folder, path: tuple[str, ...]) -> Any:
+    """What the project file says at a path."""
+    value: Any = project.settings()
+    for name in path:
+        value = getattr(value, name)
+    return value
+
+
+def start(wish: Wish) -> Folder:
+    """The project for a table: a new one, or the same one again."""
+    assert wish.table is not None
+    if wish.target is None:
+        raise ProjectError(
+            "no target is given",
+            seen=f"run {wish.table}",
+            way_out="add --target COLUMN; to go on in a project, leave out the table",
+        )
+    named = wish.table.name.split(".")[0] if wish.target.isdigit() else wish.target
+    project = Folder(wish.folder or Path(named.replace("/", "_")))
+    if project.file.exists():
+        same_data(project, wish)
+        return project
+    if project.root.exists() and any(project.root.iterdir()):
+        raise ProjectError(
+            f"the folder {project.root} is not empty and holds no project",
+            seen=", ".join(sorted(path.name for path in project.root.iterdir())[:5]),
+            way_out="pass --dir with the name of a new folder",
+        )
+    init(Request(
+        project.root, wish.table, wish.target, wish.validation, wish.test, wish.names, wish.task,
+    ))  # fmt: skip
+    return project
+
+
+def same_data(project: Folder, wish: Wish) -> None:
+    """Make sure that the project is about the table and target that were given.
+
+    Raises:
+        ProjectError: it is about others.
+    """
+    settings = project.settings()
+    sources = settings.data.sources()
+    given = (wish.table, wish.validation, wish.test)
+    there = (sources.train, sources.validation, sources.test)
+    same = all(
+        (a.resolve() if a else None) == (project.resolve(b) if b else None)
+        for a, b in zip(given, there, strict=True)
+    )
+    names = list(settings.data.columns)
+    number = int(wish.target) if wish.target and wish.target.isdigit() else 0
+    wanted = {wish.target, names[number - 1] if 0 < number <= len(names) else None}
+    if not same or settings.problem.target not in wanted:
+        raise ProjectError(
+            f"the folder {project.root} holds a project about something else",
+            seen=f"{sources.train}, target {settings.problem.target}",
+            way_out="pass --dir with the name of a new folder",
+        )
+
+
+def seconds(text: str) -> float:
+    """A length of time such as 90s, 5m or 1h in seconds.
+
+    >>> seconds("5m")
+    300.0
+
+    Raises:
+        ProjectError: the text is not a length of time.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
+    if not match or not float(match[1]):
+        raise ProjectError(
+            "the budget is not a length of time",
+            seen=f"--budget {text}",
+            way_out="use a number with a unit: 90s, 5m or 1h",
+        )
+    return float(match[1]) * UNITS[match[2]]

@@ -1,0 +1,1 @@
+"""The ground floor: errors, plug discovery, digests, seeds, safe files. Standard library only."""

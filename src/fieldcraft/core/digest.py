@@ -1,0 +1,50 @@
+"""Digests that name data, settings and evidence: SHA-256 over canonical bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+BLOCK = 1 << 20
+
+
+def of_bytes(data: bytes) -> str:
+    """SHA-256 of some bytes, as 64 hexadecimal characters."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    """The one spelling of a JSON value that digests are taken of: sorted keys, no blanks, UTF-8.
+
+    Raises:
+        ValueError: the value holds NaN or infinity, which JSON cannot carry.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def of_json(value: Any) -> str:
+    """Digest of a JSON value; the order of keys does not matter.
+
+    >>> of_json({"a": 1, "b": 2}) == of_json({"b": 2, "a": 1})
+    True
+    """
+    return of_bytes(canonical(value))
+
+
+def of_file(path: Path) -> str:
+    """Digest of a file's bytes, read block by block."""
+    state = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            state.update(block)
+    return state.hexdigest()
+
+
+def of_folder(folder: Path) -> dict[str, str]:
+    """Digest of every file below a folder, by its path relative to the folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): of_file(path) for path in files}

@@ -1,0 +1,1 @@
+"""Tables: reading them, looking at their columns, naming their rows, splitting them."""

@@ -1,0 +1,117 @@
+"""Read cells of text as numbers, dates or truth values; the one place where that is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import polars as pl
+
+# What people write for "no value"; compared in lower case. Words that may be honest
+# categories ("none", "unknown") are not here: the check `placeholders` asks about them.
+MISSING_MARKS = frozenset({"?", "na", "n/a", "#n/a", "nan", "null", "-", "--", ".", "<na>"})
+
+DATETIME_FORMATS = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M:%S",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d %b %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+)
+ENOUGH = 0.95  # share of values that must be readable for a column to count as numbers or dates
+TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})
+FALSE_WORDS = frozenset({"false", "f", "no", "n", "off", "0", "0.0"})
+
+
+def strip(column: pl.Series, missing: Sequence[str] = ()) -> pl.Series:
+    """The column with blanks trimmed; empty cells, NaN and the given markers become null."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    if column.dtype == pl.String:
+        trimmed = column.str.strip_chars()
+        return trimmed.set(trimmed.is_in(["", *missing]), None)
+    if column.dtype.is_float():
+        return column.fill_nan(None)
+    return column
+
+
+def decimal_mark(values: pl.Series) -> str:
+    """The decimal mark of a text column: a comma if that makes more cells numbers."""
+    head = values.head(10_000)
+    by_point = len(head) - numbers(head, ".").null_count()
+    by_comma = len(head) - numbers(head, ",").null_count()
+    return "," if by_comma > by_point else "."
+
+
+def numbers(column: pl.Series, decimal: str = ".") -> pl.Series:
+    """The cells as floats; what is not a finite number becomes null.
+
+    Thousands separators are understood beside a decimal comma (``1.234,5``) and, in groups of
+    three, beside a decimal point (``1,234.5``).
+    """
+    if column.dtype == pl.String:
+        text = column.str.strip_chars()
+        if decimal == ",":
+            grouped = text.str.contains(r"^[+-]?\d{1,3}(\.\d{3})+(,\d*)?$")
+            joined = text.str.replace_all(".", "", literal=True)
+            text = joined.zip_with(grouped.fill_null(False), text)
+            text = text.str.replace(",", ".", literal=True)
+        else:
+            grouped = text.str.contains(r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$")
+            joined = text.str.replace_all(",", "", literal=True)
+            text = joined.zip_with(grouped.fill_null(False), text)
+        found = text.cast(pl.Float64, strict=False)
+    elif column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        found = column.cast(pl.Float64)
+    else:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+    return found.set(~found.is_finite().fill_null(True), None)
+
+
+def truths(column: pl.Series) -> pl.Series:
+    """The cells as booleans; words that are neither yes nor no become null."""
+    if column.dtype == pl.Boolean:
+        return column
+    text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+    yes, no = text.is_in(list(TRUE_WORDS)), text.is_in(list(FALSE_WORDS))
+    return yes.set((~yes & ~no).fill_null(True), None)
+
+
+def datetime_format(values: pl.Series) -> str | None:
+    """The first known format that reads at least 95 % of a sample of text values."""
+    head = values.head(2_000).cast(pl.String)
+    if not len(head) or not head.head(20).str.contains(r"\d.*[-/. ,:].*\d").any():
+        return None
+    for form in DATETIME_FORMATS:
+        if datetimes(head, form).null_count() <= (1 - ENOUGH) * len(head):
+            return form
+    return None
+
+
+def datetimes(column: pl.Series, form: str) -> pl.Series:
+    """The cells as moments in microseconds, time zones turned to UTC and dropped."""
+    kind = column.dtype
+    if isinstance(kind, pl.Datetime):
+        moments = column.dt.convert_time_zone("UTC") if kind.time_zone else column
+        return moments.dt.replace_time_zone(None).cast(pl.Datetime("us"))
+    if kind == pl.Date:
+        return column.cast(pl.Datetime("us"))
+    if kind != pl.String:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
+    text = column.str.strip_chars().str.strip_suffix("Z")
+    form = form.removesuffix("Z")
+    if "%H" in form:
+        return text.str.to_datetime(form, strict=False, time_unit="us")
+    return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))

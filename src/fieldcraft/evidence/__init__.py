@@ -1,0 +1,1 @@
+"""Evidence: the ledger, findings, measures, and the statistics behind every claim."""

@@ -1,0 +1,1 @@
+"""Training: the fused network, the one loop, and what both need. Imported late, by learners."""

@@ -1,0 +1,276 @@
+"""The one training loop: fit, run_epoch, step, validate.
+
+Every epoch starts from a seed of its own, so a run that was killed and resumed from a
+checkpoint goes through the same shuffles and dropouts and ends in the same weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from fieldcraft.contracts import Array
+from fieldcraft.core import files, seeds
+from fieldcraft.core.errors import TrainingError
+from fieldcraft.fit.checkpoint import (
+    Progress,
+    read_checkpoint,
+    restore_optimizer,
+    snapshot,
+    unpack,
+    write_checkpoint,
+)
+from fieldcraft.fit.network import FusedNetwork
+from fieldcraft.fit.precision import Precision, autocast, choose_precision
+from fieldcraft.fit.settings import Training
+
+ROWS_AT_ONCE = 2_048  # when predicting
+SAVE_EVERY = 2.0  # seconds between checkpoints at least
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Encoded rows with their target, as tensors."""
+
+    tensors: Mapping[str, Tensor]
+    y: Tensor
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Array], y: Array, device: torch.device) -> Rows:
+        """Rows on a device, whole numbers as labels, others as 32-bit floats."""
+        target = torch.as_tensor(np.asarray(y)).to(device)
+        arrays = {name: torch.as_tensor(array).to(device) for name, array in tensors.items()}
+        return cls(arrays, target if not target.is_floating_point() else target.float())
+
+    def take(self, where: Tensor | slice) -> Rows:
+        """Some of the rows."""
+        return Rows({name: tensor[where] for name, tensor in self.tensors.items()}, self.y[where])
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What training aims at: a loss to follow down, and one that says when to stop."""
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    tune_loss: Callable[[Array, Array], float]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where, how long and under whose eyes a training runs."""
+
+    seed: int = 0
+    budget: float | None = None
+    folder: Path | None = None
+    progress: Callable[[str, float | None], None] = lambda text, share: None
+
+
+class Trainer:
+    """Trains a network on rows in memory until the tune loss stops getting better."""
+
+    def __init__(
+        self, network: FusedNetwork, goal: Goal, settings: Training, place: Place
+    ) -> None:
+        """Set up the training; nothing runs yet."""
+        self.accelerator = Accelerator()
+        self.settings, self.goal, self.place = settings, goal, place
+        self.network: FusedNetwork
+        self.optimizer: torch.optim.Optimizer
+        self.network, self.optimizer = self.accelerator.prepare(
+            network, build_optimizer(network, settings)
+        )
+        self.shadow = copy.deepcopy(self.accelerator.unwrap_model(self.network)).eval()
+        self.best = snapshot(self.shadow)
+        self.state = Progress()
+        self.precision: Precision = "float32"
+        self.saved = -math.inf
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lives."""
+        return self.accelerator.device
+
+    def fit(self, train: Rows, tune: Rows) -> Progress:
+        """Train to the end, from the last checkpoint if there is one.
+
+        The weights of the best epoch are then those of `shadow`.
+
+        Raises:
+            TrainingError: the loss stopped being a number.
+        """
+        self.resume()
+        self.precision = self.decide_precision(train)
+        while not self.finished():
+            start = time.monotonic()
+            self.state.train_losses.append(self.run_epoch(train))
+            self.state.epoch += 1
+            self.validate(tune)
+            self.state.elapsed += time.monotonic() - start
+            self.save()
+            self.tell(time.monotonic() - start)
+        self.shadow.load_state_dict(self.best)
+        return self.state
+
+    def run_epoch(self, train: Rows) -> float:
+        """Pass over the training rows once, in an order of this epoch's own."""
+        torch.manual_seed(seeds.derive(self.place.seed, "epoch", self.state.epoch))
+        order = torch.randperm(len(train)).to(self.device)
+        self.network.train()
+        total = torch.zeros((), device=self.device)
+        for start in range(0, len(train), self.settings.batch_size):
+            batch = train.take(order[start : start + self.settings.batch_size])
+            total += self.step(batch) * len(batch)
+        mean = float(total) / len(train)
+        if not math.isfinite(mean):
+            self.explain_failure(train, mean)
+        return mean
+
+    def step(self, batch: Rows) -> Tensor:
+        """One step of the optimizer, and of the moving average that follows it."""
+        with autocast(self.device.type, self.precision):
+            raw = self.network.raw(batch.tensors)  # type: ignore[arg-type]
+        loss = self.goal.loss(raw, batch.y).mean()
+        self.accelerator.backward(loss)
+        if self.settings.clip:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.state.step += 1
+        self.follow()
+        return loss.detach()
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move the averaged weights towards the present ones, faster at the start."""
+        step = self.state.step
+        decay = min(self.settings.ema, (1 + step) / (10 + step)) if self.settings.ema else 0.0
+        average = list(self.shadow.parameters())
+        present = [p.detach() for p in self.network.parameters()]
+        torch._foreach_lerp_(average, present, 1 - decay)
+
+    def validate(self, tune: Rows) -> None:
+        """Take the tune loss of the averaged weights and keep them if it is the best yet."""
+        outputs = predict(self.shadow, tune)
+        loss = self.goal.tune_loss(outputs, tune.y.cpu().numpy())
+        self.state.tune_losses.append(loss)
+        if loss < self.state.best_loss:
+            self.state.best_loss, self.state.best_epoch = loss, self.state.epoch
+            self.best = snapshot(self.shadow)
+
+    def finished(self) -> bool:
+        """Whether epochs, patience or time have run out."""
+        state = self.state
+        if state.epoch >= self.settings.epochs:
+            return True
+        waited = state.epoch - state.best_epoch
+        if state.epoch and waited >= self.settings.allowance(state.best_epoch):
+            return True
+        if self.place.budget is None or not state.epoch:
+            return False
+        return state.elapsed * (1 + 1 / state.epoch) > self.place.budget
+
+    def decide_precision(self, train: Rows) -> Precision:
+        """The number format, timed once and kept for when the training resumes."""
+        path = self.place.folder / "decisions.json" if self.place.folder else None
+        if path and path.exists():
+            chosen: Precision = files.read_json(path)["precision"]
+            return chosen
+        batch = train.take(slice(0, self.settings.batch_size))
+
+        def loss(network: nn.Module) -> Tensor:
+            return self.goal.loss(network.raw(batch.tensors), batch.y).mean()  # type: ignore[operator]
+
+        chosen = choose_precision(self.accelerator.unwrap_model(self.network), loss)
+        if path:
+            files.write_json(path, {"precision": chosen, "settings": asdict(self.settings)})
+        return chosen
+
+    def save(self) -> None:
+        """Write a checkpoint, unless one was written a moment ago."""
+        if self.place.folder is None or time.monotonic() - self.saved < SAVE_EVERY:
+            return
+        network = self.accelerator.unwrap_model(self.network)
+        path = self.place.folder / "checkpoint.safetensors"
+        write_checkpoint(path, self.state, network, self.shadow, self.best, self.optimizer)
+        self.saved = time.monotonic()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        path = self.place.folder / "checkpoint.safetensors" if self.place.folder else None
+        if path is None or not path.exists():
+            return
+        self.state, tensors = read_checkpoint(path)
+        self.accelerator.unwrap_model(self.network).load_state_dict(unpack(tensors, "network"))
+        self.shadow.load_state_dict(unpack(tensors, "shadow"))
+        self.best = unpack(tensors, "best")
+        restore_optimizer(self.optimizer, unpack(tensors, "optimizer"))
+
+    def tell(self, seconds: float) -> None:
+        """Say how far the training is and how long it may still take."""
+        state = self.state
+        left = state.best_epoch + self.settings.allowance(state.best_epoch) - state.epoch
+        wait = min(left, self.settings.epochs - state.epoch) * seconds
+        if self.place.budget is not None:
+            wait = min(wait, self.place.budget - state.elapsed)
+        share = state.epoch / max(state.epoch + left, 1)
+        text = f"epoch {state.epoch}, tune loss {state.tune_losses[-1]:.4f} "
+        text += f"(best {state.best_loss:.4f} at {state.best_epoch}), at least {max(wait, 0):.0f} s left"
+        self.place.progress(text, share)
+
+    def explain_failure(self, train: Rows, mean: float) -> None:
+        """Name the cause of a loss that is not a number.
+
+        Raises:
+            TrainingError: always.
+        """
+        broken = [name for name, t in train.tensors.items() if not bool(t.float().isfinite().all())]
+        cause = f"inputs that are not finite: {', '.join(broken)}" if broken else "diverging steps"
+        raise TrainingError(
+            "the training loss is no longer a number",
+            seen=f"loss {mean} in epoch {self.state.epoch + 1}, {cause}",
+            way_out=f"set model.learning_rate below {self.settings.learning_rate:g}, "
+            "or clip far values under clean.clip",
+        )
+
+
+def build_optimizer(network: nn.Module, settings: Training) -> torch.optim.Optimizer:
+    """The optimizer of the settings; only weight matrices are decayed."""
+    decayed = {
+        id(module.weight) for module in network.modules() if isinstance(module, nn.Linear)
+    }
+    matrices = [p for p in network.parameters() if p.requires_grad and id(p) in decayed]
+    others = [p for p in network.parameters() if p.requires_grad and id(p) not in decayed]
+    decay = settings.weight_decay
+    groups = [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    rate = settings.learning_rate
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
+    if settings.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=rate)
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=rate)
+    return torch.optim.AdamW(groups, lr=rate)
+
+
+@torch.no_grad()
+def predict(network: nn.Module, rows: Rows) -> Array:
+    """Outputs of a network in evaluation mode, shape (rows, width), in 32-bit floats."""
+    network.eval()
+    parts = [
+        network(rows.take(slice(start, start + ROWS_AT_ONCE)).tensors).float().cpu()
+        for start in range(0, len(rows), ROWS_AT_ONCE)
+    ]
+    return torch.cat(parts).numpy()

@@ -1,0 +1,61 @@
+"""The fused network: one encoder net per kind of column, a trunk that joins them, a head.
+
+An encoder net is a module with ``inputs`` (names of tensors it reads) and ``chunks`` (how wide
+the vector of each feature is, adding up to the width of its output).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class PassNet(nn.Module):
+    """An encoder net that passes its one input on, each number a feature of its own."""
+
+    def __init__(self, name: str, width: int) -> None:
+        """Set up for an input of some width."""
+        super().__init__()
+        self.inputs = (name,)
+        self.chunks = (1,) * width
+
+    def forward(self, tensors: dict[str, Tensor]) -> Tensor:
+        """The input."""
+        return tensors[self.inputs[0]]
+
+
+class FusedNetwork(nn.Module):
+    """Encoder nets, trunk and head as one module from named tensors to outputs.
+
+    Args:
+        nets: encoder net of each kind, in the order of their names.
+        trunk: builds the trunk from the chunks of all encoder nets and the output width.
+        width: outputs a row.
+        activate: raw outputs to outputs (softmax for classes).
+    """
+
+    def __init__(
+        self,
+        nets: Mapping[str, nn.Module],
+        trunk: Callable[[tuple[int, ...], int], nn.Module],
+        width: int,
+        activate: Callable[[Tensor], Tensor],
+    ) -> None:
+        super().__init__()
+        self.nets = nn.ModuleDict(dict(sorted(nets.items())))
+        chunks = tuple(chunk for net in self.nets.values() for chunk in net.chunks)  # type: ignore[union-attr]
+        self.trunk = trunk(chunks, width)
+        self.activate = activate
+        self.inputs = tuple(name for net in self.nets.values() for name in net.inputs)  # type: ignore[union-attr]
+
+    def raw(self, tensors: dict[str, Tensor]) -> Tensor:
+        """Raw outputs of every member, shape (rows, members, width)."""
+        joined = torch.cat([net(tensors) for net in self.nets.values()], dim=1)
+        raw: Tensor = self.trunk(joined)
+        return raw
+
+    def forward(self, tensors: dict[str, Tensor]) -> Tensor:
+        """Outputs, averaged over the members after activation, shape (rows, width)."""
+        return self.activate(self.raw(tensors).float()).mean(1)

@@ -1,0 +1,49 @@
+"""How a network is trained: one frozen record, written beside every checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings of the training loop.
+
+    Attributes:
+        optimizer: name of the optimizer.
+        learning_rate: step size, constant over the training.
+        weight_decay: decoupled decay of weights; biases and scales are never decayed.
+        batch_size: rows a step.
+        epochs: passes over the training rows at most.
+        patience: epochs without a better tune loss before stopping, at least.
+        patience_share: ... plus this share of the best epoch's number.
+        ema: decay of the moving average of weights that is validated and kept; 0 for none.
+        clip: largest norm of the gradient; 0 for none.
+    """
+
+    optimizer: OptimizerName = "adamw"
+    learning_rate: float = 2e-3
+    weight_decay: float = 3e-4
+    batch_size: int = 256
+    epochs: int = 1_000
+    patience: int = 16
+    patience_share: float = 0.3
+    ema: float = 0.998
+    clip: float = 1.0
+
+    def allowance(self, best_epoch: int) -> int:
+        """Epochs to wait for an improvement after the best one so far."""
+        if not self.patience_share:
+            return self.patience
+        return max(self.patience, round(self.patience_share * best_epoch + 10))
+
+
+def batch_size_for(rows: int) -> int:
+    """Rows a step for a training set, growing with it (Gorishniy et al. 2025), at most 512."""
+    for below, size in ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256)):
+        if rows < below:
+            return size
+    return 512

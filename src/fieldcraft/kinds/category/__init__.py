@@ -1,0 +1,59 @@
+"""Categories: words or codes without an order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from fieldcraft.contracts import Check, Guess, Json
+from fieldcraft.data.look import Look
+from fieldcraft.kinds.category.encode import CategoryEncoder
+
+SHOWN = 50
+
+
+class CategoryKind:
+    """A column of labels; each distinct text is a level."""
+
+    name = "category"
+    used = True
+    options: tuple[str, ...] = ()
+
+    def recognise(self, look: Look) -> Guess | None:
+        """Any column with values can be a category: the last resort."""
+        if look.distinct == 0:
+            return None
+        return Guess(self.name, 0.3, f"{look.distinct:,} different values")
+
+    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
+        """Cells as text; a whole number reads the same with and without a fraction of zero."""
+        if cells.dtype.is_float():
+            whole = bool((cells == cells.round(0)).fill_null(True).all())
+            cells = cells.cast(pl.Int64) if whole else cells
+        return cells.cast(pl.String)
+
+    def encoder(self) -> CategoryEncoder:
+        """A fresh encoder for all category columns of a table."""
+        return CategoryEncoder()
+
+    def net(self, encoder: CategoryEncoder, plain: bool) -> Any:
+        """A fresh network over the encoded columns: one-hot or embedded levels."""
+        from fieldcraft.kinds.category.net import CategoryNet
+
+        return CategoryNet(encoder)
+
+    def checks(self) -> Sequence[Check]:
+        """The checks for category columns."""
+        return ()
+
+    def describe(self, values: pl.Series) -> Json:
+        """Share missing, number of levels and the shares of the commonest."""
+        counted = values.drop_nulls().value_counts(sort=True, name="count").head(SHOWN)
+        shares = {str(value): count / max(len(values), 1) for value, count in counted.iter_rows()}
+        missing = values.null_count() / max(len(values), 1)
+        return {"missing": missing, "levels": values.drop_nulls().n_unique(), "shares": shares}
+
+
+KIND = CategoryKind()

@@ -1,0 +1,46 @@
+"""Networks over category codes: one-hot where levels are few, embeddings where they are many."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fieldcraft.kinds.category.encode import CategoryEncoder
+
+FEW_LEVELS = 16
+WIDEST = 8
+
+
+class CategoryNet(nn.Module):
+    """Turns each code into a vector; target means pass standardised."""
+
+    def __init__(self, encoder: CategoryEncoder) -> None:
+        """Set up the net for what an encoder gives: inputs ``category``, ``category_means``."""
+        super().__init__()
+        self.tables = nn.ModuleList(level_table(len(levels)) for levels in encoder.levels)
+        means = [torch.as_tensor(table).float() for table in encoder.means.values()]
+        self.inputs = ("category",) + ("category_means",) * bool(means)
+        if means:
+            self.register_buffer("centre", torch.cat([table.mean(0) for table in means]))
+            spread = torch.cat([table.std(0) for table in means])
+            self.register_buffer("spread", spread.clamp(min=1e-6))
+        widths = tuple(int(table.embedding_dim) for table in self.tables)
+        self.chunks = widths + (1,) * sum(table.shape[1] for table in means)
+
+    def forward(self, tensors: dict[str, Tensor]) -> Tensor:
+        """Vectors of all categories side by side, shape (rows, sum of chunks)."""
+        codes = tensors["category"]
+        parts = [table(codes[:, i]) for i, table in enumerate(self.tables)]
+        if "category_means" in self.inputs:
+            parts.append((tensors["category_means"] - self.centre) / self.spread)
+        return torch.cat(parts, dim=1)
+
+
+def level_table(levels: int) -> nn.Embedding:
+    """One vector for each level and one for unseen ones: unit vectors, or learned if many."""
+    if levels <= FEW_LEVELS:
+        return nn.Embedding.from_pretrained(torch.eye(levels + 1), freeze=True)
+    width = min(WIDEST, round(1.6 * levels**0.56))
+    table = nn.Embedding(levels + 1, width)
+    nn.init.normal_(table.weight, std=width**-0.5)
+    return table

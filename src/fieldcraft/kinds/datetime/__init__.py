@@ -1,0 +1,59 @@
+"""Dates and times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from fieldcraft.contracts import Check, Guess, Json
+from fieldcraft.data.look import Look
+from fieldcraft.data.parse import datetimes
+from fieldcraft.kinds.datetime.encode import DatetimeEncoder
+
+
+class DatetimeKind:
+    """A column of moments."""
+
+    name = "datetime"
+    used = True
+    options: tuple[str, ...] = ("format",)
+
+    def recognise(self, look: Look) -> Guess | None:
+        """A column of which one known date format reads at least 95 % of the values."""
+        form = look.datetime_format
+        if form is None:
+            return None
+        reason = "dates" if form == "native" else f"dates such as {look.values[0]}"
+        return Guess(self.name, 0.95, reason, {"format": form})
+
+    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
+        """Cells as moments in UTC; what the format cannot read is missing."""
+        return datetimes(cells, options.get("format", "%Y-%m-%d"))
+
+    def encoder(self) -> DatetimeEncoder:
+        """A fresh encoder for all date columns of a table."""
+        return DatetimeEncoder()
+
+    def net(self, encoder: DatetimeEncoder, plain: bool) -> Any:
+        """A fresh network over the encoded columns, which passes them as they are."""
+        from fieldcraft.fit.network import PassNet
+
+        return PassNet("datetime", encoder.width)
+
+    def checks(self) -> Sequence[Check]:
+        """There are no checks for date columns alone."""
+        return ()
+
+    def describe(self, values: pl.Series) -> Json:
+        """Share missing, first and last moment."""
+        first, last = values.min(), values.max()
+        return {
+            "missing": values.null_count() / max(len(values), 1),
+            "first": str(first) if first is not None else None,
+            "last": str(last) if last is not None else None,
+        }
+
+
+KIND = DatetimeKind()

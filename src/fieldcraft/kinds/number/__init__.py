@@ -1,0 +1,74 @@
+"""Numbers: amounts, counts, measurements, codes with an order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.contracts import Check, Guess, Json
+from fieldcraft.data.look import Look
+from fieldcraft.data.parse import ENOUGH, numbers
+from fieldcraft.kinds.number.encode import NumberEncoder
+
+QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+
+
+class NumberKind:
+    """A column of numbers; cells that are not numbers count as missing."""
+
+    name = "number"
+    used = True
+    options: tuple[str, ...] = ("decimal", "clip")
+
+    def recognise(self, look: Look) -> Guess | None:
+        """A number column is one of which at least 95 % of the values are numbers."""
+        if look.distinct == 0 or look.numeric_share < ENOUGH:
+            return None
+        options = {"decimal": ","} if look.decimal == "," else {}
+        found = look.numbers
+        reason = f"numbers from {found.min():g} to {found.max():g}"
+        if look.numeric_share < 1:
+            odd = len(look.values) - round(look.numeric_share * len(look.values))
+            reason += f"; {odd} cells are not numbers and count as missing"
+        return Guess(self.name, 0.7, reason, options)
+
+    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
+        """Cells as floats, far values cut off if asked; what is no finite number is missing."""
+        found = numbers(cells, options.get("decimal", "."))
+        return found.clip(*options["clip"]) if "clip" in options else found
+
+    def encoder(self) -> NumberEncoder:
+        """A fresh encoder for all number columns of a table."""
+        return NumberEncoder()
+
+    def net(self, encoder: NumberEncoder, plain: bool) -> Any:
+        """A fresh network over the encoded columns: piecewise-linear embeddings, or none."""
+        from fieldcraft.kinds.number.net import NumberNet
+
+        return NumberNet(encoder, plain)
+
+    def checks(self) -> Sequence[Check]:
+        """The checks for number columns."""
+        from fieldcraft.kinds.number.audit import CHECKS
+
+        return CHECKS
+
+    def describe(self, values: pl.Series) -> Json:
+        """Share missing, mean, standard deviation and quantiles."""
+        there = values.drop_nulls().to_numpy()
+        if not len(there):
+            return {"missing": 1.0}
+        return {
+            "missing": values.null_count() / len(values),
+            "mean": float(there.mean()),
+            "deviation": float(there.std()),
+            "quantiles": dict(
+                zip(map(str, QUANTILES), np.quantile(there, QUANTILES).tolist(), strict=True)
+            ),
+        }
+
+
+KIND = NumberKind()

@@ -1,0 +1,1 @@
+"""What turns training rows into a model; baselines are learners like any other."""

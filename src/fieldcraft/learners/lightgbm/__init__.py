@@ -1,0 +1,50 @@
+"""Boosted trees by LightGBM, with its default settings and early stopping on tune rows."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fieldcraft.contracts import Brief, Fitted, Job, State
+
+
+class LightgbmOptions(BaseModel):
+    """Settings of the boosted trees; the defaults are LightGBM's own.
+
+    Attributes:
+        learning_rate: shrinkage of each tree.
+        leaves: leaves of a tree at most.
+        trees: boosting rounds at most.
+        patience: rounds without a better tune loss before stopping.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    learning_rate: float = Field(default=0.1, gt=0, le=1)
+    leaves: int = Field(default=31, ge=2)
+    trees: int = Field(default=2_000, ge=1)
+    patience: int = Field(default=50, ge=1)
+
+
+class LightgbmLearner:
+    """Gradient-boosted decision trees (Ke et al., NeurIPS 2017)."""
+
+    name = "lightgbm"
+    title = "boosted trees (LightGBM)"
+    complexity = 2
+    options = LightgbmOptions
+
+    def fit(self, job: Job) -> Fitted:
+        """Grow trees until the tune loss stops getting better."""
+        from fieldcraft.learners.lightgbm.fit import fit_trees
+
+        return fit_trees(job)
+
+    def restore(self, state: State, brief: Brief) -> Fitted:
+        """The model whose state was saved."""
+        from fieldcraft.learners.lightgbm.fit import TreesModel
+
+        return TreesModel(
+            state.values["model"], state.values["columns"], brief.task.output == "probabilities"
+        )
+
+
+LEARNER = LightgbmLearner()

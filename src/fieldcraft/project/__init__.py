@@ -1,0 +1,1 @@
+"""The project: its file, its folder, and the settings that both hold."""

@@ -1,0 +1,263 @@
+"""The project file: YAML 1.2 read with line numbers, checked whole, edited with comments kept."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+
+from fieldcraft.core import catalogue, files
+from fieldcraft.core.edit import Edit
+from fieldcraft.core.errors import FieldcraftError, ProjectError, near
+from fieldcraft.project.settings import Settings
+
+NAME = "fieldcraft.yaml"
+WIDTH = 96
+
+
+def parser() -> YAML:
+    """YAML 1.2 that keeps comments and the order of keys."""
+    yaml = YAML(typ="rt")
+    yaml.version = (1, 2)
+    yaml.width = WIDTH
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def load(path: Path) -> Settings:
+    """Read and check a project file.
+
+    Raises:
+        ProjectError: every mistake in it at once, each with its line.
+    """
+    document = load_document(path)
+    mistakes: list[tuple[int, str]] = []
+    settings: Settings | None = None
+    try:
+        settings = Settings.model_validate(plain(document))
+    except ValidationError as error:
+        mistakes += [mistake(item, document) for item in error.errors()]
+    mistakes += list(names_unknown(plain(document), document))
+    if settings is not None:
+        mistakes += list(columns_unknown(settings, document))
+    if mistakes or settings is None:
+        lines = [f"line {line}: {text}" for line, text in sorted(set(mistakes))]
+        raise ProjectError(
+            f"{path.name} has {len(lines)} mistake{'s' * (len(lines) > 1)}",
+            seen="\n        ".join(lines),
+            way_out=f"correct {path}, then run the same command again",
+        )
+    return settings
+
+
+def load_document(path: Path) -> CommentedMap:
+    """The file as a document that remembers lines and comments.
+
+    Raises:
+        ProjectError: there is no such file, or it is not YAML.
+    """
+    if not path.exists():
+        raise ProjectError(
+            "there is no project here",
+            seen=f"no {path.name} in {path.parent}",
+            way_out="go to a project folder, pass --dir, or start one: "
+            "fieldcraft run DATA --target COLUMN",
+        )
+    try:
+        document = parser().load(path.read_text(encoding="utf-8"))
+    except (MarkedYAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ProjectError(
+            f"{path.name} is not valid YAML",
+            seen=f"{where}{getattr(error, 'problem', None) or error}",
+            way_out="check indentation, colons and quotes around that line",
+        ) from error
+    if not isinstance(document, CommentedMap):
+        raise ProjectError(
+            f"{path.name} holds no sections",
+            seen=f"{type(document).__name__} instead of sections such as problem: and data:",
+            way_out="start it anew with: fieldcraft init DATA --target COLUMN",
+        )
+    return document
+
+
+def plain(value: Any) -> Any:
+    """A document without its lines and comments."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return value
+
+
+def line_of(document: Any, path: Sequence[Any]) -> int:
+    """Line, counted from 1, of the deepest part of a path that stands in the document."""
+    line = 1
+    for step in path:
+        try:
+            if isinstance(document, CommentedMap):
+                line = document.lc.key(step)[0] + 1
+            elif isinstance(document, CommentedSeq):
+                line = document.lc.item(step)[0] + 1
+            document = document[step]
+        except (KeyError, IndexError, TypeError):
+            break
+    return line
+
+
+def mistake(error: Any, document: CommentedMap) -> tuple[int, str]:
+    """Line and words of one mistake found by the settings' own rules."""
+    path = [step for step in error["loc"] if not str(step).startswith(("function-", "Sources", "str"))]
+    where = ".".join(map(str, path)) or "the file"
+    seen = error.get("input")
+    if error["type"] == "extra_forbidden":
+        known = fields_at(path[:-1])
+        return line_of(document, path), f"{where} is not known here; {near(str(path[-1]), known)}"
+    if error["type"] == "missing":
+        return line_of(document, path), f"{where} is missing"
+    text = error["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(seen, (dict, BaseModel)) else f" (seen: {seen!r})"
+    return line_of(document, path), f"{where}: {text[0].lower()}{text[1:]}{shown}"
+
+
+def fields_at(path: Sequence[Any]) -> list[str]:
+    """Names that may stand at a place in the file."""
+    model: Any = Settings
+    for step in path:
+        field = model.model_fields.get(str(step)) if hasattr(model, "model_fields") else None
+        annotation = field.annotation if field else None
+        if str(annotation).startswith("dict["):
+            continue
+        inner = [a for a in getattr(annotation, "__args__", ()) if hasattr(a, "model_fields")]
+        model = inner[0] if inner else annotation or model
+    return list(getattr(model, "model_fields", {}))
+
+
+def names_unknown(values: Mapping[str, Any], document: CommentedMap) -> Iterator[tuple[int, str]]:
+    """Mistakes in names of plugs: task, metric, learner and its options, kinds of columns."""
+    problem, model = values.get("problem"), values.get("model")
+    if isinstance(problem, dict) and isinstance(problem.get("task"), str):
+        yield from task_unknown(problem, document)
+    if isinstance(model, dict):
+        yield from model_unknown(model, document)
+    data = values.get("data")
+    columns = data.get("columns") if isinstance(data, dict) else None
+    for name, column in (columns if isinstance(columns, dict) else {}).items():
+        if isinstance(column, dict) and isinstance(column.get("kind"), str):
+            yield from kind_unknown(name, column, document)
+
+
+def kind_unknown(
+    name: str, column: Mapping[str, Any], document: CommentedMap
+) -> Iterator[tuple[int, str]]:
+    """A kind that does not exist, or options that it does not have."""
+    kind, known = column["kind"], catalogue.names("kinds")
+    path = ["data", "columns", name]
+    where = ".".join(path)
+    if kind not in known:
+        yield line_of(document, [*path, "kind"]), f"{where}.kind: no kind {kind!r}; {near(kind, known)}"
+        return
+    options = ["kind", *catalogue.load("kinds", kind).options]
+    for option in column:
+        if option not in options:
+            hint = near(option, options)
+            yield line_of(document, [*path, option]), f"{where}.{option} is not known here; {hint}"
+
+
+def task_unknown(problem: Mapping[str, Any], document: CommentedMap) -> Iterator[tuple[int, str]]:
+    """A task or metric that does not exist."""
+    task, metric, known = problem["task"], problem.get("metric"), catalogue.names("tasks")
+    if task not in known:
+        line = line_of(document, ["problem", "task"])
+        yield line, f"problem.task: no task {task!r}; {near(task, known)}"
+    elif isinstance(metric, str):
+        metrics = [item.name for item in catalogue.load("tasks", task).metrics]
+        if metric not in metrics:
+            line = line_of(document, ["problem", "metric"])
+            yield line, f"problem.metric: no metric {metric!r} for {task}; {near(metric, metrics)}"
+
+
+def model_unknown(model: Mapping[str, Any], document: CommentedMap) -> Iterator[tuple[int, str]]:
+    """A learner that does not exist, or settings that it does not have."""
+    name = model.get("learner", "network")
+    known = catalogue.names("learners")
+    if not isinstance(name, str) or name not in known:
+        line = line_of(document, ["model", "learner"])
+        yield line, f"model.learner: no learner {name!r}; {near(str(name), known)}"
+        return
+    options = catalogue.load("learners", name).options
+    try:
+        options.model_validate({key: value for key, value in model.items() if key != "learner"})
+    except ValidationError as error:
+        for item in error.errors():
+            path = ["model", *item["loc"][:1]]
+            line = line_of(document, path)
+            if item["type"] == "extra_forbidden":
+                hint = near(str(path[-1]), [*options.model_fields, "learner"])
+                yield line, f"{'.'.join(map(str, path))} is not a setting of {name}; {hint}"
+            else:
+                text = item["msg"].removeprefix("Value error, ")
+                yield line, f"{'.'.join(map(str, path))}: {text[0].lower()}{text[1:]}"
+
+
+def columns_unknown(settings: Settings, document: CommentedMap) -> Iterator[tuple[int, str]]:
+    """Names of columns that do not stand under ``data.columns``."""
+    known = list(settings.data.columns)
+    named: list[tuple[list[Any], str | None]] = [
+        (["problem", "target"], settings.problem.target),
+        (["data", "time"], settings.data.time),
+        (["data", "group"], settings.data.group),
+        *((["data", "drop", i], name) for i, name in enumerate(settings.data.drop)),
+        *((["clean", "clip", name], name) for name in settings.clean.clip),
+    ]
+    for path, name in named:
+        if name is not None and name not in known:
+            where = ".".join(map(str, path[:2]))
+            yield line_of(document, path), f"{where}: no column {name!r}; {near(name, known)}"
+    for rule, place in (("time", settings.data.time), ("group", settings.data.group)):
+        if settings.split.rule == rule and place is None:
+            line = line_of(document, ["split", "rule"])
+            yield line, f"split.rule is {rule}, but data.{rule} names no column"
+
+
+def edit(path: Path, edits: Sequence[Edit]) -> None:
+    """Make changes in a project file, leaving its comments and everything else as they are.
+
+    Raises:
+        ProjectError: an edit does not fit the file.
+    """
+    document = load_document(path)
+    for change in edits:
+        place: Any = document
+        for step in change.path[:-1]:
+            place = place.setdefault(step, CommentedMap())
+        last = change.path[-1]
+        if change.add:
+            values = place.setdefault(last, CommentedSeq())
+            if change.value not in values:
+                values.append(change.value)
+        else:
+            place[last] = change.value
+    text = to_text(document)
+    before = path.read_text(encoding="utf-8")
+    files.write_text(path, text)
+    try:
+        load(path)
+    except FieldcraftError:
+        files.write_text(path, before)
+        raise
+
+
+def to_text(document: CommentedMap) -> str:
+    """A document as YAML text, without the line that says which version it is."""
+    stream = io.StringIO()
+    parser().dump(document, stream)
+    text = stream.getvalue()
+    return text.partition("---\n")[2] if text.startswith("%YAML") else text

@@ -1,0 +1,1 @@
+"""What people read: the report and the model card, told from records alone."""

@@ -1,0 +1,6 @@
+"""The report."""
+from pathlib import Path
+
+
+def write(path: Path, story: object) -> None:
+    """X"""

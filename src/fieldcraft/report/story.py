@@ -1,0 +1,173 @@
+"""Gather what the records of a project say, for the report, the model card and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fieldcraft.contracts import Json
+from fieldcraft.core import catalogue, files
+from fieldcraft.evidence.ledger import Ledger
+from fieldcraft.evidence.records import Finding
+from fieldcraft.project.folder import Folder
+from fieldcraft.project.settings import Settings
+
+
+@dataclass(frozen=True)
+class Story:
+    """A project as its records tell it; parts that have not happened yet are empty."""
+
+    project: Folder
+    settings: Settings
+    folders: Mapping[str, Path]
+    findings: list[Finding] = field(default_factory=list)
+    profile: Json = field(default_factory=dict)
+    split: Json = field(default_factory=dict)
+    evaluation: Json = field(default_factory=dict)
+    curves: list[Json] = field(default_factory=list)
+    package: Json = field(default_factory=dict)
+    openings: list[Json] = field(default_factory=list)
+    final: Json = field(default_factory=dict)
+    fixes: list[Json] = field(default_factory=list)
+    head: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the project: that of its folder."""
+        return self.project.root.resolve().name
+
+    @property
+    def champion(self) -> Json:
+        """The champion as the evaluation describes it."""
+        learners = self.evaluation.get("learners", [])
+        return next((x for x in learners if x["name"] == self.evaluation["champion"]), {})
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read."""
+        return int(self.profile.get("rows", 0))
+
+    def open_findings(self) -> list[Finding]:
+        """Findings that were not accepted by name, the worst first."""
+        return [f for f in self.findings if f.name not in self.settings.audit.accept]
+
+
+def tell(project: Folder, folders: Mapping[str, Path]) -> Story:
+    """Read the records of the steps whose folders are given."""
+    ledger = Ledger(project.ledger)
+    entries = ledger.entries()
+    audits = [folders[name] for name in ("audit", "audit-split") if name in folders]
+    split = read(folders, "split", "about.json")
+    test = split.get("digests", {}).get("test")
+    opened = [e for e in entries if e.kind == "opening" and e.body["test"] == test]
+    finals = [e.body for e in entries if e.kind == "final" and e.body["test"] == test]
+    fixes = [e.body for e in entries if e.kind == "decision" and e.body["decision"] == "fixed"]
+    return Story(
+        project=project,
+        settings=project.settings(),
+        folders=folders,
+        findings=[
+            Finding.from_json(value)
+            for folder in audits
+            for value in files.read_json(folder / "findings.json")
+        ],
+        profile=read(folders, "audit", "profile.json"),
+        split=split,
+        evaluation=read(folders, "evaluate", "evaluation.json"),
+        curves=training_curves(folders),
+        package=read(folders, "package", "outcome.json").get("summary", {}),
+        openings=[{"at": e.at, **e.body} for e in opened],
+        final=dict(finals[-1]) if finals else {},
+        fixes=[dict(body) for body in fixes],
+        head=entries[-1].hash if entries else "",
+    )
+
+
+def read(folders: Mapping[str, Path], step: str, name: str) -> Json:
+    """A JSON file of a step, or nothing if the step has not run."""
+    path = folders[step] / name if step in folders else None
+    found: Any = files.read_json(path) if path and path.exists() else {}
+    return dict(found)
+
+
+def training_curves(folders: Mapping[str, Path]) -> list[Json]:
+    """Losses of each epoch, of every member of the trained model that has them."""
+    if "train" not in folders:
+        return []
+    states = sorted(folders["train"].glob("*/*/model.json"))
+    curves = [files.read_json(path).get("curves") for path in states]
+    return [curve for curve in curves if curve]
+
+
+def fixes_of(finding: Finding) -> str:
+    """The edits that mend a finding, in one line."""
+    return "; ".join(edit.in_words() for edit in finding.fixes)
+
+
+def headline(story: Story) -> str:
+    """The first thing to know: is there a model, and is it better than guessing."""
+    return str(story.evaluation.get("sentence", "Nothing has been evaluated yet."))
+
+
+def seal_state(story: Story) -> str:
+    """Whether the test set is still sealed, in one sentence."""
+    rows = story.split.get("counts", {}).get("test", 0)
+    if not rows:
+        return "There is no test set."
+    if not story.openings:
+        return f"Sealed: {rows:,} test rows have never been looked at."
+    count = len(story.openings)
+    times = "once" if count == 1 else f"{count} times"
+    warning = "" if count == 1 else "; figures on it are no longer those of unseen data"
+    return f"Opened {times}, last on {story.openings[-1]['at'][:10]} ({rows:,} rows){warning}."
+
+
+def next_steps(story: Story) -> list[str]:
+    """What to do next, the most useful first."""
+    found = []
+    stops = [f for f in story.open_findings() if f.severity in ("stop", "warn")]
+    if stops:
+        found.append(f"Look at the findings, first: {stops[0].title}. {stops[0].advice.capitalize()}.")
+    if story.evaluation:
+        found += advice_on_model(story)
+    if story.package and not story.openings and story.split.get("counts", {}).get("test"):
+        found.append("When no more choices are to be made, open the seal: fieldcraft evaluate --final")
+    if story.package:
+        found.append("Use the model: fieldcraft predict bundle NEW.csv -o OUT.csv")
+    return found
+
+
+def advice_on_model(story: Story) -> list[str]:
+    """What the evaluation and the curves suggest."""
+    found = []
+    champion, learners = story.champion, story.evaluation["learners"]
+    if champion["complexity"] == min(x["complexity"] for x in learners):
+        found.append("No model beats guessing: look for columns that tell more about the target.")
+    width = relative_width(story)
+    if width is not None and width > 0.1:
+        found.append(
+            f"The interval is wide (±{width / 2:.0%} of the figure): more rows would tell more."
+        )
+    late = [c for c in story.curves if c["best_epoch"] >= 0.95 * c["training"]["epochs"]]
+    if late:
+        found.append("The network was still getting better when it stopped: raise model.epochs.")
+    error = story.evaluation["evidence"].get("calibration_error", 0)
+    if error > 0.05:
+        found.append(f"Probabilities are off by {error:.1%} on average: use them with care.")
+    return found
+
+
+def relative_width(story: Story) -> float | None:
+    """Width of the champion's interval as a share of its figure."""
+    main = story.champion["measures"][story.evaluation["metric"]]
+    if main["value"] is None or main["low"] is None or not main["value"]:
+        return None
+    return float((main["high"] - main["low"]) / abs(main["value"]))
+
+
+def title_of(metric: str, task: str) -> str:
+    """The title of a metric of a task."""
+    known = catalogue.load("tasks", task).metrics
+    return next((m.title for m in known if m.name == metric), metric)

@@ -1,0 +1,77 @@
+"""What the commands and the Python face do with the plan: run it, deliver, open the seal."""
+
+from __future__ import annotations
+
+from fieldcraft.contracts import Json
+from fieldcraft.core import digest
+from fieldcraft.core.errors import LedgerError, SealError
+from fieldcraft.evidence.ledger import Ledger
+from fieldcraft.project.folder import Folder
+from fieldcraft.report import card, html
+from fieldcraft.report.story import Story, tell
+from fieldcraft.stages import _plan, _seal
+from fieldcraft.stages.package import publish
+
+
+def run_project(
+    project: Folder, watcher: _plan.Watcher, until: str | None = None, fix: bool = False
+) -> Story:
+    """Run what is not done, make the champion the current bundle, and write the report."""
+    outcome = _plan.run(project, watcher, until, fix)
+    story = tell(project, outcome.folders)
+    if "package" in outcome.summaries:
+        source = outcome.folders["package"] / "bundle"
+        publish(project, outcome.summaries["package"], str(source))
+        card.refresh(project.bundle, story)
+    html.write(project.report, story)
+    return story
+
+
+def final_evaluation(project: Folder, watcher: _plan.Watcher, again: str | None) -> Story:
+    """Open the sealed test set for the current bundle; report and model card tell of it.
+
+    Raises:
+        SealError: the test set was opened before and no reason is given.
+    """
+    story = run_project(project, watcher)
+    if not project.bundle.is_dir():
+        raise SealError(
+            "there is no model to evaluate",
+            seen=f"no bundle in {project.root}",
+            way_out="make one with: fieldcraft run",
+        )
+    _seal.open_seal(project, story.folders["split"], again)
+    story = tell(project, story.folders)
+    card.refresh(project.bundle, story)
+    html.write(project.report, story)
+    return story
+
+
+def log(project: Folder) -> list[Json]:
+    """Every entry of the ledger, oldest first."""
+    return [
+        {"number": e.number, "at": e.at, "kind": e.kind, "stage": e.stage, "body": dict(e.body)}
+        for e in Ledger(project.ledger).entries()
+    ]
+
+
+def verify_folders(project: Folder) -> int:
+    """Compare the run folders with the digests in the ledger; returns how many there are.
+
+    Raises:
+        LedgerError: a file of a run was changed after it was recorded.
+    """
+    checked = 0
+    for entry in Ledger(project.ledger).entries(kind="done"):
+        folder = project.run(entry.stage, entry.key)
+        if not folder.exists():
+            continue
+        found = digest.of_json(digest.of_folder(folder))
+        if found != entry.body["folder"]:
+            raise LedgerError(
+                "a run folder is not what the ledger recorded",
+                seen=f"{folder.relative_to(project.root)}, entry {entry.number}",
+                way_out="delete that folder and run again, or restore it from a copy",
+            )
+        checked += 1
+    return checked

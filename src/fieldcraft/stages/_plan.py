@@ -1,0 +1,251 @@
+"""The plan: which step reads what, what is done already, and what holds the run."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from fieldcraft.contracts import Json, Stage, Work
+from fieldcraft.core import catalogue, digest, files
+from fieldcraft.core.errors import HeldError, PlugError, ProjectError, near
+from fieldcraft.evidence.ledger import Ledger
+from fieldcraft.evidence.records import Finding
+from fieldcraft.project import file
+from fieldcraft.project.folder import Folder
+from fieldcraft.project.settings import Settings
+
+MOST_FIXES = 10  # rounds of fixing and looking again
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage at its place in the flow."""
+
+    name: str
+    stage: str
+    after: tuple[str, ...] = ()
+
+
+STEPS = (
+    Step("audit", "audit"),
+    Step("split", "split"),
+    Step("audit-split", "audit", ("split",)),
+    Step("baseline", "baseline", ("split",)),
+    Step("train", "train", ("split",)),
+    Step("evaluate", "evaluate", ("split", "baseline", "train")),
+    Step("package", "package", ("split", "baseline", "train", "evaluate")),
+)
+
+
+class Watcher(Protocol):
+    """Whoever wants to see how a run goes."""
+
+    def started(self, step: str) -> None: ...
+    def said(self, step: str, text: str, share: float | None) -> None: ...
+    def finished(self, step: str, seconds: float, summary: Json) -> None: ...
+    def skipped(self, step: str) -> None: ...
+    def fixed(self, finding: Finding) -> None: ...
+
+
+@dataclass
+class Outcome:
+    """Where the results of a run lie, and what each step said in short."""
+
+    folders: dict[str, Path] = field(default_factory=dict)
+    summaries: dict[str, Json] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def run(project: Folder, watcher: Watcher, until: str | None = None, fix: bool = False) -> Outcome:
+    """Run every step up to a stage that is not done already.
+
+    Args:
+        project: the project.
+        watcher: told what happens.
+        until: name of the last stage wanted; all if None.
+        fix: apply the fixes of findings that stop or warn, then look again.
+
+    Raises:
+        HeldError: a finding of severity "stop" is neither fixed nor accepted.
+        ProjectError: another run is at work in the project.
+    """
+    wanted = {step.stage for step in STEPS}
+    if until is not None and until not in wanted:
+        raise PlugError(
+            f"{until!r} is not a stage of a run", seen=f"--until {until}", way_out=near(until, wanted)
+        )
+    with alone(project):
+        fixed: set[str] = set()
+        for _ in range(MOST_FIXES):
+            outcome, repairs = one_pass(project, watcher, until, fix)
+            repairs = [finding for finding in repairs if finding.name not in fixed]
+            if not repairs:
+                break
+            for finding in repairs:
+                fixed.add(finding.name)
+                file.edit(project.file, finding.fixes)
+                words = [change.in_words() for change in finding.fixes]
+                body = {"decision": "fixed", "finding": finding.name, "edits": words}
+                Ledger(project.ledger).append([("decision", "audit", "", body)])
+                watcher.fixed(finding)
+        return outcome
+
+
+def one_pass(
+    project: Folder, watcher: Watcher, until: str | None, fix: bool
+) -> tuple[Outcome, list[Finding]]:
+    """Go through the steps once; stop at findings that are to be fixed first."""
+    settings = project.settings()
+    sources = source_digests(project, settings)
+    outcome, keys = Outcome(), dict[str, str]()
+    last = max((i for i, step in enumerate(STEPS) if until in (None, step.stage)), default=0)
+    for step in STEPS[: last + 1]:
+        stage: Stage = catalogue.load("stages", step.stage)
+        inputs = [keys[name] for name in step.after] or sources
+        said = settings.digest(stage.sections)
+        keys[step.name] = digest.of_json([step.name, stage.version, said, inputs])
+        run_step(project, settings, step, stage, keys[step.name], outcome, watcher)
+        if step.stage == "audit":
+            found = read_findings(outcome.folders[step.name])
+            outcome.findings += found
+            repairs = [f for f in found if f.fixes and f.severity in ("stop", "warn")]
+            repairs = [f for f in repairs if f.name not in settings.audit.accept]
+            if fix and repairs:
+                return outcome, repairs
+            hold(found, settings)
+    return outcome, []
+
+
+def run_step(
+    project: Folder,
+    settings: Settings,
+    step: Step,
+    stage: Stage,
+    key: str,
+    outcome: Outcome,
+    watcher: Watcher,
+) -> None:
+    """Run one step unless it is done; put its folder and summary into the outcome."""
+    ledger = Ledger(project.ledger)
+    final, partial = project.run(step.name, key), project.partial(step.name, key)
+    outcome.folders[step.name] = final
+    if final.exists():
+        result = files.read_json(final / "outcome.json")
+        if ledger.last("done", step.name, key) is None:  # killed just before the last line
+            close(ledger, step, key, final, result)
+        outcome.summaries[step.name] = result["summary"]
+        watcher.skipped(step.name)
+        return
+    watcher.started(step.name)
+    begun = time.monotonic()
+    partial.mkdir(parents=True, exist_ok=True)
+    records: list[tuple[str, Json]] = []
+    work = Work(
+        project=project,
+        settings=settings,
+        inputs={name: outcome.folders[name] for name in step.after},
+        out=partial,
+        previous=last_folder(ledger, project, step.name),
+        record=lambda kind, body: records.append((kind, body)),
+        progress=lambda text, share: watcher.said(step.name, text, share),
+    )
+    summary = stage.run(work)
+    seconds = round(time.monotonic() - begun, 3)
+    result = {"summary": summary, "records": records, "seconds": seconds}
+    files.write_json(partial / "outcome.json", result)
+    files.commit_folder(partial, final)
+    close(ledger, step, key, final, result)
+    outcome.summaries[step.name] = summary
+    watcher.finished(step.name, seconds, summary)
+
+
+def close(ledger: Ledger, step: Step, key: str, final: Path, result: Mapping[str, Any]) -> None:
+    """Write what a step found, and that it is done, into the ledger in one piece."""
+    entries = [(kind, step.name, key, body) for kind, body in result["records"]]
+    body = {
+        "summary": result["summary"],
+        "seconds": result["seconds"],
+        "folder": digest.of_json(digest.of_folder(final)),
+    }
+    ledger.append([*entries, ("done", step.name, key, body)])
+
+
+def last_folder(ledger: Ledger, project: Folder, step: str) -> Path | None:
+    """The folder of the last finished run of a step, if it is still there."""
+    entry = ledger.last("done", step)
+    folder = project.run(step, entry.key) if entry else None
+    return folder if folder and folder.exists() else None
+
+
+def source_digests(project: Folder, settings: Settings) -> list[str]:
+    """Digests of the source files.
+
+    Raises:
+        ProjectError: a source is not where the project file says.
+    """
+    sources = settings.data.sources()
+    found = []
+    for name in (sources.train, sources.validation, sources.test):
+        if name is None:
+            continue
+        path = project.resolve(name)
+        if not path.is_file():
+            raise ProjectError(
+                "the data of the project is not where its file says",
+                seen=f"data.source: {name} (looked for {path})",
+                way_out="bring the file back, or correct data.source",
+            )
+        found.append(digest.of_file(path))
+    return found
+
+
+def read_findings(folder: Path) -> list[Finding]:
+    """The findings that an audit wrote."""
+    return [Finding.from_json(value) for value in files.read_json(folder / "findings.json")]
+
+
+def hold(found: list[Finding], settings: Settings) -> None:
+    """Hold the run while a finding of severity "stop" is not accepted by name.
+
+    Raises:
+        HeldError: there is such a finding.
+    """
+    held = [f for f in found if f.severity == "stop" and f.name not in settings.audit.accept]
+    if held:
+        raise HeldError(
+            f"{len(held)} finding{'s hold' if len(held) > 1 else ' holds'} the run",
+            seen="\n        ".join(f"{f.title} [{f.name}]" for f in held),
+            way_out="use --fix to let the tool mend "
+            + ("them" if len(held) > 1 else "it")
+            + f" ({'; '.join(c.in_words() for f in held for c in f.fixes)}), or accept by name: "
+            f"audit.accept: [{', '.join(f.name for f in held)}]",
+        )
+
+
+@contextmanager
+def alone(project: Folder) -> Iterator[None]:
+    """Make sure that no other run is at work in the project.
+
+    Raises:
+        ProjectError: one is.
+    """
+    with files.lock(project.root / ".lock") as free:
+        if not free:
+            raise ProjectError(
+                "another run is at work in this project",
+                seen=f"{project.root / '.lock'} is locked",
+                way_out="wait until it ends, or use another --dir",
+            )
+        clear_old(project)
+        yield
+
+
+def clear_old(project: Folder) -> None:
+    """Remove what a killed process left behind between writing and renaming."""
+    for path in [*project.root.glob(".*.tmp"), *project.root.glob("runs/*/.*.old")]:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

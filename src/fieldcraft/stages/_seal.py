@@ -1,0 +1,85 @@
+"""Open the sealed test set: on the record, and again only with a reason."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from fieldcraft.bundle.rows import parse_target
+from fieldcraft.bundle.runtime import load_bundle
+from fieldcraft.contracts import Json
+from fieldcraft.core import digest, files, seeds
+from fieldcraft.core.errors import SealError
+from fieldcraft.evidence.bootstrap import interval, resample
+from fieldcraft.evidence.ledger import Entry, Ledger
+from fieldcraft.evidence.records import Measure
+from fieldcraft.project.folder import Folder
+
+
+def openings(project: Folder, test: str | None = None) -> list[Entry]:
+    """Every opening of the project's test set on record; of one test set if its digest is given."""
+    entries = Ledger(project.ledger).entries(kind="opening")
+    return [entry for entry in entries if test in (None, entry.body["test"])]
+
+
+def open_seal(project: Folder, split: Path, again: str | None) -> Json:
+    """Measure the current bundle on the test rows.
+
+    The opening is written into the ledger before the rows are read, so it cannot go unseen.
+
+    Raises:
+        SealError: the test set was opened before and no reason is given, or it has no rows.
+    """
+    about = files.read_json(split / "about.json")
+    test = about["digests"]["test"]
+    before = openings(project, test)
+    if before and not (again and again.strip()):
+        model = before[-1].body["model_id"]
+        raise SealError(
+            "the test set has been opened before",
+            seen=f"{len(before)} time{'s' * (len(before) > 1)}, last {before[-1].at[:16]} "
+            f"for model {model[:12]}",
+            way_out="judge rows serve for choosing models; if the test set must be used again, "
+            'say why: fieldcraft evaluate --final --again "why"',
+        )
+    if not about["counts"].get("test"):
+        raise SealError(
+            "there are no test rows",
+            seen=f"parts of the split: {about['counts']}",
+            way_out="set split.test above 0, or give a test file with --test",
+        )
+    bundle = load_bundle(project.bundle)
+    ledger = Ledger(project.ledger)
+    reason = again.strip() if again else "final evaluation"
+    body = {"test": test, "model_id": bundle.model_id, "reason": reason, "number": len(before) + 1}
+    ledger.append([("opening", "evaluate", test, body)])
+    settings = project.settings()
+    rows = pl.read_parquet(split / "sealed" / "test.parquet")
+    y = bundle.task.encode(parse_target(rows, settings), bundle.about)
+    outputs = bundle.outputs(rows)
+    seed = seeds.derive(settings.train.seed, "bootstrap")
+    data = digest.of_json([test, "test"])
+    measures = []
+    for metric in bundle.task.metrics:
+        at = interval(resample(partial(metric.values, y, outputs), len(y), seed))
+        value, low, high = (v if v == v else None for v in (at.value, at.low, at.high))
+        learner = bundle.manifest["learner"]
+        measures.append(
+            Measure(
+                metric.name, "test", learner, value, low, high, at.level, len(y), data,
+                bundle.model_id,
+            )
+        )  # fmt: skip
+    result = {
+        **body,
+        "rows": len(y),
+        "measures": [
+            {**measure.as_json(), "title": metric.title}
+            for measure, metric in zip(measures, bundle.task.metrics, strict=True)
+        ],
+    }
+    ledger.append([("measure", "evaluate", test, m.as_json()) for m in measures])
+    ledger.append([("final", "evaluate", test, result)])
+    return result

@@ -1,0 +1,218 @@
+"""Look at the data and write the project file, with the reason beside each guess."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from fieldcraft.contracts import Guess, Json, Stage
+from fieldcraft.core import catalogue, files
+from fieldcraft.core.errors import DataError, ProjectError, near
+from fieldcraft.data.look import Look, looks
+from fieldcraft.data.parse import TRUE_WORDS
+from fieldcraft.data.read import Reading, read_table
+from fieldcraft.project.file import edit, to_text
+from fieldcraft.project.folder import Folder
+
+COMMENT_COLUMN = 44
+POSITIVE_WORDS = TRUE_WORDS | {"positive", "pos", "bad", "fraud", "spam", "churned", "sick", "dead"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a new project starts from.
+
+    Attributes:
+        folder: of the project.
+        source: the table, or the training file of a ready-made split.
+        target: name of the target column, or its number counted from 1.
+        validation: validation file of a ready-made split.
+        test: test file of a ready-made split.
+        names: column names, for a file without a header.
+        task: overrules the guess.
+    """
+
+    folder: Path
+    source: Path
+    target: str
+    validation: Path | None = None
+    test: Path | None = None
+    names: tuple[str, ...] = ()
+    task: str | None = None
+
+
+def init(request: Request) -> Json:
+    """Write the project file of a new project.
+
+    Raises:
+        ProjectError: the folder holds another project already.
+        DataError: the table cannot be read, or has no such target.
+    """
+    folder = Folder(request.folder)
+    if folder.file.exists():
+        raise ProjectError(
+            "there is a project here already",
+            seen=f"{folder.file}",
+            way_out="go on with: fieldcraft run (inside it), or use another --dir",
+        )
+    reading = read_table(request.source, request.names)
+    target = find_target(request.target, reading.frame)
+    missing = missing_marks(reading.frame)
+    seen = looks(reading.frame, missing)
+    task = guess_task(seen[target], request.task)
+    document = CommentedMap()
+    document["problem"] = problem_section(target, task, seen[target], request.source)
+    document["data"] = data_section(request, reading, missing, seen, target)
+    sections = {
+        "split": ("rule", "stratified", "rows are dealt out at random, classes evenly"),
+        "model": ("learner", "network", "an ensemble of small networks; see docs for its settings"),
+        "train": ("seed", 0, "the same seed gives the same model"),
+    }
+    for name, (key, value, reason) in sections.items():
+        document[name] = CommentedMap({key: value})
+        document[name].yaml_add_eol_comment(reason, key, column=COMMENT_COLUMN)
+    document.yaml_set_start_comment(
+        "What Fieldcraft is to do, and what it guessed from the data. Change what is wrong;\n"
+        "`fieldcraft run` then does again only what depends on the change."
+    )
+    for name in ("data", "split", "model", "train"):
+        document.yaml_set_comment_before_after_key(name, before="\n")
+    folder.root.mkdir(parents=True, exist_ok=True)
+    files.write_text(folder.file, to_text(document))
+    edit(folder.file, ())  # what was written must be readable
+    return {"file": str(folder.file), "target": target, "task": task.name, "rows": reading.frame.height}
+
+
+def find_target(target: str, frame: pl.DataFrame) -> str:
+    """The name of the target column, which may be given by its number counted from 1.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    if target in frame.columns:
+        return target
+    if target.isdigit() and 1 <= int(target) <= frame.width:
+        return frame.columns[int(target) - 1]
+    raise DataError(
+        f"there is no column {target!r} to predict",
+        seen=f"{frame.width} columns: {', '.join(frame.columns[:8])}"
+        + (", ..." if frame.width > 8 else ""),
+        way_out=f"{near(target, frame.columns)} (a file without a header takes --names a,b,... "
+        "or --target with a column number)",
+    )
+
+
+def missing_marks(frame: pl.DataFrame) -> list[str]:
+    """The markers of missing values that occur in the table, such as ``?``."""
+    found: dict[str, int] = {}
+    for name in frame.columns:
+        for mark, count in Look(frame[name]).marks.items():
+            found[mark] = found.get(mark, 0) + count
+    return sorted(found)
+
+
+def guess_task(look: Look, wanted: str | None) -> Guess:
+    """What the target asks, guessed from its values unless the user said it.
+
+    Raises:
+        DataError: no task fits the target.
+    """
+    if wanted is not None:
+        task = catalogue.load("tasks", wanted)
+        return Guess(str(task.name), 1.0, "as given")
+    guesses = [task.recognise(look) for task in catalogue.load_all("tasks")]
+    best = max((g for g in guesses if g), key=lambda g: g.confidence, default=None)
+    if best is None:
+        raise DataError(
+            f"the target {look.name!r} cannot be predicted as it is",
+            seen=f"{look.distinct:,} different values in {len(look.values):,} rows, "
+            f"such as {', '.join(value for value, _ in look.top(3)) or 'none'}",
+            way_out="choose another target, or give --task if one of "
+            f"{', '.join(catalogue.names('tasks'))} is meant",
+        )
+    return best
+
+
+def guess_kind(look: Look) -> Guess:
+    """What a column holds: the most confident guess of all kinds."""
+    guesses = [kind.recognise(look) for kind in catalogue.load_all("kinds")]
+    return max((g for g in guesses if g), key=lambda g: g.confidence)
+
+
+def problem_section(target: str, task: Guess, look: Look, source: Path) -> CommentedMap:
+    """The section that says what is to be predicted."""
+    section = CommentedMap()
+    section["question"] = f"Predict {target} from the other columns of {source.name}"
+    section["target"] = target
+    section["task"] = task.name
+    section.yaml_add_eol_comment(task.reason, "task", column=COMMENT_COLUMN)
+    metric = catalogue.load("tasks", task.name).metrics[0]
+    section["metric"] = metric.name
+    section.yaml_add_eol_comment("models are compared by this", "metric", column=COMMENT_COLUMN)
+    if task.name == "binary":
+        values = [value for value, _ in look.top(2)]
+        named = [value for value in values if value.strip().lower() in POSITIVE_WORDS]
+        section["positive"] = named[0] if len(named) == 1 else values[-1]
+        reason = "the word for yes" if len(named) == 1 else "the rarer class"
+        section.yaml_add_eol_comment(reason, "positive", column=COMMENT_COLUMN)
+    return section
+
+
+def data_section(
+    request: Request, reading: Reading, missing: Sequence[str], seen: dict[str, Look], target: str
+) -> CommentedMap:
+    """The section that says where the rows are and what each column holds."""
+    section = CommentedMap()
+    section["source"] = source_value(request)
+    if request.names:
+        section["names"] = flow(list(request.names))
+    section["missing"] = flow(list(missing))
+    marks = ", ".join(map(repr, missing))
+    section.yaml_add_eol_comment(
+        f"empty cells, and {marks}" if missing else "empty cells only", "missing", COMMENT_COLUMN
+    )
+    columns = CommentedMap()
+    for name, look in seen.items():
+        guess = guess_kind(look)
+        entry = CommentedMap({"kind": guess.name, **guess.options})
+        entry.fa.set_flow_style()
+        columns[name] = entry
+        said = "the target: " + guess.reason if name == target else guess.reason
+        columns.yaml_add_eol_comment(one_line(said), name, column=COMMENT_COLUMN)
+    section["columns"] = columns
+    section["drop"] = flow([])
+    section.yaml_add_eol_comment("columns no model may use", "drop", column=COMMENT_COLUMN)
+    return section
+
+
+def source_value(request: Request) -> Any:
+    """The source as it stands in the file: paths relative to the project folder."""
+
+    def relative(path: Path) -> str:
+        return Path(os.path.relpath(path.resolve(), request.folder.resolve())).as_posix()
+
+    if request.validation is None and request.test is None:
+        return relative(request.source)
+    parts = {"train": request.source, "validation": request.validation, "test": request.test}
+    return CommentedMap({name: relative(path) for name, path in parts.items() if path})
+
+
+def flow(values: list[str]) -> CommentedSeq:
+    """A list written on one line."""
+    found = CommentedSeq(values)
+    found.fa.set_flow_style()
+    return found
+
+
+def one_line(text: str) -> str:
+    """Text that may stand in a comment."""
+    return " ".join(text.split())
+
+
+STAGE = Stage("init", "Look at the data and write the project file.", init)  # type: ignore[arg-type]

@@ -1,0 +1,87 @@
+"""Predict the rows of a file with a bundle."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.contracts import Json, Stage
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.read import Reading, read_table
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be predicted, with what, and where to.
+
+    Attributes:
+        bundle: folder of the bundle.
+        rows: file with the rows.
+        out: file for the predictions, .csv or .parquet.
+    """
+
+    bundle: Path
+    rows: Path
+    out: Path
+
+
+def predict(request: Request) -> Json:
+    """Write ``prediction`` and ``probability_<class>`` for each row, in the order of the rows.
+
+    Raises:
+        BundleError: the bundle cannot be trusted.
+        DataError: the rows cannot be read or lack a column, or the output has an unknown ending.
+    """
+    writers = {".csv": pl.DataFrame.write_csv, ".parquet": pl.DataFrame.write_parquet}
+    suffix = request.out.suffix.lower()
+    if suffix not in writers:
+        raise DataError(
+            f"cannot tell how to write {request.out.name}",
+            seen=f"ending {request.out.suffix!r}",
+            way_out="use -o with a name that ends in .csv or .parquet",
+        )
+    bundle = load_bundle(request.bundle)
+    reading = read_rows(request.rows, bundle)
+    predictions = bundle.predict(reading.frame)
+    request.out.parent.mkdir(parents=True, exist_ok=True)
+    aside = request.out.with_name(f".{request.out.name}.{os.getpid()}.tmp")
+    try:
+        writers[suffix](predictions, aside)
+        aside.replace(request.out)
+    finally:
+        aside.unlink(missing_ok=True)
+    return {
+        "rows": predictions.height,
+        "out": str(request.out),
+        "model_id": bundle.model_id,
+        "set_aside": len(reading.odd_lines),
+    }
+
+
+def read_rows(path: Path, bundle: Bundle) -> Reading:
+    """The rows of a file; one without a header gets the names of the training table.
+
+    Raises:
+        DataError: rows would have to be left out, so that predictions would not line up.
+    """
+    reading = read_table(path)
+    names = bundle.manifest["names"]
+    headless = names and not set(bundle.columns) <= set(reading.frame.columns)
+    if headless and reading.frame.width in (len(names), len(names) - 1):
+        if reading.frame.width < len(names):
+            names = [name for name in names if name != bundle.manifest["target"]]
+        reading = read_table(path, names)
+    if reading.odd_lines:
+        raise DataError(
+            f"{len(reading.odd_lines)} rows of {path.name} have too few or too many cells",
+            seen=f"lines {', '.join(map(str, reading.odd_lines[:5]))}",
+            way_out="correct those lines, so that every row gets its prediction",
+        )
+    return reading
+
+
+STAGE = Stage("predict", "Predict the rows of a file with a bundle.", predict)  # type: ignore[arg-type]

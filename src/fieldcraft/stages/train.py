@@ -1,0 +1,31 @@
+"""Train the model that the project file asks for."""
+
+from __future__ import annotations
+
+from fieldcraft.bundle.members import Effort, fit_members
+from fieldcraft.bundle.rows import load_development
+from fieldcraft.contracts import Json, Learner, Stage, Work
+from fieldcraft.core import catalogue
+
+
+def train(work: Work) -> Json:
+    """Fit the learner on the training rows of each fold, within the time budget."""
+    rows = load_development(work.inputs["split"], work.settings)
+    model, limits = work.settings.model, work.settings.train
+    learner: Learner = catalogue.load("learners", model.learner)
+    options = learner.options.model_validate(model.options())
+    work.progress("starting", None)
+    effort = Effort(limits.seed, limits.budget, work.progress)
+    about = fit_members(learner, options, rows, work.out / learner.name, effort)
+    work.record("decision", {"decision": "trained", **about})
+    return {learner.name: {"members": about["members"], "seconds": about["seconds"]}}
+
+
+STAGE = Stage(
+    "train",
+    "Train the model that the project file asks for.",
+    train,
+    sections=(
+        "problem.target", "problem.task", "problem.positive", "data", "clean", "model", "train",
+    ),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""What a target can ask. One folder each; other packages add theirs by entry point."""

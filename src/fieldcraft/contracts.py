@@ -24,6 +24,8 @@ from fieldcraft.project.settings import Settings
 
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
+Form = Literal["tensors", "matrix"]  # what a model reads of encoded rows
+Sight = Literal["data", "split", "model", "traffic"]  # what a check looks at
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Job(Brief):
 class Fitted(Protocol):
     """A trained model: encoded rows in, outputs out, as data on disk or as ONNX."""
 
-    view: Literal["tensors", "matrix"]
+    view: Form
 
     def outputs(self, rows: Encoded) -> Array: ...
     def state(self) -> State: ...
@@ -182,7 +184,7 @@ class Check(Protocol):
     """Looks at data, a split, a model or live traffic and may report findings."""
 
     code: str
-    looks_at: Literal["data", "split", "model", "traffic"]
+    looks_at: Sight
 
     def run(self, view: View) -> Iterable[Finding]: ...
 

@@ -80,7 +80,9 @@ def fit_members(
             name_fold(effort.tell, number, len(rows.folds)),
         ))  # fmt: skip
         files.write_json(place / "done.json", {"seconds": time.monotonic() - begun})
-    seconds = [files.read_json(folder / str(i) / "done.json")["seconds"] for i in range(len(rows.folds))]
+    seconds = [
+        files.read_json(folder / str(i) / "done.json")["seconds"] for i in range(len(rows.folds))
+    ]
     about = {
         "learner": learner.name,
         "title": learner.title,
@@ -89,7 +91,9 @@ def fit_members(
         "members": len(rows.folds),
         "seconds": round(sum(seconds), 3),
     }
-    parts = [pl.read_parquet(folder / str(i) / "predictions.parquet") for i in range(len(rows.folds))]
+    parts = [
+        pl.read_parquet(folder / str(i) / "predictions.parquet") for i in range(len(rows.folds))
+    ]
     pl.concat(parts).write_parquet(folder / "predictions.parquet")
     files.write_json(folder / "model.json", about)
     return about
@@ -161,5 +165,3 @@ def load_member(learner: Learner, options: Any, place: Path, task: Task, about: 
     brief = Brief(task, about, options, encoders.nets)
     fitted = learner.restore(load_state(place, "model"), brief)
     return Member(encoders, fitted, files.read_json(place / "scale.json"), task)
-
-

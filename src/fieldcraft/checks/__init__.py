@@ -1,1 +1,1 @@
-"""What may be wrong with data, a split, a model or live traffic. One file each, named by its code."""
+"""What may be wrong with data, a split, a model or traffic. One file each, named by its code."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 
-from fieldcraft.contracts import View
+from fieldcraft.contracts import Sight, View
 from fieldcraft.core.edit import Edit
 from fieldcraft.data.table import row_digests
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, Severity
 
 MANY = 0.01
 
@@ -19,7 +18,7 @@ class Conflicts:
     """Reports training rows that no model can get right: same features, different target."""
 
     code = "conflicts"
-    looks_at: Literal["split"] = "split"
+    looks_at: Sight = "split"
 
     def run(self, view: View) -> Iterable[Finding]:
         """Report conflicting duplicates among the training rows of a classification."""
@@ -35,7 +34,7 @@ class Conflicts:
         if not torn.any():
             return
         share = float(torn.mean())
-        severity: Literal["warn", "tip"] = "warn" if share >= MANY else "tip"
+        severity: Severity = "warn" if share >= MANY else "tip"
         lines = [view.rows[i] for i in np.flatnonzero(torn)[:6]]
         yield Finding(
             self.code,

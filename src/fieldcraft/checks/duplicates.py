@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Literal
 
-from fieldcraft.contracts import View
+from fieldcraft.contracts import Sight, View
 from fieldcraft.data.table import row_digests
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, Severity
 
 MANY = 0.01
 
@@ -17,7 +16,7 @@ class Duplicates:
     """Reports rows that are alike in every column but names of rows."""
 
     code = "duplicates"
-    looks_at: Literal["data"] = "data"
+    looks_at: Sight = "data"
 
     def run(self, view: View) -> Iterable[Finding]:
         """Report how many rows are repeated; the split keeps them on one side."""
@@ -30,7 +29,7 @@ class Duplicates:
         share = extra / len(digests)
         example = max(counts, key=counts.__getitem__)
         lines = [line for line, digest in zip(view.rows, digests, strict=True) if digest == example]
-        severity: Literal["warn", "tip"] = "warn" if share >= MANY else "tip"
+        severity: Severity = "warn" if share >= MANY else "tip"
         yield Finding(
             self.code,
             severity,

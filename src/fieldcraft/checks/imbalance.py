@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 
-from fieldcraft.contracts import View
+from fieldcraft.contracts import Sight, View
 from fieldcraft.evidence.records import Finding
 
 RARE = 0.1  # of what an even share would be
@@ -18,7 +17,7 @@ class Imbalance:
     """Reports classes so rare that accuracy hides them, or that cannot be learned at all."""
 
     code = "imbalance"
-    looks_at: Literal["split"] = "split"
+    looks_at: Sight = "split"
 
     def run(self, view: View) -> Iterable[Finding]:
         """Report rare classes among the training rows."""
@@ -35,7 +34,8 @@ class Imbalance:
             yield Finding(
                 self.code,
                 "warn",
-                f"{len(few)} class{'es' * (len(few) > 1)} with fewer than {FEW} training rows: {shown}",
+                f"{len(few)} class{'es' * (len(few) > 1)} with fewer than {FEW} training rows: "
+                f"{shown}",
                 None,
                 {"counts": {label: int(n) for label, n in zip(classes, counts, strict=True)}},
                 "collect more rows of them, or join them with a class that means the same",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Array, View
+from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.edit import Edit
 from fieldcraft.evidence.records import Finding
 
@@ -22,7 +21,7 @@ class Leak:
     """Reports columns that alone tell (nearly) all of the target."""
 
     code = "leak"
-    looks_at: Literal["split"] = "split"
+    looks_at: Sight = "split"
 
     def run(self, view: View) -> Iterable[Finding]:
         """Measure how much of the target each column explains on training rows."""
@@ -46,15 +45,19 @@ class Leak:
 def levels_of(column: pl.Series) -> Array:
     """The column as codes: quantile bins of numbers, levels of anything else."""
     if column.dtype.is_float() or column.dtype.is_temporal():
-        values = column.cast(pl.Float64, strict=False).to_numpy() if column.dtype.is_float() else (
-            column.dt.epoch("s").cast(pl.Float64).to_numpy()
+        values = (
+            column.cast(pl.Float64, strict=False).to_numpy()
+            if column.dtype.is_float()
+            else (column.dt.epoch("s").cast(pl.Float64).to_numpy())
         )
         there = values[~np.isnan(values)]
         if not len(there):
             return np.zeros(len(column), dtype=np.int64)
         distinct = np.unique(there)
-        edges = distinct if len(distinct) <= BINS else np.unique(
-            np.quantile(there, np.linspace(0, 1, BINS + 1)[1:-1])
+        edges = (
+            distinct
+            if len(distinct) <= BINS
+            else np.unique(np.quantile(there, np.linspace(0, 1, BINS + 1)[1:-1]))
         )
         return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values))
     return column.cast(pl.String).rank("dense").fill_null(0).to_numpy().astype(np.int64)

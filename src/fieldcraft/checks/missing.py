@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
-from fieldcraft.contracts import View
+from fieldcraft.contracts import Sight, View
 from fieldcraft.core.edit import Edit
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, Severity
 
 MANY = 0.3
 NEARLY_ALL = 0.95
@@ -17,7 +16,7 @@ class Missing:
     """Reports columns that miss values, by how many they miss."""
 
     code = "missing"
-    looks_at: Literal["data"] = "data"
+    looks_at: Sight = "data"
 
     def run(self, view: View) -> Iterable[Finding]:
         """Report rows without a target, and columns with gaps."""
@@ -43,7 +42,7 @@ class Missing:
                 advice = "drop the column, unless its gaps mean something"
                 yield Finding(self.code, "warn", words, name, evidence, advice, (drop,))
             else:
-                severity: Literal["warn", "tip"] = "warn" if share >= MANY else "tip"
+                severity: Severity = "warn" if share >= MANY else "tip"
                 advice = "gaps are filled and flagged; ask whether they are there at prediction too"
                 yield Finding(self.code, severity, words, name, evidence, advice)
 

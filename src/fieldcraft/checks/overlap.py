@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
-from fieldcraft.contracts import View
-from fieldcraft.evidence.records import Finding
+from fieldcraft.contracts import Sight, View
+from fieldcraft.evidence.records import Finding, Severity
 
 MANY = 0.01
 
@@ -15,7 +14,7 @@ class Overlap:
     """Reports rows of judge and test that stand among the training rows too."""
 
     code = "overlap"
-    looks_at: Literal["split"] = "split"
+    looks_at: Sight = "split"
 
     def run(self, view: View) -> Iterable[Finding]:
         """Compare the digests of feature cells across parts; no cell of another part is read."""
@@ -27,7 +26,7 @@ class Overlap:
             if part == "train" or not shared:
                 continue
             share = shared / len(digests)
-            severity: Literal["warn", "tip"] = "warn" if share >= MANY else "tip"
+            severity: Severity = "warn" if share >= MANY else "tip"
             yield Finding(
                 self.code,
                 severity,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 
-from fieldcraft.contracts import View
+from fieldcraft.contracts import Sight, View
 from fieldcraft.core.edit import Edit
 from fieldcraft.data.look import Look
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, Severity
 
 NUMBERS = (-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0)
 WORDS = frozenset({"unknown", "none", "missing", "not available", "n.a.", "tbd", "nil", "#null!"})
@@ -22,7 +21,7 @@ class Placeholders:
     """Reports markers of missing values that are read as values."""
 
     code = "placeholders"
-    looks_at: Literal["data"] = "data"
+    looks_at: Sight = "data"
 
     def run(self, view: View) -> Iterable[Finding]:
         """Report marks such as ``?``, lonely extreme numbers and words such as ``unknown``."""
@@ -41,9 +40,7 @@ class Placeholders:
                     if value.strip().lower() in WORDS and count >= OFTEN * look.rows:
                         yield self._finding(look, value, count, "tip")
 
-    def _finding(
-        self, look: Look, value: str, count: int, severity: Literal["warn", "tip"]
-    ) -> Finding:
+    def _finding(self, look: Look, value: str, count: int, severity: Severity) -> Finding:
         return Finding(
             self.code,
             severity,

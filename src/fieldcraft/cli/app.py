@@ -29,9 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 Target = Annotated[
     str | None, typer.Option(help="Column to predict: its name, or its number from 1.")
 ]
-Names = Annotated[
-    str | None, typer.Option(help="Column names a,b,... of a file without a header.")
-]
+Names = Annotated[str | None, typer.Option(help="Column names a,b,... of a file without a header.")]
 Table = Annotated[Path, typer.Argument(help="The table: .csv, .tsv, .csv.gz or .parquet.")]
 TaskName = Annotated[
     str | None, typer.Option(help="What the target asks: binary, multiclass, regression.")
@@ -48,8 +46,10 @@ def main() -> None:
         complain(error.what, error.seen, error.way_out)
         sys.exit(2)
     except OSError as error:
-        way_out = "free some space, or use another --dir" if error.errno == 28 else (
-            "check that the path exists and that you may read and write there"
+        way_out = (
+            "free some space, or use another --dir"
+            if error.errno == 28
+            else ("check that the path exists and that you may read and write there")
         )
         complain(str(error.strerror or error), str(error.filename or type(error).__name__), way_out)
         sys.exit(2)
@@ -78,10 +78,11 @@ def complain(what: str, seen: str, way_out: str) -> None:
 @contextmanager
 def watching(as_json: bool) -> Iterator[Any]:
     """A watcher that shows a run on standard error, or nothing for machines."""
-    from fieldcraft.cli.watch import Silent, Terminal
+    from fieldcraft.cli.watch import Terminal
+    from fieldcraft.stages._flow import Unwatched
 
     if as_json:
-        yield Silent()
+        yield Unwatched()
     else:
         with Terminal() as terminal:
             yield terminal
@@ -111,7 +112,7 @@ def init(
     test: Annotated[Path | None, typer.Option(help="Test file of a ready-made split.")] = None,
     names: Names = None,
     task: TaskName = None,
-    dir: Dir = None,  # noqa: A002
+    dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at a table and write the project file, with the reason beside each guess."""
@@ -143,7 +144,7 @@ def run(
     test: Annotated[Path | None, typer.Option(help="Test file of a ready-made split.")] = None,
     names: Names = None,
     task: TaskName = None,
-    dir: Dir = None,  # noqa: A002
+    dir: Dir = None,
     until: Annotated[str | None, typer.Option(help="Last stage to run, such as audit.")] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend findings in the project file.")] = False,
     budget: Annotated[
@@ -172,7 +173,7 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="Output, .csv or .parquet.")] = Path(
         "predictions.csv"
     ),
-    dir: Dir = None,  # noqa: A002
+    dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict the rows of a file with a bundle, or with the project's champion."""
@@ -194,7 +195,7 @@ def evaluate(
     again: Annotated[
         str | None, typer.Option(help="Why the test set is to be opened once more.")
     ] = None,
-    dir: Dir = None,  # noqa: A002
+    dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge and compare the models; with --final, open the sealed test set on the record."""
@@ -213,7 +214,7 @@ def evaluate(
 @app.command()
 def audit(
     fix: Annotated[bool, typer.Option("--fix", help="Mend findings in the project file.")] = False,
-    dir: Dir = None,  # noqa: A002
+    dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
     """Look for what is wrong with the data, before the split and after it."""
@@ -227,7 +228,7 @@ def audit(
 
 
 @app.command()
-def status(dir: Dir = None, as_json: AsJson = False) -> None:  # noqa: A002
+def status(dir: Dir = None, as_json: AsJson = False) -> None:
     """Where the project stands: what is done, what is found, what is sealed."""
     from fieldcraft.cli import show
 
@@ -235,7 +236,7 @@ def status(dir: Dir = None, as_json: AsJson = False) -> None:  # noqa: A002
 
 
 @app.command()
-def log(dir: Dir = None, as_json: AsJson = False) -> None:  # noqa: A002
+def log(dir: Dir = None, as_json: AsJson = False) -> None:
     """Every entry of the ledger, oldest first."""
     from fieldcraft.cli import show
 
@@ -243,7 +244,7 @@ def log(dir: Dir = None, as_json: AsJson = False) -> None:  # noqa: A002
 
 
 @app.command()
-def verify(dir: Dir = None, as_json: AsJson = False) -> None:  # noqa: A002
+def verify(dir: Dir = None, as_json: AsJson = False) -> None:
     """Check the chain of evidence and every file of the bundle."""
     from fieldcraft.cli import show
 

@@ -19,7 +19,6 @@ from fieldcraft.report.story import (
     headline,
     next_steps,
     seal_state,
-    tell,
 )
 from fieldcraft.stages import _flow
 
@@ -47,7 +46,8 @@ def result(story: Story, as_json: bool) -> None:
         return
     out = console()
     counts = {
-        name: sum(f.severity == name for f in story.open_findings()) for name in ("stop", "warn", "tip")
+        name: sum(f.severity == name for f in story.open_findings())
+        for name in ("stop", "warn", "tip")
     }
     parts = story.split.get("counts", {})
     out.print()
@@ -95,7 +95,9 @@ def learners_table(story: Story) -> Table:
         found = learner["measures"][metric]
         mark = "bold" if learner["name"] == story.evaluation["champion"] else ""
         value, low, high = (number(found[key]) for key in ("value", "low", "high"))
-        table.add_row(learner["title"], value, f"{low} to {high}", f"{learner['seconds']:.1f} s", style=mark)
+        table.add_row(
+            learner["title"], value, f"{low} to {high}", f"{learner['seconds']:.1f} s", style=mark
+        )
     return table
 
 
@@ -156,19 +158,9 @@ def findings(story: Story, as_json: bool) -> None:
         out.print("nothing found")
 
 
-def latest(project: Folder) -> Story:
-    """The story of the steps that are done, as they were done last."""
-    folders = {}
-    for entry in Ledger(project.ledger).entries(kind="done"):
-        folder = project.run(entry.stage, entry.key)
-        if folder.exists():
-            folders[entry.stage] = folder
-    return tell(project, folders)
-
-
 def status(project: Folder, as_json: bool) -> None:
     """Where a project stands."""
-    result(latest(project), as_json)
+    result(_flow.latest(project), as_json)
 
 
 def log(project: Folder, as_json: bool) -> None:

@@ -78,22 +78,3 @@ class Terminal:
 
     def _line(self, mark: str, step: str, text: str) -> None:
         self.console.print(f"{mark} {TITLES.get(step, step):<20} [dim]{text}[/]")
-
-
-class Silent:
-    """Watches a run and shows nothing."""
-
-    def started(self, step: str) -> None:
-        """A step begins."""
-
-    def said(self, step: str, text: str, share: float | None) -> None:
-        """A step says how far it is."""
-
-    def finished(self, step: str, seconds: float, summary: dict[str, Any]) -> None:
-        """A step is done."""
-
-    def skipped(self, step: str) -> None:
-        """A step was done already."""
-
-    def fixed(self, finding: Any) -> None:
-        """A finding was mended."""

@@ -1,15 +1,15 @@
 """Every error a user can meet: what is wrong, what was seen, and the way out.
 
-    FieldcraftError
-    ├── ProjectError        the project file or folder
-    ├── DataError           a table that cannot be read or used
-    ├── HeldError           a finding of severity "stop" holds the run
-    ├── TrainingError       a model that cannot be trained
-    ├── SealError           the sealed test set
-    ├── LedgerError         the chain of evidence
-    ├── BundleError         a bundle that cannot be written, trusted or run
-    ├── PlugError           a kind, task, learner, check, stage or format that is not there
-    └── MissingExtraError   an optional dependency that is not installed
+FieldcraftError
+├── ProjectError        the project file or folder
+├── DataError           a table that cannot be read or used
+├── HeldError           a finding of severity "stop" holds the run
+├── TrainingError       a model that cannot be trained
+├── SealError           the sealed test set
+├── LedgerError         the chain of evidence
+├── BundleError         a bundle that cannot be written, trusted or run
+├── PlugError           a kind, task, learner, check, stage or format that is not there
+└── MissingExtraError   an optional dependency that is not installed
 """
 
 from __future__ import annotations

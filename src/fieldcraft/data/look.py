@@ -71,6 +71,12 @@ class Look:
         return (self.rows - self.numbers.null_count()) / there if there else 0.0
 
     @cached_property
+    def span(self) -> tuple[float, float]:
+        """The smallest and the largest number; zeros if there is none."""
+        found = self.numbers.drop_nulls().to_numpy()
+        return (float(found.min()), float(found.max())) if len(found) else (0.0, 0.0)
+
+    @cached_property
     def whole_numbers(self) -> bool:
         """Whether all values are numbers without a fraction."""
         found = self.numbers.drop_nulls()

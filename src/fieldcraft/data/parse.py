@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import polars as pl
 
 # What people write for "no value"; compared in lower case. Words that may be honest

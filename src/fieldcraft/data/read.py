@@ -78,8 +78,8 @@ def from_frame(frame: Any) -> pl.DataFrame:
     if isinstance(frame, pl.LazyFrame):
         return frame.collect()
     if type(frame).__module__.startswith("pandas") and hasattr(frame, "columns"):
-        renamed = frame.rename(columns=str)
-        return pl.from_pandas(renamed)
+        found: pl.DataFrame = pl.from_pandas(frame.rename(columns=str))
+        return found
     raise DataError(
         "this is not a table",
         seen=f"an object of type {type(frame).__name__}",
@@ -98,7 +98,9 @@ def read_parquet(source: Path, names: Sequence[str] = ()) -> Reading:
             way_out="use a Parquet file that is whole, or export the table again",
         ) from error
     if names:
-        frame = frame.rename(dict(zip(frame.columns, checked_names(names, frame.width), strict=True)))
+        frame = frame.rename(
+            dict(zip(frame.columns, checked_names(names, frame.width), strict=True))
+        )
     return Reading(frame)
 
 

@@ -78,7 +78,7 @@ def find_delimiter(text: str) -> str:
         if not widths:
             return 0.0
         width, times = widths.most_common(1)[0]
-        return (width > 1) * (times / widths.total()) ** 2 * (1 + width) ** 0.5
+        return float((width > 1) * (times / widths.total()) ** 2 * (1 + width) ** 0.5)
 
     best = max(DELIMITERS, key=score)
     return best if score(best) > 0 else ","

@@ -64,7 +64,9 @@ def strata_of(target: pl.Series) -> list[str]:
     return [str(bin_) for bin_ in np.searchsorted(edges, values, side="right")]
 
 
-def deal(units: Sequence[bytes], strata: Sequence[str], shares: Sequence[float], seed: int) -> Array:
+def deal(
+    units: Sequence[bytes], strata: Sequence[str], shares: Sequence[float], seed: int
+) -> Array:
     """Deal rows out to parts, whole units at a time, with the same shares in every stratum.
 
     Args:

@@ -82,7 +82,7 @@ def resample(
 
 
 def interval(values: Array, level: float = LEVEL) -> Interval:
-    """Percentile interval from what `resample` returned; values that are not defined are left out."""
+    """Percentile interval from what `resample` returned, undefined values left out."""
     drawn = values[1:][np.isfinite(values[1:])]
     if not len(drawn):
         return Interval(float(values[0]), float("nan"), float("nan"), level)

@@ -83,7 +83,7 @@ class Classes:
         classes = len(about["classes"])
         if classes > MOST_TARGET_COLUMNS:
             return np.zeros((len(y), 0))
-        return (y[:, None] == np.arange(1, classes)).astype(np.float64)
+        return np.asarray(y[:, None] == np.arange(1, classes), dtype=np.float64)
 
     def width(self, about: Json) -> int:
         """One output for each class."""
@@ -109,7 +109,9 @@ class Classes:
     def decide(self, outputs: Array, about: Json) -> pl.DataFrame:
         """The likeliest class as ``prediction``, and ``probability_<class>`` for each."""
         classes = about["classes"]
-        chosen = pl.Series("prediction", [classes[i] for i in outputs.argmax(axis=1)], dtype=pl.String)
+        chosen = pl.Series(
+            "prediction", [classes[i] for i in outputs.argmax(axis=1)], dtype=pl.String
+        )
         columns = [
             pl.Series(f"probability_{label}", outputs[:, i].astype(np.float64))
             for i, label in enumerate(classes)

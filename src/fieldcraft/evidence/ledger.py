@@ -41,9 +41,17 @@ class Entry:
     hash: str
 
 
-def chain_hash(previous: str, number: int, at: str, kind: str, stage: str, key: str, body: str) -> str:
+def chain_hash(
+    previous: str, number: int, at: str, kind: str, stage: str, key: str, body: str
+) -> str:
     """Hash of an entry: SHA-256 over the hash before it and everything the entry says."""
     return digest.of_json([previous, number, at, kind, stage, key, body])
+
+
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    """An entry from its row in the table."""
+    number, at, kind, stage, key, body, previous, found = row
+    return Entry(number, at, kind, stage, key, json.loads(body), previous, found)
 
 
 class Ledger:
@@ -95,13 +103,8 @@ class Ledger:
     ) -> list[Entry]:
         """Entries in order, of one kind, stage or key if asked."""
         if not self.path.exists():
-            return []
-        wanted = {"kind": kind, "stage": stage, "key": key}
-        given = {name: value for name, value in wanted.items() if value is not None}
-        where = " AND ".join(f"{name} = :{name}" for name in given) or "1"
-        with self._open() as base:
-            rows = base.execute(f"SELECT * FROM entries WHERE {where} ORDER BY number", given)
-            return [Entry(*row[:5], json.loads(row[5]), *row[6:]) for row in rows]
+            return [entry_of(row) for row in rows]
+        return None
 
     def last(self, kind: str, stage: str, key: str | None = None) -> Entry | None:
         """The newest entry of a kind from a stage, if there is one."""

@@ -32,7 +32,7 @@ class Metric:
 
 
 def _mean(per_row: Array, weights: Array) -> Array:
-    return (weights @ per_row.astype(np.float64)) / weights.sum(axis=1)
+    return np.asarray((weights @ per_row.astype(np.float64)) / weights.sum(axis=1))
 
 
 def _ratio(above: Array, below: Array) -> Array:
@@ -41,7 +41,7 @@ def _ratio(above: Array, below: Array) -> Array:
 
 
 def _decided(outputs: Array) -> Array:
-    return outputs.argmax(axis=1)
+    return np.asarray(outputs.argmax(axis=1))
 
 
 def accuracy(y: Array, outputs: Array, weights: Array) -> Array:
@@ -164,7 +164,9 @@ RECALL = Metric("recall", "recall", True, recall)
 F1 = Metric("f1", "F1", True, f1)
 MATTHEWS = Metric("mcc", "Matthews correlation", True, matthews)
 ROC_AUC = Metric("roc_auc", "ROC AUC", True, roc_auc)
-AVERAGE_PRECISION = Metric("average_precision", "average precision (PR AUC)", True, average_precision)
+AVERAGE_PRECISION = Metric(
+    "average_precision", "average precision (PR AUC)", True, average_precision
+)
 MAE = Metric("mae", "mean absolute error", False, mae, "target")
 RMSE = Metric("rmse", "root mean squared error", False, rmse, "target")
 R2 = Metric("r2", "R²", True, r2)

@@ -81,10 +81,11 @@ class Place:
 class Trainer:
     """Trains a network on rows in memory until the tune loss stops getting better."""
 
-    def __init__(
-        self, network: FusedNetwork, goal: Goal, settings: Training, place: Place
-    ) -> None:
+    def __init__(self, network: FusedNetwork, goal: Goal, settings: Training, place: Place) -> None:
         """Set up the training; nothing runs yet."""
+        # Moments of weights that see no gradient decay into denormal numbers, on which a
+        # processor is many times slower; they are as good as zero.
+        torch.set_flush_denormal(True)
         self.accelerator = Accelerator()
         self.settings, self.goal, self.place = settings, goal, place
         self.network: FusedNetwork
@@ -101,7 +102,8 @@ class Trainer:
     @property
     def device(self) -> torch.device:
         """Where the network lives."""
-        return self.accelerator.device
+        device: torch.device = self.accelerator.device
+        return device
 
     def fit(self, train: Rows, tune: Rows) -> Progress:
         """Train to the end, from the last checkpoint if there is one.
@@ -227,7 +229,8 @@ class Trainer:
             wait = min(wait, self.place.budget - state.elapsed)
         share = state.epoch / max(state.epoch + left, 1)
         text = f"epoch {state.epoch}, tune loss {state.tune_losses[-1]:.4f} "
-        text += f"(best {state.best_loss:.4f} at {state.best_epoch}), at least {max(wait, 0):.0f} s left"
+        text += f"(best {state.best_loss:.4f} at {state.best_epoch}), "
+        text += f"at least {max(wait, 0):.0f} s left"
         self.place.progress(text, share)
 
     def explain_failure(self, train: Rows, mean: float) -> None:
@@ -248,9 +251,7 @@ class Trainer:
 
 def build_optimizer(network: nn.Module, settings: Training) -> torch.optim.Optimizer:
     """The optimizer of the settings; only weight matrices are decayed."""
-    decayed = {
-        id(module.weight) for module in network.modules() if isinstance(module, nn.Linear)
-    }
+    decayed = {id(module.weight) for module in network.modules() if isinstance(module, nn.Linear)}
     matrices = [p for p in network.parameters() if p.requires_grad and id(p) in decayed]
     others = [p for p in network.parameters() if p.requires_grad and id(p) not in decayed]
     decay = settings.weight_decay
@@ -261,8 +262,8 @@ def build_optimizer(network: nn.Module, settings: Training) -> torch.optim.Optim
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=rate)
     if settings.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=rate)
-    return torch.optim.AdamW(groups, lr=rate)
+        return torch.optim.Adam(groups, lr=rate, fused=True)
+    return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
 @torch.no_grad()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
+
+from fieldcraft.fit.dropout import Dropout
 
 
 class TabM(nn.Module):
@@ -37,18 +41,23 @@ class TabM(nn.Module):
         super().__init__()
         scales = [member_scales(members, size) for size in chunks]
         self.adapter = nn.Parameter(torch.cat(scales, dim=1))
-        sizes = [sum(chunks)] + [hidden] * layers
-        blocks: list[nn.Module] = []
-        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
-            blocks += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        self.first = nn.Linear(sum(chunks), hidden)
+        blocks: list[nn.Module] = [nn.ReLU(), Dropout(dropout)]
+        for _ in range(layers - 1):
+            blocks += [nn.Linear(hidden, hidden), nn.ReLU(), Dropout(dropout)]
         self.shared = nn.Sequential(*blocks)
-        bound = sizes[-1] ** -0.5
-        self.head = nn.Parameter(torch.empty(members, sizes[-1], width).uniform_(-bound, bound))
+        bound = hidden**-0.5
+        self.head = nn.Parameter(torch.empty(members, hidden, width).uniform_(-bound, bound))
         self.head_bias = nn.Parameter(torch.empty(members, 1, width).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs of each member, shape (rows, members, width)."""
-        hidden = self.shared(x[:, None, :] * self.adapter)
+        # (x * scales) @ W is x @ (scales * W): the product of rows and members is never stored,
+        # and in an exported network the scaled weights are constants.
+        weights = (self.adapter[:, None, :] * self.first.weight).flatten(0, 1)
+        members = len(self.adapter)
+        joined = nn.functional.linear(x, weights).reshape(len(x), members, -1) + self.first.bias
+        hidden: Tensor = self.shared(joined)
         return (hidden.transpose(0, 1) @ self.head + self.head_bias).transpose(0, 1)
 
 
@@ -70,8 +79,8 @@ class Mlp(nn.Module):
         super().__init__()
         sizes = [sum(chunks), *layers]
         blocks: list[nn.Module] = []
-        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
-            blocks += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        for before, after in pairwise(sizes):
+            blocks += [nn.Linear(before, after), nn.ReLU(), Dropout(dropout)]
         self.body = nn.Sequential(*blocks, nn.Linear(sizes[-1], width))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -114,7 +114,9 @@ def line_of(document: Any, path: Sequence[Any]) -> int:
 
 def mistake(error: Any, document: CommentedMap) -> tuple[int, str]:
     """Line and words of one mistake found by the settings' own rules."""
-    path = [step for step in error["loc"] if not str(step).startswith(("function-", "Sources", "str"))]
+    path = [
+        step for step in error["loc"] if not str(step).startswith(("function-", "Sources", "str"))
+    ]
     where = ".".join(map(str, path)) or "the file"
     seen = error.get("input")
     if error["type"] == "extra_forbidden":
@@ -162,7 +164,10 @@ def kind_unknown(
     path = ["data", "columns", name]
     where = ".".join(path)
     if kind not in known:
-        yield line_of(document, [*path, "kind"]), f"{where}.kind: no kind {kind!r}; {near(kind, known)}"
+        yield (
+            line_of(document, [*path, "kind"]),
+            f"{where}.kind: no kind {kind!r}; {near(kind, known)}",
+        )
         return
     options = ["kind", *catalogue.load("kinds", kind).options]
     for option in column:

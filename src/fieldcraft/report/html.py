@@ -1,6 +1,117 @@
-"""The report."""
+"""The report: one HTML file that works offline, in light and dark, and on paper."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
+from markupsafe import Markup
 
-def write(path: Path, story: object) -> None:
-    """X"""
+from fieldcraft.contracts import Json
+from fieldcraft.core import files
+from fieldcraft.report import charts
+from fieldcraft.report.render import fill
+from fieldcraft.report.story import Story, fixes_of, headline, next_steps, seal_state
+
+MOST_CLASSES = 30  # shown in a confusion table
+WORST_SHOWN = 8
+CELLS_SHOWN = 8
+
+
+def write(path: Path, story: Story) -> None:
+    """Write the report of a project, whole or not at all."""
+    files.write_text(path, page(story))
+
+
+def page(story: Story) -> str:
+    """The report as HTML text."""
+    evaluation = story.evaluation
+    return fill(
+        "report.html.j2",
+        story=story,
+        headline=headline(story),
+        seal=seal_state(story),
+        steps=next_steps(story),
+        findings=story.open_findings(),
+        fixes_of=fixes_of,
+        main=main_measure(story),
+        columns=columns(story),
+        pictures=pictures(story),
+        confusion=confusion(evaluation.get("evidence", {})),
+        worst=[trimmed(row, story) for row in evaluation.get("worst", [])[:WORST_SHOWN]],
+    )
+
+
+def main_measure(story: Story) -> Json:
+    """The champion's figure by the declared metric, or nothing."""
+    if not story.evaluation:
+        return {}
+    found: Json = story.champion["measures"][story.evaluation["metric"]]
+    return found
+
+
+def columns(story: Story) -> list[Json]:
+    """What is known of each column, in table order."""
+    settings = story.settings
+    found = []
+    for name, seen in story.profile.get("columns", {}).items():
+        column = settings.data.columns.get(name)
+        role = "target" if name == settings.problem.target else column.kind if column else "-"
+        if name in settings.data.drop:
+            role = "dropped"
+        found.append({"name": name, "role": role, **seen})
+    return found
+
+
+def pictures(story: Story) -> dict[str, Markup]:
+    """The charts that the records allow, by name."""
+    found: dict[str, str] = {}
+    if story.split:
+        found["parts"] = charts.parts(story.split["counts"])
+    if story.curves:
+        found["curves"] = charts.curves(story.curves)
+    if story.evaluation:
+        seen = story.evaluation
+        found["learners"] = charts.learners(seen["learners"], seen["metric"], seen["champion"])
+        evidence = seen["evidence"]
+        if "reliability" in evidence:
+            found["reliability"] = charts.reliability(evidence["reliability"])
+        if "roc" in evidence:
+            found["roc"] = charts.roc(evidence["roc"])
+        if "scatter" in evidence:
+            found["scatter"] = charts.scatter(evidence["scatter"], story.settings.problem.target)
+    return {name: Markup(svg) for name, svg in found.items()}
+
+
+def confusion(evidence: Json) -> Json:
+    """The confusion table with the share of each row, or the commonest mix-ups if it is large."""
+    if "confusion" not in evidence:
+        return {}
+    table, classes = evidence["confusion"], evidence["classes"]
+    mixed = [
+        {"true": classes[i], "decided": classes[j], "rows": n}
+        for i, row in enumerate(table)
+        for j, n in enumerate(row)
+        if i != j and n
+    ]
+    mixed.sort(key=lambda item: -item["rows"])
+    shares = [[n / max(sum(row), 1) for n in row] for row in table]
+    small = len(classes) <= MOST_CLASSES
+    return {
+        "classes": classes,
+        "table": table if small else [],
+        "shares": shares,
+        "mixed": mixed[:8],
+    }
+
+
+def trimmed(row: Json, story: Story) -> Json:
+    """A badly predicted row with the cells that fit on a line."""
+    target = story.settings.problem.target
+    cells = {k: v for k, v in row["cells"].items() if k != target}
+    shown = dict(list(cells.items())[:CELLS_SHOWN])
+    return {
+        **row,
+        "true": row["cells"].get(target),
+        "shown": shown,
+        "more": len(cells) - len(shown),
+    }

@@ -129,11 +129,15 @@ def next_steps(story: Story) -> list[str]:
     found = []
     stops = [f for f in story.open_findings() if f.severity in ("stop", "warn")]
     if stops:
-        found.append(f"Look at the findings, first: {stops[0].title}. {stops[0].advice.capitalize()}.")
+        found.append(
+            f"Look at the findings, first: {stops[0].title}. {stops[0].advice.capitalize()}."
+        )
     if story.evaluation:
         found += advice_on_model(story)
     if story.package and not story.openings and story.split.get("counts", {}).get("test"):
-        found.append("When no more choices are to be made, open the seal: fieldcraft evaluate --final")
+        found.append(
+            "When no more choices are to be made, open the seal: fieldcraft evaluate --final"
+        )
     if story.package:
         found.append("Use the model: fieldcraft predict bundle NEW.csv -o OUT.csv")
     return found

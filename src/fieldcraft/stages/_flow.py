@@ -6,11 +6,31 @@ from fieldcraft.contracts import Json
 from fieldcraft.core import digest
 from fieldcraft.core.errors import LedgerError, SealError
 from fieldcraft.evidence.ledger import Ledger
+from fieldcraft.evidence.records import Finding
 from fieldcraft.project.folder import Folder
 from fieldcraft.report import card, html
 from fieldcraft.report.story import Story, tell
 from fieldcraft.stages import _plan, _seal
 from fieldcraft.stages.package import publish
+
+
+class Unwatched:
+    """A watcher that lets a run go on unseen."""
+
+    def started(self, step: str) -> None:
+        """A step begins."""
+
+    def said(self, step: str, text: str, share: float | None) -> None:
+        """A step says how far it is."""
+
+    def finished(self, step: str, seconds: float, summary: Json) -> None:
+        """A step is done."""
+
+    def skipped(self, step: str) -> None:
+        """A step was done already."""
+
+    def fixed(self, finding: Finding) -> None:
+        """A finding was mended in the project file."""
 
 
 def run_project(
@@ -45,6 +65,16 @@ def final_evaluation(project: Folder, watcher: _plan.Watcher, again: str | None)
     card.refresh(project.bundle, story)
     html.write(project.report, story)
     return story
+
+
+def latest(project: Folder) -> Story:
+    """The story of the steps that are done, as they were done last."""
+    folders = {}
+    for entry in Ledger(project.ledger).entries(kind="done"):
+        folder = project.run(entry.stage, entry.key)
+        if folder.exists():
+            folders[entry.stage] = folder
+    return tell(project, folders)
 
 
 def log(project: Folder) -> list[Json]:

@@ -77,7 +77,9 @@ def run(project: Folder, watcher: Watcher, until: str | None = None, fix: bool =
     wanted = {step.stage for step in STEPS}
     if until is not None and until not in wanted:
         raise PlugError(
-            f"{until!r} is not a stage of a run", seen=f"--until {until}", way_out=near(until, wanted)
+            f"{until!r} is not a stage of a run",
+            seen=f"--until {until}",
+            way_out=near(until, wanted),
         )
     with alone(project):
         fixed: set[str] = set()

@@ -30,7 +30,7 @@ def audit(work: Work) -> Json:
     for finding in found:
         work.record("finding", finding.as_json())
     files.write_json(work.out / "findings.json", [finding.as_json() for finding in found])
-    counts = {name: sum(f.severity == name for f in found) for name in SEVERITIES}
+    counts: Json = {str(name): sum(f.severity == name for f in found) for name in SEVERITIES}
     profile = {} if split else profile_of(view)
     files.write_json(work.out / "profile.json", profile)
     return {"checks": [check.code for check in checks], **counts}
@@ -72,7 +72,9 @@ def training_view(split: Path, work: Work) -> View:
     """Training rows with their target, and the digests of all parts."""
     rows: Development = load_development(split, work.settings)
     parts = pl.read_parquet(split / "split.parquet")
-    training = parts.filter(pl.col("place") == "develop")["part"].is_in(["train", "cross"]).to_numpy()
+    training = (
+        parts.filter(pl.col("place") == "develop")["part"].is_in(["train", "cross"]).to_numpy()
+    )
     frame = rows.frame.filter(training)
     return View(
         schema=rows.schema,

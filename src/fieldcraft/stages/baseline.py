@@ -15,7 +15,9 @@ def baseline(work: Work) -> Json:
     for number, name in enumerate(rows.task.baselines):
         learner: Learner = catalogue.load("learners", name)
 
-        def tell(text: str, share: float | None, title: str = learner.title, i: int = number) -> None:
+        def tell(
+            text: str, share: float | None, title: str = learner.title, i: int = number
+        ) -> None:
             work.progress(f"{title}: {text}", (i + (share or 0)) / len(rows.task.baselines))
 
         tell("fitting", None)

@@ -109,7 +109,9 @@ def main_metric(rows: Development, wanted: str | None) -> Metric:
     return next((m for m in rows.task.metrics if m.name == wanted), rows.task.metrics[0])
 
 
-def choose(candidates: list[Candidate], drawn: dict[str, dict[str, Array]], metric: Metric) -> Candidate:
+def choose(
+    candidates: list[Candidate], drawn: dict[str, dict[str, Array]], metric: Metric
+) -> Candidate:
     """The best learner, or the simplest of those that are not significantly worse."""
 
     def value(found: Candidate) -> float:
@@ -217,9 +219,11 @@ def sentence(
     if better:
         text += f"; significantly better than {named(better)}"
     if level:
-        text += f"; level with {named(level)}, but simpler" if all(
-            c.about["complexity"] > champion.about["complexity"] for c in level
-        ) else f"; not significantly different from {named(level)}"
+        text += (
+            f"; level with {named(level)}, but simpler"
+            if all(c.about["complexity"] > champion.about["complexity"] for c in level)
+            else f"; not significantly different from {named(level)}"
+        )
     return text + "."
 
 

@@ -86,7 +86,12 @@ def init(request: Request) -> Json:
     folder.root.mkdir(parents=True, exist_ok=True)
     files.write_text(folder.file, to_text(document))
     edit(folder.file, ())  # what was written must be readable
-    return {"file": str(folder.file), "target": target, "task": task.name, "rows": reading.frame.height}
+    return {
+        "file": str(folder.file),
+        "target": target,
+        "task": task.name,
+        "rows": reading.frame.height,
+    }
 
 
 def find_target(target: str, frame: pl.DataFrame) -> str:
@@ -127,7 +132,7 @@ def guess_task(look: Look, wanted: str | None) -> Guess:
         task = catalogue.load("tasks", wanted)
         return Guess(str(task.name), 1.0, "as given")
     guesses = [task.recognise(look) for task in catalogue.load_all("tasks")]
-    best = max((g for g in guesses if g), key=lambda g: g.confidence, default=None)
+    best: Guess | None = max((g for g in guesses if g), key=by_confidence, default=None)
     if best is None:
         raise DataError(
             f"the target {look.name!r} cannot be predicted as it is",
@@ -142,7 +147,13 @@ def guess_task(look: Look, wanted: str | None) -> Guess:
 def guess_kind(look: Look) -> Guess:
     """What a column holds: the most confident guess of all kinds."""
     guesses = [kind.recognise(look) for kind in catalogue.load_all("kinds")]
-    return max((g for g in guesses if g), key=lambda g: g.confidence)
+    best: Guess = max((g for g in guesses if g), key=by_confidence)
+    return best
+
+
+def by_confidence(guess: Guess) -> float:
+    """How sure a guess is."""
+    return guess.confidence
 
 
 def problem_section(target: str, task: Guess, look: Look, source: Path) -> CommentedMap:

@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core.errors import DataError
@@ -36,9 +34,8 @@ def predict(request: Request) -> Json:
         BundleError: the bundle cannot be trusted.
         DataError: the rows cannot be read or lack a column, or the output has an unknown ending.
     """
-    writers = {".csv": pl.DataFrame.write_csv, ".parquet": pl.DataFrame.write_parquet}
     suffix = request.out.suffix.lower()
-    if suffix not in writers:
+    if suffix not in (".csv", ".parquet"):
         raise DataError(
             f"cannot tell how to write {request.out.name}",
             seen=f"ending {request.out.suffix!r}",
@@ -50,7 +47,10 @@ def predict(request: Request) -> Json:
     request.out.parent.mkdir(parents=True, exist_ok=True)
     aside = request.out.with_name(f".{request.out.name}.{os.getpid()}.tmp")
     try:
-        writers[suffix](predictions, aside)
+        if suffix == ".csv":
+            predictions.write_csv(aside)
+        else:
+            predictions.write_parquet(aside)
         aside.replace(request.out)
     finally:
         aside.unlink(missing_ok=True)

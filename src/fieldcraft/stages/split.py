@@ -47,8 +47,7 @@ def split(work: Work) -> Json:
         raise DataError(
             "there are too few rows to learn from",
             seen=f"{usable.sum()} rows with a target in {frame.height} rows",
-            way_out=f"give at least {FEWEST} rows that have a value in "
-            f"{settings.problem.target!r}",
+            way_out=f"give at least {FEWEST} rows that have a value in {settings.problem.target!r}",
         )
     rule = rule_of(settings)
     assigned = assign(frame, parts, target, usable, settings, earlier(work.previous, rule))
@@ -82,8 +81,7 @@ def write(
         for name, rows in (("develop", develop), ("test", sealed))
     }
     counts = {
-        name: int(count)
-        for name, count in table["part"].value_counts().sort("part").iter_rows()
+        name: int(count) for name, count in table["part"].value_counts().sort("part").iter_rows()
     }
     files.write_json(
         work.out / "about.json",
@@ -101,7 +99,7 @@ def read_sources(work: Work) -> pl.DataFrame:
         DataError: the files of a ready-made split do not have the same columns.
     """
     sources = work.settings.data.sources()
-    found = []
+    found: list[pl.DataFrame] = []
     for number, path in enumerate((sources.train, sources.validation, sources.test)):
         if path is None:
             continue
@@ -165,7 +163,9 @@ class Assignment:
         rows = len(units)
         return cls(np.full(rows, "unused", dtype=object), np.full(rows, -1), units, strata, seed)
 
-    def follow(self, digests: list[bytes], known: Mapping[bytes, tuple[str, int]], open_: Array) -> None:
+    def follow(
+        self, digests: list[bytes], known: Mapping[bytes, tuple[str, int]], open_: Array
+    ) -> None:
         """Put rows where they, or the rows they belong to, have been before."""
         for row in np.flatnonzero(open_):
             if digests[row] in known:

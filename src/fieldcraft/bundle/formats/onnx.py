@@ -35,7 +35,7 @@ class OnnxFormat:
             session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # noqa: BLE001  (onnxruntime's own errors share no base class)
+        except Exception as error:
             raise BundleError(
                 f"{path.name} cannot be loaded as an ONNX model",
                 seen=str(error).splitlines()[0][:200],

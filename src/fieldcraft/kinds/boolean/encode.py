@@ -31,9 +31,7 @@ class BooleanEncoder:
             signs = np.where(missing, 0, 2 * values - 1)
             return {"boolean": np.hstack([signs, missing]).astype(np.float32)}
 
-        return Views(
-            tensors, lambda: Matrix(values, tuple(self.names), (0,) * len(self.names))
-        )
+        return Views(tensors, lambda: Matrix(values, tuple(self.names), (0,) * len(self.names)))
 
     def state(self) -> State:
         """The names of the columns."""

@@ -85,7 +85,9 @@ class CategoryEncoder:
             kept = [i for i in range(len(self.names)) if i not in self.means]
             width = floats.shape[1] // max(len(self.means), 1)
             names = [self.names[i] for i in kept]
-            names += [f"{self.names[i]} (target mean {j})" for i in self.means for j in range(width)]
+            names += [
+                f"{self.names[i]} (target mean {j})" for i in self.means for j in range(width)
+            ]
             values = np.hstack([codes[:, kept].astype(np.float32), floats])
             levels = [len(self.levels[i]) for i in kept] + [0] * floats.shape[1]
             return Matrix(values, tuple(names), tuple(levels))

@@ -14,17 +14,21 @@ WIDEST = 8
 class CategoryNet(nn.Module):
     """Turns each code into a vector; target means pass standardised."""
 
+    centre: Tensor
+    spread: Tensor
+
     def __init__(self, encoder: CategoryEncoder) -> None:
         """Set up the net for what an encoder gives: inputs ``category``, ``category_means``."""
         super().__init__()
-        self.tables = nn.ModuleList(level_table(len(levels)) for levels in encoder.levels)
+        tables = [level_table(len(levels)) for levels in encoder.levels]
+        self.tables = nn.ModuleList(tables)
         means = [torch.as_tensor(table).float() for table in encoder.means.values()]
         self.inputs = ("category",) + ("category_means",) * bool(means)
         if means:
             self.register_buffer("centre", torch.cat([table.mean(0) for table in means]))
             spread = torch.cat([table.std(0) for table in means])
             self.register_buffer("spread", spread.clamp(min=1e-6))
-        widths = tuple(int(table.embedding_dim) for table in self.tables)
+        widths = tuple(table.embedding_dim for table in tables)
         self.chunks = widths + (1,) * sum(table.shape[1] for table in means)
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
@@ -39,7 +43,9 @@ class CategoryNet(nn.Module):
 def level_table(levels: int) -> nn.Embedding:
     """One vector for each level and one for unseen ones: unit vectors, or learned if many."""
     if levels <= FEW_LEVELS:
-        return nn.Embedding.from_pretrained(torch.eye(levels + 1), freeze=True)
+        fixed = nn.Embedding(levels + 1, levels + 1, _weight=torch.eye(levels + 1))
+        fixed.weight.requires_grad_(False)
+        return fixed
     width = min(WIDEST, round(1.6 * levels**0.56))
     table = nn.Embedding(levels + 1, width)
     nn.init.normal_(table.weight, std=width**-0.5)

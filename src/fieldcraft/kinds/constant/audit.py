@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
-from fieldcraft.contracts import View
+from fieldcraft.contracts import Sight, View
 from fieldcraft.core.edit import Edit
 from fieldcraft.evidence.records import Finding
 
@@ -14,7 +13,7 @@ class Constants:
     """Columns that are the same in every row."""
 
     code = "constant"
-    looks_at: Literal["data"] = "data"
+    looks_at: Sight = "data"
 
     def run(self, view: View) -> Iterable[Finding]:
         """Tell which columns never change; offer to set aside those that are still used."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
-from fieldcraft.contracts import View
+from fieldcraft.contracts import Sight, View
 from fieldcraft.core import catalogue
 from fieldcraft.core.edit import Edit
 from fieldcraft.evidence.records import Finding
@@ -15,7 +14,7 @@ class Identifiers:
     """Columns that name rows: set aside by the guess, a danger where they are used."""
 
     code = "identifier"
-    looks_at: Literal["data"] = "data"
+    looks_at: Sight = "data"
 
     def run(self, view: View) -> Iterable[Finding]:
         """Tell which columns are set aside as names, and warn of those that are not."""

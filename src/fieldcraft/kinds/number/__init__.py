@@ -28,8 +28,8 @@ class NumberKind:
         if look.distinct == 0 or look.numeric_share < ENOUGH:
             return None
         options = {"decimal": ","} if look.decimal == "," else {}
-        found = look.numbers
-        reason = f"numbers from {found.min():g} to {found.max():g}"
+        low, high = look.span
+        reason = f"numbers from {low:g} to {high:g}"
         if look.numeric_share < 1:
             odd = len(look.values) - round(look.numeric_share * len(look.values))
             reason += f"; {odd} cells are not numbers and count as missing"

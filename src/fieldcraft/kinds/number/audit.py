@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 
-from fieldcraft.contracts import View
+from fieldcraft.contracts import Sight, View
 from fieldcraft.core.edit import Edit
 from fieldcraft.evidence.records import Finding
 
@@ -19,7 +18,7 @@ class Outliers:
     """Values so far from the rest that they may be mistakes of entry."""
 
     code = "outliers"
-    looks_at: Literal["data"] = "data"
+    looks_at: Sight = "data"
 
     def run(self, view: View) -> Iterable[Finding]:
         """Report columns with a few values beyond eight interquartile ranges."""

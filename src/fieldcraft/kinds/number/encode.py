@@ -107,7 +107,9 @@ class NumberEncoder:
         return self._views(self._columns(rows))
 
     def _columns(self, rows: pl.DataFrame) -> list[Array]:
-        return [rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in self.names]
+        return [
+            rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in self.names
+        ]
 
     def _views(self, columns: list[Array]) -> Views:
         return Views(lambda: self._tensors(columns), lambda: self._matrix(columns))
@@ -157,7 +159,9 @@ class NumberEncoder:
         """Become the encoder that `state` described."""
         self.names = list(state.values["names"])
         self.shapes = [
-            Shape(values=state.arrays[f"values.{i}"], normals=state.arrays[f"normals.{i}"], **scalars)
+            Shape(
+                values=state.arrays[f"values.{i}"], normals=state.arrays[f"normals.{i}"], **scalars
+            )
             for i, scalars in enumerate(state.values["shapes"])
         ]
         self.bins = [state.arrays[f"bins.{i}"] for i in range(state.values["bins"])]

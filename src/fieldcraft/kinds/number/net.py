@@ -47,6 +47,11 @@ class NumberNet(nn.Module):
 class PiecewiseLinear(nn.Module):
     """A linear embedding plus a piecewise-linear one for each of several features."""
 
+    slope: Tensor
+    offset: Tensor
+    low: Tensor
+    high: Tensor
+
     def __init__(self, bins: list[np.ndarray]) -> None:
         """Set up with the edges of each feature's bins."""
         super().__init__()

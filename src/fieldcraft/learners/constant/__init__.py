@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from fieldcraft.contracts import Array, Brief, Encoded, Job, State
+from fieldcraft.contracts import Array, Brief, Encoded, Form, Job, State
 
 
 class ConstantOptions(BaseModel):
@@ -39,7 +37,7 @@ class ConstantLearner:
 class ConstantModel:
     """Outputs that do not depend on the row."""
 
-    view: Literal["matrix"] = "matrix"
+    view: Form = "matrix"
 
     def __init__(self, outputs: Array) -> None:
         """Keep the outputs, shape (width,)."""

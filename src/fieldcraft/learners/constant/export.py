@@ -29,8 +29,6 @@ def constant_onnx(outputs: Array) -> bytes:
         [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["rows_in", len(outputs)])],
         start,
     )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8
-    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     checker.check_model(model)
     return bytes(model.SerializeToString())

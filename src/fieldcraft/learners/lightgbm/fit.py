@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import lightgbm
 import numpy as np
 
-from fieldcraft.contracts import Array, Encoded, Job, State
+from fieldcraft.contracts import Array, Encoded, Form, Job, State
 
 ROUNDS_A_WORD = 25  # between two words of progress
 
@@ -18,7 +18,7 @@ ROUNDS_A_WORD = 25  # between two words of progress
 class TreesModel:
     """LightGBM's trees, kept as LightGBM's own text."""
 
-    view: Literal["matrix"] = "matrix"
+    view: Form = "matrix"
 
     def __init__(self, text: str, columns: int, probabilities: bool) -> None:
         """Keep the model's text and load it."""

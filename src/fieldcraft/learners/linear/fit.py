@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from fieldcraft.contracts import Array, Encoded, Job, Matrix, State
+from fieldcraft.contracts import Array, Encoded, Form, Job, Matrix, State
 
 STEPS = 500
 FARTHEST = 10.0  # standard deviations at which a number stops, against wild extrapolation
@@ -23,7 +22,7 @@ class LinearModel:
     number column that misses values in training rows brings a flag column.
     """
 
-    view: Literal["matrix"] = "matrix"
+    view: Form = "matrix"
 
     def __init__(self, arrays: Mapping[str, Array], softmax: bool) -> None:
         """Keep the fitted arrays: see `learn_design` and `fit_linear`."""
@@ -68,7 +67,7 @@ def learn_design(matrix: Matrix) -> dict[str, Array]:
         centre, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     sizes = [int(levels[column]) for column in np.flatnonzero(levels)]
     columns = np.repeat(np.flatnonzero(levels), sizes)
-    codes = np.concatenate([np.arange(1, size + 1) for size in sizes] or [np.zeros(0)])
+    codes = np.array([code for size in sizes for code in range(1, size + 1)])
     return {
         "numeric": numeric,
         "centre": np.nan_to_num(centre).astype(np.float32),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
 
-from fieldcraft.contracts import Array, Brief, Encoded, Job, Json, State
+from fieldcraft.contracts import Array, Brief, Encoded, Form, Job, Json, State
 from fieldcraft.core import seeds
 from fieldcraft.fit.checkpoint import snapshot
 from fieldcraft.fit.export import to_onnx
@@ -108,7 +107,9 @@ def fit_network(job: Job) -> NetworkModel:
         "training": asdict(settings),
     }
     inputs = {name: [str(a.dtype), a.shape[1]] for name, a in job.train.tensors().items()}
-    return NetworkModel(trainer.shadow.cpu(), {"size": asdict(size), "inputs": inputs, "curves": curves})
+    return NetworkModel(
+        trainer.shadow.cpu(), {"size": asdict(size), "inputs": inputs, "curves": curves}
+    )
 
 
 def restore_network(state: State, brief: Brief) -> NetworkModel:
@@ -121,7 +122,7 @@ def restore_network(state: State, brief: Brief) -> NetworkModel:
 class NetworkModel:
     """A trained network with the story of its training."""
 
-    view: Literal["tensors"] = "tensors"
+    view: Form = "tensors"
 
     def __init__(self, network: FusedNetwork, about: Json) -> None:
         """Keep the network and what is known of it: its size, inputs and curves."""
@@ -143,5 +144,8 @@ class NetworkModel:
         """The network as an ONNX graph."""
         return to_onnx(
             self.network,
-            {name: np.zeros((2, w), dtype=kind) for name, (kind, w) in self.about["inputs"].items()},
+            {
+                name: np.zeros((2, w), dtype=kind)
+                for name, (kind, w) in self.about["inputs"].items()
+            },
         )

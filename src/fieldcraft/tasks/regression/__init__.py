@@ -30,8 +30,10 @@ class RegressionTask:
         """A target of numbers with more than two different values."""
         if look.distinct < 3 or look.numeric_share < ENOUGH:
             return None
-        low, high = look.numbers.min(), look.numbers.max()
-        return Guess(self.name, 0.5, f"{look.distinct:,} different numbers from {low:g} to {high:g}")
+        low, high = look.span
+        return Guess(
+            self.name, 0.5, f"{look.distinct:,} different numbers from {low:g} to {high:g}"
+        )
 
     def describe(self, target: pl.Series, positive: str | None) -> Json:
         """Nothing to know beforehand.
@@ -64,12 +66,12 @@ class RegressionTask:
 
     def scaled(self, y: Array, scale: Json) -> Array:
         """The target standardised."""
-        return (y - scale["mean"]) / scale["deviation"]
+        return np.asarray((y - scale["mean"]) / scale["deviation"])
 
     def unscaled(self, outputs: Array, scale: Json) -> Array:
         """Outputs in units of the target, kept within 5 % of the training range."""
         values = outputs.astype(np.float64) * scale["deviation"] + scale["mean"]
-        return np.clip(values, scale["low"], scale["high"])
+        return np.asarray(np.clip(values, scale["low"], scale["high"]))
 
     def columns(self, y: Array, about: Json) -> Array:
         """The target itself, as one column."""

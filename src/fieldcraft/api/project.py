@@ -1,0 +1,107 @@
+"""A project from Python: the same steps as on the command line."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.contracts import Json
+from fieldcraft.data.read import from_frame
+from fieldcraft.evidence.ledger import Ledger
+from fieldcraft.evidence.records import Finding
+from fieldcraft.project.folder import Folder
+from fieldcraft.report.story import Story
+from fieldcraft.stages import _flow
+from fieldcraft.stages.init import Request, init
+
+
+class Project:
+    """A project folder: look at data, train, evaluate, package.
+
+    Args:
+        folder: of a project that is there already; `Project.create` starts a new one.
+
+    Raises:
+        ProjectError: the folder holds no project.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Folder.find(Path(folder))
+
+    @classmethod
+    def create(cls, folder: str | Path, data: Any, target: str, task: str | None = None) -> Project:
+        """Start a project from a file, or from a Polars or pandas frame.
+
+        Args:
+            folder: a new folder.
+            data: path of a table, or a frame, which is written into the folder as Parquet.
+            target: name of the column to predict.
+            task: ``binary``, ``multiclass`` or ``regression``; guessed if left out.
+
+        Raises:
+            ProjectError: the folder holds a project already.
+            DataError: the table cannot be read, or has no such target.
+        """
+        place = Path(folder)
+        source = Path(data) if isinstance(data, (str, Path)) else keep(place, from_frame(data))
+        init(Request(place, source, target, task=task))
+        return cls(place)
+
+    def run(self, until: str | None = None, fix: bool = False) -> Story:
+        """Run every step that is not done; returns what the records now say.
+
+        Raises:
+            HeldError: a finding of severity "stop" is neither fixed nor accepted.
+        """
+        return _flow.run_project(self.folder, _flow.Unwatched(), until, fix)
+
+    def evaluate_final(self, again: str | None = None) -> Story:
+        """Open the sealed test set, on the record; a second time only with a reason.
+
+        Raises:
+            SealError: the test set was opened before and no reason is given.
+        """
+        return _flow.final_evaluation(self.folder, _flow.Unwatched(), again)
+
+    def findings(self) -> list[Finding]:
+        """What the audit found, the worst first."""
+        return _flow.latest(self.folder).findings
+
+    def bundle(self) -> Bundle:
+        """The current bundle, ready to predict.
+
+        Raises:
+            BundleError: there is none yet, or it was changed.
+        """
+        return load_bundle(self.folder.bundle)
+
+    def predict(self, rows: Any) -> pl.DataFrame:
+        """Predictions of the current bundle for a Polars or pandas frame."""
+        return self.bundle().predict(rows)
+
+    def log(self) -> list[Json]:
+        """Every entry of the ledger, oldest first."""
+        return _flow.log(self.folder)
+
+    def verify(self) -> int:
+        """Check the chain of evidence; returns how many entries it has.
+
+        Raises:
+            LedgerError: an entry or a run folder was changed.
+        """
+        _flow.verify_folders(self.folder)
+        return Ledger(self.folder.ledger).verify()
+
+
+def keep(folder: Path, frame: pl.DataFrame) -> Path:
+    """Write a frame into a project folder, so that the project can be run again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "data.parquet"
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as stream:
+        aside = Path(stream.name)
+    frame.write_parquet(aside)
+    return aside.replace(path)

@@ -103,8 +103,13 @@ class Ledger:
     ) -> list[Entry]:
         """Entries in order, of one kind, stage or key if asked."""
         if not self.path.exists():
+            return []
+        wanted = {"kind": kind, "stage": stage, "key": key}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = :{name}" for name in given) or "1"
+        with self._open() as base:
+            rows = base.execute(f"SELECT * FROM entries WHERE {where} ORDER BY number", given)
             return [entry_of(row) for row in rows]
-        return None
 
     def last(self, kind: str, stage: str, key: str | None = None) -> Entry | None:
         """The newest entry of a kind from a stage, if there is one."""

@@ -4,6 +4,7 @@ A plug is a module that offers one object: ``KIND``, ``TASK``, ``LEARNER``, ``CH
 or ``FORMAT`` (see `fieldcraft.core.catalogue`). Every plug passes the conformance suite of its
 shape in ``tests/conformance``.
 """
+# fmt: off
 
 from __future__ import annotations
 
@@ -19,13 +20,13 @@ from fieldcraft.data.look import Look
 from fieldcraft.data.table import Schema
 from fieldcraft.evidence.metrics import Metric
 from fieldcraft.evidence.records import Finding
-from fieldcraft.project.folder import Folder
-from fieldcraft.project.settings import Settings
+from fieldcraft.project.work import Work
 
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
 Form = Literal["tensors", "matrix"]  # what a model reads of encoded rows
 Sight = Literal["data", "split", "model", "traffic"]  # what a check looks at
+Tell = Callable[[str, float | None], None]  # progress: a text, and the share that is done
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,10 @@ class Guess:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows for trees and linear models: float32, NaN where missing; a column with levels > 0
-    holds codes 0 (unseen or rare) to levels."""
+    """Rows as one float32 table, NaN where missing.
+
+    A column with levels > 0 holds codes, 0 for unseen or rare ones.
+    """
 
     values: Array
     names: tuple[str, ...]
@@ -59,17 +62,17 @@ class State:
 class Encoded(Protocol):
     """Encoded rows, in the form that a learner asks for."""
 
-    def tensors(self) -> dict[str, Array]: ...
-    def matrix(self) -> Matrix: ...
+    def tensors(self) -> dict[str, Array]: """Arrays by input name, for networks."""
+    def matrix(self) -> Matrix: """One table, for trees and linear models."""
 
 
 class Encoder(Protocol):
     """Turns the columns of one kind into numbers; fitted on training rows only."""
 
-    def fit_transform(self, rows: pl.DataFrame, target: Array) -> Encoded: ...
-    def transform(self, rows: pl.DataFrame) -> Encoded: ...
-    def state(self) -> State: ...
-    def restore(self, state: State) -> None: ...
+    def fit_transform(self, rows: pl.DataFrame, target: Array) -> Encoded: """Learn and encode."""
+    def transform(self, rows: pl.DataFrame) -> Encoded: """Encode, each row by itself."""
+    def state(self) -> State: """What was learned."""
+    def restore(self, state: State) -> None: """Become the encoder whose state this is."""
 
 
 class Kind(Protocol):
@@ -79,12 +82,12 @@ class Kind(Protocol):
     used: bool  # False: columns of this kind are set aside and no model sees them
     options: tuple[str, ...]  # what a column's entry in the project file may say beside `kind`
 
-    def recognise(self, look: Look) -> Guess | None: ...
-    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series: ...
-    def encoder(self) -> Encoder: ...
-    def net(self, encoder: Encoder, plain: bool) -> Any: ...  # a torch module: fit/network.py
-    def checks(self) -> Sequence[Check]: ...
-    def describe(self, values: pl.Series) -> Json: ...  # the reference profile, for drift
+    def recognise(self, look: Look) -> Guess | None: """Whether a column is of this kind."""
+    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series: """To values."""
+    def encoder(self) -> Encoder: """A fresh encoder for all columns of this kind."""
+    def net(self, encoder: Encoder, plain: bool) -> Any: """A torch module: see fit/network.py."""
+    def checks(self) -> Sequence[Check]: """Checks of columns of this kind."""
+    def describe(self, values: pl.Series) -> Json: """The reference profile, for drift."""
 
 
 class Task(Protocol):
@@ -95,21 +98,21 @@ class Task(Protocol):
     metrics: tuple[Metric, ...]  # the first is the default for choosing the champion
     baselines: tuple[str, ...]  # names of learners, simplest first
 
-    def recognise(self, look: Look) -> Guess | None: ...
-    def describe(self, target: pl.Series, positive: str | None) -> Json: ...  # e.g. classes
-    def encode(self, target: pl.Series, about: Json) -> Array: ...
-    def scale(self, y: Array) -> Json: ...  # fitted on training rows; {} if there is none
-    def scaled(self, y: Array, scale: Json) -> Array: ...
-    def unscaled(self, outputs: Array, scale: Json) -> Array: ...
-    def columns(self, y: Array, about: Json) -> Array: ...  # what target means are taken of
-    def width(self, about: Json) -> int: ...
-    def loss(self) -> Callable[[Any, Any], Any]: ...  # torch: raw outputs, y -> one per row
-    def activate(self, raw: Any) -> Any: ...  # torch: raw outputs of a network -> outputs
-    def validation_loss(self, outputs: Array, y: Array) -> float: ...
-    def calibrate(self, outputs: Array, y: Array) -> Json: ...
-    def calibrated(self, outputs: Array, calibration: Json) -> Array: ...
-    def decide(self, outputs: Array, about: Json) -> pl.DataFrame: ...
-    def evidence(self, y: Array, outputs: Array, about: Json) -> Json: ...  # for the report
+    def recognise(self, look: Look) -> Guess | None: """Whether a target asks this."""
+    def describe(self, target: pl.Series, positive: str | None) -> Json: """Such as the classes."""
+    def encode(self, target: pl.Series, about: Json) -> Array: """The target as numbers."""
+    def scale(self, y: Array) -> Json: """The scale of training targets; {} if there is none."""
+    def scaled(self, y: Array, scale: Json) -> Array: """Targets as learners see them."""
+    def unscaled(self, outputs: Array, scale: Json) -> Array: """Outputs in units of the target."""
+    def columns(self, y: Array, about: Json) -> Array: """What target means are taken of."""
+    def width(self, about: Json) -> int: """Outputs a row."""
+    def loss(self) -> Callable[[Any, Any], Any]: """Torch: raw outputs and y to a loss a row."""
+    def activate(self, raw: Any) -> Any: """Torch: raw outputs of a network to outputs."""
+    def validation_loss(self, outputs: Array, y: Array) -> float: """What early stopping watches."""
+    def calibrate(self, outputs: Array, y: Array) -> Json: """Fit a calibration on tune rows."""
+    def calibrated(self, outputs: Array, calibration: Json) -> Array: """Outputs made honest."""
+    def decide(self, outputs: Array, about: Json) -> pl.DataFrame: """`prediction` and more."""
+    def evidence(self, y: Array, outputs: Array, about: Json) -> Json: """For the report."""
 
 
 @dataclass(frozen=True)
@@ -133,17 +136,17 @@ class Job(Brief):
     seed: int = 0
     budget: float | None = None  # seconds
     folder: Path | None = None  # for checkpoints
-    progress: Callable[[str, float | None], None] = lambda text, share: None
+    progress: Tell = lambda text, share: None
 
 
 class Fitted(Protocol):
-    """A trained model: encoded rows in, outputs out, as data on disk or as ONNX."""
+    """A trained model: encoded rows in, outputs out; as data on disk, or as ONNX."""
 
     view: Form
 
-    def outputs(self, rows: Encoded) -> Array: ...
-    def state(self) -> State: ...
-    def onnx(self) -> bytes: ...  # inputs named as the view names them, one output "outputs"
+    def outputs(self, rows: Encoded) -> Array: """Outputs on the scale that learners see."""
+    def state(self) -> State: """What was learned."""
+    def onnx(self) -> bytes: """Inputs named as the view names them, one output `outputs`."""
 
 
 class Learner(Protocol):
@@ -154,15 +157,15 @@ class Learner(Protocol):
     complexity: int  # ties go to the lower
     options: type[Any]  # pydantic model of what `model:` may say
 
-    def fit(self, job: Job) -> Fitted: ...
-    def restore(self, state: State, brief: Brief) -> Fitted: ...
+    def fit(self, job: Job) -> Fitted: """Train a model."""
+    def restore(self, state: State, brief: Brief) -> Fitted: """The model whose state this is."""
 
 
 class Predictor(Protocol):
     """Turns rows into predictions; later stages see nothing else of a model."""
 
-    def outputs(self, rows: pl.DataFrame) -> Array: ...
-    def predict(self, rows: Any) -> pl.DataFrame: ...
+    def outputs(self, rows: pl.DataFrame) -> Array: """Calibrated outputs for rows as read."""
+    def predict(self, rows: Any) -> pl.DataFrame: """Decisions and probabilities."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,7 @@ class View:
     target: str
     looks: Mapping[str, Look]  # columns as read: of all rows before the split, else of training
     values: pl.DataFrame  # the same rows, parsed
-    rows: Sequence[int]  # line of each row in its source, counted from 1
+    rows: Sequence[int]  # number of each row in its source, counted from 1
     task: Task | None = None
     about: Json | None = None
     y: Array | None = None  # training rows only
@@ -186,20 +189,7 @@ class Check(Protocol):
     code: str
     looks_at: Sight
 
-    def run(self, view: View) -> Iterable[Finding]: ...
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a stage works on and with."""
-
-    project: Folder
-    settings: Settings
-    inputs: Mapping[str, Path]  # the folders of the steps before it
-    out: Path  # the folder to fill; what a killed run left there is still in it
-    previous: Path | None  # the folder of the last finished run of the same step
-    record: Callable[[str, Json], None]  # into the ledger, when the stage has ended well
-    progress: Callable[[str, float | None], None]
+    def run(self, view: View) -> Iterable[Finding]: """Look, and report."""
 
 
 @dataclass(frozen=True)
@@ -219,5 +209,5 @@ class Format(Protocol):
     name: str
     suffix: str
 
-    def write(self, model: Fitted, path: Path) -> None: ...
-    def load(self, path: Path) -> Callable[[Mapping[str, Array]], Array]: ...
+    def write(self, model: Fitted, path: Path) -> None: """Write a model as one file."""
+    def load(self, path: Path) -> Callable[[Mapping[str, Array]], Array]: """Inputs to outputs."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fieldcraft.contracts import Json, Stage, Work
+from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import catalogue, digest, files
 from fieldcraft.core.errors import HeldError, PlugError, ProjectError, near
 from fieldcraft.evidence.ledger import Ledger
@@ -18,6 +18,7 @@ from fieldcraft.evidence.records import Finding
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Settings
+from fieldcraft.project.work import Work
 
 MOST_FIXES = 10  # rounds of fixing and looking again
 
@@ -45,11 +46,20 @@ STEPS = (
 class Watcher(Protocol):
     """Whoever wants to see how a run goes."""
 
-    def started(self, step: str) -> None: ...
-    def said(self, step: str, text: str, share: float | None) -> None: ...
-    def finished(self, step: str, seconds: float, summary: Json) -> None: ...
-    def skipped(self, step: str) -> None: ...
-    def fixed(self, finding: Finding) -> None: ...
+    def started(self, step: str) -> None:
+        """A step begins."""
+
+    def said(self, step: str, text: str, share: float | None) -> None:
+        """A step says how far it is."""
+
+    def finished(self, step: str, seconds: float, summary: Json) -> None:
+        """A step is done."""
+
+    def skipped(self, step: str) -> None:
+        """A step was done already."""
+
+    def fixed(self, finding: Finding) -> None:
+        """A finding was mended in the project file."""
 
 
 @dataclass

@@ -8,12 +8,13 @@ from pathlib import Path
 import polars as pl
 
 from fieldcraft.bundle.rows import Development, feature_schema, load_development, target_column
-from fieldcraft.contracts import Check, Json, Stage, View, Work
+from fieldcraft.contracts import Check, Json, Stage, View
 from fieldcraft.core import catalogue, files
 from fieldcraft.data.look import looks
 from fieldcraft.data.read import read_table
 from fieldcraft.data.table import Column, Schema
 from fieldcraft.evidence.records import SEVERITIES, Finding
+from fieldcraft.project.work import Work
 
 
 def audit(work: Work) -> Json:

@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.rows import Development, load_development
-from fieldcraft.contracts import Array, Json, Stage, Work
+from fieldcraft.contracts import Array, Json, Stage
 from fieldcraft.core import digest, files, seeds
 from fieldcraft.evidence.bootstrap import Comparison, compare, interval, resample
 from fieldcraft.evidence.metrics import Metric
 from fieldcraft.evidence.records import Measure
+from fieldcraft.project.work import Work
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ import shutil
 from fieldcraft.bundle.manifest import NAME, read_manifest
 from fieldcraft.bundle.rows import load_development
 from fieldcraft.bundle.write import check_parity, write_bundle
-from fieldcraft.contracts import Json, Stage, Work
+from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError
 from fieldcraft.project.folder import Folder
+from fieldcraft.project.work import Work
 
 
 def package(work: Work) -> Json:

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.rows import feature_schema, parse_target
-from fieldcraft.contracts import Array, Json, Stage, Work
+from fieldcraft.contracts import Array, Json, Stage
 from fieldcraft.core import catalogue, digest, files, seeds
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.parse import strip
@@ -23,6 +23,7 @@ from fieldcraft.data.read import read_table
 from fieldcraft.data.split import HALF_FOLDS, SMALL, by_time, deal, strata_of
 from fieldcraft.data.table import row_digests
 from fieldcraft.project.settings import Settings
+from fieldcraft.project.work import Work
 
 TRAIN, VALIDATION, TEST = 0, 1, 2  # numbers of the sources
 PARTS = ("train", "tune", "judge", "test")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fieldcraft.bundle.members import Effort, fit_members
 from fieldcraft.bundle.rows import load_development
-from fieldcraft.contracts import Json, Learner, Stage, Work
+from fieldcraft.contracts import Json, Learner, Stage
 from fieldcraft.core import catalogue
+from fieldcraft.project.work import Work
 
 
 def train(work: Work) -> Json:

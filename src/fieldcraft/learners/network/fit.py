@@ -16,7 +16,7 @@ from fieldcraft.fit.loop import Goal, Place, Rows, Trainer, predict
 from fieldcraft.fit.network import FusedNetwork
 from fieldcraft.fit.settings import Training, batch_size_for
 from fieldcraft.fit.trunk import Mlp, TabM
-from fieldcraft.learners.network import NetworkOptions
+from fieldcraft.learners.network.options import NetworkOptions
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,50 @@
+"""Settings of the network."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class NetworkOptions(BaseModel):
+    """Settings of the network; what is left out is chosen by trunk and number of rows.
+
+    Attributes:
+        trunk: ``tabm`` for many MLPs that share weights, ``mlp`` for one plain MLP.
+        layers: hidden layers: how many (tabm), or the units of each (mlp).
+        width: units of each shared layer (tabm).
+        members: how many MLPs share them (tabm).
+        dropout: share of units dropped in training.
+        optimizer: adamw, adam, sgd or rmsprop.
+        learning_rate: step size.
+        weight_decay: decay of weight matrices.
+        batch_size: rows a step.
+        epochs: passes over the training rows at most.
+        patience: epochs to wait for a better tune loss.
+        ema: decay of the moving average of weights; 0 for none.
+        clip: largest norm of the gradient; 0 for none.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    trunk: Literal["tabm", "mlp"] = "tabm"
+    layers: int | list[int] | None = None
+    width: int | None = Field(default=None, ge=1)
+    members: int | None = Field(default=None, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    learning_rate: float | None = Field(default=None, gt=0)
+    weight_decay: float | None = Field(default=None, ge=0)
+    batch_size: int | None = Field(default=None, ge=1)
+    epochs: int = Field(default=1_000, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    ema: float | None = Field(default=None, ge=0, lt=1)
+    clip: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def layers_fit_trunk(self) -> NetworkOptions:
+        """A list of layers belongs to the plain MLP, a number of layers to TabM."""
+        if self.layers is not None and isinstance(self.layers, list) != (self.trunk == "mlp"):
+            wanted = "a list of units, such as [128, 64]" if self.trunk == "mlp" else "a number"
+            raise ValueError(f"layers of trunk {self.trunk} should be {wanted}")
+        return self

@@ -1,0 +1,111 @@
+"""What many tests need: small tables, a finished project, the developers' data."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.core.edit import Edit
+from fieldcraft.project import file
+from fieldcraft.project.folder import Folder
+from fieldcraft.stages import _flow
+from fieldcraft.stages.init import Request, init
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+# A network small enough for a test: real training, a second or two.
+SMALL_MODEL = (
+    Edit(("model", "trunk"), "mlp"),
+    Edit(("model", "layers"), [16]),
+    Edit(("model", "epochs"), 4),
+)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The developers' data; tests that want it skip where it is not."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the developers' data at {SHARED}")
+    return SHARED
+
+
+def mixed_table(rows: int = 240, seed: int = 0) -> pl.DataFrame:
+    """A table with every kind of column and a binary target that two of them explain."""
+    draw = np.random.default_rng(seed)
+    age = draw.normal(40, 12, rows).round(1)
+    city = draw.choice(["Bern", "Oslo", "Rome"], rows)
+    member = draw.choice(["yes", "no"], rows)
+    score = (age - 40) / 12 + (city == "Rome") - 0.5 * (member == "yes")
+    bought = score + draw.normal(0, 0.5, rows) > 0.2
+    seen = np.datetime64("2024-01-01") + draw.integers(0, 700, rows)
+    return pl.DataFrame(
+        {
+            "key": [f"k{i:05d}" for i in range(rows)],
+            "age": [None if i % 17 == 0 else v for i, v in enumerate(age.tolist())],
+            "city": city.tolist(),
+            "member": member.tolist(),
+            "seen": seen.astype("datetime64[D]").astype(str).tolist(),
+            "same": ["x"] * rows,
+            "bought": np.where(bought, "yes", "no").tolist(),
+        }
+    )
+
+
+@pytest.fixture
+def table() -> pl.DataFrame:
+    """A small table with every kind of column."""
+    return mixed_table()
+
+
+@pytest.fixture
+def csv(tmp_path: Path, table: pl.DataFrame) -> Path:
+    """The small table as a CSV file."""
+    path = tmp_path / "table.csv"
+    table.write_csv(path)
+    return path
+
+
+def start(folder: Path, source: Path, target: str = "bought", task: str | None = None) -> Folder:
+    """A project with a small network, not run yet."""
+    init(Request(folder, source, target, task=task))
+    project = Folder(folder)
+    file.edit(project.file, SMALL_MODEL)
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path, csv: Path) -> Folder:
+    """A project on the small table, not run yet."""
+    return start(tmp_path / "project", csv)
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the small table and a project on it that has run to the end."""
+    place = tmp_path_factory.mktemp("finished")
+    mixed_table().write_csv(place / "table.csv")
+    _flow.run_project(start(place / "project", place / "table.csv"), _flow.Unwatched())
+    return place
+
+
+@pytest.fixture
+def finished(tmp_path: Path, finished_once: Path) -> Folder:
+    """A copy of a finished project, to do with as a test likes."""
+    shutil.copytree(finished_once, tmp_path / "copy")
+    return Folder(tmp_path / "copy" / "project")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
+    """Write a file into the test's folder and return its path."""
+
+    def do(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return do

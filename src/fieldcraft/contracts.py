@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy.typing as npt
 import polars as pl
 
-from fieldcraft.data.look import Look
+from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.table import Schema
 from fieldcraft.evidence.metrics import Metric
 from fieldcraft.evidence.records import Finding
@@ -27,16 +27,6 @@ Json = dict[str, Any]
 Form = Literal["tensors", "matrix"]  # what a model reads of encoded rows
 Sight = Literal["data", "split", "model", "traffic"]  # what a check looks at
 Tell = Callable[[str, float | None], None]  # progress: a text, and the share that is done
-
-
-@dataclass(frozen=True)
-class Guess:
-    """What a column or target looks like, how sure that is (0 to 1), and why."""
-
-    name: str
-    confidence: float
-    reason: str
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,14 +51,12 @@ class State:
 
 class Encoded(Protocol):
     """Encoded rows, in the form that a learner asks for."""
-
     def tensors(self) -> dict[str, Array]: """Arrays by input name, for networks."""
     def matrix(self) -> Matrix: """One table, for trees and linear models."""
 
 
 class Encoder(Protocol):
     """Turns the columns of one kind into numbers; fitted on training rows only."""
-
     def fit_transform(self, rows: pl.DataFrame, target: Array) -> Encoded: """Learn and encode."""
     def transform(self, rows: pl.DataFrame) -> Encoded: """Encode, each row by itself."""
     def state(self) -> State: """What was learned."""
@@ -141,7 +129,6 @@ class Job(Brief):
 
 class Fitted(Protocol):
     """A trained model: encoded rows in, outputs out; as data on disk, or as ONNX."""
-
     view: Form
 
     def outputs(self, rows: Encoded) -> Array: """Outputs on the scale that learners see."""
@@ -151,7 +138,6 @@ class Fitted(Protocol):
 
 class Learner(Protocol):
     """Turns training rows into a model. A baseline is a learner like any other."""
-
     name: str
     title: str
     complexity: int  # ties go to the lower
@@ -163,7 +149,6 @@ class Learner(Protocol):
 
 class Predictor(Protocol):
     """Turns rows into predictions; later stages see nothing else of a model."""
-
     def outputs(self, rows: pl.DataFrame) -> Array: """Calibrated outputs for rows as read."""
     def predict(self, rows: Any) -> pl.DataFrame: """Decisions and probabilities."""
 
@@ -185,7 +170,6 @@ class View:
 
 class Check(Protocol):
     """Looks at data, a split, a model or live traffic and may report findings."""
-
     code: str
     looks_at: Sight
 
@@ -205,7 +189,6 @@ class Stage:
 
 class Format(Protocol):
     """A file form of a trained model that runs without the engine that trained it."""
-
     name: str
     suffix: str
 

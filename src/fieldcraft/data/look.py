@@ -6,12 +6,24 @@ depends on the target.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
 from fieldcraft.data.parse import MISSING_MARKS, datetime_format, decimal_mark, numbers, strip
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a column or target looks like, how sure that is (0 to 1), and why."""
+
+    name: str
+    confidence: float
+    reason: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Look:

@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from fieldcraft.contracts import Guess, Json, Stage
+from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.errors import DataError, ProjectError, near
-from fieldcraft.data.look import Look, looks
+from fieldcraft.data.look import Guess, Look, looks
 from fieldcraft.data.parse import TRUE_WORDS
 from fieldcraft.data.read import Reading, read_table
 from fieldcraft.project.file import edit, to_text

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Guess, Json
-from fieldcraft.data.look import Look
+from fieldcraft.contracts import Check, Json
+from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import datetimes
 from fieldcraft.kinds.datetime.encode import DatetimeEncoder
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Check, Guess, Json
-from fieldcraft.data.look import Look
+from fieldcraft.contracts import Check, Json
+from fieldcraft.data.look import Guess, Look
 
 NAMED = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|pid|index)$|[a-z](ID|Id)$|^(id|ID|Id)[_A-Z]")
 NEARLY_ALL = 0.95

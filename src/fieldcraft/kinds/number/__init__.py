@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Check, Guess, Json
-from fieldcraft.data.look import Look
+from fieldcraft.contracts import Check, Json
+from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import ENOUGH, numbers
 from fieldcraft.kinds.number.encode import NumberEncoder
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fieldcraft.contracts import Array, Guess, Json
-from fieldcraft.data.look import Look
+from fieldcraft.contracts import Array, Json
+from fieldcraft.data.look import Guess, Look
 from fieldcraft.evidence import calibration, classes, metrics
 
 MOST_NUMBERED = 10  # whole numbers up to this many different ones are taken for classes

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Array, Guess, Json
+from fieldcraft.contracts import Array, Json
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.look import Look
+from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import ENOUGH
 from fieldcraft.evidence import classes, metrics
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fieldcraft.bundle.manifest import read_manifest
+from fieldcraft.core.words import figure
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project.folder import Folder
 from fieldcraft.report.story import (
@@ -94,7 +95,7 @@ def learners_table(story: Story) -> Table:
     for learner in story.evaluation["learners"]:
         found = learner["measures"][metric]
         mark = "bold" if learner["name"] == story.evaluation["champion"] else ""
-        value, low, high = (number(found[key]) for key in ("value", "low", "high"))
+        value, low, high = (figure(found[key]) for key in ("value", "low", "high"))
         table.add_row(
             learner["title"], value, f"{low} to {high}", f"{learner['seconds']:.1f} s", style=mark
         )
@@ -105,22 +106,11 @@ def final_line(story: Story) -> str:
     """The main figure on the test set."""
     wanted = story.evaluation["metric"]
     found = next(m for m in story.final["measures"] if m["metric"] == wanted)
-    value, low, high = (number(found[key]) for key in ("value", "low", "high"))
+    value, low, high = (figure(found[key]) for key in ("value", "low", "high"))
     return (
         f"[bold]Sealed test set: {found['title']} {value} ({low} to {high}) "
         f"on {found['rows']:,} rows[/]"
     )
-
-
-def number(value: float | None) -> str:
-    """A figure with four digits that count.
-
-    >>> number(0.87654), number(47654.3), number(None)
-    ('0.8765', '47,654', '-')
-    """
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def as_data(story: Story) -> dict[str, Any]:
@@ -183,7 +173,7 @@ def line_for(entry: dict[str, Any]) -> str:
     """An entry in a few words."""
     body = entry["body"]
     if entry["kind"] == "measure":
-        at = f"{number(body['value'])} ({number(body['low'])} to {number(body['high'])})"
+        at = f"{figure(body['value'])} ({figure(body['low'])} to {figure(body['high'])})"
         return f"{body['model']}: {body['metric']} {at} on {body['rows']:,} {body['part']} rows"
     if entry["kind"] == "finding":
         return f"{body['severity']}: {body['title']}"

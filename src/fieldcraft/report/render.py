@@ -8,16 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-
-def figure(value: float | None) -> str:
-    """A figure with four digits that count.
-
-    >>> figure(0.87654), figure(47654.3), figure(None)
-    ('0.8765', '47,654', '-')
-    """
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+from fieldcraft.core.words import figure, sentence
 
 
 def count(value: int) -> str:
@@ -45,7 +36,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(figure=figure, count=count, percent=percent, heat=heat)
+    found.filters.update(figure=figure, count=count, percent=percent, heat=heat, sentence=sentence)
     return found
 
 

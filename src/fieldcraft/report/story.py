@@ -9,6 +9,7 @@ from typing import Any
 
 from fieldcraft.contracts import Json
 from fieldcraft.core import catalogue, files
+from fieldcraft.core.words import sentence
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project.folder import Folder
@@ -129,9 +130,8 @@ def next_steps(story: Story) -> list[str]:
     found = []
     stops = [f for f in story.open_findings() if f.severity in ("stop", "warn")]
     if stops:
-        found.append(
-            f"Look at the findings, first: {stops[0].title}. {stops[0].advice.capitalize()}."
-        )
+        first = sentence(stops[0].title) + " " + sentence(stops[0].advice)
+        found.append(f"Look at the findings, first: {first}")
     if story.evaluation:
         found += advice_on_model(story)
     if story.package and not story.openings and story.split.get("counts", {}).get("test"):

@@ -12,6 +12,7 @@ import polars as pl
 from fieldcraft.bundle.rows import Development, load_development
 from fieldcraft.contracts import Array, Json, Stage
 from fieldcraft.core import digest, files, seeds
+from fieldcraft.core.words import figure, joined
 from fieldcraft.evidence.bootstrap import Comparison, compare, interval, resample
 from fieldcraft.evidence.metrics import Metric
 from fieldcraft.evidence.records import Measure
@@ -200,38 +201,32 @@ def sentence(
     metric: Metric,
     rows: int,
 ) -> str:
-    """The comparison with the baselines in one sentence, the bad news first."""
+    """The comparison with the baselines in words, the bad news first."""
     simplest = candidates[0]
-    name = champion.about["title"]
     if champion is simplest:
         return (
-            f"No model is better than the {simplest.about['title']} baseline by {metric.title} "
-            f"on {rows:,} rows: there is nothing here to deploy yet."
+            f"No model is better than a {simplest.about['title']} by {metric.title} "
+            f"on {rows:,} judge rows: there is nothing here to deploy yet."
         )
+    value, against = (float(drawn[c.name][metric.name][0]) for c in (champion, simplest))
     rivals = [c for c in candidates if c is not champion and c is not simplest]
-    value = drawn[champion.name][metric.name][0]
-    against = drawn[simplest.name][metric.name][0]
-    text = (
-        f"The {name} is the champion: {metric.title} {value:.4g} on {rows:,} judge rows, "
-        f"against {against:.4g} of the {simplest.about['title']}"
-    )
     better = [c for c in rivals if paired(champion, c, drawn, metric).verdict == "better"]
     level = [c for c in rivals if c not in better]
+    text = (
+        f"Champion: {champion.about['title']}, {metric.title} {figure(value)} on {rows:,} judge "
+        f"rows ({simplest.about['title']}: {figure(against)})."
+    )
     if better:
-        text += f"; significantly better than {named(better)}"
+        text += f" Significantly better than {named(better)}."
     if level:
-        text += (
-            f"; level with {named(level)}, but simpler"
-            if all(c.about["complexity"] > champion.about["complexity"] for c in level)
-            else f"; not significantly different from {named(level)}"
-        )
-    return text + "."
+        simpler = all(c.about["complexity"] > champion.about["complexity"] for c in level)
+        text += f" Level with {named(level)}" + (", but simpler." if simpler else ".")
+    return text
 
 
 def named(candidates: list[Candidate]) -> str:
     """The titles of learners, joined for a sentence."""
-    titles = [f"the {found.about['title']}" for found in candidates]
-    return " and ".join([", ".join(titles[:-1]), titles[-1]] if titles[1:] else titles)
+    return joined([found.about["title"] for found in candidates])
 
 
 def worst(rows: Development, judge: Array, outputs: Array) -> list[Json]:

@@ -18,7 +18,7 @@ class ConstantLearner:
     """Predicts the same for every row."""
 
     name = "constant"
-    title = "majority class or mean"
+    title = "constant guess"
     complexity = 0
     options = ConstantOptions
 

@@ -28,7 +28,7 @@ class LightgbmLearner:
     """Gradient-boosted decision trees (Ke et al., NeurIPS 2017)."""
 
     name = "lightgbm"
-    title = "boosted trees (LightGBM)"
+    title = "LightGBM"
     complexity = 2
     options = LightgbmOptions
 

@@ -17,7 +17,7 @@ def require(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name and not module.startswith(error.name.split(".")[0]):
+        if error.name and module.split(".")[0] != error.name.split(".")[0]:
             raise
         raise MissingExtraError(
             f"this needs {module.split('.')[0]}, which is not installed",

@@ -6,14 +6,19 @@ from collections.abc import Sequence
 
 
 def figure(value: float | None) -> str:
-    """A figure with four digits that count.
+    """A figure with four digits that count; a dash where there is none.
 
-    >>> figure(0.87654), figure(47654.3), figure(None)
-    ('0.8765', '47,654', '-')
+    >>> figure(0.87654), figure(12.3456), figure(47654.3), figure(0.0000021), figure(None)
+    ('0.8765', '12.35', '47,654', '2e-06', '-')
     """
     if value is None or value != value:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if size >= 1:
+        return f"{value:.4g}"
+    return f"{value:.4f}" if size >= 0.00005 or not size else f"{value:.0e}"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

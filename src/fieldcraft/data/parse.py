@@ -17,13 +17,16 @@ DATETIME_FORMATS = (
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y/%m/%d",
     "%Y/%m/%d %H:%M:%S",
     "%d/%m/%Y",
     "%m/%d/%Y",
     "%d.%m.%Y",
     "%d-%m-%Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
     "%d/%m/%Y %H:%M:%S",
     "%m/%d/%Y %H:%M:%S",
     "%d.%m.%Y %H:%M",
@@ -60,17 +63,17 @@ def numbers(column: pl.Series, decimal: str = ".") -> pl.Series:
     """The cells as floats; what is not a finite number becomes null.
 
     Thousands separators are understood beside a decimal comma (``1.234,5``) and, in groups of
-    three, beside a decimal point (``1,234.5``).
+    three, beside a decimal point (``1,234.5``). A group never starts with a zero (``0,123``).
     """
     if column.dtype == pl.String:
         text = column.str.strip_chars()
         if decimal == ",":
-            grouped = text.str.contains(r"^[+-]?\d{1,3}(\.\d{3})+(,\d*)?$")
+            grouped = text.str.contains(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$")
             joined = text.str.replace_all(".", "", literal=True)
             text = joined.zip_with(grouped.fill_null(False), text)
             text = text.str.replace(",", ".", literal=True)
         else:
-            grouped = text.str.contains(r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$")
+            grouped = text.str.contains(r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$")
             joined = text.str.replace_all(",", "", literal=True)
             text = joined.zip_with(grouped.fill_null(False), text)
         found = text.cast(pl.Float64, strict=False)
@@ -111,8 +114,13 @@ def datetimes(column: pl.Series, form: str) -> pl.Series:
         return column.cast(pl.Datetime("us"))
     if kind != pl.String:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
-    text = column.str.strip_chars().str.strip_suffix("Z")
-    form = form.removesuffix("Z")
+    text = column.str.strip_chars()
+    if "%Y" in form:  # or "5/6/24" would be a day of the year 24
+        text = text.set(~text.str.contains(r"\d{4}"), None)
+    if "%#z" in form:
+        zoned = text.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC")
+        return zoned.dt.replace_time_zone(None)
+    text, form = text.str.strip_suffix("Z"), form.removesuffix("Z")
     if "%H" in form:
         return text.str.to_datetime(form, strict=False, time_unit="us")
     return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))

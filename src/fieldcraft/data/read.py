@@ -10,8 +10,10 @@ import csv
 import gzip
 import io
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import polars as pl
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.sniff import Dialect, decode, sniff
 
+END = "\x04"  # end of transmission: a row that no file of text has
 ODD_ROWS_ALLOWED = 0.01  # share of rows with too few or too many cells that may be set aside
 
 
@@ -54,7 +57,7 @@ def read_table(source: Path, names: Sequence[str] = ()) -> Reading:
     if reader is None:
         raise DataError(
             f"cannot tell what kind of table {source.name} is",
-            seen=f"ending {source.suffix!r}",
+            seen=f"ending {Path(plain).suffix!r}",
             way_out=f"use one of: {', '.join(READERS)} (text files also with .gz)",
         )
     reading = reader(source, names)
@@ -71,14 +74,22 @@ def from_frame(frame: Any) -> pl.DataFrame:
     """A Polars frame from a Polars or pandas one; the row index of pandas is left behind.
 
     Raises:
-        DataError: the object is neither.
+        DataError: the object is neither, or its columns are mixed or share a name.
     """
     if isinstance(frame, pl.DataFrame):
         return frame
     if isinstance(frame, pl.LazyFrame):
         return frame.collect()
     if type(frame).__module__.startswith("pandas") and hasattr(frame, "columns"):
-        found: pl.DataFrame = pl.from_pandas(frame.rename(columns=str))
+        try:
+            found: pl.DataFrame = pl.from_pandas(frame.rename(columns=str))
+        except (TypeError, ValueError) as error:  # pyarrow's own errors are among these
+            raise DataError(
+                "this pandas table cannot be turned into typed columns",
+                seen=str(error).splitlines()[0],
+                way_out="give each column one type and a name of its own; "
+                "a mixed column reads as text: frame[name].astype(str)",
+            ) from error
         return found
     raise DataError(
         "this is not a table",
@@ -121,11 +132,13 @@ def read_text(source: Path, names: Sequence[str] = ()) -> Reading:
             way_out="mend the quoting of those lines, or give --names for a file without a header",
         )
     kept = [row for row in rows if len(row) == width] if odd else rows
+    cells = zip(*kept, strict=True) if kept else [()] * width
     columns = {
         name: pl.Series(name, values, dtype=pl.String)
-        for name, values in zip(header, zip(*kept, strict=True), strict=True)
+        for name, values in zip(header, cells, strict=True)
     }
-    return Reading(pl.DataFrame(columns), replace(dialect, header=not names), tuple(odd))
+    dialect = replace(dialect, header=dialect.header and not names)
+    return Reading(pl.DataFrame(columns), dialect, tuple(odd))
 
 
 def file_bytes(source: Path) -> bytes:
@@ -151,17 +164,12 @@ def cut(
     text: str, dialect: Dialect, names: Sequence[str]
 ) -> tuple[list[str], list[list[str]], list[int]]:
     """Column names, rows of cells, and the line number on which each row ends."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=dialect.delimiter, skipinitialspace=True
-    )
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    for row in reader:
-        if len(row) > 1 or (row and row[0].strip()):
-            rows.append(row)
-            lines.append(reader.line_num)
-    if names:
-        header = checked_names(names, max((len(row) for row in rows[:100]), default=0))
+    rows, lines = cut_rows(text, dialect.delimiter)
+    if not rows:
+        header = list(names)
+    elif names:
+        widths = Counter(len(row) for row in rows[:100])
+        header = checked_names(names, widths.most_common(1)[0][0])
         if [cell.strip().lower() for cell in rows[0]] == [name.lower() for name in header]:
             rows, lines = rows[1:], lines[1:]
     elif dialect.header:
@@ -169,6 +177,37 @@ def cut(
     else:
         header = [f"column_{i}" for i in range(1, len(rows[0]) + 1)]
     return header, rows, lines
+
+
+def cut_rows(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
+    """Rows of cells, blank lines left out, and the line number on which each row ends.
+
+    Raises:
+        DataError: a quotation mark opens a cell and none closes it.
+    """
+    # A row of our own at the end: if it does not come back, an open quote has swallowed it.
+    source = chain(io.StringIO(text, newline=""), [END])
+    reader = csv.reader(source, delimiter=delimiter, skipinitialspace=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    row: list[str] = []
+    before, last = 0, 0  # lines on which the last two rows end
+    limit = csv.field_size_limit(max(len(text), 1))  # a long text is an honest cell
+    try:
+        for row in reader:
+            if len(row) > 1 or (row and row[0].strip()):
+                rows.append(row)
+                lines.append(reader.line_num)
+            before, last = last, reader.line_num
+    finally:
+        csv.field_size_limit(limit)
+    if row != [END]:
+        raise DataError(
+            "a quotation mark opens a cell, and none closes it before the file ends",
+            seen=f"the row that starts on line {before + 1:,} swallows all lines after it",
+            way_out="close the cell with a second mark, or double marks that belong to the text",
+        )
+    return rows[:-1], lines[:-1]
 
 
 def checked_names(names: Sequence[str], width: int) -> list[str]:

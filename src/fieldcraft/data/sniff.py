@@ -27,13 +27,15 @@ class Dialect:
 
 
 def decode(data: bytes, name: str) -> tuple[str, str]:
-    """Text and encoding of a file's bytes: UTF-8 or UTF-16 by their marks, else Windows-1252.
+    """Text and encoding of a file's bytes: UTF-8, -16 or -32 by their marks, else Windows-1252.
 
     Raises:
         DataError: the bytes are not text (they hold NUL characters).
     """
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF32_LE, "utf-32"),  # begins like UTF-16, so it is asked first
+        (codecs.BOM_UTF32_BE, "utf-32"),
         (codecs.BOM_UTF16_LE, "utf-16"),
         (codecs.BOM_UTF16_BE, "utf-16"),
     ):
@@ -92,8 +94,8 @@ def looks_numeric(cell: str) -> bool:
 def find_header(rows: list[list[str]]) -> bool:
     """Whether the first row names the columns rather than being data.
 
-    A first row with a number above a column of numbers is data. So is one with a blank name, or
-    one whose cells mostly stand again further down.
+    A first row with a number above a column of numbers is data. So is one whose cells mostly
+    stand again further down.
     """
     if len(rows) < 2:
         return True

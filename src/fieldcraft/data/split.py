@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,7 @@ def deal(
 
     Args:
         units: rows with the same unit stay together (duplicates, one person's rows).
-        strata: the stratum of each row; a unit belongs to the stratum of its first row.
+        strata: the stratum of each row; a unit belongs to the rarest stratum among its rows.
         shares: share of each part, adding up to 1.
         seed: changes which rows go where.
 
@@ -79,11 +80,13 @@ def deal(
         The number of the part of each row. Within a stratum, units are ordered by a hash of
         the unit and the seed, so the order of the file does not matter.
     """
+    counts = Counter(strata)
+    rarity = {label: (count, label) for label, count in counts.items()}
     sizes: dict[bytes, int] = {}
     stratum: dict[bytes, str] = {}
     for unit, label in zip(units, strata, strict=True):
         sizes[unit] = sizes.get(unit, 0) + 1
-        stratum.setdefault(unit, label)
+        stratum[unit] = min(stratum.get(unit, label), label, key=rarity.__getitem__)
     salt = seed.to_bytes(8, "big", signed=True)
     order = sorted(sizes, key=lambda unit: (stratum[unit], hashlib.blake2b(salt + unit).digest()))
     # Each unit goes where most is owed. The account runs on from stratum to stratum, so that
@@ -103,6 +106,6 @@ def by_time(moments: pl.Series, shares: Sequence[float]) -> Array:
 
     Rows of the same moment stay together; rows without one count as the oldest.
     """
-    ranks = moments.rank("max").fill_null(0).to_numpy()
+    ranks = (moments.rank("max") + moments.null_count()).fill_null(0).to_numpy()
     cuts = np.cumsum(shares)[:-1] * len(moments)
     return np.searchsorted(cuts, ranks - 1, side="right").astype(np.int64)

@@ -84,6 +84,11 @@ def row_digests(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> li
     chosen = list(columns) if columns is not None else frame.columns
     if not chosen:
         return [b""] * frame.height
-    cells = [strip(frame[name]).cast(pl.String).fill_null("\0").alias(name) for name in chosen]
-    joined = pl.DataFrame(cells).select(pl.concat_str(chosen, separator="\x1f")).to_series()
+    cells = pl.DataFrame([strip(frame[name]).cast(pl.String).alias(name) for name in chosen])
+    # Each cell is led by its length, so that no two rows of different cells join to one text.
+    spelt = [
+        pl.format("{}:{}", pl.col(name).str.len_bytes(), pl.col(name)).fill_null("-")
+        for name in chosen
+    ]
+    joined = cells.select(pl.concat_str(spelt)).to_series()
     return [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in joined]

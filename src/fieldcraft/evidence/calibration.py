@@ -68,15 +68,20 @@ def golden(loss: Callable[[float], float], low: float, high: float, steps: int) 
 
 
 def reliability(confidence: Array, right: Array, bins: int = BINS) -> list[dict[str, float]]:
-    """Predicted against observed frequency in bins of equal count, for a reliability curve.
+    """Predicted against observed frequency in bins of about equal count, for a reliability curve.
+
+    Rows of the same confidence share a bin, so the order of the rows does not matter.
 
     Args:
         confidence: predicted probability of the event, shape (rows,).
         right: whether the event happened, shape (rows,).
         bins: how many at most.
     """
-    order = np.argsort(confidence, kind="stable")
-    pieces = [piece for piece in np.array_split(order, bins) if len(piece)]
+    if not len(confidence):
+        return []
+    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, confidence, side="right")
+    pieces = [np.flatnonzero(place == number) for number in np.unique(place)]
     return [
         {
             "predicted": float(confidence[piece].mean()),
@@ -90,7 +95,7 @@ def reliability(confidence: Array, right: Array, bins: int = BINS) -> list[dict[
 def expected_calibration_error(confidence: Array, right: Array, bins: int = BINS) -> float:
     """Mean gap between predicted and observed frequency over bins, weighted by their rows.
 
-    Naeini et al., AAAI 2015, with bins of equal count.
+    Naeini et al., AAAI 2015, with bins of about equal count.
     """
     curve = reliability(confidence, right, bins)
     gaps = [abs(point["predicted"] - point["observed"]) * point["rows"] for point in curve]

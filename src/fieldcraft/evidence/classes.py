@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -128,9 +129,11 @@ def natural_order(labels: Sequence[str]) -> list[str]:
 
     def key(label: str) -> tuple[int, float, str]:
         try:
-            return (0, float(label), label)
+            value = float(label)
         except ValueError:
             return (1, 0.0, label)
+        # "nan" is a word here: as a number it would have no place in any order.
+        return (0, value, label) if math.isfinite(value) else (1, 0.0, label)
 
     return sorted(labels, key=key)
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 SMALLEST = 1e-15  # probabilities are kept this far from 0 and 1 before a logarithm
+ROUNDING = 1e-12  # a variance below this share of the mean square is zero
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,10 @@ def r2(y: Array, outputs: Array, weights: Array) -> Array:
     """Share of the target's variance that is explained (coefficient of determination)."""
     residual = _mean((outputs[:, 0].astype(np.float64) - y) ** 2, weights)
     centred = y - y.mean()  # against cancellation when the mean is far from zero
-    spread = _mean(centred**2, weights) - _mean(centred, weights) ** 2
-    return 1 - _ratio(residual, np.where(spread > 0, spread, np.nan))
+    square = _mean(centred**2, weights)
+    spread = square - _mean(centred, weights) ** 2
+    # What rounding leaves of a constant target is not variance.
+    return 1 - _ratio(residual, np.where(spread > ROUNDING * square, spread, np.nan))
 
 
 ACCURACY = Metric("accuracy", "accuracy", True, accuracy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -18,12 +19,28 @@ WORTH = 0.85  # bfloat16 must take less than this share of the time of float32
 def choose_precision(network: nn.Module, loss: Callable[[nn.Module], Tensor]) -> Precision:
     """The faster of float32 and bfloat16 for a few training steps on a copy of the network.
 
+    Where the device does not compute in bfloat16 itself, nothing is timed: it can only lose
+    there, and a choice that hangs on noise would make two runs differ.
+
     Args:
         network: left untouched.
         loss: computes the loss of a batch with the network it is given.
     """
+    if not computes_bfloat16(next(network.parameters()).device.type):
+        return "float32"
     times = {name: time_steps(copy.deepcopy(network), loss, name) for name in PRECISIONS}
     return "bfloat16" if times["bfloat16"] < WORTH * times["float32"] else "float32"
+
+
+def computes_bfloat16(device: str) -> bool:
+    """Whether a device multiplies matrices of bfloat16 in hardware."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:  # not Linux: let the clock decide
+        return True
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
 
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")

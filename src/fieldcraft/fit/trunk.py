@@ -56,7 +56,7 @@ class TabM(nn.Module):
         # and in an exported network the scaled weights are constants.
         weights = (self.adapter[:, None, :] * self.first.weight).flatten(0, 1)
         members = len(self.adapter)
-        joined = nn.functional.linear(x, weights).reshape(len(x), members, -1) + self.first.bias
+        joined = nn.functional.linear(x, weights).reshape(x.shape[0], members, -1) + self.first.bias
         hidden: Tensor = self.shared(joined)
         return (hidden.transpose(0, 1) @ self.head + self.head_bias).transpose(0, 1)
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import YAMLError
 
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.edit import Edit
@@ -26,6 +26,7 @@ def parser() -> YAML:
     yaml = YAML(typ="rt")
     yaml.version = (1, 2)
     yaml.width = WIDTH
+    yaml.preserve_quotes = True
     yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml
 
@@ -42,10 +43,9 @@ def load(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(plain(document))
     except ValidationError as error:
-        mistakes += [mistake(item, document) for item in error.errors()]
+        mistakes += [mistake(item, document) for item in error.errors() if not other_form(item)]
     mistakes += list(names_unknown(plain(document), document))
-    if settings is not None:
-        mistakes += list(columns_unknown(settings, document))
+    mistakes += list(columns_unknown(plain(document), document))
     if mistakes or settings is None:
         lines = [f"line {line}: {text}" for line, text in sorted(set(mistakes))]
         raise ProjectError(
@@ -71,12 +71,12 @@ def load_document(path: Path) -> CommentedMap:
         )
     try:
         document = parser().load(path.read_text(encoding="utf-8"))
-    except (MarkedYAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ProjectError(
             f"{path.name} is not valid YAML",
-            seen=f"{where}{getattr(error, 'problem', None) or error}",
+            seen=f"{where}{getattr(error, 'problem', None) or str(error).splitlines()[0]}",
             way_out="check indentation, colons and quotes around that line",
         ) from error
     if not isinstance(document, CommentedMap):
@@ -90,9 +90,11 @@ def load_document(path: Path) -> CommentedMap:
 
 def plain(value: Any) -> Any:
     """A document without its lines and comments."""
+    if isinstance(value, str):
+        return str(value)  # without its quotation marks
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence):
         return [plain(item) for item in value]
     return value
 
@@ -100,8 +102,9 @@ def plain(value: Any) -> Any:
 def line_of(document: Any, path: Sequence[Any]) -> int:
     """Line, counted from 1, of the deepest part of a path that stands in the document."""
     line = 1
-    for step in path:
+    for named in path:
         try:
+            step = spelt(document, named)
             if isinstance(document, CommentedMap):
                 line = document.lc.key(step)[0] + 1
             elif isinstance(document, CommentedSeq):
@@ -112,21 +115,38 @@ def line_of(document: Any, path: Sequence[Any]) -> int:
     return line
 
 
+def spelt(document: Any, step: Any) -> Any:
+    """A step of a path as it stands in the document, where a name may be a number."""
+    if isinstance(document, CommentedMap) and step not in document:
+        return next((key for key in document if str(key) == step), step)
+    return step
+
+
 def mistake(error: Any, document: CommentedMap) -> tuple[int, str]:
     """Line and words of one mistake found by the settings' own rules."""
-    path = [
-        step for step in error["loc"] if not str(step).startswith(("function-", "Sources", "str"))
-    ]
+    path = list(error["loc"])
+    if path[:2] == ["data", "source"]:
+        del path[2:3]  # says which of the two forms of a source was tried
     where = ".".join(map(str, path)) or "the file"
-    seen = error.get("input")
     if error["type"] == "extra_forbidden":
         known = fields_at(path[:-1])
         return line_of(document, path), f"{where} is not known here; {near(str(path[-1]), known)}"
     if error["type"] == "missing":
         return line_of(document, path), f"{where} is missing"
-    text = error["msg"].removeprefix("Value error, ")
+    return line_of(document, path), f"{where}: {complaint(error)}"
+
+
+def complaint(error: Any) -> str:
+    """What a rule says about a value, and the value."""
+    text, seen = error["msg"].removeprefix("Value error, "), error.get("input")
     shown = "" if isinstance(seen, (dict, BaseModel)) else f" (seen: {seen!r})"
-    return line_of(document, path), f"{where}: {text[0].lower()}{text[1:]}{shown}"
+    return f"{text[0].lower()}{text[1:]}{shown}"
+
+
+def other_form(error: Any) -> bool:
+    """Whether a mistake is only that a source was not given in its other form."""
+    other = "str" if isinstance(error.get("input"), dict) else "Sources"
+    return tuple(error["loc"]) == ("data", "source", other)
 
 
 def fields_at(path: Sequence[Any]) -> list[str]:
@@ -193,9 +213,11 @@ def model_unknown(model: Mapping[str, Any], document: CommentedMap) -> Iterator[
     """A learner that does not exist, or settings that it does not have."""
     name = model.get("learner", "network")
     known = catalogue.names("learners")
-    if not isinstance(name, str) or name not in known:
+    if not isinstance(name, str):
+        return  # the settings' own rules say so
+    if name not in known:
         line = line_of(document, ["model", "learner"])
-        yield line, f"model.learner: no learner {name!r}; {near(str(name), known)}"
+        yield line, f"model.learner: no learner {name!r}; {near(name, known)}"
         return
     options = catalogue.load("learners", name).options
     try:
@@ -208,28 +230,35 @@ def model_unknown(model: Mapping[str, Any], document: CommentedMap) -> Iterator[
                 hint = near(str(path[-1]), [*options.model_fields, "learner"])
                 yield line, f"{'.'.join(map(str, path))} is not a setting of {name}; {hint}"
             else:
-                text = item["msg"].removeprefix("Value error, ")
-                yield line, f"{'.'.join(map(str, path))}: {text[0].lower()}{text[1:]}"
+                yield line, f"{'.'.join(map(str, path))}: {complaint(item)}"
 
 
-def columns_unknown(settings: Settings, document: CommentedMap) -> Iterator[tuple[int, str]]:
+def columns_unknown(values: Mapping[str, Any], document: CommentedMap) -> Iterator[tuple[int, str]]:
     """Names of columns that do not stand under ``data.columns``."""
-    known = list(settings.data.columns)
-    named: list[tuple[list[Any], str | None]] = [
-        (["problem", "target"], settings.problem.target),
-        (["data", "time"], settings.data.time),
-        (["data", "group"], settings.data.group),
-        *((["data", "drop", i], name) for i, name in enumerate(settings.data.drop)),
-        *((["clean", "clip", name], name) for name in settings.clean.clip),
+    data, clean, split = (part(values, name) for name in ("data", "clean", "split"))
+    known = list(part(data, "columns")) if isinstance(data.get("columns"), dict) else None
+    drop = data.get("drop") if isinstance(data.get("drop"), list) else []
+    named: list[tuple[list[Any], Any]] = [
+        (["problem", "target"], part(values, "problem").get("target")),
+        (["data", "time"], data.get("time")),
+        (["data", "group"], data.get("group")),
+        *((["data", "drop", i], name) for i, name in enumerate(drop or [])),
+        *((["clean", "clip", name], name) for name in part(clean, "clip")),
     ]
     for path, name in named:
-        if name is not None and name not in known:
+        if isinstance(name, str) and known is not None and name not in known:
             where = ".".join(map(str, path[:2]))
             yield line_of(document, path), f"{where}: no column {name!r}; {near(name, known)}"
-    for rule, place in (("time", settings.data.time), ("group", settings.data.group)):
-        if settings.split.rule == rule and place is None:
-            line = line_of(document, ["split", "rule"])
-            yield line, f"split.rule is {rule}, but data.{rule} names no column"
+    rule = split.get("rule")
+    if rule in ("time", "group") and data.get(rule) is None:
+        line = line_of(document, ["split", "rule"])
+        yield line, f"split.rule is {rule}, but data.{rule} names no column"
+
+
+def part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of the file by its name; empty if it is not there or not made of names."""
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def edit(path: Path, edits: Sequence[Edit]) -> None:
@@ -240,16 +269,7 @@ def edit(path: Path, edits: Sequence[Edit]) -> None:
     """
     document = load_document(path)
     for change in edits:
-        place: Any = document
-        for step in change.path[:-1]:
-            place = place.setdefault(step, CommentedMap())
-        last = change.path[-1]
-        if change.add:
-            values = place.setdefault(last, CommentedSeq())
-            if change.value not in values:
-                values.append(change.value)
-        else:
-            place[last] = change.value
+        make(document, change, path)
     text = to_text(document)
     before = path.read_text(encoding="utf-8")
     files.write_text(path, text)
@@ -258,6 +278,37 @@ def edit(path: Path, edits: Sequence[Edit]) -> None:
     except FieldcraftError:
         files.write_text(path, before)
         raise
+
+
+def make(document: CommentedMap, change: Edit, path: Path) -> None:
+    """Make one change in a document.
+
+    Raises:
+        ProjectError: the change goes through, or adds to, something that cannot hold it.
+    """
+    *steps, last = change.path
+    place: Any = document
+    try:
+        for step in steps:
+            place = place.setdefault(spelt(place, step), CommentedMap())
+        if not change.add:
+            place[spelt(place, last)] = change.value
+        elif change.value not in (values := list_at(place, last)):
+            values.append(change.value)
+    except (AttributeError, TypeError) as error:
+        raise ProjectError(
+            f"a change does not fit {path.name}",
+            seen=f"{change.in_words()}, but something else stands there",
+            way_out=f"correct {path} by hand, then run the same command again",
+        ) from error
+
+
+def list_at(place: CommentedMap, name: str) -> CommentedSeq:
+    """The list of that name, made if it is not there; TypeError if something else is."""
+    values = place.setdefault(name, CommentedSeq())
+    if not isinstance(values, CommentedSeq):
+        raise TypeError(name)
+    return values
 
 
 def to_text(document: CommentedMap) -> str:

@@ -22,12 +22,13 @@ VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", MAIN: "main", SECOND: "se
 WIDTH = 420
 SQUARE = 260
 FONT = "system-ui, sans-serif"
+PADDING = {"left": 20, "right": 16, "top": 6, "bottom": 6}  # the page's font may be wider
 
 
 def draw(chart: alt.Chart | alt.LayerChart) -> str:
     """A chart as SVG text for the page."""
     dressed = (
-        chart.configure(background="transparent", font=FONT, padding=4)
+        chart.configure(background="transparent", font=FONT, padding=PADDING)
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=MUTED,
@@ -109,7 +110,7 @@ def parts(counts: Json) -> str:
 def diagonal(low: float, high: float) -> alt.Chart:
     """The line on which both axes are equal."""
     ends = pl.DataFrame({"x": [low, high], "y": [low, high]})
-    line: alt.Chart = alt.Chart(ends).mark_line(color=GRID, strokeDash=[4, 4])
+    line: alt.Chart = alt.Chart(ends).mark_line(color=MUTED, strokeDash=[4, 4])
     return line.encode(x="x:Q", y="y:Q")
 
 
@@ -143,12 +144,13 @@ def scatter(points: Sequence[Sequence[float]], target: str) -> str:
     frame = pl.DataFrame({"true": [p[0] for p in points], "predicted": [p[1] for p in points]})
     low, high = float(min(map(min, points))), float(max(map(max, points)))
     scale = alt.Scale(domain=[low, high], nice=True)
+    axis = alt.Axis(tickCount=5, format="~s")
     dots = (
         alt.Chart(frame)
         .mark_point(color=MAIN, filled=True, size=22, opacity=0.45)
         .encode(
-            x=alt.X("true:Q", title=f"true {target}", scale=scale),
-            y=alt.Y("predicted:Q", title="predicted", scale=scale),
+            x=alt.X("true:Q", title=f"true {target}", scale=scale, axis=axis),
+            y=alt.Y("predicted:Q", title="predicted", scale=scale, axis=axis),
         )
     )
     return draw((diagonal(low, high) + dots).properties(width=SQUARE, height=SQUARE))

@@ -15,6 +15,9 @@ from fieldcraft.evidence.records import Finding
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Settings
 
+WIDE = 0.2  # of an interval, as a share of its figure
+OFF = 0.05  # of probabilities, on average
+
 
 @dataclass(frozen=True)
 class Story:
@@ -150,7 +153,7 @@ def advice_on_model(story: Story) -> list[str]:
     if champion["complexity"] == min(x["complexity"] for x in learners):
         found.append("No model beats guessing: look for columns that tell more about the target.")
     width = relative_width(story)
-    if width is not None and width > 0.1:
+    if width is not None and width > WIDE:
         found.append(
             f"The interval is wide (±{width / 2:.0%} of the figure): more rows would tell more."
         )
@@ -158,7 +161,7 @@ def advice_on_model(story: Story) -> list[str]:
     if late:
         found.append("The network was still getting better when it stopped: raise model.epochs.")
     error = story.evaluation["evidence"].get("calibration_error", 0)
-    if error > 0.05:
+    if error > OFF:
         found.append(f"Probabilities are off by {error:.1%} on average: use them with care.")
     return found
 

@@ -152,6 +152,7 @@ def compare_all(
             {
                 "a": champion.name,
                 "b": other.name,
+                "title": other.about["title"],
                 "metric": metric.name,
                 "difference": finite(result.difference),
                 "low": finite(result.low),

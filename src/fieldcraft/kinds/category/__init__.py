@@ -30,8 +30,9 @@ class CategoryKind:
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
         """Cells as text; a whole number reads the same with and without a fraction of zero."""
         if cells.dtype.is_float():
-            whole = bool((cells == cells.round(0)).fill_null(True).all())
-            cells = cells.cast(pl.Int64) if whole else cells
+            whole = cells.cast(pl.Int64, strict=False)  # null where it does not fit
+            same = (whole.cast(cells.dtype) == cells).fill_null(False)
+            return whole.cast(pl.String).zip_with(same, cells.cast(pl.String))
         return cells.cast(pl.String)
 
     def encoder(self) -> CategoryEncoder:

@@ -12,6 +12,8 @@ from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import datetimes
 from fieldcraft.kinds.datetime.encode import DatetimeEncoder
 
+ISO_8601 = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f")
+
 
 class DatetimeKind:
     """A column of moments."""
@@ -23,14 +25,19 @@ class DatetimeKind:
     def recognise(self, look: Look) -> Guess | None:
         """A column of which one known date format reads at least 95 % of the values."""
         form = look.datetime_format
-        if form is None:
+        if form is None or look.column.dtype in (pl.Time, pl.Duration):
             return None
         reason = "dates" if form == "native" else f"dates such as {look.values[0]}"
         return Guess(self.name, 0.95, reason, {"format": form})
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
         """Cells as moments in UTC; what the format cannot read is missing."""
-        return datetimes(cells, options.get("format", "%Y-%m-%d"))
+        form = options.get("format", "%Y-%m-%d")
+        if form != "native" or cells.dtype != pl.String:
+            return datetimes(cells, form)
+        # What were dates in the training file may come as text with the rows to predict.
+        read = [datetimes(cells, iso) for iso in ISO_8601]
+        return pl.select(pl.coalesce(read)).to_series().rename(cells.name)
 
     def encoder(self) -> DatetimeEncoder:
         """A fresh encoder for all date columns of a table."""

@@ -14,6 +14,7 @@ from fieldcraft.data.parse import ENOUGH, numbers
 from fieldcraft.kinds.number.encode import NumberEncoder
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+FARTHEST = 1e100  # where numbers stop, so that their squares and cubes are still numbers
 
 
 class NumberKind:
@@ -37,7 +38,7 @@ class NumberKind:
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
         """Cells as floats, far values cut off if asked; what is no finite number is missing."""
-        found = numbers(cells, options.get("decimal", "."))
+        found = numbers(cells, options.get("decimal", ".")).clip(-FARTHEST, FARTHEST)
         return found.clip(*options["clip"]) if "clip" in options else found
 
     def encoder(self) -> NumberEncoder:

@@ -44,7 +44,7 @@ class Outliers:
             name,
             {"values": values[where[:20]].tolist(), "rows": [view.rows[i] for i in where[:20]]},
             "look at these rows; if they are mistakes, clip them or correct the file",
-            (Edit(("clean", "clip", name), [float(low), float(high)]),),
+            (Edit(("clean", "clip", name), [float(f"{low:.4g}"), float(f"{high:.4g}")]),),
         )
 
 

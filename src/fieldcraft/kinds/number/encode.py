@@ -16,6 +16,8 @@ MOST_BINS = 48
 ROWS_A_BIN = 20
 HEAVY_SKEW = 2.0
 SMALLEST_RANGE = 1e-6
+SMALLEST_SPREAD = 1e-100
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
 FARTHEST = 5.2  # the normal quantile of 1e-7, where the transform ends
 
 
@@ -45,7 +47,7 @@ class Shape:
     def clipped(self, column: Array) -> Array:
         """The column robustly scaled, its tails bent smoothly towards 3 (RealMLP, 2024)."""
         scaled = (column - self.centre) / self.spread
-        return np.asarray(scaled / np.sqrt(1 + (scaled / 3) ** 2))
+        return np.asarray(scaled / np.hypot(1, scaled / 3))
 
 
 def learn_shape(column: Array) -> Shape:
@@ -64,9 +66,9 @@ def learn_shape(column: Array) -> Shape:
     values, where = np.unique(quantiles, return_inverse=True)
     means = np.bincount(where, weights=normals) / np.bincount(where)
     low, middle, high = np.quantile(there, [0.25, 0.5, 0.75])
-    spread = high - low or (values[-1] - values[0]) / 2 or 1.0
+    spread = max(high - low or (values[-1] - values[0]) / 2 or 1.0, SMALLEST_SPREAD)
     deviation = there.std()
-    skew = ((there - there.mean()) ** 3).mean() / deviation**3 if deviation > 0 else 0.0
+    skew = (((there - there.mean()) / deviation) ** 3).mean() if deviation > 0 else 0.0
     return Shape(
         float(middle), values, np.clip(means, -FARTHEST, FARTHEST),
         float(middle), float(spread), bool(abs(skew) > HEAVY_SKEW), has_missing,
@@ -140,8 +142,9 @@ class NumberEncoder:
         return found or {"number_missing": np.zeros((rows, 1), dtype=np.float32)}
 
     def _matrix(self, columns: list[Array]) -> Matrix:
-        values = np.stack(columns, axis=1).astype(np.float32)
-        return Matrix(values, tuple(self.names), (0,) * len(self.names))
+        values = np.clip(np.stack(columns, axis=1), -LARGEST_FLOAT, LARGEST_FLOAT)
+        names = tuple(self.names)
+        return Matrix(values.astype(np.float32), names, (0,) * len(names))
 
     def state(self) -> State:
         """What was learned, as JSON values and arrays."""

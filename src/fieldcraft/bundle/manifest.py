@@ -52,7 +52,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = files.read_json(path)
         stated = manifest.pop("digest")
         intact = stated == digest.of_json(manifest)
-    except (ValueError, KeyError, AttributeError, UnicodeDecodeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         intact, manifest = False, {}
     if manifest.get("format", FORMAT) != FORMAT and isinstance(manifest.get("format"), int):
         raise BundleError(

@@ -14,6 +14,8 @@ from fieldcraft.evidence.records import Finding
 CERTAIN = 0.99  # of the target's uncertainty explained by one column: the run stops
 SUSPECT = 0.9
 BINS = 64
+LEAST_ROWS_A_CLASS = 10
+SHUFFLES = 5
 LEAST_ROWS_A_LEVEL = 5.0  # on average; else a column of names would explain everything
 
 
@@ -54,38 +56,58 @@ def levels_of(column: pl.Series) -> Array:
         if not len(there):
             return np.zeros(len(column), dtype=np.int64)
         distinct = np.unique(there)
+        bins = max(2, min(BINS, int(len(column) / LEAST_ROWS_A_LEVEL) - 1))  # one for missing
         edges = (
             distinct
-            if len(distinct) <= BINS
-            else np.unique(np.quantile(there, np.linspace(0, 1, BINS + 1)[1:-1]))
+            if len(distinct) <= bins
+            else np.unique(np.quantile(there, np.linspace(0, 1, bins + 1)[1:-1]))
         )
         return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values))
     return column.cast(pl.String).rank("dense").fill_null(0).to_numpy().astype(np.int64)
 
 
 def power_of(codes: Array, y: Array, output: str) -> float:
-    """Share of the target that the codes explain beyond chance, 0 to 1.
-
-    For classes, Goodman and Kruskal's lambda on balanced classes: how much of the error of the
-    best guess vanishes. For amounts, the correlation ratio, less what levels explain by chance.
-    """
+    """Share of the target that the codes explain beyond chance, 0 to 1."""
     _, codes = np.unique(codes, return_inverse=True)
-    levels = int(codes.max()) + 1
+    levels = int(codes.max()) + 1 if len(codes) else 0
     if levels < 2 or len(y) < LEAST_ROWS_A_LEVEL * levels:
         return 0.0
-    if output == "value":
-        counts = np.bincount(codes)
-        means = np.bincount(codes, weights=y) / counts
-        total = ((y - y.mean()) ** 2).sum()
-        inside = ((y - means[codes]) ** 2).sum() / max(len(y) - levels, 1) * (len(y) - 1)
-        return float(max(0.0, 1 - inside / total)) if total > 0 else 0.0
-    classes = int(y.max()) + 1
-    table = np.zeros((levels, classes))
-    np.add.at(table, (codes, y), 1)
-    present = table.sum(axis=0) > 0
-    balanced = table[:, present] / table[:, present].sum(axis=0)
-    right = balanced.max(axis=1).sum() / present.sum()
-    return float(max(0.0, (right - 1 / present.sum()) / (1 - 1 / present.sum())))
+    return correlation_ratio(codes, y) if output == "value" else goodman_kruskal(codes, y)
+
+
+def correlation_ratio(codes: Array, y: Array) -> float:
+    """How much of the variance of the target's ranks the codes explain, less what is chance.
+
+    Ranks, since a few far amounts would hide that the rest is given away.
+    """
+    ranks, levels = pl.Series(y).rank().to_numpy(), int(codes.max()) + 1
+    means = np.bincount(codes, weights=ranks) / np.bincount(codes)
+    total = ((ranks - ranks.mean()) ** 2).sum()
+    inside = ((ranks - means[codes]) ** 2).sum() / max(len(y) - levels, 1) * (len(y) - 1)
+    return float(max(0.0, 1 - inside / total)) if total > 0 else 0.0
+
+
+def goodman_kruskal(codes: Array, y: Array) -> float:
+    """How much of the error of the best guess of a class vanishes when the codes are known.
+
+    Goodman and Kruskal's lambda on balanced classes, set against that of shuffled targets: a rare
+    class has its few rows in levels of their own by chance alone. Classes of fewer than ten
+    rows are left out.
+    """
+    kept = np.bincount(y)[y] >= LEAST_ROWS_A_CLASS
+    _, classes = np.unique(y[kept], return_inverse=True)
+    count = int(classes.max()) + 1 if len(classes) else 0
+    if count < 2:
+        return 0.0
+
+    def right(classes: Array) -> float:
+        table = np.bincount(codes[kept] * count + classes, minlength=(codes.max() + 1) * count)
+        balanced = table.reshape(-1, count) / np.bincount(classes)
+        return float(balanced.max(axis=1).sum()) / count
+
+    draw = np.random.default_rng(0)
+    chance = float(np.mean([right(draw.permutation(classes)) for _ in range(SHUFFLES)]))
+    return max(0.0, (right(classes) - chance) / (1 - chance)) if chance < 1 else 0.0
 
 
 CHECK = Leak()

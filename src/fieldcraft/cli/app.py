@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from click.exceptions import Abort, ClickException
 
 if TYPE_CHECKING:
     from fieldcraft.project.folder import Folder
@@ -45,7 +46,10 @@ def main() -> None:
     # program wanted a core. Read when PyTorch loads; whoever sets it otherwise is obeyed.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        code = app(standalone_mode=False)
+    except ClickException as error:  # the arguments themselves: click says it best
+        error.show()
+        sys.exit(error.exit_code)
     except FieldcraftError as error:
         complain(error.what, error.seen, error.way_out)
         sys.exit(2)
@@ -57,9 +61,10 @@ def main() -> None:
         )
         complain(str(error.strerror or error), str(error.filename or type(error).__name__), way_out)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Abort):
         print("\nstopped; nothing is lost: run the same command again to go on", file=sys.stderr)
         sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def complain(what: str, seen: str, way_out: str) -> None:

@@ -1,26 +1,29 @@
-"""Import what an extra brings, or name the extra and the exact line that installs it."""
+"""What the extras bring; a missing one names itself and the line that installs it."""
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from importlib.util import find_spec
 
 from fieldcraft.core.errors import MissingExtraError
 
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "train": (
+        "accelerate", "altair", "jinja2", "lightgbm", "onnx", "onnxmltools", "onnxscript",
+        "sklearn", "torch", "vl_convert",
+    ),
+}  # fmt: skip
 
-def require(module: str, extra: str) -> Any:
-    """Import a module that an extra brings.
+
+def needs(extra: str) -> None:
+    """Make sure that everything an extra brings is installed; nothing is imported.
 
     Raises:
-        MissingExtraError: the module is not installed; the message holds the install line.
+        MissingExtraError: something is not; the message holds the line that installs it.
     """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name and module.split(".")[0] != error.name.split(".")[0]:
-            raise
+    absent = [module for module in EXTRAS[extra] if find_spec(module) is None]
+    if absent:
         raise MissingExtraError(
-            f"this needs {module.split('.')[0]}, which is not installed",
-            seen=f"import {module} failed",
-            way_out=f'run: pip install "fieldcraft[{extra}]"',
-        ) from error
+            f"this needs the extra {extra!r}, which is not installed",
+            seen=f"missing: {', '.join(absent)}",
+            way_out=f'install it: pip install "fieldcraft[{extra}]"',
+        )

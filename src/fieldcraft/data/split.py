@@ -106,6 +106,6 @@ def by_time(moments: pl.Series, shares: Sequence[float]) -> Array:
 
     Rows of the same moment stay together; rows without one count as the oldest.
     """
-    ranks = (moments.rank("max") + moments.null_count()).fill_null(0).to_numpy()
+    ranks = moments.rank("max").cast(pl.Int64) + moments.null_count()
     cuts = np.cumsum(shares)[:-1] * len(moments)
-    return np.searchsorted(cuts, ranks - 1, side="right").astype(np.int64)
+    return np.searchsorted(cuts, ranks.fill_null(0).to_numpy() - 1, side="right").astype(np.int64)

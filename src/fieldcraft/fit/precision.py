@@ -35,7 +35,7 @@ def choose_precision(network: nn.Module, loss: Callable[[nn.Module], Tensor]) ->
 def computes_bfloat16(device: str) -> bool:
     """Whether a device multiplies matrices of bfloat16 in hardware."""
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
     except OSError:  # not Linux: let the clock decide

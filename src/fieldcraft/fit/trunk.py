@@ -55,10 +55,10 @@ class TabM(nn.Module):
         # (x * scales) @ W is x @ (scales * W): the product of rows and members is never stored,
         # and in an exported network the scaled weights are constants.
         weights = (self.adapter[:, None, :] * self.first.weight).flatten(0, 1)
-        members = len(self.adapter)
-        joined = nn.functional.linear(x, weights).reshape(x.shape[0], members, -1) + self.first.bias
-        hidden: Tensor = self.shared(joined)
-        return (hidden.transpose(0, 1) @ self.head + self.head_bias).transpose(0, 1)
+        members, hidden = len(self.adapter), len(self.first.bias)
+        joined = nn.functional.linear(x, weights).reshape(-1, members, hidden) + self.first.bias
+        last: Tensor = self.shared(joined)
+        return (last.transpose(0, 1) @ self.head + self.head_bias).transpose(0, 1)
 
 
 def member_scales(members: int, size: int) -> Tensor:

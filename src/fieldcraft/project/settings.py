@@ -174,8 +174,8 @@ class Settings(Section):
         """Digest of what some sections say; ``data.missing`` names one entry of a section."""
         values: dict[str, Any] = {}
         for path in sections:
-            value: Any = self
+            value: Any = self.model_dump(mode="json")
             for name in path.split("."):
-                value = getattr(value, name)
-            values[path] = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+                value = value[name]
+            values[path] = value
         return of_json(values)

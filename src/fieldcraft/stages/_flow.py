@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from fieldcraft.contracts import Json
-from fieldcraft.core import digest
+from fieldcraft.core import digest, optional
 from fieldcraft.core.errors import LedgerError, SealError
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project.folder import Folder
-from fieldcraft.report import card, html
 from fieldcraft.report.story import Story, tell
 from fieldcraft.stages import _plan, _seal
 from fieldcraft.stages.package import publish
@@ -37,11 +39,22 @@ def run_project(
     project: Folder, watcher: _plan.Watcher, until: str | None = None, fix: bool = False
 ) -> Story:
     """Run what is not done, make the champion the current bundle, and write the report."""
+    optional.needs("train")
     outcome = _plan.run(project, watcher, until, fix)
-    story = tell(project, outcome.folders)
     if "package" in outcome.summaries:
         source = outcome.folders["package"] / "bundle"
         publish(project, outcome.summaries["package"], str(source))
+    return write_up(project, outcome.folders)
+
+
+def write_up(project: Folder, folders: Mapping[str, Path]) -> Story:
+    """Tell the story of some steps in the report, and in the model card of the bundle."""
+
+    # The report needs what only the extra `train` brings; looking at a project does not.
+    from fieldcraft.report import card, html
+
+    story = tell(project, folders)
+    if story.package:
         card.refresh(project.bundle, story)
     html.write(project.report, story)
     return story
@@ -61,10 +74,7 @@ def final_evaluation(project: Folder, watcher: _plan.Watcher, again: str | None)
             way_out="make one with: fieldcraft run",
         )
     _seal.open_seal(project, story.folders["split"], again)
-    story = tell(project, story.folders)
-    card.refresh(project.bundle, story)
-    html.write(project.report, story)
-    return story
+    return write_up(project, story.folders)
 
 
 def latest(project: Folder) -> Story:

@@ -12,7 +12,13 @@ from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import datetimes
 from fieldcraft.kinds.datetime.encode import DatetimeEncoder
 
-ISO_8601 = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f")
+ISO_8601 = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+)
 
 
 class DatetimeKind:

@@ -76,10 +76,19 @@ def learn_shape(column: Array) -> Shape:
 
 
 def learn_bins(column: Array) -> Array:
-    """Edges of quantile bins for the piecewise-linear encoding, shape (bins + 1,)."""
-    distinct = np.unique(column)
-    bins = int(max(1, min(MOST_BINS, len(distinct) - 1, len(column) // ROWS_A_BIN)))
-    return np.unique(np.quantile(column, np.linspace(0, 1, bins + 1)))
+    """Edges of bins for the piecewise-linear encoding, increasing, shape (bins + 1,).
+
+    Bins hold about equally many rows, but a value that very many rows share (a zero for "none")
+    counts as one bin's worth only: the other values would be left with no bins else.
+    """
+    values, counts = np.unique(column, return_counts=True)
+    weights = np.minimum(counts, len(column) / MOST_BINS)
+    bins = int(max(1, min(MOST_BINS, len(values) - 1, weights.sum() // ROWS_A_BIN)))
+    if bins >= len(values) - 1:
+        return values
+    shares = np.cumsum(weights) / weights.sum()
+    inner = values[np.searchsorted(shares, np.linspace(0, 1, bins + 1)[1:-1])]
+    return np.unique([values[0], *inner, values[-1]])
 
 
 class NumberEncoder:

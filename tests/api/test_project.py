@@ -1,0 +1,52 @@
+"""A project from Python does what the commands do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import fieldcraft as fc
+from fieldcraft.core.errors import FieldcraftError, ProjectError
+from fieldcraft.project import file
+from fieldcraft.project.folder import Folder
+from tests.conftest import SMALL_MODEL, mixed_table
+
+
+def test_a_frame_becomes_a_project_that_trains_and_predicts(tmp_path: Path) -> None:
+    project = fc.Project.create(tmp_path / "p", mixed_table(120), target="bought")
+    file.edit(project.folder.file, SMALL_MODEL)
+    story = project.run()
+    assert story.evaluation["champion"]
+    assert project.predict(mixed_table(10, seed=4)).height == 10
+    assert project.verify() == len(project.log())
+
+
+def test_a_pandas_frame_is_taken_too(tmp_path: Path) -> None:
+    project = fc.Project.create(tmp_path / "p", mixed_table(60).to_pandas(), target="bought")
+    assert project.folder.settings().data.columns["age"].kind == "number"
+
+
+def test_findings_of_a_finished_project_can_be_read(finished: Folder) -> None:
+    findings = fc.Project(finished.root).findings()
+    assert {"identifier", "constant", "missing"} <= {finding.code for finding in findings}
+
+
+def test_the_final_evaluation_is_the_same_seal(finished: Folder) -> None:
+    project = fc.Project(finished.root)
+    assert project.evaluate_final().final["rows"] == 36
+    with pytest.raises(FieldcraftError, match="opened before"):
+        project.evaluate_final()
+
+
+def test_a_folder_without_a_project_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="no project here"):
+        fc.Project(tmp_path)
+
+
+def test_a_project_is_not_made_twice(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"x": range(50), "y": ["a", "b"] * 25})
+    fc.Project.create(tmp_path / "p", frame, target="y")
+    with pytest.raises(ProjectError, match="a project here already"):
+        fc.Project.create(tmp_path / "p", frame, target="y")

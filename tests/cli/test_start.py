@@ -1,0 +1,67 @@
+"""What the arguments of `fieldcraft run` make of a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fieldcraft.cli.start import Wish, prepare, seconds
+from fieldcraft.core.errors import ProjectError
+
+
+def wish(table: Path | None, target: str | None = "bought", **others: object) -> Wish:
+    blank: dict[str, object] = dict.fromkeys(
+        ("validation", "test", "task", "folder", "budget", "seed")
+    )
+    return Wish(table=table, target=target, **{**blank, "names": (), **others})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("90s", 90), ("1.5m", 90), ("1h", 3600)]
+)
+def test_lengths_of_time(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0", "-5m", "5 weeks"])
+def test_what_is_no_length_of_time_is_told(text: str) -> None:
+    with pytest.raises(ProjectError, match="not a length of time"):
+        seconds(text)
+
+
+def test_the_folder_is_named_after_the_target(
+    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert prepare(wish(csv)).root == Path("bought")
+
+
+def test_a_target_by_number_names_the_folder_after_the_table(
+    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project = prepare(wish(csv, "7"))
+    assert project.root == Path("table")
+    assert project.settings().problem.target == "bought"
+
+
+def test_the_same_command_again_finds_its_project(csv: Path, tmp_path: Path) -> None:
+    first = prepare(wish(csv, folder=tmp_path / "p"))
+    before = first.file.read_bytes()
+    assert prepare(wish(csv, folder=tmp_path / "p")).file.read_bytes() == before
+
+
+def test_budget_and_seed_are_written_into_the_file(csv: Path, tmp_path: Path) -> None:
+    settings = prepare(wish(csv, folder=tmp_path / "p", budget="5m", seed=3)).settings()
+    assert settings.train.budget == 300
+    assert (settings.train.seed, settings.split.seed) == (3, 3)
+
+
+def test_a_headerless_file_takes_names(csv: Path, tmp_path: Path) -> None:
+    table = pl.read_csv(csv)
+    table.write_csv(tmp_path / "bare.csv", include_header=False)
+    names = tuple(table.columns)
+    project = prepare(wish(tmp_path / "bare.csv", names=names, folder=tmp_path / "p"))
+    assert tuple(project.settings().data.columns) == names

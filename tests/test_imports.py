@@ -1,0 +1,56 @@
+"""Importing is free and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from statistics import median
+
+import pytest
+
+HEAVY = ("torch", "pandas", "sklearn", "polars", "numpy", "onnxruntime", "pydantic", "lightgbm")
+LOADED = "import sys, json; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import fieldcraft",
+        "import fieldcraft.cli.app",
+        "from fieldcraft.core import catalogue; catalogue.names('kinds')",
+    ],
+)
+def test_nothing_heavy_is_loaded(code: str) -> None:
+    line = f"{code}; {LOADED.format(heavy=HEAVY)}"
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_a_bundle_is_loaded_without_training_libraries() -> None:
+    heavy = ("torch", "pandas", "sklearn", "lightgbm", "fieldcraft.fit", "altair")
+    line = f"import fieldcraft; fieldcraft.load_bundle; {LOADED.format(heavy=heavy)}"
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def seconds(*arguments: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+    return time.perf_counter() - start
+
+
+def test_help_costs_little_more_than_the_library_that_reads_arguments() -> None:
+    ours, theirs = [], []
+    for _ in range(5):  # in turn, so that a slow moment of the machine hits both
+        ours.append(seconds("-m", "fieldcraft", "--help"))
+        theirs.append(seconds("-c", "import typer"))
+    assert median(ours) < 2.5 * median(theirs)
+
+
+def test_an_unknown_name_is_told_with_the_known_ones() -> None:
+    import fieldcraft
+
+    with pytest.raises(AttributeError, match="load_bundle"):
+        _ = fieldcraft.load_bundel

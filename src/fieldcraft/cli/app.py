@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from click.exceptions import Abort, ClickException
 
 if TYPE_CHECKING:
     from fieldcraft.project.folder import Folder
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="fieldcraft",
@@ -46,10 +47,7 @@ def main() -> None:
     # program wanted a core. Read when PyTorch loads; whoever sets it otherwise is obeyed.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        code = app(standalone_mode=False)
-    except ClickException as error:  # the arguments themselves: click says it best
-        error.show()
-        sys.exit(error.exit_code)
+        app()
     except FieldcraftError as error:
         complain(error.what, error.seen, error.way_out)
         sys.exit(2)
@@ -61,10 +59,10 @@ def main() -> None:
         )
         complain(str(error.strerror or error), str(error.filename or type(error).__name__), way_out)
         sys.exit(2)
-    except (KeyboardInterrupt, Abort):
-        print("\nstopped; nothing is lost: run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            print("stopped; nothing is lost: run the same command again to go on", file=sys.stderr)
+        raise
 
 
 def complain(what: str, seen: str, way_out: str) -> None:
@@ -124,7 +122,7 @@ def init(
     dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at a table and write the project file, with the reason beside each guess."""
+    """Write the project file from a look at a table."""
     from fieldcraft.core.errors import ProjectError
     from fieldcraft.stages.init import Request
     from fieldcraft.stages.init import init as write
@@ -162,7 +160,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Audit, split, train, evaluate and package; what is done already is kept."""
+    """Go from table to report and bundle; what is done is kept."""
     from fieldcraft.cli import show
     from fieldcraft.cli.start import Wish, prepare
     from fieldcraft.stages._flow import run_project
@@ -185,7 +183,7 @@ def predict(
     dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the rows of a file with a bundle, or with the project's champion."""
+    """Predict the rows of a file with a bundle."""
     from fieldcraft.stages.predict import Request
     from fieldcraft.stages.predict import predict as write
 
@@ -207,7 +205,7 @@ def evaluate(
     dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge and compare the models; with --final, open the sealed test set on the record."""
+    """Compare the models; --final opens the sealed test set."""
     from fieldcraft.cli import show
     from fieldcraft.stages._flow import final_evaluation, run_project
 
@@ -226,7 +224,7 @@ def audit(
     dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what is wrong with the data, before the split and after it."""
+    """Look for what is wrong with the data."""
     from fieldcraft.cli import show
     from fieldcraft.stages._flow import run_project
 
@@ -238,7 +236,7 @@ def audit(
 
 @app.command()
 def status(dir: Dir = None, as_json: AsJson = False) -> None:
-    """Where the project stands: what is done, what is found, what is sealed."""
+    """Show where the project stands."""
     from fieldcraft.cli import show
 
     show.status(find(dir), as_json)
@@ -246,7 +244,7 @@ def status(dir: Dir = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def log(dir: Dir = None, as_json: AsJson = False) -> None:
-    """Every entry of the ledger, oldest first."""
+    """Show every entry of the ledger, oldest first."""
     from fieldcraft.cli import show
 
     show.log(find(dir), as_json)
@@ -254,7 +252,7 @@ def log(dir: Dir = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def verify(dir: Dir = None, as_json: AsJson = False) -> None:
-    """Check the chain of evidence and every file of the bundle."""
+    """Check the chain of evidence and the bundle."""
     from fieldcraft.cli import show
 
     show.verify(find(dir), as_json)

@@ -94,22 +94,23 @@ def looks_numeric(cell: str) -> bool:
 def find_header(rows: list[list[str]]) -> bool:
     """Whether the first row names the columns rather than being data.
 
-    A first row with a number above a column of numbers is data. So is one whose cells mostly
-    stand again further down.
+    Columns of numbers tell: a word above one is its name, another number is a value. Where no
+    column is of numbers, a first row whose cells mostly stand again further down is data.
     """
     if len(rows) < 2:
         return True
     first, rest = rows[0], rows[1:]
-    columns = [[row[i].strip() for row in rest if i < len(row)] for i in range(len(first))]
-    repeated = 0
-    for cell, column in zip(first, columns, strict=True):
+    names = values = repeated = 0
+    for position, cell in enumerate(map(str.strip, first)):
+        column = [row[position].strip() for row in rest if position < len(row)]
         filled = [value for value in column if value]
-        numeric = sum(map(looks_numeric, filled))
-        if filled and numeric > 0.6 * len(filled):
-            if looks_numeric(cell):
-                return False
-        elif cell.strip() in filled:
-            repeated += 1
+        if filled and sum(map(looks_numeric, filled)) > 0.6 * len(filled):
+            values += looks_numeric(cell)
+            names += bool(cell) and not looks_numeric(cell)
+        else:
+            repeated += cell in filled
+    if names or values:
+        return names >= values
     return repeated * 2 <= len(first)
 
 

@@ -17,12 +17,17 @@ from fieldcraft.core import files
 
 @dataclass
 class Progress:
-    """Where the training stands after an epoch."""
+    """Where the training stands after an epoch.
+
+    The marked loss is the last one that was worth waiting on from: see `Training.worth`.
+    """
 
     epoch: int = 0
     step: int = 0
     best_epoch: int = 0
     best_loss: float = 1e300  # none yet
+    mark_epoch: int = 0
+    mark_loss: float = 1e300
     elapsed: float = 0.0
     train_losses: list[float] = field(default_factory=list)
     tune_losses: list[float] = field(default_factory=list)

@@ -170,6 +170,8 @@ class Trainer:
         self.state.tune_losses.append(loss)
         if loss < self.state.best_loss:
             self.state.best_loss, self.state.best_epoch = loss, self.state.epoch
+            if loss < self.state.mark_loss * (1 - self.settings.worth):
+                self.state.mark_loss, self.state.mark_epoch = loss, self.state.epoch
             self.best = snapshot(self.shadow)
 
     def finished(self) -> bool:
@@ -177,8 +179,8 @@ class Trainer:
         state = self.state
         if state.epoch >= self.settings.epochs:
             return True
-        waited = state.epoch - state.best_epoch
-        if state.epoch and waited >= self.settings.allowance(state.best_epoch):
+        waited = state.epoch - state.mark_epoch
+        if state.epoch and waited >= self.settings.allowance(state.mark_epoch):
             return True
         if self.place.budget is None or not state.epoch:
             return False
@@ -223,7 +225,7 @@ class Trainer:
     def tell(self, seconds: float) -> None:
         """Say how far the training is and how long it may still take."""
         state = self.state
-        left = state.best_epoch + self.settings.allowance(state.best_epoch) - state.epoch
+        left = state.mark_epoch + self.settings.allowance(state.mark_epoch) - state.epoch
         wait = min(left, self.settings.epochs - state.epoch) * seconds
         if self.place.budget is not None:
             wait = min(wait, self.place.budget - state.elapsed)

@@ -19,7 +19,9 @@ class Training:
         batch_size: rows a step.
         epochs: passes over the training rows at most.
         patience: epochs without a better tune loss before stopping, at least.
-        patience_share: ... plus this share of the best epoch's number.
+        patience_share: ... or this share of the epochs so far and ten, if that is more.
+        worth: relative gain in tune loss below which waiting starts over for nothing; smaller
+            gains are kept, and add up until they are worth it.
         ema: decay of the moving average of weights that is validated and kept; 0 for none.
         clip: largest norm of the gradient; 0 for none.
     """
@@ -31,14 +33,15 @@ class Training:
     epochs: int = 1_000
     patience: int = 16
     patience_share: float = 0.3
+    worth: float = 0.005
     ema: float = 0.998
     clip: float = 1.0
 
-    def allowance(self, best_epoch: int) -> int:
-        """Epochs to wait for an improvement after the best one so far."""
+    def allowance(self, epoch: int) -> int:
+        """Epochs to wait for a gain after the last one that was worth it."""
         if not self.patience_share:
             return self.patience
-        return max(self.patience, round(self.patience_share * best_epoch + 10))
+        return max(self.patience, round(self.patience_share * epoch + 10))
 
 
 def batch_size_for(rows: int) -> int:

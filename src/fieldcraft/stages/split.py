@@ -171,7 +171,7 @@ class Assignment:
         for row in np.flatnonzero(open_):
             if digests[row] in known:
                 self.part[row], self.fold[row] = known[digests[row]]
-        settled = np.flatnonzero(self.part != "unused")
+        settled = np.flatnonzero(open_ & (self.part != "unused"))
         home = {self.units[i]: (self.part[i], self.fold[i]) for i in settled}
         for row in np.flatnonzero(open_ & (self.part == "unused")):
             if self.units[row] in home:

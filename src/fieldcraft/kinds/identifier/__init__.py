@@ -13,7 +13,7 @@ from fieldcraft.contracts import Check, Json
 from fieldcraft.data.look import Guess, Look
 
 NAMED = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|pid|index)$|[a-z](ID|Id)$|^(id|ID|Id)[_A-Z]")
-NEARLY_ALL = 0.95
+NEARLY_ALL = 0.9
 FEW_ROWS = 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from collections.abc import Callable
@@ -72,7 +73,27 @@ def fit_trees(job: Job) -> TreesModel:
             callbacks=[lightgbm.early_stopping(options.patience, verbose=False), watch(job)],
         )
     text = booster.model_to_string(num_iteration=booster.best_iteration or None)
-    return TreesModel(text, train.values.shape[1], probabilities)
+    return TreesModel(short_thresholds(text), train.values.shape[1], probabilities)
+
+
+def short_thresholds(text: str) -> str:
+    """A model's text with each threshold as the largest 32-bit float that is not above it.
+
+    Rows are of 32-bit floats, so no decision changes; ONNX, which would round to the nearest,
+    then decides alike even where neighbouring floats are told apart (as in large whole numbers).
+    """
+
+    def floor(number: str) -> str:
+        short = np.float32(number)
+        above = float(short) > float(number)
+        return repr(float(np.nextafter(short, np.float32(-np.inf)) if above else short))
+
+    def line(found: re.Match[str]) -> str:
+        return "threshold=" + " ".join(map(floor, found[1].split()))
+
+    # Without the sizes of the trees, which no longer hold, LightGBM reads them one by one.
+    text = re.sub(r"(?m)^tree_sizes=.*\n", "", text)
+    return re.sub(r"(?m)^threshold=(.+)$", line, text)
 
 
 def objective(probabilities: bool, width: int) -> dict[str, Any]:

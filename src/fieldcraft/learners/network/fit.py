@@ -62,6 +62,7 @@ def training_for(rows: int, options: NetworkOptions) -> Training:
         epochs=options.epochs,
         patience=options.patience or (10 if plain else 16),
         patience_share=0.0 if plain or options.patience else 0.3,
+        worth=0.0 if plain or options.patience else 0.005,
         ema=pick(options.ema, 0.998, 0.0),
         clip=options.clip,
     )

@@ -1,0 +1,78 @@
+"""The audit looks at all rows without the target first, then at training rows with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fieldcraft.core import files
+from fieldcraft.core.errors import HeldError
+from fieldcraft.project.folder import Folder
+from fieldcraft.stages import _flow, _plan
+from fieldcraft.stages.audit import all_checks
+from fieldcraft.stages.init import Request, init
+from tests.conftest import mixed_table, start
+
+
+def findings(project: Folder) -> set[str]:
+    outcome = _plan.run(project, _flow.Unwatched(), until="audit")
+    return {finding.name for finding in outcome.findings}
+
+
+def test_ten_checks_are_there() -> None:
+    codes = {check.code for check in all_checks()}
+    assert codes >= {
+        "missing", "placeholders", "constant", "identifier", "duplicates", "conflicts",
+        "imbalance", "outliers", "leak", "overlap",
+    }  # fmt: skip
+
+
+def test_a_clean_table_gives_tips_only(project: Folder) -> None:
+    outcome = _plan.run(project, _flow.Unwatched(), until="audit")
+    assert {f.severity for f in outcome.findings} == {"tip"}
+
+
+def test_planted_faults_are_found(tmp_path: Path) -> None:
+    frame = mixed_table(400)
+    age = [-999.0 if i % 20 == 0 else v for i, v in enumerate(frame["age"].fill_null(40))]
+    faulty = frame.with_columns(
+        age=pl.Series(age),
+        length=pl.Series([1e6 if i == 7 else float(i % 50) for i in range(400)]),
+        alive=(pl.col("bought") == "yes").cast(pl.Int64) * 3 + 4,
+        note=pl.Series(["unknown" if i % 9 == 0 else f"n{i % 5}" for i in range(400)]),
+    )
+    pl.concat([faulty, faulty.head(40)]).write_csv(tmp_path / "faulty.csv")
+    project = start(tmp_path / "p", tmp_path / "faulty.csv")
+    with pytest.raises(HeldError, match="leak:alive"):
+        _plan.run(project, _flow.Unwatched(), until="audit")
+    found = {
+        value["name"]
+        for path in project.root.glob("runs/audit*/*/findings.json")
+        for value in files.read_json(path)
+    }
+    assert {
+        "placeholders:age", "outliers:length", "leak:alive", "placeholders:note", "duplicates",
+        "identifier:key", "constant:same",
+    } <= found  # fmt: skip
+
+
+def test_a_given_test_file_with_training_rows_is_noticed(tmp_path: Path) -> None:
+    frame = mixed_table(300)
+    frame.write_csv(tmp_path / "train.csv")
+    frame.head(50).write_csv(tmp_path / "test.csv")
+    init(Request(tmp_path / "p", tmp_path / "train.csv", "bought", test=tmp_path / "test.csv"))
+    assert "overlap" in findings(Folder(tmp_path / "p"))
+
+
+def test_label_checks_do_not_see_judge_or_test_rows(tmp_path: Path) -> None:
+    """A column that gives the target away in the validation and test files only stays unseen."""
+    frame = mixed_table(300)
+    frame.head(200).with_columns(code=pl.int_range(200) % 2).write_csv(tmp_path / "train.csv")
+    told = frame.with_columns(code=(pl.col("bought") == "yes").cast(pl.Int64))
+    told.slice(200, 50).write_csv(tmp_path / "val.csv")
+    told.tail(50).write_csv(tmp_path / "test.csv")
+    train, val, test = (tmp_path / f"{name}.csv" for name in ("train", "val", "test"))
+    init(Request(tmp_path / "p", train, "bought", val, test))
+    assert not any(name.startswith("leak") for name in findings(Folder(tmp_path / "p")))

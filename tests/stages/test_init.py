@@ -1,0 +1,127 @@
+"""A look at the data becomes a project file that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fieldcraft.core.errors import DataError, ProjectError
+from fieldcraft.project.folder import Folder
+from fieldcraft.stages.init import Request, init
+from tests.conftest import mixed_table
+
+ADULT = (
+    "age,workclass,fnlwgt,education,education_num,marital_status,occupation,relationship,race,"
+    "sex,capital_gain,capital_loss,hours_per_week,native_country,income"
+)
+
+
+def kinds(folder: Path) -> dict[str, str]:
+    return {name: c.kind for name, c in Folder(folder).settings().data.columns.items()}
+
+
+def test_kinds_are_guessed_with_their_reasons(csv: Path, tmp_path: Path) -> None:
+    init(Request(tmp_path / "p", csv, "bought"))
+    assert kinds(tmp_path / "p") == {
+        "key": "identifier", "age": "number", "city": "category", "member": "boolean",
+        "seen": "datetime", "same": "constant", "bought": "boolean",
+    }  # fmt: skip
+    text = (tmp_path / "p" / "fieldcraft.yaml").read_text(encoding="utf-8")
+    assert "# numbers from" in text
+    assert "# 240 different values in 240 rows, text" in text
+    assert "# always x" in text
+
+
+def test_the_positive_class_is_the_word_for_yes_or_the_rarer_one(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"x": range(60), "y": ["no"] * 20 + ["yes"] * 40, "z": ["a"] * 50 + ["b"] * 10}
+    )
+    frame.write_csv(tmp_path / "t.csv")
+    for target, positive in (("y", "yes"), ("z", "b")):
+        init(Request(tmp_path / target, tmp_path / "t.csv", target))
+        assert Folder(tmp_path / target).settings().problem.positive == positive
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        (["a", "b"] * 50, "binary"),
+        (["0", "1"] * 50, "binary"),
+        (["a", "b", "c", "d"] * 25, "multiclass"),
+        ([str(i % 5) for i in range(100)], "multiclass"),
+        ([str(i / 7) for i in range(100)], "regression"),
+        ([str(i % 40) for i in range(100)], "regression"),
+    ],
+)
+def test_the_task_is_guessed_from_the_target(tmp_path: Path, values: list[str], task: str) -> None:
+    pl.DataFrame({"x": range(100), "y": values}).write_csv(tmp_path / "t.csv")
+    assert init(Request(tmp_path / "p", tmp_path / "t.csv", "y"))["task"] == task
+
+
+def test_the_users_task_goes_first(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"x": range(100), "y": [str(i % 5) for i in range(100)]})
+    frame.write_csv(tmp_path / "t.csv")
+    request = Request(tmp_path / "p", tmp_path / "t.csv", "y", task="regression")
+    assert init(request)["task"] == "regression"
+
+
+def test_a_target_that_asks_nothing_is_refused(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"x": range(100), "y": [f"name {i}" for i in range(100)]})
+    frame.write_csv(tmp_path / "t.csv")
+    with pytest.raises(DataError, match="cannot be predicted as it is"):
+        init(Request(tmp_path / "p", tmp_path / "t.csv", "y"))
+
+
+def test_an_existing_project_is_not_overwritten(project: Folder, csv: Path) -> None:
+    before = project.file.read_bytes()
+    with pytest.raises(ProjectError, match="project here already"):
+        init(Request(project.root, csv, "bought"))
+    assert project.file.read_bytes() == before
+
+
+def test_the_project_can_be_moved_with_its_data(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    mixed_table(50).write_csv(tmp_path / "a" / "t.csv")
+    init(Request(tmp_path / "a" / "p", tmp_path / "a" / "t.csv", "bought"))
+    (tmp_path / "a").rename(tmp_path / "b")
+    project = Folder(tmp_path / "b" / "p")
+    assert project.resolve(str(project.settings().data.source)).exists()
+
+
+def test_names_that_yaml_would_misread_survive(
+    write: Callable[[str, str | bytes], Path], tmp_path: Path
+) -> None:
+    odd = ["yes", "null", "1", "a: b", "#c", "tab\there", 'quo"te', "naïve"]
+    rows = "\n".join(",".join(str((i * j) % 7) for j in range(1, 10)) for i in range(40))
+    header = ",".join('"' + name.replace('"', '""') + '"' for name in [*odd, "y"])
+    init(Request(tmp_path / "p", write("odd.csv", f"{header}\n{rows}\n"), "y"))
+    assert list(kinds(tmp_path / "p")) == [*odd, "y"]
+
+
+def test_adults_raw_file_is_understood(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "tabular" / "adult" / "adult_train_raw.csv.gz"
+    init(Request(tmp_path / "p", source, "income", names=tuple(ADULT.split(","))))
+    settings = Folder(tmp_path / "p").settings()
+    assert settings.problem.positive == ">50K"
+    assert settings.data.missing == ["?"]
+    assert kinds(tmp_path / "p")["capital_gain"] == "number"
+    assert kinds(tmp_path / "p")["workclass"] == "category"
+
+
+def test_telcos_blank_charges_are_numbers(shared_data: Path, tmp_path: Path) -> None:
+    init(Request(tmp_path / "p", shared_data / "tabular" / "telco_churn_raw.csv.gz", "Churn"))
+    found = kinds(tmp_path / "p")
+    assert (found["TotalCharges"], found["customerID"]) == ("number", "identifier")
+    assert Folder(tmp_path / "p").settings().problem.positive == "Yes"
+
+
+def test_the_european_beans_have_decimal_commas(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "tabular" / "dry_bean" / "dry_bean_raw_european.csv.gz"
+    init(Request(tmp_path / "p", source, "Class"))
+    columns = Folder(tmp_path / "p").settings().data.columns
+    decimals = {c.options().get("decimal") for c in columns.values() if c.kind == "number"}
+    assert "," in decimals
+    assert sum(c.kind == "number" for c in columns.values()) >= 16

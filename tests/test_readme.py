@@ -1,0 +1,99 @@
+"""What the README shows, runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes
+
+from fieldcraft.project import file
+from fieldcraft.project.folder import Folder
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROWS = 100  # of the demo's tables, so that the default network trains in seconds
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a part of the demo's tables, in which the README's commands have run."""
+    folder = tmp_path_factory.mktemp("readme")
+    cancer: Any = load_breast_cancer(as_frame=True)
+    table = cancer.data.iloc[:ROWS, :6].round(4)
+    table["diagnosis"] = cancer.target.map({0: "malignant", 1: "benign"})
+    table.to_csv(folder / "breast_cancer.csv", index=False)
+    diabetes: Any = load_diabetes(as_frame=True, scaled=False).frame
+    diabetes.head(ROWS).rename(columns={"target": "progression"}).to_csv(
+        folder / "diabetes.csv", index=False
+    )
+    return folder
+
+
+def test_the_commands_run_one_after_the_other(place: Path) -> None:
+    here = place
+    lines = [line[2:] for block in blocks("console") for line in block.splitlines()]
+    assert len(lines) > 5
+    for line in lines:
+        words = shlex.split(line)
+        if words[0] == "cd":
+            here = here / words[1]
+            continue
+        assert words[0] == "fieldcraft"
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=here, capture_output=True, text=True, check=False,
+            env={**os.environ, "COLUMNS": "80"},
+        )  # fmt: skip
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    made = {path.name for path in (place / "diagnosis").iterdir()}
+    assert {"fieldcraft.yaml", "report.html", "bundle", "ledger.sqlite", "runs"} <= made
+
+
+def test_the_python_block_runs(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    (code,) = blocks("python")
+    exec(compile(code, "README.md", "exec"), {"rows": pl.read_csv("diabetes.csv")})
+    assert "RMSE" in capsys.readouterr().out
+
+
+def test_the_model_block_is_a_valid_section(project: Folder) -> None:
+    (section,) = blocks("yaml")
+    text = project.file.read_text(encoding="utf-8")
+    start, end = text.index("model:"), text.index("train:")
+    project.file.write_text(text[:start] + section + text[end:], encoding="utf-8")
+    options = file.load(project.file).model.options()
+    assert options == {"trunk": "mlp", "layers": [128, 64], "dropout": 0.3, "optimizer": "adam"}
+
+
+def test_every_option_that_is_shown_exists() -> None:
+    shown = re.findall(r"^(?:\$ )?fieldcraft (\w+)(.*)$", README, flags=re.MULTILINE)
+    assert len(shown) > 10
+    for command in {name for name, _ in shown}:
+        done = subprocess.run(
+            [sys.executable, "-m", "fieldcraft", command, "--help"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        used = {
+            o
+            for name, rest in shown
+            if name == command
+            for o in re.findall(r"(?<= )--?\w[\w-]*", rest.split("#")[0])
+        }
+        assert all(option in done.stdout for option in used), (command, used)
+
+
+def test_every_page_that_is_linked_exists() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (Path(__file__).parents[1] / target).exists(), target

@@ -8,9 +8,10 @@ from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.core import files
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import BundleError
+from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
-from fieldcraft.stages import _flow, _plan, package
+from fieldcraft.stages import _flow, package
 
 
 def test_a_damaged_bundle_is_put_right_by_the_next_run(finished: Folder) -> None:
@@ -39,7 +40,7 @@ def test_the_bundle_knows_where_it_comes_from(finished: Folder) -> None:
     manifest = read_manifest(finished.bundle)
     story = _flow.latest(finished)
     assert manifest["lineage"]["data"] == story.split["digests"]["develop"]
-    hashes = {e.hash for e in _plan.Ledger(finished.ledger).entries()}
+    hashes = {e.hash for e in Ledger(finished.ledger).entries()}
     assert manifest["lineage"]["ledger"] in hashes
     assert manifest["learner"] == story.evaluation["champion"]
 

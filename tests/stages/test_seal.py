@@ -43,7 +43,7 @@ def test_an_opening_is_on_record_before_a_row_is_read(
     def broken(*_: object) -> None:
         raise OSError("the disk failed")
 
-    monkeypatch.setattr(_seal.pl, "read_parquet", broken)
+    monkeypatch.setattr("fieldcraft.stages._seal.pl.read_parquet", broken)
     with pytest.raises(OSError, match="disk"):
         _seal.open_seal(finished, _flow.latest(finished).folders["split"], None)
     assert len(Ledger(finished.ledger).entries(kind="opening")) == 1

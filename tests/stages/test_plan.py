@@ -149,6 +149,16 @@ def test_an_accepted_finding_holds_no_more(leaking: Folder) -> None:
     assert "baseline" in run(leaking, until="baseline").ran
 
 
+def test_a_fix_that_does_not_help_is_tried_once_and_the_run_goes_on(
+    project: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = Finding("odd", "warn", "it stays", fixes=(Edit(("problem", "question"), "Why?"),))
+    monkeypatch.setattr(_plan, "read_findings", lambda folder: [stubborn])
+    watcher = run(project, until="split", fix=True)
+    assert watcher.mended == ["odd"]
+    assert "split" in watcher.ran
+
+
 def measures(project: Folder) -> dict[tuple[str, str], float]:
     entries = Ledger(project.ledger).entries(kind="measure")
     return {(e.body["model"], e.body["metric"]): e.body["value"] for e in entries}

@@ -90,7 +90,7 @@ def test_split_by_time_seals_the_newest_rows(tmp_path: Path) -> None:
     file.edit(project.file, [Edit(("data", "time"), "seen"), Edit(("split", "rule"), "time")])
     parts = parts_of(project).with_columns(seen=frame["seen"])
     spans = {
-        part: (str(rows["seen"].min()), str(rows["seen"].max()))
+        str(part): (str(rows["seen"].min()), str(rows["seen"].max()))
         for (part,), rows in parts.group_by("part")
     }
     assert spans["train"][1] < spans["tune"][0]

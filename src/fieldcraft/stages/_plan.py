@@ -20,8 +20,6 @@ from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Settings
 from fieldcraft.project.work import Work
 
-MOST_FIXES = 10  # rounds of fixing and looking again
-
 
 @dataclass(frozen=True)
 class Step:
@@ -91,27 +89,33 @@ def run(project: Folder, watcher: Watcher, until: str | None = None, fix: bool =
             seen=f"--until {until}",
             way_out=near(until, wanted),
         )
+    tried: set[str] | None = set() if fix else None
     with alone(project):
-        fixed: set[str] = set()
-        for _ in range(MOST_FIXES):
-            outcome, repairs = one_pass(project, watcher, until, fix)
-            repairs = [finding for finding in repairs if finding.name not in fixed]
+        while True:
+            outcome, repairs = one_pass(project, watcher, until, tried)
             if not repairs:
-                break
+                return outcome
             for finding in repairs:
-                fixed.add(finding.name)
-                file.edit(project.file, finding.fixes)
-                words = [change.in_words() for change in finding.fixes]
-                body = {"decision": "fixed", "finding": finding.name, "edits": words}
-                Ledger(project.ledger).append([("decision", "audit", "", body)])
+                mend(project, finding)
                 watcher.fixed(finding)
-        return outcome
+            tried = (tried or set()) | {finding.name for finding in repairs}
+
+
+def mend(project: Folder, finding: Finding) -> None:
+    """Apply the fixes of a finding to the project file, on the record."""
+    file.edit(project.file, finding.fixes)
+    words = [change.in_words() for change in finding.fixes]
+    body = {"decision": "fixed", "finding": finding.name, "edits": words}
+    Ledger(project.ledger).append([("decision", "audit", "", body)])
 
 
 def one_pass(
-    project: Folder, watcher: Watcher, until: str | None, fix: bool
+    project: Folder, watcher: Watcher, until: str | None, tried: set[str] | None
 ) -> tuple[Outcome, list[Finding]]:
-    """Go through the steps once; stop at findings that are to be fixed first."""
+    """Go through the steps once, or up to findings that are to be fixed first.
+
+    Findings whose fixes were tried before are not fixed again; without a set of those, none are.
+    """
     settings = project.settings()
     sources = source_digests(project, settings)
     outcome, keys = Outcome(), dict[str, str]()
@@ -125,9 +129,8 @@ def one_pass(
         if step.stage == "audit":
             found = read_findings(outcome.folders[step.name])
             outcome.findings += found
-            repairs = [f for f in found if f.fixes and f.severity in ("stop", "warn")]
-            repairs = [f for f in repairs if f.name not in settings.audit.accept]
-            if fix and repairs:
+            repairs = repairable(found, settings, tried)
+            if repairs:
                 return outcome, repairs
             hold(found, settings)
     return outcome, []
@@ -219,6 +222,14 @@ def source_digests(project: Folder, settings: Settings) -> list[str]:
 def read_findings(folder: Path) -> list[Finding]:
     """The findings that an audit wrote."""
     return [Finding.from_json(value) for value in files.read_json(folder / "findings.json")]
+
+
+def repairable(found: list[Finding], settings: Settings, tried: set[str] | None) -> list[Finding]:
+    """Findings that stop or warn, are not accepted, and have fixes that were not tried yet."""
+    if tried is None:
+        return []
+    passed = tried | set(settings.audit.accept)
+    return [f for f in found if f.fixes and f.severity != "tip" and f.name not in passed]
 
 
 def hold(found: list[Finding], settings: Settings) -> None:

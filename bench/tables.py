@@ -1,0 +1,69 @@
+"""Run the main job unattended on six real tables and print a row of figures for each.
+
+    python bench/tables.py [NAME ...] [--keep FOLDER]
+
+Needs the developers' data. Figures are of judge rows; the test sets stay sealed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "tabular"
+ADULT = (
+    "age,workclass,fnlwgt,education,education_num,marital_status,occupation,relationship,race,"
+    "sex,capital_gain,capital_loss,hours_per_week,native_country,income"
+)
+TABLES: dict[str, tuple[str, ...]] = {
+    "titanic": ("titanic.csv", "--target", "Survived"),
+    "adult": ("adult/adult_train_raw.csv.gz", "--names", ADULT, "--target", "income"),
+    "telco": ("telco_churn_raw.csv.gz", "--target", "Churn"),
+    "california": ("california_housing.csv.gz", "--target", "median_house_value"),
+    "wine": ("wine_quality.parquet", "--target", "quality"),
+    "letter": ("letter/letter_train.parquet", "--target", "letter"),
+}
+
+
+def run(name: str, folder: Path) -> str:
+    """Run one table and describe the outcome as a row of a Markdown table."""
+    source, *rest = TABLES[name]
+    command = [sys.executable, "-m", "fieldcraft", "run", str(DATA / source), *rest]
+    start = time.monotonic()
+    done = subprocess.run(
+        [*command, "--dir", str(folder / name), "--fix", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    seconds = time.monotonic() - start
+    found = json.loads(done.stdout)
+    metric = found["metric"]
+    cells = []
+    for learner in found["learners"]:
+        at = learner["measures"][metric]
+        mark = "**" if learner["name"] == found["champion"] else ""
+        cells.append(f"{mark}{at['value']:.4g}{mark}")
+    trained = found["learners"][-1]["seconds"]
+    rows = sum(found["rows"].values())
+    return f"| {name} | {rows:,} | {metric} | {' | '.join(cells)} | {trained:.0f} | {seconds:.0f} |"
+
+
+def main() -> None:
+    """Print a header and a row for each table as it is done."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("names", nargs="*", default=[])
+    parser.add_argument("--keep", type=Path, help="folder for the projects")
+    options = parser.parse_args()
+    print("| table | rows | metric | constant | linear | LightGBM | network | network s | all s |")
+    print("|---|---:|---|---:|---:|---:|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as aside:
+        for name in options.names or TABLES:
+            print(run(name, options.keep or Path(aside)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""The check that reports equal rows with different targets."""
+
+from __future__ import annotations
+
+import pytest
+
+from fieldcraft.checks.conflicts import CHECK
+from fieldcraft.core.edit import Edit
+from tests.checks.views import found, split_view
+
+
+def table(torn: int, rows: int = 400) -> dict[str, list[str]]:
+    """Rows of which some, at the start, have a twin with another target at the end."""
+    first = [str(i) for i in range(rows)]
+    labels = ["u", "v"] * (rows // 2)
+    others = ["v" if label == "u" else "u" for label in labels[:torn]]
+    return {"a": [*first, *first[:torn]], "y": [*labels, *others]}
+
+
+def test_rows_that_agree_are_not_reported() -> None:
+    cells = table(0)
+    cells = {name: [*values, *values[:9]] for name, values in cells.items()}
+    assert found(CHECK, split_view(cells, "binary", a="number")) == []
+
+
+@pytest.mark.parametrize(
+    ("torn", "severity", "fixes"),
+    [
+        (1, "tip", ()),
+        (4, "warn", (Edit(("clean", "conflicting"), "drop"),)),
+        (40, "warn", ()),  # too many to drop unseen
+    ],
+)
+def test_twins_with_different_targets_are_counted(
+    torn: int, severity: str, fixes: tuple[Edit, ...]
+) -> None:
+    (finding,) = found(CHECK, split_view(table(torn), "binary", a="number"))
+    assert finding.severity == severity
+    assert finding.evidence["rows"] == 2 * torn
+    assert finding.evidence["lines"][0] == 1
+    assert finding.fixes == fixes
+
+
+def test_three_rows_of_which_one_disagrees_are_all_torn() -> None:
+    cells = {"a": ["7", "7", "7", *map(str, range(100, 300))], "y": ["u", "u", "v", *["u"] * 200]}
+    (finding,) = found(CHECK, split_view(cells, "binary", a="number"))
+    assert finding.evidence == {"rows": 3, "lines": [1, 2, 3]}
+
+
+def test_amounts_may_differ_from_row_to_row() -> None:
+    cells = {"a": ["1"] * 50, "y": [str(i) for i in range(50)]}
+    assert found(CHECK, split_view(cells, "regression", a="number")) == []

@@ -1,0 +1,45 @@
+"""The check that reports rows which stand in the table more than once."""
+
+from __future__ import annotations
+
+import pytest
+
+from fieldcraft.checks.duplicates import CHECK
+from tests.checks.views import data_view, found
+
+
+def rows(repeated: int, count: int = 200) -> dict[str, list[str]]:
+    """A table whose first row stands in it again at the end, some times over."""
+    first = [str(i) for i in range(count)]
+    return {"a": [*first, *["0"] * repeated], "y": ["u", "v"] * (count // 2) + ["u"] * repeated}
+
+
+def test_rows_that_differ_are_not_reported() -> None:
+    assert found(CHECK, data_view(rows(0), a="number")) == []
+
+
+@pytest.mark.parametrize(("repeated", "severity"), [(1, "tip"), (3, "warn")])
+def test_repeated_rows_are_counted_and_shown(repeated: int, severity: str) -> None:
+    (finding,) = found(CHECK, data_view(rows(repeated), a="number"))
+    assert finding.severity == severity
+    assert finding.evidence["repeated"] == repeated
+    assert finding.evidence["lines"] == [1, *range(201, 201 + repeated)]
+
+
+def test_rows_with_another_target_are_no_repeats() -> None:
+    cells = rows(1)
+    cells["y"][-1] = "v"
+    assert found(CHECK, data_view(cells, a="number")) == []
+
+
+def test_names_of_rows_do_not_hide_repeats() -> None:
+    cells = rows(2) | {"key": [f"k{i}" for i in range(202)]}
+    (finding,) = found(CHECK, data_view(cells, a="number", key="identifier"))
+    assert finding.evidence["repeated"] == 2
+
+
+def test_blanks_around_cells_do_not_hide_repeats() -> None:
+    cells = rows(1)
+    cells["a"][-1] = " 0 "
+    (finding,) = found(CHECK, data_view(cells, a="category"))
+    assert finding.evidence["repeated"] == 1

@@ -1,0 +1,100 @@
+"""The check that reports columns which give the target away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fieldcraft.checks.leak import CHECK
+from fieldcraft.core.edit import Edit
+from fieldcraft.evidence.records import Finding
+from tests.checks.views import found, split_view
+
+DRAW = np.random.default_rng(0)
+ROWS = 1_200
+SCORE = DRAW.normal(size=ROWS)
+LABEL = np.where(SCORE + DRAW.normal(0, 0.5, ROWS) > 1, "yes", "no")
+OTHER = np.where(LABEL == "yes", "no", "yes")
+AMOUNT = np.exp(2 * SCORE)  # skewed, as prices and incomes are
+
+
+def look(column: Any, target: Any, kind: str, rows: int = ROWS) -> list[Finding]:
+    """What the check says of one column beside a column of noise."""
+    task = "regression" if np.asarray(target).dtype.kind == "f" else "binary"
+    noise = np.random.default_rng(1).normal(size=rows)
+    cells = {"x": column[:rows], "noise": noise, "y": target[:rows]}
+    return found(CHECK, split_view(cells, task, x=kind, noise="number"))
+
+
+@pytest.mark.parametrize("rows", [100, 300, ROWS])
+@pytest.mark.parametrize(
+    ("column", "target", "kind"),
+    [
+        (LABEL, LABEL, "category"),
+        (np.where(LABEL == "yes", "1", "0"), LABEL, "boolean"),
+        (np.where(LABEL == "yes", 17.0, 3.0), LABEL, "number"),
+        (np.where(LABEL == "yes", "2024-05-01", "2020-01-01"), LABEL, "datetime"),
+        (AMOUNT, AMOUNT, "number"),
+        (np.log(AMOUNT), AMOUNT, "number"),
+        (1 / AMOUNT, AMOUNT, "number"),
+    ],
+    ids=["copy", "recoded", "numbered", "dated", "amount", "logarithm", "reciprocal"],
+)
+def test_a_copy_of_the_target_stops_the_run(column: Any, target: Any, kind: str, rows: int) -> None:
+    (finding,) = look(column, target, kind, rows)
+    assert finding.severity == "stop"
+    assert finding.column == "x"
+    assert finding.fixes == (Edit(("data", "drop"), "x", add=True),)
+
+
+@pytest.mark.parametrize(
+    ("column", "target", "kind"),
+    [
+        (np.where(DRAW.random(ROWS) < 0.02, OTHER, LABEL), LABEL, "category"),
+        (AMOUNT * np.exp(DRAW.normal(0, 0.4, ROWS)), AMOUNT, "number"),
+    ],
+    ids=["class", "amount"],
+)
+def test_a_noisy_copy_is_a_warning_that_a_person_decides_on(
+    column: Any, target: Any, kind: str
+) -> None:
+    (finding,) = look(column, target, kind)
+    assert finding.severity == "warn"
+    assert finding.fixes == ()
+
+
+def test_a_column_that_is_filled_for_one_class_only_is_found() -> None:
+    filled = np.where(LABEL == "yes", DRAW.normal(size=ROWS).astype(str), "")
+    (finding,) = look(filled, LABEL, "number")
+    assert finding.column == "x"
+
+
+@pytest.mark.parametrize("rows", [60, 300, ROWS])
+@pytest.mark.parametrize(
+    ("column", "target", "kind"),
+    [
+        (SCORE, LABEL, "number"),
+        (AMOUNT * np.exp(DRAW.normal(0, 1, ROWS)), AMOUNT, "number"),
+        (np.round(SCORE).astype(str), LABEL, "category"),
+        ([f"k{i}" for i in range(ROWS)], LABEL, "category"),
+    ],
+    ids=["score", "amount", "grade", "names of rows"],
+)
+def test_an_honest_feature_is_not_reported(column: Any, target: Any, kind: str, rows: int) -> None:
+    assert look(column, target, kind, rows) == []
+
+
+@pytest.mark.parametrize("positives", [1, 4, 12])
+def test_levels_that_hold_a_rare_class_by_chance_are_not_reported(positives: int) -> None:
+    rare = np.where(DRAW.permutation(ROWS) < positives, "yes", "no")
+    street = [f"street {v}" for v in DRAW.integers(0, ROWS // 8, ROWS)]
+    assert look(street, rare, "category") == []
+
+
+def test_the_power_is_told_with_the_rows_it_was_taken_on() -> None:
+    (finding,) = look(LABEL, LABEL, "category")
+    assert finding.evidence["rows"] == ROWS
+    assert finding.evidence["power"] == pytest.approx(1)
+    assert "x alone tells 100% of the target y" in finding.title

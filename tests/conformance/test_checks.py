@@ -1,0 +1,162 @@
+"""Every check that is plugged in keeps the promises of a check."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.contracts import Check, Sight, View
+from fieldcraft.core import catalogue
+from fieldcraft.core.edit import Edit
+from fieldcraft.evidence.records import SEVERITIES, Finding
+from fieldcraft.project import file
+from fieldcraft.project.folder import Folder
+from fieldcraft.stages.init import Request, init
+from tests.checks.views import bare_view, data_view, every_check, found, split_view
+
+CHECKS = [pytest.param(check, id=check.code) for check in every_check()]
+USED = {name: name for name in catalogue.names("kinds") if catalogue.load("kinds", name).used}
+ALL = {name: name for name in catalogue.names("kinds")}
+ROWS = 400
+
+
+def faulty(rows: int = ROWS) -> dict[str, list[str]]:
+    """Cells of a table in which nearly everything is wrong."""
+    draw = np.random.default_rng(0)
+    amount = draw.normal(50, 10, rows).round(2)
+    amount[:3], amount[3] = -999, 1e6
+    label = np.where(draw.random(rows) < 0.03, "rare", "common")
+    cells: dict[str, Any] = {
+        "amount": amount.astype(str),
+        "word": np.where(np.arange(rows) % 9, draw.choice([*"ab"], rows), "unknown"),
+        "mark": np.where(np.arange(rows) % 50, draw.integers(0, 9, rows).astype(str), "?"),
+        "hollow": np.where(np.arange(rows) % 40, "", "3"),
+        "key": [f"k{i}" for i in range(rows)],
+        "same": np.full(rows, "x"),
+        "leak": label,
+        "y": label,
+    }
+    found = {name: [str(cell) for cell in values] for name, values in cells.items()}
+    return {name: [*values, *values[-20:]] for name, values in found.items()}
+
+
+KINDS = {
+    "amount": "number",
+    "word": "category",
+    "mark": "number",
+    "hollow": "number",
+    "key": "category",
+    "same": "category",
+    "leak": "category",
+}
+
+
+def faulty_view(looks_at: Sight) -> View:
+    """The faulty table as a check meets it."""
+    cells = faulty()
+    if looks_at != "split":
+        return data_view(cells, **KINDS)
+    rare = cells["y"].index("rare")
+    cells = {name: [*values, values[rare]] for name, values in cells.items()}
+    cells["y"][-1] = "common"  # a twin with another target
+    return split_view(cells, "binary", amount="number", word="category", leak="category")
+
+
+@pytest.mark.parametrize("name", catalogue.names("checks"))
+def test_a_check_has_the_code_that_its_file_is_named_by(name: str) -> None:
+    assert catalogue.load("checks", name).code == name
+
+
+def test_no_two_checks_share_a_code() -> None:
+    codes = [check.code for check in every_check()]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_says_what_it_looks_at(check: Check) -> None:
+    assert check.looks_at in get_args(Sight)
+    assert (type(check).__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("rows", [0, 1, 30])
+@pytest.mark.parametrize("kinds", [{}, USED, ALL], ids=["no columns", "used", "all kinds"])
+def test_a_check_takes_rows_without_values_and_tables_without_rows(
+    check: Check, rows: int, kinds: dict[str, str]
+) -> None:
+    for finding in found(check, bare_view(check.looks_at, rows, **kinds)):
+        assert finding.severity in SEVERITIES
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_is_silent_about_what_is_not_there_yet(check: Check) -> None:
+    view = data_view({"a": ["1", "2", "3"] * 20, "y": ["u", "v"] * 30}, a="number")
+    if check.looks_at != "data":
+        assert found(check, view) == []
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_findings_are_complete_and_survive_json(check: Check) -> None:
+    for finding in found(check, faulty_view(check.looks_at)):
+        assert finding.code == check.code
+        assert finding.title
+        assert finding.advice
+        assert finding.evidence
+        text = json.dumps(finding.as_json(), allow_nan=False)
+        assert Finding.from_json(json.loads(text)) == finding
+
+
+def test_what_stops_a_run_brings_its_fix() -> None:
+    findings = [f for check in every_check() for f in found(check, faulty_view(check.looks_at))]
+    stops = [finding for finding in findings if finding.severity == "stop"]
+    assert stops
+    assert all(finding.fixes for finding in stops)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_changes_nothing_that_it_looks_at(check: Check) -> None:
+    view = faulty_view(check.looks_at)
+    values, y = view.values.clone(), None if view.y is None else view.y.copy()
+    found(check, view)
+    assert view.values.equals(values, null_equal=True)
+    np.testing.assert_array_equal(view.y, y)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_says_the_same_twice(check: Check) -> None:
+    view = faulty_view(check.looks_at)
+    assert found(check, view) == found(check, view)
+
+
+@pytest.fixture(scope="module")
+def project_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The project file of the faulty table, with nothing mended yet."""
+    place = tmp_path_factory.mktemp("faulty")
+    pl.DataFrame(faulty()).write_csv(place / "t.csv")
+    project = Folder(place / "p")
+    init(Request(project.root, place / "t.csv", "y"))
+    kinds = [Edit(("data", "columns", name, "kind"), kind) for name, kind in KINDS.items()]
+    file.edit(project.file, [Edit(("data", "missing"), []), *kinds])
+    return project.file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_fixes_can_be_written_into_the_project_file(
+    check: Check, project_file: str, tmp_path: Path
+) -> None:
+    project = Folder(tmp_path)
+    project.file.write_text(project_file, encoding="utf-8")
+    for finding in found(check, faulty_view(check.looks_at)):
+        before = project.settings()
+        file.edit(project.file, finding.fixes)
+        assert (project.settings() != before) == bool(finding.fixes), finding.title
+
+
+def test_the_faulty_table_sets_off_most_checks() -> None:
+    silent = [c.code for c in every_check() if not found(c, faulty_view(c.looks_at))]
+    assert silent == ["overlap"]  # there is nothing to overlap with

@@ -1,0 +1,229 @@
+"""Every kind that is plugged in keeps the promises of a kind."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fieldcraft.contracts import Encoded, Encoder, Kind, State
+from fieldcraft.core import catalogue
+from fieldcraft.data.look import Look
+from fieldcraft.data.table import Column, Schema
+
+KINDS = catalogue.names("kinds")
+USED = [name for name in KINDS if catalogue.load("kinds", name).used]
+Columns = dict[str, pl.Series]
+
+ABSURD = ["1e308", "-1e308", "1e-320", "never seen", "", "9999-12-31", "0001-01-01", "\0", "💥"]
+
+
+def schema_of(kind: Kind, columns: Columns) -> Schema:
+    """All columns as columns of this kind, with the options that the kind itself suggests."""
+    guesses = {name: kind.recognise(Look(cells)) for name, cells in columns.items()}
+    return Schema(
+        tuple(
+            Column(name, kind.name, guess.options if guess else {})
+            for name, guess in guesses.items()
+        )
+    )
+
+
+def fit(kind: Kind, columns: Columns) -> tuple[Encoder, Encoded, pl.DataFrame]:
+    """An encoder of the kind fitted on all columns, what it gave, and the parsed rows."""
+    values = schema_of(kind, columns).apply(pl.DataFrame(list(columns.values())))
+    target = np.random.default_rng(0).integers(0, 2, (values.height, 1)).astype(float)
+    encoder = kind.encoder()
+    return encoder, encoder.fit_transform(values, target), values
+
+
+def assert_same(one: Encoded, other: Encoded) -> None:
+    left, right = one.tensors(), other.tensors()
+    assert list(left) == list(right)
+    for name, array in left.items():
+        np.testing.assert_array_equal(array, right[name], err_msg=name, strict=True)
+    np.testing.assert_array_equal(one.matrix().values, other.matrix().values, strict=True)
+    assert (one.matrix().names, one.matrix().levels) == (
+        other.matrix().names,
+        other.matrix().levels,
+    )
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_has_the_name_it_is_found_by(name: str) -> None:
+    assert catalogue.load("kinds", name).name == name
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_looking_at_odd_or_empty_columns_never_fails(name: str, columns: Columns) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    for cells in columns.values():
+        for part in (cells, cells.head(1), cells.clear()):
+            guess = kind.recognise(Look(part))
+            if guess is not None:
+                assert guess.name == name
+                assert 0 < guess.confidence <= 1
+                assert guess.reason
+                assert set(guess.options) <= set(kind.options)
+
+
+def test_some_kind_recognises_every_column(columns: Columns) -> None:
+    for cells in columns.values():
+        look = Look(cells)
+        assert any(kind.recognise(look) for kind in catalogue.load_all("kinds")), cells.name
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_recognised_column_keeps_its_values(name: str, columns: Columns) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    for cells in columns.values():
+        look = Look(cells)
+        guess = kind.recognise(look)
+        if guess is not None:
+            kept = kind.parse(look.column, guess.options).drop_nulls()
+            assert len(kept) >= 0.95 * len(look.values), cells.name
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_parsing_reads_each_row_by_itself(name: str, columns: Columns) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    schema = schema_of(kind, columns)
+    for column in schema.columns:
+        cells = columns[column.name]
+        whole = schema.parse(cells, column)
+        alone = pl.concat([schema.parse(cells.slice(i, 1), column) for i in range(12)])
+        assert whole.head(12).equals(alone, null_equal=True), column.name
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=30, deadline=None, database=None, derandomize=True)
+@given(
+    cells=st.lists(
+        st.none() | st.text(max_size=6) | st.floats(allow_subnormal=False).map(str), max_size=5
+    )
+)
+def test_parsing_any_text_never_fails_and_is_stable(name: str, cells: list[str | None]) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    column = Column("x", name)
+    read = Schema((column,)).parse(pl.Series("x", cells, dtype=pl.String), column)
+    assert len(read) == len(cells)
+    assert kind.parse(read, column.options).equals(read, null_equal=True)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_description_is_json_even_of_an_empty_column(name: str, columns: Columns) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    schema = schema_of(kind, columns)
+    for column in schema.columns:
+        values = schema.parse(columns[column.name], column)
+        for part in (values, values.clear()):
+            about = kind.describe(part)
+            assert json.loads(json.dumps(about, allow_nan=False)) == about, column.name
+
+
+@pytest.mark.parametrize("name", USED)
+def test_encoders_come_back_from_disk_as_they_were(name: str, columns: Columns) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    encoder, _, values = fit(kind, columns)
+    state = encoder.state()
+    restored = kind.encoder()
+    restored.restore(
+        State(
+            json.loads(json.dumps(state.values, allow_nan=False)),
+            {key: np.array(array) for key, array in state.arrays.items()},
+        )
+    )
+    assert_same(encoder.transform(values), restored.transform(values))
+
+
+@pytest.mark.parametrize("name", USED)
+def test_encoding_a_row_depends_on_that_row_alone(name: str, columns: Columns) -> None:
+    encoder, _, values = fit(catalogue.load("kinds", name), columns)
+    values = values.head(14)
+    batch = encoder.transform(values)
+    rows = [encoder.transform(values[i : i + 1]) for i in range(values.height)]
+    for key, array in batch.tensors().items():
+        alone = np.concatenate([row.tensors()[key] for row in rows])
+        np.testing.assert_array_equal(array, alone, err_msg=key, strict=True)
+    matrix = np.concatenate([row.matrix().values for row in rows])
+    np.testing.assert_array_equal(batch.matrix().values, matrix, strict=True)
+
+
+@pytest.mark.parametrize("name", USED)
+def test_encoding_other_rows_changes_nothing_that_was_learned(name: str, columns: Columns) -> None:
+    encoder, _, values = fit(catalogue.load("kinds", name), columns)
+    before = encoder.state()
+    encoder.transform(values.reverse().head(7)).tensors()
+    after = encoder.state()
+    assert before.values == after.values
+    for key, array in before.arrays.items():
+        np.testing.assert_array_equal(array, after.arrays[key], err_msg=key)
+
+
+@pytest.mark.parametrize("name", USED)
+def test_absurd_unseen_and_missing_values_give_finite_numbers(name: str, columns: Columns) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    encoder, _, _ = fit(kind, columns)
+    schema = schema_of(kind, columns)
+    rows = pl.DataFrame({column: [*ABSURD, None] for column in columns}, schema_overrides={})
+    encoded = encoder.transform(schema.apply(rows.cast(pl.String)))
+    for key, array in encoded.tensors().items():
+        assert len(array) == rows.height
+        assert np.isfinite(array).all(), key
+    assert not np.isinf(encoded.matrix().values).any()
+
+
+@pytest.mark.parametrize("name", USED)
+@pytest.mark.parametrize("cells", [[None] * 30, ["1e308", "-1e308"] * 15, ["7"] * 30, ["7"]])
+def test_training_rows_that_say_little_give_finite_numbers(
+    name: str, cells: list[str | None]
+) -> None:
+    encoder, encoded, values = fit(
+        catalogue.load("kinds", name), {"x": pl.Series("x", cells, dtype=pl.String)}
+    )
+    json.dumps(encoder.state().values, allow_nan=False)
+    for found in (encoded, encoder.transform(values)):
+        assert all(np.isfinite(array).all() for array in found.tensors().values())
+        assert not np.isinf(found.matrix().values).any()
+
+
+@pytest.mark.parametrize("name", USED)
+def test_the_matrix_names_its_columns_and_counts_their_levels(name: str, columns: Columns) -> None:
+    _, encoded, values = fit(catalogue.load("kinds", name), columns)
+    matrix = encoded.matrix()
+    assert matrix.values.dtype == np.float32
+    assert matrix.values.shape == (values.height, len(matrix.names))
+    assert len(matrix.levels) == len(matrix.names) == len(set(matrix.names))
+    for column, levels in zip(matrix.values.T, matrix.levels, strict=True):
+        if levels:
+            assert set(column.tolist()) <= set(range(levels + 1))
+
+
+@pytest.mark.parametrize("name", USED)
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_net_reads_the_tensors_and_keeps_its_widths(
+    name: str, plain: bool, columns: Columns
+) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    encoder, encoded, values = fit(kind, columns)
+    tensors: dict[str, Any] = {
+        key: torch.as_tensor(array) for key, array in encoded.tensors().items()
+    }
+    net = kind.net(encoder, plain)
+    assert set(net.inputs) == set(tensors)
+    found = net(tensors)
+    assert found.shape == (values.height, sum(net.chunks))
+    assert bool(found.isfinite().all())
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in USED])
+def test_a_kind_that_is_set_aside_has_no_encoder(name: str) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    assert kind.encoder() is None
+    assert kind.net(None, False) is None  # type: ignore[arg-type]

@@ -1,0 +1,178 @@
+"""Every learner that is plugged in keeps the promises of a learner, for every task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from fieldcraft.contracts import Array, Encoded, Fitted, Job, Learner, Matrix, State
+from fieldcraft.core import catalogue
+
+MakeJob = Callable[..., Job]
+
+# Options that keep a learner quick; learners that are not here run with their defaults.
+QUICK: dict[str, list[dict[str, Any]]] = {
+    "network": [
+        {"trunk": "tabm", "members": 2, "width": 8, "layers": 2, "epochs": 2},
+        {"trunk": "mlp", "layers": [8], "epochs": 3},
+    ]
+}
+VARIANTS = {name: QUICK.get(name, [{}]) for name in catalogue.names("learners")}
+LEARNERS = [
+    pytest.param(name, options, id="-".join([name, str(options.get("trunk", ""))]).strip("-"))
+    for name, variants in VARIANTS.items()
+    for options in variants
+]
+TASKS = catalogue.names("tasks")
+CLASSES = [name for name in TASKS if catalogue.load("tasks", name).output == "probabilities"]
+EXPORTS = [  # which takes seconds: each learner with each task, its variants with one
+    (name, options, task)
+    for name, (first, *others) in VARIANTS.items()
+    for options, tasks in ((first, TASKS), *((other, TASKS[:1]) for other in others))
+    for task in tasks
+]
+
+every_learner = pytest.mark.parametrize(("learner", "options"), LEARNERS)
+
+
+def job_for(
+    make_job: MakeJob, learner: str, options: dict[str, Any], task: str, **more: Any
+) -> Job:
+    plug: Learner = catalogue.load("learners", learner)
+    return make_job(catalogue.load("tasks", task), plug.options(**options), **more)
+
+
+@dataclass(frozen=True)
+class Some:
+    """Some of the rows that were encoded."""
+
+    rows: Encoded
+    where: slice
+
+    def tensors(self) -> dict[str, Array]:
+        return {name: array[self.where] for name, array in self.rows.tensors().items()}
+
+    def matrix(self) -> Matrix:
+        return replace(self.rows.matrix(), values=self.rows.matrix().values[self.where])
+
+
+def run_onnx(model: Fitted) -> Callable[[Encoded], Array]:
+    """The exported model, run by onnxruntime."""
+    quiet = onnxruntime.SessionOptions()
+    quiet.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.onnx(), quiet, providers=["CPUExecutionProvider"])
+
+    def run(rows: Encoded) -> Array:
+        given = rows.tensors() if model.view == "tensors" else {"matrix": rows.matrix().values}
+        inputs = {item.name: given[item.name] for item in session.get_inputs()}
+        return np.asarray(session.run(["outputs"], inputs)[0])
+
+    return run
+
+
+def check(model: Fitted, job: Job) -> None:
+    """Outputs have their shape and are what they claim to be."""
+    outputs = model.outputs(job.tune)
+    assert outputs.shape == (len(job.tune_y), job.task.width(job.about))
+    assert np.isfinite(outputs).all()
+    if job.task.output == "probabilities":
+        assert (outputs >= 0).all()
+        np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
+    # A network is exported as it was built, whatever its rows were; once for each task is enough.
+    if model.view == "matrix":
+        np.testing.assert_allclose(run_onnx(model)(job.tune), outputs, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", catalogue.names("learners"))
+def test_a_learner_has_the_name_it_is_found_by_and_explains_its_options(name: str) -> None:
+    learner: Learner = catalogue.load("learners", name)
+    assert learner.name == name
+    assert learner.title
+    assert learner.complexity >= 0
+    told = learner.options.__doc__ or ""
+    assert all(f"{option}: " in told for option in learner.options.model_fields)
+
+
+def test_no_two_learners_are_equally_complex() -> None:
+    complexities = [learner.complexity for learner in catalogue.load_all("learners")]
+    assert len(set(complexities)) == len(complexities)
+
+
+@every_learner
+@pytest.mark.parametrize("task", TASKS)
+def test_a_model_comes_back_from_disk_as_it_was(
+    learner: str, options: dict[str, Any], task: str, make_job: MakeJob
+) -> None:
+    plug: Learner = catalogue.load("learners", learner)
+    job = job_for(make_job, learner, options, task)
+    model = plug.fit(job)
+    check(model, job)
+    state = model.state()
+    read = State(
+        json.loads(json.dumps(state.values, allow_nan=False)),
+        {name: np.array(array) for name, array in state.arrays.items()},
+    )
+    restored = plug.restore(read, job)
+    assert restored.view == model.view
+    np.testing.assert_array_equal(restored.outputs(job.tune), model.outputs(job.tune))
+
+
+@every_learner
+@pytest.mark.parametrize("task", TASKS)
+def test_the_same_seed_gives_the_same_model(
+    learner: str, options: dict[str, Any], task: str, make_job: MakeJob
+) -> None:
+    plug: Learner = catalogue.load("learners", learner)
+    job, again = (job_for(make_job, learner, options, task) for _ in range(2))
+    one, other = plug.fit(job).outputs(job.tune), plug.fit(again).outputs(again.tune)
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("learner", "options", "task"), EXPORTS)
+def test_onnx_gives_the_same_outputs_for_any_number_of_rows(
+    learner: str, options: dict[str, Any], task: str, make_job: MakeJob
+) -> None:
+    job = job_for(make_job, learner, options, task)
+    model = catalogue.load("learners", learner).fit(job)
+    outputs, run = model.outputs(job.tune), run_onnx(model)
+    for where in (slice(0, 1), slice(3, 10), slice(None)):
+        some = Some(job.tune, where)
+        np.testing.assert_allclose(run(some), outputs[where], atol=1e-5)
+        np.testing.assert_allclose(model.outputs(some), outputs[where], atol=1e-6)
+
+
+@every_learner
+@pytest.mark.parametrize("task", CLASSES)
+@pytest.mark.parametrize("missing", ["first", "last"])
+def test_a_class_without_training_rows_breaks_nothing(
+    learner: str, options: dict[str, Any], task: str, missing: str, make_job: MakeJob
+) -> None:
+    classes = len(job_for(make_job, learner, options, task).about["classes"])
+    without = 0 if missing == "first" else classes - 1
+    job = job_for(make_job, learner, options, task, without=without)
+    assert without not in job.train_y
+    check(catalogue.load("learners", learner).fit(job), job)
+
+
+@every_learner
+@pytest.mark.parametrize("column", ["amount", "city", "member", "seen", "flat", "empty"])
+def test_one_column_is_enough(
+    learner: str, options: dict[str, Any], column: str, make_job: MakeJob
+) -> None:
+    job = job_for(make_job, learner, options, TASKS[0], names=[column])
+    check(catalogue.load("learners", learner).fit(job), job)
+
+
+@every_learner
+@pytest.mark.parametrize("task", TASKS)
+def test_as_few_rows_as_the_split_lets_through_are_enough(
+    learner: str, options: dict[str, Any], task: str, make_job: MakeJob
+) -> None:
+    job = job_for(make_job, learner, options, task, rows=12)
+    check(catalogue.load("learners", learner).fit(job), job)

@@ -1,0 +1,144 @@
+"""Rows are divided without leaks: whole units, even shares, whatever the order of the file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fieldcraft.data.split import HALF_FOLDS, by_time, deal, folds_of, strata_of
+
+fixed = settings(derandomize=True, deadline=None, max_examples=80)
+SHARES = (0.7, 0.075, 0.075, 0.15)
+# Each row: the number of its unit and its label.
+ROWS = st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abc")), min_size=1, max_size=120)
+SEEDS = st.integers(0, 2**31 - 1)
+
+
+def dealt(rows: Sequence[tuple[int, str]], seed: int) -> npt.NDArray[np.int64]:
+    """The part of each row."""
+    return deal(
+        [str(unit).encode() for unit, _ in rows], [label for _, label in rows], SHARES, seed
+    )
+
+
+@fixed
+@given(ROWS, SEEDS)
+def test_rows_of_one_unit_stay_together(rows: list[tuple[int, str]], seed: int) -> None:
+    homes = {(unit, int(part)) for (unit, _), part in zip(rows, dealt(rows, seed), strict=True)}
+    assert len(homes) == len({unit for unit, _ in rows})
+
+
+@fixed
+@given(ROWS, SEEDS, st.data())
+def test_the_order_of_the_file_does_not_matter(
+    rows: list[tuple[int, str]], seed: int, data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(rows))))
+    assert dealt([rows[i] for i in order], seed).tolist() == dealt(rows, seed)[order].tolist()
+
+
+@fixed
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=300), SEEDS)
+def test_shares_hold_within_every_stratum(labels: list[str], seed: int) -> None:
+    parts = dealt(list(enumerate(labels)), seed)
+    for label in set(labels):
+        here = parts[np.array(labels) == label]
+        for part, share in enumerate(SHARES):
+            assert abs((here == part).sum() - share * len(here)) <= len(SHARES) / 2
+
+
+@fixed
+@given(ROWS, SEEDS)
+def test_shares_hold_up_to_the_size_of_the_units(rows: list[tuple[int, str]], seed: int) -> None:
+    parts = dealt(rows, seed)
+    largest = max(Counter(unit for unit, _ in rows).values())
+    for part, share in enumerate(SHARES):
+        assert abs((parts == part).sum() - share * len(rows)) <= largest * len(SHARES) / 2
+
+
+def test_classes_of_one_row_each_do_not_all_land_in_the_same_part() -> None:
+    rows = [(i, f"class {i}") for i in range(200)]
+    assert np.bincount(dealt(rows, 0)).tolist() == [140, 15, 15, 30]
+
+
+def test_units_with_a_rare_label_are_spread_like_the_label() -> None:
+    rows = [
+        (unit, "rare" if unit % 10 == 0 and row == 3 else "common")
+        for unit in range(1000)
+        for row in range(5)
+    ]
+    parts = dealt(rows, 0)
+    rare = np.array([label == "rare" for _, label in rows])
+    assert np.bincount(parts[rare]).tolist() == pytest.approx([70, 7.5, 7.5, 15], abs=1)
+
+
+def test_another_seed_deals_other_rows() -> None:
+    rows = [(i, "a") for i in range(100)]
+    assert dealt(rows, 1).tolist() == dealt(rows, 1).tolist()
+    assert dealt(rows, 1).tolist() != dealt(rows, 2).tolist()
+
+
+def crossed(rows: int) -> pl.DataFrame:
+    """The parts of a small table: every row in one of ten half-folds."""
+    return pl.DataFrame({"part": ["cross"] * rows, "fold": [i % HALF_FOLDS for i in range(rows)]})
+
+
+def test_the_folds_of_a_small_table_judge_every_row_once_and_leak_nothing() -> None:
+    folds = folds_of(crossed(50))
+    assert len(folds) == 5
+    assert sorted(np.concatenate([fold.judge for fold in folds])) == list(range(50))
+    for fold in folds:
+        assert sorted(np.concatenate([fold.train, fold.tune, fold.judge])) == list(range(50))
+        assert (len(fold.train), len(fold.tune), len(fold.judge)) == (35, 5, 10)
+
+
+def test_a_large_table_has_the_one_fold_that_its_parts_say() -> None:
+    parts = pl.DataFrame({"part": ["train", "judge", "tune", "train"], "fold": [-1] * 4})
+    (fold,) = folds_of(parts)
+    assert [fold.train.tolist(), fold.tune.tolist(), fold.judge.tolist()] == [[0, 3], [2], [1]]
+
+
+def test_the_stratum_of_a_label_is_the_label() -> None:
+    assert strata_of(pl.Series(["yes", None, "no"])) == ["yes", "", "no"]
+    assert strata_of(pl.Series([True, False])) == ["true", "false"]
+
+
+def test_the_strata_of_an_amount_are_ten_bins_of_equal_count() -> None:
+    amounts = np.random.default_rng(0).lognormal(size=1_000)
+    counted = Counter(strata_of(pl.Series(amounts)))
+    assert len(counted) == 10
+    assert all(99 <= count <= 101 for count in counted.values())
+    assert strata_of(pl.Series([5.0] * 20)) == ["1"] * 20
+
+
+def test_parts_in_time_run_from_old_to_new() -> None:
+    moments = pl.Series(np.random.default_rng(0).permutation(200))
+    parts = by_time(moments, SHARES)
+    assert np.bincount(parts).tolist() == [140, 15, 15, 30]
+    assert (np.diff(parts[moments.arg_sort().to_numpy()]) >= 0).all()
+
+
+@fixed
+@given(st.lists(st.none() | st.integers(0, 40), min_size=1, max_size=100))
+def test_rows_of_one_moment_stay_together_and_never_before_an_older_one(
+    moments: list[int | None],
+) -> None:
+    parts = by_time(pl.Series(moments, dtype=pl.Int64), SHARES)
+    aged = sorted(
+        (-1 if at is None else at, int(part)) for at, part in zip(moments, parts, strict=True)
+    )
+    assert [part for _, part in aged] == sorted(part for _, part in aged)
+    assert len(set(aged)) == len({at for at, _ in aged})
+
+
+def test_rows_without_a_moment_count_as_the_oldest() -> None:
+    parts = by_time(pl.Series([None] * 100 + list(range(100))), SHARES)
+    assert set(parts[:100]) == {0}
+    assert np.bincount(parts).tolist() == [140, 15, 15, 30]

@@ -1,0 +1,135 @@
+"""A schema reads cells row by row, and a row has one digest wherever it stands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.table import Column, Schema, row_digests
+
+fixed = settings(derandomize=True, deadline=None, max_examples=60)
+CELLS = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+ROWS = st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=12)
+
+SCHEMA = Schema(
+    (
+        Column("price", "number", {"decimal": ","}),
+        Column("seen", "datetime", {"format": "%d.%m.%Y"}),
+        Column("member", "boolean"),
+        Column("city", "category"),
+    ),
+    missing=("?",),
+)
+RAW = pl.DataFrame(
+    {
+        "city": [" Rome", "?", "Oslo"],
+        "price": ["1.234,5", "?", "cheap"],
+        "extra": ["x", "y", "z"],
+        "seen": ["31.01.2024", "", "soon"],
+        "member": ["yes", "No", "?"],
+    }
+)
+
+
+def frame_of(rows: list[tuple[str | None, ...]]) -> pl.DataFrame:
+    """Rows of text as a frame."""
+    return pl.DataFrame(rows, schema=dict.fromkeys("abc", pl.String), orient="row")
+
+
+def normal(row: tuple[str | None, ...]) -> tuple[str | None, ...]:
+    """A row's cells, blanks trimmed."""
+    trimmed = pl.Series(row, dtype=pl.String).str.strip_chars()
+    return tuple(cell or None for cell in trimmed)
+
+
+def test_cells_become_values_in_the_order_of_the_schema() -> None:
+    found = SCHEMA.apply(RAW)
+    assert found.columns == ["price", "seen", "member", "city"]
+    assert found.rows() == [
+        (1234.5, datetime(2024, 1, 31), True, "Rome"),
+        (None, None, False, None),
+        (None, None, None, "Oslo"),
+    ]
+
+
+@pytest.mark.parametrize("row", range(RAW.height))
+def test_one_row_alone_is_read_as_among_others(row: int) -> None:
+    assert SCHEMA.apply(RAW[row : row + 1]).rows() == SCHEMA.apply(RAW).rows()[row : row + 1]
+
+
+def test_absent_columns_are_all_named_with_near_names() -> None:
+    with pytest.raises(DataError, match="2 columns of the model cannot be found") as caught:
+        SCHEMA.apply(RAW.rename({"price": "Price", "member": "nothing"}))
+    assert caught.value.seen == "price, member"
+    assert "'price': did you mean 'Price'?" in caught.value.way_out
+
+
+def test_columns_are_found_by_kind() -> None:
+    assert [column.name for column in SCHEMA.of_kind("number")] == ["price"]
+    assert SCHEMA.of_kind("constant") == ()
+
+
+def test_a_schema_survives_being_written_as_json() -> None:
+    assert Schema.from_json(json.loads(json.dumps(SCHEMA.as_json()))) == SCHEMA
+
+
+@fixed
+@given(ROWS)
+def test_rows_have_the_same_digest_exactly_if_they_hold_the_same_cells(
+    rows: list[tuple[str | None, ...]],
+) -> None:
+    digests = row_digests(frame_of(rows))
+    assert {len(digest) for digest in digests} == {16}
+    groups = {digest: normal(row) for digest, row in zip(digests, rows, strict=True)}
+    assert [groups[digest] for digest in digests] == [normal(row) for row in rows]
+    assert len(groups) == len({normal(row) for row in rows})
+
+
+@fixed
+@given(ROWS, st.randoms(use_true_random=False))
+def test_the_digest_of_a_row_does_not_depend_on_other_rows(
+    rows: list[tuple[str | None, ...]], random: st.DrawFn
+) -> None:
+    digests = row_digests(frame_of(rows))
+    alone = [row_digests(frame_of([row]))[0] for row in rows]
+    assert alone == digests
+    assert row_digests(frame_of(rows[::-1])) == digests[::-1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a\x1fb", "c", ""), ("a", "b\x1fc", "")),
+        (("ab", "c", ""), ("a", "bc", "")),
+        ((None, "a", ""), ("a", None, "")),
+        (("\0", "a", ""), (None, "a", "")),
+        (("-", "a", ""), (None, "a", "")),
+        (("1:a", "", ""), ("1", "a", "")),
+    ],
+)
+def test_cells_that_join_to_the_same_text_are_told_apart(
+    one: tuple[str | None, ...], other: tuple[str | None, ...]
+) -> None:
+    first, second = row_digests(frame_of([one, other]))
+    assert first != second
+
+
+def test_only_the_chosen_columns_count_and_their_order_matters() -> None:
+    frame = frame_of([("1", "2", "3"), ("1", "2", "4")])
+    first, second = row_digests(frame, ["a", "b"])
+    assert first == second
+    assert row_digests(frame, ["b", "a"])[0] != first
+    assert row_digests(frame, []) == [b"", b""]
+
+
+def test_the_digest_of_a_row_stays_the_same_from_release_to_release() -> None:
+    frame = pl.DataFrame({"a": ["x"], "b": [None], "c": [7], "d": [0.5], "e": [True]})
+    spelt = b"1:x-1:73:0.54:true"  # each cell led by its length, a gap a dash
+    assert row_digests(frame) == [hashlib.blake2b(spelt, digest_size=16).digest()]

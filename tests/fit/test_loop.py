@@ -1,0 +1,317 @@
+"""The training loop: learning, stopping, and going on after a kill as if nothing had been."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from fieldcraft.core import files
+from fieldcraft.core.errors import TrainingError
+from fieldcraft.fit import loop
+from fieldcraft.fit.checkpoint import read_checkpoint, snapshot
+from fieldcraft.fit.loop import Goal, Place, Rows, Trainer, build_optimizer, predict
+from fieldcraft.fit.losses import squared_error
+from fieldcraft.fit.precision import PRECISIONS, Precision
+from fieldcraft.fit.settings import OptimizerName, Training
+from tests.fit.small import (
+    CPU,
+    GOAL,
+    QUICK,
+    checkpoint_of,
+    log_loss,
+    make_network,
+    make_rows,
+    make_trainer,
+)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def kill_after(epochs: int) -> Callable[[str, float | None], None]:
+    """A watcher that ends the process after some epochs."""
+    seen: list[str] = []
+
+    def tell(text: str, share: float | None) -> None:
+        seen.append(text)
+        if len(seen) == epochs:
+            raise Killed
+
+    return tell
+
+
+def assert_same_end(one: Trainer, other: Trainer) -> None:
+    """Two trainings went through the same curves and ended in the same weights."""
+    assert one.state.train_losses == other.state.train_losses
+    assert one.state.tune_losses == other.state.tune_losses
+    assert (one.state.epoch, one.state.step) == (other.state.epoch, other.state.step)
+    assert (one.state.best_epoch, one.state.best_loss) == (
+        other.state.best_epoch,
+        other.state.best_loss,
+    )
+    left, right = snapshot(one.shadow), snapshot(other.shadow)
+    assert all(torch.equal(value, right[name]) for name, value in left.items())
+
+
+def test_training_learns() -> None:
+    trainer = make_trainer(settings=replace(QUICK, epochs=25, patience=25))
+    trainer.fit(make_rows(), make_rows(seed=1))
+    held = make_rows(400, seed=2)
+    right = predict(trainer.shadow, held).argmax(axis=1) == held.y.numpy()
+    assert right.mean() > 0.9
+    assert trainer.state.best_loss < 0.5 * trainer.state.tune_losses[0]
+
+
+@pytest.mark.parametrize("trunk", ["mlp", "tabm"])
+@pytest.mark.parametrize(
+    ("optimizer", "precision"),
+    [(name, "float32") for name in ("adamw", "adam", "sgd", "rmsprop")] + [("adamw", "bfloat16")],
+)
+def test_a_killed_training_ends_in_the_same_weights(
+    optimizer: OptimizerName,
+    trunk: str,
+    precision: Precision,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(loop, "choose_precision", lambda network, loss: precision)
+    settings = replace(QUICK, optimizer=optimizer)
+    train, tune = make_rows(), make_rows(seed=1)
+    whole = make_trainer(make_network(trunk), settings)
+    whole.fit(train, tune)
+
+    broken = Place(folder=tmp_path, progress=kill_after(3))
+    with pytest.raises(Killed):
+        make_trainer(make_network(trunk), settings, broken).fit(train, tune)
+    resumed = make_trainer(make_network(trunk, seed=9), settings, Place(folder=tmp_path))
+    resumed.fit(train, tune)
+    assert_same_end(resumed, whole)
+
+
+@pytest.mark.parametrize("save_every", [0.0, math.inf])
+def test_a_kill_in_the_middle_of_an_epoch_loses_nothing_but_time(
+    save_every: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY", save_every)
+    monkeypatch.setattr(loop, "choose_precision", lambda network, loss: "float32")
+    train, tune = make_rows(), make_rows(seed=1)
+    whole = make_trainer()
+    whole.fit(train, tune)
+    steps = iter(range(100))
+
+    def loss(raw: Tensor, y: Tensor) -> Tensor:
+        if next(steps) == 27:  # of the six steps in each epoch
+            raise Killed
+        return GOAL.loss(raw, y)
+
+    with pytest.raises(Killed):
+        make_trainer(place=Place(folder=tmp_path), goal=Goal(loss, log_loss)).fit(train, tune)
+    resumed = make_trainer(make_network(seed=9), place=Place(folder=tmp_path))
+    resumed.fit(train, tune)
+    assert_same_end(resumed, whole)
+
+
+def test_a_training_that_has_ended_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    train, tune = make_rows(), make_rows(seed=1)
+    first = make_trainer(place=Place(folder=tmp_path))
+    first.fit(train, tune)
+    again = make_trainer(place=Place(folder=tmp_path, progress=kill_after(1)))
+    again.fit(train, tune)
+    assert_same_end(again, first)
+
+
+def test_without_a_folder_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_trainer().fit(make_rows(), make_rows(seed=1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checkpoints_are_not_written_more_often_than_every_two_seconds(tmp_path: Path) -> None:
+    make_trainer(place=Place(folder=tmp_path, progress=kill_after(99))).fit(
+        make_rows(), make_rows(seed=1)
+    )
+    state, _ = read_checkpoint(checkpoint_of(tmp_path))
+    assert state.epoch < QUICK.epochs
+
+
+@pytest.mark.parametrize(("seed", "same"), [(0, True), (1, False)])
+def test_the_seed_alone_decides_the_weights(seed: int, same: bool) -> None:
+    ends = []
+    for chosen in (0, seed):
+        trainer = make_trainer(place=Place(seed=chosen))
+        trainer.precision = "float32"
+        trainer.fit(make_rows(), make_rows(seed=1))
+        ends.append(trainer.state.train_losses)
+    assert (ends[0] == ends[1]) == same
+
+
+def test_each_epoch_passes_over_every_row_once_in_an_order_of_its_own() -> None:
+    base = make_rows(50)
+    rows = Rows(base.tensors, torch.arange(50.0))
+    seen: list[float] = []
+
+    def loss(raw: Tensor, y: Tensor) -> Tensor:
+        seen.extend(y.tolist())
+        return squared_error(raw, y)
+
+    trainer = make_trainer(goal=Goal(loss, lambda outputs, y: 0.0))
+    epochs = []
+    for trainer.state.epoch in range(3):
+        trainer.run_epoch(rows)
+        epochs.append(tuple(seen))
+        seen.clear()
+    assert all(sorted(epoch) == list(range(50)) for epoch in epochs)
+    assert len(set(epochs)) == 3
+
+
+def scripted(losses: list[float]) -> Goal:
+    """A goal whose tune loss takes given values, epoch by epoch."""
+    values = iter(losses)
+    return Goal(GOAL.loss, lambda outputs, y: next(values))
+
+
+def test_training_stops_when_patience_ends_and_keeps_the_best_epoch() -> None:
+    settings = replace(QUICK, epochs=50, patience=3, patience_share=0.0)
+    goal = scripted([5.0, 4.0, 3.0, 3.0, 3.5, 3.6, 1.0])
+    kept: list[dict[str, Tensor]] = []
+    trainer = make_trainer(
+        settings=settings, goal=goal,
+        place=Place(progress=lambda text, share: kept.append(snapshot(trainer.shadow))),
+    )  # fmt: skip
+    state = trainer.fit(make_rows(), make_rows(seed=1))
+    assert (state.epoch, state.best_epoch, state.best_loss) == (6, 3, 3.0)
+    end = snapshot(trainer.shadow)
+    assert all(torch.equal(value, end[name]) for name, value in kept[2].items())
+    assert not all(torch.equal(value, end[name]) for name, value in kept[5].items())
+
+
+def test_epochs_are_the_most_there_will_be() -> None:
+    trainer = make_trainer(settings=replace(QUICK, epochs=2), goal=scripted([3.0, 2.0, 1.0]))
+    assert trainer.fit(make_rows(), make_rows(seed=1)).epoch == 2
+
+
+@pytest.mark.parametrize(("budget", "epochs"), [(1e-9, 1), (1e9, QUICK.epochs)])
+def test_a_budget_stops_the_training_but_never_before_one_epoch(budget: float, epochs: int) -> None:
+    trainer = make_trainer(place=Place(budget=budget))
+    assert trainer.fit(make_rows(), make_rows(seed=1)).epoch == epochs
+
+
+def test_time_spent_before_a_kill_counts_against_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    with pytest.raises(Killed):
+        make_trainer(place=Place(folder=tmp_path, progress=kill_after(2))).fit(
+            make_rows(), make_rows(seed=1)
+        )
+    resumed = make_trainer(place=Place(folder=tmp_path, budget=1e-9))
+    assert resumed.fit(make_rows(), make_rows(seed=1)).epoch == 2
+
+
+def test_inputs_that_are_not_numbers_are_named() -> None:
+    rows = make_rows()
+    rows.tensors["x"][5, 1] = math.nan
+    with pytest.raises(TrainingError, match="inputs that are not finite: x"):
+        make_trainer().fit(rows, make_rows(seed=1))
+
+
+def test_diverging_steps_are_named_with_the_learning_rate_to_lower() -> None:
+    settings = Training(optimizer="sgd", learning_rate=1e20, clip=0.0, batch_size=16, epochs=9)
+    goal = Goal(squared_error, lambda outputs, y: 0.0)
+    with pytest.raises(TrainingError, match=r"(?s)diverging steps.*learning_rate below 1e\+20"):
+        make_trainer(settings=settings, goal=goal).fit(make_rows(), make_rows(seed=1))
+
+
+def test_the_precision_is_decided_once_and_kept_in_the_folder(tmp_path: Path) -> None:
+    trainer = make_trainer(place=Place(folder=tmp_path))
+    trainer.fit(make_rows(), make_rows(seed=1))
+    decided = files.read_json(tmp_path / "decisions.json")
+    assert decided["precision"] == trainer.precision
+    assert decided["settings"]["learning_rate"] == QUICK.learning_rate
+    for precision in PRECISIONS:
+        files.write_json(tmp_path / "decisions.json", {"precision": precision})
+        again = make_trainer(place=Place(folder=tmp_path))
+        again.fit(make_rows(), make_rows(seed=1))
+        assert again.precision == precision
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.5, 0.999])
+def test_the_average_follows_the_weights_faster_at_the_start(ema: float) -> None:
+    trainer = make_trainer(settings=replace(QUICK, ema=ema))
+    start = snapshot(trainer.shadow)
+    trainer.step(make_rows(16))
+    present, average = snapshot(trainer.network), snapshot(trainer.shadow)
+    decay = min(ema, 2 / 11)  # (1 + step) / (10 + step)
+    for name, value in start.items():
+        assert not torch.equal(present[name], value)
+        expected = decay * value + (1 - decay) * present[name]
+        torch.testing.assert_close(average[name], expected)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-3])
+def test_clipping_bounds_the_step(clip: float) -> None:
+    settings = Training(optimizer="sgd", learning_rate=1.0, clip=clip, ema=0.0, weight_decay=0.0)
+    trainer = make_trainer(settings=settings)
+    start = snapshot(trainer.network)
+    trainer.step(make_rows(16))
+    moved = [value - start[name] for name, value in snapshot(trainer.network).items()]
+    length = float(torch.cat([move.flatten() for move in moved]).norm())
+    # Nesterov's first step is the gradient 1.9 times over.
+    assert (length <= 1.9 * 1e-3 * 1.001) == bool(clip)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
+def test_only_weight_matrices_are_decayed_and_frozen_weights_left_out(
+    optimizer: OptimizerName,
+) -> None:
+    network = make_network("tabm")
+    frozen = torch.nn.Embedding(3, 2)
+    frozen.weight.requires_grad_(False)
+    network.extra = frozen
+    built = build_optimizer(network, Training(optimizer=optimizer, weight_decay=0.1))
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups = {
+        group["weight_decay"]: {names[id(p)] for p in group["params"]}
+        for group in built.param_groups
+    }
+    assert groups[0.1] == {"trunk.first.weight", "trunk.shared.2.weight"}
+    assert groups[0.0] == set(names.values()) - groups[0.1] - {"extra.weight"}
+
+
+def test_predicting_keeps_the_order_of_rows_however_many_there_are() -> None:
+    network = make_network().train()
+    rows = make_rows(2 * loop.ROWS_AT_ONCE + 5)
+    outputs = predict(network, rows)
+    assert outputs.shape == (len(rows), 2)
+    assert outputs.dtype == np.float32
+    where = slice(loop.ROWS_AT_ONCE - 2, loop.ROWS_AT_ONCE + 2)
+    np.testing.assert_allclose(outputs[where], predict(network, rows.take(where)), atol=1e-6)
+
+
+def test_rows_keep_labels_whole_and_make_amounts_short_floats() -> None:
+    x = {"x": np.zeros((3, 2), dtype=np.float32)}
+    assert Rows.of(x, np.array([0, 1, 1]), CPU).y.dtype == torch.int64
+    assert Rows.of(x, np.array([0.5, 1, 1]), CPU).y.dtype == torch.float32
+    assert len(Rows.of(x, np.array([0, 1, 1]), CPU).take(slice(1, 3))) == 2
+
+
+def test_progress_tells_the_epoch_and_a_share_that_is_one_at_most() -> None:
+    told: list[tuple[str, float | None]] = []
+    place = Place(progress=lambda text, share: told.append((text, share)))
+    make_trainer(place=place).fit(make_rows(), make_rows(seed=1))
+    assert [text.split(",")[0] for text, _ in told] == [f"epoch {i}" for i in range(1, 7)]
+    assert all(share is not None and 0 < share <= 1 for _, share in told)

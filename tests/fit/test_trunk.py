@@ -1,0 +1,73 @@
+"""Trunks: the plain MLP, and many MLPs that share their weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from fieldcraft.fit.trunk import Mlp, TabM, member_scales
+
+CHUNKS = (1, 3, 1, 4)
+X = torch.randn(11, sum(CHUNKS), generator=torch.Generator().manual_seed(0))
+
+
+def tabm(members: int = 5, layers: int = 3, width: int = 2) -> TabM:
+    torch.manual_seed(0)
+    return TabM(CHUNKS, width, members=members, hidden=6, layers=layers, dropout=0.2).eval()
+
+
+@pytest.mark.parametrize("members", [1, 2, 5])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_tabm_is_what_the_paper_says(members: int, layers: int) -> None:
+    trunk = tabm(members, layers)
+    scaled = X[:, None] * trunk.adapter  # each member has scales of its own
+    hidden = trunk.shared(trunk.first(scaled))
+    wanted = torch.einsum("rmh,mhw->rmw", hidden, trunk.head) + trunk.head_bias[:, 0]
+    assert wanted.shape == (len(X), members, 2)
+    torch.testing.assert_close(trunk(X), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_members_of_tabm_differ_from_the_start() -> None:
+    outputs = tabm()(X)
+    apart = (outputs[:, :, None] - outputs[:, None]).abs().amax(dim=(0, 3))
+    assert bool((apart + torch.eye(5) > 1e-3).all())
+
+
+@pytest.mark.parametrize("trunk", ["tabm", "mlp"])
+def test_every_weight_gets_a_gradient(trunk: str) -> None:
+    built: nn.Module = tabm() if trunk == "tabm" else Mlp(CHUNKS, 2, layers=(6, 5), dropout=0.2)
+    torch.autograd.backward(built(X).square().sum())
+    for name, weights in built.named_parameters():
+        assert weights.grad is not None, name
+        assert float(weights.grad.abs().sum()) > 0, name
+
+
+def test_an_embedding_is_scaled_as_a_whole_and_a_number_by_its_sign() -> None:
+    torch.manual_seed(0)
+    whole = member_scales(64, 3)
+    assert whole.shape == (64, 3)
+    assert bool((whole == whole[:, :1]).all())
+    assert len(set(whole[:, 0].tolist())) == 64
+    signs = member_scales(64, 1)
+    assert signs.shape == (64, 1)
+    assert set(signs.flatten().tolist()) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("layers", [(), (6,), (6, 5)])
+def test_the_mlp_has_one_member(rows: int, layers: tuple[int, ...]) -> None:
+    trunk = Mlp(CHUNKS, 3, layers=layers, dropout=0.2).eval()
+    assert trunk(X[:rows]).shape == (rows, 1, 3)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_tabm_takes_any_number_of_rows(rows: int) -> None:
+    torch.testing.assert_close(tabm()(X[:rows]), tabm()(X)[:rows])
+
+
+def test_dropout_works_in_training_only() -> None:
+    trunk = tabm()
+    assert torch.equal(trunk(X), trunk(X))
+    trunk.train()
+    assert not torch.equal(trunk(X), trunk(X))

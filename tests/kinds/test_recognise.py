@@ -1,0 +1,166 @@
+"""What columns are taken for, and how their cells are read."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.core import catalogue
+from fieldcraft.data.look import Look
+from fieldcraft.stages.init import guess_kind
+
+ROWS = 100
+DRAW = np.random.default_rng(0)
+NUMBERS = [f"{v:.2f}" for v in DRAW.normal(50, 20, ROWS)]
+DAY = dt.datetime(2024, 2, 3)
+DAYS = [dt.date(2020, 1, 1) + dt.timedelta(days=7 * (i % 60)) for i in range(ROWS)]
+
+
+def guess(cells: list[Any], name: str = "x") -> tuple[str, dict[str, Any]]:
+    found = guess_kind(Look(pl.Series(name, cells)))
+    return found.name, dict(found.options)
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (NUMBERS, "number"),
+        ([*NUMBERS[:96], "n/k", "?", "about 3", "x"], "number"),  # 4 % are mistakes
+        ([*NUMBERS[:90], *["low", "high"] * 5], "category"),
+        ([str(i % 3) for i in range(ROWS)], "number"),
+        ([str(1950 + i % 70) for i in range(ROWS)], "number"),  # years are no dates
+        (["1", "2"] * 50, "number"),
+        (["yes", "no"] * 50, "boolean"),
+        (["TRUE", "FALSE"] * 50, "boolean"),
+        (["0", "1"] * 50, "boolean"),
+        ([True, False] * 50, "boolean"),
+        (["yes", ""] * 50, "category"),  # a gap may mean no: a person must say so
+        (["red", "blue"] * 50, "category"),
+        (["yes", "no", "maybe", "no"] * 25, "category"),
+        ([str(day) for day in DAYS], "datetime"),
+        (DAYS, "datetime"),
+        ([dt.time(i % 24) for i in range(ROWS)], "category"),
+        ([f"k{i}" for i in range(ROWS)], "identifier"),
+        ([str(i) for i in range(1, ROWS + 1)], "identifier"),
+        (list(range(ROWS)), "identifier"),
+        ([f"k{i}" for i in range(12)], "category"),  # too few rows to tell
+        (["x"] * ROWS, "constant"),
+        ([""] * ROWS, "constant"),
+        ([None] * ROWS, "constant"),
+    ],
+)
+def test_a_column_is_taken_for_what_it_is(cells: list[Any], kind: str) -> None:
+    assert guess(cells)[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("customer_id", "identifier"),
+        ("CustomerID", "identifier"),
+        ("id", "identifier"),
+        ("uuid", "identifier"),
+        ("paid", "number"),
+        ("width", "number"),
+        ("idle", "number"),
+    ],
+)
+def test_whole_numbers_that_are_all_different_are_keys_if_they_are_called_so(
+    name: str, kind: str
+) -> None:
+    cells = [str(v) for v in DRAW.permutation(100_000)[:ROWS]]
+    assert guess(cells, name)[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("cells", "options"),
+    [
+        (NUMBERS, {}),
+        ([cell.replace(".", ",") for cell in NUMBERS], {"decimal": ","}),
+        ([str(day) for day in DAYS], {"format": "%Y-%m-%d"}),
+        ([f"{day:%d.%m.%Y}" for day in DAYS], {"format": "%d.%m.%Y"}),
+        ([f"{day:%d/%m/%Y}" for day in DAYS], {"format": "%d/%m/%Y"}),
+        ([f"{day:%Y-%m-%d} 10:30:00" for day in DAYS], {"format": "%Y-%m-%d %H:%M:%S"}),
+        (DAYS, {"format": "native"}),
+    ],
+)
+def test_how_cells_are_written_is_seen(cells: list[Any], options: dict[str, Any]) -> None:
+    assert guess(cells)[1] == options
+
+
+def test_the_reason_tells_of_cells_that_are_no_numbers() -> None:
+    found = guess_kind(Look(pl.Series("x", [*NUMBERS[:97], "a", "b", "c"])))
+    assert "3 cells are not numbers and count as missing" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "options", "values"),
+    [
+        ("number", ["1.5", "x", "", "1,234.5", "inf"], {}, [1.5, None, None, 1234.5, None]),
+        ("number", ["1,5", "1.234,5"], {"decimal": ","}, [1.5, 1234.5]),
+        ("number", ["-5", "0.5", "99"], {"clip": [0, 10]}, [0.0, 0.5, 10.0]),
+        ("number", ["1e300"], {}, [1e100]),  # where numbers stop
+        ("boolean", ["Yes", "n", "1.0", "perhaps"], {}, [True, False, True, None]),
+        ("category", [1.0, 2.5, None, -3.0], {}, ["1", "2.5", None, "-3"]),
+        ("category", [1, 2], {}, ["1", "2"]),
+        ("category", ["a", "1.0"], {}, ["a", "1.0"]),
+        ("datetime", ["3.2.2024", "2024-02-03"], {"format": "%d.%m.%Y"}, [DAY, None]),
+        ("datetime", [DAY.date()], {"format": "%d.%m.%Y"}, [DAY]),
+        ("identifier", [17, None], {}, ["17", None]),
+        ("constant", [1.5], {}, ["1.5"]),
+    ],
+)  # fmt: skip
+def test_cells_are_read_as_the_kind_says(
+    kind: str, cells: list[Any], options: dict[str, Any], values: list[Any]
+) -> None:
+    column = pl.Series("x", cells, strict=False)
+    assert catalogue.load("kinds", kind).parse(column, options).to_list() == values
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-02-03T10:30:00", "2024-02-03 10:30:00", "2024-02-03T12:30:00+02:00"]
+)
+def test_dates_of_a_typed_file_are_read_from_text_too(text: str) -> None:
+    column = pl.Series("x", [text, None, "soon"])
+    read = catalogue.load("kinds", "datetime").parse(column, {"format": "native"})
+    assert read.to_list() == [dt.datetime(2024, 2, 3, 10, 30), None, None]
+
+
+def test_a_level_reads_the_same_alone_and_beside_others() -> None:
+    kind = catalogue.load("kinds", "category")
+    together = kind.parse(pl.Series([1.0, 2.5]), {}).to_list()
+    assert kind.parse(pl.Series([1.0]), {}).to_list() == together[:1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        ("number", [1.0, 3.0, None, None], {"missing": 0.5, "mean": 2.0, "deviation": 1.0}),
+        ("boolean", [True, True, False, None], {"missing": 0.25, "true": 2 / 3}),
+        ("category", ["a", "a", "b", None], {"missing": 0.25, "levels": 2}),
+        ("datetime", [DAY, None], {"missing": 0.5, "first": "2024-02-03 00:00:00"}),
+        ("identifier", ["k1", None], {"missing": 0.5}),
+        ("constant", ["x", "x"], {"missing": 0.0, "value": "x"}),
+    ],
+)  # fmt: skip
+def test_the_profile_of_a_column_tells_its_figures(
+    kind: str, values: list[Any], expected: dict[str, Any]
+) -> None:
+    about = catalogue.load("kinds", kind).describe(pl.Series(values))
+    assert {name: about[name] for name in expected} == pytest.approx(expected)
+
+
+def test_the_profile_of_categories_tells_the_shares_of_the_commonest() -> None:
+    values = pl.Series(["a"] * 30 + [f"v{i}" for i in range(70)])
+    shares = catalogue.load("kinds", "category").describe(values)["shares"]
+    assert shares["a"] == 0.3
+    assert len(shares) == 50
+
+
+def test_the_profile_of_a_key_keeps_no_value_of_it() -> None:
+    about = catalogue.load("kinds", "identifier").describe(pl.Series(["secret"]))
+    assert "secret" not in str(about)

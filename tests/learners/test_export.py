@@ -1,0 +1,94 @@
+"""Exported models decide as the learner does, on ordinary rows and on odd ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fieldcraft.contracts import Array
+from fieldcraft.core import catalogue
+from tests.learners.rows import make_job, matrix, run_onnx
+
+DRAW = np.random.default_rng(0)
+ROWS = 800
+QUICK: dict[str, dict[str, Any]] = {"lightgbm": {"trees": 40}}
+LEVELS = (0, 0, 12)
+X = np.stack(
+    [DRAW.normal(size=ROWS), np.exp(3 * DRAW.normal(size=ROWS)), DRAW.integers(0, 13, ROWS)], axis=1
+)
+X[DRAW.random(ROWS) < 0.1, 0] = np.nan
+SCORE = np.nan_to_num(X[:, 0], nan=2.0) + np.log(X[:, 1]) / 3 + (X[:, 2] % 3 == 0)
+TARGETS = {
+    "amount": SCORE,
+    "two": (SCORE > 0).astype(np.int64),
+    "three": np.digitize(SCORE, [-0.5, 0.5]),
+}
+ODD = [
+    [np.nan, np.nan, 0],  # all missing, unseen
+    [3e38, 3e38, 12],
+    [-3e38, -3e38, 1],
+    [1e-40, -1e-40, 5],
+    [0.0, -0.0, 7],
+    [np.inf, -np.inf, 99],  # a code that nobody has
+]
+
+
+def parity(
+    learner: str, x: Any, y: Array, rows: Any, levels: tuple[int, ...] | None = None
+) -> None:
+    """Outputs of the model and of its export are the same on rows of every sort."""
+    job = make_job(learner, x, y, levels, **QUICK.get(learner, {}))
+    model = catalogue.load("learners", learner).fit(job)
+    exported = model.onnx()
+    for some in (job.train, job.tune, matrix(rows, levels), matrix(rows[:1], levels)):
+        found, wanted = run_onnx(exported, some), model.outputs(some)
+        assert found.shape == wanted.shape
+        assert found.dtype == wanted.dtype == np.float32
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("learner", ["constant", "linear", "lightgbm"])
+def test_odd_rows_are_decided_alike(learner: str, target: str) -> None:
+    parity(learner, X, TARGETS[target], ODD, LEVELS)
+
+
+@pytest.mark.parametrize("learner", ["constant", "linear", "lightgbm"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        16_000_000 + DRAW.integers(0, 60, ROWS),  # whole numbers that are neighbouring floats
+        1.7e9 + DRAW.integers(0, 9_000, ROWS),  # seconds since 1970
+        1 + DRAW.random(ROWS) / 1_024,
+        DRAW.integers(0, 1_000, ROWS) / 100,
+        DRAW.normal(size=ROWS) * 1e30,
+        DRAW.normal(size=ROWS) * 1e-30,
+    ],
+    ids=["large", "seconds", "dense", "cents", "huge", "tiny"],
+)
+def test_numbers_of_any_size_are_decided_alike(learner: str, column: Array) -> None:
+    amount = (column - column.mean()) / column.std()
+    rows = column[:50, None]
+    for y in (amount, (amount > 0).astype(np.int64)):
+        parity(learner, column[:, None], y, rows)
+
+
+@pytest.mark.parametrize("learner", ["linear", "lightgbm"])
+def test_gaps_that_no_training_row_had_are_decided_alike(learner: str) -> None:
+    whole = DRAW.normal(size=(ROWS, 2))
+    parity(learner, whole, whole[:, 0], [[np.nan, 0.0], [0.0, np.nan]])
+
+
+@pytest.mark.parametrize("learner", ["constant", "linear", "lightgbm"])
+def test_columns_that_say_nothing_still_make_a_model(learner: str) -> None:
+    empty = np.stack([np.full(ROWS, 5.0), np.full(ROWS, np.nan)], axis=1)
+    parity(learner, empty, TARGETS["three"], [[5.0, np.nan], [6.0, 1.0]])
+
+
+@pytest.mark.parametrize("learner", ["constant", "linear", "lightgbm"])
+def test_exporting_says_nothing(learner: str, capfd: pytest.CaptureFixture[str]) -> None:
+    model = catalogue.load("learners", learner).fit(make_job(learner, X, TARGETS["two"], LEVELS))
+    model.onnx()
+    assert capfd.readouterr() == ("", "")

@@ -93,6 +93,12 @@ def test_levels_that_hold_a_rare_class_by_chance_are_not_reported(positives: int
     assert look(street, rare, "category") == []
 
 
+def test_a_handful_of_rows_proves_nothing() -> None:
+    few = np.where(np.arange(ROWS) < 9, "yes", "no")
+    place = ["main street" if i >= 50 else f"lane {i}" for i in range(ROWS)]
+    assert look(place, few, "category") == []
+
+
 def test_the_power_is_told_with_the_rows_it_was_taken_on() -> None:
     (finding,) = look(LABEL, LABEL, "category")
     assert finding.evidence["rows"] == ROWS

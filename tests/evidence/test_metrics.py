@@ -73,7 +73,8 @@ def classified(classes: int, tied: bool, seed: int) -> tuple[Array, Array]:
     """Labels and probabilities that know a little; with many equal ones if asked."""
     generator = np.random.default_rng(seed)
     y = np.concatenate([np.arange(classes), generator.integers(0, classes, ROWS - classes)])
-    raw = generator.gamma(1.0, size=(ROWS, classes)) + 0.7 * np.eye(classes)[y]
+    raw = generator.gamma(1.0, size=(ROWS, classes))
+    raw += np.eye(classes)[y] * generator.integers(0, 2, (ROWS, 1))
     raw = np.minimum(raw.round(), 2) + 1 if tied else raw
     return y, (raw / raw.sum(axis=1, keepdims=True)).astype(np.float32)
 

@@ -315,3 +315,9 @@ def test_progress_tells_the_epoch_and_a_share_that_is_one_at_most() -> None:
     make_trainer(place=place).fit(make_rows(), make_rows(seed=1))
     assert [text.split(",")[0] for text, _ in told] == [f"epoch {i}" for i in range(1, 7)]
     assert all(share is not None and 0 < share <= 1 for _, share in told)
+
+
+def test_training_leaves_the_arithmetic_of_the_process_as_it_was() -> None:
+    with loop.denormals_flushed():
+        pass
+    assert float(torch.tensor(1e-40) * 1) > 0

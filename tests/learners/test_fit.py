@@ -90,6 +90,15 @@ def test_a_penalty_makes_the_linear_model_more_careful() -> None:
     assert np.abs(careful - 0.5).mean() < 0.5 * np.abs(bold - 0.5).mean()
 
 
+@pytest.mark.parametrize("absent", [0, 1, 2])
+def test_the_linear_model_keeps_a_class_that_no_training_row_has_out_of_reach(absent: int) -> None:
+    y = np.array([k for k in range(3) if k != absent])[(X[:, 0] > 0).astype(int)]
+    y[-1] = 2  # of a tune row, so that there are three classes
+    outputs = fit("linear", X, y).outputs(matrix(X))
+    assert outputs[:, absent].max() < 1e-6
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
+
+
 CHECKER = ((X[:, 0] > 0) ^ (X[:, 1] > 0)).astype(int)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,9 +84,6 @@ class Trainer:
 
     def __init__(self, network: FusedNetwork, goal: Goal, settings: Training, place: Place) -> None:
         """Set up the training; nothing runs yet."""
-        # Moments of weights that see no gradient decay into denormal numbers, on which a
-        # processor is many times slower; they are as good as zero.
-        torch.set_flush_denormal(True)
         self.accelerator = Accelerator()
         self.settings, self.goal, self.place = settings, goal, place
         self.network: FusedNetwork
@@ -115,6 +113,13 @@ class Trainer:
         """
         self.resume()
         self.precision = self.decide_precision(train)
+        with denormals_flushed():
+            self.run_epochs(train, tune)
+        self.shadow.load_state_dict(self.best)
+        return self.state
+
+    def run_epochs(self, train: Rows, tune: Rows) -> None:
+        """Train, validate, save and tell, epoch by epoch, until it is time to stop."""
         while not self.finished():
             start = time.monotonic()
             self.state.train_losses.append(self.run_epoch(train))
@@ -123,8 +128,6 @@ class Trainer:
             self.state.elapsed += time.monotonic() - start
             self.save()
             self.tell(time.monotonic() - start)
-        self.shadow.load_state_dict(self.best)
-        return self.state
 
     def run_epoch(self, train: Rows) -> float:
         """Pass over the training rows once, in an order of this epoch's own."""
@@ -249,6 +252,20 @@ class Trainer:
             way_out=f"set model.learning_rate below {self.settings.learning_rate:g}, "
             "or clip far values under clean.clip",
         )
+
+
+@contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Count numbers too small for a full mantissa as zero while the block runs.
+
+    Moments of weights that see no gradient decay into such numbers, on which a processor is many
+    times slower. The switch is the whole thread's, so it is turned back.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def build_optimizer(network: nn.Module, settings: Training) -> torch.optim.Optimizer:

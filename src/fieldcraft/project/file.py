@@ -235,24 +235,28 @@ def model_unknown(model: Mapping[str, Any], document: CommentedMap) -> Iterator[
 
 def columns_unknown(values: Mapping[str, Any], document: CommentedMap) -> Iterator[tuple[int, str]]:
     """Names of columns that do not stand under ``data.columns``."""
-    data, clean, split = (part(values, name) for name in ("data", "clean", "split"))
-    known = list(part(data, "columns")) if isinstance(data.get("columns"), dict) else None
-    drop = data.get("drop") if isinstance(data.get("drop"), list) else []
-    named: list[tuple[list[Any], Any]] = [
-        (["problem", "target"], part(values, "problem").get("target")),
-        (["data", "time"], data.get("time")),
-        (["data", "group"], data.get("group")),
-        *((["data", "drop", i], name) for i, name in enumerate(drop or [])),
-        *((["clean", "clip", name], name) for name in part(clean, "clip")),
-    ]
-    for path, name in named:
-        if isinstance(name, str) and known is not None and name not in known:
+    data, rule = part(values, "data"), part(values, "split").get("rule")
+    known = data.get("columns")
+    for path, name in columns_named(values):
+        if isinstance(known, dict) and isinstance(name, str) and name not in known:
             where = ".".join(map(str, path[:2]))
             yield line_of(document, path), f"{where}: no column {name!r}; {near(name, known)}"
-    rule = split.get("rule")
     if rule in ("time", "group") and data.get(rule) is None:
         line = line_of(document, ["split", "rule"])
         yield line, f"split.rule is {rule}, but data.{rule} names no column"
+
+
+def columns_named(values: Mapping[str, Any]) -> Iterator[tuple[list[Any], Any]]:
+    """Every place in the file that names a column, with what stands there."""
+    data = part(values, "data")
+    yield ["problem", "target"], part(values, "problem").get("target")
+    for place in ("time", "group"):
+        yield ["data", place], data.get(place)
+    drop = data.get("drop")
+    for position, name in enumerate(drop if isinstance(drop, list) else []):
+        yield ["data", "drop", position], name
+    for name in part(part(values, "clean"), "clip"):
+        yield ["clean", "clip", name], name
 
 
 def part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -145,3 +145,27 @@ def test_a_lock_keeps_a_second_process_out_until_the_first_ends(tmp_path: Path) 
         assert alone
         with holder(path) as other:
             assert not answer(other.stdout)
+
+
+def test_a_folder_is_replaced_without_a_moment_in_which_it_is_missing(tmp_path: Path) -> None:
+    new, old = tmp_path / "new", tmp_path / "old"
+    for folder in (new, old):
+        folder.mkdir()
+        (folder / "name").write_text(folder.name, encoding="utf-8")
+    assert files.exchange(new, old) == sys.platform.startswith("linux")
+    files.commit_folder(new, tmp_path / "final")
+    assert [path.name for path in (tmp_path / "final").iterdir()] == ["name"]
+
+
+@pytest.mark.parametrize("swaps", [True, False])
+def test_a_committed_folder_takes_the_place_of_the_old_one(
+    tmp_path: Path, swaps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not swaps:
+        monkeypatch.setattr(files, "exchange", lambda one, other: False)
+    for name in ("aside", "final"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "content").write_text(name, encoding="utf-8")
+    files.commit_folder(tmp_path / "aside", tmp_path / "final")
+    assert (tmp_path / "final" / "content").read_text(encoding="utf-8") == "aside"
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]

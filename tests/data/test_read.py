@@ -6,7 +6,8 @@ import csv
 import gzip
 import io
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -298,3 +299,11 @@ def test_messages_in_an_old_encoding_are_all_there(shared_data: Path) -> None:
     assert reading.frame.shape == (5_572, 2)
     assert set(reading.frame["label"]) == {"ham", "spam"}
     assert reading.odd_lines == ()
+
+
+def test_decimals_and_durations_become_numbers() -> None:
+    frame = pl.DataFrame(
+        {"price": [Decimal("1.50")], "took": [timedelta(minutes=2)], "at": [time(1, 0)]}
+    )
+    found = from_frame(frame)
+    assert found.row(0) == (1.5, 120, 3600)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
+from fieldcraft.bundle.rows import feature_schema
+from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import DataError, ProjectError
+from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
+from fieldcraft.stages import _flow, _plan
 from fieldcraft.stages.init import Request, init
 from tests.conftest import mixed_table
 
@@ -125,3 +130,37 @@ def test_the_european_beans_have_decimal_commas(shared_data: Path, tmp_path: Pat
     decimals = {c.options().get("decimal") for c in columns.values() if c.kind == "number"}
     assert "," in decimals
     assert sum(c.kind == "number" for c in columns.values()) >= 16
+
+
+@pytest.mark.parametrize(
+    ("values", "positive"),
+    [([True, False], "true"), ([0.0, 1.0], "1"), ([0, 1], "1"), (["No", "Yes"], "Yes")],
+)
+def test_the_positive_class_of_a_typed_target_is_one_of_its_classes(
+    tmp_path: Path, values: list[object], positive: str
+) -> None:
+    draw = np.random.default_rng(0)
+    frame = pl.DataFrame({"x": draw.normal(size=60), "y": values * 30})
+    frame.write_parquet(tmp_path / "t.parquet")
+    init(Request(tmp_path / "p", tmp_path / "t.parquet", "y"))
+    project = Folder(tmp_path / "p")
+    assert project.settings().problem.positive == positive
+    _plan.run(project, _flow.Unwatched(), until="split")
+
+
+def test_columns_of_lists_are_refused_by_name(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"x": [[1], [2]], "y": ["a", "b"]})
+    frame.write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"x \(List"):
+        init(Request(tmp_path / "p", tmp_path / "t.parquet", "y"))
+
+
+def test_a_marker_of_missing_values_counts_in_typed_columns_too(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"x": [float(i) if i % 5 else -999.0 for i in range(60)], "y": [0, 1] * 30}
+    )
+    frame.write_parquet(tmp_path / "t.parquet")
+    init(Request(tmp_path / "p", tmp_path / "t.parquet", "y"))
+    project = Folder(tmp_path / "p")
+    file.edit(project.file, [Edit(("data", "missing"), "-999", add=True)])
+    assert feature_schema(project.settings()).apply(frame)["x"].null_count() == 12

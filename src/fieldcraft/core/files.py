@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
 import shutil
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +27,7 @@ def sync(path: Path) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         with aside.open("wb") as stream:
             stream.write(data)
@@ -57,15 +60,27 @@ def commit_folder(aside: Path, final: Path) -> None:
         sync(path)
     sync(aside)
     final.parent.mkdir(parents=True, exist_ok=True)
-    if final.exists():
+    if not final.exists():
+        aside.rename(final)
+    elif not exchange(aside, final):
         old = final.with_name(f".{final.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         final.rename(old)
         aside.rename(final)
         shutil.rmtree(old, ignore_errors=True)
-    else:
-        aside.rename(final)
     sync(final.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap two folders in one step, so that neither is ever missing; False where that cannot be."""
+    if not sys.platform.startswith("linux"):
+        return False
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    here, exchange_flag = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
+    if swap is None:
+        return False
+    return bool(swap(here, os.fsencode(one), here, os.fsencode(other), exchange_flag) == 0)
 
 
 @contextmanager

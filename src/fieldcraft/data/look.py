@@ -97,7 +97,7 @@ class Look:
     @cached_property
     def datetime_format(self) -> str | None:
         """The date format that reads at least 95 % of the values, if there is one."""
-        if self.column.dtype.is_temporal():
+        if self.column.dtype in (pl.Date, pl.Datetime):
             return "native"
         return datetime_format(self.values) if self.is_text else None
 

@@ -47,7 +47,10 @@ def strip(column: pl.Series, missing: Sequence[str] = ()) -> pl.Series:
         trimmed = column.str.strip_chars()
         return trimmed.set(trimmed.is_in(["", *missing]), None)
     if column.dtype.is_float():
-        return column.fill_nan(None)
+        column = column.fill_nan(None)
+    if column.dtype.is_numeric() and missing:
+        marks = numbers(pl.Series(list(missing), dtype=pl.String)).drop_nulls()
+        return column.set(column.cast(pl.Float64).is_in(marks.to_list()).fill_null(False), None)
     return column
 
 

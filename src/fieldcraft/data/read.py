@@ -77,9 +77,9 @@ def from_frame(frame: Any) -> pl.DataFrame:
         DataError: the object is neither, or its columns are mixed or share a name.
     """
     if isinstance(frame, pl.DataFrame):
-        return frame
+        return plain_columns(frame)
     if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
+        return plain_columns(frame.collect())
     if type(frame).__module__.startswith("pandas") and hasattr(frame, "columns"):
         try:
             found: pl.DataFrame = pl.from_pandas(frame.rename(columns=str))
@@ -98,6 +98,28 @@ def from_frame(frame: Any) -> pl.DataFrame:
     )
 
 
+def plain_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with decimals as floats, times of day and durations as seconds.
+
+    Raises:
+        DataError: a column holds lists, records or bytes, of which no kind of column is made.
+    """
+    odd = [
+        n for n, kind in frame.schema.items() if kind.is_nested() or kind in (pl.Binary, pl.Object)
+    ]
+    if odd:
+        raise DataError(
+            "some columns do not hold single values",
+            seen=", ".join(f"{name} ({frame.schema[name]})" for name in odd[:5]),
+            way_out="drop them, or set them out as columns of numbers, words or dates",
+        )
+    return frame.with_columns(
+        pl.col(pl.Decimal).cast(pl.Float64),
+        pl.col(pl.Time).cast(pl.Duration).dt.total_seconds(),
+        pl.col(pl.Duration).dt.total_seconds(),
+    )
+
+
 def read_parquet(source: Path, names: Sequence[str] = ()) -> Reading:
     """Read a Parquet file; names, if given, replace those in the file."""
     try:
@@ -112,7 +134,7 @@ def read_parquet(source: Path, names: Sequence[str] = ()) -> Reading:
         frame = frame.rename(
             dict(zip(frame.columns, checked_names(names, frame.width), strict=True))
         )
-    return Reading(frame)
+    return Reading(plain_columns(frame))
 
 
 def read_text(source: Path, names: Sequence[str] = ()) -> Reading:

@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.edit import Edit
-from fieldcraft.core.errors import FieldcraftError, ProjectError, near
+from fieldcraft.core.errors import ProjectError, near
 from fieldcraft.project.settings import Settings
 
 NAME = "fieldcraft.yaml"
@@ -37,7 +37,15 @@ def load(path: Path) -> Settings:
     Raises:
         ProjectError: every mistake in it at once, each with its line.
     """
-    document = load_document(path)
+    return check(load_document(path), path)
+
+
+def check(document: CommentedMap, path: Path) -> Settings:
+    """The settings that a document holds, if there is no mistake in it.
+
+    Raises:
+        ProjectError: every mistake in it at once, each with its line.
+    """
     mistakes: list[tuple[int, str]] = []
     settings: Settings | None = None
     try:
@@ -60,7 +68,7 @@ def load_document(path: Path) -> CommentedMap:
     """The file as a document that remembers lines and comments.
 
     Raises:
-        ProjectError: there is no such file, or it is not YAML.
+        ProjectError: there is no such file, it is not text, or it is not YAML.
     """
     if not path.exists():
         raise ProjectError(
@@ -70,8 +78,25 @@ def load_document(path: Path) -> CommentedMap:
             "fieldcraft run DATA --target COLUMN",
         )
     try:
-        document = parser().load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ProjectError(
+            f"{path.name} is not valid YAML",
+            seen=str(error),
+            way_out="save it as UTF-8, or start anew with: fieldcraft init DATA --target COLUMN",
+        ) from error
+    return to_document(text, path)
+
+
+def to_document(text: str, path: Path) -> CommentedMap:
+    """YAML text as a document that remembers lines and comments.
+
+    Raises:
+        ProjectError: it is not YAML, or holds no sections.
+    """
+    try:
+        document = parser().load(text)
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ProjectError(
@@ -274,14 +299,18 @@ def edit(path: Path, edits: Sequence[Edit]) -> None:
     document = load_document(path)
     for change in edits:
         make(document, change, path)
+    write(path, document)
+
+
+def write(path: Path, document: CommentedMap) -> None:
+    """Write a document as a project file, if it will be read without a mistake.
+
+    Raises:
+        ProjectError: there is a mistake in it; what stood in the file still does.
+    """
     text = to_text(document)
-    before = path.read_text(encoding="utf-8")
+    check(to_document(text, path), path)
     files.write_text(path, text)
-    try:
-        load(path)
-    except FieldcraftError:
-        files.write_text(path, before)
-        raise
 
 
 def make(document: CommentedMap, change: Edit, path: Path) -> None:

@@ -12,12 +12,12 @@ import polars as pl
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from fieldcraft.contracts import Json, Stage
-from fieldcraft.core import catalogue, files
+from fieldcraft.core import catalogue
 from fieldcraft.core.errors import DataError, ProjectError, near
 from fieldcraft.data.look import Guess, Look, looks
 from fieldcraft.data.parse import TRUE_WORDS
 from fieldcraft.data.read import Reading, read_table
-from fieldcraft.project.file import edit, to_text
+from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 
 COMMENT_COLUMN = 44
@@ -83,9 +83,7 @@ def init(request: Request) -> Json:
     )
     for name in ("data", "split", "model", "train"):
         document.yaml_set_comment_before_after_key(name, before="\n")
-    folder.root.mkdir(parents=True, exist_ok=True)
-    files.write_text(folder.file, to_text(document))
-    edit(folder.file, ())  # what was written must be readable
+    file.write(folder.file, document)
     return {
         "file": str(folder.file),
         "target": target,
@@ -167,7 +165,8 @@ def problem_section(target: str, task: Guess, look: Look, source: Path) -> Comme
     section["metric"] = metric.name
     section.yaml_add_eol_comment("models are compared by this", "metric", column=COMMENT_COLUMN)
     if task.name == "binary":
-        values = [value for value, _ in look.top(2)]
+        read = catalogue.load("kinds", "category").parse(look.counts["value"], {})
+        values = [str(value) for value in read]  # as the task will read them
         named = [value for value in values if value.strip().lower() in POSITIVE_WORDS]
         section["positive"] = named[0] if len(named) == 1 else values[-1]
         reason = "the word for yes" if len(named) == 1 else "the rarer class"

@@ -104,15 +104,16 @@ def plain_columns(frame: pl.DataFrame) -> pl.DataFrame:
     Raises:
         DataError: a column holds lists, records or bytes, of which no kind of column is made.
     """
-    odd = [
-        n for n, kind in frame.schema.items() if kind.is_nested() or kind in (pl.Binary, pl.Object)
-    ]
+    kinds = frame.schema
+    odd = [name for name, k in kinds.items() if k.is_nested() or k in (pl.Binary, pl.Object)]
     if odd:
         raise DataError(
             "some columns do not hold single values",
             seen=", ".join(f"{name} ({frame.schema[name]})" for name in odd[:5]),
             way_out="drop them, or set them out as columns of numbers, words or dates",
         )
+    if not any(k in (pl.Decimal, pl.Time, pl.Duration) for k in kinds.values()):
+        return frame
     return frame.with_columns(
         pl.col(pl.Decimal).cast(pl.Float64),
         pl.col(pl.Time).cast(pl.Duration).dt.total_seconds(),

@@ -52,13 +52,26 @@ class TabM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs of each member, shape (rows, members, width)."""
-        # (x * scales) @ W is x @ (scales * W): the product of rows and members is never stored,
-        # and in an exported network the scaled weights are constants.
-        weights = (self.adapter[:, None, :] * self.first.weight).flatten(0, 1)
-        members, hidden = len(self.adapter), len(self.first.bias)
-        joined = nn.functional.linear(x, weights).reshape(-1, members, hidden) + self.first.bias
+        joined = self.scaled_rows(x) if self.training else self.scaled_weights(x)
         last: Tensor = self.shared(joined)
         return (last.transpose(0, 1) @ self.head + self.head_bias).transpose(0, 1)
+
+    def scaled_rows(self, x: Tensor) -> Tensor:
+        """The first layer for each member: by scaling rows, or weights where those are fewer."""
+        if len(x) >= len(self.first.bias):
+            return self.scaled_weights(x)
+        joined: Tensor = self.first(x[:, None, :] * self.adapter)
+        return joined
+
+    def scaled_weights(self, x: Tensor) -> Tensor:
+        """The first layer for each member, its weights scaled instead of the rows.
+
+        (x * scales) @ W is x @ (scales * W): the product of rows and members is never stored,
+        and in an exported network the scaled weights are constants.
+        """
+        weights = (self.adapter[:, None, :] * self.first.weight).flatten(0, 1)
+        members, hidden = len(self.adapter), len(self.first.bias)
+        return nn.functional.linear(x, weights).reshape(-1, members, hidden) + self.first.bias
 
 
 def member_scales(members: int, size: int) -> Tensor:

@@ -125,8 +125,8 @@ def test_final_evaluation_is_refused_the_second_time(run: Run, finished: Folder)
 @pytest.mark.parametrize(
     ("arguments", "wrong", "way_out"),
     [
-        (["run", "nothing.csv", "--target", "y"], "no file", "check the path"),
-        (["run", "{csv}"], "no target is given", "add --target"),
+        (["run", "nothing.csv", "--target", "y"], "no file", "make sure that the path is right"),
+        (["run", "{csv}"], "no target is given", "pass --target"),
         (["run", "{csv}", "--target", "bouhgt"], "no column 'bouhgt'", "did you mean 'bought'?"),
         (["run", "{csv}", "--target", "bought", "--task", "binari"], "no kind", "'binary'"),
         (["run", "{csv}", "--target", "bought", "--budget", "soon"], "budget", "90s, 5m or 1h"),

@@ -49,7 +49,7 @@ def test_names_are_in_order_and_hide_private_modules() -> None:
 def test_a_mistyped_name_is_answered_with_the_near_one() -> None:
     with pytest.raises(PlugError, match="no kind named 'numbr'") as caught:
         catalogue.load("kinds", "numbr")
-    assert caught.value.way_out == "did you mean 'number'?"
+    assert caught.value.way_out == "use a kind that is plugged in; did you mean 'number'?"
 
 
 def test_another_package_adds_a_kind_by_entry_point(outside: ModuleType) -> None:

@@ -165,7 +165,7 @@ def test_a_mistake_is_reported_with_its_line_and_the_near_name(
         (
             "split: {tune: 0.5, judge: 0.3}",
             "17: split: tune, judge and test take 95% of the rows; "
-            "leave at least 10 % for training",
+            "set them so that at least 10 % are left for training",
         ),
         ("model:\n  dropout: 2", "18: model.dropout: input should be less than 1 (seen: 2)"),
         (

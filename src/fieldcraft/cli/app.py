@@ -129,7 +129,7 @@ def init(
 
     if target is None:
         raise ProjectError(
-            "no target is given", seen=f"init {table}", way_out="add --target COLUMN"
+            "no target is given", seen=f"init {table}", way_out="pass --target COLUMN"
         )
     listed = tuple(names.split(",")) if names else ()
     folder = folder_for(table, target, dir)

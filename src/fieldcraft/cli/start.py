@@ -64,7 +64,7 @@ def start(wish: Wish) -> Folder:
         raise ProjectError(
             "no target is given",
             seen=f"run {wish.table}",
-            way_out="add --target COLUMN; to go on in a project, leave out the table",
+            way_out="pass --target COLUMN; to go on in a project, leave out the table",
         )
     named = wish.table.name.split(".")[0] if wish.target.isdigit() else wish.target
     project = Folder(wish.folder or Path(named.replace("/", "_")))

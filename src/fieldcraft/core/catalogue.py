@@ -67,7 +67,7 @@ def load(shape: str, name: str) -> Any:
         raise PlugError(
             f"there is no {singular} named {name!r}",
             seen=f"{singular}: {name}",
-            way_out=near(name, known),
+            way_out=f"use a {singular} that is plugged in; {near(name, known)}",
         )
     module = importlib.import_module(known[name])
     if not hasattr(module, SHAPES[shape]):

@@ -50,7 +50,7 @@ def read_table(source: Path, names: Sequence[str] = ()) -> Reading:
         raise DataError(
             f"there is no file {source}",
             seen=f"beside it: {', '.join(beside)}" if beside else f"folder: {source.parent}",
-            way_out="check the path; relative paths start where the command runs",
+            way_out="make sure that the path is right; relative ones start where the command runs",
         )
     plain = source.name.removesuffix(".gz")
     reader = READERS.get(Path(plain).suffix.lower())
@@ -65,7 +65,7 @@ def read_table(source: Path, names: Sequence[str] = ()) -> Reading:
         raise DataError(
             f"{source.name} holds no rows",
             seen=f"{reading.frame.height} rows x {reading.frame.width} columns",
-            way_out="give a file with at least one row of data under its column names",
+            way_out="use a file with at least one row of data under its column names",
         )
     return reading
 
@@ -87,7 +87,7 @@ def from_frame(frame: Any) -> pl.DataFrame:
             raise DataError(
                 "this pandas table cannot be turned into typed columns",
                 seen=str(error).splitlines()[0],
-                way_out="give each column one type and a name of its own; "
+                way_out="use one type and a name of its own for each column; "
                 "a mixed column reads as text: frame[name].astype(str)",
             ) from error
         return found
@@ -152,7 +152,8 @@ def read_text(source: Path, names: Sequence[str] = ()) -> Reading:
         raise DataError(
             f"{len(odd):,} of {len(rows):,} rows of {source.name} do not have {width} cells",
             seen=f"first such lines: {', '.join(map(str, odd[:5]))}",
-            way_out="mend the quoting of those lines, or give --names for a file without a header",
+            way_out="make sure that quotes on those lines are closed; pass --names for a file "
+            "without a header",
         )
     kept = [row for row in rows if len(row) == width] if odd else rows
     cells = zip(*kept, strict=True) if kept else [()] * width
@@ -228,7 +229,7 @@ def cut_rows(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
         raise DataError(
             "a quotation mark opens a cell, and none closes it before the file ends",
             seen=f"the row that starts on line {before + 1:,} swallows all lines after it",
-            way_out="close the cell with a second mark, or double marks that belong to the text",
+            way_out="make sure that the cell ends with a second mark; marks within it must be doubled",
         )
     return rows[:-1], lines[:-1]
 

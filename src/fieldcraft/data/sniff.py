@@ -45,7 +45,7 @@ def decode(data: bytes, name: str) -> tuple[str, str]:
         raise DataError(
             f"{name} is not a text file",
             seen=f"NUL bytes among the first {SAMPLE_BYTES // 1024} kB",
-            way_out="give a CSV, TSV or Parquet file; compressed files end in .gz",
+            way_out="use a CSV, TSV or Parquet file; compressed files end in .gz",
         )
     try:
         return data.decode("utf-8"), "utf-8"

@@ -83,7 +83,7 @@ def load_document(path: Path) -> CommentedMap:
         raise ProjectError(
             f"{path.name} is not valid YAML",
             seen=str(error),
-            way_out="save it as UTF-8, or start anew with: fieldcraft init DATA --target COLUMN",
+            way_out="use an editor that saves UTF-8, or start anew with fieldcraft init",
         ) from error
     return to_document(text, path)
 
@@ -102,7 +102,7 @@ def to_document(text: str, path: Path) -> CommentedMap:
         raise ProjectError(
             f"{path.name} is not valid YAML",
             seen=f"{where}{getattr(error, 'problem', None) or str(error).splitlines()[0]}",
-            way_out="check indentation, colons and quotes around that line",
+            way_out="make sure that indentation, colons and quotes around that line are right",
         ) from error
     if not isinstance(document, CommentedMap):
         raise ProjectError(

@@ -131,7 +131,7 @@ class SplitSettings(Section):
         if self.tune + self.judge + self.test > 0.9:
             raise ValueError(
                 f"tune, judge and test take {self.tune + self.judge + self.test:.0%} of the rows; "
-                "leave at least 10 % for training"
+                "set them so that at least 10 % are left for training"
             )
         return self
 

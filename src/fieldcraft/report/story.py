@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from fieldcraft.contracts import Json
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.words import sentence
-from fieldcraft.evidence.ledger import Ledger
+from fieldcraft.evidence.ledger import Entry, Ledger
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Settings
@@ -60,33 +60,38 @@ class Story:
 
 def tell(project: Folder, folders: Mapping[str, Path]) -> Story:
     """Read the records of the steps whose folders are given."""
-    ledger = Ledger(project.ledger)
-    entries = ledger.entries()
-    audits = [folders[name] for name in ("audit", "audit-split") if name in folders]
+    entries = Ledger(project.ledger).entries()
     split = read(folders, "split", "about.json")
     test = split.get("digests", {}).get("test")
-    opened = [e for e in entries if e.kind == "opening" and e.body["test"] == test]
     finals = [e.body for e in entries if e.kind == "final" and e.body["test"] == test]
-    fixes = [e.body for e in entries if e.kind == "decision" and e.body["decision"] == "fixed"]
     return Story(
         project=project,
         settings=project.settings(),
         folders=folders,
-        findings=[
-            Finding.from_json(value)
-            for folder in audits
-            for value in files.read_json(folder / "findings.json")
-        ],
+        findings=findings_of(folders),
         profile=read(folders, "audit", "profile.json"),
         split=split,
         evaluation=read(folders, "evaluate", "evaluation.json"),
         curves=training_curves(folders),
         package=read(folders, "package", "outcome.json").get("summary", {}),
-        openings=[{"at": e.at, **e.body} for e in opened],
+        openings=openings_of(entries, test),
         final=dict(finals[-1]) if finals else {},
-        fixes=[dict(body) for body in fixes],
+        fixes=[dict(e.body) for e in entries if e.body.get("decision") == "fixed"],
         head=entries[-1].hash if entries else "",
     )
+
+
+def findings_of(folders: Mapping[str, Path]) -> list[Finding]:
+    """What both audits found, as far as they have run."""
+    audits = [folders[name] for name in ("audit", "audit-split") if name in folders]
+    values = [value for folder in audits for value in files.read_json(folder / "findings.json")]
+    return [Finding.from_json(value) for value in values]
+
+
+def openings_of(entries: Sequence[Entry], test: str | None) -> list[Json]:
+    """The openings of a test set, oldest first."""
+    opened = [e for e in entries if e.kind == "opening" and e.body["test"] == test]
+    return [{"at": e.at, **e.body} for e in opened]
 
 
 def read(folders: Mapping[str, Path], step: str, name: str) -> Json:

@@ -213,7 +213,7 @@ def source_digests(project: Folder, settings: Settings) -> list[str]:
             raise ProjectError(
                 "the data of the project is not where its file says",
                 seen=f"data.source: {name} (looked for {path})",
-                way_out="bring the file back, or correct data.source",
+                way_out="make sure that the file is there, or set data.source to where it is",
             )
         found.append(digest.of_file(path))
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from fieldcraft.bundle.rows import parse_target
-from fieldcraft.bundle.runtime import load_bundle
+from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.contracts import Json
 from fieldcraft.core import digest, files, seeds
 from fieldcraft.core.errors import SealError
@@ -55,31 +55,33 @@ def open_seal(project: Folder, split: Path, again: str | None) -> Json:
     reason = again.strip() if again else "final evaluation"
     body = {"test": test, "model_id": bundle.model_id, "reason": reason, "number": len(before) + 1}
     ledger.append([("opening", "evaluate", test, body)])
+    measures = measure(project, bundle, split, digest.of_json([test, "test"]))
+    titles = {metric.name: metric.title for metric in bundle.task.metrics}
+    result = {
+        **body,
+        "rows": measures[0].rows,
+        "measures": [{**found.as_json(), "title": titles[found.metric]} for found in measures],
+    }
+    records = [("measure", "evaluate", test, found.as_json()) for found in measures]
+    ledger.append([*records, ("final", "evaluate", test, result)])
+    return result
+
+
+def measure(project: Folder, bundle: Bundle, split: Path, data: str) -> list[Measure]:
+    """Every metric of the bundle on the sealed rows, with its interval."""
     settings = project.settings()
     rows = pl.read_parquet(split / "sealed" / "test.parquet")
     y = bundle.task.encode(parse_target(rows, settings), bundle.about)
     outputs = bundle.outputs(rows)
     seed = seeds.derive(settings.train.seed, "bootstrap")
-    data = digest.of_json([test, "test"])
-    measures = []
+    found = []
     for metric in bundle.task.metrics:
         at = interval(resample(partial(metric.values, y, outputs), len(y), seed))
         value, low, high = (v if v == v else None for v in (at.value, at.low, at.high))
-        learner = bundle.manifest["learner"]
-        measures.append(
+        found.append(
             Measure(
-                metric.name, "test", learner, value, low, high, at.level, len(y), data,
-                bundle.model_id,
+                metric.name, "test", bundle.manifest["learner"], value, low, high, at.level,
+                len(y), data, bundle.model_id,
             )
         )  # fmt: skip
-    result = {
-        **body,
-        "rows": len(y),
-        "measures": [
-            {**measure.as_json(), "title": metric.title}
-            for measure, metric in zip(measures, bundle.task.metrics, strict=True)
-        ],
-    }
-    ledger.append([("measure", "evaluate", test, m.as_json()) for m in measures])
-    ledger.append([("final", "evaluate", test, result)])
-    return result
+    return found

@@ -106,8 +106,8 @@ def find_target(target: str, frame: pl.DataFrame) -> str:
         f"there is no column {target!r} to predict",
         seen=f"{frame.width} columns: {', '.join(frame.columns[:8])}"
         + (", ..." if frame.width > 8 else ""),
-        way_out=f"{near(target, frame.columns)} (a file without a header takes --names a,b,... "
-        "or --target with a column number)",
+        way_out=f"pass another --target: {near(target, frame.columns)} (a file without a header "
+        "takes --names a,b,... or --target with a column number)",
     )
 
 

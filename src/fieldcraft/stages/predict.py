@@ -79,7 +79,7 @@ def read_rows(path: Path, bundle: Bundle) -> Reading:
         raise DataError(
             f"{len(reading.odd_lines)} rows of {path.name} have too few or too many cells",
             seen=f"lines {', '.join(map(str, reading.odd_lines[:5]))}",
-            way_out="correct those lines, so that every row gets its prediction",
+            way_out="make sure that each line has a cell for every column",
         )
     return reading
 

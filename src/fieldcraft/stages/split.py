@@ -48,7 +48,8 @@ def split(work: Work) -> Json:
         raise DataError(
             "there are too few rows to learn from",
             seen=f"{usable.sum()} rows with a target in {frame.height} rows",
-            way_out=f"give at least {FEWEST} rows that have a value in {settings.problem.target!r}",
+            way_out=f"use a table with at least {FEWEST} rows that have a "
+            f"{settings.problem.target!r}",
         )
     rule = rule_of(settings)
     assigned = assign(frame, parts, target, usable, settings, earlier(work.previous, rule))
@@ -110,7 +111,7 @@ def read_sources(work: Work) -> pl.DataFrame:
             raise DataError(
                 f"{Path(path).name} lacks columns that the training file has",
                 seen=", ".join(absent[:8]),
-                way_out="give files with the same columns; --names if they have no header",
+                way_out="use files with the same columns; pass --names if they have no header",
             )
         frame = frame.with_columns(
             line=pl.int_range(1, frame.height + 1), source=pl.lit(number, dtype=pl.Int64)
@@ -121,7 +122,7 @@ def read_sources(work: Work) -> pl.DataFrame:
         raise DataError(
             "the project file names columns that the table does not have",
             seen=", ".join(unknown[:8]),
-            way_out="correct data.columns, or start anew with: fieldcraft init",
+            way_out="set data.columns to those of the table, or start anew with: fieldcraft init",
         )
     return pl.concat(found, how="vertical_relaxed")
 

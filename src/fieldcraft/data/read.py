@@ -229,7 +229,7 @@ def cut_rows(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
         raise DataError(
             "a quotation mark opens a cell, and none closes it before the file ends",
             seen=f"the row that starts on line {before + 1:,} swallows all lines after it",
-            way_out="make sure that the cell ends with a second mark; marks within it must be doubled",
+            way_out="close the cell with a second mark; marks within it must be doubled",
         )
     return rows[:-1], lines[:-1]
 

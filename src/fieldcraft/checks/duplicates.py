@@ -36,7 +36,8 @@ class Duplicates:
             f"{extra:,} of {len(digests):,} rows ({share:.1%}) repeat another row",
             None,
             {"repeated": extra, "rows": len(digests), "lines": lines[:5]},
-            "find out whether they are real; equal rows stay on one side of the split",
+            "find out whether they are real (names of rows are not compared); equal rows stay on "
+            "one side of the split",
         )
 
 

@@ -73,7 +73,8 @@ def learners(described: Sequence[Json], metric: str, champion: str) -> str:
         color=alt.condition("datum.champion", alt.value(MAIN), alt.value(MUTED)),
     )
     whisker = base.mark_rule(strokeWidth=3).encode(
-        x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False)), x2="high:Q"
+        x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)),
+        x2="high:Q",
     )
     point = base.mark_point(filled=True, size=110, opacity=1).encode(x="value:Q")
     return draw((whisker + point).properties(width=WIDTH, height=34 * len(rows)))

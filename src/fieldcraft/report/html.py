@@ -12,6 +12,7 @@ from fieldcraft.report import charts
 from fieldcraft.report.render import fill
 from fieldcraft.report.story import Story, fixes_of, headline, next_steps, seal_state
 
+MOST_MEASURES = 6  # of each learner in the comparison; the champion has them all
 MOST_CLASSES = 30  # shown in a confusion table
 WORST_SHOWN = 8
 CELLS_SHOWN = 8
@@ -35,6 +36,7 @@ def page(story: Story) -> str:
         fixes_of=fixes_of,
         main=main_measure(story),
         columns=columns(story),
+        shown=shown_measures(story),
         pictures=pictures(story),
         confusion=confusion(evaluation.get("evidence", {})),
         worst=[trimmed(row, story) for row in evaluation.get("worst", [])[:WORST_SHOWN]],
@@ -47,6 +49,15 @@ def main_measure(story: Story) -> Json:
         return {}
     found: Json = story.champion["measures"][story.evaluation["metric"]]
     return found
+
+
+def shown_measures(story: Story) -> list[Json]:
+    """The measures that stand side by side for all learners: the declared one and a few more."""
+    if not story.evaluation:
+        return []
+    main, measures = story.evaluation["metric"], story.champion["measures"]
+    names = [main, *(name for name in measures if name != main)][:MOST_MEASURES]
+    return [{"name": name, "title": measures[name]["title"]} for name in names]
 
 
 def columns(story: Story) -> list[Json]:

@@ -11,7 +11,7 @@ from fieldcraft.contracts import Json
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.words import sentence
 from fieldcraft.evidence.ledger import Entry, Ledger
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import SEVERITIES, Finding
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Settings
 
@@ -82,10 +82,11 @@ def tell(project: Folder, folders: Mapping[str, Path]) -> Story:
 
 
 def findings_of(folders: Mapping[str, Path]) -> list[Finding]:
-    """What both audits found, as far as they have run."""
+    """What both audits found, as far as they have run, the worst first."""
     audits = [folders[name] for name in ("audit", "audit-split") if name in folders]
     values = [value for folder in audits for value in files.read_json(folder / "findings.json")]
-    return [Finding.from_json(value) for value in values]
+    found = [Finding.from_json(value) for value in values]
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def openings_of(entries: Sequence[Entry], test: str | None) -> list[Json]:

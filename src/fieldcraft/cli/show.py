@@ -24,7 +24,8 @@ from fieldcraft.report.story import (
 from fieldcraft.stages import _flow
 
 STYLES = {"stop": "bold red", "warn": "yellow", "tip": "cyan"}
-SHOWN = 6
+DIGEST_SHOWN = 12
+FULL_DIGEST = 64
 
 
 def console() -> Console:
@@ -181,8 +182,18 @@ def line_for(entry: dict[str, Any]) -> str:
         return f"opened the test set, time {body['number']}: {body['reason']}"
     if entry["kind"] == "done":
         return f"done in {body['seconds']:.1f} s"
+    if entry["kind"] == "final":
+        return f"figures of {body['rows']:,} test rows, model {body['model_id'][:DIGEST_SHOWN]}"
     rest = {key: value for key, value in body.items() if isinstance(value, (str, int, float))}
-    return ", ".join(f"{key} {value}" for key, value in rest.items())[:200]
+    return ", ".join(f"{key} {short(value)}" for key, value in rest.items())
+
+
+def short(value: object) -> str:
+    """A value for one line: digests cut, figures rounded."""
+    if isinstance(value, float):
+        return figure(value)
+    text = str(value)
+    return text[:DIGEST_SHOWN] if len(text) == FULL_DIGEST else text
 
 
 def verify(project: Folder, as_json: bool) -> None:

@@ -34,6 +34,10 @@ Target = Annotated[
 ]
 Names = Annotated[str | None, typer.Option(help="Column names a,b,... of a file without a header.")]
 Table = Annotated[Path, typer.Argument(help="The table: .csv, .tsv, .csv.gz or .parquet.")]
+Validation = Annotated[
+    Path | None, typer.Option("--val", help="Validation file of a ready-made split.")
+]
+Test = Annotated[Path | None, typer.Option("--test", help="Test file of a ready-made split.")]
 TaskName = Annotated[
     str | None, typer.Option(help="What the target asks: binary, multiclass, regression.")
 ]
@@ -115,8 +119,8 @@ def folder_for(table: Path, target: str, folder: Path | None) -> Path:
 def init(
     table: Table,
     target: Target = None,
-    val: Annotated[Path | None, typer.Option(help="Validation file of a ready-made split.")] = None,
-    test: Annotated[Path | None, typer.Option(help="Test file of a ready-made split.")] = None,
+    val: Validation = None,
+    test: Test = None,
     names: Names = None,
     task: TaskName = None,
     dir: Dir = None,
@@ -147,8 +151,8 @@ def run(
         Path | None, typer.Argument(help="The table; none to go on in a project.")
     ] = None,
     target: Target = None,
-    val: Annotated[Path | None, typer.Option(help="Validation file of a ready-made split.")] = None,
-    test: Annotated[Path | None, typer.Option(help="Test file of a ready-made split.")] = None,
+    val: Validation = None,
+    test: Test = None,
     names: Names = None,
     task: TaskName = None,
     dir: Dir = None,

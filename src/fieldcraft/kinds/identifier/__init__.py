@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Check, Json
+from fieldcraft.data.aside import SetAside
 from fieldcraft.data.look import Guess, Look
 
 NAMED = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|pid|index)$|[a-z](ID|Id)$|^(id|ID|Id)[_A-Z]")
@@ -17,12 +17,10 @@ NEARLY_ALL = 0.9
 FEW_ROWS = 20
 
 
-class IdentifierKind:
+class IdentifierKind(SetAside):
     """A column that names rows: a key, a running number, a text that is different in each."""
 
     name = "identifier"
-    used = False
-    options: tuple[str, ...] = ()
 
     def recognise(self, look: Look) -> Guess | None:
         """Different in (nearly) every row, and either text or counting up or named as a key."""
@@ -41,18 +39,6 @@ class IdentifierKind:
         if np.all(np.diff(found) == 1):
             return Guess(self.name, 0.95, reason + ", counting up by 1")
         return Guess(self.name, 0.85, reason + ", named as a key") if named else None
-
-    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
-        """Cells as text."""
-        return cells.cast(pl.String)
-
-    def encoder(self) -> Any:
-        """Nothing: identifiers are set aside."""
-        return None
-
-    def net(self, encoder: Any, plain: bool) -> Any:
-        """Nothing: identifiers are set aside."""
-        return None
 
     def checks(self) -> Sequence[Check]:
         """The checks for identifier columns."""

@@ -1,0 +1,27 @@
+"""What all kinds have in common whose columns no model sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+
+class SetAside:
+    """The part of a kind that is the same for all columns that are set aside."""
+
+    used = False
+    options: tuple[str, ...] = ()
+
+    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
+        """Cells as text."""
+        return cells.cast(pl.String)
+
+    def encoder(self) -> Any:
+        """Nothing: no model sees these columns."""
+        return None
+
+    def net(self, encoder: Any, plain: bool) -> Any:
+        """Nothing: no model sees these columns."""
+        return None

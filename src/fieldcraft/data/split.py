@@ -28,15 +28,6 @@ class Fold:
     judge: Array
 
 
-@dataclass(frozen=True)
-class Shares:
-    """What share of the rows each part gets; training rows are the rest."""
-
-    tune: float = 0.075
-    judge: float = 0.075
-    test: float = 0.15
-
-
 def folds_of(parts: pl.DataFrame) -> list[Fold]:
     """The folds of the rows that are not sealed, from their ``part`` and ``fold`` columns.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldcraft.contracts import Json
-from fieldcraft.core import catalogue, files
+from fieldcraft.core import files
 from fieldcraft.core.words import sentence
 from fieldcraft.evidence.ledger import Entry, Ledger
 from fieldcraft.evidence.records import SEVERITIES, Finding
@@ -178,9 +178,3 @@ def relative_width(story: Story) -> float | None:
     if main["value"] is None or main["low"] is None or not main["value"]:
         return None
     return float((main["high"] - main["low"]) / abs(main["value"]))
-
-
-def title_of(metric: str, task: str) -> str:
-    """The title of a metric of a task."""
-    known = catalogue.load("tasks", task).metrics
-    return next((m.title for m in known if m.name == metric), metric)

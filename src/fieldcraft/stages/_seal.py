@@ -12,6 +12,7 @@ from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.contracts import Json
 from fieldcraft.core import digest, files, seeds
 from fieldcraft.core.errors import SealError
+from fieldcraft.core.words import plural
 from fieldcraft.evidence.bootstrap import interval, resample
 from fieldcraft.evidence.ledger import Entry, Ledger
 from fieldcraft.evidence.records import Measure
@@ -39,8 +40,7 @@ def open_seal(project: Folder, split: Path, again: str | None) -> Json:
         model = before[-1].body["model_id"]
         raise SealError(
             "the test set has been opened before",
-            seen=f"{len(before)} time{'s' * (len(before) > 1)}, last {before[-1].at[:16]} "
-            f"for model {model[:12]}",
+            seen=f"{plural(len(before), 'time')}, last {before[-1].at[:16]} for model {model[:12]}",
             way_out="judge rows serve for choosing models; if the test set must be used again, "
             'say why: fieldcraft evaluate --final --again "why"',
         )

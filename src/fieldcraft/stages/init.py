@@ -14,6 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import catalogue
 from fieldcraft.core.errors import DataError, ProjectError, near
+from fieldcraft.core.words import listed, plural
 from fieldcraft.data.look import Guess, Look, looks
 from fieldcraft.data.parse import TRUE_WORDS
 from fieldcraft.data.read import Reading, read_table
@@ -104,8 +105,7 @@ def find_target(target: str, frame: pl.DataFrame) -> str:
         return frame.columns[int(target) - 1]
     raise DataError(
         f"there is no column {target!r} to predict",
-        seen=f"{frame.width} columns: {', '.join(frame.columns[:8])}"
-        + (", ..." if frame.width > 8 else ""),
+        seen=f"{plural(frame.width, 'column')}: {listed(frame.columns)}",
         way_out=f"pass another --target: {near(target, frame.columns)} (a file without a header "
         "takes --names a,b,... or --target with a column number)",
     )

@@ -49,9 +49,22 @@ def test_a_file_that_does_not_belong_to_it_is_refused(bundle: Path, name: str) -
 
 def test_a_file_that_could_hold_code_is_refused_even_with_its_checksum(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"cos\nsystem\n")
-    write_manifest(tmp_path, {"task": "binary", "about": {}, "schema": {}, "calibration": {}})
+    write_manifest(
+        tmp_path, {"task": "binary", "about": {}, "schema": {}, "calibration": {}, "members": []}
+    )
     with pytest.raises(BundleError, match="data only"):
         read_manifest(tmp_path)
+
+
+def test_a_member_outside_the_bundle_is_refused_even_with_its_checksum(
+    bundle: Path, tmp_path: Path
+) -> None:
+    about = {k: v for k, v in read_manifest(bundle).items() if k not in ("files", "model_id")}
+    shutil.copytree(bundle / "members" / "0", tmp_path / "elsewhere")
+    outside = [{**about["members"][0], "folder": "../../../elsewhere"}]
+    write_manifest(bundle, {**about, "members": outside})
+    with pytest.raises(BundleError, match="member outside the bundle"):
+        read_manifest(bundle)
 
 
 def test_a_link_out_of_the_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:

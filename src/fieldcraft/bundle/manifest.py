@@ -63,6 +63,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not intact:
         raise changed(NAME, "its own checksum does not fit its content")
     check_files(folder, manifest["files"])
+    for member in manifest["members"]:
+        if f"{member['folder']}/encoders.json" not in manifest["files"]:
+            raise changed(NAME, f"it names a member outside the bundle: {member['folder']}")
     return manifest
 
 

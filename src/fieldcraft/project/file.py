@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import ProjectError, near
-from fieldcraft.project.settings import Settings
+from fieldcraft.project.settings import Model, Settings
 
 NAME = "fieldcraft.yaml"
 WIDTH = 96
@@ -236,7 +236,7 @@ def task_unknown(problem: Mapping[str, Any], document: CommentedMap) -> Iterator
 
 def model_unknown(model: Mapping[str, Any], document: CommentedMap) -> Iterator[tuple[int, str]]:
     """A learner that does not exist, or settings that it does not have."""
-    name = model.get("learner", "network")
+    name = model.get("learner", Model().learner)
     known = catalogue.names("learners")
     if not isinstance(name, str):
         return  # the settings' own rules say so

@@ -16,13 +16,12 @@ from fieldcraft.core import catalogue
 from fieldcraft.core.errors import DataError, ProjectError, near
 from fieldcraft.core.words import listed, plural
 from fieldcraft.data.look import Guess, Look, looks
-from fieldcraft.data.parse import TRUE_WORDS
 from fieldcraft.data.read import Reading, read_table
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
+from fieldcraft.project.settings import Model
 
 COMMENT_COLUMN = 44
-POSITIVE_WORDS = TRUE_WORDS | {"positive", "pos", "bad", "fraud", "spam", "churned", "sick", "dead"}
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,15 @@ def init(request: Request) -> Json:
     seen = looks(reading.frame, missing)
     task = guess_task(seen[target], request.task)
     document = CommentedMap()
-    document["problem"] = problem_section(target, task, seen[target], request.source)
+    document["problem"] = problem_section(target, task, request.source)
     document["data"] = data_section(request, reading, missing, seen, target)
     sections = {
         "split": ("rule", "stratified", "rows are dealt out at random, classes evenly"),
-        "model": ("learner", "network", "an ensemble of small networks; see docs for its settings"),
+        "model": (
+            "learner",
+            Model().learner,
+            "many small networks in one; README tells its settings",
+        ),
         "train": ("seed", 0, "the same seed gives the same model"),
     }
     for name, (key, value, reason) in sections.items():
@@ -128,7 +131,8 @@ def guess_task(look: Look, wanted: str | None) -> Guess:
     """
     if wanted is not None:
         task = catalogue.load("tasks", wanted)
-        return Guess(str(task.name), 1.0, "as given")
+        guess = task.recognise(look)
+        return Guess(str(task.name), 1.0, "as given", guess.options if guess else {})
     guesses = [task.recognise(look) for task in catalogue.load_all("tasks")]
     best: Guess | None = max((g for g in guesses if g), key=by_confidence, default=None)
     if best is None:
@@ -154,7 +158,7 @@ def by_confidence(guess: Guess) -> float:
     return guess.confidence
 
 
-def problem_section(target: str, task: Guess, look: Look, source: Path) -> CommentedMap:
+def problem_section(target: str, task: Guess, source: Path) -> CommentedMap:
     """The section that says what is to be predicted."""
     section = CommentedMap()
     section["question"] = f"Predict {target} from the other columns of {source.name}"
@@ -164,13 +168,10 @@ def problem_section(target: str, task: Guess, look: Look, source: Path) -> Comme
     metric = catalogue.load("tasks", task.name).metrics[0]
     section["metric"] = metric.name
     section.yaml_add_eol_comment("models are compared by this", "metric", column=COMMENT_COLUMN)
-    if task.name == "binary":
-        read = catalogue.load("kinds", "category").parse(look.counts["value"], {})
-        values = [str(value) for value in read]  # as the task will read them
-        named = [value for value in values if value.strip().lower() in POSITIVE_WORDS]
-        section["positive"] = named[0] if len(named) == 1 else values[-1]
-        reason = "the word for yes" if len(named) == 1 else "the rarer class"
-        section.yaml_add_eol_comment(reason, "positive", column=COMMENT_COLUMN)
+    for name, value in task.options.items():
+        section[name] = value
+        reason = "guessed from the target's values"
+        section.yaml_add_eol_comment(reason, name, column=COMMENT_COLUMN)
     return section
 
 

@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 
 from fieldcraft.contracts import Array, Json
+from fieldcraft.core import catalogue
 from fieldcraft.data.look import Guess, Look
+from fieldcraft.data.parse import TRUE_WORDS
 from fieldcraft.evidence import calibration, classes, metrics
+
+POSITIVE_WORDS = TRUE_WORDS | {
+    "positive", "pos", "bad", "fraud", "spam", "churned", "sick", "dead",
+}  # fmt: skip
 
 
 class BinaryTask(classes.Classes):
@@ -35,7 +41,7 @@ class BinaryTask(classes.Classes):
         if look.distinct != 2:
             return None
         shown = " and ".join(f"{value!r} ({count:,})" for value, count in look.top(2))
-        return Guess(self.name, 0.9, f"two classes, {shown}")
+        return Guess(self.name, 0.9, f"two classes, {shown}", {"positive": positive_class(look)})
 
     def loss(self) -> Callable[[Any, Any], Any]:
         """Cross-entropy, for training a network."""
@@ -61,6 +67,14 @@ class BinaryTask(classes.Classes):
             "roc": roc_points(y, positive),
             "worst": classes.worst_rows(-chosen),
         }
+
+
+def positive_class(look: Look) -> str:
+    """The class that counts as yes: the only one with a word for it, else the rarer one."""
+    read = catalogue.load("kinds", "category").parse(look.counts["value"], {})
+    labels = [str(value) for value in read]  # as classes are read, commonest first
+    named = [label for label in labels if label.strip().lower() in POSITIVE_WORDS]
+    return named[0] if len(named) == 1 else labels[-1]
 
 
 def roc_points(y: Array, score: Array, most: int = 100) -> list[list[float]]:

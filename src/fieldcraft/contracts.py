@@ -18,23 +18,21 @@ import polars as pl
 
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.table import Schema
-from fieldcraft.evidence.metrics import Metric
+from fieldcraft.evidence.metrics import Metric, Said
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project.work import Work
 
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
 Form = Literal["tensors", "matrix"]  # what a model reads of encoded rows
+Output = Literal["probabilities", "labels", "value"]  # of classes (adding up to 1), of labels
 Sight = Literal["data", "split", "model", "traffic"]  # what a check looks at
 Tell = Callable[[str, float | None], None]  # progress: a text, and the share that is done
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows as one float32 table, NaN where missing.
-
-    A column with levels > 0 holds codes, 0 for unseen or rare ones.
-    """
+    """Rows as one float32 table, NaN where missing; levels > 0: codes, 0 for unseen ones."""
 
     values: Array
     names: tuple[str, ...]
@@ -79,15 +77,15 @@ class Kind(Protocol):
 
 
 class Task(Protocol):
-    """What the target asks. Outputs are probabilities (rows, classes) or values (rows, 1)."""
+    """What the target asks. Outputs are (rows, classes), (rows, labels) or (rows, 1)."""
 
     name: str
-    output: Literal["probabilities", "value"]
+    output: Output
     metrics: tuple[Metric, ...]  # the first is the default for choosing the champion
     baselines: tuple[str, ...]  # names of learners, simplest first
 
-    def recognise(self, look: Look) -> Guess | None: """Whether a target asks this."""
-    def describe(self, target: pl.Series, positive: str | None) -> Json: """Such as the classes."""
+    def recognise(self, looks: Sequence[Look]) -> Guess | None: """Whether a target asks this."""
+    def describe(self, target: pl.Series, problem: Json) -> Json: """Such as classes and costs."""
     def encode(self, target: pl.Series, about: Json) -> Array: """The target as numbers."""
     def scale(self, y: Array) -> Json: """The scale of training targets; {} if there is none."""
     def scaled(self, y: Array, scale: Json) -> Array: """Targets as learners see them."""
@@ -97,10 +95,11 @@ class Task(Protocol):
     def loss(self) -> Callable[[Any, Any], Any]: """Torch: raw outputs and y to a loss a row."""
     def activate(self, raw: Any) -> Any: """Torch: raw outputs of a network to outputs."""
     def validation_loss(self, outputs: Array, y: Array) -> float: """What early stopping watches."""
-    def calibrate(self, outputs: Array, y: Array) -> Json: """Fit a calibration on tune rows."""
+    def calibrate(self, outputs: Array, y: Array, about: Json) -> Json: """From tune rows."""
     def calibrated(self, outputs: Array, calibration: Json) -> Array: """Outputs made honest."""
-    def decide(self, outputs: Array, about: Json) -> pl.DataFrame: """`prediction` and more."""
-    def evidence(self, y: Array, outputs: Array, about: Json) -> Json: """For the report."""
+    def read(self, outputs: Array, about: Json, calibration: Json) -> Said: """And decisions."""
+    def decide(self, said: Said, about: Json) -> pl.DataFrame: """`prediction` and more."""
+    def evidence(self, y: Array, said: Said, about: Json) -> Json: """For the report."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +120,7 @@ class Job(Brief):
     train_y: Array
     tune: Encoded
     tune_y: Array
+    weights: Array | None = None  # of training rows; None if all count the same
     seed: int = 0
     budget: float | None = None  # seconds
     folder: Path | None = None  # for checkpoints
@@ -158,14 +158,18 @@ class View:
     """What a check may look at; parts that are not there yet are None."""
 
     schema: Schema
-    target: str
+    targets: tuple[str, ...]
     looks: Mapping[str, Look]  # columns as read: of all rows before the split, else of training
     values: pl.DataFrame  # the same rows, parsed
     rows: Sequence[int]  # number of each row in its source, counted from 1
+    groups: tuple[str, ...] = ()  # columns that the project file wants to be fair to
+    time: str | None = None  # column that orders the rows
+    entity: str | None = None  # column whose rows belong together
     task: Task | None = None
     about: Json | None = None
     y: Array | None = None  # training rows only
     digests: Mapping[str, Sequence[bytes]] | None = None  # of feature cells, by part
+    entities: Mapping[str, Sequence[bytes]] | None = None  # of the entity's cell, by part
 
 
 class Check(Protocol):

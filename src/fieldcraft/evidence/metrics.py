@@ -1,10 +1,9 @@
 """Metrics as functions of row weights, so that a thousand resamples cost one call.
 
-Every metric takes the true target, the model's outputs and weights of shape (resamples, rows),
-and returns one value per resample. Class targets are indexes into the classes; outputs of a
-classifier are probabilities of shape (rows, classes), those of a regressor values of shape
-(rows, 1). Binary metrics take the second class as the positive one. Where a metric is not
-defined on a resample (one class missing), its value is NaN.
+Every metric takes the true target, what the model says and weights of shape (resamples, rows),
+and returns one value per resample. Class targets are indexes into the classes, label targets
+0 or 1 of shape (rows, labels). Binary metrics take the second class as the positive one. Where a
+metric is not defined on a resample (one class missing), its value is NaN.
 """
 
 from __future__ import annotations
@@ -22,13 +21,31 @@ ROUNDING = 1e-12  # a variance below this share of the mean square is zero
 
 
 @dataclass(frozen=True)
+class Said:
+    """What a model says about rows, in the forms that metrics read.
+
+    Attributes:
+        outputs: probabilities (rows, classes) or (rows, labels), or values (rows, 1).
+        decisions: class indexes (rows,), labels 0 or 1 (rows, labels), or values (rows,).
+        regions: what holds the truth at the stated coverage: which classes (rows, classes),
+            which labels may be either way (rows, labels, 2), or low and high (rows, 2).
+        coverage: share of rows that the regions are to hold.
+    """
+
+    outputs: Array
+    decisions: Array
+    regions: Array
+    coverage: float = 0.9
+
+
+@dataclass(frozen=True)
 class Metric:
     """A named measure of how good predictions are."""
 
     name: str
     title: str
     greater_is_better: bool
-    values: Callable[[Array, Array, Array], Array]
+    values: Callable[[Array, Said, Array], Array]
     unit: str = ""
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+TINY = 1e-6
+
 
 def cross_entropy(raw: Tensor, y: Tensor) -> Tensor:
     """Mean over the members of each one's cross-entropy (never the loss of their mean)."""
@@ -18,3 +20,22 @@ def cross_entropy(raw: Tensor, y: Tensor) -> Tensor:
 def squared_error(raw: Tensor, y: Tensor) -> Tensor:
     """Mean over the members of each one's squared error."""
     return torch.square(raw.float() - y[:, None, None]).mean((1, 2))
+
+
+def label_cross_entropy(raw: Tensor, y: Tensor) -> Tensor:
+    """Mean over members and labels of each one's binary cross-entropy; y is (rows, labels)."""
+    truth = y[:, None, :].expand(raw.shape).float()
+    losses = functional.binary_cross_entropy_with_logits(raw.float(), truth, reduction="none")
+    return losses.mean((1, 2))
+
+
+def ordered_cross_entropy(raw: Tensor, y: Tensor) -> Tensor:
+    """Mean over members and cuts of the cross-entropy of "at most this class".
+
+    A logarithmic ranked probability score: far misses cost more than near ones.
+    """
+    below = raw.float().softmax(-1).cumsum(-1)[:, :, :-1].clamp(TINY, 1 - TINY)
+    cuts = torch.arange(below.shape[-1], device=raw.device)
+    truth = (cuts >= y[:, None])[:, None, :].expand(below.shape)
+    right = torch.where(truth, below, 1 - below)
+    return -right.log().mean((1, 2))

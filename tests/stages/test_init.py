@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.bundle.rows import feature_schema
+from fieldcraft.develop.rows import feature_schema
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import DataError, ProjectError
 from fieldcraft.project import file

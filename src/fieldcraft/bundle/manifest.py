@@ -10,8 +10,11 @@ from fieldcraft.core import digest, files
 from fieldcraft.core.errors import BundleError
 
 NAME = "manifest.json"
-FORMAT = 1  # raised when older runtimes could not read the bundle
-SUFFIXES = frozenset({".json", ".safetensors", ".onnx", ".html", ".md"})  # data, never code
+FORMAT = 2  # raised when older runtimes could not read the bundle
+PREDICTING = ("members/", "tables/")  # folders of what decides about predictions
+SUFFIXES = frozenset(
+    {".json", ".safetensors", ".onnx", ".html", ".md", ".parquet"}
+)  # data, never code
 
 
 def write_manifest(folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,8 +24,8 @@ def write_manifest(folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     model card leaves it as it is.
     """
     sums = {name: found for name, found in digest.of_folder(folder).items() if name != NAME}
-    members = {name: found for name, found in sums.items() if name.startswith("members/")}
-    decides = {key: about[key] for key in ("task", "about", "schema", "calibration")}
+    members = {name: found for name, found in sums.items() if name.startswith(PREDICTING)}
+    decides = {key: about[key] for key in ("task", "about", "schema", "calibration", "members")}
     manifest = {
         "format": FORMAT,
         "model_id": digest.of_json([members, decides]),

@@ -36,7 +36,7 @@ class Leak:
                 yield Finding(
                     self.code,
                     "stop" if stop else "warn",
-                    f"{column.name} alone tells {power:.0%} of the target {view.target}",
+                    f"{column.name} alone tells {power:.0%} of the target {view.targets[0]}",
                     column.name,
                     {"power": power, "rows": len(view.y)},
                     "ask whether it is known at the moment of prediction; if not, drop it",

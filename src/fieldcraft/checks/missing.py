@@ -26,7 +26,7 @@ class Missing:
                 continue
             evidence = {"missing": look.missing, "rows": look.rows}
             words = f"{name}: {look.missing:,} of {look.rows:,} values missing ({share:.1%})"
-            if name == view.target:
+            if name in view.targets:
                 yield Finding(
                     self.code,
                     "warn",

@@ -30,7 +30,8 @@ app = typer.Typer(
 Dir = Annotated[Path | None, typer.Option("--dir", help="Folder of the project.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Target = Annotated[
-    str | None, typer.Option(help="Column to predict: its name, or its number from 1.")
+    str | None,
+    typer.Option(help="Column to predict: its name, or its number from 1; labels a,b,c."),
 ]
 Names = Annotated[str | None, typer.Option(help="Column names a,b,... of a file without a header.")]
 Table = Annotated[Path, typer.Argument(help="The table: .csv, .tsv, .csv.gz or .parquet.")]
@@ -106,13 +107,9 @@ def find(folder: Path | None) -> Folder:
     return Folder.find(folder or Path.cwd())
 
 
-def folder_for(table: Path, target: str, folder: Path | None) -> Path:
-    """The folder of a new project: as given, else named after the target."""
-    if folder is not None:
-        return folder
-    if not target.isdigit():
-        return Path(target.replace("/", "_"))
-    return Path(table.name.split(".")[0])
+def several(text: str | None) -> tuple[str, ...]:
+    """Names that stand in one argument, cut at the commas."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 @app.command()
@@ -127,6 +124,7 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Write the project file from a look at a table."""
+    from fieldcraft.cli.start import folder_for
     from fieldcraft.core.errors import ProjectError
     from fieldcraft.stages.init import Request
     from fieldcraft.stages.init import init as write
@@ -135,9 +133,9 @@ def init(
         raise ProjectError(
             "no target is given", seen=f"init {table}", way_out="pass --target COLUMN"
         )
-    listed = tuple(names.split(",")) if names else ()
-    folder = folder_for(table, target, dir)
-    result = write(Request(folder, table, target, val, test, listed, task))
+    targets = several(target)
+    folder = dir or folder_for(table, targets)
+    result = write(Request(folder, table, targets, val, test, several(names), task))
     if as_json:
         print(json.dumps(result))
     else:
@@ -169,8 +167,7 @@ def run(
     from fieldcraft.cli.start import Wish, prepare
     from fieldcraft.stages._flow import run_project
 
-    listed = tuple(names.split(",")) if names else ()
-    wish = Wish(table, target, val, test, listed, task, dir, budget, seed)
+    wish = Wish(table, several(target), val, test, several(names), task, dir, budget, seed)
     project = prepare(wish)
     with watching(as_json) as watcher:
         story = run_project(project, watcher, until, fix)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fieldcraft.core import words
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import ProjectError
+from fieldcraft.core.words import joined
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages.init import Request, init
-
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Wish:
     """The arguments of `fieldcraft run`."""
 
     table: Path | None
-    target: str | None
+    targets: tuple[str, ...]
     validation: Path | None
     test: Path | None
     names: tuple[str, ...]
@@ -60,14 +60,13 @@ def value_at(project: Folder, path: tuple[str, ...]) -> Any:
 def start(wish: Wish) -> Folder:
     """The project for a table: a new one, or the same one again."""
     assert wish.table is not None
-    if wish.target is None:
+    if not wish.targets:
         raise ProjectError(
             "no target is given",
             seen=f"run {wish.table}",
             way_out="pass --target COLUMN; to go on in a project, leave out the table",
         )
-    named = wish.table.name.split(".")[0] if wish.target.isdigit() else wish.target
-    project = Folder(wish.folder or Path(named.replace("/", "_")))
+    project = Folder(wish.folder or folder_for(wish.table, wish.targets))
     if project.file.exists():
         same_data(project, wish)
         return project
@@ -78,7 +77,7 @@ def start(wish: Wish) -> Folder:
             way_out="pass --dir with the name of a new folder",
         )
     init(Request(
-        project.root, wish.table, wish.target, wish.validation, wish.test, wish.names, wish.task,
+        project.root, wish.table, wish.targets, wish.validation, wish.test, wish.names, wish.task,
     ))  # fmt: skip
     return project
 
@@ -98,18 +97,30 @@ def same_data(project: Folder, wish: Wish) -> None:
         for a, b in zip(given, there, strict=True)
     )
     names = list(settings.data.columns)
-    number = int(wish.target) if wish.target and wish.target.isdigit() else 0
-    wanted = {wish.target, names[number - 1] if 0 < number <= len(names) else None}
-    if not same or settings.problem.target not in wanted:
+    wanted = tuple(named(target, names) for target in wish.targets)
+    if not same or settings.problem.targets != wanted:
         raise ProjectError(
             f"the folder {project.root} holds a project about something else",
-            seen=f"{sources.train}, target {settings.problem.target}",
+            seen=f"{sources.train}, target {joined(settings.problem.targets)}",
             way_out="pass --dir with the name of a new folder",
         )
 
 
+def named(target: str, names: Sequence[str]) -> str:
+    """A target by its name, which may be given by its number counted from 1."""
+    number = int(target) if target.isdigit() and target not in names else 0
+    return names[number - 1] if 0 < number <= len(names) else target
+
+
+def folder_for(table: Path, targets: Sequence[str]) -> Path:
+    """The folder of a new project: named after its target, or after the table."""
+    if len(targets) == 1 and not targets[0].isdigit():
+        return Path(targets[0].replace("/", "_"))
+    return Path(table.name.split(".")[0])
+
+
 def seconds(text: str) -> float:
-    """A length of time such as 90s, 5m or 1h in seconds.
+    """A budget such as 90s, 5m or 1h in seconds.
 
     >>> seconds("5m")
     300.0
@@ -117,11 +128,11 @@ def seconds(text: str) -> float:
     Raises:
         ProjectError: the text is not a length of time.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
-    if not match or not float(match[1]):
+    found = words.seconds(text)
+    if not found:
         raise ProjectError(
             "the budget is not a length of time",
             seen=f"--budget {text}",
             way_out="use a number with a unit: 90s, 5m or 1h",
         )
-    return float(match[1]) * UNITS[match[2]]
+    return found

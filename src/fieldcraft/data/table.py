@@ -12,6 +12,7 @@ import polars as pl
 from fieldcraft.core import catalogue
 from fieldcraft.core.errors import DataError, near
 from fieldcraft.data.parse import strip
+from fieldcraft.data.prepare import derive
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,32 @@ class Column:
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def as_json(self) -> dict[str, Any]:
+        """The column as a JSON value."""
+        return {"name": self.name, "kind": self.kind, "options": dict(self.options)}
+
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table and the markers that stand for a missing value in it."""
+    """The columns of a table, the markers that stand for a missing value, and what is computed.
+
+    Attributes:
+        columns: what models see.
+        missing: words that stand for a missing value.
+        derived: SQL expressions of those columns that are computed from others.
+        inputs: columns that only expressions read.
+    """
 
     columns: tuple[Column, ...]
     missing: tuple[str, ...] = ()
+    derived: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[Column, ...] = ()
+
+    @property
+    def needed(self) -> tuple[Column, ...]:
+        """The columns that rows must have as they are read."""
+        given = tuple(column for column in self.columns if column.name not in self.derived)
+        return given + self.inputs
 
     def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Turn cells as read into values; columns not in the schema are left out.
@@ -39,7 +59,8 @@ class Schema:
         Raises:
             DataError: a column of the schema is not in the frame.
         """
-        absent = [column.name for column in self.columns if column.name not in frame.columns]
+        names = [column.name for column in self.needed]
+        absent = [name for name in names if name not in frame.columns]
         if absent:
             hints = [f"{name!r}: {near(name, frame.columns)}" for name in absent[:3]]
             raise DataError(
@@ -48,7 +69,18 @@ class Schema:
                 seen=", ".join(absent[:8]),
                 way_out="; ".join(hints) + " (use the column names of the training table)",
             )
-        return pl.DataFrame([self.parse(frame[column.name], column) for column in self.columns])
+        values = pl.DataFrame([self.parse(frame[column.name], column) for column in self.needed])
+        if not self.derived:
+            return values
+        computed = derive(values, self.derived)
+        return pl.DataFrame(
+            [
+                self.parse(computed[column.name], column)
+                if column.name in self.derived
+                else values[column.name]
+                for column in self.columns
+            ]
+        )
 
     def parse(self, cells: pl.Series, column: Column) -> pl.Series:
         """Turn the cells of one column into values."""
@@ -62,17 +94,21 @@ class Schema:
 
     def as_json(self) -> dict[str, Any]:
         """The schema as a JSON value."""
-        columns = [
-            {"name": column.name, "kind": column.kind, "options": dict(column.options)}
-            for column in self.columns
-        ]
-        return {"columns": columns, "missing": list(self.missing)}
+        return {
+            "columns": [column.as_json() for column in self.columns],
+            "missing": list(self.missing),
+            "derived": dict(self.derived),
+            "inputs": [column.as_json() for column in self.inputs],
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Schema:
         """The schema that `as_json` described."""
-        columns = (Column(c["name"], c["kind"], c["options"]) for c in value["columns"])
-        return cls(tuple(columns), tuple(value["missing"]))
+        columns, inputs = (
+            tuple(Column(c["name"], c["kind"], c["options"]) for c in value[part])
+            for part in ("columns", "inputs")
+        )
+        return cls(columns, tuple(value["missing"]), value["derived"], inputs)
 
 
 def row_digests(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> list[bytes]:

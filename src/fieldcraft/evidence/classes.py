@@ -26,7 +26,7 @@ class Classes:
     output: Literal["probabilities"] = "probabilities"
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
-        """The classes in their natural order, the positive one last, and how to decide.
+        """The classes in their natural order, the positive one last.
 
         Raises:
             DataError: fewer than two classes, or a class in the project file that has no row.
@@ -42,12 +42,8 @@ class Classes:
         if positive is not None:
             must_be_class("problem.positive", [positive], found)
             found = [label for label in found if label != positive] + [positive]
-        return {
-            "classes": found,
-            "costs": cost_table(problem.get("costs") or {}, found),
-            "threshold": problem.get("threshold"),
-            "coverage": problem.get("coverage", COVERAGE),
-        }
+        cost_table(problem.get("costs") or {}, found)  # says early what is wrong with it
+        return {"classes": found}
 
     def in_order(self, labels: Sequence[str], problem: Json) -> list[str]:
         """The classes as they are to be listed."""
@@ -111,7 +107,7 @@ class Classes:
         """The temperature that makes probabilities honest, and the limit for predicted sets."""
         temperature = calibration.fit_temperature(outputs, y)
         scaled = calibration.scale(outputs, temperature)
-        limit = conformal.class_limit(scaled, y, about["coverage"])
+        limit = conformal.class_limit(scaled, y, about.get("coverage", COVERAGE))
         return {"temperature": temperature, "limit": limit}
 
     def calibrated(self, outputs: Array, calibrated: Json) -> Array:
@@ -120,10 +116,10 @@ class Classes:
 
     def read(self, outputs: Array, about: Json, calibration: Json) -> Said:
         """The likeliest class of each row, or that of least cost, and the set around it."""
-        costs = about["costs"]
+        costs = cost_table(about.get("costs") or {}, about["classes"])
         decided = thresholds.by_costs(outputs, np.asarray(costs)) if costs else outputs.argmax(1)
         regions = conformal.class_sets(outputs, calibration["limit"])
-        return Said(outputs, decided, regions, about["coverage"])
+        return Said(outputs, decided, regions, about.get("coverage", COVERAGE))
 
     def decide(self, said: Said, about: Json) -> pl.DataFrame:
         """The decided class as ``prediction``, ``probability_<class>`` and ``prediction_set``."""

@@ -58,7 +58,8 @@ def interval_widths(predicted: Array, y: Array, coverage: float) -> dict[str, li
     Bins of the predicted value (Mondrian conformal prediction) as far as rows allow.
     """
     bins = int(np.clip(len(y) // ROWS_A_BIN, 1, MOST_BINS))
-    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, bins + 1)[1:-1])) if len(y) else []
+    inner = np.linspace(0, 1, bins + 1)[1:-1]
+    edges: Array = np.unique(np.quantile(predicted, inner)) if len(y) else np.zeros(0)
     place = np.searchsorted(edges, predicted, side="right")
     misses = np.abs(predicted - y)
     pieces = [misses[place == number] for number in range(len(edges) + 1)]

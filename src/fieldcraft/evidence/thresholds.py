@@ -33,7 +33,7 @@ def scores_at(rule: str, hits: Array, misses: Array) -> Array:
             found = 2 * tp / (2 * tp + fp + fn)
         else:
             found = (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    return np.nan_to_num(found, nan=-np.inf)
+    return np.asarray(np.nan_to_num(found, nan=-np.inf))
 
 
 def best_threshold(positive: Array, score: Array, rule: str) -> float:

@@ -250,7 +250,7 @@ class Trainer:
             "the training loss is no longer a number",
             seen=f"loss {mean} in epoch {self.state.epoch + 1}, {cause}",
             way_out=f"set model.learning_rate below {self.settings.learning_rate:g}, "
-            "or clip far values under clean.clip",
+            "or clip far values: clean.all.clip: auto",
         )
 
 

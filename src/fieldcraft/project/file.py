@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fieldcraft.project.settings import Model, Settings
 
 NAME = "fieldcraft.yaml"
 WIDTH = 96
+FORM = re.compile(r"(str|float|int|bool|Sources|constrained-\w+|(list|literal|function-\w+)\[.*)$")
 
 
 def parser() -> YAML:
@@ -51,7 +53,7 @@ def check(document: CommentedMap, path: Path) -> Settings:
     try:
         settings = Settings.model_validate(plain(document))
     except ValidationError as error:
-        mistakes += [mistake(item, document) for item in error.errors() if not other_form(item)]
+        mistakes += [mistake(item, document) for item in without_forms(error.errors())]
     mistakes += list(names_unknown(plain(document), document))
     mistakes += list(columns_unknown(plain(document), document))
     if mistakes or settings is None:
@@ -147,11 +149,9 @@ def spelt(document: Any, step: Any) -> Any:
     return step
 
 
-def mistake(error: Any, document: CommentedMap) -> tuple[int, str]:
+def mistake(error: Mapping[str, Any], document: CommentedMap) -> tuple[int, str]:
     """Line and words of one mistake found by the settings' own rules."""
     path = list(error["loc"])
-    if path[:2] == ["data", "source"]:
-        del path[2:3]  # says which of the two forms of a source was tried
     where = ".".join(map(str, path)) or "the file"
     if error["type"] == "extra_forbidden":
         known = fields_at(path[:-1])
@@ -161,17 +161,41 @@ def mistake(error: Any, document: CommentedMap) -> tuple[int, str]:
     return line_of(document, path), f"{where}: {complaint(error)}"
 
 
-def complaint(error: Any) -> str:
+def without_forms(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Mistakes where a value may take several forms, told once and without the names of forms.
+
+    If one form fits but for something within it, only that is told; else what each form asks.
+    """
+    found: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    cut = [next((i for i, step in enumerate(e["loc"]) if is_form(step)), None) for e in errors]
+    for error, at in zip(errors, cut, strict=True):
+        if at is not None:
+            found.setdefault(error["loc"][:at], []).append(error["loc"][at + 1 :])
+    kept: list[Mapping[str, Any]] = []
+    for error, at in zip(errors, cut, strict=True):
+        if at is None:
+            kept.append(error)
+            continue
+        place, inside = error["loc"][:at], error["loc"][at + 1 :]
+        if inside:
+            kept.append({**error, "loc": place + inside})
+        elif not any(found[place]):
+            asked = [e["msg"] for e, i in zip(errors, cut, strict=True) if e["loc"][:i] == place]
+            told = " or ".join(dict.fromkeys(text[0].lower() + text[1:] for text in asked))
+            kept.append({**error, "loc": place, "msg": told})
+    return kept
+
+
+def is_form(step: Any) -> bool:
+    """Whether a step of a path is only the name of one of several forms of a value."""
+    return isinstance(step, str) and bool(FORM.match(step))
+
+
+def complaint(error: Mapping[str, Any]) -> str:
     """What a rule says about a value, and the value."""
     text, seen = error["msg"].removeprefix("Value error, "), error.get("input")
     shown = "" if isinstance(seen, (dict, BaseModel)) else f" (seen: {seen!r})"
     return f"{text[0].lower()}{text[1:]}{shown}"
-
-
-def other_form(error: Any) -> bool:
-    """Whether a mistake is only that a source was not given in its other form."""
-    other = "str" if isinstance(error.get("input"), dict) else "Sources"
-    return tuple(error["loc"]) == ("data", "source", other)
 
 
 def fields_at(path: Sequence[Any]) -> list[str]:
@@ -246,13 +270,15 @@ def model_unknown(model: Mapping[str, Any], document: CommentedMap) -> Iterator[
         return
     options = catalogue.load("learners", name).options
     try:
-        options.model_validate({key: value for key, value in model.items() if key != "learner"})
+        options.model_validate(
+            {key: value for key, value in model.items() if key not in Model.model_fields}
+        )
     except ValidationError as error:
         for item in error.errors():
             path = ["model", *item["loc"][:1]]
             line = line_of(document, path)
             if item["type"] == "extra_forbidden":
-                hint = near(str(path[-1]), [*options.model_fields, "learner"])
+                hint = near(str(path[-1]), [*options.model_fields, *Model.model_fields])
                 yield line, f"{'.'.join(map(str, path))} is not a setting of {name}; {hint}"
             else:
                 yield line, f"{'.'.join(map(str, path))}: {complaint(item)}"
@@ -262,26 +288,33 @@ def columns_unknown(values: Mapping[str, Any], document: CommentedMap) -> Iterat
     """Names of columns that do not stand under ``data.columns``."""
     data, rule = part(values, "data"), part(values, "split").get("rule")
     known = data.get("columns")
+    if isinstance(known, dict):
+        known = {**known, **part(data, "derive")}
     for path, name in columns_named(values):
         if isinstance(known, dict) and isinstance(name, str) and name not in known:
             where = ".".join(map(str, path[:2]))
             yield line_of(document, path), f"{where}: no column {name!r}; {near(name, known)}"
-    if rule in ("time", "group") and data.get(rule) is None:
+    if rule in ("time", "entity") and data.get(rule) is None:
         line = line_of(document, ["split", "rule"])
         yield line, f"split.rule is {rule}, but data.{rule} names no column"
 
 
 def columns_named(values: Mapping[str, Any]) -> Iterator[tuple[list[Any], Any]]:
     """Every place in the file that names a column, with what stands there."""
-    data = part(values, "data")
-    yield ["problem", "target"], part(values, "problem").get("target")
-    for place in ("time", "group"):
+    problem, data = part(values, "problem"), part(values, "data")
+    for place in ("time", "entity", "weight", "id", "split"):
         yield ["data", place], data.get(place)
-    drop = data.get("drop")
-    for position, name in enumerate(drop if isinstance(drop, list) else []):
-        yield ["data", "drop", position], name
-    for name in part(part(values, "clean"), "clip"):
-        yield ["clean", "clip", name], name
+    for section, name, value in (
+        ("problem", "target", problem.get("target")),
+        ("problem", "groups", problem.get("groups")),
+        ("data", "drop", data.get("drop")),
+    ):
+        if isinstance(value, list):
+            yield from (([section, name, i], column) for i, column in enumerate(value))
+        else:
+            yield [section, name], value
+    for name in part(part(values, "clean"), "columns"):
+        yield ["clean", "columns", name], name
 
 
 def part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

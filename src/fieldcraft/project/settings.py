@@ -194,7 +194,8 @@ class SplitSettings(Section):
         tune: share of the rows for early stopping, calibration and thresholds.
         judge: share of the rows on which models are judged and compared.
         test: share of the rows that is sealed.
-        gap: time between parts of which no row is used, such as 7d or 12h (rule time).
+        gap: time before each later part of which no row is used, such as 7d or 12h; a number
+            if time is one (rule time).
         seed: changes which rows go where.
     """
 
@@ -202,7 +203,7 @@ class SplitSettings(Section):
     tune: float = Field(default=0.075, gt=0, lt=1)
     judge: float = Field(default=0.075, gt=0, lt=1)
     test: float = Field(default=0.15, ge=0, lt=1)
-    gap: str | None = Field(default=None, pattern=r"^\d+(\.\d+)?\s*[smhdw]$")
+    gap: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*[smhdw]$")] | float | None = None
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -217,10 +218,16 @@ class SplitSettings(Section):
 
 
 class Model(BaseModel):
-    """The model to train: the name of a learner and that learner's own settings."""
+    """The model to train: the name of a learner and that learner's own settings.
+
+    Attributes:
+        learner: its name.
+        blend: whether the trained models are also tried together.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     learner: str = "network"
+    blend: bool = True
 
     def options(self) -> dict[str, Any]:
         """The learner's settings as they stand in the file."""

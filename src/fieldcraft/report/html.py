@@ -66,7 +66,7 @@ def columns(story: Story) -> list[Json]:
     found = []
     for name, seen in story.profile.get("columns", {}).items():
         column = settings.data.columns.get(name)
-        role = "target" if name == settings.problem.target else column.kind if column else "-"
+        role = "target" if name in settings.problem.targets else column.kind if column else "-"
         if name in settings.data.drop:
             role = "dropped"
         found.append({"name": name, "role": role, **seen})
@@ -89,7 +89,9 @@ def pictures(story: Story) -> dict[str, Markup]:
         if "roc" in evidence:
             found["roc"] = charts.roc(evidence["roc"])
         if "scatter" in evidence:
-            found["scatter"] = charts.scatter(evidence["scatter"], story.settings.problem.target)
+            found["scatter"] = charts.scatter(
+                evidence["scatter"], str(story.settings.problem.target)
+            )
     return {name: Markup(svg) for name, svg in found.items()}
 
 
@@ -117,12 +119,12 @@ def confusion(evidence: Json) -> Json:
 
 def trimmed(row: Json, story: Story) -> Json:
     """A badly predicted row with the cells that fit on a line."""
-    target = story.settings.problem.target
-    cells = {k: v for k, v in row["cells"].items() if k != target}
+    targets = story.settings.problem.targets
+    cells = {k: v for k, v in row["cells"].items() if k not in targets}
     shown = dict(list(cells.items())[:CELLS_SHOWN])
     return {
         **row,
-        "true": row["cells"].get(target),
+        "true": ", ".join(str(row["cells"].get(target)) for target in targets),
         "shown": shown,
         "more": len(cells) - len(shown),
     }

@@ -36,8 +36,10 @@ STEPS = (
     Step("audit-split", "audit", ("split",)),
     Step("baseline", "baseline", ("split",)),
     Step("train", "train", ("split",)),
-    Step("evaluate", "evaluate", ("split", "baseline", "train")),
-    Step("package", "package", ("split", "baseline", "train", "evaluate")),
+    Step("blend", "blend", ("split", "baseline", "train")),
+    Step("evaluate", "evaluate", ("split", "baseline", "train", "blend")),
+    Step("explain", "explain", ("split", "baseline", "train", "blend", "evaluate")),
+    Step("package", "package", ("split", "baseline", "train", "blend", "evaluate", "explain")),
 )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fieldcraft.bundle.members import Effort, fit_members
-from fieldcraft.bundle.rows import load_development
 from fieldcraft.contracts import Json, Learner, Stage
 from fieldcraft.core import catalogue
+from fieldcraft.develop.members import Effort, fit_members
+from fieldcraft.develop.rows import TARGET_SECTIONS, load_development
 from fieldcraft.project.work import Work
 
 
@@ -32,5 +32,5 @@ STAGE = Stage(
     "baseline",
     "Train the baselines: what any model must beat.",
     baseline,
-    sections=("problem.target", "problem.task", "problem.positive", "data", "clean", "train.seed"),
+    sections=(*TARGET_SECTIONS, "data", "clean", "train.seed"),
 )

@@ -71,9 +71,12 @@ def read_rows(path: Path, bundle: Bundle) -> Reading:
     reading = read_table(path)
     names = bundle.manifest["names"]
     headless = names and not set(bundle.columns) <= set(reading.frame.columns)
-    if headless and reading.frame.width in (len(names), len(names) - 1):
+    if headless and reading.frame.width in (
+        len(names),
+        len(names) - len(bundle.manifest["targets"]),
+    ):
         if reading.frame.width < len(names):
-            names = [name for name in names if name != bundle.manifest["target"]]
+            names = [name for name in names if name not in bundle.manifest["targets"]]
         reading = read_table(path, names)
     if reading.odd_lines:
         raise DataError(

@@ -25,7 +25,7 @@ class Outliers:
         for column in view.schema.of_kind("number"):
             values = view.values[column.name].to_numpy()
             there = values[~np.isnan(values)]
-            if len(there) < 20 or column.name == view.target:
+            if len(there) < 20 or column.name in view.targets:
                 continue
             low, high = np.quantile(there, [0.25, 0.75])
             spread = high - low
@@ -44,7 +44,11 @@ class Outliers:
             name,
             {"values": values[where[:20]].tolist(), "rows": [view.rows[i] for i in where[:20]]},
             "look at these rows; if they are mistakes, clip them or correct the file",
-            (Edit(("clean", "clip", name), [float(f"{low:.4g}"), float(f"{high:.4g}")]),),
+            (
+                Edit(
+                    ("clean", "columns", name, "clip"), [float(f"{low:.4g}"), float(f"{high:.4g}")]
+                ),
+            ),
         )
 
 

@@ -63,7 +63,7 @@ class BinaryTask(classes.Classes):
         """Temperature and set limit, and the threshold that the project file asks for."""
         found = super().calibrate(outputs, y, about)
         score = self.calibrated(outputs, found)[:, 1]
-        wanted = about["threshold"]
+        wanted = about.get("threshold")
         if isinstance(wanted, str):
             return {**found, "threshold": thresholds.best_threshold(y == 1, score, wanted)}
         return {**found, "threshold": wanted}
@@ -72,7 +72,7 @@ class BinaryTask(classes.Classes):
         """Positive above the threshold; without one, the likelier or the cheaper class."""
         said = super().read(outputs, about, calibration)
         threshold = calibration["threshold"]
-        if threshold is None or about["costs"]:
+        if threshold is None or about.get("costs"):
             return said
         return replace(said, decisions=(outputs[:, 1] >= threshold).astype(np.int64))
 

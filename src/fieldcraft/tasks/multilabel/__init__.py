@@ -44,7 +44,7 @@ class MultilabelTask:
         return Guess(self.name, 0.9, f"{len(looks)} columns of yes and no")
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
-        """The labels, and how to decide.
+        """The labels.
 
         Raises:
             DataError: a label that no row or every row has.
@@ -58,11 +58,7 @@ class MultilabelTask:
                 seen=", ".join(same[:8]),
                 way_out="leave them out of problem.target, or give rows that differ",
             )
-        return {
-            "labels": labels,
-            "threshold": problem.get("threshold"),
-            "coverage": problem.get("coverage", classes.COVERAGE),
-        }
+        return {"labels": labels}
 
     def encode(self, target: pl.Series, about: Json) -> Array:
         """0 or 1 for each label, shape (rows, labels).
@@ -126,7 +122,7 @@ class MultilabelTask:
         """One temperature for all labels; threshold and limit of each."""
         temperature = calibration.fit_temperature(as_pairs(outputs), y.reshape(-1))
         scaled = self.calibrated(outputs, {"temperature": temperature})
-        wanted = about["threshold"]
+        wanted = about.get("threshold")
         limits = [
             thresholds.best_threshold(y[:, k] == 1, scaled[:, k], wanted)
             if isinstance(wanted, str)
@@ -136,7 +132,7 @@ class MultilabelTask:
         return {
             "temperature": temperature,
             "thresholds": limits,
-            "limits": conformal.label_limits(scaled, y, about["coverage"]),
+            "limits": conformal.label_limits(scaled, y, about.get("coverage", classes.COVERAGE)),
         }
 
     def calibrated(self, outputs: Array, calibrated: Json) -> Array:
@@ -148,7 +144,7 @@ class MultilabelTask:
         """The labels above their thresholds, and those that may be either way."""
         decided = (outputs >= np.asarray(calibration["thresholds"])).astype(np.int64)
         regions = conformal.label_sets(outputs, calibration["limits"])
-        return Said(outputs, decided, regions, about["coverage"])
+        return Said(outputs, decided, regions, about.get("coverage", classes.COVERAGE))
 
     def decide(self, said: Said, about: Json) -> pl.DataFrame:
         """The labels that apply as ``prediction``, joined by ``|``, and ``probability_<label>``."""

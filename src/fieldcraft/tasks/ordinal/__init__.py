@@ -79,7 +79,7 @@ class OrdinalTask(classes.Classes):
     def read(self, outputs: Array, about: Json, calibration: Json) -> Said:
         """The middle of the predicted steps (the median), or the cheapest class."""
         said = super().read(outputs, about, calibration)
-        if about["costs"]:
+        if about.get("costs"):
             return said
         median = (np.cumsum(outputs, axis=1) < 0.5).sum(axis=1)
         decided = np.minimum(median, outputs.shape[1] - 1)

@@ -47,7 +47,7 @@ class RegressionTask:
         )
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
-        """The share of rows that intervals are to hold.
+        """Nothing to know beforehand.
 
         Raises:
             DataError: the target is the same number in every row.
@@ -58,7 +58,7 @@ class RegressionTask:
                 seen=f"column {target.name!r}: {target.drop_nulls().head(1).to_list()}",
                 way_out="choose another target, or give rows that differ",
             )
-        return {"coverage": problem.get("coverage", classes.COVERAGE)}
+        return {}
 
     def encode(self, target: pl.Series, about: Json) -> Array:
         """The target as floats, in its own units."""
@@ -108,7 +108,7 @@ class RegressionTask:
 
     def calibrate(self, outputs: Array, y: Array, about: Json) -> Json:
         """How wide the interval around each value must be to hold the truth often enough."""
-        return conformal.interval_widths(outputs[:, 0], y, about["coverage"])
+        return conformal.interval_widths(outputs[:, 0], y, about.get("coverage", classes.COVERAGE))
 
     def calibrated(self, outputs: Array, calibration: Json) -> Array:
         """Values as they are."""
@@ -118,7 +118,7 @@ class RegressionTask:
         """The values, and the interval around each."""
         values = outputs[:, 0].astype(np.float64)
         regions = conformal.intervals(values, calibration)
-        return Said(outputs, values, regions, about["coverage"])
+        return Said(outputs, values, regions, about.get("coverage", classes.COVERAGE))
 
     def decide(self, said: Said, about: Json) -> pl.DataFrame:
         """The value as ``prediction``, with ``prediction_low`` and ``prediction_high``."""

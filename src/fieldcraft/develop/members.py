@@ -22,10 +22,10 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.encoders import EncoderSet, load_state, save_state
-from fieldcraft.bundle.rows import Development
 from fieldcraft.contracts import Array, Brief, Fitted, Job, Json, Learner, Task
 from fieldcraft.core import files, seeds
 from fieldcraft.data.split import Fold
+from fieldcraft.develop.rows import Development
 
 Tell = Callable[[str, float | None], None]
 
@@ -132,6 +132,7 @@ def fit_fold(
         train_y=task.scaled(train_y, scale),
         tune=encoders.transform(rows.values[fold.tune]),
         tune_y=task.scaled(tune_y, scale),
+        weights=None if rows.weights is None else rows.weights[fold.train],
         seed=effort.seed,
         budget=effort.budget,
         folder=checkpoints,

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fieldcraft.bundle.rows import Development, load_development
+from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.bundle.runtime import load_bundle
-from fieldcraft.bundle.write import TOLERANCE, check_parity, write_bundle
+from fieldcraft.develop.write import TOLERANCE, check_parity, write_bundle
 from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError
 from fieldcraft.project.folder import Folder

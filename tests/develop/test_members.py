@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.bundle.members import Effort, fit_members, load_member, name_fold
-from fieldcraft.bundle.rows import Development, load_development
+from fieldcraft.develop.members import Effort, fit_members, load_member, name_fold
+from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.contracts import Array
 from fieldcraft.core import catalogue, files
 from fieldcraft.project.folder import Folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from fieldcraft.bundle.rows import feature_schema, load_development, parse_target, target_column
+from fieldcraft.develop.rows import feature_schema, load_development, parse_target, target_column
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import DataError
 from fieldcraft.project import file

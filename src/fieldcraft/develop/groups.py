@@ -1,0 +1,121 @@
+"""Figures of the champion for each group of people or things that the project file names."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.contracts import Array, Json
+from fieldcraft.develop.contest import finite
+from fieldcraft.develop.rows import Development, columns_of
+from fieldcraft.evidence.bootstrap import Draw, interval, resample
+from fieldcraft.evidence.metrics import Metric, Said, mean
+from fieldcraft.project.settings import Settings
+
+FEWEST = 30  # rows of a group, below which figures say nothing
+MOST = 12  # groups of a column; numbers are cut into quarters
+MOST_METRICS = 5
+NO_GROUP = "(missing)"
+
+
+def by_groups(
+    rows: Development, judge: Array, said: Said, main: Metric, draw: Draw, settings: Settings
+) -> list[Json]:
+    """For each column of ``problem.groups``: each group's figures, and the widest gaps.
+
+    A gap is the largest less the smallest figure over the groups, with its interval on the same
+    resamples of all judge rows.
+    """
+    names = settings.problem.groups
+    if not names:
+        return []
+    values = columns_of(settings, names).apply(rows.frame[judge.tolist()])
+    found = []
+    for name in names:
+        codes = group_codes(values[name])
+        counts = codes.value_counts(sort=True, name="rows").rows()
+        kept = [str(group) for group, count in counts if count >= FEWEST][:MOST]
+        found.append(figures(name, codes, kept, (rows, judge, said), main, draw))
+    return found
+
+
+def group_codes(values: pl.Series) -> pl.Series:
+    """The group of each row: the value itself, or the quarter of a number or date."""
+    if values.dtype.is_numeric() and values.n_unique() > MOST:
+        there = values.drop_nulls().to_numpy()
+        edges = np.unique(np.quantile(there, [0.25, 0.5, 0.75]))
+        bounds = [f"{there.min():g}", *(f"{edge:g}" for edge in edges), f"{there.max():g}"]
+        labels = [f"{low} to {high}" for low, high in pairwise(bounds)]
+        places = np.searchsorted(edges, values.fill_null(0).to_numpy(), side="left")
+        text = pl.Series("group", [labels[place] for place in places])
+        return text.set(values.is_null(), None).fill_null(NO_GROUP)
+    return values.cast(pl.String).fill_null(NO_GROUP).alias("group")
+
+
+def metrics_for(rows: Development, main: Metric) -> list[Metric]:
+    """The figures by which groups are told apart: the main one, a few more, and who is called."""
+    others = [metric for metric in rows.task.metrics if metric is not main]
+    chosen = [main, *others[: MOST_METRICS - 1]]
+    if rows.task.name == "binary":
+        chosen.append(Metric("called", "called positive", True, called))
+        chosen += [m for m in others if m.name == "recall" and m not in chosen]
+    return chosen
+
+
+def called(y: Array, said: Said, weights: Array) -> Array:
+    """Share of rows that are decided positive."""
+    return mean(said.decisions == 1, weights)
+
+
+def figures(
+    name: str,
+    codes: pl.Series,
+    kept: list[str],
+    judged: tuple[Development, Array, Said],
+    main: Metric,
+    draw: Draw,
+) -> Json:
+    """The figures of one column's groups, on the same resamples of all judge rows."""
+    rows, judge, said = judged
+    y, metrics = rows.y[judge], metrics_for(rows, main)
+    inside = {group: (codes == group).to_numpy() for group in kept}
+
+    def within(metric: Metric, mask: Array, weights: Array) -> Array:
+        part = Said(said.outputs[mask], said.decisions[mask], said.regions[mask], said.coverage)
+        return metric.values(y[mask], part, weights[:, mask])
+
+    drawn = resample(
+        {
+            (group, metric.name): partial(within, metric, mask)
+            for group, mask in inside.items()
+            for metric in metrics
+        },
+        draw,
+    )
+    gaps = {}
+    for metric in metrics if len(kept) > 1 else []:
+        table = np.stack([drawn[group, metric.name] for group in kept])
+        gaps[metric.name] = as_json(table.max(axis=0) - table.min(axis=0))
+    return {
+        "column": name,
+        "metrics": {metric.name: metric.title for metric in metrics},
+        "groups": [
+            {
+                "group": group,
+                "rows": int(inside[group].sum()),
+                "figures": {m.name: as_json(drawn[group, m.name]) for m in metrics},
+            }
+            for group in kept
+        ],
+        "too_few": sorted(set(codes.unique().to_list()) - set(kept)),
+        "gaps": gaps,
+    }
+
+
+def as_json(drawn: Array) -> Json:
+    """A figure with its interval."""
+    at = interval(drawn)
+    return {"value": finite(at.value), "low": finite(at.low), "high": finite(at.high)}

@@ -1,8 +1,7 @@
 """Everything that can be plugged into Fieldcraft, on one page.
 
-A plug is a module that offers one object: ``KIND``, ``TASK``, ``LEARNER``, ``CHECK``, ``STAGE``
-or ``FORMAT`` (see `fieldcraft.core.catalogue`). Every plug passes the conformance suite of its
-shape in ``tests/conformance``.
+A plug is a module that offers one object, such as ``KIND`` (see `fieldcraft.core.catalogue`), and
+passes the conformance suite of its shape in ``tests/conformance``.
 """
 # fmt: off
 
@@ -92,7 +91,8 @@ class Task(Protocol):
     def unscaled(self, outputs: Array, scale: Json) -> Array: """Outputs in units of the target."""
     def columns(self, y: Array, about: Json) -> Array: """What target means are taken of."""
     def width(self, about: Json) -> int: """Outputs a row."""
-    def loss(self) -> Callable[[Any, Any], Any]: """Torch: raw outputs and y to a loss a row."""
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
+        """Torch: raw outputs (rows, members, width) and y to a loss a row."""
     def activate(self, raw: Any) -> Any: """Torch: raw outputs of a network to outputs."""
     def validation_loss(self, outputs: Array, y: Array) -> float: """What early stopping watches."""
     def calibrate(self, outputs: Array, y: Array, about: Json) -> Json: """From tune rows."""
@@ -123,6 +123,7 @@ class Job(Brief):
     weights: Array | None = None  # of training rows; None if all count the same
     seed: int = 0
     budget: float | None = None  # seconds
+    device: str = "auto"
     folder: Path | None = None  # for checkpoints
     progress: Tell = lambda text, share: None
 

@@ -50,6 +50,7 @@ class Effort:
 
     seed: int = 0
     budget: float | None = None
+    device: str = "auto"
     tell: Tell = lambda text, share: None
 
 
@@ -76,7 +77,7 @@ def fit_members(
         budget = max(effort.budget - spent, 1.0) / left if effort.budget else None
         begun = time.monotonic()
         fit_fold(learner, options, rows, fold, place, Effort(
-            seeds.derive(effort.seed, learner.name, number), budget,
+            seeds.derive(effort.seed, learner.name, number), budget, effort.device,
             name_fold(effort.tell, number, len(rows.folds)),
         ))  # fmt: skip
         files.write_json(place / "done.json", {"seconds": time.monotonic() - begun})
@@ -135,6 +136,7 @@ def fit_fold(
         weights=None if rows.weights is None else rows.weights[fold.train],
         seed=effort.seed,
         budget=effort.budget,
+        device=effort.device,
         folder=checkpoints,
         progress=effort.tell,
     )

@@ -9,11 +9,13 @@ from torch.nn import functional
 TINY = 1e-6
 
 
-def cross_entropy(raw: Tensor, y: Tensor) -> Tensor:
+def cross_entropy(raw: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
     """Mean over the members of each one's cross-entropy (never the loss of their mean)."""
     rows, members, width = raw.shape
     labels = y[:, None].expand(rows, members).reshape(-1)
-    losses = functional.cross_entropy(raw.reshape(-1, width).float(), labels, reduction="none")
+    losses = functional.cross_entropy(
+        raw.reshape(-1, width).float(), labels, reduction="none", label_smoothing=smoothing
+    )
     return losses.reshape(rows, members).mean(1)
 
 
@@ -22,14 +24,14 @@ def squared_error(raw: Tensor, y: Tensor) -> Tensor:
     return torch.square(raw.float() - y[:, None, None]).mean((1, 2))
 
 
-def label_cross_entropy(raw: Tensor, y: Tensor) -> Tensor:
+def label_cross_entropy(raw: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
     """Mean over members and labels of each one's binary cross-entropy; y is (rows, labels)."""
-    truth = y[:, None, :].expand(raw.shape).float()
+    truth = y[:, None, :].expand(raw.shape).float() * (1 - smoothing) + smoothing / 2
     losses = functional.binary_cross_entropy_with_logits(raw.float(), truth, reduction="none")
     return losses.mean((1, 2))
 
 
-def ordered_cross_entropy(raw: Tensor, y: Tensor) -> Tensor:
+def ordered_cross_entropy(raw: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
     """Mean over members and cuts of the cross-entropy of "at most this class".
 
     A logarithmic ranked probability score: far misses cost more than near ones.
@@ -37,5 +39,5 @@ def ordered_cross_entropy(raw: Tensor, y: Tensor) -> Tensor:
     below = raw.float().softmax(-1).cumsum(-1)[:, :, :-1].clamp(TINY, 1 - TINY)
     cuts = torch.arange(below.shape[-1], device=raw.device)
     truth = (cuts >= y[:, None])[:, None, :].expand(below.shape)
-    right = torch.where(truth, below, 1 - below)
-    return -right.log().mean((1, 2))
+    share = truth * (1 - smoothing) + smoothing / 2
+    return -(share * below.log() + (1 - share) * (1 - below).log()).mean((1, 2))

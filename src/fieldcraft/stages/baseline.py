@@ -22,7 +22,7 @@ def baseline(work: Work) -> Json:
             work.progress(f"{title}: {text}", (i + (share or 0)) / len(rows.task.baselines))
 
         tell("fitting", None)
-        effort = Effort(work.settings.train.seed, None, tell)
+        effort = Effort(work.settings.train.seed, tell=tell)
         about = fit_members(learner, learner.options(), rows, work.out / name, effort)
         found[name] = {"members": about["members"], "seconds": about["seconds"]}
     return found

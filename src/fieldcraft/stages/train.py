@@ -16,7 +16,7 @@ def train(work: Work) -> Json:
     learner: Learner = catalogue.load("learners", model.learner)
     options = learner.options.model_validate(model.options())
     work.progress("starting", None)
-    effort = Effort(limits.seed, limits.budget, work.progress)
+    effort = Effort(limits.seed, limits.budget, limits.device, work.progress)
     about = fit_members(learner, options, rows, work.out / learner.name, effort)
     work.record("decision", {"decision": "trained", **about})
     return {learner.name: {"members": about["members"], "seconds": about["seconds"]}}

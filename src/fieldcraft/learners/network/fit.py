@@ -10,6 +10,7 @@ import torch
 
 from fieldcraft.contracts import Array, Brief, Encoded, Form, Job, Json, State
 from fieldcraft.core import seeds
+from fieldcraft.core.errors import TrainingError
 from fieldcraft.fit.checkpoint import snapshot
 from fieldcraft.fit.export import to_onnx
 from fieldcraft.fit.loop import Goal, Place, Rows, Trainer, predict
@@ -55,6 +56,8 @@ def training_for(rows: int, options: NetworkOptions) -> Training:
     return Training(
         optimizer=options.optimizer,
         learning_rate=pick(options.learning_rate, 2e-3, 1e-3),
+        schedule=options.schedule,
+        warmup=options.warmup,
         weight_decay=pick(options.weight_decay, 3e-4, 0.0),
         batch_size=options.batch_size or batch_size_for(rows),
         epochs=options.epochs,
@@ -63,6 +66,7 @@ def training_for(rows: int, options: NetworkOptions) -> Training:
         worth=0.0 if plain or options.patience else 0.005,
         ema=pick(options.ema, 0.998, 0.0),
         clip=options.clip,
+        l1=options.l1,
     )
 
 
@@ -92,10 +96,10 @@ def fit_network(job: Job) -> NetworkModel:
     torch.manual_seed(seeds.derive(job.seed, "weights"))
     size = size_for(rows, job.options, torch.cuda.is_available())
     settings = training_for(rows, job.options)
-    place = Place(job.seed, job.budget, job.folder, job.progress)
-    goal = Goal(job.task.loss(), job.task.validation_loss)
+    place = Place(job.seed, job.budget, job.folder, job.progress, job.device)
+    goal = Goal(job.task.loss(job.options.label_smoothing), job.task.validation_loss)
     trainer = Trainer(build(job, size), goal, settings, place)
-    train = Rows.of(job.train.tensors(), job.train_y, trainer.device)
+    train = Rows.of(job.train.tensors(), job.train_y, trainer.device, row_weights(job))
     tune = Rows.of(job.tune.tensors(), job.tune_y, trainer.device)
     progress = trainer.fit(train, tune)
     curves = {
@@ -109,6 +113,31 @@ def fit_network(job: Job) -> NetworkModel:
     return NetworkModel(
         trainer.shadow.cpu(), {"size": asdict(size), "inputs": inputs, "curves": curves}
     )
+
+
+def row_weights(job: Job) -> Array | None:
+    """How much each training row counts: its own weight times that of its class.
+
+    Raises:
+        TrainingError: weights of classes where there are none, or of an unknown class.
+    """
+    wanted, weights = job.options.class_weights, job.weights
+    if not wanted:
+        return weights
+    classes = job.about.get("classes")
+    odd = set(wanted) - set(classes or ()) if isinstance(wanted, dict) else set()
+    if classes is None or odd:
+        raise TrainingError(
+            "model.class_weights does not fit the target",
+            seen=f"{sorted(odd) or wanted}; classes: {', '.join(classes or ['none'])}",
+            way_out="use balanced, or a weight for each class by its name",
+        )
+    if isinstance(wanted, dict):
+        by_class = np.array([wanted.get(label, 1.0) for label in classes])
+    else:
+        counts = np.bincount(job.train_y, minlength=len(classes))
+        by_class = len(job.train_y) / (len(classes) * np.maximum(counts, 1))
+    return by_class[job.train_y] * (1.0 if weights is None else weights)
 
 
 def restore_network(state: State, brief: Brief) -> NetworkModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,11 @@ class BinaryTask(classes.Classes):
         shown = " and ".join(f"{value!r} ({count:,})" for value, count in look.top(2))
         return Guess(self.name, 0.9, f"two classes, {shown}", {"positive": positive_class(look)})
 
-    def loss(self) -> Callable[[Any, Any], Any]:
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Cross-entropy, for training a network."""
         from fieldcraft.fit.losses import cross_entropy
 
-        return cross_entropy
+        return partial(cross_entropy, smoothing=smoothing)
 
     def activate(self, raw: Any) -> Any:
         """Raw network outputs to probabilities."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from fieldcraft.data.look import Guess, Look
@@ -42,11 +43,11 @@ class MulticlassTask(classes.Classes):
             return Guess(self.name, 0.6, reason + "; 'ordinal' or 'regression' if order matters")
         return Guess(self.name, 0.9, f"{look.distinct:,} different classes")
 
-    def loss(self) -> Callable[[Any, Any], Any]:
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Cross-entropy, for training a network."""
         from fieldcraft.fit.losses import cross_entropy
 
-        return cross_entropy
+        return partial(cross_entropy, smoothing=smoothing)
 
     def activate(self, raw: Any) -> Any:
         """Raw network outputs to probabilities."""

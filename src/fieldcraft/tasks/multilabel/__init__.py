@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -101,11 +102,11 @@ class MultilabelTask:
         """One output for each label."""
         return len(about["labels"])
 
-    def loss(self) -> Callable[[Any, Any], Any]:
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Cross-entropy of each label, for training a network."""
         from fieldcraft.fit.losses import label_cross_entropy
 
-        return label_cross_entropy
+        return partial(label_cross_entropy, smoothing=smoothing)
 
     def activate(self, raw: Any) -> Any:
         """Raw network outputs to probabilities."""

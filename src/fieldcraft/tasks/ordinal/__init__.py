@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,11 @@ class OrdinalTask(classes.Classes):
             )
         return classes.natural_order(labels)
 
-    def loss(self) -> Callable[[Any, Any], Any]:
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Cross-entropy of "at most this step", for training a network."""
         from fieldcraft.fit.losses import ordered_cross_entropy
 
-        return ordered_cross_entropy
+        return partial(ordered_cross_entropy, smoothing=smoothing)
 
     def activate(self, raw: Any) -> Any:
         """Raw network outputs to probabilities."""

@@ -92,8 +92,8 @@ class RegressionTask:
         """One output."""
         return 1
 
-    def loss(self) -> Callable[[Any, Any], Any]:
-        """Squared error, for training a network."""
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
+        """Squared error, for training a network; amounts are not smoothed."""
         from fieldcraft.fit.losses import squared_error
 
         return squared_error

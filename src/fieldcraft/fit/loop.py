@@ -307,8 +307,7 @@ def accelerator_for(device: str) -> Accelerator:
     if not there.get(device, True):
         raise TrainingError(
             f"there is no device {device} here",
-            seen="devices: "
-            + ", ".join(["cpu", *(name for name, found in there.items() if found)]),
+            seen=f"devices: {', '.join(found)}",
             way_out="set train.device to auto, or run where the device is",
         )
     return Accelerator(cpu=device == "cpu")

@@ -160,14 +160,23 @@ def run(
         str | None, typer.Option(help="Time for training, such as 90s, 5m or 1h.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where to train: auto, cpu, cuda or mps.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done, and how long it takes.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Go from table to report and bundle; what is done is kept."""
     from fieldcraft.cli import show
-    from fieldcraft.cli.start import Wish, prepare
+    from fieldcraft.cli.start import Wish, plan, prepare
     from fieldcraft.stages._flow import run_project
 
-    wish = Wish(table, several(target), val, test, several(names), task, dir, budget, seed)
+    wish = Wish(table, several(target), val, test, several(names), task, dir, budget, seed, device)
+    if dry_run:
+        show.plan(plan(wish, until), as_json)
+        return
     project = prepare(wish)
     with watching(as_json) as watcher:
         story = run_project(project, watcher, until, fix)
@@ -249,6 +258,28 @@ def log(dir: Dir = None, as_json: AsJson = False) -> None:
     from fieldcraft.cli import show
 
     show.log(find(dir), as_json)
+
+
+@app.command()
+def reproduce(dir: Dir = None, as_json: AsJson = False) -> None:
+    """Do the whole run over again and see whether the same comes out."""
+    from fieldcraft.cli import show
+    from fieldcraft.stages._flow import reproduce_project
+
+    project = find(dir)
+    with watching(as_json) as watcher:
+        found = reproduce_project(project, watcher)
+    show.reproduced(found, as_json)
+    if not all(item["same"] for item in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the project file, for editors."""
+    from fieldcraft.project.file import schema as described
+
+    print(json.dumps(described(), indent=1))
 
 
 @app.command()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fieldcraft.core.errors import ProjectError
 from fieldcraft.core.words import joined
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
+from fieldcraft.stages._flow import Planned, forecast
 from fieldcraft.stages.init import Request, init
 
 
@@ -29,6 +31,17 @@ class Wish:
     folder: Path | None
     budget: str | None
     seed: int | None
+    device: str | None = None
+
+
+def plan(wish: Wish, until: str | None) -> list[Planned]:
+    """What a run would do; nothing is written, not even a new project."""
+    there = wish.table is None or (wish.folder or folder_for(wish.table, wish.targets)).exists()
+    if there:
+        project = Folder.find(wish.folder or Path.cwd()) if wish.table is None else start(wish)
+        return forecast(project, until)
+    with tempfile.TemporaryDirectory() as place:
+        return forecast(prepare(replace(wish, folder=Path(place) / "project")), until)
 
 
 def prepare(wish: Wish) -> Folder:
@@ -43,6 +56,8 @@ def prepare(wish: Wish) -> Folder:
         edits.append(Edit(("train", "budget"), seconds(wish.budget)))
     if wish.seed is not None:
         edits += [Edit(("train", "seed"), wish.seed), Edit(("split", "seed"), wish.seed)]
+    if wish.device is not None:
+        edits.append(Edit(("train", "device"), wish.device))
     wanted = [edit for edit in edits if value_at(project, edit.path) != edit.value]
     if wanted:
         file.edit(project.file, wanted)

@@ -17,7 +17,9 @@ TITLES = {
     "audit-split": "audit training rows",
     "baseline": "train baselines",
     "train": "train the model",
+    "blend": "blend the models",
     "evaluate": "evaluate",
+    "explain": "weigh the columns",
     "package": "package",
 }
 BAR = 18

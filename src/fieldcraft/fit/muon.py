@@ -52,4 +52,5 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for a, b, c in TURNS:
         square = x @ x.T
         x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+    turned: Tensor = x.T if matrix.shape[0] > matrix.shape[1] else x
+    return turned

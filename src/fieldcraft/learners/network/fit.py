@@ -106,7 +106,7 @@ def fit_network(job: Job) -> NetworkModel:
         "train_losses": progress.train_losses,
         "tune_losses": progress.tune_losses,
         "best_epoch": progress.best_epoch,
-        "precision": trainer.precision,
+        "precision": trainer.decided.precision,
         "training": asdict(settings),
     }
     inputs = {name: [str(a.dtype), a.shape[1]] for name, a in job.train.tensors().items()}

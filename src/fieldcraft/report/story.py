@@ -18,7 +18,6 @@ from fieldcraft.project.settings import Settings
 WIDE = 0.2  # of an interval, as a share of its figure
 OFF = 0.05  # of probabilities, on average
 FEW = 0.5  # of the positives found
-GAP = 0.5  # of a gap between groups that its interval must leave
 
 
 @dataclass(frozen=True)
@@ -200,8 +199,9 @@ def advice_on_use(story: Story) -> list[str]:
             "(f1, or a probability) or problem.costs if missing them costs more."
         )
     found += [
-        f"{gap['title']} differs between groups of {gap['column']} by {figure(gap['value'])} "
-        f"(at least {figure(gap['low'])}): find out why before people are judged by it."
+        f"{gap['title']} differs between {gap['column']} {gap['highest']} and {gap['lowest']} by "
+        f"{figure(gap['value'])} (at least {figure(gap['low'])}): find out why before people are "
+        "judged by it."
         for gap in widest_gaps(story)
     ]
     found += [
@@ -215,7 +215,7 @@ def widest_gaps(story: Story) -> list[Json]:
     metric, found = story.evaluation["metric"], []
     for item in story.evaluation["groups"]:
         gap = item["gaps"].get(metric)
-        if gap and gap["low"] and gap["low"] > GAP * abs(gap["value"]):
+        if gap and gap["low"] is not None and gap["low"] > 0:
             title = item["metrics"][metric]
             found.append({"column": item["column"], "title": title, **gap})
     return found

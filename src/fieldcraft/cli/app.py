@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,7 +88,7 @@ def complain(what: str, seen: str, way_out: str) -> None:
 
 
 @contextmanager
-def watching(as_json: bool) -> Iterator[Any]:
+def watching(as_json: bool, planned: Sequence[Any] = ()) -> Iterator[Any]:
     """A watcher that shows a run on standard error, or nothing for machines."""
     from fieldcraft.cli.watch import Terminal
     from fieldcraft.stages._flow import Unwatched
@@ -97,6 +97,7 @@ def watching(as_json: bool) -> Iterator[Any]:
         yield Unwatched()
     else:
         with Terminal() as terminal:
+            terminal.expect(planned)
             yield terminal
 
 
@@ -171,14 +172,14 @@ def run(
     """Go from table to report and bundle; what is done is kept."""
     from fieldcraft.cli import show
     from fieldcraft.cli.start import Wish, plan, prepare
-    from fieldcraft.stages._flow import run_project
+    from fieldcraft.stages._flow import forecast, run_project
 
     wish = Wish(table, several(target), val, test, several(names), task, dir, budget, seed, device)
     if dry_run:
         show.plan(plan(wish, until), as_json)
         return
     project = prepare(wish)
-    with watching(as_json) as watcher:
+    with watching(as_json, forecast(project, until)) as watcher:
         story = run_project(project, watcher, until, fix)
     show.result(story, as_json)
 

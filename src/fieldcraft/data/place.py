@@ -180,5 +180,8 @@ def relative(source: str | Path, base: Path) -> str:
     if URL.match(text):
         return text
     if glob.has_magic(text) and not Path(text).exists():
-        return path_from_base(os.path.abspath(text))
+        if os.path.isabs(text):
+            return path_from_base(text)
+        here = glob.escape(path_from_base(os.getcwd()))
+        return Path(os.path.normpath(os.path.join(here, text))).as_posix()
     return path_from_base(str(Path(text).resolve()))

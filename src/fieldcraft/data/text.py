@@ -43,8 +43,10 @@ def read_text(data: bytes, name: str, names: Sequence[str] = ()) -> Reading:
         DataError: it is not text, or too many of its rows do not fit.
     """
     decoded = decode(data, name)
-    text = decoded.text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip():
+    text = decoded.text
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text or text.isspace():
         return Reading(pl.DataFrame())
     dialect = replace(sniff(text), encoding=decoded.encoding)
     if declared := DECLARED.match(text):

@@ -47,14 +47,7 @@ def read_together(places: Sequence[Place], names: Sequence[str], whole: str) -> 
     if not headed:
         return readings[0][1]
     frames = same_columns([(place.name, reading.frame) for place, reading in headed])
-    try:
-        frame = pl.concat(frames, how="vertical_relaxed")
-    except pl.exceptions.PolarsError as error:
-        raise DataError(
-            f"the files of {whole} hold different types in a column",
-            seen=str(error).splitlines()[0],
-            way_out="write them with the same types, or use text files",
-        ) from error
+    frame = pl.DataFrame([joined_column(name, frames, whole) for name in frames[0].columns])
     odd = [(line, place.name) for place, reading in headed for line in reading.odd_lines]
     notes = [f"{place.name}: {note}" for place, reading in headed for note in reading.notes]
     return Reading(
@@ -115,6 +108,27 @@ def same_columns(tables: Sequence[tuple[str, pl.DataFrame]]) -> list[pl.DataFram
                 way_out="use files with the same columns; pass --names if they have no header",
             )
     return [frame.select(tables[0][1].columns) for _, frame in tables]
+
+
+def joined_column(name: str, frames: Sequence[pl.DataFrame], whole: str) -> pl.Series:
+    """A column of all tables, one after the other; one that mixes numbers and words is text.
+
+    Raises:
+        DataError: some tables hold times in it, and some something else.
+    """
+    parts = [frame[name] for frame in frames]
+    types = {part.dtype for part in parts if part.null_count() < len(part)}
+    if len(types) > 1 and not all(kind.is_numeric() for kind in types):
+        if any(kind.is_temporal() for kind in types):
+            raise DataError(
+                f"the files of {whole} hold different types in the column {name!r}",
+                seen=listed(sorted(map(str, types))),
+                way_out="write them with the same types, or use text files",
+            )
+        types = {pl.String()}
+    if len(types) == 1:
+        parts = [part.cast(*types) for part in parts]
+    return pl.concat([part.to_frame() for part in parts], how="vertical_relaxed").to_series()
 
 
 def tables_among(places: Sequence[Place]) -> tuple[list[Place], list[Place]]:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 from collections.abc import Callable
-from datetime import datetime, time, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.parse import numbers, strip
-from fieldcraft.data.read import cut, from_frame, read_table
+from fieldcraft.data.read import read_table
 from fieldcraft.data.sniff import DELIMITERS, Dialect
 
 Write = Callable[[str, str | bytes], Path]
@@ -62,28 +57,6 @@ def test_blanks_after_commas_belong_to_no_cell(write: Write) -> None:
 def test_a_quoted_cell_may_hold_lines_quotes_and_delimiters(write: Write) -> None:
     path = write("notes.csv", 'id,note\n1,"first\nsecond, ""third"""\n2,plain\n')
     assert read_table(path).frame["note"].to_list() == ['first\nsecond, "third"', "plain"]
-
-
-@settings(derandomize=True, deadline=None, max_examples=60)
-@given(
-    st.lists(
-        st.tuples(
-            *[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"))] * 3
-        ),
-        min_size=1,
-    ),
-    st.sampled_from(DELIMITERS),
-)
-def test_cells_read_back_as_the_csv_module_wrote_them(
-    rows: list[tuple[str, str, str]], delimiter: str
-) -> None:
-    stream = io.StringIO(newline="")
-    csv.writer(stream, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
-        [("first", "second", "third"), *rows]
-    )
-    header, found, _ = cut(stream.getvalue(), Dialect(delimiter), ())
-    assert header == ["first", "second", "third"]
-    assert found == [list(row) for row in rows]
 
 
 def test_a_cell_may_be_longer_than_the_csv_module_allows(write: Write) -> None:
@@ -217,44 +190,6 @@ def test_a_missing_file_is_answered_with_what_lies_beside(write: Write) -> None:
     assert caught.value.seen == "beside it: people_2024.csv"
 
 
-def test_polars_frames_are_taken_as_they_are() -> None:
-    assert from_frame(PEOPLE) is PEOPLE
-    assert_frame_equal(from_frame(PEOPLE.lazy()), PEOPLE)
-
-
-def test_a_pandas_frame_keeps_values_and_loses_its_index() -> None:
-    import pandas as pd
-
-    columns = {
-        "size": [1.5, float("nan")],
-        "city": ["Rome", None],
-        3: [1, 2],
-        "seen": [pd.Timestamp(2024, 1, 31), pd.NaT],
-    }
-    found = from_frame(pd.DataFrame(columns, index=["x", "y"]))
-    assert found.columns == ["size", "city", "3", "seen"]
-    assert found.rows() == [(1.5, "Rome", 1, datetime(2024, 1, 31)), (None, None, 2, None)]
-
-
-@pytest.mark.parametrize(
-    ("names", "cells"), [(["mixed"], [[1], ["x"]]), (["twin", "twin"], [[1, 2]])]
-)
-def test_a_pandas_frame_without_typed_columns_is_refused(
-    names: list[str], cells: list[list[object]]
-) -> None:
-    import pandas as pd
-
-    with pytest.raises(DataError, match="cannot be turned into typed columns"):
-        from_frame(pd.DataFrame(cells, columns=names))
-
-
-@pytest.mark.parametrize("thing", [{"a": [1]}, [[1, 2]], PEOPLE["age"], None])
-def test_what_is_no_table_is_refused(thing: object) -> None:
-    with pytest.raises(DataError, match="this is not a table") as caught:
-        from_frame(thing)
-    assert type(thing).__name__ in caught.value.seen
-
-
 # The developers' data: files as they are found in the wild.
 
 
@@ -299,11 +234,3 @@ def test_messages_in_an_old_encoding_are_all_there(shared_data: Path) -> None:
     assert reading.frame.shape == (5_572, 2)
     assert set(reading.frame["label"]) == {"ham", "spam"}
     assert reading.odd_lines == ()
-
-
-def test_decimals_and_durations_become_numbers() -> None:
-    frame = pl.DataFrame(
-        {"price": [Decimal("1.50")], "took": [timedelta(minutes=2)], "at": [time(1, 0)]}
-    )
-    found = from_frame(frame)
-    assert found.row(0) == (1.5, 120, 3600)

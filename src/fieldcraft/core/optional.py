@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from fieldcraft.core.errors import MissingExtraError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
+    "duckdb": ("duckdb", "pyarrow"),
     "train": (
         "accelerate", "altair", "jinja2", "lightgbm", "onnx", "onnxmltools", "onnxscript",
         "sklearn", "torch", "vl_convert",

@@ -72,7 +72,7 @@ def duration(count: float) -> str:
     >>> duration(7.26), duration(95), duration(7200)
     ('7.3 s', '1 min 35 s', '2 h 0 min')
     """
-    if count < 60:
+    if round(count, 1) < 60:
         return f"{count:.1f} s"
     minutes, rest = divmod(round(count), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -12,6 +12,7 @@ from fieldcraft.evidence.metrics import (
     area_under_roc,
     calibration_gap,
     mean,
+    mean_of_defined,
     mean_precision,
     ratio,
 )
@@ -26,7 +27,7 @@ def balanced_accuracy(y: Array, said: Said, weights: Array) -> Array:
     """Mean over the classes of the share of their rows that are found (mean recall)."""
     right = said.decisions == y
     recalls = [ratio(weights @ (right & (y == k)), weights @ (y == k)) for k in np.unique(y)]
-    return np.asarray(np.nanmean(recalls, axis=0))
+    return mean_of_defined(np.stack(recalls))
 
 
 def macro_f1(y: Array, said: Said, weights: Array) -> Array:
@@ -36,7 +37,7 @@ def macro_f1(y: Array, said: Said, weights: Array) -> Array:
         called, there = said.decisions == k, y == k
         hit = weights @ (called & there).astype(np.float64)
         scores.append(ratio(2 * hit, weights @ called + weights @ there))
-    return np.asarray(np.nanmean(scores, axis=0))
+    return mean_of_defined(np.stack(scores))
 
 
 def log_loss(y: Array, said: Said, weights: Array) -> Array:
@@ -98,7 +99,7 @@ def roc_auc(y: Array, said: Said, weights: Array) -> Array:
 def roc_auc_of_all(y: Array, said: Said, weights: Array) -> Array:
     """Area under the ROC curve of each class against the rest, the mean over the classes."""
     areas = [area_under_roc(y == k, said.outputs[:, k], weights) for k in np.unique(y)]
-    return np.asarray(np.nanmean(areas, axis=0)) if len(areas) > 1 else areas[0]
+    return mean_of_defined(np.stack(areas))
 
 
 def average_precision(y: Array, said: Said, weights: Array) -> Array:

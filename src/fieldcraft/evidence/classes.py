@@ -26,28 +26,34 @@ class Classes:
     output: Literal["probabilities"] = "probabilities"
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
-        """The classes in their natural order, the positive one last.
+        """The classes in their order, the positive one last.
 
         Raises:
             DataError: fewer than two classes, or a class in the project file that has no row.
         """
-        found = self.in_order(target.drop_nulls().cast(pl.String).unique().to_list(), problem)
-        if len(found) < 2:
+        labels = set(target.drop_nulls().cast(pl.String).unique().to_list())
+        labels = {label for label in labels if label.removesuffix(".") not in labels - {label}}
+        if len(labels) < 2:
             raise DataError(
                 "the target has fewer than two classes, so there is nothing to learn",
-                seen=f"column {target.name!r}: {found or 'no value'}",
+                seen=f"column {target.name!r}: {', '.join(labels) or 'no value'}",
                 way_out="choose another target, or give rows of every class",
             )
-        positive = problem.get("positive")
-        if positive is not None:
-            must_be_class("problem.positive", [positive], found)
-            found = [label for label in found if label != positive] + [positive]
+        found = self.in_order(sorted(labels), problem)
         cost_table(problem.get("costs") or {}, found)  # says early what is wrong with it
         return {"classes": found}
 
     def in_order(self, labels: Sequence[str], problem: Json) -> list[str]:
-        """The classes as they are to be listed."""
-        return natural_order(labels)
+        """The classes in their natural order, the positive one last.
+
+        Raises:
+            DataError: no row has the positive class.
+        """
+        positive = problem.get("positive")
+        if positive is None:
+            return natural_order(labels)
+        must_be_class("problem.positive", [positive], labels)
+        return [label for label in natural_order(labels) if label != positive] + [positive]
 
     def encode(self, target: pl.Series, about: Json) -> Array:
         """Class index of each row; a full stop after a label does not make another label of it.

@@ -14,23 +14,24 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 ROWS_A_BIN = 200  # tune rows for each width of interval
 MOST_BINS = 10
+SLACK = 1e-6  # of a probability: a packaged model's may be off by that, and ties are common
+ROUNDING = 1e-9  # of a rank
 
 
 def quantile(scores: Array, coverage: float) -> float:
-    """The score below which a new row's lies at the stated rate; infinite if rows are too few."""
-    rank = int(np.ceil((len(scores) + 1) * coverage))
+    """The score that a new row's does not exceed at the stated rate; infinite if rows are few."""
+    rank = int(np.ceil((len(scores) + 1) * coverage - ROUNDING))
     return float(np.sort(scores)[rank - 1]) if 0 < rank <= len(scores) else float("inf")
 
 
 def class_limit(probabilities: Array, y: Array, coverage: float) -> float:
     """The probability that a class must have to be in the set (Sadinle et al., JASA 2019)."""
-    limit = 1 - quantile(1 - probabilities[np.arange(len(y)), y], coverage)
-    return max(limit, 0.0)
+    return max(-quantile(-probabilities[np.arange(len(y)), y], coverage), 0.0)
 
 
 def class_sets(probabilities: Array, limit: float) -> Array:
     """Which classes are in the set of each row; the likeliest always is. (rows, classes)."""
-    found = probabilities >= limit
+    found = probabilities >= limit - SLACK
     found[np.arange(len(found)), probabilities.argmax(axis=1)] = True
     return np.asarray(found)
 
@@ -38,8 +39,7 @@ def class_sets(probabilities: Array, limit: float) -> Array:
 def label_limits(probabilities: Array, y: Array, coverage: float) -> list[float]:
     """For each label the probability that "yes", or else "no", must have to be left open."""
     true = np.where(y == 1, probabilities, 1 - probabilities)
-    limits = [1 - quantile(1 - column, coverage) for column in true.T]
-    return [max(limit, 0.0) for limit in limits]
+    return [max(-quantile(-column, coverage), 0.0) for column in true.T]
 
 
 def label_sets(probabilities: Array, limits: list[float]) -> Array:
@@ -48,7 +48,7 @@ def label_sets(probabilities: Array, limits: list[float]) -> Array:
     Shape (rows, labels, 2).
     """
     both = np.stack([1 - probabilities, probabilities], axis=2)
-    open_ = both >= np.asarray(limits)[None, :, None]
+    open_ = both >= np.asarray(limits)[None, :, None] - SLACK
     return np.asarray(open_ | (both >= 0.5))
 
 
@@ -57,9 +57,7 @@ def interval_widths(predicted: Array, y: Array, coverage: float) -> dict[str, li
 
     Bins of the predicted value (Mondrian conformal prediction) as far as rows allow.
     """
-    bins = int(np.clip(len(y) // ROWS_A_BIN, 1, MOST_BINS))
-    inner = np.linspace(0, 1, bins + 1)[1:-1]
-    edges: Array = np.unique(np.quantile(predicted, inner)) if len(y) else np.zeros(0)
+    edges = edges_of(predicted, int(np.clip(len(y) // ROWS_A_BIN, 1, MOST_BINS)))
     place = np.searchsorted(edges, predicted, side="right")
     misses = np.abs(predicted - y)
     pieces = [misses[place == number] for number in range(len(edges) + 1)]
@@ -69,6 +67,17 @@ def interval_widths(predicted: Array, y: Array, coverage: float) -> dict[str, li
         "edges": [float(edge) for edge in edges],
         "widths": [width if np.isfinite(width) else widest for width in widths],
     }
+
+
+def edges_of(predicted: Array, bins: int) -> Array:
+    """Where bins of about equal count meet: between two predicted values, never on one."""
+    if not len(predicted):
+        return np.zeros(0)
+    values = np.unique(predicted)
+    cuts = np.quantile(predicted, np.linspace(0, 1, bins + 1)[1:-1])
+    upper = np.unique(np.searchsorted(values, cuts))
+    upper = upper[upper > 0]
+    return np.asarray((values[upper - 1] + values[upper]) / 2)
 
 
 def intervals(predicted: Array, found: dict[str, list[float]]) -> Array:

@@ -13,6 +13,7 @@ from fieldcraft.evidence.metrics import (
     Said,
     area_under_roc,
     mean,
+    mean_of_defined,
     mean_precision,
     ratio,
 )
@@ -22,9 +23,9 @@ def over_labels(
     score: Callable[[Array, Array, Array], Array], y: Array, said: Said, weights: Array
 ) -> Array:
     """A score of each label by its probabilities, the mean over those where it is defined."""
-    found = np.stack([score(y[:, k] == 1, said.outputs[:, k], weights) for k in range(y.shape[1])])
-    there = np.isfinite(found)
-    return ratio(np.where(there, found, 0).sum(axis=0), there.sum(axis=0))
+    return mean_of_defined(
+        np.stack([score(y[:, k] == 1, said.outputs[:, k], weights) for k in range(y.shape[1])])
+    )
 
 
 def macro_roc_auc(y: Array, said: Said, weights: Array) -> Array:
@@ -64,9 +65,7 @@ def micro_f1(y: Array, said: Said, weights: Array) -> Array:
 def macro_f1(y: Array, said: Said, weights: Array) -> Array:
     """Harmonic mean of precision and recall of each label, the mean over the labels."""
     hit, called, there = counts(y, said, weights)
-    scores = ratio(2 * hit, called + there)
-    there_at_all = np.isfinite(scores)
-    return ratio(np.where(there_at_all, scores, 0).sum(axis=1), there_at_all.sum(axis=1))
+    return mean_of_defined(ratio(2 * hit, called + there).T)
 
 
 def hamming_loss(y: Array, said: Said, weights: Array) -> Array:

@@ -3,7 +3,7 @@
 Every metric takes the true target, what the model says and weights of shape (resamples, rows),
 and returns one value per resample. Class targets are indexes into the classes, label targets
 0 or 1 of shape (rows, labels). Binary metrics take the second class as the positive one. Where a
-metric is not defined on a resample (one class missing), its value is NaN.
+metric is not defined on a resample (one class missing, no weight at all), its value is NaN.
 """
 
 from __future__ import annotations
@@ -49,15 +49,21 @@ class Metric:
     unit: str = ""
 
 
-def mean(per_row: Array, weights: Array) -> Array:
-    """Weighted mean of a figure per row."""
-    return np.asarray((weights @ per_row.astype(np.float64)) / weights.sum(axis=1))
-
-
 def ratio(above: Array, below: Array) -> Array:
     """A quotient, NaN where it is not defined."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(above / below, dtype=np.float64)
+
+
+def mean(per_row: Array, weights: Array) -> Array:
+    """Weighted mean of a figure per row."""
+    return ratio(weights @ per_row.astype(np.float64), weights.sum(axis=1))
+
+
+def mean_of_defined(figures: Array) -> Array:
+    """Mean over the first axis of the figures that are defined; NaN where none is."""
+    there = np.isfinite(figures)
+    return ratio(np.where(there, figures, 0).sum(axis=0), there.sum(axis=0))
 
 
 def ranked(positive: Array, score: Array, weights: Array) -> tuple[Array, Array]:
@@ -96,4 +102,4 @@ def calibration_gap(confidence: Array, right: Array, weights: Array) -> Array:
     place = np.searchsorted(edges, confidence, side="right")
     bins = np.eye(len(edges) + 1)[place]
     gaps = weights @ (bins * (confidence - right)[:, None])
-    return np.asarray(np.abs(gaps).sum(axis=1) / weights.sum(axis=1))
+    return ratio(np.abs(gaps).sum(axis=1), weights.sum(axis=1))

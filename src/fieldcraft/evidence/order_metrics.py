@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fieldcraft.evidence.metrics import Array, Metric, Said, mean, ratio
+from fieldcraft.evidence.metrics import Array, Metric, Said, mean, mean_of_defined, ratio
 
 
 def quadratic_kappa(y: Array, said: Said, weights: Array) -> Array:
@@ -16,8 +16,8 @@ def quadratic_kappa(y: Array, said: Said, weights: Array) -> Array:
     called = w @ np.eye(classes)[said.decisions]
     steps = np.arange(classes)
     squares = (steps[:, None] - steps) ** 2
-    by_chance = np.einsum("ri,ij,rj->r", there, squares, called) / w.sum(axis=1)
-    return 1 - ratio(seen, np.where(by_chance > 0, by_chance, np.nan))
+    by_chance = np.einsum("ri,ij,rj->r", there, squares, called)
+    return 1 - ratio(seen * w.sum(axis=1), np.where(by_chance > 0, by_chance, np.nan))
 
 
 def mean_steps(y: Array, said: Said, weights: Array) -> Array:
@@ -29,7 +29,7 @@ def macro_steps(y: Array, said: Said, weights: Array) -> Array:
     """Steps between decided and true class, the mean over the classes (Baccianella et al. 2009)."""
     steps = np.abs(said.decisions - y).astype(np.float64)
     means = [ratio(weights @ (steps * (y == k)), weights @ (y == k)) for k in np.unique(y)]
-    return np.asarray(np.nanmean(means, axis=0))
+    return mean_of_defined(np.stack(means))
 
 
 def ranked_probability_score(y: Array, said: Said, weights: Array) -> Array:

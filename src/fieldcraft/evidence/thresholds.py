@@ -10,6 +10,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 CHOSEN_BY = ("accuracy", "balanced_accuracy", "f1", "mcc")
 MANY = 200  # thresholds drawn
+BEYOND = 1 + 1e-6  # above every probability
 
 
 def counts_at(positive: Array, score: Array) -> tuple[Array, Array, Array]:
@@ -20,10 +21,9 @@ def counts_at(positive: Array, score: Array) -> tuple[Array, Array, Array]:
     return score[order][ends], hits, ends + 1.0 - hits
 
 
-def scores_at(rule: str, hits: Array, misses: Array) -> Array:
-    """A metric of the decisions at each threshold."""
-    tp, fp = hits, misses
-    fn, tn = hits[-1] - hits, misses[-1] - misses
+def scores_at(rule: str, tp: Array, fp: Array, positives: float, negatives: float) -> Array:
+    """A metric of the decisions at each threshold, from the positives and negatives it finds."""
+    fn, tn = positives - tp, negatives - fp
     with np.errstate(invalid="ignore", divide="ignore"):
         if rule == "accuracy":
             found = (tp + tn) / (tp + tn + fp + fn)
@@ -39,14 +39,19 @@ def scores_at(rule: str, hits: Array, misses: Array) -> Array:
 def best_threshold(positive: Array, score: Array, rule: str) -> float:
     """The threshold at which a metric of the decisions is best on these rows.
 
-    It lies halfway between two neighbouring scores; 0.5 where one class has no rows.
+    It lies halfway between two neighbouring scores, or above all where nothing is best called
+    positive; 0.5 where the metric is not defined, such as without rows of one class.
     """
     if not 0 < positive.sum() < len(positive):
         return 0.5
     found, hits, misses = counts_at(positive, score)
-    best = int(scores_at(rule, hits, misses).argmax())
-    below = found[best + 1] if best + 1 < len(found) else 0.0
-    return float((found[best] + below) / 2)
+    # The last candidate calls nothing positive; a tie goes to those that call something.
+    scores = scores_at(rule, np.append(hits, 0), np.append(misses, 0), hits[-1], misses[-1])
+    above, below = np.append(found, BEYOND), np.append(found[1:], [0.0, found[0]])
+    best = int(scores.argmax())
+    if not np.isfinite(scores[best]):
+        return 0.5
+    return float((above[best] + below[best]) / 2)
 
 
 def by_costs(probabilities: Array, costs: Array) -> Array:

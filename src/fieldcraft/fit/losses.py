@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-TINY = 1e-6
-
 
 def cross_entropy(raw: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
     """Mean over the members of each one's cross-entropy (never the loss of their mean)."""
@@ -36,8 +34,13 @@ def ordered_cross_entropy(raw: Tensor, y: Tensor, smoothing: float = 0.0) -> Ten
 
     A logarithmic ranked probability score: far misses cost more than near ones.
     """
-    below = raw.float().softmax(-1).cumsum(-1)[:, :, :-1].clamp(TINY, 1 - TINY)
-    cuts = torch.arange(below.shape[-1], device=raw.device)
-    truth = (cuts >= y[:, None])[:, None, :].expand(below.shape)
+    width = raw.shape[-1]
+    steps = torch.arange(width, device=raw.device)
+    beyond = steps > steps[:-1, None]  # (cuts, classes)
+    # Sums of probabilities as logarithms, so that a far miss has a slope however sure it is.
+    logs = raw.float().log_softmax(-1)[:, :, None, :]
+    below = logs.masked_fill(beyond, -torch.inf).logsumexp(-1)
+    above = logs.masked_fill(~beyond, -torch.inf).logsumexp(-1)
+    truth = (steps[:-1] >= y[:, None])[:, None, :]
     share = truth * (1 - smoothing) + smoothing / 2
-    return -(share * below.log() + (1 - share) * (1 - below).log()).mean((1, 2))
+    return -(share * below + (1 - share) * above).mean((1, 2))

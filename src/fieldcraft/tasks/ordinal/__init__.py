@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -90,10 +91,9 @@ class OrdinalTask(classes.Classes):
 def is_number(text: str) -> bool:
     """Whether a label is a number."""
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
 TASK = OrdinalTask()

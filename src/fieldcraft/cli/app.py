@@ -34,11 +34,14 @@ Target = Annotated[
     typer.Option(help="Column to predict: its name, or its number from 1; labels a,b,c."),
 ]
 Names = Annotated[str | None, typer.Option(help="Column names a,b,... of a file without a header.")]
-Table = Annotated[Path, typer.Argument(help="The table: .csv, .tsv, .csv.gz or .parquet.")]
-Validation = Annotated[
-    Path | None, typer.Option("--val", help="Validation file of a ready-made split.")
+Table = Annotated[
+    str,
+    typer.Argument(help="The table: .csv, .tsv, .jsonl, .parquet, .zip, a folder, sqlite:///..."),
 ]
-Test = Annotated[Path | None, typer.Option("--test", help="Test file of a ready-made split.")]
+Validation = Annotated[
+    str | None, typer.Option("--val", help="Validation file of a ready-made split.")
+]
+Test = Annotated[str | None, typer.Option("--test", help="Test file of a ready-made split.")]
 TaskName = Annotated[
     str | None, typer.Option(help="What the target asks: binary, multiclass, regression.")
 ]
@@ -147,7 +150,7 @@ def init(
 @app.command()
 def run(
     table: Annotated[
-        Path | None, typer.Argument(help="The table; none to go on in a project.")
+        str | None, typer.Argument(help="The table; none to go on in a project.")
     ] = None,
     target: Target = None,
     val: Validation = None,

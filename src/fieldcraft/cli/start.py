@@ -12,6 +12,7 @@ from fieldcraft.core import words
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import ProjectError
 from fieldcraft.core.words import joined
+from fieldcraft.data.read import relative
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages._flow import Planned, forecast
@@ -22,10 +23,10 @@ from fieldcraft.stages.init import Request, init
 class Wish:
     """The arguments of `fieldcraft run`."""
 
-    table: Path | None
+    table: str | None
     targets: tuple[str, ...]
-    validation: Path | None
-    test: Path | None
+    validation: str | None
+    test: str | None
     names: tuple[str, ...]
     task: str | None
     folder: Path | None
@@ -108,8 +109,7 @@ def same_data(project: Folder, wish: Wish) -> None:
     given = (wish.table, wish.validation, wish.test)
     there = (sources.train, sources.validation, sources.test)
     same = all(
-        (a.resolve() if a else None) == (project.resolve(b) if b else None)
-        for a, b in zip(given, there, strict=True)
+        (relative(a, project.root) if a else None) == b for a, b in zip(given, there, strict=True)
     )
     names = list(settings.data.columns)
     wanted = tuple(named(target, names) for target in wish.targets)
@@ -127,11 +127,11 @@ def named(target: str, names: Sequence[str]) -> str:
     return names[number - 1] if 0 < number <= len(names) else target
 
 
-def folder_for(table: Path, targets: Sequence[str]) -> Path:
+def folder_for(table: str, targets: Sequence[str]) -> Path:
     """The folder of a new project: named after its target, or after the table."""
     if len(targets) == 1 and not targets[0].isdigit():
         return Path(targets[0].replace("/", "_"))
-    return Path(table.name.split(".")[0])
+    return Path(Path(table.partition("?")[0]).name.split(".")[0])
 
 
 def seconds(text: str) -> float:

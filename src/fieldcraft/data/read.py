@@ -6,7 +6,9 @@ place (`fieldcraft.data.table.Schema`), for training and prediction alike.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from fieldcraft.core.errors import DataError
@@ -39,7 +41,7 @@ def read_table(source: str | Path, names: Sequence[str] = ()) -> Reading:
         DataError: the table is missing, empty, damaged, or not of a known form.
     """
     place = Place(str(source))
-    reading = read_place(place, names)
+    reading = read_again(place.address, tuple(names), stamp(place))
     if reading.frame.is_empty() or reading.frame.width == 0:
         odd = len(reading.odd_lines)
         raise DataError(
@@ -49,6 +51,27 @@ def read_table(source: str | Path, names: Sequence[str] = ()) -> Reading:
             way_out="use a table with at least one row of data under its column names",
         )
     return reading
+
+
+@lru_cache(maxsize=1)
+def read_again(address: str, names: tuple[str, ...], stamp: tuple[int, ...]) -> Reading:
+    """Read a place, or remember it: several stages in a row read the same file.
+
+    Args:
+        address: of the place.
+        names: column names, for a table without a header.
+        stamp: changes with the file.
+    """
+    return read_place(Place(address), names)
+
+
+def stamp(place: Place) -> tuple[int, ...]:
+    """Size, time and number of a file; of other places something that is never the same."""
+    try:
+        found = place.path.stat() if place.is_file and not place.scheme else None
+    except OSError:
+        found = None
+    return (found.st_size, found.st_mtime_ns, found.st_ino) if found else (time.monotonic_ns(),)
 
 
 def digest_of(source: str | Path) -> str:

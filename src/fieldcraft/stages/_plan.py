@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import catalogue, digest, files
-from fieldcraft.core.errors import HeldError, PlugError, ProjectError, near
-from fieldcraft.data.read import read_table
+from fieldcraft.core.errors import DataError, HeldError, PlugError, ProjectError, near
+from fieldcraft.data.read import digest_of, located, read_table
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project import file
@@ -192,7 +192,8 @@ def forecast(project: Folder, until: str | None = None) -> list[Planned]:
 
 def rows_of(project: Folder, settings: Settings) -> int:
     """How many rows the source has."""
-    return int(read_table(project.resolve(settings.data.sources().train)).frame.height)
+    source = located(settings.data.sources().train, project.root)
+    return int(read_table(source, settings.data.names).frame.height)
 
 
 def guess_seconds(step: str, rows: int) -> float:
@@ -263,24 +264,25 @@ def last_folder(ledger: Ledger, project: Folder, step: str) -> Path | None:
 
 
 def source_digests(project: Folder, settings: Settings) -> list[str]:
-    """Digests of the source files.
+    """Digests of the source files and of what is joined to them.
 
     Raises:
         ProjectError: a source is not where the project file says.
     """
     sources = settings.data.sources()
+    named = [sources.train, sources.validation, sources.test]
     found = []
-    for name in (sources.train, sources.validation, sources.test):
+    for name in [*named, *(join.source for join in settings.data.join)]:
         if name is None:
             continue
-        path = project.resolve(name)
-        if not path.is_file():
+        try:
+            found.append(digest_of(located(name, project.root)))
+        except DataError as error:
             raise ProjectError(
                 "the data of the project is not where its file says",
-                seen=f"data.source: {name} (looked for {path})",
-                way_out="make sure that the file is there, or set data.source to where it is",
-            )
-        found.append(digest.of_file(path))
+                seen=f"data.source: {name} ({error.what}; {error.seen})",
+                way_out="make sure that it is there, or set data.source to where it is",
+            ) from error
     return found
 
 

@@ -15,6 +15,7 @@ from fieldcraft.contracts import Json
 from fieldcraft.core import files
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import ProjectError
+from fieldcraft.data.read import located
 from fieldcraft.develop.candidate import models_in
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project import file
@@ -65,14 +66,14 @@ def copy_project(project: Folder, place: Path) -> Folder:
     settings = project.settings()
     source: Any = settings.data.source
     if isinstance(source, str):
-        wanted: Any = str(project.resolve(source))
+        wanted: Any = str(located(source, project.root))
     else:
         named = source.model_dump(exclude_none=True)
-        wanted = {part: str(project.resolve(path)) for part, path in named.items()}
+        wanted = {part: str(located(path, project.root)) for part, path in named.items()}
     edits = [Edit(("data", "source"), wanted)]
     if settings.data.join:
         joins = [item.model_dump(exclude_defaults=True) for item in settings.data.join]
-        moved = [{**item, "source": str(project.resolve(item["source"]))} for item in joins]
+        moved = [{**item, "source": str(located(item["source"], project.root))} for item in joins]
         edits.append(Edit(("data", "join"), moved))
     file.edit(again.file, edits)
     return again

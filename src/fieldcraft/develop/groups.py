@@ -18,7 +18,10 @@ from fieldcraft.project.settings import Settings
 
 FEWEST = 30  # rows of a group, below which figures say nothing
 MOST = 12  # groups of a column; numbers are cut into quarters
-MOST_METRICS = 5
+MOST_METRICS = 4
+TELLING = (  # of what a model does to a group, beside the main metric
+    "recall", "precision", "accuracy", "mae", "bias", "macro_f1", "quadratic_kappa", "micro_f1",
+)  # fmt: skip
 NO_GROUP = "(missing)"
 
 
@@ -64,11 +67,10 @@ def group_codes(values: pl.Series) -> tuple[pl.Series, list[str]]:
 
 def metrics_for(rows: Development, main: Metric) -> list[Metric]:
     """The figures by which groups are told apart: the main one, a few more, and who is called."""
-    others = [metric for metric in rows.task.metrics if metric is not main]
-    chosen = [main, *others[: MOST_METRICS - 1]]
+    named = {metric.name: metric for metric in rows.task.metrics if metric is not main}
+    chosen = [main, *(named[name] for name in TELLING if name in named)][:MOST_METRICS]
     if rows.task.name == "binary":
         chosen.append(Metric("called", "called positive", True, called))
-        chosen += [m for m in others if m.name == "recall" and m not in chosen]
     return chosen
 
 

@@ -95,7 +95,7 @@ def test_a_name_that_no_file_can_have_is_a_missing_file(name: str, tmp_path: Pat
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     place = Place(str(tmp_path))
-    for act in (place.bytes, place.digest):
+    for act in (place.data, place.digest):
         with pytest.raises(DataError, match="cannot be opened") as caught:
             act()
         assert "directory" in caught.value.seen

@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from fieldcraft.core.digest import of_file
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.parse import numbers, strip
-from fieldcraft.data.read import read_table
+from fieldcraft.data.read import digest_of, read_table
 from fieldcraft.data.sniff import DELIMITERS, Dialect
 
 Write = Callable[[str, str | bytes], Path]
@@ -183,6 +184,18 @@ def test_an_unknown_ending_is_answered_with_the_known_ones(
     assert ".parquet" in caught.value.way_out
 
 
+def test_an_address_may_be_text_or_a_path(write: Write) -> None:
+    path = write("people.csv", PEOPLE_CSV)
+    assert_frame_equal(read_table(str(path)).frame, read_table(path).frame)
+    assert digest_of(str(path)) == digest_of(path) == of_file(path)
+
+
+def test_rows_that_were_all_set_aside_are_told(write: Write) -> None:
+    with pytest.raises(DataError, match="holds no rows") as caught:
+        read_table(write("people.csv", "a,b\n1,2,3\n"))
+    assert caught.value.seen == "0 rows x 2 columns, 1 line that did not fit: 2"
+
+
 def test_a_missing_file_is_answered_with_what_lies_beside(write: Write) -> None:
     beside = write("people_2024.csv", PEOPLE_CSV)
     with pytest.raises(DataError, match="there is no file") as caught:
@@ -234,3 +247,16 @@ def test_messages_in_an_old_encoding_are_all_there(shared_data: Path) -> None:
     assert reading.frame.shape == (5_572, 2)
     assert set(reading.frame["label"]) == {"ham", "spam"}
     assert reading.odd_lines == ()
+
+
+@pytest.mark.parametrize("part", ["pos", "neg"])
+def test_sentences_a_line_are_one_column_whatever_marks_they_hold(
+    part: str, shared_data: Path
+) -> None:
+    name = f"text/rotten_tomatoes/rt_polarity_{part}_raw_cp1252.txt.gz"
+    raw = read_table(shared_data / name)
+    clean = read_table(shared_data / "text/rotten_tomatoes/rotten_tomatoes.csv.gz").frame
+    assert raw.dialect == Dialect("", header=False, encoding="cp1252")
+    assert raw.frame.shape == (5_331, 1)
+    text = next(column for column in clean if column.n_unique() > 1_000)
+    assert set(strip(raw.frame.to_series()).head(50)) <= set(strip(text))

@@ -94,13 +94,11 @@ def cut_carefully(text: str, dialect: Dialect, names: Sequence[str] = ()) -> Cut
     odd: list[Odd] = []
     for row, (start, end) in zip(found.rows[head.rows :], spans[head.rows :], strict=True):
         cells = row[:-1] if len(row) == width + 1 and not row[-1].strip() else row
-        found_odd = None
-        if len(cells) != width or end - start > 1:
-            found_odd = odd_row(lines[start:end], end, len(cells), dialect.delimiter, width)
-        if stray and any("\0" in cell for cell in cells):
-            found_odd = Odd(end, 1, len(row), "nul")
-        if found_odd:
-            odd.append(found_odd)
+        suspect = stray or end - start > 1 or len(cells) != width
+        if suspect and (
+            fault := odd_row(lines[start:end], end, len(cells), dialect.delimiter, width)
+        ):
+            odd.append(fault)
         else:
             kept.append(cells)
     return Cut(columns_of(kept, head.names), tuple(odd), head.nameless)
@@ -159,7 +157,7 @@ def is_filled(row: Sequence[str]) -> bool:
 
 
 def odd_row(lines: Sequence[str], last: int, cells: int, delimiter: str, width: int) -> Odd | None:
-    """Judge a row of several lines or of another width than the table; None if it is sound.
+    """Judge a row that may not fit; None if it is sound.
 
     Args:
         lines: the lines of the row.
@@ -168,6 +166,8 @@ def odd_row(lines: Sequence[str], last: int, cells: int, delimiter: str, width: 
         delimiter: what cells are delimited by.
         width: how many cells a row should have.
     """
+    if any("\0" in line for line in lines):
+        return Odd(last, 1, cells, "nul")
     if len(lines) > 1 and is_torn(lines, delimiter, width):
         return Odd(last, len(lines), cells, "torn")
     return Odd(last, 1, cells, "width") if cells != width else None

@@ -84,7 +84,7 @@ class Place:
         except OSError as error:
             raise unopened(self.path, error) from error
 
-    def bytes(self) -> bytes:
+    def data(self) -> bytes:
         """The bytes, unpacked if they are gzipped.
 
         Raises:

@@ -25,7 +25,7 @@ class Delimited:
         Raises:
             DataError: the file is not there, not text, or too many of its rows do not fit.
         """
-        return read_text(place.bytes(), place.name, names)
+        return read_text(place.data(), place.name, names)
 
     def digest(self, place: Place) -> str:
         """Digest of the file."""

@@ -34,7 +34,7 @@ class JsonLines:
             DataError: the file is not there or not text, a value is a list or record, or more
                 than 1 % of the lines are not records.
         """
-        decoded = decode(place.bytes(), place.name)
+        decoded = decode(place.data(), place.name)
         rows: list[dict[str, Any]] = []
         odd: dict[int, str] = {}
         for number, line in enumerate(decoded.text.split("\n"), 1):

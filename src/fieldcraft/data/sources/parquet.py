@@ -30,7 +30,7 @@ class Parquet:
             DataError: the file is not there or damaged, or columns hold lists or records.
         """
         try:
-            frame = pl.read_parquet(io.BytesIO(place.bytes()))
+            frame = pl.read_parquet(io.BytesIO(place.data()))
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DataError(
                 f"{place.name} cannot be read as Parquet",

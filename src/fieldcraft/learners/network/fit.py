@@ -19,7 +19,6 @@ from fieldcraft.fit.settings import Training, batch_size_for
 from fieldcraft.fit.trunk import Mlp, TabM
 from fieldcraft.learners.network.options import NetworkOptions
 
-
 DECAY = {"muon": 0.1}  # of weights by optimizer; 3e-4 for the others
 
 

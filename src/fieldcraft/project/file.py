@@ -240,6 +240,7 @@ def schema() -> dict[str, Any]:
     }
     definitions = tree["$defs"]
     for name, definition in definitions.items():
+        definition["description"] = definition["description"].partition("\n\nAttributes:")[0]
         texts = attributes(getattr(sections, name))
         for field, node in definition["properties"].items():
             node["description"] = texts.get(field, node.get("description", ""))
@@ -264,10 +265,11 @@ def attributes(model: type[BaseModel]) -> dict[str, str]:
     return {name: text[:1].upper() + text[1:] for name, text in found.items()}
 
 
-def when(field: str, value: str, then: dict[str, Any], left_out: bool = False) -> dict[str, Any]:
-    """A rule for sections in which an entry has a value, or is left out."""
-    wanted: dict[str, Any] = {"properties": {field: {"const": value}}}
-    return {"if": wanted if left_out else {**wanted, "required": [field]}, "then": then}
+def when(field: str, value: str, then: dict[str, Any], usual: bool = False) -> dict[str, Any]:
+    """A rule for sections in which an entry has a value; the usual one may be left out."""
+    if usual:
+        return {"if": {"properties": {field: {"enum": [value, None]}}}, "then": then}
+    return {"if": {"properties": {field: {"const": value}}, "required": [field]}, "then": then}
 
 
 def add_tasks(problem: dict[str, Any]) -> None:

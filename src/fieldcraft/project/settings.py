@@ -132,7 +132,13 @@ class Problem(Section):
 
 
 class Sources(Section):
-    """A ready-made split: files for training, validation and test."""
+    """A ready-made split.
+
+    Attributes:
+        train: file of the training rows.
+        validation: file of the rows to tune and judge on; some of the training rows if left out.
+        test: file of the rows that are sealed; some of the training rows if left out.
+    """
 
     train: File
     validation: File | None = None
@@ -140,7 +146,11 @@ class Sources(Section):
 
 
 class ColumnSettings(BaseModel):
-    """What one column holds: its kind, and whatever options that kind has."""
+    """What one column holds, with whatever options its kind has.
+
+    Attributes:
+        kind: what a cell is, such as number or category.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: str
@@ -263,7 +273,11 @@ class Clean(Section):
 
 
 class Audit(Section):
-    """Which findings are accepted by name although they would hold the run."""
+    """What is accepted although it looks wrong.
+
+    Attributes:
+        accept: findings, by name, that are not to hold the run.
+    """
 
     accept: list[str] = Field(default_factory=list)
 

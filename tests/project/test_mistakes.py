@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fieldcraft.project.mistakes import columns_named, columns_unknown, names_unknown
+from fieldcraft.project.mistakes import columns_named, columns_unknown, names_unknown, rules_unmet
 from fieldcraft.project.settings import Settings
 
 LEAST: dict[str, Any] = {
@@ -36,7 +36,7 @@ def file_with(**changes: Any) -> dict[str, Any]:
 def test_a_file_without_mistakes_has_none() -> None:
     odd: dict[str, Any] = {"problem": None, "data": 5, "model": [], "clean": "x"}
     for values in (file_with(), {}, odd):
-        assert [*names_unknown(values), *columns_unknown(values)] == []
+        assert [*names_unknown(values), *columns_unknown(values), *rules_unmet(values)] == []
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,8 @@ def test_settings_left_out_or_of_another_type_are_no_unknown_names(changes: dict
     ],
 )
 def test_names_of_columns_that_do_not_fit(changes: dict[str, Any], text: str) -> None:
-    ((where, found),) = columns_unknown(file_with(**changes))
+    values = file_with(**changes)
+    ((where, found),) = (*columns_unknown(values), *rules_unmet(values))
     assert found.startswith(text)
     assert found.startswith(".".join(where[:2]))
 
@@ -168,7 +169,8 @@ def test_names_of_columns_that_do_not_fit(changes: dict[str, Any], text: str) ->
     ],
 )
 def test_names_of_columns_that_fit_or_are_told_by_other_rules(changes: dict[str, Any]) -> None:
-    assert list(columns_unknown(file_with(**changes))) == []
+    values = file_with(**changes)
+    assert [*columns_unknown(values), *rules_unmet(values)] == []
 
 
 def test_without_columns_their_names_are_not_looked_at() -> None:

@@ -87,8 +87,8 @@ def model_unknown(model: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def columns_unknown(values: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Names of columns that do not stand under ``data.columns``, and rules that lack theirs."""
-    data, split = part(values, "data"), part(values, "split")
+    """Names of columns that do not stand under ``data.columns``."""
+    data = part(values, "data")
     columns, derived = part(data, "columns"), part(data, "derive")
     for path, value, computed in columns_named(values) if columns else ():
         name, place = as_text(value), named(path[:2])
@@ -98,6 +98,11 @@ def columns_unknown(values: Mapping[str, Any]) -> Iterator[Mistake]:
             yield path, f"{place}: no column {name!r}; {near(name, [*columns, *derived])}"
         elif computed:
             yield path, f"{place}: {name!r} {computed}"
+
+
+def rules_unmet(values: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Entries of ``split`` that want others which are not there."""
+    data, split = part(values, "data"), part(values, "split")
     rule = split.get("rule")
     if rule in ("time", "entity") and data.get(rule) is None:
         yield ("split", "rule"), f"split.rule is {rule}, but data.{rule} names no column"

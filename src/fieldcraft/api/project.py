@@ -50,9 +50,9 @@ class Project:
             DataError: the table cannot be read, or has no such target.
         """
         place = Path(folder)
-        source = Path(data) if isinstance(data, (str, Path)) else keep(place, from_frame(data))
+        source = data if isinstance(data, (str, Path)) else keep(place, from_frame(data))
         targets = (target,) if isinstance(target, str) else tuple(target)
-        init(Request(place, source, targets, task=task))
+        init(Request(place, str(source), targets, task=task))
         return cls(place)
 
     def run(self, until: str | None = None, fix: bool = False) -> Story:

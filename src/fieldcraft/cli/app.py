@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,11 +34,14 @@ Target = Annotated[
     typer.Option(help="Column to predict: its name, or its number from 1; labels a,b,c."),
 ]
 Names = Annotated[str | None, typer.Option(help="Column names a,b,... of a file without a header.")]
-Table = Annotated[Path, typer.Argument(help="The table: .csv, .tsv, .csv.gz or .parquet.")]
-Validation = Annotated[
-    Path | None, typer.Option("--val", help="Validation file of a ready-made split.")
+Table = Annotated[
+    str,
+    typer.Argument(help="The table: .csv, .tsv, .jsonl, .parquet, .zip, a folder, sqlite:///..."),
 ]
-Test = Annotated[Path | None, typer.Option("--test", help="Test file of a ready-made split.")]
+Validation = Annotated[
+    str | None, typer.Option("--val", help="Validation file of a ready-made split.")
+]
+Test = Annotated[str | None, typer.Option("--test", help="Test file of a ready-made split.")]
 TaskName = Annotated[
     str | None, typer.Option(help="What the target asks: binary, multiclass, regression.")
 ]
@@ -88,7 +91,7 @@ def complain(what: str, seen: str, way_out: str) -> None:
 
 
 @contextmanager
-def watching(as_json: bool) -> Iterator[Any]:
+def watching(as_json: bool, planned: Sequence[Any] = ()) -> Iterator[Any]:
     """A watcher that shows a run on standard error, or nothing for machines."""
     from fieldcraft.cli.watch import Terminal
     from fieldcraft.stages._flow import Unwatched
@@ -97,6 +100,7 @@ def watching(as_json: bool) -> Iterator[Any]:
         yield Unwatched()
     else:
         with Terminal() as terminal:
+            terminal.expect(planned)
             yield terminal
 
 
@@ -146,7 +150,7 @@ def init(
 @app.command()
 def run(
     table: Annotated[
-        Path | None, typer.Argument(help="The table; none to go on in a project.")
+        str | None, typer.Argument(help="The table; none to go on in a project.")
     ] = None,
     target: Target = None,
     val: Validation = None,
@@ -160,16 +164,25 @@ def run(
         str | None, typer.Option(help="Time for training, such as 90s, 5m or 1h.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where to train: auto, cpu, cuda or mps.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done, and how long it takes.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Go from table to report and bundle; what is done is kept."""
     from fieldcraft.cli import show
-    from fieldcraft.cli.start import Wish, prepare
-    from fieldcraft.stages._flow import run_project
+    from fieldcraft.cli.start import Wish, plan, prepare
+    from fieldcraft.stages._flow import forecast, run_project
 
-    wish = Wish(table, several(target), val, test, several(names), task, dir, budget, seed)
+    wish = Wish(table, several(target), val, test, several(names), task, dir, budget, seed, device)
+    if dry_run:
+        show.plan(plan(wish, until), as_json)
+        return
     project = prepare(wish)
-    with watching(as_json) as watcher:
+    with watching(as_json, forecast(project, until)) as watcher:
         story = run_project(project, watcher, until, fix)
     show.result(story, as_json)
 
@@ -249,6 +262,28 @@ def log(dir: Dir = None, as_json: AsJson = False) -> None:
     from fieldcraft.cli import show
 
     show.log(find(dir), as_json)
+
+
+@app.command()
+def reproduce(dir: Dir = None, as_json: AsJson = False) -> None:
+    """Do the whole run over again and see whether the same comes out."""
+    from fieldcraft.cli import show
+    from fieldcraft.stages._flow import reproduce_project
+
+    project = find(dir)
+    with watching(as_json) as watcher:
+        found = reproduce_project(project, watcher)
+    show.reproduced(found, as_json)
+    if not all(item["same"] for item in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the project file, for editors."""
+    from fieldcraft.project.file import schema as described
+
+    print(json.dumps(described(), indent=1))
 
 
 @app.command()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from fieldcraft.core import words
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import ProjectError
 from fieldcraft.core.words import joined
+from fieldcraft.data.read import relative
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
+from fieldcraft.stages._flow import Planned, forecast
 from fieldcraft.stages.init import Request, init
 
 
@@ -20,15 +23,26 @@ from fieldcraft.stages.init import Request, init
 class Wish:
     """The arguments of `fieldcraft run`."""
 
-    table: Path | None
+    table: str | None
     targets: tuple[str, ...]
-    validation: Path | None
-    test: Path | None
+    validation: str | None
+    test: str | None
     names: tuple[str, ...]
     task: str | None
     folder: Path | None
     budget: str | None
     seed: int | None
+    device: str | None = None
+
+
+def plan(wish: Wish, until: str | None) -> list[Planned]:
+    """What a run would do; nothing is written, not even a new project."""
+    there = wish.table is None or (wish.folder or folder_for(wish.table, wish.targets)).exists()
+    if there:
+        project = Folder.find(wish.folder or Path.cwd()) if wish.table is None else start(wish)
+        return forecast(project, until)
+    with tempfile.TemporaryDirectory() as place:
+        return forecast(prepare(replace(wish, folder=Path(place) / "project")), until)
 
 
 def prepare(wish: Wish) -> Folder:
@@ -43,6 +57,8 @@ def prepare(wish: Wish) -> Folder:
         edits.append(Edit(("train", "budget"), seconds(wish.budget)))
     if wish.seed is not None:
         edits += [Edit(("train", "seed"), wish.seed), Edit(("split", "seed"), wish.seed)]
+    if wish.device is not None:
+        edits.append(Edit(("train", "device"), wish.device))
     wanted = [edit for edit in edits if value_at(project, edit.path) != edit.value]
     if wanted:
         file.edit(project.file, wanted)
@@ -93,8 +109,7 @@ def same_data(project: Folder, wish: Wish) -> None:
     given = (wish.table, wish.validation, wish.test)
     there = (sources.train, sources.validation, sources.test)
     same = all(
-        (a.resolve() if a else None) == (project.resolve(b) if b else None)
-        for a, b in zip(given, there, strict=True)
+        (relative(a, project.root) if a else None) == b for a, b in zip(given, there, strict=True)
     )
     names = list(settings.data.columns)
     wanted = tuple(named(target, names) for target in wish.targets)
@@ -112,11 +127,11 @@ def named(target: str, names: Sequence[str]) -> str:
     return names[number - 1] if 0 < number <= len(names) else target
 
 
-def folder_for(table: Path, targets: Sequence[str]) -> Path:
+def folder_for(table: str, targets: Sequence[str]) -> Path:
     """The folder of a new project: named after its target, or after the table."""
     if len(targets) == 1 and not targets[0].isdigit():
         return Path(targets[0].replace("/", "_"))
-    return Path(table.name.split(".")[0])
+    return Path(Path(table.partition("?")[0]).name.split(".")[0])
 
 
 def seconds(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 
@@ -11,13 +12,16 @@ import polars as pl
 from fieldcraft.contracts import Array, Json
 from fieldcraft.develop.contest import finite
 from fieldcraft.develop.rows import Development, columns_of
-from fieldcraft.evidence.bootstrap import Draw, interval, resample
+from fieldcraft.evidence.bootstrap import LEVEL, Draw, interval, resample
 from fieldcraft.evidence.metrics import Metric, Said, mean
 from fieldcraft.project.settings import Settings
 
 FEWEST = 30  # rows of a group, below which figures say nothing
 MOST = 12  # groups of a column; numbers are cut into quarters
-MOST_METRICS = 5
+MOST_METRICS = 4
+TELLING = (  # of what a model does to a group, beside the main metric
+    "recall", "precision", "accuracy", "mae", "bias", "macro_f1", "quadratic_kappa", "micro_f1",
+)  # fmt: skip
 NO_GROUP = "(missing)"
 
 
@@ -26,8 +30,9 @@ def by_groups(
 ) -> list[Json]:
     """For each column of ``problem.groups``: each group's figures, and the widest gaps.
 
-    A gap is the largest less the smallest figure over the groups, with its interval on the same
-    resamples of all judge rows.
+    A gap is between the groups with the highest and the lowest figure, on the same resamples of
+    all judge rows. Since these two were picked among all pairs, its interval is so much wider
+    (Bonferroni's correction).
     """
     names = settings.problem.groups
     if not names:
@@ -35,33 +40,37 @@ def by_groups(
     values = columns_of(settings, names).apply(rows.frame[judge.tolist()])
     found = []
     for name in names:
-        codes = group_codes(values[name])
-        counts = codes.value_counts(sort=True, name="rows").rows()
-        kept = [str(group) for group, count in counts if count >= FEWEST][:MOST]
+        codes, order = group_codes(values[name])
+        counts = dict(codes.value_counts(name="rows").iter_rows())
+        kept = [group for group in order if counts.get(group, 0) >= FEWEST][:MOST]
         found.append(figures(name, codes, kept, (rows, judge, said), main, draw))
     return found
 
 
-def group_codes(values: pl.Series) -> pl.Series:
-    """The group of each row: the value itself, or the quarter of a number or date."""
+def group_codes(values: pl.Series) -> tuple[pl.Series, list[str]]:
+    """The group of each row (the value, or the quarter of a number), and the groups in order."""
     if values.dtype.is_numeric() and values.n_unique() > MOST:
         there = values.drop_nulls().to_numpy()
         edges = np.unique(np.quantile(there, [0.25, 0.5, 0.75]))
         bounds = [f"{there.min():g}", *(f"{edge:g}" for edge in edges), f"{there.max():g}"]
         labels = [f"{low} to {high}" for low, high in pairwise(bounds)]
         places = np.searchsorted(edges, values.fill_null(0).to_numpy(), side="left")
-        text = pl.Series("group", [labels[place] for place in places])
-        return text.set(values.is_null(), None).fill_null(NO_GROUP)
-    return values.cast(pl.String).fill_null(NO_GROUP).alias("group")
+        codes = pl.Series("group", [labels[place] for place in places])
+        return codes.set(values.is_null(), NO_GROUP), [*labels, NO_GROUP]
+    if values.dtype.is_numeric():
+        order = [f"{value:g}" for value in values.drop_nulls().unique().sort()]
+        texts = [None if value is None else f"{value:g}" for value in values]
+        return pl.Series("group", texts, dtype=pl.String).fill_null(NO_GROUP), [*order, NO_GROUP]
+    codes = values.cast(pl.String).fill_null(NO_GROUP).alias("group")
+    return codes, codes.value_counts(sort=True)["group"].to_list()
 
 
 def metrics_for(rows: Development, main: Metric) -> list[Metric]:
     """The figures by which groups are told apart: the main one, a few more, and who is called."""
-    others = [metric for metric in rows.task.metrics if metric is not main]
-    chosen = [main, *others[: MOST_METRICS - 1]]
+    named = {metric.name: metric for metric in rows.task.metrics if metric is not main}
+    chosen = [main, *(named[name] for name in TELLING if name in named)][:MOST_METRICS]
     if rows.task.name == "binary":
         chosen.append(Metric("called", "called positive", True, called))
-        chosen += [m for m in others if m.name == "recall" and m not in chosen]
     return chosen
 
 
@@ -95,10 +104,11 @@ def figures(
         },
         draw,
     )
-    gaps = {}
-    for metric in metrics if len(kept) > 1 else []:
-        table = np.stack([drawn[group, metric.name] for group in kept])
-        gaps[metric.name] = as_json(table.max(axis=0) - table.min(axis=0))
+    gaps = {
+        metric.name: widest_gap({group: drawn[group, metric.name] for group in kept})
+        for metric in metrics
+        if len(kept) > 1
+    }
     return {
         "column": name,
         "metrics": {metric.name: metric.title for metric in metrics},
@@ -115,7 +125,18 @@ def figures(
     }
 
 
-def as_json(drawn: Array) -> Json:
+def widest_gap(drawn: Mapping[str, Array]) -> Json:
+    """The two groups that are furthest apart, and by how much."""
+    now = {group: values[0] for group, values in drawn.items() if np.isfinite(values[0])}
+    if len(now) < 2:
+        return {"value": None, "low": None, "high": None}
+    high, low = max(now, key=now.__getitem__), min(now, key=now.__getitem__)
+    pairs = len(now) * (len(now) - 1) / 2
+    gap = as_json(drawn[high] - drawn[low], 1 - (1 - LEVEL) / pairs)
+    return {"highest": high, "lowest": low, **gap}
+
+
+def as_json(drawn: Array, level: float = LEVEL) -> Json:
     """A figure with its interval."""
-    at = interval(drawn)
+    at = interval(drawn, level)
     return {"value": finite(at.value), "low": finite(at.low), "high": finite(at.high)}

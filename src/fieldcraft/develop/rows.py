@@ -14,7 +14,7 @@ from fieldcraft.core import catalogue, files
 from fieldcraft.core.errors import DataError, near
 from fieldcraft.data.look import Look
 from fieldcraft.data.prepare import join, names_in
-from fieldcraft.data.read import read_table
+from fieldcraft.data.read import located, read_table
 from fieldcraft.data.split import Fold, folds_of
 from fieldcraft.data.table import Column, Schema, row_digests
 from fieldcraft.project.folder import Folder
@@ -54,7 +54,7 @@ def read_rows(project: Folder, settings: Settings) -> pl.DataFrame:
     for number, path in enumerate((sources.train, sources.validation, sources.test)):
         if path is None:
             continue
-        frame = read_table(project.resolve(path), settings.data.names).frame
+        frame = read_table(located(path, project.root), settings.data.names).frame
         absent = [name for name in (found[0].columns[:-2] if found else ()) if name not in frame]
         if absent:
             raise DataError(
@@ -102,7 +102,7 @@ def joined_tables(project: Folder, settings: Settings) -> list[tuple[str, pl.Dat
     """The further tables with their names and keys, only the columns that are wanted."""
     found = []
     for wanted in settings.data.join:
-        table = read_table(project.resolve(wanted.source)).frame
+        table = read_table(located(wanted.source, project.root)).frame
         chosen = wanted.columns or [name for name in table.columns if name not in wanted.keys]
         absent = [name for name in [*wanted.keys, *chosen] if name not in table.columns]
         if absent:

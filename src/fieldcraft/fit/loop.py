@@ -35,6 +35,7 @@ from fieldcraft.fit.precision import Precision, autocast, choose_precision
 from fieldcraft.fit.settings import Training
 
 ROWS_AT_ONCE = 2_048  # when predicting
+DECISIONS = "decisions.json"
 SAVE_EVERY = 2.0  # seconds between checkpoints at least
 
 
@@ -92,6 +93,14 @@ class Place:
     device: str = "auto"
 
 
+@dataclass(frozen=True)
+class Decided:
+    """What hangs on the clock: the number format, and epochs if a training is done over again."""
+
+    precision: Precision = "float32"
+    epochs: int | None = None
+
+
 class Trainer:
     """Trains a network on rows in memory until the tune loss stops getting better."""
 
@@ -107,7 +116,7 @@ class Trainer:
         self.shadow = copy.deepcopy(self.accelerator.unwrap_model(self.network)).eval()
         self.best = snapshot(self.shadow)
         self.state = Progress()
-        self.precision: Precision = "float32"
+        self.decided = Decided()
         self.saved = -math.inf
 
     @property
@@ -125,7 +134,7 @@ class Trainer:
             TrainingError: the loss stopped being a number.
         """
         self.resume()
-        self.precision = self.decide_precision(train)
+        self.decided = self.decide(train)
         with denormals_flushed():
             self.run_epochs(train, tune)
         self.shadow.load_state_dict(self.best)
@@ -165,7 +174,7 @@ class Trainer:
 
     def step(self, batch: Rows) -> Tensor:
         """One step of the optimizer, and of the moving average that follows it."""
-        with autocast(self.device.type, self.precision):
+        with autocast(self.device.type, self.decided.precision):
             raw = self.network.raw(batch.tensors)  # type: ignore[arg-type]
         losses = self.goal.loss(raw, batch.y)
         loss = (losses if batch.weights is None else losses * batch.weights).mean()
@@ -207,6 +216,8 @@ class Trainer:
     def finished(self) -> bool:
         """Whether epochs, patience or time have run out."""
         state = self.state
+        if self.decided.epochs is not None:
+            return state.epoch >= self.decided.epochs
         if state.epoch >= self.settings.epochs:
             return True
         waited = state.epoch - state.mark_epoch
@@ -216,21 +227,20 @@ class Trainer:
             return False
         return state.elapsed * (1 + 1 / state.epoch) > self.place.budget
 
-    def decide_precision(self, train: Rows) -> Precision:
-        """The number format, timed once and kept for when the training resumes."""
-        path = self.place.folder / "decisions.json" if self.place.folder else None
+    def decide(self, train: Rows) -> Decided:
+        """What the clock decides: taken once, and kept for when the training resumes."""
+        path = self.place.folder / DECISIONS if self.place.folder else None
         if path and path.exists():
-            chosen: Precision = files.read_json(path)["precision"]
-            return chosen
+            return Decided(**files.read_json(path))
         batch = train.take(slice(0, self.settings.batch_size))
 
         def loss(network: nn.Module) -> Tensor:
             return self.goal.loss(network.raw(batch.tensors), batch.y).mean()  # type: ignore[operator]
 
-        chosen = choose_precision(self.accelerator.unwrap_model(self.network), loss)
+        found = Decided(choose_precision(self.accelerator.unwrap_model(self.network), loss))
         if path:
-            files.write_json(path, {"precision": chosen, "settings": asdict(self.settings)})
-        return chosen
+            files.write_json(path, asdict(found))
+        return found
 
     def save(self) -> None:
         """Write a checkpoint, unless one was written a moment ago."""
@@ -307,8 +317,7 @@ def accelerator_for(device: str) -> Accelerator:
     if not there.get(device, True):
         raise TrainingError(
             f"there is no device {device} here",
-            seen="devices: "
-            + ", ".join(["cpu", *(name for name, found in there.items() if found)]),
+            seen=f"devices: {', '.join(found)}",
             way_out="set train.device to auto, or run where the device is",
         )
     return Accelerator(cpu=device == "cpu")

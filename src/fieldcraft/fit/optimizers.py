@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fieldcraft.fit.muon import Muon
 from fieldcraft.fit.settings import Training
 
 MOMENTUM = 0.9
@@ -22,12 +23,7 @@ def build_optimizers(network: nn.Module, settings: Training) -> list[torch.optim
     if settings.optimizer != "muon":
         return [plain_optimizer(settings.optimizer, groups_of(network, settings), settings)]
     hidden = list(hidden_matrices(network))
-    muon = torch.optim.Muon(
-        hidden,
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        adjust_lr_fn="match_rms_adamw",
-    )
+    muon = Muon(hidden, settings.learning_rate, settings.weight_decay)
     rest = groups_of(network, settings, without=hidden)
     return [muon, plain_optimizer("adamw", rest, settings)]
 

@@ -23,7 +23,7 @@ class Training:
         batch_size: rows a step.
         epochs: passes over the training rows at most.
         patience: epochs without a better tune loss before stopping, at least.
-        patience_share: ... or this share of the epochs so far and ten, if that is more.
+        patience_share: ... or this share of the epochs so far and five, if that is more.
         worth: relative gain in tune loss below which waiting starts over for nothing; smaller
             gains are kept, and add up until they are worth it.
         ema: decay of the moving average of weights that is validated and kept; 0 for none.
@@ -38,8 +38,8 @@ class Training:
     weight_decay: float = 3e-4
     batch_size: int = 256
     epochs: int = 1_000
-    patience: int = 16
-    patience_share: float = 0.3
+    patience: int = 8
+    patience_share: float = 0.2
     worth: float = 0.005
     ema: float = 0.998
     clip: float = 1.0
@@ -58,7 +58,7 @@ class Training:
         """Epochs to wait for a gain after the last one that was worth it."""
         if not self.patience_share:
             return self.patience
-        return max(self.patience, round(self.patience_share * epoch + 10))
+        return max(self.patience, round(self.patience_share * epoch + 5))
 
 
 def batch_size_for(rows: int) -> int:

@@ -359,6 +359,28 @@ class Deploy(Section):
     memory: Annotated[Number, Field(gt=0)] | None = None
 
 
+class Card(Section):
+    """What only the owner can say for the model card and its checklist.
+
+    Attributes:
+        owner: who answers for the model.
+        use: for which decisions it may be used.
+        misuse: for what it must not be used.
+        people: who is touched by its decisions, and how.
+        rights: by what right the data may be used for it.
+        oversight: who can object to a decision, and to whom.
+        watch: who watches the model at work, and what makes them stop it.
+    """
+
+    owner: str = ""
+    use: str = ""
+    misuse: str = ""
+    people: str = ""
+    rights: str = ""
+    oversight: str = ""
+    watch: str = ""
+
+
 class Settings(Section):
     """A whole project file."""
 
@@ -370,6 +392,7 @@ class Settings(Section):
     model: Model = Model()
     train: Train = Train()
     deploy: Deploy = Deploy()
+    card: Card = Card()
 
     def digest(self, sections: tuple[str, ...]) -> str:
         """Digest of what some sections say; ``data.missing`` names one entry of a section."""

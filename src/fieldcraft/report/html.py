@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from fieldcraft.contracts import Json
 from fieldcraft.core import files
+from fieldcraft.core.words import figure
 from fieldcraft.report import charts
 from fieldcraft.report.render import fill
 from fieldcraft.report.story import Story, fixes_of, headline, next_steps, seal_state
@@ -16,6 +17,9 @@ MOST_MEASURES = 6  # of each learner in the comparison; the champion has them al
 MOST_CLASSES = 30  # shown in a confusion table
 WORST_SHOWN = 8
 CELLS_SHOWN = 8
+MOST_COLUMNS = 20  # in the chart of importance
+EVEN = 0.5  # the threshold where none is set
+WIDTHS = ("set_size", "width", "open_labels")  # how narrow predicted sets and intervals are
 
 
 def write(path: Path, story: Story) -> None:
@@ -39,6 +43,8 @@ def page(story: Story) -> str:
         shown=shown_measures(story),
         pictures=pictures(story),
         confusion=confusion(evaluation.get("evidence", {})),
+        intervals=intervals(story),
+        decision=decision(story),
         worst=[trimmed(row, story) for row in evaluation.get("worst", [])[:WORST_SHOWN]],
     )
 
@@ -88,11 +94,43 @@ def pictures(story: Story) -> dict[str, Markup]:
             found["reliability"] = charts.reliability(evidence["reliability"])
         if "roc" in evidence:
             found["roc"] = charts.roc(evidence["roc"])
+        if evidence.get("thresholds"):
+            chosen = seen["calibration"].get("threshold") or EVEN
+            found["thresholds"] = charts.thresholds(evidence["thresholds"], chosen)
         if "scatter" in evidence:
             found["scatter"] = charts.scatter(
                 evidence["scatter"], str(story.settings.problem.target)
             )
+    if story.importance:
+        title = story.champion["measures"][story.evaluation["metric"]]["title"]
+        found["importance"] = charts.importance(story.importance[:MOST_COLUMNS], title)
     return {name: Markup(svg) for name, svg in found.items()}
+
+
+def intervals(story: Story) -> str:
+    """How well the predicted sets or intervals hold what they promise, in a sentence."""
+    if not story.evaluation:
+        return ""
+    measures, asked = story.champion["measures"], story.settings.problem.coverage
+    held = measures["coverage"]
+    text = (
+        f"Asked to hold the truth for {asked:.0%} of the rows, they hold it for "
+        f"{held['value']:.1%} of the judge rows ({held['low']:.1%} to {held['high']:.1%})"
+    )
+    wide = next((measures[name] for name in WIDTHS if name in measures), None)
+    return text + (f"; {wide['title']}: {figure(wide['value'])} on average." if wide else ".")
+
+
+def decision(story: Story) -> str:
+    """By what rule rows are decided, in a sentence."""
+    problem = story.settings.problem
+    if problem.costs:
+        return "Rows are decided so that mistakes cost the least, by problem.costs."
+    chosen = story.evaluation.get("calibration", {}).get("threshold")
+    if chosen is None:
+        return "Rows are decided for the likeliest class."
+    how = f"where {problem.threshold} is best on tune rows" if problem.threshold else "as asked"
+    return f"Rows are decided positive from a probability of {figure(chosen)} on, {how}."
 
 
 def confusion(evidence: Json) -> Json:

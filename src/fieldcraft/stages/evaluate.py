@@ -182,4 +182,5 @@ STAGE = Stage(
         *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
         "problem.coverage", "problem.groups", "data", "clean", "train.seed",
     ),
+    version=2,
 )  # fmt: skip

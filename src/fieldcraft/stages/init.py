@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from fieldcraft.core import catalogue
 from fieldcraft.core.errors import DataError, ProjectError, near
 from fieldcraft.core.words import joined, listed, plural
 from fieldcraft.data.look import Guess, Look, looks
-from fieldcraft.data.read import Reading, read_table
+from fieldcraft.data.read import Reading, read_table, relative
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Model
@@ -30,7 +29,7 @@ class Request:
 
     Attributes:
         folder: of the project.
-        source: the table, or the training file of a ready-made split.
+        source: the table (see `read_table`), or the training file of a ready-made split.
         targets: names of the target columns, or their numbers counted from 1.
         validation: validation file of a ready-made split.
         test: test file of a ready-made split.
@@ -39,10 +38,10 @@ class Request:
     """
 
     folder: Path
-    source: Path
+    source: str
     targets: tuple[str, ...]
-    validation: Path | None = None
-    test: Path | None = None
+    validation: str | None = None
+    test: str | None = None
     names: tuple[str, ...] = ()
     task: str | None = None
 
@@ -165,10 +164,10 @@ def by_confidence(guess: Guess) -> float:
     return guess.confidence
 
 
-def problem_section(targets: Sequence[str], task: Guess, source: Path) -> CommentedMap:
+def problem_section(targets: Sequence[str], task: Guess, source: str) -> CommentedMap:
     """The section that says what is to be predicted."""
     section = CommentedMap()
-    section["question"] = f"Predict {joined(targets)} from the other columns of {source.name}"
+    section["question"] = f"Predict {joined(targets)} from the other columns of {Path(source).name}"
     section["target"] = targets[0] if len(targets) == 1 else flow(list(targets))
     section["task"] = task.name
     section.yaml_add_eol_comment(task.reason, "task", column=COMMENT_COLUMN)
@@ -216,13 +215,12 @@ def data_section(
 def source_value(request: Request) -> Any:
     """The source as it stands in the file: paths relative to the project folder."""
 
-    def relative(path: Path) -> str:
-        return Path(os.path.relpath(path.resolve(), request.folder.resolve())).as_posix()
-
     if request.validation is None and request.test is None:
-        return relative(request.source)
+        return relative(request.source, request.folder)
     parts = {"train": request.source, "validation": request.validation, "test": request.test}
-    return CommentedMap({name: relative(path) for name, path in parts.items() if path})
+    return CommentedMap(
+        {name: relative(path, request.folder) for name, path in parts.items() if path}
+    )
 
 
 def flow(values: list[str]) -> CommentedSeq:

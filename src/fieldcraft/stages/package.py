@@ -95,4 +95,5 @@ STAGE = Stage(
     "Put the champion into a bundle that predicts without PyTorch.",
     package,
     sections=("problem", "data", "clean", "deploy"),
+    version=2,
 )

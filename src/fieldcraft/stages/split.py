@@ -274,4 +274,5 @@ STAGE = Stage(
     "Divide the rows into training, tune, judge and sealed test rows.",
     split,
     sections=(*TARGET_SECTIONS, "data", "clean", "split"),
+    version=2,
 )

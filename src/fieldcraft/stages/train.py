@@ -29,4 +29,5 @@ STAGE = Stage(
     sections=(
         *TARGET_SECTIONS, "data", "clean", "model", "train",
     ),
+    version=2,
 )  # fmt: skip

@@ -20,6 +20,9 @@ from fieldcraft.fit.trunk import Mlp, TabM
 from fieldcraft.learners.network.options import NetworkOptions
 
 
+DECAY = {"muon": 0.1}  # of weights by optimizer; 3e-4 for the others
+
+
 @dataclass(frozen=True)
 class Size:
     """How large the shared layers of a TabM trunk are."""
@@ -49,20 +52,21 @@ def size_for(rows: int, options: NetworkOptions, gpu: bool) -> Size:
 def training_for(rows: int, options: NetworkOptions) -> Training:
     """Settings of the loop; a plain MLP is trained the plain way, without averaging."""
     plain = options.trunk == "mlp"
+    optimizer = options.optimizer or ("adamw" if plain else "muon")
 
     def pick(given: float | None, for_tabm: float, for_mlp: float) -> float:
         return given if given is not None else for_mlp if plain else for_tabm
 
     return Training(
-        optimizer=options.optimizer,
+        optimizer=optimizer,
         learning_rate=pick(options.learning_rate, 2e-3, 1e-3),
         schedule=options.schedule,
         warmup=options.warmup,
-        weight_decay=pick(options.weight_decay, 3e-4, 0.0),
+        weight_decay=pick(options.weight_decay, DECAY.get(optimizer, 3e-4), 0.0),
         batch_size=options.batch_size or batch_size_for(rows),
         epochs=options.epochs,
-        patience=options.patience or (10 if plain else 16),
-        patience_share=0.0 if plain or options.patience else 0.3,
+        patience=options.patience or (10 if plain else 8),
+        patience_share=0.0 if plain or options.patience else 0.2,
         worth=0.0 if plain or options.patience else 0.005,
         ema=pick(options.ema, 0.998, 0.0),
         clip=options.clip,
@@ -106,7 +110,7 @@ def fit_network(job: Job) -> NetworkModel:
         "train_losses": progress.train_losses,
         "tune_losses": progress.tune_losses,
         "best_epoch": progress.best_epoch,
-        "precision": trainer.precision,
+        "precision": trainer.decided.precision,
         "training": asdict(settings),
     }
     inputs = {name: [str(a.dtype), a.shape[1]] for name, a in job.train.tensors().items()}

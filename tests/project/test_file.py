@@ -351,7 +351,7 @@ def test_an_edit_that_would_spoil_the_file_is_taken_back(
     assert list(good.parent.iterdir()) == [good]
 
 
-EMPTY = "clean:\naudit:\nsplit:\nmodel:\ntrain:\ndeploy:\n"
+EMPTY = "clean:\naudit:\nsplit:\nmodel:\ntrain:\ndeploy:\ncard:\n"
 HOLLOW = """\
 clean:
   all:
@@ -444,7 +444,7 @@ def test_an_editor_accepts_what_init_writes(
     table.write_csv(tmp_path / "t.csv")
     for targets in (("bought",), ("city",), ("amount",), ("odd", "member")):
         folder = tmp_path / targets[0]
-        init(Request(folder, tmp_path / "t.csv", targets))
+        init(Request(folder, str(tmp_path / "t.csv"), targets))
         assert validate(file.plain(file.load_document(folder / file.NAME))) == []
 
 
@@ -491,6 +491,7 @@ deploy:
   latency: 5
   size: 100
   memory:
+card: {owner: the shop, use: whom to call}
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from fieldcraft.develop.rows import feature_schema, load_development, parse_target, target_column
+from fieldcraft.develop.rows import feature_schema, load_development, parse_target, target_columns
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import DataError
 from fieldcraft.project import file
@@ -27,7 +27,7 @@ def test_a_dropped_column_is_gone(project: Folder) -> None:
 
 
 def test_clipping_travels_with_the_schema(project: Folder) -> None:
-    file.edit(project.file, [Edit(("clean", "clip", "age"), [20, 60])])
+    file.edit(project.file, [Edit(("clean", "columns", "age", "clip"), [20, 60])])
     schema = feature_schema(project.settings())
     rows = pl.DataFrame(
         {"age": ["5", "99"], "city": ["x"] * 2, "member": ["no"] * 2, "seen": [""] * 2}
@@ -44,7 +44,7 @@ def test_a_table_without_a_usable_column_is_told(project: Folder) -> None:
 
 def test_the_target_is_read_as_its_task_wants_it(project: Folder) -> None:
     settings = project.settings()
-    assert target_column(settings).kind == "category"
+    assert target_columns(settings)[0].kind == "category"
     wanted = {"target": "age", "task": "regression", "metric": "rmse", "positive": None}
     file.edit(project.file, [Edit(("problem", name), value) for name, value in wanted.items()])
     rows = pl.DataFrame({"age": [" 41.5 ", "", "x"]})

@@ -9,13 +9,19 @@ import pytest
 
 from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.bundle.runtime import load_bundle
-from fieldcraft.develop.write import TOLERANCE, check_parity, write_bundle
+from fieldcraft.develop.write import TOLERANCE, Part, check_parity, write_bundle
 from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow
 
-ABOUT = {"target": "bought", "names": [], "calibration": {"temperature": 1.0}, "lineage": {}}
+ABOUT = {
+    "targets": ["bought"],
+    "names": [],
+    "tables": [],
+    "calibration": {"temperature": 1.0, "threshold": None, "limit": 0.9},
+    "lineage": {},
+}
 
 
 def developed(project: Folder) -> tuple[Development, dict[str, Path]]:
@@ -30,8 +36,8 @@ def test_every_learner_packages_with_parity(finished: Folder, tmp_path: Path, le
     rows, models = developed(finished)
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    manifest = write_bundle(bundle, models[learner], rows, ABOUT, lambda text, share: None)
-    assert check_parity(bundle, models[learner], rows) <= TOLERANCE
+    manifest = write_bundle(bundle, [Part(models[learner])], rows, ABOUT, lambda text, share: None)
+    assert check_parity(bundle, [Part(models[learner])], rows) <= TOLERANCE
     assert len(manifest["members"]) == len(rows.folds) == 5
     assert len(list(bundle.rglob("*.onnx"))) == 5
     assert load_bundle(bundle).predict(rows.frame).height == len(rows.y)
@@ -43,7 +49,7 @@ def test_a_bundle_that_predicts_otherwise_is_refused(finished: Folder) -> None:
     table = models[champion] / "predictions.parquet"
     pl.read_parquet(table).with_columns(pl.col("out_1") + 1e-4).write_parquet(table)
     with pytest.raises(BundleError, match="does not predict what the trained model predicts"):
-        check_parity(finished.bundle, models[champion], rows)
+        check_parity(finished.bundle, [Part(models[champion])], rows)
 
 
 def test_the_reference_profile_tells_of_training_rows_only(finished: Folder) -> None:

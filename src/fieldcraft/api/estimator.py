@@ -253,9 +253,7 @@ def read_rows(estimator: Any, rows: Any, reset: bool) -> tuple[pl.DataFrame, boo
         validate_data(estimator, rows, reset=reset, skip_check_array=True)
         frame, numbers = from_frame(rows), False
     else:
-        values = validate_data(
-            estimator, rows, reset=reset, dtype=None, ensure_all_finite=False
-        )
+        values = validate_data(estimator, rows, reset=reset, dtype=None, ensure_all_finite=False)
         numbers = values.dtype.kind in "biuf"
         frame = frame_of(values, numbered(values.shape[1]))
     if frame.height <= reset or not frame.width:

@@ -15,7 +15,7 @@ import polars as pl
 
 from fieldcraft.bundle.archive import SUFFIX, pack
 from fieldcraft.bundle.manifest import NAME, write_manifest
-from fieldcraft.contracts import Array, Json, Learner
+from fieldcraft.contracts import Json, Learner
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.errors import BundleError
 from fieldcraft.data.split import Fold

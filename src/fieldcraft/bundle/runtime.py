@@ -154,7 +154,9 @@ def load_folder(folder: Path) -> Bundle:
         ]
         members = [load_packed(folder / m["folder"], m) for m in manifest["members"]]
         bundle = Bundle(manifest, members, tables)
-        bundle.predict(pl.DataFrame([pl.Series(name, [None], pl.String) for name in bundle.columns]))
+        bundle.predict(
+            pl.DataFrame([pl.Series(name, [None], pl.String) for name in bundle.columns])
+        )
     except FieldcraftError:
         raise
     except Exception as error:  # whatever a parser makes of files that are no such files

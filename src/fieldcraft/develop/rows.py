@@ -20,6 +20,7 @@ from fieldcraft.data.table import Column, Schema, row_digests
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Settings
 
+LINE, SOURCE = "(line)", "(source)"  # columns that are put beside those of the table
 TRAIN, VALIDATION, TEST = 0, 1, 2  # numbers of the sources
 TARGET_SECTIONS = ("problem.target", "problem.task", "problem.positive", "problem.order")
 WISHES = ("costs", "threshold", "coverage")  # how to decide: no model depends on it
@@ -63,7 +64,8 @@ def read_rows(project: Folder, settings: Settings) -> pl.DataFrame:
                 way_out="use files with the same columns; pass --names if they have no header",
             )
         frame = frame.with_columns(
-            line=pl.int_range(1, frame.height + 1), source=pl.lit(number, dtype=pl.Int64)
+            pl.int_range(1, frame.height + 1).alias(LINE),
+            pl.lit(number, dtype=pl.Int64).alias(SOURCE),
         )
         found.append(frame.select(found[0].columns) if found else frame)
     frame = pl.concat(found, how="vertical_relaxed")
@@ -189,8 +191,9 @@ def derived_columns(settings: Settings) -> list[Column]:
     for name, sql in derive.items():
         try:
             empty = empty.with_columns(pl.sql_expr(sql).alias(name))
-        except pl.exceptions.PolarsError:
-            continue  # evaluating it on the rows says what is wrong
+        except pl.exceptions.PolarsError:  # evaluating it on the rows says what is wrong
+            found.append(Column(name, "number"))
+            continue
         kind = empty.schema[name]
         guess = "number" if kind.is_numeric() else "datetime" if kind.is_temporal() else "category"
         found.append(Column(name, "boolean" if kind == pl.Boolean else guess, {}))

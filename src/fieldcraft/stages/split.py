@@ -23,6 +23,8 @@ from fieldcraft.data.prepare import matching, names_in
 from fieldcraft.data.split import HALF_FOLDS, SMALL, by_time, deal, strata_of
 from fieldcraft.data.table import row_digests
 from fieldcraft.develop.rows import (
+    LINE,
+    SOURCE,
     TARGET_SECTIONS,
     TEST,
     TRAIN,
@@ -52,8 +54,8 @@ def split(work: Work) -> Json:
     target = parse_target(frame, settings)
     parts = pl.DataFrame(
         {
-            "line": frame["line"],
-            "digest": row_digests(frame.drop("line", "source")),
+            "line": frame[LINE],
+            "digest": row_digests(frame.drop(LINE, SOURCE)),
             "features": row_digests(feature_schema(settings).apply(frame)),
             "entity": row_digests(frame, [settings.data.entity] if settings.data.entity else []),
         }
@@ -82,12 +84,12 @@ def write(
     work: Work, frame: pl.DataFrame, table: pl.DataFrame, target: pl.Series, rule: str
 ) -> Json:
     """Write develop and test rows apart, and what is known about the target."""
-    cells = frame.drop("line", "source")
+    cells = frame.drop(LINE, SOURCE)
     develop, sealed = (table["place"] == name for name in ("develop", "sealed"))
     problem = work.settings.problem
     task = catalogue.load("tasks", problem.task)
     # A given test part must not add classes; rows dealt out here share one list of classes.
-    given = bool((frame["source"] == TEST).any())
+    given = bool((frame[SOURCE] == TEST).any())
     listed = target.filter(develop if given else develop | sealed)
     about = task.describe(listed, problem.model_dump(mode="json"))
     task.encode(target.filter(sealed), about)
@@ -129,7 +131,7 @@ def with_given_parts(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
             seen=f"{odd[0]!r} in {len(odd):,} rows; {near(str(odd[0]), GIVEN)}",
             way_out="use the words train, validation and test, or leave out data.split",
         )
-    return frame.with_columns(source=numbers)
+    return frame.with_columns(numbers.alias(SOURCE))
 
 
 def wanted(frame: pl.DataFrame, settings: Settings) -> pl.Series:
@@ -216,7 +218,7 @@ def assign(
     known: Mapping[bytes, tuple[str, int]],
 ) -> Assignment:
     """Part and fold of every usable row."""
-    source = frame["source"].to_numpy()
+    source = frame[SOURCE].to_numpy()
     found = Assignment.start(
         together(frame, parts, settings), strata_of(target), settings.split.seed
     )

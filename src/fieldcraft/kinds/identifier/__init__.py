@@ -24,23 +24,27 @@ class IdentifierKind(SetAside):
     def recognise(self, look: Look) -> Guess | None:
         """Different in (nearly) every row, and a code, a running number, or named as a key."""
         there = len(look.values)
-        named = called_a_key(look.name)
-        if there < FEW_ROWS or look.distinct < (MOSTLY if named else NEARLY_ALL) * there:
+        enough = MOSTLY if called_a_key(look.name) else NEARLY_ALL
+        if there < FEW_ROWS or look.distinct < enough * there:
             return None
         reason = f"{look.distinct:,} different values in {there:,} rows"
-        if look.numeric_share < NEARLY_ALL:
-            if look.datetime_format or words_a_value(look) >= SEVERAL:
-                return None
-            return Guess(self.name, 0.85, reason + ", text without sentences")
+        if look.numeric_share >= NEARLY_ALL:
+            return self._number(look, reason)
+        if look.datetime_format or words_a_value(look) >= SEVERAL:
+            return None
+        return Guess(self.name, 0.85, reason + ", text without sentences")
+
+    def _number(self, look: Look, reason: str) -> Guess | None:
         if padded(look):
             return Guess(self.name, 0.85, reason + ", codes with leading zeros")
         if not look.whole_numbers or "year" in look.name.lower():
             return None
         low, high = look.span
-        if look.distinct == there == high - low + 1:
+        if look.distinct == len(look.values) == high - low + 1:
             return Guess(self.name, 0.95, f"every number from {low:.0f} to {high:.0f} once")
-        named = named or called_a_label(look.name)
-        return Guess(self.name, 0.85, reason + ", named as a key") if named else None
+        if called_a_key(look.name) or called_a_label(look.name):
+            return Guess(self.name, 0.85, reason + ", named as a key")
+        return None
 
     def checks(self) -> Sequence[Check]:
         """The checks for identifier columns."""

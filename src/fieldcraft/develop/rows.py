@@ -133,9 +133,7 @@ def feature_schema(settings: Settings) -> Schema:
     Raises:
         DataError: every column is set aside.
     """
-    data = settings.data
-    roles = (data.weight, data.id, data.split, data.entity)
-    aside = {*settings.problem.targets, *data.drop, *(name for name in roles if name)}
+    data, aside = settings.data, set_aside(settings)
     columns = [
         column_for(settings, name)
         for name, column in data.columns.items()
@@ -149,6 +147,13 @@ def feature_schema(settings: Settings) -> Schema:
             way_out="give a column another kind under data.columns, or shorten data.drop",
         )
     return with_inputs(settings, columns)
+
+
+def set_aside(settings: Settings) -> set[str]:
+    """Columns that no model may see: the target, those dropped, those with a part of their own."""
+    data = settings.data
+    roles = (data.weight, data.id, data.split, data.entity)
+    return {*settings.problem.targets, *data.drop, *(name for name in roles if name)}
 
 
 def with_inputs(settings: Settings, columns: Sequence[Column]) -> Schema:
@@ -190,7 +195,8 @@ def derived_columns(settings: Settings) -> list[Column]:
         try:
             empty = empty.with_columns(pl.sql_expr(sql).alias(name))
         except pl.exceptions.PolarsError:
-            continue  # evaluating it on the rows says what is wrong
+            found.append(Column(name, "category", {}))  # computing it says what is wrong
+            continue
         kind = empty.schema[name]
         guess = "number" if kind.is_numeric() else "datetime" if kind.is_temporal() else "category"
         found.append(Column(name, "boolean" if kind == pl.Boolean else guess, {}))
@@ -198,13 +204,32 @@ def derived_columns(settings: Settings) -> list[Column]:
 
 
 def columns_of(settings: Settings, names: Sequence[str]) -> Schema:
-    """A schema of columns by name, for what reads them beside the model."""
+    """A schema of columns by name, for what reads them beside the model.
+
+    Raises:
+        DataError: there is no such column.
+    """
     derived = {column.name: column for column in derived_columns(settings)}
+    known = {**settings.data.columns, **derived}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise DataError(
+            "the project file asks for a column that is not there",
+            seen=unknown[0],
+            way_out=f"use names under data.columns; {near(unknown[0], known)}",
+        )
     columns = [
         column_for(settings, name) if name in settings.data.columns else derived[name]
         for name in names
     ]
     return with_inputs(settings, columns)
+
+
+def cells_of(frame: pl.DataFrame, settings: Settings, name: str) -> pl.Series:
+    """The cells of a column as read; its values where the file computes it."""
+    if name in frame.columns:
+        return frame[name]
+    return columns_of(settings, [name]).apply(frame)[name]
 
 
 def target_columns(settings: Settings) -> tuple[Column, ...]:
@@ -233,15 +258,14 @@ def weights_of(frame: pl.DataFrame, settings: Settings) -> Array | None:
     name = settings.data.weight
     if name is None:
         return None
-    schema = columns_of(settings, [name])
+    schema, cells = columns_of(settings, [name]), cells_of(frame, settings, name)
     column = Column(name, "number", dict(schema.columns[0].options))
-    found = schema.parse(frame[name], column).to_numpy()
-    odd = np.flatnonzero(~(found > 0))
+    found = schema.parse(cells, column).to_numpy()
+    odd = np.flatnonzero(~((found > 0) & np.isfinite(found)))
     if len(odd):
         raise DataError(
             "some rows have no weight that counts",
-            seen=f"{name} is {frame[name][int(odd[0])]!r} in row {odd[0] + 1:,}, "
-            f"{len(odd):,} such rows",
+            seen=f"{name} is {cells[int(odd[0])]!r} in row {odd[0] + 1:,}, {len(odd):,} such rows",
             way_out="give each row a number above 0, or leave out data.weight",
         )
     return np.asarray(found, dtype=np.float64)
@@ -255,7 +279,7 @@ def moments_of(frame: pl.DataFrame, settings: Settings) -> pl.Series:
 def units_of(frame: pl.DataFrame, settings: Settings) -> Array | None:
     """Which rows depend on each other: those of an entity, or of a stretch of time."""
     if settings.split.rule == "entity" and settings.data.entity:
-        digests = row_digests(frame, [settings.data.entity])
+        digests = row_digests(cells_of(frame, settings, settings.data.entity).to_frame())
         return np.unique(np.array(digests), return_inverse=True)[1]
     if settings.split.rule == "time":
         place = moments_of(frame, settings).rank("ordinal").fill_null(0).to_numpy()
@@ -266,9 +290,12 @@ def units_of(frame: pl.DataFrame, settings: Settings) -> Array | None:
 def rows_with_gaps(values: pl.DataFrame, settings: Settings) -> Array:
     """Rows that are left out of training since they miss a value that must be there."""
     clean = settings.clean
-    names = [
-        name for name in values.columns if (clean.columns.get(name, clean.all)).missing == "drop"
-    ]
+    own = {
+        name: column.missing
+        for name, column in clean.columns.items()
+        if "missing" in column.model_fields_set
+    }
+    names = [name for name in values.columns if own.get(name, clean.all.missing) == "drop"]
     if not names:
         return np.zeros(values.height, dtype=bool)
     return values.select(pl.any_horizontal(pl.col(names).is_null())).to_series().to_numpy()

@@ -27,6 +27,7 @@ from fieldcraft.develop.rows import (
     TEST,
     TRAIN,
     VALIDATION,
+    cells_of,
     columns_of,
     feature_schema,
     moments_of,
@@ -55,7 +56,7 @@ def split(work: Work) -> Json:
             "line": frame["line"],
             "digest": row_digests(frame.drop("line", "source")),
             "features": row_digests(feature_schema(settings).apply(frame)),
-            "entity": row_digests(frame, [settings.data.entity] if settings.data.entity else []),
+            "entity": entities(frame, settings),
         }
     )
     torn = conflicting(parts["features"], target, settings)
@@ -120,7 +121,7 @@ def with_given_parts(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     name = settings.data.split
     if name is None:
         return frame
-    cells = strip(frame[name]).cast(pl.String).str.to_lowercase()
+    cells = strip(cells_of(frame, settings, name)).cast(pl.String).str.to_lowercase()
     numbers = cells.replace_strict(GIVEN, default=None, return_dtype=pl.Int64)
     odd = cells.filter(numbers.is_null())
     if len(odd):
@@ -217,9 +218,7 @@ def assign(
 ) -> Assignment:
     """Part and fold of every usable row."""
     source = frame["source"].to_numpy()
-    found = Assignment.start(
-        together(frame, parts, settings), strata_of(target), settings.split.seed
-    )
+    found = Assignment.start(together(parts, settings), strata_of(target), settings.split.seed)
     found.part[usable & (source == TEST)] = "test"
     open_ = usable & (source != TEST)
     if (source == VALIDATION).any():
@@ -235,7 +234,8 @@ def assign(
         return found
     found.follow(parts["digest"].to_list(), known, open_)
     rest = np.flatnonzero(open_ & (found.part == "unused"))
-    small = "cross" in found.part if known else open_.sum() < SMALL
+    dealt = set(found.part[open_]) - {"unused", "test"}
+    small = "cross" in dealt if dealt else open_.sum() < SMALL
     if not small:
         found.deal(rest, PARTS, sizes, "parts")
         return found
@@ -262,11 +262,17 @@ def deal_by_time(
             found.part[where[(numbers < part) & (places > start - span)]] = "unused"
 
 
-def together(frame: pl.DataFrame, parts: pl.DataFrame, settings: Settings) -> list[bytes]:
+def together(parts: pl.DataFrame, settings: Settings) -> list[bytes]:
     """What must stay together: the rows of an entity, else rows with the same features."""
     if settings.split.rule == "entity" and settings.data.entity:
-        return row_digests(frame, [settings.data.entity])
+        return list(parts["entity"].to_list())
     return list(parts["features"].to_list())
+
+
+def entities(frame: pl.DataFrame, settings: Settings) -> list[bytes]:
+    """A digest of the entity that each row belongs to."""
+    name = settings.data.entity
+    return row_digests(cells_of(frame, settings, name).to_frame()) if name else [b""] * frame.height
 
 
 STAGE = Stage(

@@ -231,14 +231,6 @@ def test_weights_are_read_row_by_row(project: Folder) -> None:
     assert "w" not in rows.values.columns
 
 
-def test_a_weight_may_be_computed(project: Folder) -> None:
-    change(project, {"data.derive": {"w": "1 + length(city)"}, "data.weight": "w"})
-    rows = developed(project)
-    assert rows.weights is not None
-    assert set(rows.weights) == {5.0}
-    assert "w" not in rows.values.columns
-
-
 @pytest.mark.parametrize("cell", [0, -1, None, "inf"])
 def test_a_row_without_a_weight_that_counts_is_told(project: Folder, cell: object) -> None:
     weighed(project, ["2", cell])

@@ -20,7 +20,7 @@ from fieldcraft.fit.losses import (
 ROWS, MEMBERS, CLASSES = 7, 3, 4
 RAW = torch.randn(ROWS, MEMBERS, CLASSES, generator=torch.Generator().manual_seed(0))
 CLASS = torch.arange(ROWS) % CLASSES
-LABELS = torch.stack([k == CLASS for k in range(CLASSES)], dim=1).long()
+LABELS = torch.stack([CLASS.eq(k) for k in range(CLASSES)], dim=1).long()
 AMOUNTS = torch.linspace(-1, 1, ROWS)
 
 Loss = Callable[[Tensor, Tensor], Tensor]

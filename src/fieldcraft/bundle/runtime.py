@@ -10,10 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from fieldcraft.bundle.archive import unpacked
 from fieldcraft.bundle.encoders import EncoderSet
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.contracts import Array, Json, Task
 from fieldcraft.core import catalogue, files
+from fieldcraft.core.errors import BundleError, FieldcraftError
 from fieldcraft.data.prepare import join
 from fieldcraft.data.read import from_frame
 from fieldcraft.data.table import Schema
@@ -119,26 +121,51 @@ class Bundle:
 
 
 def load_bundle(path: str | Path) -> Bundle:
-    """Load a bundle after checking every file of it.
+    """Load a bundle, a folder or a .zip file, after checking every file of it.
 
     >>> load_bundle("nowhere")
     Traceback (most recent call last):
     ...
     fieldcraft.core.errors.BundleError: there is no bundle here
       seen: no manifest.json in nowhere
-      way out: give the path of a bundle folder; `fieldcraft run` makes one
+      way out: give the path of a bundle, a folder or a .zip file; `fieldcraft run` makes one
 
     Raises:
-        BundleError: there is no bundle, or it is not what was packaged.
+        BundleError: there is no bundle, it is not what was packaged, or it cannot be run.
     """
-    folder = Path(path)
+    place = Path(path)
+    if not place.is_file():
+        return load_folder(place)
+    with unpacked(place) as folder:
+        return load_folder(folder)
+
+
+def load_folder(folder: Path) -> Bundle:
+    """Load a bundle from its folder, and try it on a row without values.
+
+    Raises:
+        BundleError: there is no bundle, it is not what was packaged, or it cannot be run.
+    """
     manifest = read_manifest(folder)
-    tables = [
-        Beside(pl.read_parquet(folder / table["file"]), tuple(table["on"]))
-        for table in manifest["tables"]
-    ]
-    members = [load_packed(folder / m["folder"], m) for m in manifest["members"]]
-    return Bundle(manifest, members, tables)
+    try:
+        tables = [
+            Beside(pl.read_parquet(folder / table["file"]), tuple(table["on"]))
+            for table in manifest["tables"]
+        ]
+        members = [load_packed(folder / m["folder"], m) for m in manifest["members"]]
+        bundle = Bundle(manifest, members, tables)
+        bundle.predict(
+            pl.DataFrame([pl.Series(name, [None], pl.String) for name in bundle.columns])
+        )
+    except FieldcraftError:
+        raise
+    except Exception as error:  # whatever a parser makes of files that are no such files
+        raise BundleError(
+            "the bundle is what its manifest says, but cannot be run",
+            seen=f"{type(error).__name__}: {error}".splitlines()[0][:200],
+            way_out="package the project again: fieldcraft run",
+        ) from error
+    return bundle
 
 
 def load_packed(folder: Path, about: Mapping[str, Any]) -> PackedMember:

@@ -1,16 +1,18 @@
-"""Classes with few rows."""
+"""Classes and labels with few rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from fieldcraft.contracts import Sight, View
+from fieldcraft.contracts import Array, Sight, View
+from fieldcraft.core.words import listed, plural
 from fieldcraft.evidence.records import Finding
 
 RARE = 0.1  # of what an even share would be
 FEW = 10
+FOLDS = 5  # of which each should hold a row of every class
 
 
 class Imbalance:
@@ -20,36 +22,50 @@ class Imbalance:
     looks_at: Sight = "split"
 
     def run(self, view: View) -> Iterable[Finding]:
-        """Report rare classes among the training rows."""
-        if view.task is None or view.y is None or view.about is None:
+        """Report rare classes, or labels that are rare or nearly everywhere, in training rows."""
+        if view.task is None or view.y is None or view.about is None or not len(view.y):
             return
-        if view.task.output == "value":
-            return
-        classes = view.about["classes"]
-        counts = np.bincount(view.y, minlength=len(classes))
-        rows = len(view.y)
-        few = [classes[i] for i in np.flatnonzero(counts < FEW)]
+        if view.task.output == "labels":
+            # Of a label that nearly every row has, the rows without it are what is rare.
+            counts = np.minimum(view.y.sum(axis=0), len(view.y) - view.y.sum(axis=0))
+            yield from self._findings("label", view.targets, counts.astype(int), len(view.y), 2)
+        elif view.task.output == "probabilities":
+            classes = view.about["classes"]
+            counts = np.bincount(view.y, minlength=len(classes))
+            yield from self._findings("class", classes, counts, len(view.y), len(classes))
+
+    def _findings(
+        self, noun: str, names: Sequence[str], counts: Array, rows: int, shares: int
+    ) -> Iterator[Finding]:
+        nouns = {"class": "classes", "label": "labels"}[noun]
+        evidence = {"counts": {name: int(n) for name, n in zip(names, counts, strict=True)}}
+        few = [names[i] for i in np.argsort(counts, kind="stable") if counts[i] < FEW]
         if few:
-            shown = ", ".join(few[:5]) + (", ..." if len(few) > 5 else "")
+            short = int((counts < FOLDS).sum())
+            folds = f", {short:,} with fewer than one in each of {FOLDS} folds" if short else ""
             yield Finding(
                 self.code,
                 "warn",
-                f"{len(few)} class{'es' * (len(few) > 1)} with fewer than {FEW} training rows: "
-                f"{shown}",
+                f"{plural(len(few), noun, nouns)} with fewer than {FEW} training rows{folds}: "
+                f"{listed(few, 5)}",
                 None,
-                {"counts": {label: int(n) for label, n in zip(classes, counts, strict=True)}},
-                "collect more rows of them, or join them with a class that means the same",
+                evidence,
+                f"collect more rows of them, or join them with a {noun} that means the same",
             )
-        rarest = int(counts.argmin())
-        if rows and counts[rarest] < RARE * rows / len(classes) and not few:
+        rare = [
+            i for i in np.argsort(counts, kind="stable") if FEW <= counts[i] < RARE * rows / shares
+        ]
+        if rare:
+            first = rare[0]
+            others = f", {len(rare) - 1:,} more are rare" if rare[1:] else ""
             yield Finding(
                 self.code,
                 "tip",
-                f"class {classes[rarest]} has {counts[rarest]:,} of {rows:,} training rows "
-                f"({counts[rarest] / rows:.1%})",
+                f"{noun} {names[first]} has {counts[first]:,} of {rows:,} training rows "
+                f"({counts[first] / rows:.1%}){others}",
                 None,
-                {"counts": {label: int(n) for label, n in zip(classes, counts, strict=True)}},
-                "do not judge by accuracy alone; balanced accuracy and recall show rare classes",
+                evidence,
+                "do not judge by accuracy alone; balanced accuracy and recall show what is rare",
             )
 
 

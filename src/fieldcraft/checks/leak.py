@@ -1,22 +1,40 @@
-"""A column that gives the target away by itself."""
+"""A column that gives the target away by itself: by its values, or by where it has none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.edit import Edit
+from fieldcraft.core.words import listed
+from fieldcraft.data.names import kin, sounds_later
+from fieldcraft.evidence.association import each_target, exactness, levels_of, numbers_of, power_of
 from fieldcraft.evidence.records import Finding
 
 CERTAIN = 0.99  # of the target's uncertainty explained by one column: the run stops
 SUSPECT = 0.9
-BINS = 64
-LEAST_ROWS_A_CLASS = 10
-SHUFFLES = 5
-LEAST_ROWS_A_LEVEL = 5.0  # on average; else a column of names would explain everything
+EXACT = 0.99  # of a number target: strong is not enough, what an honest lag explains is strong too
+FEWEST_FILLED = 50  # rows that a column with gaps is judged on by itself
+WITHIN = 0.995  # of the filled rows of one column that are filled in another
+
+
+@dataclass(frozen=True)
+class Told:
+    """How much one column tells of a target.
+
+    Attributes:
+        power: of its values, in all rows or in those where it has one.
+        gaps: of where it has no value.
+        certain: whether its values leave no doubt.
+    """
+
+    power: float
+    gaps: float
+    certain: bool
 
 
 class Leak:
@@ -27,87 +45,89 @@ class Leak:
 
     def run(self, view: View) -> Iterable[Finding]:
         """Measure how much of the target each column explains on training rows."""
-        if view.y is None or view.task is None:
+        if view.y is None or view.task is None or not len(view.y):
             return
-        for column in view.schema.columns:
-            power = power_of(levels_of(view.values[column.name]), view.y, view.task.output)
-            if power >= SUSPECT:
-                stop = power >= CERTAIN
-                yield Finding(
-                    self.code,
-                    "stop" if stop else "warn",
-                    f"{column.name} alone tells {power:.0%} of the target {view.targets[0]}",
-                    column.name,
-                    {"power": power, "rows": len(view.y)},
-                    "ask whether it is known at the moment of prediction; if not, drop it",
-                    (Edit(("data", "drop"), column.name, add=True),) if stop else (),
-                )
+        value = view.task.output == "value"
+        for target, y in each_target(view.y, view.targets):
+            told = {
+                column.name: tells(view.values[column.name], y, value)
+                for column in view.schema.columns
+            }
+            for name, how in told.items():
+                yield from self._findings(name, target, how, value, len(y))
+            yield from self._companions(view, told)
 
-
-def levels_of(column: pl.Series) -> Array:
-    """The column as codes: quantile bins of numbers, levels of anything else."""
-    if column.dtype.is_float() or column.dtype.is_temporal():
-        values = (
-            column.cast(pl.Float64, strict=False).to_numpy()
-            if column.dtype.is_float()
-            else (column.dt.epoch("s").cast(pl.Float64).to_numpy())
+    def _findings(
+        self, name: str, target: str, told: Told, value: bool, rows: int
+    ) -> Iterator[Finding]:
+        power = max(told.power, told.gaps)
+        if power < SUSPECT:
+            return
+        why = named_later(name, target, value)
+        stop = told.certain or told.gaps >= SUSPECT or why is not None
+        what = f"{name} alone tells {told.power:.0%} of the target {target}"
+        if told.gaps >= SUSPECT:
+            what = f"whether {name} has a value tells {told.gaps:.0%} of the target {target}"
+        yield Finding(
+            self.code,
+            "stop" if stop else "warn",
+            what + (f", and {why}" if why else ""),
+            name,
+            {"power": power, "gaps": told.gaps, "rows": rows},
+            "ask whether it is known at the moment of prediction; if not, drop it",
+            (Edit(("data", "drop"), name, add=True),) if stop else (),
         )
-        there = values[~np.isnan(values)]
-        if not len(there):
-            return np.zeros(len(column), dtype=np.int64)
-        distinct = np.unique(there)
-        bins = max(2, min(BINS, int(len(column) / LEAST_ROWS_A_LEVEL) - 1))  # one for missing
-        edges = (
-            distinct
-            if len(distinct) <= bins
-            else np.unique(np.quantile(there, np.linspace(0, 1, bins + 1)[1:-1]))
-        )
-        return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values))
-    return column.cast(pl.String).rank("dense").fill_null(0).to_numpy().astype(np.int64)
+
+    def _companions(self, view: View, told: dict[str, Told]) -> Iterator[Finding]:
+        """Columns that are filled only where one whose gaps give the target away is filled."""
+        filled = {name: view.values[name].is_not_null().to_numpy() for name in told}
+        leaking = [name for name, how in told.items() if how.gaps >= SUSPECT]
+        found: dict[str, str] = {}
+        for name, there in filled.items():
+            count = there.sum()
+            if name in leaking or told[name].power >= SUSPECT or count < FEWEST_FILLED:
+                continue
+            within = [x for x in leaking if (there & filled[x]).sum() >= WITHIN * count]
+            if within:
+                found[name] = within[0]
+        if found:
+            names = list(found)
+            what = "are filled" if len(names) > 1 else "is filled"
+            yield Finding(
+                self.code,
+                "warn",
+                f"{listed(names)} {what} only where {found[names[0]]} is, which gives the target "
+                "away",
+                names[0] if len(names) == 1 else None,
+                {"within": found, "rows": len(view.rows)},
+                "they seem to be written after the event too; drop them unless they are known "
+                "at the moment of prediction",
+                tuple(Edit(("data", "drop"), name, add=True) for name in names),
+            )
 
 
-def power_of(codes: Array, y: Array, output: str) -> float:
-    """Share of the target that the codes explain beyond chance, 0 to 1."""
-    _, codes = np.unique(codes, return_inverse=True)
-    levels = int(codes.max()) + 1 if len(codes) else 0
-    if levels < 2 or len(y) < LEAST_ROWS_A_LEVEL * levels:
-        return 0.0
-    return correlation_ratio(codes, y) if output == "value" else goodman_kruskal(codes, y)
+def tells(column: pl.Series, y: Array, value: bool) -> Told:
+    """How much one column tells of a target, in all rows and in those where it has a value."""
+    there = column.is_not_null().to_numpy()
+    power = power_of(levels_of(column), y, value, SUSPECT)
+    gaps = power_of(there.astype(np.int64), y, value, SUSPECT)
+    if FEWEST_FILLED <= there.sum() < len(there):
+        power = max(power, power_of(levels_of(column.filter(there)), y[there], value, SUSPECT))
+    numbers = numbers_of(column)
+    certain = power >= CERTAIN
+    if certain and value and numbers is not None:
+        known = ~np.isnan(numbers)
+        certain = exactness(numbers[known], y[known]) >= EXACT
+    return Told(power, gaps, certain)
 
 
-def correlation_ratio(codes: Array, y: Array) -> float:
-    """How much of the variance of the target's ranks the codes explain, less what is chance.
-
-    Ranks, since a few far amounts would hide that the rest is given away.
-    """
-    ranks, levels = pl.Series(y).rank().to_numpy(), int(codes.max()) + 1
-    means = np.bincount(codes, weights=ranks) / np.bincount(codes)
-    total = ((ranks - ranks.mean()) ** 2).sum()
-    inside = ((ranks - means[codes]) ** 2).sum() / max(len(y) - levels, 1) * (len(y) - 1)
-    return float(max(0.0, 1 - inside / total)) if total > 0 else 0.0
-
-
-def goodman_kruskal(codes: Array, y: Array) -> float:
-    """How much of the error of the best guess of a class vanishes when the codes are known.
-
-    Goodman and Kruskal's lambda on balanced classes, set against that of shuffled targets: a rare
-    class has its few rows in levels of their own by chance alone. Classes of fewer than ten
-    rows are left out.
-    """
-    kept = np.bincount(y)[y] >= LEAST_ROWS_A_CLASS
-    _, classes = np.unique(y[kept], return_inverse=True)
-    count = int(classes.max()) + 1 if len(classes) else 0
-    if count < 2:
-        return 0.0
-
-    def right(classes: Array) -> float:
-        table = np.bincount(codes[kept] * count + classes, minlength=(codes.max() + 1) * count)
-        balanced = table.reshape(-1, count) / np.bincount(classes)
-        return float(balanced.max(axis=1).sum()) / count
-
-    draw = np.random.default_rng(0)
-    chance = float(np.mean([right(draw.permutation(classes)) for _ in range(SHUFFLES)]))
-    return max(0.0, (right(classes) - chance) / (1 - chance)) if chance < 1 else 0.0
+def named_later(name: str, target: str, value: bool) -> str | None:
+    """What in its name says that a column is known only after the event."""
+    later, shared = sounds_later(name), kin(name, target)
+    # A list price is no leak of a sale price; whether one event happened tells of the other.
+    if shared and not value:
+        return f"its name shares {shared!r} with it"
+    return f"its name says {later!r}" if later else None
 
 
 CHECK = Leak()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fieldcraft.project.folder import Folder
 
 INTERRUPTED = 130
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 
 app = typer.Typer(
     name="fieldcraft",
@@ -71,6 +72,25 @@ def main() -> None:
         if ended.code == INTERRUPTED:
             print("stopped; nothing is lost: run the same command again to go on", file=sys.stderr)
         raise
+    except Exception as error:  # noqa: BLE001  nobody is to be shown a traceback
+        complain(
+            "something went wrong inside Fieldcraft; nothing that was done is lost",
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            f"please report it with the details in {details_of(error)}",
+        )
+        sys.exit(INTERNAL)
+
+
+def details_of(error: Exception) -> str:
+    """The path of a file that holds the traceback of an error."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", prefix="fieldcraft-error-", suffix=".txt", delete=False
+    ) as stream:
+        stream.write("".join(traceback.format_exception(error)))
+    return stream.name
 
 
 def complain(what: str, seen: str, way_out: str) -> None:

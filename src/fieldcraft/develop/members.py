@@ -152,6 +152,8 @@ def predictions(member: Member, rows: Development, fold: Fold, number: int) -> p
     """Outputs of a member on its tune and judge rows, one row each."""
     found = []
     for part, where in (("tune", fold.tune), ("judge", fold.judge)):
+        if not len(where):
+            continue
         outputs = member.outputs(rows.values[where]).astype(np.float64)
         columns = {f"out_{i}": outputs[:, i] for i in range(outputs.shape[1])}
         found.append(

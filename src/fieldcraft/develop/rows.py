@@ -17,9 +17,11 @@ from fieldcraft.data.prepare import join, names_in
 from fieldcraft.data.read import located, read_table
 from fieldcraft.data.split import Fold, folds_of
 from fieldcraft.data.table import Column, Schema, row_digests
+from fieldcraft.develop.guess import guess_kind
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Settings
 
+LINE, SOURCE = "(line)", "(source)"  # columns that are put beside those of the table
 TRAIN, VALIDATION, TEST = 0, 1, 2  # numbers of the sources
 TARGET_SECTIONS = ("problem.target", "problem.task", "problem.positive", "problem.order")
 WISHES = ("costs", "threshold", "coverage")  # how to decide: no model depends on it
@@ -63,7 +65,8 @@ def read_rows(project: Folder, settings: Settings) -> pl.DataFrame:
                 way_out="use files with the same columns; pass --names if they have no header",
             )
         frame = frame.with_columns(
-            line=pl.int_range(1, frame.height + 1), source=pl.lit(number, dtype=pl.Int64)
+            pl.int_range(1, frame.height + 1).alias(LINE),
+            pl.lit(number, dtype=pl.Int64).alias(SOURCE),
         )
         found.append(frame.select(found[0].columns) if found else frame)
     frame = pl.concat(found, how="vertical_relaxed")
@@ -89,9 +92,7 @@ def read_rows(project: Folder, settings: Settings) -> pl.DataFrame:
 
 def guessed(cells: pl.Series) -> str:
     """The line under ``data.columns`` that a column would get."""
-    look = Look(cells)
-    guesses = [kind.recognise(look) for kind in catalogue.load_all("kinds")]
-    best = max((guess for guess in guesses if guess), key=lambda guess: guess.confidence)
+    best = guess_kind(Look(cells))
     said = ", ".join(
         f"{key}: {value}" for key, value in {"kind": best.name, **best.options}.items()
     )
@@ -194,8 +195,8 @@ def derived_columns(settings: Settings) -> list[Column]:
     for name, sql in derive.items():
         try:
             empty = empty.with_columns(pl.sql_expr(sql).alias(name))
-        except pl.exceptions.PolarsError:
-            found.append(Column(name, "category", {}))  # computing it says what is wrong
+        except pl.exceptions.PolarsError:  # evaluating it on the rows says what is wrong
+            found.append(Column(name, "number"))
             continue
         kind = empty.schema[name]
         guess = "number" if kind.is_numeric() else "datetime" if kind.is_temporal() else "category"
@@ -225,13 +226,6 @@ def columns_of(settings: Settings, names: Sequence[str]) -> Schema:
     return with_inputs(settings, columns)
 
 
-def cells_of(frame: pl.DataFrame, settings: Settings, name: str) -> pl.Series:
-    """The cells of a column as read; its values where the file computes it."""
-    if name in frame.columns:
-        return frame[name]
-    return columns_of(settings, [name]).apply(frame)[name]
-
-
 def target_columns(settings: Settings) -> tuple[Column, ...]:
     """How the cells of the target are read: as classes, labels or numbers."""
     task = catalogue.load("tasks", settings.problem.task)
@@ -258,14 +252,15 @@ def weights_of(frame: pl.DataFrame, settings: Settings) -> Array | None:
     name = settings.data.weight
     if name is None:
         return None
-    schema, cells = columns_of(settings, [name]), cells_of(frame, settings, name)
+    schema = columns_of(settings, [name])
     column = Column(name, "number", dict(schema.columns[0].options))
-    found = schema.parse(cells, column).to_numpy()
+    found = schema.parse(frame[name], column).to_numpy()
     odd = np.flatnonzero(~((found > 0) & np.isfinite(found)))
     if len(odd):
         raise DataError(
             "some rows have no weight that counts",
-            seen=f"{name} is {cells[int(odd[0])]!r} in row {odd[0] + 1:,}, {len(odd):,} such rows",
+            seen=f"{name} is {frame[name][int(odd[0])]!r} in row {odd[0] + 1:,}, "
+            f"{len(odd):,} such rows",
             way_out="give each row a number above 0, or leave out data.weight",
         )
     return np.asarray(found, dtype=np.float64)
@@ -279,7 +274,7 @@ def moments_of(frame: pl.DataFrame, settings: Settings) -> pl.Series:
 def units_of(frame: pl.DataFrame, settings: Settings) -> Array | None:
     """Which rows depend on each other: those of an entity, or of a stretch of time."""
     if settings.split.rule == "entity" and settings.data.entity:
-        digests = row_digests(cells_of(frame, settings, settings.data.entity).to_frame())
+        digests = row_digests(frame, [settings.data.entity])
         return np.unique(np.array(digests), return_inverse=True)[1]
     if settings.split.rule == "time":
         place = moments_of(frame, settings).rank("ordinal").fill_null(0).to_numpy()

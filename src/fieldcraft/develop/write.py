@@ -66,6 +66,25 @@ def write_bundle(
     Returns:
         The manifest.
     """
+    packed = pack_members(folder, parts, rows, progress)
+    training = np.unique(np.concatenate([fold.train for fold in rows.folds]))
+    files.write_json(folder / "profile.json", reference_profile(rows, training))
+    return write_manifest(
+        folder,
+        {
+            "task": rows.task.name,
+            "about": rows.about,
+            "schema": rows.schema.as_json(),
+            "members": packed,
+            **about,
+        },
+    )
+
+
+def pack_members(
+    folder: Path, parts: Sequence[Part], rows: Development, progress: Tell
+) -> list[Json]:
+    """Export the members of trained models into a bundle; what the manifest says of them."""
     form = catalogue.load("bundle.formats", FORMAT)
     packed = []
     for part in parts:
@@ -85,18 +104,7 @@ def write_bundle(
                     "weight": part.weight / len(members),
                 }
             )
-    training = np.unique(np.concatenate([fold.train for fold in rows.folds]))
-    files.write_json(folder / "profile.json", reference_profile(rows, training))
-    return write_manifest(
-        folder,
-        {
-            "task": rows.task.name,
-            "about": rows.about,
-            "schema": rows.schema.as_json(),
-            "members": packed,
-            **about,
-        },
-    )
+    return packed
 
 
 def reference_profile(rows: Development, training: Array) -> Json:

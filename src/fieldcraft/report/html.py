@@ -11,6 +11,7 @@ from fieldcraft.core import files
 from fieldcraft.core.words import figure
 from fieldcraft.report import charts
 from fieldcraft.report.render import fill
+from fieldcraft.report.rule import rule_in_words
 from fieldcraft.report.story import Story, fixes_of, headline, next_steps, seal_state
 
 MOST_MEASURES = 6  # of each learner in the comparison; the champion has them all
@@ -45,6 +46,7 @@ def page(story: Story) -> str:
         confusion=confusion(evaluation.get("evidence", {})),
         intervals=intervals(story),
         decision=decision(story),
+        rule=rule(story),
         worst=[trimmed(row, story) for row in evaluation.get("worst", [])[:WORST_SHOWN]],
     )
 
@@ -105,6 +107,14 @@ def pictures(story: Story) -> dict[str, Markup]:
         title = story.champion["measures"][story.evaluation["metric"]]["title"]
         found["importance"] = charts.importance(story.importance[:MOST_COLUMNS], title)
     return {name: Markup(svg) for name, svg in found.items()}
+
+
+def rule(story: Story) -> str:
+    """What the one-rule baseline says, if there is one."""
+    model = story.folders["baseline"] / "rule" if "baseline" in story.folders else None
+    if model is None or not (model / "0").is_dir():
+        return ""
+    return rule_in_words(model, story.settings.problem.task, story.split["target"])
 
 
 def intervals(story: Story) -> str:

@@ -14,6 +14,8 @@ from fieldcraft.core import catalogue, files
 from fieldcraft.data.look import looks
 from fieldcraft.data.table import Schema
 from fieldcraft.develop.rows import (
+    LINE,
+    SOURCE,
     TARGET_SECTIONS,
     Development,
     column_for,
@@ -56,7 +58,7 @@ def all_checks() -> list[Check]:
 def data_view(work: Work) -> View:
     """All rows as read, without a look at what the target says about them."""
     settings = work.settings
-    frame = read_rows(work.project, settings).drop("line", "source")
+    frame = read_rows(work.project, settings).drop(LINE, SOURCE)
     apart = set_aside(settings)
     columns = tuple(
         column_for(settings, name)

@@ -16,6 +16,7 @@ from fieldcraft.core.errors import DataError, ProjectError, near
 from fieldcraft.core.words import joined, listed, plural
 from fieldcraft.data.look import Guess, Look, looks
 from fieldcraft.data.read import Reading, read_table, relative
+from fieldcraft.develop.guess import by_confidence, guess_kind, missing_marks
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Model
@@ -113,15 +114,6 @@ def find_target(target: str, frame: pl.DataFrame) -> str:
     )
 
 
-def missing_marks(frame: pl.DataFrame) -> list[str]:
-    """The markers of missing values that occur in the table, such as ``?``."""
-    found: dict[str, int] = {}
-    for name in frame.columns:
-        for mark, count in Look(frame[name]).marks.items():
-            found[mark] = found.get(mark, 0) + count
-    return sorted(found)
-
-
 def guess_task(looks: Sequence[Look], wanted: str | None) -> Guess:
     """What the target asks, guessed from its values unless the user said it.
 
@@ -150,18 +142,6 @@ def guess_task(looks: Sequence[Look], wanted: str | None) -> Guess:
             f"{', '.join(catalogue.names('tasks'))} is meant",
         )
     return best
-
-
-def guess_kind(look: Look) -> Guess:
-    """What a column holds: the most confident guess of all kinds."""
-    guesses = [kind.recognise(look) for kind in catalogue.load_all("kinds")]
-    best: Guess = max((g for g in guesses if g), key=by_confidence)
-    return best
-
-
-def by_confidence(guess: Guess) -> float:
-    """How sure a guess is."""
-    return guess.confidence
 
 
 def problem_section(targets: Sequence[str], task: Guess, source: str) -> CommentedMap:

@@ -23,11 +23,12 @@ from fieldcraft.data.prepare import matching, names_in
 from fieldcraft.data.split import HALF_FOLDS, SMALL, by_time, deal, strata_of
 from fieldcraft.data.table import row_digests
 from fieldcraft.develop.rows import (
+    LINE,
+    SOURCE,
     TARGET_SECTIONS,
     TEST,
     TRAIN,
     VALIDATION,
-    cells_of,
     columns_of,
     feature_schema,
     moments_of,
@@ -53,10 +54,10 @@ def split(work: Work) -> Json:
     target = parse_target(frame, settings)
     parts = pl.DataFrame(
         {
-            "line": frame["line"],
-            "digest": row_digests(frame.drop("line", "source")),
+            "line": frame[LINE],
+            "digest": row_digests(frame.drop(LINE, SOURCE)),
             "features": row_digests(feature_schema(settings).apply(frame)),
-            "entity": entities(frame, settings),
+            "entity": row_digests(frame, [settings.data.entity] if settings.data.entity else []),
         }
     )
     torn = conflicting(parts["features"], target, settings)
@@ -83,12 +84,12 @@ def write(
     work: Work, frame: pl.DataFrame, table: pl.DataFrame, target: pl.Series, rule: str
 ) -> Json:
     """Write develop and test rows apart, and what is known about the target."""
-    cells = frame.drop("line", "source")
+    cells = frame.drop(LINE, SOURCE)
     develop, sealed = (table["place"] == name for name in ("develop", "sealed"))
     problem = work.settings.problem
     task = catalogue.load("tasks", problem.task)
     # A given test part must not add classes; rows dealt out here share one list of classes.
-    given = bool((frame["source"] == TEST).any())
+    given = bool((frame[SOURCE] == TEST).any())
     listed = target.filter(develop if given else develop | sealed)
     about = task.describe(listed, problem.model_dump(mode="json"))
     task.encode(target.filter(sealed), about)
@@ -121,7 +122,7 @@ def with_given_parts(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     name = settings.data.split
     if name is None:
         return frame
-    cells = strip(cells_of(frame, settings, name)).cast(pl.String).str.to_lowercase()
+    cells = strip(frame[name]).cast(pl.String).str.to_lowercase()
     numbers = cells.replace_strict(GIVEN, default=None, return_dtype=pl.Int64)
     odd = cells.filter(numbers.is_null())
     if len(odd):
@@ -130,7 +131,7 @@ def with_given_parts(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
             seen=f"{odd[0]!r} in {len(odd):,} rows; {near(str(odd[0]), GIVEN)}",
             way_out="use the words train, validation and test, or leave out data.split",
         )
-    return frame.with_columns(source=numbers)
+    return frame.with_columns(numbers.alias(SOURCE))
 
 
 def wanted(frame: pl.DataFrame, settings: Settings) -> pl.Series:
@@ -217,7 +218,7 @@ def assign(
     known: Mapping[bytes, tuple[str, int]],
 ) -> Assignment:
     """Part and fold of every usable row."""
-    source = frame["source"].to_numpy()
+    source = frame[SOURCE].to_numpy()
     found = Assignment.start(together(parts, settings), strata_of(target), settings.split.seed)
     found.part[usable & (source == TEST)] = "test"
     open_ = usable & (source != TEST)
@@ -267,12 +268,6 @@ def together(parts: pl.DataFrame, settings: Settings) -> list[bytes]:
     if settings.split.rule == "entity" and settings.data.entity:
         return list(parts["entity"].to_list())
     return list(parts["features"].to_list())
-
-
-def entities(frame: pl.DataFrame, settings: Settings) -> list[bytes]:
-    """A digest of the entity that each row belongs to."""
-    name = settings.data.entity
-    return row_digests(cells_of(frame, settings, name).to_frame()) if name else [b""] * frame.height
 
 
 STAGE = Stage(

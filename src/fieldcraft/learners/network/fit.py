@@ -19,6 +19,8 @@ from fieldcraft.fit.settings import Training, batch_size_for
 from fieldcraft.fit.trunk import Mlp, TabM
 from fieldcraft.learners.network.options import NetworkOptions
 
+DECAY = {"muon": 0.1}  # of weights by optimizer; 3e-4 for the others
+
 
 @dataclass(frozen=True)
 class Size:
@@ -49,16 +51,17 @@ def size_for(rows: int, options: NetworkOptions, gpu: bool) -> Size:
 def training_for(rows: int, options: NetworkOptions) -> Training:
     """Settings of the loop; a plain MLP is trained the plain way, without averaging."""
     plain = options.trunk == "mlp"
+    optimizer = options.optimizer or ("adamw" if plain else "muon")
 
     def pick(given: float | None, for_tabm: float, for_mlp: float) -> float:
         return given if given is not None else for_mlp if plain else for_tabm
 
     return Training(
-        optimizer=options.optimizer,
+        optimizer=optimizer,
         learning_rate=pick(options.learning_rate, 2e-3, 1e-3),
         schedule=options.schedule,
         warmup=options.warmup,
-        weight_decay=pick(options.weight_decay, 3e-4, 0.0),
+        weight_decay=pick(options.weight_decay, DECAY.get(optimizer, 3e-4), 0.0),
         batch_size=options.batch_size or batch_size_for(rows),
         epochs=options.epochs,
         patience=options.patience or (10 if plain else 8),

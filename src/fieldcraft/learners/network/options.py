@@ -18,7 +18,7 @@ class NetworkOptions(BaseModel):
         width: units of each shared layer (tabm).
         members: how many MLPs share them (tabm).
         dropout: share of units dropped in training.
-        optimizer: muon, adamw, adam, sgd or rmsprop.
+        optimizer: muon (tabm's own choice), adamw (mlp's), adam, sgd or rmsprop.
         learning_rate: step size at its highest.
         schedule: constant, or falling to nothing over ``epochs``: cosine or linear.
         warmup: epochs over which the step size rises.
@@ -40,7 +40,7 @@ class NetworkOptions(BaseModel):
     width: int | None = Field(default=None, ge=1)
     members: int | None = Field(default=None, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    optimizer: OptimizerName = "adamw"
+    optimizer: OptimizerName | None = None
     learning_rate: float | None = Field(default=None, gt=0)
     schedule: Schedule = "constant"
     warmup: int = Field(default=0, ge=0)

@@ -34,7 +34,7 @@ class MultilabelTask:
         label_metrics.COVERAGE,
         label_metrics.OPEN_LABELS,
     )
-    baselines = ("constant", "linear", "lightgbm")
+    baselines = ("constant", "rule", "linear", "lightgbm")
 
     def recognise(self, looks: Sequence[Look]) -> Guess | None:
         """Several target columns, each of yes and no."""

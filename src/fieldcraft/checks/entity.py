@@ -1,0 +1,104 @@
+"""A column that names a person or a thing with several rows, while rows are split by lot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fieldcraft.contracts import Sight, View
+from fieldcraft.core.edit import Edit
+from fieldcraft.core.words import listed, plural
+from fieldcraft.data.look import Look
+from fieldcraft.data.names import words_of
+from fieldcraft.evidence.records import Finding
+
+WHO = frozenset({
+    "customer", "client", "patient", "user", "member", "person", "subject", "student", "pupil",
+    "employee", "worker", "driver", "player", "participant", "respondent", "applicant",
+    "borrower", "donor", "visitor", "subscriber", "passenger", "household", "family", "child",
+    "mother", "animal", "specimen", "device", "machine", "engine", "unit", "vehicle", "sensor",
+    "equipment", "asset", "battery", "turbine", "meter", "account", "card", "speaker", "author",
+    "reviewer", "farm", "plot", "well", "kunde", "kunden", "patienten", "nutzer", "maschine",
+    "cliente", "paciente", "usuario", "utilisateur", "paziente", "mrn", "msno", "cust",
+})  # fmt: skip
+KEYS = frozenset({
+    "id", "ids", "no", "nr", "num", "number", "nummer", "key", "code", "uuid", "guid", "hash",
+    "ref", "name", "identifier",
+})  # fmt: skip
+UNSAID = frozenset({"id", "uuid", "guid", "key"})  # of what, the name does not say
+FEWEST = 20  # different values
+REPEATED = 0.3  # of the rows that share their value with another
+BETWEEN = (2.0, 50.0)  # rows a value, where the name does not say of what it is a key
+
+
+class Entity:
+    """Reports keys whose rows belong together and should stay on one side of the split."""
+
+    code = "entity"
+    looks_at: Sight = "data"
+
+    def run(self, view: View) -> Iterable[Finding]:
+        """Look for repeated keys by name and by how often their values occur."""
+        if view.entity:
+            return
+        keys = [
+            look
+            for name, look in view.looks.items()
+            if name not in view.targets and name != view.time and is_key(look)
+        ]
+        clear = [look for look in keys if set(words_of(look.name)) & WHO]
+        for look in clear:
+            # A split by time may follow the same entities on; of two keys a person must choose.
+            sure = len(clear) == 1 and not view.time
+            yield self._finding(look, view, sure)
+        unsaid = [look for look in keys if look not in clear and len(clear) == 0]
+        if unsaid:
+            names = [look.name for look in unsaid]
+            yield Finding(
+                self.code,
+                "tip",
+                f"{plural(len(names), 'key has', 'keys have')} several rows for each value: "
+                f"{listed(names)}",
+                names[0] if len(names) == 1 else None,
+                {"rows_a_value": {look.name: rows_a_value(look) for look in unsaid}},
+                "if rows with the same value belong together, set data.entity to it and split.rule "
+                "to entity",
+            )
+
+    def _finding(self, look: Look, view: View, sure: bool) -> Finding:
+        used = look.name in {column.name for column in view.schema.columns}
+        drop = (Edit(("data", "drop"), look.name, add=True),) if used else ()
+        keep = (Edit(("data", "entity"), look.name), Edit(("split", "rule"), "entity"))
+        return Finding(
+            self.code,
+            "tip" if view.time else "warn",
+            f"{look.name} has {rows_a_value(look):.1f} rows for each of {look.distinct:,} values",
+            look.name,
+            {"distinct": look.distinct, "rows": look.rows},
+            "rows of one should stay on one side of the split, or the model knows those it is "
+            "judged on (data.entity, split.rule: entity)",
+            (*keep, *drop) if sure else (),
+        )
+
+
+def rows_a_value(look: Look) -> float:
+    """Rows for each value, on average."""
+    return len(look.values) / max(look.distinct, 1)
+
+
+def is_key(look: Look) -> bool:
+    """Whether a column names things that have several rows each."""
+    words = words_of(look.name)
+    of_whom = set(words) & WHO
+    if of_whom and not set(words) - WHO <= KEYS:
+        return False  # such as customer_segment
+    if not of_whom and not (words and words[-1] in UNSAID):
+        return False
+    if look.distinct < FEWEST or (look.numeric_share == 1.0 and not look.whole_numbers):
+        return False
+    counts = look.counts["count"]
+    repeated = counts.filter(counts > 1).sum() / len(look.values)
+    low, high = BETWEEN
+    return bool(repeated >= REPEATED and (of_whom or low <= rows_a_value(look) <= high))
+
+
+CHECK = Entity()

@@ -1,0 +1,137 @@
+"""Rows whose target depends on where they stand in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldcraft.contracts import Array, Sight, View
+from fieldcraft.evidence.association import (
+    each_target,
+    levels_of,
+    numbers_of,
+    rank_correlation,
+)
+from fieldcraft.evidence.order import drift, neighbours, runs, spread_out, unexplained
+from fieldcraft.evidence.records import Finding
+
+FEWEST = 100
+SURE = 6.0  # deviations from what shuffled rows show
+ALIKE = 0.3  # neighbours beyond what their columns explain: a random split tells too much
+SORTED = 30.0  # rows of one class in a row, on average
+DRIFTING = 0.1
+FOLLOWING = 0.98  # rank correlation of a column with the number of the row
+MOST_COLUMNS = 100
+LEAST_ROWS_A_LEVEL = 5
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a target goes with the order of the rows."""
+
+    target: str
+    alike: float
+    left: float
+    drift: float
+    sorted: bool
+
+
+class RowOrder:
+    """Reports files in which neighbouring rows are alike, or that are sorted by the target."""
+
+    code = "row_order"
+    looks_at: Sight = "split"
+
+    def run(self, view: View) -> Iterable[Finding]:
+        """Look at the training target in the order of the file."""
+        if view.task is None or view.y is None or len(view.y) < FEWEST or view.time or view.entity:
+            return
+        rows = np.asarray(view.rows, dtype=np.float64)
+        columns = {c.name: view.values[c.name] for c in view.schema.columns[:MOST_COLUMNS]}
+        following = [name for name, column in columns.items() if follows(numbers_of(column), rows)]
+        if any(columns[name].dtype.is_temporal() for name in following):
+            return  # the check `time_order` speaks of it
+        codes = [levels_of(column) for column in columns.values()]
+        known = [code for code in codes if LEAST_ROWS_A_LEVEL * (code.max() + 1) <= len(code)]
+        value = view.task.output == "value"
+        each = (order_of(*target, value, known) for target in each_target(view.y, view.targets))
+        found = [order for order in each if order is not None]
+        if not found:
+            return
+        worst = max(found, key=lambda order: (order.sorted, order.left, order.alike))
+        if following and worst.drift >= DRIFTING:
+            yield self._counted(worst, following[0])
+        elif worst.sorted:
+            yield self._sorted(worst)
+        else:
+            yield self._alike(worst)
+
+    def _counted(self, order: Order, name: str) -> Finding:
+        return Finding(
+            self.code,
+            "warn",
+            f"{name} counts up with the rows, and where a row stands tells {order.drift:.0%} of "
+            f"{order.target}",
+            name,
+            {"drift": order.drift},
+            "if it is a time, name it as data.time and split by it; if it is a running number, "
+            "drop it",
+        )
+
+    def _sorted(self, order: Order) -> Finding:
+        return Finding(
+            self.code,
+            "tip",
+            f"the file is sorted by {order.target}",
+            None,
+            {"alike": order.alike, "drift": order.drift},
+            "rows are dealt out by lot, so this does no harm as long as no column tells where a "
+            "row stood",
+        )
+
+    def _alike(self, order: Order) -> Finding:
+        strong = order.left >= ALIKE
+        beyond = f", {order.left:.0%} beyond what their columns explain" if strong else ""
+        return Finding(
+            self.code,
+            "warn" if strong else "tip",
+            f"rows next to each other in the file have like {order.target} "
+            f"({order.alike:.0%} of the way to equal{beyond})",
+            None,
+            {"alike": order.alike, "beyond": order.left, "drift": order.drift},
+            "rows may be in the order of time, place or person: name data.time or data.entity and "
+            "split by it, or figures on rows between known ones are too good",
+        )
+
+
+def follows(numbers: Array | None, rows: Array) -> bool:
+    """Whether a column goes up or down with the number of the row."""
+    if numbers is None:
+        return False
+    there = ~np.isnan(numbers)
+    if there.mean() < FOLLOWING:
+        return False
+    return abs(rank_correlation(numbers[there], rows[there])) >= FOLLOWING
+
+
+def order_of(target: str, y: Array, value: bool, known: list[Array]) -> Order | None:
+    """How a target goes with the order of the rows, or None if that may be chance."""
+    columns = spread_out(y, value)
+    alike = neighbours(columns)
+    if alike.score < SURE or alike.share < 0.05:
+        return None
+    left = neighbours(unexplained(columns, known))
+    in_blocks = bool(len(y) / runs(y) >= SORTED) or (value and monotone(y))
+    beyond = left.share if left.score >= SURE else 0.0
+    return Order(target, alike.share, beyond, drift(columns), in_blocks)
+
+
+def monotone(y: Array) -> bool:
+    """Whether numbers only go up or only go down, but for a few."""
+    steps = np.diff(y)
+    return bool(max((steps >= 0).mean(), (steps <= 0).mean()) >= FOLLOWING)
+
+
+CHECK = RowOrder()

@@ -1,0 +1,76 @@
+"""Real tables: the true leaks of one are found, strong but honest features of others are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fieldcraft.core.edit import Edit
+from fieldcraft.data.read import read_table
+from fieldcraft.evidence.records import Finding
+from tests.checks.views import audit
+
+ROWS = 4_000  # at most, so that the test takes a second a table
+
+HONEST = [
+    ("titanic.csv", "Survived", "binary"),
+    ("adult/adult_train.parquet", "income", "binary"),
+    ("telco_churn_raw.csv.gz", "Churn", "binary"),
+    ("german_credit.parquet", "credit_risk", "binary"),
+    ("california_housing.csv.gz", "median_house_value", "regression"),
+    ("wine_quality.parquet", "quality", "regression"),
+    ("wine_quality.parquet", "color", "binary"),
+    ("ames_housing_raw.csv.gz", "SalePrice", "regression"),
+    ("letter/letter_train.parquet", "letter", "multiclass"),
+    ("dry_bean/dry_bean.parquet", "class", "multiclass"),
+    ("abalone.parquet", "rings", "regression"),
+    ("credit_default.parquet", "default_next_month", "binary"),
+    ("insurance_charges.parquet", "charges", "regression"),
+    ("mammography.parquet", "label", "binary"),
+]
+ABOUT_THE_TARGET = {"leak", "hindsight", "formula", "rule", "time_order", "entity"}
+
+
+def load(shared: Path, name: str) -> pl.DataFrame:
+    path = shared / "tabular" / name
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+    return read_table(path).frame
+
+
+@pytest.mark.parametrize(("name", "target", "task"), HONEST)
+def test_honest_features_hold_no_run(shared_data: Path, name: str, target: str, task: str) -> None:
+    frame = load(shared_data, name)
+    frame = frame.gather_every(-(-frame.height // ROWS))
+    findings = audit(frame, [target], task)
+    assert [f.title for f in findings if f.severity == "stop"] == []
+    serious = [f.title for f in findings if f.severity == "warn" and f.code in ABOUT_THE_TARGET]
+    assert serious == []
+    mended = {f.code for f in findings if f.severity == "warn" and f.fixes}
+    assert mended <= {"missing"}, "nothing that is there may be dropped unseen"
+    assert len(findings) <= 20, "many findings of a kind belong in one"
+
+
+# What ProPublica's table holds of the two years after the screening, which is to be predicted.
+AFTERWARDS = {
+    "is_recid", "is_violent_recid", "end", "event", "r_charge_degree", "r_days_from_arrest",
+    "r_offense_date", "r_charge_desc", "r_jail_in", "r_jail_out", "vr_charge_degree",
+    "vr_offense_date", "vr_charge_desc",
+}  # fmt: skip
+REPEATED = {"decile_score.1", "priors_count.1", "screening_date", "v_screening_date"}
+
+
+def test_what_was_written_after_the_event_is_dropped(shared_data: Path) -> None:
+    frame = load(shared_data, "compas_two_years.csv.gz")
+    edits: list[Edit] = []
+    findings: list[Finding] = []
+    for _ in range(4):
+        findings = audit(frame, ["two_year_recid"], "binary", edits)
+        more = [e for f in findings if f.severity != "tip" for e in f.fixes if e not in edits]
+        if not more:
+            break
+        edits += more
+    assert {edit.value for edit in edits} == AFTERWARDS | REPEATED
+    assert {f.code for f in findings if f.severity == "stop"} == set()

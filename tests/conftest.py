@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -82,6 +83,12 @@ def start(
     init(Request(folder, str(source), targets, task=task))
     project = Folder(folder)
     file.edit(project.file, edits)
+    return project
+
+
+def change(project: Folder, wanted: Mapping[str, Any]) -> Folder:
+    """Set entries of the project file, named by their path, such as ``data.filter``."""
+    file.edit(project.file, [Edit(tuple(path.split(".")), value) for path, value in wanted.items()])
     return project
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.develop.members import Effort, fit_members, load_member, name_fold
-from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.contracts import Array
 from fieldcraft.core import catalogue, files
+from fieldcraft.develop.members import Effort, fit_members, load_member, name_fold
+from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.bundle.runtime import load_bundle
-from fieldcraft.develop.write import TOLERANCE, Part, check_parity, write_bundle
 from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError
+from fieldcraft.develop.rows import Development, load_development
+from fieldcraft.develop.write import TOLERANCE, Part, check_parity, write_bundle
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow
 

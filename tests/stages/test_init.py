@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.develop.rows import feature_schema
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import DataError, ProjectError
+from fieldcraft.develop.rows import feature_schema
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, _plan

@@ -17,6 +17,7 @@ from fieldcraft.data.prepare import join, names_in
 from fieldcraft.data.read import located, read_table
 from fieldcraft.data.split import Fold, folds_of
 from fieldcraft.data.table import Column, Schema, row_digests
+from fieldcraft.develop.guess import guess_kind
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Settings
 
@@ -91,9 +92,7 @@ def read_rows(project: Folder, settings: Settings) -> pl.DataFrame:
 
 def guessed(cells: pl.Series) -> str:
     """The line under ``data.columns`` that a column would get."""
-    look = Look(cells)
-    guesses = [kind.recognise(look) for kind in catalogue.load_all("kinds")]
-    best = max((guess for guess in guesses if guess), key=lambda guess: guess.confidence)
+    best = guess_kind(Look(cells))
     said = ", ".join(
         f"{key}: {value}" for key, value in {"kind": best.name, **best.options}.items()
     )
@@ -135,9 +134,7 @@ def feature_schema(settings: Settings) -> Schema:
     Raises:
         DataError: every column is set aside.
     """
-    data = settings.data
-    roles = (data.weight, data.id, data.split, data.entity)
-    aside = {*settings.problem.targets, *data.drop, *(name for name in roles if name)}
+    data, aside = settings.data, set_aside(settings)
     columns = [
         column_for(settings, name)
         for name, column in data.columns.items()
@@ -151,6 +148,13 @@ def feature_schema(settings: Settings) -> Schema:
             way_out="give a column another kind under data.columns, or shorten data.drop",
         )
     return with_inputs(settings, columns)
+
+
+def set_aside(settings: Settings) -> set[str]:
+    """Columns that no model may see: the target, those dropped, those with a part of their own."""
+    data = settings.data
+    roles = (data.weight, data.id, data.split, data.entity)
+    return {*settings.problem.targets, *data.drop, *(name for name in roles if name)}
 
 
 def with_inputs(settings: Settings, columns: Sequence[Column]) -> Schema:
@@ -201,8 +205,20 @@ def derived_columns(settings: Settings) -> list[Column]:
 
 
 def columns_of(settings: Settings, names: Sequence[str]) -> Schema:
-    """A schema of columns by name, for what reads them beside the model."""
+    """A schema of columns by name, for what reads them beside the model.
+
+    Raises:
+        DataError: there is no such column.
+    """
     derived = {column.name: column for column in derived_columns(settings)}
+    known = {**settings.data.columns, **derived}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise DataError(
+            "the project file asks for a column that is not there",
+            seen=unknown[0],
+            way_out=f"use names under data.columns; {near(unknown[0], known)}",
+        )
     columns = [
         column_for(settings, name) if name in settings.data.columns else derived[name]
         for name in names
@@ -239,7 +255,7 @@ def weights_of(frame: pl.DataFrame, settings: Settings) -> Array | None:
     schema = columns_of(settings, [name])
     column = Column(name, "number", dict(schema.columns[0].options))
     found = schema.parse(frame[name], column).to_numpy()
-    odd = np.flatnonzero(~(found > 0))
+    odd = np.flatnonzero(~((found > 0) & np.isfinite(found)))
     if len(odd):
         raise DataError(
             "some rows have no weight that counts",
@@ -269,9 +285,12 @@ def units_of(frame: pl.DataFrame, settings: Settings) -> Array | None:
 def rows_with_gaps(values: pl.DataFrame, settings: Settings) -> Array:
     """Rows that are left out of training since they miss a value that must be there."""
     clean = settings.clean
-    names = [
-        name for name in values.columns if (clean.columns.get(name, clean.all)).missing == "drop"
-    ]
+    own = {
+        name: column.missing
+        for name, column in clean.columns.items()
+        if "missing" in column.model_fields_set
+    }
+    names = [name for name in values.columns if own.get(name, clean.all.missing) == "drop"]
     if not names:
         return np.zeros(values.height, dtype=bool)
     return values.select(pl.any_horizontal(pl.col(names).is_null())).to_series().to_numpy()

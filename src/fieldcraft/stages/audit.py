@@ -22,6 +22,7 @@ from fieldcraft.develop.rows import (
     feature_schema,
     load_development,
     read_rows,
+    set_aside,
     target_columns,
 )
 from fieldcraft.evidence.records import SEVERITIES, Finding
@@ -58,7 +59,7 @@ def data_view(work: Work) -> View:
     """All rows as read, without a look at what the target says about them."""
     settings = work.settings
     frame = read_rows(work.project, settings).drop(LINE, SOURCE)
-    apart = {*settings.problem.targets, *settings.data.drop}
+    apart = set_aside(settings)
     columns = tuple(
         column_for(settings, name)
         for name in settings.data.columns

@@ -219,9 +219,7 @@ def assign(
 ) -> Assignment:
     """Part and fold of every usable row."""
     source = frame[SOURCE].to_numpy()
-    found = Assignment.start(
-        together(frame, parts, settings), strata_of(target), settings.split.seed
-    )
+    found = Assignment.start(together(parts, settings), strata_of(target), settings.split.seed)
     found.part[usable & (source == TEST)] = "test"
     open_ = usable & (source != TEST)
     if (source == VALIDATION).any():
@@ -237,7 +235,8 @@ def assign(
         return found
     found.follow(parts["digest"].to_list(), known, open_)
     rest = np.flatnonzero(open_ & (found.part == "unused"))
-    small = "cross" in found.part if known else open_.sum() < SMALL
+    dealt = set(found.part[open_]) - {"unused", "test"}
+    small = "cross" in dealt if dealt else open_.sum() < SMALL
     if not small:
         found.deal(rest, PARTS, sizes, "parts")
         return found
@@ -264,10 +263,10 @@ def deal_by_time(
             found.part[where[(numbers < part) & (places > start - span)]] = "unused"
 
 
-def together(frame: pl.DataFrame, parts: pl.DataFrame, settings: Settings) -> list[bytes]:
+def together(parts: pl.DataFrame, settings: Settings) -> list[bytes]:
     """What must stay together: the rows of an entity, else rows with the same features."""
     if settings.split.rule == "entity" and settings.data.entity:
-        return row_digests(frame, [settings.data.entity])
+        return list(parts["entity"].to_list())
     return list(parts["features"].to_list())
 
 

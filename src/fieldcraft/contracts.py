@@ -1,7 +1,6 @@
-"""Everything that can be plugged into Fieldcraft, on one page.
+"""Everything that can be plugged into Fieldcraft, on one page; `core.catalogue` finds the plugs.
 
-A plug is a module that offers one object, such as ``KIND`` (see `fieldcraft.core.catalogue`), and
-passes the conformance suite of its shape in ``tests/conformance``.
+Every plug passes the conformance suite of its shape in ``tests/conformance``.
 """
 # fmt: off
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -464,6 +465,11 @@ def test_a_planted_fault_is_caught(
     assert severity in caught, [(f.name, f.severity) for f in findings]
     others = {f.code for f in findings if f.severity == "stop"} - {code}
     assert others == set(), "a fault must not set off a stop of another kind"
+    for finding in findings:
+        assert finding.evidence
+        assert finding.advice
+        text = json.dumps(finding.as_json(), allow_nan=False)
+        assert Finding.from_json(json.loads(text)) == finding
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ class Formulas:
                 "stop",
                 f"{view.targets[0]} is {formula.in_words()} in {formula.fitting:.0%} of the rows",
                 names[0],
-                {"columns": names, "weights": formula.weights, "fitting": formula.fitting},
+                {"columns": names, "weights": list(formula.weights), "fitting": formula.fitting},
                 "where the parts are known no model is needed; drop those that are not known at "
                 "the moment of prediction",
                 tuple(Edit(("data", "drop"), name, add=True) for name in names),

@@ -9,7 +9,7 @@ import numpy as np
 
 from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.edit import Edit
-from fieldcraft.core.words import listed, plural
+from fieldcraft.core.words import figure, listed, plural
 from fieldcraft.data.names import words_of
 from fieldcraft.evidence.records import Finding
 
@@ -61,7 +61,7 @@ class Outliers:
 
     def _finding(self, found: list[Far], view: View) -> Finding:
         first = found[0]
-        shown = listed([f"{value:g}" for value in first.values], 5)
+        shown = listed([figure(float(value)) for value in first.values], 5)
         title = f"{first.name}: {plural(len(first.rows), 'value')} far from the rest ({shown})"
         if len(found) > 1:
             names = [f"{item.name} ({len(item.rows):,})" for item in found]
@@ -100,7 +100,7 @@ class Impossible:
                 bad, what = bad | (values > OLDEST), f"below zero or above {OLDEST}"
             if 0 < bad.sum() <= FEW * len(values):
                 where = np.flatnonzero(bad)
-                shown = listed([f"{values[i]:g}" for i in where], 5)
+                shown = listed([figure(float(values[i])) for i in where], 5)
                 yield Finding(
                     self.code,
                     "warn",
@@ -131,10 +131,13 @@ class Skew:
         if skews:
             most = sorted(skews, key=lambda name: -abs(skews[name]))
             shown = [f"{name} ({skews[name]:.0f})" for name in most]
+            title = f"{most[0]} has a long tail (skewness {skews[most[0]]:.0f})"
+            if len(most) > 1:
+                title = f"{len(most)} number columns have a long tail (skewness): {listed(shown)}"
             yield Finding(
                 self.code,
                 "tip",
-                f"{plural(len(skews), 'number column')} with a long tail: {listed(shown)}",
+                title,
                 most[0] if len(most) == 1 else None,
                 {"skewness": skews},
                 "nothing to do where numbers are scaled by quantiles, as is the default; with "

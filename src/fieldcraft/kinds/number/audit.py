@@ -53,7 +53,7 @@ class Outliers:
             if spread > 0 and 0 < far.sum() <= max(1, FEW * len(there)):
                 ends = np.quantile(values[~np.isnan(values) & ~far], [0.001, 0.999])
                 where = np.flatnonzero(far)
-                bounds = (float(f"{ends[0]:.4g}"), float(f"{ends[1]:.4g}"))
+                bounds = (float(f"{ends[0]:.6g}"), float(f"{ends[1]:.6g}"))
                 found.append(Far(name, where, values[where], bounds))
         for group in [[item] for item in found] if len(found) <= APART else [found]:
             if group:
@@ -77,7 +77,9 @@ class Outliers:
             },
             "look at these rows; if they are mistakes, clip them or correct the file",
             tuple(
-                Edit(("clean", "columns", item.name, "clip"), list(item.bounds)) for item in found
+                Edit(("clean", "columns", item.name, "clip"), list(item.bounds))
+                for item in found
+                if item.bounds[0] < item.bounds[1]
             ),
         )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from fieldcraft.core.edit import Edit
+from fieldcraft.data.read import located
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow
@@ -69,12 +71,30 @@ def csv(tmp_path: Path, table: pl.DataFrame) -> Path:
     return path
 
 
-def start(folder: Path, source: Path, target: str = "bought", task: str | None = None) -> Folder:
-    """A project with a small network, not run yet."""
-    init(Request(folder, source, target, task=task))
+def start(
+    folder: Path,
+    source: Path,
+    target: str | Sequence[str] = "bought",
+    task: str | None = None,
+    edits: Sequence[Edit] = SMALL_MODEL,
+) -> Folder:
+    """A project with a small network, or other changes in its file, not run yet."""
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    init(Request(folder, str(source), targets, task=task))
     project = Folder(folder)
-    file.edit(project.file, SMALL_MODEL)
+    file.edit(project.file, edits)
     return project
+
+
+def change(project: Folder, wanted: Mapping[str, Any]) -> Folder:
+    """Set entries of the project file, named by their path, such as ``data.filter``."""
+    file.edit(project.file, [Edit(tuple(path.split(".")), value) for path, value in wanted.items()])
+    return project
+
+
+def source_of(project: Folder) -> Path:
+    """The table that a project is about."""
+    return Path(located(project.settings().data.sources().train, project.root))
 
 
 @pytest.fixture

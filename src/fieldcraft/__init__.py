@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Project", "load_bundle"]
+__all__ = ["Classifier", "Project", "Regressor", "load_bundle"]
 
 if TYPE_CHECKING:
+    from fieldcraft.api.estimator import Classifier, Regressor
     from fieldcraft.api.project import Project
     from fieldcraft.bundle.runtime import load_bundle
 
-_WHERE = {"Project": "fieldcraft.api.project", "load_bundle": "fieldcraft.bundle.runtime"}
+_WHERE = {
+    "Classifier": "fieldcraft.api.estimator",
+    "Project": "fieldcraft.api.project",
+    "Regressor": "fieldcraft.api.estimator",
+    "load_bundle": "fieldcraft.bundle.runtime",
+}
+_NEEDS = {"Classifier": "train", "Regressor": "train"}  # the extra that a name needs
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +27,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'fieldcraft' has no attribute {name!r}; use {__all__}")
     from importlib import import_module
 
+    if name in _NEEDS:
+        import_module("fieldcraft.core.optional").needs(_NEEDS[name])
     return getattr(import_module(_WHERE[name]), name)

@@ -1,8 +1,6 @@
-"""Everything that can be plugged into Fieldcraft, on one page.
+"""Everything that can be plugged into Fieldcraft, on one page; `core.catalogue` finds the plugs.
 
-A plug is a module that offers one object: ``KIND``, ``TASK``, ``LEARNER``, ``CHECK``, ``STAGE``
-or ``FORMAT`` (see `fieldcraft.core.catalogue`). Every plug passes the conformance suite of its
-shape in ``tests/conformance``.
+Every plug passes the conformance suite of its shape in ``tests/conformance``.
 """
 # fmt: off
 
@@ -17,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from fieldcraft.data.look import Guess, Look
-from fieldcraft.data.table import Schema
+from fieldcraft.data.table import Column, Schema
 from fieldcraft.evidence.metrics import Metric, Said
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project.work import Work
@@ -70,7 +68,7 @@ class Kind(Protocol):
 
     def recognise(self, look: Look) -> Guess | None: """Whether a column is of this kind."""
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series: """To values."""
-    def encoder(self) -> Encoder: """A fresh encoder for all columns of this kind."""
+    def encoder(self, columns: Sequence[Column]) -> Encoder: """A fresh one for these columns."""
     def net(self, encoder: Encoder, plain: bool) -> Any: """A torch module: see fit/network.py."""
     def checks(self) -> Sequence[Check]: """Checks of columns of this kind."""
     def describe(self, values: pl.Series) -> Json: """The reference profile, for drift."""
@@ -92,7 +90,8 @@ class Task(Protocol):
     def unscaled(self, outputs: Array, scale: Json) -> Array: """Outputs in units of the target."""
     def columns(self, y: Array, about: Json) -> Array: """What target means are taken of."""
     def width(self, about: Json) -> int: """Outputs a row."""
-    def loss(self) -> Callable[[Any, Any], Any]: """Torch: raw outputs and y to a loss a row."""
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
+        """Torch: raw outputs (rows, members, width) and y to a loss a row."""
     def activate(self, raw: Any) -> Any: """Torch: raw outputs of a network to outputs."""
     def validation_loss(self, outputs: Array, y: Array) -> float: """What early stopping watches."""
     def calibrate(self, outputs: Array, y: Array, about: Json) -> Json: """From tune rows."""
@@ -123,6 +122,7 @@ class Job(Brief):
     weights: Array | None = None  # of training rows; None if all count the same
     seed: int = 0
     budget: float | None = None  # seconds
+    device: str = "auto"
     folder: Path | None = None  # for checkpoints
     progress: Tell = lambda text, share: None
 

@@ -11,11 +11,12 @@ from fieldcraft.cli.start import Wish, prepare, seconds
 from fieldcraft.core.errors import ProjectError
 
 
-def wish(table: Path | None, target: str | None = "bought", **others: object) -> Wish:
+def wish(table: Path | None, target: str = "bought", **others: object) -> Wish:
     blank: dict[str, object] = dict.fromkeys(
         ("validation", "test", "task", "folder", "budget", "seed")
     )
-    return Wish(table=table, target=target, **{**blank, "names": (), **others})  # type: ignore[arg-type]
+    given = {**blank, "names": (), **others}
+    return Wish(table=str(table) if table else None, targets=(target,), **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ LEARNERS = [
     for options in variants
 ]
 TASKS = catalogue.names("tasks")
-CLASSES = [name for name in TASKS if catalogue.load("tasks", name).output == "probabilities"]
+CLASSES = [name for name in TASKS if catalogue.load("tasks", name).output != "value"]
 EXPORTS = [  # which takes seconds: each learner with each task, its variants with one
     (name, options, task)
     for name, (first, *others) in VARIANTS.items()
@@ -81,8 +81,9 @@ def check(model: Fitted, job: Job) -> None:
     outputs = model.outputs(job.tune)
     assert outputs.shape == (len(job.tune_y), job.task.width(job.about))
     assert np.isfinite(outputs).all()
+    if job.task.output != "value":
+        assert ((outputs >= 0) & (outputs <= 1)).all()
     if job.task.output == "probabilities":
-        assert (outputs >= 0).all()
         np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
     # A network is exported as it was built, whatever its rows were; once for each task is enough.
     if model.view == "matrix":
@@ -150,13 +151,14 @@ def test_onnx_gives_the_same_outputs_for_any_number_of_rows(
 @every_learner
 @pytest.mark.parametrize("task", CLASSES)
 @pytest.mark.parametrize("missing", ["first", "last"])
-def test_a_class_without_training_rows_breaks_nothing(
+def test_a_class_or_label_without_training_rows_breaks_nothing(
     learner: str, options: dict[str, Any], task: str, missing: str, make_job: MakeJob
 ) -> None:
-    classes = len(job_for(make_job, learner, options, task).about["classes"])
-    without = 0 if missing == "first" else classes - 1
+    whole = job_for(make_job, learner, options, task)
+    without = 0 if missing == "first" else whole.task.width(whole.about) - 1
     job = job_for(make_job, learner, options, task, without=without)
-    assert without not in job.train_y
+    found = job.train_y[:, without] if job.train_y.ndim > 1 else job.train_y == without
+    assert not found.any()
     check(catalogue.load("learners", learner).fit(job), job)
 
 
@@ -167,6 +169,34 @@ def test_one_column_is_enough(
 ) -> None:
     job = job_for(make_job, learner, options, TASKS[0], names=[column])
     check(catalogue.load("learners", learner).fit(job), job)
+
+
+@every_learner
+@pytest.mark.parametrize("task", CLASSES)
+def test_tune_rows_of_one_class_break_nothing(
+    learner: str, options: dict[str, Any], task: str, make_job: MakeJob
+) -> None:
+    job = job_for(make_job, learner, options, task)
+    job = replace(job, tune_y=np.zeros_like(job.tune_y))
+    check(catalogue.load("learners", learner).fit(job), job)
+
+
+@every_learner
+@pytest.mark.parametrize("task", TASKS)
+def test_heavier_rows_count_for_more_and_the_unit_of_weights_is_free(
+    learner: str, options: dict[str, Any], task: str, make_job: MakeJob
+) -> None:
+    job = job_for(make_job, learner, options, task)
+    target = job.train_y.reshape(len(job.train_y), -1)[:, 0]  # of labels, the first one
+    high = np.median(target) if job.task.output == "value" else target.max()
+    heavy = np.where(target >= high, 9.0, 1.0)
+    plain, weighted, scaled = (
+        catalogue.load("learners", learner).fit(replace(job, weights=weights)).outputs(job.train)
+        for weights in (None, heavy, heavy / 1_000)
+    )
+    column = 0 if job.task.output == "labels" else -1  # of classes, the highest one
+    assert weighted[:, column].mean() > plain[:, column].mean()
+    np.testing.assert_allclose(scaled, weighted, atol=1e-3)
 
 
 @every_learner

@@ -1,10 +1,10 @@
-"""Numbers and lists as people read them."""
+"""Numbers, lists and times as people read and write them."""
 
 from __future__ import annotations
 
 import pytest
 
-from fieldcraft.core.words import figure, joined, listed, plural, sentence
+from fieldcraft.core.words import duration, figure, joined, listed, plural, seconds, sentence
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,7 @@ from fieldcraft.core.words import figure, joined, listed, plural, sentence
     [
         (None, "-"), (float("nan"), "-"), (0.0, "0.0000"), (0.5, "0.5000"), (-0.25, "-0.2500"),
         (0.00012, "0.0001"), (0.0000003, "3e-07"), (3.14159, "3.142"), (123456.7, "123,457"),
+        (-0.0000003, "-3e-07"), (-1234.5, "-1,234"), (999.96, "1000"), (1, "1"),
     ],
 )  # fmt: skip
 def test_figures(value: float | None, text: str) -> None:
@@ -23,6 +24,7 @@ def test_lists_in_sentences() -> None:
     assert joined(["a", "b"]) == "a and b"
     assert joined([]) == ""
     assert listed(list("abc"), 3) == "a, b, c"
+    assert listed([]) == ""
 
 
 def test_a_sentence_keeps_the_case_of_its_words() -> None:
@@ -32,3 +34,28 @@ def test_a_sentence_keeps_the_case_of_its_words() -> None:
 
 def test_counts() -> None:
     assert plural(0, "row") == "0 rows"
+    assert plural(1, "class", "classes") == "1 class"
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("90", 90), ("90s", 90), ("5m", 300), ("1.5h", 5_400), ("2 d", 172_800), ("1w", 604_800),
+        (" 10M ", 600), ("0s", 0), ("", None), ("soon", None), ("5 minutes", None), ("-5m", None),
+        ("5m30s", None), ("1e3", None), ("m", None), (".5h", None),
+    ],
+)  # fmt: skip
+def test_lengths_of_time_as_they_are_written(text: str, length: float | None) -> None:
+    assert seconds(text) == length
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (0, "0.0 s"), (0.04, "0.0 s"), (7.26, "7.3 s"), (59.94, "59.9 s"), (59.96, "1 min 0 s"),
+        (60, "1 min 0 s"), (95.4, "1 min 35 s"), (3_599.4, "59 min 59 s"), (3_599.6, "1 h 0 min"),
+        (7_200, "2 h 0 min"), (90_000, "25 h 0 min"),
+    ],
+)  # fmt: skip
+def test_lengths_of_time_as_they_are_said(length: float, text: str) -> None:
+    assert duration(length) == text

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 from collections.abc import Callable
-from datetime import datetime, time, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from fieldcraft.core.digest import of_file
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.parse import numbers, strip
-from fieldcraft.data.read import cut, from_frame, read_table
+from fieldcraft.data.read import digest_of, read_table
 from fieldcraft.data.sniff import DELIMITERS, Dialect
 
 Write = Callable[[str, str | bytes], Path]
@@ -62,28 +58,6 @@ def test_blanks_after_commas_belong_to_no_cell(write: Write) -> None:
 def test_a_quoted_cell_may_hold_lines_quotes_and_delimiters(write: Write) -> None:
     path = write("notes.csv", 'id,note\n1,"first\nsecond, ""third"""\n2,plain\n')
     assert read_table(path).frame["note"].to_list() == ['first\nsecond, "third"', "plain"]
-
-
-@settings(derandomize=True, deadline=None, max_examples=60)
-@given(
-    st.lists(
-        st.tuples(
-            *[st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"))] * 3
-        ),
-        min_size=1,
-    ),
-    st.sampled_from(DELIMITERS),
-)
-def test_cells_read_back_as_the_csv_module_wrote_them(
-    rows: list[tuple[str, str, str]], delimiter: str
-) -> None:
-    stream = io.StringIO(newline="")
-    csv.writer(stream, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
-        [("first", "second", "third"), *rows]
-    )
-    header, found, _ = cut(stream.getvalue(), Dialect(delimiter), ())
-    assert header == ["first", "second", "third"]
-    assert found == [list(row) for row in rows]
 
 
 def test_a_cell_may_be_longer_than_the_csv_module_allows(write: Write) -> None:
@@ -210,49 +184,23 @@ def test_an_unknown_ending_is_answered_with_the_known_ones(
     assert ".parquet" in caught.value.way_out
 
 
+def test_an_address_may_be_text_or_a_path(write: Write) -> None:
+    path = write("people.csv", PEOPLE_CSV)
+    assert_frame_equal(read_table(str(path)).frame, read_table(path).frame)
+    assert digest_of(str(path)) == digest_of(path) == of_file(path)
+
+
+def test_rows_that_were_all_set_aside_are_told(write: Write) -> None:
+    with pytest.raises(DataError, match="holds no rows") as caught:
+        read_table(write("people.csv", "a,b\n1,2,3\n"))
+    assert caught.value.seen == "0 rows x 2 columns, 1 line that did not fit: 2"
+
+
 def test_a_missing_file_is_answered_with_what_lies_beside(write: Write) -> None:
     beside = write("people_2024.csv", PEOPLE_CSV)
     with pytest.raises(DataError, match="there is no file") as caught:
         read_table(beside.with_name("people.csv"))
     assert caught.value.seen == "beside it: people_2024.csv"
-
-
-def test_polars_frames_are_taken_as_they_are() -> None:
-    assert from_frame(PEOPLE) is PEOPLE
-    assert_frame_equal(from_frame(PEOPLE.lazy()), PEOPLE)
-
-
-def test_a_pandas_frame_keeps_values_and_loses_its_index() -> None:
-    import pandas as pd
-
-    columns = {
-        "size": [1.5, float("nan")],
-        "city": ["Rome", None],
-        3: [1, 2],
-        "seen": [pd.Timestamp(2024, 1, 31), pd.NaT],
-    }
-    found = from_frame(pd.DataFrame(columns, index=["x", "y"]))
-    assert found.columns == ["size", "city", "3", "seen"]
-    assert found.rows() == [(1.5, "Rome", 1, datetime(2024, 1, 31)), (None, None, 2, None)]
-
-
-@pytest.mark.parametrize(
-    ("names", "cells"), [(["mixed"], [[1], ["x"]]), (["twin", "twin"], [[1, 2]])]
-)
-def test_a_pandas_frame_without_typed_columns_is_refused(
-    names: list[str], cells: list[list[object]]
-) -> None:
-    import pandas as pd
-
-    with pytest.raises(DataError, match="cannot be turned into typed columns"):
-        from_frame(pd.DataFrame(cells, columns=names))
-
-
-@pytest.mark.parametrize("thing", [{"a": [1]}, [[1, 2]], PEOPLE["age"], None])
-def test_what_is_no_table_is_refused(thing: object) -> None:
-    with pytest.raises(DataError, match="this is not a table") as caught:
-        from_frame(thing)
-    assert type(thing).__name__ in caught.value.seen
 
 
 # The developers' data: files as they are found in the wild.
@@ -301,9 +249,14 @@ def test_messages_in_an_old_encoding_are_all_there(shared_data: Path) -> None:
     assert reading.odd_lines == ()
 
 
-def test_decimals_and_durations_become_numbers() -> None:
-    frame = pl.DataFrame(
-        {"price": [Decimal("1.50")], "took": [timedelta(minutes=2)], "at": [time(1, 0)]}
-    )
-    found = from_frame(frame)
-    assert found.row(0) == (1.5, 120, 3600)
+@pytest.mark.parametrize("part", ["pos", "neg"])
+def test_sentences_a_line_are_one_column_whatever_marks_they_hold(
+    part: str, shared_data: Path
+) -> None:
+    name = f"text/rotten_tomatoes/rt_polarity_{part}_raw_cp1252.txt.gz"
+    raw = read_table(shared_data / name)
+    clean = read_table(shared_data / "text/rotten_tomatoes/rotten_tomatoes.csv.gz").frame
+    assert raw.dialect == Dialect("", header=False, encoding="cp1252")
+    assert raw.frame.shape == (5_331, 1)
+    text = next(column for column in clean if column.n_unique() > 1_000)
+    assert set(strip(raw.frame.to_series()).head(50)) <= set(strip(text))

@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 
-from fieldcraft.core.errors import DataError
 from fieldcraft.data.sniff import (
     DELIMITERS,
-    SAMPLE_BYTES,
+    SAMPLE_CHARS,
     Dialect,
-    decode,
     find_delimiter,
     find_header,
     looks_numeric,
     rows_of,
     sniff,
 )
-
-
-@pytest.mark.parametrize(
-    ("encoding", "found"),
-    [
-        ("utf-8", "utf-8"),
-        ("utf-8-sig", "utf-8-sig"),
-        ("utf-16", "utf-16"),
-        ("utf-32", "utf-32"),
-        ("cp1252", "cp1252"),
-    ],
-)
-def test_the_encoding_is_found_and_its_mark_left_out(encoding: str, found: str) -> None:
-    text = "name;price\nZoë;5 €\n"
-    assert decode(text.encode(encoding), "t.csv") == (text, found)
-
-
-def test_big_endian_marks_are_understood() -> None:
-    assert decode(b"\xfe\xff" + "aé".encode("utf-16-be"), "t.csv")[0] == "aé"
-    assert decode(b"\x00\x00\xfe\xff" + "aé".encode("utf-32-be"), "t.csv")[0] == "aé"
-
-
-def test_a_byte_that_cp1252_lacks_is_read_as_latin_1() -> None:
-    assert decode(b"a\x81\xe9", "t.csv") == ("a\x81é", "latin-1")
-
-
-def test_nul_bytes_are_refused_with_the_name_of_the_file() -> None:
-    with pytest.raises(DataError, match=r"t\.csv is not a text file"):
-        decode(b"PK\x03\x04\x00\x00", "t.csv")
 
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
@@ -106,5 +77,59 @@ def test_other_cells_do_not_look_numeric(cell: str) -> None:
 
 def test_a_sample_of_a_long_file_ends_with_a_whole_row() -> None:
     line = "a;b;c\n"
-    text = line * (SAMPLE_BYTES // len(line) + 2)
+    text = line * (SAMPLE_CHARS // len(line) + 2)
     assert sniff(text) == Dialect(";", header=False)
+
+
+def test_a_sample_of_a_wide_table_holds_several_rows_however_long() -> None:
+    header = ";".join(f"measurement number {i}" for i in range(20_000))
+    row = ";".join(["1,5"] * 20_000)
+    assert len(header) > SAMPLE_CHARS
+    assert sniff(f"{header}\n{row}\n{row}\n") == Dialect(";")
+
+
+def test_a_cell_longer_than_the_csv_module_allows_does_not_end_the_sample() -> None:
+    text = "id;text\n1;" + "a,b " * 50_000 + "\n2;x\n3;y\n"
+    limit = csv.field_size_limit()
+    assert [len(row) for row in rows_of(text, ";")] == [2, 2, 2, 2]
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name\nSmith, John\nDoe, Jane\nRoe, Jim\n",  # evenly cut, but for the name
+        "genres\nAction,Drama\nComedy\nAction,Drama,Thriller\nHorror\n",
+        "price\n1,50\n2,25\n3\n",
+        "This is a line, with a comma\nNone here\nHere, there, and there\nOne; more\n",
+        'it\'s good , " really " good .\n"hm , no .\nso , so , so .\nfine .\n',
+    ],
+)
+def test_a_single_column_may_hold_any_mark(text: str) -> None:
+    assert sniff(text).delimiter == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ('text\n"a, b"\n"c, d"\nplain\n', ","),  # quoted as CSV wants it
+        ("Report of May\n\na,b,c\n1,2,3\n4,5,6\n7,8,9\n", ","),  # a title above the table
+        ("a, b, c, d\n1, 2, 3, 4\n1, 2\n5, 6, 7, 8\n", ","),  # blanks, ragged, no prose
+        ('"a,b\n1,2\n3,4\n', ","),  # a torn quote, to be named later
+        ("a,b\n1\n1,2,3\n1,2,3,4\n", ","),  # ragged all over
+    ],
+)
+def test_a_broken_table_is_not_taken_for_a_single_column(text: str, delimiter: str) -> None:
+    assert sniff(text).delimiter == delimiter
+
+
+@pytest.mark.parametrize(
+    ("first", "header"), [("review", True), ("a film, at last", False), ("a b c d e f", False)]
+)
+def test_a_first_line_that_is_no_name_is_data(first: str, header: bool) -> None:
+    text = f"{first}\nslow, but good\nfine\ngood, slow, long\nnot, at, all, fine\n"
+    assert sniff(text) == Dialect("", header)
+
+
+def test_a_delimiter_may_be_declared_on_the_first_line() -> None:
+    assert sniff("sep=|\na,b|c\n1,5|x\n") == Dialect("|")

@@ -110,6 +110,33 @@ def test_the_stratum_of_a_label_is_the_label() -> None:
     assert strata_of(pl.Series([True, False])) == ["true", "false"]
 
 
+def test_the_stratum_of_many_labels_is_all_of_them_together() -> None:
+    labels = pl.DataFrame(
+        {"calm": [True, True, False, True, None], "happy": ["1", "0", "1", "1", None]}
+    )
+    strata = strata_of(labels.to_struct("moods"))
+    assert strata == ["true|1", "true|0", "false|1", "true|1", "|"]
+    whole = labels.select(pl.when(pl.col("calm").is_not_null()).then(pl.struct(pl.all())))
+    assert strata_of(whole.to_series()) == strata  # a row without labels as the project has it
+
+
+def test_rare_labels_together_are_spread_like_common_ones() -> None:
+    draw = np.random.default_rng(0)
+    moods = pl.DataFrame({"a": draw.random(2_000) < 0.5, "b": draw.random(2_000) < 0.05})
+    strata = strata_of(moods.to_struct("moods"))
+    parts = dealt(list(enumerate(strata)), 0)
+    for label in set(strata):
+        here = parts[np.array(strata) == label]
+        assert np.bincount(here, minlength=4) / len(here) == pytest.approx(SHARES, abs=0.04)
+
+
+def test_an_amount_without_a_value_has_a_stratum_and_spoils_no_edge() -> None:
+    amounts = [float(i) for i in range(100)]
+    plain, gappy = strata_of(pl.Series(amounts)), strata_of(pl.Series([*amounts, None, None]))
+    assert gappy[:100] == plain
+    assert len(gappy) == 102
+
+
 def test_the_strata_of_an_amount_are_ten_bins_of_equal_count() -> None:
     amounts = np.random.default_rng(0).lognormal(size=1_000)
     counted = Counter(strata_of(pl.Series(amounts)))

@@ -71,13 +71,64 @@ def test_absent_columns_are_all_named_with_near_names() -> None:
     assert "'price': did you mean 'Price'?" in caught.value.way_out
 
 
+DERIVED = Schema(
+    (
+        Column("city", "category"),
+        Column("rate", "number", {"clip": [0, 1_000]}),
+        Column("dear", "boolean"),
+        Column("price", "number", {"decimal": ","}),
+    ),
+    missing=("?",),
+    derived={"rate": "price / people", "half": "rate / 2", "dear": "half > 200"},
+    inputs=(Column("people", "number"),),
+)
+PEOPLE = RAW.with_columns(people=pl.Series(["4", "2", "?"]), rate=pl.lit("not read"))
+
+
+def test_computed_columns_are_values_like_others() -> None:
+    found = DERIVED.apply(PEOPLE.with_columns(price=pl.Series(["1.000", "3000", "?"])))
+    assert found.columns == ["city", "rate", "dear", "price"]  # no input, nothing in between
+    assert found.rows() == [
+        ("Rome", 250.0, False, 1000.0),
+        (None, 1000.0, True, 3000.0),  # cut off at the end, as its column says
+        ("Oslo", None, None, None),
+    ]
+
+
+@pytest.mark.parametrize("row", range(RAW.height))
+def test_one_row_alone_is_computed_as_among_others(row: int) -> None:
+    alone, whole = DERIVED.apply(PEOPLE[row : row + 1]), DERIVED.apply(PEOPLE)
+    assert alone.schema == whole.schema
+    assert alone.rows() == whole.rows()[row : row + 1]
+    assert DERIVED.apply(PEOPLE.clear()).schema == whole.schema
+
+
+def test_rows_need_the_columns_that_expressions_read_and_not_their_results() -> None:
+    assert [column.name for column in DERIVED.needed] == ["city", "price", "people"]
+    assert [column.name for column in SCHEMA.needed] == ["price", "seen", "member", "city"]
+    with pytest.raises(DataError, match="1 column of the model cannot be found") as caught:
+        DERIVED.apply(RAW.with_columns(poeple=pl.lit("1")))
+    assert caught.value.seen == "people"
+    assert "did you mean 'poeple'?" in caught.value.way_out
+
+
+def test_an_expression_that_does_not_fit_is_told_by_its_name() -> None:
+    odd = Schema(
+        (Column("city", "category"), Column("x", "number")), derived={"x": "city + price"},
+        inputs=(Column("price", "number"),),
+    )  # fmt: skip
+    with pytest.raises(DataError, match=r"data\.derive\.x cannot be computed"):
+        odd.apply(RAW)
+
+
 def test_columns_are_found_by_kind() -> None:
     assert [column.name for column in SCHEMA.of_kind("number")] == ["price"]
     assert SCHEMA.of_kind("constant") == ()
 
 
-def test_a_schema_survives_being_written_as_json() -> None:
-    assert Schema.from_json(json.loads(json.dumps(SCHEMA.as_json()))) == SCHEMA
+@pytest.mark.parametrize("schema", [SCHEMA, DERIVED, Schema(())], ids=["plain", "derived", "none"])
+def test_a_schema_survives_being_written_as_json(schema: Schema) -> None:
+    assert Schema.from_json(json.loads(json.dumps(schema.as_json()))) == schema
 
 
 @fixed

@@ -2,65 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fieldcraft.evidence import metrics
+from fieldcraft.evidence import class_metrics
 from fieldcraft.evidence.bootstrap import (
     CHUNK_CELLS,
     RESAMPLES,
     Comparison,
+    Draw,
     Interval,
+    Statistic,
     compare,
     interval,
     resample,
 )
-from fieldcraft.evidence.metrics import Metric
+from fieldcraft.evidence.metrics import Metric, Said
 
 Array = npt.NDArray[Any]
 
 
-def mean_of(sample: Array) -> Callable[[Array], Array]:
+def mean_of(sample: Array) -> Statistic:
     """The weighted mean of a sample, as a statistic of row weights."""
     return lambda weights: np.asarray(weights @ sample / weights.sum(axis=1))
 
 
-def weights_of(rows: int, seed: int = 0, groups: Array | None = None, resamples: int = 50) -> Array:
+def means(sample: Array, draw: Draw) -> Array:
+    """The mean of a sample and of its resamples."""
+    return resample({"mean": mean_of(sample)}, draw)["mean"]
+
+
+def weights_of(draw: Draw) -> Array:
     """The weights that resampling hands to a statistic."""
-    return resample(lambda weights: weights, rows, seed, groups, resamples)
+    return np.concatenate(list(draw.chunks()))
 
 
 def test_the_first_value_is_of_the_rows_as_they_are() -> None:
     sample = np.arange(7.0)
-    values = resample(mean_of(sample), 7, 0)
+    values = means(sample, Draw(7, 0))
     assert values[0] == 3.0
     assert len(values) == RESAMPLES + 1
 
 
 def test_every_resample_draws_as_many_rows_as_there_are() -> None:
-    weights = weights_of(40)
+    weights = weights_of(Draw(40, 0))
     assert (weights.sum(axis=1) == 40).all()
     assert (weights[1:] == 0).any(axis=1).all()
     assert (weights == weights.round()).all()
 
 
-def test_whole_groups_are_drawn() -> None:
-    groups = np.array(["b", "a", "b", "c", "a", "b"])
-    weights = weights_of(6, groups=groups)
+def test_whole_units_are_drawn() -> None:
+    units = np.array(["b", "a", "b", "c", "a", "b"])
+    weights = weights_of(Draw(6, 0, units, resamples=50))
+    assert (weights[0] == 1).all()
     for name in "abc":
-        here = weights[:, groups == name]
+        here = weights[:, units == name]
         assert (here == here[:, :1]).all()
-    draws = weights[:, [0, 1, 3]].sum(axis=1)  # one row of each group
+    draws = weights[:, [0, 1, 3]].sum(axis=1)  # one row of each unit
     assert (draws == 3).all()
 
 
+@pytest.mark.parametrize("units", [None, np.array([5, 7, 5, 9, 7, 5])])
+def test_rows_that_weigh_more_do_so_in_every_resample(units: Array | None) -> None:
+    own = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 9.0])
+    plain = weights_of(Draw(6, 0, units, resamples=50))
+    weighed = weights_of(Draw(6, 0, units, own, resamples=50))
+    assert weighed == pytest.approx(plain * own / own.mean())
+    assert weighed[0].mean() == pytest.approx(1)
+
+
+def test_weights_that_are_all_the_same_change_nothing() -> None:
+    sample, same = np.arange(7.0), np.full(7, 0.3)
+    found = means(sample, Draw(7, 0, weights=same))
+    assert found == pytest.approx(means(sample, Draw(7, 0)), rel=1e-6)
+
+
+def test_a_weighted_mean_lies_where_the_weights_are() -> None:
+    sample, own = np.array([0.0] * 50 + [1.0] * 50), np.repeat([1.0, 3.0], 50)
+    found = interval(means(sample, Draw(100, 0, weights=own)))
+    assert found.value == pytest.approx(0.75)
+    assert found.low < 0.75 < found.high
+
+
+def test_all_statistics_are_of_the_same_resamples() -> None:
+    draw = Draw(30, 3, resamples=20)
+    sample = np.random.default_rng(0).normal(size=30)
+    found = resample({"one": mean_of(sample), ("another", 1): mean_of(-sample)}, draw)
+    assert list(found) == ["one", ("another", 1)]
+    assert (found["one"] == -found["another", 1]).all()
+    assert (found["one"] == means(sample, draw)).all()
+    assert resample({}, draw) == {}
+
+
 def test_the_same_seed_draws_the_same_rows_so_that_results_pair_up() -> None:
-    assert (weights_of(30, seed=5) == weights_of(30, seed=5)).all()
-    assert (weights_of(30, seed=5) != weights_of(30, seed=6)).any()
+    assert (weights_of(Draw(30, 5)) == weights_of(Draw(30, 5))).all()
+    assert (weights_of(Draw(30, 5)) != weights_of(Draw(30, 6))).any()
 
 
 def test_many_rows_are_drawn_in_pieces_that_fit_into_memory() -> None:
@@ -70,7 +110,7 @@ def test_many_rows_are_drawn_in_pieces_that_fit_into_memory() -> None:
         seen.append(weights.shape)
         return np.asarray(weights.sum(axis=1))
 
-    values = resample(statistic, rows, 0, resamples=7)
+    values = resample({"sum": statistic}, Draw(rows, 0, resamples=7))["sum"]
     assert seen == [(1, rows), (3, rows), (3, rows), (1, rows)]
     assert (values == rows).all()
 
@@ -80,24 +120,23 @@ def test_an_interval_holds_the_true_mean_as_often_as_it_says() -> None:
     held = 0
     for seed in range(300):
         sample = generator.exponential(2.0, 120)
-        found = interval(resample(mean_of(sample), 120, seed, resamples=300))
+        found = interval(means(sample, Draw(120, seed, resamples=300)))
         assert found.low < found.value < found.high
         held += found.low <= 2.0 <= found.high
     # 95 % less what percentile intervals of a skewed sample fall short of (1 to 3 %).
     assert 0.90 <= held / 300 <= 0.98
 
 
-def test_rows_that_repeat_each_other_widen_an_interval_over_groups() -> None:
+def test_rows_that_repeat_each_other_widen_an_interval_over_units() -> None:
     sample = np.repeat(np.random.default_rng(0).normal(size=50), 20)
-    groups = np.repeat(np.arange(50), 20)
-    by_row = interval(resample(mean_of(sample), 1_000, 0))
-    by_group = interval(resample(mean_of(sample), 1_000, 0, groups))
-    ratio = (by_group.high - by_group.low) / (by_row.high - by_row.low)
+    by_row = interval(means(sample, Draw(1_000, 0)))
+    by_unit = interval(means(sample, Draw(1_000, 0, np.repeat(np.arange(50), 20))))
+    ratio = (by_unit.high - by_unit.low) / (by_row.high - by_row.low)
     assert ratio == pytest.approx(20**0.5, rel=0.2)
 
 
 def test_a_lower_level_gives_a_narrower_interval() -> None:
-    values = resample(mean_of(np.random.default_rng(0).normal(size=200)), 200, 0)
+    values = means(np.random.default_rng(0).normal(size=200), Draw(200, 0))
     wide, narrow = interval(values), interval(values, 0.5)
     assert wide.low < narrow.low < narrow.high < wide.high
     assert (wide.level, narrow.level) == (0.95, 0.5)
@@ -112,23 +151,27 @@ def test_an_interval_of_nothing_is_undefined() -> None:
     assert (found.value, np.isnan(found.low), np.isnan(found.high)) == (1.0, True, True)
 
 
-def models(rows: int = 400) -> tuple[Array, Array, Array]:
-    """Labels with the probabilities of a good and of a poor classifier."""
+def models(rows: int = 400) -> tuple[Array, Said, Said]:
+    """Labels with what a good and a poor classifier say."""
     generator = np.random.default_rng(3)
     y = generator.integers(0, 2, rows)
-    good, poor = (
-        np.clip(0.5 + (y - 0.5) * pull + generator.normal(0, 0.2, rows), 0.01, 0.99)
-        for pull in (0.6, 0.2)
-    )
-    return y, np.column_stack([1 - good, good]), np.column_stack([1 - poor, poor])
+    found = []
+    for pull in (0.6, 0.2):
+        p = np.clip(0.5 + (y - 0.5) * pull + generator.normal(0, 0.2, rows), 0.01, 0.99)
+        outputs = np.column_stack([1 - p, p])
+        found.append(Said(outputs, outputs.argmax(axis=1), outputs > 0.1))
+    return y, found[0], found[1]
 
 
-def judged(metric: Metric, y: Array, outputs: Array) -> Array:
+def judged(metric: Metric, y: Array, said: Said) -> Array:
     """A metric on the rows and on resamples of them."""
-    return resample(lambda weights: metric.values(y, outputs, weights), len(y), 0)
+    return resample({metric.name: partial(metric.values, y, said)}, Draw(len(y), 0))[metric.name]
 
 
-@pytest.mark.parametrize("metric", [metrics.ROC_AUC, metrics.ACCURACY, metrics.LOG_LOSS])
+DIRECTIONS = (class_metrics.ROC_AUC, class_metrics.ACCURACY, class_metrics.LOG_LOSS)
+
+
+@pytest.mark.parametrize("metric", DIRECTIONS, ids=lambda metric: metric.name)
 def test_better_is_better_whatever_the_direction_of_the_metric(metric: Metric) -> None:
     y, good, poor = models()
     a, b = judged(metric, y, good), judged(metric, y, poor)
@@ -139,7 +182,7 @@ def test_better_is_better_whatever_the_direction_of_the_metric(metric: Metric) -
     assert up.p_value == down.p_value < 0.01
 
 
-@pytest.mark.parametrize("metric", [metrics.ROC_AUC, metrics.LOG_LOSS])
+@pytest.mark.parametrize("metric", DIRECTIONS, ids=lambda metric: metric.name)
 def test_a_model_is_level_with_itself(metric: Metric) -> None:
     y, good, _ = models()
     values = judged(metric, y, good)
@@ -152,15 +195,15 @@ def test_two_models_of_the_same_quality_are_seldom_told_apart() -> None:
     told = 0
     for seed in range(200):
         a, b = generator.normal(size=(2, 100))
-        of_a, of_b = (resample(mean_of(errors), 100, seed, resamples=200) for errors in (a, b))
+        of_a, of_b = (means(errors, Draw(100, seed, resamples=200)) for errors in (a, b))
         told += compare(of_a, of_b, greater_is_better=False).verdict != "level"
     assert told / 200 == pytest.approx(0.05, abs=0.04)
 
 
 def test_pairing_finds_a_small_gain_that_separate_intervals_hide() -> None:
     easy = np.random.default_rng(0).normal(size=300) * 5  # what is hard for one is for both
-    a = resample(mean_of(easy + 0.2), 300, 0)
-    b = resample(mean_of(easy), 300, 0)
+    a = means(easy + 0.2, Draw(300, 0))
+    b = means(easy, Draw(300, 0))
     assert interval(a).low < interval(b).high
     assert compare(a, b, greater_is_better=True).verdict == "better"
 

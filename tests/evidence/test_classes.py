@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.evidence.classes import (
+    COVERAGE,
     MOST_TARGET_COLUMNS,
     Classes,
     confusion,
+    cost_table,
+    joined_labels,
     natural_order,
     per_class,
     worst_rows,
@@ -41,22 +45,40 @@ def test_labels_come_in_the_order_a_person_expects_however_they_are_met(labels: 
 
 def test_classes_are_described_in_order_with_the_positive_one_last() -> None:
     target = pl.Series("bought", ["yes", "no", None, "yes"])
-    assert TASK.describe(target, None) == {"classes": ["no", "yes"]}
-    assert TASK.describe(target, "no") == {"classes": ["yes", "no"]}
-    assert TASK.describe(pl.Series([10, 9]), None) == {"classes": ["9", "10"]}
+    assert TASK.describe(target, {}) == {"classes": ["no", "yes"]}
+    assert TASK.describe(target, {"positive": "no"}) == {"classes": ["yes", "no"]}
+    assert TASK.describe(pl.Series([10, 9]), {}) == {"classes": ["9", "10"]}
 
 
-@pytest.mark.parametrize("cells", [["yes", "yes", None], [None, None]])
-def test_a_target_of_one_class_cannot_be_learned(cells: list[str | None]) -> None:
+@pytest.mark.parametrize(
+    ("cells", "seen"), [(["yes", "yes", None], "yes"), ([None, None], "no value")]
+)
+def test_a_target_of_one_class_cannot_be_learned(cells: list[str | None], seen: str) -> None:
     with pytest.raises(DataError, match="fewer than two classes") as caught:
-        TASK.describe(pl.Series("bought", cells, dtype=pl.String), None)
-    assert "'bought'" in caught.value.seen
+        TASK.describe(pl.Series("bought", cells, dtype=pl.String), {"positive": "yes"})
+    assert caught.value.seen == f"column 'bought': {seen}"
 
 
 def test_a_positive_class_that_no_row_has_is_named() -> None:
-    with pytest.raises(DataError, match="no row has the positive class 'maybe'") as caught:
-        TASK.describe(pl.Series(["yes", "no"]), "maybe")
+    with pytest.raises(
+        DataError, match=r"no row has the class 'yse' that problem\.positive"
+    ) as caught:
+        TASK.describe(pl.Series(["yes", "no"]), {"positive": "yse"})
     assert caught.value.seen == "classes: no, yes"
+    assert "did you mean 'yes'?" in caught.value.way_out
+
+
+def test_a_full_stop_after_a_label_does_not_make_another_class_of_it() -> None:
+    target = pl.Series("income", ["<=50K", ">50K.", "<=50K.", ">50K", "<=50K"])
+    about = TASK.describe(target, {})
+    assert about == {"classes": ["<=50K", ">50K"]}
+    assert TASK.encode(target, about).tolist() == [0, 1, 0, 1, 0]
+    # Where all labels end in one, or none goes without, they stay as they are.
+    stopped = pl.Series("y", ["a.", "b.", "c"])
+    assert TASK.describe(stopped, {}) == {"classes": ["a.", "b.", "c"]}
+    assert TASK.encode(stopped, {"classes": ["a.", "b.", "c"]}).tolist() == [0, 1, 2]
+    with pytest.raises(DataError, match="fewer than two classes"):
+        TASK.describe(pl.Series(["a", "a."]), {})
 
 
 def test_labels_become_indexes_into_the_classes() -> None:
@@ -64,7 +86,7 @@ def test_labels_become_indexes_into_the_classes() -> None:
     assert TASK.encode(pl.Series([10, 9]), {"classes": ["9", "10"]}).tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("cell", ["Yes", None])
+@pytest.mark.parametrize("cell", ["Yes", "yes..", ".", None])
 def test_a_label_that_the_model_does_not_know_is_named(cell: str | None) -> None:
     with pytest.raises(DataError, match="a label that the model does not know") as caught:
         TASK.encode(pl.Series("bought", ["yes", cell]), ABOUT)
@@ -90,13 +112,61 @@ def test_there_is_one_output_for_each_class() -> None:
     assert (TASK.width(ABOUT), TASK.width(THREE)) == (2, 3)
 
 
-def test_the_decision_is_the_likeliest_class_beside_all_probabilities() -> None:
-    outputs = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]], dtype=np.float32)
-    found = TASK.decide(outputs, THREE)
+OUTPUTS = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]], dtype=np.float32)
+
+
+def test_the_decision_is_the_likeliest_class_beside_all_probabilities_and_the_set() -> None:
+    said = TASK.read(OUTPUTS, THREE, {"limit": 0.3})
+    assert (said.decisions.tolist(), said.coverage) == ([1, 0], COVERAGE)
+    found = TASK.decide(said, THREE)
+    assert found.columns == [
+        "prediction",
+        "probability_a",
+        "probability_b",
+        "probability_c",
+        "prediction_set",
+    ]
     assert found["prediction"].to_list() == ["b", "a"]
-    assert found.columns == ["prediction", "probability_a", "probability_b", "probability_c"]
     assert found["probability_c"].to_list() == pytest.approx([0.3, 0.1])
-    assert TASK.decide(np.zeros((0, 3)), THREE).height == 0
+    assert found["prediction_set"].to_list() == ["b|c", "a|b"]
+    nothing = TASK.read(np.zeros((0, 3)), THREE, {"limit": 0.3})
+    assert TASK.decide(nothing, THREE).height == 0
+
+
+def test_costs_move_the_decision_and_not_the_probabilities_or_the_set() -> None:
+    about = {**THREE, "costs": {"c": {"a": 9, "b": 9}}, "coverage": 0.8}
+    plain, said = (TASK.read(OUTPUTS, about, {"limit": 0.3}) for about in (THREE, about))
+    assert said.decisions.tolist() == [2, 2]
+    assert (said.regions == plain.regions).all()
+    assert said.outputs is OUTPUTS
+    assert said.coverage == 0.8
+
+
+def test_what_is_not_said_of_a_mistake_costs_one() -> None:
+    assert cost_table({}, ["a", "b"]) is None
+    assert cost_table({"b": {"a": 5, "b": 0.5}}, ["a", "b"]) == [[0, 1], [5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("costs", "message", "seen"),
+    [
+        ({"d": {"a": 1}}, "no row has the class 'd' that problem.costs names", "classes: a, b, c"),
+        ({"a": {"d": 1}}, "no row has the class 'd' that problem.costs names", "classes: a, b, c"),
+        ({"a": {"b": -1}}, "a cost is below 0", "problem.costs: -1"),
+    ],
+)
+def test_costs_that_make_no_sense_are_refused_before_training(
+    costs: dict[str, dict[str, float]], message: str, seen: str
+) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        TASK.describe(pl.Series([*"abc"]), {"costs": costs})
+    assert caught.value.seen == seen
+
+
+def test_labels_are_joined_where_they_are_chosen() -> None:
+    chosen = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]])
+    assert joined_labels(chosen, ["x", "y", "x"]).to_list() == ["x|x", "", "y"]
+    assert joined_labels(chosen[:0], [*"abc"]).to_list() == []
 
 
 def test_calibration_takes_back_what_a_boasting_model_says_too_much() -> None:
@@ -104,8 +174,14 @@ def test_calibration_takes_back_what_a_boasting_model_says_too_much() -> None:
     y = generator.integers(0, 2, 2_000)
     called = np.where(generator.random(2_000) < 0.8, y, 1 - y)  # right four times in five
     outputs = np.where(np.eye(2)[called] == 1, 0.99, 0.01)
-    calibrated = TASK.calibrated(outputs, TASK.calibrate(outputs, y))
+    found = TASK.calibrate(outputs, y, {"coverage": 0.7})
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    calibrated = TASK.calibrated(outputs, found)
     assert calibrated.max(axis=1).mean() == pytest.approx(0.8, abs=0.03)
+    # Right in four of five rows, one class is enough to hold the truth in seven of ten.
+    assert TASK.read(calibrated, ABOUT, found).regions.sum(axis=1).max() == 1
+    wide = TASK.calibrate(outputs, y, {"coverage": 0.9})
+    assert TASK.read(calibrated, ABOUT, wide).regions.all()
     assert TASK.validation_loss(outputs, y) == pytest.approx(0.5, abs=0.03)
 
 
@@ -119,13 +195,24 @@ def test_the_validation_loss_does_not_depend_on_how_sure_a_model_sounds() -> Non
 
 
 def test_a_confusion_table_counts_truth_by_decision() -> None:
-    outputs = np.eye(3)[[0, 1, 1, 2, 0]]
-    table = confusion(np.array([0, 1, 2, 2, 0]), outputs, 3)
+    table = confusion(np.array([0, 1, 2, 2, 0]), np.array([0, 1, 1, 2, 0]), 3)
     assert table == [[2, 0, 0], [0, 1, 0], [0, 1, 1]]
     assert per_class(table, ["a", "b", "c"])[1:] == [
         {"class": "b", "rows": 1, "precision": 0.5, "recall": 1.0},
         {"class": "c", "rows": 2, "precision": 1.0, "recall": 0.5},
     ]
+
+
+def test_evidence_counts_decisions_and_shows_the_worst_rows() -> None:
+    y = np.array([0, 0, 1, 1])
+    outputs = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.3, 0.7]])
+    said = TASK.read(outputs, {**ABOUT, "costs": {"yes": {"no": 19}}}, {"limit": 0.0})
+    found = TASK.evidence(y, said, ABOUT)
+    assert found["classes"] == ["no", "yes"]
+    assert found["confusion"] == [[0, 2], [0, 2]]  # 5 % are enough to say yes
+    assert found["worst"] == [1, 2, 3, 0]
+    assert sum(point["rows"] for point in found["reliability"]) == 4
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
 def test_figures_of_a_class_that_is_never_called_or_never_there_are_left_open() -> None:

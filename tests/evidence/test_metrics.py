@@ -1,191 +1,239 @@
-"""Every metric equals scikit-learn's on repeated rows, and is NaN where it is not defined."""
+"""What holds for every metric there is, and the pieces that metrics are made of."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from sklearn import metrics as peer
 
 from fieldcraft.core import catalogue
-from fieldcraft.evidence import metrics
-from fieldcraft.evidence.metrics import Metric
+from fieldcraft.evidence import class_metrics, label_metrics, order_metrics, value_metrics
+from fieldcraft.evidence.bootstrap import Draw, resample
+from fieldcraft.evidence.metrics import (
+    Metric,
+    area_under_roc,
+    calibration_gap,
+    mean,
+    mean_of_defined,
+    mean_precision,
+    ranked,
+    ratio,
+)
+from tests.evidence.samples import (
+    ROWS,
+    Array,
+    Sample,
+    counted,
+    fractional,
+    metrics_of,
+    of_amounts,
+    of_classes,
+    of_labels,
+    perfect,
+)
 
-Array = npt.NDArray[Any]
-Score = Callable[[Array, Array], float]
-
-ROWS, RESAMPLES = 60, 12
-
-
-def by_class(name: str, **options: Any) -> Score:
-    """A score of scikit-learn on decided classes."""
-    from sklearn import metrics as peer
-
-    return lambda y, outputs: float(getattr(peer, name)(y, outputs.argmax(axis=1), **options))
-
-
-def by_probability(name: str, **options: Any) -> Score:
-    """A score of scikit-learn on the probability of the positive class."""
-    from sklearn import metrics as peer
-
-    return lambda y, outputs: float(getattr(peer, name)(y, outputs[:, 1], **options))
-
-
-def log_loss(y: Array, outputs: Array) -> float:
-    """The log loss of scikit-learn."""
-    from sklearn import metrics as peer
-
-    return float(peer.log_loss(y, outputs, labels=range(outputs.shape[1])))
-
-
-def by_value(name: str) -> Score:
-    """A score of scikit-learn on predicted values."""
-    from sklearn import metrics as peer
-
-    return lambda y, outputs: float(getattr(peer, name)(y, outputs[:, 0]))
-
-
-BINARY: dict[Metric, Callable[[], Score]] = {
-    metrics.BRIER: lambda: by_probability("brier_score_loss"),
-    metrics.PRECISION: lambda: by_class("precision_score"),
-    metrics.RECALL: lambda: by_class("recall_score"),
-    metrics.F1: lambda: by_class("f1_score"),
-    metrics.MATTHEWS: lambda: by_class("matthews_corrcoef"),
-    metrics.ROC_AUC: lambda: by_probability("roc_auc_score"),
-    metrics.AVERAGE_PRECISION: lambda: by_probability("average_precision_score"),
+BINARY = {"precision", "recall", "f1"} | {
+    metric.title
+    for metric in (
+        class_metrics.BRIER,
+        class_metrics.ROC_AUC,
+        class_metrics.AVERAGE_PRECISION,
+        class_metrics.BINARY_CALIBRATION,
+    )
 }
-CLASSES: dict[Metric, Callable[[], Score]] = {
-    metrics.ACCURACY: lambda: by_class("accuracy_score"),
-    metrics.BALANCED_ACCURACY: lambda: by_class("balanced_accuracy_score"),
-    metrics.MACRO_F1: lambda: by_class("f1_score", average="macro"),
-    metrics.LOG_LOSS: lambda: log_loss,
-}
-VALUES: dict[Metric, Callable[[], Score]] = {
-    metrics.MAE: lambda: by_value("mean_absolute_error"),
-    metrics.RMSE: lambda: by_value("root_mean_squared_error"),
-    metrics.R2: lambda: by_value("r2_score"),
-}
+# Of these no value is better by itself.
+NEUTRAL = {"set_size", "open_labels", "width", "bias", "coverage"}
 
 
-def classified(classes: int, tied: bool, seed: int) -> tuple[Array, Array]:
-    """Labels and probabilities that know a little; with many equal ones if asked."""
-    generator = np.random.default_rng(seed)
-    y = np.concatenate([np.arange(classes), generator.integers(0, classes, ROWS - classes)])
-    raw = generator.gamma(1.0, size=(ROWS, classes))
-    raw += np.eye(classes)[y] * generator.integers(0, 2, (ROWS, 1))
-    raw = np.minimum(raw.round(), 2) + 1 if tied else raw
-    return y, (raw / raw.sum(axis=1, keepdims=True)).astype(np.float32)
+def sample_for(metric: Metric) -> Sample:
+    """A sample of the form that a metric reads."""
+    if metric in metrics_of(value_metrics):
+        return of_amounts()
+    if metric in metrics_of(label_metrics):
+        return of_labels()
+    return of_classes(2 if metric.name in BINARY or metric.title in BINARY else 4)
 
 
-def measured(seed: int) -> tuple[Array, Array]:
-    """An amount and a prediction of it."""
-    generator = np.random.default_rng(seed)
-    y = generator.normal(1e6, 3.0, ROWS)
-    return y, (y + generator.normal(0, 1, ROWS))[:, None]
+ALL = [
+    pytest.param(metric, sample_for(metric), id=f"{module.__name__.rsplit('.')[-1]}-{metric.name}")
+    for module in (class_metrics, value_metrics, label_metrics, order_metrics)
+    for metric in metrics_of(module)
+]
+of_all = pytest.mark.parametrize(("metric", "sample"), ALL)
+of_the_good = pytest.mark.parametrize(
+    ("metric", "sample"),
+    [one for one in ALL if one.values[0].name not in NEUTRAL],  # type: ignore[union-attr]
+)
 
 
-def drawn(seed: int) -> Array:
-    """Weights of resamples, as the bootstrap draws them; the first is of the rows as they are."""
-    generator = np.random.default_rng(seed)
-    weights = generator.multinomial(ROWS, np.full(ROWS, 1 / ROWS), size=RESAMPLES)
-    return np.concatenate([np.ones((1, ROWS)), weights]).astype(np.float32)
-
-
-def assert_equal_to_peer(metric: Metric, score: Score, y: Array, outputs: Array) -> None:
-    """Each weighted value is the peer's on the rows repeated as often as their weight."""
-    weights = drawn(7)
-    found = metric.values(y, outputs, weights)
-    assert found.shape == (len(weights),)
-    times = weights.astype(int)
-    expected = [score(np.repeat(y, t), np.repeat(outputs, t, axis=0)) for t in times]
-    assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
-
-
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("metric", [*BINARY, *CLASSES], ids=lambda metric: metric.name)
-def test_metrics_of_two_classes_equal_those_of_scikit_learn(metric: Metric, tied: bool) -> None:
-    peer = (BINARY | CLASSES)[metric]()
-    for seed in range(2):
-        assert_equal_to_peer(metric, peer, *classified(2, tied, seed))
-
-
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("metric", CLASSES, ids=lambda metric: metric.name)
-def test_metrics_of_many_classes_equal_those_of_scikit_learn(metric: Metric, tied: bool) -> None:
-    for seed in range(2):
-        assert_equal_to_peer(metric, CLASSES[metric](), *classified(4, tied, seed))
-
-
-@pytest.mark.parametrize("metric", VALUES, ids=lambda metric: metric.name)
-def test_metrics_of_amounts_equal_those_of_scikit_learn(metric: Metric) -> None:
-    for seed in range(2):
-        assert_equal_to_peer(metric, VALUES[metric](), *measured(seed))
-
-
-def test_every_metric_of_every_task_is_compared() -> None:
+def test_every_metric_of_every_task_is_among_those_tried() -> None:
     used = {metric for task in catalogue.load_all("tasks") for metric in task.metrics}
-    assert used <= {*BINARY, *CLASSES, *VALUES}
+    assert used <= {parameter.values[0] for parameter in ALL}
 
 
 def test_names_stay_as_project_files_have_them() -> None:
-    assert " ".join(sorted(metric.name for metric in (*BINARY, *CLASSES, *VALUES))) == (
-        "accuracy average_precision balanced_accuracy brier f1 log_loss macro_f1 mae mcc "
-        "precision r2 recall rmse roc_auc"
+    assert " ".join(sorted({parameter.values[0].name for parameter in ALL})) == (  # type: ignore[union-attr]
+        "accuracy average_precision balanced_accuracy bias brier calibration_error coverage f1 "
+        "hamming_loss log_loss macro_f1 macro_mae mae mape mcc micro_f1 open_labels pinball "
+        "precision quadratic_kappa r2 recall rmse roc_auc rps set_size subset_accuracy width"
     )
 
 
-@pytest.mark.parametrize("metric", [*BINARY, *CLASSES, *VALUES], ids=lambda metric: metric.name)
-def test_the_scale_of_the_weights_does_not_matter(metric: Metric) -> None:
-    y, outputs = measured(0) if metric in VALUES else classified(2, False, 0)
-    weights = drawn(1)
-    assert metric.values(y, outputs, 4 * weights) == pytest.approx(
-        metric.values(y, outputs, weights), rel=1e-5, nan_ok=True
+@of_all
+def test_a_weight_counts_as_so_many_rows(metric: Metric, sample: Sample) -> None:
+    weights = counted(3)
+    found = metric.values(sample.y, sample.said, weights)
+    assert found.shape == (len(weights),)
+    assert found.dtype == np.float64
+    if metric.name == "calibration_error":
+        return  # its bins are those of the rows as they are
+    for times, value in zip(weights, found, strict=True):
+        again = sample.take(np.repeat(np.arange(ROWS), times.astype(int)))
+        alone = metric.values(again.y, again.said, np.ones((1, len(again.y))))
+        assert value == pytest.approx(alone[0], rel=1e-5, abs=1e-7)
+
+
+@of_all
+def test_neither_the_scale_of_the_weights_nor_the_order_of_the_rows_matters(
+    metric: Metric, sample: Sample
+) -> None:
+    weights = fractional(1)
+    found = metric.values(sample.y, sample.said, weights)
+    order = np.random.default_rng(0).permutation(ROWS)
+    turned = sample.take(order)
+    for other in (
+        metric.values(sample.y, sample.said, 4 * weights),
+        metric.values(turned.y, turned.said, weights[:, order]),
+    ):
+        assert other == pytest.approx(found, rel=1e-5, abs=1e-7)
+
+
+@of_all
+def test_one_resample_has_the_same_value_whatever_stands_beside_it(
+    metric: Metric, sample: Sample
+) -> None:
+    weights = counted(5)
+    together = metric.values(sample.y, sample.said, weights)
+    alone = [metric.values(sample.y, sample.said, weights[i : i + 1])[0] for i in range(7)]
+    assert together == pytest.approx(alone, rel=1e-6, abs=1e-9)
+
+
+@of_all
+def test_a_resample_without_weight_is_nan_without_a_warning(metric: Metric, sample: Sample) -> None:
+    weights = np.stack([np.ones(ROWS), np.zeros(ROWS)]).astype(np.float32)
+    whole, none = metric.values(sample.y, sample.said, weights)
+    assert np.isfinite(whole)
+    assert np.isnan(none)
+
+
+@of_all
+def test_single_precision_outputs_say_nearly_the_same(metric: Metric, sample: Sample) -> None:
+    said = sample.said
+    single = type(said)(
+        said.outputs.astype(np.float32), said.decisions, said.regions, said.coverage
     )
+    weights = counted(2)
+    found = metric.values(sample.y, single, weights)
+    assert found == pytest.approx(metric.values(sample.y, said, weights), rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize("metric", [*BINARY, *CLASSES, *VALUES], ids=lambda metric: metric.name)
-def test_the_direction_is_the_one_in_which_perfect_predictions_lie(metric: Metric) -> None:
-    y, poor = measured(0) if metric in VALUES else classified(2, False, 0)
-    perfect = y[:, None] if metric in VALUES else np.eye(2)[y]
+@of_the_good
+def test_the_direction_is_the_one_in_which_perfect_predictions_lie(
+    metric: Metric, sample: Sample
+) -> None:
     weights = np.ones((1, ROWS))
-    gain = metric.values(y, perfect, weights)[0] - metric.values(y, poor, weights)[0]
+    best = metric.values(sample.y, perfect(sample), weights)[0]
+    gain = best - metric.values(sample.y, sample.said, weights)[0]
     assert (gain > 0) is np.bool_(metric.greater_is_better)
+    assert best == pytest.approx(1.0 if metric.greater_is_better else 0.0, abs=1e-9)
 
 
-# What is not defined on a resample, by the class that all of its rows have.
-UNDEFINED: dict[int, list[Metric]] = {
-    0: [metrics.ROC_AUC, metrics.AVERAGE_PRECISION, metrics.RECALL, metrics.MATTHEWS],
-    1: [metrics.ROC_AUC, metrics.MATTHEWS],
-}
+def test_a_thousand_resamples_cost_far_less_than_a_thousand_calls() -> None:
+    sample, resamples = of_classes(2, rows=20_000), 100
+    metrics = catalogue.load("tasks", "binary").metrics
+    positive, decided = sample.said.outputs[:, 1], sample.said.decisions
+    calls: list[tuple[Callable[..., float], Array]] = [
+        (peer.roc_auc_score, positive),
+        (peer.average_precision_score, positive),
+        (peer.f1_score, decided),
+        (peer.matthews_corrcoef, decided),
+        (peer.accuracy_score, decided),
+    ]
+
+    def ours() -> None:
+        statistics = {m.name: partial(m.values, sample.y, sample.said) for m in metrics}
+        resample(statistics, Draw(len(sample.y), 0, resamples=resamples))
+
+    def theirs() -> None:
+        weights = np.ones(len(sample.y))
+        for score, said in calls:
+            score(sample.y, said, sample_weight=weights)
+
+    # Processor time, the best of three: about a tenth is usual.
+    assert cost(ours) < resamples * cost(theirs) / 2
 
 
-@pytest.mark.parametrize("label", UNDEFINED)
-def test_a_resample_of_one_class_is_nan_where_two_are_needed(label: int) -> None:
-    y, outputs = classified(2, False, 0)
-    weights = np.stack([np.ones(ROWS), np.where(y == label, 1.0, 0.0)]).astype(np.float32)
-    for metric in (*BINARY, *CLASSES):
-        whole, single = metric.values(y, outputs, weights)
-        assert np.isfinite(whole), metric.name
-        assert np.isnan(single) == (metric in UNDEFINED[label]), metric.name
+def cost(work: Callable[[], None]) -> float:
+    """Processor seconds that some work takes at best."""
+    found = []
+    for _ in range(3):
+        start = time.process_time()
+        work()
+        found.append(time.process_time() - start)
+    return min(found)
 
 
-def test_precision_and_f1_of_nothing_called_and_nothing_there_are_undefined() -> None:
-    y, outputs = np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
-    weights = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
-    assert np.isnan(metrics.precision(y, outputs, weights)).all()
-    assert metrics.f1(y, outputs, weights).tolist() == pytest.approx([np.nan, 0.0], nan_ok=True)
+def test_a_quotient_of_nothing_is_nan_and_no_warning() -> None:
+    above, below = np.array([1.0, 0.0, 3.0]), np.array([2.0, 0.0, 4.0])
+    assert ratio(above, below) == pytest.approx([0.5, np.nan, 0.75], nan_ok=True)
 
 
-@pytest.mark.parametrize("far", [0.0, 1e6])
-def test_no_variance_means_no_r2(far: float) -> None:
-    generator = np.random.default_rng(0)
-    y = far + generator.normal(size=ROWS)
-    same_row = 7 * np.eye(ROWS, dtype=np.float32)
-    assert np.isnan(metrics.r2(y, generator.normal(far, 1, (ROWS, 1)), same_row)).all()
+def test_means_leave_out_what_is_not_defined() -> None:
+    table = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
+    assert mean_of_defined(table) == pytest.approx([2.0, 5.0, np.nan], nan_ok=True)
+    assert mean(np.array([1, 2, 6]), np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 3.0]])).tolist() == [
+        1.5,
+        5.0,
+    ]
 
 
-def test_probabilities_of_zero_do_not_make_the_log_loss_infinite() -> None:
-    loss = metrics.log_loss(np.array([0]), np.array([[0.0, 1.0]]), np.ones((1, 1)))
-    assert loss[0] == pytest.approx(-np.log(metrics.SMALLEST))
+def test_rows_of_equal_score_are_one_step_of_the_curve() -> None:
+    positive = np.array([True, False, True, False])
+    score = np.array([0.9, 0.5, 0.5, 0.1])
+    hits, misses = ranked(positive, score, np.array([[1.0, 1.0, 1.0, 1.0], [2.0, 0.0, 1.0, 5.0]]))
+    assert hits.tolist() == [[1, 2, 2], [2, 3, 3]]
+    assert misses.tolist() == [[0, 1, 2], [0, 0, 5]]
+
+
+def test_areas_by_hand() -> None:
+    positive, score = np.array([True, False, True, False]), np.array([0.9, 0.5, 0.5, 0.1])
+    even = np.ones((1, 4))
+    # Of the four pairs of a positive and a negative three are right and one is a tie.
+    assert area_under_roc(positive, score, even)[0] == 3.5 / 4
+    # Half of the positives at precision 1, the other half at precision 2/3.
+    assert mean_precision(positive, score, even)[0] == pytest.approx(0.5 + 0.5 * 2 / 3)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_areas_of_one_class_are_not_defined(kept: bool) -> None:
+    positive, score = np.array([True, False]), np.array([0.3, 0.6])
+    weights = (positive == kept).astype(float)[None, :]
+    assert np.isnan(area_under_roc(positive, score, weights)[0])
+    assert np.isnan(mean_precision(positive, score, weights)[0]) == (not kept)
+
+
+def test_the_calibration_gap_is_that_of_the_bins_weighed_by_their_rows() -> None:
+    confidence = np.repeat([0.2, 0.8], [50, 50])
+    right = np.concatenate([np.arange(50) < 10, np.arange(50) < 30])  # 20 % and 60 %
+    even, upper = np.ones(100), np.repeat([0.0, 1.0], [50, 50])
+    found = calibration_gap(confidence, right, np.stack([even, upper]))
+    assert found == pytest.approx([0.1, 0.2])
+
+
+def test_all_rows_of_the_same_confidence_share_a_bin() -> None:
+    right = np.arange(40) < 10
+    assert calibration_gap(np.full(40, 0.25), right, np.ones((1, 40)))[0] == pytest.approx(0)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import torch
 from safetensors import safe_open
 
 from fieldcraft.fit.checkpoint import (
     Progress,
-    optimizer_tensors,
     read_checkpoint,
-    restore_optimizer,
     snapshot,
     unpack,
     write_checkpoint,
 )
-from fieldcraft.fit.loop import build_optimizer
 from fieldcraft.fit.network import FusedNetwork
-from fieldcraft.fit.settings import OptimizerName, Training
+from fieldcraft.fit.optimizers import build_optimizers, memory_of
+from fieldcraft.fit.settings import Training
 from tests.fit.small import GOAL, make_network, make_rows
 
 PROGRESS = Progress(
@@ -44,16 +41,16 @@ def step(network: FusedNetwork, optimizer: torch.optim.Optimizer, seed: int) -> 
 def test_a_checkpoint_reads_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
     network, shadow, best = make_network(), make_network(seed=1), snapshot(make_network(seed=2))
-    optimizer = build_optimizer(network, Training())
-    step(network, optimizer, 0)
-    write_checkpoint(path, PROGRESS, network, shadow, best, optimizer)
+    optimizers = build_optimizers(network, Training())
+    step(network, optimizers[0], 0)
+    write_checkpoint(path, PROGRESS, network, shadow, best, memory_of(optimizers))
     progress, tensors = read_checkpoint(path)
     assert progress == PROGRESS
     for prefix, wanted in (
         ("network", snapshot(network)),
         ("shadow", snapshot(shadow)),
         ("best", best),
-        ("optimizer", optimizer_tensors(optimizer)),
+        ("optimizer", memory_of(optimizers)),
     ):
         found = unpack(tensors, prefix)
         assert set(found) == set(wanted)
@@ -63,7 +60,7 @@ def test_a_checkpoint_reads_as_it_was_written(tmp_path: Path) -> None:
 def test_a_checkpoint_is_a_safetensors_file_like_any_other(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
     network = make_network()
-    write_checkpoint(path, PROGRESS, network, network, {}, build_optimizer(network, Training()))
+    write_checkpoint(path, PROGRESS, network, network, {}, {})
     with safe_open(path, framework="np") as stored:
         assert set(stored.metadata()) == {"progress"}
         assert "network/trunk.body.0.weight" in stored.keys()  # noqa: SIM118
@@ -71,30 +68,12 @@ def test_a_checkpoint_is_a_safetensors_file_like_any_other(tmp_path: Path) -> No
 
 def test_progress_without_a_best_epoch_yet_can_be_written(tmp_path: Path) -> None:
     path, network = tmp_path / "c.safetensors", make_network()
-    optimizer = build_optimizer(network, Training())
-    write_checkpoint(path, Progress(), network, network, {}, optimizer)
+    write_checkpoint(path, Progress(), network, network, {}, {})
     assert read_checkpoint(path)[0] == Progress()
 
 
 def test_a_snapshot_does_not_move_with_the_weights() -> None:
     network = make_network()
     kept = snapshot(network)
-    step(network, build_optimizer(network, Training()), 0)
+    step(network, build_optimizers(network, Training())[0], 0)
     assert any(not torch.equal(kept[name], value) for name, value in snapshot(network).items())
-
-
-@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop"])
-def test_an_optimizer_that_got_its_memory_back_takes_the_same_step(name: OptimizerName) -> None:
-    settings = Training(optimizer=name, learning_rate=1e-2)
-    network, other = make_network(), make_network()
-    optimizer = build_optimizer(network, settings)
-    for seed in range(3):
-        step(network, optimizer, seed)
-    other.load_state_dict(snapshot(network))
-    fresh = build_optimizer(other, settings)
-    memory = {key: value.clone() for key, value in optimizer_tensors(optimizer).items()}
-    restore_optimizer(fresh, memory)
-    step(network, optimizer, 9)
-    step(other, fresh, 9)
-    right = snapshot(other)
-    assert all(torch.equal(value, right[key]) for key, value in snapshot(network).items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,15 @@ from fieldcraft.core import files
 from fieldcraft.core.errors import TrainingError
 from fieldcraft.fit import loop
 from fieldcraft.fit.checkpoint import read_checkpoint, snapshot
-from fieldcraft.fit.loop import Goal, Place, Rows, Trainer, build_optimizer, predict
+from fieldcraft.fit.loop import Decided, Goal, Place, Rows, Trainer, accelerator_for, predict
 from fieldcraft.fit.losses import squared_error
+from fieldcraft.fit.network import FusedNetwork, PassNet
 from fieldcraft.fit.precision import PRECISIONS, Precision
 from fieldcraft.fit.settings import OptimizerName, Training
+from fieldcraft.fit.trunk import Mlp
 from tests.fit.small import (
     CPU,
+    FEATURES,
     GOAL,
     QUICK,
     checkpoint_of,
@@ -73,7 +77,8 @@ def test_training_learns() -> None:
 @pytest.mark.parametrize("trunk", ["mlp", "tabm"])
 @pytest.mark.parametrize(
     ("optimizer", "precision"),
-    [(name, "float32") for name in ("adamw", "adam", "sgd", "rmsprop")] + [("adamw", "bfloat16")],
+    [(name, "float32") for name in ("muon", "adamw", "adam", "sgd", "rmsprop")]
+    + [("adamw", "bfloat16")],
 )
 def test_a_killed_training_ends_in_the_same_weights(
     optimizer: OptimizerName,
@@ -153,7 +158,6 @@ def test_the_seed_alone_decides_the_weights(seed: int, same: bool) -> None:
     ends = []
     for chosen in (0, seed):
         trainer = make_trainer(place=Place(seed=chosen))
-        trainer.precision = "float32"
         trainer.fit(make_rows(), make_rows(seed=1))
         ends.append(trainer.state.train_losses)
     assert (ends[0] == ends[1]) == same
@@ -240,13 +244,12 @@ def test_the_precision_is_decided_once_and_kept_in_the_folder(tmp_path: Path) ->
     trainer = make_trainer(place=Place(folder=tmp_path))
     trainer.fit(make_rows(), make_rows(seed=1))
     decided = files.read_json(tmp_path / "decisions.json")
-    assert decided["precision"] == trainer.precision
-    assert decided["settings"]["learning_rate"] == QUICK.learning_rate
+    assert decided == {"precision": trainer.decided.precision, "epochs": None}
     for precision in PRECISIONS:
         files.write_json(tmp_path / "decisions.json", {"precision": precision})
         again = make_trainer(place=Place(folder=tmp_path))
         again.fit(make_rows(), make_rows(seed=1))
-        assert again.precision == precision
+        assert again.decided == Decided(precision)
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.5, 0.999])
@@ -272,24 +275,6 @@ def test_clipping_bounds_the_step(clip: float) -> None:
     length = float(torch.cat([move.flatten() for move in moved]).norm())
     # Nesterov's first step is the gradient 1.9 times over.
     assert (length <= 1.9 * 1e-3 * 1.001) == bool(clip)
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", "rmsprop"])
-def test_only_weight_matrices_are_decayed_and_frozen_weights_left_out(
-    optimizer: OptimizerName,
-) -> None:
-    network = make_network("tabm")
-    frozen = torch.nn.Embedding(3, 2)
-    frozen.weight.requires_grad_(False)
-    network.extra = frozen
-    built = build_optimizer(network, Training(optimizer=optimizer, weight_decay=0.1))
-    names = {id(parameter): name for name, parameter in network.named_parameters()}
-    groups = {
-        group["weight_decay"]: {names[id(p)] for p in group["params"]}
-        for group in built.param_groups
-    }
-    assert groups[0.1] == {"trunk.first.weight", "trunk.shared.2.weight"}
-    assert groups[0.0] == set(names.values()) - groups[0.1] - {"extra.weight"}
 
 
 def test_predicting_keeps_the_order_of_rows_however_many_there_are() -> None:
@@ -321,3 +306,61 @@ def test_training_leaves_the_arithmetic_of_the_process_as_it_was() -> None:
     with loop.denormals_flushed():
         pass
     assert float(torch.tensor(1e-40) * 1) > 0
+
+
+def test_a_training_that_is_done_over_again_takes_as_many_epochs(tmp_path: Path) -> None:
+    first = make_trainer(settings=replace(QUICK, epochs=4))
+    first.fit(make_rows(), make_rows(seed=1))
+    files.write_json(tmp_path / loop.DECISIONS, {"precision": "float32", "epochs": 4})
+    again = make_trainer(
+        settings=replace(QUICK, epochs=50), place=Place(folder=tmp_path, budget=1e-9)
+    )
+    again.fit(make_rows(), make_rows(seed=1))
+    assert_same_end(again, first)
+
+
+def test_a_weight_of_two_is_worth_the_row_twice() -> None:
+    rows, settings = make_rows(32), replace(QUICK, batch_size=64, epochs=3, clip=0.0)
+    twice = Rows({"x": torch.cat([rows.tensors["x"]] * 2)}, torch.cat([rows.y] * 2))
+    weights = np.full(32, 7.0)
+    weighted = Rows.of({"x": rows.tensors["x"].numpy()}, rows.y.numpy(), CPU, weights)
+    ends = []
+    for train in (weighted, twice):
+        torch.manual_seed(0)
+        network = FusedNetwork(
+            {"x": PassNet("x", FEATURES)},
+            partial(Mlp, layers=(8,), dropout=0.0),
+            2,
+            lambda raw: raw.softmax(-1),
+        )
+        trainer = make_trainer(network, settings)
+        trainer.fit(train, make_rows(seed=1))
+        ends.append(trainer.state.tune_losses)
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-4)
+
+
+def test_rows_of_no_weight_teach_nothing() -> None:
+    rows = make_rows(64)
+    wrong = np.where(np.arange(64) < 32, rows.y.numpy(), 1 - rows.y.numpy())
+    weights = np.where(np.arange(64) < 32, 1.0, 1e-9)
+    trainer = make_trainer(settings=replace(QUICK, epochs=40, patience=40))
+    trainer.fit(Rows.of({"x": rows.tensors["x"].numpy()}, wrong, CPU, weights), make_rows(seed=1))
+    held = make_rows(200, seed=2)
+    assert (predict(trainer.shadow, held).argmax(axis=1) == held.y.numpy()).mean() > 0.75
+
+
+def test_an_l1_penalty_makes_weights_smaller() -> None:
+    sizes = []
+    for l1 in (0.0, 0.1):
+        trainer = make_trainer(settings=replace(QUICK, l1=l1, ema=0.0))
+        trainer.fit(make_rows(), make_rows(seed=1))
+        body = trainer.network.get_parameter("trunk.body.0.weight")
+        sizes.append(float(body.detach().abs().sum()))
+    assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_a_device_that_is_not_there_is_an_error_with_a_way_out() -> None:
+    assert accelerator_for("cpu").device.type == "cpu"
+    if not torch.cuda.is_available():
+        with pytest.raises(TrainingError, match=r"no device cuda here[\s\S]*devices: cpu"):
+            accelerator_for("cuda")

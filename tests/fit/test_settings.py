@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fieldcraft.fit.settings import Training, batch_size_for
@@ -15,8 +17,19 @@ def test_a_plain_patience_waits_the_same_after_any_epoch(best: int) -> None:
 def test_patience_grows_with_the_epoch_of_the_best_loss() -> None:
     settings = Training(patience=16, patience_share=0.3)
     waits = [settings.allowance(best) for best in (0, 10, 100, 300)]
-    assert waits[:2] == [16, 16]
-    assert waits[2:] == [40, 100]
+    assert waits == [16, 16, 35, 95]
+
+
+def test_the_learning_rate_rises_and_falls_as_the_schedule_says() -> None:
+    settings = Training(learning_rate=1.0, epochs=12, warmup=2)
+    assert [settings.rate_at(epoch) for epoch in (0, 1, 2, 11)] == pytest.approx(
+        [1 / 3, 2 / 3, 1, 1]
+    )
+    linear = replace(settings, schedule="linear")
+    assert [linear.rate_at(epoch) for epoch in (2, 7, 12)] == pytest.approx([1.0, 0.5, 0.0])
+    cosine = replace(settings, schedule="cosine")
+    assert [cosine.rate_at(epoch) for epoch in (2, 7, 12)] == pytest.approx([1.0, 0.5, 0.0])
+    assert cosine.rate_at(4) > linear.rate_at(4)
 
 
 @pytest.mark.parametrize(

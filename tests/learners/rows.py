@@ -32,18 +32,26 @@ def make_job(
     more: dict[str, Any] | None = None,
     **options: Any,
 ) -> Job:
-    """A job of which the last fifth of the rows is for tuning; classes where y is whole."""
+    """A job of which the last fifth of the rows is for tuning; classes or labels if y is whole."""
     plug: Learner = catalogue.load("learners", learner)
-    whole = np.asarray(y).dtype.kind == "i"
-    classes = [str(label) for label in range(int(y.max()) + 1)] if whole else []
-    name = ("binary" if len(classes) == 2 else "multiclass") if whole else "regression"
+    name, about = task_for(np.asarray(y))
     cut = len(y) * 4 // 5
     x = np.asarray(x, dtype=np.float32)
     return Job(
-        catalogue.load("tasks", name), {"classes": classes}, plug.options(**options), no_nets,
+        catalogue.load("tasks", name), about, plug.options(**options), no_nets,
         train=matrix(x[:cut], levels), train_y=y[:cut],
         tune=matrix(x[cut:], levels), tune_y=y[cut:], **(more or {}),
     )  # fmt: skip
+
+
+def task_for(y: Array) -> tuple[str, dict[str, Any]]:
+    """The task that a target is for, and what that task says of it."""
+    if y.ndim == 2:
+        return "multilabel", {"labels": [f"label {k}" for k in range(y.shape[1])]}
+    if y.dtype.kind != "i":
+        return "regression", {}
+    classes = [str(label) for label in range(int(y.max()) + 1)]
+    return "binary" if len(classes) == 2 else "multiclass", {"classes": classes}
 
 
 def run_onnx(model: bytes, rows: Encoded) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.learners.rows import make_job, matrix, run_onnx
 
 DRAW = np.random.default_rng(0)
 ROWS = 800
+LEARNERS = ["constant", "rule", "linear", "lightgbm"]
 QUICK: dict[str, dict[str, Any]] = {"lightgbm": {"trees": 40}}
 LEVELS = (0, 0, 12)
 X = np.stack(
@@ -24,6 +26,7 @@ TARGETS = {
     "amount": SCORE,
     "two": (SCORE > 0).astype(np.int64),
     "three": np.digitize(SCORE, [-0.5, 0.5]),
+    "labels": np.stack([SCORE > 0, X[:, 2] > 6, np.zeros(ROWS)], axis=1).astype(np.int64),
 }
 ODD = [
     [np.nan, np.nan, 0],  # all missing, unseen
@@ -50,12 +53,12 @@ def parity(
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("learner", ["constant", "linear", "lightgbm"])
+@pytest.mark.parametrize("learner", LEARNERS)
 def test_odd_rows_are_decided_alike(learner: str, target: str) -> None:
     parity(learner, X, TARGETS[target], ODD, LEVELS)
 
 
-@pytest.mark.parametrize("learner", ["constant", "linear", "lightgbm"])
+@pytest.mark.parametrize("learner", LEARNERS)
 @pytest.mark.parametrize(
     "column",
     [
@@ -75,20 +78,36 @@ def test_numbers_of_any_size_are_decided_alike(learner: str, column: Array) -> N
         parity(learner, column[:, None], y, rows)
 
 
-@pytest.mark.parametrize("learner", ["linear", "lightgbm"])
+@pytest.mark.parametrize("learner", LEARNERS[1:])
 def test_gaps_that_no_training_row_had_are_decided_alike(learner: str) -> None:
     whole = DRAW.normal(size=(ROWS, 2))
     parity(learner, whole, whole[:, 0], [[np.nan, 0.0], [0.0, np.nan]])
 
 
-@pytest.mark.parametrize("learner", ["constant", "linear", "lightgbm"])
+@pytest.mark.parametrize("learner", LEARNERS)
 def test_columns_that_say_nothing_still_make_a_model(learner: str) -> None:
     empty = np.stack([np.full(ROWS, 5.0), np.full(ROWS, np.nan)], axis=1)
     parity(learner, empty, TARGETS["three"], [[5.0, np.nan], [6.0, 1.0]])
 
 
-@pytest.mark.parametrize("learner", ["constant", "linear", "lightgbm"])
+@pytest.mark.parametrize("learner", LEARNERS)
 def test_exporting_says_nothing(learner: str, capfd: pytest.CaptureFixture[str]) -> None:
     model = catalogue.load("learners", learner).fit(make_job(learner, X, TARGETS["two"], LEVELS))
     model.onnx()
     assert capfd.readouterr() == ("", "")
+
+
+def test_sets_of_levels_are_told_apart_alike_where_levels_are_many() -> None:
+    codes = DRAW.integers(0, 61, (ROWS, 2))
+    effect = DRAW.normal(size=61)
+    y = effect[codes[:, 0]] + effect[codes[:, 1]]
+    parity("lightgbm", codes, y, [[0, 60], [61, 1], [np.nan, 2]], (60, 60))
+
+
+def test_very_many_trees_add_up_alike() -> None:
+    job = make_job("lightgbm", X, SCORE, trees=1_500)
+    job = replace(job, tune=job.train, tune_y=job.train_y)  # no tree is one too many
+    model = catalogue.load("learners", "lightgbm").fit(job)
+    assert model.boosters[0].num_trees() > 1_000
+    found, wanted = run_onnx(model.onnx(), job.train), model.outputs(job.train)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -11,7 +14,10 @@ from sklearn.linear_model import LogisticRegression
 from fieldcraft.contracts import Array, Fitted, Job
 from fieldcraft.core import catalogue
 from fieldcraft.fit.settings import batch_size_for
-from fieldcraft.learners.lightgbm.fit import short_thresholds
+from fieldcraft.learners.lightgbm import fit as lightgbm_fit
+from fieldcraft.learners.lightgbm.fit import MOST_TREES, Watch, rounds
+from fieldcraft.learners.linear import fit as linear_fit
+from fieldcraft.learners.linear.fit import PENALTIES
 from fieldcraft.learners.network.fit import size_for, training_for
 from fieldcraft.learners.network.options import NetworkOptions
 from tests.learners.rows import make_job, matrix
@@ -41,6 +47,72 @@ def test_the_constant_gives_the_mean_of_amounts() -> None:
     np.testing.assert_allclose(outputs, [[3.0], [3.0]])
 
 
+def test_the_constant_gives_the_rate_of_each_label_by_laplaces_rule() -> None:
+    y = np.array([[1, 0], [1, 0], [0, 0], [1, 0], [0, 0]])  # of four training rows
+    outputs = fit("constant", X[:5], y).outputs(matrix(X[:2]))
+    np.testing.assert_allclose(outputs, [[4 / 6, 1 / 6]] * 2, rtol=1e-6)
+
+
+def test_a_row_of_weight_two_is_to_the_constant_as_two_rows() -> None:
+    twice = {"weights": np.array([2.0, 1, 1, 1])}
+    mean = fit("constant", X[:5], np.array([1.0, 2, 3, 6, 99]), more=twice).outputs(matrix(X[:1]))
+    np.testing.assert_allclose(mean, [[13 / 5]])
+    shares = fit("constant", X[:5], np.array([0, 1, 1, 1, 1]), more=twice).outputs(matrix(X[:1]))
+    np.testing.assert_allclose(shares, [[(4 * 2 / 5 + 1) / 6, (4 * 3 / 5 + 1) / 6]], rtol=1e-6)
+
+
+def test_the_rule_finds_the_column_that_tells_most() -> None:
+    y = np.digitize(X[:, 1] + 0.3 * NOISE, [-1, 1])
+    job = make_job("rule", X, y)
+    model = catalogue.load("learners", "rule").fit(job)
+    assert model.values["column"] == "c1"
+    assert accuracy(model, job) > 0.8
+    outputs = model.outputs(job.tune)
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
+    told = [one["outputs"] for one in model.values["bins"]]
+    assert {tuple(row) for row in outputs.tolist()} <= {tuple(row) for row in told}
+
+
+def test_the_rule_takes_levels_as_they_are_and_guesses_for_unseen_ones() -> None:
+    codes = DRAW.integers(1, 4, ROWS)
+    model = fit("rule", codes[:, None], np.array([0, 1.0, 2.0, 6.0])[codes], levels=(3,))
+    found = model.outputs(matrix([[1], [2], [3], [0]], levels=(3,)))[:, 0]
+    np.testing.assert_allclose(found, [1, 2, 6, 3], atol=0.2)
+    assert [one["code"] for one in model.values["bins"]] == [1, 2, 3]
+    assert sum(one["rows"] for one in model.values["bins"]) == 800
+
+
+def test_the_rule_knows_what_a_gap_means() -> None:
+    gap = DRAW.random(ROWS) < 0.3
+    y = np.where(gap, 1, DRAW.integers(0, 2, ROWS))
+    model = fit("rule", np.where(gap, np.nan, X[:, 0])[:, None], y)
+    assert model.outputs(matrix([[np.nan]]))[0, 1] > 0.95
+    assert model.values["bins"][-1]["missing"]
+
+
+def test_tune_rows_choose_between_columns_that_tell_about_the_same() -> None:
+    y = (X[:, 0] > 0).astype(np.int64)
+    wrong = np.where(DRAW.random((ROWS, 2)) < 0.1, 1 - y[:, None], y[:, None])
+    wrong[800:, 0] = 1 - y[800:]  # the first column misleads on tune rows
+    assert fit("rule", wrong, y).values["column"] == "c1"
+    noise = np.stack([wrong[:, 0], np.where(np.arange(ROWS) < 800, X[:, 1], y)], axis=1)
+    assert fit("rule", noise, y).values["column"] == "c0"  # the other tells nothing of training
+
+
+def test_without_a_telling_column_the_rule_is_the_constant() -> None:
+    y = DRAW.integers(0, 2, ROWS)
+    flat = np.stack([np.full(ROWS, 5.0), np.full(ROWS, np.nan)], axis=1)
+    outputs = fit("rule", flat, y).outputs(matrix([[5, np.nan], [6, 1]]))
+    np.testing.assert_allclose(outputs[0], np.bincount(y[:800]) / 800, atol=0.01)
+
+
+def test_the_rule_has_one_table_for_all_labels() -> None:
+    y = np.stack([X[:, 0] > 0, X[:, 0] < 1], axis=1).astype(np.int64)
+    model = fit("rule", X, y)
+    found = model.outputs(matrix([[-2, 0, 0], [0.5, 0, 0], [2, 0, 0]]))
+    np.testing.assert_allclose(found, [[0, 1], [1, 1], [1, 0]], atol=0.15)
+
+
 def test_the_linear_model_finds_a_line() -> None:
     model = fit("linear", X, 2 * X[:, 0] - X[:, 1] + 0.5, penalty=0.0)
     found = model.outputs(matrix([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]))[:, 0]
@@ -50,11 +122,11 @@ def test_the_linear_model_finds_a_line() -> None:
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_linear_model_is_scikit_learns_on_standardised_columns(classes: int) -> None:
     y = np.digitize(X[:, 0] + 0.5 * NOISE, np.linspace(-1, 1, classes + 1)[1:-1])
-    job = make_job("linear", 100 * X + 7, y)
+    job = make_job("linear", 100 * X + 7, y, penalty=5.0)
     model = catalogue.load("learners", "linear").fit(job)
     seen = job.train.matrix().values
     centre, spread = seen.mean(axis=0), seen.std(axis=0)
-    wanted = LogisticRegression(max_iter=500).fit((seen - centre) / spread, job.train_y)
+    wanted = LogisticRegression(C=0.2, max_iter=500).fit((seen - centre) / spread, job.train_y)
     held = (job.tune.matrix().values - centre) / spread
     np.testing.assert_allclose(model.outputs(job.tune), wanted.predict_proba(held), atol=1e-3)
 
@@ -91,12 +163,78 @@ def test_a_penalty_makes_the_linear_model_more_careful() -> None:
 
 
 @pytest.mark.parametrize("absent", [0, 1, 2])
-def test_the_linear_model_keeps_a_class_that_no_training_row_has_out_of_reach(absent: int) -> None:
+def test_the_linear_model_thinks_little_of_a_class_that_no_training_row_has(absent: int) -> None:
     y = np.array([k for k in range(3) if k != absent])[(X[:, 0] > 0).astype(int)]
     y[-1] = 2  # of a tune row, so that there are three classes
     outputs = fit("linear", X, y).outputs(matrix(X))
-    assert outputs[:, absent].max() < 1e-6
+    assert outputs[:, absent].mean() == pytest.approx(1 / 803, rel=0.5)
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
+
+
+def test_the_linear_model_has_weights_of_its_own_for_each_label() -> None:
+    y = np.stack([X[:, 0] > 0, X[:, 1] + NOISE > 1, X[:, 2] < 0], axis=1).astype(np.int64)
+    job = make_job("linear", X, y, penalty=2.0)
+    model = catalogue.load("learners", "linear").fit(job)
+    alone = [fit("linear", X, label, penalty=2.0).outputs(job.tune)[:, 1] for label in y.T]
+    np.testing.assert_allclose(model.outputs(job.tune), np.stack(alone, axis=1), atol=1e-4)
+
+
+@pytest.mark.parametrize("same", [0, 1])
+def test_a_label_that_all_training_rows_agree_on_gets_laplaces_rate(same: int) -> None:
+    y = np.stack([X[:, 0] > 0, np.full(ROWS, same)], axis=1).astype(np.int64)
+    outputs = fit("linear", X, y).outputs(matrix(X))
+    np.testing.assert_allclose(outputs[:, 1], 801 / 802 if same else 1 / 802, rtol=1e-3)
+
+
+def test_the_penalty_is_the_one_with_the_lowest_tune_loss_by_more_than_a_hair() -> None:
+    wide = DRAW.normal(size=(150, 60))
+    y = wide[:, 0] + DRAW.normal(size=150)
+    job = make_job("linear", wide, y)
+    learner = catalogue.load("learners", "linear")
+    chosen = learner.fit(job)
+    losses = {}
+    for penalty in PENALTIES:
+        fixed = learner.fit(make_job("linear", wide, y, penalty=penalty))
+        losses[penalty] = job.task.validation_loss(fixed.outputs(job.tune), job.tune_y)
+    assert chosen.penalty == min(losses, key=lambda penalty: losses[penalty])
+    assert chosen.penalty > PENALTIES[-1]
+
+
+@pytest.mark.parametrize("kind", ["amount", "classes"])
+def test_the_penalty_of_many_rows_is_chosen_with_some_of_them(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y = X[:, 0] + NOISE if kind == "amount" else (X[:, 0] + NOISE > 0).astype(int)
+    monkeypatch.setattr(linear_fit, "SEARCH_ROWS", 300)
+    model = fit("linear", X, y)
+    asked = fit("linear", X, y, penalty=model.penalty)
+    found, wanted = (one.outputs(matrix(X)) for one in (model, asked))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)  # fitted on all rows in the end
+
+
+def test_a_budget_that_is_over_ends_the_search_for_a_penalty() -> None:
+    told: list[str] = []
+    more = {"budget": 1e-9, "progress": lambda text, share: told.append(text)}
+    assert fit("linear", X, X[:, 0], more=more).penalty == PENALTIES[0]
+    assert told == ["penalty 1000"]
+
+
+def test_a_search_that_would_take_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_fit, "SEARCH_WORK", 100)
+    assert fit("linear", X, X[:, 0]).penalty == linear_fit.USUAL
+
+
+@pytest.mark.parametrize("kind", ["amount", "classes"])
+def test_a_row_of_weight_two_is_to_the_linear_model_as_two_rows(kind: str) -> None:
+    noisy = X[:, 0] + NOISE
+    y = noisy if kind == "amount" else np.digitize(noisy, [-1, 1])
+    twice = np.arange(800) % 2 + 1
+    job = make_job("linear", X, y, penalty=0.0)
+    learner = catalogue.load("learners", "linear")
+    weighted = learner.fit(replace(job, weights=7.0 * twice)).outputs(job.tune)
+    rows = np.repeat(np.arange(800), twice)
+    doubled = replace(job, train=matrix(X[rows]), train_y=y[rows])
+    np.testing.assert_allclose(weighted, learner.fit(doubled).outputs(job.tune), atol=2e-3)
 
 
 CHECKER = ((X[:, 0] > 0) ^ (X[:, 1] > 0)).astype(int)
@@ -110,8 +248,8 @@ def test_trees_learn_what_a_linear_model_cannot() -> None:
 
 def test_trees_stop_growing_when_the_tune_loss_rises() -> None:
     noisy = np.where(NOISE > 1, 1 - CHECKER, CHECKER)
-    most = fit("lightgbm", X, noisy, trees=400, patience=400).booster
-    few = fit("lightgbm", X, noisy, trees=400, patience=10).booster
+    most = fit("lightgbm", X, noisy, trees=400, patience=400).boosters[0]
+    few = fit("lightgbm", X, noisy, trees=400, patience=10).boosters[0]
     assert few.num_trees() < 100
     assert most.num_trees() < 400  # the best number, however long one waited
 
@@ -127,7 +265,60 @@ def test_trees_tell_categories_apart_by_sets_of_codes() -> None:
 
 def test_a_budget_stops_the_trees() -> None:
     model = fit("lightgbm", X, CHECKER, trees=300, patience=300, more={"budget": 1e-9})
-    assert model.booster.num_trees() == 1
+    assert model.boosters[0].num_trees() == 1
+
+
+def test_a_budget_that_is_over_keeps_the_trees_up_to_the_best_round() -> None:
+    watch = Watch(make_job("lightgbm", X, CHECKER), "", budget=1e9, start=0.0)
+    for number, loss in enumerate([0.5, 0.3, 0.4]):
+        told = SimpleNamespace(
+            iteration=number, end_iteration=9, evaluation_result_list=[("", "", loss, False)]
+        )
+        if number == 2:
+            watch.budget = 0.0
+            with pytest.raises(lightgbm.callback.EarlyStopException) as stopped:
+                watch(told)
+        else:
+            watch(told)
+    assert stopped.value.best_iteration == 1
+
+
+def test_each_label_gets_trees_of_its_own_and_its_share_of_the_time() -> None:
+    labels = np.stack([CHECKER, X[:, 2] > 0, np.zeros(ROWS)], axis=1).astype(np.int64)
+    job = make_job("lightgbm", X, labels)
+    model = catalogue.load("learners", "lightgbm").fit(job)
+    right = (model.outputs(job.tune) > 0.5) == job.tune_y
+    assert (right.mean(axis=0) > [0.9, 0.95, 0.99]).all()
+    short = fit("lightgbm", X, labels, more={"budget": 1e-9})
+    assert [booster.num_trees() for booster in short.boosters] == [1, 1, 1]
+
+
+def test_very_many_classes_get_fewer_rounds_unless_they_are_asked_for() -> None:
+    many = np.arange(ROWS) % 500
+    assert rounds(make_job("lightgbm", X, CHECKER)) == 2_000
+    assert rounds(make_job("lightgbm", X, many)) == MOST_TREES // 500
+    assert rounds(make_job("lightgbm", X, many, trees=123)) == 123
+
+
+def test_very_many_classes_are_learned_from_the_rows_that_memory_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lightgbm_fit, "MOST_CELLS", 1_200)
+    three = np.digitize(X[:, 0], [-0.5, 0.5])
+    more = {"weights": np.arange(800) + 1.0}
+    job = make_job("lightgbm", X, three, more=more)
+    kept = lightgbm_fit.kept_rows(job)
+    assert isinstance(kept, np.ndarray)
+    assert np.unique(kept).shape == (400,)
+    assert accuracy(catalogue.load("learners", "lightgbm").fit(job), job) > 0.9
+    assert lightgbm_fit.kept_rows(make_job("lightgbm", X, X[:, 0])) == slice(None)
+
+
+def test_trees_give_heavier_rows_more_say() -> None:
+    y = DRAW.permutation(np.arange(ROWS) % 2)  # nothing explains it
+    weights = np.where(y[:800] == 1, 3.0, 1.0)
+    outputs = fit("lightgbm", X, y, trees=1, more={"weights": weights}).outputs(matrix(X))
+    assert outputs[:, 1].mean() == pytest.approx(0.75, abs=0.02)
 
 
 def test_trees_tell_how_far_they_are() -> None:
@@ -135,18 +326,6 @@ def test_trees_tell_how_far_they_are() -> None:
     more = {"progress": lambda text, share: told.append(text)}
     fit("lightgbm", X, CHECKER, trees=60, patience=60, more=more)
     assert told == ["tree 0", "tree 25", "tree 50"]
-
-
-def test_thresholds_in_short_floats_decide_every_row_as_before() -> None:
-    text = "tree\ntree_sizes=10 20\nthreshold=16000014.500000002 0.1 3 -0.1\nleaf_value=0.1 0.2\n"
-    found = short_thresholds(text)
-    assert found.startswith("tree\nthreshold=16000014.0 ")
-    assert found.endswith("leaf_value=0.1 0.2\n")
-    for long, short in zip((16000014.500000002, 0.1, 3.0, -0.1), found.split("\n")[1][10:].split(),
-                           strict=True):  # fmt: skip
-        below = float(short)
-        assert below == float(np.float32(below)) <= long
-        assert float(np.nextafter(np.float32(below), np.float32(np.inf))) > long
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,23 @@ def test_a_setting_that_a_learner_does_not_have_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("learner", "options", "message"),
+    [
+        ("rule", {"bins": 1}, "greater than or equal to 2"),
+        ("linear", {"penalty": -1}, "greater than or equal to 0"),
+        ("lightgbm", {"trees": 0}, "greater than or equal to 1"),
+        ("lightgbm", {"leaves": 1}, "greater than or equal to 2"),
+        ("lightgbm", {"learning_rate": 0}, "greater than 0"),
+    ],
+)
+def test_settings_of_a_baseline_that_make_no_sense_are_refused(
+    learner: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        catalogue.load("learners", learner).options(**options)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"trunk": "tabm", "layers": [64, 32]}, "layers of trunk tabm should be a number"),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
+from fieldcraft.core import catalogue
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import ProjectError
 from fieldcraft.project import file
+from fieldcraft.project.settings import Cleaning, Settings
+from fieldcraft.stages.init import Request, init
 
 Write = Callable[[str, str | bytes], Path]
 
@@ -94,10 +100,23 @@ def test_a_class_may_look_like_a_number_or_a_truth(cell: str, write: Write) -> N
         # Values of the wrong type.
         (
             "churn  #",
-            "[churn]  #",
-            "3: problem.target: input should be a valid string (seen: ['churn'])",
+            "{churn: age}  #",
+            "3: problem.target must be the name of a column, "
+            "or a list of one or more names of columns",
         ),
-        ("customers.csv", "5", "8: data.source: input should be a valid string (seen: 5)"),
+        (
+            "customers.csv",
+            "5",
+            "8: data.source must be the path of a table, "
+            "or a section with train, validation and test (seen: 5)",
+        ),
+        ("customers.csv", "", "8: data.source is missing"),
+        (
+            "{kind: category}",
+            "category",
+            "15: data.columns.street must be a section with kind (seen: 'category')",
+        ),
+        ("    street: {kind: category}", "    street:", "15: data.columns.street.kind is missing"),
         # Names of plugs.
         ("binary", "binry", "4: problem.task: no task 'binry'; did you mean 'binary'?"),
         (
@@ -132,6 +151,11 @@ def test_a_class_may_look_like_a_number_or_a_truth(cell: str, write: Write) -> N
             "  drop:\n    - age\n    - steret\n  missing",
             "11: data.drop: no column 'steret'; did you mean 'street'?",
         ),
+        (
+            "  missing",
+            "  join:\n    - {source: a.csv, on: street}\n    - {source: b.csv}\n  missing",
+            "11: data.join, entry 2: on is missing",
+        ),
     ],
 )
 def test_a_mistake_is_reported_with_its_line_and_the_near_name(
@@ -145,40 +169,72 @@ def test_a_mistake_is_reported_with_its_line_and_the_near_name(
     [
         ("modle: {}", "17: modle is not known here; did you mean 'model'?"),
         (
-            "clean:",
-            "17: clean: input should be a valid dictionary or instance of Clean (seen: None)",
+            "clean: 5",
+            "17: clean must be a section with all, columns and conflicting (seen: 5)",
         ),
-        ("clean:\n  clip: {aeg: [0, 9]}", "18: clean.clip: no column 'aeg'; did you mean 'age'?"),
         (
-            "clean:\n  clip:\n    age: [1]",
-            "19: clean.clip.age: list should have at least 2 items after validation, "
-            "not 1 (seen: [1])",
+            "clean:\n  columns: {aeg: {clip: auto}}",
+            "18: clean.columns: no column 'aeg'; did you mean 'age'?",
+        ),
+        (
+            "clean:\n  columns:\n    age:\n      clip: [1]",
+            "20: clean.columns.age.clip must be a list of 2 numbers, or auto (seen: [1])",
+        ),
+        (
+            "clean:\n  all: {clip: [9, 1]}",
+            "18: clean.all: clip goes from 9 to 1; name the lowest value first, then the highest",
+        ),
+        (
+            "clean:\n  all:\n    scal: none",
+            "19: clean.all.scal is not known here; did you mean 'scale'?",
         ),
         ("split:\n  tset: 0.2", "18: split.tset is not known here; did you mean 'test'?"),
         (
             "split:\n  rule: random",
-            "18: split.rule: input should be 'stratified', 'group' or 'time' (seen: 'random')",
+            "18: split.rule must be stratified, entity or time (seen: 'random')",
         ),
-        ("split:\n  rule: group", "18: split.rule is group, but data.group names no column"),
+        ("split:\n  rule: entity", "18: split.rule is entity, but data.entity names no column"),
         ("split:\n  rule: time", "18: split.rule is time, but data.time names no column"),
-        ("split: {test: 1.5}", "17: split.test: input should be less than 1 (seen: 1.5)"),
+        (
+            "split: {test: 1.5}",
+            "17: split.test must be a number of 0 or more and below 1 (seen: 1.5)",
+        ),
+        (
+            "split:\n  gap: 7d",
+            "18: split.gap needs the rule time; without it rows have no order",
+        ),
         (
             "split: {tune: 0.5, judge: 0.3}",
             "17: split: tune, judge and test take 95% of the rows; "
             "set them so that at least 10 % are left for training",
         ),
-        ("model:\n  dropout: 2", "18: model.dropout: input should be less than 1 (seen: 2)"),
+        (
+            "model:\n  dropout: 2",
+            "18: model.dropout must be a number of 0 or more and below 1 (seen: 2)",
+        ),
         (
             "model:\n  learner: netwrk",
             "18: model.learner: no learner 'netwrk'; did you mean 'network'?",
         ),
         (
             "model:\n  learner: [linear]",
-            "18: model.learner: input should be a valid string (seen: ['linear'])",
+            "18: model.learner must be a text (seen: ['linear'])",
         ),
         (
             "model:\n  learner: lightgbm\n  leafs: 7",
             "19: model.leafs is not a setting of lightgbm; did you mean 'leaves'?",
+        ),
+        (
+            "train:\n  seed: 1\n  device: gpu",
+            "19: train.device must be auto, cpu, cuda or mps (seen: 'gpu')",
+        ),
+        (
+            "deploy:\n  latency: fast",
+            "18: deploy.latency must be a number above 0 (seen: 'fast')",
+        ),
+        (
+            "audit:\n  accept:\n    - leak:age\n    - 5",
+            "20: audit.accept, entry 2 must be a text (seen: 5)",
         ),
     ],
 )
@@ -193,18 +249,20 @@ def test_all_mistakes_of_a_file_are_reported_at_once_in_the_order_of_lines(write
         ("churn  #", "chrun  #"),
         ("task: binary", "task: binry"),
         ("age: {kind: number}", "age: {kind: numbr}"),
-        ("  missing", "  dorp: []\n  group: citty\n  missing"),
+        ("  missing", "  dorp: []\n  entity: citty\n  missing"),
         (END, END + "modle: {}\nsplit:\n  test: 2\nmodel:\n  droput: 0.1\n"),
     )
     found = mistakes(write(file.NAME, text))
-    assert [line.partition(" is ")[0].partition(": no")[0] for line in found] == [
+    assert [
+        line.partition(" is ")[0].partition(": no")[0].partition(" must")[0] for line in found
+    ] == [
         "line 3: problem.target",
         "line 4: problem.task",
         "line 9: data.dorp",
-        "line 10: data.group",
+        "line 10: data.entity",
         "line 14: data.columns.age.kind",
         "line 19: modle",
-        "line 21: split.test: input should be less than 1 (seen: 2)",
+        "line 21: split.test",
         "line 23: model.droput",
     ]
 
@@ -251,14 +309,14 @@ def test_an_edit_changes_its_place_and_not_a_letter_more(good: Path) -> None:
             Edit(("problem", "positive"), "yes"),
             Edit(("data", "drop"), "age", add=True),
             Edit(("data", "columns", "2024", "kind"), "category"),
-            Edit(("clean", "clip", "age"), [0, 99]),
+            Edit(("clean", "columns", "age", "clip"), [0, 99]),
         ],
     )
     expected = changed(
         ("positive: no", "positive: yes"),
         (END, "    2024: {kind: category}\n  drop:\n    - age\n"),
     )
-    clean = "clean:\n  clip:\n    age:\n      - 0\n      - 99\n"
+    clean = "clean:\n  columns:\n    age:\n      clip:\n        - 0\n        - 99\n"
     assert good.read_text(encoding="utf-8") == expected + clean
 
 
@@ -277,7 +335,7 @@ def test_no_edit_leaves_the_file_as_it_is(good: Path) -> None:
     ("edit", "message"),
     [
         (Edit(("split", "tset"), 0.2), "did you mean 'test'"),
-        (Edit(("split", "test"), 2), "less than 1"),
+        (Edit(("split", "test"), 2), "below 1"),
         (Edit(("data", "drop"), "aeg", add=True), "no column 'aeg'"),
         (Edit(("problem", "target", "name"), "x"), "does not fit"),
         (Edit(("problem", "target"), "age", add=True), "does not fit"),
@@ -291,3 +349,205 @@ def test_an_edit_that_would_spoil_the_file_is_taken_back(
         file.edit(good, [Edit(("problem", "positive"), "yes"), edit])
     assert good.read_text(encoding="utf-8") == GOOD
     assert list(good.parent.iterdir()) == [good]
+
+
+EMPTY = "clean:\naudit:\nsplit:\nmodel:\ntrain:\ndeploy:\ncard:\n"
+HOLLOW = """\
+clean:
+  all:
+  columns:
+    age:
+audit: {accept: }
+split:
+  gap:
+  rule:
+model:
+  learner:
+  dropout:
+train: {budget: }
+"""
+
+
+@pytest.mark.parametrize("text", [EMPTY, HOLLOW])
+def test_what_has_nothing_under_it_counts_as_left_out(text: str, write: Write) -> None:
+    found = file.load(write("empty.yaml", changed(("no\n\n", "no\n  bar:\n\n")) + text))
+    plain = file.load(write("plain.yaml", GOOD)).model_dump()
+    cleaned = found.clean.columns
+    assert found.model_dump() | {"clean": plain["clean"]} == plain
+    assert cleaned in ({}, {"age": Cleaning()})
+
+
+def test_a_word_that_is_not_known_is_told_even_with_nothing_under_it(write: Write) -> None:
+    text = GOOD + "model:\n  droput:\nsplit:\n  tset:\n"
+    assert [line.partition(";")[0] for line in mistakes(write(file.NAME, text))] == [
+        "line 18: model.droput is not a setting of network",
+        "line 20: split.tset is not known here",
+    ]
+
+
+def test_an_empty_section_is_filled_by_an_edit(write: Write) -> None:
+    path = write(file.NAME, GOOD + "audit:\nclean:\n  columns:\n")
+    file.edit(
+        path,
+        [
+            Edit(("audit", "accept"), "leak:age", add=True),
+            Edit(("clean", "columns", "age", "missing"), "drop"),
+        ],
+    )
+    found = file.load(path)
+    assert found.audit.accept == ["leak:age"]
+    assert found.clean.columns["age"].missing == "drop"
+
+
+def test_names_that_yaml_reads_as_something_else_are_names(write: Write) -> None:
+    text = """\
+problem:
+  target: 2024
+  task: binary
+  positive: true
+  costs: {true: {false: 5}}
+  groups: [true, 2025]
+data:
+  source: t.csv
+  drop: [2025]
+  columns:
+    2024: {kind: boolean}
+    2025: {kind: number}
+    true: {kind: boolean}
+clean:
+  columns:
+    2025: {clip: auto}
+"""
+    found = file.load(write(file.NAME, text))
+    assert (found.problem.target, found.problem.positive) == ("2024", "true")
+    assert found.problem.groups == ["true", "2025"]
+    assert found.problem.costs == {"true": {"false": 5.0}}
+    assert (found.data.drop, list(found.clean.columns)) == (["2025"], ["2025"])
+    path = write(file.NAME, text.replace("clip: auto", "clip: 5"))
+    assert mistakes(path)[0].startswith("line 16: clean.columns.2025.clip must be")
+
+
+@pytest.fixture(scope="module")
+def validate() -> Callable[[Any], list[str]]:
+    """What a checker of JSON schemas says about the values of a project file."""
+    checker = pytest.importorskip("jsonschema", reason="checks a file as an editor does")
+    schema = json.loads(json.dumps(file.schema(), allow_nan=False))
+    checker.Draft202012Validator.check_schema(schema)
+    validator = checker.Draft202012Validator(schema)
+    return lambda values: [error.json_path for error in validator.iter_errors(values)]
+
+
+def test_an_editor_accepts_what_init_writes(
+    tmp_path: Path, table: pl.DataFrame, validate: Callable[[Any], list[str]]
+) -> None:
+    table = table.with_columns(odd=pl.int_range(table.height) % 2, amount=pl.col("age") * 1.5)
+    table.write_csv(tmp_path / "t.csv")
+    for targets in (("bought",), ("city",), ("amount",), ("odd", "member")):
+        folder = tmp_path / targets[0]
+        init(Request(folder, str(tmp_path / "t.csv"), targets))
+        assert validate(file.plain(file.load_document(folder / file.NAME))) == []
+
+
+FULL = """\
+problem:
+  target: churn
+  task: binary
+  metric: f1
+  bar: 0.8
+  positive: 1
+  costs: {"1": {"0": 5}}
+  threshold: mcc
+  coverage: 0.95
+  groups: [street, 2024]
+data:
+  source: {train: a.csv, test: b.csv}
+  missing: ["?", -999]
+  join:
+    - {source: prices.csv, on: street, columns: [price]}
+    - {source: more.csv, on: [street, 2024]}
+  derive: {rate: price / 12}
+  filter: age >= 18
+  drop: []
+  time: seen
+  weight: age
+  columns:
+    churn: {kind: boolean}
+    age: {kind: number, decimal: ","}
+    seen: {kind: datetime}
+    street: {kind: category}
+    price: {kind: number}
+    2024: {kind: number}
+clean:
+  all: {impute: median, scale: robust, clip: auto}
+  columns:
+    age: {impute: 0, clip: [0, 99], missing: drop}
+    price:
+  conflicting: drop
+audit: {accept: [leak:age]}
+split: {rule: time, gap: 7d, test: 0.2}
+model: {learner: network, trunk: mlp, layers: [16], dropout: 0.2, class_weights: balanced}
+train: {seed: 3, budget: 5m, device: cpu}
+deploy:
+  latency: 5
+  size: 100
+  memory:
+card: {owner: the shop, use: whom to call}
+"""
+
+
+def test_an_editor_accepts_all_that_the_settings_accept(
+    write: Write, validate: Callable[[Any], list[str]]
+) -> None:
+    for text in (GOOD, GOOD + EMPTY, FULL):
+        path = write(file.NAME, text)
+        file.load(path)
+        assert validate(file.plain(file.load_document(path))) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("metric: f1", "metric: rmse", "$.problem.metric"),
+        ("task: binary", "task: binry", "$.problem.task"),
+        ("target: churn", "target: [churn]", "$.problem.target"),
+        ("task: binary", "task: multilabel", "$.problem.target"),
+        ("threshold: mcc", "threshold: 2", "$.problem.threshold"),
+        ("  coverage: 0.95", "  covrage: 0.95", "$.problem"),
+        ("{kind: category}", "{kind: category, decimal: x}", "$.data.columns.street"),
+        ("{kind: boolean}", "{kind: bool}", "$.data.columns.churn.kind"),
+        ("on: street,", "no: street,", "$.data.join[0]"),
+        ("clip: auto", "clip: 5", "$.clean.all.clip"),
+        ("gap: 7d", "gap: week", "$.split.gap"),
+        ("dropout: 0.2", "dropout: 2", "$.model.dropout"),
+        ("dropout: 0.2", "droput: 0.2", "$.model"),
+        ("learner: network", "learner: linear", "$.model"),
+        ("learner: network, ", "leaves: 3, ", "$.model"),
+        ("learner: network, ", "learner: , leaves: 3, ", "$.model"),
+        ("budget: 5m", "budget: soon", "$.train.budget"),
+        ("latency: 5", "latency: -5", "$.deploy.latency"),
+        ("  source: {train: a.csv, test: b.csv}", "", "$.data"),
+    ],
+)
+def test_an_editor_finds_the_mistakes_that_loading_finds(
+    old: str, new: str, where: str, write: Write, validate: Callable[[Any], list[str]]
+) -> None:
+    assert FULL.count(old) == 1
+    path = write(file.NAME, FULL.replace(old, new))
+    assert mistakes(path)
+    assert where in validate(file.plain(file.load_document(path)))
+
+
+def test_the_schema_describes_every_entry_and_names_every_plug() -> None:
+    tree = file.schema()
+    for name, definition in tree["$defs"].items():
+        for field, node in definition["properties"].items():
+            assert node["description"], f"{name}.{field}"
+    bar = tree["$defs"]["Problem"]["properties"]["bar"]
+    assert bar["description"] == "What the metric must reach for the model to be good enough."
+    shapes = {"tasks": ("Problem", "task"), "kinds": ("ColumnSettings", "kind")}
+    shapes |= {"learners": ("Model", "learner")}
+    for shape, (section, field) in shapes.items():
+        named = json.dumps(tree["$defs"][section]["properties"][field])
+        assert all(json.dumps(plug) in named for plug in catalogue.names(shape))
+    assert set(tree["properties"]) == set(Settings.model_fields)
+    assert file.schema() == tree

@@ -52,11 +52,6 @@ def test_a_step_has_a_place_for_each_key_and_one_beside_it_while_it_runs(place: 
     assert place.partial("split", key) == place.root / "runs/split/0123456789abcdef.partial"
 
 
-def test_sources_are_relative_to_the_project(place: Folder, tmp_path: Path) -> None:
-    assert place.resolve("../t.csv") == (tmp_path / "t.csv").resolve()
-    assert place.resolve("/data/t.csv") == Path("/data/t.csv")
-
-
 def test_the_settings_are_what_the_file_says(project: Folder) -> None:
     assert project.settings() == file.load(project.file)
     assert project.settings().problem.target == "bought"

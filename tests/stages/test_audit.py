@@ -62,7 +62,8 @@ def test_a_given_test_file_with_training_rows_is_noticed(tmp_path: Path) -> None
     frame = mixed_table(300)
     frame.write_csv(tmp_path / "train.csv")
     frame.head(50).write_csv(tmp_path / "test.csv")
-    init(Request(tmp_path / "p", tmp_path / "train.csv", "bought", test=tmp_path / "test.csv"))
+    train, test = (str(tmp_path / f"{name}.csv") for name in ("train", "test"))
+    init(Request(tmp_path / "p", train, ("bought",), test=test))
     assert "overlap" in findings(Folder(tmp_path / "p"))
 
 
@@ -73,6 +74,6 @@ def test_label_checks_do_not_see_judge_or_test_rows(tmp_path: Path) -> None:
     told = frame.with_columns(code=(pl.col("bought") == "yes").cast(pl.Int64))
     told.slice(200, 50).write_csv(tmp_path / "val.csv")
     told.tail(50).write_csv(tmp_path / "test.csv")
-    train, val, test = (tmp_path / f"{name}.csv" for name in ("train", "val", "test"))
-    init(Request(tmp_path / "p", train, "bought", val, test))
+    train, val, test = (str(tmp_path / f"{name}.csv") for name in ("train", "val", "test"))
+    init(Request(tmp_path / "p", train, ("bought",), val, test))
     assert not any(name.startswith("leak") for name in findings(Folder(tmp_path / "p")))

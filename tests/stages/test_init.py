@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.bundle.rows import feature_schema
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import DataError, ProjectError
+from fieldcraft.develop.rows import feature_schema
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, _plan
 from fieldcraft.stages.init import Request, init
-from tests.conftest import mixed_table
+from tests.conftest import mixed_table, source_of
 
 ADULT = (
     "age,workclass,fnlwgt,education,education_num,marital_status,occupation,relationship,race,"
@@ -29,7 +29,7 @@ def kinds(folder: Path) -> dict[str, str]:
 
 
 def test_kinds_are_guessed_with_their_reasons(csv: Path, tmp_path: Path) -> None:
-    init(Request(tmp_path / "p", csv, "bought"))
+    init(Request(tmp_path / "p", str(csv), ("bought",)))
     assert kinds(tmp_path / "p") == {
         "key": "identifier", "age": "number", "city": "category", "member": "boolean",
         "seen": "datetime", "same": "constant", "bought": "boolean",
@@ -46,7 +46,7 @@ def test_the_positive_class_is_the_word_for_yes_or_the_rarer_one(tmp_path: Path)
     )
     frame.write_csv(tmp_path / "t.csv")
     for target, positive in (("y", "yes"), ("z", "b")):
-        init(Request(tmp_path / target, tmp_path / "t.csv", target))
+        init(Request(tmp_path / target, str(tmp_path / "t.csv"), (target,)))
         assert Folder(tmp_path / target).settings().problem.positive == positive
 
 
@@ -63,13 +63,13 @@ def test_the_positive_class_is_the_word_for_yes_or_the_rarer_one(tmp_path: Path)
 )
 def test_the_task_is_guessed_from_the_target(tmp_path: Path, values: list[str], task: str) -> None:
     pl.DataFrame({"x": range(100), "y": values}).write_csv(tmp_path / "t.csv")
-    assert init(Request(tmp_path / "p", tmp_path / "t.csv", "y"))["task"] == task
+    assert init(Request(tmp_path / "p", str(tmp_path / "t.csv"), ("y",)))["task"] == task
 
 
 def test_the_users_task_goes_first(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": range(100), "y": [str(i % 5) for i in range(100)]})
     frame.write_csv(tmp_path / "t.csv")
-    request = Request(tmp_path / "p", tmp_path / "t.csv", "y", task="regression")
+    request = Request(tmp_path / "p", str(tmp_path / "t.csv"), ("y",), task="regression")
     assert init(request)["task"] == "regression"
 
 
@@ -77,23 +77,23 @@ def test_a_target_that_asks_nothing_is_refused(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": range(100), "y": [f"name {i}" for i in range(100)]})
     frame.write_csv(tmp_path / "t.csv")
     with pytest.raises(DataError, match="cannot be predicted as it is"):
-        init(Request(tmp_path / "p", tmp_path / "t.csv", "y"))
+        init(Request(tmp_path / "p", str(tmp_path / "t.csv"), ("y",)))
 
 
 def test_an_existing_project_is_not_overwritten(project: Folder, csv: Path) -> None:
     before = project.file.read_bytes()
     with pytest.raises(ProjectError, match="project here already"):
-        init(Request(project.root, csv, "bought"))
+        init(Request(project.root, str(csv), ("bought",)))
     assert project.file.read_bytes() == before
 
 
 def test_the_project_can_be_moved_with_its_data(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     mixed_table(50).write_csv(tmp_path / "a" / "t.csv")
-    init(Request(tmp_path / "a" / "p", tmp_path / "a" / "t.csv", "bought"))
+    init(Request(tmp_path / "a" / "p", str(tmp_path / "a" / "t.csv"), ("bought",)))
     (tmp_path / "a").rename(tmp_path / "b")
     project = Folder(tmp_path / "b" / "p")
-    assert project.resolve(str(project.settings().data.source)).exists()
+    assert source_of(project).exists()
 
 
 def test_names_that_yaml_would_misread_survive(
@@ -102,13 +102,13 @@ def test_names_that_yaml_would_misread_survive(
     odd = ["yes", "null", "1", "a: b", "#c", "tab\there", 'quo"te', "naïve"]
     rows = "\n".join(",".join(str((i * j) % 7) for j in range(1, 10)) for i in range(40))
     header = ",".join('"' + name.replace('"', '""') + '"' for name in [*odd, "y"])
-    init(Request(tmp_path / "p", write("odd.csv", f"{header}\n{rows}\n"), "y"))
+    init(Request(tmp_path / "p", str(write("odd.csv", f"{header}\n{rows}\n")), ("y",)))
     assert list(kinds(tmp_path / "p")) == [*odd, "y"]
 
 
 def test_adults_raw_file_is_understood(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "tabular" / "adult" / "adult_train_raw.csv.gz"
-    init(Request(tmp_path / "p", source, "income", names=tuple(ADULT.split(","))))
+    init(Request(tmp_path / "p", str(source), ("income",), names=tuple(ADULT.split(","))))
     settings = Folder(tmp_path / "p").settings()
     assert settings.problem.positive == ">50K"
     assert settings.data.missing == ["?"]
@@ -117,7 +117,8 @@ def test_adults_raw_file_is_understood(shared_data: Path, tmp_path: Path) -> Non
 
 
 def test_telcos_blank_charges_are_numbers(shared_data: Path, tmp_path: Path) -> None:
-    init(Request(tmp_path / "p", shared_data / "tabular" / "telco_churn_raw.csv.gz", "Churn"))
+    source = shared_data / "tabular" / "telco_churn_raw.csv.gz"
+    init(Request(tmp_path / "p", str(source), ("Churn",)))
     found = kinds(tmp_path / "p")
     assert (found["TotalCharges"], found["customerID"]) == ("number", "identifier")
     assert Folder(tmp_path / "p").settings().problem.positive == "Yes"
@@ -125,7 +126,7 @@ def test_telcos_blank_charges_are_numbers(shared_data: Path, tmp_path: Path) -> 
 
 def test_the_european_beans_have_decimal_commas(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "tabular" / "dry_bean" / "dry_bean_raw_european.csv.gz"
-    init(Request(tmp_path / "p", source, "Class"))
+    init(Request(tmp_path / "p", str(source), ("Class",)))
     columns = Folder(tmp_path / "p").settings().data.columns
     decimals = {c.options().get("decimal") for c in columns.values() if c.kind == "number"}
     assert "," in decimals
@@ -142,7 +143,7 @@ def test_the_positive_class_of_a_typed_target_is_one_of_its_classes(
     draw = np.random.default_rng(0)
     frame = pl.DataFrame({"x": draw.normal(size=60), "y": values * 30})
     frame.write_parquet(tmp_path / "t.parquet")
-    init(Request(tmp_path / "p", tmp_path / "t.parquet", "y"))
+    init(Request(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
     project = Folder(tmp_path / "p")
     assert project.settings().problem.positive == positive
     _plan.run(project, _flow.Unwatched(), until="split")
@@ -152,7 +153,7 @@ def test_columns_of_lists_are_refused_by_name(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": [[1], [2]], "y": ["a", "b"]})
     frame.write_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"x \(List"):
-        init(Request(tmp_path / "p", tmp_path / "t.parquet", "y"))
+        init(Request(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
 
 
 def test_a_marker_of_missing_values_counts_in_typed_columns_too(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_a_marker_of_missing_values_counts_in_typed_columns_too(tmp_path: Path) 
         {"x": [float(i) if i % 5 else -999.0 for i in range(60)], "y": [0, 1] * 30}
     )
     frame.write_parquet(tmp_path / "t.parquet")
-    init(Request(tmp_path / "p", tmp_path / "t.parquet", "y"))
+    init(Request(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
     project = Folder(tmp_path / "p")
     file.edit(project.file, [Edit(("data", "missing"), "-999", add=True)])
     assert feature_schema(project.settings()).apply(frame)["x"].null_count() == 12

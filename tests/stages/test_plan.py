@@ -21,7 +21,7 @@ from fieldcraft.evidence.records import Finding
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, _plan
-from tests.conftest import start
+from tests.conftest import source_of, start
 
 
 class Recorder(_flow.Unwatched):
@@ -78,7 +78,7 @@ def test_a_comment_changes_nothing(finished: Folder) -> None:
 
 
 def test_new_rows_in_the_source_run_everything_again(finished: Folder) -> None:
-    source = finished.resolve(str(finished.settings().data.source))
+    source = source_of(finished)
     pl.concat([pl.read_csv(source), pl.read_csv(source).head(3)]).write_csv(source)
     assert "train" in run(finished).ran
 
@@ -115,7 +115,7 @@ def test_a_second_run_at_the_same_time_is_refused(project: Folder) -> None:
 
 
 def test_missing_data_are_named(project: Folder) -> None:
-    project.resolve(str(project.settings().data.source)).unlink()
+    source_of(project).unlink()
     with pytest.raises(ProjectError, match="not where its file says"):
         run(project)
 

@@ -66,7 +66,7 @@ def test_headerless_rows_are_read_with_the_training_names(tmp_path: Path) -> Non
     frame = mixed_table(120)
     frame.write_csv(tmp_path / "bare.csv", include_header=False)
     names = tuple(frame.columns)
-    init(Start(tmp_path / "p", tmp_path / "bare.csv", "bought", names=names))
+    init(Start(tmp_path / "p", str(tmp_path / "bare.csv"), ("bought",), names=names))
     project = Folder(tmp_path / "p")
     from fieldcraft.project import file
 

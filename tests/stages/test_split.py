@@ -15,7 +15,7 @@ from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, _plan
 from fieldcraft.stages.init import Request, init
-from tests.conftest import mixed_table, start
+from tests.conftest import mixed_table, source_of, start
 
 
 def parts_of(project: Folder) -> pl.DataFrame:
@@ -53,7 +53,7 @@ def test_equal_rows_stay_on_one_side_even_if_their_names_differ(tmp_path: Path) 
 
 def test_old_rows_keep_their_part_when_rows_are_added(project: Folder) -> None:
     before = parts_of(project)
-    source = project.resolve(str(project.settings().data.source))
+    source = source_of(project)
     added = mixed_table(60, seed=9).with_columns(key=pl.col("key").str.replace("k", "n"))
     pl.concat([added, pl.read_csv(source, infer_schema=False).cast(added.schema)]).write_csv(source)
     after = parts_of(project).tail(before.height)
@@ -77,7 +77,7 @@ def test_the_rows_of_a_group_stay_together(tmp_path: Path) -> None:
     frame = mixed_table(300).with_columns(person=pl.Series([f"p{i % 40}" for i in range(300)]))
     frame.write_csv(tmp_path / "groups.csv")
     project = start(tmp_path / "groups", tmp_path / "groups.csv")
-    file.edit(project.file, [Edit(("data", "group"), "person"), Edit(("split", "rule"), "group")])
+    file.edit(project.file, [Edit(("data", "entity"), "person"), Edit(("split", "rule"), "entity")])
     parts = parts_of(project).with_columns(person=frame["person"])
     assert parts.group_by("person").agg(pl.col("part").n_unique())["part"].max() == 1
     assert parts.group_by("person").agg(pl.col("fold").n_unique())["fold"].max() == 1
@@ -109,9 +109,8 @@ def given(folder: Path, test_labels: list[str] | None = None) -> Folder:
         ("test", held),
     ):
         rows.write_csv(folder / f"{name}.csv")
-    paths = (folder / f"{name}.csv" for name in ("train", "val", "test"))
-    train, val, test = paths
-    init(Request(folder / "given", train, "bought", val, test))
+    train, val, test = (str(folder / f"{name}.csv") for name in ("train", "val", "test"))
+    init(Request(folder / "given", train, ("bought",), val, test))
     return Folder(folder / "given")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +34,25 @@ class Project:
         self.folder = Folder.find(Path(folder))
 
     @classmethod
-    def create(cls, folder: str | Path, data: Any, target: str, task: str | None = None) -> Project:
+    def create(
+        cls, folder: str | Path, data: Any, target: str | Sequence[str], task: str | None = None
+    ) -> Project:
         """Start a project from a file, or from a Polars or pandas frame.
 
         Args:
             folder: a new folder.
             data: path of a table, or a frame, which is written into the folder as Parquet.
-            target: name of the column to predict.
-            task: ``binary``, ``multiclass`` or ``regression``; guessed if left out.
+            target: name of the column to predict, or several of yes and no, one a label.
+            task: what the target asks, such as ``binary``; guessed if left out.
 
         Raises:
             ProjectError: the folder holds a project already.
             DataError: the table cannot be read, or has no such target.
         """
         place = Path(folder)
-        source = Path(data) if isinstance(data, (str, Path)) else keep(place, from_frame(data))
-        init(Request(place, source, target, task=task))
+        source = data if isinstance(data, (str, Path)) else keep(place, from_frame(data))
+        targets = (target,) if isinstance(target, str) else tuple(target)
+        init(Request(place, str(source), targets, task=task))
         return cls(place)
 
     def run(self, until: str | None = None, fix: bool = False) -> Story:

@@ -10,12 +10,16 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from fieldcraft.bundle.archive import unpacked
 from fieldcraft.bundle.encoders import EncoderSet
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.contracts import Array, Json, Task
 from fieldcraft.core import catalogue, files
+from fieldcraft.core.errors import BundleError, FieldcraftError
+from fieldcraft.data.prepare import join
 from fieldcraft.data.read import from_frame
 from fieldcraft.data.table import Schema
+from fieldcraft.evidence.metrics import Said
 
 ROWS_AT_ONCE = 16_384
 
@@ -28,6 +32,7 @@ class PackedMember:
     run: Callable[[Mapping[str, Array]], Array]
     view: Literal["tensors", "matrix"]
     scale: Json
+    weight: float = 1.0
 
     def outputs(self, values: pl.DataFrame, task: Task) -> Array:
         """Outputs for parsed rows, in units of the target."""
@@ -38,12 +43,23 @@ class PackedMember:
         return task.unscaled(self.run(inputs), self.scale)
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A further table that a bundle joins to rows, and its key columns."""
+
+    table: pl.DataFrame
+    on: tuple[str, ...]
+
+
 class Bundle:
     """A packaged model: rows in, predictions out."""
 
-    def __init__(self, manifest: Json, members: Sequence[PackedMember]) -> None:
+    def __init__(
+        self, manifest: Json, members: Sequence[PackedMember], tables: Sequence[Beside] = ()
+    ) -> None:
         """Put a bundle together; `load_bundle` is the usual way to one."""
         self.manifest = manifest
+        self.tables = tuple(tables)
         self.members = tuple(members)
         self.schema = Schema.from_json(manifest["schema"])
         self.task: Task = catalogue.load("tasks", manifest["task"])
@@ -57,7 +73,18 @@ class Bundle:
     @property
     def columns(self) -> list[str]:
         """The columns that a row must have."""
-        return [column.name for column in self.schema.columns]
+        brought = {name for beside in self.tables for name in beside.table.columns}
+        keys = [name for beside in self.tables for name in beside.on]
+        own = [c.name for c in self.schema.needed if c.name not in brought]
+        return list(dict.fromkeys([*own, *keys]))
+
+    def joined(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with the columns that the bundle's own tables bring."""
+        for beside in self.tables:
+            brought = [name for name in beside.table.columns if name not in beside.on]
+            if not set(brought) <= set(rows.columns):
+                rows = join(rows.drop(brought, strict=False), beside.table, beside.on)
+        return rows
 
     def predict(self, rows: Any) -> pl.DataFrame:
         """Predictions for rows in their order.
@@ -66,18 +93,25 @@ class Bundle:
             rows: a Polars or pandas frame with the model's columns; others are ignored.
 
         Returns:
-            The column ``prediction``, and ``probability_<class>`` for each class.
+            The column ``prediction``; for classes and labels ``probability_<name>`` and the set
+            that holds the truth at the stated rate, for amounts the interval that does.
 
         Raises:
             DataError: a column is missing, or the rows are not a table.
         """
-        return self.task.decide(self.outputs(from_frame(rows)), self.about)
+        return self.task.decide(self.read(from_frame(rows)), self.about)
+
+    def read(self, rows: pl.DataFrame) -> Said:
+        """What the model says about rows: outputs, decisions, and sets or intervals."""
+        calibration = self.manifest["calibration"]
+        return self.task.read(self.outputs(rows), self.about, calibration)
 
     def outputs(self, rows: pl.DataFrame) -> Array:
-        """Calibrated probabilities, shape (rows, classes), or values, shape (rows, 1)."""
-        values = self.schema.apply(rows)
+        """Calibrated probabilities, (rows, classes) or (rows, labels), or values, (rows, 1)."""
+        values = self.schema.apply(self.joined(rows))
+        shares = [member.weight for member in self.members]
         parts = [
-            np.mean([m.outputs(piece, self.task) for m in self.members], axis=0)
+            np.average([m.outputs(piece, self.task) for m in self.members], axis=0, weights=shares)
             for piece in values.iter_slices(ROWS_AT_ONCE)
             if piece.height
         ]
@@ -87,21 +121,50 @@ class Bundle:
 
 
 def load_bundle(path: str | Path) -> Bundle:
-    """Load a bundle after checking every file of it.
+    """Load a bundle, a folder or a .zip file, after checking every file of it.
 
     >>> load_bundle("nowhere")
     Traceback (most recent call last):
     ...
     fieldcraft.core.errors.BundleError: there is no bundle here
       seen: no manifest.json in nowhere
-      way out: give the path of a bundle folder; `fieldcraft run` makes one
+      way out: give the path of a bundle (folder or .zip file); `fieldcraft run` makes one
 
     Raises:
-        BundleError: there is no bundle, or it is not what was packaged.
+        BundleError: there is no bundle, it is not what was packaged, or it cannot be run.
     """
-    folder = Path(path)
+    place = Path(path)
+    if not place.is_file():
+        return load_folder(place)
+    with unpacked(place) as folder:
+        return load_folder(folder)
+
+
+def load_folder(folder: Path) -> Bundle:
+    """Load a bundle from its folder, and try it on a row without values.
+
+    Raises:
+        BundleError: there is no bundle, it is not what was packaged, or it cannot be run.
+    """
     manifest = read_manifest(folder)
-    return Bundle(manifest, [load_packed(folder / m["folder"], m) for m in manifest["members"]])
+    try:
+        tables = [
+            Beside(pl.read_parquet(folder / table["file"]), tuple(table["on"]))
+            for table in manifest["tables"]
+        ]
+        members = [load_packed(folder / m["folder"], m) for m in manifest["members"]]
+        bundle = Bundle(manifest, members, tables)
+        empty = [pl.Series(name, [None], pl.String) for name in bundle.columns]
+        bundle.predict(pl.DataFrame(empty))
+    except FieldcraftError:
+        raise
+    except Exception as error:  # whatever a parser makes of files that are no such files
+        raise BundleError(
+            "the bundle is what its manifest says, but cannot be run",
+            seen=f"{type(error).__name__}: {error}".splitlines()[0][:200],
+            way_out="package the project again: fieldcraft run",
+        ) from error
+    return bundle
 
 
 def load_packed(folder: Path, about: Mapping[str, Any]) -> PackedMember:
@@ -112,4 +175,5 @@ def load_packed(folder: Path, about: Mapping[str, Any]) -> PackedMember:
         form.load(folder / f"model{form.suffix}"),
         about["view"],
         files.read_json(folder / "scale.json"),
+        about["weight"],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fieldcraft.project.folder import Folder
 
 INTERRUPTED = 130
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 
 app = typer.Typer(
     name="fieldcraft",
@@ -30,14 +31,18 @@ app = typer.Typer(
 Dir = Annotated[Path | None, typer.Option("--dir", help="Folder of the project.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Target = Annotated[
-    str | None, typer.Option(help="Column to predict: its name, or its number from 1.")
+    str | None,
+    typer.Option(help="Column to predict: its name, or its number from 1; labels a,b,c."),
 ]
 Names = Annotated[str | None, typer.Option(help="Column names a,b,... of a file without a header.")]
-Table = Annotated[Path, typer.Argument(help="The table: .csv, .tsv, .csv.gz or .parquet.")]
-Validation = Annotated[
-    Path | None, typer.Option("--val", help="Validation file of a ready-made split.")
+Table = Annotated[
+    str,
+    typer.Argument(help="The table: .csv, .tsv, .jsonl, .parquet, .zip, a folder, sqlite:///..."),
 ]
-Test = Annotated[Path | None, typer.Option("--test", help="Test file of a ready-made split.")]
+Validation = Annotated[
+    str | None, typer.Option("--val", help="Validation file of a ready-made split.")
+]
+Test = Annotated[str | None, typer.Option("--test", help="Test file of a ready-made split.")]
 TaskName = Annotated[
     str | None, typer.Option(help="What the target asks: binary, multiclass, regression.")
 ]
@@ -67,6 +72,25 @@ def main() -> None:
         if ended.code == INTERRUPTED:
             print("stopped; nothing is lost: run the same command again to go on", file=sys.stderr)
         raise
+    except Exception as error:  # noqa: BLE001  nobody is to be shown a traceback
+        complain(
+            "something went wrong inside Fieldcraft; nothing that was done is lost",
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            f"please report it with the details in {details_of(error)}",
+        )
+        sys.exit(INTERNAL)
+
+
+def details_of(error: Exception) -> str:
+    """The path of a file that holds the traceback of an error."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", prefix="fieldcraft-error-", suffix=".txt", delete=False
+    ) as stream:
+        stream.write("".join(traceback.format_exception(error)))
+    return stream.name
 
 
 def complain(what: str, seen: str, way_out: str) -> None:
@@ -87,7 +111,7 @@ def complain(what: str, seen: str, way_out: str) -> None:
 
 
 @contextmanager
-def watching(as_json: bool) -> Iterator[Any]:
+def watching(as_json: bool, planned: Sequence[Any] = ()) -> Iterator[Any]:
     """A watcher that shows a run on standard error, or nothing for machines."""
     from fieldcraft.cli.watch import Terminal
     from fieldcraft.stages._flow import Unwatched
@@ -96,6 +120,7 @@ def watching(as_json: bool) -> Iterator[Any]:
         yield Unwatched()
     else:
         with Terminal() as terminal:
+            terminal.expect(planned)
             yield terminal
 
 
@@ -106,13 +131,9 @@ def find(folder: Path | None) -> Folder:
     return Folder.find(folder or Path.cwd())
 
 
-def folder_for(table: Path, target: str, folder: Path | None) -> Path:
-    """The folder of a new project: as given, else named after the target."""
-    if folder is not None:
-        return folder
-    if not target.isdigit():
-        return Path(target.replace("/", "_"))
-    return Path(table.name.split(".")[0])
+def several(text: str | None) -> tuple[str, ...]:
+    """Names that stand in one argument, cut at the commas."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 @app.command()
@@ -127,6 +148,7 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Write the project file from a look at a table."""
+    from fieldcraft.cli.start import folder_for
     from fieldcraft.core.errors import ProjectError
     from fieldcraft.stages.init import Request
     from fieldcraft.stages.init import init as write
@@ -135,9 +157,9 @@ def init(
         raise ProjectError(
             "no target is given", seen=f"init {table}", way_out="pass --target COLUMN"
         )
-    listed = tuple(names.split(",")) if names else ()
-    folder = folder_for(table, target, dir)
-    result = write(Request(folder, table, target, val, test, listed, task))
+    targets = several(target)
+    folder = dir or folder_for(table, targets)
+    result = write(Request(folder, table, targets, val, test, several(names), task))
     if as_json:
         print(json.dumps(result))
     else:
@@ -148,7 +170,7 @@ def init(
 @app.command()
 def run(
     table: Annotated[
-        Path | None, typer.Argument(help="The table; none to go on in a project.")
+        str | None, typer.Argument(help="The table; none to go on in a project.")
     ] = None,
     target: Target = None,
     val: Validation = None,
@@ -162,25 +184,33 @@ def run(
         str | None, typer.Option(help="Time for training, such as 90s, 5m or 1h.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where to train: auto, cpu, cuda or mps.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done, and how long it takes.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Go from table to report and bundle; what is done is kept."""
     from fieldcraft.cli import show
-    from fieldcraft.cli.start import Wish, prepare
-    from fieldcraft.stages._flow import run_project
+    from fieldcraft.cli.start import Wish, plan, prepare
+    from fieldcraft.stages._flow import forecast, run_project
 
-    listed = tuple(names.split(",")) if names else ()
-    wish = Wish(table, target, val, test, listed, task, dir, budget, seed)
+    wish = Wish(table, several(target), val, test, several(names), task, dir, budget, seed, device)
+    if dry_run:
+        show.plan(plan(wish, until), as_json)
+        return
     project = prepare(wish)
-    with watching(as_json) as watcher:
+    with watching(as_json, forecast(project, until)) as watcher:
         story = run_project(project, watcher, until, fix)
     show.result(story, as_json)
 
 
 @app.command()
 def predict(
-    bundle: Annotated[Path, typer.Argument(help="A bundle; may be left out inside a project.")],
-    rows: Annotated[Path | None, typer.Argument(help="File with the rows.")] = None,
+    bundle: Annotated[str, typer.Argument(help="A bundle; may be left out inside a project.")],
+    rows: Annotated[str | None, typer.Argument(help="The rows, as a table.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Output, .csv or .parquet.")] = Path(
         "predictions.csv"
     ),
@@ -191,9 +221,8 @@ def predict(
     from fieldcraft.stages.predict import Request
     from fieldcraft.stages.predict import predict as write
 
-    if rows is None:
-        bundle, rows = find(dir).bundle, bundle
-    result = write(Request(bundle, rows, out))
+    place, table = (find(dir).bundle, bundle) if rows is None else (Path(bundle), rows)
+    result = write(Request(place, table, out))
     if as_json:
         print(json.dumps(result))
     else:
@@ -239,6 +268,50 @@ def audit(
 
 
 @app.command()
+def package(
+    zip: Annotated[Path | None, typer.Option(help="Also write the bundle as one .zip.")] = None,
+    dir: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the champion into a bundle that predicts without PyTorch."""
+    from fieldcraft.bundle.archive import pack
+    from fieldcraft.cli import show
+    from fieldcraft.stages._flow import forecast, run_project
+
+    project = find(dir)
+    with watching(as_json, forecast(project)) as watcher:
+        story = run_project(project, watcher)
+    if zip is not None:
+        pack(project.bundle, zip)
+    show.result(story, as_json)
+
+
+def command_until(stage: str, summary: str) -> None:
+    """Add the command of a stage that needs no arguments of its own: run up to it."""
+
+    def until(dir: Dir = None, as_json: AsJson = False) -> None:
+        from fieldcraft.cli import show
+        from fieldcraft.stages._flow import forecast, run_project
+
+        project = find(dir)
+        with watching(as_json, forecast(project, stage)) as watcher:
+            story = run_project(project, watcher, stage)
+        show.result(story, as_json)
+
+    app.command(stage, help=summary)(until)
+
+
+for stage, summary in {  # as `Stage.summary` says; importing the stages would make --help slow
+    "split": "Divide the rows into training, tune, judge and sealed test rows.",
+    "baseline": "Train the baselines: what any model must beat.",
+    "train": "Train the model that the project file asks for.",
+    "blend": "Blend the trained models where together they are better.",
+    "explain": "Tell on which columns the champion's predictions hang.",
+}.items():
+    command_until(stage, summary)
+
+
+@app.command()
 def status(dir: Dir = None, as_json: AsJson = False) -> None:
     """Show where the project stands."""
     from fieldcraft.cli import show
@@ -252,6 +325,28 @@ def log(dir: Dir = None, as_json: AsJson = False) -> None:
     from fieldcraft.cli import show
 
     show.log(find(dir), as_json)
+
+
+@app.command()
+def reproduce(dir: Dir = None, as_json: AsJson = False) -> None:
+    """Do the whole run over again and see whether the same comes out."""
+    from fieldcraft.cli import show
+    from fieldcraft.stages._flow import reproduce_project
+
+    project = find(dir)
+    with watching(as_json) as watcher:
+        found = reproduce_project(project, watcher)
+    show.reproduced(found, as_json)
+    if not all(item["same"] for item in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the project file, for editors."""
+    from fieldcraft.project.file import schema as described
+
+    print(json.dumps(described(), indent=1))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from fieldcraft.bundle.manifest import read_manifest
-from fieldcraft.core.words import figure
+from fieldcraft.cli.watch import TITLES
+from fieldcraft.core.words import duration, figure
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project.folder import Folder
 from fieldcraft.report.story import (
@@ -22,6 +24,7 @@ from fieldcraft.report.story import (
     seal_state,
 )
 from fieldcraft.stages import _flow
+from fieldcraft.stages._flow import Planned
 
 STYLES = {"stop": "bold red", "warn": "yellow", "tip": "cyan"}
 DIGEST_SHOWN = 12
@@ -131,6 +134,31 @@ def as_data(story: Story) -> dict[str, Any]:
         "final": story.final,
         "next": next_steps(story),
     }
+
+
+def plan(planned: list[Planned], as_json: bool) -> None:
+    """What a run would do, and about how long it would take."""
+    if as_json:
+        print(json.dumps([asdict(step) for step in planned]))
+        return
+    out = console()
+    for step in planned:
+        taken = "kept" if step.done else f"about {duration(step.seconds or 0)}"
+        out.print(f"{TITLES.get(step.name, step.name):<22} [dim]{taken}[/]")
+    total = sum(step.seconds or 0 for step in planned)
+    out.print(f"[bold]{'all':<22}[/] about {duration(total)}" if total else "nothing to do")
+
+
+def reproduced(found: list[dict[str, Any]], as_json: bool) -> None:
+    """What came out the same when the run was done over again."""
+    if as_json:
+        print(json.dumps(found))
+        return
+    out = console()
+    for item in found:
+        gap = f", outputs differ by {figure(item['difference'])}" if item["difference"] else ""
+        said = "[green]the same[/]" if item["same"] else f"[bold red]another[/]{gap}"
+        out.print(f"{item['part']:<10} {said}")
 
 
 def findings(story: Story, as_json: bool) -> None:

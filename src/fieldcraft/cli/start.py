@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fieldcraft.core import words
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import ProjectError
+from fieldcraft.core.words import joined
+from fieldcraft.data.read import relative
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
+from fieldcraft.stages._flow import Planned, forecast
 from fieldcraft.stages.init import Request, init
-
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True)
 class Wish:
     """The arguments of `fieldcraft run`."""
 
-    table: Path | None
-    target: str | None
-    validation: Path | None
-    test: Path | None
+    table: str | None
+    targets: tuple[str, ...]
+    validation: str | None
+    test: str | None
     names: tuple[str, ...]
     task: str | None
     folder: Path | None
     budget: str | None
     seed: int | None
+    device: str | None = None
+
+
+def plan(wish: Wish, until: str | None) -> list[Planned]:
+    """What a run would do; nothing is written, not even a new project."""
+    there = wish.table is None or (wish.folder or folder_for(wish.table, wish.targets)).exists()
+    if there:
+        project = Folder.find(wish.folder or Path.cwd()) if wish.table is None else start(wish)
+        return forecast(project, until)
+    with tempfile.TemporaryDirectory() as place:
+        return forecast(prepare(replace(wish, folder=Path(place) / "project")), until)
 
 
 def prepare(wish: Wish) -> Folder:
@@ -43,6 +57,8 @@ def prepare(wish: Wish) -> Folder:
         edits.append(Edit(("train", "budget"), seconds(wish.budget)))
     if wish.seed is not None:
         edits += [Edit(("train", "seed"), wish.seed), Edit(("split", "seed"), wish.seed)]
+    if wish.device is not None:
+        edits.append(Edit(("train", "device"), wish.device))
     wanted = [edit for edit in edits if value_at(project, edit.path) != edit.value]
     if wanted:
         file.edit(project.file, wanted)
@@ -60,14 +76,13 @@ def value_at(project: Folder, path: tuple[str, ...]) -> Any:
 def start(wish: Wish) -> Folder:
     """The project for a table: a new one, or the same one again."""
     assert wish.table is not None
-    if wish.target is None:
+    if not wish.targets:
         raise ProjectError(
             "no target is given",
             seen=f"run {wish.table}",
             way_out="pass --target COLUMN; to go on in a project, leave out the table",
         )
-    named = wish.table.name.split(".")[0] if wish.target.isdigit() else wish.target
-    project = Folder(wish.folder or Path(named.replace("/", "_")))
+    project = Folder(wish.folder or folder_for(wish.table, wish.targets))
     if project.file.exists():
         same_data(project, wish)
         return project
@@ -78,7 +93,7 @@ def start(wish: Wish) -> Folder:
             way_out="pass --dir with the name of a new folder",
         )
     init(Request(
-        project.root, wish.table, wish.target, wish.validation, wish.test, wish.names, wish.task,
+        project.root, wish.table, wish.targets, wish.validation, wish.test, wish.names, wish.task,
     ))  # fmt: skip
     return project
 
@@ -94,22 +109,33 @@ def same_data(project: Folder, wish: Wish) -> None:
     given = (wish.table, wish.validation, wish.test)
     there = (sources.train, sources.validation, sources.test)
     same = all(
-        (a.resolve() if a else None) == (project.resolve(b) if b else None)
-        for a, b in zip(given, there, strict=True)
+        (relative(a, project.root) if a else None) == b for a, b in zip(given, there, strict=True)
     )
     names = list(settings.data.columns)
-    number = int(wish.target) if wish.target and wish.target.isdigit() else 0
-    wanted = {wish.target, names[number - 1] if 0 < number <= len(names) else None}
-    if not same or settings.problem.target not in wanted:
+    wanted = tuple(named(target, names) for target in wish.targets)
+    if not same or settings.problem.targets != wanted:
         raise ProjectError(
             f"the folder {project.root} holds a project about something else",
-            seen=f"{sources.train}, target {settings.problem.target}",
+            seen=f"{sources.train}, target {joined(settings.problem.targets)}",
             way_out="pass --dir with the name of a new folder",
         )
 
 
+def named(target: str, names: Sequence[str]) -> str:
+    """A target by its name, which may be given by its number counted from 1."""
+    number = int(target) if target.isdigit() and target not in names else 0
+    return names[number - 1] if 0 < number <= len(names) else target
+
+
+def folder_for(table: str, targets: Sequence[str]) -> Path:
+    """The folder of a new project: named after its target, or after the table."""
+    if len(targets) == 1 and not targets[0].isdigit():
+        return Path(targets[0].replace("/", "_"))
+    return Path(Path(table.partition("?")[0]).name.split(".")[0])
+
+
 def seconds(text: str) -> float:
-    """A length of time such as 90s, 5m or 1h in seconds.
+    """A budget such as 90s, 5m or 1h in seconds.
 
     >>> seconds("5m")
     300.0
@@ -117,11 +143,11 @@ def seconds(text: str) -> float:
     Raises:
         ProjectError: the text is not a length of time.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
-    if not match or not float(match[1]):
+    found = words.seconds(text)
+    if not found:
         raise ProjectError(
             "the budget is not a length of time",
             seen=f"--budget {text}",
             way_out="use a number with a unit: 90s, 5m or 1h",
         )
-    return float(match[1]) * UNITS[match[2]]
+    return found

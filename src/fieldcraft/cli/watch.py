@@ -1,9 +1,11 @@
-"""Show on the terminal how a run goes: a live line where there is a person, plain lines else."""
+"""Show on the terminal how a run goes: a live view where there is a person, plain lines else."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -11,16 +13,24 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fieldcraft.core.words import duration
+
+if TYPE_CHECKING:
+    from fieldcraft.stages._flow import Planned
+
 TITLES = {
     "audit": "audit all rows",
     "split": "split and seal",
     "audit-split": "audit training rows",
     "baseline": "train baselines",
     "train": "train the model",
+    "blend": "blend the models",
     "evaluate": "evaluate",
+    "explain": "weigh the columns",
     "package": "package",
 }
 BAR = 18
+SURE = 0.1  # share of a step that must be done before its pace says how long it takes
 
 
 class Terminal:
@@ -30,6 +40,9 @@ class Terminal:
         """Watch on a console; standard error if none is given."""
         self.console = console or Console(stderr=True, highlight=False)
         self.live: Live | None = None
+        self.planned: dict[str, float] = {}  # seconds of the steps to come
+        self.steps = 0
+        self.begun = time.monotonic()
 
     def __enter__(self) -> Terminal:
         """Start to show."""
@@ -44,31 +57,51 @@ class Terminal:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Clear the live line."""
+        """Clear the live view."""
         if self.live:
             self.live.stop()
 
+    def expect(self, planned: Sequence[Planned]) -> None:
+        """Learn which steps will be run, and about how long they take."""
+        self.planned = {step.name: step.seconds or 0.0 for step in planned if not step.done}
+        self.steps = len(self.planned)
+
     def started(self, step: str) -> None:
         """A step begins."""
+        self.begun = time.monotonic()
         self.said(step, "", None)
 
     def said(self, step: str, text: str, share: float | None) -> None:
         """A step says how far it is."""
         if self.live:
-            line = Table.grid(padding=(0, 1))
-            line.add_column(width=20)
-            line.add_column(width=BAR)
-            line.add_column(overflow="ellipsis", no_wrap=True)
-            bar = ProgressBar(total=1, completed=share or 0, width=BAR, pulse=share is None)
-            line.add_row(Text(TITLES.get(step, step), style="bold"), bar, Text(text, style="dim"))
-            self.live.update(line)
+            view = Table.grid(padding=(0, 1))
+            view.add_column(width=20)
+            view.add_column(width=BAR)
+            view.add_column(overflow="ellipsis", no_wrap=True)
+            view.add_row(Text(TITLES.get(step, step), style="bold"), bar(share), Text(text, "dim"))
+            if self.steps > 1:
+                view.add_row(*self._whole(step, share))
+            self.live.update(view)
+
+    def _whole(self, step: str, share: float | None) -> tuple[Text, ProgressBar, Text]:
+        """The line for the whole run: steps done, and the time left."""
+        done = self.steps - len(self.planned)
+        taken = time.monotonic() - self.begun
+        left = max(self.planned.get(step, 0.0) - taken, 0.0)
+        if share is not None and share > SURE:
+            left = taken / share - taken
+        left += sum(seconds for name, seconds in self.planned.items() if name != step)
+        said = f"step {done + 1} of {self.steps}, about {duration(left)} left"
+        return Text("the whole run", "dim"), bar(done / self.steps), Text(said, "dim")
 
     def finished(self, step: str, seconds: float, summary: dict[str, Any]) -> None:
         """A step is done."""
-        self._line("[green]done[/]", step, f"{seconds:.1f} s")
+        self.planned.pop(step, None)
+        self._line("[green]done[/]", step, duration(seconds))
 
     def skipped(self, step: str) -> None:
         """A step was done already."""
+        self.planned.pop(step, None)
         self._line("[dim]kept[/]", step, "nothing it depends on has changed")
 
     def fixed(self, finding: Any) -> None:
@@ -78,3 +111,8 @@ class Terminal:
 
     def _line(self, mark: str, step: str, text: str) -> None:
         self.console.print(f"{mark} {TITLES.get(step, step):<20} [dim]{text}[/]")
+
+
+def bar(share: float | None) -> ProgressBar:
+    """A bar that is full at 1, and swings where the share is not known."""
+    return ProgressBar(total=1, completed=share or 0, width=BAR, pulse=share is None)

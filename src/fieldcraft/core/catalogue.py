@@ -25,6 +25,7 @@ SHAPES: dict[str, str] = {
     "checks": "CHECK",
     "stages": "STAGE",
     "bundle.formats": "FORMAT",
+    "data.sources": "SOURCE",
 }
 
 

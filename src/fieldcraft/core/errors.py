@@ -3,6 +3,7 @@
 FieldcraftError
 ├── ProjectError        the project file or folder
 ├── DataError           a table that cannot be read or used
+│   └── InputError      what an estimator is given; a ValueError too, as scikit-learn expects
 ├── HeldError           a finding of severity "stop" holds the run
 ├── TrainingError       a model that cannot be trained
 ├── SealError           the sealed test set
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class FieldcraftError(Exception):
@@ -33,6 +35,14 @@ class FieldcraftError(Exception):
         self.seen = seen
         self.way_out = way_out
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.what, self.seen, self.way_out)
+
+
+def _again(kind: type[FieldcraftError], what: str, seen: str, way_out: str) -> FieldcraftError:
+    """An error that comes from another process."""
+    return kind(what, seen=seen, way_out=way_out)
+
 
 class ProjectError(FieldcraftError):
     """The project file or folder cannot be used as it is."""
@@ -40,6 +50,10 @@ class ProjectError(FieldcraftError):
 
 class DataError(FieldcraftError):
     """A table cannot be read, or does not fit the project."""
+
+
+class InputError(DataError, ValueError):
+    """Rows, targets or settings that an estimator cannot use."""
 
 
 class HeldError(FieldcraftError):

@@ -7,8 +7,9 @@ from importlib.util import find_spec
 from fieldcraft.core.errors import MissingExtraError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
+    "duckdb": ("duckdb", "pyarrow"),
     "train": (
-        "accelerate", "altair", "jinja2", "lightgbm", "onnx", "onnxmltools", "onnxscript",
+        "accelerate", "altair", "jinja2", "lightgbm", "onnx", "onnxscript", "scipy",
         "sklearn", "torch", "vl_convert",
     ),
 }  # fmt: skip

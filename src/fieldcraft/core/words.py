@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def figure(value: float | None) -> str:
@@ -39,15 +42,37 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
-def joined(names: Sequence[str]) -> str:
+def joined(names: Sequence[str], word: str = "and") -> str:
     """Names joined for a sentence.
 
-    >>> joined(["a", "b", "c"])
-    'a, b and c'
+    >>> joined(["a", "b", "c"]), joined(["a", "b"], "or")
+    ('a, b and c', 'a or b')
     """
-    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    return f" {word} ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def sentence(text: str) -> str:
     """Text with its first letter large and a full stop at its end."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def seconds(text: str) -> float | None:
+    """A length of time such as 90s, 5m, 1h, 2d or 1w in seconds; None if it is not one.
+
+    >>> seconds("5m"), seconds("soon")
+    (300.0, None)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", text.strip().lower())
+    return float(match[1]) * UNITS[match[2]] if match else None
+
+
+def duration(count: float) -> str:
+    """A length of time as people say it.
+
+    >>> duration(7.26), duration(95), duration(7200)
+    ('7.3 s', '1 min 35 s', '2 h 0 min')
+    """
+    if round(count, 1) < 60:
+        return f"{count:.1f} s"
+    minutes, rest = divmod(round(count), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

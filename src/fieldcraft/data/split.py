@@ -48,7 +48,11 @@ def folds_of(parts: pl.DataFrame) -> list[Fold]:
 
 
 def strata_of(target: pl.Series) -> list[str]:
-    """The stratum of each row: its label, or the quantile bin of a numeric target."""
+    """The stratum of each row: its label or labels, or the quantile bin of a numeric target."""
+    if target.dtype == pl.Struct:
+        fields = [target.struct.field(name).cast(pl.String) for name in target.struct.fields]
+        frame = pl.DataFrame(fields).select(pl.concat_str(pl.all().fill_null(""), separator="|"))
+        return frame.to_series().to_list()
     if not target.dtype.is_numeric():
         return target.cast(pl.String).fill_null("").to_list()
     values = target.to_numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any
 
 import polars as pl
@@ -12,6 +13,16 @@ import polars as pl
 from fieldcraft.core import catalogue
 from fieldcraft.core.errors import DataError, near
 from fieldcraft.data.parse import strip
+from fieldcraft.data.prepare import derive
+
+FEW = 256  # rows up to which columns that are read alike are read together
+CODED = (pl.Categorical, pl.Enum)  # cells that are numbers of their column's own levels
+
+
+@cache
+def kind_named(name: str) -> Any:
+    """The kind of that name, looked up once."""
+    return catalogue.load("kinds", name)
 
 
 @dataclass(frozen=True)
@@ -22,13 +33,37 @@ class Column:
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def manner(self) -> tuple[str, str]:
+        """How its cells are read: columns of the same manner are read alike."""
+        return self.kind, repr(sorted(self.options.items()))
+
+    def as_json(self) -> dict[str, Any]:
+        """The column as a JSON value."""
+        return {"name": self.name, "kind": self.kind, "options": dict(self.options)}
+
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table and the markers that stand for a missing value in it."""
+    """The columns of a table, the markers that stand for a missing value, and what is computed.
+
+    Attributes:
+        columns: what models see.
+        missing: words that stand for a missing value.
+        derived: SQL expressions of those columns that are computed from others.
+        inputs: columns that only expressions read.
+    """
 
     columns: tuple[Column, ...]
     missing: tuple[str, ...] = ()
+    derived: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[Column, ...] = ()
+
+    @property
+    def needed(self) -> tuple[Column, ...]:
+        """The columns that rows must have as they are read."""
+        given = tuple(column for column in self.columns if column.name not in self.derived)
+        return given + self.inputs
 
     def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Turn cells as read into values; columns not in the schema are left out.
@@ -39,7 +74,8 @@ class Schema:
         Raises:
             DataError: a column of the schema is not in the frame.
         """
-        absent = [column.name for column in self.columns if column.name not in frame.columns]
+        there = set(frame.columns)
+        absent = [column.name for column in self.needed if column.name not in there]
         if absent:
             hints = [f"{name!r}: {near(name, frame.columns)}" for name in absent[:3]]
             raise DataError(
@@ -48,12 +84,43 @@ class Schema:
                 seen=", ".join(absent[:8]),
                 way_out="; ".join(hints) + " (use the column names of the training table)",
             )
-        return pl.DataFrame([self.parse(frame[column.name], column) for column in self.columns])
+        values = self.read(frame, self.needed)
+        if not self.derived:
+            return values
+        made = self.read(derive(values, self.derived), [c for c in self.columns if self.makes(c)])
+        return pl.DataFrame(
+            [(made if self.makes(column) else values)[column.name] for column in self.columns]
+        )
+
+    def makes(self, column: Column) -> bool:
+        """Whether a column is computed from others."""
+        return column.name in self.derived
+
+    def read(self, frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
+        """Turn the cells of some columns into values.
+
+        Kinds read cell by cell. So where rows are few, and each call costs more than its cells,
+        columns that are read alike are read one after the other in one call.
+        """
+        alike: dict[Any, list[Column]] = {}
+        for number, column in enumerate(columns):
+            dtype = frame[column.name].dtype
+            key = number if frame.height > FEW or dtype in CODED else (column.manner, dtype)
+            alike.setdefault(key, []).append(column)
+        found: dict[str, pl.Series] = {}
+        for group in alike.values():
+            cells = [frame[column.name] for column in group]
+            values = self.parse(pl.concat(cells) if len(cells) > 1 else cells[0], group[0])
+            for number, column in enumerate(group):
+                part = values.slice(number * frame.height, frame.height)
+                found[column.name] = part.rename(column.name)
+        return pl.DataFrame([found[column.name] for column in columns])
 
     def parse(self, cells: pl.Series, column: Column) -> pl.Series:
         """Turn the cells of one column into values."""
-        kind = catalogue.load("kinds", column.kind)
-        parsed: pl.Series = kind.parse(strip(cells, self.missing), column.options)
+        parsed: pl.Series = kind_named(column.kind).parse(
+            strip(cells, self.missing), column.options
+        )
         return parsed.rename(column.name)
 
     def of_kind(self, kind: str) -> tuple[Column, ...]:
@@ -62,17 +129,21 @@ class Schema:
 
     def as_json(self) -> dict[str, Any]:
         """The schema as a JSON value."""
-        columns = [
-            {"name": column.name, "kind": column.kind, "options": dict(column.options)}
-            for column in self.columns
-        ]
-        return {"columns": columns, "missing": list(self.missing)}
+        return {
+            "columns": [column.as_json() for column in self.columns],
+            "missing": list(self.missing),
+            "derived": dict(self.derived),
+            "inputs": [column.as_json() for column in self.inputs],
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Schema:
         """The schema that `as_json` described."""
-        columns = (Column(c["name"], c["kind"], c["options"]) for c in value["columns"])
-        return cls(tuple(columns), tuple(value["missing"]))
+        columns, inputs = (
+            tuple(Column(c["name"], c["kind"], c["options"]) for c in value[part])
+            for part in ("columns", "inputs")
+        )
+        return cls(columns, tuple(value["missing"]), value["derived"], inputs)
 
 
 def row_digests(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> list[bytes]:

@@ -6,14 +6,15 @@ differences on the same resamples).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Name = TypeVar("Name", bound=Hashable)
 
 RESAMPLES = 1_000
 LEVEL = 0.95
@@ -50,35 +51,58 @@ class Comparison:
         return "worse" if self.high < 0 else "level"
 
 
-def resample(
-    statistic: Callable[[Array], Array],
-    rows: int,
-    seed: int,
-    groups: Array | None = None,
-    resamples: int = RESAMPLES,
-) -> Array:
-    """The statistic on the rows as they are, followed by its values on resamples.
+@dataclass(frozen=True)
+class Draw:
+    """How rows are drawn; equal draws give equal resamples, so that results pair up.
 
-    Args:
-        statistic: maps row weights, shape (resamples, rows), to values of shape (resamples, ...).
-        rows: number of rows.
-        seed: of the resampling; equal seeds give equal resamples, so that results pair up.
-        groups: whole groups are drawn instead of rows if given, shape (rows,).
+    Attributes:
+        rows: how many there are.
+        seed: of the drawing.
+        units: rows of the same unit (a person, a stretch of time) are drawn together, shape
+            (rows,); every row by itself if None.
+        weights: how much each row counts, shape (rows,); all the same if None.
         resamples: how many to draw.
     """
-    generator = np.random.default_rng(seed)
-    values = [statistic(np.ones((1, rows), dtype=np.float32))]
-    codes = np.unique(groups, return_inverse=True)[1] if groups is not None else None
-    units = int(codes.max()) + 1 if codes is not None else rows
-    chunk = max(1, min(resamples, CHUNK_CELLS // max(rows, 1)))
-    for start in range(0, resamples, chunk):
-        count = min(chunk, resamples - start)
-        drawn = generator.integers(0, units, size=(count, units))
-        drawn += units * np.arange(count)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=count * units).reshape(count, units)
-        weights = weights.astype(np.float32)
-        values.append(statistic(weights[:, codes] if codes is not None else weights))
-    return np.concatenate(values)
+
+    rows: int
+    seed: int
+    units: Array | None = None
+    weights: Array | None = None
+    resamples: int = RESAMPLES
+
+    def chunks(self) -> Iterator[Array]:
+        """Weights of the rows as they are, (1, rows), then of all resamples, some at a time."""
+        own = np.ones(self.rows) if self.weights is None else self.weights / self.weights.mean()
+        base = own.astype(np.float32)
+        yield base[None, :]
+        generator = np.random.default_rng(self.seed)
+        codes = None if self.units is None else np.unique(self.units, return_inverse=True)[1]
+        count = self.rows if codes is None else int(codes.max()) + 1
+        size = max(1, min(self.resamples, CHUNK_CELLS // max(self.rows, 1)))
+        for start in range(0, self.resamples, size):
+            lots = min(size, self.resamples - start)
+            drawn = generator.integers(0, count, size=(lots, count))
+            drawn += count * np.arange(lots)[:, None]
+            times = np.bincount(drawn.ravel(), minlength=lots * count).reshape(lots, count)
+            times = times.astype(np.float32)
+            yield base * (times if codes is None else times[:, codes])
+
+
+Statistic = Callable[[Array], Array]
+
+
+def resample(statistics: Mapping[Name, Statistic], draw: Draw) -> dict[Name, Array]:
+    """Each statistic on the rows as they are, followed by its values on the resamples.
+
+    Args:
+        statistics: by name; each maps row weights, shape (resamples, rows), to (resamples,).
+        draw: how rows are drawn. The resamples are the same for all statistics.
+    """
+    values: dict[Name, list[Array]] = {name: [] for name in statistics}
+    for weights in draw.chunks():
+        for name, statistic in statistics.items():
+            values[name].append(statistic(weights))
+    return {name: np.concatenate(parts) for name, parts in values.items()}
 
 
 def interval(values: Array, level: float = LEVEL) -> Interval:

@@ -3,58 +3,68 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fieldcraft.core.errors import DataError
-from fieldcraft.evidence import calibration
-from fieldcraft.evidence.metrics import SMALLEST
+from fieldcraft.core.errors import DataError, near
+from fieldcraft.evidence import calibration, conformal, thresholds
+from fieldcraft.evidence.metrics import SMALLEST, Said
 
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
+COVERAGE = 0.9  # of predicted sets, unless the project file says otherwise
 MOST_TARGET_COLUMNS = 10  # of classes whose target means are taken
 
 
 class Classes:
-    """The part of a task that is the same for two classes and for many."""
+    """The part of a task that is the same for two classes, for many, and for ordered ones."""
 
     output: Literal["probabilities"] = "probabilities"
 
-    def describe(self, target: pl.Series, positive: str | None) -> Json:
+    def describe(self, target: pl.Series, problem: Json) -> Json:
+        """The classes in their order, the positive one last.
+
+        Raises:
+            DataError: fewer than two classes, or a class in the project file that has no row.
+        """
+        labels = set(target.drop_nulls().cast(pl.String).unique().to_list())
+        labels = {label for label in labels if label.removesuffix(".") not in labels - {label}}
+        if len(labels) < 2:
+            raise DataError(
+                "the target has fewer than two classes, so there is nothing to learn",
+                seen=f"column {target.name!r}: {', '.join(labels) or 'no value'}",
+                way_out="choose another target, or give rows of every class",
+            )
+        found = self.in_order(sorted(labels), problem)
+        cost_table(problem.get("costs") or {}, found)  # says early what is wrong with it
+        return {"classes": found}
+
+    def in_order(self, labels: Sequence[str], problem: Json) -> list[str]:
         """The classes in their natural order, the positive one last.
 
         Raises:
-            DataError: fewer than two classes, or a positive class that does not occur.
+            DataError: no row has the positive class.
         """
-        found = natural_order(target.drop_nulls().cast(pl.String).unique().to_list())
-        if len(found) < 2:
-            raise DataError(
-                "the target has fewer than two classes, so there is nothing to learn",
-                seen=f"column {target.name!r}: {found or 'no value'}",
-                way_out="choose another target, or give rows of every class",
-            )
-        if positive is not None and positive not in found:
-            raise DataError(
-                f"no row has the positive class {positive!r}",
-                seen=f"classes: {', '.join(found[:10])}",
-                way_out="set problem.positive to one of them",
-            )
-        if positive is not None:
-            found = [label for label in found if label != positive] + [positive]
-        return {"classes": found}
+        positive = problem.get("positive")
+        if positive is None:
+            return natural_order(labels)
+        must_be_class("problem.positive", [positive], labels)
+        return [label for label in natural_order(labels) if label != positive] + [positive]
 
     def encode(self, target: pl.Series, about: Json) -> Array:
-        """Class index of each row.
+        """Class index of each row; a full stop after a label does not make another label of it.
 
         Raises:
             DataError: a label that is not among the classes.
         """
         classes = about["classes"]
         text = target.cast(pl.String)
+        bare = text.str.strip_suffix(".")
+        text = bare.zip_with(~text.is_in(classes) & bare.is_in(classes), text)
         indexes = text.replace_strict(
             pl.Series(classes), pl.Series(range(len(classes))), default=None, return_dtype=pl.Int64
         )
@@ -99,25 +109,100 @@ class Classes:
         scaled = calibration.scale(outputs, temperature)
         return float(-np.log(np.clip(scaled[np.arange(len(y)), y], SMALLEST, 1)).mean())
 
-    def calibrate(self, outputs: Array, y: Array) -> Json:
-        """The temperature that makes probabilities honest on tune rows."""
-        return {"temperature": calibration.fit_temperature(outputs, y)}
+    def calibrate(self, outputs: Array, y: Array, about: Json) -> Json:
+        """The temperature that makes probabilities honest, and the limit for predicted sets."""
+        temperature = calibration.fit_temperature(outputs, y)
+        scaled = calibration.scale(outputs, temperature)
+        limit = conformal.class_limit(scaled, y, about.get("coverage", COVERAGE))
+        return {"temperature": temperature, "limit": limit}
 
     def calibrated(self, outputs: Array, calibrated: Json) -> Array:
         """Probabilities at the fitted temperature."""
         return calibration.scale(outputs, calibrated["temperature"])
 
-    def decide(self, outputs: Array, about: Json) -> pl.DataFrame:
-        """The likeliest class as ``prediction``, and ``probability_<class>`` for each."""
+    def read(self, outputs: Array, about: Json, calibration: Json) -> Said:
+        """The likeliest class of each row, or that of least cost, and the set around it."""
+        costs = cost_table(about.get("costs") or {}, about["classes"])
+        decided = thresholds.by_costs(outputs, np.asarray(costs)) if costs else outputs.argmax(1)
+        regions = conformal.class_sets(outputs, calibration["limit"])
+        return Said(outputs, decided, regions, about.get("coverage", COVERAGE))
+
+    def decide(self, said: Said, about: Json) -> pl.DataFrame:
+        """The decided class as ``prediction``, ``probability_<class>`` and ``prediction_set``."""
         classes = about["classes"]
-        chosen = pl.Series(
-            "prediction", [classes[i] for i in outputs.argmax(axis=1)], dtype=pl.String
-        )
+        names = pl.Series("prediction", classes, dtype=pl.String)
         columns = [
-            pl.Series(f"probability_{label}", outputs[:, i].astype(np.float64))
+            pl.Series(f"probability_{label}", said.outputs[:, i].astype(np.float64))
             for i, label in enumerate(classes)
         ]
-        return pl.DataFrame([chosen, *columns])
+        sets = joined_labels(said.regions, classes).rename("prediction_set")
+        return pl.DataFrame([names.gather(said.decisions), *columns, sets])
+
+    def evidence(self, y: Array, said: Said, about: Json) -> Json:
+        """Confusion table, per class figures, reliability of the likeliest class, worst rows."""
+        likeliest = said.outputs.argmax(axis=1)
+        confidence = said.outputs.max(axis=1)
+        return {
+            **tables(y, said, about),
+            "reliability": calibration.reliability(confidence, likeliest == y),
+            "worst": worst_rows(-said.outputs[np.arange(len(y)), y]),
+        }
+
+
+def tables(y: Array, said: Said, about: Json) -> Json:
+    """Classes, confusion table, and per class figures."""
+    table = confusion(y, said.decisions, len(about["classes"]))
+    return {
+        "classes": about["classes"],
+        "confusion": table,
+        "per_class": per_class(table, about["classes"]),
+    }
+
+
+def joined_labels(chosen: Array, labels: Sequence[str]) -> pl.Series:
+    """The labels that are chosen in each row, joined by ``|``; chosen is (rows, labels)."""
+    frame = pl.DataFrame({str(i): chosen[:, i].astype(bool) for i in range(len(labels))})
+    words = [pl.when(pl.col(str(i))).then(pl.lit(label)) for i, label in enumerate(labels)]
+    return frame.select(pl.concat_str(words, separator="|", ignore_nulls=True)).to_series()
+
+
+def cost_table(
+    costs: Mapping[str, Mapping[str, float]], classes: Sequence[str]
+) -> list[list[float]] | None:
+    """What each mistake costs as a table (true class, decided class); 1 where nothing is said.
+
+    Raises:
+        DataError: a class that has no row, or a cost below 0.
+    """
+    if not costs:
+        return None
+    must_be_class("problem.costs", [*costs, *(b for row in costs.values() for b in row)], classes)
+    negative = [value for row in costs.values() for value in row.values() if value < 0]
+    if negative:
+        raise DataError(
+            "a cost is below 0",
+            seen=f"problem.costs: {negative[0]:g}",
+            way_out="give what each mistake costs more than a right decision",
+        )
+    return [
+        [float(costs.get(true, {}).get(said, float(true != said))) for said in classes]
+        for true in classes
+    ]
+
+
+def must_be_class(where: str, labels: Sequence[str], classes: Sequence[str]) -> None:
+    """Make sure that labels in the project file are classes of the target.
+
+    Raises:
+        DataError: one of them is not.
+    """
+    odd = [label for label in labels if label not in classes]
+    if odd:
+        raise DataError(
+            f"no row has the class {odd[0]!r} that {where} names",
+            seen=f"classes: {', '.join(classes[:10])}",
+            way_out=f"set {where} to classes of the target: {near(odd[0], classes)}",
+        )
 
 
 def natural_order(labels: Sequence[str]) -> list[str]:
@@ -138,10 +223,10 @@ def natural_order(labels: Sequence[str]) -> list[str]:
     return sorted(labels, key=key)
 
 
-def confusion(y: Array, outputs: Array, classes: int) -> list[list[int]]:
+def confusion(y: Array, decided: Array, classes: int) -> list[list[int]]:
     """Counts by true class (rows) and decided class (columns)."""
     table = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(table, (y, outputs.argmax(axis=1)), 1)
+    np.add.at(table, (y, decided), 1)
     return [[int(count) for count in row] for row in table]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from fieldcraft.core import digest
 from fieldcraft.core.errors import LedgerError
 
 GENESIS = "0" * 64
+WAIT = 30  # seconds to wait for other processes
 TABLE = """
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, stage TEXT NOT NULL,
@@ -54,6 +56,20 @@ def entry_of(row: tuple[Any, ...]) -> Entry:
     return Entry(number, at, kind, stage, key, json.loads(body), previous, found)
 
 
+def let_readers_in(base: sqlite3.Connection) -> None:
+    """Let readers and a writer work side by side (write-ahead logging)."""
+    until = time.monotonic() + WAIT
+    while True:
+        try:
+            base.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # SQLite waits for every lock but this one, when several start a ledger at once.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
 class Ledger:
     """The evidence of one project. Safe to open from several processes at once."""
 
@@ -65,8 +81,8 @@ class Ledger:
     def _open(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as base:
-                base.execute("PRAGMA journal_mode=WAL")
+            with closing(sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)) as base:
+                let_readers_in(base)
                 base.execute("PRAGMA synchronous=FULL")
                 base.execute(TABLE)
                 yield base

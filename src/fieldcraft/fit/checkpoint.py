@@ -6,9 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -44,40 +42,29 @@ def unpack(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's memory (moments, step counts) by parameter number and name."""
-    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
-    return {
-        f"{number}.{name}": torch.as_tensor(value)
-        for number, memory in state.items()
-        for name, value in memory.items()
-        if value is not None
-    }
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimizer back its memory."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        number, _, name = key.partition(".")
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
 def write_checkpoint(
     path: Path,
     progress: Progress,
     network: nn.Module,
     shadow: nn.Module,
     best: Mapping[str, Tensor],
-    optimizer: torch.optim.Optimizer,
+    memory: Mapping[str, Tensor],
 ) -> None:
-    """Write a checkpoint as one file, whole or not at all; the progress stands in its header."""
+    """Write a checkpoint as one file, whole or not at all; the progress stands in its header.
+
+    Args:
+        path: of the file.
+        progress: where the training stands.
+        network: as it is now.
+        shadow: its averaged weights.
+        best: the weights of the best epoch.
+        memory: what the optimizers remember.
+    """
     groups = {
         "network": snapshot(network),
         "shadow": snapshot(shadow),
         "best": best,
-        "optimizer": optimizer_tensors(optimizer),
+        "optimizer": memory,
     }
     tensors = {f"{group}/{name}": t for group, named in groups.items() for name, t in named.items()}
     files.write_bytes(path, save(tensors, {"progress": json.dumps(asdict(progress))}))

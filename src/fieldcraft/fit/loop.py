@@ -25,16 +25,17 @@ from fieldcraft.core.errors import TrainingError
 from fieldcraft.fit.checkpoint import (
     Progress,
     read_checkpoint,
-    restore_optimizer,
     snapshot,
     unpack,
     write_checkpoint,
 )
 from fieldcraft.fit.network import FusedNetwork
+from fieldcraft.fit.optimizers import build_optimizers, memory_of, restore_memory
 from fieldcraft.fit.precision import Precision, autocast, choose_precision
 from fieldcraft.fit.settings import Training
 
 ROWS_AT_ONCE = 2_048  # when predicting
+DECISIONS = "decisions.json"
 SAVE_EVERY = 2.0  # seconds between checkpoints at least
 
 
@@ -44,17 +45,29 @@ class Rows:
 
     tensors: Mapping[str, Tensor]
     y: Tensor
+    weights: Tensor | None = None
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Array], y: Array, device: torch.device) -> Rows:
-        """Rows on a device, whole numbers as labels, others as 32-bit floats."""
+    def of(
+        cls,
+        tensors: Mapping[str, Array],
+        y: Array,
+        device: torch.device,
+        weights: Array | None = None,
+    ) -> Rows:
+        """Rows on a device: whole numbers as labels, others as 32-bit floats, weights of mean 1."""
         target = torch.as_tensor(np.asarray(y)).to(device)
         arrays = {name: torch.as_tensor(array).to(device) for name, array in tensors.items()}
-        return cls(arrays, target if not target.is_floating_point() else target.float())
+        counted = None
+        if weights is not None:
+            counted = torch.as_tensor(weights / weights.mean()).float().to(device)
+        return cls(arrays, target if not target.is_floating_point() else target.float(), counted)
 
     def take(self, where: Tensor | slice) -> Rows:
         """Some of the rows."""
-        return Rows({name: tensor[where] for name, tensor in self.tensors.items()}, self.y[where])
+        tensors = {name: tensor[where] for name, tensor in self.tensors.items()}
+        weights = None if self.weights is None else self.weights[where]
+        return Rows(tensors, self.y[where], weights)
 
     def __len__(self) -> int:
         """How many rows."""
@@ -77,6 +90,15 @@ class Place:
     budget: float | None = None
     folder: Path | None = None
     progress: Callable[[str, float | None], None] = lambda text, share: None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What hangs on the clock: the number format, and epochs if a training is done over again."""
+
+    precision: Precision = "float32"
+    epochs: int | None = None
 
 
 class Trainer:
@@ -84,17 +106,17 @@ class Trainer:
 
     def __init__(self, network: FusedNetwork, goal: Goal, settings: Training, place: Place) -> None:
         """Set up the training; nothing runs yet."""
-        self.accelerator = Accelerator()
+        self.accelerator = accelerator_for(place.device)
         self.settings, self.goal, self.place = settings, goal, place
         self.network: FusedNetwork
-        self.optimizer: torch.optim.Optimizer
-        self.network, self.optimizer = self.accelerator.prepare(
-            network, build_optimizer(network, settings)
+        self.optimizers: list[torch.optim.Optimizer]
+        self.network, *self.optimizers = self.accelerator.prepare(
+            network, *build_optimizers(network, settings)
         )
         self.shadow = copy.deepcopy(self.accelerator.unwrap_model(self.network)).eval()
         self.best = snapshot(self.shadow)
         self.state = Progress()
-        self.precision: Precision = "float32"
+        self.decided = Decided()
         self.saved = -math.inf
 
     @property
@@ -112,7 +134,7 @@ class Trainer:
             TrainingError: the loss stopped being a number.
         """
         self.resume()
-        self.precision = self.decide_precision(train)
+        self.decided = self.decide(train)
         with denormals_flushed():
             self.run_epochs(train, tune)
         self.shadow.load_state_dict(self.best)
@@ -135,6 +157,7 @@ class Trainer:
         order = torch.randperm(len(train)).to(self.device)
         self.network.train()
         total = torch.zeros((), device=self.device)
+        self.set_rates()
         for start in range(0, len(train), self.settings.batch_size):
             batch = train.take(order[start : start + self.settings.batch_size])
             total += self.step(batch) * len(batch)
@@ -143,19 +166,32 @@ class Trainer:
             self.explain_failure(train, mean)
         return mean
 
+    def set_rates(self) -> None:
+        """Give the optimizers the learning rate of this epoch."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.settings.rate_at(self.state.epoch)
+
     def step(self, batch: Rows) -> Tensor:
         """One step of the optimizer, and of the moving average that follows it."""
-        with autocast(self.device.type, self.precision):
+        with autocast(self.device.type, self.decided.precision):
             raw = self.network.raw(batch.tensors)  # type: ignore[arg-type]
-        loss = self.goal.loss(raw, batch.y).mean()
-        self.accelerator.backward(loss)
+        losses = self.goal.loss(raw, batch.y)
+        loss = (losses if batch.weights is None else losses * batch.weights).mean()
+        self.accelerator.backward(loss + self.penalty() if self.settings.l1 else loss)
         if self.settings.clip:
             self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         self.state.step += 1
         self.follow()
         return loss.detach()
+
+    def penalty(self) -> Tensor:
+        """The L1 penalty on weight matrices."""
+        layers = [m for m in self.network.modules() if isinstance(m, nn.Linear)]
+        return self.settings.l1 * torch.stack([m.weight.abs().sum() for m in layers]).sum()
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -180,6 +216,8 @@ class Trainer:
     def finished(self) -> bool:
         """Whether epochs, patience or time have run out."""
         state = self.state
+        if self.decided.epochs is not None:
+            return state.epoch >= self.decided.epochs
         if state.epoch >= self.settings.epochs:
             return True
         waited = state.epoch - state.mark_epoch
@@ -189,21 +227,20 @@ class Trainer:
             return False
         return state.elapsed * (1 + 1 / state.epoch) > self.place.budget
 
-    def decide_precision(self, train: Rows) -> Precision:
-        """The number format, timed once and kept for when the training resumes."""
-        path = self.place.folder / "decisions.json" if self.place.folder else None
+    def decide(self, train: Rows) -> Decided:
+        """What the clock decides: taken once, and kept for when the training resumes."""
+        path = self.place.folder / DECISIONS if self.place.folder else None
         if path and path.exists():
-            chosen: Precision = files.read_json(path)["precision"]
-            return chosen
+            return Decided(**files.read_json(path))
         batch = train.take(slice(0, self.settings.batch_size))
 
         def loss(network: nn.Module) -> Tensor:
             return self.goal.loss(network.raw(batch.tensors), batch.y).mean()  # type: ignore[operator]
 
-        chosen = choose_precision(self.accelerator.unwrap_model(self.network), loss)
+        found = Decided(choose_precision(self.accelerator.unwrap_model(self.network), loss))
         if path:
-            files.write_json(path, {"precision": chosen, "settings": asdict(self.settings)})
-        return chosen
+            files.write_json(path, asdict(found))
+        return found
 
     def save(self) -> None:
         """Write a checkpoint, unless one was written a moment ago."""
@@ -211,7 +248,8 @@ class Trainer:
             return
         network = self.accelerator.unwrap_model(self.network)
         path = self.place.folder / "checkpoint.safetensors"
-        write_checkpoint(path, self.state, network, self.shadow, self.best, self.optimizer)
+        memory = memory_of(self.optimizers)
+        write_checkpoint(path, self.state, network, self.shadow, self.best, memory)
         self.saved = time.monotonic()
 
     def resume(self) -> None:
@@ -223,7 +261,7 @@ class Trainer:
         self.accelerator.unwrap_model(self.network).load_state_dict(unpack(tensors, "network"))
         self.shadow.load_state_dict(unpack(tensors, "shadow"))
         self.best = unpack(tensors, "best")
-        restore_optimizer(self.optimizer, unpack(tensors, "optimizer"))
+        restore_memory(self.optimizers, unpack(tensors, "optimizer"))
 
     def tell(self, seconds: float) -> None:
         """Say how far the training is and how long it may still take."""
@@ -250,7 +288,7 @@ class Trainer:
             "the training loss is no longer a number",
             seen=f"loss {mean} in epoch {self.state.epoch + 1}, {cause}",
             way_out=f"set model.learning_rate below {self.settings.learning_rate:g}, "
-            "or clip far values under clean.clip",
+            "or clip far values: clean.all.clip: auto",
         )
 
 
@@ -268,21 +306,21 @@ def denormals_flushed() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def build_optimizer(network: nn.Module, settings: Training) -> torch.optim.Optimizer:
-    """The optimizer of the settings; only weight matrices are decayed."""
-    decayed = {id(module.weight) for module in network.modules() if isinstance(module, nn.Linear)}
-    matrices = [p for p in network.parameters() if p.requires_grad and id(p) in decayed]
-    others = [p for p in network.parameters() if p.requires_grad and id(p) not in decayed]
-    decay = settings.weight_decay
-    groups = [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-    rate = settings.learning_rate
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
-    if settings.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=rate)
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=rate, fused=True)
-    return torch.optim.AdamW(groups, lr=rate, fused=True)
+def accelerator_for(device: str) -> Accelerator:
+    """The device to train on: a graphics card if there is one, unless another is named.
+
+    Raises:
+        TrainingError: the device that is asked for is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    found = ["cpu", *(name for name in there if there[name])]
+    if not there.get(device, True):
+        raise TrainingError(
+            f"there is no device {device} here",
+            seen=f"devices: {', '.join(found)}",
+            way_out="set train.device to auto, or run where the device is",
+        )
+    return Accelerator(cpu=device == "cpu")
 
 
 @torch.no_grad()

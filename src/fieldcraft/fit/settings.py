@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop"]
+OptimizerName = Literal["muon", "adamw", "adam", "sgd", "rmsprop"]
+Schedule = Literal["constant", "cosine", "linear"]
 
 
 @dataclass(frozen=True)
@@ -14,34 +16,49 @@ class Training:
 
     Attributes:
         optimizer: name of the optimizer.
-        learning_rate: step size, constant over the training.
+        learning_rate: step size at its highest.
+        schedule: how the step size falls over the epochs; constant if it does not.
+        warmup: epochs over which it rises from nothing.
         weight_decay: decoupled decay of weights; biases and scales are never decayed.
         batch_size: rows a step.
         epochs: passes over the training rows at most.
         patience: epochs without a better tune loss before stopping, at least.
-        patience_share: ... or this share of the epochs so far and ten, if that is more.
+        patience_share: ... or this share of the epochs so far and five, if that is more.
         worth: relative gain in tune loss below which waiting starts over for nothing; smaller
             gains are kept, and add up until they are worth it.
         ema: decay of the moving average of weights that is validated and kept; 0 for none.
         clip: largest norm of the gradient; 0 for none.
+        l1: weight of the sum of absolute weights in the loss.
     """
 
     optimizer: OptimizerName = "adamw"
     learning_rate: float = 2e-3
+    schedule: Schedule = "constant"
+    warmup: int = 0
     weight_decay: float = 3e-4
     batch_size: int = 256
     epochs: int = 1_000
-    patience: int = 16
-    patience_share: float = 0.3
+    patience: int = 8
+    patience_share: float = 0.2
     worth: float = 0.005
     ema: float = 0.998
     clip: float = 1.0
+    l1: float = 0.0
+
+    def rate_at(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0."""
+        if epoch < self.warmup:
+            return self.learning_rate * (epoch + 1) / (self.warmup + 1)
+        done = (epoch - self.warmup) / max(self.epochs - self.warmup, 1)
+        if self.schedule == "cosine":
+            return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+        return self.learning_rate * ((1 - done) if self.schedule == "linear" else 1.0)
 
     def allowance(self, epoch: int) -> int:
         """Epochs to wait for a gain after the last one that was worth it."""
         if not self.patience_share:
             return self.patience
-        return max(self.patience, round(self.patience_share * epoch + 10))
+        return max(self.patience, round(self.patience_share * epoch + 5))
 
 
 def batch_size_for(rows: int) -> int:

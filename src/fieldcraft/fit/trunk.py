@@ -94,7 +94,9 @@ class Mlp(nn.Module):
         blocks: list[nn.Module] = []
         for before, after in pairwise(sizes):
             blocks += [nn.Linear(before, after), nn.ReLU(), Dropout(dropout)]
-        self.body = nn.Sequential(*blocks, nn.Linear(sizes[-1], width))
+        output = nn.Linear(sizes[-1], width)
+        output.is_output = True  # type: ignore[assignment]
+        self.body = nn.Sequential(*blocks, output)
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs of the only member, shape (rows, 1, width)."""

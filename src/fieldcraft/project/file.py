@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,11 @@ from ruamel.yaml.error import YAMLError
 
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.edit import Edit
-from fieldcraft.core.errors import ProjectError, near
-from fieldcraft.project.settings import Model, Settings
+from fieldcraft.core.errors import ProjectError
+from fieldcraft.project import settings as sections
+from fieldcraft.project.forms import left_out, told
+from fieldcraft.project.mistakes import Mistake, columns_unknown, names_unknown, rules_unmet
+from fieldcraft.project.settings import Model, Settings, as_text
 
 NAME = "fieldcraft.yaml"
 WIDTH = 96
@@ -46,16 +51,19 @@ def check(document: CommentedMap, path: Path) -> Settings:
     Raises:
         ProjectError: every mistake in it at once, each with its line.
     """
-    mistakes: list[tuple[int, str]] = []
+    values, tree = plain(document), shape()
+    mistakes: list[Mistake] = []
     settings: Settings | None = None
     try:
-        settings = Settings.model_validate(plain(document))
+        settings = Settings.model_validate(left_out(values, tree, tree))
     except ValidationError as error:
-        mistakes += [mistake(item, document) for item in error.errors() if not other_form(item)]
-    mistakes += list(names_unknown(plain(document), document))
-    mistakes += list(columns_unknown(plain(document), document))
+        mistakes = told(error, tree)
+    odd = {path[:end] for path, _ in mistakes for end in range(1, len(path) + 1)}
+    further = [*names_unknown(values), *columns_unknown(values), *rules_unmet(values)]
+    mistakes += [(path, text) for path, text in further if path not in odd]
     if mistakes or settings is None:
-        lines = [f"line {line}: {text}" for line, text in sorted(set(mistakes))]
+        placed = {(line_of(document, path), text) for path, text in mistakes}
+        lines = [f"line {line}: {text}" for line, text in sorted(placed)]
         raise ProjectError(
             f"{path.name} has {len(lines)} mistake{'s' * (len(lines) > 1)}",
             seen="\n        ".join(lines),
@@ -118,7 +126,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, str):
         return str(value)  # without its quotation marks
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(as_text(key)): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [plain(item) for item in value]
     return value
@@ -143,151 +151,8 @@ def line_of(document: Any, path: Sequence[Any]) -> int:
 def spelt(document: Any, step: Any) -> Any:
     """A step of a path as it stands in the document, where a name may be a number."""
     if isinstance(document, CommentedMap) and step not in document:
-        return next((key for key in document if str(key) == step), step)
+        return next((key for key in document if str(as_text(key)) == step), step)
     return step
-
-
-def mistake(error: Any, document: CommentedMap) -> tuple[int, str]:
-    """Line and words of one mistake found by the settings' own rules."""
-    path = list(error["loc"])
-    if path[:2] == ["data", "source"]:
-        del path[2:3]  # says which of the two forms of a source was tried
-    where = ".".join(map(str, path)) or "the file"
-    if error["type"] == "extra_forbidden":
-        known = fields_at(path[:-1])
-        return line_of(document, path), f"{where} is not known here; {near(str(path[-1]), known)}"
-    if error["type"] == "missing":
-        return line_of(document, path), f"{where} is missing"
-    return line_of(document, path), f"{where}: {complaint(error)}"
-
-
-def complaint(error: Any) -> str:
-    """What a rule says about a value, and the value."""
-    text, seen = error["msg"].removeprefix("Value error, "), error.get("input")
-    shown = "" if isinstance(seen, (dict, BaseModel)) else f" (seen: {seen!r})"
-    return f"{text[0].lower()}{text[1:]}{shown}"
-
-
-def other_form(error: Any) -> bool:
-    """Whether a mistake is only that a source was not given in its other form."""
-    other = "str" if isinstance(error.get("input"), dict) else "Sources"
-    return tuple(error["loc"]) == ("data", "source", other)
-
-
-def fields_at(path: Sequence[Any]) -> list[str]:
-    """Names that may stand at a place in the file."""
-    model: Any = Settings
-    for step in path:
-        field = model.model_fields.get(str(step)) if hasattr(model, "model_fields") else None
-        annotation = field.annotation if field else None
-        if str(annotation).startswith("dict["):
-            continue
-        inner = [a for a in getattr(annotation, "__args__", ()) if hasattr(a, "model_fields")]
-        model = inner[0] if inner else annotation or model
-    return list(getattr(model, "model_fields", {}))
-
-
-def names_unknown(values: Mapping[str, Any], document: CommentedMap) -> Iterator[tuple[int, str]]:
-    """Mistakes in names of plugs: task, metric, learner and its options, kinds of columns."""
-    problem, model = values.get("problem"), values.get("model")
-    if isinstance(problem, dict) and isinstance(problem.get("task"), str):
-        yield from task_unknown(problem, document)
-    if isinstance(model, dict):
-        yield from model_unknown(model, document)
-    data = values.get("data")
-    columns = data.get("columns") if isinstance(data, dict) else None
-    for name, column in (columns if isinstance(columns, dict) else {}).items():
-        if isinstance(column, dict) and isinstance(column.get("kind"), str):
-            yield from kind_unknown(name, column, document)
-
-
-def kind_unknown(
-    name: str, column: Mapping[str, Any], document: CommentedMap
-) -> Iterator[tuple[int, str]]:
-    """A kind that does not exist, or options that it does not have."""
-    kind, known = column["kind"], catalogue.names("kinds")
-    path = ["data", "columns", name]
-    where = ".".join(path)
-    if kind not in known:
-        yield (
-            line_of(document, [*path, "kind"]),
-            f"{where}.kind: no kind {kind!r}; {near(kind, known)}",
-        )
-        return
-    options = ["kind", *catalogue.load("kinds", kind).options]
-    for option in column:
-        if option not in options:
-            hint = near(option, options)
-            yield line_of(document, [*path, option]), f"{where}.{option} is not known here; {hint}"
-
-
-def task_unknown(problem: Mapping[str, Any], document: CommentedMap) -> Iterator[tuple[int, str]]:
-    """A task or metric that does not exist."""
-    task, metric, known = problem["task"], problem.get("metric"), catalogue.names("tasks")
-    if task not in known:
-        line = line_of(document, ["problem", "task"])
-        yield line, f"problem.task: no task {task!r}; {near(task, known)}"
-    elif isinstance(metric, str):
-        metrics = [item.name for item in catalogue.load("tasks", task).metrics]
-        if metric not in metrics:
-            line = line_of(document, ["problem", "metric"])
-            yield line, f"problem.metric: no metric {metric!r} for {task}; {near(metric, metrics)}"
-
-
-def model_unknown(model: Mapping[str, Any], document: CommentedMap) -> Iterator[tuple[int, str]]:
-    """A learner that does not exist, or settings that it does not have."""
-    name = model.get("learner", Model().learner)
-    known = catalogue.names("learners")
-    if not isinstance(name, str):
-        return  # the settings' own rules say so
-    if name not in known:
-        line = line_of(document, ["model", "learner"])
-        yield line, f"model.learner: no learner {name!r}; {near(name, known)}"
-        return
-    options = catalogue.load("learners", name).options
-    try:
-        options.model_validate({key: value for key, value in model.items() if key != "learner"})
-    except ValidationError as error:
-        for item in error.errors():
-            path = ["model", *item["loc"][:1]]
-            line = line_of(document, path)
-            if item["type"] == "extra_forbidden":
-                hint = near(str(path[-1]), [*options.model_fields, "learner"])
-                yield line, f"{'.'.join(map(str, path))} is not a setting of {name}; {hint}"
-            else:
-                yield line, f"{'.'.join(map(str, path))}: {complaint(item)}"
-
-
-def columns_unknown(values: Mapping[str, Any], document: CommentedMap) -> Iterator[tuple[int, str]]:
-    """Names of columns that do not stand under ``data.columns``."""
-    data, rule = part(values, "data"), part(values, "split").get("rule")
-    known = data.get("columns")
-    for path, name in columns_named(values):
-        if isinstance(known, dict) and isinstance(name, str) and name not in known:
-            where = ".".join(map(str, path[:2]))
-            yield line_of(document, path), f"{where}: no column {name!r}; {near(name, known)}"
-    if rule in ("time", "group") and data.get(rule) is None:
-        line = line_of(document, ["split", "rule"])
-        yield line, f"split.rule is {rule}, but data.{rule} names no column"
-
-
-def columns_named(values: Mapping[str, Any]) -> Iterator[tuple[list[Any], Any]]:
-    """Every place in the file that names a column, with what stands there."""
-    data = part(values, "data")
-    yield ["problem", "target"], part(values, "problem").get("target")
-    for place in ("time", "group"):
-        yield ["data", place], data.get(place)
-    drop = data.get("drop")
-    for position, name in enumerate(drop if isinstance(drop, list) else []):
-        yield ["data", "drop", position], name
-    for name in part(part(values, "clean"), "clip"):
-        yield ["clean", "clip", name], name
-
-
-def part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A part of the file by its name; empty if it is not there or not made of names."""
-    found = values.get(name)
-    return found if isinstance(found, dict) else {}
 
 
 def edit(path: Path, edits: Sequence[Edit]) -> None:
@@ -323,7 +188,10 @@ def make(document: CommentedMap, change: Edit, path: Path) -> None:
     place: Any = document
     try:
         for step in steps:
-            place = place.setdefault(spelt(place, step), CommentedMap())
+            key = spelt(place, step)
+            if place.get(key) is None:
+                place[key] = CommentedMap()
+            place = place[key]
         if not change.add:
             place[spelt(place, last)] = change.value
         elif change.value not in (values := list_at(place, last)):
@@ -338,7 +206,9 @@ def make(document: CommentedMap, change: Edit, path: Path) -> None:
 
 def list_at(place: CommentedMap, name: str) -> CommentedSeq:
     """The list of that name, made if it is not there; TypeError if something else is."""
-    values = place.setdefault(name, CommentedSeq())
+    if place.get(name) is None:
+        place[name] = CommentedSeq()
+    values = place[name]
     if not isinstance(values, CommentedSeq):
         raise TypeError(name)
     return values
@@ -350,3 +220,113 @@ def to_text(document: CommentedMap) -> str:
     parser().dump(document, stream)
     text = stream.getvalue()
     return text.partition("---\n")[2] if text.startswith("%YAML") else text
+
+
+@cache
+def shape() -> dict[str, Any]:
+    """The JSON schema of the settings as such, without the names of plugs."""
+    return Settings.model_json_schema()
+
+
+def schema() -> dict[str, Any]:
+    """A JSON schema of project files, for editors that complete and check them.
+
+    It knows the tasks, kinds and learners that are plugged in, with their metrics and options.
+    """
+    tree = Settings.model_json_schema()
+    tree |= {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Fieldcraft project file",
+    }
+    definitions = tree["$defs"]
+    for name, definition in definitions.items():
+        definition["description"] = definition["description"].partition("\n\nAttributes:")[0]
+        texts = attributes(getattr(sections, name))
+        for field, node in definition["properties"].items():
+            node["description"] = texts.get(field, node.get("description", ""))
+    add_tasks(definitions["Problem"])
+    add_kinds(definitions["ColumnSettings"])
+    add_learners(definitions["Model"], definitions)
+    for definition in [tree, *definitions.values()]:
+        for field in set(definition["properties"]) - set(definition.get("required", ())):
+            allow_nothing(definition["properties"][field], definitions)
+    return tree
+
+
+def attributes(model: type[BaseModel]) -> dict[str, str]:
+    """What the docstring of a section says about each of its entries."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in inspect.getdoc(model).partition("Attributes:\n")[2].splitlines():  # type: ignore[union-attr]
+        text = line.strip()
+        if line.startswith("    ") and not line.startswith("     "):
+            name, _, text = text.partition(": ")
+        found[name] = f"{found[name]} {text}" if name in found else text
+    return {name: text[:1].upper() + text[1:] for name, text in found.items()}
+
+
+def when(field: str, value: str, then: dict[str, Any], usual: bool = False) -> dict[str, Any]:
+    """A rule for sections in which an entry has a value; the usual one may be left out."""
+    if usual:
+        return {"if": {"properties": {field: {"enum": [value, None]}}}, "then": then}
+    return {"if": {"properties": {field: {"const": value}}, "required": [field]}, "then": then}
+
+
+def add_tasks(problem: dict[str, Any]) -> None:
+    """Let the schema know the tasks, with their metrics and how many targets they have."""
+    names = catalogue.names("tasks")
+    problem["properties"]["task"]["enum"] = names
+    one, many = problem["properties"]["target"]["anyOf"]
+    problem["allOf"] = []
+    for name in names:
+        task = catalogue.load("tasks", name)
+        then = {
+            "metric": {"enum": [metric.name for metric in task.metrics] + [None]},
+            "target": many if task.output == "labels" else one,
+        }
+        problem["allOf"].append(when("task", name, {"properties": then}))
+
+
+def add_kinds(column: dict[str, Any]) -> None:
+    """Let the schema know the kinds of columns, with the names of their options."""
+    names = catalogue.names("kinds")
+    column["properties"]["kind"]["enum"] = names
+    column["allOf"] = [
+        when("kind", name, {"propertyNames": {"enum": ["kind", *options]}})
+        for name in names
+        if (options := catalogue.load("kinds", name).options) is not None
+    ]
+
+
+def add_learners(model: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Let the schema know the learners, with their settings."""
+    names = catalogue.names("learners")
+    model["properties"]["learner"]["enum"] = names
+    model["allOf"] = []
+    for name in names:
+        options = catalogue.load("learners", name).options
+        tree = options.model_json_schema()
+        definitions |= tree.get("$defs", {})
+        texts = attributes(options)
+        own = {
+            field: {**node, "description": texts.get(field, "")}
+            for field, node in tree["properties"].items()
+        }
+        for node in own.values():
+            allow_nothing(node, definitions)
+        then = {"properties": own, "propertyNames": {"enum": [*Model.model_fields, *own]}}
+        model["allOf"].append(when("learner", name, then, name == Model().learner))
+
+
+def allow_nothing(node: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Let an entry stand with nothing under it, which counts as left out."""
+    if "$ref" in node:
+        node = definitions[node["$ref"].rpartition("/")[2]]
+    if "anyOf" in node:
+        if {"type": "null"} not in node["anyOf"]:
+            node["anyOf"] = [*node["anyOf"], {"type": "null"}]
+        return
+    kinds = node["type"] if isinstance(node["type"], list) else [node["type"]]
+    node["type"] = [*kinds, "null"] if "null" not in kinds else kinds
+    if "enum" in node and None not in node["enum"]:
+        node["enum"] = [*node["enum"], None]

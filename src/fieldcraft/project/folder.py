@@ -75,7 +75,3 @@ class Folder:
     def partial(self, step: str, key: str) -> Path:
         """The folder of a step that is not finished yet; it survives a crash."""
         return self.root / "runs" / step / f"{key[:KEY_SHOWN]}.partial"
-
-    def resolve(self, source: str) -> Path:
-        """The path of a source, which is relative to the project folder."""
-        return (self.root / source).resolve()

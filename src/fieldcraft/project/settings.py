@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import datetime
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from fieldcraft.core.digest import of_json
+from fieldcraft.core.words import seconds
+
+Entry = TypeVar("Entry")
 
 
 class Section(BaseModel):
@@ -16,14 +28,65 @@ class Section(BaseModel):
 
 
 def as_text(value: Any) -> Any:
-    """Numbers and truth values as the text that stands in the table."""
+    """Numbers, days and truth values as the text that stands in the table."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, datetime.date):
+        return value.isoformat()
     return str(value) if isinstance(value, (int, float)) else value
 
 
-Text = Annotated[str, BeforeValidator(as_text)]
+def as_seconds(value: Any) -> Any:
+    """A length of time such as 5m in seconds."""
+    found = seconds(value) if isinstance(value, str) else None
+    return value if found is None else found
 
+
+def each_once(values: list[Entry]) -> list[Entry]:
+    """Make sure that nothing stands in a list twice."""
+    twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
+    if twice is not None:
+        raise ValueError(f"{twice} stands there twice")
+    return values
+
+
+# Types with the words in which a mistake is told.
+TEXT = ["string", "number", "boolean"]  # as YAML may read what is meant as text
+LENGTH = r"^\s*\d+(\.\d+)?\s*[smhdwSMHDW]\s*$"
+Text = Annotated[
+    str, BeforeValidator(as_text), WithJsonSchema({"type": TEXT, "description": "a text"})
+]
+Name = Annotated[
+    str,
+    BeforeValidator(as_text),
+    WithJsonSchema({"type": TEXT, "description": "the name of a column"}),
+]
+File = Annotated[str, Field(description="the path of a table")]
+Sql = Annotated[str, Field(description="an SQL expression")]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Share = Annotated[Number, Field(gt=0, lt=1)]
+Length = Annotated[
+    str, Field(pattern=LENGTH, description="a length of time such as 90s, 5m, 12h or 7d")
+]
+Seconds = Annotated[
+    Number,
+    Field(gt=0),
+    BeforeValidator(as_seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "description": "a number of seconds above 0",
+                },
+                {"type": "string", "pattern": LENGTH, "description": "a time such as 90s or 5m"},
+            ]
+        }
+    ),
+]
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Names = Annotated[list[Name], AfterValidator(each_once)]
 
 ThresholdRule = Literal["accuracy", "balanced_accuracy", "f1", "mcc"]
 Impute = Literal["mean", "median", "mode", "model"]
@@ -48,17 +111,19 @@ class Problem(Section):
         groups: columns by whose groups figures are told apart, to see whether a model is fair.
     """
 
-    question: str = ""
-    target: str | Annotated[list[str], Field(min_length=1)]
+    question: Text = ""
+    target: Name | Annotated[Names, Field(min_length=1)]
     task: str
     metric: str | None = None
-    bar: float | None = None
+    bar: Number | None = None
     positive: Text | None = None
-    order: list[Text] = Field(default_factory=list)
-    costs: dict[str, dict[str, float]] = Field(default_factory=dict)
-    threshold: Annotated[float, Field(gt=0, lt=1)] | ThresholdRule | None = None
-    coverage: float = Field(default=0.9, gt=0, lt=1)
-    groups: list[str] = Field(default_factory=list)
+    order: Annotated[list[Text], AfterValidator(each_once)] = Field(default_factory=list)
+    costs: dict[str, dict[str, Annotated[Number, Field(ge=0)]]] = Field(
+        default_factory=dict, description="costs of mistakes, such as {yes: {no: 5}}"
+    )
+    threshold: Share | ThresholdRule | None = None
+    coverage: Share = 0.9
+    groups: Names = Field(default_factory=list)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -67,15 +132,25 @@ class Problem(Section):
 
 
 class Sources(Section):
-    """A ready-made split: files for training, validation and test."""
+    """A ready-made split.
 
-    train: str
-    validation: str | None = None
-    test: str | None = None
+    Attributes:
+        train: file of the training rows.
+        validation: file of the rows to tune and judge on; some of the training rows if left out.
+        test: file of the rows that are sealed; some of the training rows if left out.
+    """
+
+    train: File
+    validation: File | None = None
+    test: File | None = None
 
 
 class ColumnSettings(BaseModel):
-    """What one column holds: its kind, and whatever options that kind has."""
+    """What one column holds, with whatever options its kind has.
+
+    Attributes:
+        kind: what a cell is, such as number or category.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: str
@@ -94,9 +169,9 @@ class Join(Section):
         columns: columns to take; all others if left out.
     """
 
-    source: str
-    on: str | Annotated[list[str], Field(min_length=1)]
-    columns: list[str] = Field(default_factory=list)
+    source: File
+    on: Name | Annotated[Names, Field(min_length=1)]
+    columns: Names = Field(default_factory=list)
 
     @property
     def keys(self) -> list[str]:
@@ -123,19 +198,23 @@ class Data(Section):
         split: column that says which part a row is for: train, validation or test.
     """
 
-    source: str | Sources
-    names: list[str] = Field(default_factory=list)
+    source: File | Sources
+    names: Names = Field(default_factory=list)
     missing: list[Text] = Field(default_factory=list)
-    columns: dict[str, ColumnSettings]
+    columns: dict[str, ColumnSettings] = Field(
+        description="columns with what they hold, such as {age: {kind: number}}"
+    )
     join: list[Join] = Field(default_factory=list)
-    derive: dict[str, str] = Field(default_factory=dict)
-    filter: str | None = None
-    drop: list[str] = Field(default_factory=list)
-    time: str | None = None
-    entity: str | None = None
-    weight: str | None = None
-    id: str | None = None
-    split: str | None = None
+    derive: dict[str, Sql] = Field(
+        default_factory=dict, description="columns with expressions, such as {rate: total / months}"
+    )
+    filter: Sql | None = None
+    drop: list[Name] = Field(default_factory=list)
+    time: Name | None = None
+    entity: Name | None = None
+    weight: Name | None = None
+    id: Name | None = None
+    split: Name | None = None
 
     def sources(self) -> Sources:
         """The files, whichever way they were given."""
@@ -154,10 +233,20 @@ class Cleaning(Section):
         missing: ``drop`` leaves out training rows without a value here.
     """
 
-    impute: Impute | float | None = None
+    impute: Impute | Number | None = None
     scale: Scaling | None = None
-    clip: Annotated[list[float], Field(min_length=2, max_length=2)] | Literal["auto"] | None = None
+    clip: Annotated[list[Number], Field(min_length=2, max_length=2)] | Literal["auto"] | None = None
     missing: Literal["keep", "drop"] = "keep"
+
+    @model_validator(mode="after")
+    def clip_upwards(self) -> Cleaning:
+        """The lowest value comes first."""
+        if isinstance(self.clip, list) and self.clip[0] >= self.clip[1]:
+            raise ValueError(
+                f"clip goes from {self.clip[0]:g} to {self.clip[1]:g}; "
+                "name the lowest value first, then the highest"
+            )
+        return self
 
     def options(self) -> dict[str, Any]:
         """What a column's encoder is told."""
@@ -176,12 +265,19 @@ class Clean(Section):
     """
 
     all: Cleaning = Cleaning()
-    columns: dict[str, Cleaning] = Field(default_factory=dict)
+    columns: dict[str, Cleaning] = Field(
+        default_factory=dict,
+        description="columns with how they are cleaned, such as {age: {clip: auto}}",
+    )
     conflicting: Literal["keep", "drop"] = "keep"
 
 
 class Audit(Section):
-    """Which findings are accepted by name although they would hold the run."""
+    """What is accepted although it looks wrong.
+
+    Attributes:
+        accept: findings, by name, that are not to hold the run.
+    """
 
     accept: list[str] = Field(default_factory=list)
 
@@ -194,16 +290,17 @@ class SplitSettings(Section):
         tune: share of the rows for early stopping, calibration and thresholds.
         judge: share of the rows on which models are judged and compared.
         test: share of the rows that is sealed.
-        gap: time between parts of which no row is used, such as 7d or 12h (rule time).
+        gap: time before each later part of which no row is used, such as 7d or 12h; a number
+            if time is one (rule time).
         seed: changes which rows go where.
     """
 
     rule: Literal["stratified", "entity", "time"] = "stratified"
-    tune: float = Field(default=0.075, gt=0, lt=1)
-    judge: float = Field(default=0.075, gt=0, lt=1)
-    test: float = Field(default=0.15, ge=0, lt=1)
-    gap: str | None = Field(default=None, pattern=r"^\d+(\.\d+)?\s*[smhdw]$")
-    seed: int = Field(default=0, ge=0)
+    tune: Share = 0.075
+    judge: Share = 0.075
+    test: Number = Field(default=0.15, ge=0, lt=1)
+    gap: Length | Annotated[Number, Field(ge=0)] | None = None
+    seed: Whole = 0
 
     @model_validator(mode="after")
     def leave_rows_for_training(self) -> SplitSettings:
@@ -217,10 +314,16 @@ class SplitSettings(Section):
 
 
 class Model(BaseModel):
-    """The model to train: the name of a learner and that learner's own settings."""
+    """The model to train: the name of a learner and that learner's own settings.
+
+    Attributes:
+        learner: its name.
+        blend: whether the trained models are also tried together.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     learner: str = "network"
+    blend: bool = True
 
     def options(self) -> dict[str, Any]:
         """The learner's settings as they stand in the file."""
@@ -232,12 +335,13 @@ class Train(Section):
 
     Attributes:
         seed: of everything random in training.
-        budget: seconds that training may take, for all members of the model together.
+        budget: time that training may take, for all members of the model together: seconds, or
+            such as 5m.
         device: where to train; a graphics card if there is one, unless said otherwise.
     """
 
-    seed: int = Field(default=0, ge=0)
-    budget: float | None = Field(default=None, gt=0)
+    seed: Whole = 0
+    budget: Seconds | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 
@@ -250,9 +354,31 @@ class Deploy(Section):
         memory: megabytes that the process that predicts may take.
     """
 
-    latency: float | None = Field(default=None, gt=0)
-    size: float | None = Field(default=None, gt=0)
-    memory: float | None = Field(default=None, gt=0)
+    latency: Annotated[Number, Field(gt=0)] | None = None
+    size: Annotated[Number, Field(gt=0)] | None = None
+    memory: Annotated[Number, Field(gt=0)] | None = None
+
+
+class Card(Section):
+    """What only the owner can say for the model card and its checklist.
+
+    Attributes:
+        owner: who answers for the model.
+        use: for which decisions it may be used.
+        misuse: for what it must not be used.
+        people: who is touched by its decisions, and how.
+        rights: by what right the data may be used for it.
+        oversight: who can object to a decision, and to whom.
+        watch: who watches the model at work, and what makes them stop it.
+    """
+
+    owner: str = ""
+    use: str = ""
+    misuse: str = ""
+    people: str = ""
+    rights: str = ""
+    oversight: str = ""
+    watch: str = ""
 
 
 class Settings(Section):
@@ -266,6 +392,7 @@ class Settings(Section):
     model: Model = Model()
     train: Train = Train()
     deploy: Deploy = Deploy()
+    card: Card = Card()
 
     def digest(self, sections: tuple[str, ...]) -> str:
         """Digest of what some sections say; ``data.missing`` names one entry of a section."""

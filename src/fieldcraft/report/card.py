@@ -10,7 +10,8 @@ from pathlib import Path
 
 from fieldcraft.bundle.manifest import read_manifest, write_manifest
 from fieldcraft.core import files
-from fieldcraft.report.html import columns, main_measure
+from fieldcraft.report import checklist
+from fieldcraft.report.html import columns, intervals, main_measure
 from fieldcraft.report.render import fill
 from fieldcraft.report.story import Story, seal_state
 
@@ -47,4 +48,6 @@ def text(story: Story, model_id: str, template: str) -> str:
         main=main_measure(story),
         columns=columns(story),
         findings=serious,
+        items=checklist.items(story),
+        intervals=intervals(story),
     )

@@ -190,3 +190,40 @@ def curves(members: Sequence[Json]) -> str:
         .encode(x="epoch:Q", y="loss:Q")
     )
     return draw((lines + points).properties(width=WIDTH, height=220))
+
+
+def importance(found: Sequence[Json], title: str) -> str:
+    """How much worse the metric gets when a column is shuffled, with its interval."""
+    order = [item["column"] for item in found]
+    base = alt.Chart(pl.DataFrame(list(found))).encode(y=alt.Y("column:N", sort=order, title=None))
+    bars = base.mark_bar(color=MAIN, height=12).encode(
+        x=alt.X("value:Q", title=f"{title} lost", axis=alt.Axis(tickCount=6))
+    )
+    whisker = base.mark_rule(color=MUTED, strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    return draw((bars + whisker).properties(width=WIDTH, height=22 * len(order)))
+
+
+def thresholds(curve: Sequence[Json], chosen: float) -> str:
+    """Precision and recall by the probability from which a row is decided positive."""
+    rows = [
+        {"threshold": point["threshold"], "share": point[name], "figure": name}
+        for point in curve
+        for name in ("precision", "recall")
+    ]
+    lines = (
+        alt.Chart(pl.DataFrame(rows))
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X("threshold:Q", title="threshold", scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("share:Q", title=None, scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color(
+                "figure:N",
+                title=None,
+                scale=alt.Scale(domain=["precision", "recall"], range=[MAIN, SECOND]),
+                legend=alt.Legend(orient="top"),
+            ),
+            order="threshold:Q",
+        )
+    )
+    mark = alt.Chart(pl.DataFrame({"at": [chosen]})).mark_rule(color=MUTED, strokeDash=[4, 4])
+    return draw((lines + mark.encode(x="at:Q")).properties(width=SQUARE, height=SQUARE))

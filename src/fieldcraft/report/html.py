@@ -8,14 +8,19 @@ from markupsafe import Markup
 
 from fieldcraft.contracts import Json
 from fieldcraft.core import files
+from fieldcraft.core.words import figure
 from fieldcraft.report import charts
 from fieldcraft.report.render import fill
+from fieldcraft.report.rule import rule_in_words
 from fieldcraft.report.story import Story, fixes_of, headline, next_steps, seal_state
 
 MOST_MEASURES = 6  # of each learner in the comparison; the champion has them all
 MOST_CLASSES = 30  # shown in a confusion table
 WORST_SHOWN = 8
 CELLS_SHOWN = 8
+MOST_COLUMNS = 20  # in the chart of importance
+EVEN = 0.5  # the threshold where none is set
+WIDTHS = ("set_size", "width", "open_labels")  # how narrow predicted sets and intervals are
 
 
 def write(path: Path, story: Story) -> None:
@@ -39,6 +44,9 @@ def page(story: Story) -> str:
         shown=shown_measures(story),
         pictures=pictures(story),
         confusion=confusion(evaluation.get("evidence", {})),
+        intervals=intervals(story),
+        decision=decision(story),
+        rule=rule(story),
         worst=[trimmed(row, story) for row in evaluation.get("worst", [])[:WORST_SHOWN]],
     )
 
@@ -66,7 +74,7 @@ def columns(story: Story) -> list[Json]:
     found = []
     for name, seen in story.profile.get("columns", {}).items():
         column = settings.data.columns.get(name)
-        role = "target" if name == settings.problem.target else column.kind if column else "-"
+        role = "target" if name in settings.problem.targets else column.kind if column else "-"
         if name in settings.data.drop:
             role = "dropped"
         found.append({"name": name, "role": role, **seen})
@@ -88,9 +96,51 @@ def pictures(story: Story) -> dict[str, Markup]:
             found["reliability"] = charts.reliability(evidence["reliability"])
         if "roc" in evidence:
             found["roc"] = charts.roc(evidence["roc"])
+        if evidence.get("thresholds"):
+            chosen = seen["calibration"].get("threshold") or EVEN
+            found["thresholds"] = charts.thresholds(evidence["thresholds"], chosen)
         if "scatter" in evidence:
-            found["scatter"] = charts.scatter(evidence["scatter"], story.settings.problem.target)
+            found["scatter"] = charts.scatter(
+                evidence["scatter"], str(story.settings.problem.target)
+            )
+    if story.importance:
+        title = story.champion["measures"][story.evaluation["metric"]]["title"]
+        found["importance"] = charts.importance(story.importance[:MOST_COLUMNS], title)
     return {name: Markup(svg) for name, svg in found.items()}
+
+
+def rule(story: Story) -> str:
+    """What the one-rule baseline says, if there is one."""
+    model = story.folders["baseline"] / "rule" if "baseline" in story.folders else None
+    if model is None or not (model / "0").is_dir():
+        return ""
+    return rule_in_words(model, story.settings.problem.task, story.split["target"])
+
+
+def intervals(story: Story) -> str:
+    """How well the predicted sets or intervals hold what they promise, in a sentence."""
+    if not story.evaluation:
+        return ""
+    measures, asked = story.champion["measures"], story.settings.problem.coverage
+    held = measures["coverage"]
+    text = (
+        f"Asked to hold the truth for {asked:.0%} of the rows, they hold it for "
+        f"{held['value']:.1%} of the judge rows ({held['low']:.1%} to {held['high']:.1%})"
+    )
+    wide = next((measures[name] for name in WIDTHS if name in measures), None)
+    return text + (f"; {wide['title']}: {figure(wide['value'])} on average." if wide else ".")
+
+
+def decision(story: Story) -> str:
+    """By what rule rows are decided, in a sentence."""
+    problem = story.settings.problem
+    if problem.costs:
+        return "Rows are decided so that mistakes cost the least, by problem.costs."
+    chosen = story.evaluation.get("calibration", {}).get("threshold")
+    if chosen is None:
+        return "Rows are decided for the likeliest class."
+    how = f"where {problem.threshold} is best on tune rows" if problem.threshold else "as asked"
+    return f"Rows are decided positive from a probability of {figure(chosen)} on, {how}."
 
 
 def confusion(evidence: Json) -> Json:
@@ -117,12 +167,12 @@ def confusion(evidence: Json) -> Json:
 
 def trimmed(row: Json, story: Story) -> Json:
     """A badly predicted row with the cells that fit on a line."""
-    target = story.settings.problem.target
-    cells = {k: v for k, v in row["cells"].items() if k != target}
+    targets = story.settings.problem.targets
+    cells = {k: v for k, v in row["cells"].items() if k not in targets}
     shown = dict(list(cells.items())[:CELLS_SHOWN])
     return {
         **row,
-        "true": row["cells"].get(target),
+        "true": ", ".join(str(row["cells"].get(target)) for target in targets),
         "shown": shown,
         "more": len(cells) - len(shown),
     }

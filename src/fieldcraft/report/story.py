@@ -9,7 +9,7 @@ from typing import Any
 
 from fieldcraft.contracts import Json
 from fieldcraft.core import files
-from fieldcraft.core.words import sentence
+from fieldcraft.core.words import figure, sentence
 from fieldcraft.evidence.ledger import Entry, Ledger
 from fieldcraft.evidence.records import SEVERITIES, Finding
 from fieldcraft.project.folder import Folder
@@ -17,6 +17,7 @@ from fieldcraft.project.settings import Settings
 
 WIDE = 0.2  # of an interval, as a share of its figure
 OFF = 0.05  # of probabilities, on average
+FEW = 0.5  # of the positives found
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Story:
     profile: Json = field(default_factory=dict)
     split: Json = field(default_factory=dict)
     evaluation: Json = field(default_factory=dict)
+    importance: list[Json] = field(default_factory=list)
     curves: list[Json] = field(default_factory=list)
     package: Json = field(default_factory=dict)
     openings: list[Json] = field(default_factory=list)
@@ -72,6 +74,7 @@ def tell(project: Folder, folders: Mapping[str, Path]) -> Story:
         profile=read(folders, "audit", "profile.json"),
         split=split,
         evaluation=read(folders, "evaluate", "evaluation.json"),
+        importance=importance_of(folders),
         curves=training_curves(folders),
         package=read(folders, "package", "outcome.json").get("summary", {}),
         openings=openings_of(entries, test),
@@ -79,6 +82,12 @@ def tell(project: Folder, folders: Mapping[str, Path]) -> Story:
         fixes=[dict(e.body) for e in entries if e.body.get("decision") == "fixed"],
         head=entries[-1].hash if entries else "",
     )
+
+
+def importance_of(folders: Mapping[str, Path]) -> list[Json]:
+    """What shuffling each column costs, the dearest first."""
+    path = folders["explain"] / "importance.json" if "explain" in folders else None
+    return list(files.read_json(path)) if path and path.exists() else []
 
 
 def findings_of(folders: Mapping[str, Path]) -> list[Finding]:
@@ -117,8 +126,14 @@ def fixes_of(finding: Finding) -> str:
 
 
 def headline(story: Story) -> str:
-    """The first thing to know: is there a model, and is it better than guessing."""
-    return str(story.evaluation.get("sentence", "Nothing has been evaluated yet."))
+    """The first thing to know: is there a model, is it better than guessing and good enough."""
+    if not story.evaluation:
+        return "Nothing has been evaluated yet."
+    said = [story.evaluation["sentence"]]
+    bar = story.evaluation["bar"]
+    if bar:
+        said.append(f"The bar of {figure(bar['wanted'])} is {bar['verdict']}.")
+    return " ".join(said)
 
 
 def seal_state(story: Story) -> str:
@@ -148,7 +163,7 @@ def next_steps(story: Story) -> list[str]:
             "When no more choices are to be made, open the seal: fieldcraft evaluate --final"
         )
     if story.package:
-        found.append("Use the model: fieldcraft predict bundle NEW.csv -o OUT.csv")
+        found.append("Use the model: fieldcraft predict NEW.csv -o OUT.csv")
     return found
 
 
@@ -163,12 +178,46 @@ def advice_on_model(story: Story) -> list[str]:
         found.append(
             f"The interval is wide (±{width / 2:.0%} of the figure): more rows would tell more."
         )
-    late = [c for c in story.curves if c["best_epoch"] >= 0.95 * c["training"]["epochs"]]
-    if late:
-        found.append("The network was still getting better when it stopped: raise model.epochs.")
-    error = story.evaluation["evidence"].get("calibration_error", 0)
+    fit = story.evaluation["fitness"]
+    if fit and fit["verdict"] != "good":
+        found.append(f"The network is {fit['verdict']}: {fit['reason']}; {fit['step']}.")
+    found += advice_on_use(story)
+    return found
+
+
+def advice_on_use(story: Story) -> list[str]:
+    """What to mind before the champion is put to work."""
+    found = []
+    measures = story.champion["measures"]
+    error = measures.get("calibration_error", {}).get("value") or 0
     if error > OFF:
         found.append(f"Probabilities are off by {error:.1%} on average: use them with care.")
+    missed = measures.get("recall", {}).get("value")
+    if missed is not None and missed < FEW and not story.settings.problem.threshold:
+        found.append(
+            f"Only {missed:.0%} of the positives are called positive: set problem.threshold "
+            "(f1, or a probability) or problem.costs if missing them costs more."
+        )
+    found += [
+        f"{gap['title']} differs between {gap['column']} {gap['highest']} and {gap['lowest']} by "
+        f"{figure(gap['value'])} (at least {figure(gap['low'])}): find out why before people are "
+        "judged by it."
+        for gap in widest_gaps(story)
+    ]
+    found += [
+        f"Over its limit: {text}." for text in story.package.get("limits", {}).get("broken", [])
+    ]
+    return found
+
+
+def widest_gaps(story: Story) -> list[Json]:
+    """The gap in the main metric between groups of each column, where it is surely there."""
+    metric, found = story.evaluation["metric"], []
+    for item in story.evaluation["groups"]:
+        gap = item["gaps"].get(metric)
+        if gap and gap["low"] is not None and gap["low"] > 0:
+            title = item["metrics"][metric]
+            found.append({"column": item["column"], "title": title, **gap})
     return found
 
 

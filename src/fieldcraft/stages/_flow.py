@@ -12,8 +12,11 @@ from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project.folder import Folder
 from fieldcraft.report.story import Story, tell
-from fieldcraft.stages import _plan, _seal
+from fieldcraft.stages import _plan, _reproduce, _seal
+from fieldcraft.stages._plan import Planned, forecast
 from fieldcraft.stages.package import publish
+
+__all__ = ["Planned", "forecast"]
 
 
 class Unwatched:
@@ -75,6 +78,12 @@ def final_evaluation(project: Folder, watcher: _plan.Watcher, again: str | None)
         )
     _seal.open_seal(project, story.folders["split"], again)
     return write_up(project, story.folders)
+
+
+def reproduce_project(project: Folder, watcher: _plan.Watcher) -> list[Json]:
+    """Do the whole run over again in a folder of its own, and compare what comes out."""
+    optional.needs("train")
+    return _reproduce.reproduce(project, watcher)
 
 
 def latest(project: Folder) -> Story:

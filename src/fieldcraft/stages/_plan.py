@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import catalogue, digest, files
-from fieldcraft.core.errors import HeldError, PlugError, ProjectError, near
+from fieldcraft.core.errors import DataError, HeldError, PlugError, ProjectError, near
+from fieldcraft.data.read import digest_of, located, read_table
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project import file
@@ -36,9 +37,25 @@ STEPS = (
     Step("audit-split", "audit", ("split",)),
     Step("baseline", "baseline", ("split",)),
     Step("train", "train", ("split",)),
-    Step("evaluate", "evaluate", ("split", "baseline", "train")),
-    Step("package", "package", ("split", "baseline", "train", "evaluate")),
+    Step("blend", "blend", ("split", "baseline", "train")),
+    Step("evaluate", "evaluate", ("split", "baseline", "train", "blend")),
+    Step("explain", "explain", ("split", "baseline", "train", "blend", "evaluate")),
+    Step("package", "package", ("split", "baseline", "train", "blend", "evaluate", "explain")),
 )
+
+
+COSTS = {  # seconds for any table, and for each row
+    "audit": (2.0, 5e-5),
+    "split": (0.5, 3e-5),
+    "audit-split": (1.0, 5e-5),
+    "baseline": (4.0, 3e-4),
+    "train": (25.0, 6e-3),
+    "blend": (0.2, 1e-6),
+    "evaluate": (3.0, 2e-4),
+    "explain": (5.0, 0.0),
+    "package": (12.0, 1e-5),
+}
+MOST_COUNTED = 1_000_000  # rows
 
 
 class Watcher(Protocol):
@@ -117,15 +134,9 @@ def one_pass(
     Findings whose fixes were tried before are not fixed again; without a set of those, none are.
     """
     settings = project.settings()
-    sources = source_digests(project, settings)
-    outcome, keys = Outcome(), dict[str, str]()
-    last = max((i for i, step in enumerate(STEPS) if until in (None, step.stage)), default=0)
-    for step in STEPS[: last + 1]:
-        stage: Stage = catalogue.load("stages", step.stage)
-        inputs = [keys[name] for name in step.after] or sources
-        said = settings.digest(stage.sections)
-        keys[step.name] = digest.of_json([step.name, stage.version, said, inputs])
-        run_step(project, settings, step, stage, keys[step.name], outcome, watcher)
+    outcome = Outcome()
+    for step, key in keyed(project, settings, until):
+        run_step(project, settings, step, key, outcome, watcher)
         if step.stage == "audit":
             found = read_findings(outcome.folders[step.name])
             outcome.findings += found
@@ -136,16 +147,71 @@ def one_pass(
     return outcome, []
 
 
+def keyed(project: Folder, settings: Settings, until: str | None) -> list[tuple[Step, str]]:
+    """The steps up to a stage, each with the digest of everything that its result depends on."""
+    last = max((i for i, step in enumerate(STEPS) if until in (None, step.stage)), default=0)
+    sources, keys = source_digests(project, settings), dict[str, str]()
+    for step in STEPS[: last + 1]:
+        stage: Stage = catalogue.load("stages", step.stage)
+        inputs = [keys[name] for name in step.after] or sources
+        said = settings.digest(stage.sections)
+        keys[step.name] = digest.of_json([step.name, stage.version, said, inputs])
+    return [(step, keys[step.name]) for step in STEPS[: last + 1]]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A step that a run would take: whether it is done already, and else about how long it takes.
+
+    Attributes:
+        name: of the step.
+        done: nothing that it depends on has changed since it was run.
+        seconds: what it took last time, else what such tables take; None if it is done.
+    """
+
+    name: str
+    done: bool
+    seconds: float | None
+
+
+def forecast(project: Folder, until: str | None = None) -> list[Planned]:
+    """What a run would do, without doing it."""
+    settings, ledger = project.settings(), Ledger(project.ledger)
+    rows = rows_of(project, settings)
+    found = []
+    for step, key in keyed(project, settings, until):
+        if project.run(step.name, key).exists():
+            found.append(Planned(step.name, True, None))
+            continue
+        before = ledger.last("done", step.name)
+        taken = float(before.body["seconds"]) if before else guess_seconds(step.name, rows)
+        limit = settings.train.budget if step.name == "train" else None
+        found.append(Planned(step.name, False, min(taken, limit or taken)))
+    return found
+
+
+def rows_of(project: Folder, settings: Settings) -> int:
+    """How many rows the source has."""
+    source = located(settings.data.sources().train, project.root)
+    return int(read_table(source, settings.data.names).frame.height)
+
+
+def guess_seconds(step: str, rows: int) -> float:
+    """What a step takes on two cores, from tables measured: docs/benchmarks.md."""
+    fixed, each = COSTS[step]
+    return fixed + each * min(rows, MOST_COUNTED)
+
+
 def run_step(
     project: Folder,
     settings: Settings,
     step: Step,
-    stage: Stage,
     key: str,
     outcome: Outcome,
     watcher: Watcher,
 ) -> None:
     """Run one step unless it is done; put its folder and summary into the outcome."""
+    stage: Stage = catalogue.load("stages", step.stage)
     ledger = Ledger(project.ledger)
     final, partial = project.run(step.name, key), project.partial(step.name, key)
     outcome.folders[step.name] = final
@@ -198,24 +264,25 @@ def last_folder(ledger: Ledger, project: Folder, step: str) -> Path | None:
 
 
 def source_digests(project: Folder, settings: Settings) -> list[str]:
-    """Digests of the source files.
+    """Digests of the source files and of what is joined to them.
 
     Raises:
         ProjectError: a source is not where the project file says.
     """
     sources = settings.data.sources()
+    named = [sources.train, sources.validation, sources.test]
     found = []
-    for name in (sources.train, sources.validation, sources.test):
+    for name in [*named, *(join.source for join in settings.data.join)]:
         if name is None:
             continue
-        path = project.resolve(name)
-        if not path.is_file():
+        try:
+            found.append(digest_of(located(name, project.root)))
+        except DataError as error:
             raise ProjectError(
                 "the data of the project is not where its file says",
-                seen=f"data.source: {name} (looked for {path})",
-                way_out="make sure that the file is there, or set data.source to where it is",
-            )
-        found.append(digest.of_file(path))
+                seen=f"data.source: {name} ({error.what}; {error.seen})",
+                way_out="make sure that it is there, or set data.source to where it is",
+            ) from error
     return found
 
 

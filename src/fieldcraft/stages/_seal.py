@@ -7,13 +7,13 @@ from pathlib import Path
 
 import polars as pl
 
-from fieldcraft.bundle.rows import parse_target
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.contracts import Json
 from fieldcraft.core import digest, files, seeds
 from fieldcraft.core.errors import SealError
 from fieldcraft.core.words import plural
-from fieldcraft.evidence.bootstrap import interval, resample
+from fieldcraft.develop.rows import parse_target, units_of, weights_of
+from fieldcraft.evidence.bootstrap import Draw, interval, resample
 from fieldcraft.evidence.ledger import Entry, Ledger
 from fieldcraft.evidence.records import Measure
 from fieldcraft.project.folder import Folder
@@ -72,11 +72,14 @@ def measure(project: Folder, bundle: Bundle, split: Path, data: str) -> list[Mea
     settings = project.settings()
     rows = pl.read_parquet(split / "sealed" / "test.parquet")
     y = bundle.task.encode(parse_target(rows, settings), bundle.about)
-    outputs = bundle.outputs(rows)
+    said = bundle.read(rows)
     seed = seeds.derive(settings.train.seed, "bootstrap")
+    draw = Draw(len(y), seed, units_of(rows, settings), weights_of(rows, settings))
+    metrics = bundle.task.metrics
+    drawn = resample({metric.name: partial(metric.values, y, said) for metric in metrics}, draw)
     found = []
-    for metric in bundle.task.metrics:
-        at = interval(resample(partial(metric.values, y, outputs), len(y), seed))
+    for metric in metrics:
+        at = interval(drawn[metric.name])
         value, low, high = (v if v == v else None for v in (at.value, at.low, at.high))
         found.append(
             Measure(

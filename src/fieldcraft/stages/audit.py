@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from fieldcraft.bundle.rows import Development, feature_schema, load_development, target_column
 from fieldcraft.contracts import Check, Json, Stage, View
 from fieldcraft.core import catalogue, files
 from fieldcraft.data.look import looks
-from fieldcraft.data.read import read_table
-from fieldcraft.data.table import Column, Schema
+from fieldcraft.data.table import Schema
+from fieldcraft.develop.rows import (
+    LINE,
+    SOURCE,
+    TARGET_SECTIONS,
+    Development,
+    column_for,
+    feature_schema,
+    load_development,
+    read_rows,
+    set_aside,
+    target_columns,
+)
 from fieldcraft.evidence.records import SEVERITIES, Finding
 from fieldcraft.project.work import Work
 
@@ -46,26 +58,23 @@ def all_checks() -> list[Check]:
 def data_view(work: Work) -> View:
     """All rows as read, without a look at what the target says about them."""
     settings = work.settings
-    sources = settings.data.sources()
-    paths = [sources.train, sources.validation, sources.test]
-    frames = [
-        read_table(work.project.resolve(path), settings.data.names).frame for path in paths if path
-    ]
-    shared = [name for name in frames[0].columns if all(name in frame for frame in frames)]
-    frame = pl.concat([f.select(shared) for f in frames], how="vertical_relaxed")
+    frame = read_rows(work.project, settings).drop(LINE, SOURCE)
+    apart = set_aside(settings)
     columns = tuple(
-        Column(name, column.kind, column.options())
-        for name, column in settings.data.columns.items()
-        if name in shared and name != settings.problem.target and name not in settings.data.drop
+        column_for(settings, name)
+        for name in settings.data.columns
+        if name in frame.columns and name not in apart
     )
     missing = tuple(settings.data.missing)
-    features = Schema((*feature_schema(settings).columns, target_column(settings)), missing)
+    features = feature_schema(settings)
+    with_targets = replace(features, columns=(*features.columns, *target_columns(settings)))
     return View(
         schema=Schema(columns, missing),
-        target=settings.problem.target,
+        targets=settings.problem.targets,
         looks=looks(frame, missing),
-        values=features.apply(frame),
+        values=with_targets.apply(frame),
         rows=range(1, frame.height + 1),
+        **roles(work),
     )
 
 
@@ -79,22 +88,34 @@ def training_view(split: Path, work: Work) -> View:
     frame = rows.frame.filter(training)
     return View(
         schema=rows.schema,
-        target=work.settings.problem.target,
-        looks=looks(frame.select(rows.values.columns), rows.schema.missing),
+        targets=work.settings.problem.targets,
+        looks=looks(frame.select([c.name for c in rows.schema.needed]), rows.schema.missing),
         values=rows.values.filter(training),
         rows=[line for line, used in zip(rows.rows, training, strict=True) if used],
         task=rows.task,
         about=rows.about,
         y=rows.y[training],
-        digests=digests_by_part(parts),
+        digests=digests_by_part(parts, "features"),
+        entities=digests_by_part(parts, "entity") if work.settings.data.entity else None,
+        **roles(work),
     )
 
 
-def digests_by_part(parts: pl.DataFrame) -> Mapping[str, list[bytes]]:
-    """Digests of feature cells by part; the folds of a small table count as training rows."""
+def roles(work: Work) -> dict[str, Any]:
+    """Columns that the project file gives a part of their own."""
+    settings = work.settings
+    return {
+        "groups": tuple(settings.problem.groups),
+        "time": settings.data.time,
+        "entity": settings.data.entity,
+    }
+
+
+def digests_by_part(parts: pl.DataFrame, what: str) -> Mapping[str, list[bytes]]:
+    """Digests of some cells by part; the folds of a small table count as training rows."""
     named = parts.with_columns(pl.col("part").replace("cross", "train"))
     return {
-        part: named.filter(pl.col("part") == part)["features"].to_list()
+        part: named.filter(pl.col("part") == part)[what].to_list()
         for part in ("train", "tune", "judge", "test")
         if part in named["part"]
     }
@@ -115,5 +136,6 @@ STAGE = Stage(
     "audit",
     "Look for what is wrong with the data, before the split and after it.",
     audit,
-    sections=("problem.target", "problem.task", "problem.positive", "data", "clean"),
+    sections=(*TARGET_SECTIONS, "problem.groups", "data", "clean", "split.rule"),
+    version=2,
 )

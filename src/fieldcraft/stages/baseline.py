@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fieldcraft.bundle.members import Effort, fit_members
-from fieldcraft.bundle.rows import load_development
 from fieldcraft.contracts import Json, Learner, Stage
 from fieldcraft.core import catalogue
+from fieldcraft.develop.members import Effort, fit_members
+from fieldcraft.develop.rows import TARGET_SECTIONS, load_development
 from fieldcraft.project.work import Work
 
 
@@ -22,7 +22,7 @@ def baseline(work: Work) -> Json:
             work.progress(f"{title}: {text}", (i + (share or 0)) / len(rows.task.baselines))
 
         tell("fitting", None)
-        effort = Effort(work.settings.train.seed, None, tell)
+        effort = Effort(work.settings.train.seed, tell=tell)
         about = fit_members(learner, learner.options(), rows, work.out / name, effort)
         found[name] = {"members": about["members"], "seconds": about["seconds"]}
     return found
@@ -32,5 +32,6 @@ STAGE = Stage(
     "baseline",
     "Train the baselines: what any model must beat.",
     baseline,
-    sections=("problem.target", "problem.task", "problem.positive", "data", "clean", "train.seed"),
+    sections=(*TARGET_SECTIONS, "data", "clean", "train.seed"),
+    version=2,
 )

@@ -2,108 +2,79 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.rows import Development, load_development
 from fieldcraft.contracts import Array, Json, Stage
 from fieldcraft.core import digest, files, seeds
-from fieldcraft.core.words import figure, joined
-from fieldcraft.evidence.bootstrap import Comparison, compare, interval, resample
-from fieldcraft.evidence.metrics import Metric
+from fieldcraft.develop.candidate import Candidate, load_candidate, models_in
+from fieldcraft.develop.contest import Contest, Drawn, finite
+from fieldcraft.develop.groups import by_groups
+from fieldcraft.develop.rows import TARGET_SECTIONS, Development, load_development
+from fieldcraft.evidence.bootstrap import Draw, interval, resample
+from fieldcraft.evidence.fitness import judge_fit
+from fieldcraft.evidence.metrics import Metric, Said
 from fieldcraft.evidence.records import Measure
+from fieldcraft.project.settings import Problem
 from fieldcraft.project.work import Work
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A learner with its calibrated outputs on judge rows."""
-
-    name: str
-    about: Json
-    folder: Path
-    outputs: Array
-    calibration: Json  # fitted on all tune rows, for the bundle
-    digest: str
 
 
 def evaluate(work: Work) -> Json:
     """Measure, compare and choose; the test rows stay sealed."""
     rows = load_development(work.inputs["split"], work.settings)
-    folders = [work.inputs["baseline"], work.inputs["train"]]
-    places = {p.name: p for folder in folders for p in sorted(folder.iterdir()) if p.is_dir()}
-    judge = np.concatenate([fold.judge for fold in rows.folds])
-    candidates = [candidate(place, rows) for place in places.values()]
+    places = models_in({name: work.inputs[name] for name in ("baseline", "train", "blend")})
+    candidates = [load_candidate(place, rows) for place in places.values()]
     candidates.sort(key=lambda c: c.about["complexity"])
+    judge = np.concatenate([fold.judge for fold in rows.folds])
+    draw = draw_for(rows, judge, seeds.derive(work.settings.train.seed, "bootstrap"))
     metric = main_metric(rows, work.settings.problem.metric)
-    seed = seeds.derive(work.settings.train.seed, "bootstrap")
-    y = rows.y[judge]
-    drawn: dict[str, dict[str, Array]] = {}
-    for number, found in enumerate(candidates):
-        work.progress(f"measuring {found.about['title']}", number / len(candidates))
-        drawn[found.name] = {
-            m.name: resample(partial(m.values, y, found.outputs), len(y), seed)
-            for m in rows.task.metrics
-        }
-    champion = choose(candidates, drawn, metric)
-    data = digest.of_json([rows.digest, "judge", sorted(judge.tolist())])
+    work.progress("measuring with intervals", None)
+    drawn = measured(candidates, rows, judge, draw)
+    match = Contest(candidates, drawn, metric)
+    champion = match.champion()
     for found in candidates:
-        for measure in measures(found, drawn[found.name], rows.task.metrics, len(y), data):
+        for measure in measures(found, drawn, rows, judge):
             work.record("measure", measure.as_json())
-    comparisons = compare_all(candidates, drawn, metric, champion)
+    comparisons = match.against_all(champion)
+    groups = by_groups(rows, judge, champion.said, metric, draw, work.settings)
+    for body in groups:
+        work.record("groups", body)
     result = {
         "metric": metric.name,
-        "judge_rows": len(y),
+        "judge_rows": len(judge),
         "folds": len(rows.folds),
         "champion": champion.name,
-        "learners": [
-            described(found, drawn[found.name], rows.task.metrics) for found in candidates
-        ],
+        "learners": [described(found, drawn, rows) for found in candidates],
         "comparisons": comparisons,
-        "sentence": sentence(champion, candidates, drawn, metric, len(y)),
+        "sentence": match.sentence(champion, len(judge)),
+        "bar": bar(work.settings.problem, metric, drawn[champion.name, metric.name]),
         "calibration": champion.calibration,
-        "evidence": rows.task.evidence(y, champion.outputs, rows.about),
-        "worst": worst(rows, judge, champion.outputs),
+        "evidence": rows.task.evidence(rows.y[judge], champion.said, rows.about),
+        "groups": groups,
+        "fitness": fitness(work, places),
+        "worst": worst(rows, judge, champion.said),
     }
     work.record("decision", {
         "decision": "champion", "learner": champion.name, "metric": metric.name,
-        "comparisons": comparisons,
+        "comparisons": comparisons, "bar": result["bar"],
     })  # fmt: skip
     files.write_json(work.out / "evaluation.json", result)
-    save_predictions(rows, judge, champion.outputs, work.out / "judge.parquet")
+    save_predictions(rows, judge, champion.said).write_parquet(work.out / "judge.parquet")
     return {"champion": champion.name, "sentence": result["sentence"]}
 
 
-def candidate(place: Path, rows: Development) -> Candidate:
-    """A learner's outputs on all judge rows, each fold calibrated on its own tune rows."""
-    table = pl.read_parquet(place / "predictions.parquet")
-    outputs: dict[int, Array] = {}
-    tuned, tuned_y = [], []
-    for number, fold in enumerate(rows.folds):
-        tune, judge = (outputs_of(table, number, part) for part in ("tune", "judge"))
-        calibration = rows.task.calibrate(tune, rows.y[fold.tune])
-        outputs[number] = rows.task.calibrated(judge, calibration)
-        tuned.append(tune)
-        tuned_y.append(rows.y[fold.tune])
-    calibration = rows.task.calibrate(np.concatenate(tuned), np.concatenate(tuned_y))
-    return Candidate(
-        place.name,
-        files.read_json(place / "model.json"),
-        place,
-        np.concatenate(list(outputs.values())),
-        calibration,
-        digest.of_json(digest.of_folder(place)),
+def draw_for(rows: Development, judge: Array, seed: int) -> Draw:
+    """How judge rows are drawn: whole units where rows depend on each other."""
+    return Draw(
+        len(judge),
+        seed,
+        None if rows.units is None else rows.units[judge],
+        None if rows.weights is None else rows.weights[judge],
     )
-
-
-def outputs_of(table: pl.DataFrame, fold: int, part: str) -> Array:
-    """Outputs of one fold on its tune or judge rows, in the order of the fold."""
-    rows = table.filter((pl.col("fold") == fold) & (pl.col("part") == part))
-    return rows.select(pl.col("^out_.*$")).to_numpy()
 
 
 def main_metric(rows: Development, wanted: str | None) -> Metric:
@@ -111,80 +82,40 @@ def main_metric(rows: Development, wanted: str | None) -> Metric:
     return next((m for m in rows.task.metrics if m.name == wanted), rows.task.metrics[0])
 
 
-def choose(
-    candidates: list[Candidate], drawn: dict[str, dict[str, Array]], metric: Metric
-) -> Candidate:
-    """The best learner, or the simplest of those that are not significantly worse."""
-
-    def value(found: Candidate) -> float:
-        sign = 1 if metric.greater_is_better else -1
-        return sign * float(np.nan_to_num(drawn[found.name][metric.name][0], nan=-np.inf * sign))
-
-    best = max(candidates, key=value)
-    level = [
-        found
-        for found in candidates
-        if paired(best, found, drawn, metric).verdict != "better" or found is best
-    ]
-    return min(level, key=lambda found: found.about["complexity"])
+def measured(candidates: list[Candidate], rows: Development, judge: Array, draw: Draw) -> Drawn:
+    """Every metric of every model, on the rows as they are and on all resamples."""
+    y = rows.y[judge]
+    return resample(
+        {
+            (found.name, metric.name): partial(metric.values, y, found.said)
+            for found in candidates
+            for metric in rows.task.metrics
+        },
+        draw,
+    )
 
 
-def paired(
-    a: Candidate, b: Candidate, drawn: dict[str, dict[str, Array]], metric: Metric
-) -> Comparison:
-    """How much better A is than B by a metric, on the same resamples."""
-    return compare(drawn[a.name][metric.name], drawn[b.name][metric.name], metric.greater_is_better)
-
-
-def compare_all(
-    candidates: list[Candidate],
-    drawn: dict[str, dict[str, Array]],
-    metric: Metric,
-    champion: Candidate,
-) -> list[Json]:
-    """The champion against each of the others."""
-    found = []
-    for other in candidates:
-        if other is champion:
-            continue
-        result = paired(champion, other, drawn, metric)
-        found.append(
-            {
-                "a": champion.name,
-                "b": other.name,
-                "title": other.about["title"],
-                "metric": metric.name,
-                "difference": finite(result.difference),
-                "low": finite(result.low),
-                "high": finite(result.high),
-                "p_value": finite(result.p_value),
-                "verdict": result.verdict,
-            }
-        )
-    return found
-
-
-def measures(
-    found: Candidate, drawn: dict[str, Array], metrics: tuple[Metric, ...], rows: int, data: str
-) -> list[Measure]:
+def measures(found: Candidate, drawn: Drawn, rows: Development, judge: Array) -> list[Measure]:
     """Every metric of a learner with its interval, as evidence."""
+    data = digest.of_json([rows.digest, "judge", sorted(judge.tolist())])
     result = []
-    for metric in metrics:
-        at = interval(drawn[metric.name])
+    for metric in rows.task.metrics:
+        at = interval(drawn[found.name, metric.name])
         result.append(
             Measure(
-                metric.name, "judge", found.name, finite(at.value), finite(at.low),
-                finite(at.high), at.level, rows, data, found.digest,
+                metric.name, "judge", found.name, finite(at.value),
+                finite(at.low), finite(at.high), at.level, len(judge), data,
+                found.digest,
             )
         )  # fmt: skip
     return result
 
 
-def described(found: Candidate, drawn: dict[str, Array], metrics: tuple[Metric, ...]) -> Json:
+def described(found: Candidate, drawn: Drawn, rows: Development) -> Json:
     """A learner with its measures, for the report."""
     taken = {}
-    for metric in metrics:
-        at = interval(drawn[metric.name])
+    for metric in rows.task.metrics:
+        at = interval(drawn[found.name, metric.name])
         taken[metric.name] = {
             "title": metric.title,
             "greater_is_better": metric.greater_is_better,
@@ -195,45 +126,35 @@ def described(found: Candidate, drawn: dict[str, Array], metrics: tuple[Metric, 
     return {"name": found.name, **found.about, "measures": taken}
 
 
-def sentence(
-    champion: Candidate,
-    candidates: list[Candidate],
-    drawn: dict[str, dict[str, Array]],
-    metric: Metric,
-    rows: int,
-) -> str:
-    """The comparison with the baselines in words, the bad news first."""
-    simplest = candidates[0]
-    if champion is simplest:
-        return (
-            f"No model is better than a {simplest.about['title']} by {metric.title} "
-            f"on {rows:,} judge rows: there is nothing here to deploy yet."
-        )
-    value, against = (float(drawn[c.name][metric.name][0]) for c in (champion, simplest))
-    rivals = [c for c in candidates if c is not champion and c is not simplest]
-    better = [c for c in rivals if paired(champion, c, drawn, metric).verdict == "better"]
-    level = [c for c in rivals if c not in better]
-    text = (
-        f"Champion: {champion.about['title']}, {metric.title} {figure(value)} on {rows:,} judge "
-        f"rows ({simplest.about['title']}: {figure(against)})."
-    )
-    if better:
-        text += f" Significantly better than {named(better)}."
-    if level:
-        simpler = all(c.about["complexity"] > champion.about["complexity"] for c in level)
-        text += f" Level with {named(level)}" + (", but simpler." if simpler else ".")
-    return text
+def bar(problem: Problem, metric: Metric, drawn: Array) -> Json | None:
+    """Whether the champion reaches what the project file asks for, with how much certainty."""
+    if problem.bar is None:
+        return None
+    at = interval(drawn)
+    sign = 1 if metric.greater_is_better else -1
+    surely = sign * (at.low if sign > 0 else at.high) >= sign * problem.bar
+    reached = sign * at.value >= sign * problem.bar
+    verdict = "met" if surely else "met, but not surely" if reached else "missed"
+    return {"metric": metric.name, "title": metric.title, "wanted": problem.bar, "verdict": verdict}
 
 
-def named(candidates: list[Candidate]) -> str:
-    """The titles of learners, joined for a sentence."""
-    return joined([found.about["title"] for found in candidates])
+def fitness(work: Work, places: dict[str, Any]) -> Json | None:
+    """What the training curves say of the trained model."""
+    name = work.settings.model.learner
+    if name not in places:
+        return None
+    states = [files.read_json(path) for path in sorted(places[name].glob("*/model.json"))]
+    curves = [state["curves"] for state in states if state.get("curves")]
+    if not curves:
+        return None
+    found = judge_fit(curves, min(curve["training"]["epochs"] for curve in curves))
+    return asdict(found) if found else None
 
 
-def worst(rows: Development, judge: Array, outputs: Array) -> list[Json]:
+def worst(rows: Development, judge: Array, said: Said) -> list[Json]:
     """The judge rows that the champion gets most wrong, with their cells."""
-    positions = rows.task.evidence(rows.y[judge], outputs, rows.about)["worst"]
-    decided = rows.task.decide(outputs, rows.about)
+    positions = rows.task.evidence(rows.y[judge], said, rows.about)["worst"]
+    decided = rows.task.decide(said, rows.about)
     found = []
     for position in positions:
         cells = rows.frame.row(int(judge[position]), named=True)
@@ -247,20 +168,19 @@ def worst(rows: Development, judge: Array, outputs: Array) -> list[Json]:
     return found
 
 
-def save_predictions(rows: Development, judge: Array, outputs: Array, path: Path) -> None:
-    """The champion's predictions on judge rows, with their lines."""
+def save_predictions(rows: Development, judge: Array, said: Said) -> pl.DataFrame:
+    """The champion's predictions on judge rows, with the number of each row."""
     lines = pl.DataFrame({"line": [rows.rows[i] for i in judge], "position": judge})
-    pl.concat([lines, rows.task.decide(outputs, rows.about)], how="horizontal").write_parquet(path)
-
-
-def finite(value: float) -> float | None:
-    """A number that JSON can carry, None for what is not one."""
-    return float(value) if np.isfinite(value) else None
+    return pl.concat([lines, rows.task.decide(said, rows.about)], how="horizontal")
 
 
 STAGE = Stage(
     "evaluate",
     "Judge and compare all learners on rows they have not seen; choose the champion.",
     evaluate,
-    sections=("problem.metric", "problem.task", "problem.target", "data", "clean", "train.seed"),
-)
+    sections=(
+        *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
+        "problem.coverage", "problem.groups", "data", "clean", "train.seed",
+    ),
+    version=2,
+)  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import catalogue
 from fieldcraft.core.errors import DataError, ProjectError, near
-from fieldcraft.core.words import listed, plural
+from fieldcraft.core.words import joined, listed, plural
 from fieldcraft.data.look import Guess, Look, looks
-from fieldcraft.data.read import Reading, read_table
+from fieldcraft.data.read import Reading, read_table, relative
+from fieldcraft.develop.guess import by_confidence, guess_kind, missing_marks
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Model
@@ -30,8 +30,8 @@ class Request:
 
     Attributes:
         folder: of the project.
-        source: the table, or the training file of a ready-made split.
-        target: name of the target column, or its number counted from 1.
+        source: the table (see `read_table`), or the training file of a ready-made split.
+        targets: names of the target columns, or their numbers counted from 1.
         validation: validation file of a ready-made split.
         test: test file of a ready-made split.
         names: column names, for a file without a header.
@@ -39,10 +39,10 @@ class Request:
     """
 
     folder: Path
-    source: Path
-    target: str
-    validation: Path | None = None
-    test: Path | None = None
+    source: str
+    targets: tuple[str, ...]
+    validation: str | None = None
+    test: str | None = None
     names: tuple[str, ...] = ()
     task: str | None = None
 
@@ -62,13 +62,13 @@ def init(request: Request) -> Json:
             way_out="go on with: fieldcraft run (inside it), or use another --dir",
         )
     reading = read_table(request.source, request.names)
-    target = find_target(request.target, reading.frame)
+    targets = [find_target(target, reading.frame) for target in request.targets]
     missing = missing_marks(reading.frame)
     seen = looks(reading.frame, missing)
-    task = guess_task(seen[target], request.task)
+    task = guess_task([seen[target] for target in targets], request.task)
     document = CommentedMap()
-    document["problem"] = problem_section(target, task, request.source)
-    document["data"] = data_section(request, reading, missing, seen, target)
+    document["problem"] = problem_section(targets, task, request.source)
+    document["data"] = data_section(request, reading, missing, seen, targets)
     sections = {
         "split": ("rule", "stratified", "rows are dealt out at random, classes evenly"),
         "model": (
@@ -90,7 +90,7 @@ def init(request: Request) -> Json:
     file.write(folder.file, document)
     return {
         "file": str(folder.file),
-        "target": target,
+        "target": joined(targets),
         "task": task.name,
         "rows": reading.frame.height,
     }
@@ -114,16 +114,7 @@ def find_target(target: str, frame: pl.DataFrame) -> str:
     )
 
 
-def missing_marks(frame: pl.DataFrame) -> list[str]:
-    """The markers of missing values that occur in the table, such as ``?``."""
-    found: dict[str, int] = {}
-    for name in frame.columns:
-        for mark, count in Look(frame[name]).marks.items():
-            found[mark] = found.get(mark, 0) + count
-    return sorted(found)
-
-
-def guess_task(look: Look, wanted: str | None) -> Guess:
+def guess_task(looks: Sequence[Look], wanted: str | None) -> Guess:
     """What the target asks, guessed from its values unless the user said it.
 
     Raises:
@@ -131,10 +122,17 @@ def guess_task(look: Look, wanted: str | None) -> Guess:
     """
     if wanted is not None:
         task = catalogue.load("tasks", wanted)
-        guess = task.recognise(look)
+        guess = task.recognise(looks)
         return Guess(str(task.name), 1.0, "as given", guess.options if guess else {})
-    guesses = [task.recognise(look) for task in catalogue.load_all("tasks")]
+    look = looks[0]
+    guesses = [task.recognise(looks) for task in catalogue.load_all("tasks")]
     best: Guess | None = max((g for g in guesses if g), key=by_confidence, default=None)
+    if best is None and len(looks) > 1:
+        raise DataError(
+            "several targets must be columns of yes and no, one for each label",
+            seen="; ".join(f"{x.name}: {', '.join(v for v, _ in x.top(3))}" for x in looks[:4]),
+            way_out="choose one target, or columns of 1 and 0",
+        )
     if best is None:
         raise DataError(
             f"the target {look.name!r} cannot be predicted as it is",
@@ -146,23 +144,11 @@ def guess_task(look: Look, wanted: str | None) -> Guess:
     return best
 
 
-def guess_kind(look: Look) -> Guess:
-    """What a column holds: the most confident guess of all kinds."""
-    guesses = [kind.recognise(look) for kind in catalogue.load_all("kinds")]
-    best: Guess = max((g for g in guesses if g), key=by_confidence)
-    return best
-
-
-def by_confidence(guess: Guess) -> float:
-    """How sure a guess is."""
-    return guess.confidence
-
-
-def problem_section(target: str, task: Guess, source: Path) -> CommentedMap:
+def problem_section(targets: Sequence[str], task: Guess, source: str) -> CommentedMap:
     """The section that says what is to be predicted."""
     section = CommentedMap()
-    section["question"] = f"Predict {target} from the other columns of {source.name}"
-    section["target"] = target
+    section["question"] = f"Predict {joined(targets)} from the other columns of {Path(source).name}"
+    section["target"] = targets[0] if len(targets) == 1 else flow(list(targets))
     section["task"] = task.name
     section.yaml_add_eol_comment(task.reason, "task", column=COMMENT_COLUMN)
     metric = catalogue.load("tasks", task.name).metrics[0]
@@ -176,7 +162,11 @@ def problem_section(target: str, task: Guess, source: Path) -> CommentedMap:
 
 
 def data_section(
-    request: Request, reading: Reading, missing: Sequence[str], seen: dict[str, Look], target: str
+    request: Request,
+    reading: Reading,
+    missing: Sequence[str],
+    seen: dict[str, Look],
+    targets: Sequence[str],
 ) -> CommentedMap:
     """The section that says where the rows are and what each column holds."""
     section = CommentedMap()
@@ -194,7 +184,7 @@ def data_section(
         entry = CommentedMap({"kind": guess.name, **guess.options})
         entry.fa.set_flow_style()
         columns[name] = entry
-        said = "the target: " + guess.reason if name == target else guess.reason
+        said = "the target: " + guess.reason if name in targets else guess.reason
         columns.yaml_add_eol_comment(one_line(said), name, column=COMMENT_COLUMN)
     section["columns"] = columns
     section["drop"] = flow([])
@@ -205,13 +195,12 @@ def data_section(
 def source_value(request: Request) -> Any:
     """The source as it stands in the file: paths relative to the project folder."""
 
-    def relative(path: Path) -> str:
-        return Path(os.path.relpath(path.resolve(), request.folder.resolve())).as_posix()
-
     if request.validation is None and request.test is None:
-        return relative(request.source)
+        return relative(request.source, request.folder)
     parts = {"train": request.source, "validation": request.validation, "test": request.test}
-    return CommentedMap({name: relative(path) for name, path in parts.items() if path})
+    return CommentedMap(
+        {name: relative(path, request.folder) for name, path in parts.items() if path}
+    )
 
 
 def flow(values: list[str]) -> CommentedSeq:

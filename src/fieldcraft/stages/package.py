@@ -3,52 +3,71 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
+from fieldcraft.bundle.limits import check_limits
 from fieldcraft.bundle.manifest import NAME, read_manifest
-from fieldcraft.bundle.rows import load_development
-from fieldcraft.bundle.write import check_parity, write_bundle
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError
+from fieldcraft.develop.candidate import models_in
+from fieldcraft.develop.rows import joined_tables, load_development
+from fieldcraft.develop.write import check_parity, parts_of, write_bundle
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.work import Work
 
 
 def package(work: Work) -> Json:
-    """Export the champion, prove its parity, and make it the current bundle."""
+    """Export the champion, prove its parity, and see that it lives within its limits."""
     rows = load_development(work.inputs["split"], work.settings)
     evaluation = files.read_json(work.inputs["evaluate"] / "evaluation.json")
     champion = evaluation["champion"]
-    model = next(
-        folder / champion
-        for folder in (work.inputs["train"], work.inputs["baseline"])
-        if (folder / champion).is_dir()
-    )
+    places = models_in({name: work.inputs[name] for name in ("baseline", "train", "blend")})
+    parts = parts_of(places[champion], places)
+    described = files.read_json(places[champion] / "model.json")
     bundle = work.out / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir()
-    settings = work.settings
+    problem, data = work.settings.problem, work.settings.data
     manifest = write_bundle(
         bundle,
-        model,
+        parts,
         rows,
         {
-            "target": settings.problem.target,
-            "question": settings.problem.question,
-            "names": list(settings.data.columns) if settings.data.names else [],
+            "learner": champion,
+            "title": described["title"],
+            "targets": list(problem.targets),
+            "question": problem.question,
+            "names": list(data.columns) if data.names else [],
+            "id": data.id,
+            "filter": data.filter,
+            "tables": write_tables(bundle, work),
             "calibration": evaluation["calibration"],
+            "importance": files.read_json(work.inputs["explain"] / "importance.json"),
             "lineage": {"data": rows.digest, "evaluation": work.inputs["evaluate"].name},
         },
         work.progress,
     )
     work.progress("comparing predictions with the trained model", None)
-    difference = check_parity(bundle, model, rows)
+    difference = check_parity(bundle, parts, rows)
+    work.progress("measuring speed and size", None)
+    limits = check_limits(bundle, rows.frame, work.settings.deploy)
     work.record("decision", {
         "decision": "packaged", "learner": champion, "model_id": manifest["model_id"],
-        "parity": difference,
+        "parity": difference, "limits": limits,
     })  # fmt: skip
-    size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
-    return {"model_id": manifest["model_id"], "parity": difference, "bytes": size}
+    return {"model_id": manifest["model_id"], "parity": difference, "limits": limits}
+
+
+def write_tables(bundle: Path, work: Work) -> list[Json]:
+    """Put the joined tables into a bundle; what the manifest says of them."""
+    found = []
+    for number, (_, table, on) in enumerate(joined_tables(work.project, work.settings)):
+        path = bundle / "tables" / f"{number}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        table.write_parquet(path)
+        found.append({"file": f"tables/{number}.parquet", "on": on})
+    return found
 
 
 def publish(folder: Folder, packaged: Json, source: str) -> None:
@@ -75,5 +94,6 @@ STAGE = Stage(
     "package",
     "Put the champion into a bundle that predicts without PyTorch.",
     package,
-    sections=("problem", "data", "clean"),
+    sections=("problem", "data", "clean", "deploy"),
+    version=2,
 )

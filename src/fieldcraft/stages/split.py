@@ -14,42 +14,60 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.rows import feature_schema, parse_target
 from fieldcraft.contracts import Array, Json, Stage
 from fieldcraft.core import catalogue, digest, files, seeds
-from fieldcraft.core.errors import DataError
+from fieldcraft.core.errors import DataError, near
+from fieldcraft.core.words import joined, seconds
 from fieldcraft.data.parse import strip
-from fieldcraft.data.read import read_table
+from fieldcraft.data.prepare import matching, names_in
 from fieldcraft.data.split import HALF_FOLDS, SMALL, by_time, deal, strata_of
 from fieldcraft.data.table import row_digests
+from fieldcraft.develop.rows import (
+    LINE,
+    SOURCE,
+    TARGET_SECTIONS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    columns_of,
+    feature_schema,
+    moments_of,
+    parse_target,
+    read_rows,
+)
 from fieldcraft.project.settings import Settings
 from fieldcraft.project.work import Work
 
-TRAIN, VALIDATION, TEST = 0, 1, 2  # numbers of the sources
 PARTS = ("train", "tune", "judge", "test")
+GIVEN = {  # what a ready-made split calls its parts
+    **dict.fromkeys(("train", "training", "0"), TRAIN),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "1"), VALIDATION),
+    **dict.fromkeys(("test", "holdout", "2"), TEST),
+}
 FEWEST = 20  # rows with a target, below which nothing can be learned and judged
 
 
 def split(work: Work) -> Json:
     """Assign every row to its part and write develop and test rows apart."""
     settings = work.settings
-    frame = read_sources(work)
+    frame = with_given_parts(read_rows(work.project, settings), settings)
     target = parse_target(frame, settings)
     parts = pl.DataFrame(
         {
-            "line": frame["line"],
-            "digest": row_digests(frame.drop("line", "source")),
+            "line": frame[LINE],
+            "digest": row_digests(frame.drop(LINE, SOURCE)),
             "features": row_digests(feature_schema(settings).apply(frame)),
+            "entity": row_digests(frame, [settings.data.entity] if settings.data.entity else []),
         }
     )
     torn = conflicting(parts["features"], target, settings)
-    usable = (~target.is_null() & ~torn).to_numpy()
+    usable = (~target.is_null() & ~torn & wanted(frame, settings)).to_numpy()
     if usable.sum() < FEWEST:
         raise DataError(
             "there are too few rows to learn from",
             seen=f"{usable.sum()} rows with a target in {frame.height} rows",
-            way_out=f"use a table with at least {FEWEST} rows that have a "
-            f"{settings.problem.target!r}",
+            way_out=f"use a table with at least {FEWEST} rows that have a value of "
+            f"{joined(settings.problem.targets)}",
         )
     rule = rule_of(settings)
     assigned = assign(frame, parts, target, usable, settings, earlier(work.previous, rule))
@@ -66,13 +84,14 @@ def write(
     work: Work, frame: pl.DataFrame, table: pl.DataFrame, target: pl.Series, rule: str
 ) -> Json:
     """Write develop and test rows apart, and what is known about the target."""
-    cells = frame.drop("line", "source")
+    cells = frame.drop(LINE, SOURCE)
     develop, sealed = (table["place"] == name for name in ("develop", "sealed"))
-    task = catalogue.load("tasks", work.settings.problem.task)
-    # A given test file must not add classes; rows dealt out here share one list of classes.
-    given = work.settings.data.sources().test is not None
+    problem = work.settings.problem
+    task = catalogue.load("tasks", problem.task)
+    # A given test part must not add classes; rows dealt out here share one list of classes.
+    given = bool((frame[SOURCE] == TEST).any())
     listed = target.filter(develop if given else develop | sealed)
-    about = task.describe(listed, work.settings.problem.positive)
+    about = task.describe(listed, problem.model_dump(mode="json"))
     task.encode(target.filter(sealed), about)
     (work.out / "sealed").mkdir(exist_ok=True)
     table.write_parquet(work.out / "split.parquet")
@@ -94,37 +113,34 @@ def write(
     return {"rows": counts, "test": digests["test"][:12]}
 
 
-def read_sources(work: Work) -> pl.DataFrame:
-    """All rows, with the line in their source and its number.
+def with_given_parts(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """The rows with the number of their source as the column of a ready-made split says.
 
     Raises:
-        DataError: the files of a ready-made split do not have the same columns.
+        DataError: the column holds other words than train, validation and test.
     """
-    sources = work.settings.data.sources()
-    found: list[pl.DataFrame] = []
-    for number, path in enumerate((sources.train, sources.validation, sources.test)):
-        if path is None:
-            continue
-        frame = read_table(work.project.resolve(path), work.settings.data.names).frame
-        if found and set(found[0].columns) - {"line", "source"} - set(frame.columns):
-            absent = sorted(set(found[0].columns) - {"line", "source"} - set(frame.columns))
-            raise DataError(
-                f"{Path(path).name} lacks columns that the training file has",
-                seen=", ".join(absent[:8]),
-                way_out="use files with the same columns; pass --names if they have no header",
-            )
-        frame = frame.with_columns(
-            line=pl.int_range(1, frame.height + 1), source=pl.lit(number, dtype=pl.Int64)
-        )
-        found.append(frame.select(found[0].columns) if found else frame)
-    unknown = [name for name in work.settings.data.columns if name not in found[0].columns]
-    if unknown:
+    name = settings.data.split
+    if name is None:
+        return frame
+    cells = strip(frame[name]).cast(pl.String).str.to_lowercase()
+    numbers = cells.replace_strict(GIVEN, default=None, return_dtype=pl.Int64)
+    odd = cells.filter(numbers.is_null())
+    if len(odd):
         raise DataError(
-            "the project file names columns that the table does not have",
-            seen=", ".join(unknown[:8]),
-            way_out="set data.columns to those of the table, or start anew with: fieldcraft init",
+            f"the column {name!r} does not say which part a row is for",
+            seen=f"{odd[0]!r} in {len(odd):,} rows; {near(str(odd[0]), GIVEN)}",
+            way_out="use the words train, validation and test, or leave out data.split",
         )
-    return pl.concat(found, how="vertical_relaxed")
+    return frame.with_columns(numbers.alias(SOURCE))
+
+
+def wanted(frame: pl.DataFrame, settings: Settings) -> pl.Series:
+    """The rows that the project file's filter lets through."""
+    condition = settings.data.filter
+    if condition is None:
+        return pl.repeat(True, frame.height, eager=True)
+    schema = columns_of(settings, names_in(condition, "data.filter"))
+    return matching(schema.apply(frame), condition)
 
 
 def conflicting(features: pl.Series, target: pl.Series, settings: Settings) -> pl.Series:
@@ -137,7 +153,7 @@ def conflicting(features: pl.Series, target: pl.Series, settings: Settings) -> p
 
 def rule_of(settings: Settings) -> str:
     """Digest of what decides the assignment; while it stays, known rows keep their part."""
-    data = {"time": settings.data.time, "group": settings.data.group}
+    data = {"time": settings.data.time, "entity": settings.data.entity}
     return digest.of_json([settings.split.model_dump(), data, settings.problem.target])
 
 
@@ -202,28 +218,25 @@ def assign(
     known: Mapping[bytes, tuple[str, int]],
 ) -> Assignment:
     """Part and fold of every usable row."""
-    source, given = frame["source"].to_numpy(), settings.data.sources()
-    found = Assignment.start(
-        units_of(frame, parts, settings), strata_of(target), settings.split.seed
-    )
+    source = frame[SOURCE].to_numpy()
+    found = Assignment.start(together(parts, settings), strata_of(target), settings.split.seed)
     found.part[usable & (source == TEST)] = "test"
     open_ = usable & (source != TEST)
-    if given.validation is not None:
+    if (source == VALIDATION).any():
         found.part[open_ & (source == TRAIN)] = "train"
         held = np.flatnonzero(open_ & (source == VALIDATION))
         found.deal(held, ("tune", "judge"), (0.5, 0.5), "halves")
         return found
     shares = settings.split
-    test = 0.0 if given.test else shares.test
+    test = 0.0 if (source == TEST).any() else shares.test
     sizes = (1 - shares.tune - shares.judge - test, shares.tune, shares.judge, test)
     if settings.split.rule == "time":
-        where = np.flatnonzero(open_)
-        numbers = by_time(moments_of(frame[where.tolist()], settings), sizes)
-        found.part[where] = np.array(PARTS, dtype=object)[numbers]
+        deal_by_time(found, frame, np.flatnonzero(open_), sizes, settings)
         return found
     found.follow(parts["digest"].to_list(), known, open_)
     rest = np.flatnonzero(open_ & (found.part == "unused"))
-    small = "cross" in found.part if known else open_.sum() < SMALL
+    dealt = set(found.part[open_]) - {"unused", "test"}
+    small = "cross" in dealt if dealt else open_.sum() < SMALL
     if not small:
         found.deal(rest, PARTS, sizes, "parts")
         return found
@@ -232,26 +245,35 @@ def assign(
     return found
 
 
-def units_of(frame: pl.DataFrame, parts: pl.DataFrame, settings: Settings) -> list[bytes]:
-    """What must stay together: the rows of a group, else rows with the same features."""
-    if settings.split.rule == "group" and settings.data.group:
-        return row_digests(frame, [settings.data.group])
+def deal_by_time(
+    found: Assignment, frame: pl.DataFrame, where: Array, sizes: Sequence[float], settings: Settings
+) -> None:
+    """Deal rows out from the oldest to the newest; those within the gap before a part go unused."""
+    moments = moments_of(frame[where.tolist()], settings)
+    numbers = by_time(moments, sizes)
+    found.part[where] = np.array(PARTS, dtype=object)[numbers]
+    if settings.split.gap is None:
+        return
+    gap, temporal = settings.split.gap, moments.dtype.is_temporal()
+    span = gap if isinstance(gap, float) else seconds(gap)
+    places = (moments.dt.epoch("s") if temporal else moments).cast(pl.Float64).to_numpy()
+    for part in range(1, len(PARTS)):
+        if (numbers == part).any():
+            start = np.nanmin(places[numbers == part])
+            found.part[where[(numbers < part) & (places > start - span)]] = "unused"
+
+
+def together(parts: pl.DataFrame, settings: Settings) -> list[bytes]:
+    """What must stay together: the rows of an entity, else rows with the same features."""
+    if settings.split.rule == "entity" and settings.data.entity:
+        return list(parts["entity"].to_list())
     return list(parts["features"].to_list())
-
-
-def moments_of(frame: pl.DataFrame, settings: Settings) -> pl.Series:
-    """The column that orders rows in time, as its kind reads it."""
-    name = str(settings.data.time)
-    column = settings.data.columns[name]
-    parsed: pl.Series = catalogue.load("kinds", column.kind).parse(
-        strip(frame[name], settings.data.missing), column.options()
-    )
-    return parsed
 
 
 STAGE = Stage(
     "split",
     "Divide the rows into training, tune, judge and sealed test rows.",
     split,
-    sections=("problem.target", "problem.task", "problem.positive", "data", "clean", "split"),
+    sections=(*TARGET_SECTIONS, "data", "clean", "split"),
+    version=2,
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fieldcraft.bundle.members import Effort, fit_members
-from fieldcraft.bundle.rows import load_development
 from fieldcraft.contracts import Json, Learner, Stage
 from fieldcraft.core import catalogue
+from fieldcraft.develop.members import Effort, fit_members
+from fieldcraft.develop.rows import TARGET_SECTIONS, load_development
 from fieldcraft.project.work import Work
 
 
@@ -16,7 +16,7 @@ def train(work: Work) -> Json:
     learner: Learner = catalogue.load("learners", model.learner)
     options = learner.options.model_validate(model.options())
     work.progress("starting", None)
-    effort = Effort(limits.seed, limits.budget, work.progress)
+    effort = Effort(limits.seed, limits.budget, limits.device, work.progress)
     about = fit_members(learner, options, rows, work.out / learner.name, effort)
     work.record("decision", {"decision": "trained", **about})
     return {learner.name: {"members": about["members"], "seconds": about["seconds"]}}
@@ -27,6 +27,7 @@ STAGE = Stage(
     "Train the model that the project file asks for.",
     train,
     sections=(
-        "problem.target", "problem.task", "problem.positive", "data", "clean", "model", "train",
+        *TARGET_SECTIONS, "data", "clean", "model", "train",
     ),
+    version=2,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The share of each class, or the mean: what one can say without looking at a row."""
+"""The share of each class or label, or the mean: what one can say without looking at a row."""
 
 from __future__ import annotations
 
@@ -23,11 +23,18 @@ class ConstantLearner:
     options = ConstantOptions
 
     def fit(self, job: Job) -> ConstantModel:
-        """Take the shares of the classes, or the mean, of the training rows."""
+        """Take the shares of the classes or labels, or the mean, of the training rows."""
+        y, rows = job.train_y, len(job.train_y)
+        weights = np.ones(rows) if job.weights is None else job.weights / job.weights.mean()
+        # Laplace's rule, for classes and labels alike: none is impossible, none is certain.
         if job.task.output == "value":
-            return ConstantModel(np.array([job.train_y.mean()]))
-        counts = np.bincount(job.train_y, minlength=job.task.width(job.about)) + 1.0
-        return ConstantModel(counts / counts.sum())  # Laplace's rule: no class is impossible
+            outputs = np.array([weights @ y / rows])
+        elif job.task.output == "labels":
+            outputs = (weights @ y + 1) / (rows + 2)
+        else:
+            counts = np.bincount(y, weights, minlength=job.task.width(job.about)) + 1
+            outputs = counts / counts.sum()
+        return ConstantModel(outputs)
 
     def restore(self, state: State, brief: Brief) -> ConstantModel:
         """The model whose state was saved."""

@@ -13,14 +13,14 @@ class LightgbmOptions(BaseModel):
     Attributes:
         learning_rate: shrinkage of each tree.
         leaves: leaves of a tree at most.
-        trees: boosting rounds at most.
+        trees: boosting rounds at most; left out, 2,000, and fewer for very many classes or labels.
         patience: rounds without a better tune loss before stopping.
     """
 
     model_config = ConfigDict(extra="forbid")
     learning_rate: float = Field(default=0.1, gt=0, le=1)
     leaves: int = Field(default=31, ge=2)
-    trees: int = Field(default=2_000, ge=1)
+    trees: int | None = Field(default=None, ge=1)
     patience: int = Field(default=50, ge=1)
 
 
@@ -29,7 +29,7 @@ class LightgbmLearner:
 
     name = "lightgbm"
     title = "LightGBM"
-    complexity = 2
+    complexity = 3
     options = LightgbmOptions
 
     def fit(self, job: Job) -> Fitted:
@@ -42,9 +42,7 @@ class LightgbmLearner:
         """The model whose state was saved."""
         from fieldcraft.learners.lightgbm.fit import TreesModel
 
-        return TreesModel(
-            state.values["model"], state.values["columns"], brief.task.output == "probabilities"
-        )
+        return TreesModel(state.values["models"], state.values["columns"], brief.task.output)
 
 
 LEARNER = LightgbmLearner()

@@ -2,119 +2,157 @@
 
 from __future__ import annotations
 
-import re
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import lightgbm
 import numpy as np
 
-from fieldcraft.contracts import Array, Encoded, Form, Job, State
+from fieldcraft.contracts import Array, Encoded, Form, Job, Matrix, Output, State
 
 ROUNDS_A_WORD = 25  # between two words of progress
+ROUNDS = (2, 2_000)  # at most, unless the options say otherwise: fewest and most
+MOST_TREES = 20_000  # of all classes or labels together, unless that leaves too few rounds
+MOST_CELLS = 100_000_000  # training rows times classes; beyond it, memory allows some rows only
+MANY_COLUMNS = 1_000  # above which histograms are faster column by column
 
 
 class TreesModel:
-    """LightGBM's trees, kept as LightGBM's own text."""
+    """LightGBM's trees, kept as LightGBM's own text: one model, or one for each label."""
 
     view: Form = "matrix"
 
-    def __init__(self, text: str, columns: int, probabilities: bool) -> None:
-        """Keep the model's text and load it."""
-        self.text, self.columns, self.probabilities = text, columns, probabilities
-        self.booster = lightgbm.Booster(model_str=text)
+    def __init__(self, texts: Sequence[str], columns: int, output: Output) -> None:
+        """Keep the texts of the models and load them."""
+        self.texts, self.columns, self.output = list(texts), columns, output
+        self.boosters = [lightgbm.Booster(model_str=text) for text in self.texts]
 
     def outputs(self, rows: Encoded) -> Array:
-        """Probabilities of the classes, or values."""
-        found = np.asarray(self.booster.predict(rows.matrix().values))
-        if found.ndim == 1 and self.probabilities:
-            found = np.stack([1 - found, found], axis=1)
-        return found.reshape(len(found), -1).astype(np.float32)
+        """Probabilities of classes or labels, or values."""
+        values = rows.matrix().values
+        found = [np.asarray(booster.predict(values)) for booster in self.boosters]
+        if self.output == "labels":
+            outputs = np.stack(found, axis=1)
+        elif self.output == "probabilities" and found[0].ndim == 1:
+            outputs = np.stack([1 - found[0], found[0]], axis=1)
+        else:
+            outputs = found[0].reshape(len(values), -1)
+        return outputs.astype(np.float32)
 
     def state(self) -> State:
-        """The text of the model."""
-        return State({"model": self.text, "columns": self.columns})
+        """The texts of the models."""
+        return State({"models": self.texts, "columns": self.columns})
 
     def onnx(self) -> bytes:
         """The trees as an ONNX tree ensemble."""
         from fieldcraft.learners.lightgbm.export import trees_onnx
 
-        return trees_onnx(self.booster, self.columns)
+        return trees_onnx(self.boosters, self.columns, self.output)
 
 
 def fit_trees(job: Job) -> TreesModel:
-    """Grow trees with early stopping on tune rows."""
-    train, tune = job.train.matrix(), job.tune.matrix()
-    probabilities = job.task.output == "probabilities"
-    width = job.task.width(job.about)
-    categorical = [i for i, levels in enumerate(train.levels) if levels]
-    rows = lightgbm.Dataset(
-        train.values, job.train_y, categorical_feature=categorical, free_raw_data=False
-    )
-    held = lightgbm.Dataset(tune.values, job.tune_y, reference=rows, free_raw_data=False)
-    options = job.options
+    """Grow trees with early stopping on tune rows: one model, or one for each label."""
+    train, tune, kept = job.train.matrix(), job.tune.matrix(), kept_rows(job)
+    many = job.task.output == "labels"
+    train_ys, tune_ys = (y.T if many else [y] for y in (job.train_y[kept], job.tune_y))
+    weights = None if job.weights is None else job.weights[kept] / job.weights[kept].mean()
+    train = replace(train, values=train.values[kept])
+    start = time.monotonic()
+    texts = []
+    for number, (train_y, tune_y) in enumerate(zip(train_ys, tune_ys, strict=True)):
+        spent = time.monotonic() - start
+        share = None if job.budget is None else (job.budget - spent) / (len(train_ys) - number)
+        watch = Watch(job, f"label {number + 1} of {len(train_ys)}, " if many else "", share)
+        texts.append(grow(job, watch, rows_of(train, train_y, weights), rows_of(tune, tune_y)))
+    return TreesModel(texts, train.values.shape[1], job.task.output)
+
+
+def kept_rows(job: Job) -> Array | slice:
+    """Training rows that memory allows: all, or some by lot where there are very many classes."""
+    rows, width = len(job.train_y), job.task.width(job.about)
+    most = MOST_CELLS // (width if job.task.output == "probabilities" else 1)
+    if rows <= most:
+        return slice(None)
+    return np.asarray(np.sort(np.random.default_rng(job.seed).permutation(rows)[:most]))
+
+
+def rows_of(matrix: Matrix, y: Array, weights: Array | None = None) -> dict[str, Any]:
+    """What LightGBM makes a data set of."""
+    categorical = [column for column, levels in enumerate(matrix.levels) if levels]
+    return {
+        "data": matrix.values,
+        "label": y,
+        "weight": weights,
+        "categorical_feature": categorical,
+    }
+
+
+def grow(job: Job, watch: Watch, train: dict[str, Any], tune: dict[str, Any]) -> str:
+    """The text of one model, with as many trees as were best on tune rows."""
+    options, columns = job.options, train["data"].shape[1]
+    rows = lightgbm.Dataset(**train)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of its own parameter aliases
         booster = lightgbm.train(
             {
-                **objective(probabilities, width),
+                **objective(job),
                 "learning_rate": options.learning_rate,
                 "num_leaves": options.leaves,
                 "seed": job.seed,
                 "deterministic": True,
-                "force_row_wise": True,
+                "force_row_wise": columns <= MANY_COLUMNS,
+                "force_col_wise": columns > MANY_COLUMNS,
                 "verbosity": -1,
             },
             rows,
-            num_boost_round=options.trees,
-            valid_sets=[held],
-            callbacks=[lightgbm.early_stopping(options.patience, verbose=False), watch(job)],
+            num_boost_round=rounds(job),
+            valid_sets=[lightgbm.Dataset(**tune, reference=rows)],
+            callbacks=[watch],
         )
-    text = booster.model_to_string(num_iteration=booster.best_iteration or None)
-    return TreesModel(short_thresholds(text), train.values.shape[1], probabilities)
+    return str(booster.model_to_string(num_iteration=booster.best_iteration))
 
 
-def short_thresholds(text: str) -> str:
-    """A model's text with each threshold as the largest 32-bit float that is not above it.
-
-    Rows are of 32-bit floats, so no decision changes; ONNX, which would round to the nearest,
-    then decides alike even where neighbouring floats are told apart (as in large whole numbers).
-    """
-
-    def floor(number: str) -> str:
-        short = np.float32(number)
-        above = float(short) > float(number)
-        return repr(float(np.nextafter(short, np.float32(-np.inf)) if above else short))
-
-    def line(found: re.Match[str]) -> str:
-        return "threshold=" + " ".join(map(floor, found[1].split()))
-
-    # Without the sizes of the trees, which no longer hold, LightGBM reads them one by one.
-    text = re.sub(r"(?m)^tree_sizes=.*\n", "", text)
-    return re.sub(r"(?m)^threshold=(.+)$", line, text)
-
-
-def objective(probabilities: bool, width: int) -> dict[str, Any]:
-    """LightGBM's name for the task."""
-    if not probabilities:
+def objective(job: Job) -> dict[str, Any]:
+    """LightGBM's name for what is asked of one model."""
+    width = job.task.width(job.about)
+    if job.task.output == "value":
         return {"objective": "regression"}
-    if width == 2:
+    if job.task.output == "labels" or width == 2:
         return {"objective": "binary"}
     return {"objective": "multiclass", "num_class": width}
 
 
-def watch(job: Job) -> Callable[[Any], None]:
-    """A callback that tells the progress and keeps to the time budget."""
-    start = time.monotonic()
+def rounds(job: Job) -> int:
+    """Boosting rounds at most."""
+    if job.options.trees is not None:
+        return int(job.options.trees)
+    return int(np.clip(MOST_TREES // job.task.width(job.about), *ROUNDS))
 
-    def tell(state: Any) -> None:
+
+@dataclass(eq=False)  # LightGBM keeps its callbacks in a set
+class Watch:
+    """Follows the tune loss from round to round: tells the progress and says when to stop."""
+
+    job: Job
+    prefix: str
+    budget: float | None
+    start: float = field(default_factory=time.monotonic)
+    losses: list[float] = field(default_factory=list)
+
+    def __call__(self, state: Any) -> None:
+        """Called by LightGBM after each round.
+
+        Raises:
+            EarlyStopException: to keep the trees up to the best round.
+        """
+        self.losses.append(state.evaluation_result_list[0][2])
         if state.iteration % ROUNDS_A_WORD == 0:
-            job.progress(f"tree {state.iteration:,}", None)
-        if job.budget is not None and time.monotonic() - start > job.budget:
-            raise lightgbm.callback.EarlyStopException(
-                state.iteration, state.evaluation_result_list
-            )
-
-    return tell
+            self.job.progress(f"{self.prefix}tree {state.iteration:,}", None)
+        best = int(np.argmin(self.losses))
+        late = self.budget is not None and time.monotonic() - self.start > self.budget
+        tired = state.iteration - best >= self.job.options.patience
+        if late or tired or state.iteration + 1 == state.end_iteration:
+            raise lightgbm.callback.EarlyStopException(best, state.evaluation_result_list)

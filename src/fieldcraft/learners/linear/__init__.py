@@ -1,4 +1,4 @@
-"""Logistic regression for classes, ridge regression for amounts."""
+"""Logistic regression for classes and labels, ridge regression for amounts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class LinearOptions(BaseModel):
     """Settings of the linear model.
 
     Attributes:
-        penalty: strength of the L2 penalty.
+        penalty: strength of the L2 penalty; left out, the one with the lowest tune loss.
     """
 
     model_config = ConfigDict(extra="forbid")
-    penalty: float = Field(default=1.0, ge=0)
+    penalty: float | None = Field(default=None, ge=0)
 
 
 class LinearLearner:
@@ -23,11 +23,11 @@ class LinearLearner:
 
     name = "linear"
     title = "linear model"
-    complexity = 1
+    complexity = 2
     options = LinearOptions
 
     def fit(self, job: Job) -> Fitted:
-        """Fit the weights on training rows."""
+        """Fit the weights on training rows; choose the penalty on tune rows."""
         from fieldcraft.learners.linear.fit import fit_linear
 
         return fit_linear(job)
@@ -36,7 +36,7 @@ class LinearLearner:
         """The model whose state was saved."""
         from fieldcraft.learners.linear.fit import LinearModel
 
-        return LinearModel(state.arrays, brief.task.output == "probabilities")
+        return LinearModel(state.arrays, state.values["activation"], state.values["penalty"])
 
 
 LEARNER = LinearLearner()

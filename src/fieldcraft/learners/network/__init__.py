@@ -11,7 +11,7 @@ class NetworkLearner:
 
     name = "network"
     title = "neural network"
-    complexity = 3
+    complexity = 4
     options = NetworkOptions
 
     def fit(self, job: Job) -> Fitted:

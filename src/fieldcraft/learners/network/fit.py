@@ -10,6 +10,7 @@ import torch
 
 from fieldcraft.contracts import Array, Brief, Encoded, Form, Job, Json, State
 from fieldcraft.core import seeds
+from fieldcraft.core.errors import TrainingError
 from fieldcraft.fit.checkpoint import snapshot
 from fieldcraft.fit.export import to_onnx
 from fieldcraft.fit.loop import Goal, Place, Rows, Trainer, predict
@@ -17,6 +18,8 @@ from fieldcraft.fit.network import FusedNetwork
 from fieldcraft.fit.settings import Training, batch_size_for
 from fieldcraft.fit.trunk import Mlp, TabM
 from fieldcraft.learners.network.options import NetworkOptions
+
+DECAY = {"muon": 0.1}  # of weights by optimizer; 3e-4 for the others
 
 
 @dataclass(frozen=True)
@@ -48,21 +51,25 @@ def size_for(rows: int, options: NetworkOptions, gpu: bool) -> Size:
 def training_for(rows: int, options: NetworkOptions) -> Training:
     """Settings of the loop; a plain MLP is trained the plain way, without averaging."""
     plain = options.trunk == "mlp"
+    optimizer = options.optimizer or ("adamw" if plain else "muon")
 
     def pick(given: float | None, for_tabm: float, for_mlp: float) -> float:
         return given if given is not None else for_mlp if plain else for_tabm
 
     return Training(
-        optimizer=options.optimizer,
+        optimizer=optimizer,
         learning_rate=pick(options.learning_rate, 2e-3, 1e-3),
-        weight_decay=pick(options.weight_decay, 3e-4, 0.0),
+        schedule=options.schedule,
+        warmup=options.warmup,
+        weight_decay=pick(options.weight_decay, DECAY.get(optimizer, 3e-4), 0.0),
         batch_size=options.batch_size or batch_size_for(rows),
         epochs=options.epochs,
-        patience=options.patience or (10 if plain else 16),
-        patience_share=0.0 if plain or options.patience else 0.3,
+        patience=options.patience or (10 if plain else 8),
+        patience_share=0.0 if plain or options.patience else 0.2,
         worth=0.0 if plain or options.patience else 0.005,
         ema=pick(options.ema, 0.998, 0.0),
         clip=options.clip,
+        l1=options.l1,
     )
 
 
@@ -92,23 +99,48 @@ def fit_network(job: Job) -> NetworkModel:
     torch.manual_seed(seeds.derive(job.seed, "weights"))
     size = size_for(rows, job.options, torch.cuda.is_available())
     settings = training_for(rows, job.options)
-    place = Place(job.seed, job.budget, job.folder, job.progress)
-    goal = Goal(job.task.loss(), job.task.validation_loss)
+    place = Place(job.seed, job.budget, job.folder, job.progress, job.device)
+    goal = Goal(job.task.loss(job.options.label_smoothing), job.task.validation_loss)
     trainer = Trainer(build(job, size), goal, settings, place)
-    train = Rows.of(job.train.tensors(), job.train_y, trainer.device)
+    train = Rows.of(job.train.tensors(), job.train_y, trainer.device, row_weights(job))
     tune = Rows.of(job.tune.tensors(), job.tune_y, trainer.device)
     progress = trainer.fit(train, tune)
     curves = {
         "train_losses": progress.train_losses,
         "tune_losses": progress.tune_losses,
         "best_epoch": progress.best_epoch,
-        "precision": trainer.precision,
+        "precision": trainer.decided.precision,
         "training": asdict(settings),
     }
     inputs = {name: [str(a.dtype), a.shape[1]] for name, a in job.train.tensors().items()}
     return NetworkModel(
         trainer.shadow.cpu(), {"size": asdict(size), "inputs": inputs, "curves": curves}
     )
+
+
+def row_weights(job: Job) -> Array | None:
+    """How much each training row counts: its own weight times that of its class.
+
+    Raises:
+        TrainingError: weights of classes where there are none, or of an unknown class.
+    """
+    wanted, weights = job.options.class_weights, job.weights
+    if not wanted:
+        return weights
+    classes = job.about.get("classes")
+    odd = set(wanted) - set(classes or ()) if isinstance(wanted, dict) else set()
+    if classes is None or odd:
+        raise TrainingError(
+            "model.class_weights does not fit the target",
+            seen=f"{sorted(odd) or wanted}; classes: {', '.join(classes or ['none'])}",
+            way_out="use balanced, or a weight for each class by its name",
+        )
+    if isinstance(wanted, dict):
+        by_class = np.array([wanted.get(label, 1.0) for label in classes])
+    else:
+        counts = np.bincount(job.train_y, minlength=len(classes))
+        by_class = len(job.train_y) / (len(classes) * np.maximum(counts, 1))
+    return by_class[job.train_y] * (1.0 if weights is None else weights)
 
 
 def restore_network(state: State, brief: Brief) -> NetworkModel:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fieldcraft.fit.settings import OptimizerName, Schedule
+
 
 class NetworkOptions(BaseModel):
     """Settings of the network; what is left out is chosen by trunk and number of rows.
@@ -16,14 +18,20 @@ class NetworkOptions(BaseModel):
         width: units of each shared layer (tabm).
         members: how many MLPs share them (tabm).
         dropout: share of units dropped in training.
-        optimizer: adamw, adam, sgd or rmsprop.
-        learning_rate: step size.
+        optimizer: muon (tabm's own choice), adamw (mlp's), adam, sgd or rmsprop.
+        learning_rate: step size at its highest.
+        schedule: constant, or falling to nothing over ``epochs``: cosine or linear.
+        warmup: epochs over which the step size rises.
         weight_decay: decay of weight matrices.
         batch_size: rows a step.
         epochs: passes over the training rows at most.
         patience: epochs to wait for a better tune loss.
         ema: decay of the moving average of weights; 0 for none.
         clip: largest norm of the gradient; 0 for none.
+        l1: penalty on absolute weights.
+        label_smoothing: share of each target that is spread over all classes.
+        class_weights: how much rows of each class count: all the same, ``balanced``, or a weight
+            for each class by name.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -32,14 +40,19 @@ class NetworkOptions(BaseModel):
     width: int | None = Field(default=None, ge=1)
     members: int | None = Field(default=None, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    optimizer: OptimizerName | None = None
     learning_rate: float | None = Field(default=None, gt=0)
+    schedule: Schedule = "constant"
+    warmup: int = Field(default=0, ge=0)
     weight_decay: float | None = Field(default=None, ge=0)
     batch_size: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=1_000, ge=1)
     patience: int | None = Field(default=None, ge=1)
     ema: float | None = Field(default=None, ge=0, lt=1)
     clip: float = Field(default=1.0, ge=0)
+    l1: float = Field(default=0.0, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    class_weights: Literal["balanced"] | dict[str, float] | None = None
 
     @model_validator(mode="after")
     def layers_fit_trunk(self) -> NetworkOptions:

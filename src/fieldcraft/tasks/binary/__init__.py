@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,8 @@ from fieldcraft.contracts import Array, Json
 from fieldcraft.core import catalogue
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import TRUE_WORDS
-from fieldcraft.evidence import calibration, classes, metrics
+from fieldcraft.evidence import calibration, class_metrics, classes, thresholds
+from fieldcraft.evidence.metrics import Said
 
 POSITIVE_WORDS = TRUE_WORDS | {
     "positive", "pos", "bad", "fraud", "spam", "churned", "sick", "dead",
@@ -23,49 +26,65 @@ class BinaryTask(classes.Classes):
 
     name = "binary"
     metrics = (
-        metrics.ROC_AUC,
-        metrics.LOG_LOSS,
-        metrics.ACCURACY,
-        metrics.BALANCED_ACCURACY,
-        metrics.AVERAGE_PRECISION,
-        metrics.F1,
-        metrics.PRECISION,
-        metrics.RECALL,
-        metrics.MATTHEWS,
-        metrics.BRIER,
+        class_metrics.ROC_AUC,
+        class_metrics.LOG_LOSS,
+        class_metrics.ACCURACY,
+        class_metrics.BALANCED_ACCURACY,
+        class_metrics.AVERAGE_PRECISION,
+        class_metrics.F1,
+        class_metrics.PRECISION,
+        class_metrics.RECALL,
+        class_metrics.MATTHEWS,
+        class_metrics.BRIER,
+        class_metrics.BINARY_CALIBRATION,
+        class_metrics.COVERAGE,
+        class_metrics.SET_SIZE,
     )
-    baselines = ("constant", "linear", "lightgbm")
+    baselines = ("constant", "rule", "linear", "lightgbm")
 
-    def recognise(self, look: Look) -> Guess | None:
+    def recognise(self, looks: Sequence[Look]) -> Guess | None:
         """A target with two different values."""
-        if look.distinct != 2:
+        look = looks[0]
+        if len(looks) > 1 or look.distinct != 2:
             return None
         shown = " and ".join(f"{value!r} ({count:,})" for value, count in look.top(2))
         return Guess(self.name, 0.9, f"two classes, {shown}", {"positive": positive_class(look)})
 
-    def loss(self) -> Callable[[Any, Any], Any]:
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Cross-entropy, for training a network."""
         from fieldcraft.fit.losses import cross_entropy
 
-        return cross_entropy
+        return partial(cross_entropy, smoothing=smoothing)
 
     def activate(self, raw: Any) -> Any:
         """Raw network outputs to probabilities."""
         return raw.softmax(-1)
 
-    def evidence(self, y: Array, outputs: Array, about: Json) -> Json:
-        """Confusion table, per class figures, reliability curve, ROC curve and worst rows."""
-        table = classes.confusion(y, outputs, 2)
-        positive = outputs[:, 1]
-        chosen = outputs[np.arange(len(y)), y]
+    def calibrate(self, outputs: Array, y: Array, about: Json) -> Json:
+        """Temperature and set limit, and the threshold that the project file asks for."""
+        found = super().calibrate(outputs, y, about)
+        score = self.calibrated(outputs, found)[:, 1]
+        wanted = about.get("threshold")
+        if isinstance(wanted, str):
+            return {**found, "threshold": thresholds.best_threshold(y == 1, score, wanted)}
+        return {**found, "threshold": wanted}
+
+    def read(self, outputs: Array, about: Json, calibration: Json) -> Said:
+        """Positive above the threshold; without one, the likelier or the cheaper class."""
+        said = super().read(outputs, about, calibration)
+        threshold = calibration["threshold"]
+        if threshold is None or about.get("costs"):
+            return said
+        return replace(said, decisions=(outputs[:, 1] >= threshold).astype(np.int64))
+
+    def evidence(self, y: Array, said: Said, about: Json) -> Json:
+        """Tables, reliability, ROC and threshold curves, worst rows."""
+        positive = said.outputs[:, 1]
         return {
-            "classes": about["classes"],
-            "confusion": table,
-            "per_class": classes.per_class(table, about["classes"]),
+            **super().evidence(y, said, about),
             "reliability": calibration.reliability(positive, y == 1),
-            "calibration_error": calibration.expected_calibration_error(positive, y == 1),
             "roc": roc_points(y, positive),
-            "worst": classes.worst_rows(-chosen),
+            "thresholds": thresholds.curve(y == 1, positive),
         }
 
 

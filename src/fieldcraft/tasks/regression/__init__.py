@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,8 @@ from fieldcraft.contracts import Array, Json
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import ENOUGH
-from fieldcraft.evidence import classes, metrics
+from fieldcraft.evidence import classes, conformal, value_metrics
+from fieldcraft.evidence.metrics import Said
 
 MARGIN = 0.05  # of the training range, beyond which predictions are cut off
 SHOWN = 500  # points of the scatter of predicted against true values
@@ -23,19 +24,29 @@ class RegressionTask:
 
     name = "regression"
     output: Literal["value"] = "value"
-    metrics = (metrics.RMSE, metrics.MAE, metrics.R2)
-    baselines = ("constant", "linear", "lightgbm")
+    metrics = (
+        value_metrics.RMSE,
+        value_metrics.MAE,
+        value_metrics.R2,
+        value_metrics.MAPE,
+        value_metrics.BIAS,
+        value_metrics.PINBALL,
+        value_metrics.COVERAGE,
+        value_metrics.WIDTH,
+    )
+    baselines = ("constant", "rule", "linear", "lightgbm")
 
-    def recognise(self, look: Look) -> Guess | None:
+    def recognise(self, looks: Sequence[Look]) -> Guess | None:
         """A target of numbers with more than two different values."""
-        if look.distinct < 3 or look.numeric_share < ENOUGH:
+        look = looks[0]
+        if len(looks) > 1 or look.distinct < 3 or look.numeric_share < ENOUGH:
             return None
         low, high = look.span
         return Guess(
             self.name, 0.5, f"{look.distinct:,} different numbers from {low:g} to {high:g}"
         )
 
-    def describe(self, target: pl.Series, positive: str | None) -> Json:
+    def describe(self, target: pl.Series, problem: Json) -> Json:
         """Nothing to know beforehand.
 
         Raises:
@@ -81,8 +92,8 @@ class RegressionTask:
         """One output."""
         return 1
 
-    def loss(self) -> Callable[[Any, Any], Any]:
-        """Squared error, for training a network."""
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
+        """Squared error, for training a network; amounts are not smoothed."""
         from fieldcraft.fit.losses import squared_error
 
         return squared_error
@@ -95,21 +106,30 @@ class RegressionTask:
         """Mean squared error."""
         return float(((outputs[:, 0] - y) ** 2).mean())
 
-    def calibrate(self, outputs: Array, y: Array) -> Json:
-        """Nothing: values are not calibrated."""
-        return {}
+    def calibrate(self, outputs: Array, y: Array, about: Json) -> Json:
+        """How wide the interval around each value must be to hold the truth often enough."""
+        return conformal.interval_widths(outputs[:, 0], y, about.get("coverage", classes.COVERAGE))
 
     def calibrated(self, outputs: Array, calibration: Json) -> Array:
         """Values as they are."""
         return outputs
 
-    def decide(self, outputs: Array, about: Json) -> pl.DataFrame:
-        """The value as ``prediction``."""
-        return pl.DataFrame({"prediction": outputs[:, 0].astype(np.float64)})
+    def read(self, outputs: Array, about: Json, calibration: Json) -> Said:
+        """The values, and the interval around each."""
+        values = outputs[:, 0].astype(np.float64)
+        regions = conformal.intervals(values, calibration)
+        return Said(outputs, values, regions, about.get("coverage", classes.COVERAGE))
 
-    def evidence(self, y: Array, outputs: Array, about: Json) -> Json:
+    def decide(self, said: Said, about: Json) -> pl.DataFrame:
+        """The value as ``prediction``, with ``prediction_low`` and ``prediction_high``."""
+        low, high = said.regions.T
+        return pl.DataFrame(
+            {"prediction": said.decisions, "prediction_low": low, "prediction_high": high}
+        )
+
+    def evidence(self, y: Array, said: Said, about: Json) -> Json:
         """A sample of predicted against true values, quantiles of the error, worst rows."""
-        predicted = outputs[:, 0].astype(np.float64)
+        predicted = said.decisions
         error = predicted - y
         kept = np.unique(np.linspace(0, len(y) - 1, SHOWN).round().astype(int))
         shares = (0.05, 0.25, 0.5, 0.75, 0.95)

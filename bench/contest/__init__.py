@@ -1,0 +1,1 @@
+"""The contest of learners on tables: tables, splits, rounds, figures, report."""

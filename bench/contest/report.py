@@ -1,0 +1,191 @@
+"""The results as Markdown: every table, who wins how often, what it costs, and two known rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean, geometric_mean, stdev
+
+from contest.compare import Line, Results, both, decide, gather, time_ratio
+from contest.score import GREATER_IS_BETTER, main_metric
+from contest.tables import TABLES, Table
+
+MINE = ("ours:network", "ours:blend")
+TITLES = {
+    "roc_auc": "ROC AUC", "log_loss": "log loss", "rmse": "RMSE", "mae": "MAE",
+    "accuracy": "accuracy",
+}  # fmt: skip
+
+RULES = (
+    "Figures of test rows, as means over seeds with their standard error, the best first. Peers "
+    "train on the training rows and stop by the validation rows; ours gets both as one table, and "
+    "its seconds are those of the model alone, all its folds together."
+)
+
+
+def tell(lines: Sequence[Line]) -> str:
+    """The whole report."""
+    if not lines:
+        return "No results yet: python bench/tabular.py run"
+    found = gather(lines)
+    played = [table for table in TABLES if table.name in found]
+    parts = [conditions(lines)]
+    parts += [one_table(table, found[table.name]) for table in played]
+    parts += [wins(found, played), times(found, played), against_catboost(found, played)]
+    parts += [california(found), adult(found), failures(lines)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def in_short(line: Line) -> str:
+    """One result as a line for the terminal."""
+    where = f"{line['table']}, seed {line['seed']}, {line['method']}"
+    if "error" in line:
+        return f"{where}: failed, {line['error']}"
+    figures = ", ".join(f"{TITLES[name]} {value:.5g}" for name, value in line["metrics"].items())
+    return f"{where}: {figures}, {line['seconds']:.1f} s"
+
+
+def conditions(lines: Sequence[Line]) -> str:
+    """When, where and with what the results were made."""
+    days = sorted({line["date"][:10] for line in lines})
+    machines = sorted({f"{line['machine']}, {line['threads']} threads" for line in lines})
+    versions = {
+        f"{name} {version}" for line in lines for name, version in line.get("versions", {}).items()
+    }
+    span = " to ".join(dict.fromkeys((days[0], days[-1])))
+    made_with = ", ".join(sorted(versions, key=str.lower))
+    return f"{span}; {'; '.join(machines)}; {made_with}.\n\n{RULES}"
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table whose first column is text."""
+    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def mean_of(lines: Mapping[int, Line], metric: str) -> float:
+    """The mean of a figure over seeds."""
+    return fmean(line["metrics"][metric] for line in lines.values())
+
+
+def one_table(table: Table, methods: Mapping[str, Mapping[int, Line]]) -> str:
+    """Every method on one table: means over seeds, the best first."""
+    first = next(iter(next(iter(methods.values())).values()))
+    metric, names = main_metric(table.task), list(first["metrics"])
+    best_first = sorted(
+        methods, key=lambda m: mean_of(methods[m], metric), reverse=metric in GREATER_IS_BETTER
+    )
+    rows = [
+        [
+            method,
+            *(mean_and_error(methods[method].values(), name) for name in names),
+            f"{fmean(line['seconds'] for line in methods[method].values()):.1f}",
+            ", ".join(map(str, sorted(methods[method]))),
+        ]
+        for method in best_first
+    ]
+    sizes = first["rows"]
+    head = ["method", *(TITLES[name] for name in names), "seconds", "seeds"]
+    test = "test rows as published" if table.test else "test rows drawn"
+    return (
+        f"### {table.name}: {table.target} ({table.task})\n\n"
+        f"{sizes['train']:,} training, {sizes['val']:,} validation, {sizes['test']:,} {test}.\n\n"
+        + markdown(head, rows)
+    )
+
+
+def mean_and_error(lines: Iterable[Line], metric: str) -> str:
+    """A mean over seeds with its standard error."""
+    values = [line["metrics"][metric] for line in lines]
+    if len(values) == 1:
+        return f"{values[0]:.5g}"
+    return f"{fmean(values):.5g} ± {stdev(values) / len(values) ** 0.5:.2g}"
+
+
+def peers_of(found: Results) -> list[str]:
+    """Every method that is not ours."""
+    names = {method for methods in found.values() for method in methods}
+    return sorted(name for name in names if not name.startswith("ours:"))
+
+
+def against(title: str, found: Results, cell: Callable[[str, str], str]) -> str:
+    """A table with a row for each of our models and a column for each peer."""
+    peers = peers_of(found)
+    rows = [[mine, *(cell(mine, peer) for peer in peers)] for mine in MINE]
+    return f"### {title}\n\n" + markdown(["", *peers], rows)
+
+
+def wins(found: Results, played: Sequence[Table]) -> str:
+    """How often ours wins, over tables, a tie as a half."""
+
+    def cell(mine: str, peer: str) -> str:
+        points = [
+            decide(pairs, main_metric(table.task), table.test is not None)
+            for table in played
+            if (pairs := both(found[table.name], mine, peer))
+        ]
+        if not points:
+            return ""
+        won, tied, lost = (sum(point == x for point in points) for x in (1.0, 0.5, 0.0))
+        return f"{fmean(points):.0%} ({won} won, {tied} tied, {lost} lost)"
+
+    return against("Win rate", found, cell)
+
+
+def times(found: Results, played: Sequence[Table]) -> str:
+    """How many times as long ours takes to train, as the geometric mean over tables."""
+
+    def cell(mine: str, peer: str) -> str:
+        ratios = [
+            time_ratio(pairs) for table in played if (pairs := both(found[table.name], mine, peer))
+        ]
+        return f"{geometric_mean(ratios):.2f}" if ratios else ""
+
+    return against("Training time as a multiple of the peer's", found, cell)
+
+
+def against_catboost(found: Results, played: Sequence[Table]) -> str:
+    """Training time as a multiple of CatBoost's, table by table."""
+    rows = []
+    for table in played:
+        pairs = [both(found[table.name], mine, "catboost") for mine in MINE]
+        if any(pairs):
+            rows.append([table.name, *(f"{time_ratio(p):.2f}" if p else "" for p in pairs)])
+    title = "### Training time as a multiple of CatBoost's\n\n"
+    return title + markdown(["table", *MINE], rows) if rows else ""
+
+
+def california(found: Results) -> str:
+    """California housing in the unit of the literature."""
+    methods = found.get("california", {})
+    rows = [
+        [
+            method,
+            f"{mean_of(lines, 'rmse') / 1e5:.4f}",
+            ", ".join(f"{lines[s]['metrics']['rmse'] / 1e5:.4f}" for s in sorted(lines)),
+        ]
+        for method, lines in methods.items()
+    ]
+    title = "### California housing: RMSE in 100,000 $, random 64/16/20\n\n"
+    return title + markdown(["method", "mean", "seeds"], rows) if rows else ""
+
+
+def adult(found: Results) -> str:
+    """Adult on its published test file."""
+    methods = found.get("adult", {})
+    rows = [
+        [method, *(f"{mean_of(lines, name):.4f}" for name in ("accuracy", "roc_auc"))]
+        for method, lines in methods.items()
+    ]
+    title = "### Adult: published test file\n\n"
+    return title + markdown(["method", "accuracy", "ROC AUC"], rows) if rows else ""
+
+
+def failures(lines: Sequence[Line]) -> str:
+    """Rounds that came to nothing and were not made good later."""
+    good = {(line["table"], line["seed"], line["run"]) for line in lines if "error" not in line}
+    bad = [
+        f"- {in_short(line)}"
+        for line in lines
+        if "error" in line and (line["table"], line["seed"], line["run"]) not in good
+    ]
+    return "### Failed\n\n" + "\n".join(bad) if bad else ""

@@ -1,0 +1,151 @@
+"""One round: a method trains on a split of a table, in a process of its own, and is measured."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from contest import score
+from contest.tables import TARGET, Parts, Table, divide, numbered
+from contest.venvs import python_of
+
+PEERS = Path(__file__).parents[1] / "peers"
+THREADS = 2
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A script under ``bench/peers`` and the environment it runs in; none: this one."""
+
+    script: str
+    venv: str | None
+
+
+METHODS = {
+    OURS: Method("ours.py", None),
+    "lightgbm": Method("boosting.py", "trees"),
+    "catboost": Method("boosting.py", "trees"),
+    "sklearn_mlp": Method("mlp.py", "trees"),
+    "keras": Method("keras_net.py", "keras"),
+    "ag_nn_torch": Method("autogluon_nets.py", "autogluon"),
+    "ag_fastai": Method("autogluon_nets.py", "autogluon"),
+    "tabm": Method("pytabkit_nets.py", "pytabkit"),
+    "realmlp": Method("pytabkit_nets.py", "pytabkit"),
+}
+QUICK = (OURS, "lightgbm", "catboost", "sklearn_mlp", "keras")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the environments are, and how many seconds a round may take."""
+
+    venvs: Path
+    limit: float
+
+
+def play(table: Table, seed: int, name: str, place: Place) -> list[dict[str, Any]]:
+    """Run a method on a table; returns the lines for the file of results."""
+    parts = divide(table, seed)
+    common = {
+        "table": table.name,
+        "seed": seed,
+        "run": name,
+        "rows": {part: getattr(parts, part).height for part in ("train", "val", "test")},
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "threads": THREADS,
+        "commit": commit(),
+    }
+    with tempfile.TemporaryDirectory(prefix="contest-") as aside:
+        folder = Path(aside)
+        write_job(folder, table, parts, seed, name)
+        start = time.monotonic()
+        error = train(folder, METHODS[name], place)
+        wall = round(time.monotonic() - start, 2)
+        if error:
+            return [{**common, "method": name, "error": error, "wall": wall}]
+        said = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+        y = numbered(parts.test[table.target], parts.labels).to_numpy()
+        lines = []
+        for model, seconds in said["seconds"].items():
+            outputs = pl.read_parquet(folder / f"{model}.parquet").to_numpy()
+            lines.append({
+                **common,
+                "method": f"{OURS}:{model}" if name == OURS else model,
+                "metrics": score.measure(table.task, y, outputs),
+                "resampled": score.resampled(table.task, y, outputs),
+                "seconds": round(seconds, 3),
+                "wall": wall,
+                "versions": said["versions"],
+            })  # fmt: skip
+        return lines
+
+
+def write_job(folder: Path, table: Table, parts: Parts, seed: int, name: str) -> None:
+    """Fill a folder as `bench/peers/job.py` reads it."""
+    for part in ("train", "val"):
+        frame = getattr(parts, part)
+        y = numbered(frame[table.target], parts.labels).alias(TARGET)
+        frame.drop(table.target).with_columns(y).write_parquet(folder / f"{part}.parquet")
+    parts.develop.write_parquet(folder / "develop.parquet")
+    parts.test.drop(table.target).write_parquet(folder / "test.parquet")
+    said = {
+        "method": name,
+        "task": table.task,
+        "target": table.target,
+        "labels": parts.labels,
+        "categories": parts.categories,
+        "seed": seed,
+        "threads": THREADS,
+    }
+    (folder / "job.json").write_text(json.dumps(said), encoding="utf-8")
+
+
+def train(folder: Path, method: Method, place: Place) -> str:
+    """Run a method's script; returns what went wrong, if anything did."""
+    python = python_of(place.venvs, method.venv) if method.venv else Path(sys.executable)
+    unwanted = ("OPENBLAS_", "PYTHONPATH") if method.venv else ("OPENBLAS_",)
+    env = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
+    env |= {name: str(THREADS) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    command = [str(python), "-W", "ignore", str(PEERS / method.script), str(folder)]
+    with (folder / "output.txt").open("w+", encoding="utf-8") as output:
+        try:
+            code = subprocess.run(
+                command, cwd=folder, env=env, stdout=output, stderr=output,
+                timeout=place.limit, check=False,
+            ).returncode  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"not done within {place.limit:g} seconds"
+        output.seek(0)
+        said = output.read().strip().splitlines() or ["no word"]
+    return f"exit code {code}: {' | '.join(said[-3:])}"[:500] if code else ""
+
+
+@functools.cache
+def machine() -> str:
+    """The processor and how many cores this process may use."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8") if info.exists() else ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
+
+
+@functools.cache
+def commit() -> str:
+    """The commit that is checked out, with a + if files differ from it."""
+    command = ["git", "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)
+    return done.stdout.strip()

@@ -1,0 +1,32 @@
+"""scikit-learn's multi-layer perceptron with its defaults.
+
+It takes no validation rows and stops by its training loss, so it trains on those rows too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from job import Job, Predict, run
+from pipeline import preparation
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+def train(job: Job) -> Predict:
+    """Fit the classifier, or the regressor on a standardised target."""
+    rows = pd.concat([job.rows("train"), job.rows("val")])
+    y = np.concatenate([job.y("train"), job.y("val")])
+    if job.is_regression:
+        network = MLPRegressor(random_state=job.seed)
+        scaled = TransformedTargetRegressor(network, transformer=StandardScaler())
+        model = make_pipeline(preparation(job), scaled).fit(rows, y)
+        return model.predict
+    model = make_pipeline(preparation(job), MLPClassifier(random_state=job.seed)).fit(rows, y)
+    return lambda test: job.spread(model.predict_proba(test), model.classes_)
+
+
+if __name__ == "__main__":
+    run({"sklearn_mlp": train}, ["scikit-learn"])

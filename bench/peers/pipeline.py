@@ -1,0 +1,21 @@
+"""The usual preparation for networks: medians for gaps, standardised numbers, one-hot words."""
+
+from __future__ import annotations
+
+from job import Job
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+
+def preparation(job: Job) -> ColumnTransformer:
+    """A fresh transformer of a job's rows to one dense table of numbers."""
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return ColumnTransformer(
+        [
+            ("words", words, list(job.categories)),
+            ("numbers", numbers, make_column_selector(dtype_include="number")),
+        ]
+    )

@@ -1,0 +1,349 @@
+"""Fieldcraft as scikit-learn estimators: arrays or frames in, a calibrated model out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from pydantic import ValidationError
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from fieldcraft.api.model import Question, train_model
+from fieldcraft.api.rows import develop
+from fieldcraft.api.table import Told, column_of, frame_of, is_frame, numbered, schema_of
+from fieldcraft.contracts import Array, Json, Learner
+from fieldcraft.core import catalogue
+from fieldcraft.core.errors import InputError, near
+from fieldcraft.data.read import from_frame
+from fieldcraft.develop.members import Effort
+from fieldcraft.evidence.metrics import Said
+
+SEEDS = 2**31 - 1
+
+
+class TableEstimator(BaseEstimator):
+    """What classifier and regressor share: parameters, rows, training, bundles."""
+
+    def __init__(
+        self,
+        learner: str = "network",
+        *,
+        options: Mapping[str, Any] | None = None,
+        budget: float | None = None,
+        random_state: Any = None,
+        device: str = "auto",
+        columns: Told | None = None,
+    ) -> None:
+        self.learner = learner
+        self.options = options
+        self.budget = budget
+        self.random_state = random_state
+        self.device = device
+        self.columns = columns
+
+    def to_bundle(self, path: str | Path) -> Json:
+        """Write the model as a bundle, which ``fieldcraft.load_bundle`` runs without torch.
+
+        Args:
+            path: a folder or a .zip file that is not there yet, or an older bundle.
+
+        Returns:
+            The bundle's manifest.
+
+        Raises:
+            BundleError: something else is there, or the bundle does not predict the same.
+        """
+        check_is_fitted(self)
+        manifest: Json = self.model_.write(Path(path))
+        return manifest
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags
+
+    def _train(self, X: Any, y: Array, question: Question, sample_weight: Any) -> Self:
+        frame, numbers = read_rows(self, X, reset=True)
+        check_consistent_length(frame, y)
+        schema = schema_of(frame, self.columns or {}, numbers)
+        weights = None if sample_weight is None else weights_of(sample_weight, frame.height)
+        learner: Learner = catalogue.load("learners", self.learner)
+        options = options_of(learner, self.options or {})
+        seed = seed_of(self.random_state)
+        rows = develop(frame, y, schema, question, weights, seed)
+        effort = Effort(seed, self.budget, self.device)
+        self.model_ = train_model(learner, options, rows, question.targets, effort)
+        return self
+
+    def _said(self, X: Any) -> Said:
+        check_is_fitted(self)
+        frame, _ = read_rows(self, X, reset=False)
+        said: Said = self.model_.said(frame)
+        return said
+
+
+class Classifier(ClassifierMixin, TableEstimator):
+    """Tell which class, or which labels, each row has, with honest probabilities.
+
+    Rows may be an array (columns x0, x1, ...) or a pandas or Polars frame with numbers, words,
+    dates and gaps; what a column of a frame holds is guessed. Tables below 5,000 rows are
+    learned by five members, each tuned on another fifth of the rows, whose outputs are averaged.
+    Targets of shape (rows, labels) with 0 and 1 are labels, of which a row may have many.
+
+    Args:
+        learner: name of the learner: ``network``, ``lightgbm``, ``linear``, ...
+        options: the learner's settings, as under ``model:`` in a project file.
+        budget: seconds that training may take.
+        random_state: the same number gives the same model; None is 0.
+        device: where a network is trained: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        columns: what columns hold, where the guess is to be overruled: a kind such as
+            ``category``, or a dict of ``kind`` and its options, by name.
+
+    Attributes:
+        classes_: the classes in order; numbers of the labels where there are many.
+        n_features_in_: how many columns there were in `fit`.
+        feature_names_in_: their names, if the rows were a frame.
+        model_: the trained model as data files. It keeps up to 500 of the rows, by which
+            `to_bundle` proves that a bundle predicts the same.
+
+    A weight of 2 is not the same as a row that stands there twice: weights count in training, but
+    not when columns are scaled, rows dealt out to folds, or probabilities calibrated.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True, as_frame=True)
+        >>> float(Classifier("linear").fit(X, y).score(X, y)) > 0.9
+        True
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from rows and their classes.
+
+        Args:
+            X: rows, shape (rows, columns).
+            y: a class for each row, or labels of 0 and 1, shape (rows, labels).
+            sample_weight: how much each row counts in training.
+
+        Raises:
+            InputError: fewer than two classes, or settings that do not fit; also a ValueError.
+        """
+        names = names_of(y)
+        y = targets_of(self, y)
+        if type_of_target(y, input_name="y").startswith("multilabel"):
+            self.classes_ = np.arange(y.shape[1])
+            labels = names if len(names) == y.shape[1] else numbered(y.shape[1], "y")
+            question = Question("multilabel", {"labels": labels}, labels)
+            return self._train(X, y.astype(np.int64), question, sample_weight)
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        counted = codes if sample_weight is None else codes[weights_of(sample_weight, len(y)) > 0]
+        if len(np.unique(counted)) < 2:
+            raise InputError(
+                "there is only one class in y, so there is nothing to learn",
+                seen=f"1 class: {self.classes_[counted[0]]!r}",
+                way_out="give rows of at least two classes",
+            )
+        task = "binary" if len(self.classes_) == 2 else "multiclass"
+        question = Question(task, {"classes": texts_of(self.classes_)}, names)
+        return self._train(X, codes, question, sample_weight)
+
+    def predict(self, X: Any) -> Array:
+        """The class of each row, shape (rows,), or its labels as 0 and 1, (rows, labels)."""
+        decisions = self._said(X).decisions
+        return decisions if decisions.ndim == 2 else np.asarray(self.classes_[decisions])
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities, shape (rows, classes) or (rows, labels)."""
+        return self._said(X).outputs.astype(np.float64)
+
+    def predict_set(self, X: Any) -> Array:
+        """Which classes are in the set that holds the true one for 90 % of rows, (rows, classes).
+
+        For labels: whether each may be absent, and may be present, (rows, labels, 2).
+        """
+        return self._said(X).regions
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class Regressor(RegressorMixin, TableEstimator):
+    """Tell an amount for each row, and an interval that holds the true one.
+
+    Rows may be an array (columns x0, x1, ...) or a pandas or Polars frame with numbers, words,
+    dates and gaps; what a column of a frame holds is guessed. Tables below 5,000 rows are
+    learned by five members, each tuned on another fifth of the rows, whose outputs are averaged.
+
+    Args:
+        learner: name of the learner: ``network``, ``lightgbm``, ``linear``, ...
+        options: the learner's settings, as under ``model:`` in a project file.
+        budget: seconds that training may take.
+        random_state: the same number gives the same model; None is 0.
+        device: where a network is trained: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        columns: what columns hold, where the guess is to be overruled: a kind such as
+            ``category``, or a dict of ``kind`` and its options, by name.
+
+    Attributes:
+        n_features_in_: how many columns there were in `fit`.
+        feature_names_in_: their names, if the rows were a frame.
+        model_: the trained model as data files. It keeps up to 500 of the rows, by which
+            `to_bundle` proves that a bundle predicts the same.
+
+    A weight of 2 is not the same as a row that stands there twice: weights count in training, but
+    not when columns are scaled, rows dealt out to folds, or intervals measured.
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from rows and their amounts.
+
+        Args:
+            X: rows, shape (rows, columns).
+            y: an amount for each row.
+            sample_weight: how much each row counts in training.
+
+        Raises:
+            InputError: settings that do not fit; also a ValueError.
+        """
+        names = names_of(y)
+        y = column_or_1d(targets_of(self, y), warn=True)
+        amounts = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        return self._train(X, amounts, Question("regression", {}, names), sample_weight)
+
+    def predict(self, X: Any) -> Array:
+        """The amount of each row, shape (rows,)."""
+        return self._said(X).decisions
+
+    def predict_interval(self, X: Any) -> tuple[Array, Array]:
+        """Low and high end of the interval that holds the true amount for 90 % of rows."""
+        low, high = self._said(X).regions.T
+        return low, high
+
+
+def read_rows(estimator: Any, rows: Any, reset: bool) -> tuple[pl.DataFrame, bool]:
+    """Rows as a frame with the estimator's column names, and whether they are an array of numbers.
+
+    Args:
+        estimator: is told the names and number of columns, or asked whether they fit.
+        rows: an array, a list of lists, or a frame.
+        reset: whether these are the rows to learn from.
+
+    Raises:
+        InputError: too few rows, or no columns.
+        ValueError: columns are not those of `fit`, or the shape is not that of a table.
+    """
+    rows = rows.collect() if isinstance(rows, pl.LazyFrame) else rows
+    if is_frame(rows):
+        validate_data(estimator, rows, reset=reset, skip_check_array=True)
+        frame, numbers = from_frame(rows), False
+    else:
+        values = validate_data(estimator, rows, reset=reset, dtype=None, ensure_all_finite=False)
+        numbers = values.dtype.kind in "biuf"
+        frame = frame_of(values, numbered(values.shape[1]))
+    if frame.height <= reset or not frame.width:
+        raise InputError(
+            "there are too few rows or columns",
+            seen=f"n_samples={frame.height}, n_features={frame.width}",
+            way_out="give a table with at least two rows and one column",
+        )
+    names = getattr(estimator, "feature_names_in_", numbered(frame.width))
+    return frame.rename(dict(zip(frame.columns, names, strict=True))), numbers
+
+
+def targets_of(estimator: Any, y: Any) -> Array:
+    """The target as an array in which nothing is missing.
+
+    Raises:
+        ValueError: there is none, or values are missing.
+    """
+    if y is None:
+        raise InputError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None",
+            seen="y=None",
+            way_out="call fit(X, y)",
+        )
+    found = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    if found.dtype == object and any(value is None for value in found.ravel().tolist()):
+        raise InputError(
+            "Input y contains NaN: some rows have no target",
+            seen="None",
+            way_out="leave out rows without a target",
+        )
+    return np.asarray(found)
+
+
+def names_of(y: Any) -> list[str]:
+    """What the target is called."""
+    if is_frame(y):
+        return [str(name) for name in y.columns]
+    name = getattr(y, "name", None)
+    return [name if isinstance(name, str) and name else "y"]
+
+
+def texts_of(classes: Array) -> list[str]:
+    """How classes are written in a bundle: as the kind category reads them."""
+    cells = catalogue.load("kinds", "category").parse(column_of(classes, "y"), {})
+    found: list[str] = cells.to_list()
+    return found if len(set(found)) == len(found) else [str(name) for name in classes]
+
+
+def weights_of(given: Any, rows: int) -> Array:
+    """The weight of each row.
+
+    Raises:
+        InputError: another number of weights than rows, a negative one, or none but zeros.
+    """
+    weights = np.asarray(check_array(
+        np.full(rows, given) if np.isscalar(given) else given,
+        ensure_2d=False, dtype=np.float64, input_name="sample_weight",
+    ))  # fmt: skip
+    if weights.shape != (rows,) or (weights < 0).any() or not weights.any():
+        raise InputError(
+            "sample_weight must give each row a weight, none below zero and not all zero",
+            seen=f"shape {weights.shape}, lowest {weights.min():g}, rows {rows:,}",
+            way_out="give one number for each row",
+        )
+    return weights
+
+
+def options_of(learner: Learner, given: Mapping[str, Any]) -> Any:
+    """The learner's settings.
+
+    Raises:
+        InputError: a setting that it does not have, or a value that does not fit.
+    """
+    try:
+        return learner.options.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "options"
+        raise InputError(
+            f"options do not fit the learner {learner.name}: {name}",
+            seen=f"{first['msg']}: {given.get(name)!r}",
+            way_out=f"mend it, or leave it out; {near(name, learner.options.model_fields)}",
+        ) from error
+
+
+def seed_of(random_state: Any) -> int:
+    """The seed that a random state stands for: 0 for None, and a number for itself."""
+    if random_state is None:
+        return 0
+    if isinstance(random_state, (int, np.integer)):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(SEEDS))

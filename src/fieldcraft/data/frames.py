@@ -1,0 +1,110 @@
+"""Frames of plain columns: from Polars and pandas ones, and from lists of values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.cut import checked_names
+
+WHOLE = 2**63  # integers from here on do not fit a column of them
+EXACT = 2**53  # integers up to here keep their value as floats
+
+
+def from_frame(frame: Any) -> pl.DataFrame:
+    """A Polars frame from a Polars or pandas one; the row index of pandas is left behind.
+
+    Raises:
+        DataError: the object is neither, or its columns are mixed or share a name.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return plain_columns(frame)
+    if isinstance(frame, pl.LazyFrame):
+        return plain_columns(frame.collect())
+    if type(frame).__module__.startswith("pandas") and hasattr(frame, "columns"):
+        try:
+            found: pl.DataFrame = pl.from_pandas(frame.rename(columns=str))
+        except (TypeError, ValueError) as error:  # pyarrow's own errors are among these
+            raise DataError(
+                "this pandas table cannot be turned into typed columns",
+                seen=str(error).splitlines()[0],
+                way_out="use one type and a name of its own for each column; "
+                "a mixed column reads as text: frame[name].astype(str)",
+            ) from error
+        return found
+    raise DataError(
+        "this is not a table",
+        seen=f"an object of type {type(frame).__name__}",
+        way_out="pass a Polars or pandas DataFrame, or the path of a file",
+    )
+
+
+def plain_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with decimals as floats, times of day and durations as seconds.
+
+    Raises:
+        DataError: a column holds lists, records or bytes, of which no kind of column is made.
+    """
+    kinds = frame.schema
+    odd = [name for name, k in kinds.items() if k.is_nested() or k in (pl.Binary, pl.Object)]
+    if odd:
+        raise DataError(
+            "some columns do not hold single values",
+            seen=", ".join(f"{name} ({frame.schema[name]})" for name in odd[:5]),
+            way_out="drop them, or set them out as columns of numbers, words or dates",
+        )
+    if not any(k in (pl.Decimal, pl.Time, pl.Duration) for k in kinds.values()):
+        return frame
+    return frame.with_columns(
+        pl.col(pl.Decimal).cast(pl.Float64),
+        pl.col(pl.Time).cast(pl.Duration).dt.total_seconds(),
+        pl.col(pl.Duration).dt.total_seconds(),
+    )
+
+
+def renamed(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """The frame with the names that were given, if any were.
+
+    Raises:
+        DataError: the names do not fit.
+    """
+    if not names:
+        return frame
+    return frame.rename(dict(zip(frame.columns, checked_names(names, frame.width), strict=True)))
+
+
+def column_of(name: str, values: Sequence[Any]) -> pl.Series:
+    """A column of values of any type: numbers or truth values where all are, else text.
+
+    Raises:
+        DataError: a value is a list, a record or bytes.
+    """
+    types = {type(value) for value in values} - {type(None)}
+    if odd := sorted(kind.__name__ for kind in types - {bool, int, float, str}):
+        raise DataError(
+            f"the column {name!r} does not hold single values",
+            seen=f"a value of type {odd[0]}",
+            way_out="leave the column out, or set it out as columns of numbers, words or dates",
+        )
+    if types == {bool}:
+        return pl.Series(name, values, dtype=pl.Boolean)
+    whole = [value for value in values if type(value) is int] if int in types else []
+    most = max(map(abs, whole), default=0)
+    if types == {int} and most < WHOLE:
+        return pl.Series(name, values, dtype=pl.Int64)
+    if types in ({float}, {int, float}) and most <= EXACT:
+        return pl.Series(name, values, dtype=pl.Float64, strict=False)
+    cells = [value if value is None or type(value) is str else said(value) for value in values]
+    return pl.Series(name, cells, dtype=pl.String)
+
+
+def said(value: float | bool) -> str:
+    """A number or truth value as text.
+
+    >>> said(True), said(2), said(0.5)
+    ('true', '2', '0.5')
+    """
+    return str(value).lower() if isinstance(value, bool) else str(value)

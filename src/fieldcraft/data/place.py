@@ -1,0 +1,187 @@
+"""Where a table is: a file, a folder, a pattern of file names, a URL, a member of an archive."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from fieldcraft.core import digest
+from fieldcraft.core.errors import DataError, near
+from fieldcraft.data.unpack import is_gzip, unpacked
+
+URL = re.compile(r"([a-z][a-z0-9+.-]+)://")
+FILE_URL = re.compile(r"([a-z][a-z0-9+.-]+:///)([^?]*)(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a table is.
+
+    Args:
+        address: the path of a file or folder, a pattern such as ``data/*.csv``, or a URL.
+        content: the bytes of a member of an archive, whose name the address is.
+        within: the archive that the member lies in, for messages.
+    """
+
+    address: str
+    content: bytes | None = None
+    within: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The address as a path."""
+        return Path(self.address)
+
+    @property
+    def name(self) -> str:
+        """What the place is called in messages."""
+        return f"{self.path.name} in {self.within}" if self.within else self.path.name
+
+    @property
+    def scheme(self) -> str:
+        """What stands before ``://`` in a URL; empty for other places."""
+        found = URL.match(self.address) if self.content is None else None
+        return found[1] if found else ""
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether this is a pattern of names; a file that has such a name itself is a file."""
+        if self.content is not None or self.scheme:
+            return False
+        return glob.has_magic(self.address) and not os.path.exists(self.address)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is one file, be it there or not, or a member of an archive."""
+        if self.content is not None:
+            return True
+        return not (self.scheme or self.is_pattern or os.path.isdir(self.address))
+
+    def ends(self, *endings: str) -> bool:
+        """Whether this is a file with one of these endings, gzipped (``.gz``) or not."""
+        return self.is_file and self.ending in endings
+
+    @property
+    def ending(self) -> str:
+        """The ending of the name in lower case, ``.gz`` left off."""
+        return Path(self.path.name.lower().removesuffix(".gz")).suffix
+
+    def packed(self) -> bytes:
+        """The bytes as they are stored.
+
+        Raises:
+            DataError: there is no such file, or it cannot be opened.
+        """
+        if self.content is not None:
+            return self.content
+        present(self.path)
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise unopened(self.path, error) from error
+
+    def data(self) -> bytes:
+        """The bytes, unpacked if they are gzipped.
+
+        Raises:
+            DataError: there is no such file, or the archive is damaged or a bomb.
+        """
+        data = self.packed()
+        return unpacked(data, self.name) if is_gzip(data) else data
+
+    def digest(self) -> str:
+        """Digest of the file as it is stored.
+
+        Raises:
+            DataError: there is no such file, or it cannot be opened.
+        """
+        present(self.path)
+        try:
+            return digest.of_file(self.path)
+        except OSError as error:
+            raise unopened(self.path, error) from error
+
+
+def unopened(path: Path, error: OSError) -> DataError:
+    """The error for a file that is there and cannot be opened."""
+    return DataError(
+        f"{path.name} cannot be opened",
+        seen=f"{path}: {error.strerror}",
+        way_out="make sure that you may read it, and that it is an ordinary file",
+    )
+
+
+def present(path: Path) -> None:
+    """Make sure that a file or folder is there.
+
+    Raises:
+        DataError: it is not; the error names what lies beside it.
+    """
+    if os.path.exists(path):  # False, not an error, where a name is too long or may not be read
+        return
+    folder = path.parent
+    way_out = "make sure that the path is right"
+    if not os.path.isdir(folder):
+        above = next(parent for parent in folder.absolute().parents if os.path.isdir(parent))
+        seen = f"there is no folder {folder}; its way ends at {above}"
+    else:
+        names = names_in(folder)
+        alike = difflib.get_close_matches(path.name, names, n=5)
+        same = [name for name in names if name[:3].lower() == path.name[:3].lower()]
+        beside = list(dict.fromkeys([*alike, *same]))[:5]
+        seen = f"beside it: {', '.join(beside)}" if beside else f"folder: {folder.absolute()}"
+        if alike:
+            way_out = f"{way_out}; {near(path.name, alike)}"
+    raise DataError(f"there is no file {path}", seen=seen, way_out=way_out)
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder in order; none where it may not be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def located(source: str, base: Path) -> str | Path:
+    """The place that an address in a project file means, which is relative to a folder.
+
+    Args:
+        source: a path, a pattern of names, or a URL such as ``sqlite:///shop.db?table=orders``.
+        base: the folder that relative addresses start from.
+    """
+    if found := FILE_URL.fullmatch(source):
+        return f"{found[1]}{(base / found[2]).resolve()}{found[3]}" if found[2] else source
+    if URL.match(source):
+        return source
+    if glob.has_magic(source) and not (base / source).exists():
+        return os.path.join(glob.escape(str(base.resolve())), source)
+    return (base / source).resolve()
+
+
+def relative(source: str | Path, base: Path) -> str:
+    """The address as a project file in a folder says it: `located` leads from it back.
+
+    Args:
+        source: a path, a pattern or a URL; relative ones start where the command runs.
+        base: the folder of the project file.
+    """
+
+    def path_from_base(path: str) -> str:
+        return Path(os.path.relpath(path, base.resolve())).as_posix()
+
+    text = str(source)
+    if found := FILE_URL.fullmatch(text):
+        return f"{found[1]}{path_from_base(str(Path(found[2]).resolve()))}{found[3]}"
+    if URL.match(text):
+        return text
+    if glob.has_magic(text) and not Path(text).exists():
+        if os.path.isabs(text):
+            return path_from_base(text)
+        here = glob.escape(path_from_base(os.getcwd()))
+        return Path(os.path.normpath(os.path.join(here, text))).as_posix()
+    return path_from_base(str(Path(text).resolve()))

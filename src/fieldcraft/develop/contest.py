@@ -1,0 +1,104 @@
+"""Compare models by paired tests on the same resamples, and say in words who won."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldcraft.contracts import Array, Json
+from fieldcraft.core.words import figure, joined
+from fieldcraft.develop.candidate import Candidate
+from fieldcraft.evidence.bootstrap import Comparison, compare
+from fieldcraft.evidence.metrics import Metric
+
+Drawn = Mapping[tuple[str, str], Array]  # by learner and metric
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Models, the simplest first, with their metrics on the same resamples."""
+
+    candidates: Sequence[Candidate]
+    drawn: Drawn
+    metric: Metric
+
+    def paired(self, a: Candidate, b: Candidate) -> Comparison:
+        """How much better A is than B."""
+        one, other = (self.drawn[found.name, self.metric.name] for found in (a, b))
+        return compare(one, other, self.metric.greater_is_better)
+
+    def value(self, found: Candidate) -> float:
+        """The metric of a model on the rows as they are."""
+        return float(self.drawn[found.name, self.metric.name][0])
+
+    def champion(self) -> Candidate:
+        """The best model, or the simplest of those that are not significantly worse."""
+        sign = 1 if self.metric.greater_is_better else -1
+
+        def goodness(found: Candidate) -> float:
+            return float(np.nan_to_num(sign * self.value(found), nan=-np.inf))
+
+        best = max(self.candidates, key=goodness)
+        level = [
+            found
+            for found in self.candidates
+            if found is best or self.paired(best, found).verdict != "better"
+        ]
+        return min(level, key=lambda found: found.about["complexity"])
+
+    def against_all(self, champion: Candidate) -> list[Json]:
+        """The champion against each of the others."""
+        found = []
+        for other in self.candidates:
+            if other is champion:
+                continue
+            result = self.paired(champion, other)
+            found.append(
+                {
+                    "a": champion.name,
+                    "b": other.name,
+                    "title": other.about["title"],
+                    "metric": self.metric.name,
+                    "difference": finite(result.difference),
+                    "low": finite(result.low),
+                    "high": finite(result.high),
+                    "p_value": finite(result.p_value),
+                    "verdict": result.verdict,
+                }
+            )
+        return found
+
+    def sentence(self, champion: Candidate, rows: int) -> str:
+        """The comparison with the baselines in words, the bad news first."""
+        simplest = self.candidates[0]
+        if champion is simplest:
+            return (
+                f"No model is better than a {simplest.about['title']} by {self.metric.title} "
+                f"on {rows:,} judge rows: there is nothing here to deploy yet."
+            )
+        rivals = [c for c in self.candidates if c is not champion and c is not simplest]
+        better = [c for c in rivals if self.paired(champion, c).verdict == "better"]
+        level = [c for c in rivals if c not in better]
+        text = (
+            f"Champion: {champion.about['title']}, {self.metric.title} "
+            f"{figure(self.value(champion))} on {rows:,} judge rows "
+            f"({simplest.about['title']}: {figure(self.value(simplest))})."
+        )
+        if better:
+            text += f" Significantly better than {named(better)}."
+        if level:
+            simpler = all(c.about["complexity"] > champion.about["complexity"] for c in level)
+            text += f" Level with {named(level)}" + (", but simpler." if simpler else ".")
+        return text
+
+
+def named(candidates: Sequence[Candidate]) -> str:
+    """The titles of learners, joined for a sentence."""
+    return joined([found.about["title"] for found in candidates])
+
+
+def finite(value: float) -> float | None:
+    """A number that JSON can carry, None for what is not one."""
+    return float(value) if np.isfinite(value) else None

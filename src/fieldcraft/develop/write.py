@@ -1,0 +1,176 @@
+"""Write a bundle from a model's members, and prove that it predicts what they predict."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.bundle.manifest import write_manifest
+from fieldcraft.bundle.runtime import Bundle, PackedMember, load_bundle
+from fieldcraft.contracts import Array, Json, Learner
+from fieldcraft.core import catalogue, files
+from fieldcraft.core.errors import BundleError
+from fieldcraft.develop.members import Member, load_member
+from fieldcraft.develop.rows import Development
+
+TOLERANCE = 1e-5  # of probabilities, or of the standardised target
+FORMAT = "onnx"
+Tell = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A trained model that goes into a bundle, and its weight there."""
+
+    folder: Path
+    weight: float = 1.0
+
+
+def parts_of(model: Path, places: Mapping[str, Path]) -> list[Part]:
+    """The trained models that a model is made of: itself, or those that a blend names."""
+    named = files.read_json(model / "model.json").get("parts")
+    if not named:
+        return [Part(model)]
+    return [Part(places[name], weight) for name, weight in named.items()]
+
+
+def members_of(part: Part, rows: Development) -> list[Member]:
+    """The fitted members of a trained model, one for each fold."""
+    described = files.read_json(part.folder / "model.json")
+    learner: Learner = catalogue.load("learners", described["learner"])
+    options = learner.options.model_validate(described["options"])
+    return [
+        load_member(learner, options, part.folder / str(number), rows.task, rows.about)
+        for number in range(described["members"])
+    ]
+
+
+def write_bundle(
+    folder: Path, parts: Sequence[Part], rows: Development, about: Mapping[str, Any], progress: Tell
+) -> Json:
+    """Write the members, the reference profile and the manifest into an empty folder.
+
+    Args:
+        folder: where the bundle comes into being; tables that it joins are there already.
+        parts: the trained models that it predicts with.
+        rows: the rows that the model was developed on.
+        about: further entries of the manifest.
+        progress: told how far it is.
+
+    Returns:
+        The manifest.
+    """
+    packed = pack_members(folder, parts, rows, progress)
+    training = np.unique(np.concatenate([fold.train for fold in rows.folds]))
+    files.write_json(folder / "profile.json", reference_profile(rows, training))
+    return write_manifest(
+        folder,
+        {
+            "task": rows.task.name,
+            "about": rows.about,
+            "schema": rows.schema.as_json(),
+            "members": packed,
+            **about,
+        },
+    )
+
+
+def pack_members(
+    folder: Path, parts: Sequence[Part], rows: Development, progress: Tell
+) -> list[Json]:
+    """Export the members of trained models into a bundle; what the manifest says of them."""
+    form = catalogue.load("bundle.formats", FORMAT)
+    packed = []
+    for part in parts:
+        members = members_of(part, rows)
+        for number, member in enumerate(members):
+            progress(f"exporting {part.folder.name}, member {number + 1} of {len(members)}", None)
+            place = folder / "members" / f"{part.folder.name}-{number}"
+            place.mkdir(parents=True)
+            for name in ("encoders.json", "encoders.safetensors", "scale.json"):
+                shutil.copyfile(part.folder / str(number) / name, place / name)
+            form.write(member.fitted, place / f"model{form.suffix}")
+            packed.append(
+                {
+                    "folder": f"members/{place.name}",
+                    "format": form.name,
+                    "view": member.fitted.view,
+                    "weight": part.weight / len(members),
+                }
+            )
+    return packed
+
+
+def reference_profile(rows: Development, training: Array) -> Json:
+    """What each column looked like in training, for telling drift later."""
+    values = rows.values[training]
+    return {
+        column.name: catalogue.load("kinds", column.kind).describe(values[column.name])
+        for column in rows.schema.columns
+    }
+
+
+def check_parity(folder: Path, parts: Sequence[Part], rows: Development) -> float:
+    """Load a bundle and compare its predictions on judge rows with the trained model's.
+
+    The rows are given as they were read, so reading, encoding and network are all compared.
+
+    Returns:
+        The largest difference of a probability, or of the standardised target.
+
+    Raises:
+        BundleError: a difference above 1e-5, or another decision.
+    """
+    bundle = load_bundle(folder)
+    packed = iter(bundle.members)
+    largest = 0.0
+    for part in parts:
+        trained = pl.read_parquet(part.folder / "predictions.parquet")
+        judged = trained.filter(pl.col("part") == "judge")
+        for number in range(int(judged["fold"].n_unique())):
+            mine = judged.filter(pl.col("fold") == number)
+            name = f"{part.folder.name}, member {number}"
+            largest = max(largest, gap(bundle, next(packed), mine, rows, name))
+    return largest
+
+
+def gap(
+    bundle: Bundle, member: PackedMember, trained: pl.DataFrame, rows: Development, name: str
+) -> float:
+    """The largest difference between what a packed member and the trained one say.
+
+    Raises:
+        BundleError: it is above 1e-5, or a decision is another.
+    """
+    expected = trained.select(pl.col("^out_.*$")).to_numpy()
+    frame = bundle.joined(rows.frame[trained["position"].to_list()])
+    found = member.outputs(bundle.schema.apply(frame), bundle.task)
+    unit = float(member.scale.get("deviation", 1.0))
+    difference = float(np.abs(found - expected).max(initial=0.0)) / unit
+    flipped = decisions_changed(bundle, found, expected)
+    if not difference <= TOLERANCE or flipped:
+        raise BundleError(
+            "the packaged model does not predict what the trained model predicts",
+            seen=f"{name}: largest difference {difference:.2g} "
+            f"(allowed {TOLERANCE:g}), {flipped} of {len(found):,} decisions changed",
+            way_out="set model.learner to another learner, and please report this model",
+        )
+    return difference
+
+
+def decisions_changed(bundle: Bundle, found: Array, expected: Array) -> int:
+    """How many decisions are another, those within the tolerance of a tie left out."""
+    if bundle.task.output == "value":
+        return 0
+    if bundle.task.output == "labels":
+        clear = np.abs(expected - 0.5) > 2 * TOLERANCE
+        return int((clear & ((found > 0.5) != (expected > 0.5))).sum())
+    ranked = np.sort(expected, axis=1)
+    clear = ranked[:, -1] - ranked[:, -2] > 2 * TOLERANCE
+    return int((clear & (found.argmax(axis=1) != expected.argmax(axis=1))).sum())

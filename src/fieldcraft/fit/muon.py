@@ -1,0 +1,56 @@
+"""Muon in 32-bit floats: momentum whose steps are made orthogonal.
+
+Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024, with the step size
+matched to AdamW's (Liu et al., *Muon is Scalable for LLM Training*, 2025). PyTorch's own computes
+in bfloat16, which is slow on processors without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TURNS = ((3.4445, -4.7750, 2.0315),) * 5  # of the Newton-Schulz iteration
+RMS = 0.2  # root mean square of AdamW's usual step, which Muon's is brought to
+TINY = 1e-7
+
+
+class Muon(torch.optim.Optimizer):
+    """Moves matrices by Nesterov momentum, each step made orthogonal."""
+
+    def __init__(
+        self, params: Iterable[Any], lr: float, weight_decay: float = 0.0, momentum: float = 0.95
+    ) -> None:
+        """Set up for matrices; the learning rate is on the scale of AdamW's."""
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Move every matrix once."""
+        for group in self.param_groups:
+            rate, momentum = group["lr"], group["momentum"]
+            for matrix in group["params"]:
+                if matrix.grad is None:
+                    continue
+                memory = self.state[matrix]
+                if not memory:
+                    memory["momentum"] = torch.zeros_like(matrix)
+                memory["momentum"].lerp_(matrix.grad, 1 - momentum)
+                ahead = matrix.grad.lerp(memory["momentum"], momentum)
+                size = RMS * max(matrix.shape) ** 0.5
+                matrix.mul_(1 - rate * group["weight_decay"])
+                matrix.add_(orthogonal(ahead), alpha=-rate * size)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """Nearly the closest matrix with all singular values 1, by Newton-Schulz iteration."""
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = wide / (wide.norm() + TINY)
+    for a, b, c in TURNS:
+        square = x @ x.T
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    turned: Tensor = x.T if matrix.shape[0] > matrix.shape[1] else x
+    return turned

@@ -1,0 +1,106 @@
+"""Weigh the trained models against each other, and blend them where together they are better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.contracts import Array, Json, Stage
+from fieldcraft.core import files
+from fieldcraft.core.words import joined
+from fieldcraft.develop.candidate import models_in, outputs_of
+from fieldcraft.develop.rows import TARGET_SECTIONS, Development, load_development
+from fieldcraft.project.work import Work
+
+NAME = "blend"
+ROUNDS = 20  # of selection; a model's weight is its share of them
+LEAST = 0.1  # weight below which a model is not worth carrying
+SIMPLEST = 2  # complexity of models that may be part of a blend
+GAIN = 0.001  # relative gain in tune loss that a blend must bring
+
+
+def blend(work: Work) -> Json:
+    """Blend the models by their outputs on tune rows; no model is trained again."""
+    if not work.settings.model.blend:
+        return {"parts": {}}
+    rows = load_development(work.inputs["split"], work.settings)
+    places = models_in({name: work.inputs[name] for name in ("baseline", "train")})
+    about = {name: files.read_json(place / "model.json") for name, place in places.items()}
+    tables = {
+        name: pl.read_parquet(places[name] / "predictions.parquet")
+        for name in places
+        if about[name]["complexity"] >= SIMPLEST
+    }
+    weights = weigh({name: tuned(table, rows) for name, table in tables.items()}, rows)
+    if len(weights) > 1:
+        write(work.out / NAME, weights, about, tables)
+        work.record("decision", {"decision": "blended", "weights": weights})
+    return {"parts": weights}
+
+
+def tuned(table: pl.DataFrame, rows: Development) -> Array:
+    """A model's outputs on the tune rows of all folds."""
+    return np.concatenate([outputs_of(table, i, "tune") for i in range(len(rows.folds))])
+
+
+def weigh(outputs: Mapping[str, Array], rows: Development) -> dict[str, float]:
+    """The weight of each model in the best blend on tune rows; one model alone if none is better.
+
+    Greedy selection with replacement (Caruana et al., *Ensemble Selection from Libraries of
+    Models*, ICML 2004).
+    """
+    y = np.concatenate([rows.y[fold.tune] for fold in rows.folds])
+
+    def loss(mixed: Array) -> float:
+        return rows.task.validation_loss(mixed, y)
+
+    alone = {name: loss(found) for name, found in outputs.items()}
+    best = min(alone, key=alone.__getitem__)
+    chosen, total = [best], outputs[best].copy()
+    while len(chosen) < ROUNDS:
+        mixed = {name: loss((total + found) / (len(chosen) + 1)) for name, found in outputs.items()}
+        chosen.append(min(mixed, key=mixed.__getitem__))
+        total += outputs[chosen[-1]]
+    shares = {name: chosen.count(name) / ROUNDS for name in outputs}
+    kept = {name: share for name, share in shares.items() if share >= LEAST}
+    weights = {name: round(share / sum(kept.values()), 4) for name, share in kept.items()}
+    blended = loss(np.sum([weight * outputs[name] for name, weight in weights.items()], axis=0))
+    return weights if blended < alone[best] * (1 - GAIN) else {best: 1.0}
+
+
+def write(
+    place: Path, weights: Mapping[str, float], about: Mapping[str, Json],
+    tables: Mapping[str, pl.DataFrame],
+) -> None:  # fmt: skip
+    """Write the blend like any model: what it is, and its outputs on tune and judge rows."""
+    place.mkdir(parents=True, exist_ok=True)
+    first = tables[next(iter(weights))]
+    columns = [name for name in first.columns if name.startswith("out_")]
+    mixed = sum(
+        weight * tables[name].select(columns).to_numpy() for name, weight in weights.items()
+    )
+    outputs = pl.DataFrame(np.asarray(mixed), schema=columns)
+    first.drop(columns).hstack(outputs).write_parquet(place / "predictions.parquet")
+    parts = [about[name] for name in weights]
+    files.write_json(
+        place / "model.json",
+        {
+            "learner": NAME,
+            "title": f"blend of {joined([part['title'] for part in parts])}",
+            "complexity": max(part["complexity"] for part in parts) + 1,
+            "members": sum(part["members"] for part in parts),
+            "seconds": round(sum(part["seconds"] for part in parts), 3),
+            "parts": dict(weights),
+        },
+    )
+
+
+STAGE = Stage(
+    "blend",
+    "Blend the trained models where together they are better.",
+    blend,
+    sections=(*TARGET_SECTIONS, "data", "clean", "model.blend"),
+)

@@ -1,0 +1,82 @@
+"""Folders and patterns give the files of one table, in natural order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.place import Place, located
+from fieldcraft.data.sources.folder import SOURCE
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    for name, cell in (("p2.csv", 2), ("p10.csv", 10), ("p1.csv", 1), ("deep/p3.csv", 3)):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"a,b\n{cell},x\n")
+    for name in (".hidden.csv", "_SUCCESS", "notes.pdf"):
+        (tmp_path / "data" / name).write_text("?")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("address", "cells"),
+    [
+        ("", ["1", "2", "10"]),
+        ("p*.csv", ["1", "2", "10"]),
+        ("p?.csv", ["1", "2"]),
+        ("**/p*.csv", ["3", "1", "2", "10"]),
+    ],
+)
+def test_files_follow_each_other_by_number(address: str, cells: list[str], parts: Path) -> None:
+    reading = SOURCE.read(Place(str(parts / address)), ())
+    assert reading.frame["a"].to_list() == cells
+
+
+def test_other_files_are_left_out_and_told(parts: Path) -> None:
+    notes = SOURCE.read(Place(str(parts)), ()).notes
+    assert notes[-1] == "left out, for they are no tables: notes.pdf"
+
+
+def test_a_folder_may_be_named_like_a_file(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").mkdir()
+    (tmp_path / "data.csv" / "part-0000.csv").write_text("a,b\n1,2\n")
+    place = Place(str(tmp_path / "data.csv"))
+    assert SOURCE.claims(place)
+    assert SOURCE.read(place, ()).frame.rows() == [("1", "2")]
+
+
+def test_a_folder_without_a_table_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    with pytest.raises(DataError, match="no file of a table in") as caught:
+        SOURCE.read(Place(str(tmp_path)), ())
+    assert "holds: deep" in caught.value.seen
+    assert "**" in caught.value.way_out
+
+
+def test_a_pattern_that_fits_nothing_says_what_is_there(parts: Path) -> None:
+    with pytest.raises(DataError, match="no file of a table in") as caught:
+        SOURCE.read(Place(str(parts / "q*.csv")), ())
+    assert "p1.csv" in caught.value.seen
+
+
+def test_the_digest_sees_names_and_contents_of_tables_alone(parts: Path) -> None:
+    place = Place(str(parts))
+    first = SOURCE.digest(place)
+    assert SOURCE.digest(Place(str(parts / "p*.csv"))) == first
+    (parts / "notes.pdf").write_text("other")
+    assert SOURCE.digest(place) == first
+    (parts / "p2.csv").rename(parts / "p3.csv")
+    assert SOURCE.digest(place) != first
+
+
+def test_a_pattern_works_below_a_folder_with_marks_in_its_name(tmp_path: Path) -> None:
+    base = tmp_path / "a[b]"
+    (base / "data").mkdir(parents=True)
+    (base / "data" / "x.csv").write_text("a,b\n1,2\n")
+    place = Place(str(located("data/*.csv", base)))
+    assert SOURCE.read(place, ()).frame.rows() == [("1", "2")]
+    assert SOURCE.digest(place) == SOURCE.digest(Place(str(base / "data")))

@@ -1,0 +1,76 @@
+"""The encoding of a text is found; what is not text is refused, and said to be what it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.decode import Decoded, decode
+
+TEXT = "name;price\nZoë;5 €\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+def test_the_encoding_is_found_and_its_mark_left_out(encoding: str) -> None:
+    assert decode(TEXT.encode(encoding), "t.csv") == Decoded(TEXT, encoding)
+
+
+def test_big_endian_marks_are_understood() -> None:
+    assert decode(b"\xfe\xff" + "aé".encode("utf-16-be"), "t.csv").text == "aé"
+    assert decode(b"\x00\x00\xfe\xff" + "aé".encode("utf-32-be"), "t.csv").text == "aé"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_told_by_its_zeros(encoding: str) -> None:
+    assert decode(TEXT.encode(encoding), "t.csv") == Decoded(TEXT, encoding)
+
+
+def test_a_byte_that_cp1252_lacks_is_read_as_latin_1() -> None:
+    assert decode(b"a\x81\xe9", "t.csv") == Decoded("a\x81é", "latin-1")
+
+
+def test_lines_of_two_encodings_are_each_read_right() -> None:
+    lines = ["Zoë,Zürich", "Ann,Rome", "Zoë,Köln"]
+    encodings = ["utf-8", "utf-8", "cp1252"]
+    data = b"\n".join(line.encode(e) for line, e in zip(lines, encodings, strict=True))
+    found = decode(data, "t.csv")
+    assert found.text.split("\n") == lines
+    assert found.encoding == "utf-8 and cp1252"
+    assert found.note == "not all is UTF-8; read as Windows-1252: line 3"
+
+
+def test_a_stray_byte_costs_no_other_letter() -> None:
+    data = "Zoë\n".encode() * 30 + b"caf\xe9 Zo\xc3\xab\n" + b"\x81\n"
+    found = decode(data, "t.csv")
+    assert found.text == "Zoë\n" * 30 + "café Zoë\n\x81\n"
+    assert found.note.endswith("lines 31, 32")
+
+
+def test_a_mark_of_utf_8_before_old_bytes_loses_no_letter() -> None:
+    assert decode(b"\xef\xbb\xbfcaf\xe9", "t.csv").text == "café"
+
+
+def test_an_old_text_that_holds_what_could_be_utf_8_once_is_still_an_old_text() -> None:
+    text = "é\n" * 40 + "CAFÉ’S\n"
+    assert decode(text.encode("cp1252"), "t.csv") == Decoded(text, "cp1252")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"PK\x03\x04\x00\x00", "ZIP archive"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "PNG image"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"a,b\n1,\x00\x00\x00\n", "control characters"),
+        (bytes(range(1, 32)) * 9, "control characters"),
+    ],
+)
+def test_what_is_not_text_is_refused_and_said_to_be_what_it_is(data: bytes, said: str) -> None:
+    with pytest.raises(DataError, match=r"t\.csv is not a text file") as caught:
+        decode(data, "t.csv")
+    assert said in caught.value.seen
+
+
+def test_a_few_stray_control_characters_do_not_make_a_text_something_else() -> None:
+    text = "a,b\n" + "1,2\n" * 100 + "3,\0\n"
+    assert decode(text.encode() + b"\0" * 400, "t.csv").text == text + "\0" * 400

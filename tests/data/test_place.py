@@ -1,0 +1,101 @@
+"""Addresses are understood, resolved, and answered with what lies near where nothing is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.place import Place, located, present, relative
+
+
+def test_places_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").mkdir()
+    (tmp_path / "b[1].csv").write_text("a\n1\n")
+    table = {
+        "a.csv": ("", False, False),
+        "b[1].csv": ("", False, True),  # there is a file of that very name
+        "b[12].csv": ("", True, False),
+        "gone.csv": ("", False, True),
+    }
+    for name, expected in table.items():
+        place = Place(str(tmp_path / name))
+        assert (place.scheme, place.is_pattern, place.is_file) == expected
+    url = Place("sqlite:///x*.db?query=SELECT * FROM t")
+    assert (url.scheme, url.is_pattern, url.is_file) == ("sqlite", False, False)
+    member = Place("a*/b.CSV.gz", b"", "x.zip")
+    assert (member.is_pattern, member.is_file, member.ending) == (False, True, ".csv")
+    assert member.name == "b.CSV.gz in x.zip"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("x.csv", "/p/x.csv"),
+        ("../d/x.csv", "/d/x.csv"),
+        ("/abs/x.csv", "/abs/x.csv"),
+        ("data/*.csv", "/p/data/*.csv"),
+        ("/abs/*.csv", "/abs/*.csv"),
+        ("sqlite:///x.db?table=t", "sqlite:////p/x.db?table=t"),
+        ("sqlite:///../x.db", "sqlite:////x.db"),
+        ("duckdb:////abs/x.db?query=a/../b\nc", "duckdb:////abs/x.db?query=a/../b\nc"),
+        ("https://host/x.csv", "https://host/x.csv"),
+    ],
+)
+def test_addresses_are_relative_to_the_project(source: str, expected: str) -> None:
+    assert str(located(source, Path("/p"))) == expected
+
+
+def test_a_folder_whose_name_looks_like_a_pattern_is_none(tmp_path: Path) -> None:
+    base = tmp_path / "a[b]*"
+    base.mkdir()
+    (base / "x1.csv").write_text("a\n1\n")
+    assert located("x1.csv", base) == base / "x1.csv"
+    assert Place(str(located("x?.csv", base))).is_pattern
+    assert str(located("x?.csv", base)).endswith("/a[[]b][*]/x?.csv")
+
+
+def test_an_address_is_told_relative_to_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p").mkdir()
+    monkeypatch.chdir(tmp_path)
+    told = {
+        "x.csv": "../x.csv",
+        "d/*.csv": "../d/*.csv",
+        str(tmp_path / "p" / "x.csv"): "x.csv",
+        "sqlite:///x.db?table=t": "sqlite:///../x.db?table=t",
+        f"duckdb:///{tmp_path}/p/x.db": "duckdb:///x.db",
+        "https://host/x.csv": "https://host/x.csv",
+    }
+    assert {source: relative(source, Path("p")) for source in told} == told
+
+
+def test_what_lies_near_a_missing_file_is_named(tmp_path: Path) -> None:
+    for name in ("people_2024.csv", "Peoples.csv", "other.txt"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(DataError, match="there is no file") as caught:
+        present(tmp_path / "poeples.csv")
+    assert caught.value.seen.startswith("beside it: Peoples.csv")
+    assert caught.value.way_out.endswith("did you mean 'Peoples.csv'?")
+
+
+def test_a_missing_folder_is_named_with_where_the_way_ends(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no file") as caught:
+        present(tmp_path / "data" / "raw" / "x.csv")
+    assert caught.value.seen.endswith(f"its way ends at {tmp_path}")
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "a\0b"])
+def test_a_name_that_no_file_can_have_is_a_missing_file(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no file"):
+        present(tmp_path / name)
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    place = Place(str(tmp_path))
+    for act in (place.data, place.digest):
+        with pytest.raises(DataError, match="cannot be opened") as caught:
+            act()
+        assert "directory" in caught.value.seen

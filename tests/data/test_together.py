@@ -1,0 +1,82 @@
+"""Files of one table are put together in order; an odd one is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.place import Place
+from fieldcraft.data.reading import Reading
+from fieldcraft.data.together import read_together
+
+Write = Callable[[str, str | bytes], Path]
+
+
+def together(*paths: Path, names: tuple[str, ...] = ()) -> Reading:
+    return read_together([Place(str(path)) for path in paths], names, "data")
+
+
+def test_columns_are_matched_by_name_and_rows_follow_the_files(write: Write) -> None:
+    reading = together(write("1.csv", "a,b\n1,x\n"), write("2.csv", "b,a\ny,2\n"))
+    assert reading.frame.to_dict(as_series=False) == {"a": ["1", "2"], "b": ["x", "y"]}
+    assert reading.notes == ("2 files put together: 1.csv (1), 2.csv (1)",)
+
+
+def test_lines_set_aside_are_known_by_file(write: Write) -> None:
+    good = "1,x\n" * 150
+    one, two = write("1.csv", f"a,b\n{good}9\n"), write("2.csv", f"a,b\n7\n{good}")
+    reading = together(one, two)
+    assert reading.frame.height == 300
+    assert reading.odd() == "1.csv line 152, 2.csv line 2"
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_the_file_with_other_columns_is_named_wherever_it_stands(odd: int, write: Write) -> None:
+    texts = ["a,b\n1,2\n"] * 2
+    texts.insert(odd, "a,c\n1,2\n")
+    paths = [write(f"{number}.csv", text) for number, text in enumerate(texts)]
+    with pytest.raises(DataError, match=rf"{odd}\.csv does not have the columns") as caught:
+        together(*paths)
+    assert caught.value.seen == "it lacks: b; it has besides: c"
+
+
+def test_files_without_rows_need_the_same_columns_all_the_same(write: Write) -> None:
+    full, bare = write("1.csv", "a,b\n1,2\n"), write("2.csv", "a,b\n")
+    assert together(full, bare, write("3.csv", "")).frame.rows() == [("1", "2")]
+    with pytest.raises(DataError, match=r"4\.csv does not have the columns"):
+        together(full, bare, write("4.csv", "a,c\n"))
+
+
+def test_files_without_a_header_take_the_given_names(write: Write) -> None:
+    paths = [write("1.csv", "1,x\n2,y\n"), write("2.csv", "3,z\n4,w\n")]
+    assert together(*paths, names=("n", "c")).frame["n"].to_list() == ["1", "2", "3", "4"]
+
+
+def test_types_that_differ_are_brought_together_or_refused(tmp_path: Path) -> None:
+    columns = {"1": [1], "2": [2.5], "3": [None]}
+    paths = {name: tmp_path / f"{name}.parquet" for name in columns}
+    for name, values in columns.items():
+        pl.DataFrame({"a": values}).write_parquet(paths[name])
+    assert together(paths["1"], paths["2"], paths["3"]).frame["a"].to_list() == [1.0, 2.5, None]
+    paths["4"] = tmp_path / "4.parquet"
+    pl.DataFrame({"a": ["x"]}, schema={"a": pl.Categorical}).write_parquet(paths["4"])
+    assert together(paths["1"], paths["4"], paths["3"]).frame["a"].to_list() == ["1", "x", None]
+    pl.select(a=pl.date(2024, 1, 1)).write_parquet(tmp_path / "5.parquet")
+    assert together(paths["3"], tmp_path / "5.parquet").frame["a"].dtype == pl.Date
+    with pytest.raises(DataError, match="different types in the column 'a'"):
+        together(paths["1"], tmp_path / "5.parquet")
+
+
+def test_the_same_table_in_two_forms_is_not_read_twice(write: Write, tmp_path: Path) -> None:
+    text = write("t.csv", "a\n1\n")
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="files of different forms") as caught:
+        together(text, tmp_path / "t.parquet")
+    assert caught.value.seen == "1 delimited and 1 parquet"
+    with pytest.raises(DataError, match="same table twice") as caught:
+        together(text, write("t.tsv", "a\n1\n"))
+    assert caught.value.seen == "t.csv, t.tsv"

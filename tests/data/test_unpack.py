@@ -1,0 +1,50 @@
+"""What is compressed is unpacked whole, and not without bound."""
+
+from __future__ import annotations
+
+import gzip
+import io
+
+import pytest
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data import unpack
+from fieldcraft.data.unpack import inflated, is_gzip, unpacked
+
+
+def test_gzip_is_unpacked_also_from_several_pieces() -> None:
+    data = gzip.compress(b"a,b\n") + gzip.compress(b"1,2\n")
+    assert is_gzip(data)
+    assert not is_gzip(b"a,b\n")
+    assert unpacked(data, "t.csv.gz") == b"a,b\n1,2\n"
+
+
+@pytest.mark.parametrize("keep", [2, 12, -9, -1])
+def test_a_gzip_file_cut_short_is_named(keep: int) -> None:
+    data = gzip.compress(bytes(range(256)) * 8)
+    with pytest.raises(DataError, match=r"t\.csv\.gz cannot be unpacked"):
+        unpacked(data[:keep], "t.csv.gz")
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "FREE", 1 << 20)
+    bomb = gzip.compress(b"\0" * (64 << 20))
+    stream = gzip.GzipFile(fileobj=io.BytesIO(bomb))
+    with pytest.raises(DataError, match=r"bomb\.gz unpacks to far too much"):
+        inflated(stream, len(bomb), "bomb.gz")
+    assert stream.tell() <= unpack.MOST_TIMES * len(bomb) + 2 * unpack.BLOCK
+
+
+def test_more_than_the_memory_is_refused_even_if_it_was_hardly_compressed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unpack, "FREE", 1 << 10)
+    monkeypatch.setattr(unpack, "MEMORY_SHARE", 1e-9)
+    with pytest.raises(DataError, match="far too much") as caught:
+        unpacked(gzip.compress(bytes(range(256)) * 64), "t.gz")
+    assert "name the unpacked file" in caught.value.way_out
+
+
+def test_a_table_that_repeats_itself_is_no_bomb() -> None:
+    table = b"0,0,0,0,0,0\n" * 200_000
+    assert unpacked(gzip.compress(table), "t.csv.gz") == table

@@ -1,0 +1,104 @@
+"""A learner is fitted on each fold, sees nothing else, and carries on where it was killed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.contracts import Array
+from fieldcraft.core import catalogue, files
+from fieldcraft.develop.members import Effort, fit_members, load_member, name_fold
+from fieldcraft.develop.rows import Development, load_development
+from fieldcraft.project.folder import Folder
+from fieldcraft.stages import _flow
+
+
+@pytest.fixture
+def rows(finished: Folder) -> Development:
+    return load_development(_flow.latest(finished).folders["split"], finished.settings())
+
+
+def spoiled(rows: Development, where: Array) -> Development:
+    """The same rows with nonsense in some of them: features and targets."""
+    marks = np.zeros(len(rows.y), dtype=bool)
+    marks[where] = True
+    mask = pl.Series(marks)
+    values = rows.values.with_columns(
+        age=pl.when(mask).then(1e6).otherwise(pl.col("age")),
+        city=pl.when(mask).then(pl.lit("Atlantis")).otherwise(pl.col("city")),
+    )
+    return replace(rows, values=values, y=np.where(marks, 1 - rows.y, rows.y))
+
+
+@pytest.mark.parametrize("name", ["linear", "lightgbm", "network"])
+def test_nothing_is_fitted_outside_the_training_rows(
+    rows: Development, tmp_path: Path, name: str
+) -> None:
+    """Leaks are planted in judge rows: what is learned must not change by a bit."""
+    learner = catalogue.load("learners", name)
+    options = learner.options(**({"trunk": "mlp", "epochs": 2} if name == "network" else {}))
+    fold = rows.folds[0]
+    one = replace(rows, folds=[fold])
+    fit_members(learner, options, one, tmp_path / "honest", Effort())
+    planted = spoiled(one, fold.judge)
+    fit_members(learner, options, planted, tmp_path / "planted", Effort())
+    for file in ("encoders.json", "encoders.safetensors", "model.safetensors", "scale.json"):
+        honest, leaked = (tmp_path / side / "0" / file for side in ("honest", "planted"))
+        assert honest.read_bytes() == leaked.read_bytes(), file
+    models = [
+        files.read_json(tmp_path / side / "0" / "model.json") for side in ("honest", "planted")
+    ]
+    assert models[0] == models[1]
+
+
+def test_encoders_do_not_see_tune_rows_either(rows: Development, tmp_path: Path) -> None:
+    learner = catalogue.load("learners", "constant")
+    one = replace(rows, folds=[rows.folds[0]])
+    fit_members(learner, learner.options(), one, tmp_path / "honest", Effort())
+    planted = spoiled(one, one.folds[0].tune)
+    fit_members(learner, learner.options(), planted, tmp_path / "planted", Effort())
+    for file in ("encoders.json", "encoders.safetensors", "model.safetensors"):
+        honest, leaked = (tmp_path / side / "0" / file for side in ("honest", "planted"))
+        assert honest.read_bytes() == leaked.read_bytes(), file
+
+
+def test_every_row_is_judged_once_by_a_model_that_has_not_seen_it(rows: Development) -> None:
+    judged = np.concatenate([fold.judge for fold in rows.folds])
+    assert sorted(judged) == list(range(len(rows.y)))
+    for fold in rows.folds:
+        parts = [set(fold.train), set(fold.tune), set(fold.judge)]
+        assert not (parts[0] & parts[1])
+        assert not (parts[0] & parts[2])
+        assert not (parts[1] & parts[2])
+
+
+def test_a_restored_member_predicts_the_same(rows: Development, tmp_path: Path) -> None:
+    for name in catalogue.names("learners"):
+        learner = catalogue.load("learners", name)
+        options = learner.options(**({"trunk": "mlp", "epochs": 2} if name == "network" else {}))
+        one = replace(rows, folds=[rows.folds[0]])
+        fit_members(learner, options, one, tmp_path / name, Effort())
+        member = load_member(learner, options, tmp_path / name / "0", rows.task, rows.about)
+        kept = pl.read_parquet(tmp_path / name / "predictions.parquet")
+        judged = kept.filter(pl.col("part") == "judge")
+        found = member.outputs(rows.values[judged["position"].to_list()])
+        np.testing.assert_allclose(found, judged.select(pl.col("^out_.*$")).to_numpy(), atol=1e-6)
+
+
+def test_finished_folds_are_left_as_they_are(rows: Development, tmp_path: Path) -> None:
+    learner = catalogue.load("learners", "constant")
+    fit_members(learner, learner.options(), rows, tmp_path, Effort())
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("[0-3]/model.safetensors")}
+    (tmp_path / "4" / "done.json").unlink()
+    fit_members(learner, learner.options(), rows, tmp_path, Effort())
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_progress_names_the_fold_and_counts_over_all() -> None:
+    said: list[tuple[str, float | None]] = []
+    name_fold(lambda text, share: said.append((text, share)), 1, 4)("epoch 3", 0.5)
+    assert said == [("fold 2 of 4, epoch 3", 0.375)]

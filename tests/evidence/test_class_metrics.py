@@ -1,0 +1,174 @@
+"""Metrics of classes equal scikit-learn's, and are NaN where they are not defined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as peer
+
+from fieldcraft.evidence import class_metrics as own
+from fieldcraft.evidence.calibration import expected_calibration_error
+from fieldcraft.evidence.metrics import SMALLEST, Metric, Said
+from tests.evidence.samples import (
+    ROWS,
+    Array,
+    Peer,
+    assert_equals_peer,
+    metrics_of,
+    of_classes,
+)
+
+
+def by_decision(score: Callable[..., float], **options: Any) -> Peer:
+    """A score of scikit-learn on decided classes."""
+    return lambda y, said, weights: float(
+        score(y, said.decisions, sample_weight=weights, **options)
+    )
+
+
+def by_probability(score: Callable[..., float], **options: Any) -> Peer:
+    """A score of scikit-learn on the probability of the positive class."""
+    return lambda y, said, weights: float(
+        score(y, said.outputs[:, 1], sample_weight=weights, **options)
+    )
+
+
+def by_all(score: Callable[..., float], **options: Any) -> Peer:
+    """A score of scikit-learn on the probabilities of all classes."""
+    return lambda y, said, weights: float(
+        score(
+            y,
+            said.outputs,
+            sample_weight=weights,
+            labels=range(said.outputs.shape[1]),
+            **options,
+        )
+    )
+
+
+BINARY: dict[Metric, Peer] = {
+    own.BRIER: by_probability(peer.brier_score_loss),
+    own.PRECISION: by_decision(peer.precision_score),
+    own.RECALL: by_decision(peer.recall_score),
+    own.F1: by_decision(peer.f1_score),
+    own.ROC_AUC: by_probability(peer.roc_auc_score),
+    own.AVERAGE_PRECISION: by_probability(peer.average_precision_score),
+}
+ANY: dict[Metric, Peer] = {
+    own.ACCURACY: by_decision(peer.accuracy_score),
+    own.BALANCED_ACCURACY: by_decision(peer.balanced_accuracy_score),
+    own.MACRO_F1: by_decision(peer.f1_score, average="macro"),
+    own.MATTHEWS: by_decision(peer.matthews_corrcoef),
+    own.LOG_LOSS: by_all(peer.log_loss),
+    own.BRIER_OF_ALL: by_all(peer.brier_score_loss, scale_by_half=False),
+}
+MANY: dict[Metric, Peer] = {
+    own.ROC_AUC_OF_ALL: by_all(peer.roc_auc_score, multi_class="ovr", average="macro"),
+}
+BY_HAND = {own.BINARY_CALIBRATION, own.CALIBRATION_ERROR, own.COVERAGE, own.SET_SIZE}
+
+
+def named(metric: Metric) -> str:
+    """The name of a metric, as the id of a test."""
+    return metric.title
+
+
+def test_every_metric_is_compared_here() -> None:
+    assert set(metrics_of(own)) == {*BINARY, *ANY, *MANY} | BY_HAND
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("metric", [*BINARY, *ANY], ids=named)
+def test_metrics_of_two_classes_equal_those_of_scikit_learn(metric: Metric, tied: bool) -> None:
+    for seed in range(2):
+        assert_equals_peer(metric, (BINARY | ANY)[metric], of_classes(2, seed, tied))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("metric", [*ANY, *MANY], ids=named)
+def test_metrics_of_many_classes_equal_those_of_scikit_learn(metric: Metric, tied: bool) -> None:
+    for seed in range(2):
+        assert_equals_peer(metric, (ANY | MANY)[metric], of_classes(4, seed, tied))
+
+
+def test_calibration_errors_are_those_of_the_reliability_curve() -> None:
+    even = np.ones((1, ROWS))
+    for sample in (of_classes(2, 3), of_classes(2, 3, tied=True)):
+        positive, y = sample.said.outputs[:, 1], sample.y
+        wanted = expected_calibration_error(positive, y == 1)
+        assert own.binary_calibration(y, sample.said, even)[0] == pytest.approx(wanted)
+    sample = of_classes(4, 3)
+    sure, right = sample.said.outputs.max(axis=1), sample.said.outputs.argmax(axis=1) == sample.y
+    wanted = expected_calibration_error(sure, right)
+    assert own.calibration_error(sample.y, sample.said, even)[0] == pytest.approx(wanted)
+
+
+def test_sets_are_judged_by_how_often_they_hold_the_truth_and_how_large_they_are() -> None:
+    y = np.array([0, 2, 1])
+    regions = np.array([[True, False, False], [True, True, False], [True, True, True]])
+    said = Said(np.full((3, 3), 1 / 3), y, regions)
+    weights = np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 3.0]])
+    assert own.coverage(y, said, weights) == pytest.approx([2 / 3, 3 / 4])
+    assert own.set_size(y, said, weights) == pytest.approx([2.0, 11 / 4])
+
+
+def test_figures_by_hand() -> None:
+    y, decided = np.array([1, 1, 1, 0, 0]), np.array([1, 0, 1, 1, 0])
+    said = Said(np.eye(2)[decided], decided, np.eye(2)[decided] == 1)
+    even = np.ones((1, 5))
+    found = {m.name: m.values(y, said, even)[0] for m in (own.PRECISION, own.RECALL, own.ACCURACY)}
+    assert found == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "accuracy": 3 / 5})
+    assert own.balanced_accuracy(y, said, even)[0] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert own.matthews(y, said, even)[0] == pytest.approx(1 / 6)
+
+
+# What is not defined on a resample, by the class that all of its rows have.
+UNDEFINED: dict[int, list[Metric]] = {
+    0: [own.ROC_AUC, own.ROC_AUC_OF_ALL, own.AVERAGE_PRECISION, own.RECALL, own.MATTHEWS],
+    1: [own.ROC_AUC, own.ROC_AUC_OF_ALL, own.MATTHEWS],
+}
+
+
+@pytest.mark.parametrize("label", UNDEFINED)
+def test_a_resample_of_one_class_is_nan_where_two_are_needed(label: int) -> None:
+    sample = of_classes(2)
+    weights = np.stack([np.ones(ROWS), np.where(sample.y == label, 1.0, 0.0)]).astype(np.float32)
+    for metric in metrics_of(own):
+        whole, single = metric.values(sample.y, sample.said, weights)
+        assert np.isfinite(whole), metric.name
+        assert np.isnan(single) == (metric in UNDEFINED[label]), metric.name
+
+
+def test_a_class_that_a_resample_lacks_is_left_out_of_means_over_classes() -> None:
+    sample = of_classes(3)
+    there = sample.take(np.flatnonzero(sample.y != 2))
+    weights = np.where(sample.y != 2, 1.0, 0.0)[None, :]
+    even = np.ones((1, len(there.y)))
+    for metric in (own.BALANCED_ACCURACY, own.ROC_AUC_OF_ALL):
+        alone = metric.values(there.y, there.said, even)
+        assert metric.values(sample.y, sample.said, weights) == pytest.approx(alone)
+
+
+def test_precision_and_f1_of_nothing_called_and_nothing_there_are_undefined() -> None:
+    y, decided = np.array([0, 0, 1]), np.zeros(3, dtype=int)
+    said = Said(np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), decided, np.ones((3, 2), bool))
+    weights: Array = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
+    assert np.isnan(own.precision(y, said, weights)).all()
+    assert own.f1(y, said, weights).tolist() == pytest.approx([np.nan, 0.0], nan_ok=True)
+
+
+def test_metrics_of_decisions_read_the_decisions_and_not_the_likeliest_class() -> None:
+    y = np.array([1, 1, 0, 0])
+    outputs = np.array([[0.7, 0.3], [0.6, 0.4], [0.9, 0.1], [0.8, 0.2]])  # right above 0.25
+    said = Said(outputs, (outputs[:, 1] > 0.25).astype(int), outputs > 0.5)
+    for metric in (own.ACCURACY, own.BALANCED_ACCURACY, own.F1, own.MACRO_F1, own.MATTHEWS):
+        assert metric.values(y, said, np.ones((1, 4)))[0] == 1.0
+
+
+def test_probabilities_of_zero_do_not_make_the_log_loss_infinite() -> None:
+    said = Said(np.array([[0.0, 1.0]]), np.array([1]), np.ones((1, 2), bool))
+    loss = own.log_loss(np.array([0]), said, np.ones((1, 1)))
+    assert loss[0] == pytest.approx(-np.log(SMALLEST))

@@ -1,0 +1,221 @@
+"""Sets and intervals hold the truth at the stated rate on rows that nobody has seen."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fieldcraft.evidence.conformal import (
+    MOST_BINS,
+    ROWS_A_BIN,
+    SLACK,
+    class_limit,
+    class_sets,
+    edges_of,
+    interval_widths,
+    intervals,
+    label_limits,
+    label_sets,
+    quantile,
+)
+
+Array = npt.NDArray[Any]
+Draw = np.random.Generator
+COVERAGES = [0.5, 0.8, 0.9]
+
+
+def rate(rows: int, coverage: float) -> float:
+    """The exact share of new rows that are covered on average, without ties."""
+    return float(-(-(rows + 1) * Fraction(str(coverage)) // 1) / (rows + 1))
+
+
+@pytest.mark.parametrize("coverage", [0.55, 0.7, 0.9, 0.95, 0.99])
+def test_the_quantile_is_that_of_exact_arithmetic(coverage: float) -> None:
+    for rows in range(1, 250):
+        rank = int(-(-(rows + 1) * Fraction(str(coverage)) // 1))
+        found = quantile(np.arange(rows, 0.0, -1.0), coverage)
+        assert found == (rank if rank <= rows else np.inf), rows
+
+
+def classified(draw: Draw, rows: int) -> tuple[Array, Array]:
+    """Three classes, and a model that is wrong about how likely they are."""
+    truth = draw.dirichlet(np.ones(3), rows)
+    y = (truth.cumsum(axis=1) < draw.random((rows, 1))).sum(axis=1)
+    spoilt = truth[:, [1, 0, 2]] ** 0.3 + 0.2 * draw.random((rows, 3))
+    return spoilt / spoilt.sum(axis=1, keepdims=True), np.minimum(y, 2)
+
+
+@pytest.mark.parametrize("coverage", COVERAGES)
+@pytest.mark.parametrize("rows", [19, 60])
+def test_sets_of_classes_hold_the_truth_of_new_rows(rows: int, coverage: float) -> None:
+    draw, held = np.random.default_rng(0), []
+    for _ in range(500):
+        limit = class_limit(*classified(draw, rows), coverage)
+        p, y = classified(draw, 100)
+        true = p[np.arange(100), y]
+        held.append((true >= limit - SLACK).mean())
+        assert class_sets(p, limit)[np.arange(100), y].mean() >= held[-1]
+    assert np.mean(held) == pytest.approx(rate(rows, coverage), abs=0.012)
+
+
+@pytest.mark.parametrize("coverage", COVERAGES)
+def test_each_label_is_among_what_is_left_open(coverage: float) -> None:
+    draw, held = np.random.default_rng(0), []
+
+    def labelled(rows: int) -> tuple[Array, Array]:
+        truth = draw.random((rows, 2))
+        y = (draw.random((rows, 2)) < truth).astype(int)
+        return np.clip(truth * [0.4, 1.2], 0, 1), y  # one label too modest, one too bold
+
+    for _ in range(400):
+        limits = label_limits(*labelled(60), coverage)
+        p, y = labelled(100)
+        true = np.where(y == 1, p, 1 - p)
+        held.append((true >= np.array(limits) - SLACK).mean(axis=0))
+        regions = label_sets(p, limits)
+        inside = np.where(y == 1, regions[:, :, 1], regions[:, :, 0])
+        assert (inside.mean(axis=0) >= held[-1]).all()
+    assert (np.mean(held, axis=0) >= rate(60, coverage) - 0.012).all()
+
+
+def measured(draw: Draw, rows: int) -> tuple[Array, Array]:
+    """Predicted values, and the truth: errors grow with the value."""
+    predicted = draw.uniform(1, 10, rows)
+    return predicted, predicted + draw.standard_t(4, rows) * predicted
+
+
+@pytest.mark.parametrize("coverage", COVERAGES)
+@pytest.mark.parametrize("rows", [25, 2 * ROWS_A_BIN])
+def test_intervals_hold_the_truth_of_new_rows(rows: int, coverage: float) -> None:
+    draw, held = np.random.default_rng(0), []
+    for _ in range(300):
+        found = interval_widths(*measured(draw, rows), coverage)
+        predicted, y = measured(draw, 200)
+        low, high = intervals(predicted, found).T
+        held.append(((low <= y) & (y <= high)).mean())
+    bins = max(1, rows // ROWS_A_BIN)
+    assert np.mean(held) == pytest.approx(rate(rows // bins, coverage), abs=0.012)
+
+
+def test_intervals_are_wide_where_errors_are_large_and_right_in_each_place() -> None:
+    draw = np.random.default_rng(0)
+    found = interval_widths(*measured(draw, 20_000), 0.9)
+    assert len(found["widths"]) == len(found["edges"]) + 1 == MOST_BINS
+    assert found["widths"] == sorted(found["widths"])
+    assert found["widths"][-1] > 4 * found["widths"][0]
+    predicted, y = measured(draw, 50_000)
+    low, high = intervals(predicted, found).T
+    for part in np.array_split(np.argsort(predicted), 8):
+        inside = (low[part] <= y[part]) & (y[part] <= high[part])
+        assert inside.mean() == pytest.approx(0.9, abs=0.03)
+    assert (high - low)[predicted > 9].mean() > 4 * (high - low)[predicted < 2].mean()
+
+
+def test_without_enough_rows_everything_is_possible() -> None:
+    p, y = np.array([[0.7, 0.2, 0.1]]), np.array([0])
+    assert class_limit(p, y, 0.9) == class_limit(p[:0], y[:0], 0.9) == 0
+    assert class_sets(p, 0.0).all()
+    assert label_limits(p, np.array([[1, 0, 0]]), 0.9) == [0, 0, 0]
+    assert label_limits(p[:0], np.zeros((0, 3)), 0.9) == [0, 0, 0]
+    assert label_sets(p, [0.0] * 3).all()
+
+
+def test_an_interval_of_a_single_row_is_wider_than_its_miss() -> None:
+    found = interval_widths(np.array([5.0]), np.array([7.0]), 0.9)
+    assert found == {"edges": [], "widths": [4.0]}
+    assert intervals(np.array([1.0, 9.0]), found).tolist() == [[-3.0, 5.0], [5.0, 13.0]]
+    assert interval_widths(np.zeros(0), np.zeros(0), 0.9) == {"edges": [], "widths": [0.0]}
+
+
+def test_a_low_coverage_does_with_one_row() -> None:
+    p, y = np.array([[0.7, 0.2, 0.1]]), np.array([1])
+    assert class_limit(p, y, 0.5) == 0.2
+    assert class_sets(p, 0.2).tolist() == [[True, True, False]]
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.2, 0.5, 0.9, 1.0])
+def test_the_likeliest_is_always_possible(limit: float) -> None:
+    p, _ = classified(np.random.default_rng(1), 200)
+    sets = class_sets(p, limit)
+    assert sets[np.arange(200), p.argmax(axis=1)].all()
+    regions = label_sets(p, [limit] * 3)
+    assert regions.any(axis=2).all()
+    assert (regions[:, :, 1] | (p < 0.5)).all()
+    assert class_sets(p[:0], limit).shape == (0, 3)
+
+
+def test_a_higher_coverage_never_takes_a_class_out() -> None:
+    p, y = classified(np.random.default_rng(2), 300)
+    sizes = [class_sets(p, class_limit(p, y, c)).sum() for c in (0.5, 0.7, 0.9, 0.99, 0.999)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == p.size
+    # What is asked for is there on the rows themselves.
+    assert class_sets(p, class_limit(p, y, 0.9))[np.arange(300), y].mean() >= 0.9
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 1 / 3])
+def test_rows_of_the_same_probabilities_are_all_in_or_all_out(share: float) -> None:
+    p = np.tile([share, 1 - share], (50, 1))
+    y = (np.arange(50) % 3 != 0).astype(int)  # a third has the first class
+    limit = class_limit(p, y, 0.9)
+    assert class_sets(p, limit).all()
+    # A packaged model says the same but for a rounding error.
+    assert class_sets(p.astype(np.float32).astype(np.float64), limit).all()
+    assert class_sets(p - 1e-7, limit).all()
+    limits = label_limits(p, np.stack([1 - y, y], axis=1), 0.9)
+    assert label_sets(p - 1e-7, limits).all()
+    assert label_sets(p + 1e-7, limits).all()
+
+
+def test_predictions_of_a_few_values_get_widths_of_their_own() -> None:
+    predicted = np.repeat([1.0, 5.0], [600, 200])
+    y = predicted + np.where(np.arange(800) % 2, 1, -1) * predicted  # misses by 1 and by 5
+    found = interval_widths(predicted, y, 0.9)
+    assert found == {"edges": [3.0], "widths": [1.0, 5.0]}
+    moved = intervals(np.array([1 - 1e-9, 1 + 1e-9, 5 - 1e-9]), found)
+    assert (moved[:, 1] - moved[:, 0]).tolist() == pytest.approx([2, 2, 10])
+
+
+def test_a_model_that_says_one_value_has_one_width() -> None:
+    y = np.random.default_rng(0).normal(size=2_000)
+    found = interval_widths(np.full(2_000, 0.3), y, 0.9)
+    assert found["edges"] == []
+    assert found["widths"] == [quantile(np.abs(0.3 - y), 0.9)]
+
+
+def test_bins_meet_between_values_and_hold_about_as_many_rows_each() -> None:
+    predicted = np.random.default_rng(0).lognormal(size=1_000)
+    edges = edges_of(predicted, 5)
+    assert not np.isin(edges, predicted).any()
+    counts = np.bincount(np.searchsorted(edges, predicted, side="right"))
+    assert counts.tolist() == pytest.approx([200] * 5, abs=1)
+    assert len(edges_of(predicted, 1)) == len(edges_of(predicted[:0], 3)) == 0
+
+
+def test_the_order_of_tune_rows_does_not_matter() -> None:
+    draw = np.random.default_rng(0)
+    order = draw.permutation(500)
+    p, y = classified(draw, 500)
+    assert class_limit(p, y, 0.9) == class_limit(p[order], y[order], 0.9)
+    predicted, amounts = measured(draw, 500)
+    assert interval_widths(predicted, amounts, 0.9) == interval_widths(
+        predicted[order], amounts[order], 0.9
+    )
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 450])
+def test_what_was_found_is_json(rows: int) -> None:
+    draw = np.random.default_rng(0)
+    predicted, y = measured(draw, rows)
+    p, classes = classified(draw, rows)
+    found = {
+        "widths": interval_widths(predicted, y, 0.9),
+        "limit": class_limit(p, classes, 0.9),
+        "limits": label_limits(p, np.eye(3)[classes], 0.9),
+    }
+    assert json.loads(json.dumps(found, allow_nan=False)) == found

@@ -1,0 +1,117 @@
+"""Metrics of ordered classes: far misses count more than near ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as peer
+
+from fieldcraft.evidence import class_metrics
+from fieldcraft.evidence import order_metrics as own
+from fieldcraft.evidence.metrics import Metric, Said
+from tests.evidence.samples import Array, Peer, assert_equals_peer, metrics_of, of_classes
+
+
+def kappa(y: Array, said: Said, weights: Array) -> float:
+    """The weighted kappa of scikit-learn."""
+    labels = range(said.outputs.shape[1])
+    return float(
+        peer.cohen_kappa_score(
+            y, said.decisions, labels=labels, weights="quadratic", sample_weight=weights
+        )
+    )
+
+
+def steps(y: Array, said: Said, weights: Array) -> float:
+    """The mean absolute error of scikit-learn."""
+    return float(peer.mean_absolute_error(y, said.decisions, sample_weight=weights))
+
+
+def steps_by_class(y: Array, said: Said, weights: Array) -> float:
+    """The same for each class, and the mean over them."""
+    groups = [np.flatnonzero((y == k) & (weights > 0)) for k in np.unique(y)]
+    return float(np.mean([steps(y[g], said_of(said, g), weights[g]) for g in groups if len(g)]))
+
+
+def said_of(said: Said, rows: Array) -> Said:
+    """What is said of some rows."""
+    return Said(said.outputs[rows], said.decisions[rows], said.regions[rows])
+
+
+def ranked(y: Array, said: Said, weights: Array) -> float:
+    """The Brier score of every "at most this class", and the mean over them."""
+    cuts = range(said.outputs.shape[1] - 1)
+    return float(
+        np.mean(
+            [
+                peer.brier_score_loss(
+                    y <= cut,
+                    np.minimum(said.outputs[:, : cut + 1].sum(axis=1), 1.0),
+                    sample_weight=weights,
+                    pos_label=True,
+                )
+                for cut in cuts
+            ]
+        )
+    )
+
+
+PEERS: dict[Metric, Peer] = {
+    own.QUADRATIC_KAPPA: kappa,
+    own.MEAN_STEPS: steps,
+    own.MACRO_STEPS: steps_by_class,
+    own.RANKED_PROBABILITY: ranked,
+}
+
+
+def test_every_metric_is_compared_here() -> None:
+    assert set(metrics_of(own)) == set(PEERS)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("metric", PEERS, ids=lambda metric: metric.name)
+def test_metrics_of_order_equal_those_of_scikit_learn(metric: Metric, tied: bool) -> None:
+    for classes in (3, 5):
+        assert_equals_peer(metric, PEERS[metric], of_classes(classes, classes, tied))
+
+
+def deciding(decided: list[int], classes: int = 4) -> Said:
+    """Sure decisions."""
+    outputs = np.eye(classes)[decided]
+    return Said(outputs, np.array(decided), outputs == 1)
+
+
+@pytest.mark.parametrize("metric", PEERS, ids=lambda metric: metric.name)
+def test_a_far_miss_is_worse_than_a_near_one(metric: Metric) -> None:
+    y, even = np.array([0, 1, 2, 3]), np.ones((1, 4))
+    near, far = (metric.values(y, deciding([d, 1, 2, 3]), even)[0] for d in (1, 3))
+    assert (near > far) is np.bool_(metric.greater_is_better)
+    accuracy = class_metrics.accuracy(y, deciding([3, 1, 2, 3]), even)
+    assert accuracy == class_metrics.accuracy(y, deciding([1, 1, 2, 3]), even)
+
+
+def test_figures_by_hand() -> None:
+    y, even = np.array([0, 0, 0, 3]), np.ones((1, 4))
+    said = deciding([0, 0, 1, 1])
+    assert own.mean_steps(y, said, even)[0] == 3 / 4
+    assert own.macro_steps(y, said, even)[0] == (1 / 3 + 2) / 2
+    # One cut of three is missed by one row, two by another.
+    assert own.ranked_probability_score(y, said, even)[0] == pytest.approx(3 / (3 * 4))
+
+
+def test_agreement_with_a_model_that_says_one_class_for_all_is_none_or_undefined() -> None:
+    weights = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    found = own.quadratic_kappa(np.array([0, 1, 2]), deciding([0, 0, 0]), weights)
+    assert found == pytest.approx([0.0, np.nan], nan_ok=True)
+
+
+def test_a_class_without_weight_is_left_out_of_the_mean_over_classes() -> None:
+    y, said = np.array([0, 1, 2]), deciding([1, 1, 0])
+    assert own.macro_steps(y, said, np.array([[1.0, 1.0, 0.0]]))[0] == 1 / 2
+
+
+def test_with_two_classes_the_ranked_score_is_the_brier_score() -> None:
+    sample = of_classes(2)
+    even = np.ones((1, len(sample.y)))
+    found = own.ranked_probability_score(sample.y, sample.said, even)
+    assert found == pytest.approx(class_metrics.brier(sample.y, sample.said, even))

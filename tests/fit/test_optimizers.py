@@ -1,0 +1,73 @@
+"""Each parameter is moved by the right rule, and optimizers can be stopped and go on."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+
+from fieldcraft.fit.checkpoint import snapshot
+from fieldcraft.fit.network import FusedNetwork
+from fieldcraft.fit.optimizers import build_optimizers, hidden_matrices, memory_of, restore_memory
+from fieldcraft.fit.settings import OptimizerName, Training
+from tests.fit.small import GOAL, make_network, make_rows
+
+NAMES: tuple[OptimizerName, ...] = get_args(OptimizerName)
+
+
+def step(network: FusedNetwork, optimizers: list[torch.optim.Optimizer], seed: int) -> None:
+    """One step of all optimizers on rows of their own."""
+    rows = make_rows(16, seed)
+    network.zero_grad()
+    torch.autograd.backward(GOAL.loss(network.eval().raw(dict(rows.tensors)), rows.y).mean())
+    for optimizer in optimizers:
+        optimizer.step()
+
+
+@pytest.mark.parametrize("optimizer", NAMES)
+def test_only_weight_matrices_are_decayed_and_frozen_weights_left_out(
+    optimizer: OptimizerName,
+) -> None:
+    network = make_network("tabm")
+    frozen = torch.nn.Embedding(3, 2)
+    frozen.weight.requires_grad_(False)
+    network.extra = frozen
+    built = build_optimizers(network, Training(optimizer=optimizer, weight_decay=0.1))
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups: dict[float, list[str]] = {0.0: [], 0.1: []}
+    for group in (group for one in built for group in one.param_groups):
+        groups[group["weight_decay"]] += [names[id(p)] for p in group["params"]]
+    assert sorted(groups[0.1]) == ["trunk.first.weight", "trunk.shared.2.weight"]
+    assert set(groups[0.0]) == set(names.values()) - set(groups[0.1]) - {"extra.weight"}
+
+
+@pytest.mark.parametrize("trunk", ["mlp", "tabm"])
+@pytest.mark.parametrize("name", NAMES)
+def test_optimizers_that_got_their_memory_back_take_the_same_step(
+    name: OptimizerName, trunk: str
+) -> None:
+    settings = Training(optimizer=name, learning_rate=1e-2)
+    network, other = make_network(trunk), make_network(trunk)
+    optimizers = build_optimizers(network, settings)
+    for seed in range(3):
+        step(network, optimizers, seed)
+    other.load_state_dict(snapshot(network))
+    fresh = build_optimizers(other, settings)
+    restore_memory(fresh, {key: value.clone() for key, value in memory_of(optimizers).items()})
+    step(network, optimizers, 9)
+    step(other, fresh, 9)
+    right = snapshot(other)
+    assert all(torch.equal(value, right[key]) for key, value in snapshot(network).items())
+
+
+def test_muon_moves_hidden_matrices_and_leaves_outputs_and_biases_to_adamw() -> None:
+    network = make_network("mlp")
+    hidden = {id(matrix) for matrix in hidden_matrices(network)}
+    names = {name for name, p in network.named_parameters() if id(p) in hidden}
+    assert names == {"trunk.body.0.weight"}  # body.3 gives the outputs
+    muon, rest = build_optimizers(network, Training(optimizer="muon"))
+    moved = {id(p) for group in muon.param_groups for p in group["params"]}
+    assert moved == hidden
+    others = {id(p) for group in rest.param_groups for p in group["params"]}
+    assert others == {id(p) for p in network.parameters()} - hidden

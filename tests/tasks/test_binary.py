@@ -1,0 +1,157 @@
+"""One of two classes: which counts as yes, and from where on a row is called that."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import roc_curve
+
+from fieldcraft.contracts import Array, Json
+from fieldcraft.core import catalogue
+from fieldcraft.data.look import Look
+from fieldcraft.evidence import class_metrics
+from fieldcraft.evidence.metrics import Said
+from fieldcraft.evidence.thresholds import CHOSEN_BY
+from fieldcraft.tasks.binary import BinaryTask, roc_points
+
+TASK: BinaryTask = catalogue.load("tasks", "binary")
+ABOUT: Json = {"classes": ["no", "yes"]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "positive"),
+    [
+        (["no"] * 3 + ["yes"] * 7, "yes"),  # a word for it, though it is the commoner one
+        ([1] * 7 + [0] * 3, "1"),
+        (["good"] * 3 + ["bad"] * 7, "bad"),
+        ([True] * 6 + [False] * 4, "true"),
+        (["<=50K"] * 7 + [">50K"] * 3, ">50K"),  # no word for it: the rarer one
+        (["spam", "fraud"] + ["spam"] * 3, "fraud"),  # two words for it
+        ([1.0] * 7 + [2.0] * 3, "1"),
+    ],
+)
+def test_the_class_that_counts_as_yes_is_guessed(cells: list[Any], positive: str) -> None:
+    guess = TASK.recognise([Look(pl.Series("y", cells))])
+    assert guess is not None
+    assert guess.options == {"positive": positive}
+    # The guess fits the classes as the project reads them.
+    values = catalogue.load("kinds", "category").parse(pl.Series("y", cells), {})
+    assert TASK.describe(values, dict(guess.options))["classes"][-1] == positive
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive", "classes"),
+    [
+        (["no", "yes"], None, ["no", "yes"]),
+        (["no", "yes"], "no", ["yes", "no"]),
+        (["10", "9", "9"], None, ["9", "10"]),
+        (["b", "a", None], None, ["a", "b"]),
+        (["<=50K", ">50K.", "<=50K.", ">50K"], "<=50K", [">50K", "<=50K"]),
+    ],
+)
+def test_the_positive_class_is_the_last(
+    labels: list[Any], positive: str | None, classes: list[str]
+) -> None:
+    target = pl.Series("y", labels)
+    about = TASK.describe(target, {"positive": positive})
+    assert json.loads(json.dumps(about)) == {"classes": classes}
+    there = target.drop_nulls()
+    wanted = [classes.index(label.removesuffix(".")) for label in there]
+    assert TASK.encode(there, about).tolist() == wanted
+
+
+def judged(rows: int = 2_000, seed: int = 0) -> tuple[Array, Array]:
+    """Honest probabilities of a rare class, and the truth."""
+    draw = np.random.default_rng(seed)
+    positive = draw.beta(1, 5, rows)
+    return np.stack([1 - positive, positive], axis=1), (draw.random(rows) < positive).astype(int)
+
+
+def read(about: Json, outputs: Array, y: Array) -> Said:
+    """Calibrate on rows and read the same rows, with what stands between on disk."""
+    calibration = json.loads(json.dumps(TASK.calibrate(outputs, y, about), allow_nan=False))
+    return TASK.read(TASK.calibrated(outputs, calibration), about, calibration)
+
+
+def test_without_a_threshold_the_likelier_class_is_decided() -> None:
+    outputs, y = judged()
+    said = read(ABOUT, outputs, y)
+    assert (said.decisions == (outputs[:, 1] > 0.5)).all()
+
+
+def test_a_threshold_of_the_file_is_kept() -> None:
+    outputs, y = judged()
+    said = read({**ABOUT, "threshold": 0.2}, outputs, y)
+    assert (said.decisions == (said.outputs[:, 1] >= 0.2)).all()
+    assert said.decisions.sum() > 1.5 * read(ABOUT, outputs, y).decisions.sum()
+
+
+@pytest.mark.parametrize("rule", CHOSEN_BY)
+def test_a_threshold_that_is_chosen_serves_its_metric_on_new_rows_too(rule: str) -> None:
+    metric = {metric.name: metric for metric in TASK.metrics}[rule]
+    outputs, y = judged()
+    about = {**ABOUT, "threshold": rule}
+    calibration = TASK.calibrate(outputs, y, about)
+    fresh, truth = judged(seed=1)
+    even = np.ones((1, len(truth)))
+    found, plain = (
+        metric.values(truth, TASK.read(fresh, about, how), even)[0]
+        for how in (calibration, {**calibration, "threshold": None})
+    )
+    assert found > plain - 0.005
+    if rule != "accuracy":  # which 0.5 serves best already
+        assert found > plain + 0.015
+        assert calibration["threshold"] < 0.4
+
+
+def test_costs_go_before_a_threshold() -> None:
+    outputs, y = judged()
+    about = {**ABOUT, "threshold": 0.9, "costs": {"yes": {"no": 9.0}}}
+    said = read(about, outputs, y)
+    assert (said.decisions == (said.outputs[:, 1] > 0.1)).all()
+
+
+def test_tune_rows_of_one_class_give_the_threshold_of_even_odds() -> None:
+    outputs, _ = judged(20)
+    about = {**ABOUT, "threshold": "f1"}
+    assert TASK.calibrate(outputs, np.zeros(20, dtype=int), about)["threshold"] == 0.5
+
+
+def test_sets_hold_the_truth_at_the_rate_the_file_asks_for() -> None:
+    outputs, y = judged(4_000)
+    about = {**ABOUT, "coverage": 0.95}
+    calibration = TASK.calibrate(outputs, y, about)
+    fresh, truth = judged(20_000, seed=1)
+    said = TASK.read(fresh, about, calibration)
+    covered = class_metrics.coverage(truth, said, np.ones((1, len(truth))))[0]
+    assert covered == pytest.approx(0.95, abs=0.012)
+    assert said.coverage == 0.95
+
+
+def test_the_roc_curve_is_that_of_scikit_learn() -> None:
+    draw = np.random.default_rng(0)
+    y, score = draw.integers(0, 2, 400), draw.integers(0, 30, 400) / 30
+    wanted = np.stack(roc_curve(y, score, drop_intermediate=False)[:2], axis=1)
+    np.testing.assert_allclose(roc_points(y, score), wanted)
+    fine = np.array(roc_points(draw.integers(0, 2, 5_000), draw.random(5_000)))
+    assert len(fine) <= 101
+    assert fine[0].tolist() == [0, 0]
+    assert fine[-1].tolist() == [1, 1]
+    assert (np.diff(fine, axis=0) >= 0).all()
+
+
+def test_evidence_is_about_the_positive_class() -> None:
+    outputs, y = judged()
+    found = TASK.evidence(y, read({**ABOUT, "threshold": 0.2}, outputs, y), ABOUT)
+    assert {"classes", "confusion", "per_class", "worst", "roc"} < set(found)
+    curve = found["thresholds"]
+    assert curve[0]["threshold"] > curve[-1]["threshold"]
+    rows = sum(point["rows"] for point in found["reliability"])
+    happened = sum(point["rows"] * point["observed"] for point in found["reliability"])
+    assert (rows, happened) == (len(y), pytest.approx(y.sum()))
+    at = next(point for point in found["per_class"] if point["class"] == "yes")
+    assert at["recall"] > 0.5

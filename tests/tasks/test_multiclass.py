@@ -1,0 +1,62 @@
+"""One of several classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.core import catalogue
+from fieldcraft.data.look import Look
+from fieldcraft.evidence import class_metrics
+from fieldcraft.tasks.multiclass import MulticlassTask
+
+TASK: MulticlassTask = catalogue.load("tasks", "multiclass")
+ABOUT = {"classes": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "sure"),
+    [
+        (["a", "b", "c"] * 20, 0.9),
+        ([1, 2, 3] * 20, 0.6),
+        ([i % 10 for i in range(60)], 0.6),
+        ([i % 11 for i in range(60)], None),
+        ([1.5, 2.5, 3.5] * 20, None),
+        (["a", "b"] * 30, None),
+        ([f"k{i}" for i in range(60)], None),
+        ([f"k{i % 15}" for i in range(60)], 0.9),
+        ([f"k{i % 16}" for i in range(60)], None),  # a fifth of the rows and three more
+        (["a", "b", "c"], 0.9),
+    ],
+)
+def test_a_few_words_or_whole_numbers_are_classes(cells: list[Any], sure: float | None) -> None:
+    guess = TASK.recognise([Look(pl.Series("y", cells))])
+    assert (guess.confidence if guess else None) == sure
+
+
+def test_calibration_and_sets_suit_a_model_that_is_too_sure() -> None:
+    draw = np.random.default_rng(0)
+    honest = draw.dirichlet(np.ones(3), 6_000)
+    y = np.minimum((honest.cumsum(axis=1) < draw.random((6_000, 1))).sum(axis=1), 2)
+    boasting = honest**3 / (honest**3).sum(axis=1, keepdims=True)
+    tune, judge = slice(0, 3_000), slice(3_000, None)
+    found = TASK.calibrate(boasting[tune], y[tune], {**ABOUT, "coverage": 0.8})
+    assert found["temperature"] == pytest.approx(3, rel=0.1)
+    outputs = TASK.calibrated(boasting[judge], found)
+    np.testing.assert_allclose(outputs, honest[judge], atol=0.05)
+    said = TASK.read(outputs, {**ABOUT, "coverage": 0.8}, found)
+    weights = np.ones((1, 3_000))
+    assert class_metrics.coverage(y[judge], said, weights)[0] == pytest.approx(0.8, abs=0.03)
+    assert class_metrics.set_size(y[judge], said, weights)[0] < 2
+
+
+def test_costs_of_one_class_make_it_the_careful_answer() -> None:
+    outputs = np.array([[0.45, 0.35, 0.2], [0.1, 0.89, 0.01]])
+    about = {**ABOUT, "costs": {"c": {"a": 5, "b": 5}}}
+    said = TASK.read(outputs, about, {"limit": 0.3})
+    # c costs 0.8 against 0.35 + 1.0 for a; but 0.99 against 0.1 + 0.05 for b.
+    assert said.decisions.tolist() == [2, 1]
+    assert TASK.decide(said, about)["prediction"].to_list() == ["c", "b"]

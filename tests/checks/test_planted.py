@@ -435,7 +435,7 @@ PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
     ("few_rows", None, "warn", "binary", p_few_rows),
 ]
 CASES = [pytest.param(*plant, id=f"{plant[0]}-{plant[4].__name__[2:]}") for plant in PLANTS]
-GIVEN = {  # kinds that a person chose, against the guess
+GIVEN: dict[Plant, tuple[Edit, ...]] = {  # kinds that a person chose, against the guess
     p_key: (Edit(("data", "columns", "order_id", "kind"), "number"),),
     p_codes: (Edit(("data", "columns", "branch_code", "kind"), "number"),),
 }

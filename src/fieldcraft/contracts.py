@@ -1,7 +1,6 @@
-"""Everything that can be plugged into Fieldcraft, on one page.
+"""Everything that can be plugged into Fieldcraft, on one page; `core.catalogue` finds the plugs.
 
-A plug is a module that offers one object, such as ``KIND`` (see `fieldcraft.core.catalogue`), and
-passes the conformance suite of its shape in ``tests/conformance``.
+Every plug passes the conformance suite of its shape in ``tests/conformance``.
 """
 # fmt: off
 
@@ -16,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from fieldcraft.data.look import Guess, Look
-from fieldcraft.data.table import Schema
+from fieldcraft.data.table import Column, Schema
 from fieldcraft.evidence.metrics import Metric, Said
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project.work import Work
@@ -69,7 +68,7 @@ class Kind(Protocol):
 
     def recognise(self, look: Look) -> Guess | None: """Whether a column is of this kind."""
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series: """To values."""
-    def encoder(self) -> Encoder: """A fresh encoder for all columns of this kind."""
+    def encoder(self, columns: Sequence[Column]) -> Encoder: """A fresh one for these columns."""
     def net(self, encoder: Encoder, plain: bool) -> Any: """A torch module: see fit/network.py."""
     def checks(self) -> Sequence[Check]: """Checks of columns of this kind."""
     def describe(self, values: pl.Series) -> Json: """The reference profile, for drift."""

@@ -50,3 +50,13 @@ def test_three_rows_of_which_one_disagrees_are_all_torn() -> None:
 def test_amounts_may_differ_from_row_to_row() -> None:
     cells = {"a": ["1"] * 50, "y": [str(i) for i in range(50)]}
     assert found(CHECK, split_view(cells, "regression", a="number")) == []
+
+
+def test_rows_with_the_same_labels_agree_and_with_one_other_do_not() -> None:
+    cells = {
+        "a": [*map(str, range(300)), "0", "1"],
+        "one": [0] * 302,
+        "two": [*[0] * 300, 0, 1],
+    }
+    (finding,) = found(CHECK, split_view(cells, "labels", targets=("one", "two"), a="number"))
+    assert finding.evidence == {"rows": 2, "lines": [2, 302]}

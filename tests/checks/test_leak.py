@@ -104,3 +104,75 @@ def test_the_power_is_told_with_the_rows_it_was_taken_on() -> None:
     assert finding.evidence["rows"] == ROWS
     assert finding.evidence["power"] == pytest.approx(1)
     assert "x alone tells 100% of the target y" in finding.title
+
+
+def test_an_honest_lag_may_tell_nearly_all_of_an_amount() -> None:
+    walk = np.cumsum(DRAW.normal(size=ROWS))
+    (finding,) = look(np.roll(walk, 1)[1:], walk[1:], "number", ROWS - 1)
+    assert (finding.severity, finding.fixes) == ("warn", ())
+
+
+@pytest.mark.parametrize("step", [0.05, 0.4])
+def test_a_rounded_copy_of_an_amount_stops_the_run(step: float) -> None:
+    (finding,) = look(np.round(SCORE / step) * step, SCORE, "number")
+    assert finding.severity == "stop"
+
+
+def test_a_copy_that_is_filled_in_some_rows_only_stops_the_run() -> None:
+    cells = np.where(DRAW.random(ROWS) < 0.2, SCORE.astype(str), "")
+    (finding,) = look(cells, SCORE, "number")
+    assert finding.severity == "stop"
+
+
+def test_one_leaking_label_of_many_is_found() -> None:
+    labels = {f"l{i}": (SCORE + DRAW.normal(0, 1, ROWS) > 0).astype(int) for i in range(3)}
+    cells = {"x": np.where(labels["l1"] == 1, "p", "q"), "noise": SCORE, **labels}
+    view = split_view(cells, "labels", targets=("l0", "l1", "l2"), x="category", noise="number")
+    (finding,) = found(CHECK, view)
+    assert (finding.severity, finding.column) == ("stop", "x")
+    assert "the target l1" in finding.title
+
+
+NOISY = np.where(DRAW.random(ROWS) < 0.03, OTHER, LABEL)
+
+
+@pytest.mark.parametrize(
+    ("name", "severity"),
+    [("final_outcome", "stop"), ("y_flag", "warn"), ("last_outcome", "warn"), ("x", "warn")],
+)
+def test_a_name_that_says_afterwards_makes_a_strong_column_certain(
+    name: str, severity: str
+) -> None:
+    cells = {name: NOISY, "noise": SCORE, "y": LABEL}
+    view = split_view(cells, "binary", **{name: "category", "noise": "number"})
+    (finding,) = found(CHECK, view)
+    assert finding.severity == severity
+    assert ("its name" in finding.title) == (severity == "stop")
+
+
+def test_a_name_that_is_kin_to_the_target_counts_for_classes_only() -> None:
+    view = split_view(
+        {"was_churning": NOISY, "churned": LABEL}, "binary", ("churned",), was_churning="category"
+    )
+    assert [f.severity for f in found(CHECK, view)] == ["stop"]
+    price = AMOUNT * np.exp(DRAW.normal(0, 0.3, ROWS))
+    view = split_view(
+        {"list_price": price, "sale_price": AMOUNT}, "regression", ("sale_price",),
+        list_price="number",
+    )  # fmt: skip
+    assert [f.severity for f in found(CHECK, view)] == ["warn"]
+
+
+def test_columns_filled_along_with_a_leaking_one_are_dropped_too() -> None:
+    yes = LABEL == "yes"
+    cells = {
+        "ended": np.where(yes, "2024-01-01", ""),
+        "reason": np.where(yes & (DRAW.random(ROWS) < 0.5), DRAW.choice(["a", "b"], ROWS), ""),
+        "honest": np.where(DRAW.random(ROWS) < 0.5, "z", ""),
+        "y": LABEL,
+    }
+    view = split_view(cells, "binary", ended="datetime", reason="category", honest="category")
+    leak, companion = found(CHECK, view)
+    assert (leak.severity, leak.column) == ("stop", "ended")
+    assert (companion.severity, companion.column) == ("warn", "reason")
+    assert companion.fixes == (Edit(("data", "drop"), "reason", add=True),)

@@ -35,6 +35,23 @@ def test_a_column_that_is_nearly_all_gaps_may_be_dropped() -> None:
     assert finding.fixes == (Edit(("data", "drop"), "a", add=True),)
 
 
+def test_hundreds_of_values_are_not_dropped_unseen() -> None:
+    (finding,) = found(CHECK, data_view({"a": gaps(0.97, 2_000), "y": ["u"] * 2_000}, a="number"))
+    assert finding.severity == "warn"
+    assert finding.fixes == ()
+
+
+def test_many_columns_with_gaps_are_told_in_one_line() -> None:
+    cells = {f"c{i}": gaps(0.01 + i / 100) for i in range(5)} | {
+        f"d{i}": gaps(0.97) for i in range(4)
+    }
+    findings = found(CHECK, data_view(cells, **dict.fromkeys(cells, "number")))
+    hollow, tips = findings
+    assert (hollow.severity, len(hollow.fixes), hollow.column) == ("warn", 4, None)
+    assert tips.title.startswith("5 columns miss values: c4 (5.0%), c3 (4.0%)")
+    assert tips.evidence["missing"]["c0"] == 2
+
+
 def test_declared_markers_count_as_gaps() -> None:
     cells = {"a": ["-7" if cell == "" else cell for cell in gaps(0.1)], "y": ["u"] * 200}
     assert found(CHECK, data_view(cells, a="number")) == []
@@ -46,7 +63,7 @@ def test_rows_without_a_target_are_a_warning() -> None:
     (finding,) = found(CHECK, data_view({"a": gaps(0), "y": gaps(0.02)}, a="number"))
     assert finding.severity == "warn"
     assert finding.column == "y"
-    assert "4 of 200 rows have no target" in finding.title
+    assert "4 of 200 rows have no y, the target" in finding.title
 
 
 def test_columns_that_no_model_sees_are_not_reported() -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from fieldcraft.checks.overlap import CHECK
+from fieldcraft.checks.overlap import CHECK, NOBODY
 from fieldcraft.contracts import View
+from fieldcraft.core.edit import Edit
 from tests.checks.views import found, split_view
 
 
@@ -37,3 +38,27 @@ def test_rows_repeated_within_the_training_part_do_not_count() -> None:
     assert base.digests is not None
     train = list(base.digests["train"])
     assert found(CHECK, replace(base, digests={"train": train + train})) == []
+
+
+def people(entity: str | None = None, time: str | None = None) -> View:
+    """Parts that share three of four persons, and many rows of nobody."""
+    entities = {"train": [b"a", b"b", b"c", NOBODY], "judge": [b"a", b"b", b"c", b"d", NOBODY]}
+    return replace(view(0), entities=entities, entity=entity, time=time)
+
+
+def test_entities_on_both_sides_are_counted_once_each() -> None:
+    (finding,) = found(CHECK, people(entity="person"))
+    assert (finding.severity, finding.column) == ("warn", "person")
+    assert "3 of 4 values of person in judge rows (75.0%)" in finding.title
+    assert finding.fixes == (Edit(("split", "rule"), "entity"),)
+
+
+def test_entities_may_go_on_where_rows_are_split_by_time() -> None:
+    (finding,) = found(CHECK, people(entity="person", time="day"))
+    assert (finding.severity, finding.fixes) == ("tip", ())
+
+
+def test_rows_without_an_entity_and_parts_without_shared_ones_are_not_reported() -> None:
+    apart = {"train": [b"a", NOBODY], "judge": [b"b", NOBODY]}
+    assert found(CHECK, replace(people(entity="person"), entities=apart)) == []
+    assert found(CHECK, people()) == []

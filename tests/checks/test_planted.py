@@ -358,6 +358,10 @@ def p_proxy(c: Cells, d: np.random.Generator) -> Cells:
     return {"gender": np.where(female, "f", "m"), "title": title}
 
 
+def p_few_rows(c: Cells, d: np.random.Generator) -> Cells:
+    return {name: cells[:45] for name, cells in c.items()}
+
+
 def p_reversed(c: Cells, d: np.random.Generator) -> Cells:
     start = np.datetime64("2021-03-01") + d.integers(0, 300, ROWS)
     close = start + d.integers(1, 90, ROWS)
@@ -426,12 +430,13 @@ PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
     ("disparity", "gender", "tip", "binary", p_disparity),
     ("proxies", "gender", "tip", "binary", p_proxy),
     ("contradictions", None, "tip", "binary", p_reversed),
+    ("few_rows", None, "warn", "binary", p_few_rows),
 ]
 CASES = [pytest.param(*plant, id=f"{plant[0]}-{plant[4].__name__[2:]}") for plant in PLANTS]
 BY_A_PERSON = {  # where only a person can know what to do
     "leak-noisy_copy", "informative_gaps", "row_order", "missing-empty_target", "missing-holes",
     "gaps", "mixed-units", "mixed-money", "mixed-percent", "units", "dates", "spellings",
-    "garbled", "duplicates", "impossible", "imbalance", "conflicts",
+    "garbled", "duplicates", "few_rows", "impossible", "imbalance", "conflicts",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load, save
 
 from fieldcraft.contracts import Encoded, Encoder, Kind, State
 from fieldcraft.core import catalogue
@@ -21,26 +22,65 @@ KINDS = catalogue.names("kinds")
 USED = [name for name in KINDS if catalogue.load("kinds", name).used]
 Columns = dict[str, pl.Series]
 
-ABSURD = ["1e308", "-1e308", "1e-320", "never seen", "", "9999-12-31", "0001-01-01", "\0", "💥"]
+# What the project file may ask of any kind that has the option.
+ASKED: list[tuple[str, Any]] = [
+    *(("impute", value) for value in ("mean", "median", "mode", "model", 0.5)),
+    *(("scale", value) for value in ("quantile", "standard", "robust", "minmax", "none")),
+    *(("clip", value) for value in ("auto", [-1.0, 2.5])),
+]
+CLEANED = [
+    pytest.param(name, {option: value}, id=f"{name}-{option}-{value}")
+    for name in USED
+    for option, value in ASKED
+    if option in catalogue.load("kinds", name).options
+]
+ABSURD = [
+    "1e308",
+    "-1e308",
+    "1e-320",
+    "never seen",
+    "",
+    "9999-12-31",
+    "0001-01-01",
+    "\0",
+    "💥",
+    "a b " * 9_999,
+]
 
 
-def schema_of(kind: Kind, columns: Columns) -> Schema:
+@pytest.fixture(scope="module")
+def columns(columns: Columns) -> Columns:
+    """The columns that every plug is tried on, and free text."""
+    rows = len(next(iter(columns.values())))
+    notes = [None if i % 7 == 0 else f"a note on item {i % 9}, {'good' * (i % 2)}!" * (i % 4 + 1)
+             for i in range(rows)]  # fmt: skip
+    return {**columns, "notes": pl.Series("notes", notes)}
+
+
+def schema_of(kind: Kind, columns: Columns, asked: dict[str, Any] | None = None) -> Schema:
     """All columns as columns of this kind, with the options that the kind itself suggests."""
     guesses = {name: kind.recognise(Look(cells)) for name, cells in columns.items()}
+    options = {name: guess.options if guess else {} for name, guess in guesses.items()}
     return Schema(
-        tuple(
-            Column(name, kind.name, guess.options if guess else {})
-            for name, guess in guesses.items()
-        )
+        tuple(Column(name, kind.name, {**own, **(asked or {})}) for name, own in options.items())
     )
 
 
-def fit(kind: Kind, columns: Columns) -> tuple[Encoder, Encoded, pl.DataFrame]:
+def fit(
+    kind: Kind, columns: Columns, asked: dict[str, Any] | None = None
+) -> tuple[Encoder, Encoded, pl.DataFrame]:
     """An encoder of the kind fitted on all columns, what it gave, and the parsed rows."""
-    values = schema_of(kind, columns).apply(pl.DataFrame(list(columns.values())))
+    schema = schema_of(kind, columns, asked)
+    values = schema.apply(pl.DataFrame(list(columns.values())))
     target = np.random.default_rng(0).integers(0, 2, (values.height, 1)).astype(float)
-    encoder = kind.encoder()
+    encoder = kind.encoder(schema.columns)
     return encoder, encoder.fit_transform(values, target), values
+
+
+def absurd(schema: Schema) -> pl.DataFrame:
+    """Rows such as nobody expects, parsed."""
+    cells = {column.name: [*ABSURD, None] for column in schema.columns}
+    return schema.apply(pl.DataFrame(cells, schema=dict.fromkeys(cells, pl.String)))
 
 
 def assert_same(one: Encoded, other: Encoded) -> None:
@@ -127,25 +167,21 @@ def test_a_description_is_json_even_of_an_empty_column(name: str, columns: Colum
             assert json.loads(json.dumps(about, allow_nan=False)) == about, column.name
 
 
-@pytest.mark.parametrize("name", USED)
-def test_encoders_come_back_from_disk_as_they_were(name: str, columns: Columns) -> None:
-    kind: Kind = catalogue.load("kinds", name)
-    encoder, _, values = fit(kind, columns)
+def restored(kind: Kind, encoder: Encoder, schema: Schema) -> Encoder:
+    """A fresh encoder with what another has learned, as it comes back from disk."""
     state = encoder.state()
-    restored = kind.encoder()
-    restored.restore(
+    found = kind.encoder(schema.columns)
+    found.restore(
         State(
             json.loads(json.dumps(state.values, allow_nan=False)),
-            {key: np.array(array) for key, array in state.arrays.items()},
+            load(save({key: np.ascontiguousarray(array) for key, array in state.arrays.items()})),
         )
     )
-    assert_same(encoder.transform(values), restored.transform(values))
+    return found
 
 
-@pytest.mark.parametrize("name", USED)
-def test_encoding_a_row_depends_on_that_row_alone(name: str, columns: Columns) -> None:
-    encoder, _, values = fit(catalogue.load("kinds", name), columns)
-    values = values.head(14)
+def assert_rows_stand_alone(encoder: Encoder, values: pl.DataFrame) -> None:
+    """Encoding rows one by one gives what encoding them together gives."""
     batch = encoder.transform(values)
     rows = [encoder.transform(values[i : i + 1]) for i in range(values.height)]
     for key, array in batch.tensors().items():
@@ -153,6 +189,48 @@ def test_encoding_a_row_depends_on_that_row_alone(name: str, columns: Columns) -
         np.testing.assert_array_equal(array, alone, err_msg=key, strict=True)
     matrix = np.concatenate([row.matrix().values for row in rows])
     np.testing.assert_array_equal(batch.matrix().values, matrix, strict=True)
+
+
+@pytest.mark.parametrize("name", USED)
+def test_encoders_come_back_from_disk_as_they_were(name: str, columns: Columns) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    encoder, _, values = fit(kind, columns)
+    again = restored(kind, encoder, schema_of(kind, columns))
+    assert_same(encoder.transform(values), again.transform(values))
+
+
+@pytest.mark.parametrize("name", USED)
+def test_encoding_a_row_depends_on_that_row_alone(name: str, columns: Columns) -> None:
+    encoder, _, values = fit(catalogue.load("kinds", name), columns)
+    assert_rows_stand_alone(encoder, values.head(14))
+
+
+@pytest.mark.parametrize(("name", "asked"), CLEANED)
+def test_columns_may_be_cleaned_as_the_project_file_asks(
+    name: str, asked: dict[str, Any], columns: Columns
+) -> None:
+    kind: Kind = catalogue.load("kinds", name)
+    encoder, encoded, values = fit(kind, columns, asked)
+    again = restored(kind, encoder, schema_of(kind, columns, asked))
+    assert_same(encoder.transform(values), again.transform(values))
+    assert_rows_stand_alone(encoder, values.head(7))
+    for found in (encoded, encoder.transform(absurd(schema_of(kind, columns, asked)))):
+        assert all(np.isfinite(array).all() for array in found.tensors().values())
+        assert not np.isinf(found.matrix().values).any()
+    net = kind.net(encoder, False)
+    tensors = {key: torch.as_tensor(array) for key, array in encoded.tensors().items()}
+    assert bool(net(tensors).isfinite().all())
+
+
+@pytest.mark.parametrize("name", USED)
+def test_no_rows_give_no_rows_of_the_same_form(name: str, columns: Columns) -> None:
+    encoder, encoded, values = fit(catalogue.load("kinds", name), columns)
+    none = encoder.transform(values.clear())
+    assert none.matrix().names == encoded.matrix().names
+    assert none.matrix().values.shape == (0, len(none.matrix().names))
+    for key, array in encoded.tensors().items():
+        assert none.tensors()[key].shape == (0, *array.shape[1:]), key
+        assert none.tensors()[key].dtype == array.dtype, key
 
 
 @pytest.mark.parametrize("name", USED)
@@ -170,9 +248,8 @@ def test_encoding_other_rows_changes_nothing_that_was_learned(name: str, columns
 def test_absurd_unseen_and_missing_values_give_finite_numbers(name: str, columns: Columns) -> None:
     kind: Kind = catalogue.load("kinds", name)
     encoder, _, _ = fit(kind, columns)
-    schema = schema_of(kind, columns)
-    rows = pl.DataFrame({column: [*ABSURD, None] for column in columns}, schema_overrides={})
-    encoded = encoder.transform(schema.apply(rows.cast(pl.String)))
+    rows = absurd(schema_of(kind, columns))
+    encoded = encoder.transform(rows)
     for key, array in encoded.tensors().items():
         assert len(array) == rows.height
         assert np.isfinite(array).all(), key
@@ -225,5 +302,5 @@ def test_the_net_reads_the_tensors_and_keeps_its_widths(
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in USED])
 def test_a_kind_that_is_set_aside_has_no_encoder(name: str) -> None:
     kind: Kind = catalogue.load("kinds", name)
-    assert kind.encoder() is None
+    assert kind.encoder(()) is None
     assert kind.net(None, False) is None  # type: ignore[arg-type]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fieldcraft.contracts import Check
 from fieldcraft.core.edit import Edit
-from fieldcraft.kinds.constant.audit import Constants
+from fieldcraft.kinds.constant.audit import Constants, NearlyConstants
 from fieldcraft.kinds.identifier.audit import Identifiers
-from fieldcraft.kinds.number.audit import Outliers
+from fieldcraft.kinds.number.audit import Impossible, Outliers, Skew
 from tests.checks.views import data_view, found
 
 DRAW = np.random.default_rng(0)
@@ -25,15 +27,15 @@ def cells(values: list[float]) -> dict[str, list[str]]:
 def test_values_far_from_the_rest_are_shown_with_their_rows(far: list[float]) -> None:
     (finding,) = found(Outliers(), data_view(cells([*AMOUNTS, *far]), x="number"))
     assert finding.severity == "tip"
-    assert finding.evidence["values"] == far
-    assert finding.evidence["rows"] == list(range(501, 501 + len(far)))
+    assert finding.evidence["values"] == {"x": far}
+    assert finding.evidence["rows"] == {"x": list(range(501, 501 + len(far)))}
     assert f"{far[0]:g}" in finding.title
 
 
 def test_the_fix_cuts_far_values_to_the_range_of_the_others() -> None:
     (finding,) = found(Outliers(), data_view(cells([*AMOUNTS, 1e6, -1e6]), x="number"))
     (edit,) = finding.fixes
-    assert edit.path == ("clean", "clip", "x")
+    assert edit.path == ("clean", "columns", "x", "clip")
     low, high = edit.value
     assert min(AMOUNTS) <= low < 30 < 70 < high <= max(AMOUNTS)
 
@@ -57,7 +59,48 @@ def test_a_shape_is_no_outlier(values: list[float]) -> None:
 def test_gaps_do_not_hide_outliers() -> None:
     view = data_view({"x": ["", *map(str, AMOUNTS), "", "1e6"]}, x="number")
     (finding,) = found(Outliers(), view)
-    assert finding.evidence["rows"] == [503]
+    assert finding.evidence["rows"] == {"x": [503]}
+
+
+def test_many_columns_with_outliers_are_told_in_one_line() -> None:
+    columns = {f"c{i}": [str(value) for value in [*AMOUNTS, 1e6]] for i in range(5)}
+    (finding,) = found(Outliers(), data_view(columns, **dict.fromkeys(columns, "number")))
+    assert finding.column is None
+    assert "5 columns" in finding.title
+    assert len(finding.fixes) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "count"),
+    [("age", "-4", 1), ("Age", "190", 2), ("unit_price", "-3", 1), ("height_cm", "-1", 1)],
+)
+def test_values_that_the_name_rules_out_are_a_warning(name: str, value: str, count: int) -> None:
+    column = [str(20 + i % 50) for i in range(300)] + [value] * count
+    (finding,) = found(Impossible(), data_view({name: column}, **{name: "number"}))
+    assert (finding.severity, finding.column) == ("warn", name)
+    assert finding.evidence["rows"] == list(range(301, 301 + count))
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("profit", [str(i - 3) for i in range(300)]),  # may well be negative
+        ("price_change", ["-1", "1"] * 200),  # half of them are: a habit, not a mistake
+        ("age", [str(i) for i in range(300)]),  # not of persons
+    ],
+)
+def test_values_that_can_be_are_left_alone(name: str, column: list[str]) -> None:
+    assert found(Impossible(), data_view({name: column}, **{name: "number"})) == []
+
+
+def test_long_tails_are_named_in_one_line_the_longest_first() -> None:
+    draw = np.random.default_rng(1)
+    columns = {"a": np.exp(1.6 * draw.normal(size=900)), "b": draw.normal(size=900)}
+    columns |= {"b": np.append(columns["b"][1:], 1e6), "c": columns["b"]}
+    (finding,) = found(Skew(), data_view(columns, a="number", b="number", c="number"))
+    assert (finding.severity, finding.column) == ("tip", None)
+    assert "2 number columns" in finding.title
+    assert finding.title.index("b (") < finding.title.index("a (")
 
 
 KEYS = [f"k{i}" for i in range(60)]
@@ -77,8 +120,22 @@ def check_one(check: Check, column: list[str], kind: str) -> list[tuple[str, tup
 def test_a_name_of_rows_that_is_used_as_a_feature_is_a_warning(
     column: list[str], kind: str
 ) -> None:
-    fix = Edit(("data", "columns", "x", "kind"), "identifier")
+    fix = Edit(("data", "drop"), "x", add=True)
     assert check_one(Identifiers(), column, kind) == [("warn", (fix,))]
+
+
+def test_a_key_with_a_few_rows_for_each_value_is_a_name_too() -> None:
+    keys = [str(7_000 + (i * 37) % 80) for i in range(120)]
+    view = data_view({"order_id": keys, "amount": keys}, order_id="number", amount="number")
+    (finding,) = found(Identifiers(), view)
+    assert (finding.severity, finding.column) == ("warn", "order_id")
+    assert found(Identifiers(), replace(view, entity="order_id")) == []
+
+
+def test_many_names_of_rows_that_are_set_aside_take_one_line() -> None:
+    columns = {f"k{i}": KEYS for i in range(5)}
+    (finding,) = found(Identifiers(), data_view(columns, **dict.fromkeys(columns, "identifier")))
+    assert "5 columns name rows" in finding.title
 
 
 def test_a_name_of_rows_that_is_set_aside_is_mentioned() -> None:
@@ -93,8 +150,8 @@ def test_a_feature_is_no_name_of_rows(column: list[str], kind: str) -> None:
 
 
 @pytest.mark.parametrize("column", [["x"] * 40, [""] * 40])
-def test_a_column_that_never_changes_is_to_be_set_aside(column: list[str]) -> None:
-    fix = Edit(("data", "columns", "x", "kind"), "constant")
+def test_a_column_that_never_changes_is_to_be_dropped(column: list[str]) -> None:
+    fix = Edit(("data", "drop"), "x", add=True)
     assert check_one(Constants(), column, "category") == [("warn", (fix,))]
     assert check_one(Constants(), column, "constant") == [("tip", ())]
 
@@ -102,3 +159,17 @@ def test_a_column_that_never_changes_is_to_be_set_aside(column: list[str]) -> No
 @pytest.mark.parametrize("column", [["x", "y"] * 20, ["x", ""] * 20])
 def test_a_column_that_changes_or_has_gaps_is_left_alone(column: list[str]) -> None:
     assert check_one(Constants(), column, "category") == []
+
+
+def test_many_columns_that_are_set_aside_take_one_line() -> None:
+    columns = {f"c{i}": ["x"] * 40 for i in range(6)}
+    (finding,) = found(Constants(), data_view(columns, **dict.fromkeys(columns, "constant")))
+    assert "6 columns never change" in finding.title
+
+
+@pytest.mark.parametrize(("others", "reported"), [(0, False), (1, True), (2, True), (9, False)])
+def test_a_column_with_one_value_in_nearly_every_row_is_named(others: int, reported: bool) -> None:
+    column = [*["y"] * others, *["x"] * (600 - others)]
+    findings = found(NearlyConstants(), data_view({"x": column}, x="category"))
+    assert [f.evidence for f in findings] == ([{"others": {"x": others}}] if reported else [])
+    assert all(f.severity == "tip" and not f.fixes for f in findings)

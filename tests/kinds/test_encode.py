@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 
 from fieldcraft.contracts import Array
+from fieldcraft.data.table import Column
 from fieldcraft.kinds.boolean.encode import BooleanEncoder
 from fieldcraft.kinds.category.encode import MANY, PRIOR, CategoryEncoder
-from fieldcraft.kinds.datetime.encode import CYCLES, DatetimeEncoder
+from fieldcraft.kinds.datetime.encode import MOST_DELAYS, DatetimeEncoder
 from fieldcraft.kinds.number.encode import MOST_BINS, NumberEncoder, learn_bins
 
 DRAW = np.random.default_rng(0)
@@ -29,9 +30,15 @@ def no_target(rows: int) -> Array:
     return np.zeros((rows, 0))
 
 
-def fit_numbers(*columns: Any) -> NumberEncoder:
-    encoder = NumberEncoder()
-    encoder.fit_transform(frame(*columns), no_target(len(columns[0])))
+def columns_of(rows: pl.DataFrame, **options: Any) -> list[Column]:
+    """Columns of some kind, all with the same options."""
+    return [Column(name, "", options) for name in rows.columns]
+
+
+def fit_numbers(*columns: Any, **options: Any) -> NumberEncoder:
+    rows = frame(*columns)
+    encoder = NumberEncoder(columns_of(rows, **options))
+    encoder.fit_transform(rows, no_target(rows.height))
     return encoder
 
 
@@ -103,6 +110,65 @@ def test_a_value_that_many_rows_share_is_one_point_of_the_shape() -> None:
 
 
 @pytest.mark.parametrize(
+    ("impute", "fill"), [("mean", 3.25), ("median", 3), ("mode", 1), (-7.5, -7.5), ("model", 3.25)]
+)
+def test_gaps_are_filled_as_asked_for_trees_too_which_then_see_a_flag(
+    impute: float | str, fill: float
+) -> None:
+    encoded = fit_numbers([1.0, None, 1.0, 5.0, 6.0], impute=impute).transform(frame([None, 2.0]))
+    assert encoded.matrix().names == ("x0", "x0 (missing)")
+    assert encoded.matrix().values.tolist() == [[fill, 1], [2, 0]]
+    assert encoded.tensors()["number_missing"].tolist() == [[1.0], [0.0]]
+
+
+def test_gaps_that_training_rows_do_not_have_are_filled_without_a_flag() -> None:
+    encoded = fit_numbers(NORMAL, impute="mean").transform(frame([None]))
+    assert encoded.matrix().names == ("x0",)
+    assert encoded.matrix().values[0, 0] == pytest.approx(NORMAL.mean())
+
+
+def test_a_model_tells_a_gap_from_the_other_columns_whose_gaps_stay() -> None:
+    columns = [Column("a", "", {"impute": "model"}), Column("b", "", {})]
+    rows = pl.DataFrame({"a": 3 * NORMAL + 1, "b": NORMAL})
+    encoder = NumberEncoder(columns)
+    encoder.fit_transform(rows, no_target(rows.height))
+    new = pl.DataFrame({"a": [None, None], "b": [40.0, None]}, schema_overrides={"a": pl.Float64})
+    found = encoder.transform(new).matrix().values
+    assert found[0, 0] == pytest.approx(121, rel=0.01)
+    assert found[1, 0] == pytest.approx(3 * np.median(NORMAL) + 1, rel=0.01)
+    assert np.isnan(found[1, 1])
+
+
+def test_values_far_out_are_cut_off_if_asked_and_only_then() -> None:
+    low, high = np.quantile(NORMAL, [0.25, 0.75])
+    end = high + 8 * (high - low)
+    for options, wanted in (({"clip": "auto"}, end), ({}, 1e9), ({"clip": [0, 2e9]}, 1e9)):
+        encoded = fit_numbers(NORMAL, **options).transform(frame([1e9, None]))
+        np.testing.assert_allclose(encoded.matrix().values[:, 0], [wanted, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("scale", "wanted"),
+    [
+        ("standard", (60 - NORMAL.mean()) / NORMAL.std()),
+        ("robust", (60 - np.median(NORMAL)) / np.subtract(*np.quantile(NORMAL, [0.75, 0.25]))),
+        ("minmax", (60 - NORMAL.min()) / np.ptp(NORMAL)),
+        ("none", 60.0),
+    ],
+)
+def test_networks_see_the_scale_that_is_asked_for_and_trees_the_number(
+    scale: str, wanted: float
+) -> None:
+    encoded = fit_numbers(NORMAL, scale=scale).transform(frame([60.0]))
+    assert encoded.tensors()["number"] == pytest.approx(np.array([[wanted]]), rel=1e-5)
+    assert encoded.matrix().values.tolist() == [[60.0]]
+
+
+def test_heavy_tails_come_once_on_a_scale_of_the_users_own() -> None:
+    assert encode_number(fit_numbers(SKEWED, scale="standard"), 1.0).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
     "column",
     [NORMAL, SKEWED, np.arange(3.0), np.where(NORMAL > 60, NORMAL, 0.0), np.repeat([1.0, 2.0], 50)],
 )
@@ -113,10 +179,12 @@ def test_bins_rise_from_the_least_value_to_the_largest(column: Array) -> None:
     assert edges[[0, -1]].tolist() == [column.min(), column.max()]
 
 
-def fit_categories(cells: Sequence[str | None], target: Array | None = None) -> CategoryEncoder:
-    encoder = CategoryEncoder()
-    target = no_target(len(cells)) if target is None else target
-    encoder.fit_transform(frame(pl.Series(cells, dtype=pl.String)), target)
+def fit_categories(
+    cells: Sequence[str | None], target: Array | None = None, **options: Any
+) -> CategoryEncoder:
+    rows = frame(pl.Series(cells, dtype=pl.String))
+    encoder = CategoryEncoder(columns_of(rows, **options))
+    encoder.fit_transform(rows, no_target(len(cells)) if target is None else target)
     return encoder
 
 
@@ -126,14 +194,31 @@ def codes(encoder: CategoryEncoder, *cells: str | None) -> list[int]:
     return found
 
 
-def test_levels_are_numbered_in_order_and_rare_and_unseen_ones_are_zero() -> None:
-    encoder = fit_categories(["b", "b", "a", "a", "c", "once", "c"])
-    assert codes(encoder, "a", "b", "c", "once", "never", "") == [1, 2, 3, 0, 0, 0]
+def test_levels_are_numbered_by_how_common_they_are_and_rare_and_unseen_ones_are_zero() -> None:
+    encoder = fit_categories(["b", "b", "a", "c", "a", "c", "once", "c"])
+    assert codes(encoder, "c", "a", "b", "once", "never", "") == [1, 2, 3, 0, 0, 0]
 
 
 def test_a_gap_is_a_level_if_training_rows_had_some() -> None:
     assert codes(fit_categories(["a", "a", None, None]), None) == [1]
     assert codes(fit_categories(["a", "a", "b", None]), None) == [0]
+
+
+@pytest.mark.parametrize(("impute", "level"), [("mode", "a"), ("b", "b"), (7.0, "7"), ("x", "x")])
+def test_a_gap_counts_as_the_level_that_its_option_says(impute: float | str, level: str) -> None:
+    encoder = fit_categories([*["a"] * 19, *["b"] * 8, *["7"] * 7, *[None] * 6], impute=impute)
+    assert codes(encoder, None) == codes(encoder, level) != [0]
+
+
+@pytest.mark.parametrize("impute", ["mean", "median", "model"])
+def test_a_gap_stays_a_level_where_an_option_is_meant_for_numbers(impute: str) -> None:
+    encoder = fit_categories(["a", "a", "a", None, None], impute=impute)
+    assert codes(encoder, "a", None) == [1, 2]
+
+
+def test_a_code_is_known_without_its_leading_zeros_unless_that_is_another_level() -> None:
+    encoder = fit_categories(["020", "020", "020", "007", "007", "7", "7", "000", "000"])
+    assert codes(encoder, "20", "020", "7", "0") == [1, 1, 4, 2]
 
 
 def test_levels_do_not_depend_on_the_order_of_rows() -> None:
@@ -149,14 +234,27 @@ LABELS = (np.arange(600) % 3 == 0).astype(float)[:, None]
 def test_many_levels_bring_smoothed_target_means() -> None:
     encoder = fit_categories(WIDE, LABELS)
     rows = frame(["v00", "never"])
-    found = encoder.transform(rows).tensors()["category_means"][:, 0]
+    found, counts = encoder.transform(rows).tensors()["category_facts"].T
     own = LABELS[[cell == "v00" for cell in WIDE], 0]
     overall = LABELS.mean()
     wanted = (own.sum() + PRIOR * overall) / (len(own) + PRIOR)
     assert found == pytest.approx([wanted, overall], rel=1e-6)
+    assert counts == pytest.approx([np.log(10), 0], abs=1e-6)
     matrix = encoder.transform(rows).matrix()
-    assert matrix.names == ("x0 (target mean 0)",)  # codes of many levels would be chopped up
-    assert matrix.levels == (0,)
+    # codes of many levels would be chopped up
+    assert matrix.names == ("x0 (target mean 0)", "x0 (log count)")
+    assert matrix.levels == (0, 0)
+
+
+def test_each_column_of_the_target_has_its_own_means() -> None:
+    both = np.hstack([LABELS, 5 - 3 * LABELS])
+    one, two = (fit_categories(WIDE, target) for target in (LABELS, both))
+    rows = frame(["v00", "v07", "never"])
+    single = one.transform(rows).matrix().values[:, 0]
+    matrix = two.transform(rows).matrix()
+    assert matrix.names == ("x0 (target mean 0)", "x0 (target mean 1)", "x0 (log count)")
+    np.testing.assert_allclose(matrix.values[:, 0], single)
+    np.testing.assert_allclose(matrix.values[:, 1], 5 - 3 * single, rtol=1e-6)
 
 
 @pytest.mark.parametrize("row", [0, 1, 299, 599])
@@ -164,7 +262,9 @@ def test_no_training_row_sees_its_own_target_but_those_of_its_level_do(row: int)
     other = LABELS.copy()
     other[row] = 1 - other[row]
     one, two = (
-        CategoryEncoder().fit_transform(frame(WIDE), labels).tensors()["category_means"][:, 0]
+        CategoryEncoder(columns_of(frame(WIDE)))
+        .fit_transform(frame(WIDE), labels)
+        .tensors()["category_facts"][:, 0]
         for labels in (LABELS, other)
     )
     assert one[row] == two[row]
@@ -172,32 +272,51 @@ def test_no_training_row_sees_its_own_target_but_those_of_its_level_do(row: int)
     assert np.abs(one - two)[same].max() > 5 * np.abs(one - two)[~same].max()
 
 
-def test_few_levels_and_targets_of_very_many_classes_bring_no_means() -> None:
-    assert (
-        "category_means"
-        not in fit_categories(["a", "b"] * 9, np.ones((18, 1))).transform(frame(["a"])).tensors()
-    )
-    assert "category_means" not in fit_categories(WIDE).transform(frame(["v00"])).tensors()
+def test_few_levels_bring_no_means() -> None:
+    few = fit_categories(["a", "b"] * 9, np.ones((18, 1))).transform(frame(["a"]))
+    assert "category_facts" not in few.tensors()
+
+
+def test_where_there_are_no_target_means_trees_get_the_codes() -> None:
+    encoded = fit_categories(WIDE).transform(frame(["v00"]))
+    assert encoded.tensors()["category_facts"].shape == (1, 1)
+    assert encoded.matrix().names == ("x0", "x0 (log count)")
+    assert encoded.matrix().levels == (MANY + 10, 0)
 
 
 def test_truth_values_are_signs_for_networks_and_ones_for_trees() -> None:
-    encoder = BooleanEncoder()
     rows = frame([True, False, None], [None, True, True])
+    encoder = BooleanEncoder(columns_of(rows))
     encoded = encoder.fit_transform(rows, no_target(3))
     assert encoded.tensors()["boolean"].tolist() == [[1, 0, 0, 1], [-1, 1, 0, 0], [0, 1, 1, 0]]
     values = encoded.matrix().values
     np.testing.assert_array_equal(values, [[1, np.nan], [0, 1], [np.nan, 1]])
 
 
+def test_a_missing_truth_value_counts_as_the_commoner_one_if_asked() -> None:
+    rows = frame([True, True, False, None], [False, False, True, None])
+    encoded = BooleanEncoder(columns_of(rows, impute="mode")).fit_transform(rows, no_target(4))
+    assert encoded.tensors()["boolean"][3].tolist() == [1, -1, 1, 1]
+    assert encoded.matrix().values[3].tolist() == [1, 0, 1, 1]
+    assert encoded.matrix().names == ("x0", "x1", "x0 (missing)", "x1 (missing)")
+
+
 MOMENTS = [dt.datetime(2023, 1, 1) + dt.timedelta(hours=37 * i) for i in range(200)]
 
 
-def encode_dates(*moments: dt.datetime | None) -> tuple[Array, Array]:
-    encoder = DatetimeEncoder()
-    encoder.fit_transform(frame(MOMENTS), no_target(len(MOMENTS)))
+def fit_dates(*columns: Sequence[dt.datetime | None]) -> DatetimeEncoder:
+    rows = frame(*columns)
+    encoder = DatetimeEncoder(columns_of(rows))
+    encoder.fit_transform(rows, no_target(rows.height))
+    return encoder
+
+
+def encode_dates(*moments: dt.datetime | None) -> tuple[Array, dict[str, Array]]:
+    encoder = fit_dates(MOMENTS)
     found = encoder.transform(frame(pl.Series(moments, dtype=pl.Datetime("us"))))
     assert found.tensors()["datetime"].shape == (len(moments), encoder.width)
-    return found.tensors()["datetime"], found.matrix().values
+    matrix = found.matrix()
+    return found.tensors()["datetime"], dict(zip(matrix.names, matrix.values.T, strict=True))
 
 
 def test_time_goes_on_evenly_and_stops_far_from_the_training_rows() -> None:
@@ -224,13 +343,55 @@ def test_the_calendar_closes_to_a_circle(
 
 
 def test_trees_get_days_and_calendar_numbers() -> None:
-    matrix = encode_dates(dt.datetime(2024, 2, 29, 18))[1]
-    assert matrix.tolist() == [[19_782.75, 2, 29, 4, 18]]
-    assert [name for name, _ in CYCLES] == ["month", "day", "weekday", "hour"]
+    _, found = encode_dates(dt.datetime(2024, 2, 29, 18, 30), dt.datetime(1969, 12, 30))
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "x0 (days)": [np.float32(19_782 + 18.5 / 24), -2],
+        "x0 (year)": [2024, 1969],
+        "x0 (month)": [2, 12],
+        "x0 (day)": [29, 30],
+        "x0 (weekday)": [4, 2],
+        "x0 (week)": [9, 1],
+        "x0 (day of year)": [60, 364],
+        "x0 (hour)": [18.5, 0],
+        "x0 (month end)": [1, 0],
+    }
 
 
 def test_a_missing_date_is_the_middle_of_everything_with_a_flag() -> None:
     tensors, matrix = encode_dates(None, MOMENTS[0])
     assert tensors[0].tolist() == [0.0] * (tensors.shape[1] - 1) + [1.0]
     assert tensors[1, -1] == 0
-    assert np.isnan(matrix[0]).all()
+    assert all(np.isnan(values[0]) for values in matrix.values())
+
+
+def test_dates_without_a_time_of_day_have_no_hours() -> None:
+    days = [moment.replace(hour=0) for moment in MOMENTS]
+    encoder = fit_dates(days)
+    encoded = encoder.transform(frame(days))
+    assert encoder.width == fit_dates(MOMENTS).width - 2
+    assert encoded.tensors()["datetime"].shape[1] == encoder.width
+    assert "x0 (hour)" not in encoded.matrix().names
+
+
+def test_days_from_one_column_to_another_are_told() -> None:
+    later = [None, *(m + dt.timedelta(days=i % 9) for i, m in enumerate(MOMENTS[1:]))]
+    encoder = fit_dates(MOMENTS, later, [m + dt.timedelta(days=3) for m in MOMENTS])
+    assert encoder.pairs == [(0, 1), (1, 2)]  # three days always tell nothing
+    encoded = encoder.transform(frame(MOMENTS[:3], later[:3], MOMENTS[:3]))
+    assert encoded.matrix().names[-2:] == ("x0 to x1 (days)", "x1 to x2 (days)")
+    np.testing.assert_allclose(encoded.matrix().values[:, -2], [np.nan, 0, 1], atol=1e-6)
+    tensors = encoded.tensors()["datetime"]
+    assert tensors.shape[1] == encoder.width
+    assert tensors[0, -2] == 0
+    assert tensors[1, -2] < tensors[2, -2] < 3
+
+
+def test_of_many_pairs_of_dates_the_closest_columns_are_told() -> None:
+    shift = DRAW.integers(0, 50, (8, len(MOMENTS)))
+    columns = [
+        [m + dt.timedelta(days=int(d)) for m, d in zip(MOMENTS, days, strict=True)]
+        for days in shift
+    ]
+    pairs = fit_dates(*columns).pairs
+    assert len(pairs) == MOST_DELAYS
+    assert pairs[:7] == [(i, i + 1) for i in range(7)]

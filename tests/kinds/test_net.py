@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fieldcraft.contracts import Array
+from fieldcraft.data.table import Column
 from fieldcraft.kinds.category.encode import CategoryEncoder
 from fieldcraft.kinds.category.net import FEW_LEVELS, CategoryNet, level_table
 from fieldcraft.kinds.number.encode import NumberEncoder
@@ -87,8 +88,8 @@ def test_many_features_get_narrow_vectors() -> None:
 
 
 def numbers(*columns: list[float | None]) -> tuple[NumberEncoder, dict[str, torch.Tensor]]:
-    encoder = NumberEncoder()
     rows = pl.DataFrame({f"x{i}": column for i, column in enumerate(columns)})
+    encoder = NumberEncoder([Column(name, "number") for name in rows.columns])
     found = encoder.fit_transform(rows, np.zeros((rows.height, 0))).tensors()
     return encoder, {name: torch.as_tensor(array) for name, array in found.items()}
 
@@ -133,14 +134,14 @@ def test_many_levels_are_vectors_that_learn(levels: int, width: int) -> None:
 
 def test_target_means_reach_the_network_standardised() -> None:
     level = np.random.default_rng(0).integers(0, 60, 3_000)
-    encoder = CategoryEncoder()
+    encoder = CategoryEncoder([Column("x", "category")])
     encoded = encoder.fit_transform(
         pl.DataFrame({"x": [f"v{i}" for i in level]}),
         np.stack([100.0 * level, level % 2], axis=1),
     )
     tensors = {name: torch.as_tensor(array) for name, array in encoded.tensors().items()}
     net = CategoryNet(encoder)
-    assert net.chunks == (8, 1, 1)
-    found = net(tensors)[:, -2:].detach()
+    assert net.chunks == (8, 1, 1, 1)
+    found = net(tensors)[:, -3:-1].detach()
     np.testing.assert_allclose(found.mean(0), 0, atol=0.1)
     np.testing.assert_allclose(found.std(0), 1, atol=0.1)

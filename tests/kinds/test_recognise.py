@@ -17,6 +17,7 @@ ROWS = 100
 DRAW = np.random.default_rng(0)
 NUMBERS = [f"{v:.2f}" for v in DRAW.normal(50, 20, ROWS)]
 DAY = dt.datetime(2024, 2, 3)
+NAMES = [f"Person number {i}, of {place}" for i, place in enumerate(["Bern", "Rome"] * 50)]
 DAYS = [dt.date(2020, 1, 1) + dt.timedelta(days=7 * (i % 60)) for i in range(ROWS)]
 
 
@@ -47,7 +48,24 @@ def guess(cells: list[Any], name: str = "x") -> tuple[str, dict[str, Any]]:
         ([f"k{i}" for i in range(ROWS)], "identifier"),
         ([str(i) for i in range(1, ROWS + 1)], "identifier"),
         (list(range(ROWS)), "identifier"),
+        (list(DRAW.permutation(ROWS) + 1), "identifier"),  # a running number, shuffled
         ([f"k{i}" for i in range(12)], "category"),  # too few rows to tell
+        ([f"{i:03d}" for i in range(10, 130)], "identifier"),
+        ([f"{i % 40 * 10:03d}" for i in range(ROWS)], "category"),  # codes, not amounts
+        ([f"{i % 12 + 1:02d}" for i in range(ROWS)], "number"),  # months may be padded
+        (["0", *["136", "128"] * 50], "number"),
+        ([f"2023-{i % 12 + 1:02d}" for i in range(ROWS)], "datetime"),
+        (NAMES, "text"),
+        ([f"No {i}" for i in range(ROWS)], "identifier"),
+        ([f"{i}590-VH{i}EG" for i in range(ROWS)], "identifier"),
+        ([f"https://example.org/a-page-of-mine/{i}" for i in range(ROWS)], "identifier"),
+        ([f"+41 79 555 {i:02d} {i:02d}" for i in range(ROWS)], "identifier"),
+        ([f"{i:02x} ab cd ef 1{i % 7}" for i in range(ROWS)], "text"),
+        (["a charge of grand theft", "a charge of battery"] * 50, "category"),
+        (NAMES[:60] + ["the very same words"] * 40, "text"),
+        (NAMES[:40] + ["the very same words"] * 60, "category"),
+        (NAMES[:12], "category"),
+        ([f"这是第{i}条很长的评论" for i in range(ROWS)], "text"),
         (["x"] * ROWS, "constant"),
         ([""] * ROWS, "constant"),
         ([None] * ROWS, "constant"),
@@ -61,6 +79,8 @@ def test_a_column_is_taken_for_what_it_is(cells: list[Any], kind: str) -> None:
     ("name", "kind"),
     [
         ("customer_id", "identifier"),
+        ("PID", "identifier"),
+        ("zip_code", "identifier"),
         ("CustomerID", "identifier"),
         ("id", "identifier"),
         ("uuid", "identifier"),
@@ -74,6 +94,21 @@ def test_whole_numbers_that_are_all_different_are_keys_if_they_are_called_so(
 ) -> None:
     cells = [str(v) for v in DRAW.permutation(100_000)[:ROWS]]
     assert guess(cells, name)[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("shop_id", "category"), ("zipcode", "category"), ("sex", "category"), ("rooms", "number")],
+)
+def test_whole_numbers_that_repeat_are_labels_if_they_are_called_so(name: str, kind: str) -> None:
+    cells = [str(90_000 + i % 30) for i in range(ROWS)]
+    assert guess(cells, name)[0] == kind
+    assert guess([f"{cell}.5" for cell in cells], name)[0] == "number"
+
+
+def test_keys_may_repeat_a_little_and_years_are_no_keys() -> None:
+    assert guess([str(i * 7 % 640) for i in range(ROWS)][:80] * 2, "doc_id")[0] == "identifier"
+    assert guess(list(range(1900, 1900 + ROWS)), "Year")[0] == "number"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +142,10 @@ def test_the_reason_tells_of_cells_that_are_no_numbers() -> None:
         ("boolean", ["Yes", "n", "1.0", "perhaps"], {}, [True, False, True, None]),
         ("category", [1.0, 2.5, None, -3.0], {}, ["1", "2.5", None, "-3"]),
         ("category", [1, 2], {}, ["1", "2"]),
-        ("category", ["a", "1.0"], {}, ["a", "1.0"]),
+        ("category", ["a", "1.0", "-2.", "1.10", "020"], {}, ["a", "1", "-2", "1.10", "020"]),
+        ("datetime", ["2024-02", "2024-13"], {"format": "%Y-%m"}, [dt.datetime(2024, 2, 1), None]),
+        ("number", ["-5", "99"], {"clip": "auto"}, [-5.0, 99.0]),  # the encoder cuts it off
+        ("text", ["a b", 7], {}, ["a b", "7"]),
         ("datetime", ["3.2.2024", "2024-02-03"], {"format": "%d.%m.%Y"}, [DAY, None]),
         ("datetime", [DAY.date()], {"format": "%d.%m.%Y"}, [DAY]),
         ("identifier", [17, None], {}, ["17", None]),
@@ -144,6 +182,7 @@ def test_a_level_reads_the_same_alone_and_beside_others() -> None:
         ("category", ["a", "a", "b", None], {"missing": 0.25, "levels": 2}),
         ("datetime", [DAY, None], {"missing": 0.5, "first": "2024-02-03 00:00:00"}),
         ("identifier", ["k1", None], {"missing": 0.5}),
+        ("text", [None, None], {"missing": 1.0}),
         ("constant", ["x", "x"], {"missing": 0.0, "value": "x"}),
     ],
 )  # fmt: skip
@@ -161,6 +200,13 @@ def test_the_profile_of_categories_tells_the_shares_of_the_commonest() -> None:
     assert len(shares) == 50
 
 
-def test_the_profile_of_a_key_keeps_no_value_of_it() -> None:
-    about = catalogue.load("kinds", "identifier").describe(pl.Series(["secret"]))
+@pytest.mark.parametrize("kind", ["identifier", "text"])
+def test_the_profile_of_a_key_or_a_text_keeps_no_value_of_it(kind: str) -> None:
+    about = catalogue.load("kinds", kind).describe(pl.Series(["secret"]))
     assert "secret" not in str(about)
+
+
+def test_the_profile_of_texts_tells_how_long_they_are() -> None:
+    about = catalogue.load("kinds", "text").describe(pl.Series(["a", "abc", "äbcde", None]))
+    assert about["missing"] == 0.25
+    assert [about["length"][share] for share in ("0.0", "0.5", "1.0")] == [1, 3, 5]

@@ -72,7 +72,7 @@ class EncoderSet:
         names = sorted({column.kind for column in schema.columns})
         kinds = {name: catalogue.load("kinds", name) for name in names}
         self.encoders: dict[str, Encoder] = {
-            name: kind.encoder() for name, kind in kinds.items() if kind.used
+            name: kind.encoder(schema.of_kind(name)) for name, kind in kinds.items() if kind.used
         }
 
     def fit_transform(self, values: pl.DataFrame, target: Array) -> Joined:

@@ -49,7 +49,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(
             "there is no bundle here",
             seen=f"no {NAME} in {folder}",
-            way_out="give the path of a bundle, a folder or a .zip file; `fieldcraft run` makes one",
+            way_out="give the path of a bundle (folder or .zip file); `fieldcraft run` makes one",
         )
     try:
         manifest: dict[str, Any] = files.read_json(path)

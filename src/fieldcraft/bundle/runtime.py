@@ -128,7 +128,7 @@ def load_bundle(path: str | Path) -> Bundle:
     ...
     fieldcraft.core.errors.BundleError: there is no bundle here
       seen: no manifest.json in nowhere
-      way out: give the path of a bundle, a folder or a .zip file; `fieldcraft run` makes one
+      way out: give the path of a bundle (folder or .zip file); `fieldcraft run` makes one
 
     Raises:
         BundleError: there is no bundle, it is not what was packaged, or it cannot be run.
@@ -154,9 +154,8 @@ def load_folder(folder: Path) -> Bundle:
         ]
         members = [load_packed(folder / m["folder"], m) for m in manifest["members"]]
         bundle = Bundle(manifest, members, tables)
-        bundle.predict(
-            pl.DataFrame([pl.Series(name, [None], pl.String) for name in bundle.columns])
-        )
+        empty = [pl.Series(name, [None], pl.String) for name in bundle.columns]
+        bundle.predict(pl.DataFrame(empty))
     except FieldcraftError:
         raise
     except Exception as error:  # whatever a parser makes of files that are no such files

@@ -22,7 +22,7 @@ MOST_IN_THREES = 60  # terms of which every three are tried; of more, the best p
 TRIED = 20  # combinations that are looked at closely
 HOLED = 0.2  # share of gaps beyond which a column is left out
 ALONE = 0.995  # a column that goes with the target like this is for the check `leak`
-PROMISING = 0.9  # of the variance, below which a closer look is in vain
+PROMISING = 0.5  # of the variance, gaps filled; below, a closer look is in vain
 CLOSE = 0.01  # of the target's deviation, within which a row fits a formula
 FITTING = 0.98  # of the rows
 MATTERS = 0.02  # of the target's deviation that a term must account for
@@ -203,7 +203,9 @@ def explained(groups: Sequence[tuple[int, ...]], r: Array, among: Array) -> Arra
 
 
 def standard(values: Array) -> Array:
-    """Values with mean 0 and deviation 1, gaps at the mean."""
+    """Values with mean 0 and deviation 1, gaps at the mean, the farthest 2 % pulled in."""
+    low, high = np.nanquantile(values, [0.01, 0.99])
+    values = np.clip(values, low, high) if high > low else values
     filled = np.where(np.isnan(values), np.nanmean(values), values)
     return np.asarray((filled - filled.mean()) / (filled.std() or 1.0))
 
@@ -229,7 +231,7 @@ def fit(columns: list[Array], y: Array, product: bool) -> tuple[tuple[float, ...
         off = np.abs((np.exp(np.minimum(told, LARGEST)) if product else told) - goal)
         kept = off <= np.quantile(off, 0.95)
     matter = np.abs(weights[:-1]) * table[:, :-1].std(axis=0) >= MATTERS * target.std()
-    near = CLOSE * goal.std() + rounding(goal)
+    near = CLOSE * goal[kept].std() + rounding(goal)
     fitting = float((off <= near).mean()) if matter.all() else 0.0
     return tuple(float(weight) for weight in weights[:-1]), fitting
 

@@ -20,6 +20,7 @@ MOST_TOLD = 30  # patterns that are looked into
 MOST_TELLING = 100  # columns that may explain them
 MOST_COLUMNS = 400  # compared with each other
 EMPTY = 0.5  # of a row
+APART = 4.0  # deviations between an empty row and the usual one, if gaps fell by chance
 WIDE = 4  # columns from which on a row can be empty in part
 MANY = 0.05
 
@@ -52,7 +53,9 @@ class Gaps:
         if features.width < WIDE:
             return
         share = features.select(pl.mean_horizontal(pl.all().is_null())).to_series().to_numpy()
-        empty = (share > EMPTY) & (share > np.median(share) + EMPTY / 2)
+        usual = float(np.median(share))
+        by_chance = APART * (usual * (1 - usual) / features.width) ** 0.5
+        empty = (share > EMPTY) & (share > usual + max(EMPTY / 2, by_chance))
         if not empty.any():
             return
         yield Finding(

@@ -113,9 +113,9 @@ def tells(column: pl.Series, y: Array, value: bool) -> Told:
     gaps = power_of(there.astype(np.int64), y, value, SUSPECT)
     if FEWEST_FILLED <= there.sum() < len(there):
         power = max(power, power_of(levels_of(column.filter(there)), y[there], value, SUSPECT))
-    numbers = numbers_of(column)
+    numbers = numbers_of(column) if value else None
     certain = power >= CERTAIN
-    if certain and value and numbers is not None:
+    if numbers is not None and power >= SUSPECT:
         known = ~np.isnan(numbers)
         certain = exactness(numbers[known], y[known]) >= EXACT
     return Told(power, gaps, certain)

@@ -22,6 +22,7 @@ SURE = 6.0  # deviations from what shuffled rows show
 ALIKE = 0.3  # neighbours beyond what their columns explain: a random split tells too much
 SORTED = 30.0  # rows of one class in a row, on average
 DRIFTING = 0.1
+LEAST = 0.05  # of the variance that is worth a word
 FOLLOWING = 0.98  # rank correlation of a column with the number of the row
 MOST_COLUMNS = 100
 LEAST_ROWS_A_LEVEL = 5
@@ -119,13 +120,13 @@ def follows(numbers: Array | None, rows: Array) -> bool:
 def order_of(target: str, y: Array, value: bool, known: list[Array]) -> Order | None:
     """How a target goes with the order of the rows, or None if that may be chance."""
     columns = spread_out(y, value)
-    alike = neighbours(columns)
-    if alike.score < SURE or alike.share < 0.05:
+    alike, slow = neighbours(columns), drift(columns)
+    if max(alike.score, slow.score) < SURE or max(alike.share, slow.share) < LEAST:
         return None
     left = neighbours(unexplained(columns, known))
     in_blocks = bool(len(y) / runs(y) >= SORTED) or (value and monotone(y))
     beyond = left.share if left.score >= SURE else 0.0
-    return Order(target, alike.share, beyond, drift(columns), in_blocks)
+    return Order(target, alike.share, beyond, slow.share, in_blocks)
 
 
 def monotone(y: Array) -> bool:

@@ -21,6 +21,7 @@ JOINS = re.compile(r"[\s_\-./']+")
 LONG = 6  # letters from which on one slip of the pen is told from another word
 LONGER = 10  # two slips
 LONGEST = 24  # above, one slip must do: the pairs of letters to leave out are too many
+A_SENTENCE = 80  # letters from which on it is text, and no level
 COMMON = 20  # rows of the right spelling, and times as many as of the wrong one
 MANY = 0.01
 
@@ -133,7 +134,7 @@ def slips_of(look: Look) -> list[Spelling]:
     near: dict[str, list[int]] = defaultdict(list)
     found = []
     for place, (key, value, count) in enumerate(levels):
-        if len(key) < LONG:
+        if not LONG <= len(key) <= A_SENTENCE:
             continue
         shorter = deletions(key)
         usual = next(

@@ -94,10 +94,10 @@ def courses_of(view: View) -> Iterable[Course]:
 
 def course(name: str, target: str, columns: Array, in_order: bool) -> Course:
     """How a target in the order of time drifts and carries over."""
-    alike = neighbours(columns)
-    if alike.score < SURE:
+    near, slow = neighbours(columns), drift(columns)
+    if max(near.score, slow.score) < SURE:
         return Course(name, target, 0.0, 0.0, in_order)
-    return Course(name, target, drift(columns), alike.share, in_order)
+    return Course(name, target, slow.share, near.share, in_order)
 
 
 CHECK = TimeOrder()

@@ -209,8 +209,8 @@ def run(
 
 @app.command()
 def predict(
-    bundle: Annotated[Path, typer.Argument(help="A bundle; may be left out inside a project.")],
-    rows: Annotated[Path | None, typer.Argument(help="File with the rows.")] = None,
+    bundle: Annotated[str, typer.Argument(help="A bundle; may be left out inside a project.")],
+    rows: Annotated[str | None, typer.Argument(help="The rows, as a table.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Output, .csv or .parquet.")] = Path(
         "predictions.csv"
     ),
@@ -221,9 +221,8 @@ def predict(
     from fieldcraft.stages.predict import Request
     from fieldcraft.stages.predict import predict as write
 
-    if rows is None:
-        bundle, rows = find(dir).bundle, bundle
-    result = write(Request(bundle, rows, out))
+    place, table = (find(dir).bundle, bundle) if rows is None else (Path(bundle), rows)
+    result = write(Request(place, table, out))
     if as_json:
         print(json.dumps(result))
     else:
@@ -266,6 +265,50 @@ def audit(
     with watching(as_json) as watcher:
         story = run_project(project, watcher, "audit", fix)
     show.findings(story, as_json)
+
+
+@app.command()
+def package(
+    zip: Annotated[Path | None, typer.Option(help="Also write the bundle as one .zip.")] = None,
+    dir: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the champion into a bundle that predicts without PyTorch."""
+    from fieldcraft.bundle.archive import pack
+    from fieldcraft.cli import show
+    from fieldcraft.stages._flow import forecast, run_project
+
+    project = find(dir)
+    with watching(as_json, forecast(project)) as watcher:
+        story = run_project(project, watcher)
+    if zip is not None:
+        pack(project.bundle, zip)
+    show.result(story, as_json)
+
+
+def command_until(stage: str, summary: str) -> None:
+    """Add the command of a stage that needs no arguments of its own: run up to it."""
+
+    def until(dir: Dir = None, as_json: AsJson = False) -> None:
+        from fieldcraft.cli import show
+        from fieldcraft.stages._flow import forecast, run_project
+
+        project = find(dir)
+        with watching(as_json, forecast(project, stage)) as watcher:
+            story = run_project(project, watcher, stage)
+        show.result(story, as_json)
+
+    app.command(stage, help=summary)(until)
+
+
+for stage, summary in {  # as `Stage.summary` says; importing the stages would make --help slow
+    "split": "Divide the rows into training, tune, judge and sealed test rows.",
+    "baseline": "Train the baselines: what any model must beat.",
+    "train": "Train the model that the project file asks for.",
+    "blend": "Blend the trained models where together they are better.",
+    "explain": "Tell on which columns the champion's predictions hang.",
+}.items():
+    command_until(stage, summary)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -18,7 +18,7 @@ class SetAside:
         """Cells as text."""
         return cells.cast(pl.String)
 
-    def encoder(self) -> Any:
+    def encoder(self, columns: Sequence[Any]) -> Any:
         """Nothing: no model sees these columns."""
         return None
 

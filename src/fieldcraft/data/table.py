@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,15 @@ from fieldcraft.core.errors import DataError, near
 from fieldcraft.data.parse import strip
 from fieldcraft.data.prepare import derive
 
+FEW = 256  # rows up to which columns that are read alike are read together
+CODED = (pl.Categorical, pl.Enum)  # cells that are numbers of their column's own levels
+
+
+@cache
+def kind_named(name: str) -> Any:
+    """The kind of that name, looked up once."""
+    return catalogue.load("kinds", name)
+
 
 @dataclass(frozen=True)
 class Column:
@@ -22,6 +32,11 @@ class Column:
     name: str
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def manner(self) -> tuple[str, str]:
+        """How its cells are read: columns of the same manner are read alike."""
+        return self.kind, repr(sorted(self.options.items()))
 
     def as_json(self) -> dict[str, Any]:
         """The column as a JSON value."""
@@ -59,8 +74,8 @@ class Schema:
         Raises:
             DataError: a column of the schema is not in the frame.
         """
-        names = [column.name for column in self.needed]
-        absent = [name for name in names if name not in frame.columns]
+        there = set(frame.columns)
+        absent = [column.name for column in self.needed if column.name not in there]
         if absent:
             hints = [f"{name!r}: {near(name, frame.columns)}" for name in absent[:3]]
             raise DataError(
@@ -69,23 +84,43 @@ class Schema:
                 seen=", ".join(absent[:8]),
                 way_out="; ".join(hints) + " (use the column names of the training table)",
             )
-        values = pl.DataFrame([self.parse(frame[column.name], column) for column in self.needed])
+        values = self.read(frame, self.needed)
         if not self.derived:
             return values
-        computed = derive(values, self.derived)
+        made = self.read(derive(values, self.derived), [c for c in self.columns if self.makes(c)])
         return pl.DataFrame(
-            [
-                self.parse(computed[column.name], column)
-                if column.name in self.derived
-                else values[column.name]
-                for column in self.columns
-            ]
+            [(made if self.makes(column) else values)[column.name] for column in self.columns]
         )
+
+    def makes(self, column: Column) -> bool:
+        """Whether a column is computed from others."""
+        return column.name in self.derived
+
+    def read(self, frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
+        """Turn the cells of some columns into values.
+
+        Kinds read cell by cell. So where rows are few, and each call costs more than its cells,
+        columns that are read alike are read one after the other in one call.
+        """
+        alike: dict[Any, list[Column]] = {}
+        for number, column in enumerate(columns):
+            dtype = frame[column.name].dtype
+            key = number if frame.height > FEW or dtype in CODED else (column.manner, dtype)
+            alike.setdefault(key, []).append(column)
+        found: dict[str, pl.Series] = {}
+        for group in alike.values():
+            cells = [frame[column.name] for column in group]
+            values = self.parse(pl.concat(cells) if len(cells) > 1 else cells[0], group[0])
+            for number, column in enumerate(group):
+                part = values.slice(number * frame.height, frame.height)
+                found[column.name] = part.rename(column.name)
+        return pl.DataFrame([found[column.name] for column in columns])
 
     def parse(self, cells: pl.Series, column: Column) -> pl.Series:
         """Turn the cells of one column into values."""
-        kind = catalogue.load("kinds", column.kind)
-        parsed: pl.Series = kind.parse(strip(cells, self.missing), column.options)
+        parsed: pl.Series = kind_named(column.kind).parse(
+            strip(cells, self.missing), column.options
+        )
         return parsed.rename(column.name)
 
     def of_kind(self, kind: str) -> tuple[Column, ...]:

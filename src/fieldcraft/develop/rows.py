@@ -123,7 +123,8 @@ def column_for(settings: Settings, name: str, kind: str | None = None) -> Column
         return Column(name, kind, {})
     known = catalogue.load("kinds", given.kind).options
     own = settings.clean.columns[name].options() if name in settings.clean.columns else {}
-    cleaning = {**settings.clean.all.options(), **own}
+    shared = {} if name in settings.problem.targets else settings.clean.all.options()
+    cleaning = {**shared, **own}
     options = {key: value for key, value in cleaning.items() if key in known}
     return Column(name, given.kind, {**options, **given.options()})
 

@@ -28,10 +28,10 @@ MOST_CLASSES = 10
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike neighbours are, 0 for no more than by chance to 1, and how sure that is.
+    """How alike rows near each other are, and how sure that is.
 
     Attributes:
-        share: of the way from chance to neighbours that are all alike.
+        share: of the variance that is common to them, 0 for no more than by chance to 1.
         score: deviations from what shuffled rows show (a z-score).
     """
 
@@ -54,9 +54,11 @@ def neighbours(columns: Array) -> Likeness:
     Args:
         columns: values in the order in question, shape (rows, columns).
     """
+    if len(columns) < 2 * LEAST_ROWS_A_BLOCK:
+        return Likeness(0.0, 0.0)
     columns = columns - columns.mean(axis=0)
     total = float((columns**2).sum())
-    if len(columns) < 2 * LEAST_ROWS_A_BLOCK or total <= 0:
+    if total <= 0:
         return Likeness(0.0, 0.0)
 
     def alike(order: Array) -> float:
@@ -89,16 +91,18 @@ def unexplained(columns: Array, known: Sequence[Array]) -> Array:
     return left
 
 
-def drift(columns: Array) -> float:
-    """Share of the variance of columns that their place in the order explains, in 20 blocks.
+def drift(columns: Array) -> Likeness:
+    """How alike rows of the same stretch of the order are, of 20: slow changes, such as a trend.
 
     Args:
         columns: values in the order in question, shape (rows, columns).
     """
-    blocks = min(BLOCKS, len(columns) // LEAST_ROWS_A_BLOCK)
+    rows = len(columns)
+    blocks = min(BLOCKS, rows // LEAST_ROWS_A_BLOCK)
     if blocks < 2:
-        return 0.0
-    return variance_told(np.arange(len(columns)) * blocks // len(columns), columns)
+        return Likeness(0.0, 0.0)
+    share = variance_told(np.arange(rows) * blocks // rows, columns)
+    return Likeness(share, share * rows / (2 * (blocks - 1)) ** 0.5)  # as a chi-square
 
 
 def runs(y: Array) -> int:

@@ -22,4 +22,5 @@ def wilson(count: int, rows: int, level: float = LEVEL) -> Interval:
     share = count / rows
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * (share * (1 - share) / rows + z * z / (4 * rows**2)) ** 0.5
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), level)
+    low, high = min(share, middle - half), max(share, middle + half)  # but for rounding
+    return Interval(share, max(0.0, low), min(1.0, high), level)

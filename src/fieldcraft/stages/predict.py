@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core.errors import DataError
@@ -18,12 +20,12 @@ class Request:
 
     Attributes:
         bundle: folder of the bundle.
-        rows: file with the rows.
+        rows: the rows: see `read_table`.
         out: file for the predictions, .csv or .parquet.
     """
 
     bundle: Path
-    rows: Path
+    rows: str
     out: Path
 
 
@@ -43,12 +45,12 @@ def predict(request: Request) -> Json:
         )
     bundle = load_bundle(request.bundle)
     reading = read_rows(request.rows, bundle)
-    predictions = bundle.predict(reading.frame)
+    predictions = named(bundle.predict(reading.frame), reading.frame, bundle)
     request.out.parent.mkdir(parents=True, exist_ok=True)
     aside = request.out.with_name(f".{request.out.name}.{os.getpid()}.tmp")
     try:
         if suffix == ".csv":
-            predictions.write_csv(aside)
+            harmless(predictions).write_csv(aside)
         else:
             predictions.write_parquet(aside)
         aside.replace(request.out)
@@ -62,7 +64,32 @@ def predict(request: Request) -> Json:
     }
 
 
-def read_rows(path: Path, bundle: Bundle) -> Reading:
+def named(predictions: pl.DataFrame, rows: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
+    """Predictions with the column that names rows before them, where the project has one."""
+    name = bundle.manifest["id"]
+    if name is None or name not in rows.columns:
+        return predictions
+    return pl.concat([rows.select(name), predictions], how="horizontal")
+
+
+def harmless(table: pl.DataFrame) -> pl.DataFrame:
+    """A table of which no text is a formula where a spreadsheet opens it.
+
+    Texts that start like one get an apostrophe before them (OWASP, *CSV Injection*).
+    """
+    texts = [name for name, kind in table.schema.items() if kind == pl.String]
+    risky = {name: pl.col(name).str.contains(r"^[=+\-@\t\r]") for name in texts}
+    number = {name: pl.col(name).cast(pl.Float64, strict=False).is_not_null() for name in texts}
+    return table.with_columns(
+        pl.when(risky[name] & ~number[name])
+        .then(pl.concat_str(pl.lit("'"), pl.col(name)))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in texts
+    )
+
+
+def read_rows(path: str, bundle: Bundle) -> Reading:
     """The rows of a file; one without a header gets the names of the training table.
 
     Raises:
@@ -80,8 +107,8 @@ def read_rows(path: Path, bundle: Bundle) -> Reading:
         reading = read_table(path, names)
     if reading.odd_lines:
         raise DataError(
-            f"{len(reading.odd_lines)} rows of {path.name} have too few or too many cells",
-            seen=f"lines {', '.join(map(str, reading.odd_lines[:5]))}",
+            f"{len(reading.odd_lines)} rows of {Path(path).name} have too few or too many cells",
+            seen=reading.odd(),
             way_out="make sure that each line has a cell for every column",
         )
     return reading

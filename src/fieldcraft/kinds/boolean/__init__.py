@@ -10,6 +10,7 @@ import polars as pl
 from fieldcraft.contracts import Check, Json
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import truths
+from fieldcraft.data.table import Column
 from fieldcraft.kinds.boolean.encode import BooleanEncoder
 
 
@@ -18,7 +19,7 @@ class BooleanKind:
 
     name = "boolean"
     used = True
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ("impute",)
 
     def recognise(self, look: Look) -> Guess | None:
         """Two values, one meaning yes and the other no."""
@@ -33,9 +34,9 @@ class BooleanKind:
         """Cells as truth values; other words are missing."""
         return truths(cells)
 
-    def encoder(self) -> BooleanEncoder:
-        """A fresh encoder for all boolean columns of a table."""
-        return BooleanEncoder()
+    def encoder(self, columns: Sequence[Column]) -> BooleanEncoder:
+        """A fresh encoder for the boolean columns of a table."""
+        return BooleanEncoder(columns)
 
     def net(self, encoder: BooleanEncoder, plain: bool) -> Any:
         """A fresh network over the encoded columns, which passes them as they are."""

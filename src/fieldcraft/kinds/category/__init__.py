@@ -9,6 +9,8 @@ import polars as pl
 
 from fieldcraft.contracts import Check, Json
 from fieldcraft.data.look import Guess, Look
+from fieldcraft.data.table import Column
+from fieldcraft.data.wording import called_a_key, called_a_label, padded
 from fieldcraft.kinds.category.encode import CategoryEncoder
 
 SHOWN = 50
@@ -19,25 +21,32 @@ class CategoryKind:
 
     name = "category"
     used = True
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ("impute",)
 
     def recognise(self, look: Look) -> Guess | None:
-        """Any column with values can be a category: the last resort."""
+        """Numbers that are codes; any other column with values as the last resort."""
         if look.distinct == 0:
             return None
-        return Guess(self.name, 0.3, f"{look.distinct:,} different values")
+        reason = f"{look.distinct:,} different values"
+        if padded(look):
+            return Guess(self.name, 0.75, f"{reason}, codes with leading zeros")
+        named = called_a_key(look.name) or called_a_label(look.name)
+        if named and look.whole_numbers:
+            return Guess(self.name, 0.75, f"{reason}, named as labels without an order")
+        return Guess(self.name, 0.3, reason)
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
-        """Cells as text; a whole number reads the same with and without a fraction of zero."""
+        """Cells as text; a whole number reads the same as 1, as 1.0, and as the text "1.0"."""
         if cells.dtype.is_float():
             whole = cells.cast(pl.Int64, strict=False)  # null where it does not fit
             same = (whole.cast(cells.dtype) == cells).fill_null(False)
-            return whole.cast(pl.String).zip_with(same, cells.cast(pl.String))
-        return cells.cast(pl.String)
+            cells = whole.cast(pl.String).zip_with(same, cells.cast(pl.String))
+        text = cells.cast(pl.String)
+        return text.str.replace(r"^([+-]?\d+)\.0*$", "${1}")
 
-    def encoder(self) -> CategoryEncoder:
-        """A fresh encoder for all category columns of a table."""
-        return CategoryEncoder()
+    def encoder(self, columns: Sequence[Column]) -> CategoryEncoder:
+        """A fresh encoder for the category columns of a table."""
+        return CategoryEncoder(columns)
 
     def net(self, encoder: CategoryEncoder, plain: bool) -> Any:
         """A fresh network over the encoded columns: one-hot or embedded levels."""

@@ -2,109 +2,167 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.encoders import Views
 from fieldcraft.contracts import Array, Matrix, State
+from fieldcraft.data.table import Column
 
 RARE = 2  # a level must stand on this many training rows; rarer ones share the unseen slot
 MANY = 50  # above this many levels, target means join the codes
 PRIOR = 10.0  # rows' worth of the overall mean in each level's target mean
 PARTS = 5  # of the out-of-fold target means
 MISSING = "\0missing"
+FOR_NUMBERS = ("mean", "median", "model")  # ways to impute that mean nothing here
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels of one column, commonest first; equally common ones in alphabetical order."""
+
+    names: list[str]
+
+    @classmethod
+    def of(cls, column: pl.Series) -> Levels:
+        """The levels in training rows that are not rare."""
+        counted = column.alias("level").value_counts(name="count").filter(pl.col("count") >= RARE)
+        kept = counted.sort(["count", "level"], descending=[True, False])
+        return cls(kept["level"].to_list())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def known(self) -> tuple[pl.Enum, Array]:
+        """Every spelling of a level, and the code of each, 0 at the end for all others.
+
+        A code that lost its leading zeros on the way (020 as the number 20) is known all the same.
+        """
+        codes = {name: code for code, name in enumerate(self.names, start=1)}
+        for name, code in list(codes.items()):
+            if name.startswith("0") and name.isdigit():
+                codes.setdefault(name.lstrip("0") or "0", code)
+        return pl.Enum(codes.keys()), np.array([*codes.values(), 0])
+
+    def codes(self, column: pl.Series) -> Array:
+        """The code of each cell's level, counted from 1; 0 if it is none of these."""
+        spelt, codes = self.known
+        place = column.cast(spelt, strict=False).to_physical().cast(pl.Float64).to_numpy()
+        return np.asarray(codes[np.nan_to_num(place, nan=-1).astype(np.int64)])
 
 
 class CategoryEncoder:
     """Encodes all category columns of a table as codes: 0 for unseen or rare levels, then 1, 2, ...
 
-    A missing value is a level like any other. Columns of more than 50 levels also give, for each
-    column of the target, the smoothed mean over the rows of the level (Micci-Barreca 2001); on
-    training rows these come out of fold, so that no row sees its own target.
+    Codes go from the commonest level to the rarest. A missing value is a level like any other,
+    unless the column's option ``impute`` says which level it counts as: ``mode``, the commonest,
+    or a level by its name.
+
+    Columns of more than 50 levels also tell, for each column of the target, the smoothed mean
+    over the rows of the level (Micci-Barreca 2001), and the logarithm of how many rows it has. On
+    training rows the means come out of fold, so that no row sees its own target.
     """
 
-    def __init__(self) -> None:
-        """An encoder that knows nothing yet."""
-        self.names: list[str] = []
-        self.levels: list[list[str]] = []
-        self.means: dict[int, Array] = {}  # column number -> (levels + 1, target columns)
+    def __init__(self, columns: Sequence[Column]) -> None:
+        """An encoder of some columns that knows nothing of them yet."""
+        self.names = [column.name for column in columns]
+        self.imputes = [column.options.get("impute") for column in columns]
+        self.fills: list[str] = []  # what a missing value counts as
+        self.levels: list[Levels] = []
+        self.facts: dict[int, Array] = {}  # column number -> (levels + 1, target columns + 1)
 
     def fit_transform(self, rows: pl.DataFrame, target: Array) -> Views:
         """Learn levels and target means from training rows; return them encoded."""
-        self.names = rows.columns
-        self.levels = [self._learn(rows[name]) for name in self.names]
+        pairs = zip(self.names, self.imputes, strict=True)
+        self.fills = [learn_fill(rows[name], impute) for name, impute in pairs]
+        filled = zip(self.names, self.fills, strict=True)
+        self.levels = [Levels.of(rows[name].fill_null(fill)) for name, fill in filled]
         codes = self._codes(rows)
         wide = [i for i, levels in enumerate(self.levels) if len(levels) > MANY]
-        wide = wide if target.shape[1] else []
-        self.means = {i: means_by(codes[:, i], target, len(self.levels[i])) for i in wide}
-        # By lot, for rows often come in rounds: the same level in every fifth row.
-        fold = np.random.default_rng(0).permutation(rows.height) % PARTS
-        own = np.zeros((rows.height, len(wide) * target.shape[1]))
-        for part in range(PARTS):
-            inside = fold != part
-            found = [
-                means_by(codes[inside, i], target[inside], len(self.levels[i]))[codes[~inside, i]]
-                for i in wide
-            ]
-            if found:
-                own[~inside] = np.hstack(found)
+        self.facts = {i: facts_of(codes[:, i], target, len(self.levels[i])) for i in wide}
+        own = [out_of_fold(codes[:, i], target, self.facts[i]) for i in wide]
         return self._views(codes, own)
 
     def transform(self, rows: pl.DataFrame) -> Views:
         """Encode rows with what was learned."""
         codes = self._codes(rows)
-        means = [self.means[i][codes[:, i]] for i in self.means]
-        return self._views(codes, np.hstack(means) if means else np.zeros((rows.height, 0)))
-
-    def _learn(self, column: pl.Series) -> list[str]:
-        counted = column.fill_null(MISSING).alias("level").value_counts(name="count")
-        kept = counted.filter(pl.col("count") >= RARE).sort("level")
-        return list(kept["level"].to_list())
+        return self._views(codes, [facts[codes[:, i]] for i, facts in self.facts.items()])
 
     def _codes(self, rows: pl.DataFrame) -> Array:
-        found = []
-        for name, levels in zip(self.names, self.levels, strict=True):
-            known = pl.Series(levels, dtype=pl.String)
-            codes = pl.Series(range(1, len(levels) + 1), dtype=pl.Int64)
-            column = rows[name].cast(pl.String).fill_null(MISSING)
-            found.append(
-                column.replace_strict(known, codes, default=0, return_dtype=pl.Int64).to_numpy()
-                if levels
-                else np.zeros(rows.height, dtype=np.int64)
-            )
-        return np.stack(found, axis=1)
+        parts = zip(self.names, self.fills, self.levels, strict=True)
+        codes = [levels.codes(rows[name].fill_null(fill)) for name, fill, levels in parts]
+        return np.stack(codes, axis=1)
 
-    def _views(self, codes: Array, means: Array) -> Views:
-        floats = means.astype(np.float32)
-
+    def _views(self, codes: Array, facts: list[Array]) -> Views:
         def tensors() -> dict[str, Array]:
             found = {"category": codes.astype(np.int64)}
-            return {**found, "category_means": floats} if floats.shape[1] else found
+            if facts:
+                found["category_facts"] = np.hstack(facts).astype(np.float32)
+            return found
 
         def matrix() -> Matrix:
             # A tree must not chop up hundreds of codes: there the target means stand alone.
-            kept = [i for i in range(len(self.names)) if i not in self.means]
-            width = floats.shape[1] // max(len(self.means), 1)
+            told = {i for i, table in self.facts.items() if table.shape[1] > 1}
+            kept = [i for i in range(len(self.names)) if i not in told]
             names = [self.names[i] for i in kept]
-            names += [
-                f"{self.names[i]} (target mean {j})" for i in self.means for j in range(width)
-            ]
-            values = np.hstack([codes[:, kept].astype(np.float32), floats])
-            levels = [len(self.levels[i]) for i in kept] + [0] * floats.shape[1]
+            for i, table in self.facts.items():
+                means = [f"{self.names[i]} (target mean {j})" for j in range(table.shape[1] - 1)]
+                names += [*means, f"{self.names[i]} (log count)"]
+            values = np.hstack([codes[:, kept], *facts]).astype(np.float32)
+            levels = [len(self.levels[i]) for i in kept]
+            levels += [0] * (len(names) - len(levels))
             return Matrix(values, tuple(names), tuple(levels))
 
         return Views(tensors, matrix)
 
     def state(self) -> State:
         """What was learned, as JSON values and arrays."""
-        arrays = {f"means.{i}": means.astype(np.float64) for i, means in self.means.items()}
-        return State({"names": self.names, "levels": self.levels, "wide": list(self.means)}, arrays)
+        arrays = {f"facts.{i}": facts.astype(np.float64) for i, facts in self.facts.items()}
+        levels = [list(levels.names) for levels in self.levels]
+        return State({"fills": self.fills, "levels": levels, "wide": list(self.facts)}, arrays)
 
     def restore(self, state: State) -> None:
         """Become the encoder that `state` described."""
-        self.names = list(state.values["names"])
-        self.levels = [list(levels) for levels in state.values["levels"]]
-        self.means = {i: state.arrays[f"means.{i}"] for i in state.values["wide"]}
+        self.fills = list(state.values["fills"])
+        self.levels = [Levels(list(names)) for names in state.values["levels"]]
+        self.facts = {i: state.arrays[f"facts.{i}"] for i in state.values["wide"]}
+
+
+def learn_fill(column: pl.Series, impute: float | str | None) -> str:
+    """The level that a missing value counts as; one of its own unless the option says another."""
+    if isinstance(impute, (int, float)):
+        return f"{impute:.15g}"
+    if impute is None or impute in FOR_NUMBERS:
+        return MISSING
+    commonest = Levels.of(column.drop_nulls()).names if impute == "mode" else [impute]
+    return commonest[0] if commonest else MISSING
+
+
+def facts_of(codes: Array, target: Array, levels: int) -> Array:
+    """Target means of each code and the logarithm of its rows, shape (levels + 1, columns + 1).
+
+    The unseen code 0 counts as one row: rare levels, which share it, have one.
+    """
+    counts = np.bincount(codes, minlength=levels + 1)
+    counts[0] = 1
+    return np.hstack([means_by(codes, target, levels), np.log(counts)[:, None]])
+
+
+def out_of_fold(codes: Array, target: Array, facts: Array) -> Array:
+    """The facts of training rows, target means from the rows of the other folds."""
+    own = facts[codes]
+    # By lot, for rows often come in rounds: the same level in every fifth row.
+    fold = np.random.default_rng(0).permutation(len(codes)) % PARTS
+    for part in range(PARTS):
+        inside = fold == part
+        others = means_by(codes[~inside], target[~inside], len(facts) - 1)
+        own[inside, :-1] = others[codes[inside]]
+    return own
 
 
 def means_by(codes: Array, target: Array, levels: int) -> Array:
@@ -112,11 +170,11 @@ def means_by(codes: Array, target: Array, levels: int) -> Array:
 
     The unseen code 0 has the overall mean.
     """
-    overall = target.mean(axis=0)
-    counts = np.bincount(codes, minlength=levels + 1)[:, None]
-    sums = np.stack(
-        [np.bincount(codes, weights=column, minlength=levels + 1) for column in target.T], axis=1
-    )
-    means = (sums + PRIOR * overall) / (counts + PRIOR)
-    means[0] = overall
-    return np.asarray(means)
+    means = np.zeros((levels + 1, target.shape[1]))
+    counts = np.bincount(codes, minlength=levels + 1)
+    for k, column in enumerate(target.T):
+        overall = column.mean()
+        sums = np.bincount(codes, weights=column, minlength=levels + 1)
+        means[:, k] = (sums + PRIOR * overall) / (counts + PRIOR)
+        means[0, k] = overall
+    return means

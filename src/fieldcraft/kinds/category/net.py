@@ -9,34 +9,35 @@ from fieldcraft.kinds.category.encode import CategoryEncoder
 
 FEW_LEVELS = 16
 WIDEST = 8
+SMALLEST_SPREAD = 1e-6
 
 
 class CategoryNet(nn.Module):
-    """Turns each code into a vector; target means pass standardised."""
+    """Turns each code into a vector; target means and counts pass standardised."""
 
     centre: Tensor
     spread: Tensor
 
     def __init__(self, encoder: CategoryEncoder) -> None:
-        """Set up the net for what an encoder gives: inputs ``category``, ``category_means``."""
+        """Set up the net for what an encoder gives: inputs ``category``, ``category_facts``."""
         super().__init__()
         tables = [level_table(len(levels)) for levels in encoder.levels]
         self.tables = nn.ModuleList(tables)
-        means = [torch.as_tensor(table).float() for table in encoder.means.values()]
-        self.inputs = ("category",) + ("category_means",) * bool(means)
-        if means:
-            self.register_buffer("centre", torch.cat([table.mean(0) for table in means]))
-            spread = torch.cat([table.std(0) for table in means])
-            self.register_buffer("spread", spread.clamp(min=1e-6))
+        facts = [torch.as_tensor(table).float() for table in encoder.facts.values()]
+        self.inputs = ("category",) + ("category_facts",) * bool(facts)
+        if facts:
+            self.register_buffer("centre", torch.cat([table.mean(0) for table in facts]))
+            spread = torch.cat([table.std(0) for table in facts])
+            self.register_buffer("spread", torch.where(spread > SMALLEST_SPREAD, spread, 1.0))
         widths = tuple(table.embedding_dim for table in tables)
-        self.chunks = widths + (1,) * sum(table.shape[1] for table in means)
+        self.chunks = widths + (1,) * sum(table.shape[1] for table in facts)
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """Vectors of all categories side by side, shape (rows, sum of chunks)."""
         codes = tensors["category"]
         parts = [table(codes[:, i]) for i, table in enumerate(self.tables)]
-        if "category_means" in self.inputs:
-            parts.append((tensors["category_means"] - self.centre) / self.spread)
+        if "category_facts" in self.inputs:
+            parts.append((tensors["category_facts"] - self.centre) / self.spread)
         return torch.cat(parts, dim=1)
 
 

@@ -9,7 +9,8 @@ import polars as pl
 
 from fieldcraft.contracts import Check, Json
 from fieldcraft.data.look import Guess, Look
-from fieldcraft.data.parse import datetimes
+from fieldcraft.data.parse import ENOUGH, datetimes
+from fieldcraft.data.table import Column
 from fieldcraft.kinds.datetime.encode import DatetimeEncoder
 
 ISO_8601 = (
@@ -19,6 +20,7 @@ ISO_8601 = (
     "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y-%m-%dT%H:%M:%S%.f%#z",
 )
+MONTHS = ("%Y-%m", "%Y/%m")  # read as their first day
 
 
 class DatetimeKind:
@@ -30,7 +32,7 @@ class DatetimeKind:
 
     def recognise(self, look: Look) -> Guess | None:
         """A column of which one known date format reads at least 95 % of the values."""
-        form = look.datetime_format
+        form = look.datetime_format or month_format(look)
         if form is None or look.column.dtype in (pl.Time, pl.Duration):
             return None
         reason = "dates" if form == "native" else f"dates such as {look.values[0]}"
@@ -45,9 +47,9 @@ class DatetimeKind:
         read = [datetimes(cells, iso) for iso in ISO_8601]
         return pl.select(pl.coalesce(read)).to_series().rename(cells.name)
 
-    def encoder(self) -> DatetimeEncoder:
-        """A fresh encoder for all date columns of a table."""
-        return DatetimeEncoder()
+    def encoder(self, columns: Sequence[Column]) -> DatetimeEncoder:
+        """A fresh encoder for the date columns of a table."""
+        return DatetimeEncoder(columns)
 
     def net(self, encoder: DatetimeEncoder, plain: bool) -> Any:
         """A fresh network over the encoded columns, which passes them as they are."""
@@ -67,6 +69,16 @@ class DatetimeKind:
             "first": str(first) if first is not None else None,
             "last": str(last) if last is not None else None,
         }
+
+
+def month_format(look: Look) -> str | None:
+    """The format of a column of months such as 2024-02, if it is one."""
+    if not look.is_text or not len(look.values):
+        return None
+    for form in MONTHS:
+        if datetimes(look.values, form).null_count() <= (1 - ENOUGH) * len(look.values):
+            return form
+    return None
 
 
 KIND = DatetimeKind()

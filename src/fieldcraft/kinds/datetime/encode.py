@@ -1,81 +1,146 @@
-"""Encode moments: the trend as elapsed time, the calendar as points on circles."""
+"""Encode moments: the trend as elapsed time, the calendar as points on circles, delays in days."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
 
 import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.encoders import Views
 from fieldcraft.contracts import Array, Matrix, State
+from fieldcraft.data.table import Column
 
-SECONDS_A_DAY = 86_400
-CYCLES = (("month", 12), ("day", 31), ("weekday", 7), ("hour", 24))
+MICROSECONDS_A_DAY = 86_400_000_000
+MINUTES_AN_HOUR = 60
+CYCLES = {"month": 12, "day": 31, "weekday": 7, "day of year": 365.25, "hour": 24}
 FARTHEST = 3.0  # standard deviations of elapsed time beyond which a date says "later" only
+SMALLEST_CHANGE = 1e-5  # days, about a second; less is rounding
+MOST_DELAYS = 15  # the pairs of six columns
+
+
+@dataclass(frozen=True)
+class Span:
+    """The scale of elapsed time on training rows, and whether there is a time of day."""
+
+    centre: float
+    spread: float
+    clock: bool
+
+    def scaled(self, days: Array) -> Array:
+        """Standardised, cut off where training rows say nothing, 0 where missing."""
+        far = np.clip((days - self.centre) / self.spread, -FARTHEST, FARTHEST)
+        return np.asarray(np.nan_to_num(far))
 
 
 class DatetimeEncoder:
     """Encodes all date columns of a table.
 
-    Networks get elapsed time standardised on training rows, month, day, weekday and hour as
-    sines and cosines, and a flag where the date is missing; trees get days and calendar numbers.
+    Networks get elapsed time standardised on training rows; month, day, weekday, day of the year
+    and hour as sines and cosines; whether a month ends; and a flag where the date is missing.
+    Trees get days since 1970 and calendar numbers. Columns whose training rows have no time of
+    day have no hours. The days from one column to another (delays) come for up to fifteen pairs,
+    those of columns that stand close to each other first; pairs that never change are left out.
     """
 
-    def __init__(self) -> None:
-        """An encoder that knows nothing yet."""
-        self.names: list[str] = []
-        self.centres: list[float] = []
-        self.spreads: list[float] = []
+    def __init__(self, columns: Sequence[Column]) -> None:
+        """An encoder of some columns that knows nothing of them yet."""
+        self.names = [column.name for column in columns]
+        self.spans: list[Span] = []
+        self.pairs: list[tuple[int, int]] = []
+        self.delays: list[Span] = []
 
     @property
     def width(self) -> int:
-        """Numbers a row for networks: per column elapsed time, a flag, and the circles."""
-        return len(self.names) * (2 + 2 * len(CYCLES))
+        """Numbers a row for networks."""
+        circles = [len(CYCLES) - (not span.clock) for span in self.spans]
+        return sum(3 + 2 * count for count in circles) + len(self.pairs)
 
     def fit_transform(self, rows: pl.DataFrame, target: Array) -> Views:
-        """Learn the span of time from training rows; return them encoded."""
-        self.names = rows.columns
-        self.centres, self.spreads = [], []
-        for name in self.names:
-            days = calendar(rows[name])[:, 0]
+        """Learn spans of time from training rows; return them encoded."""
+        parts = [calendar(rows[name]) for name in self.names]
+        self.spans = [learn_span(p["days"], bool((p["days"] % 1 > 0).any())) for p in parts]
+        self.pairs, self.delays = [], []
+        near_first = sorted(combinations(range(len(parts)), 2), key=lambda pair: pair[1] - pair[0])
+        for first, second in near_first:
+            days = parts[second]["days"] - parts[first]["days"]
             there = days[~np.isnan(days)]
-            self.centres.append(float(there.mean()) if len(there) else 0.0)
-            self.spreads.append(float(there.std()) or 1.0 if len(there) else 1.0)
+            if len(self.pairs) < MOST_DELAYS and len(there) and np.ptp(there) > SMALLEST_CHANGE:
+                self.pairs.append((first, second))
+                self.delays.append(learn_span(np.arcsinh(days), False))
         return self.transform(rows)
 
     def transform(self, rows: pl.DataFrame) -> Views:
         """Encode rows with what was learned."""
         parts = [calendar(rows[name]) for name in self.names]
+        delays = [parts[second]["days"] - parts[first]["days"] for first, second in self.pairs]
+        return Views(lambda: self._tensors(parts, delays), lambda: self._matrix(parts, delays))
 
-        def tensors() -> dict[str, Array]:
-            found = []
-            for part, centre, spread in zip(parts, self.centres, self.spreads, strict=True):
-                missing = np.isnan(part[:, :1])
-                elapsed = np.clip((part[:, :1] - centre) / spread, -FARTHEST, FARTHEST)
-                turns = 2 * np.pi * part[:, 1:] / [length for _, length in CYCLES]
-                found += [np.hstack([elapsed, np.sin(turns), np.cos(turns)]), missing]
-            return {"datetime": np.nan_to_num(np.hstack(found)).astype(np.float32)}
+    def _tensors(self, parts: list[dict[str, Array]], delays: list[Array]) -> dict[str, Array]:
+        found: list[Array] = []
+        for part, span in zip(parts, self.spans, strict=True):
+            found.append(span.scaled(part["days"]))
+            for name, length in CYCLES.items():
+                if span.clock or name != "hour":
+                    turn = 2 * np.pi * np.nan_to_num(part[name]) / length
+                    there = ~np.isnan(part[name])
+                    found += [np.sin(turn) * there, np.cos(turn) * there]
+            found += [np.nan_to_num(part["month end"]), np.isnan(part["days"])]
+        for days, span in zip(delays, self.delays, strict=True):
+            found.append(span.scaled(np.arcsinh(days)))
+        return {"datetime": np.stack(found, axis=1).astype(np.float32)}
 
-        def matrix() -> Matrix:
-            names = [f"{name} ({part})" for name in self.names for part in ("days", *dict(CYCLES))]
-            return Matrix(np.hstack(parts).astype(np.float32), tuple(names), (0,) * len(names))
-
-        return Views(tensors, matrix)
+    def _matrix(self, parts: list[dict[str, Array]], delays: list[Array]) -> Matrix:
+        found: dict[str, Array] = {}
+        for column, part, span in zip(self.names, parts, self.spans, strict=True):
+            for name, values in part.items():
+                if span.clock or name != "hour":
+                    found[f"{column} ({name})"] = values
+        for days, (first, second) in zip(delays, self.pairs, strict=True):
+            found[f"{self.names[first]} to {self.names[second]} (days)"] = days
+        values = np.stack(list(found.values()), axis=1).astype(np.float32)
+        return Matrix(values, tuple(found), (0,) * len(found))
 
     def state(self) -> State:
         """What was learned, as JSON values."""
-        return State({"names": self.names, "centres": self.centres, "spreads": self.spreads})
+        return State(
+            {
+                "spans": [asdict(span) for span in self.spans],
+                "pairs": [list(pair) for pair in self.pairs],
+                "delays": [asdict(span) for span in self.delays],
+            }
+        )
 
     def restore(self, state: State) -> None:
         """Become the encoder that `state` described."""
-        self.names = list(state.values["names"])
-        self.centres = list(state.values["centres"])
-        self.spreads = list(state.values["spreads"])
+        self.spans = [Span(**span) for span in state.values["spans"]]
+        self.pairs = [(first, second) for first, second in state.values["pairs"]]
+        self.delays = [Span(**span) for span in state.values["delays"]]
 
 
-def calendar(moments: pl.Series) -> Array:
-    """Days since 1970, month, day, weekday and hour of each moment, NaN where missing."""
-    parts = [
-        moments.dt.epoch("s").cast(pl.Float64) / SECONDS_A_DAY,
-        *(getattr(moments.dt, name)().cast(pl.Float64) for name, _ in CYCLES),
-    ]
-    return np.stack([part.fill_null(float("nan")).to_numpy() for part in parts], axis=1)
+def learn_span(days: Array, clock: bool) -> Span:
+    """The middle and the spread of times on training rows, NaN where missing."""
+    there = days[~np.isnan(days)]
+    if not len(there):
+        return Span(0.0, 1.0, clock)
+    spread = float(there.std())
+    return Span(float(there.mean()), spread if spread > SMALLEST_CHANGE else 1.0, clock)
+
+
+def calendar(moments: pl.Series) -> dict[str, Array]:
+    """Days since 1970 and the calendar's numbers of each moment, NaN where missing."""
+    at = moments.dt
+    parts = {
+        "days": at.epoch("us").cast(pl.Float64) / MICROSECONDS_A_DAY,
+        "year": at.year(),
+        "month": at.month(),
+        "day": at.day(),
+        "weekday": at.weekday(),
+        "week": at.week(),
+        "day of year": at.ordinal_day(),
+        "hour": at.hour() + at.minute() / MINUTES_AN_HOUR,
+        "month end": at.date() == at.month_end().dt.date(),
+    }
+    return {name: part.cast(pl.Float64).to_numpy() for name, part in parts.items()}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Check, Json
 from fieldcraft.data.aside import SetAside
 from fieldcraft.data.look import Guess, Look
+from fieldcraft.data.wording import SEVERAL, called_a_key, called_a_label, padded, words_a_value
 
-NAMED = re.compile(r"(^|[_\s.-])(id|uuid|guid|key|pid|index)$|[a-z](ID|Id)$|^(id|ID|Id)[_A-Z]")
-NEARLY_ALL = 0.9
+NEARLY_ALL = 0.9  # share of the values that must be different
+MOSTLY = 0.5  # the same, where the name says that it is a key
 FEW_ROWS = 20
 
 
@@ -23,22 +22,29 @@ class IdentifierKind(SetAside):
     name = "identifier"
 
     def recognise(self, look: Look) -> Guess | None:
-        """Different in (nearly) every row, and either text or counting up or named as a key."""
+        """Different in (nearly) every row, and a code, a running number, or named as a key."""
         there = len(look.values)
-        if there < FEW_ROWS or look.distinct < NEARLY_ALL * there:
+        enough = MOSTLY if called_a_key(look.name) else NEARLY_ALL
+        if there < FEW_ROWS or look.distinct < enough * there:
             return None
         reason = f"{look.distinct:,} different values in {there:,} rows"
-        named = bool(NAMED.search(look.name))
-        if look.numeric_share < NEARLY_ALL:
-            if look.datetime_format:
-                return None
-            return Guess(self.name, 0.85, reason + ", text")
-        if not look.whole_numbers or look.distinct < there:
+        if look.numeric_share >= NEARLY_ALL:
+            return self._number(look, reason)
+        if look.datetime_format or words_a_value(look) >= SEVERAL:
             return None
-        found = look.numbers.drop_nulls().to_numpy()
-        if np.all(np.diff(found) == 1):
-            return Guess(self.name, 0.95, reason + ", counting up by 1")
-        return Guess(self.name, 0.85, reason + ", named as a key") if named else None
+        return Guess(self.name, 0.85, reason + ", text without sentences")
+
+    def _number(self, look: Look, reason: str) -> Guess | None:
+        if padded(look):
+            return Guess(self.name, 0.85, reason + ", codes with leading zeros")
+        if not look.whole_numbers or "year" in look.name.lower():
+            return None
+        low, high = look.span
+        if look.distinct == len(look.values) == high - low + 1:
+            return Guess(self.name, 0.95, f"every number from {low:.0f} to {high:.0f} once")
+        if called_a_key(look.name) or called_a_label(look.name):
+            return Guess(self.name, 0.85, reason + ", named as a key")
+        return None
 
     def checks(self) -> Sequence[Check]:
         """The checks for identifier columns."""

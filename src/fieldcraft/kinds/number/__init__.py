@@ -11,6 +11,7 @@ import polars as pl
 from fieldcraft.contracts import Check, Json
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import ENOUGH, numbers
+from fieldcraft.data.table import Column
 from fieldcraft.kinds.number.encode import NumberEncoder
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -22,7 +23,7 @@ class NumberKind:
 
     name = "number"
     used = True
-    options: tuple[str, ...] = ("decimal", "clip")
+    options: tuple[str, ...] = ("decimal", "clip", "impute", "scale")
 
     def recognise(self, look: Look) -> Guess | None:
         """A number column is one of which at least 95 % of the values are numbers."""
@@ -39,11 +40,12 @@ class NumberKind:
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
         """Cells as floats, far values cut off if asked; what is no finite number is missing."""
         found = numbers(cells, options.get("decimal", ".")).clip(-FARTHEST, FARTHEST)
-        return found.clip(*options["clip"]) if "clip" in options else found
+        bounds = options.get("clip", "auto")  # which the encoder learns
+        return found if bounds == "auto" else found.clip(*bounds)
 
-    def encoder(self) -> NumberEncoder:
-        """A fresh encoder for all number columns of a table."""
-        return NumberEncoder()
+    def encoder(self, columns: Sequence[Column]) -> NumberEncoder:
+        """A fresh encoder for the number columns of a table."""
+        return NumberEncoder(columns)
 
     def net(self, encoder: NumberEncoder, plain: bool) -> Any:
         """A fresh network over the encoded columns: piecewise-linear embeddings, or none."""

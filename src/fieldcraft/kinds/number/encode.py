@@ -2,77 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from statistics import NormalDist
+from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.encoders import Views
 from fieldcraft.contracts import Array, Matrix, State
+from fieldcraft.data.table import Column
+from fieldcraft.kinds.number.impute import GapFiller, learn_gaps
+from fieldcraft.kinds.number.shape import Shape, learn_shape
 
-MOST_QUANTILES = 1_000
 MOST_BINS = 48
 ROWS_A_BIN = 20
-HEAVY_SKEW = 2.0
-SMALLEST_RANGE = 1e-6
-SMALLEST_SPREAD = 1e-100
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
-FARTHEST = 5.2  # the normal quantile of 1e-7, where the transform ends
-
-
-@dataclass
-class Shape:
-    """What was learned of one column: its quantiles, and how to scale its heavy tail."""
-
-    median: float
-    values: Array  # increasing
-    normals: Array  # the normal quantile of each value
-    centre: float
-    spread: float
-    heavy: bool
-    has_missing: bool
-
-    @property
-    def flat(self) -> bool:
-        """Whether the column says nothing on the training rows."""
-        return len(self.values) < 2 or self.values[-1] - self.values[0] < SMALLEST_RANGE * max(
-            1e-30, float(np.abs(self.values).max())
-        )
-
-    def normal(self, column: Array) -> Array:
-        """The column in normal shape; values outside the training range stop at its ends."""
-        return np.interp(column, self.values, self.normals)
-
-    def clipped(self, column: Array) -> Array:
-        """The column robustly scaled, its tails bent smoothly towards 3 (RealMLP, 2024)."""
-        scaled = (column - self.centre) / self.spread
-        return np.asarray(scaled / np.hypot(1, scaled / 3))
-
-
-def learn_shape(column: Array) -> Shape:
-    """Learn the shape of a column from training rows, NaN where missing."""
-    there = column[~np.isnan(column)]
-    has_missing = len(there) < len(column)
-    if not len(there):
-        return Shape(0.0, np.zeros(1), np.zeros(1), 0.0, 1.0, False, has_missing)
-    count = int(max(min(len(there) // 30, MOST_QUANTILES), 10))
-    shares = np.linspace(0, 1, count)
-    quantiles = np.quantile(there, shares)
-    normal = NormalDist()
-    inside = np.clip(shares, 1e-7, 1 - 1e-7)
-    normals = np.array([normal.inv_cdf(share) for share in inside])
-    # Equal quantiles (a value that many rows share) become one knot with their mean position.
-    values, where = np.unique(quantiles, return_inverse=True)
-    means = np.bincount(where, weights=normals) / np.bincount(where)
-    low, middle, high = np.quantile(there, [0.25, 0.5, 0.75])
-    spread = max(high - low or (values[-1] - values[0]) / 2 or 1.0, SMALLEST_SPREAD)
-    deviation = there.std()
-    skew = (((there - there.mean()) / deviation) ** 3).mean() if deviation > 0 else 0.0
-    return Shape(
-        float(middle), values, np.clip(means, -FARTHEST, FARTHEST),
-        float(middle), float(spread), bool(abs(skew) > HEAVY_SKEW), has_missing,
-    )  # fmt: skip
+BLOCK = 8_192  # rows at a time, so that intermediate results stay near the processor
+ARRAYS = ("values", "normals")  # of a shape
 
 
 def learn_bins(column: Array) -> Array:
@@ -97,83 +43,105 @@ class NumberEncoder:
     For networks each column is filled with its median and brought to a normal shape by its
     quantiles; heavy-tailed columns come a second time, robustly scaled and smoothly clipped;
     columns that miss values in training rows add a flag. Trees get the numbers as they are.
+
+    A column's options say otherwise: ``impute`` fills its gaps for trees too, which then see the
+    flag; ``scale`` is another scale for networks; ``clip: auto`` cuts off values that are far out.
     """
 
-    def __init__(self) -> None:
-        """An encoder that knows nothing yet."""
-        self.names: list[str] = []
+    def __init__(self, columns: Sequence[Column]) -> None:
+        """An encoder of some columns that knows nothing of them yet."""
+        self.columns = tuple(columns)
         self.shapes: list[Shape] = []
         self.bins: list[Array] = []
+        self.filler: GapFiller | None = None
 
     def fit_transform(self, rows: pl.DataFrame, target: Array) -> Views:
-        """Learn quantiles, fill values and bins from training rows; return them encoded."""
-        self.names = rows.columns
-        columns = self._columns(rows)
-        self.shapes = [learn_shape(column) for column in columns]
-        self.bins = [learn_bins(feature) for feature in self._features(columns)]
-        return self._views(columns)
+        """Learn scales, fill values and bins from training rows; return them encoded."""
+        raw = self._raw(rows)
+        options = [column.options for column in self.columns]
+        self.shapes = [learn_shape(*pair) for pair in zip(raw, options, strict=True)]
+        modelled = [i for i, o in enumerate(options) if o.get("impute") == "model"]
+        gaps = [np.isnan(column) for column in raw]
+        self.filler = learn_gaps(self._filled(raw), gaps, modelled) if modelled else None
+        cleaned = self._cleaned(raw)
+        pairs = zip(self.shapes, cleaned, strict=True)
+        self.bins = [learn_bins(f) for shape, column in pairs for f in shape.features(column)]
+        return self._views(raw, cleaned)
 
     def transform(self, rows: pl.DataFrame) -> Views:
         """Encode rows with what was learned."""
-        return self._views(self._columns(rows))
+        raw = self._raw(rows)
+        return self._views(raw, self._cleaned(raw))
 
-    def _columns(self, rows: pl.DataFrame) -> list[Array]:
+    def _raw(self, rows: pl.DataFrame) -> list[Array]:
+        return [rows[column.name].cast(pl.Float64).to_numpy() for column in self.columns]
+
+    def _filled(self, raw: list[Array]) -> list[Array]:
+        """Columns cut off and filled, whether that is asked for or not."""
         return [
-            rows[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in self.names
+            np.where(np.isnan(column), shape.fill, np.clip(column, shape.low, shape.high))
+            for column, shape in zip(raw, self.shapes, strict=True)
         ]
 
-    def _views(self, columns: list[Array]) -> Views:
-        return Views(lambda: self._tensors(columns), lambda: self._matrix(columns))
-
-    def _features(self, columns: list[Array]) -> list[Array]:
+    def _cleaned(self, raw: list[Array]) -> list[Array]:
+        """Columns cut off and filled where that is asked for."""
+        asked = [column.options.keys() & {"impute", "clip"} for column in self.columns]
+        filled = self._filled(raw) if any(asked) else raw
+        if self.filler:
+            filled = self.filler.fill(filled, [np.isnan(column) for column in raw])
         found = []
-        for column, shape in zip(columns, self.shapes, strict=True):
-            if not shape.flat:
-                filled = np.where(np.isnan(column), shape.median, column)
-                found.append(shape.normal(filled))
-                if shape.heavy:
-                    found.append(shape.clipped(filled))
+        for own, column, full in zip(asked, raw, filled, strict=True):
+            cut = np.where(np.isnan(column), np.nan, full) if own else column
+            found.append(full if "impute" in own else cut)
         return found
 
-    def _tensors(self, columns: list[Array]) -> dict[str, Array]:
-        rows = len(columns[0]) if columns else 0
-        features = self._features(columns)
+    def _views(self, raw: list[Array], cleaned: list[Array]) -> Views:
+        return Views(lambda: self._tensors(raw, cleaned), lambda: self._matrix(raw, cleaned))
+
+    def _tensors(self, raw: list[Array], cleaned: list[Array]) -> dict[str, Array]:
+        rows = len(raw[0])
+        numbers = np.empty((rows, len(self.bins)), dtype=np.float32)
+        for start in range(0, rows, BLOCK):
+            part = slice(start, start + BLOCK)
+            place = iter(range(len(self.bins)))
+            for column, shape in zip(cleaned, self.shapes, strict=True):
+                for feature in shape.features(column[part]):
+                    numbers[part, next(place)] = feature
         flags = [
             np.isnan(column)
-            for column, shape in zip(columns, self.shapes, strict=True)
+            for column, shape in zip(raw, self.shapes, strict=True)
             if shape.has_missing
         ]
-        found = {}
-        if features:
-            found["number"] = np.stack(features, axis=1).astype(np.float32)
+        found = {"number": numbers} if self.bins else {}
         if flags:
             found["number_missing"] = np.stack(flags, axis=1).astype(np.float32)
         return found or {"number_missing": np.zeros((rows, 1), dtype=np.float32)}
 
-    def _matrix(self, columns: list[Array]) -> Matrix:
-        values = np.clip(np.stack(columns, axis=1), -LARGEST_FLOAT, LARGEST_FLOAT)
-        names = tuple(self.names)
-        return Matrix(values.astype(np.float32), names, (0,) * len(names))
+    def _matrix(self, raw: list[Array], cleaned: list[Array]) -> Matrix:
+        names = [column.name for column in self.columns]
+        values = [np.clip(column, -LARGEST_FLOAT, LARGEST_FLOAT) for column in cleaned]
+        for column, shape, numbers in zip(self.columns, self.shapes, raw, strict=True):
+            if shape.has_missing and "impute" in column.options:
+                names.append(f"{column.name} (missing)")
+                values.append(np.isnan(numbers).astype(np.float64))
+        return Matrix(np.stack(values, axis=1).astype(np.float32), tuple(names), (0,) * len(names))
 
     def state(self) -> State:
         """What was learned, as JSON values and arrays."""
-        scalars = ("median", "centre", "spread", "heavy", "has_missing")
-        arrays: dict[str, Array] = {}
+        arrays = {f"bins.{i}": edges.astype(np.float64) for i, edges in enumerate(self.bins)}
         for i, shape in enumerate(self.shapes):
-            arrays[f"values.{i}"] = shape.values.astype(np.float64)
-            arrays[f"normals.{i}"] = shape.normals.astype(np.float64)
-        for i, edges in enumerate(self.bins):
-            arrays[f"bins.{i}"] = edges.astype(np.float64)
+            arrays |= {f"{name}.{i}": getattr(shape, name).astype(np.float64) for name in ARRAYS}
+        scalars = [field.name for field in fields(Shape) if field.name not in ARRAYS]
         shapes = [{name: getattr(shape, name) for name in scalars} for shape in self.shapes]
-        return State({"names": self.names, "shapes": shapes, "bins": len(self.bins)}, arrays)
+        filler = self.filler.state() if self.filler else State()
+        values = {"shapes": shapes, "bins": len(self.bins), **filler.values}
+        return State(values, {**arrays, **filler.arrays})
 
     def restore(self, state: State) -> None:
         """Become the encoder that `state` described."""
-        self.names = list(state.values["names"])
-        self.shapes = [
-            Shape(
-                values=state.arrays[f"values.{i}"], normals=state.arrays[f"normals.{i}"], **scalars
-            )
-            for i, scalars in enumerate(state.values["shapes"])
-        ]
+        self.shapes = []
+        for i, scalars in enumerate(state.values["shapes"]):
+            knots = {name: state.arrays[f"{name}.{i}"] for name in ARRAYS}
+            self.shapes.append(Shape(**{**scalars, **knots}))
         self.bins = [state.arrays[f"bins.{i}"] for i in range(state.values["bins"])]
+        self.filler = GapFiller.restored(state) if "models" in state.values else None

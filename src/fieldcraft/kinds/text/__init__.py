@@ -1,0 +1,71 @@
+"""Free text: sentences, titles, notes, names of people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.contracts import Check, Json
+from fieldcraft.data.look import Guess, Look
+from fieldcraft.data.table import Column
+from fieldcraft.data.wording import SEVERAL, words_a_value
+from fieldcraft.kinds.text.encode import TextEncoder
+
+MOSTLY = 0.5  # share of the values that must be different
+FEW_ROWS = 20
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+class TextKind:
+    """A column of texts of several words, mostly different ones."""
+
+    name = "text"
+    used = True
+    options: tuple[str, ...] = ()
+
+    def recognise(self, look: Look) -> Guess | None:
+        """Mostly different texts, of which the middle one has at least three words."""
+        there = len(look.values)
+        if there < FEW_ROWS or look.distinct < MOSTLY * there:
+            return None
+        words = words_a_value(look)
+        if words < SEVERAL:
+            return None
+        reason = f"{look.distinct:,} different texts of about {words:.0f} words"
+        return Guess(self.name, 0.9, reason)
+
+    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
+        """Cells as text."""
+        return cells.cast(pl.String)
+
+    def encoder(self, columns: Sequence[Column]) -> TextEncoder:
+        """A fresh encoder for the text columns of a table."""
+        return TextEncoder(columns)
+
+    def net(self, encoder: TextEncoder, plain: bool) -> Any:
+        """A fresh network over the encoded columns, which passes them as they are."""
+        from fieldcraft.fit.network import PassNet
+
+        return PassNet("text", encoder.width)
+
+    def checks(self) -> Sequence[Check]:
+        """There are no checks for text columns alone."""
+        return ()
+
+    def describe(self, values: pl.Series) -> Json:
+        """Share missing, and quantiles of the length in characters; no text is kept."""
+        lengths = values.drop_nulls().cast(pl.String).str.len_chars().to_numpy()
+        missing = values.null_count() / max(len(values), 1)
+        if not len(lengths):
+            return {"missing": missing}
+        quantiles = np.quantile(lengths, QUANTILES).tolist()
+        return {
+            "missing": missing,
+            "length": dict(zip(map(str, QUANTILES), quantiles, strict=True)),
+        }
+
+
+KIND = TextKind()

@@ -1,0 +1,52 @@
+"""The check that finds numbers which are names of categories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fieldcraft.checks.codes import CHECK
+from fieldcraft.core.edit import Edit
+from fieldcraft.data.table import Column
+from tests.checks.views import data_view, found
+
+FEW = [str([20, 60, 75, 90][i % 4]) for i in range(400)]
+
+
+@pytest.mark.parametrize("name", ["MS SubClass", "branch_code", "regionType", "status"])
+def test_a_code_by_name_and_values_may_be_read_as_a_category(name: str) -> None:
+    (finding,) = found(CHECK, data_view({name: FEW}, **{name: "number"}))
+    assert (finding.severity, finding.column) == ("tip", name)
+    assert finding.fixes == (Edit(("data", "columns", name, "kind"), "category"),)
+
+
+def test_places_may_have_many_values() -> None:
+    codes = [str(1000 + i % 150) for i in range(1_500)]
+    assert len(found(CHECK, data_view({"zip": codes}, zip="number"))) == 1
+    assert found(CHECK, data_view({"item_type": codes}, item_type="number")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("rooms", FEW),
+        ("age_group", FEW),  # in an order
+        ("classification", FEW),
+        ("status", [f"{i % 4}.5" for i in range(400)]),
+        ("status", ["0", "1"] * 200),
+        ("status", [str(i % 90) for i in range(180)]),
+        ("code", [str(i % 9 - 4) for i in range(400)]),
+    ],
+)
+def test_amounts_and_orders_are_not_reported(name: str, cells: list[str]) -> None:
+    assert found(CHECK, data_view({name: cells}, **{name: "number"})) == []
+
+
+def test_many_codes_share_a_line_and_columns_with_options_are_left_alone() -> None:
+    cells: dict[str, Any] = {f"code_{i}": FEW for i in range(5)}
+    kinds: dict[str, Any] = dict.fromkeys(cells, "number")
+    kinds["code_4"] = Column("code_4", "number", {"decimal": ","})
+    (finding,) = found(CHECK, data_view(cells, **kinds))
+    assert finding.title.startswith("4 columns of numbers may be codes")
+    assert len(finding.fixes) == 4

@@ -1,0 +1,33 @@
+"""The check that compares rows with columns."""
+
+from __future__ import annotations
+
+import pytest
+
+from fieldcraft.checks.few_rows import CHECK
+from tests.checks.views import data_view, found
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "severity", "words"),
+    [
+        (400, 5, None, ""),
+        (40, 2, "warn", "only 40 rows"),
+        (150, 2, "tip", "only 150 rows"),
+        (300, 400, "warn", "more columns (400) than rows (300)"),
+        (300, 100, "tip", "300 rows for 100 columns (3.0 for each)"),
+    ],
+)
+def test_rows_are_set_against_columns(
+    rows: int, columns: int, severity: str | None, words: str
+) -> None:
+    cells = {f"c{i}": ["1", "2"] * (rows // 2) for i in range(columns)}
+    findings = found(CHECK, data_view(cells, **dict.fromkeys(cells, "number")))
+    assert [f.severity for f in findings] == ([severity] if severity else [])
+    assert all(words in f.title and not f.fixes for f in findings)
+
+
+def test_only_rows_with_a_target_count() -> None:
+    cells = {"a": ["1", "2"] * 150, "y": ["u"] * 30 + [""] * 270}
+    (finding,) = found(CHECK, data_view(cells, a="number"))
+    assert finding.evidence == {"rows": 30, "columns": 1}

@@ -1,0 +1,33 @@
+"""Intervals of shares."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fieldcraft.evidence.proportions import wilson
+
+
+def test_the_interval_is_wilsons() -> None:
+    found = wilson(8, 20)  # Newcombe 1998, table I
+    assert (found.value, found.level) == (0.4, 0.95)
+    assert (found.low, found.high) == pytest.approx((0.2188, 0.6134), abs=1e-4)
+
+
+@pytest.mark.parametrize(("count", "rows"), [(0, 10), (10, 10), (0, 1), (1, 1)])
+def test_it_stays_within_zero_and_one(count: int, rows: int) -> None:
+    found = wilson(count, rows)
+    assert 0 <= found.low <= count / rows <= found.high <= 1
+    assert found.low < found.high
+
+
+def test_without_rows_nothing_is_known() -> None:
+    found = wilson(0, 0)
+    assert (found.low, found.high) == (0, 1)
+    assert np.isnan(found.value)
+
+
+def test_it_holds_the_truth_as_often_as_it_says() -> None:
+    counts = np.random.default_rng(0).binomial(60, 0.1, 2_000)
+    inside = [wilson(int(count), 60).low <= 0.1 <= wilson(int(count), 60).high for count in counts]
+    assert 0.93 < np.mean(inside) < 0.98

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import polars as pl
@@ -54,6 +55,6 @@ def test_one_row_is_enough_to_measure_speed(bundle: Path, frame: pl.DataFrame) -
 def test_a_bundle_that_cannot_predict_leaves_no_sample_behind(
     tmp_path: Path, frame: pl.DataFrame
 ) -> None:
-    with pytest.raises(Exception, match="non-zero exit status"):
+    with pytest.raises(subprocess.CalledProcessError, match="non-zero exit status"):
         memory(tmp_path / "bundle", frame)
     assert list(tmp_path.iterdir()) == []

@@ -119,6 +119,54 @@ def finished(tmp_path: Path, finished_once: Path) -> Folder:
     return Folder(tmp_path / "copy" / "project")
 
 
+def rent_table(rows: int = 400, seed: int = 0) -> pl.DataFrame:
+    """Flats whose rent a linear model knows one half of, and trees the other."""
+    draw = np.random.default_rng(seed)
+    plain = draw.normal(size=(rows, 8)).round(3)
+    floor, district = draw.uniform(-3, 3, rows).round(3), draw.integers(0, 6, rows)
+    rent = plain.sum(axis=1) + 3 * np.sin(2 * floor) + 0.5 * district
+    return pl.DataFrame(
+        {
+            "flat": [f"f{seed}-{i}" for i in range(rows)],
+            **{f"x{i}": plain[:, i] for i in range(8)},
+            "floor": floor,
+            "district": [f"d{i}" for i in district],
+            "times": draw.integers(1, 4, rows),
+            "rent": (rent + draw.normal(0, 0.3, rows)).round(4),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def blended_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished project of a blend, on rows that are joined, filtered, weighed and computed."""
+    place = tmp_path_factory.mktemp("blended")
+    rent_table().write_csv(place / "flats.csv")
+    districts = pl.DataFrame({"district": [f"d{i}" for i in range(6)], "trees": range(6)})
+    districts.write_csv(place / "districts.csv")
+    project = start(place / "project", place / "flats.csv", "rent", edits=())
+    wishes = {
+        "data.join": [{"source": "../districts.csv", "on": "district"}],
+        "data.columns.trees": {"kind": "number"},
+        "data.derive": {"green": "trees * 2 + x0"},
+        "data.filter": "floor > -2.9",
+        "data.weight": "times",
+        "data.id": "flat",
+        "model": {"learner": "linear"},
+        "problem.groups": ["district"],
+        "problem.bar": 3.0,
+    }
+    _flow.run_project(change(project, wishes), _flow.Unwatched())
+    return place
+
+
+@pytest.fixture
+def blended(tmp_path: Path, blended_once: Path) -> Folder:
+    """A copy of the finished project of a blend."""
+    shutil.copytree(blended_once, tmp_path / "copy")
+    return Folder(tmp_path / "copy" / "project")
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
     """Write a file into the test's folder and return its path."""

@@ -395,10 +395,15 @@ class Settings(Section):
     card: Card = Card()
 
     def digest(self, sections: tuple[str, ...]) -> str:
-        """Digest of what some sections say; ``data.missing`` names one entry of a section."""
-        values: dict[str, Any] = {}
+        """Digest of what some sections say.
+
+        ``data.missing`` names one entry of a section, ``model.options`` what the learner is told.
+        """
+        whole, values = self.model_dump(mode="json"), dict[str, Any]()
+        own = {name: whole["model"].pop(name) for name in Model.model_fields}
+        whole["model"] = {**own, "options": whole["model"]}
         for path in sections:
-            value: Any = self.model_dump(mode="json")
+            value: Any = whole
             for name in path.split("."):
                 value = value[name]
             values[path] = value

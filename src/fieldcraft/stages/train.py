@@ -27,7 +27,7 @@ STAGE = Stage(
     "Train the model that the project file asks for.",
     train,
     sections=(
-        *TARGET_SECTIONS, "data", "clean", "model", "train",
+        *TARGET_SECTIONS, "data", "clean", "model.learner", "model.options", "train",
     ),
     version=2,
 )  # fmt: skip

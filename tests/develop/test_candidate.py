@@ -1,0 +1,85 @@
+"""A model is judged by what it said about rows of each fold, calibrated on that fold's tune rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.develop.candidate import load_candidate, models_in, outputs_of
+from fieldcraft.develop.rows import Development, load_development
+from fieldcraft.project.folder import Folder
+from fieldcraft.stages import _flow
+
+
+@pytest.fixture
+def rows(finished: Folder) -> Development:
+    return load_development(_flow.latest(finished).folders["split"], finished.settings())
+
+
+@pytest.fixture
+def place(finished: Folder) -> Path:
+    return _flow.latest(finished).folders["baseline"] / "linear"
+
+
+def test_every_judge_row_is_spoken_of_once_in_the_order_of_the_folds(
+    rows: Development, place: Path
+) -> None:
+    found = load_candidate(place, rows)
+    judge = np.concatenate([fold.judge for fold in rows.folds])
+    assert found.said.outputs.shape == (len(judge), 2)
+    table = pl.read_parquet(place / "predictions.parquet").filter(pl.col("part") == "judge")
+    order = table.sort("fold", maintain_order=True)["position"].to_list()
+    assert order == judge.tolist()
+    assert np.allclose(found.said.outputs.sum(axis=1), 1)
+    raw = table.sort("fold", maintain_order=True)["out_1"].to_numpy()
+    np.testing.assert_array_equal(found.said.outputs[:, 1] > 0.5, raw > 0.5)
+
+
+def test_a_fold_is_calibrated_without_the_targets_of_its_judge_rows(
+    rows: Development, place: Path
+) -> None:
+    """Each fold's tune rows are judge rows of another: only that fold's own may not count."""
+    before = load_candidate(place, rows).said.outputs
+    first = rows.folds[0].judge
+    flipped = rows.y.copy()
+    flipped[first] = 1 - flipped[first]
+    after = load_candidate(place, replace(rows, y=flipped)).said.outputs
+    np.testing.assert_array_equal(after[: len(first)], before[: len(first)])
+    assert not np.array_equal(after[len(first) :], before[len(first) :])
+
+
+def test_the_digest_changes_with_the_files_of_the_model(rows: Development, place: Path) -> None:
+    before = load_candidate(place, rows).digest
+    assert load_candidate(place, rows).digest == before
+    (place / "0" / "scale.json").write_text('{"deviation": 2}', encoding="utf-8")
+    assert load_candidate(place, rows).digest != before
+
+
+def test_outputs_come_in_the_order_of_the_fold() -> None:
+    table = pl.DataFrame(
+        {
+            "position": [5, 3, 4, 1],
+            "fold": [0, 0, 1, 0],
+            "part": ["judge", "judge", "judge", "tune"],
+            "out_0": [0.1, 0.2, 0.3, 0.4],
+            "out_1": [0.9, 0.8, 0.7, 0.6],
+        }
+    )
+    assert outputs_of(table, 0, "judge").tolist() == [[0.1, 0.9], [0.2, 0.8]]
+    assert outputs_of(table, 1, "tune").shape == (0, 2)
+
+
+def test_a_model_of_a_later_step_goes_before_one_of_the_same_name(tmp_path: Path) -> None:
+    for name in ("baseline/linear", "baseline/rule", "train/linear", "train/unfinished"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("baseline/linear", "baseline/rule", "train/linear"):
+        (tmp_path / name / "model.json").write_text("{}", encoding="utf-8")
+    found = models_in({step: tmp_path / step for step in ("baseline", "train")})
+    assert found == {
+        "linear": tmp_path / "train" / "linear",
+        "rule": tmp_path / "baseline" / "rule",
+    }

@@ -1,0 +1,99 @@
+"""Shuffling a column shows how much a model hangs on it: a planted one first, noise not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.contracts import Json
+from fieldcraft.develop.importance import MOST_ROWS, Model, importances, outputs, sample, shuffle
+from fieldcraft.develop.rows import Development, load_development
+from fieldcraft.develop.write import Part, members_of
+from fieldcraft.evidence.metrics import Metric
+from fieldcraft.project.folder import Folder
+from fieldcraft.report.story import Story
+from fieldcraft.stages import _flow
+
+
+@pytest.fixture(scope="module")
+def story(finished_once: Path) -> Story:
+    return _flow.latest(Folder(finished_once / "project"))
+
+
+@pytest.fixture(scope="module")
+def rows(story: Story) -> Development:
+    return load_development(story.folders["split"], story.settings)
+
+
+@pytest.fixture(scope="module")
+def model(story: Story, rows: Development) -> Model:
+    members = members_of(Part(story.folders["baseline"] / "linear"), rows)
+    return Model([[(member, 1.0)] for member in members], {"temperature": 1.0, "limit": 0.5,
+                                                          "threshold": None})  # fmt: skip
+
+
+def found_by(model: Model, rows: Development, metric: Metric, seed: int = 0) -> dict[str, Json]:
+    found = importances(model, rows, metric, seed, lambda text, share: None)
+    return {item["column"]: item for item in found}
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "log_loss"])
+def test_planted_columns_come_first_and_noise_holds_zero(
+    model: Model, rows: Development, name: str
+) -> None:
+    metric = next(m for m in rows.task.metrics if m.name == name)
+    found = found_by(model, rows, metric)
+    assert list(found)[:2] == ["age", "city"]
+    assert found["age"]["low"] > 0  # whichever way the metric goes, worse is above zero
+    assert found["city"]["low"] > 0
+    assert found["seen"]["low"] <= 0 <= found["seen"]["high"]
+    values = [item["value"] for item in found.values()]
+    assert values == sorted(values, reverse=True)
+
+
+def test_the_same_seed_gives_the_same_and_another_nearly(model: Model, rows: Development) -> None:
+    metric = rows.task.metrics[0]
+    one, same, other = (found_by(model, rows, metric, seed) for seed in (0, 0, 1))
+    assert one == same
+    assert one["age"]["value"] != other["age"]["value"]
+    assert one["age"]["value"] == pytest.approx(other["age"]["value"], abs=0.1)
+
+
+def test_every_column_is_named_while_it_is_shuffled(model: Model, rows: Development) -> None:
+    told: list[tuple[str, float | None]] = []
+    importances(model, rows, rows.task.metrics[0], 0, lambda text, share: told.append((text, share)))
+    assert told == [(f"shuffling {name}", i / 4) for i, name in enumerate(rows.values.columns)]
+
+
+def test_a_fold_is_spoken_of_by_its_own_members_by_their_weights(
+    model: Model, rows: Development
+) -> None:
+    tables = [rows.values[fold.judge.tolist()] for fold in rows.folds]
+    (first, _), (second, _) = model.folds[0][0], model.folds[1][0]
+    mixed = Model([[(first, 3.0), (second, 1.0)], *model.folds[1:]], model.calibration)
+    found = outputs(mixed, tables)
+    expected = 0.75 * first.outputs(tables[0]) + 0.25 * second.outputs(tables[0])
+    np.testing.assert_allclose(found[: len(expected)], expected, atol=1e-7)
+    rest = model.folds[1][0][0].outputs(tables[1])
+    np.testing.assert_array_equal(found[len(expected) :][: len(rest)], rest)
+
+
+def test_a_column_is_dealt_out_anew_within_each_piece_and_nothing_else_is_touched() -> None:
+    pieces = [pl.DataFrame({"a": range(i, i + 50), "b": range(50)}) for i in (0, 100)]
+    first, second = shuffle(pieces, "a", seed=1)
+    assert first["a"].sort().to_list() == list(range(50))
+    assert second["a"].sort().to_list() == list(range(100, 150))
+    assert first["a"].to_list() != list(range(50))
+    assert first["b"].equals(pieces[0]["b"])
+
+
+def test_a_fold_with_many_judge_rows_is_sampled() -> None:
+    few, many = np.arange(10, 400), np.arange(7, 9_000)
+    assert sample(few, 5, 0) is few
+    found = sample(many, 5, 0)
+    assert len(set(found.tolist())) == MOST_ROWS // 5
+    assert set(found) <= set(many)
+    np.testing.assert_array_equal(found, sample(many, 5, 0))

@@ -11,7 +11,9 @@ import polars as pl
 
 from fieldcraft.contracts import Check, Json, Stage, View
 from fieldcraft.core import catalogue, files
+from fieldcraft.core.words import plural
 from fieldcraft.data.look import looks
+from fieldcraft.data.read import located, read_table
 from fieldcraft.data.table import Schema
 from fieldcraft.develop.rows import (
     LINE,
@@ -34,7 +36,7 @@ def audit(work: Work) -> Json:
     split = work.inputs.get("split")
     view = training_view(split, work) if split else data_view(work)
     wanted = "split" if split else "data"
-    found: list[Finding] = []
+    found = [] if split else from_reading(work)
     checks = [check for check in all_checks() if check.looks_at == wanted]
     for number, check in enumerate(checks):
         work.progress(check.code, number / len(checks))
@@ -47,6 +49,30 @@ def audit(work: Work) -> Json:
     profile = {} if split else profile_of(view)
     files.write_json(work.out / "profile.json", profile)
     return {"checks": [check.code for check in checks], **counts}
+
+
+def from_reading(work: Work) -> list[Finding]:
+    """Rows that could not be read and are left out, file by file."""
+    sources = work.settings.data.sources()
+    found = []
+    for name in (sources.train, sources.validation, sources.test):
+        if name is None:
+            continue
+        reading = read_table(located(name, work.project.root), work.settings.data.names)
+        count = len(reading.odd_lines)
+        if count:
+            found.append(
+                Finding(
+                    "reading",
+                    "warn",
+                    f"{plural(count, 'row')} of {Path(name).name} did not fit and "
+                    f"{'is' if count == 1 else 'are'} left out (lines {reading.odd()})",
+                    None,
+                    {"rows": count, "lines": list(reading.odd_lines[:100])},
+                    "look at these lines: too few or too many cells, or torn quotes",
+                )
+            )
+    return found
 
 
 def all_checks() -> list[Check]:

@@ -54,9 +54,7 @@ def y() -> Array:
     return np.random.default_rng(1).integers(0, 2, ROWS)
 
 
-def test_without_groups_in_the_file_there_is_nothing_to_tell(
-    frame: pl.DataFrame, y: Array
-) -> None:
+def test_without_groups_in_the_file_there_is_nothing_to_tell(frame: pl.DataFrame, y: Array) -> None:
     assert told(frame, y == 1, y, []) == []
 
 

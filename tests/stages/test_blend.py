@@ -106,9 +106,7 @@ def test_the_outputs_of_a_blend_are_the_weighted_mean(story: Story, rows: Develo
     tables = {name: pl.read_parquet(found[name] / "predictions.parquet") for name in found}
     for fold in range(len(rows.folds)):
         expected = sum(w * outputs_of(tables[n], fold, "judge") for n, w in parts.items())
-        np.testing.assert_allclose(
-            outputs_of(tables["blend"], fold, "judge"), expected, atol=1e-12
-        )
+        np.testing.assert_allclose(outputs_of(tables["blend"], fold, "judge"), expected, atol=1e-12)
 
 
 def test_a_blend_is_explained_and_packaged_with_parity(story: Story, rows: Development) -> None:

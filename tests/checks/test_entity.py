@@ -50,6 +50,12 @@ def test_other_columns_are_not_reported(name: str, cells: list[str]) -> None:
     assert look(name, cells, "number" if name == "user_number" else "category") == []
 
 
+def test_a_bare_number_is_a_key_if_its_rows_stand_together() -> None:
+    engines = [str(i // 20) for i in range(ROWS)]
+    assert len(look("unit", engines, "number")) == 1
+    assert look("unit", [str(i % 30) for i in range(ROWS)], "number") == []
+
+
 def test_a_key_of_nobody_in_particular_is_asked_about() -> None:
     (finding,) = look("ticket_id")
     assert (finding.severity, finding.column, finding.fixes) == ("tip", "ticket_id", ())

@@ -47,6 +47,15 @@ def test_a_formula_is_found_and_written_out(y: Any, words: str, names: Any) -> N
     assert finding.fixes == tuple(Edit(("data", "drop"), name, add=True) for name in names)
 
 
+def test_a_stretch_of_time_is_the_difference_of_its_ends() -> None:
+    start = np.datetime64("2021-01-01") + DRAW.integers(0, 600, ROWS)
+    days = DRAW.integers(1, 60, ROWS)
+    cells = {"start": start.astype(str), "end": (start + days).astype(str), "y": days * 1.0}
+    view = split_view(cells, "regression", start="datetime", end="datetime")
+    (finding,) = found(CHECK, view)
+    assert "y is end - start in 100% of the rows" in finding.title
+
+
 def test_gaps_and_a_few_wrong_rows_do_not_hide_a_formula() -> None:
     holed = np.where(DRAW.random(ROWS) < 0.1, np.nan, A)
     wrong = A + B

@@ -122,6 +122,7 @@ def test_a_copy_that_is_filled_in_some_rows_only_stops_the_run() -> None:
     cells = np.where(DRAW.random(ROWS) < 0.2, SCORE.astype(str), "")
     (finding,) = look(cells, SCORE, "number")
     assert finding.severity == "stop"
+    assert "where it has a value (18% of the rows)" in finding.title
 
 
 def test_one_leaking_label_of_many_is_found() -> None:

@@ -66,5 +66,11 @@ def test_rows_without_a_target_are_a_warning() -> None:
     assert "4 of 200 rows have no y, the target" in finding.title
 
 
+def test_a_few_rows_without_a_target_are_a_tip() -> None:
+    cells = {"a": gaps(0, 2_000), "y": [*[""] * 3, *["u"] * 1_997]}
+    (finding,) = found(CHECK, data_view(cells, a="number"))
+    assert finding.severity == "tip"
+
+
 def test_columns_that_no_model_sees_are_not_reported() -> None:
     assert found(CHECK, data_view({"a": gaps(0), "b": gaps(0.5)}, a="number")) == []

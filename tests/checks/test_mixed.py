@@ -105,6 +105,13 @@ def test_a_decimal_comma_that_is_not_read_is_mended() -> None:
     assert look(cells, Column("a", "number", {"decimal": ","})) == []
 
 
+def test_thousands_with_and_without_a_comma_are_asked_about() -> None:
+    cells = [f"{i * 37 + 1000:,}" if i % 9 else str(i * 37 + 1000) for i in range(ROWS)]
+    (finding,) = look(cells, "number")
+    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert look([f"{i * 37:,}" for i in range(ROWS)], "number") == []
+
+
 @pytest.mark.parametrize(("count", "severity"), [(1, "tip"), (5, "warn")])
 def test_cells_of_a_number_column_that_are_lost_are_shown(count: int, severity: str) -> None:
     cells = ["12 approx"] * count + [str(value) for value in VALUES[count:]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 from fieldcraft.contracts import Array
+from fieldcraft.core.edit import Edit
 from fieldcraft.evidence.records import Finding
 from tests.checks.views import audit
 
@@ -433,6 +435,10 @@ PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
     ("few_rows", None, "warn", "binary", p_few_rows),
 ]
 CASES = [pytest.param(*plant, id=f"{plant[0]}-{plant[4].__name__[2:]}") for plant in PLANTS]
+GIVEN: dict[Plant, tuple[Edit, ...]] = {  # kinds that a person chose, against the guess
+    p_key: (Edit(("data", "columns", "order_id", "kind"), "number"),),
+    p_codes: (Edit(("data", "columns", "branch_code", "kind"), "number"),),
+}
 BY_A_PERSON = {  # where only a person can know what to do
     "leak-noisy_copy", "informative_gaps", "row_order", "missing-empty_target", "missing-holes",
     "gaps", "mixed-units", "mixed-money", "mixed-percent", "units", "dates", "spellings",
@@ -452,7 +458,7 @@ def table(task: str, plant: Plant) -> pl.DataFrame:
 
 @cache
 def first_audit(task: str, plant: Plant) -> list[Finding]:
-    return audit(table(task, plant), targets_of(task, plant), task)
+    return audit(table(task, plant), targets_of(task, plant), task, GIVEN.get(plant, ()))
 
 
 @pytest.mark.parametrize(("code", "column", "severity", "task", "plant"), CASES)
@@ -464,6 +470,11 @@ def test_a_planted_fault_is_caught(
     assert severity in caught, [(f.name, f.severity) for f in findings]
     others = {f.code for f in findings if f.severity == "stop"} - {code}
     assert others == set(), "a fault must not set off a stop of another kind"
+    for finding in findings:
+        assert finding.evidence
+        assert finding.advice
+        text = json.dumps(finding.as_json(), allow_nan=False)
+        assert Finding.from_json(json.loads(text)) == finding
 
 
 @pytest.mark.parametrize(
@@ -481,6 +492,6 @@ def test_a_fix_silences_what_it_mends(
     serious = [f for f in first_audit(task, plant) if f.severity != "tip"]
     mended = {f.name for f in serious if f.fixes}
     assert code in {name.partition(":")[0] for name in mended}
-    edits = [edit for finding in serious for edit in finding.fixes]
+    edits = [*GIVEN.get(plant, ()), *(edit for finding in serious for edit in finding.fixes)]
     again = audit(table(task, plant), targets_of(task, plant), task, edits)
     assert not mended & {f.name for f in again if f.severity != "tip"}

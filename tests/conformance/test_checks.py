@@ -175,7 +175,7 @@ def project_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     place = tmp_path_factory.mktemp("faulty")
     pl.DataFrame(faulty()).write_csv(place / "t.csv")
     project = Folder(place / "p")
-    init(Request(project.root, place / "t.csv", "y"))
+    init(Request(project.root, str(place / "t.csv"), ("y",)))
     kinds = [Edit(("data", "columns", name, "kind"), kind) for name, kind in KINDS.items()]
     file.edit(project.file, [Edit(("data", "missing"), []), *kinds])
     return project.file.read_text(encoding="utf-8")

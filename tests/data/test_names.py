@@ -65,6 +65,7 @@ def test_stems_are_shared_by_kin(a: str, b: str, same: bool) -> None:
         ("column_3", "column_24", None),
         ("age", "age_at_death", None),
         ("deaths", "age_at_death", "deaths"),
+        ("last_year_sales", "sales", None),
     ],
 )
 def test_names_are_kin_by_a_word_that_means_something(

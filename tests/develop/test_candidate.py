@@ -1,4 +1,4 @@
-"""A model is judged by what it said of each fold, calibrated on that fold's tune rows."""
+"""A model is judged by what it said of each fold's rows, calibrated on that fold's tune rows."""
 
 from __future__ import annotations
 

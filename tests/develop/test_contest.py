@@ -96,4 +96,4 @@ def test_models_whose_figure_is_not_defined_cannot_win() -> None:
 def test_what_is_no_number_is_none_in_json() -> None:
     assert finite(float("nan")) is None
     assert finite(float("inf")) is None
-    assert finite(np.float32(0.5)) == 0.5
+    assert finite(float(np.float32(0.5))) == 0.5

@@ -64,9 +64,8 @@ def test_the_same_seed_gives_the_same_and_another_nearly(model: Model, rows: Dev
 
 def test_every_column_is_named_while_it_is_shuffled(model: Model, rows: Development) -> None:
     told: list[tuple[str, float | None]] = []
-    importances(
-        model, rows, rows.task.metrics[0], 0, lambda text, share: told.append((text, share))
-    )
+    metric = rows.task.metrics[0]
+    importances(model, rows, metric, 0, lambda text, share: told.append((text, share)))
     assert told == [(f"shuffling {name}", i / 4) for i, name in enumerate(rows.values.columns)]
 
 

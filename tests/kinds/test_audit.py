@@ -29,7 +29,7 @@ def test_values_far_from_the_rest_are_shown_with_their_rows(far: list[float]) ->
     assert finding.severity == "tip"
     assert finding.evidence["values"] == {"x": far}
     assert finding.evidence["rows"] == {"x": list(range(501, 501 + len(far)))}
-    assert f"{far[0]:g}" in finding.title
+    assert f"({far[0]:,.0f}" in finding.title
 
 
 def test_the_fix_cuts_far_values_to_the_range_of_the_others() -> None:

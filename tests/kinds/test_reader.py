@@ -12,7 +12,7 @@ from fieldcraft.contracts import Array
 from fieldcraft.data.table import Column
 from fieldcraft.kinds.text import reader
 from fieldcraft.kinds.text.encode import TextEncoder
-from fieldcraft.kinds.text.reader import FARTHEST, PRIOR, learn_reader
+from fieldcraft.kinds.text.reader import FARTHEST, PRIOR, learn_reader, topics_for
 
 DRAW = np.random.default_rng(0)
 FOOD = ["bread", "cheese", "soup", "butter", "olives"]
@@ -47,10 +47,11 @@ def test_the_target_mean_of_a_text_is_that_of_its_parts() -> None:
     target = np.array([[1.0], [0.0]] * 50)
     learned, _ = learn_reader(texts, target)
     topics = len(learned.centre) - 4
+    prior = PRIOR[1]  # few rows
     first, second, other = learned.encode(pl.Series(["aa", "bb", "zz"]))[:, topics]
     assert first == pytest.approx(-second)
     assert first > other > second
-    raw = (50 + PRIOR / 2) / (50 + PRIOR) - 0.5
+    raw = (50 + prior / 2) / (50 + prior) - 0.5
     assert (learned.vocabulary.weights > 0).all()
     assert learned.directions[:, topics].max() == pytest.approx(raw)
 
@@ -108,6 +109,14 @@ def test_topics_of_many_texts_are_learned_from_some_of_them(
     assert np.corrcoef(learned.encode(TEXTS)[:, 0], ABOUT)[0, 1] ** 2 > 0.5
 
 
+@pytest.mark.parametrize(
+    ("rows", "targets", "topics"),
+    [(30, 0, 4), (800, 0, 8), (4_000, 0, 32), (999, 1, 0), (3_000, 2, 3), (10**6, 1, 32)],
+)
+def test_topics_grow_with_the_rows(rows: int, targets: int, topics: int) -> None:
+    assert topics_for(rows, targets) == topics
+
+
 @pytest.mark.parametrize(("rows", "topics"), [(30, 4), (400, 4), (800, 8), (4_000, 32)])
 def test_many_topics_need_many_rows(rows: int, topics: int) -> None:
     words = DRAW.choice([f"word{i}" for i in range(200)], (rows, 5))
@@ -122,7 +131,7 @@ def test_columns_stand_side_by_side_with_names() -> None:
     assert matrix.values.shape == (400, encoder.width)
     tail = ("target mean 0", "target mean 1", "length", "words", "missing")
     assert matrix.names[-5:] == tuple(f"b ({name})" for name in tail)
-    assert matrix.names[0] == "a (topic 1)"
+    assert matrix.names[0] == "a (target mean 0)"
     assert set(matrix.levels) == {0}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from fieldcraft.core import catalogue
 from fieldcraft.data.look import Look
-from fieldcraft.stages.init import guess_kind
+from fieldcraft.develop.guess import guess_kind
 
 ROWS = 100
 DRAW = np.random.default_rng(0)

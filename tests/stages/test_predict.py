@@ -27,7 +27,7 @@ def rows(tmp_path: Path) -> Path:
 def test_both_forms_hold_what_the_bundle_says(
     finished: Folder, rows: Path, tmp_path: Path, name: str
 ) -> None:
-    result = predict(Request(finished.bundle, rows, tmp_path / name))
+    result = predict(Request(finished.bundle, str(rows), tmp_path / name))
     read = pl.read_parquet if name.endswith("parquet") else pl.read_csv
     expected = load_bundle(finished.bundle).predict(pl.read_csv(rows))
     found = read(tmp_path / name)
@@ -40,7 +40,7 @@ def test_both_forms_hold_what_the_bundle_says(
 
 def test_an_unknown_ending_is_told(finished: Folder, rows: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot tell how to write"):
-        predict(Request(finished.bundle, rows, tmp_path / "out.xlsx"))
+        predict(Request(finished.bundle, str(rows), tmp_path / "out.xlsx"))
 
 
 def test_rows_that_would_not_line_up_are_refused(
@@ -48,7 +48,7 @@ def test_rows_that_would_not_line_up_are_refused(
 ) -> None:
     rows.write_text(rows.read_text(encoding="utf-8") + "one,cell,more,,,,,,\n", encoding="utf-8")
     with pytest.raises(DataError, match="too few or too many cells"):
-        predict(Request(finished.bundle, rows, tmp_path / "out.csv"))
+        predict(Request(finished.bundle, str(rows), tmp_path / "out.csv"))
 
 
 def test_a_failed_prediction_leaves_the_old_output(
@@ -58,7 +58,7 @@ def test_a_failed_prediction_leaves_the_old_output(
     out.write_text("old", encoding="utf-8")
     (finished.bundle / "profile.json").write_text("{}", encoding="utf-8")
     with pytest.raises(BundleError, match="profile"):
-        predict(Request(finished.bundle, rows, out))
+        predict(Request(finished.bundle, str(rows), out))
     assert out.read_text(encoding="utf-8") == "old"
 
 
@@ -73,8 +73,8 @@ def test_headerless_rows_are_read_with_the_training_names(tmp_path: Path) -> Non
     file.edit(project.file, SMALL_MODEL)
     _flow.run_project(project, _flow.Unwatched())
     assert _plan.STEPS[-1].name == "package"
-    with_target = predict(Request(project.bundle, tmp_path / "bare.csv", tmp_path / "a.csv"))
+    with_target = predict(Request(project.bundle, str(tmp_path / "bare.csv"), tmp_path / "a.csv"))
     frame.drop("bought").write_csv(tmp_path / "new.csv", include_header=False)
-    without = predict(Request(project.bundle, tmp_path / "new.csv", tmp_path / "b.csv"))
+    without = predict(Request(project.bundle, str(tmp_path / "new.csv"), tmp_path / "b.csv"))
     assert with_target["rows"] == without["rows"] == 120
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()

@@ -96,7 +96,7 @@ class EncoderSet:
         return Joined(parts, values.height)
 
     def _of(self, values: pl.DataFrame, kind: str) -> pl.DataFrame:
-        return values.select([column.name for column in self.schema.of_kind(kind)])
+        return values[[column.name for column in self.schema.of_kind(kind)]]
 
     def nets(self, plain: bool = False) -> dict[str, Any]:
         """A fresh encoder net for each kind, for networks; plain ones do not embed numbers."""

@@ -61,6 +61,8 @@ class Bundle:
         self.manifest = manifest
         self.tables = tuple(tables)
         self.members = tuple(members)
+        whole = sum(member.weight for member in members)
+        self.shares = [member.weight / whole for member in members]
         self.schema = Schema.from_json(manifest["schema"])
         self.task: Task = catalogue.load("tasks", manifest["task"])
         self.about: Json = manifest["about"]
@@ -109,15 +111,16 @@ class Bundle:
     def outputs(self, rows: pl.DataFrame) -> Array:
         """Calibrated probabilities, (rows, classes) or (rows, labels), or values, (rows, 1)."""
         values = self.schema.apply(self.joined(rows))
-        shares = [member.weight for member in self.members]
-        parts = [
-            np.average([m.outputs(piece, self.task) for m in self.members], axis=0, weights=shares)
-            for piece in values.iter_slices(ROWS_AT_ONCE)
-            if piece.height
-        ]
+        parts = [self.mixed(piece) for piece in values.iter_slices(ROWS_AT_ONCE) if piece.height]
         if not parts:
             return np.zeros((0, self.task.width(self.about)))
         return self.task.calibrated(np.concatenate(parts), self.manifest["calibration"])
+
+    def mixed(self, values: pl.DataFrame) -> Array:
+        """The members' outputs for parsed rows, averaged by their weights."""
+        pairs = zip(self.members, self.shares, strict=True)
+        found = [share * member.outputs(values, self.task) for member, share in pairs]
+        return np.asarray(np.sum(found, axis=0))
 
 
 def load_bundle(path: str | Path) -> Bundle:

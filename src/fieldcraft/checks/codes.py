@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from fieldcraft.contracts import Sight, View
 from fieldcraft.core.edit import Edit
-from fieldcraft.core.words import listed, plural
+from fieldcraft.core.words import listed
 from fieldcraft.data.look import Look
 from fieldcraft.data.names import words_within
 from fieldcraft.evidence.records import Finding
@@ -49,11 +49,15 @@ class Codes:
     def _finding(self, found: Sequence[Look]) -> Finding:
         shown = [f"{look.name} ({look.distinct:,} values)" for look in found]
         names = [look.name for look in found]
+        title = f"the numbers of {shown[0]} may be codes without an order"
+        if len(found) > 1:
+            title = (
+                f"{len(found)} columns of numbers may be codes without an order: {listed(shown)}"
+            )
         return Finding(
             self.code,
             "tip",
-            f"{plural(len(found), 'column')} of numbers may be codes without an order: "
-            f"{listed(shown)}",
+            title,
             names[0] if len(names) == 1 else None,
             {"distinct": {look.name: look.distinct for look in found}},
             "if 3 is not more than 2 there, read it as a category",

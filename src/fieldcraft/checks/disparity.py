@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,6 @@ MOST_CLASSES = 20
 BANDS = 4  # of a sensitive number
 FOUR_FIFTHS = 0.8  # of the highest share (US Uniform Guidelines on Employee Selection, 1978)
 APART = 0.2  # of a deviation, between means of a target that is a number
-NORMAL = 1.96
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,10 @@ def difference(name: str, view: View) -> Difference | None:
     )
     if view.y is None or view.task is None or len(groups) < 2:
         return None
+    # Of many groups some are far apart by chance, so each interval is wider (Bonferroni).
+    level = 1 - (1 - LEVEL) / len(groups)
     if view.task.output == "value":
-        means = {group: mean_of(view.y[rows]) for group, rows in groups.items()}
+        means = {group: mean_of(view.y[rows], level) for group, rows in groups.items()}
         low, high = ends(means)
         if means[high].value - means[low].value < APART * float(view.y.std()):
             return None
@@ -110,7 +112,9 @@ def difference(name: str, view: View) -> Difference | None:
         return Difference(name, what, low, high, means, False) if apart(means, low, high) else None
     best: tuple[float, Difference] | None = None
     for what, hits in outcomes(view):
-        shares = {group: wilson(int(hits[rows].sum()), len(rows)) for group, rows in groups.items()}
+        shares = {
+            group: wilson(int(hits[rows].sum()), len(rows), level) for group, rows in groups.items()
+        }
         low, high = ends(shares)
         if not apart(shares, low, high) or shares[low].value > FOUR_FIFTHS * shares[high].value:
             continue
@@ -151,10 +155,11 @@ def groups_of(column: pl.Series) -> dict[str, Array]:
     return {name: rows for name, rows in found.items() if len(rows) >= FEWEST}
 
 
-def mean_of(y: Array) -> Interval:
+def mean_of(y: Array, level: float) -> Interval:
     """A mean with its interval, for enough rows."""
-    mean, half = float(y.mean()), NORMAL * float(y.std()) / len(y) ** 0.5
-    return Interval(mean, mean - half, mean + half, LEVEL)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    mean, half = float(y.mean()), z * float(y.std()) / len(y) ** 0.5
+    return Interval(mean, mean - half, mean + half, level)
 
 
 def ends(found: dict[str, Interval]) -> tuple[str, str]:

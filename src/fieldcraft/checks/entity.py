@@ -27,6 +27,7 @@ KEYS = frozenset({
 UNSAID = frozenset({"id", "uuid", "guid", "key"})  # of what, the name does not say
 FEWEST = 20  # different values
 REPEATED = 0.3  # of the rows that share their value with another
+STRETCHES = 2  # of rows with the same number, for each number
 BETWEEN = (2.0, 50.0)  # rows a value, where the name does not say of what it is a key
 
 
@@ -93,12 +94,22 @@ def is_key(look: Look) -> bool:
         return False  # such as customer_segment
     if not of_whom and not (words and words[-1] in UNSAID):
         return False
-    if look.distinct < FEWEST or (look.numeric_share == 1.0 and not look.whole_numbers):
+    if look.distinct < FEWEST or (look.numeric_share == 1.0 and not is_number_of(look, words)):
         return False
     counts = look.counts["count"]
     repeated = counts.filter(counts > 1).sum() / len(look.values)
     low, high = BETWEEN
     return bool(repeated >= REPEATED and (of_whom or low <= rows_a_value(look) <= high))
+
+
+def is_number_of(look: Look, words: tuple[str, ...]) -> bool:
+    """Whether numbers are names; under a bare word such as "unit" they may be a count.
+
+    They are names if the rows of each stand together in the file.
+    """
+    stretches = int((look.values != look.values.shift(1)).sum()) + 1
+    together = stretches <= STRETCHES * look.distinct
+    return look.whole_numbers and (bool(set(words) & KEYS) or together)
 
 
 CHECK = Entity()

@@ -27,6 +27,7 @@ CLOSE = 0.01  # of the target's deviation, within which a row fits a formula
 FITTING = 0.98  # of the rows
 MATTERS = 0.02  # of the target's deviation that a term must account for
 FINE = 0.1  # of the target's deviation, up to which a step of rounding is forgiven
+DAY = 86_400.0  # seconds
 LARGEST = 300.0  # logarithm of a number
 MOST_FORMULAS = 5
 PLAIN = 0.01  # how near to 1 a weight must be for the formula to be written out
@@ -86,7 +87,7 @@ class Formulas:
                 "stop",
                 f"{view.targets[0]} is {formula.in_words()} in {formula.fitting:.0%} of the rows",
                 names[0],
-                {"columns": names, "weights": formula.weights, "fitting": formula.fitting},
+                {"columns": names, "weights": list(formula.weights), "fitting": formula.fitting},
                 "where the parts are known no model is needed; drop those that are not known at "
                 "the moment of prediction",
                 tuple(Edit(("data", "drop"), name, add=True) for name in names),
@@ -97,12 +98,16 @@ def formulas(values: pl.DataFrame, y: Array) -> Iterator[Formula]:
     """Formulas that share no column, sums first."""
     columns: dict[str, Array] = {}
     for name in values.columns:
-        numbers = numbers_of(values[name]) if values[name].dtype.is_numeric() else None
+        numbers = numbers_of(values[name]) if values[name].dtype != pl.Boolean else None
+        if numbers is not None and values[name].dtype.is_temporal():
+            numbers = numbers / DAY
         if numbers is not None and np.isnan(numbers).mean() <= HOLED:
             there = ~np.isnan(numbers)
             if abs(rank_correlation(numbers[there], y[there])) < ALONE:
                 columns[name] = numbers
     for product in (False, True):
+        if product:  # of days since 1970 there is none
+            columns = {n: c for n, c in columns.items() if values[n].dtype.is_numeric()}
         for _ in range(MOST_FORMULAS):
             found = best_formula(columns, y, product)
             if found is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.words import listed, plural
-from fieldcraft.data.names import BEFOREHAND, kin, sounds_later, words_within
+from fieldcraft.data.names import kin, sounds_later
 from fieldcraft.evidence.association import each_target, levels_of, power_of, purest
 from fieldcraft.evidence.records import Finding
 
@@ -80,19 +80,16 @@ def suspects(view: View, target: str, y: Array, value: bool) -> Iterable[Suspect
     """Columns with a name that says "afterwards" or is kin to the target's, and their power."""
     for column in view.schema.columns:
         name = column.name
-        later = sounds_later(name)
-        shared = None if words_within(name, BEFOREHAND) else kin(name, target)
+        later, shared = sounds_later(name), kin(name, target)
         if not later and not shared:
             continue
         codes = levels_of(view.values[name])
         power = power_of(codes, y, value)
         lift = 0.0 if value else purest(codes, y).lift
-        why = (
-            f"its name shares {shared!r} with the target" if shared else f"its name says {later!r}"
-        )
+        why = f"shares {shared!r} with the target" if shared else f"says {later!r}"
         kept = power >= SAID if later else power >= TELLING or lift >= ONE_SIDED
         if kept and power < LEAK and not (shared and not later and value):
-            yield Suspect(name, why, power, lift)
+            yield Suspect(name, f"its name {why}", power, lift)
 
 
 CHECK = Hindsight()

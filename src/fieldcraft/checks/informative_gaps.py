@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fieldcraft.contracts import Array, Sight, View
-from fieldcraft.core.words import listed, plural
+from fieldcraft.core.words import listed
 from fieldcraft.evidence.association import each_target, power_of, purest, variance_told
 from fieldcraft.evidence.order import spread_out
 from fieldcraft.evidence.records import Finding
@@ -73,12 +73,14 @@ class InformativeGaps:
         if not gaps:
             return
         gaps = sorted(gaps, key=lambda gap: -gap.told)
-        names = [gap.name for gap in gaps]
+        names, most = [gap.name for gap in gaps], f"{gaps[0].told:.0%} of its variance"
+        title = f"gaps of {names[0]} go with {target} ({most})"
+        if len(names) > 1:
+            title = f"gaps of {len(names)} columns go with {target}: {listed(names)} (up to {most})"
         yield Finding(
             self.code,
             "tip",
-            f"gaps of {plural(len(names), 'column')} go with {target}: {listed(names)} "
-            f"(up to {gaps[0].told:.0%} of its variance)",
+            title,
             names[0] if len(names) == 1 else None,
             {"told": {gap.name: gap.told for gap in gaps}},
             "models are told where values are missing; make sure that gaps come about in the same "

@@ -23,17 +23,29 @@ WITHIN = 0.995  # of the filled rows of one column that are filled in another
 
 
 @dataclass(frozen=True)
+class Known:
+    """A column as what it tells by: codes in all rows and in those with a value, and numbers."""
+
+    there: Array
+    codes: Array
+    filled: Array | None
+    numbers: Array | None
+
+
+@dataclass(frozen=True)
 class Told:
     """How much one column tells of a target.
 
     Attributes:
         power: of its values, in all rows or in those where it has one.
         gaps: of where it has no value.
+        filled: share of the rows that the power was taken on.
         certain: whether its values leave no doubt.
     """
 
     power: float
     gaps: float
+    filled: float
     certain: bool
 
 
@@ -48,14 +60,12 @@ class Leak:
         if view.y is None or view.task is None or not len(view.y):
             return
         value = view.task.output == "value"
+        columns = {c.name: known_by(view.values[c.name], value) for c in view.schema.columns}
         for target, y in each_target(view.y, view.targets):
-            told = {
-                column.name: tells(view.values[column.name], y, value)
-                for column in view.schema.columns
-            }
+            told = {name: tells(column, y, value) for name, column in columns.items()}
             for name, how in told.items():
                 yield from self._findings(name, target, how, value, len(y))
-            yield from self._companions(view, told)
+            yield from self._companions(columns, told)
 
     def _findings(
         self, name: str, target: str, told: Told, value: bool, rows: int
@@ -65,7 +75,8 @@ class Leak:
             return
         why = named_later(name, target, value)
         stop = told.certain or told.gaps >= SUSPECT or why is not None
-        what = f"{name} alone tells {told.power:.0%} of the target {target}"
+        where = f" where it has a value ({told.filled:.0%} of the rows)" if told.filled < 1 else ""
+        what = f"{name} alone tells {told.power:.0%} of the target {target}{where}"
         if told.gaps >= SUSPECT:
             what = f"whether {name} has a value tells {told.gaps:.0%} of the target {target}"
         yield Finding(
@@ -78,9 +89,9 @@ class Leak:
             (Edit(("data", "drop"), name, add=True),) if stop else (),
         )
 
-    def _companions(self, view: View, told: dict[str, Told]) -> Iterator[Finding]:
+    def _companions(self, columns: dict[str, Known], told: dict[str, Told]) -> Iterator[Finding]:
         """Columns that are filled only where one whose gaps give the target away is filled."""
-        filled = {name: view.values[name].is_not_null().to_numpy() for name in told}
+        filled = {name: column.there for name, column in columns.items()}
         leaking = [name for name, how in told.items() if how.gaps >= SUSPECT]
         found: dict[str, str] = {}
         for name, there in filled.items():
@@ -99,26 +110,34 @@ class Leak:
                 f"{listed(names)} {what} only where {found[names[0]]} is, which gives the target "
                 "away",
                 names[0] if len(names) == 1 else None,
-                {"within": found, "rows": len(view.rows)},
+                {"within": found, "filled": {name: int(filled[name].sum()) for name in names}},
                 "they seem to be written after the event too; drop them unless they are known "
                 "at the moment of prediction",
                 tuple(Edit(("data", "drop"), name, add=True) for name in names),
             )
 
 
-def tells(column: pl.Series, y: Array, value: bool) -> Told:
-    """How much one column tells of a target, in all rows and in those where it has a value."""
+def known_by(column: pl.Series, value: bool) -> Known:
+    """A column made ready to be compared with a target, which may be a number."""
     there = column.is_not_null().to_numpy()
-    power = power_of(levels_of(column), y, value, SUSPECT)
+    partly = FEWEST_FILLED <= there.sum() < len(there)
+    filled = levels_of(column.filter(there)) if partly else None
+    return Known(there, levels_of(column), filled, numbers_of(column) if value else None)
+
+
+def tells(column: Known, y: Array, value: bool) -> Told:
+    """How much one column tells of a target, in all rows and in those where it has a value."""
+    there, share = column.there, 1.0
+    power = power_of(column.codes, y, value, SUSPECT)
     gaps = power_of(there.astype(np.int64), y, value, SUSPECT)
-    if FEWEST_FILLED <= there.sum() < len(there):
-        power = max(power, power_of(levels_of(column.filter(there)), y[there], value, SUSPECT))
-    numbers = numbers_of(column) if value else None
+    if column.filled is not None and power < CERTAIN:
+        within = power_of(column.filled, y[there], value, SUSPECT)
+        power, share = (within, float(there.mean())) if within > power else (power, share)
     certain = power >= CERTAIN
-    if numbers is not None and power >= SUSPECT:
-        known = ~np.isnan(numbers)
-        certain = exactness(numbers[known], y[known]) >= EXACT
-    return Told(power, gaps, certain)
+    if column.numbers is not None and power >= SUSPECT:
+        known = ~np.isnan(column.numbers)
+        certain = exactness(column.numbers[known], y[known]) >= EXACT
+    return Told(power, gaps, share, certain)
 
 
 def named_later(name: str, target: str, value: bool) -> str | None:

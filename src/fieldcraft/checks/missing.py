@@ -12,6 +12,7 @@ from fieldcraft.evidence.records import Finding, Severity
 
 MANY = 0.3
 NEARLY_ALL = 0.95
+WORTH = 0.01  # of the rows, from which on a missing target is a warning
 HANDFUL = 50  # values from which nothing can be learned
 APART = 3  # so many columns are told one by one, more of them in one line
 
@@ -43,7 +44,7 @@ class Missing:
     def _target(self, look: Look) -> Finding:
         return Finding(
             self.code,
-            "warn",
+            "warn" if look.missing >= WORTH * look.rows else "tip",
             f"{look.missing:,} of {look.rows:,} rows have no {look.name}, the target, and are "
             "left out",
             look.name,

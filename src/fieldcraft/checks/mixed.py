@@ -83,6 +83,19 @@ class Mixed:
                 "read it with a decimal comma, or its fractions are lost",
                 (Edit(("data", "columns", look.name, "decimal"), ","),),
             )
+        elif look.decimal == ".":
+            commas = look.values.filter(look.values.str.contains(",", literal=True))
+            bare = look.values.filter(look.values.str.contains(r"^\d{4,}$"))
+            if len(commas) and len(bare):
+                yield Finding(
+                    self.code,
+                    "tip",
+                    f"{look.name}: {len(commas):,} cells such as {commas[0]!r} are read as "
+                    f"thousands, but {len(bare):,} such as {bare[0]!r} are written without a comma",
+                    look.name,
+                    {"with_comma": len(commas), "without": len(bare)},
+                    "make sure that the comma is not a decimal mark in some of the rows",
+                )
 
     def _text(self, look: Look, column: Column | None) -> Iterator[Finding]:
         if look.numeric_share >= HALF:

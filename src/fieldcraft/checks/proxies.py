@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Array, Sight, View
-from fieldcraft.core.words import listed, plural
+from fieldcraft.core.words import listed
 from fieldcraft.data.names import sounds_sensitive
 from fieldcraft.evidence.association import levels_of, numbers_of, power_of, some
 from fieldcraft.evidence.records import Finding
@@ -57,14 +57,17 @@ class Proxies:
 
     def _finding(self, told: dict[str, dict[str, float]]) -> Finding:
         shown = [
-            f"{name} from {listed([f'{by} ({power:.0%})' for by, power in found.items()], 3)}"
-            for name, found in told.items()
+            f"from {listed([f'{by} ({power:.0%})' for by, power in found.items()], 3)}"
+            for found in told.values()
         ]
+        title = f"{next(iter(told))} can be told {shown[0]}"
+        if len(told) > 1:
+            each = [f"{name} {words}" for name, words in zip(told, shown, strict=True)]
+            title = f"{len(told)} sensitive columns can be told from others: {'; '.join(each[:4])}"
         return Finding(
             self.code,
             "tip",
-            f"{plural(len(told), 'sensitive column')} can be told from others: "
-            f"{'; '.join(shown[:4])}",
+            title,
             next(iter(told)) if len(told) == 1 else None,
             {"told": told},
             "leaving a sensitive column out does not make a model blind to it; compare figures by "

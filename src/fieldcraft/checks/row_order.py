@@ -130,9 +130,8 @@ def order_of(target: str, y: Array, value: bool, known: list[Array]) -> Order | 
 
 
 def monotone(y: Array) -> bool:
-    """Whether numbers only go up or only go down, but for a few."""
-    steps = np.diff(y)
-    return bool(max((steps >= 0).mean(), (steps <= 0).mean()) >= FOLLOWING)
+    """Whether numbers go up, or down, from the first row to the last."""
+    return abs(rank_correlation(y, np.arange(len(y)))) >= FOLLOWING
 
 
 CHECK = RowOrder()

@@ -72,7 +72,7 @@ class Rules:
                     f"{first} and {second} together tell {rule.power:.0%} of {target} by a simple "
                     f"rule (alone {rule.alone[0]:.0%} and {rule.alone[1]:.0%})",
                     first,
-                    {"columns": [first, second], "power": rule.power, "alone": rule.alone},
+                    {"columns": [first, second], "power": rule.power, "alone": list(rule.alone)},
                     "ask whether the target was derived from them; drop what is not known at the "
                     "moment of prediction",
                     fixes if stop else (),

@@ -164,6 +164,8 @@ def init(
         print(json.dumps(result))
     else:
         print(f"wrote {result['file']}: predict {result['target']} ({result['task']})")
+        for note in result["notes"]:
+            print(f"note: {note}")
         print(f"look it over, then: fieldcraft run --dir {folder}")
 
 

@@ -90,7 +90,13 @@ def stem(word: str) -> str:
 
 
 def kin(name: str, target: str) -> str | None:
-    """A word that two names share, everyday words left out."""
+    """A word that a column shares with the target, everyday words and the past left out.
+
+    >>> kin("is_recid", "two_year_recid"), kin("last_recid", "two_year_recid")
+    ('recid', None)
+    """
+    if words_within(name, BEFOREHAND):
+        return None
     ours = {stem(word) for word in words_of(target) if word not in EVERYDAY}
     shared = [word for word in words_of(name) if stem(word) in ours and len(stem(word)) >= SHORTEST]
     return shared[0] if shared else None

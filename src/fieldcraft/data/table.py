@@ -102,15 +102,16 @@ class Schema:
         Kinds read cell by cell. So where rows are few, and each call costs more than its cells,
         columns that are read alike are read one after the other in one call.
         """
+        cells = dict(zip(frame.columns, frame.get_columns(), strict=True))
         alike: dict[Any, list[Column]] = {}
         for number, column in enumerate(columns):
-            dtype = frame[column.name].dtype
+            dtype = cells[column.name].dtype
             key = number if frame.height > FEW or dtype in CODED else (column.manner, dtype)
             alike.setdefault(key, []).append(column)
         found: dict[str, pl.Series] = {}
         for group in alike.values():
-            cells = [frame[column.name] for column in group]
-            values = self.parse(pl.concat(cells) if len(cells) > 1 else cells[0], group[0])
+            parts = [cells[column.name] for column in group]
+            values = self.parse(pl.concat(parts) if len(parts) > 1 else parts[0], group[0])
             for number, column in enumerate(group):
                 part = values.slice(number * frame.height, frame.height)
                 found[column.name] = part.rename(column.name)

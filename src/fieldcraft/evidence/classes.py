@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any, Literal
 
 import numpy as np
@@ -136,7 +137,7 @@ class Classes:
             for i, label in enumerate(classes)
         ]
         sets = joined_labels(said.regions, classes).rename("prediction_set")
-        return pl.DataFrame([names.gather(said.decisions), *columns, sets])
+        return pl.DataFrame([names[said.decisions], *columns, sets])
 
     def evidence(self, y: Array, said: Said, about: Json) -> Json:
         """Confusion table, per class figures, reliability of the likeliest class, worst rows."""
@@ -161,9 +162,12 @@ def tables(y: Array, said: Said, about: Json) -> Json:
 
 def joined_labels(chosen: Array, labels: Sequence[str]) -> pl.Series:
     """The labels that are chosen in each row, joined by ``|``; chosen is (rows, labels)."""
-    frame = pl.DataFrame({str(i): chosen[:, i].astype(bool) for i in range(len(labels))})
-    words = [pl.when(pl.col(str(i))).then(pl.lit(label)) for i, label in enumerate(labels)]
-    return frame.select(pl.concat_str(words, separator="|", ignore_nulls=True)).to_series()
+    words: dict[bytes, str] = {}
+    keys = [row.tobytes() for row in np.packbits(chosen.astype(bool), axis=1)]
+    for key, row in zip(keys, chosen, strict=True):
+        if key not in words:
+            words[key] = "|".join(compress(labels, row))
+    return pl.Series([words[key] for key in keys], dtype=pl.String)
 
 
 def cost_table(

@@ -32,9 +32,9 @@ def rule_in_words(model: Path, task: str, about: Json) -> str:
 
 def levels_of(member: Path, column: str) -> list[str]:
     """The levels of a category column as its encoder learned them; none of other columns."""
-    saved = files.read_json(member / "encoders.json")
-    names = [c["name"] for c in saved["schema"]["columns"] if c["kind"] == "category"]
-    if column not in names:
+    state = files.read_json(member / "encoders.json")
+    named = [c["name"] for c in state["schema"]["columns"] if c["kind"] == "category"]
+    if column not in named:
         return []
-    levels = saved["encoders"]["category"]["levels"][names.index(column)]
+    levels = state["encoders"]["category"]["levels"][named.index(column)]
     return ["(missing)" if "\0" in level else str(level) for level in levels]

@@ -86,10 +86,12 @@ def training_view(split: Path, work: Work) -> View:
         parts.filter(pl.col("place") == "develop")["part"].is_in(["train", "cross"]).to_numpy()
     )
     frame = rows.frame.filter(training)
+    needed = [*(c.name for c in rows.schema.needed), *work.settings.problem.groups]
+    seen = [name for name in dict.fromkeys(needed) if name in frame.columns]
     return View(
         schema=rows.schema,
         targets=work.settings.problem.targets,
-        looks=looks(frame.select([c.name for c in rows.schema.needed]), rows.schema.missing),
+        looks=looks(frame.select(seen), rows.schema.missing),
         values=rows.values.filter(training),
         rows=[line for line, used in zip(rows.rows, training, strict=True) if used],
         task=rows.task,
@@ -106,7 +108,7 @@ def roles(work: Work) -> dict[str, Any]:
     settings = work.settings
     return {
         "groups": tuple(settings.problem.groups),
-        "time": settings.data.time,
+        "time": settings.data.time if settings.split.rule == "time" else None,
         "entity": settings.data.entity,
     }
 

@@ -93,6 +93,7 @@ def init(request: Request) -> Json:
         "target": joined(targets),
         "task": task.name,
         "rows": reading.frame.height,
+        "notes": list(reading.notes),
     }
 
 
@@ -171,6 +172,10 @@ def data_section(
     """The section that says where the rows are and what each column holds."""
     section = CommentedMap()
     section["source"] = source_value(request)
+    if reading.notes:
+        section.yaml_set_comment_before_after_key(
+            "source", before=one_line("; ".join(reading.notes)), indent=2
+        )
     if request.names:
         section["names"] = flow(list(request.names))
     section["missing"] = flow(list(missing))

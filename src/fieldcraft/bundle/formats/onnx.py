@@ -30,10 +30,13 @@ class OnnxFormat:
             BundleError: the file is not an ONNX model that runs here.
         """
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # LightGBM's label output makes it warn at each call
+        options.log_severity_level = 4  # what is wrong is raised as an exception
+        # Threads that wait by spinning win nothing on one row and take time from their neighbours.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
+            # Given as bytes, a model cannot make the runtime read other files as its weights.
             session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
             raise BundleError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.edit import Edit
-from fieldcraft.core.words import listed, plural
+from fieldcraft.core.words import figure, listed, plural
 from fieldcraft.data.names import words_of
 from fieldcraft.evidence.records import Finding
 
@@ -53,7 +53,7 @@ class Outliers:
             if spread > 0 and 0 < far.sum() <= max(1, FEW * len(there)):
                 ends = np.quantile(values[~np.isnan(values) & ~far], [0.001, 0.999])
                 where = np.flatnonzero(far)
-                bounds = (float(f"{ends[0]:.4g}"), float(f"{ends[1]:.4g}"))
+                bounds = (float(f"{ends[0]:.6g}"), float(f"{ends[1]:.6g}"))
                 found.append(Far(name, where, values[where], bounds))
         for group in [[item] for item in found] if len(found) <= APART else [found]:
             if group:
@@ -61,7 +61,7 @@ class Outliers:
 
     def _finding(self, found: list[Far], view: View) -> Finding:
         first = found[0]
-        shown = listed([f"{value:g}" for value in first.values], 5)
+        shown = listed([figure(float(value)) for value in first.values], 5)
         title = f"{first.name}: {plural(len(first.rows), 'value')} far from the rest ({shown})"
         if len(found) > 1:
             names = [f"{item.name} ({len(item.rows):,})" for item in found]
@@ -77,7 +77,9 @@ class Outliers:
             },
             "look at these rows; if they are mistakes, clip them or correct the file",
             tuple(
-                Edit(("clean", "columns", item.name, "clip"), list(item.bounds)) for item in found
+                Edit(("clean", "columns", item.name, "clip"), list(item.bounds))
+                for item in found
+                if item.bounds[0] < item.bounds[1]
             ),
         )
 
@@ -100,7 +102,7 @@ class Impossible:
                 bad, what = bad | (values > OLDEST), f"below zero or above {OLDEST}"
             if 0 < bad.sum() <= FEW * len(values):
                 where = np.flatnonzero(bad)
-                shown = listed([f"{values[i]:g}" for i in where], 5)
+                shown = listed([figure(float(values[i])) for i in where], 5)
                 yield Finding(
                     self.code,
                     "warn",
@@ -131,10 +133,13 @@ class Skew:
         if skews:
             most = sorted(skews, key=lambda name: -abs(skews[name]))
             shown = [f"{name} ({skews[name]:.0f})" for name in most]
+            title = f"{most[0]} has a long tail (skewness {skews[most[0]]:.0f})"
+            if len(most) > 1:
+                title = f"{len(most)} number columns have a long tail (skewness): {listed(shown)}"
             yield Finding(
                 self.code,
                 "tip",
-                f"{plural(len(skews), 'number column')} with a long tail: {listed(shown)}",
+                title,
                 most[0] if len(most) == 1 else None,
                 {"skewness": skews},
                 "nothing to do where numbers are scaled by quantiles, as is the default; with "

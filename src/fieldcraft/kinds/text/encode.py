@@ -22,7 +22,8 @@ class TextEncoder:
     A text is a bag of words, a word a bag of its parts (3 to 5 characters) and itself, each with
     its inverse document frequency on training rows as in TF-IDF, hashed into 32,768 buckets. Of
     this long vector, brought to length one, a column gives its leading directions (latent
-    semantic analysis, Deerwester et al. 1990): one for every 100 rows, 4 to 32 in all. Then, for
+    semantic analysis, Deerwester et al. 1990): one for every 1,000 rows (100 where
+    there are no target means), at most 32. Then, for
     each column of the target, the smoothed target mean of its parts (on training rows out of
     fold, so that no row sees its own target); the logarithms of characters and words; and whether
     the text is missing. All are standardised. Characters beyond the first 2,000 count for the

@@ -14,12 +14,13 @@ from fieldcraft.kinds.text.sparse import Sparse, leading_directions
 from fieldcraft.kinds.text.words import BUCKETS, Words, parts_of, words_of
 
 MOST_TOPICS = 32
-FEWEST_TOPICS = 4
-ROWS_A_TOPIC = 100  # few rows would only learn many topics by heart
+FEWEST_TOPICS = 4  # where there are no target means
+ROWS_A_TOPIC = (100, 1_000)  # without target means, and with them: few rows learn topics by heart
 MOST_TEXTS = 10_000  # that topics are learned from
 RARE = 2  # texts that a part must stand in to count
 WHOLE = 3.0  # a whole word counts as this many of its parts
-PRIOR = 10.0  # texts' worth of the overall mean in each part's target mean
+PRIOR = (10.0, 100.0)  # texts' worth of the overall mean in each part's target mean
+PRIOR_ROWS = 50_000.0  # few rows need a heavier one: this many, divided by the rows
 FOLDS = 5  # of the out-of-fold target means
 FARTHEST = 10.0  # standard deviations at which a number stops
 SMALLEST_SPREAD = 1e-6
@@ -111,13 +112,13 @@ def learn_reader(texts: pl.Series, target: Array) -> tuple[Reader, Array]:
     vocabulary = learn_vocabulary(counts, len(texts))
     chosen = draw.permutation(len(texts))[:MOST_TEXTS]
     inner, outer = vocabulary.tables(words_of(texts[chosen]))
-    wanted = min(MOST_TOPICS, max(FEWEST_TOPICS, len(texts) // ROWS_A_TOPIC))
-    topics = leading_directions(outer, inner, wanted)
+    topics = leading_directions(outer, inner, topics_for(len(texts), target.shape[1]))
+    prior = float(np.clip(PRIOR_ROWS / max(len(texts), 1), *PRIOR))
     sums = sums[:, vocabulary.buckets]
     every = sums.sum(axis=0)
-    means = [part_means(every - own, target[fold != i]) for i, own in enumerate(sums)]
+    means = [part_means(every - own, target[fold != i], prior) for i, own in enumerate(sums)]
     # As they come back from disk, for which 32 bits are enough.
-    found = np.hstack([topics, part_means(every, target), *means]).astype(np.float32)
+    found = np.hstack([topics, part_means(every, target, prior), *means]).astype(np.float32)
     directions = np.asfortranarray(found, dtype=np.float64)
     width = topics.shape[1] + target.shape[1]
     parts = []
@@ -129,6 +130,13 @@ def learn_reader(texts: pl.Series, target: Array) -> tuple[Reader, Array]:
     spread = np.where(spread > SMALLEST_SPREAD, spread, 1.0)
     reader = Reader(vocabulary, directions[:, :width], raw.mean(axis=0), spread)
     return reader, reader.standardised(raw)
+
+
+def topics_for(rows: int, targets: int) -> int:
+    """How many topics a column of texts gives."""
+    if targets:
+        return min(MOST_TOPICS, rows // ROWS_A_TOPIC[1])
+    return min(MOST_TOPICS, max(FEWEST_TOPICS, rows // ROWS_A_TOPIC[0]))
 
 
 def out_of_fold(raw: Array, fold: Array, width: int, targets: int) -> Array:
@@ -182,15 +190,16 @@ def learn_vocabulary(counts: Array, texts: int) -> Vocabulary:
     return Vocabulary(buckets, 1 - np.log(shares))
 
 
-def part_means(sums: Array, target: Array) -> Array:
+def part_means(sums: Array, target: Array, prior: float) -> Array:
     """How far the smoothed target means of buckets lie from the overall mean.
 
     Args:
         sums: of the target over the texts of each bucket, their number in the last column.
         target: of all these texts.
+        prior: texts' worth of the overall mean.
     """
     overall = target.mean(axis=0) if len(target) else np.zeros(target.shape[1])
-    return np.asarray((sums[:, :-1] + PRIOR * overall) / (sums[:, -1:] + PRIOR) - overall)
+    return np.asarray((sums[:, :-1] + prior * overall) / (sums[:, -1:] + prior) - overall)
 
 
 def extent(words: Words) -> Array:

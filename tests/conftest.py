@@ -163,8 +163,8 @@ def blended_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def blended(tmp_path: Path, blended_once: Path) -> Folder:
     """A copy of the finished project of a blend."""
-    shutil.copytree(blended_once, tmp_path / "copy")
-    return Folder(tmp_path / "copy" / "project")
+    shutil.copytree(blended_once, tmp_path / "blend")
+    return Folder(tmp_path / "blend" / "project")
 
 
 @pytest.fixture

@@ -19,7 +19,9 @@ def test_both_forms_say_the_same_essentials(finished: Folder) -> None:
             "Limits",
             "bought",
             story.champion["title"],
-            "have not been examined",
+            "has not been examined",
+            "have not been told apart by groups",
+            "Predict bought from the other columns of table.csv.",
             "36 test rows have never been looked at",
         ):
             assert part in text, (name, part)

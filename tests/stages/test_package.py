@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fieldcraft.bundle.manifest import read_manifest
+from fieldcraft.bundle.manifest import FORMAT, read_manifest
 from fieldcraft.core import files
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import BundleError
@@ -50,4 +50,4 @@ def test_only_data_is_written_anywhere_in_a_project(finished: Folder) -> None:
     endings = {p.suffix for p in finished.root.rglob("*") if p.is_file() and p.name != ".lock"}
     assert endings - {".sqlite-wal", ".sqlite-shm"} <= known
     assert len(list(finished.root.rglob("manifest.json"))) == 2  # packaged, and current
-    assert files.read_json(finished.bundle / "manifest.json")["format"] == 1
+    assert files.read_json(finished.bundle / "manifest.json")["format"] == FORMAT

@@ -23,6 +23,8 @@ from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, _plan
 from tests.conftest import source_of, start
 
+AFTER_TRAINING = ["train", "blend", "evaluate", "explain", "package"]
+
 
 class Recorder(_flow.Unwatched):
     """A watcher that remembers which steps ran and which were kept."""
@@ -57,9 +59,12 @@ def test_a_second_run_does_nothing(finished: Folder) -> None:
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        (Edit(("model", "epochs"), 3), ["train", "evaluate", "package"]),
-        (Edit(("problem", "metric"), "log_loss"), ["evaluate", "package"]),
+        (Edit(("model", "epochs"), 3), AFTER_TRAINING),
+        (Edit(("model", "blend"), False), AFTER_TRAINING[1:]),
+        (Edit(("problem", "metric"), "log_loss"), AFTER_TRAINING[2:]),
         (Edit(("problem", "question"), "Who buys?"), ["package"]),
+        (Edit(("deploy", "size"), 1000), ["package"]),
+        (Edit(("card", "owner"), "Ada"), []),
         (Edit(("audit", "accept"), ["leak:age"]), []),
         (Edit(("data", "drop"), ["city"]), [step.name for step in _plan.STEPS]),
     ],
@@ -81,6 +86,39 @@ def test_new_rows_in_the_source_run_everything_again(finished: Folder) -> None:
     source = source_of(finished)
     pl.concat([pl.read_csv(source), pl.read_csv(source).head(3)]).write_csv(source)
     assert "train" in run(finished).ran
+
+
+def test_a_run_is_foretold_without_doing_anything(project: Folder) -> None:
+    found = _plan.forecast(project)
+    assert [step.name for step in found] == [step.name for step in _plan.STEPS]
+    assert not any(step.done for step in found)
+    assert all(step.seconds and step.seconds > 0 for step in found)
+    assert not (project.root / "runs").exists()
+    assert [step.name for step in _plan.forecast(project, "split")] == ["audit", "split"]
+
+
+def test_larger_tables_are_foretold_to_take_longer() -> None:
+    assert _plan.guess_seconds("train", 50_000) > 2 * _plan.guess_seconds("train", 1_000)
+    most = _plan.guess_seconds("train", _plan.MOST_COUNTED)
+    assert _plan.guess_seconds("train", 10 * _plan.MOST_COUNTED) == most
+
+
+def test_the_budget_bounds_what_is_foretold_of_training(project: Folder) -> None:
+    file.edit(project.file, [Edit(("train", "budget"), 1.5)])
+    seconds = {step.name: step.seconds for step in _plan.forecast(project)}
+    assert seconds["train"] == 1.5
+    assert seconds["package"]
+    assert seconds["package"] > 1.5
+
+
+def test_what_is_done_is_foretold_as_kept_and_the_rest_by_what_it_took(finished: Folder) -> None:
+    assert all(step.done and step.seconds is None for step in _plan.forecast(finished))
+    file.edit(finished.file, [Edit(("model", "epochs"), 3)])
+    found = {step.name: step for step in _plan.forecast(finished)}
+    assert [name for name, step in found.items() if not step.done] == AFTER_TRAINING
+    last = Ledger(finished.ledger).last("done", "train")
+    assert last is not None
+    assert found["train"].seconds == last.body["seconds"]
 
 
 def test_until_stops_after_the_stage(project: Folder) -> None:
@@ -171,10 +209,10 @@ def test_kill_9_during_training_and_a_second_run_end_in_the_same_measures(
     whole, killed = (start(tmp_path / name, csv) for name in ("whole", "killed"))
     for project in (whole, killed):
         file.edit(project.file, [Edit(("model", "epochs"), 30), Edit(("model", "patience"), 30)])
-    _plan.run(whole, _flow.Unwatched())
+    _plan.run(whole, _flow.Unwatched(), until="evaluate")
     code = (
         "import sys; from fieldcraft.api.project import Project; from fieldcraft.fit import loop;"
-        "loop.SAVE_EVERY = 0.0; Project(sys.argv[1]).run()"
+        "loop.SAVE_EVERY = 0.0; Project(sys.argv[1]).run('evaluate')"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(killed.root)])
     deadline = time.monotonic() + 120
@@ -186,5 +224,5 @@ def test_kill_9_during_training_and_a_second_run_end_in_the_same_measures(
     process.wait()
     assert list(killed.root.glob(pattern))
     assert Ledger(killed.ledger).last("done", "train") is None
-    _plan.run(killed, _flow.Unwatched())
+    _plan.run(killed, _flow.Unwatched(), until="evaluate")
     assert measures(killed) == measures(whole)

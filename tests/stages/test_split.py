@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from fieldcraft.core import files
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.split import SMALL
@@ -15,7 +16,7 @@ from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, _plan
 from fieldcraft.stages.init import Request, init
-from tests.conftest import mixed_table, source_of, start
+from tests.conftest import change, mixed_table, source_of, start
 
 
 def parts_of(project: Folder) -> pl.DataFrame:
@@ -73,29 +74,181 @@ def test_another_seed_deals_the_rows_out_anew(project: Folder) -> None:
     assert parts_of(project)["part"].to_list() != before["part"].to_list()
 
 
-def test_the_rows_of_a_group_stay_together(tmp_path: Path) -> None:
+def change_rows(project: Folder, frame: pl.DataFrame) -> None:
+    frame.write_csv(source_of(project))
+
+
+def test_a_table_with_a_further_column_is_dealt_out_like_any_of_its_size(project: Folder) -> None:
+    """No row of it is known, so nothing says that it was large."""
+    parts_of(project)
+    change_rows(project, mixed_table().with_columns(more=pl.int_range(240) % 5))
+    change(project, {"data.columns.more": {"kind": "number"}})
+    counts = dict(parts_of(project)["part"].value_counts().iter_rows())
+    assert counts == {"cross": 204, "test": 36}
+
+
+def people(tmp_path: Path, gaps: bool = False) -> Folder:
     frame = mixed_table(300).with_columns(person=pl.Series([f"p{i % 40}" for i in range(300)]))
-    frame.write_csv(tmp_path / "groups.csv")
-    project = start(tmp_path / "groups", tmp_path / "groups.csv")
-    file.edit(project.file, [Edit(("data", "entity"), "person"), Edit(("split", "rule"), "entity")])
-    parts = parts_of(project).with_columns(person=frame["person"])
+    frame.write_csv(tmp_path / "people.csv")
+    project = start(tmp_path / "people", tmp_path / "people.csv")
+    return change(project, {"data.entity": "person", "split.rule": "entity"})
+
+
+def test_the_rows_of_an_entity_stay_together(tmp_path: Path) -> None:
+    project = people(tmp_path)
+    parts = parts_of(project).with_columns(person=pl.read_csv(source_of(project))["person"])
     assert parts.group_by("person").agg(pl.col("part").n_unique())["part"].max() == 1
     assert parts.group_by("person").agg(pl.col("fold").n_unique())["fold"].max() == 1
+    shares = dict(parts["part"].value_counts(normalize=True).iter_rows())
+    assert shares["test"] == pytest.approx(0.15, abs=0.03)
+
+
+def test_new_rows_of_an_entity_go_where_its_old_ones_are(tmp_path: Path) -> None:
+    project = people(tmp_path)
+    before = parts_of(project)
+    old = pl.read_csv(source_of(project), infer_schema=False)
+    more = mixed_table(80, seed=3).with_columns(person=pl.Series([f"p{i}" for i in range(80)]))
+    change_rows(project, pl.concat([old, more.cast(old.schema)]))
+    after = parts_of(project)
+    assert after["part"].head(300).to_list() == before["part"].to_list()
+    homes = dict(zip(old["person"], zip(before["part"], before["fold"], strict=True), strict=True))
+    for i in range(40):
+        assert after.select("part", "fold").row(300 + i) == homes[f"p{i}"]
+
+
+def ordered(tmp_path: Path, rule: dict[str, object], rows: int = 300) -> tuple[Folder, pl.Series]:
+    draw = np.random.default_rng(0)
+    hour = pl.Series("hour", draw.permutation(rows).astype(float))
+    start_ = pl.datetime(2024, 1, 1)
+    frame = mixed_table(rows).with_columns(hour, pl.lit(0).alias("zero")).with_columns(
+        seen=(start_ + pl.duration(hours=pl.col("hour"))).dt.strftime("%Y-%m-%d %H:%M:%S")
+    )  # fmt: skip
+    frame.drop("zero").write_csv(tmp_path / "time.csv")
+    project = start(tmp_path / "time", tmp_path / "time.csv")
+    return change(project, {"split.rule": "time", **rule}), hour
+
+
+def spans(parts: pl.DataFrame, hour: pl.Series) -> dict[str, tuple[float, float]]:
+    low, high = pl.col("hour").min().alias("low"), pl.col("hour").max().alias("high")
+    found = parts.with_columns(hour).group_by("part").agg(low, high)
+    return {part: (low, high) for part, low, high in found.iter_rows()}
 
 
 def test_split_by_time_seals_the_newest_rows(tmp_path: Path) -> None:
-    frame = mixed_table(300)
-    frame.write_csv(tmp_path / "time.csv")
-    project = start(tmp_path / "time", tmp_path / "time.csv")
-    file.edit(project.file, [Edit(("data", "time"), "seen"), Edit(("split", "rule"), "time")])
-    parts = parts_of(project).with_columns(seen=frame["seen"])
-    spans = {
-        str(part): (str(rows["seen"].min()), str(rows["seen"].max()))
-        for (part,), rows in parts.group_by("part")
-    }
-    assert spans["train"][1] < spans["tune"][0]
-    assert spans["tune"][1] < spans["judge"][0]
-    assert spans["judge"][1] < spans["test"][0]
+    project, hour = ordered(tmp_path, {"data.time": "seen"})
+    found = spans(parts_of(project), hour)
+    assert found["train"] == (0, pytest.approx(209, abs=1))
+    assert found["tune"][0] == found["train"][1] + 1
+    assert found["judge"][0] == found["tune"][1] + 1
+    assert found["test"] == (255, 299)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"data.time": "seen", "split.gap": "5h"},
+        {"data.time": "hour", "split.gap": 5},
+    ],
+)
+def test_rows_within_the_gap_before_a_later_part_are_not_used(
+    tmp_path: Path, rule: dict[str, object]
+) -> None:
+    project, hour = ordered(tmp_path, rule)
+    parts = parts_of(project)
+    found = spans(parts, hour)
+    for old, new in (("train", "tune"), ("tune", "judge"), ("judge", "test")):
+        assert found[new][0] - found[old][1] >= 5
+    assert (parts["part"] == "unused").sum() == 12  # four hours before each of three parts
+    assert found["test"] == (255, 299)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message", "way_out"),
+    [
+        ({"data.time": "hour", "split.gap": "5h"}, "hour holds numbers", "a number, such as 30"),
+        ({"data.time": "seen", "split.gap": 5}, "seen holds dates", "length of time such as 7d"),
+        ({"data.time": "seen", "split.gap": "40d"}, "no rows for the part train", "less"),
+        ({"data.time": "city"}, "'city' does not order rows", "datetime or number"),
+    ],
+)
+def test_what_cannot_order_rows_or_leave_a_gap_is_told(
+    tmp_path: Path, rule: dict[str, object], message: str, way_out: str
+) -> None:
+    project, _ = ordered(tmp_path, rule)
+    with pytest.raises(DataError, match=f"(?s){message}") as caught:
+        parts_of(project)
+    assert way_out in caught.value.way_out
+
+
+def named_parts(project: Folder, words: list[str]) -> Folder:
+    frame = pl.read_csv(source_of(project), infer_schema=False)
+    change_rows(project, frame.with_columns(part=pl.Series((words * 240)[:240])))
+    return change(project, {"data.columns.part": {"kind": "category"}, "data.split": "part"})
+
+
+def test_a_column_says_which_part_a_row_is_for(project: Folder) -> None:
+    named_parts(project, [" Train", "train", "train", "val", "validation", "TEST"])
+    parts = parts_of(project)["part"].to_list()
+    assert set(parts[0::6] + parts[1::6] + parts[2::6]) == {"train"}
+    assert set(parts[3::6] + parts[4::6]) == {"tune", "judge"}
+    assert set(parts[5::6]) == {"test"}
+
+
+def test_a_column_that_names_no_validation_rows_leaves_them_to_be_dealt_out(
+    project: Folder,
+) -> None:
+    named_parts(project, ["0", "0", "2"])
+    counts = dict(parts_of(project)["part"].value_counts().iter_rows())
+    assert counts == {"cross": 160, "test": 80}
+
+
+def test_a_word_that_names_no_part_is_told_with_a_near_one(project: Folder) -> None:
+    named_parts(project, ["train", "tset"])
+    with pytest.raises(DataError, match=r"(?s)which part a row is for.*tset.*did you mean 'test'"):
+        parts_of(project)
+
+
+def test_the_filter_chooses_the_rows_and_unknown_ones_are_left_out(project: Folder) -> None:
+    change(project, {"data.filter": "age > 40 and city <> 'Rome'"})
+    frame = mixed_table()
+    parts = parts_of(project)
+    used = (frame["age"] > 40).fill_null(False) & (frame["city"] != "Rome")
+    assert ((parts["part"] != "unused") == used).all()
+    assert (parts["place"] == "unused").sum() == 240 - used.sum()
+
+
+def test_a_filter_may_read_what_the_file_computes(project: Folder) -> None:
+    change(project, {"data.derive": {"old": "age > 60"}, "data.filter": "not old"})
+    ages = mixed_table()["age"].filter(parts_of(project)["part"] != "unused")
+    assert ages.max() <= 60  # type: ignore[operator]
+    assert ages.null_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [("agee > 3", "did you mean 'age'"), ("age + 3", "not a condition"), ("age >", "SQL")],
+)
+def test_a_filter_that_is_none_is_told(project: Folder, condition: str, message: str) -> None:
+    change(project, {"data.filter": condition})
+    with pytest.raises(DataError, match=f"(?s){message}"):
+        parts_of(project)
+
+
+def test_several_targets_are_dealt_out_by_their_combinations(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    labels = {name: draw.integers(0, 2, 400) for name in ("a", "b")}
+    frame = pl.DataFrame({"x": draw.normal(size=400), **labels})
+    frame = frame.with_columns(b=pl.when(pl.int_range(400) < 9).then(None).otherwise(pl.col("b")))
+    frame.write_csv(tmp_path / "labels.csv")
+    project = start(tmp_path / "labels", tmp_path / "labels.csv", ("a", "b"))
+    parts = parts_of(project).hstack(frame.select("a", "b"))
+    assert (parts["part"].head(9) == "unused").all()
+    rest = parts.tail(391)
+    shares = rest.group_by("a", "b").agg((pl.col("part") == "test").mean())["part"]
+    assert shares.min() > 0.12  # type: ignore[operator]
+    assert shares.max() < 0.18  # type: ignore[operator]
+    split = next(project.root.glob("runs/split/*/about.json"))
+    assert files.read_json(split)["target"] == {"labels": ["a", "b"]}
 
 
 def given(folder: Path, test_labels: list[str] | None = None) -> Folder:
@@ -123,7 +276,12 @@ def test_a_ready_made_split_is_honoured(tmp_path: Path) -> None:
 
 def test_labels_that_only_the_test_file_has_are_told_before_training(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="label that the model does not know"):
-        parts_of(given(tmp_path, ["yes.", "no."]))
+        parts_of(given(tmp_path, ["maybe", "never"]))
+
+
+def test_labels_of_the_test_file_may_end_in_a_full_stop(tmp_path: Path) -> None:
+    parts = parts_of(given(tmp_path, ["yes.", "no."]))
+    assert parts["part"].tail(60).unique().to_list() == ["test"]
 
 
 def test_rows_without_a_target_are_used_nowhere(tmp_path: Path) -> None:

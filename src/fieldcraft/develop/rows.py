@@ -268,8 +268,23 @@ def weights_of(frame: pl.DataFrame, settings: Settings) -> Array | None:
 
 
 def moments_of(frame: pl.DataFrame, settings: Settings) -> pl.Series:
-    """The column that orders rows in time, as its kind reads it."""
-    return columns_of(settings, [str(settings.data.time)]).apply(frame).to_series()
+    """The column that orders rows in time: dates, or numbers such as those of steps.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    schema = columns_of(settings, [str(settings.data.time)])
+    moments = schema.apply(frame).to_series()
+    if moments.dtype == pl.String:  # as running numbers are, which name rows
+        text, moments = moments, schema.parse(moments, Column(moments.name, "number"))
+        odd = text.filter(moments.is_null() & text.is_not_null())
+        if len(odd):
+            raise DataError(
+                f"the column {text.name!r} does not order rows in time",
+                seen=f"{odd[0]!r} in {len(odd):,} rows",
+                way_out=f"set data.columns.{text.name} to the kind datetime or number",
+            )
+    return moments
 
 
 def units_of(frame: pl.DataFrame, settings: Settings) -> Array | None:

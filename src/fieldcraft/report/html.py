@@ -71,12 +71,13 @@ def shown_measures(story: Story) -> list[Json]:
 def columns(story: Story) -> list[Json]:
     """What is known of each column, in table order."""
     settings = story.settings
-    found = []
+    data, found = settings.data, []
+    roles = ("entity", "weight", "id", "split")
+    own = {name: role for role in roles if (name := getattr(data, role))}
+    own |= dict.fromkeys(data.drop, "dropped") | dict.fromkeys(settings.problem.targets, "target")
     for name, seen in story.profile.get("columns", {}).items():
-        column = settings.data.columns.get(name)
-        role = "target" if name in settings.problem.targets else column.kind if column else "-"
-        if name in settings.data.drop:
-            role = "dropped"
+        column = data.columns.get(name)
+        role = own.get(name) or (column.kind if column else "-")
         found.append({"name": name, "role": role, **seen})
     return found
 

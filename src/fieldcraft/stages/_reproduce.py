@@ -101,12 +101,7 @@ def compare(before: Mapping[str, Path], after: Mapping[str, Path]) -> list[Json]
     digests = [files.read_json(run["split"] / "about.json")["digests"] for run in (before, after)]
     found: list[Json] = [{"part": "split", "same": digests[0] == digests[1], "difference": None}]
     models, again = (models_in({n: run[n] for n in TRAINING}) for run in (before, after))
-    for name in models:
-        pair = [pl.read_parquet(place[name] / "predictions.parquet") for place in (models, again)]
-        same = pair[0].equals(pair[1])
-        outputs = [frame.select(pl.col("^out_.*$")).to_numpy() for frame in pair]
-        gap = float(np.abs(outputs[0] - outputs[1]).max(initial=0.0))
-        found.append({"part": name, "same": same, "difference": None if same else gap})
+    found += [compare_model(name, models.get(name), again.get(name)) for name in models | again]
     figures = [files.read_json(run["evaluate"] / "evaluation.json") for run in (before, after)]
     for figure in figures:
         for learner in figure["learners"]:
@@ -115,3 +110,16 @@ def compare(before: Mapping[str, Path], after: Mapping[str, Path]) -> list[Json]
     ids = [read_manifest(run["package"] / "bundle")["model_id"] for run in (before, after)]
     found.append({"part": "bundle", "same": ids[0] == ids[1], "difference": None})
     return found
+
+
+def compare_model(name: str, before: Path | None, after: Path | None) -> Json:
+    """Whether a model says the same in two runs; in one of them it may not be there."""
+    if before is None or after is None:
+        return {"part": name, "same": False, "difference": None}
+    pair = [pl.read_parquet(place / "predictions.parquet") for place in (before, after)]
+    same = pair[0].equals(pair[1])
+    outputs = [frame.select(pl.col("^out_.*$")).to_numpy() for frame in pair]
+    if same or outputs[0].shape != outputs[1].shape:
+        return {"part": name, "same": same, "difference": None}
+    gap = float(np.abs(outputs[0] - outputs[1]).max(initial=0.0))
+    return {"part": name, "same": False, "difference": gap}

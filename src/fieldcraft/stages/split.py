@@ -248,19 +248,48 @@ def assign(
 def deal_by_time(
     found: Assignment, frame: pl.DataFrame, where: Array, sizes: Sequence[float], settings: Settings
 ) -> None:
-    """Deal rows out from the oldest to the newest; those within the gap before a part go unused."""
+    """Deal rows out from the oldest to the newest; those within the gap before a part go unused.
+
+    Raises:
+        DataError: the gap does not fit the column, or leaves a part without rows.
+    """
     moments = moments_of(frame[where.tolist()], settings)
     numbers = by_time(moments, sizes)
     found.part[where] = np.array(PARTS, dtype=object)[numbers]
     if settings.split.gap is None:
         return
-    gap, temporal = settings.split.gap, moments.dtype.is_temporal()
-    span = gap if isinstance(gap, float) else seconds(gap)
+    span = span_of(settings.split.gap, moments)
+    temporal = moments.dtype.is_temporal()
     places = (moments.dt.epoch("s") if temporal else moments).cast(pl.Float64).to_numpy()
     for part in range(1, len(PARTS)):
         if (numbers == part).any():
             start = np.nanmin(places[numbers == part])
             found.part[where[(numbers < part) & (places > start - span)]] = "unused"
+    empty = [name for name in PARTS[:-1] if name not in found.part[where]]
+    if empty:
+        raise DataError(
+            f"the gap leaves no rows for the part {empty[0]}",
+            seen=f"split.gap: {settings.split.gap}, {settings.data.time} from {moments.min()} "
+            f"to {moments.max()}",
+            way_out="set split.gap to less, or leave it out",
+        )
+
+
+def span_of(gap: str | float, moments: pl.Series) -> float:
+    """The gap in seconds, or in units of time if that is a number.
+
+    Raises:
+        DataError: it is a length of time where time is a number, or the other way round.
+    """
+    temporal = moments.dtype.is_temporal()
+    if temporal != isinstance(gap, str):
+        held = "dates" if temporal else "numbers"
+        raise DataError(
+            "split.gap does not fit the column that orders the rows",
+            seen=f"split.gap: {gap}, while {moments.name} holds {held}",
+            way_out="use a length of time such as 7d" if temporal else "use a number, such as 30",
+        )
+    return float(seconds(gap) or 0) if isinstance(gap, str) else gap
 
 
 def together(parts: pl.DataFrame, settings: Settings) -> list[bytes]:

@@ -120,7 +120,7 @@ class Bundle:
         """The members' outputs for parsed rows, averaged by their weights."""
         pairs = zip(self.members, self.shares, strict=True)
         found = [share * member.outputs(values, self.task) for member, share in pairs]
-        return np.sum(found, axis=0)
+        return np.asarray(np.sum(found, axis=0))
 
 
 def load_bundle(path: str | Path) -> Bundle:

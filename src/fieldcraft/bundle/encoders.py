@@ -82,21 +82,13 @@ class EncoderSet:
             values: parsed training rows.
             target: what target means are taken of, shape (rows, columns), from `Task.columns`.
         """
-        parts = [
-            encoder.fit_transform(self._of(values, kind), target)
-            for kind, encoder in self.encoders.items()
-        ]
+        parts = [encoder.fit_transform(values, target) for encoder in self.encoders.values()]
         return Joined(parts, values.height)
 
     def transform(self, values: pl.DataFrame) -> Joined:
         """Encode parsed rows with what was fitted."""
-        parts = [
-            encoder.transform(self._of(values, kind)) for kind, encoder in self.encoders.items()
-        ]
+        parts = [encoder.transform(values) for encoder in self.encoders.values()]
         return Joined(parts, values.height)
-
-    def _of(self, values: pl.DataFrame, kind: str) -> pl.DataFrame:
-        return values[[column.name for column in self.schema.of_kind(kind)]]
 
     def nets(self, plain: bool = False) -> dict[str, Any]:
         """A fresh encoder net for each kind, for networks; plain ones do not embed numbers."""

@@ -116,6 +116,13 @@ def numbers(column: pl.Series, decimal: str = ".") -> pl.Series:
     return without(found, ~np.isfinite(found.to_numpy()))
 
 
+def within(column: pl.Series, low: float, high: float) -> pl.Series:
+    """The numbers cut off at two ends; where none lies outside, the column as it is."""
+    values = column.to_numpy()
+    outside = (values < low) | (values > high)
+    return column.clip(low, high) if outside.any() else column
+
+
 def truths(column: pl.Series) -> pl.Series:
     """The cells as booleans; words that are neither yes nor no become null."""
     if column.dtype == pl.Boolean:

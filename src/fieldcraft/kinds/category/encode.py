@@ -49,11 +49,10 @@ class Levels:
                 codes.setdefault(name.lstrip("0") or "0", code)
         return pl.Enum(codes.keys()), np.array([*codes.values(), 0])
 
-    def codes(self, column: pl.Series) -> Array:
-        """The code of each cell's level, counted from 1; 0 if it is none of these."""
-        spelt, codes = self.known
-        place = column.cast(spelt, strict=False).to_physical().cast(pl.Float64).to_numpy()
-        return np.asarray(codes[np.nan_to_num(place, nan=-1).astype(np.int64)])
+    def place(self, column: pl.Expr) -> pl.Expr:
+        """Where each cell stands among the spellings; -1, the end, if it is none of them."""
+        spelt = column.cast(self.known[0], strict=False).to_physical()
+        return spelt.cast(pl.Int64).fill_null(-1)
 
 
 class CategoryEncoder:
@@ -74,6 +73,7 @@ class CategoryEncoder:
         self.imputes = [column.options.get("impute") for column in columns]
         self.fills: list[str] = []  # what a missing value counts as
         self.levels: list[Levels] = []
+        self.places: list[pl.Expr] = []  # of each column, asked for in one call
         self.facts: dict[int, Array] = {}  # column number -> (levels + 1, target columns + 1)
 
     def fit_transform(self, rows: pl.DataFrame, target: Array) -> Views:
@@ -82,6 +82,7 @@ class CategoryEncoder:
         self.fills = [learn_fill(rows[name], impute) for name, impute in pairs]
         filled = zip(self.names, self.fills, strict=True)
         self.levels = [Levels.of(rows[name].fill_null(fill)) for name, fill in filled]
+        self.places = self._places()
         codes = self._codes(rows)
         wide = [i for i, levels in enumerate(self.levels) if len(levels) > MANY]
         self.facts = {i: facts_of(codes[:, i], target, len(self.levels[i])) for i in wide}
@@ -93,9 +94,13 @@ class CategoryEncoder:
         codes = self._codes(rows)
         return self._views(codes, [facts[codes[:, i]] for i, facts in self.facts.items()])
 
-    def _codes(self, rows: pl.DataFrame) -> Array:
+    def _places(self) -> list[pl.Expr]:
         parts = zip(self.names, self.fills, self.levels, strict=True)
-        codes = [levels.codes(rows[name].fill_null(fill)) for name, fill, levels in parts]
+        return [levels.place(pl.col(name).fill_null(fill)) for name, fill, levels in parts]
+
+    def _codes(self, rows: pl.DataFrame) -> Array:
+        places = rows.select(self.places).to_numpy()
+        codes = [levels.known[1][places[:, i]] for i, levels in enumerate(self.levels)]
         return np.stack(codes, axis=1)
 
     def _views(self, codes: Array, facts: list[Array]) -> Views:
@@ -130,6 +135,7 @@ class CategoryEncoder:
         """Become the encoder that `state` described."""
         self.fills = list(state.values["fills"])
         self.levels = [Levels(list(names)) for names in state.values["levels"]]
+        self.places = self._places()
         self.facts = {i: state.arrays[f"facts.{i}"] for i in state.values["wide"]}
 
 

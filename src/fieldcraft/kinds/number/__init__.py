@@ -10,7 +10,7 @@ import polars as pl
 
 from fieldcraft.contracts import Check, Json
 from fieldcraft.data.look import Guess, Look
-from fieldcraft.data.parse import ENOUGH, numbers
+from fieldcraft.data.parse import ENOUGH, numbers, within
 from fieldcraft.data.table import Column
 from fieldcraft.kinds.number.encode import NumberEncoder
 
@@ -39,9 +39,9 @@ class NumberKind:
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
         """Cells as floats, far values cut off if asked; what is no finite number is missing."""
-        found = numbers(cells, options.get("decimal", ".")).clip(-FARTHEST, FARTHEST)
+        found = within(numbers(cells, options.get("decimal", ".")), -FARTHEST, FARTHEST)
         bounds = options.get("clip", "auto")  # which the encoder learns
-        return found if bounds == "auto" else found.clip(*bounds)
+        return found if bounds == "auto" else within(found, *bounds)
 
     def encoder(self, columns: Sequence[Column]) -> NumberEncoder:
         """A fresh encoder for the number columns of a table."""

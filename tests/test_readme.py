@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
+import fieldcraft
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 
@@ -63,9 +64,15 @@ def test_the_python_block_runs(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
-    (code,) = blocks("python")
-    exec(compile(code, "README.md", "exec"), {"rows": pl.read_csv("diabetes.csv")})
+    project, estimator = blocks("python")
+    rows = pl.read_csv("diabetes.csv")
+    exec(compile(project, "README.md", "exec"), {"rows": rows})
     assert "RMSE" in capsys.readouterr().out
+    table = pl.read_csv("breast_cancer.csv")
+    known = {"fc": fieldcraft, "X": table.drop("diagnosis"), "y": table["diagnosis"]}
+    exec(compile(estimator, "README.md", "exec"), known)
+    assert capsys.readouterr().out.count("[") > 3
+    assert (place / "churn.bundle" / "manifest.json").exists()
 
 
 def test_the_model_block_is_a_valid_section(project: Folder) -> None:

@@ -88,7 +88,7 @@ def test_many_labels_from_table_to_predictions(tmp_path: Path) -> None:
     assert story.champion["complexity"] > 0
     assert story.champion["measures"][story.evaluation["metric"]]["low"] > 0.8
     frame.select("x", "z").write_csv(tmp_path / "new.csv")
-    predict(Request(project.bundle, tmp_path / "new.csv", tmp_path / "out.parquet"))
+    predict(Request(project.bundle, str(tmp_path / "new.csv"), tmp_path / "out.parquet"))
     found = pl.read_parquet(tmp_path / "out.parquet")
     assert {"probability_loud", "probability_long"} <= set(found.columns)
     for label in ("loud", "long"):

@@ -138,6 +138,5 @@ def save_state(folder: Path, name: str, state: State) -> None:
 
 def load_state(folder: Path, name: str) -> State:
     """The state that `save_state` wrote."""
-    return State(
-        files.read_json(folder / f"{name}.json"), load_file(folder / f"{name}.safetensors")
-    )
+    arrays = load_file(folder / f"{name}.safetensors")  # in an order of chance
+    return State(files.read_json(folder / f"{name}.json"), dict(sorted(arrays.items())))

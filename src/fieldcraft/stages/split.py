@@ -269,8 +269,8 @@ def deal_by_time(
     if empty:
         raise DataError(
             f"the gap leaves no rows for the part {empty[0]}",
-            seen=f"split.gap: {settings.split.gap}, {settings.data.time} from {moments.min()} "
-            f"to {moments.max()}",
+            seen=f"split.gap: {settings.split.gap}, {settings.data.time} from {moments.min()!r} "
+            f"to {moments.max()!r}",
             way_out="set split.gap to less, or leave it out",
         )
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from fieldcraft.bundle.manifest import FORMAT, NAME, read_manifest, write_manifest
+from fieldcraft.core import digest, files
 from fieldcraft.core.errors import BundleError
-from fieldcraft.project.folder import Folder
-
-
-@pytest.fixture
-def bundle(finished: Folder) -> Path:
-    return finished.bundle
+from tests.bundle.edit import rewrite
 
 
 def test_an_untouched_bundle_is_accepted_also_elsewhere(bundle: Path, tmp_path: Path) -> None:
@@ -40,7 +37,7 @@ def test_a_missing_file_is_refused(bundle: Path) -> None:
         read_manifest(bundle)
 
 
-@pytest.mark.parametrize("name", ["extra.json", "members/0/model.pkl", "weights.pt"])
+@pytest.mark.parametrize("name", ["extra.json", "members/linear-0/model.pkl", "weights.pt"])
 def test_a_file_that_does_not_belong_to_it_is_refused(bundle: Path, name: str) -> None:
     (bundle / name).write_bytes(b"x")
     with pytest.raises(BundleError, match="does not belong"):
@@ -49,9 +46,14 @@ def test_a_file_that_does_not_belong_to_it_is_refused(bundle: Path, name: str) -
 
 def test_a_file_that_could_hold_code_is_refused_even_with_its_checksum(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"cos\nsystem\n")
-    write_manifest(
-        tmp_path, {"task": "binary", "about": {}, "schema": {}, "calibration": {}, "members": []}
-    )
+    empty: dict[str, object] = {
+        "about": {},
+        "schema": {},
+        "calibration": {},
+        "members": [],
+        "tables": [],
+    }
+    write_manifest(tmp_path, {"task": "binary", **empty})
     with pytest.raises(BundleError, match="data only"):
         read_manifest(tmp_path)
 
@@ -59,11 +61,19 @@ def test_a_file_that_could_hold_code_is_refused_even_with_its_checksum(tmp_path:
 def test_a_member_outside_the_bundle_is_refused_even_with_its_checksum(
     bundle: Path, tmp_path: Path
 ) -> None:
-    about = {k: v for k, v in read_manifest(bundle).items() if k not in ("files", "model_id")}
-    shutil.copytree(bundle / "members" / "0", tmp_path / "elsewhere")
-    outside = [{**about["members"][0], "folder": "../../../elsewhere"}]
-    write_manifest(bundle, {**about, "members": outside})
-    with pytest.raises(BundleError, match="member outside the bundle"):
+    shutil.copytree(bundle / "members" / "linear-0", tmp_path / "elsewhere")
+    inside = read_manifest(bundle)["members"][0]
+    rewrite(bundle, members=[{**inside, "folder": "../../elsewhere"}])
+    with pytest.raises(BundleError, match="a file outside the bundle"):
+        read_manifest(bundle)
+
+
+@pytest.mark.parametrize("name", ["../table.parquet", "/etc/passwd"])
+def test_a_table_outside_the_bundle_is_refused_even_with_its_checksum(
+    bundle: Path, name: str
+) -> None:
+    rewrite(bundle, tables=[{"file": name, "on": ["city"]}])
+    with pytest.raises(BundleError, match="a file outside the bundle"):
         read_manifest(bundle)
 
 
@@ -75,25 +85,70 @@ def test_a_link_out_of_the_bundle_is_refused(bundle: Path, tmp_path: Path) -> No
         read_manifest(bundle)
 
 
-def test_a_newer_format_says_what_to_install(bundle: Path) -> None:
-    manifest = json.loads((bundle / NAME).read_text(encoding="utf-8"))
-    (bundle / NAME).write_text(json.dumps({**manifest, "format": FORMAT + 1}), encoding="utf-8")
-    with pytest.raises(BundleError, match="format that this version cannot read"):
+def test_a_folder_in_the_bundle_that_is_a_link_is_refused(bundle: Path, tmp_path: Path) -> None:
+    member = bundle / "members" / "linear-0"
+    shutil.move(member, tmp_path / "elsewhere")
+    member.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(BundleError, match="linear-0"):
         read_manifest(bundle)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "{}"])
+def test_a_link_to_a_bundle_is_a_bundle(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to(bundle, target_is_directory=True)
+    assert read_manifest(tmp_path / "current") == read_manifest(bundle)
+
+
+def test_a_manifest_that_is_a_link_is_refused(bundle: Path, tmp_path: Path) -> None:
+    shutil.move(bundle / NAME, tmp_path / NAME)
+    (bundle / NAME).symlink_to(tmp_path / NAME)
+    with pytest.raises(BundleError, match="no bundle here"):
+        read_manifest(bundle)
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_without_waiting_on_it(bundle: Path) -> None:
+    path = next(bundle.rglob("scale.json"))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BundleError, match=r"scale\.json(.|\n)*plain files"):
+        read_manifest(bundle)
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "way_out"),
+    [(FORMAT + 1, "a newer format", "or a newer one"), (1, "an older format", "package its")],
+)
+def test_another_format_says_what_to_do(bundle: Path, found: int, said: str, way_out: str) -> None:
+    manifest = json.loads((bundle / NAME).read_text(encoding="utf-8"))
+    (bundle / NAME).write_text(json.dumps({**manifest, "format": found}), encoding="utf-8")
+    with pytest.raises(BundleError, match=said) as caught:
+        read_manifest(bundle)
+    assert way_out in caught.value.way_out
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "{}", "[" * 100_000])
 def test_a_manifest_that_is_none_is_refused(bundle: Path, content: str) -> None:
     (bundle / NAME).write_text(content, encoding="utf-8")
     with pytest.raises(BundleError, match=r"cannot be trusted: manifest\.json"):
         read_manifest(bundle)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"files": []}, {"members": [{}]}, {"tables": None}, {"tables": [3]}]
+)
+def test_a_manifest_of_another_shape_is_refused_even_with_its_checksum(
+    bundle: Path, wrong: dict[str, object]
+) -> None:
+    manifest = {**read_manifest(bundle), **wrong}
+    manifest["digest"] = digest.of_json(manifest)
+    files.write_json(bundle / NAME, manifest)
+    with pytest.raises(BundleError, match=r"cannot be trusted: manifest\.json|does not belong"):
+        read_manifest(bundle)
+
+
 def test_the_model_id_follows_what_predicts_and_not_the_card(bundle: Path) -> None:
-    about = {k: v for k, v in read_manifest(bundle).items() if k not in ("files", "model_id")}
     before = read_manifest(bundle)["model_id"]
     (bundle / "card.md").write_text("another card", encoding="utf-8")
-    assert write_manifest(bundle, about)["model_id"] == before
-    assert (
-        write_manifest(bundle, {**about, "calibration": {"temperature": 3.0}})["model_id"] != before
-    )
+    rewrite(bundle)
+    assert read_manifest(bundle)["model_id"] == before
+    rewrite(bundle, calibration={"temperature": 3.0})
+    assert read_manifest(bundle)["model_id"] != before

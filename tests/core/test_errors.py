@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from fieldcraft.core import errors
@@ -19,6 +21,13 @@ def test_every_error_shows_its_three_parts(error: type[FieldcraftError]) -> None
     raised = error("the file is torn", seen="line 3", way_out="mend it")
     assert str(raised) == "the file is torn\n  seen: line 3\n  way out: mend it"
     assert (raised.what, raised.seen, raised.way_out) == ("the file is torn", "line 3", "mend it")
+
+
+@pytest.mark.parametrize("error", LEAVES)
+def test_an_error_survives_the_way_to_another_process(error: type[FieldcraftError]) -> None:
+    again = pickle.loads(pickle.dumps(error("torn", seen="line 3", way_out="mend it")))
+    assert type(again) is error
+    assert (again.what, again.seen, again.way_out) == ("torn", "line 3", "mend it")
 
 
 def test_an_error_without_a_way_out_cannot_be_made() -> None:

@@ -15,9 +15,12 @@ from fieldcraft.data.parse import (
     datetime_format,
     datetimes,
     decimal_mark,
+    is_any,
     numbers,
     strip,
     truths,
+    within,
+    without,
 )
 
 fixed = settings(derandomize=True, deadline=None, max_examples=60)
@@ -40,6 +43,30 @@ def test_stripping_reads_categories_as_text_and_nan_as_missing() -> None:
     assert strip(text("a ", "b").cast(pl.Categorical)).to_list() == ["a", "b"]
     assert strip(pl.Series([1.0, float("nan"), None])).to_list() == [1.0, None, None]
     assert strip(pl.Series([1, None])).to_list() == [1, None]
+
+
+def test_markers_that_are_numbers_are_missing_among_numbers() -> None:
+    marks = ("-999", "?", "1.50")
+    assert strip(pl.Series([1, -999, None]), marks).to_list() == [1, None, None]
+    assert strip(pl.Series([1.5, -999.0, 2.0]), marks).to_list() == [None, None, 2.0]
+    assert strip(pl.Series([1.0, 2.0]), ("?",)).to_list() == [1.0, 2.0]
+
+
+def test_cells_are_compared_with_each_of_some_values() -> None:
+    assert is_any(text("a", None, "b", "c"), ("c", "a")).to_list() == [True, None, False, True]
+    assert is_any(text("a", None), ()).to_list() == [False, False]
+
+
+def test_cells_are_taken_out_and_the_others_kept() -> None:
+    column = text("a", None, "b")
+    assert without(column, is_any(column, ("b",))).to_list() == ["a", None, None]
+    assert without(column, is_any(column, ("z",))).to_list() == ["a", None, "b"]
+
+
+def test_numbers_are_cut_off_at_both_ends() -> None:
+    column = pl.Series("n", [-5.0, None, 0.5, 7.0])
+    assert within(column, -1, 1).to_list() == [-1.0, None, 0.5, 1.0]
+    assert within(column, -10, 10).to_list() == column.to_list()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.table import Column, Schema, row_digests
+from fieldcraft.data.table import FEW, Column, Schema, row_digests
 
 fixed = settings(derandomize=True, deadline=None, max_examples=60)
 CELLS = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -47,6 +47,41 @@ def normal(row: tuple[str | None, ...]) -> tuple[str | None, ...]:
     """A row's cells, blanks trimmed."""
     trimmed = pl.Series(row, dtype=pl.String).str.strip_chars()
     return tuple(cell or None for cell in trimmed)
+
+
+ALIKE = pl.DataFrame(
+    {
+        "a": ["1,5", "?", " 2", None] * 100,
+        "b": ["1,000", "x", "", "-3"] * 100,
+        "c": [1, 99, None, 4] * 100,
+        "d": [0.5, 99.0, float("nan"), None] * 100,
+        "e": ["yes", " No", "?", "maybe"] * 100,
+        "f": ["on", None, "off", "1"] * 100,
+        "g": pl.Series(["x", "?", None, "y "] * 100, dtype=pl.Categorical),
+        "h": pl.Series(["y", "x", None, "x"] * 100, dtype=pl.Enum(["x", "y"])),
+        "i": ["y", " x", None, "?"] * 100,
+    }
+)
+
+
+def test_columns_that_are_read_together_get_what_each_gets_alone() -> None:
+    kinds = ["number"] * 4 + ["boolean"] * 2 + ["category"] * 3
+    columns = tuple(map(Column, ALIKE.columns, kinds))
+    many = Schema(columns, ("?", "99")).apply(ALIKE)  # so many rows that each is read alone
+    alone = [Schema((column,), ("?", "99")).apply(ALIKE.head(8)) for column in columns]
+    few = Schema(columns, ("?", "99")).apply(ALIKE.head(8))
+    assert ALIKE.height > FEW > 8
+    assert few.equals(many.head(8))
+    assert few.equals(pl.concat(alone, how="horizontal"))
+    assert few.schema == many.schema
+    assert few["c"].to_list() == [1.0, None, None, 4.0] * 2
+    assert Schema(columns).apply(ALIKE.head(0)).schema == few.schema
+
+
+def test_columns_of_one_kind_and_other_options_are_read_apart() -> None:
+    schema = Schema((Column("a", "number", {"decimal": ","}), Column("b", "number")))
+    found = schema.apply(pl.DataFrame({"a": ["1,234"], "b": ["1,234"]}))
+    assert found.row(0) == (1.234, 1234.0)
 
 
 def test_cells_become_values_in_the_order_of_the_schema() -> None:

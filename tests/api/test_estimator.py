@@ -1,0 +1,298 @@
+"""The estimators keep scikit-learn's conventions, and take tables as they are."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import fieldcraft as fc
+from fieldcraft.api.table import Told
+from fieldcraft.core.errors import BundleError, InputError, PlugError
+from tests.conftest import mixed_table
+
+FEW_TREES = {"trees": 20}
+SMALL_NETWORK = {"trunk": "mlp", "layers": [8], "epochs": 2}
+FAILED = {
+    "check_sample_weight_equivalence_on_dense_data": "weights count in training, but not when "
+    "columns are scaled, rows dealt out to folds, or outputs calibrated"
+}
+
+
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
+    [
+        fc.Classifier("linear"),
+        fc.Regressor("linear"),
+        fc.Classifier("lightgbm", options=FEW_TREES),
+        fc.Regressor("lightgbm", options=FEW_TREES),
+    ],
+    expected_failed_checks=lambda estimator: FAILED,
+)
+def test_scikit_learns_own_checks_hold(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Any:
+    """A classifier of the table with every kind of column."""
+    table = mixed_table()
+    return fc.Classifier("linear").fit(table.drop("bought"), table["bought"])
+
+
+@pytest.fixture
+def fresh() -> pl.DataFrame:
+    return mixed_table(50, seed=3)
+
+
+def test_polars_and_pandas_tables_give_the_same(fitted: Any, fresh: pl.DataFrame) -> None:
+    table = mixed_table()
+    other = fc.Classifier("linear").fit(table.drop("bought").to_pandas(), table["bought"])
+    rows = fresh.drop("bought")
+    expected = fitted.predict_proba(rows)
+    for given in (rows, rows.lazy(), rows.to_pandas(), rows.with_columns(pl.all().cast(str))):
+        np.testing.assert_array_equal(fitted.predict_proba(given), expected)
+        np.testing.assert_allclose(other.predict_proba(given), expected, atol=1e-9)
+
+
+def test_what_columns_hold_is_guessed_and_can_be_overruled(fresh: pl.DataFrame) -> None:
+    table = mixed_table()
+    columns: Told = {"member": "category", "age": {"kind": "number", "clip": [0, 60]}}
+    model = fc.Classifier("linear", columns=columns).fit(table.drop("bought"), table["bought"])
+    kinds = {column.name: column.kind for column in model.model_.schema.columns}
+    assert kinds == {"age": "number", "city": "category", "member": "category", "seen": "datetime"}
+    old, older = (fresh.with_columns(age=pl.lit(v)).drop("bought") for v in (60.0, 90.0))
+    np.testing.assert_array_equal(model.predict_proba(old), model.predict_proba(older))
+
+
+def test_a_column_that_counts_up_is_a_number_in_an_array_and_a_key_in_a_frame() -> None:
+    x = np.arange(200.0)
+    model = fc.Regressor("linear").fit(x[:, None], 3 * x + 1)
+    assert model.score(x[:, None], 3 * x + 1) > 0.9
+    frame = pd.DataFrame({"id": np.arange(200), "x": np.random.default_rng(0).normal(size=200)})
+    keyed = fc.Regressor("linear").fit(frame, frame["x"])
+    assert [column.name for column in keyed.model_.schema.columns] == ["x"]
+
+
+def test_a_table_of_nothing_but_a_constant_gives_the_mean() -> None:
+    frame = pd.DataFrame({"same": ["x"] * 40})
+    y = np.arange(40.0)
+    np.testing.assert_allclose(fc.Regressor("linear").fit(frame, y).predict(frame), 19.5, atol=3)
+
+
+def test_classes_of_any_type_come_back(fresh: pl.DataFrame) -> None:
+    X, y = load_iris(return_X_y=True)
+    for names in (np.array([False, True]), np.array(["b", "a"]), np.array([2.0, -1.0])):
+        target = names[(y == 2).astype(int)]
+        model = fc.Classifier("linear").fit(X, target)
+        assert model.predict(X).dtype == target.dtype
+        assert model.score(X, target) > 0.9
+        np.testing.assert_array_equal(model.classes_, np.sort(names))
+
+
+def test_gaps_and_words_never_seen_are_taken(fitted: Any, fresh: pl.DataFrame) -> None:
+    odd = fresh.drop("bought").with_columns(age=pl.lit(None), city=pl.lit("Atlantis"))
+    assert np.isfinite(fitted.predict_proba(odd)).all()
+
+
+def test_sets_and_intervals_hold_the_truth_for_nine_in_ten() -> None:
+    X, y = load_diabetes(return_X_y=True)
+    low, high = fc.Regressor("linear").fit(X[::2], y[::2]).predict_interval(X[1::2])
+    assert 0.8 < ((low <= y[1::2]) & (y[1::2] <= high)).mean() < 0.98
+    table, other = mixed_table(1_000), mixed_table(1_000, seed=1)
+    model = fc.Classifier("linear").fit(table.drop("bought"), table["bought"])
+    sets = model.predict_set(other.drop("bought"))
+    true = (other["bought"] == "yes").to_numpy().astype(int)
+    assert sets.dtype == bool
+    assert sets.shape == (1_000, 2)
+    assert 0.85 < sets[np.arange(1_000), true].mean() < 0.97
+
+
+def test_rows_of_large_tables_are_learned_by_one_member() -> None:
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(5_200, 2))
+    y = X[:, 0] > 0
+    small, large = (fc.Classifier("linear").fit(X[:n], y[:n]) for n in (400, 5_200))
+    assert len(small.model_.members) == 5
+    assert len(large.model_.members) == 1
+    assert large.score(X, y) > 0.9
+
+
+def test_the_same_seed_gives_the_same_model_and_none_is_nought() -> None:
+    X, y = load_iris(return_X_y=True)
+    first, second, other = (
+        fc.Classifier("lightgbm", options=FEW_TREES, random_state=seed).fit(X, y).predict_proba(X)
+        for seed in (None, 0, 1)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+    drawn = fc.Classifier("linear", random_state=np.random.RandomState(7)).fit(X, y)
+    assert drawn.score(X, y) > 0.9
+
+
+def test_weights_count_and_weightless_rows_do_not() -> None:
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(300, 3))
+    y = np.where(np.arange(300) < 200, X[:, 0], -5 * X[:, 0])
+    weights = np.where(np.arange(300) < 200, 1.0, 0.0)
+    without = fc.Regressor("linear").fit(X[:200], y[:200]).predict(X)
+    np.testing.assert_allclose(fc.Regressor("linear").fit(X, y, weights).predict(X), without)
+    heavy = fc.Regressor("linear").fit(X, y, np.where(weights > 0, 1.0, 100.0)).predict(X)
+    assert np.corrcoef(heavy, X[:, 0])[0, 1] < 0 < np.corrcoef(without, X[:, 0])[0, 1]
+
+
+def test_labels_are_learned_where_targets_have_many_columns() -> None:
+    X, y = make_multilabel_classification(200, n_classes=3, random_state=0)
+    frame = pd.DataFrame(y, columns=["jazz", "pop", "rock"])
+    model = fc.Classifier("linear").fit(X, frame)
+    assert (model.predict(X) == y).mean() > 0.7
+    assert model.predict_proba(X).shape == (200, 3)
+    assert model.predict_set(X).shape == (200, 3, 2)
+    assert model.model_.question.targets == ["jazz", "pop", "rock"]
+
+
+def test_a_model_survives_pickling_and_leaves_no_folder_behind(
+    fitted: Any, fresh: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rows = fresh.drop("bought")
+    expected = fitted.predict_proba(rows)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(rows), expected)
+    assert "members" not in pickle.loads(pickle.dumps(again)).model_.__dict__
+    clone(fitted).fit(rows, fresh["bought"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_works_in_other_processes_and_searches(fresh: pl.DataFrame) -> None:
+    table = mixed_table(120)
+    X, y = table.drop("bought").to_pandas(), table["bought"].to_pandas()
+    scores = cross_val_score(fc.Classifier("linear"), X, y, cv=2, n_jobs=2)
+    assert scores.mean() > 0.6
+    pipeline = make_pipeline(FunctionTransformer(), fc.Classifier("linear"))
+    grid = {"classifier__options": [{"penalty": 1.0}, {"penalty": 100.0}]}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    assert search.best_score_ > 0.6
+
+
+def test_an_error_in_another_process_comes_back_whole() -> None:
+    X, y = load_iris(return_X_y=True)
+    wrong = fc.Classifier("linear", columns={"x9": "number"})
+    with pytest.raises(InputError, match="which is not a column") as caught:
+        cross_val_score(wrong, X, y, cv=2, n_jobs=2, error_score="raise")
+    assert caught.value.seen == "x0, x1, x2, x3"
+
+
+def test_a_network_is_the_usual_learner() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = fc.Classifier(options=SMALL_NETWORK, device="cpu").fit(X, y)
+    assert model.model_.described["learner"] == "network"
+    expected = model.predict_proba(X)
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(model)).predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("suffix", ["", ".zip"])
+@pytest.mark.parametrize("learner", ["linear", "lightgbm"])
+def test_a_bundle_predicts_what_the_estimator_predicts(
+    learner: str, suffix: str, fresh: pl.DataFrame, tmp_path: Path
+) -> None:
+    table = mixed_table()
+    model = fc.Classifier(learner).fit(table.drop("bought"), table["bought"])
+    manifest = model.to_bundle(tmp_path / f"bundle{suffix}")
+    bundle = fc.load_bundle(tmp_path / f"bundle{suffix}")
+    assert bundle.model_id == manifest["model_id"]
+    assert manifest["targets"] == ["bought"]
+    found = bundle.predict(fresh)
+    assert found["prediction"].to_list() == model.predict(fresh.drop("bought")).tolist()
+    np.testing.assert_allclose(
+        found.select("probability_no", "probability_yes").to_numpy(),
+        model.predict_proba(fresh.drop("bought")), atol=1e-5,
+    )  # fmt: skip
+
+
+def test_amounts_and_arrays_make_bundles_too(tmp_path: Path) -> None:
+    X, y = load_diabetes(return_X_y=True)
+    model = fc.Regressor("lightgbm", options=FEW_TREES).fit(X, y)
+    model.to_bundle(tmp_path / "bundle")
+    rows = pl.DataFrame(X, schema=[f"x{i}" for i in range(10)])
+    found = fc.load_bundle(tmp_path / "bundle").predict(rows)
+    np.testing.assert_allclose(found["prediction"], model.predict(X), rtol=1e-5)
+    np.testing.assert_allclose(found["prediction_low"], model.predict_interval(X)[0], rtol=1e-5)
+
+
+def test_a_bundle_replaces_an_older_one_and_nothing_else(fitted: Any, tmp_path: Path) -> None:
+    assert fitted.to_bundle(tmp_path / "b") == fitted.to_bundle(tmp_path / "b")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it", encoding="utf-8")
+    for path in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
+        with pytest.raises(BundleError, match="something else"):
+            fitted.to_bundle(path)
+    assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "all of it"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"options": {"penalti": 1}}, "did you mean 'penalty'"),
+        ({"options": {"penalty": -1}}, r"greater than or equal to 0(.|\n)*-1"),
+        ({"columns": {"aeg": "number"}}, "did you mean 'age'"),
+        ({"columns": {"age": {"decimal": ","}}}, "of which kind"),
+        ({"columns": {"age": {"kind": "number", "decimals": 3}}}, "did you mean 'decimal'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(parameters: dict[str, Any], said: str) -> None:
+    table = mixed_table(60)
+    with pytest.raises(InputError, match=said) as caught:
+        fc.Classifier("linear", **parameters).fit(table.drop("bought"), table["bought"])
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("parameters", [{"learner": "linea"}, {"columns": {"age": "numbr"}}])
+def test_plugs_that_are_not_there_are_told(parameters: dict[str, Any]) -> None:
+    table = mixed_table(60)
+    with pytest.raises(PlugError, match="did you mean"):
+        fc.Classifier(**parameters).fit(table.drop("bought"), table["bought"])
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "weights", "said"),
+    [
+        (np.zeros((4, 1)), ["a"] * 4, None, "only one class"),
+        (np.zeros((4, 1)), ["a", "b", None, "a"], None, "no target"),
+        (np.zeros((4, 1)), None, None, "requires y"),
+        (np.zeros((4, 1)), ["a", "b"] * 2, [1, 1, -1, 1], "none below zero"),
+        (np.zeros((4, 1)), ["a", "b"] * 2, [0, 1, 0, 1], "only one class"),
+        (pl.DataFrame({"a": []}), [], None, "0 sample"),
+        (pl.DataFrame({"a": [1]}), ["a"], None, "only one class"),
+    ],
+)
+def test_rows_that_cannot_be_learned_from_are_told(X: Any, y: Any, weights: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        fc.Classifier("linear").fit(X, y, weights)
+
+
+def test_a_table_of_one_row_or_no_columns_is_told() -> None:
+    for frame in (pl.DataFrame({"a": [1]}), pd.DataFrame(index=range(3))):
+        with pytest.raises(InputError, match="too few rows or columns"):
+            fc.Regressor("linear").fit(frame, np.arange(float(len(frame))))
+
+
+def test_scikit_learn_is_loaded_only_when_an_estimator_is_asked_for() -> None:
+    code = "import sys, fieldcraft as fc; fc.load_bundle; before = 'sklearn' in sys.modules; "
+    code += "fc.Regressor; print(before, 'sklearn' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "False"]

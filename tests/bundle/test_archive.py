@@ -1,0 +1,212 @@
+"""An archive gives back the bundle that was packed, and nothing else comes out of one."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import stat
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fieldcraft.bundle import archive
+from fieldcraft.bundle.archive import pack, unpacked
+from fieldcraft.bundle.manifest import NAME, read_manifest
+from fieldcraft.bundle.runtime import load_bundle
+from fieldcraft.core.errors import BundleError
+
+Entry = tuple[str | zipfile.ZipInfo, bytes]
+
+
+@pytest.fixture
+def packed(packed_once: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "bundle.zip"
+    pack(packed_once, path)
+    return path
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made during a test."""
+    place = tmp_path / "room"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return place
+
+
+def archived(path: Path, *entries: Entry, method: int = zipfile.ZIP_STORED) -> Path:
+    """An archive with a manifest and some entries."""
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", method) as made:
+        warnings.filterwarnings("ignore", "Duplicate name")
+        for name, data in ((NAME, b"{}"), *entries):
+            made.writestr(name, data)
+    return path
+
+
+def of_mode(name: str, mode: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    return info
+
+
+def test_a_bundle_comes_out_as_it_went_in_and_leaves_nothing_behind(
+    packed: Path, packed_once: Path, room: Path
+) -> None:
+    with unpacked(packed) as folder:
+        assert folder.parent == room
+        assert read_manifest(folder) == read_manifest(packed_once)
+    assert list(room.iterdir()) == []
+
+
+def test_the_same_folder_gives_the_same_bytes_whenever_it_was_written(
+    packed: Path, packed_once: Path, tmp_path: Path
+) -> None:
+    again = Path(shutil.copytree(packed_once, tmp_path / "again", copy_function=shutil.copyfile))
+    pack(again, tmp_path / "deep" / "again.zip")
+    assert (tmp_path / "deep" / "again.zip").read_bytes() == packed.read_bytes()
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["again.zip"]
+
+
+def test_only_a_bundle_that_can_be_trusted_is_packed(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "extra.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(BundleError, match="does not belong"):
+        pack(bundle, tmp_path / "bundle.zip")
+    assert not (tmp_path / "bundle.zip").exists()
+
+
+def test_an_archive_that_other_tools_packed_is_read(packed_once: Path, tmp_path: Path) -> None:
+    path = shutil.make_archive(str(tmp_path / "other"), "zip", packed_once)  # with its folders
+    assert load_bundle(path).model_id == load_bundle(packed_once).model_id
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.json", "members/../../evil.json", "/tmp/evil.json", "C:evil.json", "a\\b.json",
+        "\\\\host\\evil.json", "a//b.json", "./a.json", ".hidden.json", "a/.json", "a./b.json",
+        "a .json/", "a\x00b.json", "a\nb.json", "x" * 300 + ".json", "é.json", " ",
+    ],
+)  # fmt: skip
+def test_a_name_that_may_lead_elsewhere_is_refused(name: str, tmp_path: Path, room: Path) -> None:
+    path = tmp_path / "evil.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr(NAME, b"{}")
+        info = zipfile.ZipInfo("harmless")
+        info.filename = name  # as it is, for the constructor would mend it
+        made.writestr(info, b"{}")
+    with pytest.raises(BundleError, match="cannot be trusted"), unpacked(path):
+        pass
+    assert list(room.iterdir()) == []
+    assert not list(tmp_path.rglob("evil.json"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ([("a.json", b"1"), ("a.json", b"2")], "the same name as a.json"),
+        ([("a.json", b"1"), ("A.json", b"2")], "the same name as "),
+        ([("a/b.json", b"1"), ("A/c.json", b"2")], "the same name as "),
+        ([("a", b"1"), ("a/b.json", b"2")], "the same name as "),
+        ([(of_mode("a.json", stat.S_IFLNK | 0o777), b"/etc/passwd")], "a link, a device"),
+        ([(of_mode("a.json", stat.S_IFCHR | 0o666), b"")], "a link, a device"),
+        ([(of_mode("a.json", stat.S_IFIFO | 0o666), b"")], "a link, a device"),
+        ([(of_mode("a.json", stat.S_IFDIR | 0o777), b"")], "a link, a device"),
+        ([("a.json", b"1"), (of_mode("a/", stat.S_IFLNK | 0o777), b"")], "a link, a device"),
+        ([("odd/", b"")], "a folder without files"),
+        ([(f"{i}.json", b"") for i in range(10_001)], "10,002 entries"),
+    ],
+)
+def test_an_entry_that_no_bundle_has_is_refused(
+    entries: list[Entry], said: str, tmp_path: Path
+) -> None:
+    path = archived(tmp_path / "odd.zip", *entries)
+    with pytest.raises(BundleError, match=said), unpacked(path):
+        pass
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_unusual_packing_is_refused(method: int, tmp_path: Path) -> None:
+    path = archived(tmp_path / "odd.zip", method=method)
+    with pytest.raises(BundleError, match="packed in an unusual way"), unpacked(path):
+        pass
+
+
+def test_an_encrypted_file_is_refused(packed: Path) -> None:
+    whole = bytearray(packed.read_bytes())
+    for mark, place in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        whole[whole.index(mark) + place] |= 1
+    packed.write_bytes(whole)
+    with pytest.raises(BundleError, match="encrypted"), unpacked(packed):
+        pass
+
+
+def test_an_archive_without_a_manifest_at_its_top_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "around.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr(f"bundle/{NAME}", b"{}")
+    with pytest.raises(BundleError, match=r"at the top, but bundle/manifest\.json") as caught:
+        load_bundle(path)
+    assert "without a folder around them" in caught.value.way_out
+
+
+def test_a_bomb_is_refused_before_it_fills_the_disk(
+    tmp_path: Path, room: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "FREE_BYTES", 1 << 20)
+    path = archived(tmp_path / "bomb.zip", ("a.json", bytes(50 << 20)), method=zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size * archive.RATIO < 50 << 20
+    with pytest.raises(BundleError, match="bytes come out"), unpacked(path):
+        pass
+    assert list(room.iterdir()) == []
+
+
+def test_an_archive_that_lies_about_its_sizes_is_refused(tmp_path: Path) -> None:
+    path = archived(tmp_path / "lie.zip", ("a.json", bytes(1 << 20)), method=zipfile.ZIP_DEFLATED)
+    real = (1 << 20).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(real, (10).to_bytes(4, "little")))
+    with pytest.raises(BundleError, match="cannot be trusted"), unpacked(path):
+        pass
+
+
+def test_files_that_are_not_in_the_manifest_are_refused(packed: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(packed, "a") as made:
+        made.writestr("members/model.pkl", b"cos\nsystem\n")
+    with pytest.raises(BundleError, match=r"model\.pkl(.|\n)*does not belong"):
+        load_bundle(packed)
+
+
+def cut(data: bytes, draw: random.Random) -> bytes:
+    return data[: draw.randrange(len(data))]
+
+
+def flip(data: bytes, draw: random.Random) -> bytes:
+    place = draw.randrange(len(data))
+    return data[:place] + bytes([data[place] ^ (1 << draw.randrange(8))]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [cut, flip])
+def test_a_damaged_archive_is_refused_or_holds_the_same_bundle(
+    damage: Callable[[bytes, random.Random], bytes], packed: Path, packed_once: Path
+) -> None:
+    whole, draw = packed.read_bytes(), random.Random(0)
+    expected = read_manifest(packed_once)
+    refused = 0
+    for _ in range(60):
+        packed.write_bytes(damage(whole, draw))
+        try:
+            with unpacked(packed) as folder:
+                assert read_manifest(folder) == expected  # a moment or the like was hit
+        except BundleError:
+            refused += 1
+    assert refused > 40
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"nothing of the kind"])
+def test_what_is_no_archive_is_told(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "none.zip").write_bytes(content)
+    with pytest.raises(BundleError, match="archive cannot be trusted: none"):
+        load_bundle(tmp_path / "none.zip")

@@ -26,14 +26,16 @@ from fieldcraft.report.story import Story
 def ours(job: Job) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Outputs on the test rows and seconds of training, by learner.
 
-    The project gets all rows that are not test rows as one table, divides them itself, seals
-    none, and changes nothing about the data: findings that would hold the run are accepted.
+    The project gets all rows that are not test rows as one table and divides them itself, by lot
+    as the test rows were drawn (it would rather go by time where there is one). It seals none and
+    changes nothing about the data: findings that would hold the run are accepted.
     A blend takes the time of all its parts.
     """
     source = job.folder / "develop.parquet"
     project = Project.create(job.folder / "project", source, job.target, job.task)
     seeds = [Edit((section, "seed"), job.seed) for section in ("split", "train")]
-    file.edit(project.folder.file, [Edit(("split", "test"), 0.0), *seeds])
+    drawn = [Edit(("split", "test"), 0.0), Edit(("split", "rule"), "stratified")]
+    file.edit(project.folder.file, [*drawn, *seeds])
     story = run_accepting(project)
     rows = load_development(story.folders["split"], story.settings)
     test = pl.read_parquet(job.folder / "test.parquet")

@@ -23,7 +23,6 @@ Run = Callable[..., tuple[int, str, str]]
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in this process; gives exit code, standard output and error."""
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
 
     def do(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["fieldcraft", *map(str, arguments)])

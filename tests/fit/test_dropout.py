@@ -1,17 +1,17 @@
-"""Dropout that shares its draws among eight numbers."""
+"""ReLU and dropout in one, whose draws are made ahead."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from fieldcraft.fit.dropout import Dropout
+from fieldcraft.fit.dropout import DropRelu
 
 
 @pytest.mark.parametrize("share", [0.004, 0.1, 0.25, 0.5, 0.9])
 def test_the_share_is_dropped_and_the_mean_is_kept(share: float) -> None:
     torch.manual_seed(0)
-    found = Dropout(share).train()(torch.ones(400_000))
+    found = DropRelu(share).train()(torch.ones(400_000))
     dropped = float((found == 0).float().mean())
     nearest = max(1, round(256 * share)) / 256
     assert dropped == pytest.approx(nearest, abs=0.003)
@@ -21,41 +21,73 @@ def test_the_share_is_dropped_and_the_mean_is_kept(share: float) -> None:
 
 
 @pytest.mark.parametrize(("share", "training"), [(0.5, False), (0.0, True)])
-def test_nothing_is_dropped_in_evaluation_or_at_share_zero(share: float, training: bool) -> None:
+def test_it_is_relu_alone_in_evaluation_or_at_share_zero(share: float, training: bool) -> None:
     x = torch.randn(33)
-    assert Dropout(share).train(training)(x) is x
+    assert torch.equal(DropRelu(share).train(training)(x), x.relu())
+
+
+def test_negative_numbers_become_zero() -> None:
+    x = torch.randn(5_000)
+    found = DropRelu(0.25).train()(x)
+    assert not found[x < 0].any()
+    kept = found > 0
+    torch.testing.assert_close(found[kept], x[kept] / 0.75)
 
 
 @pytest.mark.parametrize("shape", [(1,), (7, 3), (5, 2, 3), (0, 4)])
 def test_any_shape_is_taken(shape: tuple[int, ...]) -> None:
-    assert Dropout(0.5).train()(torch.ones(shape)).shape == shape
+    assert DropRelu(0.5).train()(torch.ones(shape)).shape == shape
+
+
+def test_a_larger_batch_than_the_first_is_taken() -> None:
+    layer = DropRelu(0.5).train()
+    assert [len(layer(torch.ones(rows))) for rows in (8, 999, 8)] == [8, 999, 8]
 
 
 def test_numbers_that_share_a_draw_are_dropped_independently() -> None:
     torch.manual_seed(0)
-    kept = (Dropout(0.5).train()(torch.ones(80_000)) > 0).float().reshape(-1, 8)
+    kept = (DropRelu(0.5).train()(torch.ones(80_000)) > 0).float().reshape(-1, 8)
     apart = torch.corrcoef(kept.T) - torch.eye(8)
     assert float(apart.abs().max()) < 0.05
 
 
-def test_the_seed_decides_what_is_dropped() -> None:
-    layer, x = Dropout(0.5).train(), torch.ones(999)
-    torch.manual_seed(1)
-    one, other = layer(x), layer(x)
-    torch.manual_seed(1)
-    assert torch.equal(layer(x), one)
+def test_steps_drop_independently_and_every_unit_as_often() -> None:
+    torch.manual_seed(0)
+    layer, x = DropRelu(0.5).train(), torch.ones(3_000)
+    kept = torch.stack([layer(x) > 0 for _ in range(60)]).float()
+    apart = torch.corrcoef(kept) - torch.eye(60)
+    assert float(apart.abs().max()) < 0.1
+    assert float((kept.mean(0) - 0.5).abs().max()) < 0.5 * 60**-0.5 * 4.5  # standard errors
+
+
+def test_the_seed_decides_what_is_dropped_from_the_start_of_an_epoch_on() -> None:
+    layer, x = DropRelu(0.5), torch.ones(999)
+    ends = []
+    for warm_up in (0, 3):
+        layer.train()
+        for _ in range(warm_up):
+            layer(x)
+        torch.manual_seed(1)
+        layer.train()  # as every epoch begins
+        ends.append([layer(x), layer(x)])
+    (one, other), again = ends
+    assert torch.equal(again[0], one)
+    assert torch.equal(again[1], other)
     assert not torch.equal(other, one)
 
 
 def test_gradients_flow_through_what_is_kept_only() -> None:
     torch.manual_seed(0)
-    x = torch.ones(500, requires_grad=True)
-    found = Dropout(0.3).train()(x)
+    x = torch.randn(500, requires_grad=True)
+    found = DropRelu(0.3).train()(x)
     (slope,) = torch.autograd.grad(found.sum(), x)
-    assert torch.equal(slope, found.detach())
+    limit = round(256 * 0.3)
+    torch.testing.assert_close(slope, (found.detach() > 0) * (256 / (256 - limit)))
 
 
 def test_half_precision_stays_what_it_is() -> None:
-    found = Dropout(0.1).train()(torch.ones(5_000, dtype=torch.bfloat16))
+    layer = DropRelu(0.1).train()
+    assert layer(torch.ones(5_000)).dtype == torch.float32
+    found = layer(torch.ones(5_000, dtype=torch.bfloat16))
     assert found.dtype == torch.bfloat16
     assert float((found == 0).float().mean()) == pytest.approx(0.1, abs=0.02)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from fieldcraft.fit.checkpoint import read_checkpoint, snapshot
 from fieldcraft.fit.loop import Decided, Goal, Place, Rows, Trainer, accelerator_for, predict
 from fieldcraft.fit.losses import squared_error
 from fieldcraft.fit.network import FusedNetwork, PassNet
-from fieldcraft.fit.precision import PRECISIONS, Precision
+from fieldcraft.fit.pace import Pace, Precision
 from fieldcraft.fit.settings import OptimizerName, Training
 from fieldcraft.fit.trunk import Mlp
 from tests.fit.small import (
@@ -88,7 +89,7 @@ def test_a_killed_training_ends_in_the_same_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(loop, "choose_precision", lambda network, loss: precision)
+    monkeypatch.setattr(loop, "choose_pace", lambda network, loss: Pace(precision))
     settings = replace(QUICK, optimizer=optimizer)
     train, tune = make_rows(), make_rows(seed=1)
     whole = make_trainer(make_network(trunk), settings)
@@ -107,7 +108,7 @@ def test_a_kill_in_the_middle_of_an_epoch_loses_nothing_but_time(
     save_every: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY", save_every)
-    monkeypatch.setattr(loop, "choose_precision", lambda network, loss: "float32")
+    monkeypatch.setattr(loop, "choose_pace", lambda network, loss: Pace())
     train, tune = make_rows(), make_rows(seed=1)
     whole = make_trainer()
     whole.fit(train, tune)
@@ -240,16 +241,28 @@ def test_diverging_steps_are_named_with_the_learning_rate_to_lower() -> None:
         make_trainer(settings=settings, goal=goal).fit(make_rows(), make_rows(seed=1))
 
 
-def test_the_precision_is_decided_once_and_kept_in_the_folder(tmp_path: Path) -> None:
+def test_the_pace_is_decided_once_and_kept_in_the_folder(tmp_path: Path) -> None:
     trainer = make_trainer(place=Place(folder=tmp_path))
     trainer.fit(make_rows(), make_rows(seed=1))
-    decided = files.read_json(tmp_path / "decisions.json")
-    assert decided == {"precision": trainer.decided.precision, "epochs": None}
-    for precision in PRECISIONS:
-        files.write_json(tmp_path / "decisions.json", {"precision": precision})
+    assert files.read_json(tmp_path / "decisions.json") == asdict(trainer.decided)
+    for precision in get_args(Precision):
+        files.write_json(tmp_path / "decisions.json", {"precision": precision, "threads": 1})
         again = make_trainer(place=Place(folder=tmp_path))
         again.fit(make_rows(), make_rows(seed=1))
-        assert again.decided == Decided(precision)
+        assert again.decided == Decided(precision, threads=1)
+
+
+def test_a_training_runs_in_the_threads_that_were_decided_and_leaves_the_others_theirs(
+    tmp_path: Path,
+) -> None:
+    before, seen = torch.get_num_threads(), list[int]()
+    files.write_json(tmp_path / "decisions.json", {"threads": before + 1})
+    place = Place(
+        folder=tmp_path, progress=lambda text, share: seen.append(torch.get_num_threads())
+    )
+    make_trainer(place=place).fit(make_rows(), make_rows(seed=1))
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.5, 0.999])
@@ -300,12 +313,6 @@ def test_progress_tells_the_epoch_and_a_share_that_is_one_at_most() -> None:
     make_trainer(place=place).fit(make_rows(), make_rows(seed=1))
     assert [text.split(",")[0] for text, _ in told] == [f"epoch {i}" for i in range(1, 7)]
     assert all(share is not None and 0 < share <= 1 for _, share in told)
-
-
-def test_training_leaves_the_arithmetic_of_the_process_as_it_was() -> None:
-    with loop.denormals_flushed():
-        pass
-    assert float(torch.tensor(1e-40) * 1) > 0
 
 
 def test_a_training_that_is_done_over_again_takes_as_many_epochs(tmp_path: Path) -> None:

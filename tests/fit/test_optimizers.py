@@ -38,7 +38,7 @@ def test_only_weight_matrices_are_decayed_and_frozen_weights_left_out(
     groups: dict[float, list[str]] = {0.0: [], 0.1: []}
     for group in (group for one in built for group in one.param_groups):
         groups[group["weight_decay"]] += [names[id(p)] for p in group["params"]]
-    assert sorted(groups[0.1]) == ["trunk.first.weight", "trunk.shared.2.weight"]
+    assert sorted(groups[0.1]) == ["trunk.first.weight", "trunk.shared.1.weight"]
     assert set(groups[0.0]) == set(names.values()) - set(groups[0.1]) - {"extra.weight"}
 
 

@@ -33,8 +33,12 @@ def test_the_learning_rate_rises_and_falls_as_the_schedule_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "size"),
-    [(1, 32), (2_799, 32), (2_800, 64), (4_500, 128), (6_400, 256), (32_000, 512), (10**7, 512)],
-)
-def test_batches_grow_with_the_training_set(rows: int, size: int) -> None:
-    assert batch_size_for(rows) == size
+    ("rows", "plain", "ensemble"),
+    [
+        (1, 32, 256), (2_799, 32, 256), (2_800, 64, 256), (4_500, 128, 256), (6_400, 256, 256),
+        (8_000, 256, 512), (32_000, 512, 512), (10**7, 512, 512),
+    ],
+)  # fmt: skip
+def test_batches_grow_with_the_training_set(rows: int, plain: int, ensemble: int) -> None:
+    assert batch_size_for(rows, plain=True) == plain
+    assert batch_size_for(rows) == ensemble

@@ -43,6 +43,7 @@ def test_what_the_clock_decided_is_laid_out_for_the_training(
     curves = files.read_json(trained / "network" / "0" / "model.json")["curves"]
     assert files.read_json(found[0]) == {
         "precision": curves["precision"],
+        "threads": curves["threads"],
         "epochs": len(curves["train_losses"]),
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -52,9 +51,6 @@ def main() -> None:
     """Run the command line; errors made on purpose end in one short block and exit code 2."""
     from fieldcraft.core.errors import FieldcraftError
 
-    # Threads that wait must sleep: spinning ones made training twice as slow as soon as another
-    # program wanted a core. Read when PyTorch loads; whoever sets it otherwise is obeyed.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except FieldcraftError as error:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,7 +30,8 @@ from fieldcraft.fit.checkpoint import (
 )
 from fieldcraft.fit.network import FusedNetwork
 from fieldcraft.fit.optimizers import build_optimizers, memory_of, restore_memory
-from fieldcraft.fit.precision import Precision, autocast, choose_precision
+from fieldcraft.fit.pace import Precision, autocast, choose_pace, using_threads
+from fieldcraft.fit.process import tuned_process
 from fieldcraft.fit.settings import Training
 
 ROWS_AT_ONCE = 2_048  # when predicting
@@ -95,9 +95,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Decided:
-    """What hangs on the clock: the number format, and epochs if a training is done over again."""
+    """What hangs on the clock: how to compute, and epochs if a training is done over again."""
 
     precision: Precision = "float32"
+    threads: int | None = None
     epochs: int | None = None
 
 
@@ -134,9 +135,10 @@ class Trainer:
             TrainingError: the loss stopped being a number.
         """
         self.resume()
-        self.decided = self.decide(train)
-        with denormals_flushed():
-            self.run_epochs(train, tune)
+        with tuned_process():
+            self.decided = self.decide(train)
+            with using_threads(self.decided.threads):
+                self.run_epochs(train, tune)
         self.shadow.load_state_dict(self.best)
         return self.state
 
@@ -237,7 +239,8 @@ class Trainer:
         def loss(network: nn.Module) -> Tensor:
             return self.goal.loss(network.raw(batch.tensors), batch.y).mean()  # type: ignore[operator]
 
-        found = Decided(choose_precision(self.accelerator.unwrap_model(self.network), loss))
+        pace = choose_pace(self.accelerator.unwrap_model(self.network), loss)
+        found = Decided(pace.precision, pace.threads)
         if path:
             files.write_json(path, asdict(found))
         return found
@@ -290,20 +293,6 @@ class Trainer:
             way_out=f"set model.learning_rate below {self.settings.learning_rate:g}, "
             "or clip far values: clean.all.clip: auto",
         )
-
-
-@contextmanager
-def denormals_flushed() -> Iterator[None]:
-    """Count numbers too small for a full mantissa as zero while the block runs.
-
-    Moments of weights that see no gradient decay into such numbers, on which a processor is many
-    times slower. The switch is the whole thread's, so it is turned back.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def accelerator_for(device: str) -> Accelerator:

@@ -61,9 +61,12 @@ class Training:
         return max(self.patience, round(self.patience_share * epoch + 5))
 
 
-def batch_size_for(rows: int) -> int:
-    """Rows a step for a training set, growing with it (Gorishniy et al. 2025), at most 512."""
-    for below, size in ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256)):
-        if rows < below:
-            return size
-    return 512
+BATCHES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256))  # Gorishniy et al. 2025
+ENSEMBLE_BATCHES = ((8_000, 256),)  # smaller steps take nearly as long: docs/log.md
+LARGEST_BATCH = 512
+
+
+def batch_size_for(rows: int, plain: bool = False) -> int:
+    """Rows a step for a training set, growing with it; an ensemble's steps are never small."""
+    sizes = BATCHES if plain else ENSEMBLE_BATCHES
+    return next((size for below, size in sizes if rows < below), LARGEST_BATCH)

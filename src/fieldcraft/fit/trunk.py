@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from fieldcraft.fit.dropout import Dropout
+from fieldcraft.fit.dropout import DropRelu
 
 
 class TabM(nn.Module):
@@ -42,9 +42,9 @@ class TabM(nn.Module):
         scales = [member_scales(members, size) for size in chunks]
         self.adapter = nn.Parameter(torch.cat(scales, dim=1))
         self.first = nn.Linear(sum(chunks), hidden)
-        blocks: list[nn.Module] = [nn.ReLU(), Dropout(dropout)]
+        blocks: list[nn.Module] = [DropRelu(dropout)]
         for _ in range(layers - 1):
-            blocks += [nn.Linear(hidden, hidden), nn.ReLU(), Dropout(dropout)]
+            blocks += [nn.Linear(hidden, hidden), DropRelu(dropout)]
         self.shared = nn.Sequential(*blocks)
         bound = hidden**-0.5
         self.head = nn.Parameter(torch.empty(members, hidden, width).uniform_(-bound, bound))
@@ -52,26 +52,22 @@ class TabM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs of each member, shape (rows, members, width)."""
-        joined = self.scaled_rows(x) if self.training else self.scaled_weights(x)
-        last: Tensor = self.shared(joined)
+        last: Tensor = self.shared(self.scaled(x))
         return (last.transpose(0, 1) @ self.head + self.head_bias).transpose(0, 1)
 
-    def scaled_rows(self, x: Tensor) -> Tensor:
-        """The first layer for each member: by scaling rows, or weights where those are fewer."""
-        if len(x) >= len(self.first.bias):
-            return self.scaled_weights(x)
-        joined: Tensor = self.first(x[:, None, :] * self.adapter)
-        return joined
+    def scaled(self, x: Tensor) -> Tensor:
+        """The first layer of each member, shape (rows, members, hidden).
 
-    def scaled_weights(self, x: Tensor) -> Tensor:
-        """The first layer for each member, its weights scaled instead of the rows.
-
-        (x * scales) @ W is x @ (scales * W): the product of rows and members is never stored,
-        and in an exported network the scaled weights are constants.
+        (x * scales) @ W is x @ (scales * W): unless there are fewer rows than units, scaling the
+        weights is cheaper, and in an exported network the scaled weights are constants.
         """
-        weights = (self.adapter[:, None, :] * self.first.weight).flatten(0, 1)
         members, hidden = len(self.adapter), len(self.first.bias)
-        return nn.functional.linear(x, weights).reshape(-1, members, hidden) + self.first.bias
+        if self.training and len(x) < hidden:
+            joined: Tensor = self.first(x[:, None, :] * self.adapter)
+            return joined
+        weights = (self.adapter[:, None, :] * self.first.weight).flatten(0, 1)
+        bias = self.first.bias.repeat(members)
+        return nn.functional.linear(x, weights, bias).view(-1, members, hidden)
 
 
 def member_scales(members: int, size: int) -> Tensor:
@@ -93,7 +89,7 @@ class Mlp(nn.Module):
         sizes = [sum(chunks), *layers]
         blocks: list[nn.Module] = []
         for before, after in pairwise(sizes):
-            blocks += [nn.Linear(before, after), nn.ReLU(), Dropout(dropout)]
+            blocks += [nn.Linear(before, after), DropRelu(dropout)]
         output = nn.Linear(sizes[-1], width)
         output.is_output = True  # type: ignore[assignment]
         self.body = nn.Sequential(*blocks, output)

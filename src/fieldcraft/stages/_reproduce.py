@@ -91,7 +91,8 @@ def replay(trained: Path, place: Path) -> None:
     for path in trained.glob("*/*/model.json"):
         curves = files.read_json(path).get("curves")
         if curves:
-            decided = {"precision": curves["precision"], "epochs": len(curves["train_losses"])}
+            decided = {name: curves[name] for name in ("precision", "threads")}
+            decided["epochs"] = len(curves["train_losses"])
             inside = path.parent.relative_to(trained)
             files.write_json(place / inside / "checkpoints" / "decisions.json", decided)
 

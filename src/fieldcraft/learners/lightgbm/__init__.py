@@ -1,4 +1,4 @@
-"""Boosted trees by LightGBM, with its default settings and early stopping on tune rows."""
+"""Boosted trees by LightGBM, with small steps and early stopping on tune rows."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from fieldcraft.contracts import Brief, Fitted, Job, State
 
 
 class LightgbmOptions(BaseModel):
-    """Settings of the boosted trees; the defaults are LightGBM's own.
+    """Settings of the boosted trees.
+
+    The defaults are LightGBM's own but for steps half as large on three quarters of the rows,
+    which made better trees on 11 of 15 tables (docs/log.md).
 
     Attributes:
         learning_rate: shrinkage of each tree.
         leaves: leaves of a tree at most.
+        min_rows: training rows of a leaf at least.
+        subsample: share of the rows that each tree is grown on.
         trees: boosting rounds at most; left out, 2,000, and fewer for very many classes or labels.
         patience: rounds without a better tune loss before stopping.
     """
 
     model_config = ConfigDict(extra="forbid")
-    learning_rate: float = Field(default=0.1, gt=0, le=1)
+    learning_rate: float = Field(default=0.05, gt=0, le=1)
     leaves: int = Field(default=31, ge=2)
+    min_rows: int = Field(default=20, ge=1)
+    subsample: float = Field(default=0.75, gt=0, le=1)
     trees: int | None = Field(default=None, ge=1)
     patience: int = Field(default=50, ge=1)
 

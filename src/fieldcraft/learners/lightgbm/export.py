@@ -13,6 +13,7 @@ from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 from fieldcraft.contracts import Json, Output
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}
+ENDLESS = 1e300  # what LightGBM writes for a limit that all numbers keep, infinite ones too
 
 
 class Node(NamedTuple):
@@ -86,6 +87,7 @@ def list_tree(root: Json, tree: int, target: int) -> tuple[list[Node], list[Leaf
         column, limit = part["split_feature"], part["threshold"]
         if part["decision_type"] == "<=":
             missing = part["default_left"] if part["missing_type"] == "NaN" else limit >= 0
+            limit = limit if limit < ENDLESS else np.inf
             nodes.append(Node(tree, place, column, "BRANCH_LEQ", limit, yes, no, missing))
             continue
         codes = [float(code) for code in str(limit).split("||")]

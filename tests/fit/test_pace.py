@@ -1,0 +1,114 @@
+"""Number format and threads of a training are chosen by the clock, where there is a choice."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fieldcraft.fit import pace
+from fieldcraft.fit.checkpoint import snapshot
+from fieldcraft.fit.pace import (
+    Pace,
+    Precision,
+    autocast,
+    choose_pace,
+    fewer,
+    time_steps,
+    using_threads,
+)
+
+PRECISIONS = get_args(Precision)
+
+
+def loss(network: nn.Module) -> Tensor:
+    found: Tensor = network(torch.ones(4, 8)).square().mean()
+    return found
+
+
+def test_choosing_leaves_the_network_and_the_threads_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "computes_bfloat16", lambda device: True)
+    monkeypatch.setattr(pace, "SHORTEST", 0.0)
+    network = nn.Linear(8, 8).eval()
+    before, threads = snapshot(network), torch.get_num_threads()
+    found = choose_pace(network, loss)
+    assert found.precision in PRECISIONS
+    assert found.threads is not None
+    assert 1 <= found.threads <= threads
+    assert all(torch.equal(value, before[name]) for name, value in snapshot(network).items())
+    assert network.weight.grad is None
+    assert not network.training
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("seconds", "hardware", "chosen"),
+    [
+        ({("bfloat16", 4): 0.5}, True, Pace("bfloat16", 4)),
+        ({("bfloat16", 4): 0.9}, True, Pace("float32", 4)),  # not worth it
+        ({("bfloat16", 4): 0.5}, False, Pace("float32", 4)),  # the clock must be wrong
+        ({("float32", 1): 0.7}, True, Pace("float32", 1)),
+        ({("float32", 2): 0.7, ("float32", 1): 0.65}, True, Pace("float32", 2)),
+        ({("bfloat16", 4): 0.5, ("bfloat16", 2): 0.4}, True, Pace("bfloat16", 2)),
+    ],
+)
+def test_another_way_must_pay_clearly(
+    seconds: dict[tuple[str, int], float],
+    hardware: bool,
+    chosen: Pace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def timed(network: nn.Module, loss: object, tried: Pace) -> float:
+        return seconds.get((tried.precision, tried.threads or 0), 1.0)
+
+    monkeypatch.setattr(pace, "computes_bfloat16", lambda device: hardware)
+    monkeypatch.setattr(pace, "time_steps", timed)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert choose_pace(nn.Linear(2, 2), loss) == chosen
+
+
+def test_short_steps_are_not_worth_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "computes_bfloat16", lambda device: True)
+    monkeypatch.setattr(
+        pace, "time_steps", lambda network, loss, tried: 1e-3 / (tried.threads or 1)
+    )
+    assert choose_pace(nn.Linear(2, 2), loss) == Pace("float32", torch.get_num_threads())
+
+
+@pytest.mark.parametrize(
+    ("threads", "tried"), [(None, []), (1, []), (2, [1]), (3, [2, 1]), (16, [8, 4, 2, 1])]
+)
+def test_fewer_threads_are_tried_in_powers_of_two(threads: int | None, tried: list[int]) -> None:
+    assert fewer(threads) == tried
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_steps_are_timed_in_training_mode_and_in_the_format(name: Precision) -> None:
+    network, seen = nn.Linear(8, 8).eval(), list[bool]()
+
+    def watched(copied: nn.Module) -> Tensor:
+        seen.append(copied.training)
+        return loss(copied)
+
+    assert 0 < time_steps(network, watched, Pace(name, 1)) < float("inf")
+    assert all(seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+)
+def test_autocast_computes_in_the_format(name: Precision, dtype: torch.dtype) -> None:
+    with autocast("cpu", name):
+        assert nn.Linear(8, 8)(torch.ones(1, 8)).dtype == dtype
+
+
+def test_threads_are_given_back_when_the_block_fails() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), using_threads(before + 2):
+        torch.get_num_threads() / 0
+    with using_threads(None):
+        assert torch.get_num_threads() == before

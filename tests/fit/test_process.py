@@ -1,0 +1,50 @@
+"""Settings of the process hold while a training runs, and no longer."""
+
+from __future__ import annotations
+
+import ctypes
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from fieldcraft.fit import process
+from fieldcraft.fit.process import glibc, tuned_process
+
+
+def tiny() -> float:
+    return float(torch.full((16,), 1e-40).mul(1.0).sum())
+
+
+def test_denormals_count_as_zero_inside_only() -> None:
+    with tuned_process():
+        inside = tiny()
+    assert inside == 0
+    assert tiny() > 0
+
+
+def test_the_arithmetic_is_turned_back_when_the_block_fails() -> None:
+    with pytest.raises(ValueError, match="no"), tuned_process():
+        raise ValueError("no")
+    assert tiny() > 0
+
+
+def test_memory_is_kept_and_given_back_where_the_c_library_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[tuple[str, int, int]] = []
+    library = SimpleNamespace(
+        mallopt=lambda name, value: said.append(("set", name, value)),
+        malloc_trim=lambda pad: said.append(("trim", pad, 0)),
+    )
+    monkeypatch.setattr(process, "glibc", lambda: library)
+    with tuned_process():
+        assert said == [("set", -3, 32 * 2**20), ("set", -1, 2**31 - 1)]
+    assert said[2:] == [("set", -1, 64 * 2**20), ("trim", 0, 0)]
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    assert glibc() is None
+    with tuned_process():
+        assert tiny() == 0

@@ -257,7 +257,7 @@ def test_trees_stop_growing_when_the_tune_loss_rises() -> None:
 def test_trees_tell_categories_apart_by_sets_of_codes() -> None:
     codes = DRAW.integers(1, 31, ROWS)
     y = (codes % 2).astype(float)
-    job = make_job("lightgbm", codes[:, None], y, levels=(30,), leaves=2, trees=30)
+    job = make_job("lightgbm", codes[:, None], y, levels=(30,), leaves=2, trees=60)
     model = catalogue.load("learners", "lightgbm").fit(job)
     error = np.abs(model.outputs(job.tune)[:, 0] - job.tune_y).mean()
     assert error < 0.1  # two leaves cannot do that by thresholds

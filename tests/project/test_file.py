@@ -481,6 +481,7 @@ clean:
   all: {impute: median, scale: robust, clip: auto}
   columns:
     age: {impute: 0, clip: [0, 99], missing: drop}
+    street: {impute: unknown}
     price:
   conflicting: drop
 audit: {accept: [leak:age]}

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from fieldcraft.project.mistakes import columns_named, columns_unknown, names_unknown, rules_unmet
+from fieldcraft.project.mistakes import (
+    columns_named,
+    columns_unknown,
+    fills_unfit,
+    names_unknown,
+    rules_unmet,
+)
 from fieldcraft.project.settings import Settings
 
 LEAST: dict[str, Any] = {
@@ -188,3 +194,30 @@ def test_every_entry_that_is_the_name_of_a_column_is_looked_at() -> None:
     }
     looked = {path[:2] for path, _, _ in columns_named(file_with())}
     assert looked == named
+
+
+def test_a_word_may_fill_the_gaps_of_categories_and_of_nothing_else() -> None:
+    columns = {**LEAST["data"]["columns"], "street": {"kind": "category"}}
+    clean = {
+        "all": {"impute": "medain"},
+        "columns": {
+            "street": {"impute": "unknown"},
+            "age": {"impute": "unknown"},
+            "churn": {"impute": "mode"},
+            "rate": {"impute": 0},
+        },
+    }
+    values = file_with(data={"columns": columns}, clean=clean)
+    assert list(fills_unfit(values)) == [
+        (
+            ("clean", "all", "impute"),
+            "clean.all.impute: 'medain' fills categories only; did you mean 'median'?",
+        ),
+        (
+            ("clean", "columns", "age", "impute"),
+            "clean.columns.age.impute: 'unknown' fills categories only; "
+            "choose one of: mean, median, mode, model",
+        ),
+    ]
+    for odd in ({}, {"clean": None}, {"clean": {"all": 3, "columns": ["age"]}}):
+        assert list(fills_unfit(odd)) == []

@@ -19,7 +19,13 @@ from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import ProjectError
 from fieldcraft.project import settings as sections
 from fieldcraft.project.forms import left_out, told
-from fieldcraft.project.mistakes import Mistake, columns_unknown, names_unknown, rules_unmet
+from fieldcraft.project.mistakes import (
+    Mistake,
+    columns_unknown,
+    fills_unfit,
+    names_unknown,
+    rules_unmet,
+)
 from fieldcraft.project.settings import Model, Settings, as_text
 
 NAME = "fieldcraft.yaml"
@@ -59,7 +65,8 @@ def check(document: CommentedMap, path: Path) -> Settings:
     except ValidationError as error:
         mistakes = told(error, tree)
     odd = {path[:end] for path, _ in mistakes for end in range(1, len(path) + 1)}
-    further = [*names_unknown(values), *columns_unknown(values), *rules_unmet(values)]
+    rules = (names_unknown, columns_unknown, rules_unmet, fills_unfit)
+    further = [mistake for rule in rules for mistake in rule(values)]
     mistakes += [(path, text) for path, text in further if path not in odd]
     if mistakes or settings is None:
         placed = {(line_of(document, path), text) for path, text in mistakes}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from fieldcraft.core import catalogue
 from fieldcraft.core.errors import near
 from fieldcraft.project.forms import Path, named, told
-from fieldcraft.project.settings import Model, as_text
+from fieldcraft.project.settings import Impute, Model, as_text
 
 Mistake = tuple[Path, str]  # where it is, and what is wrong
 READ = "is computed; only a column that is read can stand here"
@@ -108,6 +108,22 @@ def rules_unmet(values: Mapping[str, Any]) -> Iterator[Mistake]:
         yield ("split", "rule"), f"split.rule is {rule}, but data.{rule} names no column"
     if split.get("gap") is not None and rule != "time":
         yield ("split", "gap"), "split.gap needs the rule time; without it rows have no order"
+
+
+def fills_unfit(values: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Words to fill gaps with where no column of words is meant: ways to impute, misspelt."""
+    clean, columns = part(values, "clean"), part(part(values, "data"), "columns")
+    entries = {("all",): part(clean, "all")}
+    entries |= {
+        ("columns", name): part(part(clean, "columns"), name) for name in part(clean, "columns")
+    }
+    for place, entry in entries.items():
+        word = entry.get("impute")
+        words = part(columns, place[-1]).get("kind") == "category"
+        if isinstance(word, str) and word not in get_args(Impute) and not words:
+            path = ("clean", *place, "impute")
+            hint = near(word, get_args(Impute))
+            yield path, f"{named(path)}: {word!r} fills categories only; {hint}"
 
 
 def columns_named(values: Mapping[str, Any]) -> Iterator[tuple[Path, Any, str]]:

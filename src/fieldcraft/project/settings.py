@@ -226,14 +226,14 @@ class Cleaning(Section):
 
     Attributes:
         impute: what fills gaps: mean, median, mode, model (told from the other numbers) or a
-            constant.
+            constant: a number, for categories also a word.
         scale: how numbers are scaled for networks and linear models.
         clip: lowest and highest value, or ``auto`` for eight interquartile ranges around the
             middle half of the training rows.
         missing: ``drop`` leaves out training rows without a value here.
     """
 
-    impute: Impute | Number | None = None
+    impute: Impute | Number | Annotated[str, Field(min_length=1)] | None = None
     scale: Scaling | None = None
     clip: Annotated[list[Number], Field(min_length=2, max_length=2)] | Literal["auto"] | None = None
     missing: Literal["keep", "drop"] = "keep"

@@ -113,7 +113,7 @@ def rules_unmet(values: Mapping[str, Any]) -> Iterator[Mistake]:
 def fills_unfit(values: Mapping[str, Any]) -> Iterator[Mistake]:
     """Words to fill gaps with where no column of words is meant: ways to impute, misspelt."""
     clean, columns = part(values, "clean"), part(part(values, "data"), "columns")
-    entries = {("all",): part(clean, "all")}
+    entries: dict[Path, Mapping[str, Any]] = {("all",): part(clean, "all")}
     entries |= {
         ("columns", name): part(part(clean, "columns"), name) for name in part(clean, "columns")
     }

@@ -124,7 +124,7 @@ def rent_table(rows: int = 400, seed: int = 0) -> pl.DataFrame:
     draw = np.random.default_rng(seed)
     plain = draw.normal(size=(rows, 8)).round(3)
     floor, district = draw.uniform(-3, 3, rows).round(3), draw.integers(0, 6, rows)
-    rent = plain.sum(axis=1) + 3 * np.sin(2 * floor) + 0.5 * district
+    rent = 1.5 * plain.sum(axis=1) + 3 * np.sin(2 * floor) + 0.5 * district
     return pl.DataFrame(
         {
             "flat": [f"f{seed}-{i}" for i in range(rows)],

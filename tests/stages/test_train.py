@@ -32,8 +32,8 @@ def test_four_lines_make_the_plain_mlp(project: Folder) -> None:
 
     weights = load_file(next(shapes))
     assert weights["trunk.body.0.weight"].shape[0] == 128
-    assert weights["trunk.body.3.weight"].shape == (64, 128)
-    assert weights["trunk.body.6.weight"].shape == (2, 64)
+    assert weights["trunk.body.2.weight"].shape == (64, 128)
+    assert weights["trunk.body.4.weight"].shape == (2, 64)
 
 
 def test_another_learner_can_be_the_model(project: Folder) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from fieldcraft import load_bundle
-from fieldcraft.data.read import read_table
+from fieldcraft.data.read import located, read_table
 from fieldcraft.project.folder import Folder
 
 STARTS = 15
@@ -48,7 +48,7 @@ def startup() -> None:
 def latency(folder: Folder) -> None:
     """Print how long the bundle of a project takes to load and to predict."""
     settings = folder.settings()
-    source = folder.resolve(settings.data.sources().train)
+    source = located(settings.data.sources().train, folder.root)
     rows = read_table(source, settings.data.names).frame
     begun = time.perf_counter()
     bundle = load_bundle(folder.bundle)

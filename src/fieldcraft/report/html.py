@@ -14,7 +14,7 @@ from fieldcraft.report.render import fill
 from fieldcraft.report.rule import rule_in_words
 from fieldcraft.report.story import Story, fixes_of, headline, next_steps, seal_state
 
-MOST_MEASURES = 6  # of each learner in the comparison; the champion has them all
+MOST_MEASURES = 5  # of each learner in the comparison; the champion has them all
 MOST_CLASSES = 30  # shown in a confusion table
 WORST_SHOWN = 8
 CELLS_SHOWN = 8

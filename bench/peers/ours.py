@@ -45,7 +45,8 @@ def ours(job: Job) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     seconds = {name: files.read_json(p / "model.json")["seconds"] for name, p in places.items()}
     if "blend" not in places:
         parts = files.read_json(story.folders["blend"] / "outcome.json")["summary"]["parts"]
-        outputs["blend"], seconds["blend"] = (found[max(parts)] for found in (outputs, seconds))
+        (best,) = parts
+        outputs["blend"], seconds["blend"] = outputs[best], seconds[best]
     classes = [list(rows.about.get("classes", ())).index(label) for label in job.labels]
     return {name: found[:, classes or [0]] for name, found in outputs.items()}, seconds
 

@@ -552,3 +552,11 @@ def test_the_schema_describes_every_entry_and_names_every_plug() -> None:
         assert all(json.dumps(plug) in named for plug in catalogue.names(shape))
     assert set(tree["properties"]) == set(Settings.model_fields)
     assert file.schema() == tree
+
+
+def test_a_misspelt_way_to_fill_gaps_is_told_with_its_line(write: Write) -> None:
+    found = mistakes(write(file.NAME, GOOD + "clean:\n  all: {impute: medain}\n"))
+    line = len(GOOD.splitlines()) + 2
+    assert found == [
+        f"line {line}: clean.all.impute: 'medain' fills categories only; did you mean 'median'?"
+    ]

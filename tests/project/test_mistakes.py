@@ -197,7 +197,8 @@ def test_every_entry_that_is_the_name_of_a_column_is_looked_at() -> None:
 
 
 def test_a_word_may_fill_the_gaps_of_categories_and_of_nothing_else() -> None:
-    columns = {**LEAST["data"]["columns"], "street": {"kind": "category"}}
+    words = {"street": {"kind": "category"}, "all": {"kind": "category"}}
+    columns = {**LEAST["data"]["columns"], **words}
     clean = {
         "all": {"impute": "medain"},
         "columns": {

@@ -42,10 +42,10 @@ class DropRelu(nn.Module):
             return functional.dropout(functional.relu(x), self.share)
         limit = max(1, round(self.share * BYTE))
         scale = BYTE / (BYTE - limit)
-        kept: Tensor = _DropRelu.apply(x, self.mask(x, limit), scale)  # type: ignore[no-untyped-call]
+        kept: Tensor = _DropRelu.apply(x, self.mask(x, limit, scale), scale)  # type: ignore[no-untyped-call]
         return kept
 
-    def mask(self, x: Tensor, limit: int) -> Tensor:
+    def mask(self, x: Tensor, limit: int, scale: float) -> Tensor:
         """Zeros where to drop and the scale elsewhere, in the shape and format of the numbers."""
         size = x.numel()
         if len(self.pool) < size + PLACES or self.pool.dtype != x.dtype:
@@ -53,7 +53,7 @@ class DropRelu(nn.Module):
             draws = torch.empty(-(-wanted // 8), dtype=torch.int64).random_(-(2**63), None)
             # 0 below the limit, the scale from it on; cheaper than a comparison and a choice.
             bytes_ = draws.view(torch.uint8).to(x.dtype)
-            self.pool = (bytes_ - (limit - 1)).clamp_(0, 1).mul_(BYTE / (BYTE - limit))
+            self.pool = (bytes_ - (limit - 1)).clamp_(0, 1).mul_(scale)
         start = int(torch.randint(len(self.pool) - size + 1, ()))
         return self.pool[start : start + size].view(x.shape)
 

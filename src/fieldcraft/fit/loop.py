@@ -30,7 +30,7 @@ from fieldcraft.fit.checkpoint import (
 )
 from fieldcraft.fit.network import FusedNetwork
 from fieldcraft.fit.optimizers import build_optimizers, memory_of, restore_memory
-from fieldcraft.fit.pace import Precision, autocast, choose_pace, using_threads
+from fieldcraft.fit.pace import Pace, autocast, choose_pace, using_threads
 from fieldcraft.fit.process import tuned_process
 from fieldcraft.fit.settings import Training
 
@@ -94,11 +94,9 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Decided:
+class Decided(Pace):
     """What hangs on the clock: how to compute, and epochs if a training is done over again."""
 
-    precision: Precision = "float32"
-    threads: int | None = None
     epochs: int | None = None
 
 
@@ -240,7 +238,7 @@ class Trainer:
             return self.goal.loss(network.raw(batch.tensors), batch.y).mean()  # type: ignore[operator]
 
         pace = choose_pace(self.accelerator.unwrap_model(self.network), loss)
-        found = Decided(pace.precision, pace.threads)
+        found = Decided(**asdict(pace))
         if path:
             files.write_json(path, asdict(found))
         return found

@@ -15,12 +15,15 @@ NO_TRIM = 2**31 - 1
 
 @contextmanager
 def tuned_process() -> Iterator[None]:
-    """Flush denormals and keep freed memory while the block runs; both are turned back.
+    """Flush denormals and keep freed memory while the block runs.
 
     Moments of weights that see no gradient decay into numbers too small for a full mantissa, on
     which a processor is many times slower: they count as zero. And the tensors of one step are
     freed before the next: given back to the system each time, their pages would have to be zeroed
     again, which took half of a step in 32-bit floats (30.7 to 14.7 ms, docs/log.md).
+
+    Afterwards denormals are numbers again, what is free is given back, and the thresholds of memory
+    stay as high as glibc would by itself let them rise.
     """
     torch.set_flush_denormal(True)
     libc = glibc()
@@ -32,7 +35,7 @@ def tuned_process() -> Iterator[None]:
     finally:
         torch.set_flush_denormal(False)
         if libc:
-            libc.mallopt(TRIM, 2 * LARGEST_MAP)  # as far as glibc itself would go
+            libc.mallopt(TRIM, 2 * LARGEST_MAP)
             libc.malloc_trim(0)
 
 

@@ -62,7 +62,7 @@ class Training:
 
 
 BATCHES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256))  # Gorishniy et al. 2025
-ENSEMBLE_BATCHES = ((8_000, 256),)  # smaller steps take nearly as long: docs/log.md
+ENSEMBLE_BATCHES = ((8_000, 256),)  # smaller steps cost more a row: docs/log.md
 LARGEST_BATCH = 512
 
 

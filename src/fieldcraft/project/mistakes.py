@@ -113,14 +113,12 @@ def rules_unmet(values: Mapping[str, Any]) -> Iterator[Mistake]:
 def fills_unfit(values: Mapping[str, Any]) -> Iterator[Mistake]:
     """Words to fill gaps with where no column of words is meant: ways to impute, misspelt."""
     clean, columns = part(values, "clean"), part(part(values, "data"), "columns")
-    entries: dict[Path, Mapping[str, Any]] = {("all",): part(clean, "all")}
-    entries |= {
-        ("columns", name): part(part(clean, "columns"), name) for name in part(clean, "columns")
-    }
-    for place, entry in entries.items():
+    own = part(clean, "columns")
+    others = [name for name in own if part(columns, name).get("kind") != "category"]
+    entries: dict[Path, Mapping[str, Any]] = {("columns", name): part(own, name) for name in others}
+    for place, entry in {("all",): part(clean, "all"), **entries}.items():
         word = entry.get("impute")
-        words = part(columns, place[-1]).get("kind") == "category"
-        if isinstance(word, str) and word not in get_args(Impute) and not words:
+        if isinstance(word, str) and word not in get_args(Impute):
             path = ("clean", *place, "impute")
             hint = near(word, get_args(Impute))
             yield path, f"{named(path)}: {word!r} fills categories only; {hint}"

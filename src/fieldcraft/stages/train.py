@@ -29,5 +29,5 @@ STAGE = Stage(
     sections=(
         *TARGET_SECTIONS, "data", "clean", "model.learner", "model.options", "train",
     ),
-    version=2,
+    version=3,
 )  # fmt: skip

@@ -16,7 +16,6 @@ class LightgbmOptions(BaseModel):
     Attributes:
         learning_rate: shrinkage of each tree.
         leaves: leaves of a tree at most.
-        min_rows: training rows of a leaf at least.
         subsample: share of the rows that each tree is grown on.
         trees: boosting rounds at most; left out, 2,000, and fewer for very many classes or labels.
         patience: rounds without a better tune loss before stopping.
@@ -25,7 +24,6 @@ class LightgbmOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
     learning_rate: float = Field(default=0.05, gt=0, le=1)
     leaves: int = Field(default=31, ge=2)
-    min_rows: int = Field(default=20, ge=1)
     subsample: float = Field(default=0.75, gt=0, le=1)
     trees: int | None = Field(default=None, ge=1)
     patience: int = Field(default=50, ge=1)

@@ -101,7 +101,6 @@ def grow(job: Job, watch: Watch, train: dict[str, Any], tune: dict[str, Any]) ->
                 **objective(job),
                 "learning_rate": options.learning_rate,
                 "num_leaves": options.leaves,
-                "min_data_in_leaf": options.min_rows,
                 "bagging_fraction": options.subsample,
                 "bagging_freq": 1,
                 "seed": job.seed,

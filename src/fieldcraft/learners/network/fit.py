@@ -11,6 +11,7 @@ import torch
 from fieldcraft.contracts import Array, Brief, Encoded, Form, Job, Json, State
 from fieldcraft.core import seeds
 from fieldcraft.core.errors import TrainingError
+from fieldcraft.data.split import SMALL
 from fieldcraft.fit.checkpoint import snapshot
 from fieldcraft.fit.export import to_onnx
 from fieldcraft.fit.loop import Goal, Place, Rows, Trainer, predict
@@ -21,7 +22,8 @@ from fieldcraft.learners.network.options import NetworkOptions
 
 DECAY = {"muon": 0.1}  # of weights by optimizer; 3e-4 for the others
 RATE = {"muon": 4e-3}  # learning rate by optimizer; 2e-3 for the others
-FEW, MANY = 3_500, 100_000  # training rows
+FEW = 7 * SMALL // 10  # training rows of a fold, where a table is cut into folds
+MANY = 100_000
 
 
 @dataclass(frozen=True)

@@ -42,22 +42,29 @@ def frame_of(values: Array, names: Sequence[str]) -> pl.DataFrame:
 
 def column_of(cells: Array, name: str) -> pl.Series:
     """One column of an array; objects of several types are read as text, as from a CSV file."""
-    if cells.dtype.kind == "f":
-        return pl.Series(name, cells.astype(np.float64))
-    if cells.dtype.kind in "SU":
-        return pl.Series(name, cells.astype(str).tolist(), dtype=pl.String)
-    if cells.dtype.kind in "mM":
-        return pl.Series(name, cells.astype(f"{cells.dtype.kind}8[us]"))
-    if cells.dtype.kind != "O":
-        return pl.Series(name, np.ascontiguousarray(cells))
-    found = [None if is_absent(cell) else cell for cell in cells.tolist()]
-    types = {type(cell) for cell in found if cell is not None}
+    match cells.dtype.kind:
+        case "O":
+            found = [None if is_absent(cell) else cell for cell in cells.tolist()]
+            return of_objects(name, found)
+        case "f":
+            return pl.Series(name, cells.astype(np.float64))
+        case "S" | "U":
+            return pl.Series(name, cells.astype(str).tolist(), dtype=pl.String)
+        case "m" | "M":
+            return pl.Series(name, cells.astype(f"{cells.dtype.kind}8[us]"))
+    return pl.Series(name, np.ascontiguousarray(cells))
+
+
+def of_objects(name: str, cells: Sequence[Any]) -> pl.Series:
+    """Objects as numbers, words or times where all are of that sort, else as text."""
+    types = {type(cell) for cell in cells if cell is not None}
     if all(issubclass(kind, (int, float, np.number)) for kind in types):
-        return pl.Series(name, found, dtype=pl.Float64, strict=False)
-    series = pl.Series(name, found) if len(types) == 1 else None
-    if series is not None and (series.dtype == pl.String or series.dtype.is_temporal()):
-        return series
-    return pl.Series(name, [None if cell is None else str(cell) for cell in found])
+        return pl.Series(name, cells, dtype=pl.Float64, strict=False)
+    if len(types) == 1:
+        series = pl.Series(name, cells)
+        if series.dtype == pl.String or series.dtype.is_temporal():
+            return series
+    return pl.Series(name, [None if cell is None else str(cell) for cell in cells])
 
 
 def is_absent(cell: Any) -> bool:

@@ -9,7 +9,7 @@ from fieldcraft.core.edit import Edit
 from fieldcraft.core.words import listed
 from fieldcraft.data.look import Look
 from fieldcraft.data.names import words_within
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 PLACES = frozenset({
     "zip", "zipcode", "postcode", "postalcode", "postal", "plz", "postleitzahl", "fips", "areacode",
@@ -58,7 +58,7 @@ class Codes:
             self.code,
             "tip",
             title,
-            names[0] if len(names) == 1 else None,
+            sole(names),
             {"distinct": {look.name: look.distinct for look in found}},
             "if 3 is not more than 2 there, read it as a category",
             tuple(Edit(("data", "columns", name, "kind"), "category") for name in names),

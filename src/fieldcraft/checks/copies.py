@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import islice
 
 import numpy as np
+import polars as pl
 
 from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.words import joined, listed
 from fieldcraft.evidence.association import levels_of, numbers_of, some
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole, told_together
 
 FEWEST = 20  # rows
-APART = 3  # so many repetitions are told one by one, more of them in one line
 SAME = 0.9999  # correlation
 SAMPLE = 5_000
 MOST_NUMBERS = 500
@@ -47,25 +48,21 @@ class Copies:
                                "the same in other units")  # fmt: skip
 
     def _exact(self, view: View, names: list[str]) -> Iterator[tuple[list[str], Finding]]:
-        seen: dict[bytes, list[str]] = {}
-        for name in names:
-            if view.looks[name].distinct > 1 and not view.values[name].dtype.is_nested():
-                seen.setdefault(cells_digest(view, name), []).append(name)
-        groups = [group for group in seen.values() if len(group) > 1]
-        for found in [[group] for group in groups] if len(groups) <= APART else [groups]:
-            later = [name for group in found for name in group[1:]]
+        for groups in told_together(alike(view, names)):
+            later = [name for group in groups for name in group[1:]]
             title = f"{len(later)} columns repeat others in every row: {listed(later)}"
-            if len(found) == 1:
+            first = sole(group[0] for group in groups)
+            if first is not None:
                 verb = "repeats" if len(later) == 1 else "repeat"
-                title = f"{listed(later)} {verb} {found[0][0]} in every row"
+                title = f"{listed(later)} {verb} {first} in every row"
             yield (
                 later,
                 Finding(
                     self.code,
                     "warn",
                     title,
-                    later[0] if len(found) == 1 else None,
-                    {"groups": found, "rows": view.values.height},
+                    sole(group[1] for group in groups),
+                    {"groups": groups, "rows": view.values.height},
                     "drop the repetition",
                     tuple(Edit(("data", "drop"), name, add=True) for name in later),
                 ),
@@ -85,6 +82,15 @@ class Copies:
                 {"columns": pairs},
                 advice,
             )
+
+
+def alike(view: View, names: list[str]) -> list[list[str]]:
+    """Groups of columns with the same cells."""
+    seen: dict[bytes, list[str]] = {}
+    for name in names:
+        if view.looks[name].distinct > 1 and not view.values[name].dtype.is_nested():
+            seen.setdefault(cells_digest(view, name), []).append(name)
+    return [group for group in seen.values() if len(group) > 1]
 
 
 def cells_digest(view: View, name: str) -> bytes:
@@ -128,30 +134,30 @@ def in_turn(codes: Array) -> Array:
 
 def correlated(view: View, names: list[str]) -> list[list[str]]:
     """Groups of number columns that are the same up to scale."""
-    rows = some(view.values.height, SAMPLE)
-    columns: dict[str, Array] = {}
-    for name in names:
-        if view.values[name].dtype.is_numeric() and view.looks[name].distinct > 2:
-            numbers = numbers_of(view.values[name][rows.tolist()])
-            if numbers is not None and (there := ~np.isnan(numbers)).sum() >= FEWEST:
-                filled = np.where(there, numbers, numbers[there].mean())
-                if (spread := filled.std()) > 0:
-                    columns[name] = (filled - filled.mean()) / spread
-        if len(columns) == MOST_NUMBERS:
-            break
+    rows = some(view.values.height, SAMPLE).tolist()
+    numeric = [n for n in names if view.values[n].dtype.is_numeric() and view.looks[n].distinct > 2]
+    tried = ((name, standardised(view.values[name][rows])) for name in numeric)
+    columns = dict(islice(((n, c) for n, c in tried if c is not None), MOST_NUMBERS))
     if len(columns) < 2:
         return []
     table = np.array(list(columns.values()))
     same = np.abs(table @ table.T) / table.shape[1] > SAME
-    groups: list[list[str]] = []
-    left = set(range(len(columns)))
-    found = list(columns)
-    for i in range(len(found)):
-        group = [j for j in np.flatnonzero(same[i]) if j in left] if i in left else []
-        left -= set(group)
-        if len(group) > 1:
-            groups.append([found[j] for j in group])
-    return groups
+    left, groups = np.arange(len(columns)), []
+    while len(left):
+        like_first = same[left[0], left]
+        groups.append([list(columns)[i] for i in left[like_first]])
+        left = left[~like_first]
+    return [group for group in groups if len(group) > 1]
+
+
+def standardised(column: pl.Series) -> Array | None:
+    """Numbers with mean 0 and deviation 1, gaps at the mean; None if few or all the same."""
+    numbers = numbers_of(column)
+    if numbers is None or (there := ~np.isnan(numbers)).sum() < FEWEST:
+        return None
+    filled = np.where(there, numbers, numbers[there].mean())
+    spread = filled.std()
+    return (filled - filled.mean()) / spread if spread > 0 else None
 
 
 CHECK = Copies()

@@ -15,7 +15,7 @@ from fieldcraft.data.names import sounds_sensitive
 from fieldcraft.evidence.association import numbers_of
 from fieldcraft.evidence.bootstrap import LEVEL, Interval
 from fieldcraft.evidence.proportions import wilson
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 FEWEST = 30  # rows of a group
 MOST_GROUPS = 30
@@ -35,6 +35,22 @@ class Difference:
     high: str
     groups: dict[str, Interval]
     percent: bool
+
+    @property
+    def size(self) -> float:
+        """From the lowest figure to the highest."""
+        return self.groups[self.high].value - self.groups[self.low].value
+
+    @property
+    def ratio(self) -> float:
+        """The lowest figure as a share of the highest."""
+        highest = self.groups[self.high].value
+        return self.groups[self.low].value / highest if highest else 1.0
+
+    @property
+    def sure(self) -> bool:
+        """Whether the intervals of the lowest and the highest do not touch."""
+        return self.groups[self.low].high < self.groups[self.high].low
 
     def in_words(self) -> str:
         """The lowest and the highest group with their intervals."""
@@ -83,7 +99,7 @@ class Disparity:
                 self.code,
                 "tip",
                 f"{found[0].what} differs by {listed(shown, 3)}",
-                found[0].column if len(found) == 1 else None,
+                sole(each.column for each in found),
                 {each.column: evidence_of(each) for each in found},
                 "a model will learn the difference; declare problem.groups to see figures by group",
             )
@@ -105,23 +121,28 @@ def difference(name: str, view: View) -> Difference | None:
     level = 1 - (1 - LEVEL) / len(groups)
     if view.task.output == "value":
         means = {group: mean_of(view.y[rows], level) for group, rows in groups.items()}
-        low, high = ends(means)
-        if means[high].value - means[low].value < APART * float(view.y.std()):
-            return None
-        what = f"the mean of {view.targets[0]}"
-        return Difference(name, what, low, high, means, False) if apart(means, low, high) else None
-    best: tuple[float, Difference] | None = None
-    for what, hits in outcomes(view):
-        shares = {
-            group: wilson(int(hits[rows].sum()), len(rows), level) for group, rows in groups.items()
-        }
-        low, high = ends(shares)
-        if not apart(shares, low, high) or shares[low].value > FOUR_FIFTHS * shares[high].value:
-            continue
-        size = shares[high].value - shares[low].value
-        if best is None or size > best[0]:
-            best = (size, Difference(name, f"the share of {what}", low, high, shares, True))
-    return best[1] if best else None
+        found = between(name, f"the mean of {view.targets[0]}", means, percent=False)
+        return found if found.sure and found.size >= APART * float(view.y.std()) else None
+    shares = [
+        between(name, f"the share of {what}", shares_of(hits, groups, level), percent=True)
+        for what, hits in outcomes(view)
+    ]
+    large = [each for each in shares if each.sure and each.ratio <= FOUR_FIFTHS]
+    return max(large, key=lambda each: each.size, default=None)
+
+
+def between(column: str, what: str, groups: dict[str, Interval], percent: bool) -> Difference:
+    """The difference between the groups with the lowest and the highest figure."""
+    low = min(groups, key=lambda group: groups[group].value)
+    high = max(groups, key=lambda group: groups[group].value)
+    return Difference(column, what, low, high, groups, percent)
+
+
+def shares_of(hits: Array, groups: dict[str, Array], level: float) -> dict[str, Interval]:
+    """The share of rows in each group that are hits."""
+    return {
+        group: wilson(int(hits[rows].sum()), len(rows), level) for group, rows in groups.items()
+    }
 
 
 def outcomes(view: View) -> Iterator[tuple[str, Array]]:
@@ -160,16 +181,6 @@ def mean_of(y: Array, level: float) -> Interval:
     z = NormalDist().inv_cdf((1 + level) / 2)
     mean, half = float(y.mean()), z * float(y.std()) / len(y) ** 0.5
     return Interval(mean, mean - half, mean + half, level)
-
-
-def ends(found: dict[str, Interval]) -> tuple[str, str]:
-    """The groups with the lowest and the highest figure."""
-    return min(found, key=lambda g: found[g].value), max(found, key=lambda g: found[g].value)
-
-
-def apart(found: dict[str, Interval], low: str, high: str) -> bool:
-    """Whether the intervals of two groups do not touch."""
-    return found[low].high < found[high].low
 
 
 CHECK = Disparity()

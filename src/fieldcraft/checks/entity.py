@@ -9,7 +9,7 @@ from fieldcraft.core.edit import Edit
 from fieldcraft.core.words import listed, plural
 from fieldcraft.data.look import Look
 from fieldcraft.data.names import words_of
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 WHO = frozenset({
     "customer", "client", "patient", "user", "member", "person", "subject", "student", "pupil",
@@ -41,31 +41,29 @@ class Entity:
         """Look for repeated keys by name and by how often their values occur."""
         if view.entity:
             return
-        keys = [
-            look
-            for name, look in view.looks.items()
-            if name not in view.targets and name != view.time and is_key(look)
-        ]
+        elsewhere = {*view.targets, view.time}
+        keys = [look for name, look in view.looks.items() if name not in elsewhere and is_key(look)]
         clear = [look for look in keys if set(words_of(look.name)) & WHO]
-        for look in clear:
-            # A split by time may follow the same entities on; of two keys a person must choose.
-            sure = len(clear) == 1 and not view.time
-            yield self._finding(look, view, sure)
-        unsaid = [look for look in keys if look not in clear and len(clear) == 0]
-        if unsaid:
-            names = [look.name for look in unsaid]
-            yield Finding(
-                self.code,
-                "tip",
-                f"{plural(len(names), 'key has', 'keys have')} several rows for each value: "
-                f"{listed(names)}",
-                names[0] if len(names) == 1 else None,
-                {"rows_a_value": {look.name: rows_a_value(look) for look in unsaid}},
-                "if rows with the same value belong together, set data.entity to it and split.rule "
-                "to entity",
-            )
+        # A split by time may follow the same entities on; of two keys a person must choose.
+        sure = len(clear) == 1 and not view.time
+        yield from (self._clear(look, view, sure) for look in clear)
+        if keys and not clear:
+            yield self._unsaid(keys)
 
-    def _finding(self, look: Look, view: View, sure: bool) -> Finding:
+    def _unsaid(self, keys: list[Look]) -> Finding:
+        names = [look.name for look in keys]
+        return Finding(
+            self.code,
+            "tip",
+            f"{plural(len(names), 'key has', 'keys have')} several rows for each value: "
+            f"{listed(names)}",
+            sole(names),
+            {"rows_a_value": {look.name: rows_a_value(look) for look in keys}},
+            "if rows with the same value belong together, set data.entity to it and split.rule "
+            "to entity",
+        )
+
+    def _clear(self, look: Look, view: View, sure: bool) -> Finding:
         used = look.name in {column.name for column in view.schema.columns}
         drop = (Edit(("data", "drop"), look.name, add=True),) if used else ()
         keep = (Edit(("data", "entity"), look.name), Edit(("split", "rule"), "entity"))

@@ -96,15 +96,8 @@ class Formulas:
 
 def formulas(values: pl.DataFrame, y: Array) -> Iterator[Formula]:
     """Formulas that share no column, sums first."""
-    columns: dict[str, Array] = {}
-    for name in values.columns:
-        numbers = numbers_of(values[name]) if values[name].dtype != pl.Boolean else None
-        if numbers is not None and values[name].dtype.is_temporal():
-            numbers = numbers / DAY
-        if numbers is not None and np.isnan(numbers).mean() <= HOLED:
-            there = ~np.isnan(numbers)
-            if abs(rank_correlation(numbers[there], y[there])) < ALONE:
-                columns[name] = numbers
+    tried = ((column.name, amounts(column, y)) for column in values)
+    columns = {name: numbers for name, numbers in tried if numbers is not None}
     for product in (False, True):
         if product:  # of days since 1970 there is none
             columns = {n: c for n, c in columns.items() if values[n].dtype.is_numeric()}
@@ -116,6 +109,17 @@ def formulas(values: pl.DataFrame, y: Array) -> Iterator[Formula]:
             columns = {name: col for name, col in columns.items() if name not in found.columns}
 
 
+def amounts(column: pl.Series, y: Array) -> Array | None:
+    """Numbers as a formula may hold them, times in days; None if it may not hold this column."""
+    numbers = numbers_of(column) if column.dtype != pl.Boolean else None
+    if numbers is None or np.isnan(numbers).mean() > HOLED:
+        return None
+    there = ~np.isnan(numbers)
+    if abs(rank_correlation(numbers[there], y[there])) >= ALONE:
+        return None
+    return numbers / DAY if column.dtype.is_temporal() else numbers
+
+
 def best_formula(columns: dict[str, Array], y: Array, product: bool) -> Formula | None:
     """A formula of two terms that fits, else one of three, else None."""
     kept = y != 0 if product else np.ones(len(y), dtype=bool)
@@ -123,12 +127,11 @@ def best_formula(columns: dict[str, Array], y: Array, product: bool) -> Formula 
     target = logarithm(goal) if product else goal
     if len(target) < FEWEST or np.ptp(target) == 0:
         return None
-    terms = [
-        Term(term.column, term.words, term.values[kept])
-        for name, values in columns.items()
-        for term in (factors(name, values) if product else [Term(name, name, values)])
-    ]
-    terms = [term for term in terms if usable(term.values)]
+    terms: list[Term] = []
+    for name, values in columns.items():
+        parts = factors(name, values) if product else [Term(name, name, values)]
+        within = (Term(part.column, part.words, part.values[kept]) for part in parts)
+        terms.extend(term for term in within if usable(term.values))
     for chosen in candidates(terms, target):
         weights, fitting = fit([term.values for term in chosen], goal, product)
         if fitting >= FITTING:

@@ -10,7 +10,7 @@ import polars as pl
 from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.words import joined, listed, plural
 from fieldcraft.evidence.association import levels_of, some, uncertainty
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 SAMPLE = 5_000
 FEWEST = 20  # gaps a column must have for a pattern to show
@@ -116,7 +116,7 @@ class Gaps:
                 "tip",
                 f"gaps of {plural(len(found), 'column')} depend on another column: "
                 f"{listed(shown, 5)}",
-                next(iter(found)) if len(found) == 1 else None,
+                sole(found),
                 {"told": {name: {"by": by, "share": told} for name, (by, told) in found.items()}},
                 "such gaps often mean that the question does not apply: a level or number of "
                 "their own is better than a filled value",

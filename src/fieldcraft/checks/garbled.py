@@ -8,7 +8,7 @@ import polars as pl
 
 from fieldcraft.contracts import Sight, View
 from fieldcraft.core.words import listed
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 # UTF-8 read as Windows-1252 ("MÃ¼ller", "donâ€™t"), and the sign for a letter that was lost.
 GARBLED = r"Ã[\x{0080}-\x{00bf}‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€|Â[\x{00a0}-\x{00bf}]|\x{fffd}"
@@ -23,14 +23,13 @@ class Garbled:
 
     def run(self, view: View) -> Iterable[Finding]:
         """Look for the traces of a wrong encoding in the cells and names of columns."""
+        names = [*(column.name for column in view.schema.columns), *view.targets]
+        looks = [view.looks[name] for name in names if name in view.looks]
         found: dict[str, tuple[int, str]] = {}
-        for name in [*(column.name for column in view.schema.columns), *view.targets]:
-            look = view.looks.get(name)
-            if look is None or not look.is_text:
-                continue
+        for look in looks:
             bad = look.counts.filter(pl.col("value").cast(pl.String).str.contains(GARBLED))
-            if bad.height:
-                found[name] = (int(bad["count"].sum()), str(bad["value"][0])[:40])
+            if look.is_text and bad.height:
+                found[look.name] = (int(bad["count"].sum()), str(bad["value"][0])[:40])
         if found:
             shown = [
                 f"{name} ({count:,}, such as {cell!r})" for name, (count, cell) in found.items()
@@ -40,7 +39,7 @@ class Garbled:
                 self.code,
                 "warn" if most >= MANY * max(len(view.rows), 1) else "tip",
                 f"cells with garbled letters: {listed(shown, 4)}",
-                next(iter(found)) if len(found) == 1 else None,
+                sole(found),
                 {"cells": {name: count for name, (count, _) in found.items()}},
                 "export the table again as UTF-8; rows to predict will be written rightly and "
                 "would not be recognised",

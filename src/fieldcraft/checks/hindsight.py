@@ -10,7 +10,7 @@ from fieldcraft.core.edit import Edit
 from fieldcraft.core.words import listed, plural
 from fieldcraft.data.names import kin, sounds_later
 from fieldcraft.evidence.association import each_target, levels_of, power_of, purest
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 LEAK = 0.9  # from here on the check `leak` speaks
 STRONG = 0.7  # of the target told by a column with such a name: not by a feature of the past
@@ -28,6 +28,11 @@ class Suspect:
     power: float
     lift: float
 
+    @property
+    def tells(self) -> bool:
+        """Whether it tells much of the target, not by its name alone."""
+        return self.power >= TELLING or self.lift >= ONE_SIDED
+
 
 class Hindsight:
     """Reports columns that sound and act as if they were written after the event."""
@@ -43,23 +48,26 @@ class Hindsight:
         mild: list[Suspect] = []
         for target, y in each_target(view.y, view.targets):
             for suspect in suspects(view, target, y, value):
-                if suspect.power >= TELLING or suspect.lift >= ONE_SIDED:
-                    yield self._finding(suspect, target)
+                if suspect.tells:
+                    yield self._telling(suspect, target)
                 else:
                     mild.append(suspect)
         if mild:
-            names = list(dict.fromkeys(suspect.name for suspect in mild))
-            yield Finding(
-                self.code,
-                "tip",
-                f"{plural(len(names), 'column sounds', 'columns sound')} as if known only after "
-                f"the event: {listed(names)}",
-                names[0] if len(names) == 1 else None,
-                {"columns": {suspect.name: suspect.power for suspect in mild}},
-                "ask when they are written; drop those that are not known at prediction",
-            )
+            yield self._mild(mild)
 
-    def _finding(self, suspect: Suspect, target: str) -> Finding:
+    def _mild(self, suspects: list[Suspect]) -> Finding:
+        names = list(dict.fromkeys(suspect.name for suspect in suspects))
+        return Finding(
+            self.code,
+            "tip",
+            f"{plural(len(names), 'column sounds', 'columns sound')} as if known only after "
+            f"the event: {listed(names)}",
+            sole(names),
+            {"columns": {suspect.name: suspect.power for suspect in suspects}},
+            "ask when they are written; drop those that are not known at prediction",
+        )
+
+    def _telling(self, suspect: Suspect, target: str) -> Finding:
         sure = suspect.power >= STRONG or suspect.lift >= ONE_SIDED
         share = max(suspect.power, suspect.lift)
         how = f"tells {share:.0%} of {target}"
@@ -81,15 +89,15 @@ def suspects(view: View, target: str, y: Array, value: bool) -> Iterable[Suspect
     for column in view.schema.columns:
         name = column.name
         later, shared = sounds_later(name), kin(name, target)
-        if not later and not shared:
-            continue
+        if not later and (value or not shared):
+            continue  # of a number, kin tell nothing: a list price is no leak of a sale price
         codes = levels_of(view.values[name])
         power = power_of(codes, y, value)
         lift = 0.0 if value else purest(codes, y).lift
         why = f"shares {shared!r} with the target" if shared else f"says {later!r}"
-        kept = power >= SAID if later else power >= TELLING or lift >= ONE_SIDED
-        if kept and power < LEAK and not (shared and not later and value):
-            yield Suspect(name, f"its name {why}", power, lift)
+        found = Suspect(name, f"its name {why}", power, lift)
+        if power < LEAK and (power >= SAID if later else found.tells):
+            yield found
 
 
 CHECK = Hindsight()

@@ -11,7 +11,7 @@ from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.words import listed
 from fieldcraft.evidence.association import each_target, power_of, purest, variance_told
 from fieldcraft.evidence.order import spread_out
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 FEWEST = 20  # rows with a gap, and rows without
 LEAK = 0.9  # from here on the check `leak` speaks
@@ -64,7 +64,7 @@ class InformativeGaps:
             self.code,
             "warn",
             what,
-            names[0] if len(names) == 1 else None,
+            sole(names),
             {"gaps": {gap.name: {"power": gap.power, "lift": gap.lift} for gap in gaps}},
             "ask who fills it and when; if only after the event, drop it",
         )
@@ -81,7 +81,7 @@ class InformativeGaps:
             self.code,
             "tip",
             title,
-            names[0] if len(names) == 1 else None,
+            sole(names),
             {"told": {gap.name: gap.told for gap in gaps}},
             "models are told where values are missing; make sure that gaps come about in the same "
             "way at prediction",

@@ -13,7 +13,7 @@ from fieldcraft.core.edit import Edit
 from fieldcraft.core.words import listed
 from fieldcraft.data.names import kin, sounds_later
 from fieldcraft.evidence.association import each_target, exactness, levels_of, numbers_of, power_of
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 CERTAIN = 0.99  # of the target's uncertainty explained by one column: the run stops
 SUSPECT = 0.9
@@ -91,30 +91,35 @@ class Leak:
 
     def _companions(self, columns: dict[str, Known], told: dict[str, Told]) -> Iterator[Finding]:
         """Columns that are filled only where one whose gaps give the target away is filled."""
-        filled = {name: column.there for name, column in columns.items()}
-        leaking = [name for name, how in told.items() if how.gaps >= SUSPECT]
-        found: dict[str, str] = {}
-        for name, there in filled.items():
-            count = there.sum()
-            if name in leaking or told[name].power >= SUSPECT or count < FEWEST_FILLED:
-                continue
-            within = [x for x in leaking if (there & filled[x]).sum() >= WITHIN * count]
-            if within:
-                found[name] = within[0]
+        found = companions(columns, told)
         if found:
-            names = list(found)
-            what = "are filled" if len(names) > 1 else "is filled"
+            names, first = list(found), next(iter(found.values()))
+            filled = {name: int(columns[name].there.sum()) for name in names}
             yield Finding(
                 self.code,
                 "warn",
-                f"{listed(names)} {what} only where {found[names[0]]} is, which gives the target "
-                "away",
-                names[0] if len(names) == 1 else None,
-                {"within": found, "filled": {name: int(filled[name].sum()) for name in names}},
+                f"{listed(names)} {'is' if sole(names) else 'are'} filled only where {first} is, "
+                "which gives the target away",
+                sole(names),
+                {"within": found, "filled": filled},
                 "they seem to be written after the event too; drop them unless they are known "
                 "at the moment of prediction",
                 tuple(Edit(("data", "drop"), name, add=True) for name in names),
             )
+
+
+def companions(columns: dict[str, Known], told: dict[str, Told]) -> dict[str, str]:
+    """By column that tells little itself, the leaking column within whose rows it is filled."""
+    leaking = [name for name, how in told.items() if how.gaps >= SUSPECT]
+    found: dict[str, str] = {}
+    for name, column in columns.items():
+        count = column.there.sum()
+        if name in leaking or told[name].power >= SUSPECT or count < FEWEST_FILLED:
+            continue
+        for leak in leaking:
+            if (column.there & columns[leak].there).sum() >= WITHIN * count:
+                found.setdefault(name, leak)
+    return found
 
 
 def known_by(column: pl.Series, value: bool) -> Known:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fieldcraft.contracts import Sight, View
 from fieldcraft.core.words import listed, plural
 from fieldcraft.data.look import Look
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 MANY = 50
 ROWS_A_LEVEL = 20.0
@@ -55,7 +55,7 @@ class Levels:
                 self.code,
                 "tip",
                 f"{plural(len(counts), 'column has', 'columns have')} {what}: {listed(shown, 5)}",
-                counts[0].name if len(counts) == 1 else None,
+                sole(each.name for each in counts),
                 {"levels": {c.name: {"levels": c.levels, "single": c.single} for c in counts}},
                 advice,
             )

@@ -13,7 +13,7 @@ from fieldcraft.core.words import listed, plural
 from fieldcraft.data.look import Look
 from fieldcraft.data.parse import MISSING_MARKS, numbers
 from fieldcraft.data.table import Column
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole, told_together
 
 NUMBER = r"[+-]?\d+(?:[.,'’ \x{00a0}\x{202f}]\d+)*"
 MONEY = r"(?:[$€£¥₹]|USD|EUR|CHF|GBP|Fr\.)"
@@ -33,7 +33,6 @@ MOSTLY = 0.9
 RANGES = 0.7
 HALF = 0.5
 MANY = 0.01
-APART = 3
 SAMPLE = 5_000  # different values looked at
 
 
@@ -139,9 +138,8 @@ class Mixed:
             return
         # Words that only say "nothing" lose nothing when they count as missing.
         empty = all(word.lower() in NOTHING for word in different)
-        options = {"decimal": ","} if look.decimal == "," else {}
-        edits = [Edit(("data", "columns", look.name, "kind"), "number")]
-        edits += [Edit(("data", "columns", look.name, key), mark) for key, mark in options.items()]
+        said = {"kind": "number"} | ({"decimal": ","} if look.decimal == "," else {})
+        edits = (Edit(("data", "columns", look.name, key), mark) for key, mark in said.items())
         plain = column is not None and not column.options
         yield Finding(
             self.code,
@@ -156,8 +154,7 @@ class Mixed:
         )
 
     def _unread(self, unread: list[Unread]) -> Iterator[Finding]:
-        groups = [[item] for item in unread] if len(unread) <= APART else [unread]
-        for group in groups:
+        for group in told_together(unread):
             shown = [
                 f"{item.name} ({item.count:,}, such as {item.examples[0]!r})" for item in group
             ]
@@ -166,7 +163,7 @@ class Mixed:
                 "warn" if any(item.count >= MANY * item.rows for item in group) else "tip",
                 f"{plural(sum(item.count for item in group), 'cell')} of number columns "
                 f"cannot be read and count as missing: {listed(shown, 5)}",
-                group[0].name if len(group) == 1 else None,
+                sole(item.name for item in group),
                 {"cells": {item.name: list(item.examples) for item in group}},
                 "correct them in the file if they hold a number",
             )

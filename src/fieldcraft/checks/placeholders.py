@@ -12,7 +12,7 @@ from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.words import listed
 from fieldcraft.data.look import Look
-from fieldcraft.evidence.records import Finding, Severity
+from fieldcraft.evidence.records import Finding, Severity, sole
 
 NUMBERS = (
     -1.0, -2.0, -7.0, -8.0, -9.0, -77.0, -88.0, -99.0, -777.0, -888.0, -999.0, -9999.0, -99999.0,
@@ -78,11 +78,12 @@ class Placeholders:
             first.severity,
             f"{where}: {first.value!r} stands in {rows:,} {'rows' if len(names) == 1 else 'cells'} "
             "and may mean that there is no value",
-            names[0] if len(names) == 1 else None,
+            sole(names),
             {"value": first.value, "rows": rows, "columns": names},
             "if it does, read it as missing"
-            + ("" if safe else "; other columns have it as a value, so correct it in the file"),
-            tuple(Edit(("data", "missing"), text, add=True) for text in texts) if safe else (),
+            if safe
+            else "if it does, correct it in the file; other columns have it as a value",
+            tuple(Edit(("data", "missing"), text, add=True) for text in texts if safe),
         )
 
     def _zeros(self, view: View) -> Iterator[Finding]:
@@ -103,7 +104,7 @@ class Placeholders:
                 "tip",
                 f"zero lies far below all other values and may mean that there is none: "
                 f"{listed(shown, 5)}",
-                next(iter(zeros)) if len(zeros) == 1 else None,
+                sole(zeros),
                 {"zeros": zeros},
                 "if so, leave these cells empty in the file",
             )

@@ -11,7 +11,7 @@ from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.words import listed
 from fieldcraft.data.names import sounds_sensitive
 from fieldcraft.evidence.association import levels_of, numbers_of, power_of, some
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 SAMPLE = 10_000
 TELLING = 0.5
@@ -33,25 +33,14 @@ class Proxies:
         suspected = [name for name in view.looks if sounds_sensitive(name)]
         names = [n for n in dict.fromkeys([*view.groups, *suspected]) if n not in view.targets]
         rows = some(len(view.rows), SAMPLE).tolist()
-        sample = view.values[rows]
+        others = [name for name in used if name not in names][:MOST_COLUMNS]
+        sample = view.values[rows].select(others)
         told: dict[str, dict[str, float]] = {}
-        for name in names[:MOST_SENSITIVE]:
-            if name not in view.looks:
-                continue
+        for name in [name for name in names if name in view.looks][:MOST_SENSITIVE]:
             known = view.values if name in used else view.looks[name].column.to_frame()
-            about, value = spelt(known[name][rows])
-            there = ~np.isnan(about)
-            if np.unique(about[there]).size < 2:
-                continue
-            goal = about[there] if value else about[there].astype(np.int64)
-            power = {
-                other: power_of(levels_of(sample[other].filter(there)), goal, value)
-                for other in used[:MOST_COLUMNS]
-                if other not in names
-            }
-            found = {other: p for other, p in power.items() if p >= TELLING}
+            found = tellers(known[name][rows], sample)
             if found:
-                told[name] = dict(sorted(found.items(), key=lambda item: -item[1]))
+                told[name] = found
         if told:
             yield self._finding(told)
 
@@ -68,11 +57,23 @@ class Proxies:
             self.code,
             "tip",
             title,
-            next(iter(told)) if len(told) == 1 else None,
+            sole(told),
             {"told": told},
             "leaving a sensitive column out does not make a model blind to it; compare figures by "
             "group instead",
         )
+
+
+def tellers(sensitive: pl.Series, others: pl.DataFrame) -> dict[str, float]:
+    """The columns from which a sensitive one can be told, and how well, the best first."""
+    about, value = spelt(sensitive)
+    there = ~np.isnan(about)
+    if np.unique(about[there]).size < 2:
+        return {}
+    goal = about[there] if value else about[there].astype(np.int64)
+    power = {other.name: power_of(levels_of(other.filter(there)), goal, value) for other in others}
+    found = {name: p for name, p in power.items() if p >= TELLING}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def spelt(column: pl.Series) -> tuple[Array, bool]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.evidence.association import (
@@ -49,21 +50,17 @@ class RowOrder:
         """Look at the training target in the order of the file."""
         if view.task is None or view.y is None or len(view.y) < FEWEST or view.time or view.entity:
             return
+        columns = [view.values[column.name] for column in view.schema.columns[:MOST_COLUMNS]]
         rows = np.asarray(view.rows, dtype=np.float64)
-        columns = {c.name: view.values[c.name] for c in view.schema.columns[:MOST_COLUMNS]}
-        following = [name for name, column in columns.items() if follows(numbers_of(column), rows)]
-        if any(columns[name].dtype.is_temporal() for name in following):
+        counting = [column for column in columns if follows(numbers_of(column), rows)]
+        if any(column.dtype.is_temporal() for column in counting):
             return  # the check `time_order` speaks of it
-        codes = [levels_of(column) for column in columns.values()]
-        known = [code for code in codes if LEAST_ROWS_A_LEVEL * (code.max() + 1) <= len(code)]
-        value = view.task.output == "value"
-        each = (order_of(*target, value, known) for target in each_target(view.y, view.targets))
-        found = [order for order in each if order is not None]
+        found = orders_of(view.y, view.targets, view.task.output == "value", columns)
         if not found:
             return
         worst = max(found, key=lambda order: (order.sorted, order.left, order.alike))
-        if following and worst.drift >= DRIFTING:
-            yield self._counted(worst, following[0])
+        if counting and worst.drift >= DRIFTING:
+            yield self._counted(worst, counting[0].name)
         elif worst.sorted:
             yield self._sorted(worst)
         else:
@@ -115,6 +112,16 @@ def follows(numbers: Array | None, rows: Array) -> bool:
     if there.mean() < FOLLOWING:
         return False
     return abs(rank_correlation(numbers[there], rows[there])) >= FOLLOWING
+
+
+def orders_of(
+    y: Array, targets: Sequence[str], value: bool, columns: Sequence[pl.Series]
+) -> list[Order]:
+    """How each target goes with the order of the rows, beyond what columns of few levels tell."""
+    codes = [levels_of(column) for column in columns]
+    known = [code for code in codes if LEAST_ROWS_A_LEVEL * (code.max() + 1) <= len(code)]
+    each = (order_of(target, values, value, known) for target, values in each_target(y, targets))
+    return [order for order in each if order is not None]
 
 
 def order_of(target: str, y: Array, value: bool, known: list[Array]) -> Order | None:

@@ -48,6 +48,10 @@ class Rule:
     power: float
     alone: tuple[float, float]
 
+    def tells(self) -> bool:
+        """Whether they tell much, and much more together than alone."""
+        return self.power >= max(SUSPECT, max(self.alone) + BEYOND)
+
 
 class Rules:
     """Reports pairs of columns that tell (nearly) all of a class by a few thresholds."""
@@ -89,19 +93,28 @@ def rules(values: pl.DataFrame, y: Array) -> Iterator[Rule]:
     codes = {name: levels_of(values[name], BINS) for name in values.columns}
     codes = {name: code for name, code in codes.items() if 1 <= code.max() < MOST_LEVELS}
     alone = {name: goodman_kruskal(code, y) for name, code in codes.items()}
-    names = [name for name in codes if alone[name] < ALONE]
-    if len(names) > MOST_COLUMNS:
-        names = sorted(names, key=lambda name: -alone[name])[:MOST_COLUMNS]
-    found = []
-    for pair in promising(values, codes, names, y, len(classes)):
-        power = tested(values, pair, y, len(classes))
-        if power >= max(SUSPECT, max(alone[name] for name in pair) + BEYOND):
-            found.append(Rule(pair, power, (alone[pair[0]], alone[pair[1]])))
+    names = most_telling(alone)
+    pairs = promising(values, codes, names, y, len(classes))
+    found = [
+        Rule((a, b), tested(values, (a, b), y, len(classes)), (alone[a], alone[b]))
+        for a, b in pairs
+    ]
     used: set[str] = set()
-    for rule in sorted(found, key=lambda rule: -rule.power)[: MOST_RULES * TRIED]:
-        if not used & set(rule.columns):
-            used |= set(rule.columns)
+    for rule in sorted(filter(Rule.tells, found), key=lambda rule: -rule.power):
+        if used.isdisjoint(rule.columns):
+            used.update(rule.columns)
             yield rule
+
+
+def most_telling(alone: dict[str, float]) -> list[str]:
+    """Columns that do not give the target away alone; where there are many, those that tell most.
+
+    Few columns keep their order, so that a rule names them as the table does.
+    """
+    names = [name for name, power in alone.items() if power < ALONE]
+    if len(names) > MOST_COLUMNS:
+        return sorted(names, key=lambda name: -alone[name])[:MOST_COLUMNS]
+    return names
 
 
 def promising(

@@ -12,7 +12,7 @@ from fieldcraft.core.words import listed, plural
 from fieldcraft.data.look import Look
 from fieldcraft.data.names import sounds_sensitive
 from fieldcraft.evidence.association import variance_told
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 FEW = 50  # rows of a group, below which its figures have wide intervals
 MOST_GROUPS = 30  # levels that can be told apart as groups
@@ -45,7 +45,7 @@ class Sensitive:
                 self.code,
                 "tip",
                 f"{plural(len(names), 'column')} may say who a person is: {listed(names)}",
-                names[0] if len(names) == 1 else None,
+                sole(names),
                 {"words": {name: sounds_sensitive(name) for name in names}},
                 "declare those that matter as problem.groups, so that figures are told by group",
                 tuple(Edit(("problem", "groups"), name, add=True) for name in names),

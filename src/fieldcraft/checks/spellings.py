@@ -14,7 +14,7 @@ from fieldcraft.core.words import listed, plural
 from fieldcraft.data.look import Look
 from fieldcraft.data.names import without_accents
 from fieldcraft.data.parse import truths
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 MOST_LEVELS = 3_000
 JOINS = re.compile(r"[\s_\-./']+")
@@ -87,7 +87,7 @@ class Spellings:
             "warn" if many else "tip",
             f"{plural(len(found), 'level differs', 'levels differ')} from another only {how}: "
             f"{listed(shown, 4)}",
-            columns[0] if len(columns) == 1 else None,
+            sole(columns),
             {
                 "levels": [
                     {"column": s.column, "odd": s.odd, "usual": s.usual, "rows": s.rows}

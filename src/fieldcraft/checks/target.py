@@ -9,7 +9,7 @@ import numpy as np
 from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.words import figure, listed
 from fieldcraft.evidence.association import each_target
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole
 
 FEWEST = 50
 HEAP = 0.01  # share of the rows at one end of the range
@@ -49,7 +49,7 @@ class Target:
                 "warn",
                 f"{listed(names)} {'is' if len(names) == 1 else 'are'} the same in every training "
                 "row",
-                names[0] if len(names) == 1 else None,
+                sole(names),
                 {"targets": names},
                 "nothing can be learned of it; give rows that differ, or split in another way",
             )

@@ -37,6 +37,12 @@ class Course:
         """The stronger of drift and likeness."""
         return max(self.drift, self.alike)
 
+    def in_words(self) -> str:
+        """What the target does in the course of time."""
+        if self.drift >= self.alike:
+            return f"changes with {self.column} ({self.drift:.0%} of its variance)"
+        return f"is alike in rows near in {self.column} ({self.alike:.0%} of the way to equal)"
+
 
 class TimeOrder:
     """Reports targets that drift or carry over while rows are split by lot."""
@@ -56,17 +62,12 @@ class TimeOrder:
         strong = found.strength >= STRONG
         # Only where the file itself is in the order of the one date is it sure which time counts.
         clear = strong and found.in_order and len({course.column for course in courses}) == 1
-        how = (
-            f"changes with {found.column} ({found.drift:.0%} of its variance)"
-            if found.drift >= found.alike
-            else f"is alike in rows near in {found.column} ({found.alike:.0%} of the way to equal)"
-        )
         fixes = (Edit(("data", "time"), found.column), Edit(("split", "rule"), "time"))
         others = sorted({course.column for course in seen} - {found.column})
         yield Finding(
             self.code,
             "warn" if strong else "tip",
-            f"{found.target} {how}",
+            f"{found.target} {found.in_words()}",
             found.column,
             {"drift": found.drift, "alike": found.alike, "other_columns": others},
             "if rows to come are later than these, split by time (data.time, split.rule: time): a "

@@ -218,15 +218,29 @@ def header_of(first: Sequence[list[str]], dialect: Dialect, names: Sequence[str]
     """
     if not first:
         return Head([])
-    if not names and dialect.header:
+    if names:
+        return given_head(first, names)
+    if dialect.header:
         top = next((number for number, row in enumerate(first) if "".join(row).strip()), 0)
         nameless = sum(1 for _ in takewhile(lambda cell: not cell.strip(), reversed(first[top])))
         return Head(unique_names(first[top]), top + 1, nameless)
-    width = Counter(len(row) for row in first).most_common(1)[0][0]
-    if not names:
-        return Head([f"column_{number}" for number in range(1, width + 1)])
-    usual = [row for row in first if len(row) == width]
-    if len(names) == width - 1 and not any(row[-1].strip() for row in usual):
+    return Head([f"column_{number}" for number in range(1, usual_width(first) + 1)])
+
+
+def usual_width(rows: Sequence[list[str]]) -> int:
+    """How many cells most rows have."""
+    return Counter(len(row) for row in rows).most_common(1)[0][0]
+
+
+def given_head(first: Sequence[list[str]], names: Sequence[str]) -> Head:
+    """The names given for the columns; a first row that repeats them is no row of data.
+
+    Raises:
+        DataError: the names do not fit the rows.
+    """
+    width = usual_width(first)
+    last = [row[-1] for row in first if len(row) == width]
+    if len(names) == width - 1 and not "".join(last).strip():
         width -= 1  # each line ends in a delimiter
     header = checked_names(names, width)
     given = [name.lower() for name in header]

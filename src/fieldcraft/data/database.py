@@ -37,12 +37,13 @@ def asked(place: Place) -> Asked:
     file = address.removeprefix(f"{place.scheme}:///")
     name, _, value = parameter.partition("=")
     value = value if " " in value else unquote(value)
-    if file == address or not file or (parameter and (name not in PARAMETERS or not value.strip())):
-        hint = near(name, PARAMETERS) if parameter and name not in PARAMETERS else ""
+    known = not parameter or name in PARAMETERS
+    if file == address or not file or not known or (parameter and not value.strip()):
+        hint = "" if known else f"; {near(name, PARAMETERS)}"
         raise DataError(
-            f"this address of a database cannot be understood{f'; {hint}' if hint else ''}",
+            f"this address of a database cannot be understood{hint}",
             seen=place.address,
-            way_out=f"write {place.scheme}:///FILE?table=NAME or {place.scheme}:///FILE?query=SELECT"
+            way_out=f"use {place.scheme}:///FILE?table=NAME or {place.scheme}:///FILE?query=SELECT"
             " ...; three slashes lead to a relative path, four to an absolute one",
         )
     path = Path(file)

@@ -91,20 +91,21 @@ def column_of(name: str, values: Sequence[Any]) -> pl.Series:
         )
     if types == {bool}:
         return pl.Series(name, values, dtype=pl.Boolean)
-    whole = [value for value in values if type(value) is int] if int in types else []
-    most = max(map(abs, whole), default=0)
+    whole = (abs(value) for value in values if type(value) is int)
+    most = max(whole, default=0)
     if types == {int} and most < WHOLE:
         return pl.Series(name, values, dtype=pl.Int64)
     if types in ({float}, {int, float}) and most <= EXACT:
         return pl.Series(name, values, dtype=pl.Float64, strict=False)
-    cells = [value if value is None or type(value) is str else said(value) for value in values]
-    return pl.Series(name, cells, dtype=pl.String)
+    return pl.Series(name, [said(value) for value in values], dtype=pl.String)
 
 
-def said(value: float | bool) -> str:
-    """A number or truth value as text.
+def said(value: str | float | bool | None) -> str | None:
+    """A word, number or truth value as text.
 
-    >>> said(True), said(2), said(0.5)
-    ('true', '2', '0.5')
+    >>> said(True), said(2), said(0.5), said("two")
+    ('true', '2', '0.5', 'two')
     """
+    if value is None or isinstance(value, str):
+        return value
     return str(value).lower() if isinstance(value, bool) else str(value)

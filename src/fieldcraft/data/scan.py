@@ -99,15 +99,21 @@ def cut_quickly(text: str, dialect: Dialect, names: Sequence[str] = ()) -> Cut |
     rows, width = rows[head.rows :], len(head.names)
     if width < 2 or have_empty_ends(layout, rows, width):
         return None
-    odd: dict[int, Odd] = {}
+    odd = odd_rows(layout, rows, delimiter, width)
+    kept = rows[~np.isin(rows, list(odd))] if odd else rows
+    frame = frame_of(layout, kept, head.names)
+    return None if frame is None else Cut(frame, tuple(odd.values()), head.nameless)
+
+
+def odd_rows(layout: Layout, rows: Array, delimiter: str, width: int) -> dict[int, Odd]:
+    """What is wrong with rows of another width, or of several lines, by number of the row."""
+    found = {}
     for row in rows[(layout.widths[rows] != width) | (layout.heights[rows] > 1)]:
         line, cells = int(layout.lines[row]), int(layout.widths[row])
         judged = odd_row(layout.lines_of(row), line, cells, delimiter, width)
         if judged:
-            odd[row] = judged
-    kept = rows[~np.isin(rows, list(odd))] if odd else rows
-    frame = frame_of(layout, kept, head.names)
-    return None if frame is None else Cut(frame, tuple(odd.values()), head.nameless)
+            found[row] = judged
+    return found
 
 
 def lay_out(text: str, delimiter: str) -> Layout | None:

@@ -47,15 +47,19 @@ def read_together(places: Sequence[Place], names: Sequence[str], whole: str) -> 
     if not headed:
         return readings[0][1]
     frames = same_columns([(place.name, reading.frame) for place, reading in headed])
-    frame = pl.DataFrame([joined_column(name, frames, whole) for name in frames[0].columns])
-    odd = [(line, place.name) for place, reading in headed for line in reading.odd_lines]
-    notes = [f"{place.name}: {note}" for place, reading in headed for note in reading.notes]
+    lines: list[int] = []
+    files: list[str] = []
+    notes = [f"{plural(len(readings), 'file')} put together: {told(readings)}"]
+    for place, reading in headed:
+        lines += reading.odd_lines
+        files += [place.name] * len(reading.odd_lines)
+        notes += [f"{place.name}: {note}" for note in reading.notes]
     return Reading(
-        frame,
+        pl.DataFrame([joined_column(name, frames, whole) for name in frames[0].columns]),
         headed[0][1].dialect,
-        tuple(line for line, _ in odd),
-        tuple(name for _, name in odd),
-        (f"{plural(len(readings), 'file')} put together: {told(readings)}", *notes),
+        tuple(lines),
+        tuple(files),
+        tuple(notes),
     )
 
 

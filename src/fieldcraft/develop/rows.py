@@ -51,25 +51,7 @@ def read_rows(project: Folder, settings: Settings) -> pl.DataFrame:
         DataError: files of a ready-made split do not have the same columns, or a column of the
             project file is in none of the tables.
     """
-    sources = settings.data.sources()
-    found: list[pl.DataFrame] = []
-    for number, path in enumerate((sources.train, sources.validation, sources.test)):
-        if path is None:
-            continue
-        frame = read_table(located(path, project.root), settings.data.names).frame
-        absent = [name for name in (found[0].columns[:-2] if found else ()) if name not in frame]
-        if absent:
-            raise DataError(
-                f"{Path(path).name} lacks columns that the training file has",
-                seen=", ".join(absent[:8]),
-                way_out="use files with the same columns; pass --names if they have no header",
-            )
-        frame = frame.with_columns(
-            pl.int_range(1, frame.height + 1).alias(LINE),
-            pl.lit(number, dtype=pl.Int64).alias(SOURCE),
-        )
-        found.append(frame.select(found[0].columns) if found else frame)
-    frame = pl.concat(found, how="vertical_relaxed")
+    frame = read_sources(project, settings)
     for _, table, on in joined_tables(project, settings):
         frame = join(frame, table, on)
         unlisted = [name for name in table.columns if name not in (*on, *settings.data.columns)]
@@ -88,6 +70,31 @@ def read_rows(project: Folder, settings: Settings) -> pl.DataFrame:
             way_out=f"set data.columns to those of the table; {near(unknown[0], frame.columns)}",
         )
     return frame
+
+
+def read_sources(project: Folder, settings: Settings) -> pl.DataFrame:
+    """The rows of all files of the table, the number of each in its file and that of its file.
+
+    Raises:
+        DataError: the files do not have the same columns.
+    """
+    sources = settings.data.sources()
+    found: list[pl.DataFrame] = []
+    for number, path in enumerate((sources.train, sources.validation, sources.test)):
+        if path is None:
+            continue
+        frame = read_table(located(path, project.root), settings.data.names).frame
+        wanted = found[0].columns[:-2] if found else frame.columns
+        absent = [name for name in wanted if name not in frame]
+        if absent:
+            raise DataError(
+                f"{Path(path).name} lacks columns that the training file has",
+                seen=", ".join(absent[:8]),
+                way_out="use files with the same columns; pass --names if they have no header",
+            )
+        line = pl.int_range(1, frame.height + 1).alias(LINE)
+        found.append(frame.select(*wanted, line, pl.lit(number, dtype=pl.Int64).alias(SOURCE)))
+    return pl.concat(found, how="vertical_relaxed")
 
 
 def guessed(cells: pl.Series) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from fieldcraft.core.edit import Edit
 
+Item = TypeVar("Item")
 Severity = Literal["stop", "warn", "tip"]
 SEVERITIES: tuple[Severity, ...] = ("stop", "warn", "tip")
+ALONE = 3  # so many like findings are told one by one, more of them in one
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,25 @@ class Finding:
         fields = {key: item for key, item in value.items() if key not in ("name", "fixes")}
         fixes = (Edit(tuple(fix["path"]), fix["value"], fix["add"]) for fix in value["fixes"])
         return cls(**fields, fixes=tuple(fixes))
+
+
+def sole(names: Iterable[str]) -> str | None:
+    """The column that a finding is about, if it is about one alone.
+
+    >>> sole(["age"]), sole(["age", "sex"])
+    ('age', None)
+    """
+    first, *more = names
+    return None if more else first
+
+
+def told_together(items: Collection[Item]) -> list[list[Item]]:
+    """Groups of like things that make one finding each: one by one if they are few, else all.
+
+    >>> told_together(["a", "b"]), told_together(["a", "b", "c", "d"])
+    ([['a'], ['b']], [['a', 'b', 'c', 'd']])
+    """
+    return [[item] for item in items] if len(items) <= ALONE else [list(items)]
 
 
 @dataclass(frozen=True)

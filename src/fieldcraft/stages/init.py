@@ -125,24 +125,30 @@ def guess_task(looks: Sequence[Look], wanted: str | None) -> Guess:
         task = catalogue.load("tasks", wanted)
         guess = task.recognise(looks)
         return Guess(str(task.name), 1.0, "as given", guess.options if guess else {})
-    look = looks[0]
     guesses = [task.recognise(looks) for task in catalogue.load_all("tasks")]
     best: Guess | None = max((g for g in guesses if g), key=by_confidence, default=None)
-    if best is None and len(looks) > 1:
-        raise DataError(
+    if best is None:
+        raise no_task(looks)
+    return best
+
+
+def no_task(looks: Sequence[Look]) -> DataError:
+    """The error for targets that no task fits."""
+    common = {look.name: ", ".join(value for value, _ in look.top(3)) for look in looks}
+    if len(looks) > 1:
+        return DataError(
             "several targets must be columns of yes and no, one for each label",
-            seen="; ".join(f"{x.name}: {', '.join(v for v, _ in x.top(3))}" for x in looks[:4]),
+            seen="; ".join(f"{name}: {values}" for name, values in list(common.items())[:4]),
             way_out="choose one target, or columns of 1 and 0",
         )
-    if best is None:
-        raise DataError(
-            f"the target {look.name!r} cannot be predicted as it is",
-            seen=f"{look.distinct:,} different values in {len(look.values):,} rows, "
-            f"such as {', '.join(value for value, _ in look.top(3)) or 'none'}",
-            way_out="choose another target, or give --task if one of "
-            f"{', '.join(catalogue.names('tasks'))} is meant",
-        )
-    return best
+    look = looks[0]
+    return DataError(
+        f"the target {look.name!r} cannot be predicted as it is",
+        seen=f"{look.distinct:,} different values in {len(look.values):,} rows, "
+        f"such as {common[look.name] or 'none'}",
+        way_out="choose another target, or give --task if one of "
+        f"{', '.join(catalogue.names('tasks'))} is meant",
+    )
 
 
 def problem_section(targets: Sequence[str], task: Guess, source: str) -> CommentedMap:

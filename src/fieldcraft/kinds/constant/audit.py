@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from fieldcraft.contracts import Sight, View
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.words import listed, plural
-from fieldcraft.evidence.records import Finding
+from fieldcraft.data.look import Look
+from fieldcraft.evidence.records import Finding, sole, told_together
 
 NEARLY = 0.995  # of the values are the same
 FEWEST = 50
-APART = 3  # so many columns are told one by one, more of them in one line
 
 
 class Constants:
@@ -22,7 +22,7 @@ class Constants:
 
     def run(self, view: View) -> Iterable[Finding]:
         """Tell which columns never change; offer to set aside those that are still used."""
-        aside = dict[str, str]()
+        aside: dict[str, str] = {}
         for column in view.schema.columns:
             look = view.looks[column.name]
             if look.distinct > 1 or (look.distinct == 1 and look.missing):
@@ -30,29 +30,28 @@ class Constants:
             value = f"always {look.top(1)[0][0]!r}" if look.distinct else "empty"
             if column.kind == "constant":
                 aside[column.name] = value
-                continue
-            yield Finding(
-                self.code,
-                "warn",
-                f"{column.name} is {value}",
-                column.name,
-                {"distinct": look.distinct, "missing": look.missing, "rows": look.rows},
-                "drop it: it tells nothing",
-                (Edit(("data", "drop"), column.name, add=True),),
-            )
-        for names in [[name] for name in aside] if len(aside) <= APART else [list(aside)]:
-            shown = [f"{name} is {aside[name]}" for name in names]
-            title = f"{shown[0]} and is set aside"
-            if names[1:]:
-                title = f"{len(names)} columns never change and are set aside: {listed(names)}"
-            yield Finding(
-                self.code,
-                "tip",
-                title,
-                names[0] if len(names) == 1 else None,
-                {"values": {name: aside[name] for name in names}},
-                "nothing to do",
-            )
+            else:
+                yield self._used(look, value)
+        for names in told_together(aside):
+            yield self._aside({name: aside[name] for name in names})
+
+    def _used(self, look: Look, value: str) -> Finding:
+        return Finding(
+            self.code,
+            "warn",
+            f"{look.name} is {value}",
+            look.name,
+            {"distinct": look.distinct, "missing": look.missing, "rows": look.rows},
+            "drop it: it tells nothing",
+            (Edit(("data", "drop"), look.name, add=True),),
+        )
+
+    def _aside(self, values: dict[str, str]) -> Finding:
+        only = sole(values)
+        title = f"{len(values)} columns never change and are set aside: {listed(list(values))}"
+        if only is not None:
+            title = f"{only} is {values[only]} and is set aside"
+        return Finding(self.code, "tip", title, only, {"values": values}, "nothing to do")
 
 
 class NearlyConstants:
@@ -63,7 +62,7 @@ class NearlyConstants:
 
     def run(self, view: View) -> Iterable[Finding]:
         """Tell which columns hardly ever change; rare values may matter, so they are kept."""
-        found = dict[str, tuple[str, int]]()
+        found: dict[str, tuple[str, int]] = {}
         for column in view.schema.columns:
             look = view.looks[column.name]
             if column.kind == "constant" or len(look.values) < FEWEST or look.distinct < 2:
@@ -78,7 +77,7 @@ class NearlyConstants:
                 "tip",
                 f"{plural(len(found), 'column')} with one value in nearly every row: "
                 f"{listed(shown, 5)}",
-                next(iter(found)) if len(found) == 1 else None,
+                sole(found),
                 {"others": {name: n for name, (_, n) in found.items()}},
                 "keep them if the few other rows matter, else drop them",
             )

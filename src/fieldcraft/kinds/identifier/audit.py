@@ -10,12 +10,11 @@ from fieldcraft.core.edit import Edit
 from fieldcraft.core.words import listed
 from fieldcraft.data.look import Look
 from fieldcraft.data.names import words_of
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole, told_together
 
 KEYS = frozenset({"id", "ids", "uuid", "guid", "key", "pk", "rowid", "index", "serial"})
 MOSTLY = 0.5  # of the values are different: a key of few rows each
 FEWEST = 20
-APART = 3  # so many columns are told one by one, more of them in one line
 
 
 class Identifiers:
@@ -37,7 +36,7 @@ class Identifiers:
                 if guess or is_key(look):
                     reason = guess.reason if guess else f"{look.distinct:,} different values"
                     yield self._used(look, column.kind, reason)
-        for looks in [[look] for look in aside] if len(aside) <= APART else [aside]:
+        for looks in told_together(aside):
             yield self._aside(looks)
 
     def _used(self, look: Look, kind: str, reason: str) -> Finding:
@@ -54,7 +53,7 @@ class Identifiers:
     def _aside(self, looks: list[Look]) -> Finding:
         first, names = looks[0], [look.name for look in looks]
         title = f"{len(looks)} columns name rows and are set aside: {listed(names)}"
-        if len(looks) == 1:
+        if sole(names):
             title = (
                 f"{first.name} names rows ({first.distinct:,} different values in "
                 f"{len(first.values):,} rows) and is set aside"
@@ -63,7 +62,7 @@ class Identifiers:
             self.code,
             "tip",
             title,
-            names[0] if len(names) == 1 else None,
+            sole(names),
             {"distinct": {look.name: look.distinct for look in looks}, "rows": first.rows},
             "if one carries meaning, set its kind under data.columns",
         )

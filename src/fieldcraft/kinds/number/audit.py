@@ -11,12 +11,11 @@ from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.words import figure, listed, plural
 from fieldcraft.data.names import words_of
-from fieldcraft.evidence.records import Finding
+from fieldcraft.evidence.records import Finding, sole, told_together
 
 FAR = 8.0  # interquartile ranges from the quartiles; 3 is Tukey's "far out" for normal data
 FEW = 0.01  # a tail with more rows than this is a shape, not a set of outliers
 FEWEST = 20
-APART = 3  # so many columns are told one by one, more of them in one line
 NEVER_NEGATIVE = frozenset({
     "age", "alter", "edad", "year", "weight", "height", "length", "width", "size", "area",
     "distance", "duration", "count", "quantity", "number", "num", "population", "households",
@@ -55,9 +54,8 @@ class Outliers:
                 where = np.flatnonzero(far)
                 bounds = (float(f"{ends[0]:.6g}"), float(f"{ends[1]:.6g}"))
                 found.append(Far(name, where, values[where], bounds))
-        for group in [[item] for item in found] if len(found) <= APART else [found]:
-            if group:
-                yield self._finding(group, view)
+        for group in told_together(found):
+            yield self._finding(group, view)
 
     def _finding(self, found: list[Far], view: View) -> Finding:
         first = found[0]
@@ -70,7 +68,7 @@ class Outliers:
             self.code,
             "tip",
             title,
-            first.name if len(found) == 1 else None,
+            sole(item.name for item in found),
             {
                 "values": {item.name: item.values[:20].tolist() for item in found},
                 "rows": {item.name: [view.rows[i] for i in item.rows[:20]] for item in found},
@@ -140,7 +138,7 @@ class Skew:
                 self.code,
                 "tip",
                 title,
-                most[0] if len(most) == 1 else None,
+                sole(most),
                 {"skewness": skews},
                 "nothing to do where numbers are scaled by quantiles, as is the default; with "
                 "another clean.scale, clip them",

@@ -263,6 +263,27 @@ def test_trees_tell_categories_apart_by_sets_of_codes() -> None:
     assert error < 0.1  # two leaves cannot do that by thresholds
 
 
+@pytest.mark.parametrize(("factor", "chosen"), [(1.2, 4), (0.9, 4), (0.5, 1)])
+def test_trees_grow_on_fewer_threads_where_that_is_clearly_faster(
+    monkeypatch: pytest.MonkeyPatch, factor: float, chosen: int
+) -> None:
+    times = {4: 1.0, 2: factor, 1: factor**2}
+    monkeypatch.setattr(lightgbm_fit, "cores", lambda: 4)
+    monkeypatch.setattr(lightgbm_fit, "seconds_a_round", lambda _, rows, threads: times[threads])
+    assert lightgbm_fit.fastest_threads({}, lightgbm.Dataset(np.zeros((2, 1)))) == chosen
+
+
+def test_the_trees_do_not_depend_on_the_threads_that_grew_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = np.random.default_rng(0).normal(size=(300, 3))
+    texts = []
+    for threads in (1, 2):
+        monkeypatch.setattr(lightgbm_fit, "fastest_threads", lambda *_, n=threads: n)
+        texts.append(fit("lightgbm", x, (x[:, 0] > 0).astype(int), trees=20).texts)
+    assert texts[0] == texts[1]
+
+
 def test_a_budget_stops_the_trees() -> None:
     model = fit("lightgbm", X, CHECKER, trees=300, patience=300, more={"budget": 1e-9})
     assert model.boosters[0].num_trees() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ import numpy as np
 
 from fieldcraft.contracts import Array, Encoded, Form, Job, Matrix, Output, State
 
+ROUNDS_TIMED = 3
+WORTH = 0.85  # fewer threads must take less than this share of the time
 ROUNDS_A_WORD = 25  # between two words of progress
 ROUNDS = (2, 2_000)  # at most, unless the options say otherwise: fewest and most
 MOST_TREES = 20_000  # of all classes or labels together, unless that leaves too few rounds
@@ -93,28 +96,67 @@ def rows_of(matrix: Matrix, y: Array, weights: Array | None = None) -> dict[str,
 def grow(job: Job, watch: Watch, train: dict[str, Any], tune: dict[str, Any]) -> str:
     """The text of one model, with as many trees as were best on tune rows."""
     options, columns = job.options, train["data"].shape[1]
+    settings = {
+        **objective(job),
+        "learning_rate": options.learning_rate,
+        "num_leaves": options.leaves,
+        "bagging_fraction": options.subsample,
+        "bagging_freq": 1,
+        "seed": job.seed,
+        "deterministic": True,
+        "force_row_wise": columns <= MANY_COLUMNS,
+        "force_col_wise": columns > MANY_COLUMNS,
+        "verbosity": -1,
+    }
     rows = lightgbm.Dataset(**train)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of its own parameter aliases
+        threads = fastest_threads(settings, rows)
         booster = lightgbm.train(
-            {
-                **objective(job),
-                "learning_rate": options.learning_rate,
-                "num_leaves": options.leaves,
-                "bagging_fraction": options.subsample,
-                "bagging_freq": 1,
-                "seed": job.seed,
-                "deterministic": True,
-                "force_row_wise": columns <= MANY_COLUMNS,
-                "force_col_wise": columns > MANY_COLUMNS,
-                "verbosity": -1,
-            },
+            {**settings, "num_threads": threads},
             rows,
             num_boost_round=rounds(job),
             valid_sets=[lightgbm.Dataset(**tune, reference=rows)],
             callbacks=[watch],
         )
-    return str(booster.model_to_string(num_iteration=booster.best_iteration))
+    text = booster.model_to_string(num_iteration=booster.best_iteration)
+    # The trees do not depend on the threads that grew them, so the model must not name them.
+    return str(text.replace(f"[num_threads: {threads}]", "[num_threads: 0]"))
+
+
+def fastest_threads(settings: dict[str, Any], rows: lightgbm.Dataset) -> int:
+    """How many threads grow the first trees fastest: as many as there are cores, or fewer.
+
+    While another program keeps a core busy, threads that wait for each other take many times
+    longer than one alone.
+    """
+    threads = cores()
+    shortest = seconds_a_round(settings, rows, threads)
+    while threads > 1:
+        seconds = seconds_a_round(settings, rows, threads // 2)
+        if seconds > WORTH * shortest:
+            break
+        threads, shortest = threads // 2, seconds
+    return threads
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def seconds_a_round(settings: dict[str, Any], rows: lightgbm.Dataset, threads: int) -> float:
+    """Seconds that a round takes, the first one not counted."""
+    ends: list[float] = []
+    lightgbm.train(
+        {**settings, "num_threads": threads},
+        rows,
+        num_boost_round=ROUNDS_TIMED + 1,
+        callbacks=[lambda state: ends.append(time.perf_counter())],
+    )
+    return float(np.median(np.diff(ends)))
 
 
 def objective(job: Job) -> dict[str, Any]:

@@ -52,9 +52,13 @@ class Encoded(Protocol):
 
 
 class Encoder(Protocol):
-    """Turns the columns of one kind into numbers; fitted on training rows only."""
-    def fit_transform(self, rows: pl.DataFrame, target: Array) -> Encoded: """Learn and encode."""
-    def transform(self, rows: pl.DataFrame) -> Encoded: """Encode, each row by itself."""
+    """Turns the columns of one kind into numbers; fitted on training rows only.
+
+    What needs nothing learned (cutting a text into words) is done by `read`, once for all members.
+    """
+    def read(self, rows: pl.DataFrame) -> Any: """The columns, ready to be encoded."""
+    def fit_transform(self, read: Any, target: Array) -> Encoded: """Learn and encode."""
+    def transform(self, read: Any) -> Encoded: """Encode, each row by itself."""
     def state(self) -> State: """What was learned."""
     def restore(self, state: State) -> None: """Become the encoder whose state this is."""
 

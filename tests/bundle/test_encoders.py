@@ -10,6 +10,7 @@ import pytest
 
 from fieldcraft.bundle.encoders import EncoderSet
 from fieldcraft.data.table import Column, Schema
+from tests.encoding import encode, fit_encode
 
 SCHEMA = Schema(
     (
@@ -28,10 +29,10 @@ def values(table: pl.DataFrame) -> pl.DataFrame:
 
 def test_saved_encoders_encode_the_same(values: pl.DataFrame, tmp_path: Path) -> None:
     encoders = EncoderSet(SCHEMA)
-    encoders.fit_transform(values.head(150), np.zeros((150, 0)))
+    fit_encode(encoders, values.head(150), np.zeros((150, 0)))
     encoders.save(tmp_path)
     again = EncoderSet.load(tmp_path)
-    before, after = (e.transform(values.tail(90)) for e in (encoders, again))
+    before, after = (encode(e, values.tail(90)) for e in (encoders, again))
     for name, array in before.tensors().items():
         np.testing.assert_array_equal(array, after.tensors()[name])
     np.testing.assert_array_equal(before.matrix().values, after.matrix().values)
@@ -39,7 +40,7 @@ def test_saved_encoders_encode_the_same(values: pl.DataFrame, tmp_path: Path) ->
 
 
 def test_the_matrix_names_a_column_for_each_number(values: pl.DataFrame) -> None:
-    encoded = EncoderSet(SCHEMA).fit_transform(values, np.zeros((values.height, 0)))
+    encoded = fit_encode(EncoderSet(SCHEMA), values, np.zeros((values.height, 0)))
     matrix = encoded.matrix()
     assert matrix.values.dtype == np.float32
     assert matrix.values.shape == (values.height, len(matrix.names))
@@ -50,6 +51,6 @@ def test_the_matrix_names_a_column_for_each_number(values: pl.DataFrame) -> None
 
 def test_tensor_names_of_kinds_do_not_collide(values: pl.DataFrame) -> None:
     encoders = EncoderSet(SCHEMA)
-    encoded = encoders.fit_transform(values, np.zeros((values.height, 0)))
+    encoded = fit_encode(encoders, values, np.zeros((values.height, 0)))
     expected = {name for net in encoders.nets().values() for name in net.inputs}
     assert set(encoded.tensors()) == expected

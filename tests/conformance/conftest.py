@@ -17,6 +17,7 @@ from fieldcraft.contracts import Array, Job, Task
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.look import Look
 from fieldcraft.data.table import Column, Schema
+from tests.encoding import encode, fit_encode
 
 ROWS = 60
 MakeJob = Callable[..., Job]
@@ -122,8 +123,8 @@ def make_job(target_for: Callable[[Task], pl.Series]) -> MakeJob:
         scaled: Array = task.scaled(y, scale)
         encoders = EncoderSet(schema)
         values = schema.apply(frame)
-        encoded = encoders.fit_transform(values[train], task.columns(scaled[train], about))
-        held = encoders.transform(values[tune])
+        encoded = fit_encode(encoders, values[train], task.columns(scaled[train], about))
+        held = encode(encoders, values[tune])
         return Job(
             task, about, options, encoders.nets,
             train=encoded, train_y=scaled[train], tune=held, tune_y=scaled[tune], seed=7,

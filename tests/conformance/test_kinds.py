@@ -17,6 +17,7 @@ from fieldcraft.contracts import Encoded, Encoder, Kind, State
 from fieldcraft.core import catalogue
 from fieldcraft.data.look import Look
 from fieldcraft.data.table import Column, Schema
+from tests.encoding import encode, fit_encode
 
 KINDS = catalogue.names("kinds")
 USED = [name for name in KINDS if catalogue.load("kinds", name).used]
@@ -74,7 +75,7 @@ def fit(
     values = schema.apply(pl.DataFrame(list(columns.values())))
     target = np.random.default_rng(0).integers(0, 2, (values.height, 1)).astype(float)
     encoder = kind.encoder(schema.columns)
-    return encoder, encoder.fit_transform(values, target), values
+    return encoder, fit_encode(encoder, values, target), values
 
 
 def absurd(schema: Schema) -> pl.DataFrame:
@@ -182,8 +183,8 @@ def restored(kind: Kind, encoder: Encoder, schema: Schema) -> Encoder:
 
 def assert_rows_stand_alone(encoder: Encoder, values: pl.DataFrame) -> None:
     """Encoding rows one by one gives what encoding them together gives."""
-    batch = encoder.transform(values)
-    rows = [encoder.transform(values[i : i + 1]) for i in range(values.height)]
+    batch = encode(encoder, values)
+    rows = [encode(encoder, values[i : i + 1]) for i in range(values.height)]
     for key, array in batch.tensors().items():
         alone = np.concatenate([row.tensors()[key] for row in rows])
         np.testing.assert_array_equal(array, alone, err_msg=key, strict=True)
@@ -196,7 +197,7 @@ def test_encoders_come_back_from_disk_as_they_were(name: str, columns: Columns) 
     kind: Kind = catalogue.load("kinds", name)
     encoder, _, values = fit(kind, columns)
     again = restored(kind, encoder, schema_of(kind, columns))
-    assert_same(encoder.transform(values), again.transform(values))
+    assert_same(encode(encoder, values), encode(again, values))
 
 
 @pytest.mark.parametrize("name", USED)
@@ -212,9 +213,9 @@ def test_columns_may_be_cleaned_as_the_project_file_asks(
     kind: Kind = catalogue.load("kinds", name)
     encoder, encoded, values = fit(kind, columns, asked)
     again = restored(kind, encoder, schema_of(kind, columns, asked))
-    assert_same(encoder.transform(values), again.transform(values))
+    assert_same(encode(encoder, values), encode(again, values))
     assert_rows_stand_alone(encoder, values.head(7))
-    for found in (encoded, encoder.transform(absurd(schema_of(kind, columns, asked)))):
+    for found in (encoded, encode(encoder, absurd(schema_of(kind, columns, asked)))):
         assert all(np.isfinite(array).all() for array in found.tensors().values())
         assert not np.isinf(found.matrix().values).any()
     net = kind.net(encoder, False)
@@ -225,7 +226,7 @@ def test_columns_may_be_cleaned_as_the_project_file_asks(
 @pytest.mark.parametrize("name", USED)
 def test_no_rows_give_no_rows_of_the_same_form(name: str, columns: Columns) -> None:
     encoder, encoded, values = fit(catalogue.load("kinds", name), columns)
-    none = encoder.transform(values.clear())
+    none = encode(encoder, values.clear())
     assert none.matrix().names == encoded.matrix().names
     assert none.matrix().values.shape == (0, len(none.matrix().names))
     for key, array in encoded.tensors().items():
@@ -237,7 +238,7 @@ def test_no_rows_give_no_rows_of_the_same_form(name: str, columns: Columns) -> N
 def test_encoding_other_rows_changes_nothing_that_was_learned(name: str, columns: Columns) -> None:
     encoder, _, values = fit(catalogue.load("kinds", name), columns)
     before = encoder.state()
-    encoder.transform(values.reverse().head(7)).tensors()
+    encode(encoder, values.reverse().head(7)).tensors()
     after = encoder.state()
     assert before.values == after.values
     for key, array in before.arrays.items():
@@ -249,7 +250,7 @@ def test_absurd_unseen_and_missing_values_give_finite_numbers(name: str, columns
     kind: Kind = catalogue.load("kinds", name)
     encoder, _, _ = fit(kind, columns)
     rows = absurd(schema_of(kind, columns))
-    encoded = encoder.transform(rows)
+    encoded = encode(encoder, rows)
     for key, array in encoded.tensors().items():
         assert len(array) == rows.height
         assert np.isfinite(array).all(), key
@@ -265,7 +266,7 @@ def test_training_rows_that_say_little_give_finite_numbers(
         catalogue.load("kinds", name), {"x": pl.Series("x", cells, dtype=pl.String)}
     )
     json.dumps(encoder.state().values, allow_nan=False)
-    for found in (encoded, encoder.transform(values)):
+    for found in (encoded, encode(encoder, values)):
         assert all(np.isfinite(array).all() for array in found.tensors().values())
         assert not np.isinf(found.matrix().values).any()
 

@@ -16,6 +16,7 @@ from fieldcraft.kinds.boolean.encode import BooleanEncoder
 from fieldcraft.kinds.category.encode import MANY, PRIOR, CategoryEncoder
 from fieldcraft.kinds.datetime.encode import MOST_DELAYS, DatetimeEncoder
 from fieldcraft.kinds.number.encode import MOST_BINS, NumberEncoder, learn_bins
+from tests.encoding import encode, fit_encode
 
 DRAW = np.random.default_rng(0)
 NORMAL = DRAW.normal(50, 20, 2_000)
@@ -38,12 +39,12 @@ def columns_of(rows: pl.DataFrame, **options: Any) -> list[Column]:
 def fit_numbers(*columns: Any, **options: Any) -> NumberEncoder:
     rows = frame(*columns)
     encoder = NumberEncoder(columns_of(rows, **options))
-    encoder.fit_transform(rows, no_target(rows.height))
+    fit_encode(encoder, rows, no_target(rows.height))
     return encoder
 
 
 def encode_number(encoder: NumberEncoder, *values: float | None) -> Array:
-    return encoder.transform(frame(pl.Series(values, dtype=pl.Float64))).tensors()["number"]
+    return encode(encoder, frame(pl.Series(values, dtype=pl.Float64))).tensors()["number"]
 
 
 @pytest.mark.parametrize("column", [NORMAL, SKEWED, DRAW.uniform(size=2_000)])
@@ -81,21 +82,21 @@ def test_gaps_are_filled_with_the_median_and_flagged_if_training_rows_had_any() 
     holed = [None if i % 5 == 0 else float(v) for i, v in enumerate(NORMAL)]
     median = float(np.median([v for v in holed if v is not None]))
     encoder = fit_numbers(holed)
-    tensors = encoder.transform(frame([None, median])).tensors()
+    tensors = encode(encoder, frame([None, median])).tensors()
     assert tensors["number"][0] == tensors["number"][1]
     assert tensors["number_missing"].tolist() == [[1.0], [0.0]]
-    assert "number_missing" not in fit_numbers(NORMAL).transform(frame([None, 1.0])).tensors()
+    assert "number_missing" not in encode(fit_numbers(NORMAL), frame([None, 1.0])).tensors()
 
 
 def test_a_column_that_never_changes_gives_a_network_nothing() -> None:
     encoder = fit_numbers(np.full(100, 7.0), NORMAL[:100])
-    encoded = encoder.transform(frame([7.0, 8.0], [50.0, 51.0]))
+    encoded = encode(encoder, frame([7.0, 8.0], [50.0, 51.0]))
     assert encoded.tensors()["number"].shape == (2, 1)
     assert encoded.matrix().values.tolist() == [[7.0, 50.0], [8.0, 51.0]]
 
 
 def test_trees_get_numbers_as_they_are() -> None:
-    matrix = fit_numbers(SKEWED).transform(frame([0.5, None, 1e9])).matrix()
+    matrix = encode(fit_numbers(SKEWED), frame([0.5, None, 1e9])).matrix()
     np.testing.assert_array_equal(
         matrix.values[:, 0], np.array([0.5, np.nan, 1e9], dtype=np.float32)
     )
@@ -115,14 +116,14 @@ def test_a_value_that_many_rows_share_is_one_point_of_the_shape() -> None:
 def test_gaps_are_filled_as_asked_for_trees_too_which_then_see_a_flag(
     impute: float | str, fill: float
 ) -> None:
-    encoded = fit_numbers([1.0, None, 1.0, 5.0, 6.0], impute=impute).transform(frame([None, 2.0]))
+    encoded = encode(fit_numbers([1.0, None, 1.0, 5.0, 6.0], impute=impute), frame([None, 2.0]))
     assert encoded.matrix().names == ("x0", "x0 (missing)")
     assert encoded.matrix().values.tolist() == [[fill, 1], [2, 0]]
     assert encoded.tensors()["number_missing"].tolist() == [[1.0], [0.0]]
 
 
 def test_gaps_that_training_rows_do_not_have_are_filled_without_a_flag() -> None:
-    encoded = fit_numbers(NORMAL, impute="mean").transform(frame([None]))
+    encoded = encode(fit_numbers(NORMAL, impute="mean"), frame([None]))
     assert encoded.matrix().names == ("x0",)
     assert encoded.matrix().values[0, 0] == pytest.approx(NORMAL.mean())
 
@@ -131,9 +132,9 @@ def test_a_model_tells_a_gap_from_the_other_columns_whose_gaps_stay() -> None:
     columns = [Column("a", "", {"impute": "model"}), Column("b", "", {})]
     rows = pl.DataFrame({"a": 3 * NORMAL + 1, "b": NORMAL})
     encoder = NumberEncoder(columns)
-    encoder.fit_transform(rows, no_target(rows.height))
+    fit_encode(encoder, rows, no_target(rows.height))
     new = pl.DataFrame({"a": [None, None], "b": [40.0, None]}, schema_overrides={"a": pl.Float64})
-    found = encoder.transform(new).matrix().values
+    found = encode(encoder, new).matrix().values
     assert found[0, 0] == pytest.approx(121, rel=0.01)
     assert found[1, 0] == pytest.approx(3 * np.median(NORMAL) + 1, rel=0.01)
     assert np.isnan(found[1, 1])
@@ -143,7 +144,7 @@ def test_values_far_out_are_cut_off_if_asked_and_only_then() -> None:
     low, high = np.quantile(NORMAL, [0.25, 0.75])
     end = high + 8 * (high - low)
     for options, wanted in (({"clip": "auto"}, end), ({}, 1e9), ({"clip": [0, 2e9]}, 1e9)):
-        encoded = fit_numbers(NORMAL, **options).transform(frame([1e9, None]))
+        encoded = encode(fit_numbers(NORMAL, **options), frame([1e9, None]))
         np.testing.assert_allclose(encoded.matrix().values[:, 0], [wanted, np.nan])
 
 
@@ -159,7 +160,7 @@ def test_values_far_out_are_cut_off_if_asked_and_only_then() -> None:
 def test_networks_see_the_scale_that_is_asked_for_and_trees_the_number(
     scale: str, wanted: float
 ) -> None:
-    encoded = fit_numbers(NORMAL, scale=scale).transform(frame([60.0]))
+    encoded = encode(fit_numbers(NORMAL, scale=scale), frame([60.0]))
     assert encoded.tensors()["number"] == pytest.approx(np.array([[wanted]]), rel=1e-5)
     assert encoded.matrix().values.tolist() == [[60.0]]
 
@@ -184,13 +185,13 @@ def fit_categories(
 ) -> CategoryEncoder:
     rows = frame(pl.Series(cells, dtype=pl.String))
     encoder = CategoryEncoder(columns_of(rows, **options))
-    encoder.fit_transform(rows, no_target(len(cells)) if target is None else target)
+    fit_encode(encoder, rows, no_target(len(cells)) if target is None else target)
     return encoder
 
 
 def codes(encoder: CategoryEncoder, *cells: str | None) -> list[int]:
     rows = frame(pl.Series(cells, dtype=pl.String))
-    found: list[int] = encoder.transform(rows).tensors()["category"][:, 0].tolist()
+    found: list[int] = encode(encoder, rows).tensors()["category"][:, 0].tolist()
     return found
 
 
@@ -234,13 +235,13 @@ LABELS = (np.arange(600) % 3 == 0).astype(float)[:, None]
 def test_many_levels_bring_smoothed_target_means() -> None:
     encoder = fit_categories(WIDE, LABELS)
     rows = frame(["v00", "never"])
-    found, counts = encoder.transform(rows).tensors()["category_facts"].T
+    found, counts = encode(encoder, rows).tensors()["category_facts"].T
     own = LABELS[[cell == "v00" for cell in WIDE], 0]
     overall = LABELS.mean()
     wanted = (own.sum() + PRIOR * overall) / (len(own) + PRIOR)
     assert found == pytest.approx([wanted, overall], rel=1e-6)
     assert counts == pytest.approx([np.log(10), 0], abs=1e-6)
-    matrix = encoder.transform(rows).matrix()
+    matrix = encode(encoder, rows).matrix()
     # codes of many levels would be chopped up
     assert matrix.names == ("x0 (target mean 0)", "x0 (log count)")
     assert matrix.levels == (0, 0)
@@ -250,8 +251,8 @@ def test_each_column_of_the_target_has_its_own_means() -> None:
     both = np.hstack([LABELS, 5 - 3 * LABELS])
     one, two = (fit_categories(WIDE, target) for target in (LABELS, both))
     rows = frame(["v00", "v07", "never"])
-    single = one.transform(rows).matrix().values[:, 0]
-    matrix = two.transform(rows).matrix()
+    single = encode(one, rows).matrix().values[:, 0]
+    matrix = encode(two, rows).matrix()
     assert matrix.names == ("x0 (target mean 0)", "x0 (target mean 1)", "x0 (log count)")
     np.testing.assert_allclose(matrix.values[:, 0], single)
     np.testing.assert_allclose(matrix.values[:, 1], 5 - 3 * single, rtol=1e-6)
@@ -262,9 +263,9 @@ def test_no_training_row_sees_its_own_target_but_those_of_its_level_do(row: int)
     other = LABELS.copy()
     other[row] = 1 - other[row]
     one, two = (
-        CategoryEncoder(columns_of(frame(WIDE)))
-        .fit_transform(frame(WIDE), labels)
-        .tensors()["category_facts"][:, 0]
+        fit_encode(CategoryEncoder(columns_of(frame(WIDE))), frame(WIDE), labels).tensors()[
+            "category_facts"
+        ][:, 0]
         for labels in (LABELS, other)
     )
     assert one[row] == two[row]
@@ -273,12 +274,12 @@ def test_no_training_row_sees_its_own_target_but_those_of_its_level_do(row: int)
 
 
 def test_few_levels_bring_no_means() -> None:
-    few = fit_categories(["a", "b"] * 9, np.ones((18, 1))).transform(frame(["a"]))
+    few = encode(fit_categories(["a", "b"] * 9, np.ones((18, 1))), frame(["a"]))
     assert "category_facts" not in few.tensors()
 
 
 def test_where_there_are_no_target_means_trees_get_the_codes() -> None:
-    encoded = fit_categories(WIDE).transform(frame(["v00"]))
+    encoded = encode(fit_categories(WIDE), frame(["v00"]))
     assert encoded.tensors()["category_facts"].shape == (1, 1)
     assert encoded.matrix().names == ("x0", "x0 (log count)")
     assert encoded.matrix().levels == (MANY + 10, 0)
@@ -287,7 +288,7 @@ def test_where_there_are_no_target_means_trees_get_the_codes() -> None:
 def test_truth_values_are_signs_for_networks_and_ones_for_trees() -> None:
     rows = frame([True, False, None], [None, True, True])
     encoder = BooleanEncoder(columns_of(rows))
-    encoded = encoder.fit_transform(rows, no_target(3))
+    encoded = fit_encode(encoder, rows, no_target(3))
     assert encoded.tensors()["boolean"].tolist() == [[1, 0, 0, 1], [-1, 1, 0, 0], [0, 1, 1, 0]]
     values = encoded.matrix().values
     np.testing.assert_array_equal(values, [[1, np.nan], [0, 1], [np.nan, 1]])
@@ -295,7 +296,7 @@ def test_truth_values_are_signs_for_networks_and_ones_for_trees() -> None:
 
 def test_a_missing_truth_value_counts_as_the_commoner_one_if_asked() -> None:
     rows = frame([True, True, False, None], [False, False, True, None])
-    encoded = BooleanEncoder(columns_of(rows, impute="mode")).fit_transform(rows, no_target(4))
+    encoded = fit_encode(BooleanEncoder(columns_of(rows, impute="mode")), rows, no_target(4))
     assert encoded.tensors()["boolean"][3].tolist() == [1, -1, 1, 1]
     assert encoded.matrix().values[3].tolist() == [1, 0, 1, 1]
     assert encoded.matrix().names == ("x0", "x1", "x0 (missing)", "x1 (missing)")
@@ -307,13 +308,13 @@ MOMENTS = [dt.datetime(2023, 1, 1) + dt.timedelta(hours=37 * i) for i in range(2
 def fit_dates(*columns: Sequence[dt.datetime | None]) -> DatetimeEncoder:
     rows = frame(*columns)
     encoder = DatetimeEncoder(columns_of(rows))
-    encoder.fit_transform(rows, no_target(rows.height))
+    fit_encode(encoder, rows, no_target(rows.height))
     return encoder
 
 
 def encode_dates(*moments: dt.datetime | None) -> tuple[Array, dict[str, Array]]:
     encoder = fit_dates(MOMENTS)
-    found = encoder.transform(frame(pl.Series(moments, dtype=pl.Datetime("us"))))
+    found = encode(encoder, frame(pl.Series(moments, dtype=pl.Datetime("us"))))
     assert found.tensors()["datetime"].shape == (len(moments), encoder.width)
     matrix = found.matrix()
     return found.tensors()["datetime"], dict(zip(matrix.names, matrix.values.T, strict=True))
@@ -367,7 +368,7 @@ def test_a_missing_date_is_the_middle_of_everything_with_a_flag() -> None:
 def test_dates_without_a_time_of_day_have_no_hours() -> None:
     days = [moment.replace(hour=0) for moment in MOMENTS]
     encoder = fit_dates(days)
-    encoded = encoder.transform(frame(days))
+    encoded = encode(encoder, frame(days))
     assert encoder.width == fit_dates(MOMENTS).width - 2
     assert encoded.tensors()["datetime"].shape[1] == encoder.width
     assert "x0 (hour)" not in encoded.matrix().names
@@ -377,7 +378,7 @@ def test_days_from_one_column_to_another_are_told() -> None:
     later = [None, *(m + dt.timedelta(days=i % 9) for i, m in enumerate(MOMENTS[1:]))]
     encoder = fit_dates(MOMENTS, later, [m + dt.timedelta(days=3) for m in MOMENTS])
     assert encoder.pairs == [(0, 1), (1, 2)]  # three days always tell nothing
-    encoded = encoder.transform(frame(MOMENTS[:3], later[:3], MOMENTS[:3]))
+    encoded = encode(encoder, frame(MOMENTS[:3], later[:3], MOMENTS[:3]))
     assert encoded.matrix().names[-2:] == ("x0 to x1 (days)", "x1 to x2 (days)")
     np.testing.assert_allclose(encoded.matrix().values[:, -2], [np.nan, 0, 1], atol=1e-6)
     tensors = encoded.tensors()["datetime"]

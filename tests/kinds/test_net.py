@@ -21,6 +21,7 @@ from fieldcraft.kinds.number.net import (
     NumberNet,
     PiecewiseLinear,
 )
+from tests.encoding import fit_encode
 
 EDGES = [np.array([-2.0, -1.0, 0.5, 3.0]), np.array([0.0, 1.0]), np.array([-1.0, 0.0, 1.0])]
 
@@ -90,7 +91,7 @@ def test_many_features_get_narrow_vectors() -> None:
 def numbers(*columns: list[float | None]) -> tuple[NumberEncoder, dict[str, torch.Tensor]]:
     rows = pl.DataFrame({f"x{i}": column for i, column in enumerate(columns)})
     encoder = NumberEncoder([Column(name, "number") for name in rows.columns])
-    found = encoder.fit_transform(rows, np.zeros((rows.height, 0))).tensors()
+    found = fit_encode(encoder, rows, np.zeros((rows.height, 0))).tensors()
     return encoder, {name: torch.as_tensor(array) for name, array in found.items()}
 
 
@@ -135,7 +136,8 @@ def test_many_levels_are_vectors_that_learn(levels: int, width: int) -> None:
 def test_target_means_reach_the_network_standardised() -> None:
     level = np.random.default_rng(0).integers(0, 60, 3_000)
     encoder = CategoryEncoder([Column("x", "category")])
-    encoded = encoder.fit_transform(
+    encoded = fit_encode(
+        encoder,
         pl.DataFrame({"x": [f"v{i}" for i in level]}),
         np.stack([100.0 * level, level % 2], axis=1),
     )

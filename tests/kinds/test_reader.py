@@ -12,7 +12,8 @@ from fieldcraft.contracts import Array
 from fieldcraft.data.table import Column
 from fieldcraft.kinds.text import reader
 from fieldcraft.kinds.text.encode import TextEncoder
-from fieldcraft.kinds.text.reader import FARTHEST, PRIOR, learn_reader, topics_for
+from fieldcraft.kinds.text.reader import FARTHEST, PRIOR, Reader, Texts, learn_reader, topics_for
+from tests.encoding import fit_encode
 
 DRAW = np.random.default_rng(0)
 FOOD = ["bread", "cheese", "soup", "butter", "olives"]
@@ -22,33 +23,39 @@ TEXTS = pl.Series(" ".join(DRAW.choice(TOOLS if tools else FOOD, 4)) for tools i
 TARGET = np.where(DRAW.random(400) < 0.9, ABOUT, 1 - ABOUT)[:, None].astype(float)
 
 
+def learn(texts: pl.Series, target: Array) -> tuple[Reader, Array]:
+    return learn_reader(Texts(texts), target)
+
+
 def nothing(texts: pl.Series) -> Array:
     return np.zeros((len(texts), 0))
 
 
 def test_texts_of_like_words_lie_close_together() -> None:
-    learned, own = learn_reader(TEXTS, nothing(TEXTS))
-    bread, soup, drill = learned.encode(pl.Series(["Breads", "soup & butter", "drill"]))[:, :2]
+    learned, own = learn(TEXTS, nothing(TEXTS))
+    bread, soup, drill = learned.encode(Texts(pl.Series(["Breads", "soup & butter", "drill"])))[
+        :, :2
+    ]
     assert np.linalg.norm(bread - soup) < np.linalg.norm(bread - drill)
     assert np.abs(np.corrcoef(own[:, :2].T, ABOUT)[2, :2]).max() > 0.9
 
 
 def test_numbers_are_standardised_on_training_rows_and_end_somewhere() -> None:
-    learned, own = learn_reader(TEXTS, TARGET)
+    learned, own = learn(TEXTS, TARGET)
     used = own.std(axis=0) > 1e-3
     np.testing.assert_allclose(own.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(own.std(axis=0)[used], 1, atol=0.05)
     odd = pl.Series(["💥" * 99_999, "\0", "x", None, "bread " * 500, "好 好"])
-    assert np.abs(learned.encode(odd)).max() <= FARTHEST
+    assert np.abs(learned.encode(Texts(odd))).max() <= FARTHEST
 
 
 def test_the_target_mean_of_a_text_is_that_of_its_parts() -> None:
     texts = pl.Series(["aa", "bb"] * 50)
     target = np.array([[1.0], [0.0]] * 50)
-    learned, _ = learn_reader(texts, target)
+    learned, _ = learn(texts, target)
     topics = len(learned.centre) - 4
     prior = PRIOR[1]  # few rows
-    first, second, other = learned.encode(pl.Series(["aa", "bb", "zz"]))[:, topics]
+    first, second, other = learned.encode(Texts(pl.Series(["aa", "bb", "zz"])))[:, topics]
     assert first == pytest.approx(-second)
     assert first > other > second
     raw = (50 + prior / 2) / (50 + prior) - 0.5
@@ -61,21 +68,21 @@ def test_no_training_row_sees_its_own_target(row: int) -> None:
     other = TARGET.copy()
     other[row] = 1 - other[row]
     column = slice(-4, -3)  # the target mean comes before the extent
-    (one, left), (two, right) = (learn_reader(TEXTS, target) for target in (TARGET, other))
+    (one, left), (two, right) = (learn(TEXTS, target) for target in (TARGET, other))
     raw = left[row, column] * one.spread[column] + one.centre[column]
     assert raw == pytest.approx(right[row, column] * two.spread[column] + two.centre[column])
-    assert (one.encode(TEXTS)[row, column] != two.encode(TEXTS)[row, column]).all()
+    assert (one.encode(Texts(TEXTS))[row, column] != two.encode(Texts(TEXTS))[row, column]).all()
 
 
 def test_a_word_that_only_one_text_has_says_nothing() -> None:
-    learned, _ = learn_reader(pl.Series([*TEXTS, "unheard"]), np.vstack([TARGET, [[1.0]]]))
-    unheard, unknown = learned.encode(pl.Series(["unheard", "zqzqzqz"]))
+    learned, _ = learn(pl.Series([*TEXTS, "unheard"]), np.vstack([TARGET, [[1.0]]]))
+    unheard, unknown = learned.encode(Texts(pl.Series(["unheard", "zqzqzqz"])))
     np.testing.assert_array_equal(unheard, unknown)
 
 
 def test_length_words_and_gaps_are_told_last() -> None:
     texts = pl.Series(["one two", None, "three", "four five six"] * 9)
-    learned, own = learn_reader(texts, nothing(texts))
+    learned, own = learn(texts, nothing(texts))
     raw = own[:4, -3:] * learned.spread[-3:] + learned.centre[-3:]
     wanted = [[7, 2, 0], [0, 0, 1], [5, 1, 0], [13, 3, 0]]
     np.testing.assert_allclose(raw, [[np.log1p(c), np.log1p(w), m] for c, w, m in wanted])
@@ -86,27 +93,29 @@ def test_length_words_and_gaps_are_told_last() -> None:
 )
 def test_texts_that_say_little_give_numbers_all_the_same(cells: list[str | None]) -> None:
     texts = pl.Series(cells, dtype=pl.String)
-    learned, own = learn_reader(texts, np.ones((len(texts), 2)))
+    learned, own = learn(texts, np.ones((len(texts), 2)))
     assert np.isfinite(own).all()
-    assert np.isfinite(learned.encode(TEXTS)).all()
-    assert learned.encode(TEXTS.clear()).shape == (0, own.shape[1])
+    assert np.isfinite(learned.encode(Texts(TEXTS))).all()
+    assert learned.encode(Texts(TEXTS.clear())).shape == (0, own.shape[1])
 
 
 def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, own = learn_reader(TEXTS, TARGET)
+    whole, own = learn(TEXTS, TARGET)
     monkeypatch.setattr(reader, "BLOCK", 64)
-    parts, same = learn_reader(TEXTS, TARGET)
+    parts, same = learn(TEXTS, TARGET)
     np.testing.assert_allclose(same, own)
     np.testing.assert_array_equal(parts.vocabulary.weights, whole.vocabulary.weights)
-    np.testing.assert_array_equal(parts.encode(TEXTS[:70])[:10], parts.encode(TEXTS[:10]))
+    np.testing.assert_array_equal(
+        parts.encode(Texts(TEXTS[:70]))[:10], parts.encode(Texts(TEXTS[:10]))
+    )
 
 
 def test_topics_of_many_texts_are_learned_from_some_of_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reader, "MOST_TEXTS", 100)
-    learned, _ = learn_reader(TEXTS, nothing(TEXTS))
-    assert np.corrcoef(learned.encode(TEXTS)[:, 0], ABOUT)[0, 1] ** 2 > 0.5
+    learned, _ = learn(TEXTS, nothing(TEXTS))
+    assert np.corrcoef(learned.encode(Texts(TEXTS))[:, 0], ABOUT)[0, 1] ** 2 > 0.5
 
 
 @pytest.mark.parametrize(
@@ -121,13 +130,13 @@ def test_topics_grow_with_the_rows(rows: int, targets: int, topics: int) -> None
 def test_many_topics_need_many_rows(rows: int, topics: int) -> None:
     words = DRAW.choice([f"word{i}" for i in range(200)], (rows, 5))
     texts = pl.Series([" ".join(text) for text in words])
-    assert len(learn_reader(texts, nothing(texts))[0].centre) == topics + 3
+    assert len(learn(texts, nothing(texts))[0].centre) == topics + 3
 
 
 def test_columns_stand_side_by_side_with_names() -> None:
     rows = pl.DataFrame({"a": TEXTS, "b": TEXTS.reverse()})
     encoder = TextEncoder([Column("a", "text"), Column("b", "text")])
-    matrix = encoder.fit_transform(rows, np.hstack([TARGET, TARGET])).matrix()
+    matrix = fit_encode(encoder, rows, np.hstack([TARGET, TARGET])).matrix()
     assert matrix.values.shape == (400, encoder.width)
     tail = ("target mean 0", "target mean 1", "length", "words", "missing")
     assert matrix.names[-5:] == tuple(f"b ({name})" for name in tail)
@@ -139,9 +148,9 @@ def test_spam_is_told_from_ham(shared_data: Path) -> None:
     read = pl.read_csv(shared_data / "text" / "sms_spam" / "sms_spam.csv.gz")
     spam = (read["label"] == "spam").to_numpy().astype(float)
     train, test = read["text"][:3_000], read["text"][3_000:]
-    learned, own = learn_reader(train, spam[:3_000, None])
+    learned, own = learn(train, spam[:3_000, None])
     design, held = (
-        np.hstack([part, np.ones((len(part), 1))]) for part in (own, learned.encode(test))
+        np.hstack([part, np.ones((len(part), 1))]) for part in (own, learned.encode(Texts(test)))
     )
     weights = np.linalg.lstsq(design, spam[:3_000], rcond=None)[0]
     right = (held @ weights > 0.5) == spam[3_000:]

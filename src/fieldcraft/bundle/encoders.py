@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,14 @@ class Views:
     def matrix(self) -> Matrix:
         """One float32 table, for trees and linear models."""
         return self.as_matrix()
+
+
+@dataclass(frozen=True)
+class Read:
+    """Rows as each kind's encoders begin with them, whatever they learned."""
+
+    parts: Mapping[str, Any]
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -75,20 +83,25 @@ class EncoderSet:
             name: kind.encoder(schema.of_kind(name)) for name, kind in kinds.items() if kind.used
         }
 
-    def fit_transform(self, values: pl.DataFrame, target: Array) -> Joined:
+    def fit_transform(self, read: Read, target: Array) -> Joined:
         """Fit every encoder on training rows and return those rows encoded.
 
         Args:
-            values: parsed training rows.
+            read: training rows, from `read`.
             target: what target means are taken of, shape (rows, columns), from `Task.columns`.
         """
-        parts = [encoder.fit_transform(values, target) for encoder in self.encoders.values()]
-        return Joined(parts, values.height)
+        parts = [e.fit_transform(read.parts[name], target) for name, e in self.encoders.items()]
+        return Joined(parts, read.rows)
 
-    def transform(self, values: pl.DataFrame) -> Joined:
-        """Encode parsed rows with what was fitted."""
-        parts = [encoder.transform(values) for encoder in self.encoders.values()]
-        return Joined(parts, values.height)
+    def read(self, values: pl.DataFrame) -> Read:
+        """Parsed rows ready to be encoded, by these encoders or others of the same schema."""
+        parts = {name: encoder.read(values) for name, encoder in self.encoders.items()}
+        return Read(parts, values.height)
+
+    def transform(self, read: Read) -> Joined:
+        """Encode rows with what was fitted."""
+        parts = [e.transform(read.parts[name]) for name, e in self.encoders.items()]
+        return Joined(parts, read.rows)
 
     def nets(self, plain: bool = False) -> dict[str, Any]:
         """A fresh encoder net for each kind, for networks; plain ones do not embed numbers."""

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.archive import unpacked
-from fieldcraft.bundle.encoders import EncoderSet
+from fieldcraft.bundle.encoders import EncoderSet, Read
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.contracts import Array, Json, Task
 from fieldcraft.core import catalogue, files
@@ -34,9 +34,9 @@ class PackedMember:
     scale: Json
     weight: float = 1.0
 
-    def outputs(self, values: pl.DataFrame, task: Task) -> Array:
-        """Outputs for parsed rows, in units of the target."""
-        encoded = self.encoders.transform(values)
+    def outputs(self, read: Read, task: Task) -> Array:
+        """Outputs for rows, in units of the target."""
+        encoded = self.encoders.transform(read)
         inputs = (
             encoded.tensors() if self.view == "tensors" else {"matrix": encoded.matrix().values}
         )
@@ -118,8 +118,9 @@ class Bundle:
 
     def mixed(self, values: pl.DataFrame) -> Array:
         """The members' outputs for parsed rows, averaged by their weights."""
+        read = self.members[0].encoders.read(values)
         pairs = zip(self.members, self.shares, strict=True)
-        found = [share * member.outputs(values, self.task) for member, share in pairs]
+        found = [share * member.outputs(read, self.task) for member, share in pairs]
         return np.asarray(np.sum(found, axis=0))
 
 

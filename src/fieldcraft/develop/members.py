@@ -41,7 +41,8 @@ class Member:
 
     def outputs(self, values: pl.DataFrame) -> Array:
         """Outputs for parsed rows, in units of the target."""
-        return self.task.unscaled(self.fitted.outputs(self.encoders.transform(values)), self.scale)
+        encoded = self.encoders.transform(self.encoders.read(values))
+        return self.task.unscaled(self.fitted.outputs(encoded), self.scale)
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def fit_fold(
     scale = task.scale(train_y)
     encoders = EncoderSet(rows.schema)
     means_of = task.columns(task.scaled(train_y, scale), rows.about)
-    train = encoders.fit_transform(rows.values[fold.train], means_of)
+    train = encoders.fit_transform(encoders.read(rows.values[fold.train]), means_of)
     checkpoints = place / "checkpoints"
     job = Job(
         task=task,
@@ -131,7 +132,7 @@ def fit_fold(
         nets=encoders.nets,
         train=train,
         train_y=task.scaled(train_y, scale),
-        tune=encoders.transform(rows.values[fold.tune]),
+        tune=encoders.transform(encoders.read(rows.values[fold.tune])),
         tune_y=task.scaled(tune_y, scale),
         weights=None if rows.weights is None else rows.weights[fold.train],
         seed=effort.seed,

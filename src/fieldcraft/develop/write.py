@@ -150,7 +150,8 @@ def gap(
     """
     expected = trained.select(pl.col("^out_.*$")).to_numpy()
     frame = bundle.joined(rows.frame[trained["position"].to_list()])
-    found = member.outputs(bundle.schema.apply(frame), bundle.task)
+    read = member.encoders.read(bundle.schema.apply(frame))
+    found = member.outputs(read, bundle.task)
     unit = float(member.scale.get("deviation", 1.0))
     difference = float(np.abs(found - expected).max(initial=0.0)) / unit
     flipped = decisions_changed(bundle, found, expected)

@@ -25,19 +25,21 @@ class BooleanEncoder:
         self.imputed = [column.options.get("impute") == "mode" for column in columns]
         self.commoner: list[bool] = []
 
-    def fit_transform(self, rows: pl.DataFrame, target: Array) -> Views:
-        """Learn the commoner values; return the rows encoded."""
-        yes = [rows[name].sum() for name in self.names]
-        there = [rows[name].count() for name in self.names]
-        self.commoner = [2 * count > most for count, most in zip(yes, there, strict=True)]
-        return self.transform(rows)
-
-    def transform(self, rows: pl.DataFrame) -> Views:
-        """Encode rows: for networks signs and flags, for trees 1, 0 and NaN."""
+    def read(self, rows: pl.DataFrame) -> Array:
+        """1 for yes, 0 for no, NaN where missing, shape (rows, columns)."""
         casts = [rows[name].cast(pl.Float32).to_numpy() for name in self.names]
-        values = np.stack(casts, axis=1)
-        missing = np.isnan(values)
-        values = np.where(missing & self.imputed, np.array(self.commoner, dtype=np.float32), values)
+        return np.stack(casts, axis=1)
+
+    def fit_transform(self, truths: Array, target: Array) -> Views:
+        """Learn the commoner values; return the rows encoded."""
+        yes, there = np.nansum(truths, axis=0), (~np.isnan(truths)).sum(axis=0)
+        self.commoner = [bool(more) for more in 2 * yes > there]
+        return self.transform(truths)
+
+    def transform(self, truths: Array) -> Views:
+        """Encode rows: for networks signs and flags, for trees 1, 0 and NaN."""
+        missing = np.isnan(truths)
+        values = np.where(missing & self.imputed, np.array(self.commoner, dtype=np.float32), truths)
 
         def tensors() -> dict[str, Array]:
             signs = np.nan_to_num(2 * values - 1)

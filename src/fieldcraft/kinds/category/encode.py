@@ -38,8 +38,8 @@ class Levels:
         return len(self.names)
 
     @cached_property
-    def known(self) -> tuple[pl.Enum, Array]:
-        """Every spelling of a level, and the code of each, 0 at the end for all others.
+    def known(self) -> dict[str, int]:
+        """The code of every spelling of a level.
 
         A code that lost its leading zeros on the way (020 as the number 20) is known all the same.
         """
@@ -47,12 +47,14 @@ class Levels:
         for name, code in list(codes.items()):
             if name.startswith("0") and name.isdigit():
                 codes.setdefault(name.lstrip("0") or "0", code)
-        return pl.Enum(codes.keys()), np.array([*codes.values(), 0])
+        return codes
 
-    def place(self, column: pl.Expr) -> pl.Expr:
-        """Where each cell stands among the spellings; -1, the end, if it is none of them."""
-        spelt = column.cast(self.known[0], strict=False).to_physical()
-        return spelt.cast(pl.Int64).fill_null(-1)
+    def codes(self, column: pl.Series, fill: str) -> Array:
+        """The code of each cell, a missing one read as the level `fill`; 0 for none of these."""
+        known, cells = self.known, column.to_list()
+        missing = known.get(fill, 0)
+        found = [missing if cell is None else known.get(cell, 0) for cell in cells]
+        return np.array(found, dtype=np.int64)
 
 
 class CategoryEncoder:
@@ -73,35 +75,31 @@ class CategoryEncoder:
         self.imputes = [column.options.get("impute") for column in columns]
         self.fills: list[str] = []  # what a missing value counts as
         self.levels: list[Levels] = []
-        self.places: list[pl.Expr] = []  # of each column, asked for in one call
         self.facts: dict[int, Array] = {}  # column number -> (levels + 1, target columns + 1)
 
-    def fit_transform(self, rows: pl.DataFrame, target: Array) -> Views:
+    def read(self, rows: pl.DataFrame) -> list[pl.Series]:
+        """The columns as they are."""
+        return [rows[name] for name in self.names]
+
+    def fit_transform(self, columns: list[pl.Series], target: Array) -> Views:
         """Learn levels and target means from training rows; return them encoded."""
-        pairs = zip(self.names, self.imputes, strict=True)
-        self.fills = [learn_fill(rows[name], impute) for name, impute in pairs]
-        filled = zip(self.names, self.fills, strict=True)
-        self.levels = [Levels.of(rows[name].fill_null(fill)) for name, fill in filled]
-        self.places = self._places()
-        codes = self._codes(rows)
+        self.fills = [learn_fill(*pair) for pair in zip(columns, self.imputes, strict=True)]
+        filled = zip(columns, self.fills, strict=True)
+        self.levels = [Levels.of(column.fill_null(fill)) for column, fill in filled]
+        codes = self._codes(columns)
         wide = [i for i, levels in enumerate(self.levels) if len(levels) > MANY]
         self.facts = {i: facts_of(codes[:, i], target, len(self.levels[i])) for i in wide}
         own = [out_of_fold(codes[:, i], target, self.facts[i]) for i in wide]
         return self._views(codes, own)
 
-    def transform(self, rows: pl.DataFrame) -> Views:
+    def transform(self, columns: list[pl.Series]) -> Views:
         """Encode rows with what was learned."""
-        codes = self._codes(rows)
+        codes = self._codes(columns)
         return self._views(codes, [facts[codes[:, i]] for i, facts in self.facts.items()])
 
-    def _places(self) -> list[pl.Expr]:
-        parts = zip(self.names, self.fills, self.levels, strict=True)
-        return [levels.place(pl.col(name).fill_null(fill)) for name, fill, levels in parts]
-
-    def _codes(self, rows: pl.DataFrame) -> Array:
-        places = rows.select(self.places).to_numpy()
-        codes = [levels.known[1][places[:, i]] for i, levels in enumerate(self.levels)]
-        return np.stack(codes, axis=1)
+    def _codes(self, columns: list[pl.Series]) -> Array:
+        parts = zip(columns, self.fills, self.levels, strict=True)
+        return np.stack([levels.codes(column, fill) for column, fill, levels in parts], axis=1)
 
     def _views(self, codes: Array, facts: list[Array]) -> Views:
         def tensors() -> dict[str, Array]:
@@ -135,7 +133,6 @@ class CategoryEncoder:
         """Become the encoder that `state` described."""
         self.fills = list(state.values["fills"])
         self.levels = [Levels(list(names)) for names in state.values["levels"]]
-        self.places = self._places()
         self.facts = {i: state.arrays[f"facts.{i}"] for i in state.values["wide"]}
 
 

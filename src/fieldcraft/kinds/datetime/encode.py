@@ -15,6 +15,7 @@ from fieldcraft.data.table import Column
 
 MICROSECONDS_A_DAY = 86_400_000_000
 MINUTES_AN_HOUR = 60
+THURSDAY = 4  # the weekday of 1 January 1970
 CYCLES = {"month": 12, "day": 31, "weekday": 7, "day of year": 365.25, "hour": 24}
 FARTHEST = 3.0  # standard deviations of elapsed time beyond which a date says "later" only
 SMALLEST_CHANGE = 1e-5  # days, about a second; less is rounding
@@ -58,9 +59,12 @@ class DatetimeEncoder:
         circles = [len(CYCLES) - (not span.clock) for span in self.spans]
         return sum(3 + 2 * count for count in circles) + len(self.pairs)
 
-    def fit_transform(self, rows: pl.DataFrame, target: Array) -> Views:
+    def read(self, rows: pl.DataFrame) -> list[dict[str, Array]]:
+        """The calendar's numbers of each column."""
+        return [calendar(rows[name]) for name in self.names]
+
+    def fit_transform(self, parts: list[dict[str, Array]], target: Array) -> Views:
         """Learn spans of time from training rows; return them encoded."""
-        parts = [calendar(rows[name]) for name in self.names]
         self.spans = [learn_span(p["days"], bool((p["days"] % 1 > 0).any())) for p in parts]
         self.pairs, self.delays = [], []
         near_first = sorted(combinations(range(len(parts)), 2), key=lambda pair: pair[1] - pair[0])
@@ -70,11 +74,10 @@ class DatetimeEncoder:
             if len(self.pairs) < MOST_DELAYS and len(there) and np.ptp(there) > SMALLEST_CHANGE:
                 self.pairs.append((first, second))
                 self.delays.append(learn_span(np.arcsinh(days), False))
-        return self.transform(rows)
+        return self.transform(parts)
 
-    def transform(self, rows: pl.DataFrame) -> Views:
+    def transform(self, parts: list[dict[str, Array]]) -> Views:
         """Encode rows with what was learned."""
-        parts = [calendar(rows[name]) for name in self.names]
         delays = [parts[second]["days"] - parts[first]["days"] for first, second in self.pairs]
         return Views(lambda: self._tensors(parts, delays), lambda: self._matrix(parts, delays))
 
@@ -131,16 +134,24 @@ def learn_span(days: Array, clock: bool) -> Span:
 
 def calendar(moments: pl.Series) -> dict[str, Array]:
     """Days since 1970 and the calendar's numbers of each moment, NaN where missing."""
-    at = moments.dt
+    at = moments.cast(pl.Datetime("us")).to_numpy()
+    missing = np.isnat(at)
+    at = np.where(missing, np.datetime64(0, "us"), at)
+    day, month, year = (at.astype(f"datetime64[{unit}]") for unit in "DMY")
+    since = day.astype(np.int64)
+    weekday = (since + THURSDAY - 1) % 7 + 1  # Monday is 1
+    # A week belongs to the year of its Thursday (ISO 8601).
+    thursday = (since + THURSDAY - weekday).astype("datetime64[D]")
+    first = thursday.astype("datetime64[Y]").astype("datetime64[D]")
     parts = {
-        "days": at.epoch("us").cast(pl.Float64) / MICROSECONDS_A_DAY,
-        "year": at.year(),
-        "month": at.month(),
-        "day": at.day(),
-        "weekday": at.weekday(),
-        "week": at.week(),
-        "day of year": at.ordinal_day(),
-        "hour": at.hour() + at.minute() / MINUTES_AN_HOUR,
-        "month end": at.date() == at.month_end().dt.date(),
+        "days": at.astype(np.int64) / MICROSECONDS_A_DAY,
+        "year": 1970 + year.astype(np.int64),
+        "month": 1 + month.astype(np.int64) % 12,
+        "day": 1 + (day - month.astype("datetime64[D]")).astype(np.int64),
+        "weekday": weekday,
+        "week": 1 + (thursday - first).astype(np.int64) // 7,
+        "day of year": 1 + (day - year.astype("datetime64[D]")).astype(np.int64),
+        "hour": (at - day).astype("timedelta64[m]").astype(np.int64) / MINUTES_AN_HOUR,
+        "month end": (day + 1).astype("datetime64[M]") != month,
     }
-    return {name: part.cast(pl.Float64).to_numpy() for name, part in parts.items()}
+    return {name: np.where(missing, np.nan, part) for name, part in parts.items()}

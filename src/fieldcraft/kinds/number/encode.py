@@ -55,9 +55,12 @@ class NumberEncoder:
         self.bins: list[Array] = []
         self.filler: GapFiller | None = None
 
-    def fit_transform(self, rows: pl.DataFrame, target: Array) -> Views:
+    def read(self, rows: pl.DataFrame) -> list[Array]:
+        """Each column as floats, NaN where missing."""
+        return [rows[column.name].cast(pl.Float64).to_numpy() for column in self.columns]
+
+    def fit_transform(self, raw: list[Array], target: Array) -> Views:
         """Learn scales, fill values and bins from training rows; return them encoded."""
-        raw = self._raw(rows)
         options = [column.options for column in self.columns]
         self.shapes = [learn_shape(*pair) for pair in zip(raw, options, strict=True)]
         modelled = [i for i, o in enumerate(options) if o.get("impute") == "model"]
@@ -68,13 +71,9 @@ class NumberEncoder:
         self.bins = [learn_bins(f) for shape, column in pairs for f in shape.features(column)]
         return self._views(raw, cleaned)
 
-    def transform(self, rows: pl.DataFrame) -> Views:
+    def transform(self, raw: list[Array]) -> Views:
         """Encode rows with what was learned."""
-        raw = self._raw(rows)
         return self._views(raw, self._cleaned(raw))
-
-    def _raw(self, rows: pl.DataFrame) -> list[Array]:
-        return [rows[column.name].cast(pl.Float64).to_numpy() for column in self.columns]
 
     def _filled(self, raw: list[Array]) -> list[Array]:
         """Columns cut off and filled, whether that is asked for or not."""

@@ -10,7 +10,7 @@ import polars as pl
 from fieldcraft.bundle.encoders import Views
 from fieldcraft.contracts import Array, Matrix, State
 from fieldcraft.data.table import Column
-from fieldcraft.kinds.text.reader import Reader, Vocabulary, learn_reader
+from fieldcraft.kinds.text.reader import Reader, Texts, Vocabulary, learn_reader
 
 EXTENT = ("length", "words", "missing")
 ARRAYS = ("buckets", "weights", "directions", "centre", "spread")  # of a column's state
@@ -41,17 +41,21 @@ class TextEncoder:
         """Numbers a row."""
         return sum(len(reader.centre) for reader in self.readers)
 
-    def fit_transform(self, rows: pl.DataFrame, target: Array) -> Views:
+    def read(self, rows: pl.DataFrame) -> list[Texts]:
+        """The texts of each column."""
+        return [Texts(rows[name]) for name in self.names]
+
+    def fit_transform(self, columns: list[Texts], target: Array) -> Views:
         """Learn topics and target means from training rows; return them encoded."""
         self.targets = target.shape[1]
-        learned = [learn_reader(rows[name], target) for name in self.names]
+        learned = [learn_reader(texts, target) for texts in columns]
         self.readers = [reader for reader, _ in learned]
         return self._views([values for _, values in learned])
 
-    def transform(self, rows: pl.DataFrame) -> Views:
+    def transform(self, columns: list[Texts]) -> Views:
         """Encode rows with what was learned."""
-        pairs = zip(self.names, self.readers, strict=True)
-        return self._views([reader.encode(rows[name]) for name, reader in pairs])
+        pairs = zip(self.readers, columns, strict=True)
+        return self._views([reader.encode(texts) for reader, texts in pairs])
 
     def _views(self, found: list[Array]) -> Views:
         values = np.hstack(found).astype(np.float32)

@@ -11,7 +11,7 @@ import polars as pl
 
 from fieldcraft.contracts import Array
 from fieldcraft.kinds.text.sparse import Sparse, leading_directions
-from fieldcraft.kinds.text.words import BUCKETS, Words, parts_of, words_of
+from fieldcraft.kinds.text.words import BUCKETS, Words, words_of
 
 MOST_TOPICS = 32
 FEWEST_TOPICS = 4  # where there are no target means
@@ -25,6 +25,28 @@ FOLDS = 5  # of the out-of-fold target means
 FARTHEST = 10.0  # standard deviations at which a number stops
 SMALLEST_SPREAD = 1e-6
 BLOCK = 20_000  # texts at a time, so that memory does not grow with the table
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The cells of a column; the words of few of them are kept for whoever asks again."""
+
+    cells: pl.Series
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def blocks(self) -> Iterator[Words]:
+        """The words, some thousand texts at a time."""
+        if len(self) <= BLOCK:
+            yield from self._only
+            return
+        for start in range(0, len(self), BLOCK):
+            yield words_of(self.cells.slice(start, BLOCK))
+
+    @cached_property
+    def _only(self) -> list[Words]:
+        return [words_of(self.cells)] if len(self) else []
 
 
 @dataclass(frozen=True)
@@ -49,7 +71,7 @@ class Vocabulary:
         Returns:
             Shapes (words, buckets) and (texts, words).
         """
-        owner, bucket, whole = parts_of(words.spelt)
+        owner, bucket, whole = words.parts
         place = self.place[bucket]
         kept = place >= 0
         owner, place, whole = owner[kept], place[kept], whole[kept]
@@ -86,9 +108,9 @@ class Reader:
     centre: Array
     spread: Array
 
-    def encode(self, texts: pl.Series) -> Array:
+    def encode(self, texts: Texts) -> Array:
         """Topics, target means and extent of texts, standardised, shape (texts, numbers)."""
-        parts = [self.vocabulary.vectors(words, self.directions) for words in blocks(texts)]
+        parts = [self.vocabulary.vectors(words, self.directions) for words in texts.blocks()]
         return self.standardised(np.vstack(parts) if parts else np.zeros((0, len(self.centre))))
 
     def standardised(self, raw: Array) -> Array:
@@ -96,7 +118,7 @@ class Reader:
         return np.clip((raw - self.centre) / self.spread, -FARTHEST, FARTHEST)
 
 
-def learn_reader(texts: pl.Series, target: Array) -> tuple[Reader, Array]:
+def learn_reader(texts: Texts, target: Array) -> tuple[Reader, Array]:
     """Learn a column from training rows.
 
     Args:
@@ -111,7 +133,7 @@ def learn_reader(texts: pl.Series, target: Array) -> tuple[Reader, Array]:
     counts, sums = tally(texts, target, fold)
     vocabulary = learn_vocabulary(counts, len(texts))
     chosen = draw.permutation(len(texts))[:MOST_TEXTS]
-    inner, outer = vocabulary.tables(words_of(texts[chosen]))
+    inner, outer = vocabulary.tables(words_of(texts.cells[chosen]))
     topics = leading_directions(outer, inner, topics_for(len(texts), target.shape[1]))
     prior = float(np.clip(PRIOR_ROWS / max(len(texts), 1), *PRIOR))
     sums = sums[:, vocabulary.buckets]
@@ -122,7 +144,7 @@ def learn_reader(texts: pl.Series, target: Array) -> tuple[Reader, Array]:
     directions = np.asfortranarray(found, dtype=np.float64)
     width = topics.shape[1] + target.shape[1]
     parts = []
-    for i, words in enumerate(blocks(texts)):
+    for i, words in enumerate(texts.blocks()):
         part = vocabulary.vectors(words, directions)
         parts.append(out_of_fold(part, fold[i * BLOCK : (i + 1) * BLOCK], width, target.shape[1]))
     raw = np.vstack(parts)
@@ -153,13 +175,7 @@ def out_of_fold(raw: Array, fold: Array, width: int, targets: int) -> Array:
     return np.hstack([raw[:, : width - targets], own, raw[:, width + targets * FOLDS :]])
 
 
-def blocks(texts: pl.Series) -> Iterator[Words]:
-    """The words of texts, some thousand texts at a time."""
-    for start in range(0, len(texts), BLOCK):
-        yield words_of(texts.slice(start, BLOCK))
-
-
-def tally(texts: pl.Series, target: Array, fold: Array) -> tuple[Array, Array]:
+def tally(texts: Texts, target: Array, fold: Array) -> tuple[Array, Array]:
     """In how many texts each bucket stands, and the sums of the target over them.
 
     Buckets are counted as often as words with them stand in a text, which is a little often; in
@@ -173,8 +189,8 @@ def tally(texts: pl.Series, target: Array, fold: Array) -> tuple[Array, Array]:
     sides = np.hstack([target, np.ones((rows, 1))])
     by_fold = np.hstack([sides * (fold == i)[:, None] for i in range(FOLDS)])
     sums = np.zeros((BUCKETS, FOLDS * (width + 1)))
-    for i, words in enumerate(blocks(texts)):
-        owner, bucket, _ = parts_of(words.spelt)
+    for i, words in enumerate(texts.blocks()):
+        owner, bucket, _ = words.parts
         ones = np.ones(len(words.word))
         said = Sparse(words.word, words.text, ones, (len(words.spelt), len(words.lengths)))
         held = Sparse(bucket, owner, np.ones(len(owner)), (BUCKETS, len(words.spelt)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -37,6 +38,11 @@ class Words:
     word: Array
     times: Array
     spelt: list[str]
+
+    @cached_property
+    def parts(self) -> tuple[Array, Array, Array]:
+        """The hashed parts of the words, from `parts_of`."""
+        return parts_of(self.spelt)
 
 
 def words_of(texts: pl.Series) -> Words:

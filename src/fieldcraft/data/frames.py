@@ -10,6 +10,8 @@ import polars as pl
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.cut import checked_names
 
+WITHOUT_KIND = frozenset({pl.Binary, pl.Object, pl.List, pl.Array, pl.Struct})
+AS_FLOATS = frozenset({pl.Decimal, pl.Time, pl.Duration})
 WHOLE = 2**63  # integers from here on do not fit a column of them
 EXACT = 2**53  # integers up to here keep their value as floats
 
@@ -48,15 +50,15 @@ def plain_columns(frame: pl.DataFrame) -> pl.DataFrame:
     Raises:
         DataError: a column holds lists, records or bytes, of which no kind of column is made.
     """
-    kinds = frame.schema
-    odd = [name for name, k in kinds.items() if k.is_nested() or k in (pl.Binary, pl.Object)]
+    kinds = {name: kind.base_type() for name, kind in frame.schema.items()}
+    odd = [name for name, kind in kinds.items() if kind in WITHOUT_KIND]
     if odd:
         raise DataError(
             "some columns do not hold single values",
             seen=", ".join(f"{name} ({frame.schema[name]})" for name in odd[:5]),
             way_out="drop them, or set them out as columns of numbers, words or dates",
         )
-    if not any(k in (pl.Decimal, pl.Time, pl.Duration) for k in kinds.values()):
+    if AS_FLOATS.isdisjoint(kinds.values()):
         return frame
     return frame.with_columns(
         pl.col(pl.Decimal).cast(pl.Float64),

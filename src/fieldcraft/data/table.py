@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
@@ -102,27 +102,25 @@ class Schema:
         Kinds read cell by cell. So where rows are few, and each call costs more than its cells,
         columns that are read alike are read one after the other in one call.
         """
-        cells = dict(zip(frame.columns, frame.get_columns(), strict=True))
-        alike: dict[Any, list[Column]] = {}
-        for number, column in enumerate(columns):
-            dtype = cells[column.name].dtype
-            key = number if frame.height > FEW or dtype in CODED else (column.manner, dtype)
-            alike.setdefault(key, []).append(column)
-        found: dict[str, pl.Series] = {}
-        for group in alike.values():
-            parts = [cells[column.name] for column in group]
-            values = self.parse(pl.concat(parts) if len(parts) > 1 else parts[0], group[0])
-            for number, column in enumerate(group):
-                part = values.slice(number * frame.height, frame.height)
-                found[column.name] = part.rename(column.name)
-        return pl.DataFrame([found[column.name] for column in columns])
+        cells = {column.name: frame[column.name] for column in columns}
+        few = frame.height <= FEW and not any(isinstance(c.dtype, CODED) for c in cells.values())
+        kinds = {column.name: column for column in columns}
+
+        def cleaned(name: str, cells: pl.Series) -> pl.Series:
+            return strip(cells, self.missing)
+
+        def parsed(name: str, cells: pl.Series) -> pl.Series:
+            return as_values(cells, kinds[name])
+
+        plain = in_groups(cells, cleaned, lambda name: cells[name].dtype if few else name)
+        values = in_groups(
+            plain, parsed, lambda name: (kinds[name].manner, plain[name].dtype) if few else name
+        )
+        return pl.DataFrame(list(values.values()))
 
     def parse(self, cells: pl.Series, column: Column) -> pl.Series:
         """Turn the cells of one column into values."""
-        parsed: pl.Series = kind_named(column.kind).parse(
-            strip(cells, self.missing), column.options
-        )
-        return parsed.rename(column.name)
+        return as_values(strip(cells, self.missing), column).rename(column.name)
 
     def of_kind(self, kind: str) -> tuple[Column, ...]:
         """The columns of one kind, in table order."""
@@ -145,6 +143,37 @@ class Schema:
             for part in ("columns", "inputs")
         )
         return cls(columns, tuple(value["missing"]), value["derived"], inputs)
+
+
+def as_values(cells: pl.Series, column: Column) -> pl.Series:
+    """Cells without blanks and marks of missing values, as the kind of their column reads them."""
+    values: pl.Series = kind_named(column.kind).parse(cells, column.options)
+    return values
+
+
+def in_groups(
+    columns: Mapping[str, pl.Series],
+    work: Callable[[str, pl.Series], pl.Series],
+    group: Callable[[str], Any],
+) -> dict[str, pl.Series]:
+    """What some work makes of columns, those of a group one after the other in one call.
+
+    Args:
+        columns: of the same length, by name.
+        work: done cell by cell; gets the name of a column and the cells of all of its group.
+        group: that a column belongs to, by its name.
+    """
+    groups: dict[Any, list[str]] = {}
+    for name in columns:
+        groups.setdefault(group(name), []).append(name)
+    found = dict.fromkeys(columns, pl.Series())
+    for names in groups.values():
+        parts = [columns[name] for name in names]
+        height = len(parts[0])
+        made = work(names[0], pl.concat(parts) if len(parts) > 1 else parts[0])
+        for number, name in enumerate(names):
+            found[name] = made.slice(number * height, height).rename(name)
+    return found
 
 
 def row_digests(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> list[bytes]:

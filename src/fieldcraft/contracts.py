@@ -22,6 +22,7 @@ from fieldcraft.project.work import Work
 
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
+Weights = Array | None  # how much each row counts; None if all count the same
 Form = Literal["tensors", "matrix"]  # what a model reads of encoded rows
 Output = Literal["probabilities", "labels", "value"]  # of classes (adding up to 1), of labels
 Sight = Literal["data", "split", "model", "traffic"]  # what a check looks at
@@ -65,11 +66,9 @@ class Encoder(Protocol):
 
 class Kind(Protocol):
     """What a column holds."""
-
     name: str
     used: bool  # False: columns of this kind are set aside and no model sees them
     options: tuple[str, ...]  # what a column's entry in the project file may say beside `kind`
-
     def recognise(self, look: Look) -> Guess | None: """Whether a column is of this kind."""
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series: """To values."""
     def encoder(self, columns: Sequence[Column]) -> Encoder: """A fresh one for these columns."""
@@ -80,12 +79,10 @@ class Kind(Protocol):
 
 class Task(Protocol):
     """What the target asks. Outputs are (rows, classes), (rows, labels) or (rows, 1)."""
-
     name: str
     output: Output
     metrics: tuple[Metric, ...]  # the first is the default for choosing the champion
     baselines: tuple[str, ...]  # names of learners, simplest first
-
     def recognise(self, looks: Sequence[Look]) -> Guess | None: """Whether a target asks this."""
     def describe(self, target: pl.Series, problem: Json) -> Json: """Such as classes and costs."""
     def encode(self, target: pl.Series, about: Json) -> Array: """The target as numbers."""
@@ -97,8 +94,10 @@ class Task(Protocol):
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Torch: raw outputs (rows, members, width) and y to a loss a row."""
     def activate(self, raw: Any) -> Any: """Torch: raw outputs of a network to outputs."""
-    def validation_loss(self, outputs: Array, y: Array) -> float: """What early stopping watches."""
-    def calibrate(self, outputs: Array, y: Array, about: Json) -> Json: """From tune rows."""
+    def validation_loss(self, outputs: Array, y: Array, weights: Weights = None) -> float:
+        """What early stopping watches."""
+    def calibrate(self, outputs: Array, y: Array, about: Json, weights: Weights = None) -> Json:
+        """What makes outputs honest, from tune rows."""
     def calibrated(self, outputs: Array, calibration: Json) -> Array: """Outputs made honest."""
     def read(self, outputs: Array, about: Json, calibration: Json) -> Said: """And decisions."""
     def decide(self, said: Said, about: Json) -> pl.DataFrame: """`prediction` and more."""
@@ -108,7 +107,6 @@ class Task(Protocol):
 @dataclass(frozen=True)
 class Brief:
     """What a model is to be built for: the task, the options, and fresh encoder nets by kind."""
-
     task: Task
     about: Json
     options: Any
@@ -123,7 +121,8 @@ class Job(Brief):
     train_y: Array
     tune: Encoded
     tune_y: Array
-    weights: Array | None = None  # of training rows; None if all count the same
+    weights: Weights = None  # of training rows
+    tune_weights: Weights = None
     seed: int = 0
     budget: float | None = None  # seconds
     device: str = "auto"
@@ -146,7 +145,6 @@ class Learner(Protocol):
     title: str
     complexity: int  # ties go to the lower
     options: type[Any]  # pydantic model of what `model:` may say
-
     def fit(self, job: Job) -> Fitted: """Train a model."""
     def restore(self, state: State, brief: Brief) -> Fitted: """The model whose state this is."""
 
@@ -180,7 +178,6 @@ class Check(Protocol):
     """Looks at data, a split, a model or live traffic and may report findings."""
     code: str
     looks_at: Sight
-
     def run(self, view: View) -> Iterable[Finding]: """Look, and report."""
 
 
@@ -199,6 +196,5 @@ class Format(Protocol):
     """A file form of a trained model that runs without the engine that trained it."""
     name: str
     suffix: str
-
     def write(self, model: Fitted, path: Path) -> None: """Write a model as one file."""
     def load(self, path: Path) -> Callable[[Mapping[str, Array]], Array]: """Inputs to outputs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from fieldcraft.contracts import Array, Encoded, Fitted, Job, Learner, Matrix, State
 from fieldcraft.core import catalogue
+from fieldcraft.fit.loop import DECISIONS
 
 MakeJob = Callable[..., Job]
 
@@ -127,11 +129,19 @@ def test_a_model_comes_back_from_disk_as_it_was(
 @every_learner
 @pytest.mark.parametrize("task", TASKS)
 def test_the_same_seed_gives_the_same_model(
-    learner: str, options: dict[str, Any], task: str, make_job: MakeJob
+    learner: str, options: dict[str, Any], task: str, make_job: MakeJob, tmp_path: Path
 ) -> None:
+    """Given the same decisions where it lets the clock decide: those are kept in the folder."""
     plug: Learner = catalogue.load("learners", learner)
-    job, again = (job_for(make_job, learner, options, task) for _ in range(2))
-    one, other = plug.fit(job).outputs(job.tune), plug.fit(again).outputs(again.tune)
+    outputs = []
+    for name in ("one", "other"):
+        place = tmp_path / name
+        place.mkdir()
+        for decisions in (tmp_path / "one").glob(DECISIONS):
+            (place / DECISIONS).write_bytes(decisions.read_bytes())
+        job = replace(job_for(make_job, learner, options, task), folder=place)
+        outputs.append(plug.fit(job).outputs(job.tune))
+    one, other = outputs
     np.testing.assert_array_equal(one, other)
 
 

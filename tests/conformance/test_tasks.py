@@ -307,6 +307,24 @@ def test_hardly_any_tune_rows_are_enough_to_say_something(sample: Sample, rows: 
 
 
 @pytest.mark.parametrize("name", TASKS)
+def test_rows_that_weigh_nothing_do_not_count(sample: Sample) -> None:
+    half = np.arange(ROWS) < ROWS // 2
+    outputs = sample.best * 0.6 + sample.useless * 0.4
+    final = sample.task.unscaled(outputs, sample.scale)
+    alone = sample.task.calibrate(final[half], sample.y[half], sample.about)
+    weighed = sample.task.calibrate(final, sample.y, sample.about, np.where(half, 5.0, 1e-9))
+    for part in ("outputs", "regions"):
+        one, other = (
+            getattr(sample.task.read(sample.task.calibrated(final, c), sample.about, c), part)
+            for c in (alone, weighed)
+        )
+        np.testing.assert_allclose(one, other, rtol=0.02, atol=0.02)
+    assert sample.task.validation_loss(
+        outputs, sample.scaled, np.where(half, 5.0, 1e-9)
+    ) == pytest.approx(sample.task.validation_loss(outputs[half], sample.scaled[half]), rel=0.02)
+
+
+@pytest.mark.parametrize("name", TASKS)
 def test_what_is_the_same_for_every_row_is_calibrated_decided_and_judged(sample: Sample) -> None:
     """As the simplest baseline says it."""
     if sample.task.output == "probabilities":

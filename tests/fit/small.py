@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fieldcraft.contracts import Array
+from fieldcraft.contracts import Array, Weights
 from fieldcraft.fit.loop import Goal, Place, Rows, Trainer
 from fieldcraft.fit.losses import cross_entropy
 from fieldcraft.fit.network import FusedNetwork, PassNet
@@ -39,9 +39,9 @@ def make_rows(count: int = 96, seed: int = 0) -> Rows:
     return Rows.of({"x": x}, (x.sum(axis=1) > 0).astype(np.int64), CPU)
 
 
-def log_loss(outputs: Array, y: Array) -> float:
+def log_loss(outputs: Array, y: Array, weights: Weights = None) -> float:
     """Mean negative logarithm of the probability of the true class."""
-    return float(-np.log(outputs[np.arange(len(y)), y]).mean())
+    return float(np.average(-np.log(outputs[np.arange(len(y)), y]), weights=weights))
 
 
 GOAL = Goal(cross_entropy, log_loss)

@@ -66,6 +66,12 @@ def assert_same_end(one: Trainer, other: Trainer) -> None:
     assert all(torch.equal(value, right[name]) for name, value in left.items())
 
 
+@pytest.fixture(autouse=True)
+def steady_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No choice by the clock, which beside other programs would not fall the same way twice."""
+    monkeypatch.setattr(loop, "choose_pace", lambda network, loss: Pace())
+
+
 def test_training_learns() -> None:
     trainer = make_trainer(settings=replace(QUICK, epochs=25, patience=25))
     trainer.fit(make_rows(), make_rows(seed=1))
@@ -108,7 +114,6 @@ def test_a_kill_in_the_middle_of_an_epoch_loses_nothing_but_time(
     save_every: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY", save_every)
-    monkeypatch.setattr(loop, "choose_pace", lambda network, loss: Pace())
     train, tune = make_rows(), make_rows(seed=1)
     whole = make_trainer()
     whole.fit(train, tune)
@@ -173,7 +178,7 @@ def test_each_epoch_passes_over_every_row_once_in_an_order_of_its_own() -> None:
         seen.extend(y.tolist())
         return squared_error(raw, y)
 
-    trainer = make_trainer(goal=Goal(loss, lambda outputs, y: 0.0))
+    trainer = make_trainer(goal=Goal(loss, lambda outputs, y, weights: 0.0))
     epochs = []
     for trainer.state.epoch in range(3):
         trainer.run_epoch(rows)
@@ -186,7 +191,7 @@ def test_each_epoch_passes_over_every_row_once_in_an_order_of_its_own() -> None:
 def scripted(losses: list[float]) -> Goal:
     """A goal whose tune loss takes given values, epoch by epoch."""
     values = iter(losses)
-    return Goal(GOAL.loss, lambda outputs, y: next(values))
+    return Goal(GOAL.loss, lambda outputs, y, weights: next(values))
 
 
 def test_training_stops_when_patience_ends_and_keeps_the_best_epoch() -> None:
@@ -236,7 +241,7 @@ def test_inputs_that_are_not_numbers_are_named() -> None:
 
 def test_diverging_steps_are_named_with_the_learning_rate_to_lower() -> None:
     settings = Training(optimizer="sgd", learning_rate=1e20, clip=0.0, batch_size=16, epochs=9)
-    goal = Goal(squared_error, lambda outputs, y: 0.0)
+    goal = Goal(squared_error, lambda outputs, y, weights: 0.0)
     with pytest.raises(TrainingError, match=r"(?s)diverging steps.*learning_rate below 1e\+20"):
         make_trainer(settings=settings, goal=goal).fit(make_rows(), make_rows(seed=1))
 

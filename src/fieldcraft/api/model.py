@@ -195,7 +195,7 @@ def train_model(
         described,
         Question(rows.task.name, rows.about, targets),
         rows.schema,
-        rows.task.calibrate(outputs, rows.y[tuned], rows.about),
+        rows.task.calibrate(outputs, rows.y[tuned], rows.about, rows.weights_at(tuned)),
         reference_profile(rows, training),
         rows.digest,
         as_parquet(rows.frame[tuned[:PROVED].tolist()].select(c.name for c in rows.schema.needed)),

@@ -42,17 +42,21 @@ def load_candidate(place: Path, rows: Development) -> Candidate:
     found, tuned = [], []
     for number, fold in enumerate(rows.folds):
         tune, judge = (outputs_of(table, number, part) for part in ("tune", "judge"))
-        calibration = rows.task.calibrate(tune, rows.y[fold.tune], rows.about)
+        calibration = rows.task.calibrate(
+            tune, rows.y[fold.tune], rows.about, rows.weights_at(fold.tune)
+        )
         outputs = rows.task.calibrated(judge, calibration)
         found.append(rows.task.read(outputs, rows.about, calibration))
         tuned.append(tune)
-    tuned_y = np.concatenate([rows.y[fold.tune] for fold in rows.folds])
+    every = np.concatenate([fold.tune for fold in rows.folds])
     return Candidate(
         place.name,
         files.read_json(place / "model.json"),
         place,
         together(found),
-        rows.task.calibrate(np.concatenate(tuned), tuned_y, rows.about),
+        rows.task.calibrate(
+            np.concatenate(tuned), rows.y[every], rows.about, rows.weights_at(every)
+        ),
         digest.of_json(digest.of_folder(place)),
     )
 

@@ -43,6 +43,10 @@ class Development:
     weights: Array | None = None  # how much each row counts
     units: Array | None = None  # rows of the same unit depend on each other
 
+    def weights_at(self, rows: Array) -> Array | None:
+        """How much each of some rows counts; None if all count the same."""
+        return None if self.weights is None else self.weights[rows]
+
 
 def read_rows(project: Folder, settings: Settings) -> pl.DataFrame:
     """All rows with what is joined to them, the number of each and that of its source.

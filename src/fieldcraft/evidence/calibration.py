@@ -25,7 +25,9 @@ def scale(probabilities: Array, temperature: float) -> Array:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def loss_at(probabilities: Array, y: Array, temperature: float) -> float:
+def loss_at(
+    probabilities: Array, y: Array, temperature: float, weights: Array | None = None
+) -> float:
     """Mean log loss of scaled probabilities, with one row's worth of uniform guesses mixed in.
 
     The mixing (as Laplace's rule adds a count) keeps the fit away from the ends when few rows
@@ -34,16 +36,18 @@ def loss_at(probabilities: Array, y: Array, temperature: float) -> float:
     scaled = scale(probabilities, temperature)
     rows, classes = scaled.shape
     smooth = (scaled * rows + 1 / classes) / (rows + 1)
-    return float(-np.log(smooth[np.arange(rows), y]).mean())
+    return float(np.average(-np.log(smooth[np.arange(rows), y]), weights=weights))
 
 
-def fit_temperature(probabilities: Array, y: Array, steps: int = 40) -> float:
+def fit_temperature(
+    probabilities: Array, y: Array, weights: Array | None = None, steps: int = 40
+) -> float:
     """The temperature with the lowest log loss, by golden-section search on its logarithm."""
     if not len(y):
         return 1.0
 
     def loss(position: float) -> float:
-        return loss_at(probabilities, y, float(np.exp(position)))
+        return loss_at(probabilities, y, float(np.exp(position)), weights)
 
     low, high = np.log(TEMPERATURES)
     best = golden(loss, low, high, steps)

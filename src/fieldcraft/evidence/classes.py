@@ -101,20 +101,23 @@ class Classes:
         """One output for each class."""
         return len(about["classes"])
 
-    def validation_loss(self, outputs: Array, y: Array) -> float:
+    def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
         """Log loss after the best temperature: how well classes are told apart.
 
         Berta et al., *Rethinking Early Stopping: Refine, Then Calibrate*, 2025.
         """
-        temperature = calibration.fit_temperature(outputs, y, steps=12)
+        temperature = calibration.fit_temperature(outputs, y, weights, steps=12)
         scaled = calibration.scale(outputs, temperature)
-        return float(-np.log(np.clip(scaled[np.arange(len(y)), y], SMALLEST, 1)).mean())
+        losses = -np.log(np.clip(scaled[np.arange(len(y)), y], SMALLEST, 1))
+        return float(np.average(losses, weights=weights))
 
-    def calibrate(self, outputs: Array, y: Array, about: Json) -> Json:
+    def calibrate(
+        self, outputs: Array, y: Array, about: Json, weights: Array | None = None
+    ) -> Json:
         """The temperature that makes probabilities honest, and the limit for predicted sets."""
-        temperature = calibration.fit_temperature(outputs, y)
+        temperature = calibration.fit_temperature(outputs, y, weights)
         scaled = calibration.scale(outputs, temperature)
-        limit = conformal.class_limit(scaled, y, about.get("coverage", COVERAGE))
+        limit = conformal.class_limit(scaled, y, about.get("coverage", COVERAGE), weights)
         return {"temperature": temperature, "limit": limit}
 
     def calibrated(self, outputs: Array, calibrated: Json) -> Array:

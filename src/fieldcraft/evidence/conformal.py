@@ -18,15 +18,26 @@ SLACK = 1e-6  # of a probability: a packaged model's may be off by that, and tie
 ROUNDING = 1e-9  # of a rank
 
 
-def quantile(scores: Array, coverage: float) -> float:
-    """The score that a new row's does not exceed at the stated rate; infinite if rows are few."""
-    rank = int(np.ceil((len(scores) + 1) * coverage - ROUNDING))
-    return float(np.sort(scores)[rank - 1]) if 0 < rank <= len(scores) else float("inf")
+def quantile(scores: Array, coverage: float, weights: Array | None = None) -> float:
+    """The score that a new row's does not exceed at the stated rate; infinite if rows are few.
+
+    Rows may weigh more or less (Tibshirani et al., *Conformal Prediction Under Covariate Shift*,
+    NeurIPS 2019); the new row weighs as much as they do on average.
+    """
+    if not len(scores):
+        return float("inf")
+    weights = np.ones(len(scores)) if weights is None else weights / weights.mean()
+    order = np.argsort(scores, kind="stable")
+    reached = np.cumsum(weights[order])
+    at = int(np.searchsorted(reached, (len(scores) + 1) * coverage - ROUNDING))
+    return float(scores[order[at]]) if at < len(scores) else float("inf")
 
 
-def class_limit(probabilities: Array, y: Array, coverage: float) -> float:
+def class_limit(
+    probabilities: Array, y: Array, coverage: float, weights: Array | None = None
+) -> float:
     """The probability that a class must have to be in the set (Sadinle et al., JASA 2019)."""
-    return max(-quantile(-probabilities[np.arange(len(y)), y], coverage), 0.0)
+    return max(-quantile(-probabilities[np.arange(len(y)), y], coverage, weights), 0.0)
 
 
 def class_sets(probabilities: Array, limit: float) -> Array:
@@ -36,10 +47,12 @@ def class_sets(probabilities: Array, limit: float) -> Array:
     return np.asarray(found)
 
 
-def label_limits(probabilities: Array, y: Array, coverage: float) -> list[float]:
+def label_limits(
+    probabilities: Array, y: Array, coverage: float, weights: Array | None = None
+) -> list[float]:
     """For each label the probability that "yes", or else "no", must have to be left open."""
     true = np.where(y == 1, probabilities, 1 - probabilities)
-    return [max(-quantile(-column, coverage), 0.0) for column in true.T]
+    return [max(-quantile(-column, coverage, weights), 0.0) for column in true.T]
 
 
 def label_sets(probabilities: Array, limits: list[float]) -> Array:
@@ -52,7 +65,9 @@ def label_sets(probabilities: Array, limits: list[float]) -> Array:
     return np.asarray(open_ | (both >= 0.5))
 
 
-def interval_widths(predicted: Array, y: Array, coverage: float) -> dict[str, list[float]]:
+def interval_widths(
+    predicted: Array, y: Array, coverage: float, weights: Array | None = None
+) -> dict[str, list[float]]:
     """Half the width of the interval by predicted value: wide where the model errs much.
 
     Bins of the predicted value (Mondrian conformal prediction) as far as rows allow.
@@ -60,8 +75,9 @@ def interval_widths(predicted: Array, y: Array, coverage: float) -> dict[str, li
     edges = edges_of(predicted, int(np.clip(len(y) // ROWS_A_BIN, 1, MOST_BINS)))
     place = np.searchsorted(edges, predicted, side="right")
     misses = np.abs(predicted - y)
-    pieces = [misses[place == number] for number in range(len(edges) + 1)]
-    widths = [quantile(piece, coverage) for piece in pieces]
+    counted = np.ones(len(y)) if weights is None else weights
+    pieces = [place == number for number in range(len(edges) + 1)]
+    widths = [quantile(misses[piece], coverage, counted[piece]) for piece in pieces]
     widest = float(misses.max(initial=0.0)) * 2  # where rows are too few for a finite width
     return {
         "edges": [float(edge) for edge in edges],

@@ -13,12 +13,15 @@ MANY = 200  # thresholds drawn
 BEYOND = 1 + 1e-6  # above every probability
 
 
-def counts_at(positive: Array, score: Array) -> tuple[Array, Array, Array]:
+def counts_at(
+    positive: Array, score: Array, weights: Array | None = None
+) -> tuple[Array, Array, Array]:
     """Distinct scores from the highest, and how many positives and negatives each finds."""
+    weights = np.ones(len(score)) if weights is None else weights
     order = np.argsort(-score, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-    hits = np.cumsum(positive[order])[ends].astype(np.float64)
-    return score[order][ends], hits, ends + 1.0 - hits
+    hits, misses = (np.cumsum((weights * side)[order])[ends] for side in (positive, ~positive))
+    return score[order][ends], hits, misses
 
 
 def scores_at(rule: str, tp: Array, fp: Array, positives: float, negatives: float) -> Array:
@@ -36,7 +39,7 @@ def scores_at(rule: str, tp: Array, fp: Array, positives: float, negatives: floa
     return np.asarray(np.nan_to_num(found, nan=-np.inf))
 
 
-def best_threshold(positive: Array, score: Array, rule: str) -> float:
+def best_threshold(positive: Array, score: Array, rule: str, weights: Array | None = None) -> float:
     """The threshold at which a metric of the decisions is best on these rows.
 
     It lies halfway between two neighbouring scores, or above all where nothing is best called
@@ -44,7 +47,7 @@ def best_threshold(positive: Array, score: Array, rule: str) -> float:
     """
     if not 0 < positive.sum() < len(positive):
         return 0.5
-    found, hits, misses = counts_at(positive, score)
+    found, hits, misses = counts_at(positive, score, weights)
     # The last candidate calls nothing positive; a tie goes to those that call something.
     scores = scores_at(rule, np.append(hits, 0), np.append(misses, 0), hits[-1], misses[-1])
     above, below = np.append(found, BEYOND), np.append(found[1:], [0.0, found[0]])

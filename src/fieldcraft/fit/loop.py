@@ -79,7 +79,7 @@ class Goal:
     """What training aims at: a loss to follow down, and one that says when to stop."""
 
     loss: Callable[[Tensor, Tensor], Tensor]
-    tune_loss: Callable[[Array, Array], float]
+    tune_loss: Callable[[Array, Array, Array | None], float]
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,8 @@ class Trainer:
     def validate(self, tune: Rows) -> None:
         """Take the tune loss of the averaged weights and keep them if it is the best yet."""
         outputs = predict(self.shadow, tune)
-        loss = self.goal.tune_loss(outputs, tune.y.cpu().numpy())
+        weights = None if tune.weights is None else tune.weights.cpu().numpy()
+        loss = self.goal.tune_loss(outputs, tune.y.cpu().numpy(), weights)
         self.state.tune_losses.append(loss)
         if loss < self.state.best_loss:
             self.state.best_loss, self.state.best_epoch = loss, self.state.epoch

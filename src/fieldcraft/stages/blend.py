@@ -55,21 +55,22 @@ def weigh(outputs: Mapping[str, Array], rows: Development) -> dict[str, float]:
     *Ensemble Selection from Libraries of Models*, ICML 2004, and *Getting the Most Out of
     Ensemble Selection*, ICDM 2006).
     """
-    y = np.concatenate([rows.y[fold.tune] for fold in rows.folds])
-    loss = rows.task.validation_loss
+    every = np.concatenate([fold.tune for fold in rows.folds])
+    y, counted, loss = rows.y[every], rows.weights_at(every), rows.task.validation_loss
     draw, width = np.random.default_rng(0), next(iter(outputs.values())).shape[1]
+    chances = None if counted is None else counted / counted.sum()
     shares = dict.fromkeys(outputs, 0.0)
     for _ in range(RESAMPLES):
-        drawn = draw.integers(len(y), size=min(len(y), MOST_CELLS // width))
+        drawn = draw.choice(len(y), size=min(len(y), MOST_CELLS // width), p=chances)
         chosen = selected({name: found[drawn] for name, found in outputs.items()}, y[drawn], loss)
         for name in chosen:
             shares[name] += 1 / (ROUNDS * RESAMPLES)
     kept = {name: share for name, share in shares.items() if share >= LEAST}
     weights = {name: round(share / sum(kept.values()), 4) for name, share in kept.items()}
     blended = np.sum([weight * outputs[name] for name, weight in weights.items()], axis=0)
-    alone = {name: loss(found, y) for name, found in outputs.items()}
+    alone = {name: loss(found, y, counted) for name, found in outputs.items()}
     best = min(alone, key=alone.__getitem__)
-    return weights if loss(blended, y) < alone[best] * (1 - GAIN) else {best: 1.0}
+    return weights if loss(blended, y, counted) < alone[best] * (1 - GAIN) else {best: 1.0}
 
 
 def selected(

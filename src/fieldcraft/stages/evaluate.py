@@ -73,7 +73,7 @@ def draw_for(rows: Development, judge: Array, seed: int) -> Draw:
         len(judge),
         seed,
         None if rows.units is None else rows.units[judge],
-        None if rows.weights is None else rows.weights[judge],
+        rows.weights_at(judge),
     )
 
 
@@ -182,5 +182,5 @@ STAGE = Stage(
         *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
         "problem.coverage", "problem.groups", "data", "clean", "train.seed",
     ),
-    version=2,
+    version=3,
 )  # fmt: skip

@@ -29,5 +29,5 @@ STAGE = Stage(
     sections=(
         *TARGET_SECTIONS, "data", "clean", "model.learner", "model.options", "train",
     ),
-    version=3,
+    version=4,
 )  # fmt: skip

@@ -69,7 +69,14 @@ def fit_trees(job: Job) -> TreesModel:
         spent = time.monotonic() - start
         share = None if job.budget is None else (job.budget - spent) / (len(train_ys) - number)
         watch = Watch(job, f"label {number + 1} of {len(train_ys)}, " if many else "", share)
-        texts.append(grow(job, watch, rows_of(train, train_y, weights), rows_of(tune, tune_y)))
+        texts.append(
+            grow(
+                job,
+                watch,
+                rows_of(train, train_y, weights),
+                rows_of(tune, tune_y, job.tune_weights),
+            )
+        )
     return TreesModel(texts, train.values.shape[1], job.task.output)
 
 

@@ -91,7 +91,7 @@ def best_penalty(job: Job, learned: Mapping[str, Array], solve: Solver) -> Linea
     for penalty in PENALTIES:
         job.progress(f"penalty {penalty:g}", None)
         model = assemble(job, learned, solve, penalty)
-        loss = job.task.validation_loss(model.outputs(job.tune), job.tune_y)
+        loss = job.task.validation_loss(model.outputs(job.tune), job.tune_y, job.tune_weights)
         if best is None or loss < lowest * (1 - WORTH):
             best, lowest, waited = model, loss, 0
         else:

@@ -109,7 +109,7 @@ def fit_network(job: Job) -> NetworkModel:
     goal = Goal(job.task.loss(job.options.label_smoothing), job.task.validation_loss)
     trainer = Trainer(build(job, size), goal, settings, place)
     train = Rows.of(job.train.tensors(), job.train_y, trainer.device, row_weights(job))
-    tune = Rows.of(job.tune.tensors(), job.tune_y, trainer.device)
+    tune = Rows.of(job.tune.tensors(), job.tune_y, trainer.device, job.tune_weights)
     progress = trainer.fit(train, tune)
     curves = {
         "train_losses": progress.train_losses,

@@ -70,7 +70,10 @@ def fit_rule(job: Job) -> RuleModel:
         candidate(matrix, column, target, job.options.bins) for column in range(len(matrix.levels))
     ]
     models = [build(matrix, one, target) for one in shortlist(found, target)]
-    losses = [job.task.validation_loss(model.outputs(job.tune), job.tune_y) for model in models]
+    losses = [
+        job.task.validation_loss(model.outputs(job.tune), job.tune_y, job.tune_weights)
+        for model in models
+    ]
     return models[int(np.argmin(losses))]
 
 

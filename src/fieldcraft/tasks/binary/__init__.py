@@ -60,13 +60,15 @@ class BinaryTask(classes.Classes):
         """Raw network outputs to probabilities."""
         return raw.softmax(-1)
 
-    def calibrate(self, outputs: Array, y: Array, about: Json) -> Json:
+    def calibrate(
+        self, outputs: Array, y: Array, about: Json, weights: Array | None = None
+    ) -> Json:
         """Temperature and set limit, and the threshold that the project file asks for."""
-        found = super().calibrate(outputs, y, about)
+        found = super().calibrate(outputs, y, about, weights)
         score = self.calibrated(outputs, found)[:, 1]
         wanted = about.get("threshold")
         if isinstance(wanted, str):
-            return {**found, "threshold": thresholds.best_threshold(y == 1, score, wanted)}
+            wanted = thresholds.best_threshold(y == 1, score, wanted, weights)
         return {**found, "threshold": wanted}
 
     def read(self, outputs: Array, about: Json, calibration: Json) -> Said:

@@ -112,28 +112,33 @@ class MultilabelTask:
         """Raw network outputs to probabilities."""
         return raw.sigmoid()
 
-    def validation_loss(self, outputs: Array, y: Array) -> float:
+    def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
         """Log loss over all labels after the best temperature."""
         pairs, truth = as_pairs(outputs), y.reshape(-1)
-        scaled = calibration.scale(pairs, calibration.fit_temperature(pairs, truth, steps=12))
-        chosen = scaled[np.arange(len(truth)), truth]
-        return float(-np.log(np.clip(chosen, SMALLEST, 1)).mean())
+        each = None if weights is None else weights.repeat(y.shape[1])
+        temperature = calibration.fit_temperature(pairs, truth, each, steps=12)
+        chosen = calibration.scale(pairs, temperature)[np.arange(len(truth)), truth]
+        return float(np.average(-np.log(np.clip(chosen, SMALLEST, 1)), weights=each))
 
-    def calibrate(self, outputs: Array, y: Array, about: Json) -> Json:
+    def calibrate(
+        self, outputs: Array, y: Array, about: Json, weights: Array | None = None
+    ) -> Json:
         """One temperature for all labels; threshold and limit of each."""
-        temperature = calibration.fit_temperature(as_pairs(outputs), y.reshape(-1))
+        each = None if weights is None else weights.repeat(y.shape[1])
+        temperature = calibration.fit_temperature(as_pairs(outputs), y.reshape(-1), each)
         scaled = self.calibrated(outputs, {"temperature": temperature})
         wanted = about.get("threshold")
         limits = [
-            thresholds.best_threshold(y[:, k] == 1, scaled[:, k], wanted)
+            thresholds.best_threshold(y[:, k] == 1, scaled[:, k], wanted, weights)
             if isinstance(wanted, str)
             else wanted or 0.5
             for k in range(y.shape[1])
         ]
+        coverage = about.get("coverage", classes.COVERAGE)
         return {
             "temperature": temperature,
             "thresholds": limits,
-            "limits": conformal.label_limits(scaled, y, about.get("coverage", classes.COVERAGE)),
+            "limits": conformal.label_limits(scaled, y, coverage, weights),
         }
 
     def calibrated(self, outputs: Array, calibrated: Json) -> Array:

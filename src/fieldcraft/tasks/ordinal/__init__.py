@@ -70,13 +70,14 @@ class OrdinalTask(classes.Classes):
         """The step itself, as one column."""
         return y[:, None].astype(np.float64)
 
-    def validation_loss(self, outputs: Array, y: Array) -> float:
+    def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
         """Log loss of "at most this step", over all steps, after the best temperature."""
-        scaled = calibration.scale(outputs, calibration.fit_temperature(outputs, y, steps=12))
+        temperature = calibration.fit_temperature(outputs, y, weights, steps=12)
+        scaled = calibration.scale(outputs, temperature)
         below = np.cumsum(scaled, axis=1)[:, :-1]
         truth = np.arange(below.shape[1]) >= y[:, None]
         right = np.clip(np.where(truth, below, 1 - below), SMALLEST, 1)
-        return float(-np.log(right).mean())
+        return float(np.average(-np.log(right).mean(axis=1), weights=weights))
 
     def read(self, outputs: Array, about: Json, calibration: Json) -> Said:
         """The middle of the predicted steps (the median), or the cheapest class."""

@@ -102,13 +102,16 @@ class RegressionTask:
         """Raw network outputs are values already."""
         return raw
 
-    def validation_loss(self, outputs: Array, y: Array) -> float:
+    def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
         """Mean squared error."""
-        return float(((outputs[:, 0] - y) ** 2).mean())
+        return float(np.average((outputs[:, 0] - y) ** 2, weights=weights))
 
-    def calibrate(self, outputs: Array, y: Array, about: Json) -> Json:
+    def calibrate(
+        self, outputs: Array, y: Array, about: Json, weights: Array | None = None
+    ) -> Json:
         """How wide the interval around each value must be to hold the truth often enough."""
-        return conformal.interval_widths(outputs[:, 0], y, about.get("coverage", classes.COVERAGE))
+        coverage = about.get("coverage", classes.COVERAGE)
+        return conformal.interval_widths(outputs[:, 0], y, coverage, weights)
 
     def calibrated(self, outputs: Array, calibration: Json) -> Array:
         """Values as they are."""

@@ -218,3 +218,11 @@ def test_a_comparison_of_nothing_is_level() -> None:
     found = compare(np.array([0.5, np.nan]), np.array([0.4, 0.4]), True)
     assert (found.p_value, found.verdict) == (1.0, "level")
     assert found.difference == pytest.approx(0.1)
+
+
+def test_an_inflated_figure_lies_within_its_interval_and_is_never_below_zero() -> None:
+    draw = np.random.default_rng(0)
+    values = np.append(0.02, np.abs(0.02 + 0.05 * draw.normal(size=1_000)))
+    plain, moved = interval(values), interval(values, inflated=True)
+    assert moved.high - plain.high == pytest.approx(0.02 - values[1:].mean())
+    assert 0 <= moved.low < 0.02 < moved.high

@@ -20,6 +20,7 @@ from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.develop.write import TOLERANCE, check_parity, parts_of
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project.folder import Folder
+from fieldcraft.report import html
 from fieldcraft.report.story import Story
 from fieldcraft.stages import _flow, _plan
 from fieldcraft.stages.blend import weigh
@@ -94,10 +95,13 @@ def places(story: Story) -> dict[str, Path]:
 def test_models_that_know_one_half_each_make_a_champion_together(story: Story) -> None:
     assert story.evaluation["champion"] == "blend"
     parts = files.read_json(places(story)["blend"] / "model.json")["parts"]
+    titles = {"lightgbm": "LightGBM", "linear": "linear model"}
     assert set(parts) == {"lightgbm", "linear"}
     verdicts = {item["b"]: item["verdict"] for item in story.evaluation["comparisons"]}
     assert verdicts["lightgbm"] == verdicts["linear"] == "better"
-    assert story.champion["title"] == "blend of LightGBM and linear model"
+    assert story.champion["title"] == "blend of 2 models"
+    words = [f"{share:.0%} {titles[name]}" for name, share in parts.items()]
+    assert html.blend(story) == " and ".join(words)
 
 
 def test_the_outputs_of_a_blend_are_the_weighted_mean(story: Story, rows: Development) -> None:

@@ -105,13 +105,22 @@ def resample(statistics: Mapping[Name, Statistic], draw: Draw) -> dict[Name, Arr
     return {name: np.concatenate(parts) for name, parts in values.items()}
 
 
-def interval(values: Array, level: float = LEVEL) -> Interval:
-    """Percentile interval from what `resample` returned, undefined values left out."""
+def interval(values: Array, level: float = LEVEL, inflated: bool = False) -> Interval:
+    """Percentile interval from what `resample` returned, undefined values left out.
+
+    Args:
+        values: the figure on the rows as they are, then on each resample.
+        level: how often such intervals hold the truth.
+        inflated: whether resamples show more of a figure that is never below 0 than there is; the
+            interval is then moved by the bias (Efron & Tibshirani 1993, chapter 10).
+    """
     drawn = values[1:][np.isfinite(values[1:])]
     if not len(drawn):
         return Interval(float(values[0]), float("nan"), float("nan"), level)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(values[0]), float(low), float(high), level)
+    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    if inflated:
+        ends = np.maximum(ends - max(drawn.mean() - values[0], 0.0), 0.0)
+    return Interval(float(values[0]), float(ends[0]), float(ends[1]), level)
 
 
 def compare(a: Array, b: Array, greater_is_better: bool, level: float = LEVEL) -> Comparison:

@@ -141,7 +141,11 @@ MATTHEWS = Metric("mcc", "MCC", True, matthews)
 ROC_AUC = Metric("roc_auc", "ROC AUC", True, roc_auc)
 ROC_AUC_OF_ALL = Metric("roc_auc", "ROC AUC (mean)", True, roc_auc_of_all)
 AVERAGE_PRECISION = Metric("average_precision", "PR AUC", True, average_precision)
-BINARY_CALIBRATION = Metric("calibration_error", "calibration error", False, binary_calibration)
-CALIBRATION_ERROR = Metric("calibration_error", "calibration error", False, calibration_error)
+BINARY_CALIBRATION = Metric(
+    "calibration_error", "calibration error", False, binary_calibration, inflated=True
+)
+CALIBRATION_ERROR = Metric(
+    "calibration_error", "calibration error", False, calibration_error, inflated=True
+)
 COVERAGE = Metric("coverage", "coverage of sets", True, coverage)
 SET_SIZE = Metric("set_size", "classes in a set", False, set_size)

@@ -40,13 +40,24 @@ class Said:
 
 @dataclass(frozen=True)
 class Metric:
-    """A named measure of how good predictions are."""
+    """A named measure of how good predictions are.
+
+    Attributes:
+        name: in the project file and the ledger.
+        title: as people say it.
+        greater_is_better: whether it is.
+        values: the metric.
+        unit: of the figure.
+        inflated: whether resamples show more of it than the rows have, as they do of gaps that
+            chance alone opens; its interval is then moved by that much.
+    """
 
     name: str
     title: str
     greater_is_better: bool
     values: Callable[[Array, Said, Array], Array]
     unit: str = ""
+    inflated: bool = False
 
 
 def ratio(above: Array, below: Array) -> Array:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from fieldcraft.contracts import Json
 from fieldcraft.core import files
-from fieldcraft.core.words import figure
+from fieldcraft.core.words import figure, joined
 from fieldcraft.report import charts
 from fieldcraft.report.render import fill
 from fieldcraft.report.rule import rule_in_words
@@ -47,6 +47,7 @@ def page(story: Story) -> str:
         intervals=intervals(story),
         decision=decision(story),
         rule=rule(story),
+        blend=blend(story),
         worst=[trimmed(row, story) for row in evaluation.get("worst", [])[:WORST_SHOWN]],
     )
 
@@ -108,6 +109,14 @@ def pictures(story: Story) -> dict[str, Markup]:
         title = story.champion["measures"][story.evaluation["metric"]]["title"]
         found["importance"] = charts.importance(story.importance[:MOST_COLUMNS], title)
     return {name: Markup(svg) for name, svg in found.items()}
+
+
+def blend(story: Story) -> str:
+    """What the blend is made of, if there is one."""
+    learners = story.evaluation.get("learners", [])
+    titles = {learner["name"]: learner["title"] for learner in learners}
+    parts: Json = next((learner["parts"] for learner in learners if "parts" in learner), {})
+    return joined([f"{weight:.0%} {titles[name]}" for name, weight in parts.items()])
 
 
 def rule(story: Story) -> str:

@@ -79,7 +79,7 @@ def measure(project: Folder, bundle: Bundle, split: Path, data: str) -> list[Mea
     drawn = resample({metric.name: partial(metric.values, y, said) for metric in metrics}, draw)
     found = []
     for metric in metrics:
-        at = interval(drawn[metric.name])
+        at = interval(drawn[metric.name], inflated=metric.inflated)
         value, low, high = (v if v == v else None for v in (at.value, at.low, at.high))
         found.append(
             Measure(

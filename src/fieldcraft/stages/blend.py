@@ -10,7 +10,6 @@ import polars as pl
 
 from fieldcraft.contracts import Array, Json, Stage
 from fieldcraft.core import files
-from fieldcraft.core.words import joined
 from fieldcraft.develop.candidate import models_in, outputs_of
 from fieldcraft.develop.rows import TARGET_SECTIONS, Development, load_development
 from fieldcraft.project.work import Work
@@ -105,7 +104,7 @@ def write(
         place / "model.json",
         {
             "learner": NAME,
-            "title": f"blend of {joined([part['title'] for part in parts])}",
+            "title": f"blend of {len(parts)} models",
             "complexity": max(part["complexity"] for part in parts) + 1,
             "members": sum(part["members"] for part in parts),
             "seconds": round(sum(part["seconds"] for part in parts), 3),

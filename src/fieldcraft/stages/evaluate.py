@@ -100,7 +100,7 @@ def measures(found: Candidate, drawn: Drawn, rows: Development, judge: Array) ->
     data = digest.of_json([rows.digest, "judge", sorted(judge.tolist())])
     result = []
     for metric in rows.task.metrics:
-        at = interval(drawn[found.name, metric.name])
+        at = interval(drawn[found.name, metric.name], inflated=metric.inflated)
         result.append(
             Measure(
                 metric.name, "judge", found.name, finite(at.value),
@@ -115,7 +115,7 @@ def described(found: Candidate, drawn: Drawn, rows: Development) -> Json:
     """A learner with its measures, for the report."""
     taken = {}
     for metric in rows.task.metrics:
-        at = interval(drawn[found.name, metric.name])
+        at = interval(drawn[found.name, metric.name], inflated=metric.inflated)
         taken[metric.name] = {
             "title": metric.title,
             "greater_is_better": metric.greater_is_better,
@@ -130,7 +130,7 @@ def bar(problem: Problem, metric: Metric, drawn: Array) -> Json | None:
     """Whether the champion reaches what the project file asks for, with how much certainty."""
     if problem.bar is None:
         return None
-    at = interval(drawn)
+    at = interval(drawn, inflated=metric.inflated)
     sign = 1 if metric.greater_is_better else -1
     surely = sign * (at.low if sign > 0 else at.high) >= sign * problem.bar
     reached = sign * at.value >= sign * problem.bar

@@ -27,13 +27,13 @@ def test_numbers_are_told_as_ranges() -> None:
     told = in_words(found, {"classes": ["no", "yes"]})
     assert told.startswith("c0: up to ")
     assert ", above " in told
-    assert ", missing " in told
+    assert ", missing → " in told
     assert told.count("%") == len(found["bins"])
 
 
 def test_a_bin_of_one_value_is_told_by_the_value() -> None:
     found = rule(np.arange(ROWS) % 2, np.arange(ROWS) % 2)
-    assert in_words(found, {"classes": ["no", "yes"]}) == "c0: 0 0 %, 1 100 %"
+    assert in_words(found, {"classes": ["no", "yes"]}) == "c0: 0 → 0 %, 1 → 100 %"
 
 
 def test_levels_are_told_by_name_the_commonest_first() -> None:
@@ -43,10 +43,10 @@ def test_levels_are_told_by_name_the_commonest_first() -> None:
     about = {"classes": ["no", "yes"]}
     shares = [f"{100 * one['outputs'][1]:.0f} %" for one in found["bins"]]  # of codes 0, 1, 2
     told = in_words(found, about, ["month", "year"])
-    assert told.startswith(f"c0: year {shares[2]}, ")
-    assert f"month {shares[1]}" in told
-    assert f"other {shares[0]}" in told
-    assert "level 2 " in in_words(found, about)
+    assert told.startswith(f"c0: year → {shares[2]}, ")
+    assert f"month → {shares[1]}" in told
+    assert f"other → {shares[0]}" in told
+    assert "level 2 → " in in_words(found, about)
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_levels_are_told_by_name_the_commonest_first() -> None:
         ([0.2, 0.5, 0.3], {"classes": ["a", "b", "c"]}, "b (50 %)"),
         ([0.9, 0.1, 0.6], {"labels": ["calm", "sad", "loud"]}, "calm+loud"),
         ([0.1, 0.2], {"labels": ["calm", "sad"]}, "none"),
-        ([123_456.7], {}, "→ 123,457"),
+        ([123_456.7], {}, "123,457"),
     ],
 )
 def test_each_task_says_what_matters_to_it(
     outputs: list[float], about: dict[str, Any], told: str
 ) -> None:
     bins = [{"low": 0.0, "high": 9.0, "cut": None, "rows": 9, "outputs": outputs}]
-    assert in_words({"column": "x", "levels": 0, "bins": bins}, about) == f"x: any value {told}"
+    assert in_words({"column": "x", "levels": 0, "bins": bins}, about) == f"x: any value → {told}"
 
 
 def test_many_bins_are_cut_short() -> None:

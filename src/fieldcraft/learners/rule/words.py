@@ -22,7 +22,7 @@ def in_words(rule: Json, about: Json, levels: Sequence[str] = ()) -> str:
     ...         {"code": 2, "rows": 90, "outputs": [0.9, 0.1]}]
     >>> rule = {"column": "contract", "levels": 2, "bins": bins}
     >>> in_words(rule, {"classes": ["no", "yes"]}, ["monthly", "yearly"])
-    'contract: yearly 10 %, monthly 40 %'
+    'contract: yearly → 10 %, monthly → 40 %'
     """
     bins = rule["bins"]
     if rule["levels"]:
@@ -30,7 +30,7 @@ def in_words(rule: Json, about: Json, levels: Sequence[str] = ()) -> str:
     below = None
     told = []
     for found in bins:
-        told.append(f"{bin_words(found, below, levels)} {outputs_words(found['outputs'], about)}")
+        told.append(f"{bin_words(found, below, levels)} → {outputs_words(found['outputs'], about)}")
         below = found.get("cut")
     return f"{rule['column']}: {listed(told, MOST_BINS)}"
 
@@ -61,7 +61,7 @@ def outputs_words(outputs: Sequence[float], about: Json) -> str:
         pairs = zip(about["labels"], outputs, strict=True)
         return "+".join(label for label, share in pairs if share >= 0.5) or "none"
     if "classes" not in about:
-        return f"→ {figure(outputs[0])}"
+        return figure(outputs[0])
     best = 1 if len(outputs) == 2 else max(range(len(outputs)), key=lambda k: outputs[k])
     share = f"{100 * outputs[best]:.0f} %"
     return share if len(outputs) == 2 else f"{about['classes'][best]} ({share})"

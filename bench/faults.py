@@ -1,0 +1,87 @@
+"""Awkward tables, run unattended: each must end well, or with a clear error and exit code 2.
+
+    python bench/faults.py [NAME ...]
+
+Prints a row for each table: the exit code, the seconds, and what was said. A traceback, another
+exit code or an output that says nothing is marked as a failure, and the script then ends with 1.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+DRAW = np.random.default_rng(0)
+ROWS = 2_000
+BUDGET = "20s"
+LIMIT = 900  # seconds a table may take
+
+
+def table(rows: int = ROWS, columns: int = 5, **target: object) -> pl.DataFrame:
+    """Numbers by chance, and a target."""
+    values = DRAW.normal(size=(rows, columns)).round(3)
+    frame = pl.DataFrame(values, schema=[f"x{i}" for i in range(columns)])
+    return frame.with_columns(pl.Series(name, cells) for name, cells in target.items())
+
+
+def share(rows: int, count: int) -> list[str]:
+    """A class on some rows, another on the rest."""
+    return ["yes"] * count + ["no"] * (rows - count)
+
+
+TABLES: dict[str, Callable[[], pl.DataFrame]] = {
+    "one class": lambda: table(y=["yes"] * ROWS),
+    "99.9 % one class": lambda: table(y=share(ROWS, 2)),
+    "no target at all": lambda: table(y=[None] * ROWS),
+    "a class with one row": lambda: table(y=["once", *DRAW.choice(["a", "b"], ROWS - 1)]),
+    "one row": lambda: table(1, y=["a"]),
+    "two rows": lambda: table(2, y=["a", "b"]),
+    "no rows": lambda: table(3, y=["a", "b", "a"]).clear(),
+    "one column": lambda: table(columns=0, y=DRAW.normal(size=ROWS)),
+    "5,000 columns": lambda: table(400, 5_000, y=DRAW.choice(["a", "b"], 400)),
+    "10,000 classes": lambda: table(30_000, y=[f"c{i % 10_000}" for i in range(30_000)]),
+    "infinite numbers": lambda: table(y=np.where(DRAW.random(ROWS) < 0.01, np.inf, 1.0)),
+    "huge numbers": lambda: table(y=DRAW.normal(size=ROWS) * 1e300),
+    "empty columns": lambda: table(y=DRAW.normal(size=ROWS), empty=[None] * ROWS),
+}
+
+
+def run(name: str, folder: Path) -> tuple[bool, str]:
+    """Whether a table ended as it should, and a row about it."""
+    path = folder / "table.csv"
+    TABLES[name]().write_csv(path)
+    command = [sys.executable, "-m", "fieldcraft", "run", str(path), "--target", "y"]
+    more = ["--dir", str(folder / "project"), "--fix", "--budget", BUDGET, "--until", "package"]
+    start = time.monotonic()
+    done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=LIMIT)
+    seconds = time.monotonic() - start
+    said = done.stderr if done.returncode else done.stdout
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    first = next((x for x in lines if x.startswith(("Champion", "Not better", "error", "Error"))), "")
+    clear = done.returncode in (0, 2, 3) and "Traceback" not in done.stderr and lines
+    shown = first or (lines[0] if lines else "nothing")
+    return bool(clear), f"| {name} | {done.returncode} | {seconds:.0f} | {shown[:110]} |"
+
+
+def main() -> None:
+    """Run the tables that are named, or all."""
+    names = sys.argv[1:] or list(TABLES)
+    print("| table | exit | seconds | said |\n|---|---:|---:|---|")
+    failed = []
+    for name in names:
+        with tempfile.TemporaryDirectory() as aside:
+            well, row = run(name, Path(aside))
+        print(row if well else f"{row} FAILED", flush=True)
+        failed += [] if well else [name]
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -21,6 +21,7 @@ import polars as pl
 DRAW = np.random.default_rng(0)
 ROWS = 2_000
 BUDGET = "20s"
+VERDICTS = ("Champion", "No model", "error")
 LIMIT = 900  # seconds a table may take
 
 
@@ -64,9 +65,9 @@ def run(name: str, folder: Path) -> tuple[bool, str]:
     seconds = time.monotonic() - start
     said = done.stderr if done.returncode else done.stdout
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    first = next((x for x in lines if x.startswith(("Champion", "Not better", "error", "Error"))), "")
     clear = done.returncode in (0, 2, 3) and "Traceback" not in done.stderr and lines
-    shown = first or (lines[0] if lines else "nothing")
+    verdicts = [line for line in lines if line.startswith(VERDICTS)]
+    shown = [*verdicts, *lines, "nothing"][0]
     return bool(clear), f"| {name} | {done.returncode} | {seconds:.0f} | {shown[:110]} |"
 
 

@@ -144,6 +144,12 @@ def p_kin(c: Cells, d: np.random.Generator) -> Cells:
     return {"was_repaid_early": np.where(binary(c) & (d.random(ROWS) < 0.4), "1", "0")}
 
 
+def p_later_date(c: Cells, d: np.random.Generator) -> Cells:
+    days = np.where(mixed_up(c, 0.02, d), d.integers(90, 300, ROWS), d.integers(1, 100, ROWS))
+    opened = np.asarray(c["opened"], dtype="datetime64[D]")
+    return {"settled": (opened + days).astype(str)}
+
+
 def p_sum(c: Cells, d: np.random.Generator) -> Cells:
     part = d.gamma(5, 20, ROWS).round(3)
     return {"part": part, "rest": (c["cost"] - part).round(3)}
@@ -383,6 +389,7 @@ PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
     ("leak", "notice", "stop", "binary", p_gaps_tell),
     ("leak", "final_state", "stop", "binary", p_after_nearly_all),
     ("informative_gaps", "notice", "tip", "binary", p_gaps_lean),
+    ("delay", "settled", "warn", "binary", p_later_date),
     ("hindsight", "closed_flag", "warn", "binary", p_after),
     ("hindsight", "was_repaid_early", "warn", "binary", p_kin),
     ("formula", "part", "stop", "regression", p_sum),
@@ -442,7 +449,7 @@ GIVEN: dict[Plant, tuple[Edit, ...]] = {  # kinds that a person chose, against t
 BY_A_PERSON = {  # where only a person can know what to do
     "leak-noisy_copy", "informative_gaps", "row_order", "missing-empty_target", "missing-holes",
     "gaps", "mixed-units", "mixed-money", "mixed-percent", "units", "dates", "spellings",
-    "garbled", "duplicates", "few_rows", "impossible", "imbalance", "conflicts",
+    "garbled", "duplicates", "few_rows", "impossible", "imbalance", "conflicts", "delay",
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ HONEST = [
     ("insurance_charges.parquet", "charges", "regression"),
     ("mammography.parquet", "label", "binary"),
 ]
-ABOUT_THE_TARGET = {"leak", "hindsight", "formula", "rule", "time_order", "entity"}
+ABOUT_THE_TARGET = {"leak", "hindsight", "formula", "rule", "time_order", "entity", "delay"}
 
 
 def load(shared: Path, name: str) -> pl.DataFrame:
@@ -74,3 +74,6 @@ def test_what_was_written_after_the_event_is_dropped(shared_data: Path) -> None:
         edits += more
     assert {edit.value for edit in edits} == AFTERWARDS | REPEATED
     assert {f.code for f in findings if f.severity == "stop"} == set()
+    # Two more of those dates are no sure leaks: they are told, and left for a person to drop.
+    (delay,) = (finding for finding in findings if finding.code == "delay")
+    assert set(delay.evidence) == {"in_custody", "out_custody"}

@@ -82,7 +82,7 @@ def data(story: Story) -> Iterator[Item]:
     )
 
 
-LEAKS = ("leak", "hindsight", "overlap", "entity")
+LEAKS = ("leak", "hindsight", "delay", "overlap", "entity")
 
 
 def measurement(story: Story) -> Iterator[Item]:

@@ -61,7 +61,10 @@ def run(name: str, folder: Path) -> tuple[bool, str]:
     command = [sys.executable, "-m", "fieldcraft", "run", str(path), "--target", "y"]
     more = ["--dir", str(folder / "project"), "--fix", "--budget", BUDGET, "--until", "package"]
     start = time.monotonic()
-    done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=LIMIT)
+    try:
+        done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return False, f"| {name} | - | {LIMIT} | not done in time |"
     seconds = time.monotonic() - start
     said = done.stderr if done.returncode else done.stdout
     lines = [line.strip() for line in said.splitlines() if line.strip()]

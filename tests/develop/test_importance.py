@@ -9,7 +9,16 @@ import polars as pl
 import pytest
 
 from fieldcraft.contracts import Json
-from fieldcraft.develop.importance import MOST_ROWS, Model, importances, outputs, sample, shuffle
+from fieldcraft.develop.importance import (
+    FEWEST_COLUMNS,
+    MOST_ROWS,
+    Model,
+    importances,
+    outputs,
+    sample,
+    shuffle,
+    weighed,
+)
 from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.develop.write import Part, members_of
 from fieldcraft.evidence.metrics import Metric
@@ -98,3 +107,13 @@ def test_a_fold_with_many_judge_rows_is_sampled() -> None:
     assert len(set(found.tolist())) == MOST_ROWS // 5
     assert set(found) <= set(many)
     np.testing.assert_array_equal(found, sample(many, 5, 0))
+
+
+def test_of_very_many_columns_those_are_weighed_that_go_with_the_outputs() -> None:
+    draw = np.random.default_rng(0)
+    values = pl.DataFrame(draw.normal(size=(200, 2_500)), schema=[f"x{i}" for i in range(2_500)])
+    outputs_ = np.stack([values["x7"].to_numpy(), 0.1 * values["x9"].to_numpy()], axis=1)
+    found = weighed(values, outputs_)
+    assert found[0] == "x7"
+    assert len(found) == FEWEST_COLUMNS
+    assert weighed(values[["x9", "x7"]], outputs_) == ["x9", "x7"]

@@ -17,11 +17,14 @@ from fieldcraft.core import seeds
 from fieldcraft.develop.contest import finite
 from fieldcraft.develop.members import Member
 from fieldcraft.develop.rows import Development
+from fieldcraft.evidence.association import levels_of, power_of
 from fieldcraft.evidence.bootstrap import Draw, interval, resample
 from fieldcraft.evidence.metrics import Metric
 
 MOST_ROWS = 2_000
 REPEATS = 3
+FEWEST_COLUMNS = 20  # that are weighed, however many there are
+MOST_WORK = 40_000  # columns weighed times columns encoded each time
 RESAMPLES = 200
 Tell = Callable[[str, float | None], None]
 
@@ -39,30 +42,30 @@ def importances(
 ) -> list[Json]:
     """Each column's importance with its interval, the largest first.
 
-    An importance is how much worse the metric gets, in its own units; below 0 it got better.
+    An importance is how much worse the metric gets, in its own units; below 0 it got better. Of
+    very many columns those are weighed that go most with the model's outputs.
     """
     judged = [sample(fold.judge, len(rows.folds), seed) for fold in rows.folds]
     y = rows.y[np.concatenate(judged)]
     pieces = [rows.values[where.tolist()] for where in judged]
     draw = Draw(len(y), seeds.derive(seed, "resamples"), resamples=RESAMPLES)
 
-    def figures(tables: Sequence[pl.DataFrame]) -> Array:
-        said = rows.task.read(
-            rows.task.calibrated(outputs(model, tables), model.calibration),
-            rows.about,
-            model.calibration,
-        )
+    def figures(found: Array) -> Array:
+        calibrated = rows.task.calibrated(found, model.calibration)
+        said = rows.task.read(calibrated, rows.about, model.calibration)
         return resample({0: lambda weights: metric.values(y, said, weights)}, draw)[0]
 
+    def without(name: str, repeat: int) -> Array:
+        return figures(outputs(model, shuffle(pieces, name, seeds.derive(seed, name, repeat))))
+
     sign = 1 if metric.greater_is_better else -1
-    base = figures(pieces)
+    plain = outputs(model, pieces)
+    base = figures(plain)
+    names = weighed(pl.concat(pieces), plain)
     found = []
-    for number, name in enumerate(rows.values.columns):
-        tell(f"shuffling {name}", number / rows.values.width)
-        shuffled = np.mean(
-            [figures(shuffle(pieces, name, seeds.derive(seed, name, r))) for r in range(REPEATS)],
-            axis=0,
-        )
+    for number, name in enumerate(names):
+        tell(f"shuffling {name}", number / len(names))
+        shuffled = np.mean([without(name, repeat) for repeat in range(REPEATS)], axis=0)
         at = interval(sign * (base - shuffled))
         found.append(
             {
@@ -73,6 +76,16 @@ def importances(
             }
         )
     return sorted(found, key=lambda item: -(item["value"] or 0.0))
+
+
+def weighed(values: pl.DataFrame, outputs: Array) -> list[str]:
+    """The columns to weigh: all, or of very many those that tell most of the outputs."""
+    most = max(FEWEST_COLUMNS, MOST_WORK // max(values.width, 1))
+    if values.width <= most:
+        return values.columns
+    liveliest = outputs[:, outputs.std(axis=0).argmax()].astype(np.float64)
+    power = {c.name: power_of(levels_of(c), liveliest, value=True) for c in values}
+    return sorted(power, key=lambda name: -power[name])[:most]
 
 
 def sample(where: Array, folds: int, seed: int) -> Array:

@@ -33,4 +33,5 @@ STAGE = Stage(
     "Tell on which columns the champion's predictions hang.",
     explain,
     sections=(*TARGET_SECTIONS, "data", "clean", "train.seed"),
+    version=2,
 )

@@ -121,7 +121,7 @@ class Classifier(ClassifierMixin, TableEstimator):
             `to_bundle` proves that a bundle predicts the same.
 
     A weight of 2 is not the same as a row that stands there twice: weights count in training, but
-    not when columns are scaled, rows dealt out to folds, or probabilities calibrated.
+    not when columns are scaled or rows dealt out to folds.
 
     Example:
         >>> from sklearn.datasets import load_iris
@@ -207,7 +207,7 @@ class Regressor(RegressorMixin, TableEstimator):
             `to_bundle` proves that a bundle predicts the same.
 
     A weight of 2 is not the same as a row that stands there twice: weights count in training, but
-    not when columns are scaled, rows dealt out to folds, or intervals measured.
+    not when columns are scaled or rows dealt out to folds.
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

@@ -1,4 +1,4 @@
-"""Free text as numbers: topics, target means, length."""
+"""Free text as numbers: topics, scores, length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from fieldcraft.contracts import Array
 from fieldcraft.data.table import Column
 from fieldcraft.kinds.text import reader
 from fieldcraft.kinds.text.encode import TextEncoder
-from fieldcraft.kinds.text.reader import FARTHEST, PRIOR, Reader, Texts, learn_reader, topics_for
+from fieldcraft.kinds.text.reader import (
+    EXTENT,
+    FARTHEST,
+    FOLDS,
+    Reader,
+    Texts,
+    learn_reader,
+    topics_for,
+)
 from tests.encoding import fit_encode
 
 DRAW = np.random.default_rng(0)
@@ -49,35 +57,45 @@ def test_numbers_are_standardised_on_training_rows_and_end_somewhere() -> None:
     assert np.abs(learned.encode(Texts(odd))).max() <= FARTHEST
 
 
-def test_the_target_mean_of_a_text_is_that_of_its_parts() -> None:
+def test_a_text_scores_for_what_its_words_spoke_for() -> None:
     texts = pl.Series(["aa", "bb"] * 50)
     target = np.array([[1.0], [0.0]] * 50)
-    learned, _ = learn(texts, target)
-    topics = len(learned.centre) - 4
-    prior = PRIOR[1]  # few rows
-    first, second, other = learned.encode(Texts(pl.Series(["aa", "bb", "zz"])))[:, topics]
-    assert first == pytest.approx(-second)
+    learned, own = learn(texts, target)
+    score = -len(EXTENT) - 1
+    first, second, other = learned.encode(Texts(pl.Series(["aa", "bb", "zz"])))[:, score]
     assert first > other > second
-    raw = (50 + prior / 2) / (50 + prior) - 0.5
-    assert (learned.vocabulary.weights > 0).all()
-    assert learned.directions[:, topics].max() == pytest.approx(raw)
+    assert own[0, score] == pytest.approx(first, abs=0.1)
+
+
+def test_numbers_are_scored_by_a_line() -> None:
+    amount = ABOUT[:, None] * 40.0 + DRAW.normal(size=(400, 1))
+    learned, own = learn(TEXTS, amount)
+    score = own[:, -len(EXTENT) - 1]
+    assert np.corrcoef(score, amount[:, 0])[0, 1] > 0.95
+    low, high = learned.encode(Texts(pl.Series(["soup bread", "hammer drill"])))[:, -4]
+    assert low < high
 
 
 @pytest.mark.parametrize("row", [0, 7, 399])
 def test_no_training_row_sees_its_own_target(row: int) -> None:
     other = TARGET.copy()
     other[row] = 1 - other[row]
-    column = slice(-4, -3)  # the target mean comes before the extent
+    column = -len(EXTENT) - 1  # the score
+    fold = np.random.default_rng(0).permutation(400) % FOLDS
+    twin = next(i for i in np.flatnonzero(fold == fold[row]) if i != row)
     (one, left), (two, right) = (learn(TEXTS, target) for target in (TARGET, other))
-    raw = left[row, column] * one.spread[column] + one.centre[column]
-    assert raw == pytest.approx(right[row, column] * two.spread[column] + two.centre[column])
-    assert (one.encode(Texts(TEXTS))[row, column] != two.encode(Texts(TEXTS))[row, column]).all()
+    # All rows share one offset, so rows of a fold are compared with each other.
+    own, same = (
+        (v[row] - v[twin])[column] * r.spread[column] for v, r in ((left, one), (right, two))
+    )
+    assert own == pytest.approx(same)
+    assert one.encode(Texts(TEXTS))[row, column] != two.encode(Texts(TEXTS))[row, column]
 
 
 def test_a_word_that_only_one_text_has_says_nothing() -> None:
-    learned, _ = learn(pl.Series([*TEXTS, "unheard"]), np.vstack([TARGET, [[1.0]]]))
-    unheard, unknown = learned.encode(Texts(pl.Series(["unheard", "zqzqzqz"])))
-    np.testing.assert_array_equal(unheard, unknown)
+    learned, _ = learn(pl.Series([*TEXTS, "qjxzvk"]), np.vstack([TARGET, [[1.0]]]))
+    once, unknown = learned.encode(Texts(pl.Series(["qjxzvk", "kzxj"])))
+    np.testing.assert_array_equal(once, unknown)
 
 
 def test_length_words_and_gaps_are_told_last() -> None:
@@ -103,7 +121,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, own = learn(TEXTS, TARGET)
     monkeypatch.setattr(reader, "BLOCK", 64)
     parts, same = learn(TEXTS, TARGET)
-    np.testing.assert_allclose(same, own)
+    np.testing.assert_allclose(same, own, atol=1e-3)  # sums in another order
     np.testing.assert_array_equal(parts.vocabulary.weights, whole.vocabulary.weights)
     np.testing.assert_array_equal(
         parts.encode(Texts(TEXTS[:70]))[:10], parts.encode(Texts(TEXTS[:10]))
@@ -136,11 +154,11 @@ def test_many_topics_need_many_rows(rows: int, topics: int) -> None:
 def test_columns_stand_side_by_side_with_names() -> None:
     rows = pl.DataFrame({"a": TEXTS, "b": TEXTS.reverse()})
     encoder = TextEncoder([Column("a", "text"), Column("b", "text")])
-    matrix = fit_encode(encoder, rows, np.hstack([TARGET, TARGET])).matrix()
+    matrix = fit_encode(encoder, rows, np.hstack([TARGET, 1 - TARGET])).matrix()
     assert matrix.values.shape == (400, encoder.width)
-    tail = ("target mean 0", "target mean 1", "length", "words", "missing")
-    assert matrix.names[-5:] == tuple(f"b ({name})" for name in tail)
-    assert matrix.names[0] == "a (target mean 0)"
+    tail = ("score 1", "score 2", "score 3", "length", "words", "missing")
+    assert matrix.names[-6:] == tuple(f"b ({name})" for name in tail)
+    assert matrix.names[0] == "a (score 1)"
     assert set(matrix.levels) == {0}
 
 

@@ -18,7 +18,7 @@ from fieldcraft.evidence.metrics import SMALLEST, Said
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
 COVERAGE = 0.9  # of predicted sets, unless the project file says otherwise
-MOST_TARGET_COLUMNS = 10  # of classes whose target means are taken
+MOST_TARGET_COLUMNS = 200  # of classes that encoders may ask about one by one
 
 
 class Classes:

@@ -17,6 +17,7 @@ RARE = 2  # a level must stand on this many training rows; rarer ones share the 
 MANY = 50  # above this many levels, target means join the codes
 PRIOR = 10.0  # rows' worth of the overall mean in each level's target mean
 PARTS = 5  # of the out-of-fold target means
+MOST_MEANS = 10  # of a level; of more columns of the target none are taken
 MISSING = "\0missing"
 FOR_NUMBERS = ("mean", "median", "model")  # ways to impute that mean nothing here
 
@@ -87,6 +88,7 @@ class CategoryEncoder:
         filled = zip(columns, self.fills, strict=True)
         self.levels = [Levels.of(column.fill_null(fill)) for column, fill in filled]
         codes = self._codes(columns)
+        target = target if target.shape[1] <= MOST_MEANS else target[:, :0]
         wide = [i for i, levels in enumerate(self.levels) if len(levels) > MANY]
         self.facts = {i: facts_of(codes[:, i], target, len(self.levels[i])) for i in wide}
         own = [out_of_fold(codes[:, i], target, self.facts[i]) for i in wide]

@@ -1,30 +1,32 @@
-"""What is learned of one column of texts: weights of word parts, topics, target means."""
+"""What is learned of one column of texts: weights of word parts, topics, scores."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Array
+from fieldcraft.kinds.text.scores import goals_of, learn_scores
 from fieldcraft.kinds.text.sparse import Sparse, leading_directions
 from fieldcraft.kinds.text.words import BUCKETS, Words, words_of
 
 MOST_TOPICS = 32
-FEWEST_TOPICS = 4  # where there are no target means
-ROWS_A_TOPIC = (100, 1_000)  # without target means, and with them: few rows learn topics by heart
+FEWEST_TOPICS = 4  # where there are no scores
+ROWS_A_TOPIC = (100, 1_000)  # without scores, and with them: few rows learn topics by heart
 MOST_TEXTS = 10_000  # that topics are learned from
 RARE = 2  # texts that a part must stand in to count
 WHOLE = 3.0  # a whole word counts as this many of its parts
-PRIOR = (10.0, 100.0)  # texts' worth of the overall mean in each part's target mean
-PRIOR_ROWS = 50_000.0  # few rows need a heavier one: this many, divided by the rows
-FOLDS = 5  # of the out-of-fold target means
+FOLDS = 5  # of the out-of-fold scores
 FARTHEST = 10.0  # standard deviations at which a number stops
 SMALLEST_SPREAD = 1e-6
-BLOCK = 20_000  # texts at a time, so that memory does not grow with the table
+EXTENT = ("length", "words", "missing")
+MOST_CELLS = 30_000_000  # parts in the texts that scores are learned from
+BLOCK = 4_000  # texts at a time, so that memory does not grow with the table
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,20 @@ class Vocabulary:
             Sparse(words.text, words.word, scaled, (texts, count)),
         )
 
+    def matrix(self, texts: Texts) -> Any:
+        """Texts by weighted parts of words, for learning: a SciPy matrix (CSR)."""
+        from scipy import sparse
+
+        def compressed(table: Sparse) -> Any:
+            return sparse.csr_matrix((table.value, (table.row, table.column)), table.shape)
+
+        parts = []
+        for words in texts.blocks():
+            inner, outer = self.tables(words)
+            parts.append(compressed(outer) @ compressed(inner))
+        empty = sparse.csr_matrix((0, len(self.buckets)))
+        return sparse.vstack([empty, *parts], format="csr")
+
     def vectors(self, words: Words, directions: Array) -> Array:
         """Texts along some directions, and their extent, shape (texts, directions + 3)."""
         inner, outer = self.tables(words)
@@ -98,7 +114,7 @@ class Reader:
 
     Attributes:
         vocabulary: the parts of words that count.
-        directions: what each of them adds to the topics and, after these, to the target means.
+        directions: what each of them adds to the topics and, after these, to the scores.
         centre: of the numbers that come out, on training rows.
         spread: their standard deviations.
     """
@@ -109,7 +125,7 @@ class Reader:
     spread: Array
 
     def encode(self, texts: Texts) -> Array:
-        """Topics, target means and extent of texts, standardised, shape (texts, numbers)."""
+        """Topics, scores and extent of texts, standardised, shape (texts, numbers)."""
         parts = [self.vocabulary.vectors(words, self.directions) for words in texts.blocks()]
         return self.standardised(np.vstack(parts) if parts else np.zeros((0, len(self.centre))))
 
@@ -123,80 +139,90 @@ def learn_reader(texts: Texts, target: Array) -> tuple[Reader, Array]:
 
     Args:
         texts: the cells.
-        target: what target means are taken of, shape (rows, columns).
+        target: what scores are to tell, shape (rows, columns).
 
     Returns:
-        What was learned, and the training rows encoded, their target means out of fold.
+        What was learned, and the training rows encoded, their scores out of fold.
     """
     draw = np.random.default_rng(0)
     fold = draw.permutation(len(texts)) % FOLDS
-    counts, sums = tally(texts, target, fold)
-    vocabulary = learn_vocabulary(counts, len(texts))
+    vocabulary = learn_vocabulary(tally(texts), len(texts))
+    goals = goals_of(target)
     chosen = draw.permutation(len(texts))[:MOST_TEXTS]
     inner, outer = vocabulary.tables(words_of(texts.cells[chosen]))
-    topics = leading_directions(outer, inner, topics_for(len(texts), target.shape[1]))
-    prior = float(np.clip(PRIOR_ROWS / max(len(texts), 1), *PRIOR))
-    sums = sums[:, vocabulary.buckets]
-    every = sums.sum(axis=0)
-    means = [part_means(every - own, target[fold != i], prior) for i, own in enumerate(sums)]
+    topics = leading_directions(outer, inner, topics_for(len(texts), goals.shape[1]))
+    weights, offsets = learn_folds(texts, vocabulary, goals, fold)
     # As they come back from disk, for which 32 bits are enough.
-    found = np.hstack([topics, part_means(every, target, prior), *means]).astype(np.float32)
+    found = np.hstack([topics, weights]).astype(np.float32)
     directions = np.asfortranarray(found, dtype=np.float64)
-    width = topics.shape[1] + target.shape[1]
+    offsets = np.concatenate([np.zeros(topics.shape[1]), offsets, np.zeros(len(EXTENT))])
+    width = topics.shape[1] + goals.shape[1]
     parts = []
     for i, words in enumerate(texts.blocks()):
-        part = vocabulary.vectors(words, directions)
-        parts.append(out_of_fold(part, fold[i * BLOCK : (i + 1) * BLOCK], width, target.shape[1]))
+        part = vocabulary.vectors(words, directions) + offsets
+        parts.append(out_of_fold(part, fold[i * BLOCK : (i + 1) * BLOCK], width, goals.shape[1]))
     raw = np.vstack(parts)
     spread = raw.std(axis=0)
     spread = np.where(spread > SMALLEST_SPREAD, spread, 1.0)
-    reader = Reader(vocabulary, directions[:, :width], raw.mean(axis=0), spread)
-    return reader, reader.standardised(raw)
+    kept = np.r_[:width, len(offsets) - len(EXTENT) : len(offsets)]
+    centre = raw.mean(axis=0) - offsets[kept]  # so that the offsets need not be kept
+    reader = Reader(vocabulary, directions[:, :width], centre, spread)
+    return reader, reader.standardised(raw - offsets[kept])
 
 
-def topics_for(rows: int, targets: int) -> int:
-    """How many topics a column of texts gives."""
-    if targets:
+def learn_folds(
+    texts: Texts, vocabulary: Vocabulary, goals: Array, fold: Array
+) -> tuple[Array, Array]:
+    """Scores learned from all texts, then from those outside each fold, side by side.
+
+    Returns:
+        Weights, shape (parts, (1 + folds) * goals), and offsets.
+    """
+    if not goals.shape[1]:
+        return np.zeros((len(vocabulary.buckets), 0)), np.zeros(0)
+    table = vocabulary.matrix(texts)
+    draw = np.random.default_rng(1)
+    most = int(MOST_CELLS / max(table.nnz / max(len(texts), 1), 1))
+    found = []
+    for outside in (fold >= 0, *(fold != i for i in range(FOLDS))):
+        rows = np.sort(draw.permutation(np.flatnonzero(outside))[:most])
+        found.append(learn_scores(table[rows], goals[rows]))
+    return np.hstack([w for w, _ in found]), np.concatenate([offset for _, offset in found])
+
+
+def topics_for(rows: int, goals: int) -> int:
+    """How many topics a column of texts gives, beside the scores for some goals."""
+    if goals:
         return min(MOST_TOPICS, rows // ROWS_A_TOPIC[1])
     return min(MOST_TOPICS, max(FEWEST_TOPICS, rows // ROWS_A_TOPIC[0]))
 
 
-def out_of_fold(raw: Array, fold: Array, width: int, targets: int) -> Array:
-    """Vectors with the target means of other folds in place of those of all rows.
+def out_of_fold(raw: Array, fold: Array, width: int, goals: int) -> Array:
+    """Vectors with the scores learned outside their fold in place of those of all rows.
 
     Args:
-        raw: topics, target means of all rows, then of the rows outside each fold, then extent.
+        raw: topics, scores of all rows, then of the rows outside each fold, then extent.
         fold: of each row.
-        width: topics and target means of all rows.
-        targets: how many columns the target has.
+        width: topics and scores of all rows.
+        goals: how many scores there are.
     """
-    others = width + targets * fold[:, None] + np.arange(targets)
+    others = width + goals * fold[:, None] + np.arange(goals)
     own = np.take_along_axis(raw, others, axis=1)
-    return np.hstack([raw[:, : width - targets], own, raw[:, width + targets * FOLDS :]])
+    return np.hstack([raw[:, : width - goals], own, raw[:, width + goals * FOLDS :]])
 
 
-def tally(texts: Texts, target: Array, fold: Array) -> tuple[Array, Array]:
-    """In how many texts each bucket stands, and the sums of the target over them.
+def tally(texts: Texts) -> Array:
+    """In how many texts each bucket stands, shape (buckets,).
 
-    Buckets are counted as often as words with them stand in a text, which is a little often; in
-    return each different word is cut up once only.
-
-    Returns:
-        Shape (buckets,); and for each fold the sums with the number of texts in the last column,
-        shape (folds, buckets, target columns + 1).
+    A bucket counts as often as words with it stand in a text, which is a little often; in return
+    each different word is cut up once only.
     """
-    rows, width = target.shape
-    sides = np.hstack([target, np.ones((rows, 1))])
-    by_fold = np.hstack([sides * (fold == i)[:, None] for i in range(FOLDS)])
-    sums = np.zeros((BUCKETS, FOLDS * (width + 1)))
-    for i, words in enumerate(texts.blocks()):
+    counts = np.zeros(BUCKETS)
+    for words in texts.blocks():
         owner, bucket, _ = words.parts
-        ones = np.ones(len(words.word))
-        said = Sparse(words.word, words.text, ones, (len(words.spelt), len(words.lengths)))
-        held = Sparse(bucket, owner, np.ones(len(owner)), (BUCKETS, len(words.spelt)))
-        sums += held.times(said.times(by_fold[i * BLOCK : (i + 1) * BLOCK]))
-    found = sums.reshape(BUCKETS, FOLDS, width + 1).transpose(1, 0, 2)
-    return found[:, :, -1].sum(axis=0), found
+        said = np.bincount(words.word, minlength=len(words.spelt))
+        counts += np.bincount(bucket, weights=said[owner], minlength=BUCKETS)
+    return counts
 
 
 def learn_vocabulary(counts: Array, texts: int) -> Vocabulary:
@@ -206,21 +232,8 @@ def learn_vocabulary(counts: Array, texts: int) -> Vocabulary:
     return Vocabulary(buckets, 1 - np.log(shares))
 
 
-def part_means(sums: Array, target: Array, prior: float) -> Array:
-    """How far the smoothed target means of buckets lie from the overall mean.
-
-    Args:
-        sums: of the target over the texts of each bucket, their number in the last column.
-        target: of all these texts.
-        prior: texts' worth of the overall mean.
-    """
-    overall = target.mean(axis=0) if len(target) else np.zeros(target.shape[1])
-    return np.asarray((sums[:, :-1] + prior * overall) / (sums[:, -1:] + prior) - overall)
-
-
 def extent(words: Words) -> Array:
     """Logarithms of characters and words, and whether there is no text, shape (texts, 3)."""
     missing = np.isnan(words.lengths)
-    spoken = np.bincount(words.text, weights=words.times, minlength=len(words.lengths))
     characters = np.where(missing, 0, words.lengths)
-    return np.stack([np.log1p(characters), np.log1p(spoken), missing], axis=1)
+    return np.stack([np.log1p(characters), np.log1p(words.spoken), missing], axis=1)

@@ -11,6 +11,7 @@ import pytest
 
 from fieldcraft.contracts import Array
 from fieldcraft.core import catalogue, files
+from fieldcraft.develop import members
 from fieldcraft.develop.members import Effort, fit_members, load_member, name_fold
 from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.project.folder import Folder
@@ -96,6 +97,18 @@ def test_finished_folds_are_left_as_they_are(rows: Development, tmp_path: Path) 
     (tmp_path / "4" / "done.json").unlink()
     fit_members(learner, learner.options(), rows, tmp_path, Effort())
     assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_encoders_are_fitted_once_for_all_learners_of_a_fold(
+    rows: Development, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("constant", "linear"):
+        learner = catalogue.load("learners", name)
+        fit_members(learner, learner.options(), rows, tmp_path / name, Effort())
+        monkeypatch.setattr(members, "EncoderSet", None)  # which may not be asked for again
+    for fold in map(str, range(len(rows.folds))):
+        one, other = (tmp_path / name / fold / "encoders.json" for name in ("constant", "linear"))
+        assert one.read_bytes() == other.read_bytes()
 
 
 def test_progress_names_the_fold_and_counts_over_all() -> None:

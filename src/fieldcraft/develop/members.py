@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.encoders import EncoderSet, load_state, save_state
-from fieldcraft.contracts import Array, Brief, Fitted, Job, Json, Learner, Task
+from fieldcraft.contracts import Array, Brief, Encoded, Fitted, Job, Json, Learner, Task
 from fieldcraft.core import files, seeds
 from fieldcraft.data.split import Fold
 from fieldcraft.develop.rows import Development
@@ -76,6 +76,7 @@ def fit_members(
         left = len(rows.folds) - number
         spent = done + time.monotonic() - start
         budget = max(effort.budget - spent, 1.0) / left if effort.budget else None
+        encoded(rows, fold)  # of no learner's time
         begun = time.monotonic()
         fit_fold(learner, options, rows, fold, place, Effort(
             seeds.derive(effort.seed, learner.name, number), budget, effort.device,
@@ -113,27 +114,47 @@ def name_fold(tell: Tell, number: int, folds: int) -> Tell:
     return named
 
 
+@dataclass(frozen=True)
+class EncodedFold:
+    """The encoders fitted on the training rows of a fold, and its rows encoded."""
+
+    encoders: EncoderSet
+    train: Encoded
+    tune: Encoded
+    scale: Json
+
+
+def encoded(rows: Development, fold: Fold) -> EncodedFold:
+    """A fold encoded; once for all learners, as what encoders learn does not depend on them."""
+    key = id(fold)
+    if key not in rows.kept:
+        train_y = rows.y[fold.train]
+        scale = rows.task.scale(train_y)
+        target = rows.task.columns(rows.task.scaled(train_y, scale), rows.about)
+        encoders = EncoderSet(rows.schema)
+        train = encoders.fit_transform(encoders.read(rows.values[fold.train]), target)
+        tune = encoders.transform(encoders.read(rows.values[fold.tune]))
+        rows.kept[key] = EncodedFold(encoders, train, tune, scale)
+    found: EncodedFold = rows.kept[key]
+    return found
+
+
 def fit_fold(
     learner: Learner, options: Any, rows: Development, fold: Fold, place: Path, effort: Effort
 ) -> None:
     """Fit encoders and learner on the training rows of a fold; predict its tune and judge rows."""
     place.mkdir(parents=True, exist_ok=True)
-    task = rows.task
-    train_y, tune_y = rows.y[fold.train], rows.y[fold.tune]
-    scale = task.scale(train_y)
-    encoders = EncoderSet(rows.schema)
-    means_of = task.columns(task.scaled(train_y, scale), rows.about)
-    train = encoders.fit_transform(encoders.read(rows.values[fold.train]), means_of)
+    found = encoded(rows, fold)
     checkpoints = place / "checkpoints"
     job = Job(
-        task=task,
+        task=rows.task,
         about=rows.about,
         options=options,
-        nets=encoders.nets,
-        train=train,
-        train_y=task.scaled(train_y, scale),
-        tune=encoders.transform(encoders.read(rows.values[fold.tune])),
-        tune_y=task.scaled(tune_y, scale),
+        nets=found.encoders.nets,
+        train=found.train,
+        train_y=rows.task.scaled(rows.y[fold.train], found.scale),
+        tune=found.tune,
+        tune_y=rows.task.scaled(rows.y[fold.tune], found.scale),
         weights=rows.weights_at(fold.train),
         tune_weights=rows.weights_at(fold.tune),
         seed=effort.seed,
@@ -142,10 +163,10 @@ def fit_fold(
         folder=checkpoints,
         progress=effort.tell,
     )
-    member = Member(encoders, learner.fit(job), scale, task)
-    encoders.save(place)
+    member = Member(found.encoders, learner.fit(job), found.scale, rows.task)
+    found.encoders.save(place)
     save_state(place, "model", member.fitted.state())
-    files.write_json(place / "scale.json", scale)
+    files.write_json(place / "scale.json", found.scale)
     predictions(member, rows, fold, int(place.name)).write_parquet(place / "predictions.parquet")
     shutil.rmtree(checkpoints, ignore_errors=True)
 

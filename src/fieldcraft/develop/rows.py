@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -42,6 +43,7 @@ class Development:
     digest: str
     weights: Array | None = None  # how much each row counts
     units: Array | None = None  # rows of the same unit depend on each other
+    kept: dict[int, Any] = field(default_factory=dict, init=False)  # folds encoded, by identity
 
     def weights_at(self, rows: Array) -> Array | None:
         """How much each of some rows counts; None if all count the same."""

@@ -33,5 +33,5 @@ STAGE = Stage(
     "Train the baselines: what any model must beat.",
     baseline,
     sections=(*TARGET_SECTIONS, "data", "clean", "train.seed"),
-    version=4,
+    version=5,
 )

@@ -29,5 +29,5 @@ STAGE = Stage(
     sections=(
         *TARGET_SECTIONS, "data", "clean", "model.learner", "model.options", "train",
     ),
-    version=4,
+    version=5,
 )  # fmt: skip

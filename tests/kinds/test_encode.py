@@ -13,7 +13,7 @@ import pytest
 from fieldcraft.contracts import Array
 from fieldcraft.data.table import Column
 from fieldcraft.kinds.boolean.encode import BooleanEncoder
-from fieldcraft.kinds.category.encode import MANY, PRIOR, CategoryEncoder
+from fieldcraft.kinds.category.encode import MANY, MOST_MEANS, PRIOR, CategoryEncoder
 from fieldcraft.kinds.datetime.encode import MOST_DELAYS, DatetimeEncoder
 from fieldcraft.kinds.number.encode import MOST_BINS, NumberEncoder, learn_bins
 from tests.encoding import encode, fit_encode
@@ -271,6 +271,11 @@ def test_no_training_row_sees_its_own_target_but_those_of_its_level_do(row: int)
     assert one[row] == two[row]
     same = np.array([cell == WIDE[row] for cell in WIDE])
     assert np.abs(one - two)[same].max() > 5 * np.abs(one - two)[~same].max()
+
+
+def test_a_target_of_very_many_columns_brings_no_means() -> None:
+    encoder = fit_categories(WIDE, np.ones((600, MOST_MEANS + 1)))
+    assert encode(encoder, frame(["v00"])).matrix().names == ("x0", "x0 (log count)")
 
 
 def test_few_levels_bring_no_means() -> None:

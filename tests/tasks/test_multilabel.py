@@ -16,6 +16,7 @@ from fieldcraft.data.look import Look
 from fieldcraft.data.split import strata_of
 from fieldcraft.develop.rows import parse_target
 from fieldcraft.evidence import label_metrics
+from fieldcraft.evidence.classes import MOST_TARGET_COLUMNS
 from fieldcraft.project.settings import Settings
 from fieldcraft.tasks.multilabel import MultilabelTask, as_pairs
 
@@ -164,10 +165,11 @@ def test_the_decision_joins_the_labels_that_apply() -> None:
     assert found["probability_happy"].to_list() == [0.8, 0.1, 0.6]
 
 
-def test_target_means_are_taken_of_every_label_unless_there_are_too_many() -> None:
+def test_encoders_may_ask_about_every_label_unless_there_are_too_many() -> None:
     y = np.array([[1, 0], [0, 1]])
     assert TASK.columns(y, ABOUT).tolist() == y.tolist()
-    assert TASK.columns(np.zeros((4, 11), dtype=int), {}).shape == (4, 0)
+    many = np.zeros((4, MOST_TARGET_COLUMNS + 1), dtype=int)
+    assert TASK.columns(many, {}).shape == (4, 0)
 
 
 def test_evidence_tells_the_figures_of_each_label() -> None:

@@ -1,0 +1,150 @@
+"""Texts: a project run unattended beside a linear model over n-grams, on published test rows.
+
+    python bench/texts.py [NAME ...] [--keep FOLDER]
+
+The peer is scikit-learn's: words and pairs of words, runs of two to five characters, a linear
+support vector machine, learned from all training texts. Ours keeps some of them to tune and to
+judge. Where there are no published test rows, every fifth row is one. The difference of accuracies
+comes with its interval over paired resamples of the test rows. Needs the developers' data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.svm import LinearSVC
+
+from fieldcraft import load_bundle
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "text"
+RESAMPLES = 1_000
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Files of texts with their label, and what to leave out."""
+
+    train: str
+    test: str | None = None
+    label: str = "label"
+    without: str | None = None  # rows of this label are left out
+
+
+SETS = {
+    "banking77": Texts("banking77/banking77_train.csv.gz", "banking77/banking77_test.csv.gz"),
+    "clinc150": Texts("clinc150/clinc150_train.csv.gz", "clinc150/clinc150_test.csv.gz",
+                      without="oos"),
+    "rotten": Texts("rotten_tomatoes/rotten_tomatoes.csv.gz"),
+    "spam": Texts("sms_spam/sms_spam.csv.gz"),
+    "newsgroups": Texts("newsgroups20/newsgroups20_train.parquet",
+                        "newsgroups20/newsgroups20_test.parquet"),
+    "hate": Texts("hate_offensive.parquet"),
+    **{
+        language: Texts(f"tweets_sentiment_multilingual/{language}_train.csv.gz",
+                        f"tweets_sentiment_multilingual/{language}_test.csv.gz")
+        for language in ("english", "french", "german", "spanish")
+    },
+}  # fmt: skip
+
+
+def read(texts: Texts) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Training and test rows: text and label."""
+    frames = [table(name, texts) for name in (texts.train, texts.test) if name]
+    if len(frames) == 2:
+        return frames[0], frames[1]
+    draw = np.random.default_rng(0).permutation(frames[0].height)
+    held = np.isin(np.arange(frames[0].height), draw[::5])
+    return frames[0].filter(~held), frames[0].filter(held)
+
+
+def table(name: str, texts: Texts) -> pl.DataFrame:
+    """One file."""
+    path = DATA / name
+    frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+    frame = frame.select("text", pl.col(texts.label).cast(pl.String).alias("label"))
+    return frame.filter(pl.col("label") != texts.without) if texts.without else frame
+
+
+def peer(train: pl.DataFrame, test: pl.DataFrame) -> list[str]:
+    """What the linear model over n-grams says."""
+    terms = make_union(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),
+    )
+    model = make_pipeline(terms, LinearSVC())
+    model.fit(train["text"].to_list(), train["label"].to_list())
+    return [str(label) for label in model.predict(test["text"].to_list())]
+
+
+def ours(train: pl.DataFrame, test: pl.DataFrame, folder: Path) -> tuple[list[str], str]:
+    """What the champion of a project says, and which it is."""
+    source, sealed = folder / "train.parquet", folder / "test.parquet"
+    train.write_parquet(source)
+    test.write_parquet(sealed)
+    command = [sys.executable, "-m", "fieldcraft", "run", str(source), "--test", str(sealed)]
+    done = subprocess.run(
+        [*command, "--target", "label", "--dir", str(folder / "project"), "--fix", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said = load_bundle(folder / "project" / "bundle").predict(test)
+    return said["prediction"].to_list(), str(json.loads(done.stdout)["champion"])
+
+
+def interval(right: Array, others: Array) -> tuple[float, float]:
+    """Ends of the 95 % interval of a difference of accuracies."""
+    draw = np.random.default_rng(0)
+    rows = draw.integers(len(right), size=(RESAMPLES, len(right)))
+    low, high = np.quantile((right - others)[rows].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def compare(name: str, folder: Path) -> str:
+    """A row about one set."""
+    train, test = read(SETS[name])
+    start = time.monotonic()
+    answers = peer(train, test)
+    middle = time.monotonic()
+    found, champion = ours(train, test, folder)
+    end = time.monotonic()
+    truth = test["label"].to_list()
+    right, others = (
+        np.array([a == b for a, b in zip(given, truth, strict=True)], dtype=float)
+        for given in (found, answers)
+    )
+    low, high = interval(right, others)
+    return (
+        f"| {name} | {train.height:,} / {test.height:,} | {others.mean():.4f} | {right.mean():.4f} "
+        f"| {low:+.4f} to {high:+.4f} | {champion} | {middle - start:.0f} | {end - middle:.0f} |"
+    )
+
+
+def main() -> None:
+    """Print a header and a row for each set."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("names", nargs="*", default=[])
+    parser.add_argument("--keep", type=Path, help="folder for the projects")
+    options = parser.parse_args()
+    print("| set | texts | n-grams | ours | difference | champion | seconds | ours |")
+    print("|---|---:|---:|---:|---:|---|---:|---:|")
+    for name in options.names or SETS:
+        with tempfile.TemporaryDirectory() as aside:
+            place = (options.keep or Path(aside)) / name
+            place.mkdir(parents=True, exist_ok=True)
+            print(compare(name, place), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ import pytest
 
 from fieldcraft.core.words import figure
 from fieldcraft.project.folder import Folder
-from fieldcraft.report.html import confusion, page
+from fieldcraft.report.html import MOST_CLASSES, classes, confusion, page
 from fieldcraft.report.story import Story
 from fieldcraft.stages import _flow, _plan
 
@@ -121,3 +121,13 @@ def test_a_large_confusion_table_is_told_by_its_commonest_mix_ups() -> None:
     found = confusion({"confusion": table, "classes": [f"c{i}" for i in range(size)]})
     assert found["table"] == []
     assert found["mixed"][0] == {"true": "c3", "decided": "c5", "rows": 7}
+
+
+def test_of_very_many_classes_those_are_shown_that_are_found_least() -> None:
+    per_class = [{"class": f"c{i}", "recall": i / 50} for i in range(50)]
+    per_class[3]["recall"] = None  # no row of it
+    shown = classes({"per_class": per_class})
+    assert [item["class"] for item in shown[:4]] == ["c0", "c1", "c2", "c4"]
+    assert len(shown) == MOST_CLASSES
+    assert classes({"per_class": per_class[:5]}) == per_class[:5]
+    assert classes({}) == []

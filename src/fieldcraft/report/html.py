@@ -15,7 +15,8 @@ from fieldcraft.report.rule import rule_in_words
 from fieldcraft.report.story import Story, fixes_of, headline, next_steps, seal_state
 
 MOST_MEASURES = 5  # of each learner in the comparison; the champion has them all
-MOST_CLASSES = 30  # shown in a confusion table
+MOST_CLASSES = 30  # shown in a confusion table, and one by one
+OFTEN = 2  # rows of one class taken for another that are worth a word
 WORST_SHOWN = 8
 CELLS_SHOWN = 8
 MOST_COLUMNS = 20  # in the chart of importance
@@ -44,6 +45,7 @@ def page(story: Story) -> str:
         shown=shown_measures(story),
         pictures=pictures(story),
         confusion=confusion(evaluation.get("evidence", {})),
+        classes=classes(evaluation.get("evidence", {})),
         intervals=intervals(story),
         decision=decision(story),
         rule=rule(story),
@@ -162,7 +164,7 @@ def confusion(evidence: Json) -> Json:
         {"true": classes[i], "decided": classes[j], "rows": n}
         for i, row in enumerate(table)
         for j, n in enumerate(row)
-        if i != j and n
+        if i != j and n >= OFTEN
     ]
     mixed.sort(key=lambda item: -item["rows"])
     shares = [[n / max(sum(row), 1) for n in row] for row in table]
@@ -173,6 +175,15 @@ def confusion(evidence: Json) -> Json:
         "shares": shares,
         "mixed": mixed[:8],
     }
+
+
+def classes(evidence: Json) -> list[Json]:
+    """Figures of each class or label; of very many, those that are found least."""
+    found: list[Json] = evidence.get("per_class", [])
+    if len(found) <= MOST_CLASSES:
+        return found
+    there = [item for item in found if item["recall"] is not None]
+    return sorted(there, key=lambda item: item["recall"])[:MOST_CLASSES]
 
 
 def trimmed(row: Json, story: Story) -> Json:

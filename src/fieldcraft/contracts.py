@@ -89,7 +89,7 @@ class Task(Protocol):
     def scale(self, y: Array) -> Json: """The scale of training targets; {} if there is none."""
     def scaled(self, y: Array, scale: Json) -> Array: """Targets as learners see them."""
     def unscaled(self, outputs: Array, scale: Json) -> Array: """Outputs in units of the target."""
-    def columns(self, y: Array, about: Json) -> Array: """What target means are taken of."""
+    def columns(self, y: Array, about: Json) -> Array: """What encoders may learn of."""
     def width(self, about: Json) -> int: """Outputs a row."""
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Torch: raw outputs (rows, members, width) and y to a loss a row."""

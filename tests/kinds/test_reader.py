@@ -19,6 +19,7 @@ from fieldcraft.kinds.text.reader import (
     Reader,
     Texts,
     learn_reader,
+    learn_vocabulary,
     topics_for,
 )
 from tests.encoding import fit_encode
@@ -121,11 +122,17 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, own = learn(TEXTS, TARGET)
     monkeypatch.setattr(reader, "BLOCK", 64)
     parts, same = learn(TEXTS, TARGET)
-    np.testing.assert_allclose(same, own, atol=0.02)  # sums in another order, a rough optimum
+    np.testing.assert_allclose(same, own)
     np.testing.assert_array_equal(parts.vocabulary.weights, whole.vocabulary.weights)
     np.testing.assert_array_equal(
         parts.encode(Texts(TEXTS[:70]))[:10], parts.encode(Texts(TEXTS[:10]))
     )
+
+
+def test_of_very_many_parts_those_are_kept_that_stand_in_most_texts() -> None:
+    found = learn_vocabulary(np.array([5, 0, 9, 1, 2, 7]), 10, most=3)
+    assert found.buckets.tolist() == [0, 2, 5]
+    assert learn_vocabulary(np.array([5, 0, 9, 1, 2, 7]), 10).buckets.tolist() == [0, 2, 4, 5]
 
 
 def test_topics_of_many_texts_are_learned_from_some_of_them(

@@ -88,7 +88,7 @@ class EncoderSet:
 
         Args:
             read: training rows, from `read`.
-            target: what target means are taken of, shape (rows, columns), from `Task.columns`.
+            target: what encoders may learn of, shape (rows, columns), from `Task.columns`.
         """
         parts = [e.fit_transform(read.parts[name], target) for name, e in self.encoders.items()]
         return Joined(parts, read.rows)

@@ -46,8 +46,9 @@ class TextEncoder:
 
     def fit_transform(self, columns: list[Texts], target: Array) -> Views:
         """Learn topics and scores from training rows; return them encoded."""
-        self.scores = goals_of(target).shape[1]
-        learned = [learn_reader(texts, target) for texts in columns]
+        goals = goals_of(target)
+        self.scores = goals.shape[1]
+        learned = [learn_reader(texts, goals) for texts in columns]
         self.readers = [reader for reader, _ in learned]
         return self._views([values for _, values in learned])
 

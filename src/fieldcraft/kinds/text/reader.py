@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Array
-from fieldcraft.kinds.text.scores import goals_of, learn_scores
+from fieldcraft.kinds.text.scores import learn_scores
 from fieldcraft.kinds.text.sparse import Sparse, leading_directions
 from fieldcraft.kinds.text.words import BUCKETS, Words, words_of
 
@@ -26,6 +26,7 @@ FARTHEST = 10.0  # standard deviations at which a number stops
 SMALLEST_SPREAD = 1e-6
 EXTENT = ("length", "words", "missing")
 MOST_CELLS = 30_000_000  # parts in the texts that scores are learned from
+MOST_WEIGHTS = 50_000_000  # of parts for all scores, in and out of fold: what memory allows
 BLOCK = 4_000  # texts at a time, so that memory does not grow with the table
 
 
@@ -89,7 +90,10 @@ class Vocabulary:
         )
 
     def matrix(self, texts: Texts) -> Any:
-        """Texts by weighted parts of words, for learning: a SciPy matrix (CSR)."""
+        """Texts by weighted parts of words, for learning: a SciPy matrix (CSR).
+
+        In 32 bits, so that it does not depend on the order in which parts were summed.
+        """
         from scipy import sparse
 
         def compressed(table: Sparse) -> Any:
@@ -98,9 +102,11 @@ class Vocabulary:
         parts = []
         for words in texts.blocks():
             inner, outer = self.tables(words)
-            parts.append(compressed(outer) @ compressed(inner))
-        empty = sparse.csr_matrix((0, len(self.buckets)))
-        return sparse.vstack([empty, *parts], format="csr")
+            parts.append((compressed(outer) @ compressed(inner)).astype(np.float32))
+        empty = sparse.csr_matrix((0, len(self.buckets)), dtype=np.float32)
+        found = sparse.vstack([empty, *parts], format="csr")
+        found.sort_indices()
+        return found
 
     def vectors(self, words: Words, directions: Array) -> Array:
         """Texts along some directions, and their extent, shape (texts, directions + 3)."""
@@ -134,20 +140,20 @@ class Reader:
         return np.clip((raw - self.centre) / self.spread, -FARTHEST, FARTHEST)
 
 
-def learn_reader(texts: Texts, target: Array) -> tuple[Reader, Array]:
+def learn_reader(texts: Texts, goals: Array) -> tuple[Reader, Array]:
     """Learn a column from training rows.
 
     Args:
         texts: the cells.
-        target: what scores are to tell, shape (rows, columns).
+        goals: what scores are to tell, from `goals_of`, shape (rows, goals).
 
     Returns:
         What was learned, and the training rows encoded, their scores out of fold.
     """
     draw = np.random.default_rng(0)
     fold = draw.permutation(len(texts)) % FOLDS
-    vocabulary = learn_vocabulary(tally(texts), len(texts))
-    goals = goals_of(target)
+    most = MOST_WEIGHTS // ((1 + FOLDS) * max(goals.shape[1], 1))
+    vocabulary = learn_vocabulary(tally(texts), len(texts), most)
     chosen = draw.permutation(len(texts))[:MOST_TEXTS]
     inner, outer = vocabulary.tables(words_of(texts.cells[chosen]))
     topics = leading_directions(outer, inner, topics_for(len(texts), goals.shape[1]))
@@ -225,9 +231,14 @@ def tally(texts: Texts) -> Array:
     return counts
 
 
-def learn_vocabulary(counts: Array, texts: int) -> Vocabulary:
-    """Weigh buckets by how few of the texts they stand in, and leave out rare ones."""
+def learn_vocabulary(counts: Array, texts: int, most: int = BUCKETS) -> Vocabulary:
+    """Weigh buckets by how few of the texts they stand in, and leave out rare ones.
+
+    Of more than `most`, those are kept that stand in most texts.
+    """
     buckets = np.flatnonzero(counts >= RARE)
+    if len(buckets) > most:
+        buckets = np.sort(buckets[np.argsort(-counts[buckets], kind="stable")[:most]])
     shares = (1 + np.minimum(counts[buckets], texts)) / (1 + texts)
     return Vocabulary(buckets, 1 - np.log(shares))
 

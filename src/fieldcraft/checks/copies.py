@@ -144,7 +144,7 @@ def correlated(view: View, names: list[str]) -> list[list[str]]:
     same = np.abs(table @ table.T) / table.shape[1] > SAME
     left, groups = np.arange(len(columns)), []
     while len(left):
-        like_first = same[left[0], left]
+        like_first = same[left[0], left] | (left == left[0])
         groups.append([list(columns)[i] for i in left[like_first]])
         left = left[~like_first]
     return [group for group in groups if len(group) > 1]

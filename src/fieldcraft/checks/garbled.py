@@ -24,11 +24,11 @@ class Garbled:
     def run(self, view: View) -> Iterable[Finding]:
         """Look for the traces of a wrong encoding in the cells and names of columns."""
         names = [*(column.name for column in view.schema.columns), *view.targets]
-        looks = [view.looks[name] for name in names if name in view.looks]
+        looks = [look for name in names if (look := view.looks.get(name)) and look.is_text]
         found: dict[str, tuple[int, str]] = {}
         for look in looks:
             bad = look.counts.filter(pl.col("value").cast(pl.String).str.contains(GARBLED))
-            if look.is_text and bad.height:
+            if bad.height:
                 found[look.name] = (int(bad["count"].sum()), str(bad["value"][0])[:40])
         if found:
             shown = [

@@ -55,8 +55,7 @@ class Encoded(Protocol):
 class Encoder(Protocol):
     """Turns the columns of one kind into numbers; fitted on training rows only.
 
-    What needs nothing learned (cutting a text into words) is done by `read`, once for all members.
-    """
+    What needs nothing learned (such as words of a text) is done by `read`, once for all members."""
     def read(self, rows: pl.DataFrame) -> Any: """The columns, ready to be encoded."""
     def fit_transform(self, read: Any, target: Array) -> Encoded: """Learn and encode."""
     def transform(self, read: Any) -> Encoded: """Encode, each row by itself."""
@@ -68,6 +67,7 @@ class Kind(Protocol):
     """What a column holds."""
     name: str
     used: bool  # False: columns of this kind are set aside and no model sees them
+    holds: Literal["values", "files"]  # files: cells name files, see data/media.py
     options: tuple[str, ...]  # what a column's entry in the project file may say beside `kind`
     def recognise(self, look: Look) -> Guess | None: """Whether a column is of this kind."""
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series: """To values."""

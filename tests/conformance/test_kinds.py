@@ -17,6 +17,7 @@ from fieldcraft.contracts import Encoded, Encoder, Kind, State
 from fieldcraft.core import catalogue
 from fieldcraft.data.look import Look
 from fieldcraft.data.table import Column, Schema
+from tests.drawing import draw_photo
 from tests.encoding import encode, fit_encode
 
 KINDS = catalogue.names("kinds")
@@ -50,12 +51,16 @@ ABSURD = [
 
 
 @pytest.fixture(scope="module")
-def columns(columns: Columns) -> Columns:
-    """The columns that every plug is tried on, and free text."""
+def columns(columns: Columns, tmp_path_factory: pytest.TempPathFactory) -> Columns:
+    """The columns that every plug is tried on, free text, and photos."""
     rows = len(next(iter(columns.values())))
+    folder = tmp_path_factory.mktemp("photos")
+    drawn = [draw_photo(folder / f"{i}.png", seed=i) for i in range(9)]
+    photos = [None if i % 8 == 0 else drawn[i % 9] for i in range(rows)]
     notes = [None if i % 7 == 0 else f"a note on item {i % 9}, {'good' * (i % 2)}!" * (i % 4 + 1)
              for i in range(rows)]  # fmt: skip
-    return {**columns, "notes": pl.Series("notes", notes)}
+    more = {"notes": notes, "photos": photos}
+    return {**columns, **{name: pl.Series(name, cells) for name, cells in more.items()}}
 
 
 def schema_of(kind: Kind, columns: Columns, asked: dict[str, Any] | None = None) -> Schema:

@@ -376,3 +376,48 @@ def test_a_device_that_is_not_there_is_an_error_with_a_way_out() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(TrainingError, match=r"no device cuda here[\s\S]*devices: cpu"):
             accelerator_for("cuda")
+
+
+def test_the_step_size_falls_within_an_epoch() -> None:
+    seen: list[float] = []
+    settings = replace(QUICK, schedule="linear", epochs=2, batch_size=24, warmup=0)
+    trainer = make_trainer(settings=settings)
+    plain = trainer.step
+
+    def watched(batch: Rows) -> torch.Tensor:
+        seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+        return plain(batch)
+
+    trainer.step = watched  # type: ignore[method-assign]
+    trainer.fit(make_rows(96), make_rows(seed=1))
+    rate = settings.learning_rate
+    assert seen == pytest.approx([rate * (1 - done / 8) for done in range(8)])
+
+
+def test_a_schedule_ends_within_the_budget(tmp_path: Path) -> None:
+    settings = replace(QUICK, schedule="linear", epochs=100_000, batch_size=8)
+    trainer = make_trainer(settings=settings, place=Place(folder=tmp_path, budget=1.0))
+    trainer.fit(make_rows(96), make_rows(seed=1))
+    horizon = trainer.decided.horizon
+    assert horizon is not None
+    assert trainer.settings.epochs == horizon < 100_000
+    assert files.read_json(tmp_path / "decisions.json")["horizon"] == horizon
+    again = make_trainer(settings=settings, place=Place(folder=tmp_path, budget=900.0))
+    again.fit(make_rows(96), make_rows(seed=1))
+    assert again.settings.epochs == horizon
+
+
+def test_statistics_of_batches_follow_at_once() -> None:
+    trainer = make_trainer()
+    for network in (trainer.network, trainer.shadow):
+        network.register_buffer("seen", torch.zeros(2))
+    trainer.network.seen.fill_(7.0)
+    trainer.follow()
+    assert trainer.shadow.seen.tolist() == [7.0, 7.0]
+
+
+def test_wide_rows_are_predicted_a_few_at_a_time() -> None:
+    narrow = Rows({"x": torch.zeros(10, 3)}, torch.zeros(10))
+    wide = Rows({"x": torch.zeros(10, 3 << 20, dtype=torch.uint8)}, torch.zeros(10))
+    assert narrow.at_once == 2_048
+    assert wide.at_once == 2

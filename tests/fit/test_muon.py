@@ -56,3 +56,13 @@ def test_matrices_without_a_gradient_stay() -> None:
     weight = torch.nn.Parameter(torch.ones(2, 2))
     Muon([weight], lr=1.0, weight_decay=0.5).step()
     assert torch.equal(weight.detach(), torch.ones(2, 2))
+
+
+def test_the_kernel_of_a_convolution_is_moved_as_a_matrix() -> None:
+    torch.manual_seed(0)
+    kernel = torch.nn.Parameter(torch.randn(8, 4, 3, 3))
+    matrix = torch.nn.Parameter(kernel.detach().flatten(1).clone())
+    kernel.grad = torch.randn(8, 4, 3, 3)
+    matrix.grad = kernel.grad.flatten(1).clone()
+    Muon([kernel, matrix], lr=0.1).step()
+    torch.testing.assert_close(kernel.detach().flatten(1), matrix.detach())

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from fieldcraft.contracts import Array, Fitted, Job
 from fieldcraft.core import catalogue
-from fieldcraft.fit.settings import batch_size_for
+from fieldcraft.fit.settings import Recipe, Training, batch_size_for
 from fieldcraft.learners.lightgbm import fit as lightgbm_fit
 from fieldcraft.learners.lightgbm.fit import MOST_TREES, Watch, rounds
 from fieldcraft.learners.linear import fit as linear_fit
@@ -383,3 +383,10 @@ def test_a_plain_mlp_is_trained_the_plain_way() -> None:
     assert tabm.ema > 0.9
     assert plain.batch_size == batch_size_for(1_000, plain=True)
     assert tabm.batch_size == batch_size_for(1_000)
+
+
+def test_a_deep_nets_recipe_gives_way_to_what_the_user_says() -> None:
+    recipe = Recipe(Training(epochs=30, schedule="linear", learning_rate=0.5, clip=0.0))
+    found = training_for(1_000, NetworkOptions(epochs=3, optimizer="sgd"), recipe)
+    assert (found.epochs, found.optimizer) == (3, "sgd")
+    assert (found.schedule, found.learning_rate) == ("linear", 0.5)

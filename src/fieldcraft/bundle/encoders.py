@@ -16,6 +16,9 @@ from fieldcraft.contracts import Array, Encoded, Encoder, Matrix, State
 from fieldcraft.core import catalogue, files
 from fieldcraft.data.table import Schema
 
+FEW_ROWS, MOST_ROWS = 64, 16_384  # encoded in one go
+BYTES_AT_ONCE = 1 << 26
+
 
 @dataclass(frozen=True)
 class Views:
@@ -140,6 +143,18 @@ class EncoderSet:
             }
             encoder.restore(State(state.values["encoders"][kind], arrays))
         return found
+
+
+def rows_at_once(encoders: EncoderSet, values: pl.DataFrame) -> int:
+    """How many rows to encode in one go, so that what networks read of them fits in memory.
+
+    A row of numbers takes a few hundred bytes, one with a photo a few hundred thousand.
+    """
+    if values.height <= FEW_ROWS:
+        return FEW_ROWS
+    tensors = encoders.transform(encoders.read(values[:1])).tensors().values()
+    width = sum(array.nbytes for array in tensors)
+    return max(FEW_ROWS, min(MOST_ROWS, BYTES_AT_ONCE // max(width, 1)))
 
 
 def save_state(folder: Path, name: str, state: State) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,17 +11,15 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.archive import unpacked
-from fieldcraft.bundle.encoders import EncoderSet, Read
+from fieldcraft.bundle.encoders import EncoderSet, Read, rows_at_once
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.contracts import Array, Json, Task
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.errors import BundleError, FieldcraftError
 from fieldcraft.data.prepare import join
 from fieldcraft.data.read import from_frame
-from fieldcraft.data.table import Schema
+from fieldcraft.data.table import Schema, kind_named
 from fieldcraft.evidence.metrics import Said
-
-ROWS_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,11 @@ class Bundle:
         return str(self.manifest["model_id"])
 
     @property
+    def file_columns(self) -> list[str]:
+        """The columns whose cells name files, such as photos."""
+        return [c.name for c in self.schema.needed if kind_named(c.kind).holds == "files"]
+
+    @property
     def columns(self) -> list[str]:
         """The columns that a row must have."""
         brought = {name for beside in self.tables for name in beside.table.columns}
@@ -111,10 +114,14 @@ class Bundle:
     def outputs(self, rows: pl.DataFrame) -> Array:
         """Calibrated probabilities, (rows, classes) or (rows, labels), or values, (rows, 1)."""
         values = self.schema.apply(self.joined(rows))
-        parts = [self.mixed(piece) for piece in values.iter_slices(ROWS_AT_ONCE) if piece.height]
+        parts = [self.mixed(piece) for piece in self.pieces(values) if piece.height]
         if not parts:
             return np.zeros((0, self.task.width(self.about)))
         return self.task.calibrated(np.concatenate(parts), self.manifest["calibration"])
+
+    def pieces(self, values: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """Parsed rows in pieces that fit in memory when they are encoded."""
+        return values.iter_slices(rows_at_once(self.members[0].encoders, values))
 
     def mixed(self, values: pl.DataFrame) -> Array:
         """The members' outputs for parsed rows, averaged by their weights."""

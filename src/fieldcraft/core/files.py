@@ -44,6 +44,15 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def cache_folder() -> Path:
+    """Where files are kept that can be fetched again: ``FIELDCRAFT_CACHE``, or the user's cache."""
+    given = os.environ.get("FIELDCRAFT_CACHE")
+    if given:
+        return Path(given)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "fieldcraft"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, indented, whole or not at all; NaN is refused."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

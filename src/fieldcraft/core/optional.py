@@ -8,6 +8,7 @@ from fieldcraft.core.errors import MissingExtraError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "duckdb": ("duckdb", "pyarrow"),
+    "image": ("PIL",),
     "train": (
         "accelerate", "altair", "jinja2", "lightgbm", "onnx", "onnxscript", "scipy",
         "sklearn", "torch", "vl_convert",

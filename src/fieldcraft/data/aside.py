@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -12,6 +12,7 @@ class SetAside:
     """The part of a kind that is the same for all columns that are set aside."""
 
     used = False
+    holds: Literal["values", "files"] = "values"
     options: tuple[str, ...] = ()
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:

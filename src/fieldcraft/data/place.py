@@ -7,6 +7,7 @@ import glob
 import os
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from fieldcraft.core import digest
@@ -14,6 +15,7 @@ from fieldcraft.core.errors import DataError, near
 from fieldcraft.data.unpack import is_gzip, unpacked
 
 URL = re.compile(r"([a-z][a-z0-9+.-]+)://")
+ESCAPED = re.compile(r"\[([\[*?])\]")  # how `glob.escape` writes a character that stands for itself
 FILE_URL = re.compile(r"([a-z][a-z0-9+.-]+:///)([^?]*)(.*)", re.DOTALL)
 
 
@@ -104,6 +106,15 @@ class Place:
             return digest.of_file(self.path)
         except OSError as error:
             raise unopened(self.path, error) from error
+
+
+def root_of(place: Place) -> Path:
+    """The folder that the names of the files are relative to."""
+    if not place.is_pattern:
+        return place.path
+    parts = place.path.parts
+    fixed = takewhile(lambda part: not glob.has_magic(ESCAPED.sub("", part)), parts)
+    return Path(*[ESCAPED.sub(r"\1", part) for part in fixed])
 
 
 def unopened(path: Path, error: OSError) -> DataError:

@@ -25,6 +25,7 @@ class Reading:
         odd_lines: the line on which each row ends that was set aside.
         odd_files: the file of each such line, for a table of several files.
         notes: what else a person should know of how it was read.
+        split: the column that says which part a row is for, where the source itself says so.
     """
 
     frame: pl.DataFrame
@@ -32,6 +33,7 @@ class Reading:
     odd_lines: tuple[int, ...] = field(default=())
     odd_files: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
+    split: str | None = None
 
     def odd(self, most: int = 5) -> str:
         """The first lines that were set aside, as text for messages."""

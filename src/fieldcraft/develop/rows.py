@@ -14,6 +14,7 @@ from fieldcraft.contracts import Array, Json, Task
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.errors import DataError, near
 from fieldcraft.data.look import Look
+from fieldcraft.data.media import base_of, contents_digested, named_in
 from fieldcraft.data.prepare import join, names_in
 from fieldcraft.data.read import located, read_table
 from fieldcraft.data.split import Fold, folds_of
@@ -89,7 +90,9 @@ def read_sources(project: Folder, settings: Settings) -> pl.DataFrame:
     for number, path in enumerate((sources.train, sources.validation, sources.test)):
         if path is None:
             continue
-        frame = read_table(located(path, project.root), settings.data.names).frame
+        place = located(path, project.root)
+        frame = read_table(place, settings.data.names).frame
+        frame = named_in(frame, file_columns(settings), base_of(place))
         wanted = found[0].columns[:-2] if found else frame.columns
         absent = [name for name in wanted if name not in frame]
         if absent:
@@ -101,6 +104,18 @@ def read_sources(project: Folder, settings: Settings) -> pl.DataFrame:
         line = pl.int_range(1, frame.height + 1).alias(LINE)
         found.append(frame.select(*wanted, line, pl.lit(number, dtype=pl.Int64).alias(SOURCE)))
     return pl.concat(found, how="vertical_relaxed")
+
+
+def file_columns(settings: Settings) -> list[str]:
+    """The columns whose cells name files, such as photos."""
+    columns = settings.data.columns.items()
+    return [name for name, c in columns if catalogue.load("kinds", c.kind).holds == "files"]
+
+
+def with_contents(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """The frame with digests of files where cells name them, so that copies are told."""
+    there = [name for name in file_columns(settings) if name in frame.columns]
+    return frame.with_columns([contents_digested(frame[name]) for name in there])
 
 
 def guessed(cells: pl.Series) -> str:
@@ -116,7 +131,8 @@ def joined_tables(project: Folder, settings: Settings) -> list[tuple[str, pl.Dat
     """The further tables with their names and keys, only the columns that are wanted."""
     found = []
     for wanted in settings.data.join:
-        table = read_table(located(wanted.source, project.root)).frame
+        place = located(wanted.source, project.root)
+        table = named_in(read_table(place).frame, file_columns(settings), base_of(place))
         chosen = wanted.columns or [name for name in table.columns if name not in wanted.keys]
         absent = [name for name in [*wanted.keys, *chosen] if name not in table.columns]
         if absent:

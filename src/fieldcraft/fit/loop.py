@@ -10,7 +10,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +30,13 @@ from fieldcraft.fit.checkpoint import (
 )
 from fieldcraft.fit.network import FusedNetwork
 from fieldcraft.fit.optimizers import build_optimizers, memory_of, restore_memory
-from fieldcraft.fit.pace import Pace, autocast, choose_pace, using_threads
+from fieldcraft.fit.pace import Pace, autocast, choose_pace, time_steps, using_threads
 from fieldcraft.fit.process import tuned_process
 from fieldcraft.fit.settings import Training
 
-ROWS_AT_ONCE = 2_048  # when predicting
+ROWS_AT_ONCE = 2_048  # when predicting, at most
+BYTES_AT_ONCE = 1 << 23  # of what a network reads: layers of photos take a hundred times as much
+STEPPING = 0.8  # share of the time that goes into steps forward and back
 DECISIONS = "decisions.json"
 SAVE_EVERY = 2.0  # seconds between checkpoints at least
 
@@ -73,6 +75,12 @@ class Rows:
         """How many rows."""
         return len(self.y)
 
+    @property
+    def at_once(self) -> int:
+        """How many rows a network takes in one go when it predicts."""
+        widths = [t[:1].nbytes for t in self.tensors.values()]
+        return max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // max(sum(widths), 1)))
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -95,9 +103,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Decided(Pace):
-    """What hangs on the clock: how to compute, and epochs if a training is done over again."""
+    """What hangs on the clock.
+
+    Attributes:
+        epochs: after how many to end, if a training is done over again.
+        horizon: over how many the step size falls, where the budget leaves time for fewer.
+    """
 
     epochs: int | None = None
+    horizon: int | None = None
 
 
 class Trainer:
@@ -135,6 +149,8 @@ class Trainer:
         self.resume()
         with tuned_process():
             self.decided = self.decide(train)
+            if self.decided.horizon is not None:
+                self.settings = replace(self.settings, epochs=self.decided.horizon)
             with using_threads(self.decided.threads):
                 self.run_epochs(train, tune)
         self.shadow.load_state_dict(self.best)
@@ -159,6 +175,8 @@ class Trainer:
         total = torch.zeros((), device=self.device)
         self.set_rates()
         for start in range(0, len(train), self.settings.batch_size):
+            if self.settings.moves:
+                self.set_rates(start / len(train))
             batch = train.take(order[start : start + self.settings.batch_size])
             total += self.step(batch) * len(batch)
         mean = float(total) / len(train)
@@ -166,11 +184,12 @@ class Trainer:
             self.explain_failure(train, mean)
         return mean
 
-    def set_rates(self) -> None:
-        """Give the optimizers the learning rate of this epoch."""
+    def set_rates(self, done: float = 0.0) -> None:
+        """Give the optimizers the learning rate of this epoch, of which a share is done."""
+        rate = self.settings.rate_at(self.state.epoch + done)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.settings.rate_at(self.state.epoch)
+                group["lr"] = rate * group.get("rate", 1.0)
 
     def step(self, batch: Rows) -> Tensor:
         """One step of the optimizer, and of the moving average that follows it."""
@@ -201,6 +220,8 @@ class Trainer:
         average = list(self.shadow.parameters())
         present = [p.detach() for p in self.network.parameters()]
         torch._foreach_lerp_(average, present, 1 - decay)
+        for followed, buffer in zip(self.shadow.buffers(), self.network.buffers(), strict=True):
+            followed.copy_(buffer)
 
     def validate(self, tune: Rows) -> None:
         """Take the tune loss of the averaged weights and keep them if it is the best yet."""
@@ -238,8 +259,13 @@ class Trainer:
         def loss(network: nn.Module) -> Tensor:
             return self.goal.loss(network.raw(batch.tensors), batch.y).mean()  # type: ignore[operator]
 
-        pace = choose_pace(self.accelerator.unwrap_model(self.network), loss)
+        network = self.accelerator.unwrap_model(self.network)
+        pace = choose_pace(network, loss)
         found = Decided(**asdict(pace))
+        if self.place.budget is not None and self.settings.schedule != "constant":
+            steps = math.ceil(len(train) / self.settings.batch_size)
+            fitting = STEPPING * self.place.budget / (steps * time_steps(network, loss, pace))
+            found = replace(found, horizon=max(1, min(self.settings.epochs, int(fitting))))
         if path:
             files.write_json(path, asdict(found))
         return found
@@ -316,7 +342,7 @@ def predict(network: nn.Module, rows: Rows) -> Array:
     """Outputs of a network in evaluation mode, shape (rows, width), in 32-bit floats."""
     network.eval()
     parts = [
-        network(rows.take(slice(start, start + ROWS_AT_ONCE)).tensors).float().cpu()
-        for start in range(0, len(rows), ROWS_AT_ONCE)
+        network(rows.take(slice(start, start + rows.at_once)).tensors).float().cpu()
+        for start in range(0, len(rows), rows.at_once)
     ]
     return torch.cat(parts).numpy()

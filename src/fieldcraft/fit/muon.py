@@ -19,7 +19,10 @@ TINY = 1e-7
 
 
 class Muon(torch.optim.Optimizer):
-    """Moves matrices by Nesterov momentum, each step made orthogonal."""
+    """Moves matrices by Nesterov momentum, each step made orthogonal.
+
+    The kernel of a convolution counts as the matrix of its channels out by all it reads.
+    """
 
     def __init__(
         self, params: Iterable[Any], lr: float, weight_decay: float = 0.0, momentum: float = 0.95
@@ -40,9 +43,10 @@ class Muon(torch.optim.Optimizer):
                     memory["momentum"] = torch.zeros_like(matrix)
                 memory["momentum"].lerp_(matrix.grad, 1 - momentum)
                 ahead = matrix.grad.lerp(memory["momentum"], momentum)
-                size = RMS * max(matrix.shape) ** 0.5
+                flat = ahead.flatten(1)
+                size = RMS * max(flat.shape) ** 0.5
                 matrix.mul_(1 - rate * group["weight_decay"])
-                matrix.add_(orthogonal(ahead), alpha=-rate * size)
+                matrix.add_(orthogonal(flat).view_as(matrix), alpha=-rate * size)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

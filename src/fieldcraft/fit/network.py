@@ -1,19 +1,26 @@
 """The fused network: one encoder net per kind of column, a trunk that joins them, a head.
 
-An encoder net is a module with ``inputs`` (names of tensors it reads) and ``chunks`` (how wide
-the vector of each feature is, adding up to the width of its output).
+An encoder net is a module with ``inputs`` (names of tensors it reads), ``chunks`` (how wide the
+vector of each feature is, adding up to the width of its output) and ``recipe``: None where it is a
+thin layer that learns in whatever way the trunk does; of a deep net, a function from the number of
+training rows to the `Recipe` by which the whole network is then trained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fieldcraft.fit.settings import Recipe
+
 
 class PassNet(nn.Module):
     """An encoder net that passes its one input on, each number a feature of its own."""
+
+    recipe = None
 
     def __init__(self, name: str, width: int) -> None:
         """Set up for an input of some width."""
@@ -49,6 +56,11 @@ class FusedNetwork(nn.Module):
         self.trunk = trunk(chunks, width)
         self.activate = activate
         self.inputs = tuple(name for net in self.nets.values() for name in net.inputs)  # type: ignore[union-attr]
+
+    def recipe(self, rows: int) -> Recipe | None:
+        """How the network wants to be trained if one of its encoder nets is deep."""
+        asked: list[Any] = [net.recipe for net in self.nets.values() if net.recipe is not None]
+        return asked[0](rows) if asked else None
 
     def raw(self, tensors: dict[str, Tensor]) -> Tensor:
         """Raw outputs of every member, shape (rows, members, width)."""

@@ -47,22 +47,26 @@ def groups_of(
 ) -> list[dict[str, Any]]:
     """The parameters that learn, those that are decayed and those that are not."""
     left_out = {id(parameter) for parameter in without}
-    decayed = {id(module.weight) for module in network.modules() if isinstance(module, nn.Linear)}
+    decayed = {id(m.weight) for m in network.modules() if isinstance(m, (nn.Linear, nn.Conv2d))}
     learning = [p for p in network.parameters() if p.requires_grad and id(p) not in left_out]
+    groups: dict[tuple[bool, float], list[Tensor]] = {(True, 1.0): [], (False, 1.0): []}
+    for parameter in learning:
+        rate = getattr(parameter, "rate", 1.0)  # pretrained layers move less than new ones
+        groups.setdefault((id(parameter) in decayed, rate), []).append(parameter)
     return [
-        {
-            "params": [p for p in learning if id(p) in decayed],
-            "weight_decay": settings.weight_decay,
-        },
-        {"params": [p for p in learning if id(p) not in decayed], "weight_decay": 0.0},
+        {"params": found, "weight_decay": settings.weight_decay * decays, "rate": rate}
+        for (decays, rate), found in groups.items()
     ]
 
 
 def hidden_matrices(network: nn.Module) -> Iterator[Tensor]:
-    """The weight matrices between the layers of the trunk, without those of its outputs."""
+    """The weight matrices between layers: those of the trunk but for its outputs, and kernels."""
     trunk = network.get_submodule("trunk")
     for module in trunk.modules():
         if isinstance(module, nn.Linear) and not getattr(module, "is_output", False):
+            yield module.weight
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
             yield module.weight
 
 

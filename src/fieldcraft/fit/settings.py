@@ -18,7 +18,7 @@ class Training:
         optimizer: name of the optimizer.
         learning_rate: step size at its highest.
         schedule: how the step size falls over the epochs; constant if it does not.
-        warmup: epochs over which it rises from nothing.
+        warmup: epochs over which it rises from nothing; parts of an epoch count.
         weight_decay: decoupled decay of weights; biases and scales are never decayed.
         batch_size: rows a step.
         epochs: passes over the training rows at most.
@@ -34,7 +34,7 @@ class Training:
     optimizer: OptimizerName = "adamw"
     learning_rate: float = 2e-3
     schedule: Schedule = "constant"
-    warmup: int = 0
+    warmup: float = 0
     weight_decay: float = 3e-4
     batch_size: int = 256
     epochs: int = 1_000
@@ -45,8 +45,13 @@ class Training:
     clip: float = 1.0
     l1: float = 0.0
 
-    def rate_at(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 0."""
+    @property
+    def moves(self) -> bool:
+        """Whether the step size is another one in each step."""
+        return bool(self.warmup) or self.schedule != "constant"
+
+    def rate_at(self, epoch: float) -> float:
+        """The learning rate after some epochs and parts of one."""
         if epoch < self.warmup:
             return self.learning_rate * (epoch + 1) / (self.warmup + 1)
         done = (epoch - self.warmup) / max(self.epochs - self.warmup, 1)
@@ -59,6 +64,19 @@ class Training:
         if not self.patience_share:
             return self.patience
         return max(self.patience, round(self.patience_share * epoch + 5))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an encoder net that is trained from the ground up, or tuned, wants to be trained.
+
+    Attributes:
+        training: settings of the loop; what the user says goes first.
+        smoothing: share of each target that is spread over all classes.
+    """
+
+    training: Training
+    smoothing: float = 0.0
 
 
 BATCHES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256))  # Gorishniy et al. 2025

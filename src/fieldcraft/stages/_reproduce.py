@@ -93,6 +93,7 @@ def replay(trained: Path, place: Path) -> None:
         if curves:
             decided = {name: curves[name] for name in ("precision", "threads")}
             decided["epochs"] = len(curves["train_losses"])
+            decided["horizon"] = curves["training"]["epochs"]
             inside = path.parent.relative_to(trained)
             files.write_json(place / inside / "checkpoints" / "decisions.json", decided)
 

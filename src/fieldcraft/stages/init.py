@@ -198,6 +198,9 @@ def data_section(
         said = "the target: " + guess.reason if name in targets else guess.reason
         columns.yaml_add_eol_comment(one_line(said), name, column=COMMENT_COLUMN)
     section["columns"] = columns
+    if reading.split:
+        section["split"] = reading.split
+        section.yaml_add_eol_comment("says which part a row is for", "split", column=COMMENT_COLUMN)
     section["drop"] = flow([])
     section.yaml_add_eol_comment("columns no model may use", "drop", column=COMMENT_COLUMN)
     return section

@@ -11,6 +11,7 @@ import polars as pl
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core.errors import DataError
+from fieldcraft.data.media import base_of, named_in
 from fieldcraft.data.read import Reading, read_table
 
 
@@ -45,7 +46,8 @@ def predict(request: Request) -> Json:
         )
     bundle = load_bundle(request.bundle)
     reading = read_rows(request.rows, bundle)
-    predictions = named(bundle.predict(reading.frame), reading.frame, bundle)
+    rows = named_in(reading.frame, bundle.file_columns, base_of(request.rows))
+    predictions = named(bundle.predict(rows), reading.frame, bundle)
     request.out.parent.mkdir(parents=True, exist_ok=True)
     aside = request.out.with_name(f".{request.out.name}.{os.getpid()}.tmp")
     try:

@@ -31,9 +31,11 @@ from fieldcraft.develop.rows import (
     VALIDATION,
     columns_of,
     feature_schema,
+    file_columns,
     moments_of,
     parse_target,
     read_rows,
+    with_contents,
 )
 from fieldcraft.project.settings import Settings
 from fieldcraft.project.work import Work
@@ -42,7 +44,7 @@ PARTS = ("train", "tune", "judge", "test")
 GIVEN = {  # what a ready-made split calls its parts
     **dict.fromkeys(("train", "training", "0"), TRAIN),
     **dict.fromkeys(("validation", "valid", "val", "dev", "1"), VALIDATION),
-    **dict.fromkeys(("test", "holdout", "2"), TEST),
+    **dict.fromkeys(("test", "testing", "holdout", "2"), TEST),
 }
 FEWEST = 20  # rows with a target, below which nothing can be learned and judged
 
@@ -52,11 +54,14 @@ def split(work: Work) -> Json:
     settings = work.settings
     frame = with_given_parts(read_rows(work.project, settings), settings)
     target = parse_target(frame, settings)
+    told = with_contents(frame, settings)
+    features = feature_schema(settings).apply(frame)
+    files = [name for name in features.columns if name in file_columns(settings)]
     parts = pl.DataFrame(
         {
             "line": frame[LINE],
-            "digest": row_digests(frame.drop(LINE, SOURCE)),
-            "features": row_digests(feature_schema(settings).apply(frame)),
+            "digest": row_digests(told.drop(LINE, SOURCE)),
+            "features": row_digests(features.with_columns(told[name] for name in files)),
             "entity": row_digests(frame, [settings.data.entity] if settings.data.entity else []),
         }
     )

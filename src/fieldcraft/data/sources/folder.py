@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 
 from fieldcraft.core.digest import of_json
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.words import listed
-from fieldcraft.data.place import Place, names_in, present
-from fieldcraft.data.reading import Reading
+from fieldcraft.data.photos import is_photo, photo_table, photos_below, photos_digest
+from fieldcraft.data.place import Place, names_in, present, root_of
+from fieldcraft.data.reading import Reading, claimant
 from fieldcraft.data.together import of_parts, read_together, tables_among
-
-ESCAPED = re.compile(r"\[([\[*?])\]")  # how `glob.escape` writes a character that stands for itself
 
 
 class Folder:
-    """Files with the same columns, put together in the natural order of their names."""
+    """Files with the same columns, put together in the natural order of their names; or photos."""
 
     name = "folder"
     forms = ("a folder", "a pattern such as data/*.csv")
@@ -35,26 +32,23 @@ class Folder:
         Raises:
             DataError: there are none, one cannot be read, or one has other columns.
         """
-        tables, rest = parts_of(place)
+        if photos := photos_of(place):
+            root = root_of(place)
+            rest = [f.path.name for f in files_of(place) if not is_photo(f.path.name)]
+            return photo_table(photos, rest, root.name)
+        tables, others = parts_of(place)
         reading = read_together(tables, names, place.address)
-        if not rest:
+        if not others:
             return reading
-        note = f"left out, for they are no tables: {listed([p.path.name for p in rest], 5)}"
+        note = f"left out, for they are no tables: {listed([p.path.name for p in others], 5)}"
         return replace(reading, notes=(*reading.notes, note))
 
     def digest(self, place: Place) -> str:
         """Digest of the names and contents of the files."""
+        if photos := photos_of(place):
+            return photos_digest(root_of(place), photos)
         tables, _ = parts_of(place)
         return of_json(of_parts(tables, root_of(place)))
-
-
-def root_of(place: Place) -> Path:
-    """The folder that the names of the files are relative to."""
-    if not place.is_pattern:
-        return place.path
-    parts = place.path.parts
-    fixed = takewhile(lambda part: not glob.has_magic(ESCAPED.sub("", part)), parts)
-    return Path(*[ESCAPED.sub(r"\1", part) for part in fixed])
 
 
 def parts_of(place: Place) -> tuple[list[Place], list[Place]]:
@@ -63,11 +57,7 @@ def parts_of(place: Place) -> tuple[list[Place], list[Place]]:
     Raises:
         DataError: there is no such folder, no file of that pattern, or no table among them.
     """
-    if place.is_pattern:
-        found = [Path(name) for name in glob.glob(place.address, recursive=True)]
-    else:
-        found = [place.path / name for name in names_in(place.path) if name[0] not in "._"]
-    tables, rest = tables_among([Place(str(path)) for path in found if path.is_file()])
+    tables, rest = tables_among(files_of(place))
     if tables:
         return tables, rest
     root = root_of(place)
@@ -79,6 +69,25 @@ def parts_of(place: Place) -> tuple[list[Place], list[Place]]:
         way_out="name a file, or a pattern that fits some: data/*.csv, or data/**/*.csv for "
         "folders within folders",
     )
+
+
+def files_of(place: Place) -> list[Place]:
+    """The files in a folder, without those in folders within, or of a pattern."""
+    if place.is_pattern:
+        found = [Path(name) for name in glob.glob(place.address, recursive=True)]
+    else:
+        found = [place.path / name for name in names_in(place.path) if name[0] not in "._"]
+    return [Place(str(path)) for path in found if path.is_file()]
+
+
+def photos_of(place: Place) -> list[str]:
+    """The photos below a folder that holds no table, relative to it; or those of a pattern."""
+    files, root = files_of(place), root_of(place)
+    if any(claimant(file) for file in files):
+        return []
+    if place.is_pattern:
+        return [f.path.relative_to(root).as_posix() for f in files if is_photo(f.path.name)]
+    return photos_below(root) if root.is_dir() else []
 
 
 SOURCE = Folder()

@@ -1,8 +1,7 @@
-"""ZIP archives: one table, or several files of the same columns."""
+"""ZIP archives: one table, several files of the same columns, or photos."""
 
 from __future__ import annotations
 
-import io
 import lzma
 import re
 import stat
@@ -16,7 +15,8 @@ from pathlib import PurePosixPath
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.words import listed
-from fieldcraft.data.place import Place
+from fieldcraft.data.photos import is_photo, photo_table
+from fieldcraft.data.place import Place, present
 from fieldcraft.data.reading import Reading
 from fieldcraft.data.together import read_together, tables_among
 from fieldcraft.data.unpack import inflated, refuse_bomb
@@ -29,7 +29,7 @@ DAMAGE = (
 
 
 class Zip:
-    """Archives of files; nothing is written to disk."""
+    """Archives of tables or of photos; nothing is written to disk."""
 
     name = "zip"
     forms = (".zip",)
@@ -45,8 +45,9 @@ class Zip:
             DataError: the archive is not there, damaged, encrypted, a bomb, or has names that
                 lead out of it; it holds no table, or files of different columns.
         """
+        present(place.path)
         try:
-            with zipfile.ZipFile(io.BytesIO(place.packed())) as archive:
+            with zipfile.ZipFile(place.path) as archive:
                 tables, rest = members(archive, place.name)
         except DAMAGE as error:
             raise DataError(
@@ -54,11 +55,15 @@ class Zip:
                 seen=str(error),
                 way_out="use a ZIP file that is whole; copy or download it again",
             ) from error
+        photos = [other.address for other in rest if is_photo(other.address)]
+        if not tables and photos:
+            others = [other.address for other in rest if not is_photo(other.address)]
+            return photo_table(photos, others, place.name)
         if not tables:
             raise DataError(
                 f"no file of a table in {place.name}",
                 seen=f"it holds: {listed([other.address for other in rest]) or 'nothing'}",
-                way_out="use an archive with a CSV, Parquet or JSON lines file in it",
+                way_out="use an archive with photos, or a CSV, Parquet or JSON lines file in it",
             )
         reading = read_together(tables, names, place.name)
         if not rest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -19,6 +19,7 @@ class BooleanKind:
 
     name = "boolean"
     used = True
+    holds: Literal["values", "files"] = "values"
     options: tuple[str, ...] = ("impute",)
 
     def recognise(self, look: Look) -> Guess | None:

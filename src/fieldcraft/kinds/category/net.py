@@ -24,6 +24,7 @@ class CategoryNet(nn.Module):
         tables = [level_table(len(levels)) for levels in encoder.levels]
         self.tables = nn.ModuleList(tables)
         facts = [torch.as_tensor(table).float() for table in encoder.facts.values()]
+        self.recipe = None
         self.inputs = ("category",) + ("category_facts",) * bool(facts)
         if facts:
             self.register_buffer("centre", torch.cat([table.mean(0) for table in facts]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -28,6 +28,7 @@ class DatetimeKind:
 
     name = "datetime"
     used = True
+    holds: Literal["values", "files"] = "values"
     options: tuple[str, ...] = ("format",)
 
     def recognise(self, look: Look) -> Guess | None:

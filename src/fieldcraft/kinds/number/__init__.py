@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,7 @@ class NumberKind:
 
     name = "number"
     used = True
+    holds: Literal["values", "files"] = "values"
     options: tuple[str, ...] = ("decimal", "clip", "impute", "scale")
 
     def recognise(self, look: Look) -> Guess | None:

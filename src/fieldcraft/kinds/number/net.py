@@ -32,6 +32,7 @@ class NumberNet(nn.Module):
         features = len(encoder.bins)
         flags = sum(shape.has_missing for shape in encoder.shapes) or int(not features)
         self.embed = PiecewiseLinear(encoder.bins) if features and not plain else None
+        self.recipe = None
         self.inputs = ("number",) * bool(features) + ("number_missing",) * bool(flags)
         width = self.embed.width if self.embed else 1
         self.chunks = (width,) * features + (1,) * flags

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -24,6 +24,7 @@ class TextKind:
 
     name = "text"
     used = True
+    holds: Literal["values", "files"] = "values"
     options: tuple[str, ...] = ()
 
     def recognise(self, look: Look) -> Guess | None:

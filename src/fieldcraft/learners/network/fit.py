@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from fieldcraft.fit.checkpoint import snapshot
 from fieldcraft.fit.export import to_onnx
 from fieldcraft.fit.loop import Goal, Place, Rows, Trainer, predict
 from fieldcraft.fit.network import FusedNetwork
-from fieldcraft.fit.settings import Training, batch_size_for
+from fieldcraft.fit.settings import Recipe, Training, batch_size_for
 from fieldcraft.fit.trunk import Mlp, TabM
 from fieldcraft.learners.network.options import NetworkOptions
 
@@ -24,6 +24,7 @@ DECAY = {"muon": 0.1}  # of weights by optimizer; 3e-4 for the others
 RATE = {"muon": 4e-3}  # learning rate by optimizer; 2e-3 for the others
 FEW = 7 * SMALL // 10  # training rows of a fold, where a table is cut into folds
 MANY = 100_000
+EPOCHS = 1_000  # at most; the tune loss ends training long before
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,12 @@ def size_for(rows: int, options: NetworkOptions, gpu: bool) -> Size:
     return Size(options.members or chosen.members, options.width or chosen.width, layers)
 
 
-def training_for(rows: int, options: NetworkOptions) -> Training:
-    """Settings of the loop; a plain MLP is trained the plain way, without averaging."""
-    plain = options.trunk == "mlp"
+def training_for(rows: int, options: NetworkOptions, recipe: Recipe | None = None) -> Training:
+    """Settings of the loop: the user's, then those of a deep net's recipe, then our own."""
+    if recipe is not None:
+        said = {name: getattr(options, name, None) for name in Training.__dataclass_fields__}
+        return replace(recipe.training, **{k: v for k, v in said.items() if v is not None})
+    plain = options.trunk in ("mlp", "linear")  # trained the plain way, without averaging
     optimizer = options.optimizer or ("adamw" if plain else "muon")
 
     def pick(given: float | None, for_tabm: float, for_mlp: float) -> float:
@@ -65,11 +69,11 @@ def training_for(rows: int, options: NetworkOptions) -> Training:
     return Training(
         optimizer=optimizer,
         learning_rate=pick(options.learning_rate, RATE.get(optimizer, 2e-3), 1e-3),
-        schedule=options.schedule,
-        warmup=options.warmup,
+        schedule=options.schedule or "constant",
+        warmup=options.warmup or 0,
         weight_decay=pick(options.weight_decay, DECAY.get(optimizer, 3e-4), 0.0),
         batch_size=options.batch_size or batch_size_for(rows, plain),
-        epochs=options.epochs,
+        epochs=options.epochs or EPOCHS,
         patience=options.patience or (10 if plain else 8),
         patience_share=0.0 if plain or options.patience else 0.2,
         worth=0.0 if plain or options.patience else 0.005,
@@ -82,9 +86,13 @@ def training_for(rows: int, options: NetworkOptions) -> Training:
 def build(brief: Brief, size: Size) -> FusedNetwork:
     """The untrained network for a task and fitted encoders."""
     options: NetworkOptions = brief.options
-    plain = options.trunk == "mlp"
+    plain = options.trunk in ("mlp", "linear")
+    nets = brief.nets(plain)
+    deep = all(net.recipe is not None for net in nets.values())
     trunk: partial[TabM] | partial[Mlp]
-    if plain:
+    if options.trunk == "linear" or (options.trunk is None and deep):
+        trunk = partial(Mlp, layers=(), dropout=0.0)
+    elif plain:
         units = options.layers if isinstance(options.layers, list) else [128, 64]
         trunk = partial(Mlp, layers=tuple(units), dropout=options.dropout)
     else:
@@ -96,7 +104,7 @@ def build(brief: Brief, size: Size) -> FusedNetwork:
             dropout=options.dropout,
         )
     width = brief.task.width(brief.about)
-    return FusedNetwork(brief.nets(plain), trunk, width, brief.task.activate)
+    return FusedNetwork(nets, trunk, width, brief.task.activate)
 
 
 def fit_network(job: Job) -> NetworkModel:
@@ -104,10 +112,15 @@ def fit_network(job: Job) -> NetworkModel:
     rows = len(job.train_y)
     torch.manual_seed(seeds.derive(job.seed, "weights"))
     size = size_for(rows, job.options, torch.cuda.is_available())
-    settings = training_for(rows, job.options)
+    network = build(job, size)
+    recipe = network.recipe(rows)
+    settings = training_for(rows, job.options, recipe)
     place = Place(job.seed, job.budget, job.folder, job.progress, job.device)
-    goal = Goal(job.task.loss(job.options.label_smoothing), job.task.validation_loss)
-    trainer = Trainer(build(job, size), goal, settings, place)
+    smoothing = job.options.label_smoothing
+    if smoothing is None:
+        smoothing = recipe.smoothing if recipe else 0.0
+    goal = Goal(job.task.loss(smoothing), job.task.validation_loss)
+    trainer = Trainer(network, goal, settings, place)
     train = Rows.of(job.train.tensors(), job.train_y, trainer.device, row_weights(job))
     tune = Rows.of(job.tune.tensors(), job.tune_y, trainer.device, job.tune_weights)
     progress = trainer.fit(train, tune)
@@ -117,9 +130,9 @@ def fit_network(job: Job) -> NetworkModel:
         "best_epoch": progress.best_epoch,
         "precision": trainer.decided.precision,
         "threads": trainer.decided.threads,
-        "training": asdict(settings),
+        "training": asdict(trainer.settings),
     }
-    inputs = {name: [str(a.dtype), a.shape[1]] for name, a in job.train.tensors().items()}
+    inputs = {name: [str(a.dtype), *a.shape[1:]] for name, a in job.train.tensors().items()}
     return NetworkModel(
         trainer.shadow.cpu(), {"size": asdict(size), "inputs": inputs, "curves": curves}
     )
@@ -183,7 +196,7 @@ class NetworkModel:
         return to_onnx(
             self.network,
             {
-                name: np.zeros((2, w), dtype=kind)
-                for name, (kind, w) in self.about["inputs"].items()
+                name: np.zeros((2, *shape), dtype=kind)
+                for name, (kind, *shape) in self.about["inputs"].items()
             },
         )

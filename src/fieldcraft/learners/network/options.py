@@ -13,7 +13,8 @@ class NetworkOptions(BaseModel):
     """Settings of the network; what is left out is chosen by trunk and number of rows.
 
     Attributes:
-        trunk: ``tabm`` for many MLPs that share weights, ``mlp`` for one plain MLP.
+        trunk: ``tabm`` for many MLPs that share weights, ``mlp`` for one plain MLP, ``linear`` for
+            a single layer (the network's own choice where photos are all there is).
         layers: hidden layers: how many (tabm), or the units of each (mlp).
         width: units of each shared layer (tabm).
         members: how many MLPs share them (tabm).
@@ -35,29 +36,33 @@ class NetworkOptions(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid")
-    trunk: Literal["tabm", "mlp"] = "tabm"
+    trunk: Literal["tabm", "mlp", "linear"] | None = None
     layers: int | list[int] | None = None
     width: int | None = Field(default=None, ge=1)
     members: int | None = Field(default=None, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     optimizer: OptimizerName | None = None
     learning_rate: float | None = Field(default=None, gt=0)
-    schedule: Schedule = "constant"
-    warmup: int = Field(default=0, ge=0)
+    schedule: Schedule | None = None
+    warmup: float | None = Field(default=None, ge=0)
     weight_decay: float | None = Field(default=None, ge=0)
     batch_size: int | None = Field(default=None, ge=1)
-    epochs: int = Field(default=1_000, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
     patience: int | None = Field(default=None, ge=1)
     ema: float | None = Field(default=None, ge=0, lt=1)
     clip: float = Field(default=1.0, ge=0)
     l1: float = Field(default=0.0, ge=0)
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    label_smoothing: float | None = Field(default=None, ge=0, lt=1)
     class_weights: Literal["balanced"] | dict[str, float] | None = None
 
     @model_validator(mode="after")
     def layers_fit_trunk(self) -> NetworkOptions:
         """A list of layers belongs to the plain MLP, a number of layers to TabM."""
-        if self.layers is not None and isinstance(self.layers, list) != (self.trunk == "mlp"):
+        if self.layers is None:
+            return self
+        if self.trunk == "linear":
+            raise ValueError("trunk linear has no layers; leave layers out")
+        if isinstance(self.layers, list) != (self.trunk == "mlp"):
             wanted = "a list of units, such as [128, 64]" if self.trunk == "mlp" else "a number"
-            raise ValueError(f"layers of trunk {self.trunk} should be {wanted}")
+            raise ValueError(f"layers of trunk {self.trunk or 'tabm'} should be {wanted}")
         return self

@@ -1,0 +1,78 @@
+"""Photos: cells that name image files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import polars as pl
+
+from fieldcraft.contracts import Check, Json
+from fieldcraft.data.look import Guess, Look
+from fieldcraft.data.photos import ENDINGS
+from fieldcraft.data.table import Column
+from fieldcraft.kinds.image.encode import ImageEncoder
+from fieldcraft.kinds.image.store import look_at
+
+NEARLY_ALL = 0.95  # share of the cells that must name photos
+NAME = r"(?i)(\.(" + "|".join(sorted(e[1:] for e in ENDINGS)) + r")$|^data:image/)"
+SHOWN = 1_000  # photos of which the profile tells the size
+
+
+class ImageKind:
+    """A column of photos: paths, addresses on the web, or members of an archive."""
+
+    name = "image"
+    used = True
+    holds: Literal["values", "files"] = "files"
+    options: tuple[str, ...] = ("size", "mirror")
+
+    def recognise(self, look: Look) -> Guess | None:
+        """Nearly all cells end as the names of image files do."""
+        if not look.is_text or not len(look.values):
+            return None
+        texts = look.values.cast(pl.String)
+        if texts.str.contains(NAME).mean() < NEARLY_ALL:  # type: ignore[operator]
+            return None
+        return Guess(self.name, 0.97, f"names of images such as {texts[0][:60]}")
+
+    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
+        """Cells as addresses; one that leads to no photo is missing."""
+        texts = cells.cast(pl.String)
+        there = texts.drop_nulls().unique().to_list()
+        looks = dict(zip(there, look_at(there), strict=True))
+        found = [t if t is not None and looks[t] is not None else None for t in texts.to_list()]
+        return pl.Series(cells.name, found, dtype=pl.String)
+
+    def encoder(self, columns: Sequence[Column]) -> ImageEncoder:
+        """A fresh encoder for the photo columns of a table."""
+        return ImageEncoder(columns)
+
+    def net(self, encoder: ImageEncoder, plain: bool) -> Any:
+        """A fresh convolutional network over the photos."""
+        from fieldcraft.kinds.image.net import ImageNet
+
+        return ImageNet(encoder)
+
+    def checks(self) -> Sequence[Check]:
+        """The checks for photo columns."""
+        return ()
+
+    def describe(self, values: pl.Series) -> Json:
+        """Share missing, and how large and of which form the first photos are."""
+        missing = values.null_count() / max(len(values), 1)
+        looks = [look for look in look_at(values.drop_nulls().head(SHOWN).to_list()) if look]
+        if not looks:
+            return {"missing": missing}
+        sizes = pl.Series([(look.width * look.height) ** 0.5 for look in looks])
+        forms = pl.Series([look.form for look in looks]).value_counts(name="count")
+        return {
+            "missing": missing,
+            "size": {str(q): sizes.quantile(q) for q in (0.05, 0.5, 0.95)},
+            "forms": dict(
+                zip(*forms.sort(by=forms.columns[0]).to_dict(as_series=False).values(), strict=True)
+            ),
+        }
+
+
+KIND = ImageKind()

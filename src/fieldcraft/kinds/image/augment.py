@@ -1,0 +1,49 @@
+"""Photos as they might have been taken as well: moved, mirrored, in other light."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+GROUPS = 8  # of a batch that are moved alike: one slice each costs next to nothing
+FARTHEST = 8  # an eighth of the side
+LIGHT = 0.15  # spread of brightness and contrast, in spreads of the training photos
+
+
+def augmented(photos: Tensor, mirror: bool) -> Tensor:
+    """A batch of photos, each changed in a way that leaves what it shows.
+
+    Args:
+        photos: shape (photos, channels, side, side), standardised.
+        mirror: whether left and right may be swapped.
+    """
+    moved = shifted(photos)
+    if mirror:
+        moved = mirrored(moved)
+    return relit(moved)
+
+
+def shifted(photos: Tensor) -> Tensor:
+    """Photos moved by up to an eighth of their side, their edges mirrored."""
+    side = photos.shape[-1]
+    most = max(side // FARTHEST, 1)
+    wider = functional.pad(photos, (most,) * 4, mode="reflect")
+    parts = []
+    for part in wider.chunk(GROUPS):
+        down, across = torch.randint(0, 2 * most + 1, (2,)).tolist()
+        parts.append(part[:, :, down : down + side, across : across + side])
+    return torch.cat(parts)
+
+
+def mirrored(photos: Tensor) -> Tensor:
+    """Photos of which every other one, by chance, has left and right swapped."""
+    chosen = torch.rand(len(photos), device=photos.device) < 0.5
+    return torch.where(chosen[:, None, None, None], photos.flip(3), photos)
+
+
+def relit(photos: Tensor) -> Tensor:
+    """Photos of a little more or less contrast and brightness."""
+    contrast, brightness = LIGHT * torch.randn(2, len(photos), 1, 1, 1, device=photos.device)
+    changed: Tensor = photos * (1 + contrast) + brightness
+    return changed

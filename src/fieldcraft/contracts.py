@@ -32,7 +32,6 @@ Tell = Callable[[str, float | None], None]  # progress: a text, and the share th
 @dataclass(frozen=True)
 class Matrix:
     """Rows as one float32 table, NaN where missing; levels > 0: codes, 0 for unseen ones."""
-
     values: Array
     names: tuple[str, ...]
     levels: tuple[int, ...]
@@ -75,6 +74,7 @@ class Kind(Protocol):
     def net(self, encoder: Encoder, plain: bool) -> Any: """A torch module: see fit/network.py."""
     def checks(self) -> Sequence[Check]: """Checks of columns of this kind."""
     def describe(self, values: pl.Series) -> Json: """The reference profile, for drift."""
+    def picture(self, value: Any) -> str | None: """A value drawn small, as a data: address."""
 
 
 class Task(Protocol):

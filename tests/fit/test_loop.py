@@ -409,11 +409,10 @@ def test_a_schedule_ends_within_the_budget(tmp_path: Path) -> None:
 
 def test_statistics_of_batches_follow_at_once() -> None:
     trainer = make_trainer()
-    for network in (trainer.network, trainer.shadow):
-        network.register_buffer("seen", torch.zeros(2))
-    trainer.network.seen.fill_(7.0)
+    trainer.network.register_buffer("seen", torch.full((2,), 7.0))
+    trainer.shadow.register_buffer("seen", torch.zeros(2))
     trainer.follow()
-    assert trainer.shadow.seen.tolist() == [7.0, 7.0]
+    assert trainer.shadow.get_buffer("seen").tolist() == [7.0, 7.0]
 
 
 def test_wide_rows_are_predicted_a_few_at_a_time() -> None:

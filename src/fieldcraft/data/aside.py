@@ -26,3 +26,6 @@ class SetAside:
     def net(self, encoder: Any, plain: bool) -> Any:
         """Nothing: no model sees these columns."""
         return None
+
+    def picture(self, value: Any) -> None:
+        """Nothing is drawn: the value itself says it."""

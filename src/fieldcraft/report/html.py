@@ -190,6 +190,9 @@ def trimmed(row: Json, story: Story) -> Json:
     """A badly predicted row with the cells that fit on a line."""
     targets = story.settings.problem.targets
     cells = {k: v for k, v in row["cells"].items() if k not in targets}
+    drawn = row.get("pictures", {})
+    for name in drawn:  # the name of the file is enough beside the photo
+        cells[name] = str(cells[name]).rpartition("/")[2]
     shown = dict(list(cells.items())[:CELLS_SHOWN])
     return {
         **row,

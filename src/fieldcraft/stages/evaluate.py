@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Array, Json, Stage
-from fieldcraft.core import digest, files, seeds
+from fieldcraft.core import catalogue, digest, files, seeds
 from fieldcraft.develop.candidate import Candidate, load_candidate, models_in
 from fieldcraft.develop.contest import Contest, Drawn, finite
 from fieldcraft.develop.groups import by_groups
@@ -158,8 +158,14 @@ def worst(rows: Development, judge: Array, said: Said) -> list[Json]:
     found = []
     for position in positions:
         cells = rows.frame.row(int(judge[position]), named=True)
+        values = rows.values.row(int(judge[position]), named=True)
+        drawn = {
+            column.name: catalogue.load("kinds", column.kind).picture(values[column.name])
+            for column in rows.schema.columns
+        }
         found.append(
             {
+                "pictures": {name: picture for name, picture in drawn.items() if picture},
                 "line": rows.rows[int(judge[position])],
                 "prediction": decided["prediction"][position],
                 "cells": {name: None if v is None else str(v) for name, v in cells.items()},
@@ -182,5 +188,5 @@ STAGE = Stage(
         *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
         "problem.coverage", "problem.groups", "data", "clean", "train.seed",
     ),
-    version=3,
+    version=4,
 )  # fmt: skip

@@ -79,3 +79,15 @@ def test_the_network_and_the_baselines_were_compared(project: Path) -> None:
     (evaluated,) = (project / "p" / "runs" / "evaluate").iterdir()
     found = json.loads((evaluated / "evaluation.json").read_text("utf-8"))
     assert {"constant", "linear", "lightgbm", "network"} <= {m["name"] for m in found["learners"]}
+
+
+def test_the_report_shows_the_worst_photos(project: Path) -> None:
+    page = (project / "p" / "report.html").read_text("utf-8")
+    assert '<img class="photo" src="data:image/jpeg;base64,' in page
+    assert str(project / "photos") not in page.split("The worst errors")[1].split("</section>")[0]
+
+
+def test_the_audit_names_the_broken_photo_and_the_copies(project: Path) -> None:
+    found = {finding.code: finding for finding in fc.Project(project / "p").findings()}
+    assert "broken.jpg" in found["unreadable_photo"].title
+    assert found["near_photos"].evidence["photos"] == 4

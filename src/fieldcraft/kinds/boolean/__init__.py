@@ -56,5 +56,8 @@ class BooleanKind:
             "true": float(values.drop_nulls().mean() or 0.0),  # type: ignore[arg-type]
         }
 
+    def picture(self, value: Any) -> None:
+        """Nothing is drawn: the value itself says it."""
+
 
 KIND = BooleanKind()

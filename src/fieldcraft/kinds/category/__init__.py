@@ -66,5 +66,8 @@ class CategoryKind:
         missing = values.null_count() / max(len(values), 1)
         return {"missing": missing, "levels": values.drop_nulls().n_unique(), "shares": shares}
 
+    def picture(self, value: Any) -> None:
+        """Nothing is drawn: the value itself says it."""
+
 
 KIND = CategoryKind()

@@ -71,6 +71,9 @@ class DatetimeKind:
             "last": str(last) if last is not None else None,
         }
 
+    def picture(self, value: Any) -> None:
+        """Nothing is drawn: the value itself says it."""
+
 
 def month_format(look: Look) -> str | None:
     """The format of a column of months such as 2024-02, if it is one."""

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import polars as pl
 
 from fieldcraft.contracts import Check, Json
+from fieldcraft.core.errors import DataError
+from fieldcraft.data import media
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.photos import ENDINGS
 from fieldcraft.data.table import Column
@@ -56,7 +58,9 @@ class ImageKind:
 
     def checks(self) -> Sequence[Check]:
         """The checks for photo columns."""
-        return ()
+        from fieldcraft.kinds.image.audit import CHECKS
+
+        return CHECKS
 
     def describe(self, values: pl.Series) -> Json:
         """Share missing, and how large and of which form the first photos are."""
@@ -73,6 +77,15 @@ class ImageKind:
                 zip(*forms.sort(by=forms.columns[0]).to_dict(as_series=False).values(), strict=True)
             ),
         }
+
+    def picture(self, value: Any) -> str | None:
+        """A photo as a small JPEG; None where it cannot be read."""
+        from fieldcraft.kinds.image.decode import thumbnail
+
+        try:
+            return thumbnail(media.content(str(value))) if value is not None else None
+        except DataError:
+            return None
 
 
 KIND = ImageKind()

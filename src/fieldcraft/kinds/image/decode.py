@@ -7,6 +7,7 @@ for, of its first frame, upright.
 
 from __future__ import annotations
 
+import base64
 import io
 import warnings
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 MOST_PIXELS = 200_000_000  # of a photo as it is stored; 60,000 x 60,000 are 3.6 billion
 BITS_12, BITS_16 = 4_095, 65_535
 WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # modes of more than 8 bits
+ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # the EXIF mark, and what it may say
 SEEN_THROUGH = 255  # what lies behind transparent pixels: white, as on a page
 
 
@@ -45,7 +47,10 @@ def glance(data: bytes) -> Glance:
         DataError: it is no photo, or one of too many pixels.
     """
     image = opened(data)
-    turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: lies on its side
+    try:
+        turned = image.getexif().get(ORIENTATION, 1) in ON_ITS_SIDE
+    except DAMAGE as error:
+        raise broken(f"{type(error).__name__}: {error}") from error
     width, height = image.size[::-1] if turned else image.size
     return Glance(width, height, str(image.format), image.mode)
 
@@ -65,6 +70,24 @@ def decode(data: bytes, side: int) -> Array:
         return resized(upright(image), side)
     except DAMAGE as error:
         raise broken(f"{type(error).__name__}: {error}") from error
+
+
+def thumbnail(data: bytes, side: int = 128) -> str:
+    """A photo in its own proportions as a small JPEG, a ``data:`` address.
+
+    Raises:
+        DataError: it is no photo, damaged, cut short, or of too many pixels.
+    """
+    image = opened(data)
+    stream = io.BytesIO()
+    try:
+        image.draft("RGB", (2 * side, 2 * side))
+        small = upright(image)
+        small.thumbnail((side, side))
+        small.save(stream, "JPEG", quality=85)
+    except DAMAGE as error:
+        raise broken(f"{type(error).__name__}: {error}") from error
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, KeyError, MemoryError)

@@ -71,6 +71,12 @@ class Store:
             )
         return found
 
+    def broken(self, addresses: Sequence[str]) -> list[bool]:
+        """Which of the photos at some addresses cannot be decoded."""
+        keys = [(address, media.stamp(address)) for address in addresses]
+        self.add(list(dict.fromkeys(key for key in keys if key not in self.places)))
+        return [self.places[key] < 0 for key in keys]
+
     def add(self, keys: Sequence[Key]) -> None:
         """Decode photos and keep them; a few blocks at a time, so that memory is bounded."""
         step = self.a_block

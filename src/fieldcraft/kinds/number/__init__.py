@@ -74,5 +74,8 @@ class NumberKind:
             ),
         }
 
+    def picture(self, value: Any) -> None:
+        """Nothing is drawn: the value itself says it."""
+
 
 KIND = NumberKind()

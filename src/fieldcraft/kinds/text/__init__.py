@@ -68,5 +68,8 @@ class TextKind:
             "length": dict(zip(map(str, QUANTILES), quantiles, strict=True)),
         }
 
+    def picture(self, value: Any) -> None:
+        """Nothing is drawn: the value itself says it."""
+
 
 KIND = TextKind()

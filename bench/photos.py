@@ -1,0 +1,143 @@
+"""Photos: projects run unattended, their figures on test rows that were sealed.
+
+    python bench/photos.py [NAME ...] [--keep FOLDER]
+
+CIFAR-10's test photos are the published ones; of the others the project seals some itself. Houses
+are run three times, with numbers and photos, numbers alone and photos alone, on the same test
+rows; the difference of absolute errors comes with its interval over paired resamples. Needs the
+developers' data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fieldcraft import load_bundle
+from fieldcraft.core.edit import Edit
+from fieldcraft.project import file
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+ROOMS = ("bathroom", "bedroom", "frontal", "kitchen")
+NUMBERS = ("bedrooms", "bathrooms", "area_sqft", "zipcode")
+SHOWN = ("accuracy", "balanced_accuracy", "f1", "macro_f1", "log_loss", "rmse", "mae", "r2")
+RESAMPLES = 2_000
+
+
+def fieldcraft(*words: str) -> dict[str, Any]:
+    """What a command says, as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fieldcraft", *words, "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def final(source: Path, target: str, folder: Path, edits: Sequence[Edit] = ()) -> dict[str, Any]:
+    """Run a project with its defaults, and open its seal; the outcome with the seconds it took."""
+    place = str(folder)
+    start = time.monotonic()
+    fieldcraft("init", str(source), "--target", target, "--dir", place)
+    if edits:
+        file.edit(folder / file.NAME, edits)
+    fieldcraft("run", "--dir", place, "--fix")
+    seconds = time.monotonic() - start
+    return {**fieldcraft("evaluate", "--final", "--dir", place), "seconds": seconds}
+
+
+def row(name: str, found: Mapping[str, Any]) -> str:
+    """A line about one project."""
+    measures = {m["metric"]: m for m in found["final"]["measures"]}
+    said = ", ".join(
+        f"{m} {measures[m]['value']:.4f} ({measures[m]['low']:.4f} to {measures[m]['high']:.4f})"
+        for m in SHOWN
+        if m in measures
+    )
+    rows = found["final"]["measures"][0]["rows"]
+    return f"| {name} | {rows:,} | {found['champion']} | {said} | {found['seconds']:.0f} |"
+
+
+def cifar(folder: Path) -> list[str]:
+    """15,000 training photos, the published 10,000 test photos."""
+    source = DATA / "image" / "cifar10" / "cifar10_subset.zip"
+    return [row("CIFAR-10 sample", final(source, "label", folder))]
+
+
+def signs(folder: Path) -> list[str]:
+    """800 photos of hands that show digits."""
+    source = DATA / "image" / "sign_digits" / "sign_digits.zip"
+    return [row("sign digits", final(source, "label", folder))]
+
+
+def tiles(folder: Path) -> list[str]:
+    """592 photos of tiles with and without defects; the masks are left out."""
+    source = DATA / "image" / "magnetic_tile" / "magnetic_tile.zip"
+    edits = [Edit(("data", "filter"), "folder = 'images'"), Edit(("data", "drop"), ["folder"])]
+    return [row("magnetic tiles", final(source, "label", folder, edits))]
+
+
+def houses(folder: Path) -> list[str]:
+    """Prices from numbers and four photos, and from either alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = DATA / "multimodal" / "houses"
+    archive = place / "houses_400_images.zip"
+    table = pl.read_csv(place / "houses_400.csv").with_columns(
+        pl.format("{}/{}_" + room + ".jpg", pl.lit(str(archive)), pl.col("house_id")).alias(room)
+        for room in ROOMS
+    )
+    held = np.random.default_rng(0).permutation(table.height) < table.height // 5
+    table.filter(~held).write_csv(folder / "train.csv")
+    table.filter(held).write_csv(folder / "test.csv")
+    lines, errors = [], {}
+    for name, dropped in (("both", ()), ("numbers", ROOMS), ("photos", NUMBERS)):
+        edits = [
+            Edit(("data", "source"), {"train": "../train.csv", "test": "../test.csv"}),
+            Edit(("data", "drop"), ["house_id", *dropped]),
+        ]
+        found = final(folder / "train.csv", "price", folder / name, edits)
+        lines.append(row(f"houses, {name}", found))
+        said = load_bundle(folder / name / "bundle").predict(table.filter(held))
+        errors[name] = (said["prediction"] - table.filter(held)["price"]).abs().to_numpy()
+    draw = np.random.default_rng(0).integers(held.sum(), size=(RESAMPLES, held.sum()))
+    for name in ("numbers", "photos"):
+        gap = errors["both"] - errors[name]
+        low, high = np.quantile(gap[draw].mean(axis=1), [0.025, 0.975])
+        lines.append(f"both against {name}: mean absolute error {gap.mean():+,.0f} "
+                     f"({low:+,.0f} to {high:+,.0f})")  # fmt: skip
+    return lines
+
+
+SETS: dict[str, Callable[[Path], list[str]]] = {
+    "cifar": cifar, "signs": signs, "tiles": tiles, "houses": houses,
+}  # fmt: skip
+
+
+def main() -> None:
+    """Print a header and a row for each set."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("names", nargs="*", default=[])
+    parser.add_argument("--keep", type=Path, help="folder for the projects")
+    options = parser.parse_args()
+    print("| set | test rows | champion | figures | seconds |")
+    print("|---|---:|---|---|---:|")
+    for name in options.names or SETS:
+        with tempfile.TemporaryDirectory() as aside:
+            for line in SETS[name]((options.keep or Path(aside)) / name):
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

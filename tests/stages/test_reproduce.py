@@ -45,6 +45,7 @@ def test_what_the_clock_decided_is_laid_out_for_the_training(
         "precision": curves["precision"],
         "threads": curves["threads"],
         "epochs": len(curves["train_losses"]),
+        "horizon": curves["training"]["epochs"],
     }
 
 

@@ -225,6 +225,8 @@ def predict(
         print(json.dumps(result))
     else:
         print(f"wrote {result['rows']:,} predictions to {result['out']}")
+        if result["unread"]:
+            print(f"{result['unread']:,} files cannot be read and count as missing")
 
 
 @app.command()

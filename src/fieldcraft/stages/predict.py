@@ -63,7 +63,16 @@ def predict(request: Request) -> Json:
         "out": str(request.out),
         "model_id": bundle.model_id,
         "set_aside": len(reading.odd_lines),
+        "unread": unread(rows, bundle),
     }
+
+
+def unread(rows: pl.DataFrame, bundle: Bundle) -> int:
+    """How many cells name a file, such as a photo, that cannot be read and counts as missing."""
+    columns = [c for c in bundle.schema.needed if c.name in bundle.file_columns]
+    values = bundle.schema.read(rows, columns)
+    given = sum(rows[column.name].null_count() for column in columns)
+    return sum(values[column.name].null_count() for column in columns) - given
 
 
 def named(predictions: pl.DataFrame, rows: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from fieldcraft.kinds.image.augment import augmented, mirrored, relit, shifted
+from fieldcraft.kinds.image.augment import augmented, hidden, mirrored, relit, shifted
 
 PHOTOS = torch.arange(16 * 3 * 16 * 16).float().view(16, 3, 16, 16) / 1_000
 
@@ -53,3 +53,12 @@ def test_the_same_seed_gives_the_same_photos() -> None:
     first = augmented(PHOTOS, True)
     torch.manual_seed(3)
     assert torch.equal(augmented(PHOTOS, True), first)
+
+
+def test_a_square_of_each_photo_is_hidden() -> None:
+    torch.manual_seed(0)
+    found = hidden(torch.ones(400, 3, 16, 16))
+    covered = (found == 0).all(1).flatten(1).sum(1)
+    assert int(covered.max()) == 16
+    assert int(covered.min()) >= 4  # a quarter of it in a corner
+    assert torch.equal((found == 0).any(1), (found == 0).all(1))

@@ -71,8 +71,10 @@ def test_a_folder_of_photos_is_predicted_as_a_table(project: Path, tmp_path: Pat
 
     for number in range(4):
         draw_photo(tmp_path / "new" / f"{number}.png", 700 + number)
+    (tmp_path / "new" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     told = predict(Asked(project / "p" / "bundle", str(tmp_path / "new"), tmp_path / "out.csv"))
-    assert told["rows"] == 4
+    assert told["rows"] == 5
+    assert told["unread"] == 1
 
 
 def test_the_network_and_the_baselines_were_compared(project: Path) -> None:

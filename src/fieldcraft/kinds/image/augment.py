@@ -1,4 +1,4 @@
-"""Photos as they might have been taken as well: moved, mirrored, in other light."""
+"""Photos as they might have been taken as well: moved, mirrored, in other light, half hidden."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch.nn import functional
 
 GROUPS = 8  # of a batch that are moved alike: one slice each costs next to nothing
 FARTHEST = 8  # an eighth of the side
+HIDDEN = 4  # a quarter of the side
 LIGHT = 0.15  # spread of brightness and contrast, in spreads of the training photos
 
 
@@ -21,7 +22,7 @@ def augmented(photos: Tensor, mirror: bool) -> Tensor:
     moved = shifted(photos)
     if mirror:
         moved = mirrored(moved)
-    return relit(moved)
+    return hidden(relit(moved))
 
 
 def shifted(photos: Tensor) -> Tensor:
@@ -47,3 +48,19 @@ def relit(photos: Tensor) -> Tensor:
     contrast, brightness = LIGHT * torch.randn(2, len(photos), 1, 1, 1, device=photos.device)
     changed: Tensor = photos * (1 + contrast) + brightness
     return changed
+
+
+def hidden(photos: Tensor) -> Tensor:
+    """Photos of which a square of a quarter of the side is covered with the mean colour.
+
+    So that a net does not hang on one detail (cutout; DeVries & Taylor, 2017). A square may reach
+    over the edge.
+    """
+    side = photos.shape[-1]
+    size = max(side // HIDDEN, 1)
+    places = torch.randint(
+        1 - size // 2, side - size // 2, (2, len(photos), 1), device=photos.device
+    )
+    along = torch.arange(side, device=photos.device)
+    down, across = ((along >= start) & (along < start + size) for start in places)
+    return photos.masked_fill((down[:, :, None] & across[:, None, :])[:, None], 0.0)

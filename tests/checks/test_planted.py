@@ -15,6 +15,7 @@ from fieldcraft.contracts import Array
 from fieldcraft.core.edit import Edit
 from fieldcraft.evidence.records import Finding
 from tests.checks.views import audit
+from tests.kinds.text.prose import prose
 
 ROWS = 900
 TARGETS = {
@@ -377,6 +378,39 @@ def p_reversed(c: Cells, d: np.random.Generator) -> Cells:
     return {"start": start.astype(str), "stop": close.astype(str)}
 
 
+def p_near_texts(cells: Cells, draw: np.random.Generator) -> Cells:
+    texts = prose(ROWS)
+    return {"note": [*texts[:-20], *map(str.upper, texts[:20])]}
+
+
+def p_markup(cells: Cells, draw: np.random.Generator) -> Cells:
+    return {"note": [f"{text}<br>" if i % 9 == 0 else text for i, text in enumerate(prose(ROWS))]}
+
+
+def p_personal(cells: Cells, draw: np.random.Generator) -> Cells:
+    texts = enumerate(prose(ROWS))
+    return {"note": [f"{t} jane.doe{i}@acme.org" if i % 90 == 0 else t for i, t in texts]}
+
+
+def p_label_said(cells: Cells, draw: np.random.Generator) -> Cells:
+    kind = np.where(binary(cells), "paid", "late")
+    texts = zip(kind, prose(ROWS), strict=True)
+    return {"repaid": kind, "note": [f"{label}: {text}" for label, text in texts]}
+
+
+def p_languages(cells: Cells, draw: np.random.Generator) -> Cells:
+    german = "Das ist nicht die {}. Lampe und wir haben auch keine mehr."
+    return {"note": [german.format(i) if i % 9 == 0 else t for i, t in enumerate(prose(ROWS))]}
+
+
+def p_long(cells: Cells, draw: np.random.Generator) -> Cells:
+    return {"note": prose(ROWS, 60)}
+
+
+def p_bare(cells: Cells, draw: np.random.Generator) -> Cells:
+    return {"note": [f"{i} - {i}: 9 +" if i % 99 == 0 else t for i, t in enumerate(prose(ROWS))]}
+
+
 PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
     ("leak", "state", "stop", "binary", p_copy),
     ("leak", "state", "stop", "multiclass", p_copy_of_class),
@@ -440,6 +474,13 @@ PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
     ("proxies", "gender", "tip", "binary", p_proxy),
     ("contradictions", None, "tip", "binary", p_reversed),
     ("few_rows", None, "warn", "binary", p_few_rows),
+    ("near_texts", "note", "warn", "binary", p_near_texts),
+    ("markup", "note", "tip", "binary", p_markup),
+    ("personal_data", "note", "warn", "binary", p_personal),
+    ("label_words", "note", "warn", "binary", p_label_said),
+    ("languages", "note", "warn", "binary", p_languages),
+    ("long_texts", "note", "warn", "binary", p_long),
+    ("without_letters", "note", "tip", "binary", p_bare),
 ]
 CASES = [pytest.param(*plant, id=f"{plant[0]}-{plant[4].__name__[2:]}") for plant in PLANTS]
 GIVEN: dict[Plant, tuple[Edit, ...]] = {  # kinds that a person chose, against the guess
@@ -447,6 +488,7 @@ GIVEN: dict[Plant, tuple[Edit, ...]] = {  # kinds that a person chose, against t
     p_codes: (Edit(("data", "columns", "branch_code", "kind"), "number"),),
 }
 BY_A_PERSON = {  # where only a person can know what to do
+    "near_texts", "personal_data", "label_words", "languages", "long_texts",
     "leak-noisy_copy", "informative_gaps", "row_order", "missing-empty_target", "missing-holes",
     "gaps", "mixed-units", "mixed-money", "mixed-percent", "units", "dates", "spellings",
     "garbled", "duplicates", "few_rows", "impossible", "imbalance", "conflicts", "delay",

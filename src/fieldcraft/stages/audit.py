@@ -165,5 +165,5 @@ STAGE = Stage(
     "Look for what is wrong with the data, before the split and after it.",
     audit,
     sections=(*TARGET_SECTIONS, "problem.groups", "data", "clean", "split.rule"),
-    version=3,
+    version=4,
 )

@@ -53,8 +53,10 @@ class TextKind:
         return PassNet("text", encoder.width)
 
     def checks(self) -> Sequence[Check]:
-        """There are no checks for text columns alone."""
-        return ()
+        """The checks for text columns."""
+        from fieldcraft.kinds.text.audit import CHECKS
+
+        return CHECKS
 
     def describe(self, values: pl.Series) -> Json:
         """Share missing, and quantiles of the length in characters; no text is kept."""

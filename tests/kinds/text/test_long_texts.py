@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from fieldcraft.kinds.text.audit.long_texts import LongTexts
+from fieldcraft.kinds.text.words import MOST_CHARACTERS
+from tests.checks.views import data_view, found
+from tests.kinds.text.prose import prose
+
+TEXTS = prose(300)
+LONG = prose(300, 70, seed=1)
+
+
+@pytest.mark.parametrize(("count", "severity"), [(2, None), (30, "tip"), (300, "warn")])
+def test_how_much_of_long_texts_is_not_read_is_told(count: int, severity: str | None) -> None:
+    texts = [*TEXTS, *LONG[:count]]
+    findings = found(LongTexts(), data_view({"a": texts}, a="text"))
+    assert [finding.severity for finding in findings] == ([severity] if severity else [])
+    for finding in findings:
+        unread = sum(max(len(text) - MOST_CHARACTERS, 0) for text in texts)
+        assert finding.evidence["unread"] == pytest.approx(unread / sum(map(len, texts)))
+        assert finding.evidence["texts"] == count
+        assert "2,000 characters" in finding.title
+
+
+@pytest.mark.parametrize("most", [150, 1_000])
+def test_texts_that_were_cut_before_are_a_warning(most: int) -> None:
+    texts = [text[:most] for text in [*TEXTS, *LONG[:40]]]
+    (finding,) = found(LongTexts(), data_view({"a": texts}, a="text"))
+    assert finding.severity == "warn"
+    assert finding.evidence["characters"] == most
+    assert f"exactly {most:,} characters" in finding.title
+
+
+def test_lengths_that_thin_out_or_are_all_the_same_are_no_cut() -> None:
+    same = [text.ljust(300, "x") for text in TEXTS]
+    longest = max(TEXTS, key=len)
+    for texts in (TEXTS, same, [*TEXTS, *[longest] * 30]):
+        assert found(LongTexts(), data_view({"a": texts}, a="text")) == []

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from fieldcraft.kinds.text.audit.markup import Markup
+from tests.checks.views import data_view, found
+from tests.kinds.text.prose import prose
+
+TEXTS = prose(100)
+
+
+@pytest.mark.parametrize(
+    ("what", "sign"),
+    [
+        ("tags", "<br />"),
+        ("tags", "<A HREF='x'>here</A>"),
+        ("tags", "<!-- hidden -->"),
+        ("entities", "you &amp; me"),
+        ("entities", "it&#39;s"),
+        ("entities", "it&#x27;s"),
+        ("addresses of pages", "see https://example.org/a?b=1"),
+        ("addresses of pages", "see www.example.org"),
+    ],
+)
+def test_each_sign_of_a_page_is_counted(what: str, sign: str) -> None:
+    (finding,) = found(Markup(), data_view({"a": [*TEXTS, sign, f"and {sign} so"]}, a="text"))
+    assert (finding.severity, finding.column) == ("tip", "a")
+    assert finding.evidence == {what: {"texts": 2, "rows": [101, 102]}}
+    assert f"{what} (" in finding.title
+    assert "2 of 102 texts (2.0%), rows 101, 102" in finding.title
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a < b and c > d", "<grin>", "#include <stdio.h>", "AT&T; R&D", "<me@home.org>", "x.org"],
+)
+def test_what_only_looks_like_markup_is_passed(text: str) -> None:
+    assert found(Markup(), data_view({"a": [*TEXTS, *[text] * 9]}, a="text")) == []
+
+
+def test_a_few_do_no_harm() -> None:
+    assert found(Markup(), data_view({"a": [*prose(300), "<br>"]}, a="text")) == []

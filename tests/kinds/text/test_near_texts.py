@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fieldcraft.kinds.text.audit import near_texts
+from fieldcraft.kinds.text.audit.near_texts import NearTexts
+from tests.checks.views import data_view, found
+from tests.kinds.text.prose import prose
+
+TEXTS = prose(300)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [TEXTS[4].upper(), TEXTS[4].replace(".", " !"), "  " + TEXTS[4].replace(" ", "  "),
+     TEXTS[4].replace("The", "the", 1), TEXTS[4] + " Indeed."],
+)  # fmt: skip
+def test_a_text_that_was_changed_a_little_is_told(again: str) -> None:
+    (finding,) = found(NearTexts(), data_view({"a": [*TEXTS, again]}, a="text"))
+    assert (finding.severity, finding.column, finding.fixes) == ("tip", "a", ())
+    assert finding.evidence == {"texts": 2, "groups": 1, "rows": [[5, 301]]}
+    assert "2 of 301 texts (0.7%)" in finding.title
+    assert "rows 5, 301" in finding.title
+
+
+def test_many_are_a_warning_unless_an_entity_keeps_them_together() -> None:
+    view = data_view({"a": [*TEXTS, *map(str.upper, TEXTS[:9])]}, a="text")
+    (finding,) = found(NearTexts(), view)
+    assert (finding.severity, finding.evidence["groups"]) == ("warn", 9)
+    (finding,) = found(NearTexts(), replace(view, entity="person"))
+    assert finding.severity == "tip"
+
+
+def test_equal_rows_are_left_to_the_check_of_duplicates() -> None:
+    cells = {"a": [*TEXTS, *TEXTS[:9]], "y": ["u", "v", "w"] * 103}
+    assert found(NearTexts(), data_view(cells, a="text")) == []
+
+
+def test_one_text_in_rows_that_differ_otherwise_is_told() -> None:
+    cells = {"a": [*TEXTS, TEXTS[2]], "b": [str(i) for i in range(301)]}
+    (finding,) = found(NearTexts(), data_view(cells, a="text", b="number"))
+    assert finding.evidence["rows"] == [[3, 301]]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("Call me later ok", "call me later OK"),  # short: two people may say it
+        ("will i be charged in france", "will i be charged in spain"),
+        ("there is a charge of $1 here", "there is a charge of €1 here"),
+        ("what a great day it was 👍", "what a great day it was 👎"),
+    ],
+)
+def test_what_says_something_else_is_no_copy(pair: tuple[str, str]) -> None:
+    assert found(NearTexts(), data_view({"a": [*TEXTS, *pair]}, a="text")) == []
+
+
+def test_of_very_many_texts_a_sample_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near_texts, "MOST", 50)
+    view = data_view({"a": [*TEXTS, *map(str.upper, TEXTS[:60])]}, a="text")
+    (finding,) = found(NearTexts(), view)
+    assert finding.evidence["texts"] == 120  # the same words are always found
+    assert "in a sample" in finding.title
+
+
+def test_what_lies_behind_what_a_model_reads_does_not_count() -> None:
+    (start,) = prose(1, 60, seed=5)
+    (finding,) = found(NearTexts(), data_view({"a": [start + " One end.", start + " Other."]},
+                                              a="text"))  # fmt: skip
+    assert finding.evidence["texts"] == 2

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from fieldcraft.kinds.text.audit.personal import Personal, accounts, is_account, masked
+from tests.checks.views import data_view, found
+from tests.kinds.text.prose import prose
+
+TEXTS = prose(60)
+HELD = [
+    ("e-mail addresses", "jane.doe@example.org"),
+    ("e-mail addresses", "10012345@qq.com"),
+    ("card numbers", "4111 1111 1111 1111"),
+    ("card numbers", "5500-0000-0000-0004"),
+    ("card numbers", "378282246310005"),
+    ("bank accounts (IBAN)", "DE89 3704 0044 0532 0130 00"),
+    ("bank accounts (IBAN)", "GB82WEST12345698765432"),
+    ("phone numbers", "+49 30 123456-78"),
+    ("phone numbers", "+14155550123"),
+    ("phone numbers", "(415) 555-0123"),
+    ("phone numbers", "415-555-0123"),
+    ("phone numbers", "030/12345678"),
+    ("phone numbers", "07700900123"),
+]
+
+
+@pytest.mark.parametrize(("what", "data"), HELD)
+def test_personal_data_is_counted_and_never_shown(what: str, data: str) -> None:
+    view = data_view({"a": [*TEXTS, f"please use {data}, thanks", "and so"]}, a="text")
+    (finding,) = found(Personal(), view)
+    assert (finding.severity, finding.column) == ("warn", "a")
+    assert finding.evidence == {what: {"texts": 1, "rows": [61]}}
+    assert f"{masked(data)}, row 61" in finding.title
+    told = json.dumps(finding.as_json())
+    assert data not in told
+    assert not any(part in told for part in data.replace("-", " ").split() if len(part) > 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@jane and a@b and me@home",
+        "In article <1993Apr15.2338@dazed.org> he wrote",
+        "4111 1111 1111 1112 has a wrong check digit",
+        "DE88 3704 0044 0532 0130 00 has wrong check digits",
+        "on 2021-03-04 10:30:12 until 2021-03-05",
+        "3.14159265358979 and 192.168.100.10",
+        "1 234 567 890 of 2 000 000 000 people",
+        "0000 0000 0000 0000",
+        "ISBN 0306406152 or 978-0-306-40615-7",
+        "$1,234,567.89 and 10-20-30",
+        "12345678901234567890123456789012345678901234567890770090012355",
+    ],
+)
+def test_other_numbers_are_passed(text: str) -> None:
+    assert found(Personal(), data_view({"a": [*TEXTS, text]}, a="text")) == []
+
+
+def test_order_numbers_that_are_right_by_chance_are_no_cards() -> None:
+    draw = np.random.default_rng(0)
+    orders = [f"order 4{draw.integers(10**14, 10**15)}" for _ in range(400)]
+    assert found(Personal(), data_view({"a": [*TEXTS, *orders]}, a="text")) == []
+
+
+def test_sorts_are_told_in_one_line_and_a_card_is_no_phone() -> None:
+    text = "4111-1111-1111-1111 or jane@example.org and joe@example.org"
+    (finding,) = found(Personal(), data_view({"a": [*TEXTS, text, "+49 30 1234567"]}, a="text"))
+    assert "2 of 62 texts (3.2%) have what looks like personal data" in finding.title
+    assert "2 e-mail addresses (" in finding.title
+    assert "1 card number (" in finding.title
+    assert "1 phone number (" in finding.title
+
+
+def test_the_number_of_an_account_ends_where_its_country_says() -> None:
+    (number,) = accounts("GB82 WEST 1234 5698 7654 32 THE END")
+    assert is_account(number)
+    assert list(accounts("XX82 WEST 1234 5698 7654 32")) == []

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fieldcraft.kinds.text import KIND
+from fieldcraft.kinds.text.audit.written import share, texts_of
+from tests.checks.views import bare_view, data_view, found
+from tests.kinds.text.prose import prose
+
+
+def test_texts_keep_the_numbers_of_their_rows() -> None:
+    view = data_view({"a": ["x", None, "y", "z"], "b": ["1", "2", "3", "4"]}, a="text", b="number")
+    view = replace(view, rows=[11, 12, 13, 14])
+    (written,) = texts_of(view)
+    assert (written.name, written.texts.to_list()) == ("a", ["x", "y", "z"])
+    some = written.of(np.array([False, True, True]))
+    assert (some.rows(), some.where()) == ([13, 14], "rows 13, 14")
+    assert written.of(np.array([2, 0])).texts.to_list() == ["z", "x"]
+
+
+def test_a_target_is_no_text_to_look_at() -> None:
+    view = data_view({"y": ["a b c"] * 3, "a": ["d e f"] * 3}, y="text", a="text")
+    assert [written.name for written in texts_of(view)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "told"), [(0, 5, "0.0%"), (1, 3, "33.3%"), (3, 10_000, "0.03%"), (0, 0, "0.0%")]
+)
+def test_small_shares_are_not_rounded_away(count: int, of: int, told: str) -> None:
+    assert share(count, of) == f"{count:,} of {of:,} texts ({told})"
+
+
+def test_sound_texts_are_passed() -> None:
+    for check in KIND.checks():
+        if check.looks_at == "data":
+            assert found(check, data_view({"a": prose(300)}, a="text")) == []
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [[""], [" ", "\0"], ["\x02", "\x03 \x02"], ["a" * 5_000] * 30, ["é🙂" * 999, "你好"] * 9],
+)
+def test_odd_texts_are_taken(cells: list[str]) -> None:
+    for check in KIND.checks():
+        if check.looks_at == "data":
+            for finding in found(check, data_view({"a": cells}, a="text")):
+                assert finding.advice
+                assert finding.as_json()["evidence"]
+
+
+def test_several_columns_are_told_one_by_one() -> None:
+    cells = {"a": ["12", *prose(40)], "b": [*prose(40), "?!"]}
+    (check,) = [check for check in KIND.checks() if check.code == "without_letters"]
+    view = data_view(cells, a="text", b="text")
+    assert [finding.column for finding in found(check, view)] == ["a", "b"]
+    assert found(check, bare_view("data", 5, a="text")) == []

@@ -389,4 +389,5 @@ def test_a_deep_nets_recipe_gives_way_to_what_the_user_says() -> None:
     recipe = Recipe(Training(epochs=30, schedule="linear", learning_rate=0.5, clip=0.0))
     found = training_for(1_000, NetworkOptions(epochs=3, optimizer="sgd"), recipe)
     assert (found.epochs, found.optimizer) == (3, "sgd")
-    assert (found.schedule, found.learning_rate) == ("linear", 0.5)
+    assert (found.schedule, found.learning_rate, found.clip) == ("linear", 0.5, 0.0)
+    assert training_for(1_000, NetworkOptions(clip=2.0), recipe).clip == 2.0

@@ -33,7 +33,6 @@ from fieldcraft.develop.write import (
 from fieldcraft.evidence.metrics import Said
 
 PROVED = 500  # rows that are kept, to prove that a bundle predicts the same
-ROWS_AT_ONCE = 16_384
 LEFT = ("done.json", "predictions.parquet")  # files that only training needs
 
 
@@ -112,11 +111,9 @@ class Model:
     def said(self, frame: pl.DataFrame) -> Said:
         """What the model says of rows as read: outputs, decisions, and sets or intervals."""
         task, about = catalogue.load("tasks", self.question.task), self.question.about
-        outputs = [
-            np.mean([member.outputs(piece) for member in self.members], axis=0)
-            for piece in self.schema.apply(frame).iter_slices(ROWS_AT_ONCE)
-        ]
-        calibrated = task.calibrated(np.concatenate(outputs), self.calibration)
+        values = self.schema.apply(frame)
+        outputs = np.mean([member.outputs(values) for member in self.members], axis=0)
+        calibrated = task.calibrated(outputs, self.calibration)
         said: Said = task.read(calibrated, about, self.calibration)
         return said
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +80,7 @@ class EncoderSet:
     def __init__(self, schema: Schema) -> None:
         """Set up unfitted encoders for the used kinds of a schema."""
         self.schema = schema
+        self.row_bytes: int | None = None  # of what networks read; known once rows were encoded
         names = sorted({column.kind for column in schema.columns})
         kinds = {name: catalogue.load("kinds", name) for name in names}
         self.encoders: dict[str, Encoder] = {
@@ -105,6 +106,18 @@ class EncoderSet:
         """Encode rows with what was fitted."""
         parts = [e.transform(read.parts[name]) for name, e in self.encoders.items()]
         return Joined(parts, read.rows)
+
+    def pieces(self, values: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """Parsed rows in pieces of which what networks read fits in memory; at least one piece.
+
+        A row of numbers takes a few hundred bytes, one with a photo a few hundred thousand.
+        """
+        if values.height <= FEW_ROWS:
+            return iter((values,))
+        if self.row_bytes is None:
+            tensors = self.transform(self.read(values[:1])).tensors().values()
+            self.row_bytes = max(1, sum(array.nbytes for array in tensors))
+        return values.iter_slices(max(FEW_ROWS, min(MOST_ROWS, BYTES_AT_ONCE // self.row_bytes)))
 
     def nets(self, plain: bool = False) -> dict[str, Any]:
         """A fresh encoder net for each kind, for networks; plain ones do not embed numbers."""
@@ -143,18 +156,6 @@ class EncoderSet:
             }
             encoder.restore(State(state.values["encoders"][kind], arrays))
         return found
-
-
-def rows_at_once(encoders: EncoderSet, values: pl.DataFrame) -> int:
-    """How many rows to encode in one go, so that what networks read of them fits in memory.
-
-    A row of numbers takes a few hundred bytes, one with a photo a few hundred thousand.
-    """
-    if values.height <= FEW_ROWS:
-        return FEW_ROWS
-    tensors = encoders.transform(encoders.read(values[:1])).tensors().values()
-    width = sum(array.nbytes for array in tensors)
-    return max(FEW_ROWS, min(MOST_ROWS, BYTES_AT_ONCE // max(width, 1)))
 
 
 def save_state(folder: Path, name: str, state: State) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.archive import unpacked
-from fieldcraft.bundle.encoders import EncoderSet, Read, rows_at_once
+from fieldcraft.bundle.encoders import EncoderSet, Read
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.contracts import Array, Json, Task
 from fieldcraft.core import catalogue, files
@@ -114,14 +114,10 @@ class Bundle:
     def outputs(self, rows: pl.DataFrame) -> Array:
         """Calibrated probabilities, (rows, classes) or (rows, labels), or values, (rows, 1)."""
         values = self.schema.apply(self.joined(rows))
-        parts = [self.mixed(piece) for piece in self.pieces(values) if piece.height]
-        if not parts:
+        if not values.height:
             return np.zeros((0, self.task.width(self.about)))
+        parts = [self.mixed(piece) for piece in self.members[0].encoders.pieces(values)]
         return self.task.calibrated(np.concatenate(parts), self.manifest["calibration"])
-
-    def pieces(self, values: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """Parsed rows in pieces that fit in memory when they are encoded."""
-        return values.iter_slices(rows_at_once(self.members[0].encoders, values))
 
     def mixed(self, values: pl.DataFrame) -> Array:
         """The members' outputs for parsed rows, averaged by their weights."""

@@ -56,12 +56,13 @@ def addressed(cells: pl.Series, base: Path) -> pl.Series:
         return cells
     root = base.absolute()
     members = frozenset(members_of(root)) if is_archive(root) else frozenset()
+    beside = root.parent if is_archive(root) else root
 
     def whole(cell: str | None) -> str | None:
         if not cell or REMOTE.match(cell) or CARRIED.match(cell) or os.path.isabs(cell):
             return cell
         name = cell.strip().replace("\\", "/").removeprefix("./")
-        return f"{root if name in members or not is_archive(root) else root.parent}/{name}"
+        return f"{root if name in members else beside}/{name}"
 
     return pl.Series(cells.name, [whole(cell) for cell in cells.to_list()], dtype=pl.String)
 

@@ -11,14 +11,13 @@ import polars as pl
 from fieldcraft.core.digest import of_file, of_json
 from fieldcraft.core.words import listed, plural
 from fieldcraft.data.reading import Reading
+from fieldcraft.data.split import PART_WORDS
 from fieldcraft.data.together import natural
 
 ENDINGS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
 )
-PARTS = frozenset(
-    {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "holdout"}
-)
+PARTS = frozenset(word for words in PART_WORDS.values() for word in words)
 
 
 def is_photo(name: str) -> bool:
@@ -58,15 +57,16 @@ def photo_table(names: Sequence[str], rest: Sequence[str], whole: str) -> Readin
     if has_parts:
         columns["split"] = [folders[0].lower() for folders in above]
         above = [folders[1:] for folders in above]
-    columns["folder"] = ["/".join(folders[:-1]) or None for folders in above]
-    columns["label"] = [folders[-1] if folders else None for folders in above]
-    kept = {name: cells for name, cells in columns.items() if name == "image" or any(cells)}
-    if len(set(columns["folder"])) == 1:
-        kept.pop("folder", None)
-    notes = [f"{plural(len(ordered), 'photo')} in {whole}; {told(columns['label'])}"]
+    upper = ["/".join(folders[:-1]) or None for folders in above]
+    labels = [folders[-1] if folders else None for folders in above]
+    if len(set(upper)) > 1:
+        columns["folder"] = upper
+    if any(labels):
+        columns["label"] = labels
+    notes = [f"{plural(len(ordered), 'photo')} in {whole}; {told(labels)}"]
     if rest:
         notes.append(f"left out, for they are no photos: {listed(sorted(rest), 5)}")
-    frame = pl.DataFrame(kept, schema=dict.fromkeys(kept, pl.String))
+    frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
     return Reading(frame, notes=tuple(notes), split="split" if has_parts else None)
 
 

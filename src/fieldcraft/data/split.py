@@ -16,6 +16,11 @@ Array = npt.NDArray[Any]
 
 SMALL = 5_000  # below this many labelled rows, tune and judge come from out-of-fold predictions
 HALF_FOLDS = 10  # a small table is cut into ten halves of five folds
+PART_WORDS = {  # what a ready-made split calls its parts
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "holdout"),
+}
 STRATA = 10  # quantile bins of a numeric target
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.encoders import EncoderSet, load_state, rows_at_once, save_state
+from fieldcraft.bundle.encoders import EncoderSet, load_state, save_state
 from fieldcraft.contracts import Array, Brief, Encoded, Fitted, Job, Json, Learner, Task
 from fieldcraft.core import files, seeds
 from fieldcraft.data.split import Fold
@@ -43,7 +43,7 @@ class Member:
         """Outputs for parsed rows, in units of the target."""
         found = [
             self.fitted.outputs(self.encoders.transform(self.encoders.read(piece)))
-            for piece in values.iter_slices(rows_at_once(self.encoders, values))
+            for piece in self.encoders.pieces(values)
         ]
         return self.task.unscaled(np.concatenate(found), self.scale)
 

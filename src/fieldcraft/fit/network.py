@@ -58,7 +58,7 @@ class FusedNetwork(nn.Module):
         self.inputs = tuple(name for net in self.nets.values() for name in net.inputs)  # type: ignore[union-attr]
 
     def recipe(self, rows: int) -> Recipe | None:
-        """How the network wants to be trained if one of its encoder nets is deep."""
+        """How the first of its deep encoder nets wants it to be trained; None if there is none."""
         asked: list[Any] = [net.recipe for net in self.nets.values() if net.recipe is not None]
         return asked[0](rows) if asked else None
 

@@ -20,7 +20,7 @@ from fieldcraft.core.errors import DataError, near
 from fieldcraft.core.words import joined, seconds
 from fieldcraft.data.parse import strip
 from fieldcraft.data.prepare import matching, names_in
-from fieldcraft.data.split import HALF_FOLDS, SMALL, by_time, deal, strata_of
+from fieldcraft.data.split import HALF_FOLDS, PART_WORDS, SMALL, by_time, deal, strata_of
 from fieldcraft.data.table import row_digests
 from fieldcraft.develop.rows import (
     LINE,
@@ -41,10 +41,10 @@ from fieldcraft.project.settings import Settings
 from fieldcraft.project.work import Work
 
 PARTS = ("train", "tune", "judge", "test")
-GIVEN = {  # what a ready-made split calls its parts
-    **dict.fromkeys(("train", "training", "0"), TRAIN),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "1"), VALIDATION),
-    **dict.fromkeys(("test", "testing", "holdout", "2"), TEST),
+GIVEN = {  # what a ready-made split calls its parts: a word, or a number
+    word: number
+    for number, part in ((TRAIN, "train"), (VALIDATION, "validation"), (TEST, "test"))
+    for word in (*PART_WORDS[part], str(number))
 }
 FEWEST = 20  # rows with a target, below which nothing can be learned and judged
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -69,13 +70,11 @@ class ImageKind:
         if not looks:
             return {"missing": missing}
         sizes = pl.Series([(look.width * look.height) ** 0.5 for look in looks])
-        forms = pl.Series([look.form for look in looks]).value_counts(name="count")
+        forms = Counter(look.form for look in looks)
         return {
             "missing": missing,
             "size": {str(q): sizes.quantile(q) for q in (0.05, 0.5, 0.95)},
-            "forms": dict(
-                zip(*forms.sort(by=forms.columns[0]).to_dict(as_series=False).values(), strict=True)
-            ),
+            "forms": dict(sorted(forms.items())),
         }
 
     def picture(self, value: Any) -> str | None:

@@ -36,11 +36,19 @@ class Seen:
         rows: positions of their rows in the view.
         addresses: where they are; None where even the head cannot be read.
         cells: as the table has them.
+        there: how many photos the column has.
     """
 
     rows: Array
     addresses: list[str | None]
     cells: list[str]
+    there: int
+
+    @property
+    def sampled(self) -> str:
+        """What a title says where not all photos were looked at."""
+        looked = len(self.cells)
+        return "" if looked == self.there else f" (of {looked:,} looked at, of {self.there:,})"
 
     @property
     def readable(self) -> Array:
@@ -57,12 +65,11 @@ def photos_of(view: View) -> Iterator[tuple[str, Seen]]:
             continue
         cells = view.looks[column.name].column.cast(pl.String)
         rows = np.flatnonzero(cells.is_not_null().to_numpy())
-        rows = rows[np.linspace(0, len(rows) - 1, min(MOST, len(rows)), dtype=int)]
+        there = len(rows)
+        rows = rows[np.linspace(0, there - 1, min(MOST, there), dtype=int)]
         where = rows.tolist()
-        yield (
-            column.name,
-            Seen(rows, view.values[column.name][where].to_list(), cells[where].to_list()),
-        )
+        addresses = view.values[column.name][where].to_list()
+        yield column.name, Seen(rows, addresses, cells[where].to_list(), there)
 
 
 def examples(seen: Seen, which: Sequence[int], view: View) -> str:
@@ -89,7 +96,7 @@ class Unreadable:
             yield Finding(
                 self.code,
                 "warn",
-                f"{plural(len(broken), 'photo')} of {name} cannot be read and "
+                f"{plural(len(broken), 'photo')} of {name}{seen.sampled} cannot be read and "
                 f"{'counts' if len(broken) == 1 else 'count'} as missing: "
                 f"{examples(seen, broken, view)}",
                 name,
@@ -113,19 +120,18 @@ class NearPhotos:
             if len(there) < 2:
                 continue
             squares = store_for(SIDE).pixels([seen.addresses[i] for i in there], NOTHING)
-            groups = near_groups(squares)
+            groups, whole = near_groups(squares)
             if not groups:
                 continue
             count = sum(map(len, groups))
             shown = [[seen.cells[there[i]] for i in group[:SHOWN]] for group in groups[:20]]
-            largest = max(groups, key=len)
             together = view.entity is not None
             yield Finding(
                 self.code,
                 "tip" if together else "warn",
-                f"{plural(count, 'photo')} of {name} look nearly like another "
-                f"({plural(len(groups), 'group')}, the largest of {len(largest)}): "
-                f"{examples(seen, there[largest].tolist(), view)}",
+                f"{'' if whole else 'at least '}{plural(count, 'photo')} of {name}{seen.sampled} "
+                f"look nearly like another ({plural(len(groups), 'group')}, the largest of "
+                f"{len(groups[0])}): {examples(seen, there[groups[0]].tolist(), view)}",
                 name,
                 {"photos": count, "groups": len(groups), "examples": shown},
                 "if they show the same thing, they belong on one side of the split: name the "
@@ -164,7 +170,7 @@ class PoorPhotos:
         return Finding(
             self.code,
             "tip",
-            f"some photos of {name} look poor: {told}",
+            f"some photos of {name}{seen.sampled} look poor: {told}",
             name,
             {what: [seen.cells[i] for i in which[:100]] for what, which in found.items()},
             "look at them; take out what nobody could tell either",

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.encoders import Views
 from fieldcraft.contracts import Array, Matrix, State
+from fieldcraft.core.errors import DataError
 from fieldcraft.data.table import Column
 from fieldcraft.kinds.image.features import NAMES, describe
 from fieldcraft.kinds.image.mirror import may_mirror
 from fieldcraft.kinds.image.store import look_at, store_for
 
 SIDES = (32, 64, 96, 128)  # of the squares, in pixels
+LEAST, MOST = 16, 1_024  # pixels a side that may be asked for
+PIXELS, TRUTH = f"a number of pixels from {LEAST} to {MOST:,}", "true or false"
 SAMPLE = 1_000  # training photos that tell size and colours
 NO_SPREAD = 1e-2  # of a channel, as a share of its range: photos of one colour
 
@@ -45,13 +49,14 @@ class ImageEncoder:
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of their photos yet."""
         self.names = [column.name for column in columns]
-        wanted = [int(c.options["size"]) for c in columns if c.options.get("size")]
-        self.options = dict(columns[0].options) if columns else {}
-        self.side = max(wanted, default=0)
-        self.wanted = self.side
+        sizes = [asked(c, "size", is_side, PIXELS) for c in columns if "size" in c.options]
+        mirrors = [asked(c, "mirror", is_truth, TRUTH) for c in columns if "mirror" in c.options]
+        self.asked_side = max(sizes, default=None)
+        self.asked_mirror = all(mirrors) if mirrors else None  # one net reads all columns
+        self.side = self.asked_side or SIDES[0]
         self.mean = np.zeros(3)
         self.spread = np.ones(3)
-        self.mirror = bool(self.options.get("mirror", False))
+        self.mirror = bool(self.asked_mirror)
 
     def read(self, rows: pl.DataFrame) -> Photos:
         """The addresses of the photos of each column."""
@@ -63,12 +68,12 @@ class ImageEncoder:
         chosen = np.linspace(0, len(places) - 1, min(SAMPLE, len(places)), dtype=int)
         places = [places[i] for i in chosen]
         sample = [photos.flat[place] for place in places]
-        self.side = self.wanted or side_for(sample)
+        self.side = self.asked_side or side_for(sample)
         if sample:
             pixels = store_for(self.side).pixels(sample, self.fill)
             self.mean = pixels.mean(axis=(0, 1, 2)) / 255
             self.spread = np.maximum(pixels.std(axis=(0, 1, 2)) / 255, NO_SPREAD)
-            if "mirror" not in self.options:
+            if self.asked_mirror is None:
                 self.mirror = may_mirror(pixels, target[np.array(places) // len(self.names)])
         return self.transform(photos)
 
@@ -103,6 +108,32 @@ class ImageEncoder:
         self.mean, self.spread = (
             np.asarray(state.arrays[name], dtype=np.float64) for name in ("mean", "spread")
         )
+
+
+def asked(column: Column, option: str, fits: Callable[[Any], bool], wanted: str) -> Any:
+    """What the project file asks of a column of photos.
+
+    Raises:
+        DataError: that does not fit.
+    """
+    value = column.options[option]
+    if fits(value):
+        return value
+    raise DataError(
+        f"the option {option} of the photos in {column.name!r} does not fit",
+        seen=f"{option}: {value}",
+        way_out=f"set data.columns.{column.name}.{option} to {wanted}, or leave it out",
+    )
+
+
+def is_side(value: Any) -> bool:
+    """Whether a network can take squares of this side."""
+    return type(value) is int and LEAST <= value <= MOST
+
+
+def is_truth(value: Any) -> bool:
+    """Whether this is true or false."""
+    return isinstance(value, bool)
 
 
 def side_for(addresses: Sequence[str | None]) -> int:

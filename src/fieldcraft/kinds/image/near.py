@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fieldcraft.contracts import Array
+from fieldcraft.evidence.ties import tied_groups
 
 COARSE, SEEDS = 8, 0.99  # fields a side of the first look, and how alike two must be there
 ALIKE = 0.985  # correlation of all pixels of two photos that are nearly the same
@@ -13,35 +14,30 @@ BLOCK = 512  # photos compared at once with all
 MOST_PAIRS = 200_000  # beyond that photos are of one sort, such as scans of one form
 
 
-def near_groups(pixels: Array) -> list[list[int]]:
-    """Groups of photos of which each is nearly the same as another of its group.
+def near_groups(pixels: Array) -> tuple[list[Array], bool]:
+    """Groups of photos of which each is nearly the same as another of its group, largest first.
 
     Photos are compared as squares: first coarse ones in grey, then all pixels, both freed of
     brightness and contrast.
 
     Args:
         pixels: shape (photos, side, side, 3), the side a multiple of 8.
+
+    Returns:
+        Numbers of the photos of each group, and whether all photos were compared: where very
+        many are alike, the rest is left.
     """
-    if len(pixels) < 2:
-        return []
-    told = np.flatnonzero(pixels.reshape(len(pixels), -1).std(axis=1) >= FLAT)
+    spread = pixels.reshape(len(pixels), int(np.prod(pixels.shape[1:]))).std(axis=1)
+    told = np.flatnonzero(spread >= FLAT)
     coarse = standardised(fields(pixels[told]))
-    home = np.arange(len(pixels))
-    seen = 0
-    for start in range(0, len(told), BLOCK):
+    alike = [np.zeros((0, 2), dtype=np.int64)]
+    seen = start = 0
+    while start < len(coarse) and seen <= MOST_PAIRS:
         likeness = coarse[start : start + BLOCK] @ coarse[start:].T
-        ones, others = np.nonzero(np.triu(likeness >= SEEDS, 1))
-        seen += len(ones)
-        if seen > MOST_PAIRS:
-            break
-        pairs = told[start + ones], told[start + others]
-        alike = correlations(pixels, *pairs) >= ALIKE
-        for one, other in zip(pairs[0][alike], pairs[1][alike], strict=True):
-            join(home, int(one), int(other))
-    groups: dict[int, list[int]] = {}
-    for photo in range(len(pixels)):
-        groups.setdefault(root(home, photo), []).append(photo)
-    return [group for group in groups.values() if len(group) > 1]
+        pairs = told[start + np.argwhere(np.triu(likeness >= SEEDS, 1))]
+        alike.append(pairs[correlations(pixels, *pairs.T) >= ALIKE])
+        seen, start = seen + len(pairs), start + BLOCK
+    return tied_groups(len(pixels), np.concatenate(alike)), start >= len(coarse)
 
 
 def fields(pixels: Array) -> Array:
@@ -69,17 +65,3 @@ def correlations(pixels: Array, ones: Array, others: Array) -> Array:
         )
         found[part] = (left * right).sum(axis=1)
     return found
-
-
-def root(home: Array, photo: int) -> int:
-    """The photo that stands for the group of one."""
-    while home[photo] != photo:
-        home[photo] = home[home[photo]]
-        photo = int(home[photo])
-    return photo
-
-
-def join(home: Array, one: int, other: int) -> None:
-    """Put the groups of two photos together; the first photo stands for both."""
-    a, b = root(home, one), root(home, other)
-    home[max(a, b)] = min(a, b)

@@ -69,7 +69,6 @@ class ImageNet(nn.Module):
             patience_share=0.0,
             worth=0.0,
             ema=0.98,
-            clip=0.0,
         )
         return Recipe(training, smoothing=0.1)
 

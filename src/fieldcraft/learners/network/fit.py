@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 
 import numpy as np
@@ -58,8 +58,8 @@ def size_for(rows: int, options: NetworkOptions, gpu: bool) -> Size:
 def training_for(rows: int, options: NetworkOptions, recipe: Recipe | None = None) -> Training:
     """Settings of the loop: the user's, then those of a deep net's recipe, then our own."""
     if recipe is not None:
-        said = {name: getattr(options, name, None) for name in Training.__dataclass_fields__}
-        return replace(recipe.training, **{k: v for k, v in said.items() if v is not None})
+        known = {field.name for field in fields(Training)}
+        return replace(recipe.training, **options.model_dump(include=known, exclude_none=True))
     plain = options.trunk in ("mlp", "linear")  # trained the plain way, without averaging
     optimizer = options.optimizer or ("adamw" if plain else "muon")
 
@@ -78,8 +78,8 @@ def training_for(rows: int, options: NetworkOptions, recipe: Recipe | None = Non
         patience_share=0.0 if plain or options.patience else 0.2,
         worth=0.0 if plain or options.patience else 0.005,
         ema=pick(options.ema, 0.998, 0.0),
-        clip=options.clip,
-        l1=options.l1,
+        clip=pick(options.clip, 1.0, 1.0),
+        l1=options.l1 or 0.0,
     )
 
 

@@ -50,8 +50,8 @@ class NetworkOptions(BaseModel):
     epochs: int | None = Field(default=None, ge=1)
     patience: int | None = Field(default=None, ge=1)
     ema: float | None = Field(default=None, ge=0, lt=1)
-    clip: float = Field(default=1.0, ge=0)
-    l1: float = Field(default=0.0, ge=0)
+    clip: float | None = Field(default=None, ge=0)
+    l1: float | None = Field(default=None, ge=0)
     label_smoothing: float | None = Field(default=None, ge=0, lt=1)
     class_weights: Literal["balanced"] | dict[str, float] | None = None
 

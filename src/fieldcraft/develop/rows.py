@@ -155,7 +155,8 @@ def column_for(settings: Settings, name: str, kind: str | None = None) -> Column
     shared = {} if name in settings.problem.targets else settings.clean.all.options()
     cleaning = {**shared, **own}
     options = {key: value for key, value in cleaning.items() if key in known}
-    return Column(name, given.kind, {**options, **given.options()})
+    encoding = settings.model.kinds().get(given.kind) or {}
+    return Column(name, given.kind, {**options, **encoding, **given.options()})
 
 
 def feature_schema(settings: Settings) -> Schema:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fieldcraft.bundle.encoders import SHARED, share
 from fieldcraft.bundle.manifest import write_manifest
 from fieldcraft.bundle.runtime import Bundle, PackedMember, load_bundle
 from fieldcraft.contracts import Array, Json, Learner
@@ -89,6 +90,8 @@ def pack_members(
     packed = []
     for part in parts:
         members = members_of(part, rows)
+        for path in sorted((part.folder / SHARED).glob("*")):
+            share(path, folder / "members" / SHARED)
         for number, member in enumerate(members):
             progress(f"exporting {part.folder.name}, member {number + 1} of {len(members)}", None)
             place = folder / "members" / f"{part.folder.name}-{number}"

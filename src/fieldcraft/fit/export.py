@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,8 +37,26 @@ def to_onnx(network: FusedNetwork, example: Mapping[str, Array]) -> bytes:
         network: in evaluation mode, on the processor.
         example: a few encoded rows, which fix types and widths but not the number of rows.
     """
-    rows = torch.export.Dim("rows", min=1)
-    inputs = tuple(torch.as_tensor(example[name][:2]) for name in network.inputs)
+    inputs = [torch.as_tensor(example[name][:2]) for name in network.inputs]
+    rows, free = torch.export.Dim("rows", min=1), {}
+    for name, array in zip(network.inputs, inputs, strict=True):
+        if name in network.lengths:
+            free[name] = {array.ndim - 1: torch.export.Dim(f"{name}_length", min=1)}
+    shapes = (tuple({0: rows, **free.get(name, {})} for name in network.inputs),)
+    return graph_of(Positional(network), inputs, network.inputs, shapes)
+
+
+def graph_of(
+    module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], shapes: Any
+) -> bytes:
+    """A module as an ONNX graph with one output ``outputs``.
+
+    Args:
+        module: takes tensors in order.
+        inputs: examples of them.
+        names: what the inputs of the graph are called.
+        shapes: which of their axes are free, as `torch.export` wants them.
+    """
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns of torchvision, which nothing here needs
@@ -45,12 +64,12 @@ def to_onnx(network: FusedNetwork, example: Mapping[str, Array]) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                Positional(network).eval(),
-                inputs,
+                module.eval(),
+                tuple(inputs),
                 dynamo=True,
-                input_names=list(network.inputs),
+                input_names=list(names),
                 output_names=[OUTPUT],
-                dynamic_shapes=(tuple({0: rows} for _ in inputs),),
+                dynamic_shapes=shapes,
                 verbose=False,
             )
     finally:

@@ -3,7 +3,8 @@
 An encoder net is a module with ``inputs`` (names of tensors it reads), ``chunks`` (how wide the
 vector of each feature is, adding up to the width of its output) and ``recipe``: None where it is a
 thin layer that learns in whatever way the trunk does; of a deep net, a function from the number of
-training rows to the `Recipe` by which the whole network is then trained.
+training rows to the `Recipe` by which the whole network is then trained. Inputs whose rows are
+longer or shorter in one call than in another, such as texts, stand in ``lengths``: their last axis.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class FusedNetwork(nn.Module):
         self.trunk = trunk(chunks, width)
         self.activate = activate
         self.inputs = tuple(name for net in self.nets.values() for name in net.inputs)  # type: ignore[union-attr]
+        self.lengths = tuple(n for net in self.nets.values() for n in getattr(net, "lengths", ()))
 
     def recipe(self, rows: int) -> Recipe | None:
         """How the first of its deep encoder nets wants it to be trained; None if there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -57,10 +57,16 @@ def kind_unknown(name: str, column: Mapping[str, Any]) -> Iterator[Mistake]:
     if kind not in known:
         yield (*path, "kind"), f"{named(path)}.kind: no kind {kind!r}; {near(kind, known)}"
         return
-    options = ["kind", *catalogue.load("kinds", kind).options]
-    for option in column:
-        if option not in options:
-            hint = near(option, options)
+    yield from options_unknown(path, column, ["kind", *catalogue.load("kinds", kind).options])
+
+
+def options_unknown(
+    path: Path, given: Mapping[str, Any], known: Sequence[str]
+) -> Iterator[Mistake]:
+    """Options that are not there to be given."""
+    for option in given:
+        if option not in known:
+            hint = near(option, known)
             yield (*path, option), f"{named(path)}.{option} is not known here; {hint}"
 
 
@@ -74,7 +80,13 @@ def model_unknown(model: Mapping[str, Any]) -> Iterator[Mistake]:
         yield ("model", "learner"), f"model.learner: no learner {name!r}; {near(name, known)}"
         return
     options = catalogue.load("learners", name).options
-    own = {key: value for key, value in model.items() if key not in Model.model_fields}
+    kinds = catalogue.names("kinds")
+    for kind in kinds:
+        if model.get(kind) is not None and not isinstance(model[kind], dict):
+            yield ("model", kind), f"model.{kind} should be options such as {{encoder: ngrams}}"
+        asked = catalogue.load("kinds", kind).options
+        yield from options_unknown(("model", kind), part(model, kind), asked)
+    own = {key: v for key, v in model.items() if key not in (*Model.model_fields, *kinds)}
     for key in own:
         if key not in options.model_fields:
             hint = near(key, [*options.model_fields, *Model.model_fields])

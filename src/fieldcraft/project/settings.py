@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from fieldcraft.core import catalogue
 from fieldcraft.core.digest import of_json
 from fieldcraft.core.words import seconds
 
@@ -314,7 +315,10 @@ class SplitSettings(Section):
 
 
 class Model(BaseModel):
-    """The model to train: the name of a learner and that learner's own settings.
+    """The model to train: a learner, that learner's own settings, and how columns are encoded.
+
+    Under the name of a kind of column stand options for all columns of that kind, such as
+    ``text: {encoder: minilm}``; those under a column itself go first.
 
     Attributes:
         learner: its name.
@@ -327,7 +331,15 @@ class Model(BaseModel):
 
     def options(self) -> dict[str, Any]:
         """The learner's settings as they stand in the file."""
-        return dict(self.model_extra or {})
+        kinds = catalogue.names("kinds")
+        return {
+            name: value for name, value in (self.model_extra or {}).items() if name not in kinds
+        }
+
+    def kinds(self) -> dict[str, Any]:
+        """Options for all columns of a kind, by its name."""
+        own = self.options()
+        return {name: value for name, value in (self.model_extra or {}).items() if name not in own}
 
 
 class Train(Section):
@@ -397,11 +409,12 @@ class Settings(Section):
     def digest(self, sections: tuple[str, ...]) -> str:
         """Digest of what some sections say.
 
-        ``data.missing`` names one entry of a section, ``model.options`` what the learner is told.
+        ``data.missing`` names one entry of a section, ``model.options`` what the learner is told,
+        ``model.kinds`` how columns are encoded.
         """
         whole, values = self.model_dump(mode="json"), dict[str, Any]()
-        own = {name: whole["model"].pop(name) for name in Model.model_fields}
-        whole["model"] = {**own, "options": whole["model"]}
+        own = {name: whole["model"][name] for name in Model.model_fields}
+        whole["model"] = {**own, "options": self.model.options(), "kinds": self.model.kinds()}
         for path in sections:
             value: Any = whole
             for name in path.split("."):

@@ -32,6 +32,6 @@ STAGE = Stage(
     "baseline",
     "Train the baselines: what any model must beat.",
     baseline,
-    sections=(*TARGET_SECTIONS, "data", "clean", "train.seed"),
-    version=5,
+    sections=(*TARGET_SECTIONS, "data", "clean", "model.kinds", "train.seed"),
+    version=6,
 )

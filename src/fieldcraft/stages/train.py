@@ -27,7 +27,7 @@ STAGE = Stage(
     "Train the model that the project file asks for.",
     train,
     sections=(
-        *TARGET_SECTIONS, "data", "clean", "model.learner", "model.options", "train",
+        *TARGET_SECTIONS, "data", "clean", "model.learner", "model.options", "model.kinds", "train",
     ),
-    version=5,
+    version=6,
 )  # fmt: skip

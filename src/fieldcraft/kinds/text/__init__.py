@@ -12,10 +12,14 @@ from fieldcraft.contracts import Check, Json
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.table import Column
 from fieldcraft.data.wording import SEVERAL, words_a_value
+from fieldcraft.evidence.association import some
 from fieldcraft.kinds.text.encode import TextEncoder
+from fieldcraft.kinds.text.pretrained import at_hand
 
 MOSTLY = 0.5  # share of the values that must be different
 FEW_ROWS = 20
+SAMPLE = 2_000  # texts of which the language is told
+ENGLISH, LEAST = 0.8, 0.2  # share of the texts that can be told; and how many must be, of all
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -25,7 +29,7 @@ class TextKind:
     name = "text"
     used = True
     holds: Literal["values", "files"] = "values"
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ("encoder", "length", "tune")
 
     def recognise(self, look: Look) -> Guess | None:
         """Mostly different texts, of which the middle one has at least three words."""
@@ -36,7 +40,10 @@ class TextKind:
         if words < SEVERAL:
             return None
         reason = f"{look.distinct:,} different texts of about {words:.0f} words"
-        return Guess(self.name, 0.9, reason)
+        encoder = at_hand() if is_english(look.values) else None
+        if encoder is None:
+            return Guess(self.name, 0.9, reason)
+        return Guess(self.name, 0.9, f"{reason}, in English", {"encoder": encoder})
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
         """Cells as text."""
@@ -47,8 +54,13 @@ class TextKind:
         return TextEncoder(columns)
 
     def net(self, encoder: TextEncoder, plain: bool) -> Any:
-        """A fresh network over the encoded columns, which passes them as they are."""
+        """A fresh network over the columns; what is encoded already it passes as it is."""
         from fieldcraft.fit.network import PassNet
+
+        if encoder.reading is not None:
+            from fieldcraft.kinds.text.net import TextNet
+
+            return TextNet(encoder)
 
         return PassNet("text", encoder.width)
 
@@ -72,6 +84,15 @@ class TextKind:
 
     def picture(self, value: Any) -> None:
         """Nothing is drawn: the value itself says it."""
+
+
+def is_english(values: pl.Series) -> bool:
+    """Whether most of the texts whose language can be told are in English."""
+    from fieldcraft.kinds.text.audit.languages import tongues
+
+    chosen = some(len(values), SAMPLE)
+    told = tongues(values.cast(pl.String)[chosen.tolist()])
+    return bool((told == "English").sum() > ENGLISH * max((told != "").sum(), LEAST * len(chosen)))
 
 
 KIND = TextKind()

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from fieldcraft.bundle.backbone import load_backbone
 from fieldcraft.bundle.encoders import Views
-from fieldcraft.contracts import Array, Matrix, State
+from fieldcraft.contracts import Array, Json, Matrix, State
+from fieldcraft.core.errors import DataError
+from fieldcraft.core.optional import needs
 from fieldcraft.data.table import Column
+from fieldcraft.kinds.text.deep import LONGEST, SCRATCH, Reading, learn_reading, train_tokenizer
+from fieldcraft.kinds.text.meaning import Meaning, learn_meaning
+from fieldcraft.kinds.text.pretrained import Pretrained, open_pretrained
 from fieldcraft.kinds.text.reader import EXTENT, Reader, Texts, Vocabulary, learn_reader
 from fieldcraft.kinds.text.scores import goals_of
+from fieldcraft.kinds.text.tokens import Tokens
 
 ARRAYS = ("buckets", "weights", "directions", "centre", "spread")  # of a column's state
+NGRAMS = "ngrams"  # the encoder that needs nothing pretrained
+SHORTEST = 8  # tokens of a window
+TUNING = (False, True, "lora")  # ways to train a pretrained encoder
 
 
 class TextEncoder:
@@ -27,22 +38,36 @@ class TextEncoder:
     the score of a linear model over the parts (on training rows out of fold, so that no row sees
     its own target); the logarithms of characters and words; and whether the text is missing. All
     are standardised. Characters beyond the first 2,000 count for the length alone.
+
+    Where the project file names a pretrained encoder, its vector of the text comes after these; of
+    one that is tuned, or of a network trained from the ground up, networks get the tokens instead.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
         self.names = [column.name for column in columns]
+        self.asked = encoder_asked(columns)
+        self.pretrained: Pretrained | None = None
+        self.reading: Reading | None = None  # where a network reads token by token
+        self.config: Json = {}  # of the network that is tuned
         self.readers: list[Reader] = []
+        self.meanings: dict[str, Meaning] = {}
         self.scores = 0
 
     @property
     def width(self) -> int:
-        """Numbers a row."""
-        return sum(len(reader.centre) for reader in self.readers)
+        """Numbers a row that networks see; one that is tuned takes the place of its vectors."""
+        scored = sum(len(reader.centre) for reader in self.readers)
+        if self.reading is not None:
+            return scored
+        return scored + sum(len(meaning.centre) for meaning in self.meanings.values())
 
     def read(self, rows: pl.DataFrame) -> list[Texts]:
         """The texts of each column."""
-        return [Texts(rows[name]) for name in self.names]
+        if self.asked and self.asked.pretrained and self.pretrained is None:
+            self.pretrained = open_pretrained(self.asked.name, self.asked.length)
+        means = self.asked.columns if self.asked else ()
+        return [Texts(rows[n], self.pretrained if n in means else None) for n in self.names]
 
     def fit_transform(self, columns: list[Texts], target: Array) -> Views:
         """Learn topics and scores from training rows; return them encoded."""
@@ -50,33 +75,82 @@ class TextEncoder:
         self.scores = goals.shape[1]
         learned = [learn_reader(texts, goals) for texts in columns]
         self.readers = [reader for reader, _ in learned]
-        return self._views([values for _, values in learned])
+        self.meanings = {
+            name: learn_meaning(texts.vectors)
+            for name, texts in zip(self.names, columns, strict=True)
+            if texts.vectors is not None
+        }
+        if self.asked and self.asked.deep:
+            self._learn_reading([texts.cells for texts in self._asking(columns)])
+        return self._views([values for _, values in learned], columns)
+
+    def _asking(self, columns: list[Texts]) -> list[Texts]:
+        """The columns that ask for an encoder."""
+        asking = self.asked.columns if self.asked else ()
+        return [texts for name, texts in zip(self.names, columns, strict=True) if name in asking]
+
+    def _learn_reading(self, cells: list[pl.Series]) -> None:
+        """Learn how texts become tokens; what is pretrained brings that along."""
+        assert self.asked is not None
+        most = self.asked.length or LONGEST
+        if self.pretrained is not None:
+            rule, most = self.pretrained.tokens.rule, min(most, self.pretrained.tokens.length)
+            self.config = self.pretrained.config
+        else:
+            needs("text")
+            rule = train_tokenizer(cells)
+        self.reading = learn_reading(cells, rule, most, whole=self.asked.name == "rnn")
 
     def transform(self, columns: list[Texts]) -> Views:
         """Encode rows with what was learned."""
         pairs = zip(self.readers, columns, strict=True)
-        return self._views([reader.encode(texts) for reader, texts in pairs])
+        return self._views([reader.encode(texts) for reader, texts in pairs], columns)
 
-    def _views(self, found: list[Array]) -> Views:
-        values = np.hstack(found).astype(np.float32)
+    def _views(self, found: list[Array], columns: list[Texts]) -> Views:
+        texts = dict(zip(self.names, columns, strict=True))
         names: list[str] = []
         for name, reader in zip(self.names, self.readers, strict=True):
             topics = len(reader.centre) - self.scores - len(EXTENT)
             names += [f"{name} (topic {i + 1})" for i in range(topics)]
             names += [f"{name} (score {i + 1})" for i in range(self.scores)]
             names += [f"{name} ({part})" for part in EXTENT]
+        meant = [meaning.encode(texts[name].vectors) for name, meaning in self.meanings.items()]
+        for name, meaning in self.meanings.items():
+            names += [f"{name} (meaning {i + 1})" for i in range(len(meaning.centre))]
+        values = np.hstack([*found, *meant]).astype(np.float32)
         matrix = Matrix(values, tuple(names), (0,) * len(names))
-        return Views(lambda: {"text": values}, lambda: matrix)
+        reading = self.reading
+        if reading is None:
+            return Views(lambda: {"text": values}, lambda: matrix)
+        scored = np.ascontiguousarray(values[:, : self.width])
+        cells = [part.cells for part in self._asking(columns)]
+        return Views(lambda: {"text": scored, "tokens": reading.encode(cells)}, lambda: matrix)
 
     def state(self) -> State:
-        """What was learned, as JSON values and arrays."""
+        """What was learned, as JSON values and arrays; the pretrained network as a file."""
         arrays: dict[str, Array] = {}
         for i, reader in enumerate(self.readers):
             arrays[f"buckets.{i}"] = reader.vocabulary.buckets
             arrays[f"weights.{i}"] = reader.vocabulary.weights
             arrays[f"directions.{i}"] = reader.directions.astype(np.float32)
             arrays[f"centre.{i}"], arrays[f"spread.{i}"] = reader.centre, reader.spread
-        return State({"readers": len(self.readers), "scores": self.scores}, arrays)
+        values: Json = {"readers": len(self.readers), "scores": self.scores}
+        if self.reading is not None:
+            tokens = self.reading.tokens
+            arrays["reading"] = np.frombuffer(tokens.rule.encode(), dtype=np.uint8)
+            values |= {
+                "read": tokens.length, "whole": self.reading.whole, "config": self.config
+            }  # fmt: skip
+        if self.pretrained is None:
+            return State(values, arrays)
+        for i, meaning in enumerate(self.meanings.values()):
+            arrays[f"meaning.{i}"] = np.stack([meaning.centre, meaning.spread])
+        tokens = self.pretrained.tokens
+        arrays["tokens"] = np.frombuffer(tokens.rule.encode(), dtype=np.uint8)
+        values |= {
+            "meanings": list(self.meanings), "length": tokens.length, "windows": tokens.windows
+        }  # fmt: skip
+        return State(values, arrays, {"backbone": self.pretrained.backbone.path})
 
     def restore(self, state: State) -> None:
         """Become the encoder that `state` described."""
@@ -86,3 +160,76 @@ class TextEncoder:
             vocabulary = Vocabulary(part["buckets"], part["weights"])
             directions = np.asfortranarray(part["directions"], dtype=np.float64)
             self.readers.append(Reader(vocabulary, directions, part["centre"], part["spread"]))
+        if "reading" in state.arrays:
+            tokens = Tokens(state.arrays["reading"].tobytes().decode(), state.values["read"], 1)
+            self.reading = Reading(tokens, state.values["whole"])
+            self.config = state.values["config"]
+        if "backbone" in state.files:
+            rule = state.arrays["tokens"].tobytes().decode()
+            tokens = Tokens(rule, state.values["length"], state.values["windows"])
+            self.pretrained = Pretrained(tokens, load_backbone(state.files["backbone"]))
+        self.meanings = {
+            name: Meaning(*state.arrays[f"meaning.{i}"])
+            for i, name in enumerate(state.values.get("meanings", ()))
+        }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The encoder that the project file asks for, beside n-grams, and for which columns.
+
+    Attributes:
+        name: of a network that is trained from the ground up, or of a pretrained one.
+        length: tokens that are read in one go.
+        tune: how a pretrained one is trained; not at all if it is False.
+        columns: that ask for it.
+    """
+
+    name: str
+    length: int | None
+    tune: bool | str
+    columns: tuple[str, ...]
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the network is a pretrained one."""
+        return self.name not in SCRATCH
+
+    @property
+    def deep(self) -> bool:
+        """Whether the network that is trained reads token by token."""
+        return bool(self.tune) or not self.pretrained
+
+
+def encoder_asked(columns: Sequence[Column]) -> Asked | None:
+    """The one encoder for columns of texts beside n-grams; None where none asks for one.
+
+    Raises:
+        DataError: columns ask for different ones, or an option does not fit.
+    """
+    asking = [c for c in columns if c.options.get("encoder", NGRAMS) != NGRAMS]
+    if not asking:
+        return None
+    wanted = {(str(c.options["encoder"]), c.options.get("length"), c.options.get("tune", False))
+              for c in asking}  # fmt: skip
+    if len(wanted) > 1:
+        raise DataError(
+            "columns of texts ask for different encoders",
+            seen="; ".join(f"{c.name}: {c.options['encoder']}" for c in asking),
+            way_out=f"use one for all of them, or {NGRAMS} for some: data.columns.<name>.encoder",
+        )
+    name, length, tune = wanted.pop()
+    if length is not None and not (type(length) is int and length >= SHORTEST):
+        raise unfit(asking[0].name, "length", length, f"a number of tokens from {SHORTEST} on")
+    if tune not in TUNING or (tune and name in SCRATCH):
+        raise unfit(asking[0].name, "tune", tune, "true or lora, with a pretrained encoder")
+    return Asked(name, length, tune, tuple(c.name for c in asking))
+
+
+def unfit(column: str, option: str, value: object, wanted: str) -> DataError:
+    """The error for an option that does not fit."""
+    return DataError(
+        f"the option {option} of the texts in {column!r} does not fit",
+        seen=f"{option}: {value}",
+        way_out=f"set data.columns.{column}.{option} to {wanted}, or leave it out",
+    )

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Array
+from fieldcraft.kinds.text.pretrained import Pretrained
 from fieldcraft.kinds.text.scores import learn_scores
 from fieldcraft.kinds.text.sparse import Sparse, leading_directions
 from fieldcraft.kinds.text.words import BUCKETS, Words, words_of
@@ -32,9 +33,15 @@ BLOCK = 4_000  # texts at a time, so that memory does not grow with the table
 
 @dataclass(frozen=True)
 class Texts:
-    """The cells of a column; the words of few of them are kept for whoever asks again."""
+    """The cells of a column; the words of few of them are kept for whoever asks again.
+
+    Attributes:
+        cells: the texts.
+        pretrained: the encoder that gives their vectors, if one is asked for.
+    """
 
     cells: pl.Series
+    pretrained: Pretrained | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -46,6 +53,11 @@ class Texts:
             return
         for start in range(0, len(self), BLOCK):
             yield words_of(self.cells.slice(start, BLOCK))
+
+    @cached_property
+    def vectors(self) -> Array | None:
+        """What the pretrained encoder makes of the texts, NaN where there is none."""
+        return None if self.pretrained is None else self.pretrained.vectors(self.cells)
 
     @cached_property
     def _only(self) -> list[Words]:

@@ -17,6 +17,8 @@ class LightgbmOptions(BaseModel):
         learning_rate: shrinkage of each tree.
         leaves: leaves of a tree at most.
         subsample: share of the rows that each tree is grown on.
+        columns: share of the columns that each tree looks at; left out, all of up to 100, and of
+            more about as many, such as of the vectors of a pretrained encoder.
         trees: boosting rounds at most; left out, 2,000, and fewer for very many classes or labels.
         patience: rounds without a better tune loss before stopping.
     """
@@ -25,6 +27,7 @@ class LightgbmOptions(BaseModel):
     learning_rate: float = Field(default=0.05, gt=0, le=1)
     leaves: int = Field(default=31, ge=2)
     subsample: float = Field(default=0.75, gt=0, le=1)
+    columns: float | None = Field(default=None, gt=0, le=1)
     trees: int | None = Field(default=None, ge=1)
     patience: int = Field(default=50, ge=1)
 

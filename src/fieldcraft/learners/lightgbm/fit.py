@@ -20,6 +20,7 @@ ROUNDS_A_WORD = 25  # between two words of progress
 ROUNDS = (2, 2_000)  # at most, unless the options say otherwise: fewest and most
 MOST_TREES = 20_000  # of all classes or labels together, unless that leaves too few rounds
 MOST_CELLS = 100_000_000  # training rows times classes; beyond it, memory allows some rows only
+COLUMNS = 100  # that a tree looks at
 MANY_COLUMNS = 1_000  # above which histograms are faster column by column
 
 
@@ -109,6 +110,7 @@ def grow(job: Job, watch: Watch, train: dict[str, Any], tune: dict[str, Any]) ->
         "num_leaves": options.leaves,
         "bagging_fraction": options.subsample,
         "bagging_freq": 1,
+        "feature_fraction": options.columns or min(1.0, COLUMNS / max(columns, 1)),
         "seed": job.seed,
         "deterministic": True,
         "force_row_wise": columns <= MANY_COLUMNS,

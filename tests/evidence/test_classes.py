@@ -20,6 +20,7 @@ from fieldcraft.evidence.classes import (
     joined_labels,
     natural_order,
     per_class,
+    rejection,
     worst_rows,
 )
 
@@ -131,6 +132,32 @@ def test_the_decision_is_the_likeliest_class_beside_all_probabilities_and_the_se
     assert found["prediction_set"].to_list() == ["b|c", "a|b"]
     nothing = TASK.read(np.zeros((0, 3)), THREE, {"limit": 0.3})
     assert TASK.decide(nothing, THREE).height == 0
+
+
+def test_the_least_sure_rows_may_be_rejected() -> None:
+    draw = np.random.default_rng(0)
+    outputs = draw.dirichlet([0.3] * 3, 2_000)
+    y = np.array([draw.choice(3, p=row) for row in outputs])
+    about = {**THREE, "reject": 0.1}
+    fitted = TASK.calibrate(outputs[:1_000], y[:1_000], about)
+    new = TASK.calibrated(outputs[1_000:], fitted)
+    said = TASK.read(new, about, fitted)
+    assert said.accepted is not None
+    assert 0.87 < said.accepted.mean() < 0.93
+    assert new.max(1)[said.accepted].min() > new.max(1)[~said.accepted].max()
+    assert TASK.decide(said, about)["accepted"].to_list() == said.accepted.tolist()
+    assert TASK.read(new, THREE, {"limit": 0.3}).accepted is None
+    part = said.at(np.arange(5))
+    assert part.accepted is not None
+    assert part.accepted.tolist() == said.accepted[:5].tolist()
+
+
+def test_decisions_are_right_more_often_without_the_least_sure() -> None:
+    outputs = np.array([[0.9, 0.05, 0.05], [0.8, 0.1, 0.1], [0.4, 0.35, 0.25], [0.5, 0.3, 0.2]])
+    said = TASK.read(outputs, THREE, {"limit": 0.3})
+    found = {item["rejected"]: item["right"] for item in rejection(np.array([0, 0, 1, 0]), said)}
+    assert found[0.0] == 0.75
+    assert found[0.2] == found[0.5] == 1.0
 
 
 def test_costs_move_the_decision_and_not_the_probabilities_or_the_set() -> None:

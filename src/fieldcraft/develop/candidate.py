@@ -67,7 +67,9 @@ def together(said: Sequence[Said]) -> Said:
         np.concatenate([getattr(part, name) for part in said])
         for name in ("outputs", "decisions", "regions")
     )
-    return Said(outputs, decisions, regions, said[0].coverage)
+    accepted = [part.accepted for part in said if part.accepted is not None]
+    sure = np.concatenate(accepted) if accepted else None
+    return Said(outputs, decisions, regions, said[0].coverage, sure)
 
 
 def outputs_of(table: pl.DataFrame, fold: int, part: str) -> Array:

@@ -93,7 +93,7 @@ def figures(
     inside = {group: (codes == group).to_numpy() for group in kept}
 
     def within(metric: Metric, mask: Array, weights: Array) -> Array:
-        part = Said(said.outputs[mask], said.decisions[mask], said.regions[mask], said.coverage)
+        part = said.at(mask)
         return metric.values(y[mask], part, weights[:, mask])
 
     drawn = resample(

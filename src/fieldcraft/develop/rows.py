@@ -26,7 +26,7 @@ from fieldcraft.project.settings import Settings
 LINE, SOURCE = "(line)", "(source)"  # columns that are put beside those of the table
 TRAIN, VALIDATION, TEST = 0, 1, 2  # numbers of the sources
 TARGET_SECTIONS = ("problem.target", "problem.task", "problem.positive", "problem.order")
-WISHES = ("costs", "threshold", "coverage")  # how to decide: no model depends on it
+WISHES = ("costs", "threshold", "coverage", "reject")  # how to decide: no model depends on it
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from fieldcraft.evidence.metrics import SMALLEST, Said
 
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
+REJECTED = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # shares of rows left to a person
 COVERAGE = 0.9  # of predicted sets, unless the project file says otherwise
 MOST_TARGET_COLUMNS = 200  # of classes that encoders may ask about one by one
 
@@ -118,7 +119,11 @@ class Classes:
         temperature = calibration.fit_temperature(outputs, y, weights)
         scaled = calibration.scale(outputs, temperature)
         limit = conformal.class_limit(scaled, y, about.get("coverage", COVERAGE), weights)
-        return {"temperature": temperature, "limit": limit}
+        found: Json = {"temperature": temperature, "limit": limit}
+        if about.get("reject"):
+            sure = scaled.max(axis=1)
+            found["surest"] = max(-conformal.quantile(-sure, 1 - about["reject"], weights), 0.0)
+        return found
 
     def calibrated(self, outputs: Array, calibrated: Json) -> Array:
         """Probabilities at the fitted temperature."""
@@ -129,10 +134,16 @@ class Classes:
         costs = cost_table(about.get("costs") or {}, about["classes"])
         decided = thresholds.by_costs(outputs, np.asarray(costs)) if costs else outputs.argmax(1)
         regions = conformal.class_sets(outputs, calibration["limit"])
-        return Said(outputs, decided, regions, about.get("coverage", COVERAGE))
+        surest = calibration.get("surest")
+        accepted = None if surest is None else outputs.max(1) >= surest - conformal.SLACK
+        return Said(outputs, decided, regions, about.get("coverage", COVERAGE), accepted)
 
     def decide(self, said: Said, about: Json) -> pl.DataFrame:
-        """The decided class as ``prediction``, ``probability_<class>`` and ``prediction_set``."""
+        """The decided class as ``prediction``, ``probability_<class>`` and ``prediction_set``.
+
+        Where the project file lets some rows be rejected, ``accepted`` says of which the model is
+        sure enough.
+        """
         classes = about["classes"]
         names = pl.Series("prediction", classes, dtype=pl.String)
         columns = [
@@ -140,7 +151,8 @@ class Classes:
             for i, label in enumerate(classes)
         ]
         sets = joined_labels(said.regions, classes).rename("prediction_set")
-        return pl.DataFrame([names[said.decisions], *columns, sets])
+        sure = [] if said.accepted is None else [pl.Series("accepted", said.accepted)]
+        return pl.DataFrame([names[said.decisions], *columns, sets, *sure])
 
     def evidence(self, y: Array, said: Said, about: Json) -> Json:
         """Confusion table, per class figures, reliability of the likeliest class, worst rows."""
@@ -150,6 +162,7 @@ class Classes:
             **tables(y, said, about),
             "reliability": calibration.reliability(confidence, likeliest == y),
             "worst": worst_rows(-said.outputs[np.arange(len(y)), y]),
+            "rejection": rejection(y, said),
         }
 
 
@@ -161,6 +174,20 @@ def tables(y: Array, said: Said, about: Json) -> Json:
         "confusion": table,
         "per_class": per_class(table, about["classes"]),
     }
+
+
+def rejection(y: Array, said: Said) -> list[Json]:
+    """How often decisions are right once the least sure ones are left to a person.
+
+    The reject option (Chow, *On Optimum Recognition Error and Reject Tradeoff*, 1970).
+    """
+    order = np.argsort(-said.outputs.max(axis=1), kind="stable")
+    right = (said.decisions == y)[order]
+    found = []
+    for share in REJECTED:
+        kept = right[: max(round(len(right) * (1 - share)), 1)]
+        found.append({"rejected": share, "right": float(kept.mean())})
+    return found
 
 
 def joined_labels(chosen: Array, labels: Sequence[str]) -> pl.Series:

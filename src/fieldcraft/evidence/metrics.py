@@ -30,12 +30,21 @@ class Said:
         regions: what holds the truth at the stated coverage: which classes (rows, classes),
             which labels may be either way (rows, labels, 2), or low and high (rows, 2).
         coverage: share of rows that the regions are to hold.
+        accepted: whether the model is sure enough of each row to answer (rows,); None where it
+            always answers.
     """
 
     outputs: Array
     decisions: Array
     regions: Array
     coverage: float = 0.9
+    accepted: Array | None = None
+
+    def at(self, rows: Array) -> Said:
+        """What is said about some of the rows."""
+        accepted = None if self.accepted is None else self.accepted[rows]
+        parts = (self.outputs[rows], self.decisions[rows], self.regions[rows])
+        return Said(*parts, self.coverage, accepted)
 
 
 @dataclass(frozen=True)

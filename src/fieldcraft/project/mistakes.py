@@ -41,6 +41,8 @@ def task_unknown(problem: Mapping[str, Any]) -> Iterator[Mistake]:
         told = f"problem.metric: no metric {metric!r} for {name}; {near(metric, metrics)}"
         yield ("problem", "metric"), told
     target = problem.get("target")
+    if problem.get("reject") is not None and task.output != "probabilities":
+        yield ("problem", "reject"), f"problem.reject needs classes, and {name} has none"
     if task.output == "labels" and isinstance(target, str):
         yield (
             ("problem", "target"),

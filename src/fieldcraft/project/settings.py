@@ -109,6 +109,8 @@ class Problem(Section):
         threshold: above which probability a row is decided positive, or the metric that chooses
             it on tune rows: accuracy, balanced_accuracy, f1 or mcc.
         coverage: share of rows whose true value is to lie in the predicted set or interval.
+        reject: share of rows like those seen that may be rejected, the model being least sure of
+            them; what is like none of the classes is then rejected too.
         groups: columns by whose groups figures are told apart, to see whether a model is fair.
     """
 
@@ -124,6 +126,7 @@ class Problem(Section):
     )
     threshold: Share | ThresholdRule | None = None
     coverage: Share = 0.9
+    reject: Share | None = None
     groups: Names = Field(default_factory=list)
 
     @property

@@ -188,5 +188,5 @@ STAGE = Stage(
         *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
         "problem.coverage", "problem.groups", "data", "clean", "train.seed",
     ),
-    version=4,
+    version=5,
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -86,7 +87,7 @@ class OrdinalTask(classes.Classes):
             return said
         median = (np.cumsum(outputs, axis=1) < 0.5).sum(axis=1)
         decided = np.minimum(median, outputs.shape[1] - 1)
-        return Said(outputs, decided, said.regions, said.coverage)
+        return replace(said, decisions=decided)
 
 
 def is_number(text: str) -> bool:

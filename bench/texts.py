@@ -169,10 +169,11 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--keep", type=Path, help="folder for the projects")
     parser.add_argument("--encoder", help="of the texts, in place of the project's own choice")
+    parser.add_argument("--augment", action="store_true", help="change training texts a little")
     parser.add_argument("--tune", action="store_true", help="train the pretrained encoder further")
     options = parser.parse_args()
     encoder = {"encoder": options.encoder} if options.encoder else {}
-    encoder |= {"tune": True} if options.tune else {}
+    encoder |= {name: True for name in ("tune", "augment") if getattr(options, name)}
     print("| set | texts | n-grams | ours | difference | champion | seconds | ours | rejected |")
     print("|---|---:|---:|---:|---:|---|---:|---:|---:|")
     for name in options.names or SETS:

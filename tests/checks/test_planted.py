@@ -407,6 +407,29 @@ def p_long(cells: Cells, draw: np.random.Generator) -> Cells:
     return {"note": prose(ROWS, 60)}
 
 
+def p_telling(c: Cells, d: np.random.Generator) -> Cells:
+    texts = zip(binary(c), prose(ROWS), strict=True)
+    return {"note": [text.replace(" and ", " (agency) ", 1) if b else text for b, text in texts]}
+
+
+def p_escapes(c: Cells, d: np.random.Generator) -> Cells:
+    return {"note": [text.replace(" the ", r"\u2009the ") for text in prose(ROWS)]}
+
+
+def p_stand_ins(c: Cells, d: np.random.Generator) -> Cells:
+    texts = enumerate(prose(ROWS))
+    return {"note": [f"@user {text}" if i % 9 == 0 else text for i, text in texts]}
+
+
+def p_boilerplate(c: Cells, d: np.random.Generator) -> Cells:
+    return {"note": [f"{text} Sent from my old telephone" for text in prose(ROWS)]}
+
+
+def p_giant(c: Cells, d: np.random.Generator) -> Cells:
+    texts = prose(ROWS)
+    return {"note": [*texts[:-1], " ".join(texts[:50])]}
+
+
 def p_bare(cells: Cells, draw: np.random.Generator) -> Cells:
     return {"note": [f"{i} - {i}: 9 +" if i % 99 == 0 else t for i, t in enumerate(prose(ROWS))]}
 
@@ -480,6 +503,11 @@ PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
     ("label_words", "note", "warn", "binary", p_label_said),
     ("languages", "note", "warn", "binary", p_languages),
     ("long_texts", "note", "warn", "binary", p_long),
+    ("telling_words", "note", "warn", "binary", p_telling),
+    ("escapes", "note", "warn", "binary", p_escapes),
+    ("stand_ins", "note", "tip", "binary", p_stand_ins),
+    ("boilerplate", "note", "tip", "binary", p_boilerplate),
+    ("giant_texts", "note", "warn", "binary", p_giant),
     ("without_letters", "note", "tip", "binary", p_bare),
 ]
 CASES = [pytest.param(*plant, id=f"{plant[0]}-{plant[4].__name__[2:]}") for plant in PLANTS]
@@ -489,6 +517,7 @@ GIVEN: dict[Plant, tuple[Edit, ...]] = {  # kinds that a person chose, against t
 }
 BY_A_PERSON = {  # where only a person can know what to do
     "near_texts", "personal_data", "label_words", "languages", "long_texts",
+    "escapes", "giant_texts", "telling_words",
     "leak-noisy_copy", "informative_gaps", "row_order", "missing-empty_target", "missing-holes",
     "gaps", "mixed-units", "mixed-money", "mixed-percent", "units", "dates", "spellings",
     "garbled", "duplicates", "few_rows", "impossible", "imbalance", "conflicts", "delay",

@@ -139,6 +139,8 @@ def test_rows_of_tokens_are_padded_behind_their_end() -> None:
         ({"encoder": "no/such/folder"}, "no such folder"),
         ({"encoder": "cnn", "tune": True}, "tune"),
         ({"encoder": "minilm", "tune": "some"}, "tune"),
+        ({"encoder": "cnn", "augment": "yes"}, "augment"),
+        ({"encoder": "minilm", "augment": True}, "augment"),
         ({"encoder": "cnn", "length": "long"}, "length"),
         ({"encoder": "cnn", "length": 2}, "length"),
     ],

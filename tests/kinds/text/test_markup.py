@@ -18,8 +18,10 @@ TEXTS = prose(100)
         ("entities", "you &amp; me"),
         ("entities", "it&#39;s"),
         ("entities", "it&#x27;s"),
-        ("addresses of pages", "see https://example.org/a?b=1"),
-        ("addresses of pages", "see www.example.org"),
+        ("addresses of pages", "all of it is to be found on https://example.org/a?b=1"),
+        ("addresses of pages", "all of it is on www.example.org"),
+        ("tags", "[quote]you said so[/quote]"),
+        ("Markdown", "\n```\nx = 1"),
     ],
 )
 def test_each_sign_of_a_page_is_counted(what: str, sign: str) -> None:
@@ -32,7 +34,16 @@ def test_each_sign_of_a_page_is_counted(what: str, sign: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a < b and c > d", "<grin>", "#include <stdio.h>", "AT&T; R&D", "<me@home.org>", "x.org"],
+    [
+        "a < b and c > d",
+        "<grin>",
+        "#include <stdio.h>",
+        "AT&T; R&D",
+        "<me@home.org>",
+        "x.org",
+        "**so**",
+        "[b] 1",
+    ],
 )
 def test_what_only_looks_like_markup_is_passed(text: str) -> None:
     assert found(Markup(), data_view({"a": [*TEXTS, *[text] * 9]}, a="text")) == []
@@ -40,3 +51,10 @@ def test_what_only_looks_like_markup_is_passed(text: str) -> None:
 
 def test_a_few_do_no_harm() -> None:
     assert found(Markup(), data_view({"a": [*prose(300), "<br>"]}, a="text")) == []
+
+
+def test_texts_that_are_next_to_nothing_but_addresses_are_told_apart() -> None:
+    texts = [*TEXTS, "see https://example.org/a", "[here](https://example.org/some/page) it is"]
+    (finding,) = found(Markup(), data_view({"a": texts}, a="text"))
+    assert finding.evidence["next to nothing else"] == {"texts": 2, "rows": [101, 102]}
+    assert "next to nothing else (URLs longer than the rest) in 2 of 102" in finding.title

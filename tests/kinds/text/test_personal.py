@@ -24,6 +24,7 @@ HELD = [
     ("phone numbers", "415-555-0123"),
     ("phone numbers", "030/12345678"),
     ("phone numbers", "07700900123"),
+    ("IP addresses", "128.2.222.105"),
 ]
 
 
@@ -48,6 +49,7 @@ def test_personal_data_is_counted_and_never_shown(what: str, data: str) -> None:
         "DE88 3704 0044 0532 0130 00 has wrong check digits",
         "on 2021-03-04 10:30:12 until 2021-03-05",
         "3.14159265358979 and 192.168.100.10",
+        "version 12.1.0.2, section 3.14.1.2, 999.1.1.1, 1.128.2.222.5",
         "1 234 567 890 of 2 000 000 000 people",
         "0000 0000 0000 0000",
         "ISBN 0306406152 or 978-0-306-40615-7",

@@ -29,7 +29,7 @@ class TextKind:
     name = "text"
     used = True
     holds: Literal["values", "files"] = "values"
-    options: tuple[str, ...] = ("encoder", "length", "tune")
+    options: tuple[str, ...] = ("encoder", "length", "tune", "augment")
 
     def recognise(self, look: Look) -> Guess | None:
         """Mostly different texts, of which the middle one has at least three words."""

@@ -182,12 +182,14 @@ class Asked:
         name: of a network that is trained from the ground up, or of a pretrained one.
         length: tokens that are read in one go.
         tune: how a pretrained one is trained; not at all if it is False.
+        augment: whether training texts are changed a little each time they are read.
         columns: that ask for it.
     """
 
     name: str
     length: int | None
     tune: bool | str
+    augment: bool
     columns: tuple[str, ...]
 
     @property
@@ -210,7 +212,8 @@ def encoder_asked(columns: Sequence[Column]) -> Asked | None:
     asking = [c for c in columns if c.options.get("encoder", NGRAMS) != NGRAMS]
     if not asking:
         return None
-    wanted = {(str(c.options["encoder"]), c.options.get("length"), c.options.get("tune", False))
+    wanted = {(str(c.options["encoder"]), c.options.get("length"), c.options.get("tune", False),
+               c.options.get("augment", False))
               for c in asking}  # fmt: skip
     if len(wanted) > 1:
         raise DataError(
@@ -218,12 +221,15 @@ def encoder_asked(columns: Sequence[Column]) -> Asked | None:
             seen="; ".join(f"{c.name}: {c.options['encoder']}" for c in asking),
             way_out=f"use one for all of them, or {NGRAMS} for some: data.columns.<name>.encoder",
         )
-    name, length, tune = wanted.pop()
+    name, length, tune, augment = wanted.pop()
     if length is not None and not (type(length) is int and length >= SHORTEST):
         raise unfit(asking[0].name, "length", length, f"a number of tokens from {SHORTEST} on")
     if tune not in TUNING or (tune and name in SCRATCH):
         raise unfit(asking[0].name, "tune", tune, "true or lora, with a pretrained encoder")
-    return Asked(name, length, tune, tuple(c.name for c in asking))
+    if augment not in (False, True) or (augment and name not in SCRATCH and not tune):
+        told = "true or false, with an encoder that is trained"
+        raise unfit(asking[0].name, "augment", augment, told)
+    return Asked(name, length, tune, augment, tuple(c.name for c in asking))
 
 
 def unfit(column: str, option: str, value: object, wanted: str) -> DataError:

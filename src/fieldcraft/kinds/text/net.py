@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fieldcraft.fit.settings import Recipe, Training
+from fieldcraft.kinds.text.augment import changed, nearest
 from fieldcraft.kinds.text.deep import PAD
 from fieldcraft.kinds.text.encode import TextEncoder
 from fieldcraft.kinds.text.export import Pooled, build_encoder, load_encoder
@@ -21,7 +22,7 @@ AT_ONCE, LEARNING = 64, 16  # texts that are read together, of about the same le
 SPANS = (3, 4, 5)  # tokens that a convolution sees at once
 PAIRS = 1 << 15  # hashed pairs of neighbouring tokens
 DROPOUT = 0.2
-STEPS, FEWEST, MOST = 2_000, 3, 20  # steps of a training; epochs
+STEPS, FEWEST, MOST = 700, 3, 20  # steps of a training; epochs
 TUNED = 0.1  # of the learning rate: a pretrained network moves less than what comes after it
 DECAY = 0.9  # ... and a layer less than the one above
 ADAPTED = 0.5  # of the learning rate, for LoRA
@@ -46,6 +47,8 @@ class TextNet(nn.Module):
         self.tuned = encoder.asked.pretrained
         self.chunks = (1,) * (encoder.width + self.width)
         self.drop = nn.Dropout(DROPOUT)
+        self.augments = encoder.asked.augment
+        self.near: Tensor | None = None  # of each token, found when training begins
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """Numbers of each row, shape (rows, sum of chunks)."""
@@ -59,6 +62,8 @@ class TextNet(nn.Module):
         """Vectors of texts; those of about the same length are read together."""
         if torch.compiler.is_exporting():
             return self.whole(tokens)
+        if self.training and self.augments:
+            tokens = changed(tokens, self.neighbours(tokens.device))
         lengths = (tokens != PAD).sum(1)
         order = lengths.argsort()
         step = LEARNING if self.training else AT_ONCE
@@ -67,6 +72,13 @@ class TextNet(nn.Module):
             for chosen in torch.split(order, step)
         ]
         return torch.cat(parts)[order.argsort()]
+
+    def neighbours(self, device: torch.device) -> Tensor | None:
+        """For each token those that may stand for it, where its vectors were pretrained."""
+        if self.near is None and self.tuned:
+            tables = (m.weight for m in self.body.modules() if isinstance(m, nn.Embedding))
+            self.near = nearest(max(tables, key=len))
+        return None if self.near is None else self.near.to(device)
 
     def whole(self, tokens: Tensor) -> Tensor:
         """Vectors of texts that are padded to one length."""

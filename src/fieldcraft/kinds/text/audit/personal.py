@@ -1,10 +1,11 @@
-"""What names a person or a purse: e-mail addresses, cards, bank accounts, phone numbers."""
+"""What names a person or a purse: e-mail and IP addresses, cards, bank accounts, phone numbers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import numpy as np
 import polars as pl
@@ -36,6 +37,8 @@ PHONE = re.compile(
     r"|(?:1[ -])?[2-9]\d\d([.\- ])[2-9]\d\d\1\d{4}"
     r"|0[1-35-8]\d{9})(?![\d]|[.\-/]\d)"
 )
+HOST = r"(?:\d{1,3}\.){3}\d{1,3}(?:\.\d+)*"
+VERSION = 32  # below which four numbers with points between may well be a version of a program
 CLEARLY = 3  # times as many right check digits as chance gives
 SPAN = {  # characters of an account's number by country (ISO 13616 registry)
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22,
@@ -181,9 +184,23 @@ def phones(run: str) -> Iterator[str]:
         yield from (found[0] for found in PHONE.finditer(run))
 
 
+def is_host(number: str) -> bool:
+    """Whether numbers with points between are the address of a host on the open network.
+
+    >>> [is_host(n) for n in ("128.2.222.5", "192.168.100.10", "12.1.0.2", "300.1.1.1")]
+    [True, False, False, False]
+    """
+    try:
+        address = ip_address(number)
+    except ValueError:
+        return False
+    return address.is_global and not address.is_multicast and max(address.packed) >= VERSION
+
+
 SORTS = (
     Sort("e-mail address", "e-mail addresses", EMAIL, whole),
     Sort("card number", "card numbers", DIGITS, cards, is_luhn, 1 / 10),
     Sort("bank account (IBAN)", "bank accounts (IBAN)", ACCOUNT, accounts, is_account, 1 / 97),
     Sort("phone number", "phone numbers", DIGITS, phones),
+    Sort("IP address", "IP addresses", HOST, whole, is_host),
 )

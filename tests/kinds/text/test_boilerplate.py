@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from fieldcraft.kinds.text.audit.boilerplate import Boilerplate, common_start
+from tests.checks.views import data_view, found
+from tests.kinds.text.prose import prose
+
+TEXTS = prose(100)
+START = "Dear customer service, "
+END = "\n--\nSent from my telephone"
+
+
+@pytest.mark.parametrize(
+    ("form", "where", "words"),
+    [
+        (START + "{text}", "begin", "Dear customer service,"),
+        ("{text}" + END, "end", "-- Sent from my telephone"),
+    ],
+)
+@pytest.mark.parametrize("count", [60, 100])
+def test_what_most_texts_begin_or_end_with_is_told(
+    form: str, where: str, words: str, count: int
+) -> None:
+    texts = [form.format(text=text) if i < count else text for i, text in enumerate(TEXTS)]
+    (finding,) = found(Boilerplate(), data_view({"a": texts}, a="text"))
+    assert (finding.severity, finding.column) == ("tip", "a")
+    assert (finding.evidence["where"], finding.evidence["texts"]) == (where, count)
+    assert f"{count} of 100 different texts ({count}%) {where} with the same" in finding.title
+    assert words in finding.title
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        TEXTS,
+        [f"Hello {text}" for text in TEXTS],  # two words are a habit
+        [START + text if i < 40 else text for i, text in enumerate(TEXTS)],  # of a few
+        [*TEXTS, *[START + END] * 200],  # one text over and over
+        ["Dear all, one text"] * 50,
+    ],
+    ids=["different", "habit", "a few", "repeated", "all the same"],
+)
+def test_texts_that_begin_each_in_its_way_are_passed(texts: list[str]) -> None:
+    assert found(Boilerplate(), data_view({"a": texts}, a="text")) == []
+
+
+def test_the_start_ends_with_a_whole_word() -> None:
+    texts = pl.Series(["my own cats", "my own cars", "my own cow", "a dog"])
+    assert common_start(texts) == "my own"
+    assert common_start(pl.Series(["a", "b", "c"])) == ""
+    assert (
+        common_start(pl.Series(["好的 我要 一二三", "好的 我要 四五六", "好的 我要 七"]))
+        == "好的 我要"
+    )

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from fieldcraft.kinds.text.audit.escapes import Escapes
+from tests.checks.views import data_view, found
+from tests.kinds.text.prose import prose
+
+TEXTS = prose(98)
+
+
+@pytest.mark.parametrize(
+    ("text", "commonest"),
+    [
+        (r"I\u2019m sorry, don\u2019t\u002c", r"\u2019"),
+        (r"caf\xe9 au lait", r"\xe9"),
+        (r"one line.\nand more.\nand more", r".\n"),
+        (r"a heading\n\nand more", r"\n\n"),
+    ],
+)
+def test_letters_that_stand_as_escapes_are_a_warning(text: str, commonest: str) -> None:
+    (finding,) = found(Escapes(), data_view({"a": [*TEXTS, text, f"{text} so"]}, a="text"))
+    assert (finding.severity, finding.column) == ("warn", "a")
+    assert finding.evidence == {"texts": 2, "rows": [99, 100], "commonest": commonest}
+    assert f"escapes such as {commonest} in place of letters, rows 99, 100" in finding.title
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"C:\temp\user\new folder", r"\textbf{x} and \usepackage{y}", "a\nb\n\nc", r"AC\DC", "’"],
+)
+def test_other_strokes_and_true_line_ends_are_passed(text: str) -> None:
+    assert found(Escapes(), data_view({"a": [*TEXTS, *[text] * 9]}, a="text")) == []
+
+
+def test_a_text_about_a_program_does_no_harm() -> None:
+    view = data_view({"a": [*prose(300), r'printf("Done.\n");']}, a="text")
+    assert found(Escapes(), view) == []

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from fieldcraft.kinds.text.audit.giant_texts import GiantTexts
+from tests.checks.views import data_view, found
+from tests.kinds.text.prose import prose
+
+TEXTS = prose(250)
+GIANT = "\n".join(TEXTS)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_texts_that_swallowed_others_are_a_warning(count: int) -> None:
+    (finding,) = found(GiantTexts(), data_view({"a": [*TEXTS, *[GIANT] * count]}, a="text"))
+    assert (finding.severity, finding.column) == ("warn", "a")
+    assert finding.evidence["rows"] == [251, 252][:count]
+    assert finding.evidence["longest"] == len(GIANT)
+    assert finding.evidence["usual"] in sorted(map(len, TEXTS))[-2:]
+    assert f"{len(GIANT):,} characters, where nearly all have at most" in finding.title
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        TEXTS,
+        [*TEXTS, TEXTS[0] * 8],  # long, but not out of the world
+        [*TEXTS, *[GIANT] * 9],  # some texts are long
+        ["yes we can"] * 60 + [TEXTS[0]],  # where all others are short, an ordinary one
+        [*TEXTS[:10], GIANT],  # too few to tell what is usual
+    ],
+    ids=["alike", "long", "several", "short", "few"],
+)
+def test_texts_of_many_lengths_are_passed(texts: list[str]) -> None:
+    assert found(GiantTexts(), data_view({"a": texts}, a="text")) == []

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from fieldcraft.kinds.text.audit.stand_ins import StandIns
+from tests.checks.views import data_view, found
+from tests.kinds.text.prose import prose
+
+TEXTS = prose(98)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("@user thanks", "@user"),
+        ("look at this http", "http"),
+        ("https, they say", "https"),
+        ("HTTPURL is down", "httpurl"),
+        ("ask <PERSON> for it", "<person>"),
+        ("ask [NAME_1], please", "[name_1]"),
+        ("call [Phone Number] now", "[phone number]"),
+        ("on XXXX I paid XXXX", "xxxx"),
+        ("Dear {{ customer.name }},", "{{ customer.name }}"),
+        ("Dear {first_name},", "{first_name}"),
+        ("Dear ${name},", "${name}"),
+        ("Dear %(name)s,", "%(name)s"),
+    ],
+)
+def test_words_for_what_is_not_there_are_counted(text: str, word: str) -> None:
+    (finding,) = found(StandIns(), data_view({"a": [*TEXTS, text, f"{text} {text}"]}, a="text"))
+    assert (finding.severity, finding.column) == ("tip", "a")
+    assert finding.evidence == {"texts": {word: 2}, "of": 100}
+    assert f"{word} in 2 of 100 texts (2.0%)" in finding.title
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@jane and @username2",
+        "http://example.org",
+        "a <b> c and <stdio.h>",
+        "[sic] [1] [laughs]",
+        "kisses xxx and XXX",
+        r"\frac{a}{b} and {x: 1} and f{i}",
+        "50% saved, 100%(net)",
+        "give me your name and number",
+    ],
+)
+def test_what_stands_for_itself_is_passed(text: str) -> None:
+    assert found(StandIns(), data_view({"a": [*TEXTS, *[text] * 9]}, a="text")) == []
+
+
+def test_the_commonest_is_told_first_and_a_few_not_at_all() -> None:
+    texts = [*prose(290), *["@user hi"] * 5, *["<url> hi"] * 9, "[NAME] hi", "[NAME] ho"]
+    (finding,) = found(StandIns(), data_view({"a": texts}, a="text"))
+    assert list(finding.evidence["texts"].items()) == [("<url>", 9), ("@user", 5)]

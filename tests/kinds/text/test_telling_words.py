@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fieldcraft.contracts import View
+from fieldcraft.kinds.text.audit.telling_words import TellingWords, words_said
+from tests.checks.views import bare_view, found, split_view
+from tests.kinds.text.prose import prose
+
+ROWS = 300
+TEXTS = prose(ROWS)
+FIRST = [i % 3 == 0 for i in range(ROWS)]
+
+
+def marked(mark: str, rows: list[bool]) -> list[str]:
+    """Texts of which some have a mark in their midst."""
+    return [
+        t.replace(" and ", f" {mark} ", 1) if m else t for m, t in zip(rows, TEXTS, strict=True)
+    ]
+
+
+def view_of(texts: list[str], names: tuple[str, str] = ("false", "true")) -> View:
+    return split_view({"a": texts, "y": [names[own] for own in FIRST]}, "binary", a="text")
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["of one class", "of the other"])
+def test_the_mark_of_a_source_is_a_warning(turned: bool) -> None:
+    texts = marked("(Reuters)", [own != turned for own in FIRST])
+    (finding,) = found(TellingWords(), view_of(texts))
+    assert (finding.severity, finding.column) == ("warn", "a")
+    assert finding.evidence == {"words": {"reuters": [1.0, 0.0]}, "texts": ROWS}
+    assert "'reuters' (100% and 0.0% of the texts)" in finding.title
+
+
+@pytest.mark.parametrize(
+    ("kept", "strays", "reported"), [(1.0, 0.0, True), (0.95, 0.02, True), (0.8, 0.0, False)]
+)
+def test_a_word_must_tell_nearly_all(kept: float, strays: float, reported: bool) -> None:
+    draw = np.random.default_rng(0)
+    rows = [bool(draw.random() < (kept if own else strays)) for own in FIRST]
+    assert bool(found(TellingWords(), view_of(marked("agency", rows)))) == reported
+
+
+def test_names_of_classes_are_left_to_the_check_of_them() -> None:
+    texts = marked("splendid", FIRST)
+    assert found(TellingWords(), view_of(texts, ("poor", "splendid"))) == []
+
+
+def test_each_of_many_labels_is_looked_at() -> None:
+    cells = {"a": marked("agency", FIRST), "b": FIRST, "c": [i % 2 == 0 for i in range(ROWS)]}
+    (finding,) = found(TellingWords(), split_view(cells, "labels", ("b", "c"), a="text"))
+    assert "the target b" in finding.title
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_targets_without_two_sides_are_passed(task: str) -> None:
+    cells = {"a": marked("agency", FIRST), "y": [str(i % 3) for i in range(ROWS)]}
+    assert found(TellingWords(), split_view(cells, task, a="text")) == []
+    assert found(TellingWords(), bare_view("split", 30, a="text")) == []
+
+
+def test_words_are_counted_once_a_text_and_rare_ones_left_out() -> None:
+    views = [*["so so"] * 40, *["rare"] * 3]
+    text, word, spelt = words_said(view_of([*views, *TEXTS[len(views) :]]).values["a"])
+    assert "so" in spelt
+    assert "rare" not in spelt
+    assert (word[text < 40] == spelt.index("so")).all()
+    assert len(text[text < 40]) == 40

@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from fieldcraft.core import digest
 from fieldcraft.core.errors import BundleError
 
 MOST_KEPT = 1 << 28  # bytes of vectors that training keeps, for other folds and other learners
+MOST_LOADED = 4
+LOADED: dict[str, Backbone] = {}  # by content, the one asked for last at the end
 
 
 class Backbone:
@@ -85,12 +87,16 @@ class Backbone:
 
 
 def load_backbone(path: Path) -> Backbone:
-    """The network in a file; the same content is loaded once for a process."""
-    return _loaded(digest.of_file(path), path)
+    """The network in a file; the same content is loaded once for a process.
 
-
-@lru_cache(maxsize=4)
-def _loaded(content: str, path: Path) -> Backbone:
+    Raises:
+        BundleError: the file is not an ONNX model that runs here.
+    """
     data = path.read_bytes()
-    assert digest.of_bytes(data) == content, "the file changed while it was read"
-    return Backbone(path, data)
+    content = digest.of_bytes(data)
+    found = LOADED.pop(content, None) or Backbone(path, data)
+    found.path = path  # where it was before may be gone
+    LOADED[content] = found
+    while len(LOADED) > MOST_LOADED:
+        del LOADED[next(iter(LOADED))]
+    return found

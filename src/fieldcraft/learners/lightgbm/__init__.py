@@ -11,10 +11,11 @@ class LightgbmOptions(BaseModel):
     """Settings of the boosted trees.
 
     The defaults are LightGBM's own but for steps half as large on three quarters of the rows,
-    which made better trees on 11 of 15 tables (docs/log.md).
+    which made better trees on 11 of 15 tables (docs/log.md). Of more than 50 classes, each of
+    which takes a tree a round, steps are as large as LightGBM's own.
 
     Attributes:
-        learning_rate: shrinkage of each tree.
+        learning_rate: shrinkage of each tree; 0.05 or, of very many classes, 0.1 if left out.
         leaves: leaves of a tree at most.
         subsample: share of the rows that each tree is grown on.
         columns: share of the columns that each tree looks at; left out, all of up to 100, and of
@@ -24,7 +25,7 @@ class LightgbmOptions(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid")
-    learning_rate: float = Field(default=0.05, gt=0, le=1)
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
     leaves: int = Field(default=31, ge=2)
     subsample: float = Field(default=0.75, gt=0, le=1)
     columns: float | None = Field(default=None, gt=0, le=1)

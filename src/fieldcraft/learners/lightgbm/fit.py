@@ -20,6 +20,7 @@ ROUNDS_A_WORD = 25  # between two words of progress
 ROUNDS = (2, 2_000)  # at most, unless the options say otherwise: fewest and most
 MOST_TREES = 20_000  # of all classes or labels together, unless that leaves too few rounds
 MOST_CELLS = 100_000_000  # training rows times classes; beyond it, memory allows some rows only
+MANY_CLASSES = 50
 COLUMNS = 100  # that a tree looks at
 MANY_COLUMNS = 1_000  # above which histograms are faster column by column
 
@@ -106,7 +107,7 @@ def grow(job: Job, watch: Watch, train: dict[str, Any], tune: dict[str, Any]) ->
     options, columns = job.options, train["data"].shape[1]
     settings = {
         **objective(job),
-        "learning_rate": options.learning_rate,
+        "learning_rate": options.learning_rate or step_size(job),
         "num_leaves": options.leaves,
         "bagging_fraction": options.subsample,
         "bagging_freq": 1,
@@ -176,6 +177,12 @@ def objective(job: Job) -> dict[str, Any]:
     if job.task.output == "labels" or width == 2:
         return {"objective": "binary"}
     return {"objective": "multiclass", "num_class": width}
+
+
+def step_size(job: Job) -> float:
+    """The shrinkage of each tree: larger where a round takes very many."""
+    many = job.task.output == "probabilities" and job.task.width(job.about) > MANY_CLASSES
+    return 0.1 if many else 0.05
 
 
 def rounds(job: Job) -> int:

@@ -1,0 +1,76 @@
+"""Texts with a pretrained encoder go through the whole project, and the bundle carries it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import fieldcraft as fc
+from fieldcraft.bundle.archive import pack
+from fieldcraft.core.edit import Edit
+from fieldcraft.project import file
+from fieldcraft.stages.init import Request, init
+from tests.kinds.text.prose import prose
+from tests.kinds.text.tiny import tiny_encoder
+
+ROWS = 120
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of notes that has run; the encoder's own folder is gone."""
+    root = tmp_path_factory.mktemp("notes")
+    texts = prose(ROWS, 2, seed=1)
+    label = ["broke" if "broke" in text else "held" for text in texts]
+    pl.DataFrame({"note": texts, "label": label}).write_csv(root / "notes.csv")
+    encoder = tiny_encoder(root / "encoder")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIELDCRAFT_CACHE", str(root / "cache"))
+        init(Request(root / "p", str(root / "notes.csv"), ("label",)))
+        edits = [
+            Edit(("model", "text"), {"encoder": str(encoder)}),
+            Edit(("model", "trunk"), "mlp"), Edit(("model", "epochs"), 2),
+            Edit(("data", "columns", "note"), {"kind": "text"}),
+            Edit(("problem", "reject"), 0.1),
+        ]  # fmt: skip
+        file.edit(root / "p" / file.NAME, edits)
+        fc.Project(root / "p").run(fix=True)
+    (root / "cache").rename(root / "gone")
+    encoder.rename(root / "moved")
+    return root
+
+
+def test_the_bundle_holds_the_encoder_once(project: Path) -> None:
+    bundle = project / "p" / "bundle"
+    members = [path.name for path in (bundle / "members").iterdir()]
+    assert len(members) > 2
+    assert len(list(bundle.rglob("shared/*.onnx"))) == 1
+
+
+def test_the_bundle_needs_neither_the_folder_nor_the_libraries(project: Path) -> None:
+    program = """
+import sys
+import polars as pl
+import fieldcraft as fc
+said = fc.load_bundle(sys.argv[1]).predict(pl.DataFrame({"note": ["The lamp broke.", None]}))
+assert said["prediction"].null_count() == 0, said
+assert "accepted" in said.columns
+print(sorted({"torch", "transformers", "peft"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(project / "p" / "bundle")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_bundle_is_the_same_as_one_file(project: Path) -> None:
+    pack(project / "p" / "bundle", project / "notes.zip")
+    rows = pl.DataFrame({"note": prose(5, 2, seed=9)})
+    packed, folder = (fc.load_bundle(place).predict(rows)
+                      for place in (project / "notes.zip", project / "p" / "bundle"))  # fmt: skip
+    assert packed.equals(folder)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from fieldcraft.fit.network import FusedNetwork, PassNet
-from fieldcraft.fit.trunk import Mlp
+from fieldcraft.fit.export import to_onnx
+from fieldcraft.fit.network import FusedNetwork, PassNet, Trunk
+from fieldcraft.fit.optimizers import hidden_matrices
+from fieldcraft.fit.trunk import Mlp, TabM
 
 
 class Told(nn.Module):
@@ -55,3 +58,37 @@ def test_weights_have_the_same_names_in_whatever_order_nets_are_given() -> None:
     other = FusedNetwork(dict(reversed(nets.items())), trunk, 2, lambda raw: raw)
     assert list(one.state_dict()) == list(other.state_dict())
     assert one.inputs == other.inputs
+
+
+def late() -> FusedNetwork:
+    nets: dict[str, nn.Module] = {"a": PassNet("alpha", 1), "b": PassNet("beta", 2)}
+    trunks: dict[str, Trunk] = {
+        "a": partial(Mlp, layers=(), dropout=0.0),
+        "b": partial(TabM, members=4, hidden=8, layers=2, dropout=0.0),
+    }
+    return FusedNetwork(nets, trunks, 3, lambda raw: raw.softmax(-1))
+
+
+def test_fused_late_each_kind_counts_alike_however_many_members_it_has() -> None:
+    torch.manual_seed(0)
+    network = late().eval()
+    tensors = {"alpha": torch.randn(5, 1), "beta": torch.randn(5, 2)}
+    raw = network.raw(tensors)
+    assert raw.shape == (5, 8, 3)
+    one = raw[:, :1].softmax(-1).mean(1)
+    other = raw[:, 4:].softmax(-1).mean(1)
+    torch.testing.assert_close(network(tensors), (one + other) / 2)
+    changed = network.raw({**tensors, "beta": torch.zeros(5, 2)})
+    torch.testing.assert_close(changed[:, :4], raw[:, :4])
+
+
+def test_fused_late_it_is_exported_and_its_hidden_matrices_are_moved_by_muon() -> None:
+    network = late().eval()
+    assert len(list(hidden_matrices(network))) == 2
+    tensors = {"alpha": torch.randn(5, 1), "beta": torch.randn(5, 2)}
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    session = onnxruntime.InferenceSession(
+        to_onnx(network, arrays), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(None, arrays)[0]
+    torch.testing.assert_close(torch.as_tensor(found), network(tensors), atol=1e-6, rtol=1e-5)

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from fieldcraft.fit.settings import Recipe
 
+Trunk = Callable[[tuple[int, ...], int], nn.Module]
+
 
 class PassNet(nn.Module):
     """An encoder net that passes its one input on, each number a feature of its own."""
@@ -39,7 +41,8 @@ class FusedNetwork(nn.Module):
 
     Args:
         nets: encoder net of each kind, in the order of their names.
-        trunk: builds the trunk from the chunks of all encoder nets and the output width.
+        trunk: builds the trunk from the chunks of all encoder nets and the output width; or one
+            such for each kind, whose outputs are then averaged (late fusion), each counting alike.
         width: outputs a row.
         activate: raw outputs to outputs (softmax for classes).
     """
@@ -47,14 +50,19 @@ class FusedNetwork(nn.Module):
     def __init__(
         self,
         nets: Mapping[str, nn.Module],
-        trunk: Callable[[tuple[int, ...], int], nn.Module],
+        trunk: Trunk | Mapping[str, Trunk],
         width: int,
         activate: Callable[[Tensor], Tensor],
     ) -> None:
         super().__init__()
         self.nets = nn.ModuleDict(dict(sorted(nets.items())))
-        chunks = tuple(chunk for net in self.nets.values() for chunk in net.chunks)  # type: ignore[union-attr]
-        self.trunk = trunk(chunks, width)
+        chunks: dict[str, tuple[int, ...]] = {k: net.chunks for k, net in self.nets.items()}  # type: ignore[misc]
+        self.late = isinstance(trunk, Mapping)
+        self.trunk = (
+            nn.ModuleDict({name: trunk[name](own, width) for name, own in chunks.items()})
+            if isinstance(trunk, Mapping)
+            else trunk(tuple(chunk for own in chunks.values() for chunk in own), width)
+        )
         self.activate = activate
         self.inputs = tuple(name for net in self.nets.values() for name in net.inputs)  # type: ignore[union-attr]
         self.lengths = tuple(n for net in self.nets.values() for n in getattr(net, "lengths", ()))
@@ -66,9 +74,13 @@ class FusedNetwork(nn.Module):
 
     def raw(self, tensors: dict[str, Tensor]) -> Tensor:
         """Raw outputs of every member, shape (rows, members, width)."""
-        joined = torch.cat([net(tensors) for net in self.nets.values()], dim=1)
-        raw: Tensor = self.trunk(joined)
-        return raw
+        read = {name: net(tensors) for name, net in self.nets.items()}
+        if not self.late:
+            raw: Tensor = self.trunk(torch.cat(list(read.values()), dim=1))
+            return raw
+        said = [self.trunk.get_submodule(name)(vectors) for name, vectors in read.items()]
+        most = max(part.shape[1] for part in said)
+        return torch.cat([part.repeat(1, most // part.shape[1], 1) for part in said], dim=1)
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """Outputs, averaged over the members after activation, shape (rows, width)."""

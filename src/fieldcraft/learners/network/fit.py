@@ -15,7 +15,7 @@ from fieldcraft.data.split import SMALL
 from fieldcraft.fit.checkpoint import snapshot
 from fieldcraft.fit.export import to_onnx
 from fieldcraft.fit.loop import Goal, Place, Rows, Trainer, predict
-from fieldcraft.fit.network import FusedNetwork
+from fieldcraft.fit.network import FusedNetwork, Trunk
 from fieldcraft.fit.settings import Recipe, Training, batch_size_for
 from fieldcraft.fit.trunk import Mlp, TabM
 from fieldcraft.learners.network.options import NetworkOptions
@@ -88,23 +88,30 @@ def build(brief: Brief, size: Size) -> FusedNetwork:
     options: NetworkOptions = brief.options
     plain = options.trunk in ("mlp", "linear")
     nets = brief.nets(plain)
-    deep = all(net.recipe is not None for net in nets.values())
-    trunk: partial[TabM] | partial[Mlp]
-    if options.trunk == "linear" or (options.trunk is None and deep):
-        trunk = partial(Mlp, layers=(), dropout=0.0)
-    elif plain:
-        units = options.layers if isinstance(options.layers, list) else [128, 64]
-        trunk = partial(Mlp, layers=tuple(units), dropout=options.dropout)
+    deep = {name: net.recipe is not None for name, net in nets.items()}
+    trunk: Trunk | dict[str, Trunk]
+    if options.fusion == "late":
+        trunk = {name: trunk_for(options, size, own) for name, own in deep.items()}
     else:
-        trunk = partial(
-            TabM,
-            members=size.members,
-            hidden=size.width,
-            layers=size.layers,
-            dropout=options.dropout,
-        )
+        trunk = trunk_for(options, size, all(deep.values()))
     width = brief.task.width(brief.about)
     return FusedNetwork(nets, trunk, width, brief.task.activate)
+
+
+def trunk_for(options: NetworkOptions, size: Size, deep: bool) -> Trunk:
+    """What builds the trunk: the one that is asked for, else one layer on deep nets, else TabM."""
+    if options.trunk == "linear" or (options.trunk is None and deep):
+        return partial(Mlp, layers=(), dropout=0.0)
+    if options.trunk == "mlp":
+        units = options.layers if isinstance(options.layers, list) else [128, 64]
+        return partial(Mlp, layers=tuple(units), dropout=options.dropout)
+    return partial(
+        TabM,
+        members=size.members,
+        hidden=size.width,
+        layers=size.layers,
+        dropout=options.dropout,
+    )
 
 
 def fit_network(job: Job) -> NetworkModel:

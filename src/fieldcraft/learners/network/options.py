@@ -15,6 +15,8 @@ class NetworkOptions(BaseModel):
     Attributes:
         trunk: ``tabm`` for many MLPs that share weights, ``mlp`` for one plain MLP, ``linear`` for
             a single layer (the network's own choice where photos are all there is).
+        fusion: ``early``: one trunk joins all kinds of column; ``late``: each kind has a trunk of
+            its own, and what they say is averaged.
         layers: hidden layers: how many (tabm), or the units of each (mlp).
         width: units of each shared layer (tabm).
         members: how many MLPs share them (tabm).
@@ -37,6 +39,7 @@ class NetworkOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     trunk: Literal["tabm", "mlp", "linear"] | None = None
+    fusion: Literal["early", "late"] = "early"
     layers: int | list[int] | None = None
     width: int | None = Field(default=None, ge=1)
     members: int | None = Field(default=None, ge=1)

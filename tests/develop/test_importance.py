@@ -13,6 +13,7 @@ from fieldcraft.develop.importance import (
     FEWEST_COLUMNS,
     MOST_ROWS,
     Model,
+    Trial,
     importances,
     outputs,
     sample,
@@ -45,7 +46,7 @@ def model(story: Story, rows: Development) -> Model:
 
 
 def found_by(model: Model, rows: Development, metric: Metric, seed: int = 0) -> dict[str, Json]:
-    found = importances(model, rows, metric, seed, lambda text, share: None)
+    found = importances(Trial(model, rows, metric, seed), lambda text, share: None)
     return {item["column"]: item for item in found}
 
 
@@ -74,7 +75,7 @@ def test_the_same_seed_gives_the_same_and_another_nearly(model: Model, rows: Dev
 def test_every_column_is_named_while_it_is_shuffled(model: Model, rows: Development) -> None:
     told: list[tuple[str, float | None]] = []
     metric = rows.task.metrics[0]
-    importances(model, rows, metric, 0, lambda text, share: told.append((text, share)))
+    importances(Trial(model, rows, metric, 0), lambda text, share: told.append((text, share)))
     assert told == [(f"shuffling {name}", i / 4) for i, name in enumerate(rows.values.columns)]
 
 
@@ -93,7 +94,7 @@ def test_a_fold_is_spoken_of_by_its_own_members_by_their_weights(
 
 def test_a_column_is_dealt_out_anew_within_each_piece_and_nothing_else_is_touched() -> None:
     pieces = [pl.DataFrame({"a": range(i, i + 50), "b": range(50)}) for i in (0, 100)]
-    first, second = shuffle(pieces, "a", seed=1)
+    first, second = shuffle(pieces, ["a"], seed=1)
     assert first["a"].sort().to_list() == list(range(50))
     assert second["a"].sort().to_list() == list(range(100, 150))
     assert first["a"].to_list() != list(range(50))

@@ -27,6 +27,7 @@ REPEATS = 3
 FEWEST_COLUMNS = 20  # that are weighed, however many there are
 MOST_WORK = 40_000  # columns weighed times columns encoded each time
 RESAMPLES = 200
+DIGITS = 12  # of an importance behind the point
 FIGURES = ("value", "low", "high")
 Tell = Callable[[str, float | None], None]
 
@@ -90,7 +91,7 @@ class Trial:
             for repeat in range(REPEATS)
         ]
         at = interval(sign * (self.base - np.mean(drawn, axis=0)))
-        return {"value": finite(at.value), "low": finite(at.low), "high": finite(at.high)}
+        return {name: settled(getattr(at, name)) for name in FIGURES}
 
 
 def importances(trial: Trial, tell: Tell) -> list[Json]:
@@ -132,6 +133,11 @@ def contributions(trial: Trial, known: Sequence[Json], tell: Tell) -> list[Json]
         lost = same or trial.lost(names, f"kind {kind}")
         found.append({"kind": kind, "columns": names, **{k: lost[k] for k in FIGURES}})
     return largest_first(found)
+
+
+def settled(value: float) -> float | None:
+    """A figure without the rounding of sums: what is nothing is zero."""
+    return finite(round(value, DIGITS) + 0.0)
 
 
 def largest_first(found: list[Json]) -> list[Json]:

@@ -128,7 +128,7 @@ def verdict(item: Json) -> str:
         return "cannot be told"
     if item["low"] > 0:
         return "adds something"
-    return "adds nothing that is surely there" if item["high"] >= 0 else "does harm"
+    return "adds nothing that is surely there" if item["high"] >= 0 else "harms"
 
 
 def blend(story: Story) -> str:

@@ -12,7 +12,7 @@ ROWS_SHOWN = 8
 CELLS_SHOWN = 8
 MOST_SIGNS = 600  # of a text; of longer ones the parts that weigh most
 MOST_OF_A_PART, MOST_OF_A_CELL = 120, 120
-FAINT = 0.1  # weight below which a part is not coloured
+FAINT = 0.15  # weight below which a part is not coloured
 NOTHING = 0.01  # of the unit: what moves a prediction by less is not worth a colour
 CUT = "…"
 

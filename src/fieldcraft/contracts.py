@@ -27,6 +27,7 @@ Form = Literal["tensors", "matrix"]  # what a model reads of encoded rows
 Output = Literal["probabilities", "labels", "value"]  # of classes (adding up to 1), of labels
 Sight = Literal["data", "split", "model", "traffic"]  # what a check looks at
 Tell = Callable[[str, float | None], None]  # progress: a text, and the share that is done
+Rescore = Callable[[Sequence[Any]], Array]  # what the champion says if a cell held each of these
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Kind(Protocol):
     def checks(self) -> Sequence[Check]: """Checks of columns of this kind."""
     def describe(self, values: pl.Series) -> Json: """The reference profile, for drift."""
     def picture(self, value: Any) -> str | None: """A value drawn small, as a data: address."""
+    def explain(self, value: Any, said: Rescore) -> Json | None: """Why: see develop/reasons.py."""
 
 
 class Task(Protocol):
@@ -116,7 +118,6 @@ class Brief:
 @dataclass(frozen=True)
 class Job(Brief):
     """A brief with encoded rows and targets to train and to tune on, limits and a place."""
-
     train: Encoded
     train_y: Array
     tune: Encoded
@@ -133,7 +134,6 @@ class Job(Brief):
 class Fitted(Protocol):
     """A trained model: encoded rows in, outputs out; as data on disk, or as ONNX."""
     view: Form
-
     def outputs(self, rows: Encoded) -> Array: """Outputs on the scale that learners see."""
     def state(self) -> State: """What was learned."""
     def onnx(self) -> bytes: """Inputs named as the view names them, one output `outputs`."""

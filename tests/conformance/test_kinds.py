@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from fieldcraft.contracts import Encoded, Encoder, Kind, State
+from fieldcraft.contracts import Array, Encoded, Encoder, Kind, State
 from fieldcraft.core import catalogue
 from fieldcraft.data.look import Look
 from fieldcraft.data.table import Column, Schema
@@ -160,6 +161,31 @@ def test_parsing_any_text_never_fails_and_is_stable(name: str, cells: list[str |
     read = Schema((column,)).parse(pl.Series("x", cells, dtype=pl.String), column)
     assert len(read) == len(cells)
     assert kind.parse(read, column.options).equals(read, null_equal=True)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_explanation_has_a_form_that_the_report_shows(name: str, columns: Columns) -> None:
+    """It asks about values of the column only; odd and missing ones do not break it."""
+    kind: Kind = catalogue.load("kinds", name)
+    schema = schema_of(kind, columns)
+    odd = absurd(schema)
+    for column in schema.columns:
+        values = schema.parse(columns[column.name], column)
+        for value in [*values.head(2), *values.tail(1), *odd[column.name]]:
+
+            def said(cells: Sequence[Any], dtype: pl.DataType = values.dtype) -> Array:
+                asked = pl.Series("x", cells, dtype=dtype)
+                return np.random.default_rng(0).random(len(asked))
+
+            found = kind.explain(value, said)
+            assert found is None or (kind.used and value is not None)
+            if found is None:
+                continue
+            json.dumps(found, allow_nan=False)
+            assert found["most"] > 0
+            assert "spans" in found or found["picture"].startswith("data:image/")
+            weights = [weight for _, weight in found.get("spans", [])]
+            assert all(-1 <= weight <= 1 for weight in weights)
 
 
 @pytest.mark.parametrize("name", KINDS)

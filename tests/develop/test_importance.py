@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,17 @@ import polars as pl
 import pytest
 
 from fieldcraft.contracts import Json
+from fieldcraft.data.table import Schema
 from fieldcraft.develop.importance import (
     FEWEST_COLUMNS,
     MOST_ROWS,
     Model,
+    Trial,
+    contributions,
     importances,
     outputs,
     sample,
+    settled,
     shuffle,
     weighed,
 )
@@ -24,7 +29,8 @@ from fieldcraft.develop.write import Part, members_of
 from fieldcraft.evidence.metrics import Metric
 from fieldcraft.project.folder import Folder
 from fieldcraft.report.story import Story
-from fieldcraft.stages import _flow
+from fieldcraft.stages import _flow, _plan
+from tests.conftest import change, start
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,7 @@ def model(story: Story, rows: Development) -> Model:
 
 
 def found_by(model: Model, rows: Development, metric: Metric, seed: int = 0) -> dict[str, Json]:
-    found = importances(model, rows, metric, seed, lambda text, share: None)
+    found = importances(Trial(model, rows, metric, seed), lambda text, share: None)
     return {item["column"]: item for item in found}
 
 
@@ -74,7 +80,7 @@ def test_the_same_seed_gives_the_same_and_another_nearly(model: Model, rows: Dev
 def test_every_column_is_named_while_it_is_shuffled(model: Model, rows: Development) -> None:
     told: list[tuple[str, float | None]] = []
     metric = rows.task.metrics[0]
-    importances(model, rows, metric, 0, lambda text, share: told.append((text, share)))
+    importances(Trial(model, rows, metric, 0), lambda text, share: told.append((text, share)))
     assert told == [(f"shuffling {name}", i / 4) for i, name in enumerate(rows.values.columns)]
 
 
@@ -93,7 +99,7 @@ def test_a_fold_is_spoken_of_by_its_own_members_by_their_weights(
 
 def test_a_column_is_dealt_out_anew_within_each_piece_and_nothing_else_is_touched() -> None:
     pieces = [pl.DataFrame({"a": range(i, i + 50), "b": range(50)}) for i in (0, 100)]
-    first, second = shuffle(pieces, "a", seed=1)
+    first, second = shuffle(pieces, ["a"], seed=1)
     assert first["a"].sort().to_list() == list(range(50))
     assert second["a"].sort().to_list() == list(range(100, 150))
     assert first["a"].to_list() != list(range(50))
@@ -117,3 +123,53 @@ def test_of_very_many_columns_those_are_weighed_that_go_with_the_outputs() -> No
     assert found[0] == "x7"
     assert len(found) == FEWEST_COLUMNS
     assert weighed(values[["x9", "x7"]], outputs_) == ["x9", "x7"]
+
+
+def test_columns_that_tell_the_same_are_missed_when_their_kind_is_shuffled(tmp_path: Path) -> None:
+    """Either of two copies makes up for the other; without both the model is lost."""
+    draw = np.random.default_rng(0)
+    age = draw.normal(size=240)
+    table = pl.DataFrame(
+        {
+            "a": age + draw.normal(0, 0.01, 240),
+            "b": age + draw.normal(0, 0.01, 240),
+            "city": draw.choice(["Bern", "Oslo"], 240),
+            "bought": np.where(age + draw.normal(0, 0.7, 240) > 0, "yes", "no"),
+        }
+    )
+    table.write_csv(tmp_path / "t.csv")
+    project = start(tmp_path / "p", tmp_path / "t.csv", edits=())
+    change(project, {"model": {"learner": "linear"}, "audit.accept": ["copies:a", "copies:b"]})
+    folders = _plan.run(project, _flow.Unwatched(), until="baseline").folders
+    rows = load_development(folders["split"], project.settings())
+    members = members_of(Part(folders["baseline"] / "linear"), rows)
+    model = Model([[(m, 1.0)] for m in members], {"temperature": 1.0, "limit": 0.5,
+                                                  "threshold": None})  # fmt: skip
+    trial = Trial(model, rows, rows.task.metrics[0], 0)
+    alone = importances(trial, lambda text, share: None)
+    found = contributions(trial, alone, lambda text, share: None)
+    assert [item["columns"] for item in found] == [["a", "b"], ["city"]]
+    largest = max(item["value"] for item in alone)
+    assert found[0]["value"] > largest + 0.1
+    assert found[0]["low"] > 0
+    assert found[1]["low"] <= 0 <= found[1]["high"]
+    assert found[1]["value"] == next(i["value"] for i in alone if i["column"] == "city")
+
+
+def test_columns_shuffled_together_stay_together() -> None:
+    piece = pl.DataFrame({"a": range(50), "b": range(50), "c": range(50)})
+    (found,) = shuffle([piece], ["a", "b"], seed=1)
+    assert found["a"].equals(found["b"].alias("a"))
+    assert not found["a"].equals(piece["a"])
+    assert found["c"].equals(piece["c"])
+
+
+def test_a_table_of_one_kind_has_no_contributions(model: Model, rows: Development) -> None:
+    few = replace(rows, schema=Schema((rows.schema.of_kind("number")[0],)))
+    assert contributions(Trial(model, few, rows.task.metrics[0], 0), [], lambda t, s: None) == []
+
+
+def test_the_rounding_of_sums_is_no_importance() -> None:
+    assert str(settled(-1e-16)) == "0.0"
+    assert settled(0.25) == 0.25
+    assert settled(float("nan")) is None

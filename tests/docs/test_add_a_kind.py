@@ -50,10 +50,12 @@ def test_a_table_with_a_new_kind_goes_all_the_way(site: Path, tmp_path: Path) ->
     table[5, "paint"] = None
     table.write_csv(tmp_path / "t.csv")
 
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+
     def fieldcraft(*words: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "fieldcraft", *words], cwd=tmp_path, text=True,
-            capture_output=True, check=False, env={**os.environ, "PYTHONPATH": str(site)},
+            capture_output=True, check=False, env={**os.environ, "PYTHONPATH": path},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout

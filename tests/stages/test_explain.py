@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.core import files
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, _plan
 from tests.conftest import change
+from tests.offers import start_offers
 
 
 def test_each_feature_has_an_importance_with_its_interval(finished: Folder) -> None:
@@ -32,3 +35,41 @@ def test_they_are_told_in_the_metric_that_is_asked_for(finished: Folder) -> None
     entries = Ledger(finished.ledger).entries(kind="importance")
     assert {entry.body["metric"] for entry in entries[-4:]} == {"log_loss"}
     assert outcome.summaries["explain"]["most"][0] == "age"
+
+
+def test_all_worst_rows_are_explained_with_their_score(finished: Folder) -> None:
+    folders = _flow.latest(finished).folders
+    found = files.read_json(folders["explain"] / "explained.json")
+    worst = files.read_json(folders["evaluate"] / "evaluation.json")["worst"]
+    assert [item["position"] for item in found] == [row["position"] for row in worst]
+    for item, row in zip(found, worst, strict=True):
+        assert item["of"] == row["prediction"]
+        assert 0.5 <= item["score"] <= 1
+        assert item["columns"] == {}  # numbers, dates and categories have no parts
+
+
+def test_each_kind_of_column_is_shuffled_as_a_whole(finished: Folder) -> None:
+    folder = _flow.latest(finished).folders["explain"]
+    kinds = {item["kind"]: item for item in files.read_json(folder / "kinds.json")}
+    assert set(kinds) == {"number", "category", "boolean", "datetime"}
+    alone = {item["column"]: item for item in files.read_json(folder / "importance.json")}
+    assert kinds["number"]["value"] == alone["age"]["value"]
+    bodies = [e.body for e in Ledger(finished.ledger).entries(kind="contribution")]
+    assert {body["kind"] for body in bodies} == set(kinds)
+    assert {body["metric"] for body in bodies} == {"roc_auc"}
+
+
+def test_texts_and_photos_are_explained_and_broken_ones_left_out(tmp_path: Path) -> None:
+    project = start_offers(tmp_path)
+    folders = _plan.run(project, _flow.Unwatched(), until="explain").folders
+    found = files.read_json(folders["explain"] / "explained.json")
+    worst = files.read_json(folders["evaluate"] / "evaluation.json")["worst"]
+    for item, row in zip(found, worst, strict=True):
+        columns = item["columns"]
+        assert ("words" in columns) == bool(row["cells"]["words"])
+        assert ("photo" in columns) == bool(row["pictures"])
+        if "words" in columns:
+            text = "".join(piece for piece, _ in columns["words"]["spans"])
+            assert text.strip() == row["cells"]["words"].strip()
+    assert any("words" in item["columns"] for item in found)
+    assert any("photo" in item["columns"] for item in found)

@@ -29,3 +29,6 @@ class SetAside:
 
     def picture(self, value: Any) -> None:
         """Nothing is drawn: the value itself says it."""
+
+    def explain(self, value: Any, said: Any) -> None:
+        """Nothing is explained: no model sees these columns."""

@@ -40,11 +40,9 @@ def load_candidate(place: Path, rows: Development) -> Candidate:
     """The model in a folder; each fold is calibrated on its own tune rows."""
     table = pl.read_parquet(place / "predictions.parquet")
     found, tuned = [], []
-    for number, fold in enumerate(rows.folds):
+    for number in range(len(rows.folds)):
         tune, judge = (outputs_of(table, number, part) for part in ("tune", "judge"))
-        calibration = rows.task.calibrate(
-            tune, rows.y[fold.tune], rows.about, rows.weights_at(fold.tune)
-        )
+        calibration = fold_calibration(table, rows, number)
         outputs = rows.task.calibrated(judge, calibration)
         found.append(rows.task.read(outputs, rows.about, calibration))
         tuned.append(tune)
@@ -58,6 +56,20 @@ def load_candidate(place: Path, rows: Development) -> Candidate:
             np.concatenate(tuned), rows.y[every], rows.about, rows.weights_at(every)
         ),
         digest.of_json(digest.of_folder(place)),
+    )
+
+
+def fold_calibration(table: pl.DataFrame, rows: Development, number: int) -> Json:
+    """What makes the outputs of one fold's members honest, from that fold's tune rows.
+
+    Args:
+        table: of outputs, ``predictions.parquet`` of a model.
+        rows: the rows that it was developed on.
+        number: of the fold.
+    """
+    tune = rows.folds[number].tune
+    return rows.task.calibrate(
+        outputs_of(table, number, "tune"), rows.y[tune], rows.about, rows.weights_at(tune)
     )
 
 

@@ -13,12 +13,11 @@ from fieldcraft.report import charts
 from fieldcraft.report.render import fill
 from fieldcraft.report.rule import rule_in_words
 from fieldcraft.report.story import Story, fixes_of, headline, next_steps, seal_state
+from fieldcraft.report.worst import worst_rows
 
 MOST_MEASURES = 5  # of each learner in the comparison; the champion has them all
 MOST_CLASSES = 30  # shown in a confusion table, and one by one
 OFTEN = 2  # rows of one class taken for another that are worth a word
-WORST_SHOWN = 8
-CELLS_SHOWN = 8
 MOST_COLUMNS = 20  # in the chart of importance
 EVEN = 0.5  # the threshold where none is set
 WIDTHS = ("set_size", "width", "open_labels")  # how narrow predicted sets and intervals are
@@ -50,7 +49,8 @@ def page(story: Story) -> str:
         decision=decision(story),
         rule=rule(story),
         blend=blend(story),
-        worst=[trimmed(row, story) for row in evaluation.get("worst", [])[:WORST_SHOWN]],
+        kinds=kinds(story),
+        worst=worst_rows(story),
     )
 
 
@@ -111,6 +111,24 @@ def pictures(story: Story) -> dict[str, Markup]:
         title = story.champion["measures"][story.evaluation["metric"]]["title"]
         found["importance"] = charts.importance(story.importance[:MOST_COLUMNS], title)
     return {name: Markup(svg) for name, svg in found.items()}
+
+
+def kinds(story: Story) -> list[Json]:
+    """What each kind of column contributes, with a verdict that minds the interval."""
+    return [{**item, "verdict": verdict(item)} for item in story.kinds]
+
+
+def verdict(item: Json) -> str:
+    """What may be said of a kind of column.
+
+    >>> verdict({"low": -0.01, "high": 0.03}), verdict({"low": 0.02, "high": 0.05})
+    ('adds nothing that is surely there', 'adds something')
+    """
+    if item["low"] is None:
+        return "cannot be told"
+    if item["low"] > 0:
+        return "adds something"
+    return "adds nothing that is surely there" if item["high"] >= 0 else "harms"
 
 
 def blend(story: Story) -> str:
@@ -184,19 +202,3 @@ def classes(evidence: Json) -> list[Json]:
         return found
     there = [item for item in found if item["recall"] is not None]
     return sorted(there, key=lambda item: item["recall"])[:MOST_CLASSES]
-
-
-def trimmed(row: Json, story: Story) -> Json:
-    """A badly predicted row with the cells that fit on a line."""
-    targets = story.settings.problem.targets
-    cells = {k: v for k, v in row["cells"].items() if k not in targets}
-    drawn = row.get("pictures", {})
-    for name in drawn:  # the name of the file is enough beside the photo
-        cells[name] = str(cells[name]).rpartition("/")[2]
-    shown = dict(list(cells.items())[:CELLS_SHOWN])
-    return {
-        **row,
-        "true": ", ".join(str(row["cells"].get(target)) for target in targets),
-        "shown": shown,
-        "more": len(cells) - len(shown),
-    }

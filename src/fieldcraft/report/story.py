@@ -32,6 +32,8 @@ class Story:
     split: Json = field(default_factory=dict)
     evaluation: Json = field(default_factory=dict)
     importance: list[Json] = field(default_factory=list)
+    kinds: list[Json] = field(default_factory=list)
+    explained: list[Json] = field(default_factory=list)
     curves: list[Json] = field(default_factory=list)
     package: Json = field(default_factory=dict)
     openings: list[Json] = field(default_factory=list)
@@ -74,7 +76,9 @@ def tell(project: Folder, folders: Mapping[str, Path]) -> Story:
         profile=read(folders, "audit", "profile.json"),
         split=split,
         evaluation=read(folders, "evaluate", "evaluation.json"),
-        importance=importance_of(folders),
+        importance=explanations(folders, "importance.json"),
+        kinds=explanations(folders, "kinds.json"),
+        explained=explanations(folders, "explained.json"),
         curves=training_curves(folders),
         package=read(folders, "package", "outcome.json").get("summary", {}),
         openings=openings_of(entries, test),
@@ -84,9 +88,9 @@ def tell(project: Folder, folders: Mapping[str, Path]) -> Story:
     )
 
 
-def importance_of(folders: Mapping[str, Path]) -> list[Json]:
-    """What shuffling each column costs, the dearest first."""
-    path = folders["explain"] / "importance.json" if "explain" in folders else None
+def explanations(folders: Mapping[str, Path], name: str) -> list[Json]:
+    """A list of what the step `explain` found, such as what shuffling each column costs."""
+    path = folders["explain"] / name if "explain" in folders else None
     return list(files.read_json(path)) if path and path.exists() else []
 
 

@@ -166,6 +166,7 @@ def worst(rows: Development, judge: Array, said: Said) -> list[Json]:
         found.append(
             {
                 "pictures": {name: picture for name, picture in drawn.items() if picture},
+                "position": int(judge[position]),
                 "line": rows.rows[int(judge[position])],
                 "prediction": decided["prediction"][position],
                 "cells": {name: None if v is None else str(v) for name, v in cells.items()},

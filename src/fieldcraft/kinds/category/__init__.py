@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check, Json, Rescore
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.table import Column
 from fieldcraft.data.wording import called_a_key, called_a_label, padded
@@ -68,6 +68,9 @@ class CategoryKind:
 
     def picture(self, value: Any) -> None:
         """Nothing is drawn: the value itself says it."""
+
+    def explain(self, value: Any, said: Rescore) -> None:
+        """Nothing is explained: a value has no parts."""
 
 
 KIND = CategoryKind()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check, Json, Rescore
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import ENOUGH, datetimes
 from fieldcraft.data.table import Column
@@ -73,6 +73,9 @@ class DatetimeKind:
 
     def picture(self, value: Any) -> None:
         """Nothing is drawn: the value itself says it."""
+
+    def explain(self, value: Any, said: Rescore) -> None:
+        """Nothing is explained: a value has no parts."""
 
 
 def month_format(look: Look) -> str | None:

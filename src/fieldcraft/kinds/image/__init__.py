@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check, Json, Rescore
 from fieldcraft.core.errors import DataError
 from fieldcraft.data import media
 from fieldcraft.data.look import Guess, Look
@@ -83,6 +83,15 @@ class ImageKind:
 
         try:
             return thumbnail(media.content(str(value))) if value is not None else None
+        except DataError:
+            return None
+
+    def explain(self, value: Any, said: Rescore) -> Json | None:
+        """Where a photo speaks for a prediction and where against it; None if it is broken."""
+        from fieldcraft.kinds.image.explain import explained
+
+        try:
+            return explained(media.content(str(value)), said) if value is not None else None
         except DataError:
             return None
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check, Json, Rescore
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import ENOUGH, numbers, within
 from fieldcraft.data.table import Column
@@ -76,6 +76,9 @@ class NumberKind:
 
     def picture(self, value: Any) -> None:
         """Nothing is drawn: the value itself says it."""
+
+    def explain(self, value: Any, said: Rescore) -> None:
+        """Nothing is explained: a value has no parts."""
 
 
 KIND = NumberKind()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check, Json, Rescore
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.table import Column
 from fieldcraft.data.wording import SEVERAL, words_a_value
@@ -84,6 +84,12 @@ class TextKind:
 
     def picture(self, value: Any) -> None:
         """Nothing is drawn: the value itself says it."""
+
+    def explain(self, value: Any, said: Rescore) -> Json | None:
+        """Which words speak for a prediction and which against it."""
+        from fieldcraft.kinds.text.explain import explained
+
+        return explained(str(value), said) if value is not None else None
 
 
 def is_english(values: pl.Series) -> bool:

@@ -1,0 +1,115 @@
+"""The place of a photo that speaks for a prediction is found and drawn."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fieldcraft.contracts import Array
+from fieldcraft.core import catalogue
+from fieldcraft.data import media
+from fieldcraft.kinds.image.decode import decode
+from fieldcraft.kinds.image.explain import CHROMA, GRID, SHOWN, from_oklab
+from tests.drawing import draw_photo, picture
+
+KIND = catalogue.load("kinds", "image")
+
+
+def scoring(score: Callable[[Array], float]) -> Callable[[Sequence[Any]], Array]:
+    """A model that looks at the decoded photo, shape (64, 64, 3), from 0 to 1."""
+    return lambda cells: np.array([score(decode(media.content(c), 64) / 255) for c in cells])
+
+
+def drawn(found: dict[str, Any]) -> Array:
+    head, _, body = found["picture"].partition(",")
+    assert head == "data:image/jpeg;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(body))), dtype=float)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    """A dark photo with a bright spot in its upper left."""
+    pixels = np.full((96, 128, 3), 40, dtype=np.uint8)
+    pixels[12:36, 16:48] = 250
+    Image.fromarray(pixels).save(tmp_path / "spot.png")
+    return str(tmp_path / "spot.png")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_place_that_matters_is_found(photo: str, sign: int) -> None:
+    found = KIND.explain(photo, scoring(lambda p: sign * p[8:24, 8:24].mean()))
+    weights = np.array(found["weights"])
+    assert weights.shape == (GRID, GRID)
+    assert np.abs(weights).max() == pytest.approx(1)
+    assert sign * weights[1:3, 1:3].mean() > 0.5
+    assert np.abs(weights[4:, 4:]).max() < 0.05
+    assert found["most"] > 0.1
+
+
+def test_what_speaks_for_it_is_blue_and_what_speaks_against_it_orange(photo: str) -> None:
+    def warm(found: dict[str, Any]) -> float:
+        spot = drawn(found)[15:45, 20:60]
+        return float(spot[..., 0].mean() - spot[..., 2].mean())
+
+    against = KIND.explain(photo, scoring(lambda p: -p[8:24, 8:24].mean()))
+    favour = KIND.explain(photo, scoring(lambda p: p[8:24, 8:24].mean()))
+    assert warm(favour) < -40
+    assert warm(against) > 40
+
+
+def test_a_model_that_looks_elsewhere_leaves_the_photo_grey(photo: str) -> None:
+    found = KIND.explain(photo, scoring(lambda p: 0.7))
+    assert found["most"] == 0
+    pixels = drawn(found)
+    assert np.abs(pixels[..., 0] - pixels[..., 2]).max() < 8
+
+
+def test_colours_differ_in_hue_and_not_in_lightness() -> None:
+    """Equal weights for and against are equally light, so that neither seems to weigh more."""
+    light = np.full(3, 0.6)
+    pair = from_oklab(light, np.zeros(3), CHROMA * np.array([-0.6, 0.0, 0.6]))
+    luminance = pair @ (0.2126, 0.7152, 0.0722)
+    assert np.ptp(luminance) < 12
+    np.testing.assert_array_equal(pair[1], pair[1][0])
+
+
+def test_broken_and_missing_photos_are_left_out(tmp_path: Path) -> None:
+    torn = Path(draw_photo(tmp_path / "torn.png"))
+    torn.write_bytes(torn.read_bytes()[:300])
+    (tmp_path / "no.jpg").write_bytes(b"zero")
+    for value in (None, str(torn), str(tmp_path / "no.jpg"), "nowhere.jpg", "data:image/png,%00"):
+        assert KIND.explain(value, scoring(lambda p: 1.0)) is None
+
+
+@pytest.mark.parametrize(("mode", "size"), [("L", (40, 30)), ("RGBA", (900, 20)), ("P", (3, 2)),
+                                            ("I;16", (30, 30)), ("RGB", (1, 1))])  # fmt: skip
+def test_photos_of_any_form_and_size_are_explained(
+    tmp_path: Path, mode: str, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "photo.png"
+    if mode == "I;16":
+        Image.fromarray(np.arange(900, dtype=np.uint16).reshape(30, 30)).save(path)
+    else:
+        picture(size=(max(size[0], 8), max(size[1], 8))).resize(size).convert(mode).save(path)
+    found = KIND.explain(str(path), scoring(lambda p: p.mean()))
+    assert max(drawn(found).shape[:2]) <= SHOWN
+
+
+def test_no_file_is_left_behind(photo: str) -> None:
+    seen: list[str] = []
+
+    def said(cells: Sequence[Any]) -> Array:
+        seen.extend(cells)
+        assert all(Path(cell).exists() for cell in cells)
+        return np.zeros(len(cells))
+
+    KIND.explain(photo, said)
+    assert len(seen) == 50
+    assert not any(Path(cell).exists() for cell in seen)

@@ -1,0 +1,88 @@
+"""Words that speak for a prediction are found, whatever the text holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fieldcraft.contracts import Array
+from fieldcraft.core import catalogue
+from fieldcraft.kinds.text.explain import MOST, TRIED, explained, phrases, some_left_out
+from tests.kinds.text.prose import prose
+
+KIND = catalogue.load("kinds", "text")
+HOSTILE = "<script>alert('x')</script> \"quoted\" & \u202eback\u202c \x00 {{ 7*7 }}"
+
+
+def scoring(score: Callable[[str], float]) -> Callable[[Sequence[Any]], Array]:
+    return lambda texts: np.array([score(text) for text in texts])
+
+
+def weights_of(text: str, score: Callable[[str], float]) -> dict[str, float]:
+    found = explained(text, scoring(score))
+    assert found is not None
+    return {piece.strip(): weight for piece, weight in found["spans"]}
+
+
+def test_words_for_and_against_are_told_by_their_weight() -> None:
+    text = "The lamp shone and the saddle broke when we moved."
+    score = {"shone": 0.4, "broke": -0.2}
+    found = explained(text, scoring(lambda t: 0.5 + sum(v for w, v in score.items() if w in t)))
+    assert found is not None
+    weights = {piece.strip(): weight for piece, weight in found["spans"]}
+    assert weights.pop("shone") == 1.0
+    assert weights.pop("broke") == pytest.approx(-0.5, abs=0.02)
+    assert max(map(abs, weights.values())) < 0.02
+    assert found["most"] == pytest.approx(0.4, rel=0.05)
+
+
+def test_words_of_which_any_one_is_enough_are_found() -> None:
+    """Leaving out one after the other would find neither."""
+    weights = weights_of(
+        "good lamp and a great kettle for the money", lambda t: float("good" in t or "great" in t)
+    )
+    ordered = sorted(weights, key=lambda word: -weights[word])
+    assert set(ordered[:2]) == {"good", "great"}
+    assert min(weights["good"], weights["great"]) > 2 * max(abs(weights[w]) for w in ordered[2:])
+
+
+def test_the_same_text_gives_the_same() -> None:
+    text = prose(1)[0]
+    score = scoring(lambda t: len(t) / 100)
+    assert explained(text, score) == explained(text, score)
+
+
+@pytest.mark.parametrize(
+    "text", [HOSTILE, "word " * 10_000, "x" * 50_000, "  odd \n\t blanks ", "灯はとても良いです",
+             "one", "💥", prose(1, 40)[0]],
+)  # fmt: skip
+def test_spans_are_the_whole_text_and_few(text: str) -> None:
+    found = explained(text, scoring(lambda t: len(t) / (1 + len(text))))
+    assert found is not None
+    assert "".join(piece for piece, _ in found["spans"]) == text
+    assert 1 <= len(found["spans"]) <= MOST
+    assert max(abs(weight) for _, weight in found["spans"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("value", [None, "", "   \n "])
+def test_nothing_is_said_of_nothing(value: str | None) -> None:
+    assert KIND.explain(value, scoring(lambda t: 1.0)) is None
+
+
+def test_words_that_change_nothing_weigh_nothing() -> None:
+    assert set(weights_of("a b c", lambda t: 0.7).values()) == {0.0}
+
+
+def test_in_scripts_without_blanks_each_sign_is_a_word() -> None:
+    assert phrases("灯は良い") == ["灯", "は", "良", "い"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, MOST])
+def test_the_whole_text_comes_first_and_each_word_is_left_out_alone(count: int) -> None:
+    kept = some_left_out(count)
+    assert kept[0].all()
+    assert (kept[1 : count + 1].sum(axis=1) == count - 1).all()
+    assert len(kept) == TRIED + 1

@@ -1,0 +1,60 @@
+"""A table of three kinds of columns: offers with a text, a photo and a price, sold or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.project.folder import Folder
+from tests.conftest import change, start
+from tests.drawing import draw_photo
+from tests.kinds.text.prose import prose
+
+HOSTILE = (
+    'The lamp <script>alert(1)</script> shone & "broke" as it\'s <b>bold</b> \u202eback\u202c.'
+)
+
+
+def offers(folder: Path, rows: int = 150, seed: int = 0) -> pl.DataFrame:
+    """Offers of which words (shone, broke) tell most, the shape of the photo little, the price
+    nothing; some texts and photos are missing, broken, long or hostile.
+    """
+    draw = np.random.default_rng(seed)
+    texts: list[str | None] = list(prose(rows, 3, seed))
+    square = draw.random(rows) < 0.5
+    photos: list[str | None] = [
+        draw_photo(folder / f"{i}.png", i, "square" if square[i] else "disc") for i in range(rows)
+    ]
+    score = [
+        text.count("shone") - text.count("broke") + 0.4 * flag + draw.normal(0, 0.5)
+        for text, flag in zip(prose(rows, 3, seed), square, strict=True)
+    ]
+    for i in range(0, rows, 12):
+        texts[i] = (HOSTILE, None, str(texts[i]) * 300)[i // 12 % 3]
+        photos[i + 1] = None
+    for i in range(6, rows, 40):
+        path = Path(str(photos[i]))
+        path.write_bytes(path.read_bytes()[:300])
+    return pl.DataFrame(
+        {
+            "words": texts,
+            "photo": photos,
+            "price": draw.normal(50, 9, rows).round(2),
+            "sold": np.where(np.array(score) > 0.1, "yes", "no"),
+        },
+        schema_overrides={"words": pl.String, "photo": pl.String},
+    )
+
+
+def start_offers(folder: Path, learner: str = "linear") -> Folder:
+    """A project on offers, not run yet."""
+    offers(folder / "photos").write_csv(folder / "offers.csv")
+    project = start(folder / "p", folder / "offers.csv", "sold", edits=())
+    wishes = {
+        "model": {"learner": learner},
+        "data.columns.words": {"kind": "text"},
+        "data.columns.photo": {"kind": "image", "size": 32},
+    }
+    return change(project, wishes)

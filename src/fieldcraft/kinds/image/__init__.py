@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json, Rescore
+from fieldcraft.contracts import Array, Check, Json, Rescore
 from fieldcraft.core.errors import DataError
 from fieldcraft.data import media
 from fieldcraft.data.look import Guess, Look
@@ -76,6 +76,12 @@ class ImageKind:
             "size": {str(q): sizes.quantile(q) for q in (0.05, 0.5, 0.95)},
             "forms": dict(sorted(forms.items())),
         }
+
+    def alike(self, values: pl.Series) -> Sequence[Array]:
+        """Groups of rows whose photos look nearly the same."""
+        from fieldcraft.kinds.image.near import alike_rows
+
+        return alike_rows(values)
 
     def picture(self, value: Any) -> str | None:
         """A photo as a small JPEG; None where it cannot be read."""

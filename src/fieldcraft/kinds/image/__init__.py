@@ -28,7 +28,7 @@ class ImageKind:
     name = "image"
     used = True
     holds: Literal["values", "files"] = "files"
-    options: tuple[str, ...] = ("size", "mirror")
+    options: tuple[str, ...] = ("encoder", "mirror", "size", "tune")
 
     def recognise(self, look: Look) -> Guess | None:
         """Nearly all cells end as the names of image files do."""
@@ -52,7 +52,12 @@ class ImageKind:
         return ImageEncoder(columns)
 
     def net(self, encoder: ImageEncoder, plain: bool) -> Any:
-        """A fresh convolutional network over the photos."""
+        """A fresh network over the photos; what is a vector already it passes as it is."""
+        if encoder.frozen:
+            from fieldcraft.fit.network import PassNet
+
+            return PassNet("image", encoder.width)
+
         from fieldcraft.kinds.image.net import ImageNet
 
         return ImageNet(encoder)

@@ -10,12 +10,12 @@ import polars as pl
 
 from fieldcraft.bundle.backbone import load_backbone
 from fieldcraft.bundle.encoders import Views
+from fieldcraft.bundle.meaning import Meaning, learn_meaning
 from fieldcraft.contracts import Array, Json, Matrix, State
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.optional import needs
 from fieldcraft.data.table import Column
 from fieldcraft.kinds.text.deep import LONGEST, SCRATCH, Reading, learn_reading, train_tokenizer
-from fieldcraft.kinds.text.meaning import Meaning, learn_meaning
 from fieldcraft.kinds.text.pretrained import Pretrained, open_pretrained
 from fieldcraft.kinds.text.reader import EXTENT, Reader, Texts, Vocabulary, learn_reader
 from fieldcraft.kinds.text.scores import goals_of

@@ -14,7 +14,7 @@ from fieldcraft.contracts import Array, Json
 from fieldcraft.core import catalogue
 from fieldcraft.develop.candidate import fold_calibration, load_candidate
 from fieldcraft.develop.importance import Model
-from fieldcraft.develop.reasons import reasons, with_cells
+from fieldcraft.develop.reasons import reasons, usual, with_cells
 from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.develop.write import Part, members_of
 from fieldcraft.project.folder import Folder
@@ -79,7 +79,7 @@ def test_kinds_that_explain_nothing_are_left_out(finished_once: Path) -> None:
 def test_of_an_amount_the_value_is_explained_in_its_unit(blended_once: Path) -> None:
     rows, found, _ = explained(Folder(blended_once / "project"), "linear", 2)
     assert found[0]["of"] is None
-    assert found[0]["unit"] == pytest.approx(rows.y.std())
+    assert found[0]["unit"] == pytest.approx(1.35 * rows.y.std(), rel=0.3)
     assert found[0]["columns"]["floor"]["scores"][0] == pytest.approx(found[0]["score"])
 
 
@@ -101,6 +101,12 @@ def test_of_labels_the_one_that_is_furthest_from_the_truth_is_explained(tmp_path
     (item,) = reasons(models(rows, place), rows, chosen, lambda text, share: None)
     truth = dict(zip(rows.about["labels"], rows.y[chosen[0]], strict=True))
     assert abs(truth[item["of"]] - item["score"]) > 0.3
+
+
+def test_no_single_value_blows_up_the_unit() -> None:
+    assert usual(np.array([1.0, 2.0, 3.0, 4.0, 1e9])) == 2.0
+    assert usual(np.array([0.0] * 9 + [3.0])) == pytest.approx(0.9)
+    assert usual(np.ones(3)) == 1.0
 
 
 def test_cells_take_the_place_of_one_column_only() -> None:

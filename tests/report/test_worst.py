@@ -182,6 +182,8 @@ def test_what_hardly_moves_the_prediction_is_not_coloured(
 def test_texts_are_cut_where_they_are_too_long_only() -> None:
     assert cut("abc", 3) == "abc"
     assert cut("ab cd", 3) == "ab" + CUT
+    assert cut("ab cd", 2) == "ab" + CUT
+    assert cut("a bcdefgh", 6) == "a bcde" + CUT
     assert cut(None, 3) is None
 
 

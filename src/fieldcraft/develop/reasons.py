@@ -28,7 +28,7 @@ class Score:
     Attributes:
         of: the class or label; None where the number is the predicted value.
         read: calibrated outputs of rows to scores.
-        unit: what counts as a large difference: all of a probability, a deviation of the target.
+        unit: what counts as a large difference: a probability of 1, the usual spread of a target.
     """
 
     of: str | None
@@ -93,10 +93,16 @@ def with_cells(row: pl.DataFrame, name: str, cells: Sequence[object]) -> pl.Data
 def score_for(rows: Development, position: int, said: Said) -> Score:
     """What is to be explained of a row: of labels the one that is furthest from the truth."""
     if rows.task.output == "value":
-        return Score(None, lambda found: found[:, 0].astype(np.float64), float(rows.y.std()) or 1.0)
+        return Score(None, lambda found: found[:, 0].astype(np.float64), usual(rows.y))
     if rows.task.output == "labels":
         chosen = int(np.abs(said.outputs[0] - rows.y[position]).argmax())
         return Score(str(rows.about["labels"][chosen]), lambda found: found[:, chosen], 1.0)
     chosen = int(said.decisions[0])
     of = str(rows.task.decide(said, rows.about)["prediction"][0])
     return Score(of, lambda found: found[:, chosen], 1.0)
+
+
+def usual(y: Array) -> float:
+    """How far apart the quartiles of a target are, which no single value blows up."""
+    low, high = np.quantile(y, [0.25, 0.75])
+    return float(high - low) or float(y.std()) or 1.0

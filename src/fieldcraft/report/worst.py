@@ -114,4 +114,7 @@ def part(piece: str, weight: float) -> Json:
 
 def cut(value: str | None, most: int) -> str | None:
     """A text that is not too long, with a mark where it was cut."""
-    return value if value is None or len(value) <= most else value[:most].rstrip() + CUT
+    if value is None or len(value) <= most:
+        return value
+    whole = value[: most + 1].rpartition(" ")[0].rstrip()  # words
+    return (whole if len(whole) > most / 2 else value[:most]) + CUT

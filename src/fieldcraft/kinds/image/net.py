@@ -31,7 +31,8 @@ DROPOUT = 0.2
 class ImageNet(nn.Module):
     """One network for all photo columns: a vector of features for each photo.
 
-    In training photos are moved, mirrored where that is safe, and lit otherwise.
+    In training photos are moved, mirrored where that is safe, and lit otherwise. Where they may be
+    mirrored, a photo's features are the mean of its own and its mirror image's.
     """
 
     mean: Tensor
@@ -64,12 +65,19 @@ class ImageNet(nn.Module):
             x = augmented(x, self.mirror)
             for norm in self.settled:
                 norm.eval()
+        features = self.seen(x)
+        if self.mirror and not self.training:
+            features = (features + self.seen(x.flip(3))) / 2
+        return features.view(-1, self.columns * self.width)
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Features of standardised photos, shape (photos, width)."""
         features: Tensor = self.body(x)
         if features.ndim == 4:
             features = features.amax((2, 3))
         if self.tuned:
             features = self.drop(functional.layer_norm(features.float(), (self.width,)))
-        return features.view(-1, self.columns * self.width)
+        return features
 
     def recipe(self, rows: int) -> Recipe:
         """How the network is trained on some number of rows."""

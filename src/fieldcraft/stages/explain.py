@@ -67,5 +67,5 @@ STAGE = Stage(
     "Tell on which columns the champion's predictions hang, and why on single rows.",
     explain,
     sections=(*TARGET_SECTIONS, "data", "clean", "train.seed"),
-    version=3,
+    version=4,
 )

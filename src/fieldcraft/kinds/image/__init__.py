@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Array, Check, Json, Rescore
+from fieldcraft.contracts import Array, Check, Json, Output, Rescore
 from fieldcraft.core.errors import DataError
 from fieldcraft.data import media
 from fieldcraft.data.look import Guess, Look
@@ -105,6 +105,14 @@ class ImageKind:
             return explained(media.content(str(value)), said) if value is not None else None
         except DataError:
             return None
+
+    def gradients(
+        self, network: Any, tensors: Mapping[str, Array], chosen: int, output: Output
+    ) -> list[dict[str, str]]:
+        """Of each photo of one row the maps of what a network traces its output back to."""
+        from fieldcraft.kinds.image.gradients import maps
+
+        return maps(network, tensors, chosen, output)
 
 
 KIND = ImageKind()

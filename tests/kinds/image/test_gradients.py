@@ -1,0 +1,137 @@
+"""Gradients of a network lead to the place of a photo that it looks at."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from fieldcraft.bundle.encoders import EncoderSet
+from fieldcraft.contracts import Array
+from fieldcraft.data.table import Column, Schema
+from fieldcraft.develop.importance import Model
+from fieldcraft.develop.reasons import Score, traced
+from fieldcraft.fit.network import FusedNetwork, PassNet
+from fieldcraft.fit.trunk import Mlp
+from fieldcraft.kinds.image.gradients import (
+    by_channel,
+    by_pixel,
+    last_convolution,
+    maps,
+    scoring,
+)
+from tests.drawing import draw_photo
+from tests.encoding import fit_encode
+
+
+class Corner(nn.Module):
+    """How bright the upper left corners of the photos of a row are."""
+
+    inputs = ("image",)
+    chunks = (1,)
+    recipe = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 1, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+        for layer in (self.first, self.second):
+            nn.init.constant_(layer.weight, 0.1)
+
+    def forward(self, tensors: dict[str, Tensor]) -> Tensor:
+        rows = len(tensors["image"])
+        photos = tensors["image"].flatten(0, 1).permute(0, 3, 1, 2).float() / 255
+        seen = self.second(self.first(photos))[:, 0, :8, :8].mean((1, 2))
+        found: Tensor = seen.view(rows, -1).sum(1, keepdim=True)
+        return found
+
+
+class Sure(nn.Module):
+    """Says the second class the surer the larger a number is, far beyond doubt."""
+
+    def forward(self, joined: Tensor) -> Tensor:
+        return 99 * torch.stack([-joined.sum(1), joined.sum(1)], dim=1)[:, None]
+
+
+def network() -> FusedNetwork:
+    nets = {"image": Corner(), "more": PassNet("more", 1)}
+    return FusedNetwork(nets, lambda chunks, width: Sure(), 2, lambda raw: raw.softmax(-1))
+
+
+@pytest.fixture
+def tensors() -> dict[str, Array]:
+    """One row of two photos, the second of them without any contrast."""
+    photos = np.full((1, 2, 24, 24, 3), 60, dtype=np.uint8)
+    photos[0, 0, :6, :6] = 250
+    return {"image": photos, "more": np.zeros((1, 1), dtype=np.float32)}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_both_maps_lead_to_the_corner(tensors: dict[str, Array], sign: int) -> None:
+    built = network()
+    given = {name: torch.as_tensor(array) for name, array in tensors.items()}
+    score = scoring(built, given, 1 if sign > 0 else 0, "probabilities")
+    photos = given["image"].float()
+    layer = last_convolution(built)
+    assert layer is built.nets["image"].second
+    for found in (by_pixel(score, photos.clone()), by_channel(score, photos.clone(), layer)):
+        third = found.shape[1] // 3
+        corner = sign * found[0, :third, :third].mean()
+        assert corner > 0.2
+        assert corner > 2 * abs(found[0, 2 * third :, 2 * third :].mean())
+        assert np.isfinite(found).all()
+
+
+def test_each_photo_has_its_maps_as_pictures(tensors: dict[str, Array]) -> None:
+    found = maps(network(), tensors, 1, "probabilities")
+    assert [set(item) for item in found] == [{"gradients", "Grad-CAM"}] * 2
+    for item in found:
+        for picture in item.values():
+            head, _, body = picture.partition(",")
+            assert head == "data:image/jpeg;base64"
+            assert Image.open(io.BytesIO(base64.b64decode(body))).size == (160, 160)
+
+
+def test_a_network_without_convolutions_has_no_grad_cam() -> None:
+    assert last_convolution(nn.Linear(2, 2)) is None
+    assert last_convolution(nn.Sequential(nn.Conv2d(3, 8, 16, stride=16), nn.Linear(2, 2))) is None
+
+
+def test_a_network_that_reads_no_pixels_has_no_maps() -> None:
+    assert maps(network(), {"more": np.zeros((1, 1))}, 0, "value") == []
+    assert maps(network(), {"image": np.zeros((1, 512))}, 0, "value") == []
+
+
+def test_the_champions_network_is_traced_and_models_without_one_are_passed_over(
+    tmp_path: Path,
+) -> None:
+    """The heaviest member of the fold that has a network is asked, for every photo column."""
+    frame = pl.DataFrame({name: [draw_photo(tmp_path / f"{name}{i}.png", i) for i in range(6)]
+                          for name in "ab"})  # fmt: skip
+    schema = Schema(tuple(Column(name, "image", {"size": 32}) for name in "ab"))
+    encoders = EncoderSet(schema)
+    fit_encode(encoders, frame, np.zeros((6, 1)))
+    built = FusedNetwork(
+        encoders.nets(),
+        lambda chunks, width: Mlp(chunks, width, layers=(), dropout=0.0),
+        2,
+        lambda raw: raw,
+    ).eval()
+    trees = SimpleNamespace(fitted=SimpleNamespace(), encoders=encoders)
+    deep = SimpleNamespace(fitted=SimpleNamespace(network=built), encoders=encoders)
+    model: Any = Model([[(deep, 0.2), (trees, 0.8)]], {})  # type: ignore[list-item]
+    rows: Any = SimpleNamespace(schema=schema, task=SimpleNamespace(output="probabilities"))
+    found = traced(model, rows, frame[:1], Score(1, "yes", 1.0))
+    assert set(found) == {"a", "b"}
+    assert set(found["a"]) == {"gradients", "Grad-CAM"}
+    none: Any = Model([[(trees, 1.0)]], {})  # type: ignore[list-item]
+    assert traced(none, rows, frame[:1], Score(1, "yes", 1.0)) == {}

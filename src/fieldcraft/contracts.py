@@ -64,7 +64,7 @@ class Encoder(Protocol):
 
 
 class Kind(Protocol):
-    """What a column holds."""
+    """What a column holds; `data.aside.PlainValues` brings the last three."""
     name: str
     used: bool  # False: columns of this kind are set aside and no model sees them
     holds: Literal["values", "files"]  # files: cells name files, see data/media.py
@@ -75,6 +75,7 @@ class Kind(Protocol):
     def net(self, encoder: Encoder, plain: bool) -> Any: """A torch module: see fit/network.py."""
     def checks(self) -> Sequence[Check]: """Checks of columns of this kind."""
     def describe(self, values: pl.Series) -> Json: """The reference profile, for drift."""
+    def alike(self, values: pl.Series) -> Sequence[Array] | None: """Rows nearly the same."""
     def picture(self, value: Any) -> str | None: """A value drawn small, as a data: address."""
     def explain(self, value: Any, said: Rescore) -> Json | None: """Why: see develop/reasons.py."""
 
@@ -184,7 +185,6 @@ class Check(Protocol):
 @dataclass(frozen=True)
 class Stage:
     """A step from records to records; its name is its command."""
-
     name: str
     summary: str
     run: Callable[[Work], Json]  # returns what it did in short

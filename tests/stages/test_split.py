@@ -17,6 +17,7 @@ from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, _plan
 from fieldcraft.stages.init import Request, init
 from tests.conftest import change, mixed_table, source_of, start
+from tests.kinds.text.prose import prose
 
 
 def parts_of(project: Folder) -> pl.DataFrame:
@@ -50,6 +51,23 @@ def test_equal_rows_stay_on_one_side_even_if_their_names_differ(tmp_path: Path) 
     first, second = parts["part"].head(200), parts["part"].tail(200)
     assert (first == second).all()
     assert (parts["fold"].head(200) == parts["fold"].tail(200)).all()
+
+
+@pytest.mark.parametrize(("near", "torn"), [("together", False), ("apart", True)])
+def test_rows_that_say_nearly_the_same_stay_on_one_side(
+    tmp_path: Path, near: str, torn: bool
+) -> None:
+    *said, last = prose(61, 9, seed=4)
+    forms = [f"We ask you to send the form {i} back, {last}" for i in range(60)]
+    notes = [*said, *(f"{text} Yours, {i}" for i, text in enumerate(said)), *forms]
+    labels = ["a", "b"] * 90
+    pl.DataFrame({"note": notes, "key": range(180), "y": labels}).write_csv(tmp_path / "n.csv")
+    project = start(tmp_path / "p", tmp_path / "n.csv", "y")
+    change(project, {"data.columns.note": {"kind": "text"}, "split.near": near})
+    parts = parts_of(project)
+    sides = [parts.select("part", "fold")[start : start + 60] for start in (0, 60, 120)]
+    assert (not sides[0].equals(sides[1])) is torn
+    assert sides[2]["part"].n_unique() > 1  # a form that many filled in is not kept together
 
 
 def test_old_rows_keep_their_part_when_rows_are_added(project: Folder) -> None:

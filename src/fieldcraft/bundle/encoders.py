@@ -113,14 +113,17 @@ class EncoderSet:
     def pieces(self, values: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """Parsed rows in pieces of which what networks read fits in memory; at least one piece.
 
-        A row of numbers takes a few hundred bytes, one with a photo a few hundred thousand.
+        A row of numbers takes a few hundred bytes, one with a photo a few hundred thousand. An
+        encoder whose rows a network blows up, as attention does with texts, says so itself by the
+        attribute ``most_rows``.
         """
-        if values.height <= FEW_ROWS:
+        if values.height <= FEW_ROWS or not self.encoders:
             return iter((values,))
         if self.row_bytes is None:
             tensors = self.transform(self.read(values[:1])).tensors().values()
             self.row_bytes = max(1, sum(array.nbytes for array in tensors))
-        return values.iter_slices(max(FEW_ROWS, min(MOST_ROWS, BYTES_AT_ONCE // self.row_bytes)))
+        most = min(getattr(encoder, "most_rows", MOST_ROWS) for encoder in self.encoders.values())
+        return values.iter_slices(max(FEW_ROWS, min(most, BYTES_AT_ONCE // self.row_bytes)))
 
     def nets(self, plain: bool = False) -> dict[str, Any]:
         """A fresh encoder net for each kind, for networks; plain ones do not embed numbers."""

@@ -8,7 +8,20 @@ from typing import Any, Literal
 import polars as pl
 
 
-class SetAside:
+class PlainValues:
+    """The part of a kind whose values are what they say: no picture, no parts, alike if equal."""
+
+    def alike(self, values: pl.Series) -> None:
+        """Nothing: equal rows are found without the kind."""
+
+    def picture(self, value: Any) -> None:
+        """Nothing is drawn: the value itself says it."""
+
+    def explain(self, value: Any, said: Any) -> None:
+        """Nothing is explained: a value has no parts."""
+
+
+class SetAside(PlainValues):
     """The part of a kind that is the same for all columns that are set aside."""
 
     used = False
@@ -26,9 +39,3 @@ class SetAside:
     def net(self, encoder: Any, plain: bool) -> Any:
         """Nothing: no model sees these columns."""
         return None
-
-    def picture(self, value: Any) -> None:
-        """Nothing is drawn: the value itself says it."""
-
-    def explain(self, value: Any, said: Any) -> None:
-        """Nothing is explained: no model sees these columns."""

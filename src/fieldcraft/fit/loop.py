@@ -217,9 +217,9 @@ class Trainer:
         """Move the averaged weights towards the present ones, faster at the start."""
         step = self.state.step
         decay = min(self.settings.ema, (1 + step) / (10 + step)) if self.settings.ema else 0.0
-        average = list(self.shadow.parameters())
-        present = [p.detach() for p in self.network.parameters()]
-        torch._foreach_lerp_(average, present, 1 - decay)
+        pairs = zip(self.shadow.parameters(), self.network.parameters(), strict=True)
+        learning = [(a, p.detach()) for a, p in pairs if p.requires_grad]
+        torch._foreach_lerp_([a for a, _ in learning], [p for _, p in learning], 1 - decay)
         for followed, buffer in zip(self.shadow.buffers(), self.network.buffers(), strict=True):
             followed.copy_(buffer)
 

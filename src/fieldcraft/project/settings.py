@@ -296,6 +296,7 @@ class SplitSettings(Section):
         test: share of the rows that is sealed.
         gap: time before each later part of which no row is used, such as 7d or 12h; a number
             if time is one (rule time).
+        near: whether rows whose texts or photos are nearly the same stay together.
         seed: changes which rows go where.
     """
 
@@ -304,6 +305,7 @@ class SplitSettings(Section):
     judge: Share = 0.075
     test: Number = Field(default=0.15, ge=0, lt=1)
     gap: Length | Annotated[Number, Field(ge=0)] | None = None
+    near: Literal["together", "apart"] = "together"
     seed: Whole = 0
 
     @model_validator(mode="after")

@@ -187,7 +187,7 @@ STAGE = Stage(
     evaluate,
     sections=(
         *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
-        "problem.coverage", "problem.groups", "data", "clean", "train.seed",
+        "problem.coverage", "problem.reject", "problem.groups", "data", "clean", "train.seed",
     ),
-    version=5,
+    version=6,
 )  # fmt: skip

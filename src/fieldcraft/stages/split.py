@@ -37,6 +37,7 @@ from fieldcraft.develop.rows import (
     read_rows,
     with_contents,
 )
+from fieldcraft.evidence.ties import tied_groups
 from fieldcraft.project.settings import Settings
 from fieldcraft.project.work import Work
 
@@ -46,6 +47,7 @@ GIVEN = {  # what a ready-made split calls its parts: a word, or a number
     for number, part in ((TRAIN, "train"), (VALIDATION, "validation"), (TEST, "test"))
     for word in (*PART_WORDS[part], str(number))
 }
+MOST_ALIKE, ALIKE_SHARE = 20, 0.02  # rows of a group that is kept together: a number, a share
 FEWEST = 20  # rows with a target, below which nothing can be learned and judged
 
 
@@ -65,6 +67,7 @@ def split(work: Work) -> Json:
             "entity": row_digests(frame, [settings.data.entity] if settings.data.entity else []),
         }
     )
+    parts = parts.with_columns(unit=together(parts, features, settings))
     torn = conflicting(parts["features"], target, settings)
     usable = (~target.is_null() & ~torn & wanted(frame, settings)).to_numpy()
     if usable.sum() < FEWEST:
@@ -224,7 +227,7 @@ def assign(
 ) -> Assignment:
     """Part and fold of every usable row."""
     source = frame[SOURCE].to_numpy()
-    found = Assignment.start(together(parts, settings), strata_of(target), settings.split.seed)
+    found = Assignment.start(parts["unit"].to_list(), strata_of(target), settings.split.seed)
     found.part[usable & (source == TEST)] = "test"
     open_ = usable & (source != TEST)
     if (source == VALIDATION).any():
@@ -297,11 +300,33 @@ def span_of(gap: str | float, moments: pl.Series) -> float:
     return float(seconds(gap) or 0) if isinstance(gap, str) else gap
 
 
-def together(parts: pl.DataFrame, settings: Settings) -> list[bytes]:
-    """What must stay together: the rows of an entity, else rows with the same features."""
+def together(parts: pl.DataFrame, features: pl.DataFrame, settings: Settings) -> pl.Series:
+    """What must stay together, as the digest of one of its rows.
+
+    The rows of an entity, else rows with the same features, and, unless the file says otherwise,
+    rows whose texts or photos are nearly the same. Very large groups of these are of one form
+    rather than of one thing, and are not kept together.
+    """
     if settings.split.rule == "entity" and settings.data.entity:
-        return list(parts["entity"].to_list())
-    return list(parts["features"].to_list())
+        return parts["entity"]
+    same = parts["features"]
+    if settings.split.near == "apart" or settings.split.rule == "time":
+        return same
+    most = max(MOST_ALIKE, round(ALIKE_SHARE * parts.height))
+    kinds = ((name, catalogue.load("kinds", settings.data.columns[name].kind))
+             for name in features.columns if name in settings.data.columns)  # fmt: skip
+    groups = [
+        group for name, kind in kinds for group in kind.alike(features[name]) or ()
+        if len(group) <= most
+    ]  # fmt: skip
+    first = same.rank("min").to_numpy().astype(np.int64) - 1
+    home = np.unique(first, return_index=True, return_inverse=True)
+    copies = np.stack([home[1][home[2]], np.arange(len(same))], axis=1)
+    ties = [np.stack([group[:-1], group[1:]], axis=1) for group in groups]
+    chosen = np.arange(len(same))
+    for group in tied_groups(len(same), np.concatenate([copies, *ties])):
+        chosen[group] = group[0]
+    return same.gather(chosen)
 
 
 STAGE = Stage(
@@ -309,5 +334,5 @@ STAGE = Stage(
     "Divide the rows into training, tune, judge and sealed test rows.",
     split,
     sections=(*TARGET_SECTIONS, "data", "clean", "split"),
-    version=2,
+    version=3,
 )

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from fieldcraft.core import catalogue
-from fieldcraft.core.errors import DataError
 from fieldcraft.data.look import Look
 from fieldcraft.data.table import Column
 from fieldcraft.fit.export import to_onnx
@@ -62,15 +61,6 @@ def test_a_size_that_is_asked_for_is_kept(paths: list[str]) -> None:
     rows = pl.DataFrame({"p": paths})
     found = fit_encode(encoder, rows, np.zeros((12, 1))).tensors()["image"]
     assert found.shape == (12, 1, 48, 48, 3)
-
-
-@pytest.mark.parametrize(
-    "options", [{"size": "big"}, {"size": 8}, {"size": True}, {"size": 1e9}, {"mirror": "maybe"}]
-)
-def test_options_that_make_no_sense_are_told(options: dict[str, object]) -> None:
-    with pytest.raises(DataError, match="does not fit") as caught:
-        ImageEncoder([Column("p", "image", options)])
-    assert "data.columns.p." in caught.value.way_out
 
 
 def test_photos_are_mirrored_only_if_every_column_lets_them() -> None:

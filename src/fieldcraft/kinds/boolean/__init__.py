@@ -7,14 +7,15 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json, Rescore
+from fieldcraft.contracts import Check, Json
+from fieldcraft.data.aside import PlainValues
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import truths
 from fieldcraft.data.table import Column
 from fieldcraft.kinds.boolean.encode import BooleanEncoder
 
 
-class BooleanKind:
+class BooleanKind(PlainValues):
     """A column of truth values: yes and no, true and false, 1 and 0."""
 
     name = "boolean"
@@ -55,12 +56,6 @@ class BooleanKind:
             "missing": values.null_count() / max(len(values), 1),
             "true": float(values.drop_nulls().mean() or 0.0),  # type: ignore[arg-type]
         }
-
-    def picture(self, value: Any) -> None:
-        """Nothing is drawn: the value itself says it."""
-
-    def explain(self, value: Any, said: Rescore) -> None:
-        """Nothing is explained: a value has no parts."""
 
 
 KIND = BooleanKind()

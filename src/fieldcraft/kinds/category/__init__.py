@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json, Rescore
+from fieldcraft.contracts import Check, Json
+from fieldcraft.data.aside import PlainValues
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.table import Column
 from fieldcraft.data.wording import called_a_key, called_a_label, padded
@@ -16,7 +17,7 @@ from fieldcraft.kinds.category.encode import CategoryEncoder
 SHOWN = 50
 
 
-class CategoryKind:
+class CategoryKind(PlainValues):
     """A column of labels; each distinct text is a level."""
 
     name = "category"
@@ -65,12 +66,6 @@ class CategoryKind:
         shares = {str(value): count / max(len(values), 1) for value, count in counted.iter_rows()}
         missing = values.null_count() / max(len(values), 1)
         return {"missing": missing, "levels": values.drop_nulls().n_unique(), "shares": shares}
-
-    def picture(self, value: Any) -> None:
-        """Nothing is drawn: the value itself says it."""
-
-    def explain(self, value: Any, said: Rescore) -> None:
-        """Nothing is explained: a value has no parts."""
 
 
 KIND = CategoryKind()

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json, Rescore
+from fieldcraft.contracts import Check, Json
+from fieldcraft.data.aside import PlainValues
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import ENOUGH, datetimes
 from fieldcraft.data.table import Column
@@ -23,7 +24,7 @@ ISO_8601 = (
 MONTHS = ("%Y-%m", "%Y/%m")  # read as their first day
 
 
-class DatetimeKind:
+class DatetimeKind(PlainValues):
     """A column of moments."""
 
     name = "datetime"
@@ -70,12 +71,6 @@ class DatetimeKind:
             "first": str(first) if first is not None else None,
             "last": str(last) if last is not None else None,
         }
-
-    def picture(self, value: Any) -> None:
-        """Nothing is drawn: the value itself says it."""
-
-    def explain(self, value: Any, said: Rescore) -> None:
-        """Nothing is explained: a value has no parts."""
 
 
 def month_format(look: Look) -> str | None:

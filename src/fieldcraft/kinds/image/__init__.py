@@ -28,7 +28,7 @@ class ImageKind:
     name = "image"
     used = True
     holds: Literal["values", "files"] = "files"
-    options: tuple[str, ...] = ("size", "mirror")
+    options: tuple[str, ...] = ("encoder", "mirror", "size", "tune")
 
     def recognise(self, look: Look) -> Guess | None:
         """Nearly all cells end as the names of image files do."""
@@ -52,7 +52,12 @@ class ImageKind:
         return ImageEncoder(columns)
 
     def net(self, encoder: ImageEncoder, plain: bool) -> Any:
-        """A fresh convolutional network over the photos."""
+        """A fresh network over the photos; what is a vector already it passes as it is."""
+        if encoder.frozen:
+            from fieldcraft.fit.network import PassNet
+
+            return PassNet("image", encoder.width)
+
         from fieldcraft.kinds.image.net import ImageNet
 
         return ImageNet(encoder)
@@ -76,6 +81,12 @@ class ImageKind:
             "size": {str(q): sizes.quantile(q) for q in (0.05, 0.5, 0.95)},
             "forms": dict(sorted(forms.items())),
         }
+
+    def alike(self, values: pl.Series) -> Sequence[Array]:
+        """Groups of rows whose photos look nearly the same."""
+        from fieldcraft.kinds.image.near import alike_rows
+
+        return alike_rows(values)
 
     def picture(self, value: Any) -> str | None:
         """A photo as a small JPEG; None where it cannot be read."""

@@ -14,13 +14,10 @@ from fieldcraft.core.words import listed, plural
 from fieldcraft.data import media
 from fieldcraft.evidence.association import each_target, levels_of, power_of
 from fieldcraft.evidence.records import Finding
-from fieldcraft.kinds.image.near import near_groups
+from fieldcraft.kinds.image.near import MOST, NOTHING, SIDE, near_groups
 from fieldcraft.kinds.image.store import look_at, store_for
 
-SIDE = 32  # of the squares that are looked at
-MOST = 20_000  # photos that are looked at; of more an even sample
 SHOWN = 5
-NOTHING = np.zeros(3, dtype=np.uint8)
 BLANK, DARK, BRIGHT = 2.0, 18.0, 245.0  # spread and means of pixels, of 255
 ODD = 16.0  # times more or fewer pixels than the middle photo
 TELLS = 0.5  # share of the target that a photo's file tells by itself
@@ -134,8 +131,9 @@ class NearPhotos:
                 f"{len(groups[0])}): {examples(seen, there[groups[0]].tolist(), view)}",
                 name,
                 {"photos": count, "groups": len(groups), "examples": shown},
-                "if they show the same thing, they belong on one side of the split: name the "
-                "column that tells so in data.entity and set split.rule: entity; copies can go",
+                "the split keeps them on one side unless a group is very large (split.near: "
+                "together); a column that tells which photos show the same thing does it better: "
+                "name it in data.entity and set split.rule: entity; copies can go",
             )  # fmt: skip
 
 

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 
 from fieldcraft.contracts import Array
 from fieldcraft.evidence.ties import tied_groups
+from fieldcraft.kinds.image.store import store_for
 
+SIDE = 32  # of the squares that are compared
+MOST = 20_000  # photos that are compared
+NOTHING = np.zeros(3, dtype=np.uint8)
 COARSE, SEEDS = 8, 0.99  # fields a side of the first look, and how alike two must be there
 ALIKE = 0.985  # correlation of all pixels of two photos that are nearly the same
 FLAT = 4.0  # spread of the pixels, of 255, below which a photo shows too little to compare
 BLOCK = 512  # photos compared at once with all
 MOST_PAIRS = 200_000  # beyond that photos are of one sort, such as scans of one form
+
+
+def alike_rows(addresses: pl.Series) -> list[Array]:
+    """Groups of rows whose photos look nearly the same, largest first."""
+    found = addresses.to_list()
+    there = [row for row, address in enumerate(found) if address is not None][:MOST]
+    cells = [str(found[row]) for row in there]
+    store = store_for(SIDE)
+    kept = [i for i, torn in enumerate(store.broken(cells)) if not torn]
+    places = np.array([there[i] for i in kept], dtype=np.int64)
+    pixels = store.pixels([cells[i] for i in kept], NOTHING)
+    groups, _ = near_groups(pixels)
+    return [places[group] for group in groups]
 
 
 def near_groups(pixels: Array) -> tuple[list[Array], bool]:

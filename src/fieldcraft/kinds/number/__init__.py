@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Check, Json, Rescore
+from fieldcraft.contracts import Check, Json
+from fieldcraft.data.aside import PlainValues
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import ENOUGH, numbers, within
 from fieldcraft.data.table import Column
@@ -18,7 +19,7 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 FARTHEST = 1e100  # where numbers stop, so that their squares and cubes are still numbers
 
 
-class NumberKind:
+class NumberKind(PlainValues):
     """A column of numbers; cells that are not numbers count as missing."""
 
     name = "number"
@@ -73,12 +74,6 @@ class NumberKind:
                 zip(map(str, QUANTILES), np.quantile(there, QUANTILES).tolist(), strict=True)
             ),
         }
-
-    def picture(self, value: Any) -> None:
-        """Nothing is drawn: the value itself says it."""
-
-    def explain(self, value: Any, said: Rescore) -> None:
-        """Nothing is explained: a value has no parts."""
 
 
 KIND = NumberKind()

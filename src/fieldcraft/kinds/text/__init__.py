@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Check, Json, Rescore
+from fieldcraft.contracts import Array, Check, Json, Rescore
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.table import Column
 from fieldcraft.data.wording import SEVERAL, words_a_value
@@ -81,6 +81,12 @@ class TextKind:
             "missing": missing,
             "length": dict(zip(map(str, QUANTILES), quantiles, strict=True)),
         }
+
+    def alike(self, values: pl.Series) -> Sequence[Array]:
+        """Groups of rows whose texts say nearly the same."""
+        from fieldcraft.kinds.text.audit.near_texts import alike_rows
+
+        return alike_rows(values)
 
     def picture(self, value: Any) -> None:
         """Nothing is drawn: the value itself says it."""

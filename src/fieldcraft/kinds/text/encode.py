@@ -10,12 +10,12 @@ import polars as pl
 
 from fieldcraft.bundle.backbone import load_backbone
 from fieldcraft.bundle.encoders import Views
+from fieldcraft.bundle.meaning import Meaning, learn_meaning
 from fieldcraft.contracts import Array, Json, Matrix, State
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.optional import needs
 from fieldcraft.data.table import Column
 from fieldcraft.kinds.text.deep import LONGEST, SCRATCH, Reading, learn_reading, train_tokenizer
-from fieldcraft.kinds.text.meaning import Meaning, learn_meaning
 from fieldcraft.kinds.text.pretrained import Pretrained, open_pretrained
 from fieldcraft.kinds.text.reader import EXTENT, Reader, Texts, Vocabulary, learn_reader
 from fieldcraft.kinds.text.scores import goals_of
@@ -24,6 +24,7 @@ from fieldcraft.kinds.text.tokens import Tokens
 ARRAYS = ("buckets", "weights", "directions", "centre", "spread")  # of a column's state
 NGRAMS = "ngrams"  # the encoder that needs nothing pretrained
 SHORTEST = 8  # tokens of a window
+TOKENS_AT_ONCE = 1 << 14
 TUNING = (False, True, "lora")  # ways to train a pretrained encoder
 
 
@@ -61,6 +62,11 @@ class TextEncoder:
         if self.reading is not None:
             return scored
         return scored + sum(len(meaning.centre) for meaning in self.meanings.values())
+
+    @property
+    def most_rows(self) -> int:
+        """How many rows a network may read at once: attention takes memory by length squared."""
+        return TOKENS_AT_ONCE // (self.reading.tokens.length if self.reading else 1)
 
     def read(self, rows: pl.DataFrame) -> list[Texts]:
         """The texts of each column."""

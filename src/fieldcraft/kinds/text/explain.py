@@ -19,7 +19,8 @@ from fieldcraft.contracts import Array, Json, Rescore
 ALONE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 WORD = re.compile(rf"\s*(?:[{ALONE}]|[^\s{ALONE}]+)\s*")
 MOST = 60  # words of a text that are told apart; of longer ones, phrases
-TRIED = 256  # changed texts that the model is asked about
+TRIED = (128, 256)  # changed texts that the model is asked about: of long and of short texts
+SIGNS = 400_000  # that it reads for one explanation, if that leaves it enough texts
 LEFT_OUT = 2 / 3  # of the words, at most
 NEAR = 0.25  # width of the kernel, in cosine distance, as in LIME
 RIDGE = 0.1
@@ -40,7 +41,7 @@ def explained(text: str, said: Rescore) -> Json | None:
     pieces = phrases(text)
     if not pieces:
         return None
-    kept = some_left_out(len(pieces))
+    kept = some_left_out(len(pieces), int(np.clip(SIGNS // len(text), *TRIED)))
     scores = said(["".join(np.array(pieces, dtype=object)[row]) for row in kept])
     effects = fitted(kept, scores)
     most = float(np.abs(effects).max())
@@ -62,11 +63,11 @@ def phrases(text: str, most: int = MOST) -> list[str]:
     return ["".join(words[a:b]) for a, b in pairwise(bounds)]
 
 
-def some_left_out(count: int) -> Array:
+def some_left_out(count: int, tried: int) -> Array:
     """Which pieces stay: all, all but one, then draws of chance that are always the same."""
     draw = np.random.default_rng(count)
     most = max(1, round(LEFT_OUT * count))
-    left = draw.integers(1, most + 1, TRIED - count)
+    left = draw.integers(1, most + 1, tried - count)
     ranks = draw.permuted(np.tile(np.arange(count), (len(left), 1)), axis=1)
     ones = np.ones((1, count), dtype=bool)
     return np.vstack([ones, ~np.eye(count, dtype=bool), ranks >= left[:, None]])

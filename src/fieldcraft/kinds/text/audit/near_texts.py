@@ -40,7 +40,7 @@ class NearTexts:
         for column in columns:
             written = column.of(once[column.places])
             words = plain(written.texts)
-            long = (words.str.count_matches(" ") >= SHORTEST - 1).to_numpy()
+            long = long_enough(words)
             written, words = written.of(long), words.filter(pl.Series(long))
             groups = groups_of(words)
             if groups:
@@ -63,10 +63,24 @@ class NearTexts:
                 "groups": len(groups),
                 "rows": [written.of(group).rows(SHOWN) for group in groups[:20]],
             },
-            "copies can go; versions of one text belong on one side of the split: name the column "
-            "that tells what belongs together in data.entity and set split.rule: entity (equal "
-            "rows are kept together anyway, these are not)",
+            "copies can go; versions of one text are kept on one side of the split unless a group "
+            "is very large (split.near: together); a column that tells what belongs together does "
+            "it better: name it in data.entity and set split.rule: entity",
         )
+
+
+def alike_rows(values: pl.Series) -> list[Array]:
+    """Groups of rows whose texts say nearly the same, largest first; short ones are in none."""
+    there = np.flatnonzero(values.is_not_null().to_numpy())
+    words = plain(values.drop_nulls())
+    long = long_enough(words)
+    places = there[long]
+    return [places[group] for group in groups_of(words.filter(pl.Series(long)))]
+
+
+def long_enough(words: pl.Series) -> Array:
+    """Which texts have so many words that no two people would say them by chance."""
+    return (words.str.count_matches(" ") >= SHORTEST - 1).to_numpy()
 
 
 def groups_of(words: pl.Series) -> list[Array]:

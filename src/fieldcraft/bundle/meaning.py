@@ -14,7 +14,7 @@ SMALLEST_SPREAD = 1e-6
 
 @dataclass(frozen=True)
 class Meaning:
-    """Where the vectors of a column's training texts lie.
+    """Where the vectors of a column's training texts or photos lie.
 
     Attributes:
         centre: their mean.
@@ -25,14 +25,14 @@ class Meaning:
     spread: Array
 
     def encode(self, vectors: Array | None) -> Array:
-        """Vectors standardised; zero where there is no text."""
+        """Vectors standardised; zero where there is none."""
         assert vectors is not None, "the column is read with the pretrained encoder"
         found = np.clip((vectors - self.centre) / self.spread, -FARTHEST, FARTHEST)
         return np.nan_to_num(found, nan=0.0)
 
 
 def learn_meaning(vectors: Array) -> Meaning:
-    """Learn the scale from vectors of training texts, NaN where there is no text."""
+    """Learn the scale from vectors of training rows, NaN where there is none."""
     there = vectors[~np.isnan(vectors).any(axis=1)]
     if not len(there):
         return Meaning(np.zeros(vectors.shape[1]), np.ones(vectors.shape[1]))

@@ -1,0 +1,218 @@
+"""Networks over photos: trained, kept, restored, exported."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import polars as pl
+import pytest
+import torch
+
+from fieldcraft.bundle.encoders import EncoderSet
+from fieldcraft.contracts import Array, Encoded, Fitted, Job
+from fieldcraft.core import catalogue
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.table import Column, Schema
+from fieldcraft.kinds.image import scratch
+from fieldcraft.kinds.image.export import load_network
+from fieldcraft.kinds.image.pretrained import open_pretrained
+from tests.drawing import draw_photo, picture
+from tests.encoding import encode, fit_encode
+from tests.kinds.image.tiny import tiny_network
+
+ROWS = 24
+BROKEN, MISSING = 5, 7
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Exported networks go to a folder of these tests; those by name have few channels."""
+    small = {"resnet18": ("basic", (1, 1), (8, 16)), "resnet50": ("bottleneck", (1, 1), (8, 16))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIELDCRAFT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(scratch, "RESNETS", small)
+        patch.setattr(scratch, "VIT_WIDTH", 24)
+        patch.setattr(scratch, "VIT_LAYERS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with folders of small pretrained networks."""
+    folder = tmp_path_factory.mktemp("tiny")
+    for name in ("resnet", "convnext", "vit", "dinov2"):
+        tiny_network(folder, name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[pl.DataFrame, Array]:
+    """Photos of discs and squares, one of them missing and one broken, and which they show."""
+    folder = tmp_path_factory.mktemp("photos")
+    paths: list[str | None] = [
+        draw_photo(folder / f"{i}.png", i, ("disc", "square")[i % 2]) for i in range(ROWS)
+    ]
+    picture(BROKEN).save(folder / "broken.jpg")
+    whole = (folder / "broken.jpg").read_bytes()
+    (folder / "broken.jpg").write_bytes(
+        whole[: 4 * len(whole) // 5]
+    )  # its head says nothing of that
+    paths[BROKEN], paths[MISSING] = str(folder / "broken.jpg"), None
+    return pl.DataFrame({"photo": paths}), np.arange(ROWS) % 2
+
+
+Rows = tuple[pl.DataFrame, Array]
+
+
+def fitted(options: dict[str, Any], rows: Rows) -> tuple[EncoderSet, Fitted, pl.DataFrame, Job]:
+    """A network trained for two epochs on photos that are encoded as the options say."""
+    frame, y = rows
+    schema = Schema((Column("photo", "image", options),))
+    values = schema.apply(frame)
+    encoders = EncoderSet(schema)
+    encoded = fit_encode(encoders, values, y[:, None].astype(float))
+    learner = catalogue.load("learners", "network")
+    job = Job(
+        catalogue.load("tasks", "binary"), {"classes": ["0", "1"]},
+        learner.options(epochs=2, warmup=0.2), encoders.nets, encoded, y, encoded, y,
+    )  # fmt: skip
+    return encoders, learner.fit(job), values, job
+
+
+def run_onnx(model: bytes, rows: Encoded) -> Array:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    wanted = [item.name for item in session.get_inputs()]
+    return np.asarray(session.run(None, {name: rows.tensors()[name] for name in wanted})[0])
+
+
+def assert_kept_and_exported(options: dict[str, Any], rows: Rows, folder: Path) -> Fitted:
+    """What was trained comes back from disk, and says the same as ONNX, alone and together.
+
+    The folder that the network came from is not there any more.
+    """
+    encoders, model, values, job = fitted(options, rows)
+    expected = model.outputs(encode(encoders, values))
+    encoders.save(folder / "0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fieldcraft.kinds.image.pretrained.weights_folder", gone)
+        patch.setattr("fieldcraft.kinds.image.encode.bundle_at", gone)
+        patch.setattr("fieldcraft.kinds.image.encode.open_pretrained", gone)
+        patch.setattr("fieldcraft.kinds.image.net.load_network", gone)
+        again = EncoderSet.load(folder / "0")
+        brief = Job(job.task, job.about, job.options, again.nets, job.train, job.train_y,
+                    job.tune, job.tune_y)  # fmt: skip
+        restored = catalogue.load("learners", "network").restore(model.state(), brief)
+        encoded = encode(again, values)
+    assert encode(encoders, values).matrix().names == encoded.matrix().names
+    np.testing.assert_array_equal(encode(encoders, values).matrix().values, encoded.matrix().values)
+    np.testing.assert_allclose(restored.outputs(encoded), expected, atol=1e-6)
+    data = restored.onnx()
+    np.testing.assert_allclose(run_onnx(data, encoded), expected, atol=1e-5)
+    for row in (0, BROKEN, MISSING):
+        alone = run_onnx(data, encode(again, values[row : row + 1]))
+        np.testing.assert_allclose(alone[0], expected[row], atol=1e-5)
+    return model
+
+
+def gone(*args: Any) -> Any:
+    """What is not to be asked again."""
+    raise AssertionError(f"a restored model looked for {args}")
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet18", "vit"])
+def test_a_network_from_the_ground_up(name: str, rows: Rows, tmp_path: Path) -> None:
+    assert_kept_and_exported({"encoder": name, "size": 16}, rows, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "tune"),
+    [("dinov2", False), ("resnet", True), ("vit", True), ("convnext", "lora")],
+)
+def test_a_pretrained_network(name: str, tune: Any, tiny: Path, rows: Rows, tmp_path: Path) -> None:
+    assert_kept_and_exported({"encoder": str(tiny / name), "tune": tune}, rows, tmp_path)
+    assert [path.suffix for path in (tmp_path / "shared").iterdir()] == [".onnx"]
+
+
+@pytest.mark.parametrize("name", ["resnet", "vit"])
+def test_vectors_are_those_of_the_network_in_any_company(name: str, tiny: Path, rows: Rows) -> None:
+    pretrained = open_pretrained(str(tiny / name))
+    addresses = rows[0]["photo"].to_list()
+    together = pretrained.vectors(addresses)
+    alone = np.vstack([pretrained.vectors([address]) for address in addresses[:9]])
+    np.testing.assert_array_equal(together[:9], alone)
+    assert np.flatnonzero(np.isnan(together).any(axis=1)).tolist() == [BROKEN, MISSING]
+    from fieldcraft.kinds.image.decode import decode
+
+    pixels = decode(Path(addresses[0]).read_bytes(), 32) / 255
+    photo = (pixels - pretrained.wanted.mean) / pretrained.wanted.spread
+    with torch.no_grad():
+        body = load_network(tiny / name)
+        found = body(torch.as_tensor(photo).float().permute(2, 0, 1)[None])[0].numpy()
+    np.testing.assert_allclose(together[0], found, atol=1e-5)
+
+
+def test_what_is_missing_is_zero_to_networks_and_nan_to_trees(tiny: Path, rows: Rows) -> None:
+    encoders = EncoderSet(Schema((Column("photo", "image", {"encoder": str(tiny / "dinov2")}),)))
+    encoded = fit_encode(encoders, encoders.schema.apply(rows[0]), np.zeros((ROWS, 1)))
+    matrix, tensors = encoded.matrix(), encoded.tensors()["image"]
+    assert not tensors[[BROKEN, MISSING]].any()
+    assert np.isnan(matrix.values[MISSING]).all()
+    assert np.isfinite(np.delete(matrix.values, MISSING, axis=0)).all()
+    assert tensors.shape == (ROWS, 16)
+    assert tensors.std() == pytest.approx(1, abs=0.1)
+    assert matrix.names[-1] == "photo (vector 16)"
+
+
+def test_deeper_layers_learn_less(tiny: Path, rows: Rows) -> None:
+    encoders = EncoderSet(
+        Schema((Column("photo", "image", {"encoder": str(tiny / "vit"), "tune": True}),))
+    )
+    fit_encode(encoders, encoders.schema.apply(rows[0]), np.zeros((ROWS, 1)))
+    net = encoders.nets()["image"]
+    rates = {name: getattr(p, "rate", 1.0) for name, p in net.named_parameters()}
+    embedding = next(rate for name, rate in rates.items() if "cls_token" in name)
+    first, second = (
+        next(rate for name, rate in rates.items() if f"layers.{i}." in name) for i in (0, 1)
+    )
+    assert embedding < first < second < 1
+    assert next(rate for name, rate in rates.items() if "layernorm.weight" in name) == second
+
+
+def test_the_statistics_of_a_tuned_network_stay(tiny: Path, rows: Rows) -> None:
+    _, model, _, _ = fitted({"encoder": str(tiny / "resnet"), "tune": True}, rows)
+    before = load_network(tiny / "resnet").state_dict()
+    after = {k.partition("nets.image.body.")[2]: v for k, v in model.state().arrays.items()}
+    for name, tensor in before.items():
+        same = np.array_equal(after[name], tensor.numpy())
+        assert same == ("running" in name or "tracked" in name), name
+
+
+def test_lora_wants_linear_layers(tiny: Path, rows: Rows) -> None:
+    with pytest.raises(DataError, match="way out") as told:
+        fitted({"encoder": str(tiny / "resnet"), "tune": "lora"}, rows)
+    assert "tune to true" in told.value.way_out
+
+
+def test_weights_that_are_not_there_are_told(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny / "vit", tmp_path / "vit")
+    config = (tmp_path / "vit" / "config.json").read_text("utf-8")
+    more = config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3')
+    (tmp_path / "vit" / "config.json").write_text(more, "utf-8")
+    with pytest.raises(DataError, match="weights are not in its files"):
+        open_pretrained(str(tmp_path / "vit"))
+
+
+def test_squares_that_a_network_cannot_read_are_told(tiny: Path) -> None:
+    with pytest.raises(DataError, match="with photos of 48 pixels"):
+        open_pretrained(str(tiny / "vit"), 48)
+
+
+def test_a_name_that_is_none_is_told() -> None:
+    with pytest.raises(DataError, match="did you mean 'resnet18'"):
+        open_pretrained("resnet8")

@@ -67,7 +67,8 @@ def text(found: Json, unit: float) -> Json:
         unit: what counts as a large difference.
     """
     matters = found["most"] >= NOTHING * unit
-    parts, signs, left_out = [], 0, 0
+    parts: list[Json] = []
+    signs = left_out = 0
     kept = heaviest(found["spans"])
     for number, (piece, weight) in enumerate(found["spans"]):
         if number not in kept:
@@ -75,11 +76,12 @@ def text(found: Json, unit: float) -> Json:
             left_out += 1
             continue
         if left_out:
-            parts.append(part(f" {CUT} ", 0.0))
+            marked = parts and parts[-1]["core"].endswith(CUT)
+            parts.append(part(" " if marked else f" {CUT} ", 0.0))
             left_out = 0
         signs += max(len(piece) - MOST_OF_A_PART, 0)
         parts.append(part(piece, weight if matters else 0.0))
-    if left_out:
+    if left_out and not parts[-1]["core"].endswith(CUT):
         parts.append(part(f" {CUT}", 0.0))
     return {
         "parts": parts,

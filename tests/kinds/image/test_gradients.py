@@ -111,6 +111,27 @@ def test_a_network_that_reads_no_pixels_has_no_maps() -> None:
     assert maps(network(), {"image": np.zeros((1, 512))}, 0, "value") == []
 
 
+def test_a_net_that_also_reads_the_mirror_image_is_traced_on_the_photo_itself(
+    tmp_path: Path,
+) -> None:
+    frame = pl.DataFrame({"a": [draw_photo(tmp_path / f"{i}.png", i) for i in range(6)]})
+    encoders = EncoderSet(Schema((Column("a", "image", {"size": 32, "mirror": True}),)))
+    tensors = fit_encode(encoders, frame, np.zeros((6, 1))).tensors()
+    built = FusedNetwork(
+        encoders.nets(),
+        lambda chunks, width: Mlp(chunks, width, layers=(), dropout=0.0),
+        2,
+        lambda raw: raw,
+    ).eval()
+    net: Any = built.nets["image"]
+    assert net.mirror
+    one = {name: array[:1] for name, array in tensors.items()}
+    found = maps(built, one, 0, "probabilities")[0]["Grad-CAM"]
+    assert net.mirror
+    net.mirror = False
+    assert maps(built, one, 0, "probabilities")[0]["Grad-CAM"] == found
+
+
 def test_the_champions_network_is_traced_and_models_without_one_are_passed_over(
     tmp_path: Path,
 ) -> None:

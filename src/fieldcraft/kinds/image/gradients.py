@@ -7,7 +7,8 @@ of the mean colour to the photo.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def maps(
     found: dict[str, Array] = {"gradients": by_pixel(score, photos)}
     layer = last_convolution(network)
     if layer is not None:
-        found["Grad-CAM"] = by_channel(score, photos, layer)
+        with unmirrored(network.nets):
+            found["Grad-CAM"] = by_channel(score, photos, layer)
     squares = [Image.fromarray(square) for square in photos[0].byte().numpy()]
     return [
         {name: heat(square, weights[i]) for name, weights in found.items()}
@@ -68,6 +70,18 @@ def scoring(
         return raw[:, chosen] - raw.mean(1) if output == "probabilities" else raw[:, chosen]
 
     return score
+
+
+@contextmanager
+def unmirrored(nets: nn.ModuleDict) -> Iterator[None]:
+    """While it lasts the net does not read mirror images, in which places lie elsewhere."""
+    net: Any = nets[INPUT]
+    before = getattr(net, "mirror", False)
+    net.mirror = False
+    try:
+        yield
+    finally:
+        net.mirror = before
 
 
 def by_pixel(score: Callable[[Tensor], Tensor], photos: Tensor) -> Array:

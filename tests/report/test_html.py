@@ -79,6 +79,11 @@ def test_every_figure_of_the_champion_stands_there_with_its_interval(story: Stor
         assert f"{figure(measure['low'])} to {figure(measure['high'])}" in said
 
 
+def test_it_says_how_much_is_right_without_the_least_sure(story: Story) -> None:
+    right = {part["rejected"]: part["right"] for part in story.evaluation["evidence"]["rejection"]}
+    assert f"{right[0.05]:.1%} without the least sure twentieth" in words(page(story))
+
+
 def test_charts_take_the_pages_colours(story: Story) -> None:
     text = page(story)
     assert text.count("<svg") >= 4

@@ -47,6 +47,7 @@ def page(story: Story) -> str:
         classes=classes(evaluation.get("evidence", {})),
         intervals=intervals(story),
         decision=decision(story),
+        rejection=rejection(story),
         rule=rule(story),
         blend=blend(story),
         kinds=kinds(story),
@@ -171,6 +172,24 @@ def decision(story: Story) -> str:
         return "Rows are decided for the likeliest class."
     how = f"where {problem.threshold} is best on tune rows" if problem.threshold else "as asked"
     return f"Rows are decided positive from a probability of {figure(chosen)} on, {how}."
+
+
+def rejection(story: Story) -> str:
+    """How often decisions are right without the least sure ones, in a sentence."""
+    found = story.evaluation.get("evidence", {}).get("rejection")
+    if not found:
+        return ""
+    right = {item["rejected"]: f"{item['right']:.1%}" for item in found}
+    asked = story.settings.problem.reject
+    how = (
+        f"accepted: false marks those below the limit that {asked:.0%} of tune rows fall below."
+        if asked
+        else "problem.reject would mark them."
+    )
+    return (
+        f"{right[0.0]} of all decisions are right, {right[0.05]} without the least sure twentieth, "
+        f"{right[0.2]} without the least sure fifth; {how}"
+    )
 
 
 def confusion(evidence: Json) -> Json:

@@ -71,3 +71,15 @@ def test_muon_moves_hidden_matrices_and_leaves_outputs_and_biases_to_adamw() -> 
     assert moved == hidden
     others = {id(p) for group in rest.param_groups for p in group["params"]}
     assert others == {id(p) for p in network.parameters()} - hidden
+
+
+@pytest.mark.parametrize("optimizer", NAMES)
+def test_parameters_may_have_a_part_of_the_learning_rate(optimizer: OptimizerName) -> None:
+    network = make_network("tabm")
+    slow = dict(network.named_parameters())["trunk.shared.1.weight"]
+    slow.rate = 0.25  # type: ignore[attr-defined]
+    groups = [g for one in build_optimizers(network, Training(optimizer=optimizer))
+              for g in one.param_groups]  # fmt: skip
+    rates = {id(p): group.get("rate", 1.0) for group in groups for p in group["params"]}
+    assert rates.pop(id(slow)) == 0.25
+    assert set(rates.values()) == {1.0}

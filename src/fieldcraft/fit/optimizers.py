@@ -23,7 +23,7 @@ def build_optimizers(network: nn.Module, settings: Training) -> list[torch.optim
     if settings.optimizer != "muon":
         return [plain_optimizer(settings.optimizer, groups_of(network, settings), settings)]
     hidden = list(hidden_matrices(network))
-    muon = Muon(hidden, settings.learning_rate, settings.weight_decay)
+    muon = Muon(by_rate(hidden), settings.learning_rate, settings.weight_decay)
     rest = groups_of(network, settings, without=hidden)
     return [muon, plain_optimizer("adamw", rest, settings)]
 
@@ -57,6 +57,14 @@ def groups_of(
         {"params": found, "weight_decay": settings.weight_decay * decays, "rate": rate}
         for (decays, rate), found in groups.items()
     ]
+
+
+def by_rate(parameters: Sequence[Tensor]) -> list[dict[str, Any]]:
+    """Parameters in groups that share a part of the learning rate."""
+    groups: dict[float, list[Tensor]] = {}
+    for parameter in parameters:
+        groups.setdefault(getattr(parameter, "rate", 1.0), []).append(parameter)
+    return [{"params": found, "rate": rate} for rate, found in groups.items()]
 
 
 def hidden_matrices(network: nn.Module) -> Iterator[Tensor]:

@@ -117,6 +117,11 @@ def test_it_stays_that_while_it_learns(
     assert np.abs(found - expected).mean() < 0.1 * expected.std()
 
 
+def test_it_moves_less_than_what_comes_after_it(bundle: Path, photos: pl.DataFrame) -> None:
+    _, net = begun(bundle, photos)
+    assert {getattr(p, "rate", 1.0) for p in net.body.parameters()} == {0.25}
+
+
 def test_squares_of_another_side_are_read_too(bundle: Path, photos: pl.DataFrame) -> None:
     encoder, net = begun(bundle, photos, size=64)
     assert encoder.side == 64

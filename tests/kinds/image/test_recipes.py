@@ -7,24 +7,18 @@ import pytest
 from fieldcraft.kinds.image.recipes import TUNED, recipe_for
 
 
-def test_what_is_inherited_moves_less() -> None:
-    fresh, begun = (recipe_for("cnn", 5_000, inherited).training for inherited in (False, True))
-    assert begun.learning_rate == fresh.learning_rate / 4
-    assert begun.optimizer == fresh.optimizer == "muon"
-
-
 @pytest.mark.parametrize("name", ["vit", TUNED])
 def test_attention_and_tuning_go_by_adamw(name: str) -> None:
-    assert recipe_for(name, 5_000, inherited=False).training.optimizer == "adamw"
+    assert recipe_for(name, 5_000).training.optimizer == "adamw"
 
 
 @pytest.mark.parametrize("name", ["cnn", "resnet50", "vit", TUNED])
 def test_many_rows_take_fewer_epochs(name: str) -> None:
-    few, many = (recipe_for(name, rows, inherited=False).training for rows in (100, 1_000_000))
+    few, many = (recipe_for(name, rows).training for rows in (100, 1_000_000))
     assert 3 <= many.epochs < few.epochs <= 75
     assert 0 < few.warmup < few.epochs / 5
 
 
 def test_tuning_takes_about_two_thousand_steps() -> None:
-    training = recipe_for(TUNED, 12_800, inherited=False).training
+    training = recipe_for(TUNED, 12_800).training
     assert training.epochs * 12_800 / training.batch_size == pytest.approx(2_000, rel=0.05)

@@ -39,12 +39,12 @@ def inherited_weights(place: Path) -> dict[str, Array]:
     """
     if place.is_file():
         with unpacked(place) as folder:
-            return weights_in(folder, place.name)
-    return weights_in(place, place.name)
+            return weights_in(folder, str(place))
+    return weights_in(place, str(place))
 
 
 def weights_in(folder: Path, name: str) -> dict[str, Array]:
-    """The weights in the folder of a bundle.
+    """The weights in the folder of a bundle, which errors call by a name.
 
     Raises:
         DataError: the bundle reads no photos, or by another network.
@@ -92,6 +92,6 @@ def unfit_bundle(name: str, lacks: str, seen: str) -> DataError:
     return DataError(
         f"the bundle {name} has {lacks} to begin with",
         seen=seen,
-        way_out="give the bundle of a project whose photos were learned with encoder: cnn, or "
-        "leave encoder out",
+        way_out="give the bundle of a project whose champion is a network that learned photos with "
+        "encoder: cnn, or a blend with one; or leave encoder out",
     )

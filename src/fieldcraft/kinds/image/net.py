@@ -24,6 +24,7 @@ from fieldcraft.kinds.image.scratch import LARGE, STEM, WIDTHS
 BODY = 0.1  # of the learning rate: a pretrained network moves less than what comes after it
 DECAY = 0.9  # ... and a layer less than the one above
 ADAPTED = 0.5  # of the learning rate, for LoRA
+INHERITED = 0.25  # of the learning rate, for a network that knows photos already
 RANK = 8
 DROPOUT = 0.2
 
@@ -48,7 +49,6 @@ class ImageNet(nn.Module):
         self.register_buffer("spread", torch.tensor(encoder.spread).float()[:, None, None])
         self.tuned = encoder.pretrained is not None
         self.way = TUNED if self.tuned else encoder.network
-        self.inherited = bool(encoder.inherited)
         self.body, self.width = body_for(encoder)
         self.drop = nn.Dropout(DROPOUT)
         # What a pretrained network knows of the spread of its channels is worth more than what a
@@ -81,7 +81,7 @@ class ImageNet(nn.Module):
 
     def recipe(self, rows: int) -> Recipe:
         """How the network is trained on some number of rows."""
-        return recipe_for(self.way, rows, self.inherited)
+        return recipe_for(self.way, rows)
 
 
 def body_for(encoder: ImageEncoder) -> tuple[nn.Module, int]:
@@ -94,6 +94,8 @@ def body_for(encoder: ImageEncoder) -> tuple[nn.Module, int]:
     body = own_body(encoder.side)
     if encoder.inherited:
         inherit(body, encoder.inherited, standardised(encoder))
+        for parameter in body.parameters():
+            parameter.rate = INHERITED  # type: ignore[attr-defined]
     return body, WIDTHS[-1]
 
 

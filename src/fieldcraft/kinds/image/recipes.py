@@ -12,27 +12,23 @@ EPOCHS, AT = 20, 12_000  # epochs for a number of training rows; fewer rows are 
 BATCHES = ((2_000, 64), (8_000, 128))  # rows a step below a number of rows
 LARGEST_BATCH = 256
 SMOOTHING = 0.1
-INHERITED = 0.25  # of the learning rate, for a network that knows photos already
 SLOW = 1.5  # times as many epochs for attention, which has to learn what a neighbour is
 STEPS, FEWEST, MOST, STEP = 2_000, 3, 20, 32  # of tuning: steps, epochs, rows a step
 TUNED = "tuned"
 
 
-def recipe_for(way: str, rows: int, inherited: bool) -> Recipe:
+def recipe_for(way: str, rows: int) -> Recipe:
     """The recipe of a network.
 
     Args:
         way: the name of a network that is trained from the ground up, or `TUNED`.
         rows: training rows.
-        inherited: whether it begins with the weights of a bundle.
     """
     if way == TUNED:
         return tuned(rows)
     if way == VIT:
         return attentive(rows)
-    found = convolutional(rows)
-    rate = found.training.learning_rate * (INHERITED if inherited else 1.0)
-    return replace(found, training=replace(found.training, learning_rate=rate))
+    return convolutional(rows)
 
 
 def convolutional(rows: int) -> Recipe:

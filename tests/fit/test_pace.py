@@ -48,12 +48,17 @@ def test_choosing_leaves_the_network_and_the_threads_as_they_were(
 @pytest.mark.parametrize(
     ("seconds", "hardware", "chosen"),
     [
-        ({("bfloat16", 4): 0.5}, True, Pace("bfloat16", 4)),
-        ({("bfloat16", 4): 0.9}, True, Pace("float32", 4)),  # not worth it
-        ({("bfloat16", 4): 0.5}, False, Pace("float32", 4)),  # the clock must be wrong
+        ({("bfloat16", 1): 0.5, ("bfloat16", 4): 0.5}, True, Pace("bfloat16", 4)),
+        ({("bfloat16", 1): 0.9}, True, Pace("float32", 4)),  # not worth it
+        ({("bfloat16", 4): 0.5}, True, Pace("float32", 4)),  # by the work of one thread alone
+        ({("bfloat16", 1): 0.5}, False, Pace("float32", 4)),  # the clock must be wrong
         ({("float32", 1): 0.7}, True, Pace("float32", 1)),
         ({("float32", 2): 0.7, ("float32", 1): 0.65}, True, Pace("float32", 2)),
-        ({("bfloat16", 4): 0.5, ("bfloat16", 2): 0.4}, True, Pace("bfloat16", 2)),
+        (
+            {("bfloat16", 1): 0.6, ("bfloat16", 4): 0.5, ("bfloat16", 2): 0.4},
+            True,
+            Pace("bfloat16", 2),
+        ),
     ],
 )
 def test_another_way_must_pay_clearly(
@@ -62,7 +67,7 @@ def test_another_way_must_pay_clearly(
     chosen: Pace,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def timed(network: nn.Module, loss: object, tried: Pace) -> float:
+    def timed(network: nn.Module, loss: object, tried: Pace, clock: object = None) -> float:
         return seconds.get((tried.precision, tried.threads or 0), 1.0)
 
     monkeypatch.setattr(pace, "computes_bfloat16", lambda device: hardware)
@@ -74,7 +79,7 @@ def test_another_way_must_pay_clearly(
 def test_short_steps_are_not_worth_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "computes_bfloat16", lambda device: True)
     monkeypatch.setattr(
-        pace, "time_steps", lambda network, loss, tried: 1e-3 / (tried.threads or 1)
+        pace, "time_steps", lambda network, loss, tried, clock=None: 1e-3 / (tried.threads or 1)
     )
     assert choose_pace(nn.Linear(2, 2), loss) == Pace("float32", torch.get_num_threads())
 

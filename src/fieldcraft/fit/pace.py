@@ -42,7 +42,8 @@ def choose_pace(network: nn.Module, loss: Loss) -> Pace:
     """The fastest way to take a few training steps on a copy of the network.
 
     Where the device does not compute in bfloat16 itself, that is not timed: it can only lose
-    there, and a choice that hangs on noise would make two runs differ.
+    there, and a choice that hangs on noise would make two runs differ. On a processor formats are
+    compared by the work of one thread, which other programs do not change.
 
     Args:
         network: left untouched.
@@ -53,15 +54,20 @@ def choose_pace(network: nn.Module, loss: Loss) -> Pace:
     shortest = time_steps(network, loss, best)
     if shortest < SHORTEST:
         return best
-    formats = ("bfloat16",) if computes_bfloat16(device) else ()
-    counts = fewer(best.threads)
-    # Formats first: how many threads pay depends on how long a step is in the better one.
-    for changes in ({"precision": name} for name in formats), ({"threads": n} for n in counts):
-        for change in changes:
-            other = replace(best, **change)
-            seconds = time_steps(network, loss, other)
-            if seconds < WORTH * shortest:
-                best, shortest = other, seconds
+    # The format first: how many threads pay depends on how long a step is in the better one.
+    if computes_bfloat16(device):
+        clock = time.process_time if device == "cpu" else time.perf_counter
+        alone = replace(best, threads=1 if device == "cpu" else None)
+        other = replace(alone, precision="bfloat16")
+        spent = time_steps(network, loss, alone, clock)
+        if time_steps(network, loss, other, clock) < WORTH * spent:
+            best = replace(best, precision="bfloat16")
+            shortest = time_steps(network, loss, best)
+    for count in fewer(best.threads):
+        other = replace(best, threads=count)
+        seconds = time_steps(network, loss, other)
+        if seconds < WORTH * shortest:
+            best, shortest = other, seconds
     return best
 
 
@@ -83,20 +89,22 @@ def computes_bfloat16(device: str) -> bool:
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
 
 
-def time_steps(network: nn.Module, loss: Loss, pace: Pace) -> float:
+def time_steps(
+    network: nn.Module, loss: Loss, pace: Pace, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Seconds of the fastest of a few steps forward and back, the first one not counted."""
     network = copy.deepcopy(network).train()
     device = next(network.parameters()).device.type
     found = []
     with using_threads(pace.threads):
         for _ in range(STEPS + 1):
-            start = time.perf_counter()
+            start = clock()
             with autocast(device, pace.precision):
                 value = loss(network)
             torch.autograd.backward(value)
             if device == "cuda":
                 torch.cuda.synchronize()
-            found.append(time.perf_counter() - start)
+            found.append(clock() - start)
     return min(found[1:])
 
 

@@ -14,11 +14,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
+from fieldcraft.bundle.session import open_session
 from fieldcraft.contracts import Array
 from fieldcraft.core import digest
-from fieldcraft.core.errors import BundleError
 
 MOST_KEPT = 1 << 28  # bytes of vectors that training keeps, for other folds and other learners
 MOST_LOADED = 4
@@ -42,19 +41,8 @@ class Backbone:
         self.path = path
         self.keeps = False
         self.kept: dict[bytes, Array] = {}
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what is wrong is raised as an exception
-        options.intra_op_num_threads = 1  # items share the processors, not their layers
-        try:
-            self.session = onnxruntime.InferenceSession(
-                data, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise BundleError(
-                f"{path.name} cannot be loaded as an ONNX model",
-                seen=str(error).splitlines()[0][:200],
-                way_out="package the project again, or install a newer onnxruntime",
-            ) from error
+        # One thread each: items share the processors, not their layers.
+        self.session = open_session(path.name, data, threads=1)
         self.input = self.session.get_inputs()[0].name
 
     @cached_property

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import polars as pl
 import pytest
 import torch
 
 from fieldcraft.bundle.encoders import EncoderSet
-from fieldcraft.contracts import Array, Encoded, Fitted, Job
-from fieldcraft.core import catalogue
+from fieldcraft.contracts import Array, Fitted, Job
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.table import Column, Schema
 from fieldcraft.kinds.image import scratch
@@ -23,6 +21,7 @@ from fieldcraft.kinds.image.pretrained import open_pretrained
 from tests.drawing import draw_photo, picture
 from tests.encoding import encode, fit_encode
 from tests.kinds.image.tiny import tiny_network
+from tests.networks import fit_column, keep_and_restore, run_onnx
 
 ROWS = 24
 BROKEN, MISSING = 5, 7
@@ -70,25 +69,7 @@ Rows = tuple[pl.DataFrame, Array]
 
 def fitted(options: dict[str, Any], rows: Rows) -> tuple[EncoderSet, Fitted, pl.DataFrame, Job]:
     """A network trained for two epochs on photos that are encoded as the options say."""
-    frame, y = rows
-    schema = Schema((Column("photo", "image", options),))
-    values = schema.apply(frame)
-    encoders = EncoderSet(schema)
-    encoded = fit_encode(encoders, values, y[:, None].astype(float))
-    learner = catalogue.load("learners", "network")
-    job = Job(
-        catalogue.load("tasks", "binary"), {"classes": ["0", "1"]},
-        learner.options(epochs=2, warmup=0.2), encoders.nets, encoded, y, encoded, y,
-    )  # fmt: skip
-    return encoders, learner.fit(job), values, job
-
-
-def run_onnx(model: bytes, rows: Encoded) -> Array:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    wanted = [item.name for item in session.get_inputs()]
-    return np.asarray(session.run(None, {name: rows.tensors()[name] for name in wanted})[0])
+    return fit_column(Column("photo", "image", options), *rows)
 
 
 def assert_kept_and_exported(options: dict[str, Any], rows: Rows, folder: Path) -> Fitted:
@@ -98,16 +79,12 @@ def assert_kept_and_exported(options: dict[str, Any], rows: Rows, folder: Path) 
     """
     encoders, model, values, job = fitted(options, rows)
     expected = model.outputs(encode(encoders, values))
-    encoders.save(folder / "0")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fieldcraft.kinds.image.pretrained.weights_folder", gone)
         patch.setattr("fieldcraft.kinds.image.encode.bundle_at", gone)
         patch.setattr("fieldcraft.kinds.image.encode.open_pretrained", gone)
         patch.setattr("fieldcraft.kinds.image.net.load_network", gone)
-        again = EncoderSet.load(folder / "0")
-        brief = Job(job.task, job.about, job.options, again.nets, job.train, job.train_y,
-                    job.tune, job.tune_y)  # fmt: skip
-        restored = catalogue.load("learners", "network").restore(model.state(), brief)
+        again, restored = keep_and_restore(encoders, model, job, folder)
         encoded = encode(again, values)
     assert encode(encoders, values).matrix().names == encoded.matrix().names
     np.testing.assert_array_equal(encode(encoders, values).matrix().values, encoded.matrix().values)

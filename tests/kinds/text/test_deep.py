@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import polars as pl
 import pytest
 
 from fieldcraft.bundle.encoders import EncoderSet
-from fieldcraft.contracts import Array, Encoded, Fitted, Job
+from fieldcraft.contracts import Array, Fitted, Job
 from fieldcraft.core import catalogue
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.table import Column, Schema
@@ -19,6 +18,7 @@ from fieldcraft.kinds.text.deep import PAD, SCRATCH, learn_reading, train_tokeni
 from tests.encoding import encode, fit_encode
 from tests.kinds.text.prose import prose
 from tests.kinds.text.tiny import tiny_encoder
+from tests.networks import fit_column, keep_and_restore, run_onnx
 
 ROWS = 160
 
@@ -48,34 +48,14 @@ def texts() -> tuple[pl.DataFrame, Array]:
 
 def fitted(options: dict[str, Any]) -> tuple[EncoderSet, Fitted, pl.DataFrame, Job]:
     """A network trained for two epochs on texts that are encoded as the options say."""
-    frame, y = texts()
-    schema = Schema((Column("note", "text", options),))
-    values = schema.apply(frame)
-    encoders = EncoderSet(schema)
-    encoded = fit_encode(encoders, values, y[:, None].astype(float))
-    learner = catalogue.load("learners", "network")
-    job = Job(
-        catalogue.load("tasks", "binary"), {"classes": ["0", "1"]},
-        learner.options(epochs=2, warmup=0.2), encoders.nets, encoded, y, encoded, y,
-    )  # fmt: skip
-    return encoders, learner.fit(job), values, job
-
-
-def run_onnx(model: bytes, rows: Encoded) -> Array:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    wanted = [item.name for item in session.get_inputs()]
-    return np.asarray(session.run(None, {name: rows.tensors()[name] for name in wanted})[0])
+    return fit_column(Column("note", "text", options), *texts())
 
 
 def assert_kept_and_exported(options: dict[str, Any], folder: Path) -> None:
     """What was trained comes back from disk, and says the same as ONNX, alone and together."""
     encoders, model, values, job = fitted(options)
     expected = model.outputs(encode(encoders, values))
-    encoders.save(folder / "0")
-    again = EncoderSet.load(folder / "0")
-    restored = catalogue.load("learners", "network").restore(model.state(), job_with(job, again))
+    again, restored = keep_and_restore(encoders, model, job, folder)
     np.testing.assert_allclose(restored.outputs(encode(again, values)), expected, atol=1e-6)
     data = restored.onnx()
     np.testing.assert_allclose(run_onnx(data, encode(again, values)), expected, atol=1e-5)
@@ -84,18 +64,12 @@ def assert_kept_and_exported(options: dict[str, Any], folder: Path) -> None:
         np.testing.assert_allclose(alone[0], expected[row], atol=1e-5)
 
 
-def job_with(job: Job, encoders: EncoderSet) -> Job:
-    """The same job with the nets of other encoders."""
-    return Job(job.task, job.about, job.options, encoders.nets, job.train, job.train_y,
-               job.tune, job.tune_y)  # fmt: skip
-
-
 @pytest.mark.parametrize("name", SCRATCH)
 def test_a_network_from_the_ground_up(name: str, tmp_path: Path) -> None:
     assert_kept_and_exported({"encoder": name}, tmp_path)
 
 
-@pytest.mark.parametrize("tune", [False, True, "lora"])
+@pytest.mark.parametrize("tune", [None, True, "lora"])
 def test_a_pretrained_encoder(tune: Any, tiny: str, tmp_path: Path) -> None:
     assert_kept_and_exported({"encoder": tiny, "tune": tune}, tmp_path)
     assert [path.suffix for path in (tmp_path / "shared").iterdir()] == [".onnx"]
@@ -155,3 +129,23 @@ def test_two_columns_share_one_encoder() -> None:
     with pytest.raises(DataError, match="different encoders"):
         EncoderSet(Schema((Column("a", "text", {"encoder": "cnn"}),
                            Column("b", "text", {"encoder": "gru"}))))  # fmt: skip
+
+
+def test_where_little_is_to_be_told_of_many_short_texts_an_encoder_is_tuned(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tuned(classes: int, texts: int, **options: Any) -> bool:
+        encoder = catalogue.load("kinds", "text").encoder((Column("a", "text", options),))
+        rows = pl.DataFrame({"a": prose(texts)})
+        target = np.eye(classes)[np.arange(texts) % classes][:, 1:]
+        fit_encode(encoder, rows, target)
+        return encoder.reading is not None
+
+    monkeypatch.setattr("fieldcraft.kinds.text.encode.ENOUGH", 40)
+    monkeypatch.setattr("fieldcraft.kinds.text.encode.MOST_LETTERS", 20_000)
+    assert tuned(2, 50, encoder=tiny)
+    assert not tuned(2, 50, encoder=tiny, tune=False)
+    assert not tuned(2, 30, encoder=tiny)
+    assert not tuned(2, 200, encoder=tiny)
+    assert not tuned(12, 50, encoder=tiny)
+    assert not tuned(2, 50)

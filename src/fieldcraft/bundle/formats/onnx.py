@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
+from fieldcraft.bundle.session import open_session
 from fieldcraft.contracts import Array, Fitted
 from fieldcraft.core import files
-from fieldcraft.core.errors import BundleError
 
 
 class OnnxFormat:
@@ -29,21 +28,7 @@ class OnnxFormat:
         Raises:
             BundleError: the file is not an ONNX model that runs here.
         """
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what is wrong is raised as an exception
-        # Threads that wait by spinning win nothing on one row and take time from their neighbours.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            # Given as bytes, a model cannot make the runtime read other files as its weights.
-            session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise BundleError(
-                f"{path.name} cannot be loaded as an ONNX model",
-                seen=str(error).splitlines()[0][:200],
-                way_out="package the project again, or install a newer onnxruntime",
-            ) from error
+        session = open_session(path.name, path.read_bytes())
         wanted = {item.name: item for item in session.get_inputs()}
 
         def run(inputs: Mapping[str, Array]) -> Array:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.fit.export import graph_of
+from fieldcraft.fit.pretrained import POOLER, build_body, load_body
 from fieldcraft.kinds.image.scratch import SMALL_STEM
 from fieldcraft.kinds.image.wanted import Wanted
 
-POOLER = "pooler"
 FIRST_TOKENS = ("cls_token", "class_embedding")  # names of parameters of networks that have one
 
 
@@ -76,35 +76,15 @@ def load_network(folder: Path) -> Vector:
     Raises:
         DataError: the folder holds no network for photos that can be loaded.
     """
-    from transformers import AutoModel
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        # Eager attention, as it can be exported and its weights can be shown.
-        body, about = AutoModel.from_pretrained(
-            folder, attn_implementation="eager", local_files_only=True, use_safetensors=True,
-            output_loading_info=True,
-        )  # fmt: skip
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise unusable(folder, f"{type(error).__name__}: {error}") from error
-    absent = sorted(key for key in about["missing_keys"] if not key.startswith(POOLER))
-    if absent:  # the library would take numbers of chance
-        raise unusable(folder, f"{len(absent)} weights are not in its files, such as {absent[0]}")
-    return Vector(body.float().eval())
+    return Vector(load_body(folder, lambda why: unusable(folder, why)))
 
 
 def build_network(config: Mapping[str, Any]) -> Vector:
     """A network without learned weights: to be trained, or for those that were learned further."""
-    from transformers import AutoConfig, AutoModel
-
-    said = {key: value for key, value in config.items() if key not in ("model_type", SMALL_STEM)}
-    built = AutoConfig.for_model(config["model_type"], **said)
-    body = AutoModel.from_config(built, attn_implementation="eager")  # type: ignore[no-untyped-call]
+    body = build_body(config, [SMALL_STEM])
     if config.get(SMALL_STEM):
         keep_small(body)
-    return Vector(body.float().eval())
+    return Vector(body)
 
 
 def keep_small(resnet: Any) -> None:

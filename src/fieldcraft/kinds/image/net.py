@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -12,6 +11,7 @@ from torch.nn import functional
 
 from fieldcraft.contracts import Array
 from fieldcraft.core.errors import DataError
+from fieldcraft.fit.pretrained import add_lora, slow_down
 from fieldcraft.fit.settings import Recipe
 from fieldcraft.kinds.image.augment import augmented
 from fieldcraft.kinds.image.encode import ImageEncoder
@@ -21,11 +21,7 @@ from fieldcraft.kinds.image.options import LORA
 from fieldcraft.kinds.image.recipes import TUNED, recipe_for
 from fieldcraft.kinds.image.scratch import LARGE, STEM, WIDTHS
 
-BODY = 0.1  # of the learning rate: a pretrained network moves less than what comes after it
-DECAY = 0.9  # ... and a layer less than the one above
-ADAPTED = 0.5  # of the learning rate, for LoRA
 INHERITED = 0.25  # of the learning rate, for a network that knows photos already
-RANK = 8
 DROPOUT = 0.2
 
 
@@ -170,11 +166,7 @@ def inherit(body: nn.Sequential, weights: Mapping[str, Array], photos: Tensor) -
 
 
 def tuned_body(encoder: ImageEncoder) -> tuple[nn.Module, int]:
-    """A pretrained network whose layers learn less the deeper they lie, or by LoRA.
-
-    Howard and Ruder, *Universal Language Model Fine-tuning for Text Classification*, 2018; Hu et
-    al., *LoRA: Low-Rank Adaptation of Large Language Models*, 2022.
-    """
+    """A pretrained network whose layers learn less the deeper they lie, or by LoRA."""
     assert encoder.pretrained is not None
     folder = encoder.pretrained.folder
     found = load_network(folder) if folder else build_network(encoder.config)
@@ -185,7 +177,7 @@ def tuned_body(encoder: ImageEncoder) -> tuple[nn.Module, int]:
     depth = 1 + max(layer_of(name) for name in names)
     for name, parameter in found.named_parameters():
         layer = depth if layer_of(name) < 0 and "embed" not in name else layer_of(name)
-        parameter.rate = BODY * DECAY ** max(depth - 1 - layer, 0)  # type: ignore[attr-defined]
+        slow_down(parameter, max(depth - 1 - layer, 0))
     return found, width
 
 
@@ -204,8 +196,6 @@ def with_lora(network: Vector, column: str) -> nn.Module:
     Raises:
         DataError: it has no linear layers.
     """
-    from peft import LoraConfig, get_peft_model
-
     if not any(isinstance(module, nn.Linear) for module in network.modules()):
         raise DataError(
             f"the network for the photos in {column!r} has nothing that LoRA could train",
@@ -213,11 +203,5 @@ def with_lora(network: Vector, column: str) -> nn.Module:
             way_out=f"set data.columns.{column}.tune to true, or leave it out; or take a network "
             "with attention, or a ConvNeXt",
         )
-    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names that the two libraries will give up
-        network.body = get_peft_model(network.body, config)
-    for parameter in network.parameters():
-        if parameter.requires_grad:
-            parameter.rate = ADAPTED  # type: ignore[attr-defined]
+    add_lora(network)
     return network

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
+from fieldcraft.fit.pretrained import tuning
 from fieldcraft.fit.settings import Recipe, Training
 from fieldcraft.kinds.image.scratch import VIT
 
@@ -13,7 +13,7 @@ BATCHES = ((2_000, 64), (8_000, 128))  # rows a step below a number of rows
 LARGEST_BATCH = 256
 SMOOTHING = 0.1
 SLOW = 1.5  # times as many epochs for attention, which has to learn what a neighbour is
-STEPS, FEWEST, MOST, STEP = 2_000, 3, 20, 32  # of tuning: steps, epochs, rows a step
+STEPS = 2_000  # of tuning
 TUNED = "tuned"
 
 
@@ -25,7 +25,7 @@ def recipe_for(way: str, rows: int) -> Recipe:
         rows: training rows.
     """
     if way == TUNED:
-        return tuned(rows)
+        return Recipe(tuning(rows, STEPS), SMOOTHING)
     if way == VIT:
         return attentive(rows)
     return convolutional(rows)
@@ -63,26 +63,6 @@ def attentive(rows: int) -> Recipe:
         epochs=epochs,
         warmup=0.15 * epochs,
         patience=epochs,
-    )
-    return Recipe(training, SMOOTHING)
-
-
-def tuned(rows: int) -> Recipe:
-    """AdamW in a few epochs; while the rate rises, it is mostly the new layers that learn."""
-    wanted = round(STEPS / math.ceil(rows / STEP))
-    epochs = min(max(wanted, FEWEST), MOST)
-    training = Training(
-        optimizer="adamw",
-        learning_rate=1e-3,
-        schedule="linear",
-        warmup=0.15 * epochs,
-        weight_decay=0.01,
-        batch_size=STEP,
-        epochs=epochs,
-        patience=epochs,
-        patience_share=0.0,
-        worth=0.0,
-        ema=0.99,
     )
     return Recipe(training, SMOOTHING)
 

@@ -24,6 +24,8 @@ from fieldcraft.kinds.text.tokens import Tokens
 ARRAYS = ("buckets", "weights", "directions", "centre", "spread")  # of a column's state
 NGRAMS = "ngrams"  # the encoder that needs nothing pretrained
 SHORTEST = 8  # tokens of a window
+FEW_SCORES, ENOUGH = 10, 4_000  # classes or labels; texts of a fold
+MOST_LETTERS = 1_600_000  # of texts that are tuned on unasked: some minutes of a processor
 TOKENS_AT_ONCE = 1 << 14
 TUNING = (False, True, "lora")  # ways to train a pretrained encoder
 
@@ -86,14 +88,26 @@ class TextEncoder:
             for name, texts in zip(self.names, columns, strict=True)
             if texts.vectors is not None
         }
-        if self.asked and self.asked.deep:
-            self._learn_reading([texts.cells for texts in self._asking(columns)])
+        cells = [texts.cells for texts in self._asking(columns)]
+        if self.asked and (self.asked.deep or (self.asked.tune is None and self._pays(cells))):
+            self._learn_reading(cells)
         return self._views([values for _, values in learned], columns)
 
     def _asking(self, columns: list[Texts]) -> list[Texts]:
         """The columns that ask for an encoder."""
         asking = self.asked.columns if self.asked else ()
         return [texts for name, texts in zip(self.names, columns, strict=True) if name in asking]
+
+    def _pays(self, cells: list[pl.Series]) -> bool:
+        """Whether a pretrained encoder is tuned where the project file leaves that open.
+
+        It pays where there is little to be told of each text, and texts to learn it from: then
+        meaning lies along a few directions of which the encoder knows nothing (docs/log.md).
+        """
+        if self.pretrained is None or self.scores > FEW_SCORES or len(cells[0]) < ENOUGH:
+            return False
+        letters = sum(int(column.str.len_chars().sum()) for column in cells)
+        return letters < MOST_LETTERS
 
     def _learn_reading(self, cells: list[pl.Series]) -> None:
         """Learn how texts become tokens; what is pretrained brings that along."""
@@ -187,14 +201,15 @@ class Asked:
     Attributes:
         name: of a network that is trained from the ground up, or of a pretrained one.
         length: tokens that are read in one go.
-        tune: how a pretrained one is trained; not at all if it is False.
+        tune: how a pretrained one is trained; not at all if it is False, and if it is None where
+            that pays.
         augment: whether training texts are changed a little each time they are read.
         columns: that ask for it.
     """
 
     name: str
     length: int | None
-    tune: bool | str
+    tune: bool | str | None
     augment: bool
     columns: tuple[str, ...]
 
@@ -218,7 +233,7 @@ def encoder_asked(columns: Sequence[Column]) -> Asked | None:
     asking = [c for c in columns if c.options.get("encoder", NGRAMS) != NGRAMS]
     if not asking:
         return None
-    wanted = {(str(c.options["encoder"]), c.options.get("length"), c.options.get("tune", False),
+    wanted = {(str(c.options["encoder"]), c.options.get("length"), c.options.get("tune"),
                c.options.get("augment", False))
               for c in asking}  # fmt: skip
     if len(wanted) > 1:
@@ -230,7 +245,7 @@ def encoder_asked(columns: Sequence[Column]) -> Asked | None:
     name, length, tune, augment = wanted.pop()
     if length is not None and not (type(length) is int and length >= SHORTEST):
         raise unfit(asking[0].name, "length", length, f"a number of tokens from {SHORTEST} on")
-    if tune not in TUNING or (tune and name in SCRATCH):
+    if tune not in (None, *TUNING) or (tune and name in SCRATCH):
         raise unfit(asking[0].name, "tune", tune, "true or lora, with a pretrained encoder")
     if augment not in (False, True) or (augment and name not in SCRATCH and not tune):
         told = "true or false, with an encoder that is trained"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.fit.export import graph_of
+from fieldcraft.fit.pretrained import build_body, load_body
 from fieldcraft.kinds.text.tokens import FIRST, files_said
 
 
@@ -51,29 +52,12 @@ def load_encoder(folder: Path) -> Pooled:
     Raises:
         DataError: the folder holds no encoder of texts that can be loaded.
     """
-    from transformers import AutoModel
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        # Eager attention, as it can be exported and its weights can be shown.
-        body = AutoModel.from_pretrained(
-            folder, attn_implementation="eager", local_files_only=True, use_safetensors=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise unusable(folder, error) from error
-    return Pooled(body.float().eval(), files_said(folder)[FIRST])
+    return Pooled(load_body(folder, lambda why: unusable(folder, why)), files_said(folder)[FIRST])
 
 
 def build_encoder(config: Mapping[str, Any]) -> Pooled:
     """An encoder without its weights, for those that were learned further."""
-    from transformers import AutoConfig, AutoModel
-
-    said = {key: value for key, value in config.items() if key not in ("model_type", FIRST)}
-    built = AutoConfig.for_model(config["model_type"], **said)
-    body = AutoModel.from_config(built, attn_implementation="eager")  # type: ignore[no-untyped-call]
-    return Pooled(body.float().eval(), config[FIRST])
+    return Pooled(build_body(config, [FIRST]), config[FIRST])
 
 
 def tokenizer_of(folder: Path) -> str:
@@ -91,7 +75,7 @@ def tokenizer_of(folder: Path) -> str:
         found = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         return str(found.backend_tokenizer.to_str())
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
-        raise unusable(folder, error) from error
+        raise unusable(folder, f"{type(error).__name__}: {error}") from error
 
 
 def export_encoder(folder: Path) -> tuple[bytes, str]:
@@ -107,7 +91,7 @@ def export_encoder(folder: Path) -> tuple[bytes, str]:
     try:
         data = graph_of(Whole(module), [example], ["tokens"], ({0: rows, 1: length},))
     except torch.onnx.OnnxExporterError as error:
-        raise unusable(folder, error) from error
+        raise unusable(folder, f"{type(error).__name__}: {error}") from error
     return data, tokenizer_of(folder)
 
 
@@ -125,11 +109,11 @@ class Whole(nn.Module):
         return found
 
 
-def unusable(folder: Path, error: Exception) -> DataError:
+def unusable(folder: Path, why: str) -> DataError:
     """The error for a folder without an encoder that can be used."""
     return DataError(
         f"the folder {folder.name} holds no encoder of texts that can be used",
-        seen=f"{type(error).__name__}: {error}".splitlines()[0][:200],
+        seen=why.splitlines()[0][:200],
         way_out="give the folder of an encoder such as BERT, RoBERTa, MiniLM or DistilBERT, with "
         "config.json, model.safetensors and tokenizer.json",
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,22 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fieldcraft.fit.settings import Recipe, Training
+from fieldcraft.fit.pretrained import FEWEST, MOST, add_lora, falling, slow_down, tuning
+from fieldcraft.fit.settings import Recipe
 from fieldcraft.kinds.text.augment import changed, nearest
 from fieldcraft.kinds.text.deep import PAD
 from fieldcraft.kinds.text.encode import TextEncoder
-from fieldcraft.kinds.text.export import Pooled, build_encoder, load_encoder
+from fieldcraft.kinds.text.export import build_encoder, load_encoder
 
 WIDTH = 128  # of the vectors of tokens that are trained here
 AT_ONCE, LEARNING = 64, 16  # texts that are read together, of about the same length
 SPANS = (3, 4, 5)  # tokens that a convolution sees at once
 PAIRS = 1 << 15  # hashed pairs of neighbouring tokens
 DROPOUT = 0.2
-STEPS, FEWEST, MOST = 700, 3, 20  # steps of a training; epochs
-TUNED = 0.1  # of the learning rate: a pretrained network moves less than what comes after it
-DECAY = 0.9  # ... and a layer less than the one above
-ADAPTED = 0.5  # of the learning rate, for LoRA
-RANK = 8
+STEPS, TUNING = 2_000, 700  # of a training, of 32 texts each; of one that tunes
+BATCHES, LARGEST_BATCH = ((20_000, 64),), 128  # rows a step below a number of rows
 
 
 class TextNet(nn.Module):
@@ -86,23 +83,12 @@ class TextNet(nn.Module):
         return found.float()
 
     def recipe(self, rows: int) -> Recipe:
-        """AdamW with a rate that rises for a tenth of the time and then falls to nothing."""
-        size = 32 if self.tuned else 64 if rows < 20_000 else 128
+        """AdamW in few epochs; less far where the network is pretrained."""
+        if self.tuned:
+            return Recipe(tuning(rows, TUNING))
+        size = next((size for below, size in BATCHES if rows < below), LARGEST_BATCH)
         epochs = min(max(round(STEPS * 32 / size / math.ceil(rows / size)), FEWEST), MOST)
-        training = Training(
-            optimizer="adamw",
-            learning_rate=1e-3 if self.tuned else 2e-3,
-            schedule="linear",
-            warmup=0.1 * epochs,
-            weight_decay=0.01,
-            batch_size=size,
-            epochs=epochs,
-            patience=epochs,
-            patience_share=0.0,
-            worth=0.0,
-            ema=0.99,
-        )
-        return Recipe(training)
+        return Recipe(falling(epochs, learning_rate=2e-3, batch_size=size))
 
 
 def body_for(encoder: TextEncoder) -> tuple[nn.Module, int]:
@@ -124,22 +110,21 @@ def body_for(encoder: TextEncoder) -> tuple[nn.Module, int]:
 def tuned_body(encoder: TextEncoder) -> tuple[nn.Module, int]:
     """A pretrained encoder whose layers learn less the deeper they lie, or by LoRA.
 
-    Howard and Ruder, *Universal Language Model Fine-tuning for Text Classification*, 2018; Hu et
-    al., *LoRA: Low-Rank Adaptation of Large Language Models*, 2022. Vectors of tokens stay.
+    Vectors of tokens stay as they are.
     """
     assert encoder.asked is not None
     folder = encoder.pretrained.folder if encoder.pretrained else None
     found = load_encoder(folder) if folder else build_encoder(encoder.config)
     config: Any = found.body.config
     if encoder.asked.tune == "lora":
-        return with_lora(found), config.hidden_size
+        add_lora(found)
+        return found, config.hidden_size
     depth = config.num_hidden_layers
     for name, parameter in found.named_parameters():
         if "embeddings" in name or "pooler" in name:
             parameter.requires_grad_(False)
         else:
-            above = depth - 1 - layer_of(name, depth)
-            parameter.rate = TUNED * DECAY**above  # type: ignore[attr-defined]
+            slow_down(parameter, depth - 1 - layer_of(name, depth))
     return found, config.hidden_size
 
 
@@ -151,20 +136,6 @@ def layer_of(name: str, depth: int) -> int:
     """
     numbers = [int(part) for part in name.split(".") if part.isdigit()]
     return min(numbers[0], depth - 1) if numbers else depth - 1
-
-
-def with_lora(encoder: Pooled) -> nn.Module:
-    """An encoder whose own weights stay; thin matrices beside its linear layers learn."""
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names that the two libraries will give up
-        encoder.body = get_peft_model(encoder.body, config)
-    for parameter in encoder.parameters():
-        if parameter.requires_grad:
-            parameter.rate = ADAPTED  # type: ignore[attr-defined]
-    return encoder
 
 
 class Bag(nn.Module):

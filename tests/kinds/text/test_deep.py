@@ -117,6 +117,8 @@ def test_rows_of_tokens_are_padded_behind_their_end() -> None:
         ({"encoder": "minilm", "augment": True}, "augment"),
         ({"encoder": "cnn", "length": "long"}, "length"),
         ({"encoder": "cnn", "length": 2}, "length"),
+        ({"encoder": "cnn", "length": [64]}, "length"),
+        ({"encoder": ["cnn"]}, "encoder"),
     ],
 )
 def test_options_that_do_not_fit_are_told(options: dict[str, Any], named: str) -> None:

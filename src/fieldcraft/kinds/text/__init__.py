@@ -14,6 +14,7 @@ from fieldcraft.data.table import Column
 from fieldcraft.data.wording import SEVERAL, words_a_value
 from fieldcraft.evidence.association import some
 from fieldcraft.kinds.text.encode import TextEncoder
+from fieldcraft.kinds.text.options import NAMES
 from fieldcraft.kinds.text.pretrained import at_hand
 
 MOSTLY = 0.5  # share of the values that must be different
@@ -29,7 +30,7 @@ class TextKind:
     name = "text"
     used = True
     holds: Literal["values", "files"] = "values"
-    options: tuple[str, ...] = ("encoder", "length", "tune", "augment")
+    options: tuple[str, ...] = NAMES
 
     def recognise(self, look: Look) -> Guess | None:
         """Mostly different texts, of which the middle one has at least three words."""

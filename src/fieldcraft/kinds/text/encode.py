@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -12,22 +11,19 @@ from fieldcraft.bundle.backbone import load_backbone
 from fieldcraft.bundle.encoders import Views
 from fieldcraft.bundle.meaning import Meaning, learn_meaning
 from fieldcraft.contracts import Array, Json, Matrix, State
-from fieldcraft.core.errors import DataError
 from fieldcraft.core.optional import needs
 from fieldcraft.data.table import Column
-from fieldcraft.kinds.text.deep import LONGEST, SCRATCH, Reading, learn_reading, train_tokenizer
+from fieldcraft.kinds.text.deep import LONGEST, Reading, learn_reading, train_tokenizer
+from fieldcraft.kinds.text.options import asked_of
 from fieldcraft.kinds.text.pretrained import Pretrained, open_pretrained
 from fieldcraft.kinds.text.reader import EXTENT, Reader, Texts, Vocabulary, learn_reader
 from fieldcraft.kinds.text.scores import goals_of
 from fieldcraft.kinds.text.tokens import Tokens
 
 ARRAYS = ("buckets", "weights", "directions", "centre", "spread")  # of a column's state
-NGRAMS = "ngrams"  # the encoder that needs nothing pretrained
-SHORTEST = 8  # tokens of a window
 FEW_SCORES, ENOUGH = 10, 4_000  # classes or labels; texts of a fold
 MOST_LETTERS = 1_600_000  # of texts that are tuned on unasked: some minutes of a processor
 TOKENS_AT_ONCE = 1 << 14
-TUNING = (False, True, "lora")  # ways to train a pretrained encoder
 
 
 class TextEncoder:
@@ -49,7 +45,7 @@ class TextEncoder:
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
         self.names = [column.name for column in columns]
-        self.asked = encoder_asked(columns)
+        self.asked = asked_of(columns)
         self.pretrained: Pretrained | None = None
         self.reading: Reading | None = None  # where a network reads token by token
         self.config: Json = {}  # of the network that is tuned
@@ -192,71 +188,3 @@ class TextEncoder:
             name: Meaning(*state.arrays[f"meaning.{i}"])
             for i, name in enumerate(state.values.get("meanings", ()))
         }
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The encoder that the project file asks for, beside n-grams, and for which columns.
-
-    Attributes:
-        name: of a network that is trained from the ground up, or of a pretrained one.
-        length: tokens that are read in one go.
-        tune: how a pretrained one is trained; not at all if it is False, and if it is None where
-            that pays.
-        augment: whether training texts are changed a little each time they are read.
-        columns: that ask for it.
-    """
-
-    name: str
-    length: int | None
-    tune: bool | str | None
-    augment: bool
-    columns: tuple[str, ...]
-
-    @property
-    def pretrained(self) -> bool:
-        """Whether the network is a pretrained one."""
-        return self.name not in SCRATCH
-
-    @property
-    def deep(self) -> bool:
-        """Whether the network that is trained reads token by token."""
-        return bool(self.tune) or not self.pretrained
-
-
-def encoder_asked(columns: Sequence[Column]) -> Asked | None:
-    """The one encoder for columns of texts beside n-grams; None where none asks for one.
-
-    Raises:
-        DataError: columns ask for different ones, or an option does not fit.
-    """
-    asking = [c for c in columns if c.options.get("encoder", NGRAMS) != NGRAMS]
-    if not asking:
-        return None
-    wanted = {(str(c.options["encoder"]), c.options.get("length"), c.options.get("tune"),
-               c.options.get("augment", False))
-              for c in asking}  # fmt: skip
-    if len(wanted) > 1:
-        raise DataError(
-            "columns of texts ask for different encoders",
-            seen="; ".join(f"{c.name}: {c.options['encoder']}" for c in asking),
-            way_out=f"use one for all of them, or {NGRAMS} for some: data.columns.<name>.encoder",
-        )
-    name, length, tune, augment = wanted.pop()
-    if length is not None and not (type(length) is int and length >= SHORTEST):
-        raise unfit(asking[0].name, "length", length, f"a number of tokens from {SHORTEST} on")
-    if tune not in (None, *TUNING) or (tune and name in SCRATCH):
-        raise unfit(asking[0].name, "tune", tune, "true or lora, with a pretrained encoder")
-    if augment not in (False, True) or (augment and name not in SCRATCH and not tune):
-        told = "true or false, with an encoder that is trained"
-        raise unfit(asking[0].name, "augment", augment, told)
-    return Asked(name, length, tune, augment, tuple(c.name for c in asking))
-
-
-def unfit(column: str, option: str, value: object, wanted: str) -> DataError:
-    """The error for an option that does not fit."""
-    return DataError(
-        f"the option {option} of the texts in {column!r} does not fit",
-        seen=f"{option}: {value}",
-        way_out=f"set data.columns.{column}.{option} to {wanted}, or leave it out",
-    )

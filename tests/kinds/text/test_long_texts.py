@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from fieldcraft.data.table import Column, Schema
 from fieldcraft.kinds.text.audit.long_texts import LongTexts
 from fieldcraft.kinds.text.words import MOST_CHARACTERS
 from tests.checks.views import data_view, found
@@ -21,6 +24,18 @@ def test_how_much_of_long_texts_is_not_read_is_told(count: int, severity: str | 
         assert finding.evidence["unread"] == pytest.approx(unread / sum(map(len, texts)))
         assert finding.evidence["texts"] == count
         assert "2,000 characters" in finding.title
+
+
+@pytest.mark.parametrize(
+    ("encoder", "reads"),
+    [("ngrams", ""), ("lstm", "lstm reads the first 128"), ("minilm", "minilm reads 4 windows")],
+)
+def test_how_much_an_encoder_reads_is_told_beside(encoder: str, reads: str) -> None:
+    view = data_view({"a": LONG}, a="text")
+    column = Column("a", "text", {"encoder": encoder})
+    (finding,) = found(LongTexts(), replace(view, schema=Schema((column,))))
+    assert reads in finding.title
+    assert (" reads " in finding.title) is bool(reads)
 
 
 @pytest.mark.parametrize("most", [150, 1_000])

@@ -10,6 +10,9 @@ import polars as pl
 from fieldcraft.contracts import Array, Sight, View
 from fieldcraft.evidence.records import Finding
 from fieldcraft.kinds.text.audit.written import Written, share, texts_of
+from fieldcraft.kinds.text.deep import LONGEST, SCRATCH
+from fieldcraft.kinds.text.options import NGRAMS
+from fieldcraft.kinds.text.tokens import LENGTH, WINDOWS
 from fieldcraft.kinds.text.words import MOST_CHARACTERS
 
 FEW = 0.01  # of the texts
@@ -17,6 +20,8 @@ HALF = 0.5
 FEWEST = 10  # texts of just one length, below which it may be chance
 NEAR = 20  # lengths just below the longest, that its count is compared with
 TIMES = 10  # as many texts as those lengths have on average
+READS = dict.fromkeys(SCRATCH, f"the first {LONGEST} tokens")
+WINDOWED = f"{WINDOWS} windows of {LENGTH} tokens, or where it is tuned the first {LONGEST}"
 SHORTEST = 20  # characters of a text that one would cut
 
 
@@ -28,22 +33,25 @@ class LongTexts:
 
     def run(self, view: View) -> Iterable[Finding]:
         """Count the characters of every text."""
+        options = {column.name: column.options for column in view.schema.of_kind("text")}
         for written in texts_of(view):
             lengths = written.texts.str.len_chars().cast(pl.Int64).to_numpy()
-            yield from self._too_long(written, lengths)
+            encoder = str(options[written.name].get("encoder", NGRAMS))
+            yield from self._too_long(written, lengths, encoder)
             yield from self._cut_before(written, lengths)
 
-    def _too_long(self, written: Written, lengths: Array) -> Iterator[Finding]:
+    def _too_long(self, written: Written, lengths: Array, encoder: str) -> Iterator[Finding]:
         long = written.of(lengths > MOST_CHARACTERS)
         if len(long) < FEW * len(written) or not len(long):
             return
+        beside = "" if encoder == NGRAMS else f"; {encoder} reads {READS.get(encoder, WINDOWED)}"
         unread = np.maximum(lengths - MOST_CHARACTERS, 0).sum() / lengths.sum()
         yield Finding(
             self.code,
             "warn" if len(long) >= HALF * len(written) else "tip",
             f"{written.name}: {share(len(long), len(written))} are longer than the "
-            f"{MOST_CHARACTERS:,} characters that a model reads; {unread:.0%} of all characters "
-            f"are not read, the longest text has {lengths.max():,}",
+            f"{MOST_CHARACTERS:,} characters whose words count; {unread:.0%} of all characters "
+            f"are not read, the longest text has {lengths.max():,}{beside}",
             written.name,
             {"texts": len(long), "unread": float(unread), "longest": int(lengths.max()),
              "rows": long.rows()},

@@ -18,6 +18,7 @@ from fieldcraft.kinds.image.near import MOST, NOTHING, SIDE, near_groups
 from fieldcraft.kinds.image.store import look_at, store_for
 
 SHOWN = 5
+MANY = 0.01  # share of the photos that look like another; fewer do little harm
 BLANK, DARK, BRIGHT = 2.0, 18.0, 245.0  # spread and means of pixels, of 255
 ODD = 16.0  # times more or fewer pixels than the middle photo
 TELLS = 0.5  # share of the target that a photo's file tells by itself
@@ -122,10 +123,10 @@ class NearPhotos:
                 continue
             count = sum(map(len, groups))
             shown = [[seen.cells[there[i]] for i in group[:SHOWN]] for group in groups[:20]]
-            together = view.entity is not None
+            few = count < MANY * len(there) or view.entity is not None
             yield Finding(
                 self.code,
-                "tip" if together else "warn",
+                "tip" if few else "warn",
                 f"{'' if whole else 'at least '}{plural(count, 'photo')} of {name}{seen.sampled} "
                 f"look nearly like another ({plural(len(groups), 'group')}, the largest of "
                 f"{len(groups[0])}): {examples(seen, there[groups[0]].tolist(), view)}",

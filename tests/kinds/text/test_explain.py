@@ -10,7 +10,7 @@ import pytest
 
 from fieldcraft.contracts import Array
 from fieldcraft.core import catalogue
-from fieldcraft.kinds.text.explain import MOST, TRIED, explained, phrases, some_left_out
+from fieldcraft.kinds.text.explain import LONGEST, MOST, TRIED, explained, phrases, some_left_out
 from tests.kinds.text.prose import prose
 
 KIND = catalogue.load("kinds", "text")
@@ -62,7 +62,7 @@ def test_the_same_text_gives_the_same() -> None:
 def test_spans_are_the_whole_text_and_few(text: str) -> None:
     found = explained(text, scoring(lambda t: len(t) / (1 + len(text))))
     assert found is not None
-    assert "".join(piece for piece, _ in found["spans"]) == text
+    assert "".join(piece for piece, _ in found["spans"]) == text[:LONGEST]
     assert 1 <= len(found["spans"]) <= MOST
     assert max(abs(weight) for _, weight in found["spans"]) == pytest.approx(1)
 
@@ -98,3 +98,16 @@ def test_of_long_texts_fewer_are_tried() -> None:
     for text in ("a lamp", "a lamp " * 5_000):
         explained(text, said)
     assert asked == [TRIED[1] + 1, TRIED[0] + 1]
+
+
+def test_of_a_giant_text_the_start_is_explained() -> None:
+    longest: list[int] = []
+
+    def said(texts: Sequence[Any]) -> Array:
+        longest.append(max(map(len, texts)))
+        return np.array([float("lamp" in text[:100]) for text in texts])
+
+    found = explained("a lamp " * 1_000_000, said)
+    assert found is not None
+    assert longest == [20_000]
+    assert sum(len(span) for span, _ in found["spans"]) == 20_000

@@ -20,6 +20,7 @@ ALONE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 WORD = re.compile(rf"\s*(?:[{ALONE}]|[^\s{ALONE}]+)\s*")
 MOST = 60  # words of a text that are told apart; of longer ones, phrases
 TRIED = (128, 256)  # changed texts that the model is asked about: of long and of short texts
+LONGEST = 20_000  # characters of a text; no encoder reads further
 SIGNS = 400_000  # that it reads for one explanation, if that leaves it enough texts
 LEFT_OUT = 2 / 3  # of the words, at most
 NEAR = 0.25  # width of the kernel, in cosine distance, as in LIME
@@ -31,13 +32,14 @@ def explained(text: str, said: Rescore) -> Json | None:
     """The text in spans with weights from -1, against what was said, to 1, for it.
 
     Args:
-        text: to be explained.
+        text: to be explained; what comes after the first 20,000 characters is left out.
         said: texts to scores.
 
     Returns:
-        ``spans`` of text and weight, which together are the whole text, and ``most``: by how much
-        the heaviest span moves the score. None where there is no word.
+        ``spans`` of text and weight, which together are all that is explained, and ``most``: by
+        how much the heaviest span moves the score. None where there is no word.
     """
+    text = text[:LONGEST]
     pieces = phrases(text)
     if not pieces:
         return None

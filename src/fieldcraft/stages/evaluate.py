@@ -22,6 +22,8 @@ from fieldcraft.evidence.records import Measure
 from fieldcraft.project.settings import Problem
 from fieldcraft.project.work import Work
 
+MOST_OF_A_CELL = 2_000  # characters of a worst row's cell that are kept
+
 
 def evaluate(work: Work) -> Json:
     """Measure, compare and choose; the test rows stay sealed."""
@@ -169,7 +171,10 @@ def worst(rows: Development, judge: Array, said: Said) -> list[Json]:
                 "position": int(judge[position]),
                 "line": rows.rows[int(judge[position])],
                 "prediction": decided["prediction"][position],
-                "cells": {name: None if v is None else str(v) for name, v in cells.items()},
+                "cells": {
+                    name: None if v is None else str(v)[:MOST_OF_A_CELL]
+                    for name, v in cells.items()
+                },
             }
         )
     return found

@@ -10,7 +10,7 @@ from fieldcraft.core import digest, files
 from fieldcraft.core.errors import BundleError
 
 NAME = "manifest.json"
-FORMAT = 2  # raised when older runtimes could not read the bundle
+FORMAT = 3  # raised when older runtimes could not read the bundle
 PREDICTING = ("members/", "tables/")  # folders of what decides about predictions
 SUFFIXES = frozenset(
     {".json", ".safetensors", ".onnx", ".html", ".md", ".parquet"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -130,17 +131,22 @@ class TextEncoder:
             names += [f"{name} (topic {i + 1})" for i in range(topics)]
             names += [f"{name} (score {i + 1})" for i in range(self.scores)]
             names += [f"{name} ({part})" for part in EXTENT]
-        meant = [meaning.encode(texts[name].vectors) for name, meaning in self.meanings.items()]
         for name, meaning in self.meanings.items():
             names += [f"{name} (meaning {i + 1})" for i in range(len(meaning.centre))]
-        values = np.hstack([*found, *meant]).astype(np.float32)
-        matrix = Matrix(values, tuple(names), (0,) * len(names))
-        reading = self.reading
-        if reading is None:
-            return Views(lambda: {"text": values}, lambda: matrix)
-        scored = np.ascontiguousarray(values[:, : self.width])
-        cells = [part.cells for part in self._asking(columns)]
-        return Views(lambda: {"text": scored, "tokens": reading.encode(cells)}, lambda: matrix)
+        scored = np.hstack(found).astype(np.float32)
+
+        @cache
+        def whole() -> Array:  # a network that reads token by token does without the vectors
+            meant = [meaning.encode(texts[name].vectors) for name, meaning in self.meanings.items()]
+            return np.hstack([scored, *meant]).astype(np.float32)
+
+        def tensors() -> dict[str, Array]:
+            if self.reading is None:
+                return {"text": whole()}
+            cells = [part.cells for part in self._asking(columns)]
+            return {"text": scored, "tokens": self.reading.encode(cells)}
+
+        return Views(tensors, lambda: Matrix(whole(), tuple(names), (0,) * len(names)))
 
     def state(self) -> State:
         """What was learned, as JSON values and arrays; the pretrained network as a file."""

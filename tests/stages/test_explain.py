@@ -70,6 +70,6 @@ def test_texts_and_photos_are_explained_and_broken_ones_left_out(tmp_path: Path)
         assert ("photo" in columns) == bool(row["pictures"])
         if "words" in columns:
             text = "".join(piece for piece, _ in columns["words"]["spans"])
-            assert text.strip() == row["cells"]["words"].strip()
+            assert text.strip().startswith(row["cells"]["words"].strip())  # cells are cut
     assert any("words" in item["columns"] for item in found)
     assert any("photo" in item["columns"] for item in found)

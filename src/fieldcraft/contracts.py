@@ -1,7 +1,4 @@
-"""Everything that can be plugged into Fieldcraft, on one page; `core.catalogue` finds the plugs.
-
-Every plug passes the conformance suite of its shape in ``tests/conformance``.
-"""
+"""All that can be plugged in, on a page; `core.catalogue` finds it, tests/conformance tests it."""
 # fmt: off
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from fieldcraft.evidence.records import Finding
 from fieldcraft.project.work import Work
 
 Array = npt.NDArray[Any]
+Tensors = Mapping[str, Array]
 Json = dict[str, Any]
 Weights = Array | None  # how much each row counts; None if all count the same
 Form = Literal["tensors", "matrix"]  # what a model reads of encoded rows
@@ -53,10 +51,10 @@ class Encoded(Protocol):
 
 
 class Encoder(Protocol):
-    """Turns the columns of one kind into numbers; fitted on training rows only.
-
-    What needs nothing learned (such as words of a text) is done by `read`, once for all members."""
-    def read(self, rows: pl.DataFrame) -> Any: """The columns, ready to be encoded."""
+    """Turns the columns of one kind into numbers; fitted on training rows only."""
+    @property
+    def most_rows(self) -> int | None: """A network may read at once; None: as memory allows."""
+    def read(self, rows: pl.DataFrame) -> Any: """What needs nothing learned, done once."""
     def fit_transform(self, read: Any, target: Array) -> Encoded: """Learn and encode."""
     def transform(self, read: Any) -> Encoded: """Encode, each row by itself."""
     def state(self) -> State: """What was learned."""
@@ -64,7 +62,7 @@ class Encoder(Protocol):
 
 
 class Kind(Protocol):
-    """What a column holds; `data.aside.PlainValues` brings the last three."""
+    """What a column holds; `data.aside.PlainValues` brings the last five."""
     name: str
     used: bool  # False: columns of this kind are set aside and no model sees them
     holds: Literal["values", "files"]  # files: cells name files, see data/media.py
@@ -78,10 +76,14 @@ class Kind(Protocol):
     def alike(self, values: pl.Series) -> Sequence[Array] | None: """Rows nearly the same."""
     def picture(self, value: Any) -> str | None: """A value drawn small, as a data: address."""
     def explain(self, value: Any, said: Rescore) -> Json | None: """Why: see develop/reasons.py."""
+    def trace(self, network: Any, row: Tensors, chosen: int, output: Output) -> Sequence[Json]:
+        """For each column further maps by name, drawn by what a network does with a row."""
+    def augmented(self, network: Any, rows: Tensors) -> Sequence[Sequence[str]]:
+        """For each column the rows as training changes them: pictures or texts."""
 
 
 class Task(Protocol):
-    """What the target asks. Outputs are (rows, classes), (rows, labels) or (rows, 1)."""
+    """What the target asks. Outputs are (rows, width), raw ones (rows, members, width)."""
     name: str
     output: Output
     metrics: tuple[Metric, ...]  # the first is the default for choosing the champion
@@ -94,8 +96,7 @@ class Task(Protocol):
     def unscaled(self, outputs: Array, scale: Json) -> Array: """Outputs in units of the target."""
     def columns(self, y: Array, about: Json) -> Array: """What encoders may learn of."""
     def width(self, about: Json) -> int: """Outputs a row."""
-    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
-        """Torch: raw outputs (rows, members, width) and y to a loss a row."""
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]: """Of rows, in torch."""
     def activate(self, raw: Any) -> Any: """Torch: raw outputs of a network to outputs."""
     def validation_loss(self, outputs: Array, y: Array, weights: Weights = None) -> float:
         """What early stopping watches."""
@@ -159,7 +160,6 @@ class Predictor(Protocol):
 @dataclass(frozen=True)
 class View:
     """What a check may look at; parts that are not there yet are None."""
-
     schema: Schema
     targets: tuple[str, ...]
     looks: Mapping[str, Look]  # columns as read: of all rows before the split, else of training
@@ -197,4 +197,4 @@ class Format(Protocol):
     name: str
     suffix: str
     def write(self, model: Fitted, path: Path) -> None: """Write a model as one file."""
-    def load(self, path: Path) -> Callable[[Mapping[str, Array]], Array]: """Inputs to outputs."""
+    def load(self, path: Path) -> Callable[[Tensors], Array]: """Inputs to outputs."""

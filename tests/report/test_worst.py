@@ -121,7 +121,9 @@ def test_maps_of_the_network_stand_beside_and_the_legend_names_them(story: Story
     assert "Grad-CAM" not in section(story)
     why = {item["position"]: item for item in story.explained}
     row = next(r for r in story.evaluation["worst"][:8] if "photo" in r["pictures"])
-    why[row["position"]]["columns"]["photo"]["network"] = {"Grad-CAM": "data:image/jpeg;base64,AA"}
+    why[row["position"]]["columns"]["photo"]["network"] = {
+        "Grad-CAM": {"picture": "data:image/jpeg;base64,AA"}
+    }
     found = section(story)
     assert 'src="data:image/jpeg;base64,AA" alt="photo: Grad-CAM of the network"' in found
     assert "gradients of the network alone" in found

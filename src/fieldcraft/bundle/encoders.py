@@ -114,15 +114,14 @@ class EncoderSet:
         """Parsed rows in pieces of which what networks read fits in memory; at least one piece.
 
         A row of numbers takes a few hundred bytes, one with a photo a few hundred thousand. An
-        encoder whose rows a network blows up, as attention does with texts, says so itself by the
-        attribute ``most_rows``.
+        encoder whose rows a network blows up, as attention does with texts, says so itself.
         """
         if values.height <= FEW_ROWS or not self.encoders:
             return iter((values,))
         if self.row_bytes is None:
             tensors = self.transform(self.read(values[:1])).tensors().values()
             self.row_bytes = max(1, sum(array.nbytes for array in tensors))
-        most = min(getattr(encoder, "most_rows", MOST_ROWS) for encoder in self.encoders.values())
+        most = min(encoder.most_rows or MOST_ROWS for encoder in self.encoders.values())
         return values.iter_slices(max(FEW_ROWS, min(most, BYTES_AT_ONCE // self.row_bytes)))
 
     def nets(self, plain: bool = False) -> dict[str, Any]:

@@ -11,14 +11,25 @@ import polars as pl
 class PlainValues:
     """The part of a kind whose values are what they say: no picture, no parts, alike if equal."""
 
-    def alike(self, values: pl.Series) -> None:
+    def alike(self, values: pl.Series) -> Sequence[Any] | None:
         """Nothing: equal rows are found without the kind."""
+        return None
 
-    def picture(self, value: Any) -> None:
+    def picture(self, value: Any) -> str | None:
         """Nothing is drawn: the value itself says it."""
+        return None
 
-    def explain(self, value: Any, said: Any) -> None:
+    def explain(self, value: Any, said: Any) -> dict[str, Any] | None:
         """Nothing is explained: a value has no parts."""
+        return None
+
+    def trace(self, network: Any, row: Any, chosen: int, output: str) -> Sequence[dict[str, Any]]:
+        """Nothing is traced back to a value that has no parts."""
+        return ()
+
+    def augmented(self, network: Any, rows: Any) -> Sequence[Sequence[str]]:
+        """Nothing: values are learned from as they are."""
+        return ()
 
 
 class SetAside(PlainValues):

@@ -4,7 +4,7 @@ That is true of whatever the champion is made of, a blend, trees or a network. H
 is known to its kind, which returns what it found as JSON: ``spans`` (text and weight) or a
 ``picture`` (a ``data:`` address), and ``most``, by how much the heaviest part moves the score.
 Weights go from -1, against what was said, to 1, for it. Where the champion has a network that reads
-such columns, ``network`` holds further pictures, drawn from its gradients.
+such columns, ``network`` holds further maps by name, such as those of its gradients.
 """
 
 from __future__ import annotations
@@ -98,23 +98,18 @@ def with_cells(row: pl.DataFrame, name: str, cells: Sequence[object]) -> pl.Data
     return many.with_columns(pl.Series(name, cells, dtype=row.schema[name]))
 
 
-def traced(
-    model: Model, rows: Development, row: pl.DataFrame, score: Score
-) -> dict[str, dict[str, str]]:
-    """Maps by column of what the champion's network, if it has one, traces its output back to.
-
-    A kind whose nets can be traced has, beside what the contract asks, a method ``gradients``.
-    """
+def traced(model: Model, rows: Development, row: pl.DataFrame, score: Score) -> dict[str, Json]:
+    """Maps by column of what the champion's network, if it has one, traces its output back to."""
     for member, _ in sorted(model.folds[0], key=lambda pair: -pair[1]):
         network = getattr(member.fitted, "network", None)
         if network is None:
             continue
         tensors = member.encoders.transform(member.encoders.read(row)).tensors()
-        found: dict[str, dict[str, str]] = {}
+        found: dict[str, Json] = {}
         for name in member.encoders.encoders:
-            trace = getattr(catalogue.load("kinds", name), "gradients", None)
             columns = [column.name for column in rows.schema.of_kind(name)]
-            maps = trace(network, tensors, score.chosen, rows.task.output) if trace else ()
+            kind = catalogue.load("kinds", name)
+            maps = kind.trace(network, tensors, score.chosen, rows.task.output)
             found.update(zip(columns, maps, strict=False))
         return found
     return {}

@@ -55,7 +55,9 @@ def photo(name: str, source: str, found: Json | None, why: Json) -> Json:
         "source": source,
         "map": found["picture"] if found and moved and moved >= NOTHING * why["unit"] else None,
         "moved": moved,
-        "network": found.get("network", {}) if found else {},
+        "network": {
+            how: drawn["picture"] for how, drawn in (found or {}).get("network", {}).items()
+        },
     }
 
 

@@ -95,8 +95,8 @@ def test_each_photo_has_its_maps_as_pictures(tensors: dict[str, Array]) -> None:
     found = maps(network(), tensors, 1, "probabilities")
     assert [set(item) for item in found] == [{"gradients", "Grad-CAM"}] * 2
     for item in found:
-        for picture in item.values():
-            head, _, body = picture.partition(",")
+        for drawn in item.values():
+            head, _, body = drawn["picture"].partition(",")
             assert head == "data:image/jpeg;base64"
             assert Image.open(io.BytesIO(base64.b64decode(body))).size == (160, 160)
 

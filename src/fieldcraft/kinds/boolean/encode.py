@@ -19,6 +19,8 @@ class BooleanEncoder:
     missing value counts as it, and trees see a flag as networks always do.
     """
 
+    most_rows = None
+
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
         self.names = [column.name for column in columns]

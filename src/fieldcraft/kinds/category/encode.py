@@ -70,6 +70,8 @@ class CategoryEncoder:
     training rows the means come out of fold, so that no row sees its own target.
     """
 
+    most_rows = None
+
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
         self.names = [column.name for column in columns]

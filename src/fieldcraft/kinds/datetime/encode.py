@@ -46,6 +46,8 @@ class DatetimeEncoder:
     those of columns that stand close to each other first; pairs that never change are left out.
     """
 
+    most_rows = None
+
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
         self.names = [column.name for column in columns]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Array, Check, Json, Output, Rescore
+from fieldcraft.contracts import Array, Check, Json, Output, Rescore, Tensors
 from fieldcraft.core.errors import DataError
 from fieldcraft.data import media
 from fieldcraft.data.look import Guess, Look
@@ -106,13 +106,15 @@ class ImageKind:
         except DataError:
             return None
 
-    def gradients(
-        self, network: Any, tensors: Mapping[str, Array], chosen: int, output: Output
-    ) -> list[dict[str, str]]:
+    def trace(self, network: Any, row: Tensors, chosen: int, output: Output) -> list[Json]:
         """Of each photo of one row the maps of what a network traces its output back to."""
         from fieldcraft.kinds.image.gradients import maps
 
-        return maps(network, tensors, chosen, output)
+        return maps(network, row, chosen, output)
+
+    def augmented(self, network: Any, rows: Tensors) -> list[list[str]]:
+        """Not shown."""
+        return []
 
 
 KIND = ImageKind()

@@ -69,6 +69,8 @@ class ImageEncoder:
     tuned, networks get the square, of the size and on the scale that it wants.
     """
 
+    most_rows = None
+
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of their photos yet."""
         self.names = [column.name for column in columns]

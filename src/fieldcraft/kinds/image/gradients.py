@@ -17,7 +17,7 @@ from captum.attr import IntegratedGradients, LayerGradCam
 from PIL import Image
 from torch import Tensor, nn
 
-from fieldcraft.contracts import Array, Output
+from fieldcraft.contracts import Array, Json, Output, Tensors
 from fieldcraft.fit.network import FusedNetwork
 from fieldcraft.kinds.image.heat import heat
 
@@ -27,9 +27,7 @@ STEPS = 32  # from the mean colour to the photo
 CELLS = 16  # a side of the map of pixels: single pixels tell nothing to the eye
 
 
-def maps(
-    network: FusedNetwork, tensors: Mapping[str, Array], chosen: int, output: Output
-) -> list[dict[str, str]]:
+def maps(network: FusedNetwork, tensors: Tensors, chosen: int, output: Output) -> list[Json]:
     """Of each photo of one row the maps by name, ``data:`` addresses; none if no pixels are read.
 
     Args:
@@ -50,7 +48,7 @@ def maps(
             found["Grad-CAM"] = by_channel(score, photos, layer)
     squares = [Image.fromarray(square) for square in photos[0].byte().numpy()]
     return [
-        {name: heat(square, weights[i]) for name, weights in found.items()}
+        {name: {"picture": heat(square, weights[i])} for name, weights in found.items()}
         for i, square in enumerate(squares)
     ]
 

@@ -48,6 +48,8 @@ class NumberEncoder:
     flag; ``scale`` is another scale for networks; ``clip: auto`` cuts off values that are far out.
     """
 
+    most_rows = None
+
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
         self.columns = tuple(columns)

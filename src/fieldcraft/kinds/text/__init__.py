@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Array, Check, Json, Rescore
+from fieldcraft.data.aside import PlainValues
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.table import Column
 from fieldcraft.data.wording import SEVERAL, words_a_value
@@ -24,7 +25,7 @@ ENGLISH, LEAST = 0.8, 0.2  # share of the texts that can be told; and how many m
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-class TextKind:
+class TextKind(PlainValues):
     """A column of texts of several words, mostly different ones."""
 
     name = "text"
@@ -88,9 +89,6 @@ class TextKind:
         from fieldcraft.kinds.text.audit.near_texts import alike_rows
 
         return alike_rows(values)
-
-    def picture(self, value: Any) -> None:
-        """Nothing is drawn: the value itself says it."""
 
     def explain(self, value: Any, said: Rescore) -> Json | None:
         """Which words speak for a prediction and which against it."""

@@ -1,11 +1,12 @@
 """Photos: projects run unattended, their figures on test rows that were sealed.
 
-    python bench/photos.py [NAME ...] [--keep FOLDER]
+    python bench/photos.py [NAME ...] [--keep FOLDER] [--peers FOLDER]
 
 CIFAR-10's test photos are the published ones; of the others the project seals some itself. Houses
 are run three times, with numbers and photos, numbers alone and photos alone, on the same test
-rows; the difference of absolute errors comes with its interval over paired resamples. Needs the
-developers' data.
+rows; the difference of absolute errors comes with its interval over paired resamples. With the
+peers' environments (made by ``bench/tabular.py setup``) Keras and fastai learn from the same
+photos, all that are not test photos, for as long as our whole run took. Needs the developers' data.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from contest.venvs import python_of
+from PIL import Image, ImageOps
 
 from fieldcraft import load_bundle
 from fieldcraft.core.edit import Edit
+from fieldcraft.data import media
 from fieldcraft.project import file
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -32,6 +37,8 @@ ROOMS = ("bathroom", "bedroom", "frontal", "kitchen")
 NUMBERS = ("bedrooms", "bathrooms", "area_sqft", "zipcode")
 SHOWN = ("accuracy", "balanced_accuracy", "f1", "macro_f1", "log_loss", "rmse", "mae", "r2")
 RESAMPLES = 2_000
+SIDES = {"cifar": 32, "signs": 96, "tiles": 96}  # pixels of the squares that the peers get
+PEERS = {"keras": "keras", "resnet18": "fastai", "xresnet18": "fastai"}
 
 
 def fieldcraft(*words: str) -> dict[str, Any]:
@@ -120,6 +127,40 @@ def houses(folder: Path) -> list[str]:
     return lines
 
 
+def play_peers(name: str, folder: Path, venvs: Path, seconds: float) -> list[str]:
+    """What the peers make of the photos of a finished project, in as many seconds each."""
+    (develop,) = (folder / "runs" / "split").glob("*/develop.parquet")
+    (test,) = (folder / "runs" / "split").glob("*/sealed/test.parquet")
+    arrays: dict[str, Any] = {}
+    parts = {"train": pl.read_parquet(develop), "test": pl.read_parquet(test)}
+    labels = sorted(parts["train"]["label"].unique())
+    for part, frame in parts.items():
+        column = next(c for c in frame.columns if str(frame[c][0]).endswith((".png", ".jpg")))
+        arrays[f"{part}_x"] = np.stack([square(cell, SIDES[name]) for cell in frame[column]])
+        arrays[f"{part}_y"] = np.array([labels.index(label) for label in frame["label"]])
+    place = folder / "photos.npz"
+    np.savez(place, **arrays)
+    lines = []
+    for method, home in PEERS.items():
+        job = [python_of(venvs, home), Path(__file__).parent / "peers" / "photo_nets.py"]
+        done = subprocess.run([*job, method, place, str(seconds)],
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        found = json.loads(done.stdout.splitlines()[-1])
+        lines.append(
+            f"| {name}, {method} | {len(arrays['test_y']):,} | {found['epochs']} epochs | accuracy "
+            f"{found['accuracy']:.4f}, macro_f1 {found['macro_f1']:.4f} | {found['seconds']:.0f} |"
+        )
+    return lines
+
+
+def square(cell: str, side: int) -> Any:
+    """A photo as a square of bytes."""
+    photo = ImageOps.exif_transpose(Image.open(BytesIO(media.content(cell)))).convert("RGB")
+    return np.asarray(photo.resize((side, side), Image.Resampling.BILINEAR))
+
+
 SETS: dict[str, Callable[[Path], list[str]]] = {
     "cifar": cifar, "signs": signs, "tiles": tiles, "houses": houses,
 }  # fmt: skip
@@ -130,13 +171,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--keep", type=Path, help="folder for the projects")
+    parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
     options = parser.parse_args()
     print("| set | test rows | champion | figures | seconds |")
     print("|---|---:|---|---|---:|")
     for name in options.names or SETS:
         with tempfile.TemporaryDirectory() as aside:
-            for line in SETS[name]((options.keep or Path(aside)) / name):
+            folder = (options.keep or Path(aside)) / name
+            for line in SETS[name](folder):
                 print(line, flush=True)
+            if options.peers and name in SIDES:
+                seconds = float(line.rstrip("| ").rpartition("|")[2])
+                for line in play_peers(name, folder, options.peers, seconds):
+                    print(line, flush=True)
 
 
 if __name__ == "__main__":

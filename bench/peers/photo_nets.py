@@ -1,0 +1,139 @@
+"""Networks for photos as Keras and fastai offer them, learned from the ground up for some time.
+
+    python photo_nets.py METHOD PHOTOS SECONDS
+
+METHOD: ``keras`` (the convolutional network of its tutorials), ``resnet18`` or ``xresnet18`` (both
+fastai's, with its defaults: one cycle, its own augmentation). PHOTOS: an ``.npz`` of `train_x` and
+`test_x` (photos, side, side, 3; bytes), `train_y` and `test_y` (numbers of classes). Prints as JSON
+the accuracy and macro F1 of the test photos, the epochs and the seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+
+os.environ["KERAS_BACKEND"] = "torch"  # before Keras is imported
+HELD = 0.15  # of the training photos, for early stopping
+MOST = 200  # epochs
+Photos = dict[str, Any]
+
+
+def keras(photos: Photos, seconds: float) -> tuple[Any, int]:
+    """Three blocks of convolutions, Adam, batches of 32; the best epoch on photos held back."""
+    import keras
+    from keras import layers
+
+    start = time.monotonic()
+
+    class InTime(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if (time.monotonic() - start) * (epoch + 2) / (epoch + 1) > seconds:
+                self.model.stop_training = True
+
+    classes = int(photos["train_y"].max()) + 1
+    blocks = [
+        layer
+        for width in (32, 64, 128)
+        for layer in (
+            layers.Conv2D(width, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+        )
+    ]
+    model = keras.Sequential(
+        [
+            keras.Input(photos["train_x"].shape[1:]),
+            layers.RandomFlip("horizontal"), layers.RandomRotation(0.1), layers.Rescaling(1 / 255),
+            *blocks, layers.Dropout(0.2), layers.Flatten(), layers.Dense(128, activation="relu"),
+            layers.Dense(classes, activation="softmax"),
+        ]
+    )  # fmt: skip
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    stop = keras.callbacks.EarlyStopping(patience=10, restore_best_weights=True)
+    past = model.fit(
+        photos["train_x"].astype("float32"), photos["train_y"], validation_split=HELD,
+        epochs=MOST, callbacks=[stop, InTime()], verbose=0,
+    )  # fmt: skip
+    said = model.predict(photos["test_x"].astype("float32"), verbose=0)
+    return said.argmax(1), len(past.history["loss"])
+
+
+def declare_operators() -> None:
+    """Name torchvision's compiled operators, which a CPU-only torch lacks and no one here calls."""
+    place = find_spec("torchvision")
+    assert place is not None
+    assert place.submodule_search_locations is not None
+    code = (Path(place.submodule_search_locations[0]) / "_meta_registrations.py").read_text("utf-8")
+    found = {a or b for a, b in re.findall(r'register_meta\("(\w+)"\)|torchvision::(\w+)', code)}
+    library = torch.library.Library("torchvision", "DEF")
+    for name in sorted(found):
+        library.define(f"{name}(Tensor x) -> Tensor")
+    declare_operators.kept = library  # type: ignore[attr-defined]  # gone with its last reference
+
+
+def fastai(photos: Photos, seconds: float, name: str) -> tuple[Any, int]:
+    """One cycle over as many epochs as the time allows, by the time of the first."""
+    declare_operators()
+    from fastai.vision import all as fv
+
+    place = Path(sys.argv[2]).with_suffix("")
+    for part in ("train", "test"):
+        for i, (pixels, y) in enumerate(zip(photos[f"{part}_x"], photos[f"{part}_y"], strict=True)):
+            folder = place / part / str(y)
+            folder.mkdir(parents=True, exist_ok=True)
+            fv.PILImage.create(pixels).save(folder / f"{i:06}.png")
+    side = photos["train_x"].shape[1]
+    loaders = fv.ImageDataLoaders.from_folder(
+        place / "train", valid_pct=HELD, seed=0, num_workers=0, bs=64, item_tfms=fv.Resize(side),
+        batch_tfms=fv.aug_transforms(),
+    )  # fmt: skip
+
+    def learner() -> Any:
+        if name == "resnet18":
+            return fv.vision_learner(loaders, fv.resnet18, pretrained=False, metrics=fv.accuracy)
+        return fv.Learner(loaders, fv.xresnet18(n_out=loaders.c), metrics=fv.accuracy)
+
+    start = time.monotonic()
+    with learner().no_bar() as first, first.no_logging():
+        first.fit_one_cycle(1)
+    epoch = time.monotonic() - start
+    epochs = min(MOST, max(1, math.floor((seconds - epoch) / epoch)))
+    chosen = learner()
+    with chosen.no_bar(), chosen.no_logging():
+        chosen.fit_one_cycle(epochs)
+        files = sorted((place / "test").rglob("*.png"), key=lambda path: path.stem)
+        said = chosen.get_preds(dl=loaders.test_dl(files))[0].argmax(1).numpy()
+    return np.array([int(word) for word in loaders.vocab])[said], epochs
+
+
+def main() -> None:
+    """Learn, and say how good it got."""
+    method, place, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    torch.set_num_threads(2)
+    photos = dict(np.load(place))
+    start = time.monotonic()
+    if method == "keras":
+        said, epochs = keras(photos, seconds)
+    else:
+        said, epochs = fastai(photos, seconds, method)
+    found = {
+        "method": method, "epochs": epochs, "seconds": time.monotonic() - start,
+        "accuracy": accuracy_score(photos["test_y"], said),
+        "macro_f1": f1_score(photos["test_y"], said, average="macro"),
+    }  # fmt: skip
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -61,7 +61,7 @@ def test_a_table_with_a_new_kind_goes_all_the_way(site: Path, tmp_path: Path) ->
         return done.stdout
 
     told = json.loads(
-        fieldcraft("run", "t.csv", "--target", "mood", "--dir", "p", "--budget", "30s", "--json")
+        fieldcraft("run", "t.csv", "--target", "mood", "--dir", "p", "--budget", "2m", "--json")
     )
     assert "kind: colour" in (tmp_path / "p" / "fieldcraft.yaml").read_text("utf-8")
     by_name = {learner["name"]: learner["measures"]["roc_auc"]["value"] for learner in told["learners"]}

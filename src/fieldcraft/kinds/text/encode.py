@@ -20,6 +20,7 @@ from fieldcraft.kinds.text.pretrained import Pretrained, open_pretrained
 from fieldcraft.kinds.text.reader import EXTENT, Reader, Texts, Vocabulary, learn_reader
 from fieldcraft.kinds.text.scores import goals_of
 from fieldcraft.kinds.text.tokens import Tokens
+from fieldcraft.kinds.text.variants import Ways, from_function, variants, with_typos
 
 ARRAYS = ("buckets", "weights", "directions", "centre", "spread")  # of a column's state
 FEW_SCORES, ENOUGH = 10, 4_000  # classes or labels; texts of a fold
@@ -88,7 +89,24 @@ class TextEncoder:
         cells = [texts.cells for texts in self._asking(columns)]
         if self.asked and (self.asked.deep or (self.asked.tune is None and self._pays(cells))):
             self._learn_reading(cells)
-        return self._views([values for _, values in learned], columns)
+        views = self._views([values for _, values in learned], columns)
+        ways = self._ways()
+        if self.reading is None or not ways:
+            return views
+        reading = self.reading
+
+        def tensors() -> dict[str, Array]:  # of training rows alone: other ways to say them
+            return {**views.tensors(), "variants": variants(reading, cells, ways)}
+
+        return Views(tensors, views.as_matrix)
+
+    def _ways(self) -> list[Ways]:
+        """What gives other ways to say training texts."""
+        asked = self.asked.augment if self.asked and self.reading else ()
+        found = [from_function(way) for way in asked if ":" in way]
+        if self.reading is not None and "typos" in asked:
+            found.append(with_typos(self.reading))
+        return found
 
     def _asking(self, columns: list[Texts]) -> list[Texts]:
         """The columns that ask for an encoder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from fieldcraft.fit.pretrained import FEWEST, MOST, add_lora, falling, slow_down, tuning
 from fieldcraft.fit.settings import Recipe
-from fieldcraft.kinds.text.augment import changed, nearest
+from fieldcraft.kinds.text.augment import changed, drawn, nearest
 from fieldcraft.kinds.text.deep import PAD
 from fieldcraft.kinds.text.encode import TextEncoder
 from fieldcraft.kinds.text.export import Pooled, build_encoder, load_encoder
@@ -54,18 +54,23 @@ class TextNet(nn.Module):
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """Numbers of each row, shape (rows, sum of chunks)."""
-        tokens = tensors["tokens"].flatten(0, 1).long()
+        tokens = self.varied(tensors) if self.training else tensors["tokens"].flatten(0, 1).long()
         read = self.read(tokens)
         read = functional.layer_norm(read, read.shape[-1:])
         read = self.drop(read).view(-1, self.width)
         return torch.cat([tensors["text"], read], dim=1)
 
+    def varied(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Tokens as they are read in training: said in other ways, and changed a little."""
+        tokens = tensors["tokens"].flatten(0, 1).long()
+        if "variants" in tensors:
+            tokens = drawn(tokens, tensors["variants"].flatten(0, 1).long())
+        return changed(tokens, self.augments, self.neighbours(tokens.device))
+
     def read(self, tokens: Tensor) -> Tensor:
         """Vectors of texts; those of about the same length are read together."""
         if torch.compiler.is_exporting() or self.in_order:
             return self.whole(tokens)
-        if self.training and self.augments:
-            tokens = changed(tokens, self.neighbours(tokens.device))
         lengths = (tokens != PAD).sum(1)
         order = lengths.argsort()
         step = LEARNING if self.training else AT_ONCE
@@ -77,7 +82,7 @@ class TextNet(nn.Module):
 
     def neighbours(self, device: torch.device) -> Tensor | None:
         """For each token those that may stand for it, where its vectors were pretrained."""
-        if self.near is None and self.tuned:
+        if self.near is None and "synonyms" in self.augments:
             tables = (m.weight for m in self.body.modules() if isinstance(m, nn.Embedding))
             self.near = nearest(max(tables, key=len))
         return None if self.near is None else self.near.to(device)

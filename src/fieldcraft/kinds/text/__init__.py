@@ -102,6 +102,12 @@ class TextKind(PlainValues):
 
         return maps(network, row, chosen, output)
 
+    def augmented(self, network: Any, rows: Tensors) -> list[list[str]]:
+        """For each column its texts as training changes them; nothing where they are not."""
+        from fieldcraft.kinds.text.varied import varied_texts
+
+        return varied_texts(network, rows)
+
 
 def is_english(values: pl.Series) -> bool:
     """Whether most of the texts whose language can be told are in English."""

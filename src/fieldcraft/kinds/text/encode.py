@@ -39,7 +39,7 @@ class TextEncoder:
     where there are no scores), at most 32. Then, for each class, label or number to be predicted,
     the score of a linear model over the parts (on training rows out of fold, so that no row sees
     its own target); the logarithms of characters and words; and whether the text is missing. All
-    are standardised. Characters beyond the first 2,000 count for the length alone.
+    are standardised. Characters beyond the first 5,000 count for the length alone.
 
     Where the project file names a pretrained encoder, its vector of the text comes after these; of
     one that is tuned, or of a network trained from the ground up, networks get the tokens instead.

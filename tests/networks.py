@@ -37,7 +37,7 @@ def keep_and_restore(
     encoders: EncoderSet, model: Fitted, job: Job, folder: Path
 ) -> tuple[EncoderSet, Any]:
     """Encoders and network as they come back from disk."""
-    encoders.save(folder / "0")
+    encoders.save(folder / "0", model.view)
     again = EncoderSet.load(folder / "0")
     learner = catalogue.load("learners", "network")
     return again, learner.restore(model.state(), replace(job, nets=again.nets))

@@ -41,7 +41,7 @@ class State:
     """What a fitted encoder or model is made of: JSON values and arrays, nothing else."""
     values: Json = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
-    files: Mapping[str, Path] = field(default_factory=dict)  # large; stored once for all members
+    files: Mapping[str, Path] = field(default_factory=dict)  # large; matrix/...: for matrices only
 
 
 class Encoded(Protocol):

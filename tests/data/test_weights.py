@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.weights import packaged_folder, weights_digest, weights_folder
+from fieldcraft.data.weights import (
+    content_digest,
+    packaged_folder,
+    place_of,
+    stamp_of,
+    starting_at,
+    weights_digest,
+    weights_folder,
+)
+from fieldcraft.kinds.image.inherit import bundle_at
 
 NONE: dict[str, tuple[str, str]] = {}
 
@@ -73,3 +82,50 @@ def test_other_weights_have_another_digest(tmp_path: Path) -> None:
         for name, data in (("one", b"a"), ("same", b"a"), ("other", b"b"))
     )
     assert weights_digest(one) == weights_digest(same) != weights_digest(other)
+
+
+def test_relative_folders_start_where_they_are_told_to(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "project" / "networks" / "own")
+    with pytest.raises(DataError, match="networks/own"):
+        weights_folder("./networks/own", {})
+    with starting_at(tmp_path / "project"):
+        assert weights_folder("networks/own", {}) == folder
+        assert weights_folder(str(folder), {}) == folder
+        with starting_at(tmp_path):
+            assert place_of("project/networks/own") == folder
+        assert place_of("networks/own") == folder
+    assert place_of("networks/own") == Path("networks/own")
+
+
+def test_bundles_to_begin_with_are_looked_for_there_too(tmp_path: Path) -> None:
+    (tmp_path / "other" / "bundle").mkdir(parents=True)
+    (tmp_path / "other" / "bundle" / "manifest.json").write_text("{}", "utf-8")
+    assert bundle_at("other") is None
+    with starting_at(tmp_path):
+        assert bundle_at("other") == tmp_path / "other" / "bundle"
+
+
+def test_what_a_name_leads_to_has_a_digest_of_its_content(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "own")
+    bundle = tmp_path / "other" / "bundle"
+    bundle.mkdir(parents=True)
+    (bundle / "manifest.json").write_text("{}", "utf-8")
+    (tmp_path / "b.zip").write_bytes(b"zip")
+    with starting_at(tmp_path):
+        assert content_digest("own") == weights_digest(folder)
+        assert content_digest("other") == content_digest("other/bundle") is not None
+        assert content_digest("b.zip") is not None
+        before = content_digest("own")
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text("{}", "utf-8")
+        assert content_digest("own") != before
+        for name in ("minilm", "nobody/nothing", "no\0thing"):
+            assert content_digest(name) is None
+
+
+def test_a_network_that_was_changed_has_another_stamp(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "own")
+    before = stamp_of(folder)
+    assert stamp_of(folder) == before
+    folder_of(tmp_path / "own", b"others")
+    assert stamp_of(folder) != before

@@ -180,3 +180,16 @@ def test_spam_is_told_from_ham(shared_data: Path) -> None:
     weights = np.linalg.lstsq(design, spam[:3_000], rcond=None)[0]
     right = (held @ weights > 0.5) == spam[3_000:]
     assert right.mean() > 0.97  # always ham: 0.87
+
+
+def test_long_texts_are_read_few_at_a_time_to_the_same_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learned, own = learn(TEXTS, TARGET)
+    assert Texts(TEXTS).fitting(reader.BLOCK) == reader.BLOCK
+    monkeypatch.setattr(reader, "LETTERS", 2)
+    assert 100 < Texts(TEXTS).fitting(reader.BLOCK) < len(TEXTS)
+    again, other = learn(TEXTS, TARGET)
+    np.testing.assert_allclose(other, own, atol=1e-5)
+    np.testing.assert_allclose(again.encode(Texts(TEXTS)), learned.encode(Texts(TEXTS)), atol=1e-5)
+    assert Texts(pl.Series(["x" * 10**7])).fitting(reader.BLOCK) == 1

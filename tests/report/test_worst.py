@@ -129,6 +129,29 @@ def test_maps_of_the_network_stand_beside_and_the_legend_names_them(story: Story
     assert "gradients of the network alone" in found
 
 
+def test_what_the_network_tells_of_a_text_stands_below_and_the_legend_names_it(
+    story: Story,
+) -> None:
+    assert "of the network" not in section(story)
+    item = story.explained[0]
+    item["columns"]["words"] = {
+        "spans": [["The lamp ", 0.3], ["broke", 1.0]], "most": 1e-9,
+        "network": {
+            "gradients": {"spans": [["the", 0.0], [" lamp", -0.5], [" broke", 1.0]]},
+            "attention": {"spans": [["the", 0.01], [" <b>lamp", 1.0], [" broke", 0.3]]},
+        },
+    }  # fmt: skip
+    found = section(story)
+    assert found.index("(no word matters)") < found.index("gradients of the network")
+    assert "attention of the network" in found
+    assert "integrated gradients of the tokens" in found
+    assert "where its attention lies" in found
+    marks = read(found[found.index("gradients of the network") :]).marks[:4]
+    assert marks == [("against", "lamp"), ("for", "broke"), ("for", "<b>lamp"), ("for", "broke")]
+    del item["columns"]["words"]["network"]["attention"]
+    assert "where its attention lies" not in section(story)
+
+
 def test_rows_without_an_explanation_are_shown_as_they_are(story: Story) -> None:
     story.explained.clear()
     found = section(story)

@@ -88,6 +88,25 @@ def test_new_rows_in_the_source_run_everything_again(finished: Folder) -> None:
     assert "train" in run(finished).ran
 
 
+def test_another_network_in_the_folder_of_an_encoder_runs_everything_again(
+    project: Folder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def keys() -> list[str]:
+        return [key for _, key in _plan.keyed(project, project.settings(), None)]
+
+    file.edit(project.file, [Edit(("model", "text"), {"encoder": "own"})])
+    absent = keys()
+    files.write_text(project.root / "own" / "config.json", "{}")
+    files.write_bytes(project.root / "own" / "model.safetensors", b"weights")
+    before = keys()
+    assert not set(before) & set(absent)
+    files.write_text(project.root / "own" / "notes.log", "nothing of it")
+    monkeypatch.chdir(tmp_path)
+    assert keys() == before
+    files.write_bytes(project.root / "own" / "model.safetensors", b"others")
+    assert not set(keys()) & set(before)
+
+
 def test_a_run_is_foretold_without_doing_anything(project: Folder) -> None:
     found = _plan.forecast(project)
     assert [step.name for step in found] == [step.name for step in _plan.STEPS]

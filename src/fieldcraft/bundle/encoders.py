@@ -13,12 +13,13 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load_file, save
 
-from fieldcraft.contracts import Array, Encoded, Encoder, Matrix, State
+from fieldcraft.contracts import Array, Encoded, Encoder, Form, Matrix, State
 from fieldcraft.core import catalogue, digest, files
 from fieldcraft.data.table import Schema
 
 FEW_ROWS, MOST_ROWS = 64, 16_384  # encoded in one go
 BYTES_AT_ONCE = 1 << 26
+FOR_MATRICES = "matrix/"  # how names of files begin that networks do without
 SHARED = "shared"  # folder of large files beside the members of a model
 T = TypeVar("T")
 
@@ -131,10 +132,14 @@ class EncoderSet:
             for name, encoder in self.encoders.items()
         }
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, view: Form | None = None) -> None:
         """Write the fitted state as ``encoders.json`` and ``encoders.safetensors``.
 
         Large files lie in the folder ``shared`` beside it, once for all members of a model.
+
+        Args:
+            folder: of the member.
+            view: the only form in which it reads rows; files for another are left out.
         """
         states = {name: encoder.state() for name, encoder in self.encoders.items()}
         values = {name: state.values for name, state in states.items()}
@@ -142,6 +147,7 @@ class EncoderSet:
             f"{kind}/{name}": share(path, folder.parent / SHARED)
             for kind, state in states.items()
             for name, path in state.files.items()
+            if view != "tensors" or not name.startswith(FOR_MATRICES)
         }
         save_state(
             folder,

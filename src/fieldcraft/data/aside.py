@@ -23,7 +23,7 @@ class PlainValues:
         """Nothing is explained: a value has no parts."""
         return None
 
-    def trace(self, network: Any, row: Any, chosen: int, output: str) -> Sequence[dict[str, Any]]:
+    def trace(self, network: Any, row: Any, chosen: int, output: Any) -> Sequence[dict[str, Any]]:
         """Nothing is traced back to a value that has no parts."""
         return ()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +13,27 @@ from fieldcraft.core import digest
 from fieldcraft.core.errors import DataError
 
 CONFIG = "config.json"  # what makes a folder that of a pretrained network
+MANIFEST = "manifest.json"  # ... and that of a bundle; it names the content of the others
+STARTS: ContextVar[Path] = ContextVar("starts", default=Path())  # where relative folders start
 WANTED = ["*.json", "*.txt", "*.safetensors", "*.model"]  # weights as data: never pickles
+
+
+Stamp = tuple[tuple[str, int, int], ...]  # names of files, their sizes, when they were changed
+
+
+@contextmanager
+def starting_at(folder: Path) -> Iterator[None]:
+    """While it lasts relative names of networks start at a folder, such as that of a project."""
+    token = STARTS.set(folder)
+    try:
+        yield
+    finally:
+        STARTS.reset(token)
+
+
+def place_of(name: str) -> Path:
+    """Where the name of a network, or of a bundle, leads to if it is a path."""
+    return STARTS.get() / Path(name).expanduser()
 
 
 def packaged_folder(package: str, inside: str) -> Path | None:
@@ -25,8 +48,9 @@ def weights_folder(name: str, packaged: Mapping[str, tuple[str, str]]) -> Path:
     """The folder of a pretrained network.
 
     Args:
-        name: one of those that packages bring, a folder, or a name at the Hugging Face hub, of
-            which a copy is kept; with ``HF_HUB_OFFLINE=1`` the hub is not asked.
+        name: one of those that packages bring, a folder (see `starting_at`), or a name at the
+            Hugging Face hub, of which a copy is kept; with ``HF_HUB_OFFLINE=1`` the hub is not
+            asked.
         packaged: name, package and folder inside it of those that packages bring.
 
     Raises:
@@ -37,7 +61,7 @@ def weights_folder(name: str, packaged: Mapping[str, tuple[str, str]]) -> Path:
         if found is None:
             raise unavailable(name, f"the package {packaged[name][0]} is not installed", packaged)
         return found
-    folder = Path(name).expanduser()
+    folder = place_of(name)
     if folder.is_dir():
         if not (folder / CONFIG).is_file():
             raise unavailable(name, f"the folder holds no {CONFIG}", packaged)
@@ -59,10 +83,16 @@ def fetched_folder(name: str, packaged: Mapping[str, tuple[str, str]]) -> Path:
     except ImportError:
         raise unavailable(name, "huggingface_hub is not installed", packaged) from None
     try:
-        return Path(snapshot_download(name, allow_patterns=WANTED))
+        return asked_once(snapshot_download, name)
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         why = str(error).strip().splitlines()[0][:200]
         raise unavailable(name, f"not at hand, and not from the hub: {why}", packaged) from error
+
+
+@lru_cache(maxsize=16)
+def asked_once(fetch: Callable[..., str], name: str) -> Path:
+    """Where a hub's library keeps its copy; the hub is asked once for a process."""
+    return Path(fetch(name, allow_patterns=WANTED))
 
 
 def unavailable(name: str, why: str, packaged: Mapping[str, tuple[str, str]]) -> DataError:
@@ -78,5 +108,32 @@ def unavailable(name: str, why: str, packaged: Mapping[str, tuple[str, str]]) ->
 
 def weights_digest(folder: Path) -> str:
     """Digest of the files that make up a pretrained network."""
-    names = {path for pattern in WANTED for path in folder.glob(pattern)}
-    return digest.of_json({path.name: digest.of_file(path) for path in sorted(names)})
+    return digest.of_json(
+        {
+            path.relative_to(folder).as_posix(): digest.of_file(path)
+            for path in weights_files(folder)
+        }
+    )
+
+
+def weights_files(folder: Path) -> list[Path]:
+    """The files that make up a pretrained network."""
+    patterns = [*WANTED, "*/*.json"]  # such as how vectors of tokens are pooled
+    return sorted({path for p in patterns for path in folder.glob(p) if path.is_file()})
+
+
+def stamp_of(folder: Path) -> Stamp:
+    """What tells cheaply whether the files of a pretrained network were changed."""
+    found = ((str(path), path.stat()) for path in weights_files(folder))
+    return tuple((name, about.st_size, about.st_mtime_ns) for name, about in found)
+
+
+def content_digest(name: str) -> str | None:
+    """Digest of what lies where a name leads to: a network, or a bundle; None if nothing does."""
+    place = place_of(name)
+    if place.is_file():
+        return digest.of_file(place)
+    if (place / CONFIG).is_file():
+        return weights_digest(place)
+    bundle = next((f for f in (place, place / "bundle") if (f / MANIFEST).is_file()), None)
+    return digest.of_file(bundle / MANIFEST) if bundle else None

@@ -167,7 +167,7 @@ def fit_fold(
         progress=effort.tell,
     )
     member = Member(found.encoders, learner.fit(job), found.scale, rows.task)
-    found.encoders.save(place)
+    found.encoders.save(place, member.fitted.view)
     save_state(place, "model", member.fitted.state())
     files.write_json(place / "scale.json", found.scale)
     predictions(member, rows, fold, int(place.name)).write_parquet(place / "predictions.parquet")

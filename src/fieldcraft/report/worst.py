@@ -42,6 +42,7 @@ def shown(row: Json, why: Json, story: Story) -> Json:
         "true": ", ".join(str(row["cells"].get(target)) for target in targets),
         "photos": [photo(name, src, found.get(name), why) for name, src in drawn.items()],
         "texts": texts,
+        "traces": [how for item in texts.values() for how in item["network"]],
         "shown": few,
         "more": len(cells) - len(few),
     }
@@ -65,7 +66,8 @@ def text(found: Json, unit: float) -> Json:
     """A text in parts, each with a side, for or against, and a strength from 0 to 1.
 
     Args:
-        found: its ``spans``, and by how much the heaviest moves the prediction.
+        found: its ``spans``, by how much the heaviest moves the prediction, and spans by name that
+            the network traced, each coloured by itself.
         unit: what counts as a large difference.
     """
     matters = found["most"] >= NOTHING * unit
@@ -90,6 +92,10 @@ def text(found: Json, unit: float) -> Json:
         "cut": plural(signs, "sign") if signs else "",
         "most": found["most"],
         "matters": matters,
+        "network": {
+            how: text({**traced, "most": unit}, unit)
+            for how, traced in found.get("network", {}).items()
+        },
     }
 
 

@@ -14,6 +14,7 @@ from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import catalogue, digest, files
 from fieldcraft.core.errors import DataError, HeldError, PlugError, ProjectError, near
 from fieldcraft.data.read import digest_of, located, read_table
+from fieldcraft.data.weights import content_digest, starting_at
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project import file
@@ -150,7 +151,8 @@ def one_pass(
 def keyed(project: Folder, settings: Settings, until: str | None) -> list[tuple[Step, str]]:
     """The steps up to a stage, each with the digest of everything that its result depends on."""
     last = max((i for i, step in enumerate(STEPS) if until in (None, step.stage)), default=0)
-    sources, keys = source_digests(project, settings), dict[str, str]()
+    sources = source_digests(project, settings) + network_digests(project, settings)
+    keys: dict[str, str] = {}
     for step in STEPS[: last + 1]:
         stage: Stage = catalogue.load("stages", step.stage)
         inputs = [keys[name] for name in step.after] or sources
@@ -235,7 +237,8 @@ def run_step(
         record=lambda kind, body: records.append((kind, body)),
         progress=lambda text, share: watcher.said(step.name, text, share),
     )
-    summary = stage.run(work)
+    with starting_at(project.root):
+        summary = stage.run(work)
     seconds = round(time.monotonic() - begun, 3)
     result = {"summary": summary, "records": records, "seconds": seconds}
     files.write_json(partial / "outcome.json", result)
@@ -284,6 +287,19 @@ def source_digests(project: Folder, settings: Settings) -> list[str]:
                 way_out="make sure that it is there, or set data.source to where it is",
             ) from error
     return found
+
+
+def network_digests(project: Folder, settings: Settings) -> list[str]:
+    """Digests of the pretrained networks and bundles that encoders begin with, where they lie here.
+
+    What packages bring, or a hub, is known by its name.
+    """
+    own = [column.options() for column in settings.data.columns.values()]
+    said = [*own, *(part for part in settings.model.kinds().values() if isinstance(part, dict))]
+    names = {str(part["encoder"]) for part in said if isinstance(part.get("encoder"), str)}
+    with starting_at(project.root):
+        found = [content_digest(name) for name in sorted(names)]
+    return [one for one in found if one is not None]
 
 
 def read_findings(folder: Path) -> list[Finding]:

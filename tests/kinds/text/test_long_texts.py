@@ -11,7 +11,7 @@ from tests.checks.views import data_view, found
 from tests.kinds.text.prose import prose
 
 TEXTS = prose(300)
-LONG = prose(300, 70, seed=1)
+LONG = prose(300, 180, seed=1)
 
 
 @pytest.mark.parametrize(("count", "severity"), [(2, None), (30, "tip"), (300, "warn")])
@@ -23,7 +23,7 @@ def test_how_much_of_long_texts_is_not_read_is_told(count: int, severity: str | 
         unread = sum(max(len(text) - MOST_CHARACTERS, 0) for text in texts)
         assert finding.evidence["unread"] == pytest.approx(unread / sum(map(len, texts)))
         assert finding.evidence["texts"] == count
-        assert "2,000 characters" in finding.title
+        assert "5,000 characters" in finding.title
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("FIELDCRAFT_CACHE", str(root / "cache"))
         init(Request(root / "p", str(root / "notes.csv"), ("label",)))
         edits = [
-            Edit(("model", "text"), {"encoder": str(encoder)}),
+            Edit(("model", "text"), {"encoder": "../encoder"}),
             Edit(("model", "trunk"), "mlp"), Edit(("model", "epochs"), 2),
             Edit(("data", "columns", "note"), {"kind": "text"}),
             Edit(("problem", "reject"), 0.1),

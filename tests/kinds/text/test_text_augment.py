@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fieldcraft.kinds.text.augment import changed, left_out, nearest, replaced, swapped
+from fieldcraft.kinds.text.augment import changed, drawn, left_out, nearest, replaced, swapped
 from fieldcraft.kinds.text.deep import PAD
 
 
@@ -19,7 +19,7 @@ def test_first_and_last_tokens_and_what_is_behind_stay() -> None:
     torch.manual_seed(0)
     near = torch.arange(300)[:, None].expand(-1, 3)
     for _ in range(20):
-        found = changed(batch(), near)
+        found = changed(batch(), ("drop", "swap"), near)
         assert (found[:, 0] == 100).all()
         for before, after in zip(batch(), found, strict=True):
             there = after[after != PAD]
@@ -52,3 +52,29 @@ def test_swapped_tokens_are_the_same_tokens() -> None:
 def test_the_nearest_tokens_point_the_same_way() -> None:
     vectors = torch.tensor([[1.0, 0.0], [2.0, 0.1], [0.0, 1.0], [0.1, 3.0]])
     assert nearest(vectors)[:, 0].tolist() == [1, 0, 3, 2]
+
+
+def test_only_what_is_asked_for_is_done() -> None:
+    torch.manual_seed(3)
+    tokens = batch()
+    assert torch.equal(changed(tokens, ("typos",), None), tokens)
+    assert torch.equal(changed(tokens, ("swap",), None).sort(1).values, tokens.sort(1).values)
+    assert int((changed(tokens, ("drop",), None) == PAD).sum()) > int((tokens == PAD).sum())
+
+
+def test_a_text_or_one_of_its_variants_is_drawn_each_as_likely() -> None:
+    torch.manual_seed(4)
+    tokens = torch.tensor([[1, 2, PAD]] * 3_000)
+    variants = torch.tensor([[[3, 4, 5, 6], [7, PAD, PAD, PAD], [PAD] * 4]] * 3_000)
+    found = drawn(tokens, variants)
+    assert found.shape == (3_000, 4)
+    kinds = [found[found[:, 0] == first] for first in (1, 3, 7)]
+    assert sum(map(len, kinds)) == 3_000
+    assert all(900 < len(kind) < 1_100 for kind in kinds)
+    assert {tuple(row) for row in kinds[0].tolist()} == {(1, 2, PAD, PAD)}
+    assert {tuple(row) for row in kinds[1].tolist()} == {(3, 4, 5, 6)}
+
+
+def test_a_text_without_variants_stays() -> None:
+    tokens = torch.tensor([[1, 2, 3, 4, 5]])
+    assert torch.equal(drawn(tokens, torch.full((1, 2, 3), PAD)), tokens)

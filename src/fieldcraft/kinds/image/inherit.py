@@ -11,6 +11,7 @@ from fieldcraft.contracts import Array
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.optional import needs
 from fieldcraft.core.words import listed
+from fieldcraft.data.weights import place_of
 from fieldcraft.kinds.image.scratch import STEM, WIDTHS
 
 PREFIX = "network.nets.image.body."  # of our weights in a packaged network
@@ -20,7 +21,7 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 
 def bundle_at(name: str) -> Path | None:
     """The bundle that a name leads to: its folder, its archive, or a project that has one."""
-    place = Path(name).expanduser()
+    place = place_of(name)
     if place.is_file() and place.suffix == SUFFIX:
         return place
     folders = (place, place / "bundle")

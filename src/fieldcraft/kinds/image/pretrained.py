@@ -15,7 +15,14 @@ from fieldcraft.contracts import Array
 from fieldcraft.core import files
 from fieldcraft.core.errors import DataError, near
 from fieldcraft.core.optional import needs
-from fieldcraft.data.weights import CONFIG, weights_digest, weights_folder
+from fieldcraft.data.weights import (
+    CONFIG,
+    Stamp,
+    place_of,
+    stamp_of,
+    weights_digest,
+    weights_folder,
+)
 from fieldcraft.kinds.image.scratch import SCRATCH
 from fieldcraft.kinds.image.store import store_for
 from fieldcraft.kinds.image.wanted import Wanted, wanted_by
@@ -58,7 +65,6 @@ class Pretrained:
         return found
 
 
-@lru_cache(maxsize=4)
 def open_pretrained(name: str, side: int | None = None) -> Pretrained:
     """A pretrained network by name; exported once, its vectors kept, as training asks often.
 
@@ -70,15 +76,21 @@ def open_pretrained(name: str, side: int | None = None) -> Pretrained:
         DataError: there is no such network, or it reads no photos.
         MissingExtraError: what runs it is not installed.
     """
-    if "/" not in name and not Path(name).is_dir():
+    if "/" not in name and not place_of(name).is_dir():
         raise DataError(
             f"there is no network {name!r} for photos",
-            seen=f"neither a network that is known by name nor a folder in {Path.cwd().name}",
+            seen=f"neither a network that is known nor a folder in {place_of('').resolve()}",
             way_out=f"{near(name, SCRATCH)}; or give the folder of a pretrained one: ./{name}",
         )
     needs("text")  # it brings the library of pretrained networks
     needs("train")
     folder = weights_folder(name, {})
+    return opened(folder, stamp_of(folder), side)
+
+
+@lru_cache(maxsize=4)
+def opened(folder: Path, stamp: Stamp, side: int | None) -> Pretrained:
+    """The pretrained network in a folder, opened again when its files have another stamp."""
     wanted = wanted_by(folder, side)
     network = files.cache_folder() / "backbones" / weights_digest(folder) / f"{wanted.side}.onnx"
     if not network.is_file():

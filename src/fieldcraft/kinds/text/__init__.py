@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Array, Check, Json, Rescore
+from fieldcraft.contracts import Array, Check, Json, Output, Rescore, Tensors
 from fieldcraft.data.aside import PlainValues
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.table import Column
@@ -95,6 +95,18 @@ class TextKind(PlainValues):
         from fieldcraft.kinds.text.explain import explained
 
         return explained(str(value), said) if value is not None else None
+
+    def trace(self, network: Any, row: Tensors, chosen: int, output: Output) -> list[Json]:
+        """Of each text of one row the words that a network traces its output back to."""
+        from fieldcraft.kinds.text.gradients import maps
+
+        return maps(network, row, chosen, output)
+
+    def augmented(self, network: Any, rows: Tensors) -> list[list[str]]:
+        """For each column its texts as training changes them; nothing where they are not."""
+        from fieldcraft.kinds.text.varied import varied_texts
+
+        return varied_texts(network, rows)
 
 
 def is_english(values: pl.Series) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,20 +15,39 @@ NEIGHBOURS = 8  # the nearest tokens that may stand for one
 KEPT = 1  # tokens at the start, where many encoders have a mark
 
 
-def changed(tokens: Tensor, neighbours: Tensor | None) -> Tensor:
+def drawn(tokens: Tensor, variants: Tensor) -> Tensor:
+    """Each text as it is, or in one of the other ways to say it, all of them as likely.
+
+    Args:
+        tokens: shape (texts, length), -1 behind the end.
+        variants: shape (texts, ways, length); only -1 where a text has fewer ways.
+    """
+    length = max(tokens.shape[1], variants.shape[2])
+    own, others = (
+        functional.pad(part, (0, length - part.shape[-1]), value=PAD)
+        for part in (tokens[:, None], variants)
+    )
+    count = 1 + (variants[..., 0] != PAD).sum(1)
+    which = (torch.rand(len(tokens), device=tokens.device) * count).long()
+    return torch.cat([own, others], dim=1)[torch.arange(len(tokens), device=tokens.device), which]
+
+
+def changed(tokens: Tensor, ways: Collection[str], neighbours: Tensor | None) -> Tensor:
     """A batch of texts, each changed a little in ways that mostly leave what it says.
 
     After Wei and Zou, *EDA: Easy Data Augmentation Techniques*, 2019.
 
     Args:
         tokens: shape (texts, length), -1 behind the end.
+        ways: what is done: ``swap``, ``drop``.
         neighbours: for each token those with the nearest vectors, shape (tokens, nearest); without
             it none is replaced.
     """
-    found = swapped(tokens)
+    if "swap" in ways:
+        tokens = swapped(tokens)
     if neighbours is not None:
-        found = replaced(found, neighbours)
-    return left_out(found)
+        tokens = replaced(tokens, neighbours)
+    return left_out(tokens) if "drop" in ways else tokens
 
 
 def inner(tokens: Tensor) -> Tensor:

@@ -37,10 +37,7 @@ class Reading:
         A text that is missing or empty has one token, number 0. The length is that of the longest
         text at hand, unless rows are always whole.
         """
-        cut = [
-            [windows[0] if len(windows[0]) else np.zeros(1) for windows in self.tokens(texts)]
-            for texts in (column.fill_null("").to_list() for column in columns)
-        ]
+        cut = [self.rows(column.fill_null("").to_list()) for column in columns]
         longest = max((len(ids) for column in cut for ids in column), default=1)
         length = self.tokens.length if self.whole else longest
         rows = len(columns[0]) if columns else 0
@@ -49,6 +46,10 @@ class Reading:
             for row, ids in enumerate(column):
                 found[row, i, : len(ids)] = ids
         return found
+
+    def rows(self, texts: list[str]) -> list[Array]:
+        """The token numbers of each text, none of them empty."""
+        return [w[0] if len(w[0]) else np.zeros(1, dtype=np.int64) for w in self.tokens(texts)]
 
 
 def learn_reading(columns: Sequence[pl.Series], rule: str, most: int, whole: bool) -> Reading:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.backbone import load_backbone
-from fieldcraft.bundle.encoders import Views
+from fieldcraft.bundle.encoders import FOR_MATRICES, Views
 from fieldcraft.bundle.meaning import Meaning, learn_meaning
 from fieldcraft.contracts import Array, Json, Matrix, State
 from fieldcraft.core.optional import needs
@@ -20,8 +20,10 @@ from fieldcraft.kinds.text.pretrained import Pretrained, open_pretrained
 from fieldcraft.kinds.text.reader import EXTENT, Reader, Texts, Vocabulary, learn_reader
 from fieldcraft.kinds.text.scores import goals_of
 from fieldcraft.kinds.text.tokens import Tokens
+from fieldcraft.kinds.text.variants import Ways, from_function, variants, with_typos
 
 ARRAYS = ("buckets", "weights", "directions", "centre", "spread")  # of a column's state
+BACKBONE = "backbone"  # the file with the pretrained network, as ONNX
 FEW_SCORES, ENOUGH = 10, 4_000  # classes or labels; texts of a fold
 MOST_LETTERS = 1_600_000  # of texts that are tuned on unasked: some minutes of a processor
 TOKENS_AT_ONCE = 1 << 14
@@ -37,7 +39,7 @@ class TextEncoder:
     where there are no scores), at most 32. Then, for each class, label or number to be predicted,
     the score of a linear model over the parts (on training rows out of fold, so that no row sees
     its own target); the logarithms of characters and words; and whether the text is missing. All
-    are standardised. Characters beyond the first 2,000 count for the length alone.
+    are standardised. Characters beyond the first 5,000 count for the length alone.
 
     Where the project file names a pretrained encoder, its vector of the text comes after these; of
     one that is tuned, or of a network trained from the ground up, networks get the tokens instead.
@@ -69,7 +71,8 @@ class TextEncoder:
 
     def read(self, rows: pl.DataFrame) -> list[Texts]:
         """The texts of each column."""
-        if self.asked and self.asked.pretrained and self.pretrained is None:
+        fresh = self.pretrained is None and self.reading is None
+        if fresh and self.asked and self.asked.pretrained:
             self.pretrained = open_pretrained(self.asked.name, self.asked.length)
         means = self.asked.columns if self.asked else ()
         return [Texts(rows[n], self.pretrained if n in means else None) for n in self.names]
@@ -88,7 +91,24 @@ class TextEncoder:
         cells = [texts.cells for texts in self._asking(columns)]
         if self.asked and (self.asked.deep or (self.asked.tune is None and self._pays(cells))):
             self._learn_reading(cells)
-        return self._views([values for _, values in learned], columns)
+        views = self._views([values for _, values in learned], columns)
+        ways = self._ways()
+        if self.reading is None or not ways:
+            return views
+        reading = self.reading
+
+        def tensors() -> dict[str, Array]:  # of training rows alone: other ways to say them
+            return {**views.tensors(), "variants": variants(reading, cells, ways)}
+
+        return Views(tensors, views.as_matrix)
+
+    def _ways(self) -> list[Ways]:
+        """What gives other ways to say training texts."""
+        asked = self.asked.augment if self.asked and self.reading else ()
+        found = [from_function(way) for way in asked if ":" in way]
+        if self.reading is not None and "typos" in asked:
+            found.append(with_typos(self.reading))
+        return found
 
     def _asking(self, columns: list[Texts]) -> list[Texts]:
         """The columns that ask for an encoder."""
@@ -149,7 +169,10 @@ class TextEncoder:
         return Views(tensors, lambda: Matrix(whole(), tuple(names), (0,) * len(names)))
 
     def state(self) -> State:
-        """What was learned, as JSON values and arrays; the pretrained network as a file."""
+        """What was learned, as JSON values and arrays; the pretrained network as a file.
+
+        A network that reads token by token has learned it further, and does without that file.
+        """
         arrays: dict[str, Array] = {}
         for i, reader in enumerate(self.readers):
             arrays[f"buckets.{i}"] = reader.vocabulary.buckets
@@ -172,10 +195,11 @@ class TextEncoder:
         values |= {
             "meanings": list(self.meanings), "length": tokens.length, "windows": tokens.windows
         }  # fmt: skip
-        return State(values, arrays, {"backbone": self.pretrained.backbone.path})
+        name = BACKBONE if self.reading is None else FOR_MATRICES + BACKBONE
+        return State(values, arrays, {name: self.pretrained.backbone.path})
 
     def restore(self, state: State) -> None:
-        """Become the encoder that `state` described."""
+        """Become the encoder that `state` described; without the vectors, if they were spared."""
         self.scores, self.readers = state.values["scores"], []
         for i in range(state.values["readers"]):
             part = {name: state.arrays[f"{name}.{i}"] for name in ARRAYS}
@@ -186,10 +210,11 @@ class TextEncoder:
             tokens = Tokens(state.arrays["reading"].tobytes().decode(), state.values["read"], 1)
             self.reading = Reading(tokens, state.values["whole"])
             self.config = state.values["config"]
-        if "backbone" in state.files:
+        path = state.files.get(BACKBONE) or state.files.get(FOR_MATRICES + BACKBONE)
+        if path is not None:
             rule = state.arrays["tokens"].tobytes().decode()
             tokens = Tokens(rule, state.values["length"], state.values["windows"])
-            self.pretrained = Pretrained(tokens, load_backbone(state.files["backbone"]))
+            self.pretrained = Pretrained(tokens, load_backbone(path))
         self.meanings = {
             name: Meaning(*state.arrays[f"meaning.{i}"])
             for i, name in enumerate(state.values.get("meanings", ()))

@@ -45,6 +45,22 @@ class Pooled(nn.Module):
         counted = mask[..., None].to(found.dtype)
         return (found * counted).sum(1) / counted.sum(1).clamp_min(1)
 
+    def attention(self, tokens: Tensor, mask: Tensor) -> Tensor | None:
+        """Where the tokens that stand for a text look in the last layer, mean over its heads.
+
+        Returns:
+            Shape (texts, length); None where the network has no attention that it would tell.
+        """
+        said = self.body(input_ids=tokens, attention_mask=mask, output_attentions=True)
+        looks = getattr(said, "attentions", None)
+        if not looks or looks[-1] is None or looks[-1].shape[2:] != 2 * tokens.shape[1:]:
+            return None
+        found: Tensor = looks[-1].mean(1)
+        if self.first:
+            return found[:, 0]
+        counted = mask[..., None].to(found.dtype)
+        return (found * counted).sum(1) / counted.sum(1).clamp_min(1)
+
 
 def load_encoder(folder: Path) -> Pooled:
     """The encoder in a folder, with 32-bit weights, as its pooling file says to read it.

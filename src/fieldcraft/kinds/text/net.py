@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,15 +12,16 @@ from torch.nn import functional
 
 from fieldcraft.fit.pretrained import FEWEST, MOST, add_lora, falling, slow_down, tuning
 from fieldcraft.fit.settings import Recipe
-from fieldcraft.kinds.text.augment import changed, nearest
+from fieldcraft.kinds.text.augment import changed, drawn, nearest
 from fieldcraft.kinds.text.deep import PAD
 from fieldcraft.kinds.text.encode import TextEncoder
-from fieldcraft.kinds.text.export import build_encoder, load_encoder
+from fieldcraft.kinds.text.export import Pooled, build_encoder, load_encoder
 
 WIDTH = 128  # of the vectors of tokens that are trained here
 AT_ONCE, LEARNING = 64, 16  # texts that are read together, of about the same length
 SPANS = (3, 4, 5)  # tokens that a convolution sees at once
 PAIRS = 1 << 15  # hashed pairs of neighbouring tokens
+PLACES = "place"  # the table of vectors that tell where a token stands, not which it is
 DROPOUT = 0.2
 STEPS, TUNING = 2_000, 700  # of a training, of 32 texts each; of one that tunes
 BATCHES, LARGEST_BATCH = ((20_000, 64),), 128  # rows a step below a number of rows
@@ -41,26 +42,35 @@ class TextNet(nn.Module):
         self.lengths = () if encoder.reading.whole else ("tokens",)
         self.body, width = body_for(encoder)
         self.width = width * len(encoder.asked.columns)
+        self.rule = encoder.reading.tokens.rule  # so that tokens can be told as text
+        self.columns = len(encoder.names)
+        self.places = [encoder.names.index(name) for name in encoder.asked.columns]
         self.tuned = encoder.asked.pretrained
         self.chunks = (1,) * (encoder.width + self.width)
         self.drop = nn.Dropout(DROPOUT)
         self.augments = encoder.asked.augment
         self.near: Tensor | None = None  # of each token, found when training begins
+        self.in_order = False  # whether texts are read in their order, whatever their length
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """Numbers of each row, shape (rows, sum of chunks)."""
-        tokens = tensors["tokens"].flatten(0, 1).long()
+        tokens = self.varied(tensors) if self.training else tensors["tokens"].flatten(0, 1).long()
         read = self.read(tokens)
         read = functional.layer_norm(read, read.shape[-1:])
         read = self.drop(read).view(-1, self.width)
         return torch.cat([tensors["text"], read], dim=1)
 
+    def varied(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Tokens as they are read in training: said in other ways, and changed a little."""
+        tokens = tensors["tokens"].flatten(0, 1).long()
+        if "variants" in tensors:
+            tokens = drawn(tokens, tensors["variants"].flatten(0, 1).long())
+        return changed(tokens, self.augments, self.neighbours(tokens.device))
+
     def read(self, tokens: Tensor) -> Tensor:
         """Vectors of texts; those of about the same length are read together."""
-        if torch.compiler.is_exporting():
+        if torch.compiler.is_exporting() or self.in_order:
             return self.whole(tokens)
-        if self.training and self.augments:
-            tokens = changed(tokens, self.neighbours(tokens.device))
         lengths = (tokens != PAD).sum(1)
         order = lengths.argsort()
         step = LEARNING if self.training else AT_ONCE
@@ -72,7 +82,7 @@ class TextNet(nn.Module):
 
     def neighbours(self, device: torch.device) -> Tensor | None:
         """For each token those that may stand for it, where its vectors were pretrained."""
-        if self.near is None and self.tuned:
+        if self.near is None and "synonyms" in self.augments:
             tables = (m.weight for m in self.body.modules() if isinstance(m, nn.Embedding))
             self.near = nearest(max(tables, key=len))
         return None if self.near is None else self.near.to(device)
@@ -126,6 +136,15 @@ def tuned_body(encoder: TextEncoder) -> tuple[nn.Module, int]:
         else:
             slow_down(parameter, depth - 1 - layer_of(name, depth))
     return found, config.hidden_size
+
+
+def tables_of(body: nn.Module) -> list[nn.Module]:
+    """The tables of a network that hold the vectors of its tokens."""
+    if isinstance(body, Pooled):
+        inner: Any = body.body
+        return [inner.get_input_embeddings()]
+    tables = ((name, part) for name, part in body.named_children() if name != PLACES)
+    return [part for _, part in tables if isinstance(part, nn.Embedding)]
 
 
 def layer_of(name: str, depth: int) -> int:
@@ -207,15 +226,27 @@ class Recurrent(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Vectors of texts."""
+        states = self.states(tokens, mask)
+        found: Tensor = (states * self.weighed(states, mask)[..., None]).sum(1)
+        return found
+
+    def attention(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """How much the state at each token counts, shape (texts, length)."""
+        return self.weighed(self.states(tokens, mask), mask)
+
+    def weighed(self, states: Tensor, mask: Tensor) -> Tensor:
+        """How much each state counts; all those of a text together 1."""
+        found: Tensor = self.attend(states)[..., 0].masked_fill(mask == 0, -1e9).softmax(1)
+        return found
+
+    def states(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """What both directions know at each token, shape (texts, length, width)."""
         x = self.embed(tokens)
         turned = turn(mask)
         onwards = self.onwards(x)[0]
         there = turned[..., None].expand(-1, -1, WIDTH)
         backwards = self.backwards(x.gather(1, there))[0].gather(1, there)
-        states = torch.cat([onwards, backwards], dim=2)
-        weight = self.attend(states)[..., 0].masked_fill(mask == 0, -1e9).softmax(1)
-        found: Tensor = (states * weight[..., None]).sum(1)
-        return found
+        return torch.cat([onwards, backwards], dim=2)
 
 
 def turn(mask: Tensor) -> Tensor:
@@ -244,11 +275,24 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Vectors of texts."""
-        places = torch.arange(tokens.shape[1], device=tokens.device)
-        x = self.embed(tokens) + self.place(places)[None]
+        x = self.placed(tokens)
         for layer in self.layers:
             x = layer(x, mask)
         return mean_of(self.norm(x), mask)
+
+    def placed(self, tokens: Tensor) -> Tensor:
+        """Vectors of tokens that tell where they stand."""
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        found: Tensor = self.embed(tokens) + self.place(places)[None]
+        return found
+
+    def attention(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Where the tokens of a text look in the last layer, shape (texts, length)."""
+        x = self.placed(tokens)
+        layers: list[Any] = list(self.layers)
+        for layer in layers[:-1]:
+            x = layer(x, mask)
+        return mean_of(layers[-1].looks(x, mask)[0].mean(1), mask)
 
 
 class Layer(nn.Module):
@@ -268,15 +312,24 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Vectors of tokens that know of each other."""
+        looks, value = self.looks(x, mask)
+        seen = (looks @ value).transpose(1, 2).reshape(x.shape)
+        x = x + self.drop(self.answer(seen))
+        dense: Tensor = x + self.drop(self.dense(self.between(x)))
+        return dense
+
+    def looks(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """How much each token looks at each other, and what it finds there, by head.
+
+        Returns:
+            Shapes (texts, heads, length, length) and (texts, heads, length, width of a head).
+        """
         rows, length, width = x.shape
         parts = self.ask(self.before(x)).view(rows, length, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         scores = query @ key.transpose(2, 3) / math.sqrt(width // self.heads)
         scores = scores.masked_fill(mask[:, None, None, :] == 0, -1e9)
-        seen = (scores.softmax(3) @ value).transpose(1, 2).reshape(rows, length, width)
-        x = x + self.drop(self.answer(seen))
-        dense: Tensor = x + self.drop(self.dense(self.between(x)))
-        return dense
+        return scores.softmax(3), value
 
 
 def mean_of(vectors: Tensor, mask: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from fieldcraft.kinds.text.deep import SCRATCH
 NAMES = ("encoder", "length", "tune", "augment")
 NGRAMS = "ngrams"  # the encoder that needs nothing pretrained
 SHORTEST = 8  # tokens of a window
+WAYS = ("drop", "swap", "synonyms", "typos")  # in which training texts are changed
+USUAL = WAYS[:3]  # that `true` stands for
 TUNING = (False, True, "lora")  # ways to train a pretrained encoder
 
 
@@ -25,14 +27,15 @@ class Asked:
         length: tokens that are read in one go.
         tune: how a pretrained one is trained; not at all if it is False, and if it is None where
             that pays.
-        augment: whether training texts are changed a little each time they are read.
+        augment: the ways in which training texts are changed each time they are read; one with a
+            colon is a function of the user's.
         columns: that ask for it.
     """
 
     name: str
     length: int | None
     tune: bool | str | None
-    augment: bool
+    augment: tuple[str, ...]
     columns: tuple[str, ...]
 
     @property
@@ -77,10 +80,35 @@ def asked_of(columns: Sequence[Column]) -> Asked | None:
         name,
         asked(first, "length", None, length_fits, f"a number of tokens from {SHORTEST} on"),
         tune,
-        asked(first, "augment", False, lambda value: value is False or (value is True and trained),
-              "true or false, with an encoder that is trained"),
+        ways_of(first, trained, fresh),
         tuple(c.name for c in asking),
     )  # fmt: skip
+
+
+def ways_of(column: Column, trained: bool, fresh: bool) -> tuple[str, ...]:
+    """The ways in which training texts are changed.
+
+    Raises:
+        DataError: they do not fit.
+    """
+    known = [way for way in WAYS if not (way == "synonyms" and fresh)]
+
+    def fits(value: Any) -> bool:
+        ways = value if isinstance(value, list) else [value]
+        named = all(isinstance(way, str) and (way in known or is_function(way)) for way in ways)
+        return value is False or (trained and (value is True or named))
+
+    wanted = f"true, false, package.module:function or a list of {', '.join(known)} and functions"
+    value = asked(column, "augment", False, fits, f"{wanted}, with an encoder that is trained")
+    if isinstance(value, bool):
+        return tuple(way for way in USUAL if value and way in known)
+    return tuple(dict.fromkeys([value] if isinstance(value, str) else value))
+
+
+def is_function(value: str) -> bool:
+    """Whether this may name a function as ``package.module:function``."""
+    module, _, function = value.partition(":")
+    return function.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
 def is_name(value: Any) -> bool:

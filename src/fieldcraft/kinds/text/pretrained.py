@@ -15,7 +15,14 @@ from fieldcraft.contracts import Array
 from fieldcraft.core import files
 from fieldcraft.core.errors import MissingExtraError
 from fieldcraft.core.optional import needs
-from fieldcraft.data.weights import CONFIG, packaged_folder, weights_digest, weights_folder
+from fieldcraft.data.weights import (
+    CONFIG,
+    Stamp,
+    packaged_folder,
+    stamp_of,
+    weights_digest,
+    weights_folder,
+)
 from fieldcraft.kinds.text.tokens import LENGTH, Tokens, files_said
 
 # Brought by packages: name in the project file, package, folder inside it.
@@ -73,7 +80,6 @@ class Pretrained:
         return found
 
 
-@lru_cache(maxsize=4)
 def open_pretrained(name: str, length: int | None = None) -> Pretrained:
     """A pretrained encoder by name; exported once, its vectors kept, as training asks often.
 
@@ -88,6 +94,12 @@ def open_pretrained(name: str, length: int | None = None) -> Pretrained:
     needs("text")
     needs("train")
     folder = weights_folder(name, PACKAGED)
+    return opened(folder, stamp_of(folder), length)
+
+
+@lru_cache(maxsize=4)
+def opened(folder: Path, stamp: Stamp, length: int | None) -> Pretrained:
+    """The pretrained encoder in a folder, opened again when its files have another stamp."""
     kept = files.cache_folder() / "backbones" / weights_digest(folder)
     network, rule = kept / "network.onnx", kept / "tokens.json"
     if not (network.is_file() and rule.is_file()):

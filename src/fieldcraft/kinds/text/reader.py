@@ -14,7 +14,7 @@ from fieldcraft.contracts import Array
 from fieldcraft.kinds.text.pretrained import Pretrained
 from fieldcraft.kinds.text.scores import learn_scores
 from fieldcraft.kinds.text.sparse import Sparse, leading_directions
-from fieldcraft.kinds.text.words import BUCKETS, Words, words_of
+from fieldcraft.kinds.text.words import BUCKETS, MOST_CHARACTERS, Words, words_of
 
 MOST_TOPICS = 32
 FEWEST_TOPICS = 4  # where there are no scores
@@ -29,6 +29,7 @@ EXTENT = ("length", "words", "missing")
 MOST_CELLS = 30_000_000  # parts in the texts that scores are learned from
 MOST_WEIGHTS = 50_000_000  # of parts for all scores, in and out of fold: what memory allows
 BLOCK = 4_000  # texts at a time, so that memory does not grow with the table
+LETTERS = 2_000  # of a text, on average; where texts are longer, fewer are taken at a time
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,26 @@ class Texts:
 
     def blocks(self) -> Iterator[Words]:
         """The words, some thousand texts at a time."""
-        if len(self) <= BLOCK:
+        step = self.fitting(BLOCK)
+        if len(self) <= step:
             yield from self._only
             return
-        for start in range(0, len(self), BLOCK):
-            yield words_of(self.cells.slice(start, BLOCK))
+        for start in range(0, len(self), step):
+            yield words_of(self.cells.slice(start, step))
+
+    def fitting(self, most: int) -> int:
+        """How many texts are read at once instead of `most`, if they are long."""
+        return max(1, min(most, int(most * LETTERS / max(self._letters, 1.0))))
 
     @cached_property
     def vectors(self) -> Array | None:
         """What the pretrained encoder makes of the texts, NaN where there is none."""
         return None if self.pretrained is None else self.pretrained.vectors(self.cells)
+
+    @cached_property
+    def _letters(self) -> float:
+        read = self.cells.cast(pl.String).str.len_chars().clip(0, MOST_CHARACTERS)
+        return float(read.sum()) / max(len(self), 1)
 
     @cached_property
     def _only(self) -> list[Words]:
@@ -166,7 +177,7 @@ def learn_reader(texts: Texts, goals: Array) -> tuple[Reader, Array]:
     fold = draw.permutation(len(texts)) % FOLDS
     most = MOST_WEIGHTS // ((1 + FOLDS) * max(goals.shape[1], 1))
     vocabulary = learn_vocabulary(tally(texts), len(texts), most)
-    chosen = draw.permutation(len(texts))[:MOST_TEXTS]
+    chosen = draw.permutation(len(texts))[: texts.fitting(MOST_TEXTS)]
     inner, outer = vocabulary.tables(words_of(texts.cells[chosen]))
     topics = leading_directions(outer, inner, topics_for(len(texts), goals.shape[1]))
     weights, offsets = learn_folds(texts, vocabulary, goals, fold)
@@ -175,10 +186,11 @@ def learn_reader(texts: Texts, goals: Array) -> tuple[Reader, Array]:
     directions = np.asfortranarray(found, dtype=np.float64)
     offsets = np.concatenate([np.zeros(topics.shape[1]), offsets, np.zeros(len(EXTENT))])
     width = topics.shape[1] + goals.shape[1]
-    parts = []
-    for i, words in enumerate(texts.blocks()):
+    parts, done = [], 0
+    for words in texts.blocks():
         part = vocabulary.vectors(words, directions) + offsets
-        parts.append(out_of_fold(part, fold[i * BLOCK : (i + 1) * BLOCK], width, goals.shape[1]))
+        parts.append(out_of_fold(part, fold[done : done + len(part)], width, goals.shape[1]))
+        done += len(part)
     raw = np.vstack(parts)
     spread = raw.std(axis=0)
     spread = np.where(spread > SMALLEST_SPREAD, spread, 1.0)

@@ -11,7 +11,7 @@ import polars as pl
 
 from fieldcraft.contracts import Array
 
-MOST_CHARACTERS = 2_000  # of a text that are read; what comes after does not count
+MOST_CHARACTERS = 5_000  # of a text that are read; what comes after does not count
 # A word is a run of letters and digits (a longer run is cut), one Chinese sign, or any other
 # sign that is no blank: an exclamation mark, a face.
 WORD = r"\p{Han}|[[\p{L}\p{M}\p{N}]--\p{Han}]{1,24}|[^\s\p{L}\p{M}\p{N}\p{C}]"

@@ -14,6 +14,7 @@ from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import catalogue, digest, files
 from fieldcraft.core.errors import DataError, HeldError, PlugError, ProjectError, near
 from fieldcraft.data.read import digest_of, located, read_table
+from fieldcraft.develop.checking import kept
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project import file
@@ -138,7 +139,7 @@ def one_pass(
     for step, key in keyed(project, settings, until):
         run_step(project, settings, step, key, outcome, watcher)
         if step.stage == "audit":
-            found = read_findings(outcome.folders[step.name])
+            found = kept(outcome.folders[step.name])
             outcome.findings += found
             repairs = repairable(found, settings, tried)
             if repairs:
@@ -284,11 +285,6 @@ def source_digests(project: Folder, settings: Settings) -> list[str]:
                 way_out="make sure that it is there, or set data.source to where it is",
             ) from error
     return found
-
-
-def read_findings(folder: Path) -> list[Finding]:
-    """The findings that an audit wrote."""
-    return [Finding.from_json(value) for value in files.read_json(folder / "findings.json")]
 
 
 def repairable(found: list[Finding], settings: Settings, tried: set[str] | None) -> list[Finding]:

@@ -14,9 +14,10 @@ from fieldcraft.core.words import listed, plural
 from fieldcraft.data import media
 from fieldcraft.evidence.association import each_target, levels_of, power_of
 from fieldcraft.evidence.records import Finding
-from fieldcraft.kinds.image.near import MOST, NOTHING, SIDE, near_groups
+from fieldcraft.kinds.image.near import NOTHING, SIDE, near_groups
 from fieldcraft.kinds.image.store import look_at, store_for
 
+MOST = 20_000  # photos that are looked at, but for copies, which are sought among all
 SHOWN = 5
 MANY = 0.01  # share of the photos that look like another; fewer do little harm
 BLANK, DARK, BRIGHT = 2.0, 18.0, 245.0  # spread and means of pixels, of 255
@@ -56,15 +57,15 @@ class Seen:
         return np.array([bool(a and not broken[a]) for a in self.addresses], dtype=bool)
 
 
-def photos_of(view: View) -> Iterator[tuple[str, Seen]]:
-    """The photo columns of a view, with their photos."""
+def photos_of(view: View, most: int | None = MOST) -> Iterator[tuple[str, Seen]]:
+    """The photo columns of a view, with their photos, or so many of them; all if most is None."""
     for column in view.schema.columns:
         if column.kind != "image":
             continue
         cells = view.looks[column.name].column.cast(pl.String)
         rows = np.flatnonzero(cells.is_not_null().to_numpy())
         there = len(rows)
-        rows = rows[np.linspace(0, there - 1, min(MOST, there), dtype=int)]
+        rows = rows[np.linspace(0, there - 1, min(most or there, there), dtype=int)]
         where = rows.tolist()
         addresses = view.values[column.name][where].to_list()
         yield column.name, Seen(rows, addresses, cells[where].to_list(), there)
@@ -113,7 +114,7 @@ class NearPhotos:
 
     def run(self, view: View) -> Iterable[Finding]:
         """Compare every photo with every other."""
-        for name, seen in photos_of(view):
+        for name, seen in photos_of(view, None):
             there = np.flatnonzero(seen.readable)
             if len(there) < 2:
                 continue

@@ -10,6 +10,7 @@ from fieldcraft.core import digest
 from fieldcraft.core.errors import DataError
 
 CONFIG = "config.json"  # what makes a folder that of a pretrained network
+HEADS = ("classifier", "head", "fc")  # layers after the body, which are left out
 WANTED = ["*.json", "*.txt", "*.safetensors", "*.model"]  # weights as data: never pickles
 
 
@@ -80,3 +81,19 @@ def weights_digest(folder: Path) -> str:
     """Digest of the files that make up a pretrained network."""
     names = {path for pattern in WANTED for path in folder.glob(pattern)}
     return digest.of_json({path.name: digest.of_file(path) for path in sorted(names)})
+
+
+def has_linear_layers(folder: Path) -> bool:
+    """Whether a pretrained network has linear layers: weights of two dimensions in its body."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="numpy") as weights:
+                shapes = {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return True  # loading it says what is wrong
+        body = [shape for key, shape in shapes.items() if not key.startswith(HEADS)]
+        if any(len(shape) == 2 for shape in body):
+            return True
+    return False

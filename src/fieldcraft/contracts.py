@@ -1,6 +1,6 @@
 """All that can be plugged in, on a page; `core.catalogue` finds it, tests/conformance tests it."""
-# fmt: off
 
+# fmt: off
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -170,7 +170,8 @@ class View:
     entity: str | None = None  # column whose rows belong together
     task: Task | None = None
     about: Json | None = None
-    y: Array | None = None  # training rows only
+    y: Array | None = None  # training rows only, and judge rows where `said` is there
+    said: Said | None = None  # of the champion, about these rows
     digests: Mapping[str, Sequence[bytes]] | None = None  # of feature cells, by part
     entities: Mapping[str, Sequence[bytes]] | None = None  # of the entity's cell, by part
 

@@ -9,9 +9,9 @@ import pytest
 
 from fieldcraft.core import files
 from fieldcraft.core.errors import HeldError
+from fieldcraft.develop.checking import checks_of
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, _plan
-from fieldcraft.stages.audit import all_checks
 from fieldcraft.stages.init import Request, init
 from tests.conftest import mixed_table, start
 
@@ -22,7 +22,7 @@ def findings(project: Folder) -> set[str]:
 
 
 def test_ten_checks_are_there() -> None:
-    codes = {check.code for check in all_checks()}
+    codes = {check.code for sight in ("data", "split") for check in checks_of(sight)}
     assert codes >= {
         "missing", "placeholders", "constant", "identifier", "duplicates", "conflicts",
         "imbalance", "outliers", "leak", "overlap",

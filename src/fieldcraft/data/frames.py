@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import polars as pl
 
 from fieldcraft.core.errors import DataError
+from fieldcraft.data.blobs import holds_files, named_files
 from fieldcraft.data.cut import checked_names
 
 WITHOUT_KIND = frozenset({pl.Binary, pl.Object, pl.List, pl.Array, pl.Struct})
@@ -28,7 +29,7 @@ def from_frame(frame: Any) -> pl.DataFrame:
         return plain_columns(frame.collect())
     if type(frame).__module__.startswith("pandas") and hasattr(frame, "columns"):
         try:
-            found: pl.DataFrame = pl.from_pandas(frame.rename(columns=str))
+            found: pl.DataFrame = with_files(pl.from_pandas(frame.rename(columns=str)))
         except (TypeError, ValueError) as error:  # pyarrow's own errors are among these
             raise DataError(
                 "this pandas table cannot be turned into typed columns",
@@ -45,18 +46,20 @@ def from_frame(frame: Any) -> pl.DataFrame:
 
 
 def plain_columns(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with decimals as floats, times of day and durations as seconds.
+    """The frame with decimals as floats, times of day and durations as seconds, photos as files.
 
     Raises:
         DataError: a column holds lists, records or bytes, of which no kind of column is made.
     """
+    frame = with_files(frame)
     kinds = {name: kind.base_type() for name, kind in frame.schema.items()}
     odd = [name for name, kind in kinds.items() if kind in WITHOUT_KIND]
     if odd:
         raise DataError(
             "some columns do not hold single values",
             seen=", ".join(f"{name} ({frame.schema[name]})" for name in odd[:5]),
-            way_out="drop them, or set them out as columns of numbers, words or dates",
+            way_out="drop them, or set them out as columns of numbers, words or dates; bytes are "
+            "read where they are photos",
         )
     if AS_FLOATS.isdisjoint(kinds.values()):
         return frame
@@ -65,6 +68,19 @@ def plain_columns(frame: pl.DataFrame) -> pl.DataFrame:
         pl.col(pl.Time).cast(pl.Duration).dt.total_seconds(),
         pl.col(pl.Duration).dt.total_seconds(),
     )
+
+
+def with_files(frame: pl.DataFrame, sure: Collection[str] = ()) -> pl.DataFrame:
+    """The frame with the names of files in place of photos that its cells hold as bytes.
+
+    Args:
+        frame: cells as read.
+        sure: columns of which other cells are photos.
+    """
+    blobs = [name for name, kind in frame.schema.items() if holds_files(kind)]
+    found = [named_files(frame[name], name in sure) for name in blobs]
+    named = [names for names in found if names is not None]
+    return frame.with_columns(named) if named else frame
 
 
 def renamed(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 A cell may hold a path (relative ones start at the table's own folder), the path of a member of a
 ZIP archive (``photos.zip/cats/1.jpg``), an ``http(s)`` address, or a ``data:`` address that holds
-the content itself.
+the content itself. What cells hold as bytes is made a file first: see `data.blobs`.
 """
 
 from __future__ import annotations

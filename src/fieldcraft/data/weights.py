@@ -15,6 +15,7 @@ from fieldcraft.core.errors import DataError
 CONFIG = "config.json"  # what makes a folder that of a pretrained network
 MANIFEST = "manifest.json"  # ... and that of a bundle; it names the content of the others
 STARTS: ContextVar[Path] = ContextVar("starts", default=Path())  # where relative folders start
+HEADS = ("classifier", "head", "fc")  # layers after the body, which are left out
 WANTED = ["*.json", "*.txt", "*.safetensors", "*.model"]  # weights as data: never pickles
 
 
@@ -137,3 +138,19 @@ def content_digest(name: str) -> str | None:
         return weights_digest(place)
     bundle = next((f for f in (place, place / "bundle") if (f / MANIFEST).is_file()), None)
     return digest.of_file(bundle / MANIFEST) if bundle else None
+
+
+def has_linear_layers(folder: Path) -> bool:
+    """Whether a pretrained network has linear layers: weights of two dimensions in its body."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(path, framework="numpy") as weights:
+                shapes = {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError):
+            return True  # loading it says what is wrong
+        body = [shape for key, shape in shapes.items() if not key.startswith(HEADS)]
+        if any(len(shape) == 2 for shape in body):
+            return True
+    return False

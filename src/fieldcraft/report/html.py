@@ -10,6 +10,7 @@ from fieldcraft.contracts import Json
 from fieldcraft.core import files
 from fieldcraft.core.words import figure, joined
 from fieldcraft.report import charts
+from fieldcraft.report.doubts import doubtful
 from fieldcraft.report.render import fill
 from fieldcraft.report.rule import rule_in_words
 from fieldcraft.report.story import Story, fixes_of, headline, next_steps, seal_state
@@ -52,6 +53,7 @@ def page(story: Story) -> str:
         blend=blend(story),
         kinds=kinds(story),
         worst=worst_rows(story),
+        doubtful=doubtful(story),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from fieldcraft.contracts import Json
 from fieldcraft.core import files
 from fieldcraft.core.words import figure, sentence
+from fieldcraft.develop.checking import kept
 from fieldcraft.evidence.ledger import Entry, Ledger
 from fieldcraft.evidence.records import SEVERITIES, Finding
 from fieldcraft.project.folder import Folder
@@ -95,10 +96,9 @@ def explanations(folders: Mapping[str, Path], name: str) -> list[Json]:
 
 
 def findings_of(folders: Mapping[str, Path]) -> list[Finding]:
-    """What both audits found, as far as they have run, the worst first."""
-    audits = [folders[name] for name in ("audit", "audit-split") if name in folders]
-    values = [value for folder in audits for value in files.read_json(folder / "findings.json")]
-    found = [Finding.from_json(value) for value in values]
+    """What the audits and the checks of the champion found, as far as they ran, worst first."""
+    steps = [folders[name] for name in ("audit", "audit-split", "evaluate") if name in folders]
+    found = [finding for folder in steps for finding in kept(folder)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 

@@ -15,6 +15,7 @@ from fieldcraft.core import catalogue, digest, files
 from fieldcraft.core.errors import DataError, HeldError, PlugError, ProjectError, near
 from fieldcraft.data.read import digest_of, located, read_table
 from fieldcraft.data.weights import content_digest, starting_at
+from fieldcraft.develop.checking import kept
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project import file
@@ -139,7 +140,7 @@ def one_pass(
     for step, key in keyed(project, settings, until):
         run_step(project, settings, step, key, outcome, watcher)
         if step.stage == "audit":
-            found = read_findings(outcome.folders[step.name])
+            found = kept(outcome.folders[step.name])
             outcome.findings += found
             repairs = repairable(found, settings, tried)
             if repairs:
@@ -300,11 +301,6 @@ def network_digests(project: Folder, settings: Settings) -> list[str]:
     with starting_at(project.root):
         found = [content_digest(name) for name in sorted(names)]
     return [one for one in found if one is not None]
-
-
-def read_findings(folder: Path) -> list[Finding]:
-    """The findings that an audit wrote."""
-    return [Finding.from_json(value) for value in files.read_json(folder / "findings.json")]
 
 
 def repairable(found: list[Finding], settings: Settings, tried: set[str] | None) -> list[Finding]:

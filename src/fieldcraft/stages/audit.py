@@ -9,12 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json, Stage, View
-from fieldcraft.core import catalogue, files
+from fieldcraft.contracts import Json, Sight, Stage, View
+from fieldcraft.core import files
 from fieldcraft.core.words import plural
 from fieldcraft.data.look import looks
 from fieldcraft.data.read import located, read_table
 from fieldcraft.data.table import Schema
+from fieldcraft.develop.checking import checks_of, keep
 from fieldcraft.develop.rows import (
     LINE,
     SOURCE,
@@ -35,16 +36,13 @@ def audit(work: Work) -> Json:
     """Run the checks that fit: label-free ones on all rows, the others on training rows."""
     split = work.inputs.get("split")
     view = training_view(split, work) if split else data_view(work)
-    wanted = "split" if split else "data"
+    wanted: Sight = "split" if split else "data"
     found = [] if split else from_reading(work)
-    checks = [check for check in all_checks() if check.looks_at == wanted]
+    checks = checks_of(wanted)
     for number, check in enumerate(checks):
         work.progress(check.code, number / len(checks))
         found += check.run(view)
-    found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    for finding in found:
-        work.record("finding", finding.as_json())
-    files.write_json(work.out / "findings.json", [finding.as_json() for finding in found])
+    keep(found, work)
     counts: Json = {str(name): sum(f.severity == name for f in found) for name in SEVERITIES}
     profile = {} if split else profile_of(view)
     files.write_json(work.out / "profile.json", profile)
@@ -73,12 +71,6 @@ def from_reading(work: Work) -> list[Finding]:
                 )
             )
     return found
-
-
-def all_checks() -> list[Check]:
-    """Every check: those of their own and those that belong to a kind."""
-    own: list[Check] = catalogue.load_all("checks")
-    return own + [check for kind in catalogue.load_all("kinds") for check in kind.checks()]
 
 
 def data_view(work: Work) -> View:

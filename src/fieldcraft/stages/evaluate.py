@@ -12,6 +12,7 @@ import polars as pl
 from fieldcraft.contracts import Array, Json, Stage
 from fieldcraft.core import catalogue, digest, files, seeds
 from fieldcraft.develop.candidate import Candidate, load_candidate, models_in
+from fieldcraft.develop.checking import checks_of, judge_view, keep
 from fieldcraft.develop.contest import Contest, Drawn, finite
 from fieldcraft.develop.groups import by_groups
 from fieldcraft.develop.rows import TARGET_SECTIONS, Development, load_development
@@ -59,6 +60,7 @@ def evaluate(work: Work) -> Json:
         "groups": groups,
         "fitness": fitness(work, places),
         "worst": worst(rows, judge, champion.said),
+        "doubts": doubts(rows, judge, champion.said, work),
     }
     work.record("decision", {
         "decision": "champion", "learner": champion.name, "metric": metric.name,
@@ -156,11 +158,34 @@ def fitness(work: Work, places: dict[str, Any]) -> Json | None:
 def worst(rows: Development, judge: Array, said: Said) -> list[Json]:
     """The judge rows that the champion gets most wrong, with their cells."""
     positions = rows.task.evidence(rows.y[judge], said, rows.about)["worst"]
+    return shown(rows, judge, said, positions)
+
+
+def doubts(rows: Development, judge: Array, said: Said, work: Work) -> list[Json]:
+    """What checks of the champion find; the rows that they name, with their cells."""
+    view = judge_view(rows, judge, said, work.settings.problem.targets)
+    work.progress("looking at what the champion contradicts", None)
+    found = keep([f for check in checks_of("model") for f in check.run(view)], work)
+    named = [row for finding in found for row in finding.evidence.get("rows", [])]
+    cells = shown(rows, judge, said, [row["at"] for row in named])
+    return [{**row, **more} for row, more in zip(named, cells, strict=True)]
+
+
+def shown(rows: Development, judge: Array, said: Said, places: list[int]) -> list[Json]:
+    """Some judge rows with their cells and photos, and what the champion says about them.
+
+    Args:
+        rows: all rows.
+        judge: positions of the judge rows among them.
+        said: about judge rows.
+        places: of the wanted rows among the judge rows.
+    """
     decided = rows.task.decide(said, rows.about)
     found = []
-    for position in positions:
-        cells = rows.frame.row(int(judge[position]), named=True)
-        values = rows.values.row(int(judge[position]), named=True)
+    for place in places:
+        position = int(judge[place])
+        cells = rows.frame.row(position, named=True)
+        values = rows.values.row(position, named=True)
         drawn = {
             column.name: catalogue.load("kinds", column.kind).picture(values[column.name])
             for column in rows.schema.columns
@@ -168,9 +193,9 @@ def worst(rows: Development, judge: Array, said: Said) -> list[Json]:
         found.append(
             {
                 "pictures": {name: picture for name, picture in drawn.items() if picture},
-                "position": int(judge[position]),
-                "line": rows.rows[int(judge[position])],
-                "prediction": decided["prediction"][position],
+                "position": position,
+                "line": rows.rows[position],
+                "prediction": decided["prediction"][place],
                 "cells": {
                     name: None if v is None else str(v)[:MOST_OF_A_CELL]
                     for name, v in cells.items()
@@ -194,5 +219,5 @@ STAGE = Stage(
         *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
         "problem.coverage", "problem.reject", "problem.groups", "data", "clean", "train.seed",
     ),
-    version=6,
+    version=7,
 )  # fmt: skip

@@ -9,6 +9,7 @@ from PIL import Image
 from fieldcraft.kinds.image.audit import NearPhotos, PoorPhotos, Shortcuts, Unreadable
 from tests.checks.views import data_view, found, split_view
 from tests.drawing import draw_photo, picture
+from tests.kinds.image.test_near import scene
 
 ROWS = 80
 
@@ -37,6 +38,10 @@ def test_every_sort_of_unreadable_photo_is_listed(paths: list[str], tmp_path: Pa
     assert finding.severity == "warn"
     assert finding.evidence["photos"] == 4
     assert finding.evidence["cells"] == odd
+    assert finding.evidence["faults"] == {
+        "empty": 1, "no photo": 1, "cut short": 1, "not there": 1,
+    }  # fmt: skip
+    assert "1 cut short" in finding.title
     assert "row 81 (empty.jpg)" in finding.title
 
 
@@ -80,3 +85,13 @@ def test_what_is_shown_is_no_shortcut(tmp_path: Path) -> None:
     paths = [draw_photo(tmp_path / f"{i}.bmp", i, shape) for i, shape in enumerate(y)]
     view = split_view({"photo": paths, "y": y}, "binary", photo="image")
     assert found(Shortcuts(), view) == []
+
+
+def test_a_photo_of_which_the_foot_was_lost_is_named(paths: list[str], tmp_path: Path) -> None:
+    scene(1).resize((160, 120)).save(tmp_path / "whole.jpg", quality=90)
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "lost.jpg").write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
+    added = [str(tmp_path / name) for name in ("whole.jpg", "lost.jpg")]
+    (finding,) = found(PoorPhotos(), data_view({"photo": [*paths, *added]}, photo="image"))
+    assert finding.evidence["of one colour at the foot, as if cut short"] == [added[1]]
+    assert found(Unreadable(), data_view({"photo": [*paths, *added]}, photo="image")) == []

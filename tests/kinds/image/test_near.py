@@ -68,3 +68,41 @@ def test_where_very_many_are_alike_it_says_that_it_left_off(
     groups, whole = near.near_groups(squares([scene(0)] * 30))
     assert len(groups) == 1
     assert not whole
+
+
+def test_among_many_hashes_those_that_differ_little_meet() -> None:
+    draw = np.random.default_rng(5)
+    count = near.MANY + 5_000
+    hashes = draw.integers(0, 1 << 63, count, dtype=np.uint64)
+    copies = [(count - 9, count - 1), (3, count - 20), (17, 18)]
+    for (one, other), flipped in zip(copies, ([], [5], [2, 40, 61]), strict=True):
+        hashes[other] = hashes[one] ^ np.uint64(sum(1 << bit for bit in flipped))
+    found = {tuple(pair) for pairs in near.hashed_pairs(hashes) for pair in pairs.tolist()}
+    assert set(copies) <= found
+    assert len(found) < 0.01 * count  # others hardly ever meet
+
+
+def test_a_bucket_of_very_many_is_bounded() -> None:
+    same = np.full(3_000, 7, dtype=np.uint64)
+    pairs = sum(map(len, near.hashed_pairs(same)))
+    assert pairs <= near.TABLES * near.BUCKET * len(same)
+
+
+def test_hashes_of_photos_that_look_alike_differ_in_few_bits() -> None:
+    scenes = squares([scene(seed) for seed in range(40)])
+    paler = squares([ImageEnhance.Contrast(scene(seed)).enhance(0.8) for seed in range(40)])
+    one, other = (near.hashes(near.first_look(pixels)[1]) for pixels in (scenes, paler))
+    differ = np.bitwise_count(one ^ other)
+    assert differ.max() <= 4
+    apart = np.bitwise_count(one[:, None] ^ one[None])[np.triu_indices(40, 1)]
+    assert apart.min() > 8
+
+
+def test_copies_beyond_what_is_compared_one_by_one_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(near, "MANY", 50)
+    scenes = [scene(seed) for seed in range(120)]
+    darker = ImageEnhance.Brightness(scenes[118]).enhance(0.8)
+    smaller = scenes[5].resize((48, 48)).resize((90, 70))
+    assert groups_of(squares([*scenes, darker, smaller])) == [[5, 121], [118, 120]]

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 import polars as pl
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.frames import plain_columns, renamed
+from fieldcraft.data.blobs import holds_files
+from fieldcraft.data.frames import plain_columns, renamed, with_files
 from fieldcraft.data.place import Place
 from fieldcraft.data.reading import Reading
+
+SLICE = 256  # rows with photos that are held at once
 
 
 class Parquet:
@@ -30,7 +33,7 @@ class Parquet:
             DataError: the file is not there or damaged, or columns hold lists or records.
         """
         try:
-            frame = pl.read_parquet(io.BytesIO(place.data()))
+            frame = whole(place)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DataError(
                 f"{place.name} cannot be read as Parquet",
@@ -42,6 +45,20 @@ class Parquet:
     def digest(self, place: Place) -> str:
         """Digest of the file."""
         return place.digest()
+
+
+def whole(place: Place) -> pl.DataFrame:
+    """All rows; where cells hold photos as bytes, some rows at a time, for they need not fit."""
+    data = place.data()
+    blobs = [name for name, kind in pl.read_parquet_schema(io.BytesIO(data)).items()
+             if holds_files(kind)]  # fmt: skip
+    if not blobs:
+        return pl.read_parquet(io.BytesIO(data))
+    rows = pl.scan_parquet(io.BytesIO(data))
+    height = int(rows.select(pl.len()).collect().item())
+    parts = [with_files(rows.slice(start, SLICE).collect()) for start in range(0, height, SLICE)]
+    sure = {name for part in parts for name in blobs if part.schema[name] == pl.String}
+    return pl.concat([with_files(part, sure) for part in parts]) if parts else rows.collect()
 
 
 SOURCE = Parquet()

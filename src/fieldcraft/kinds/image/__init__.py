@@ -64,9 +64,9 @@ class ImageKind:
 
     def checks(self) -> Sequence[Check]:
         """The checks for photo columns."""
-        from fieldcraft.kinds.image.audit import CHECKS
+        from fieldcraft.kinds.image import audit, audit_classes
 
-        return CHECKS
+        return (*audit.CHECKS, *audit_classes.CHECKS)
 
     def describe(self, values: pl.Series) -> Json:
         """Share missing, and how large and of which form the first photos are."""

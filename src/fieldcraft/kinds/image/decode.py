@@ -26,6 +26,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 MOST_PIXELS = 200_000_000  # of a photo as it is stored; 60,000 x 60,000 are 3.6 billion
 BITS_12, BITS_16 = 4_095, 65_535
 WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # modes of more than 8 bits
+CAMERA = (0x010F, 0x0110)  # EXIF marks: its maker and its model
 ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # the EXIF mark, and what it may say
 SEEN_THROUGH = 255  # what lies behind transparent pixels: white, as on a page
 
@@ -38,6 +39,7 @@ class Glance:
     height: int
     form: str
     mode: str
+    camera: str = ""
 
 
 def glance(data: bytes) -> Glance:
@@ -48,11 +50,13 @@ def glance(data: bytes) -> Glance:
     """
     image = opened(data)
     try:
-        turned = image.getexif().get(ORIENTATION, 1) in ON_ITS_SIDE
+        marks = image.getexif()
+        turned = marks.get(ORIENTATION, 1) in ON_ITS_SIDE
+        camera = " ".join(str(marks.get(mark, "")).strip("\0 ") for mark in CAMERA).strip()
     except DAMAGE as error:
         raise broken(f"{type(error).__name__}: {error}") from error
     width, height = image.size[::-1] if turned else image.size
-    return Glance(width, height, str(image.format), image.mode)
+    return Glance(width, height, str(image.format), image.mode, camera)
 
 
 def decode(data: bytes, side: int) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from fieldcraft.bundle.meaning import Meaning, learn_meaning
 from fieldcraft.contracts import Array, Json, Matrix, State
 from fieldcraft.core.optional import needs
 from fieldcraft.data.table import Column
+from fieldcraft.data.weights import has_linear_layers
 from fieldcraft.kinds.image.features import NAMES, describe
 from fieldcraft.kinds.image.inherit import bundle_at, inherited_weights
 from fieldcraft.kinds.image.mirror import may_mirror
@@ -111,6 +113,10 @@ class ImageEncoder:
         """Open what the network begins with: the weights of a bundle, or a pretrained network."""
         bundle = bundle_at(self.asked.name)
         if bundle is None:
+            folder = Path(self.asked.name).expanduser()
+            if self.asked.tune == LORA and folder.is_dir() and not has_linear_layers(folder):
+                wanted = "true, for the network has convolutions only, which LoRA does not train"
+                raise unfit(self.asked.column, "tune", LORA, wanted)
             self.pretrained = open_pretrained(self.asked.name, self.asked.side)
         elif self.asked.tune == LORA:
             wanted = "true: the network of a bundle is trained as a whole"

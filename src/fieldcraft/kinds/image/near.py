@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 
@@ -10,19 +12,23 @@ from fieldcraft.evidence.ties import tied_groups
 from fieldcraft.kinds.image.store import store_for
 
 SIDE = 32  # of the squares that are compared
-MOST = 20_000  # photos that are compared
 NOTHING = np.zeros(3, dtype=np.uint8)
 COARSE, SEEDS = 8, 0.99  # fields a side of the first look, and how alike two must be there
 ALIKE = 0.985  # correlation of all pixels of two photos that are nearly the same
 FLAT = 4.0  # spread of the pixels, of 255, below which a photo shows too little to compare
 BLOCK = 512  # photos compared at once with all
+MANY = 20_000  # photos up to which each is compared with each; of more, those of like hashes
 MOST_PAIRS = 200_000  # beyond that photos are of one sort, such as scans of one form
+HASH = 64  # bits
+TABLES, KEY = 20, 22  # ways to put photos into buckets, each by so many bits of their hashes
+BUCKET = 1_000  # photos of a bucket with which one is compared
+AT_ONCE = 1 << 15  # photos or pairs that are worked on together
 
 
 def alike_rows(addresses: pl.Series) -> list[Array]:
     """Groups of rows whose photos look nearly the same, largest first."""
     found = addresses.to_list()
-    there = [row for row, address in enumerate(found) if address is not None][:MOST]
+    there = [row for row, address in enumerate(found) if address is not None]
     cells = [str(found[row]) for row in there]
     store = store_for(SIDE)
     kept = [i for i, torn in enumerate(store.broken(cells)) if not torn]
@@ -45,17 +51,80 @@ def near_groups(pixels: Array) -> tuple[list[Array], bool]:
         Numbers of the photos of each group, and whether all photos were compared: where very
         many are alike, the rest is left.
     """
-    spread = pixels.reshape(len(pixels), int(np.prod(pixels.shape[1:]))).std(axis=1)
-    told = np.flatnonzero(spread >= FLAT)
-    coarse = standardised(fields(pixels[told]))
+    told, coarse = first_look(pixels)
     alike = [np.zeros((0, 2), dtype=np.int64)]
-    seen = start = 0
-    while start < len(coarse) and seen <= MOST_PAIRS:
-        likeness = coarse[start : start + BLOCK] @ coarse[start:].T
-        pairs = told[start + np.argwhere(np.triu(likeness >= SEEDS, 1))]
+    seen = 0
+    for likely in likely_pairs(coarse):
+        if seen > MOST_PAIRS:
+            return tied_groups(len(pixels), np.concatenate(alike)), False
+        pairs = told[likely]
         alike.append(pairs[correlations(pixels, *pairs.T) >= ALIKE])
-        seen, start = seen + len(pairs), start + BLOCK
-    return tied_groups(len(pixels), np.concatenate(alike)), start >= len(coarse)
+        seen += len(pairs)
+    return tied_groups(len(pixels), np.concatenate(alike)), True
+
+
+def first_look(pixels: Array) -> tuple[Array, Array]:
+    """The numbers of the photos that show something, and these as coarse squares in grey."""
+    told, coarse = [np.zeros(0, dtype=np.int64)], [np.zeros((0, COARSE**2), dtype=np.float32)]
+    for start in range(0, len(pixels), BLOCK):
+        part = np.asarray(pixels[start : start + BLOCK])
+        shows = part.reshape(len(part), -1).std(axis=1) >= FLAT
+        told.append(start + np.flatnonzero(shows))
+        coarse.append(standardised(fields(part[shows])))
+    return np.concatenate(told), np.concatenate(coarse)
+
+
+def likely_pairs(coarse: Array) -> Iterator[Array]:
+    """Pairs of photos that look alike at first, some at a time.
+
+    Args:
+        coarse: their standardised fields, shape (photos, 64).
+    """
+    if len(coarse) > MANY:
+        for pairs in hashed_pairs(hashes(coarse)):
+            likeness = (coarse[pairs[:, 0]] * coarse[pairs[:, 1]]).sum(axis=1)
+            yield pairs[likeness >= SEEDS]
+        return
+    for start in range(0, len(coarse), BLOCK):
+        likeness = coarse[start : start + BLOCK] @ coarse[start:].T
+        yield start + np.argwhere(np.triu(likeness >= SEEDS, 1))
+
+
+def hashes(coarse: Array) -> Array:
+    """A hash of 64 bits of each photo: on which side of 64 planes of chance it lies.
+
+    Two photos of correlation c differ in a share of arccos(c) / pi of the bits: 3 of 64 for 0.99
+    (Charikar, *Similarity Estimation Techniques from Rounding Algorithms*, STOC 2002).
+    """
+    planes = np.random.default_rng(0).normal(size=(coarse.shape[1], HASH)).astype(np.float32)
+    found = np.zeros(len(coarse), dtype=np.uint64)
+    for start in range(0, len(coarse), AT_ONCE):
+        bits = coarse[start : start + AT_ONCE] @ planes > 0
+        found[start : start + AT_ONCE] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
+    return found
+
+
+def hashed_pairs(found: Array) -> Iterator[Array]:
+    """Pairs of photos that some bits of their hashes put into one bucket, some at a time.
+
+    Each of 20 tables sorts photos by 22 of the bits; 98 of 100 pairs of correlation 0.993 meet in
+    one of them. In a bucket, each is compared with the next 1,000 in the order of hashes.
+    """
+    draw = np.random.default_rng(1)
+    for _ in range(TABLES):
+        bits = draw.choice(HASH, KEY, replace=False).astype(np.uint64)
+        keys = found & np.bitwise_or.reduce(np.uint64(1) << bits)
+        order = np.lexsort((found, keys))
+        keys = keys[order]
+        active = np.arange(len(keys))
+        for step in range(1, BUCKET):
+            active = active[active + step < len(keys)]
+            active = active[keys[active] == keys[active + step]]
+            if not len(active):
+                break
+            for start in range(0, len(active), AT_ONCE):
+                part = active[start : start + AT_ONCE]
+                yield np.sort(np.stack([order[part], order[part + step]], axis=1), axis=1)
 
 
 def fields(pixels: Array) -> Array:

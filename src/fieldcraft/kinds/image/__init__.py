@@ -113,8 +113,10 @@ class ImageKind:
         return maps(network, row, chosen, output)
 
     def augmented(self, network: Any, rows: Tensors) -> list[list[str]]:
-        """Not shown."""
-        return []
+        """Of each column the photos of some rows as training changes them, drawn small."""
+        from fieldcraft.kinds.image.augment import drawn
+
+        return drawn(network, rows)
 
 
 KIND = ImageKind()

@@ -55,16 +55,24 @@ class ImageNet(nn.Module):
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """Features of the photos of each row, shape (rows, sum of chunks)."""
-        photos = tensors["image"].flatten(0, 1).permute(0, 3, 1, 2)
-        x = (photos.float() / 255 - self.mean) / self.spread
+        x = self.standardised(tensors["image"])
         if self.training:
-            x = augmented(x, self.mirror)
+            x = self.changed(x)
             for norm in self.settled:
                 norm.eval()
         features = self.seen(x)
         if self.mirror and not self.training:
             features = (features + self.seen(x.flip(3))) / 2
         return features.view(-1, self.columns * self.width)
+
+    def standardised(self, photos: Tensor) -> Tensor:
+        """Photos of rows on the network's scale, shape (photos, channels, side, side)."""
+        found: Tensor = photos.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
+        return (found - self.mean) / self.spread
+
+    def changed(self, x: Tensor) -> Tensor:
+        """Standardised photos as they might have been taken as well."""
+        return augmented(x, self.mirror)
 
     def seen(self, x: Tensor) -> Tensor:
         """Features of standardised photos, shape (photos, width)."""

@@ -11,7 +11,16 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fieldcraft.contracts import Array
-from fieldcraft.kinds.image.augment import augmented, drawn, hidden, mirrored, relit, shifted
+from fieldcraft.fit.mixing import Mixing
+from fieldcraft.kinds.image.augment import (
+    augmented,
+    drawn,
+    hidden,
+    mirrored,
+    patched,
+    relit,
+    shifted,
+)
 
 PHOTOS = torch.arange(16 * 3 * 16 * 16).float().view(16, 3, 16, 16) / 1_000
 
@@ -106,3 +115,20 @@ def test_nothing_is_drawn_where_no_photo_is_changed() -> None:
     for nets in ({}, {"image": nn.Identity()}):
         network: Any = SimpleNamespace(nets=nets)
         assert drawn(network, {"image": np.zeros((1, 8), dtype=np.float32)}) == []
+
+
+def test_a_square_as_large_as_its_share_shows_the_partners_photo() -> None:
+    torch.manual_seed(0)
+    photos = torch.arange(200.0)[:, None, None, None, None].expand(200, 2, 3, 32, 32)
+    mixing = Mixing(torch.rand(200), torch.arange(200).roll(1), cut=True)
+    found = patched(photos, mixing)
+    own = found == photos
+    assert torch.equal(found[~own], photos[mixing.partner][~own])
+    assert torch.equal(own[:, :1, :1].expand_as(own), own)  # the same in all columns and colours
+    for mask, share in zip(own[:, 0, 0], mixing.share, strict=True):
+        assert abs(float(mask.float().mean()) - float(share)) < 0.035
+        down, across = (~mask).any(1), (~mask).any(0)
+        assert torch.equal(~mask, down[:, None] & across[None, :])
+        assert int(down.sum()) == int(across.sum())
+    whole = Mixing(torch.ones(200), mixing.partner, cut=True)
+    assert torch.equal(patched(photos, whole), photos)

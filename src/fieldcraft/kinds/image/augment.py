@@ -14,6 +14,7 @@ from torch.nn import functional
 from fieldcraft.contracts import Array, Tensors
 
 if TYPE_CHECKING:
+    from fieldcraft.fit.mixing import Mixing
     from fieldcraft.fit.network import FusedNetwork
 
 INPUT = "image"
@@ -76,6 +77,24 @@ def hidden(photos: Tensor) -> Tensor:
     along = torch.arange(side, device=photos.device)
     down, across = ((along >= start) & (along < start + size) for start in places)
     return photos.masked_fill((down[:, :, None] & across[:, None, :])[:, None], 0.0)
+
+
+def patched(photos: Tensor, mixing: Mixing) -> Tensor:
+    """Photos of which a square shows what the partner's photo shows there, as large as its share.
+
+    Args:
+        photos: shape (rows, columns, channels, side, side).
+        mixing: with which row each row is mixed.
+    """
+    side = photos.shape[-1]
+    size = (side * (1 - mixing.share).sqrt()).round()
+    places = (torch.rand(2, len(size), device=size.device) * (side + 1 - size)).floor()
+    along = torch.arange(side, device=photos.device)
+    down, across = (
+        (along >= start[:, None]) & (along < (start + size)[:, None]) for start in places
+    )
+    square = (down[:, :, None] & across[:, None, :])[:, None, None]
+    return torch.where(square, photos[mixing.partner], photos)
 
 
 @torch.no_grad()

@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from fieldcraft.contracts import Array
 from fieldcraft.core.errors import DataError
+from fieldcraft.fit.mixing import Mixing
 from fieldcraft.fit.pretrained import add_lora, slow_down
 from fieldcraft.fit.settings import Recipe
-from fieldcraft.kinds.image.augment import augmented
+from fieldcraft.kinds.image.augment import augmented, patched
 from fieldcraft.kinds.image.encode import ImageEncoder
 from fieldcraft.kinds.image.export import Vector, build_network, load_network, width_of
 from fieldcraft.kinds.image.inherit import BIAS
@@ -56,12 +57,23 @@ class ImageNet(nn.Module):
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """Features of the photos of each row, shape (rows, sum of chunks)."""
         x = self.standardised(tensors["image"])
-        if self.training:
-            x = self.changed(x)
-            for norm in self.settled:
-                norm.eval()
+        return self.learning(self.changed(x)) if self.training else self.judging(x)
+
+    def mixed(self, tensors: dict[str, Tensor], mixing: Mixing) -> Tensor:
+        """Features of photos that lie over those of another row, or have a square of them."""
+        x = self.changed(self.standardised(tensors["image"])).unflatten(0, (-1, self.columns))
+        return self.learning((patched(x, mixing) if mixing.cut else mixing.mixed(x)).flatten(0, 1))
+
+    def learning(self, x: Tensor) -> Tensor:
+        """Features of the photos of each row while the network learns."""
+        for norm in self.settled:
+            norm.eval()
+        return self.seen(x).view(-1, self.columns * self.width)
+
+    def judging(self, x: Tensor) -> Tensor:
+        """Features of the photos of each row, both ways if they may be mirrored."""
         features = self.seen(x)
-        if self.mirror and not self.training:
+        if self.mirror:
             features = (features + self.seen(x.flip(3))) / 2
         return features.view(-1, self.columns * self.width)
 

@@ -85,6 +85,7 @@ def test_a_square_of_each_photo_is_hidden() -> None:
 class Inverts(nn.Module):
     """A net of two columns that turns photos into their negatives."""
 
+    augment = True
     mean, spread, columns = torch.full((3, 1, 1), 0.5), torch.full((3, 1, 1), 0.25), 2
 
     def standardised(self, photos: Tensor) -> Tensor:

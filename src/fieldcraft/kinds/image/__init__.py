@@ -28,7 +28,7 @@ class ImageKind:
     name = "image"
     used = True
     holds: Literal["values", "files"] = "files"
-    options: tuple[str, ...] = ("encoder", "mirror", "size", "tune")
+    options: tuple[str, ...] = ("augment", "encoder", "mirror", "size", "tune")
 
     def recognise(self, look: Look) -> Guess | None:
         """Nearly all cells end as the names of image files do."""

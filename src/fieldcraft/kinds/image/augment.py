@@ -109,7 +109,7 @@ def drawn(network: FusedNetwork, rows: Tensors) -> list[list[str]]:
         Nothing if photos are not read as pixels, or not changed.
     """
     net: Any = dict(network.nets.items()).get(INPUT)
-    if not hasattr(net, "changed"):
+    if not getattr(net, "augment", None):
         return []
     x = net.changed(net.standardised(torch.as_tensor(rows[INPUT])))
     pixels = (255 * (x * net.spread + net.mean)).clamp(0, 255).byte().permute(0, 2, 3, 1)

@@ -108,6 +108,23 @@ def test_a_network_from_the_ground_up(name: str, rows: Rows, tmp_path: Path) -> 
     assert_kept_and_exported({"encoder": name, "size": 16}, rows, tmp_path)
 
 
+def test_photos_reach_the_network_channels_last_which_is_quicker(rows: Rows) -> None:
+    encoders = EncoderSet(Schema((Column("photo", "image", {"size": 16}),)))
+    tensors = fit_encode(encoders, rows[0], rows[1][:, None]).tensors()
+    net: Any = encoders.nets()["image"]
+    seen: list[bool] = []
+    net.body.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    given = {name: torch.as_tensor(array) for name, array in tensors.items()}
+    turn = Mixing(torch.ones(ROWS), torch.arange(ROWS))
+    for train in (True, False):
+        net.train(train)(given)
+    net.train().mixed(given, turn)
+    assert len(seen) >= 3
+    assert all(seen)
+
+
 @pytest.mark.parametrize("cut", [False, True])
 def test_photos_are_mixed_before_they_are_read(cut: bool, rows: Rows) -> None:
     """A row that keeps all of itself is seen as it is; one that keeps nothing, as its partner."""

@@ -71,6 +71,7 @@ class ImageNet(nn.Module):
         """Features of the photos of each row while the network learns."""
         for norm in self.settled:
             norm.eval()
+        x = x.contiguous(memory_format=torch.channels_last)  # a step takes four fifths of the time
         return self.seen(x).view(-1, self.columns * self.width)
 
     def judging(self, x: Tensor) -> Tensor:

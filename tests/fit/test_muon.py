@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from fieldcraft.fit import muon
 from fieldcraft.fit.muon import RMS, Muon, orthogonal
 
 
@@ -66,3 +67,15 @@ def test_the_kernel_of_a_convolution_is_moved_as_a_matrix() -> None:
     matrix.grad = kernel.grad.flatten(1).clone()
     Muon([kernel, matrix], lr=0.1).step()
     torch.testing.assert_close(kernel.detach().flatten(1), matrix.detach())
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (72, 8), (16, 400)])
+@pytest.mark.parametrize("rank", [2, 8])
+def test_a_long_matrix_is_turned_as_any_other_even_if_most_of_it_is_nothing(
+    shape: tuple[int, int], rank: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    matrix = torch.randn(shape[0], rank) @ torch.randn(rank, shape[1])
+    found = orthogonal(matrix)
+    monkeypatch.setattr(muon, "LONG", 1_000)
+    torch.testing.assert_close(found, orthogonal(matrix), atol=1e-4, rtol=0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fieldcraft.fit import process
-from fieldcraft.fit.process import glibc, tuned_process
+from fieldcraft.fit.process import glibc, seeded, tuned_process
 
 
 def tiny() -> float:
@@ -48,3 +48,15 @@ def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert glibc() is None
     with tuned_process():
         assert tiny() == 0
+
+
+def test_draws_of_a_block_are_its_own_and_others_go_on_as_if_it_were_not_there() -> None:
+    torch.manual_seed(1)
+    wanted = torch.rand(2)
+    torch.manual_seed(1)
+    first = torch.rand(1)
+    with seeded(5):
+        inside = torch.rand(3)
+    assert torch.equal(torch.cat([first, torch.rand(1)]), wanted)
+    with seeded(5):
+        assert torch.equal(torch.rand(3), inside)

@@ -38,6 +38,7 @@ def test_settings_of_a_baseline_that_make_no_sense_are_refused(
     ("options", "message"),
     [
         ({"trunk": "tabm", "layers": [64, 32]}, "layers of trunk tabm should be a number"),
+        ({"mixup": -0.1}, "greater than or equal to 0"),
         ({"trunk": "mlp", "layers": 3}, r"should be a list of units, such as \[128, 64\]"),
         ({"trunk": "resnet"}, "Input should be 'tabm', 'mlp' or 'linear'"),
         ({"dropout": 1.0}, "less than 1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -136,3 +137,18 @@ def test_of_very_many_classes_those_are_shown_that_are_found_least() -> None:
     assert len(shown) == MOST_CLASSES
     assert classes({"per_class": per_class[:5]}) == per_class[:5]
     assert classes({}) == []
+
+
+def test_training_rows_are_shown_as_training_changes_them_if_it_does(story: Story) -> None:
+    assert "as training changes them" not in page(story)
+    photo, text = "data:image/jpeg;base64,AA", "good <b>lamp</b>"
+    sheets = [
+        {"column": "photo", "pictures": True, "rows": [{"original": photo, "forms": [photo] * 4}]},
+        {"column": "words", "pictures": False, "rows": [{"original": text, "forms": ["good"]}]},
+    ]
+    found = page(replace(story, augmented=sheets))
+    words(found)
+    assert found.count(f'src="{photo}"') == 5
+    assert "good &lt;b&gt;lamp&lt;/b&gt;" in found
+    assert "<p><small>words</small></p>" in found
+    assert "<p><small>photo</small></p>" not in page(replace(story, augmented=sheets[:1]))

@@ -127,6 +127,13 @@ def test_maps_of_the_network_stand_beside_and_the_legend_names_them(story: Story
     found = section(story)
     assert 'src="data:image/jpeg;base64,AA" alt="photo: Grad-CAM of the network"' in found
     assert "gradients of the network alone" in found
+    assert "map of its attention" not in found
+    why[row["position"]]["columns"]["photo"]["network"]["attention"] = {
+        "picture": "data:image/jpeg;base64,BB"
+    }
+    found = section(story)
+    assert 'src="data:image/jpeg;base64,BB" alt="photo: attention of the network"' in found
+    assert "map of its attention" in found
 
 
 def test_what_the_network_tells_of_a_text_stands_below_and_the_legend_names_it(

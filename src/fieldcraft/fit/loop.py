@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from fieldcraft.fit.checkpoint import (
     unpack,
     write_checkpoint,
 )
+from fieldcraft.fit.mixing import drawn
 from fieldcraft.fit.network import FusedNetwork
 from fieldcraft.fit.optimizers import build_optimizers, memory_of, restore_memory
 from fieldcraft.fit.pace import Pace, autocast, choose_pace, time_steps, using_threads
@@ -193,10 +195,7 @@ class Trainer:
 
     def step(self, batch: Rows) -> Tensor:
         """One step of the optimizer, and of the moving average that follows it."""
-        with autocast(self.device.type, self.decided.precision):
-            raw = self.network.raw(batch.tensors)  # type: ignore[arg-type]
-        losses = self.goal.loss(raw, batch.y)
-        loss = (losses if batch.weights is None else losses * batch.weights).mean()
+        loss = self.loss_of(batch)
         self.accelerator.backward(loss + self.penalty() if self.settings.l1 else loss)
         if self.settings.clip:
             self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.clip)
@@ -206,6 +205,16 @@ class Trainer:
         self.state.step += 1
         self.follow()
         return loss.detach()
+
+    def loss_of(self, batch: Rows) -> Tensor:
+        """The mean loss of a batch, of which each row counts by its weight and may be mixed."""
+        mixing = drawn(self.settings, len(batch), self.device)
+        with autocast(self.device.type, self.decided.precision):
+            raw = self.network.raw(batch.tensors, mixing)  # type: ignore[arg-type]
+        if mixing is not None:
+            return mixing.losses(partial(self.goal.loss, raw), batch.y, batch.weights).mean()
+        losses = self.goal.loss(raw, batch.y)
+        return (losses if batch.weights is None else losses * batch.weights).mean()
 
     def penalty(self) -> Tensor:
         """The L1 penalty on weight matrices."""

@@ -5,6 +5,8 @@ vector of each feature is, adding up to the width of its output) and ``recipe``:
 thin layer that learns in whatever way the trunk does; of a deep net, a function from the number of
 training rows to the `Recipe` by which the whole network is then trained. Inputs whose rows are
 longer or shorter in one call than in another, such as texts, stand in ``lengths``: their last axis.
+A net that mixes rows of a batch in a way of its own has ``mixed``, from tensors and a `Mixing` to
+features; of the others the features are mixed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fieldcraft.fit.mixing import Mixing
 from fieldcraft.fit.settings import Recipe
 
 Trunk = Callable[[tuple[int, ...], int], nn.Module]
@@ -72,9 +75,9 @@ class FusedNetwork(nn.Module):
         asked: list[Any] = [net.recipe for net in self.nets.values() if net.recipe is not None]
         return asked[0](rows) if asked else None
 
-    def raw(self, tensors: dict[str, Tensor]) -> Tensor:
-        """Raw outputs of every member, shape (rows, members, width)."""
-        read = {name: net(tensors) for name, net in self.nets.items()}
+    def raw(self, tensors: dict[str, Tensor], mixing: Mixing | None = None) -> Tensor:
+        """Raw outputs of every member, shape (rows, members, width); of mixed rows in training."""
+        read = {name: features(net, tensors, mixing) for name, net in self.nets.items()}
         if not self.late:
             raw: Tensor = self.trunk(torch.cat(list(read.values()), dim=1))
             return raw
@@ -85,3 +88,12 @@ class FusedNetwork(nn.Module):
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """Outputs, averaged over the members after activation, shape (rows, width)."""
         return self.activate(self.raw(tensors).float()).mean(1)
+
+
+def features(net: nn.Module, tensors: dict[str, Tensor], mixing: Mixing | None) -> Tensor:
+    """What an encoder net makes of rows, mixed if they are to be."""
+    if mixing is None:
+        return net(tensors)  # type: ignore[no-any-return]
+    own: Any = getattr(net, "mixed", None)
+    found: Tensor = own(tensors, mixing) if own else mixing.mixed(net(tensors))
+    return found

@@ -1,4 +1,4 @@
-"""Settings of the whole process that make small training steps quick on a processor."""
+"""Settings of the whole process: those that make small training steps quick, and its draws."""
 
 from __future__ import annotations
 
@@ -46,3 +46,11 @@ def glibc() -> ctypes.CDLL | None:
     except OSError:
         return None
     return found if hasattr(found, "gnu_get_libc_version") else None
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draws from a seed of its own while the block runs; afterwards they go on as before."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

@@ -29,6 +29,9 @@ class Training:
         ema: decay of the moving average of weights that is validated and kept; 0 for none.
         clip: largest norm of the gradient; 0 for none.
         l1: weight of the sum of absolute weights in the loss.
+        mixup: how far rows of a batch are mixed, the parameter of a beta distribution of their
+            shares; 0 for not at all.
+        cutmix: the same, but photos get a square of another one.
     """
 
     optimizer: OptimizerName = "adamw"
@@ -44,6 +47,8 @@ class Training:
     ema: float = 0.998
     clip: float = 1.0
     l1: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     @property
     def moves(self) -> bool:

@@ -36,6 +36,7 @@ class Story:
     kinds: list[Json] = field(default_factory=list)
     explained: list[Json] = field(default_factory=list)
     curves: list[Json] = field(default_factory=list)
+    augmented: list[Json] = field(default_factory=list)
     package: Json = field(default_factory=dict)
     openings: list[Json] = field(default_factory=list)
     final: Json = field(default_factory=dict)
@@ -77,10 +78,11 @@ def tell(project: Folder, folders: Mapping[str, Path]) -> Story:
         profile=read(folders, "audit", "profile.json"),
         split=split,
         evaluation=read(folders, "evaluate", "evaluation.json"),
-        importance=explanations(folders, "importance.json"),
-        kinds=explanations(folders, "kinds.json"),
-        explained=explanations(folders, "explained.json"),
+        importance=listed(folders, "explain", "importance.json"),
+        kinds=listed(folders, "explain", "kinds.json"),
+        explained=listed(folders, "explain", "explained.json"),
         curves=training_curves(folders),
+        augmented=listed(folders, "train", "augmented.json"),
         package=read(folders, "package", "outcome.json").get("summary", {}),
         openings=openings_of(entries, test),
         final=dict(finals[-1]) if finals else {},
@@ -89,9 +91,9 @@ def tell(project: Folder, folders: Mapping[str, Path]) -> Story:
     )
 
 
-def explanations(folders: Mapping[str, Path], name: str) -> list[Json]:
-    """A list of what the step `explain` found, such as what shuffling each column costs."""
-    path = folders["explain"] / name if "explain" in folders else None
+def listed(folders: Mapping[str, Path], step: str, name: str) -> list[Json]:
+    """A list in a JSON file of a step, such as what shuffling each column costs."""
+    path = folders[step] / name if step in folders else None
     return list(files.read_json(path)) if path and path.exists() else []
 
 

@@ -1,10 +1,17 @@
-"""Train the model that the project file asks for."""
+"""Train the model that the project file asks for.
+
+Folder of the stage::
+
+    <learner>/         the model: see develop/members.py
+    augmented.json     some training rows as training changes them, if it does
+"""
 
 from __future__ import annotations
 
 from fieldcraft.contracts import Json, Learner, Stage
-from fieldcraft.core import catalogue
-from fieldcraft.develop.members import Effort, fit_members
+from fieldcraft.core import catalogue, files, seeds
+from fieldcraft.develop.augmented import augmented
+from fieldcraft.develop.members import Effort, fit_members, load_member
 from fieldcraft.develop.rows import TARGET_SECTIONS, load_development
 from fieldcraft.project.work import Work
 
@@ -18,6 +25,10 @@ def train(work: Work) -> Json:
     work.progress("starting", None)
     effort = Effort(limits.seed, limits.budget, limits.device, work.progress)
     about = fit_members(learner, options, rows, work.out / learner.name, effort)
+    first = load_member(learner, options, work.out / learner.name / "0", rows.task, rows.about)
+    forms = augmented(first, rows, seeds.derive(limits.seed, "augmented"))
+    if forms:
+        files.write_json(work.out / "augmented.json", forms)
     work.record("decision", {"decision": "trained", **about})
     return {learner.name: {"members": about["members"], "seconds": about["seconds"]}}
 
@@ -29,5 +40,5 @@ STAGE = Stage(
     sections=(
         *TARGET_SECTIONS, "data", "clean", "model.learner", "model.options", "model.kinds", "train",
     ),
-    version=6,
+    version=7,
 )  # fmt: skip

@@ -1,8 +1,26 @@
 from __future__ import annotations
 
-import torch
+import base64
+import io
+from types import SimpleNamespace
+from typing import Any
 
-from fieldcraft.kinds.image.augment import augmented, hidden, mirrored, relit, shifted
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from fieldcraft.contracts import Array
+from fieldcraft.fit.mixing import Mixing
+from fieldcraft.kinds.image.augment import (
+    augmented,
+    drawn,
+    hidden,
+    mirrored,
+    patched,
+    relit,
+    shifted,
+)
 
 PHOTOS = torch.arange(16 * 3 * 16 * 16).float().view(16, 3, 16, 16) / 1_000
 
@@ -62,3 +80,56 @@ def test_a_square_of_each_photo_is_hidden() -> None:
     assert int(covered.max()) == 16
     assert int(covered.min()) >= 4  # a quarter of it in a corner
     assert torch.equal((found == 0).any(1), (found == 0).all(1))
+
+
+class Inverts(nn.Module):
+    """A net of two columns that turns photos into their negatives."""
+
+    augment = True
+    mean, spread, columns = torch.full((3, 1, 1), 0.5), torch.full((3, 1, 1), 0.25), 2
+
+    def standardised(self, photos: Tensor) -> Tensor:
+        x: Tensor = photos.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
+        return (x - self.mean) / self.spread
+
+    def changed(self, x: Tensor) -> Tensor:
+        return -x
+
+
+def pixels_of(address: str) -> Array:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))))
+
+
+def test_photos_are_drawn_as_they_are_changed_column_by_column() -> None:
+    photos = np.zeros((3, 2, 20, 20, 3), dtype=np.uint8)
+    photos[:, 1] = 200
+    photos[2, 0] = (255, 255, 0)
+    network: Any = SimpleNamespace(nets={"image": Inverts()})
+    first, second = drawn(network, {"image": photos})
+    assert [pixels_of(a).shape for a in first] == [(96, 96, 3)] * 3
+    assert [int(pixels_of(a).mean()) for a in first[:2]] == [255, 255]
+    assert all(abs(pixels_of(a).mean() - 55) < 2 for a in second)
+    assert np.abs(pixels_of(first[2]).mean((0, 1)) - (0, 0, 255)).max() < 5
+
+
+def test_nothing_is_drawn_where_no_photo_is_changed() -> None:
+    for nets in ({}, {"image": nn.Identity()}):
+        network: Any = SimpleNamespace(nets=nets)
+        assert drawn(network, {"image": np.zeros((1, 8), dtype=np.float32)}) == []
+
+
+def test_a_square_as_large_as_its_share_shows_the_partners_photo() -> None:
+    torch.manual_seed(0)
+    photos = torch.arange(200.0)[:, None, None, None, None].expand(200, 2, 3, 32, 32)
+    mixing = Mixing(torch.rand(200), torch.arange(200).roll(1), cut=True)
+    found = patched(photos, mixing)
+    own = found == photos
+    assert torch.equal(found[~own], photos[mixing.partner][~own])
+    assert torch.equal(own[:, :1, :1].expand_as(own), own)  # the same in all columns and colours
+    for mask, share in zip(own[:, 0, 0], mixing.share, strict=True):
+        assert abs(float(mask.float().mean()) - float(share)) < 0.035
+        down, across = (~mask).any(1), (~mask).any(0)
+        assert torch.equal(~mask, down[:, None] & across[None, :])
+        assert int(down.sum()) == int(across.sum())
+    whole = Mixing(torch.ones(200), mixing.partner, cut=True)
+    assert torch.equal(patched(photos, whole), photos)

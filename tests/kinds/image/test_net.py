@@ -15,6 +15,7 @@ from fieldcraft.bundle.encoders import EncoderSet
 from fieldcraft.contracts import Array, Fitted, Job
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.table import Column, Schema
+from fieldcraft.fit.mixing import Mixing
 from fieldcraft.kinds.image import scratch
 from fieldcraft.kinds.image.export import load_network
 from fieldcraft.kinds.image.pretrained import open_pretrained
@@ -105,6 +106,40 @@ def gone(*args: Any) -> Any:
 @pytest.mark.parametrize("name", ["cnn", "resnet18", "vit"])
 def test_a_network_from_the_ground_up(name: str, rows: Rows, tmp_path: Path) -> None:
     assert_kept_and_exported({"encoder": name, "size": 16}, rows, tmp_path)
+
+
+def test_photos_reach_the_network_channels_last_which_is_quicker(rows: Rows) -> None:
+    encoders = EncoderSet(Schema((Column("photo", "image", {"size": 16}),)))
+    tensors = fit_encode(encoders, rows[0], rows[1][:, None]).tensors()
+    net: Any = encoders.nets()["image"]
+    seen: list[bool] = []
+    net.body.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    given = {name: torch.as_tensor(array) for name, array in tensors.items()}
+    turn = Mixing(torch.ones(ROWS), torch.arange(ROWS))
+    for train in (True, False):
+        net.train(train)(given)
+    net.train().mixed(given, turn)
+    assert len(seen) >= 3
+    assert all(seen)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_photos_are_mixed_before_they_are_read(cut: bool, rows: Rows) -> None:
+    """A row that keeps all of itself is seen as it is; one that keeps nothing, as its partner."""
+    encoders = EncoderSet(Schema((Column("photo", "image", {"size": 16}),)))
+    tensors = fit_encode(encoders, rows[0], rows[1][:, None]).tensors()
+    net: Any = encoders.nets()["image"]
+    net.changed = lambda x: x
+    given = {name: torch.as_tensor(array) for name, array in tensors.items()}
+    turn = torch.arange(ROWS).roll(1)
+    plain = net.train()(given)
+    for share, wanted in ((torch.ones(ROWS), plain), (torch.zeros(ROWS), plain[turn])):
+        found = net.mixed(given, Mixing(share, turn, cut))
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    half = net.mixed(given, Mixing(torch.full((ROWS,), 0.5), turn, cut))
+    assert not torch.allclose(half, (plain + plain[turn]) / 2, atol=1e-2)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,16 @@ def test_copies_of_a_photo_stay_together(project: Path) -> None:
     assert twins["part"].max() == twins["fold"].max() == 1
 
 
+def test_the_report_shows_photos_as_training_changes_them(project: Path) -> None:
+    (place,) = (project / "p" / "runs" / "train").glob("*/augmented.json")
+    (sheet,) = json.loads(place.read_text("utf-8"))
+    assert (sheet["column"], sheet["pictures"], len(sheet["rows"])) == ("image", True, 6)
+    shown = (project / "p" / "report.html").read_text("utf-8")
+    for row in sheet["rows"]:
+        assert len({row["original"], *row["forms"]}) == 5
+        assert all(f'src="{address}"' in shown for address in [row["original"], *row["forms"]])
+
+
 def test_the_bundle_predicts_photos_by_their_paths(project: Path) -> None:
     bundle = fc.load_bundle(project / "p" / "bundle")
     new = [draw_photo(project / "new" / f"{i}.png", 900 + i) for i in range(3)]

@@ -28,7 +28,7 @@ class ImageKind:
     name = "image"
     used = True
     holds: Literal["values", "files"] = "files"
-    options: tuple[str, ...] = ("encoder", "mirror", "size", "tune")
+    options: tuple[str, ...] = ("augment", "encoder", "mirror", "size", "tune")
 
     def recognise(self, look: Look) -> Guess | None:
         """Nearly all cells end as the names of image files do."""
@@ -113,8 +113,10 @@ class ImageKind:
         return maps(network, row, chosen, output)
 
     def augmented(self, network: Any, rows: Tensors) -> list[list[str]]:
-        """Not shown."""
-        return []
+        """Of each column the photos of some rows as training changes them, drawn small."""
+        from fieldcraft.kinds.image.augment import drawn
+
+        return drawn(network, rows)
 
 
 KIND = ImageKind()

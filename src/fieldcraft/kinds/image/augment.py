@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from fieldcraft.contracts import Array, Tensors
+
+if TYPE_CHECKING:
+    from fieldcraft.fit.mixing import Mixing
+    from fieldcraft.fit.network import FusedNetwork
+
+INPUT = "image"
 GROUPS = 8  # of a batch that are moved alike: one slice each costs next to nothing
 FARTHEST = 8  # an eighth of the side
 HIDDEN = 4  # a quarter of the side
 LIGHT = 0.15  # spread of brightness and contrast, in spreads of the training photos
+DRAWN = 96  # pixels a side of a photo that is shown, at least
 
 
 def augmented(photos: Tensor, mirror: bool) -> Tensor:
@@ -64,3 +77,50 @@ def hidden(photos: Tensor) -> Tensor:
     along = torch.arange(side, device=photos.device)
     down, across = ((along >= start) & (along < start + size) for start in places)
     return photos.masked_fill((down[:, :, None] & across[:, None, :])[:, None], 0.0)
+
+
+def patched(photos: Tensor, mixing: Mixing) -> Tensor:
+    """Photos of which a square shows what the partner's photo shows there, as large as its share.
+
+    Args:
+        photos: shape (rows, columns, channels, side, side).
+        mixing: with which row each row is mixed.
+    """
+    side = photos.shape[-1]
+    size = (side * (1 - mixing.share).sqrt()).round()
+    places = (torch.rand(2, len(size), device=size.device) * (side + 1 - size)).floor()
+    along = torch.arange(side, device=photos.device)
+    down, across = (
+        (along >= start[:, None]) & (along < (start + size)[:, None]) for start in places
+    )
+    square = (down[:, :, None] & across[:, None, :])[:, None, None]
+    return torch.where(square, photos[mixing.partner], photos)
+
+
+@torch.no_grad()
+def drawn(network: FusedNetwork, rows: Tensors) -> list[list[str]]:
+    """Of each column the photos of rows as training changes them, small JPEGs as addresses.
+
+    Args:
+        network: of which one net may read photos.
+        rows: encoded; a row that stands there twice is changed in two ways.
+
+    Returns:
+        Nothing if photos are not read as pixels, or not changed.
+    """
+    net: Any = dict(network.nets.items()).get(INPUT)
+    if not getattr(net, "augment", None):
+        return []
+    x = net.changed(net.standardised(torch.as_tensor(rows[INPUT])))
+    pixels = (255 * (x * net.spread + net.mean)).clamp(0, 255).byte().permute(0, 2, 3, 1)
+    found = [pictured(square) for square in pixels.numpy()]
+    return [found[column :: net.columns] for column in range(net.columns)]
+
+
+def pictured(square: Array) -> str:
+    """A square of pixels as a small JPEG, a ``data:`` address."""
+    image = Image.fromarray(square)
+    side = max(DRAWN, image.width)
+    stream = io.BytesIO()
+    image.resize((side, side), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -2,7 +2,7 @@
 
 Grad-CAM (Selvaraju et al., ICCV 2017) weighs the channels of the last convolution; integrated
 gradients (Sundararajan, Taly & Yan, ICML 2017) add up what each pixel does on the way from a square
-of the mean colour to the photo.
+of the mean colour to the photo. Where a network has attention, a map of that comes beside them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from fieldcraft.contracts import Array, Json, Output, Tensors
 from fieldcraft.fit.network import FusedNetwork
+from fieldcraft.kinds.image.attention import attended
 from fieldcraft.kinds.image.heat import heat
 
 INPUT = "image"
@@ -46,6 +47,9 @@ def maps(network: FusedNetwork, tensors: Tensors, chosen: int, output: Output) -
     if layer is not None:
         with unmirrored(network.nets):
             found["Grad-CAM"] = by_channel(score, photos, layer)
+    looked = attended(network.nets[INPUT], given[INPUT])
+    if looked is not None:
+        found["attention"] = looked.numpy()
     squares = [Image.fromarray(square) for square in photos[0].byte().numpy()]
     return [
         {name: {"picture": heat(square, weights[i])} for name, weights in found.items()}

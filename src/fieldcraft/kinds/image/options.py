@@ -14,6 +14,9 @@ LEAST, MOST = 16, 1_024  # pixels a side that may be asked for
 LORA = "lora"
 PIXELS, TRUTH = f"a number of pixels from {LEAST} to {MOST:,}", "true or false"
 NETWORK = f"{', '.join(SCRATCH)}, or the folder of a pretrained network or of a bundle with photos"
+FLIPS = ("flip", "vertical_flip")  # happen only where photos may be mirrored
+CHANGES = (*FLIPS, "rotate", "zoom", "light", "colour", "cutout", "randaugment")
+AUGMENT = f"true, false, or a list of some of {', '.join(CHANGES)}"
 TUNING = "true or lora, with a pretrained encoder"
 
 
@@ -26,6 +29,7 @@ class Asked:
         mirror: whether left and right may be swapped; None where it is learned.
         name: of a network that is trained from the ground up, of a pretrained one, or of a bundle.
         tune: how a pretrained one is trained; not at all if it is False.
+        augment: whether training changes photos in our own ways, or the names of other ways.
         column: the first that asks for the network, to be named in errors.
     """
 
@@ -33,6 +37,7 @@ class Asked:
     mirror: bool | None = None
     name: str = OWN
     tune: bool | str = False
+    augment: bool | tuple[str, ...] = True
     column: str = ""
 
     @property
@@ -52,7 +57,9 @@ def asked_of(columns: Sequence[Column]) -> Asked:
     names = {c.name: asked(c, "encoder", is_name, NETWORK) for c in columns
              if "encoder" in c.options}  # fmt: skip
     tunes = {c.name: asked(c, "tune", is_tuning, TUNING) for c in columns if "tune" in c.options}
-    for option, said in (("encoder", names), ("tune", tunes)):
+    augments = {c.name: as_augment(asked(c, "augment", is_augment, AUGMENT)) for c in columns
+                if "augment" in c.options}  # fmt: skip
+    for option, said in (("encoder", names), ("tune", tunes), ("augment", augments)):
         if len(set(said.values())) > 1:
             raise DataError(
                 f"columns of photos differ in {option}, but one network reads them all",
@@ -64,6 +71,7 @@ def asked_of(columns: Sequence[Column]) -> Asked:
         all(mirrors) if mirrors else None,
         next(iter(names.values()), OWN),
         next(iter(tunes.values()), False),
+        next(iter(augments.values()), True),
         next(iter(names or tunes), ""),
     )
     if found.tune and not found.learned:
@@ -110,3 +118,16 @@ def is_name(value: Any) -> bool:
 def is_tuning(value: Any) -> bool:
     """Whether this is a way to train a pretrained network."""
     return isinstance(value, bool) or value == LORA
+
+
+def is_augment(value: Any) -> bool:
+    """Whether this says how training changes photos: whether at all, or by which names."""
+    if not isinstance(value, list | tuple):
+        return isinstance(value, bool)
+    known = {name for name in CHANGES if name in value}
+    return bool(value) and len(known) == len(value)
+
+
+def as_augment(value: bool | Sequence[str]) -> bool | tuple[str, ...]:
+    """How training changes photos, as one value whatever the order of the names."""
+    return value if isinstance(value, bool) else tuple(name for name in CHANGES if name in value)

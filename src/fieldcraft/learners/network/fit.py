@@ -80,6 +80,8 @@ def training_for(rows: int, options: NetworkOptions, recipe: Recipe | None = Non
         ema=pick(options.ema, 0.998, 0.0),
         clip=pick(options.clip, 1.0, 1.0),
         l1=options.l1 or 0.0,
+        mixup=options.mixup or 0.0,
+        cutmix=options.cutmix or 0.0,
     )
 
 

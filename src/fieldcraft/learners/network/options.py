@@ -32,6 +32,8 @@ class NetworkOptions(BaseModel):
         ema: decay of the moving average of weights; 0 for none.
         clip: largest norm of the gradient; 0 for none.
         l1: penalty on absolute weights.
+        mixup: how far rows of a batch are mixed with each other, 0.1 to 1; 0 for not at all.
+        cutmix: the same, but photos get a square of another one.
         label_smoothing: share of each target that is spread over all classes.
         class_weights: how much rows of each class count: all the same, ``balanced``, or a weight
             for each class by name.
@@ -55,6 +57,8 @@ class NetworkOptions(BaseModel):
     ema: float | None = Field(default=None, ge=0, lt=1)
     clip: float | None = Field(default=None, ge=0)
     l1: float | None = Field(default=None, ge=0)
+    mixup: float | None = Field(default=None, ge=0)
+    cutmix: float | None = Field(default=None, ge=0)
     label_smoothing: float | None = Field(default=None, ge=0, lt=1)
     class_weights: Literal["balanced"] | dict[str, float] | None = None
 

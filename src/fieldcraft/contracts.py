@@ -1,5 +1,6 @@
 """All that can be plugged in, on a page; `core.catalogue` finds it, tests/conformance tests it."""
 # fmt: off
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -77,8 +78,7 @@ class Kind(Protocol):
     def explain(self, value: Any, said: Rescore) -> Json | None: """Why: see develop/reasons.py."""
     def trace(self, network: Any, row: Tensors, chosen: int, output: Output) -> Sequence[Json]:
         """For each column further maps by name, drawn by what a network does with a row."""
-    def augmented(self, network: Any, rows: Tensors) -> Sequence[Sequence[str]]:
-        """For each column the rows as training changes them: pictures or texts."""
+    def augmented(self, network: Any, rows: Tensors) -> Sequence[Sequence[str]]: """As trained."""
 
 
 class Task(Protocol):

@@ -93,10 +93,13 @@ def ways_of(column: Column, trained: bool, fresh: bool) -> tuple[str, ...]:
     """
     known = [way for way in WAYS if not (way == "synonyms" and fresh)]
 
+    def is_way(way: Any) -> bool:
+        return isinstance(way, str) and (way in known or is_function(way))
+
     def fits(value: Any) -> bool:
-        ways = value if isinstance(value, list) else [value]
-        named = all(isinstance(way, str) and (way in known or is_function(way)) for way in ways)
-        return value is False or (trained and (value is True or named))
+        if isinstance(value, bool):
+            return trained or not value
+        return trained and all(map(is_way, value if isinstance(value, list) else [value]))
 
     wanted = f"true, false, package.module:function or a list of {', '.join(known)} and functions"
     value = asked(column, "augment", False, fits, f"{wanted}, with an encoder that is trained")

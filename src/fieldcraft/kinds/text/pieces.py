@@ -75,23 +75,25 @@ def parted(before: str, after: str) -> bool:
 def spelling(rule: str) -> Mapping[int, bytes]:
     """How tokens are spelt, by their numbers, without those that are marks."""
     told = json.loads(rule)
-    model = told["model"]
-    vocabulary = model["vocab"]
-    if isinstance(vocabulary, list):
-        vocabulary = {name: number for number, (name, _) in enumerate(vocabulary)}
-    unknown = model.get("unk_token")
-    if "unk_id" in model:
-        unknown = next((n for n, number in vocabulary.items() if number == model["unk_id"]), None)
-    names = {number: name for name, number in vocabulary.items()}
-    names |= {token["id"]: token["content"] for token in told.get("added_tokens") or ()}
-    marks = {token["id"] for token in told.get("added_tokens") or ()
-             if token["special"] and token["content"] != unknown}  # fmt: skip
+    names, unknown = names_of(told["model"])
+    added = told.get("added_tokens") or ()
+    names |= {token["id"]: token["content"] for token in added}
+    marks = {t["id"] for t in added if t["special"] and t["content"] != unknown}
     by_byte = '"ByteLevel"' in json.dumps([told.get("pre_tokenizer"), told.get("decoder")])
     return {
-        number: of_bytes(name) if by_byte else of_signs(name, model)
+        number: of_bytes(name) if by_byte else of_signs(name, told["model"])
         for number, name in names.items()
         if number not in marks
     }
+
+
+def names_of(model: Mapping[str, Any]) -> tuple[dict[int, str], str | None]:
+    """The names of tokens by their numbers, and of the one that stands for what is not known."""
+    vocabulary = model["vocab"]
+    if isinstance(vocabulary, list):  # unigrams with their weights
+        names = {number: str(entry[0]) for number, entry in enumerate(vocabulary)}
+        return names, names.get(model.get("unk_id"))  # type: ignore[arg-type]
+    return {number: name for name, number in vocabulary.items()}, model.get("unk_token")
 
 
 def of_bytes(name: str) -> bytes:

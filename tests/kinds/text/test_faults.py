@@ -1,0 +1,106 @@
+"""Odd texts, in training and after: empty ones, a giant, halves of signs, cells of other types."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import fieldcraft as fc
+from fieldcraft.bundle.runtime import Bundle
+from fieldcraft.core.edit import Edit
+from fieldcraft.core.errors import DataError
+from fieldcraft.project import file
+from fieldcraft.stages.init import Request, init
+from tests.kinds.text.prose import prose
+
+ROWS = 160
+GIANT = "The lamp broke after a week. " * 350_000  # 10 MB
+ODD = ["", "   \n\t", "\x00", "\u202e \ufeff", "💥" * 400, "灯" * 3_000, "e\u0301" * 500]
+
+
+@pytest.fixture(scope="module", params=["ngrams", "cnn"])
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle of a project whose training rows hold odd texts; `prose` otherwise."""
+    root = tmp_path_factory.mktemp("odd")
+    texts: list[str | None] = [*prose(ROWS, 2, seed=1)]
+    label = ["broke" if "broke" in str(text) else "held" for text in texts]
+    texts[3], texts[4:11] = GIANT, ODD
+    texts[20] = None
+    lines = [json.dumps({"note": t, "label": y}) for t, y in zip(texts, label, strict=True)]
+    lines[30] = '{"note": "half a sign: \\ud83d", "label": "held"}'  # set aside as it is read
+    (root / "notes.jsonl").write_text("\n".join(lines), "utf-8")
+    init(Request(root / "p", str(root / "notes.jsonl"), ("label",)))
+    edits = [
+        Edit(("data", "columns", "note"), {"kind": "text", "encoder": request.param}),
+        Edit(("model", "trunk"), "mlp"), Edit(("model", "epochs"), 2),
+    ]  # fmt: skip
+    file.edit(root / "p" / file.NAME, edits)
+    fc.Project(root / "p").run(fix=True)
+    return fc.load_bundle(root / "p" / "bundle")
+
+
+def test_odd_texts_are_predicted_alone_as_in_company(bundle: Bundle) -> None:
+    texts = [*ODD, None, "The lamp broke.", GIANT]
+    together = bundle.outputs(pl.DataFrame({"note": texts}))
+    assert np.isfinite(together).all()
+    for row, text in enumerate(texts):
+        alone = bundle.outputs(pl.DataFrame({"note": [text]}, schema={"note": pl.String}))
+        np.testing.assert_allclose(alone[0], together[row], atol=1e-5)
+
+
+def test_empty_texts_and_blanks_say_the_same(bundle: Bundle) -> None:
+    said = bundle.outputs(pl.DataFrame({"note": ["", " ", "  \n\t "]}))
+    np.testing.assert_allclose(said, said[[0, 0, 0]], atol=1e-5)
+
+
+def test_a_giant_text_takes_no_longer_than_its_start(bundle: Bundle) -> None:
+    bundle.outputs(pl.DataFrame({"note": ["The lamp broke."]}))
+    begun = time.perf_counter()
+    bundle.outputs(pl.DataFrame({"note": [GIANT] * 3}))
+    assert time.perf_counter() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [1, 2],
+        [1.5, None],
+        [True, False],
+        [None, None],
+        [date(2026, 1, 1), None],
+        pl.Series(["a", "b"], dtype=pl.Categorical),
+    ],
+    ids=["whole", "real", "truth", "nothing", "dates", "categories"],
+)
+def test_cells_of_another_type_are_read_as_they_are_written(bundle: Bundle, cells: Any) -> None:
+    said = bundle.predict(pl.DataFrame({"note": cells}))
+    assert said["prediction"].null_count() == 0
+
+
+@pytest.mark.parametrize(
+    "cells", [[["a"], ["b"]], [{"a": 1}, {"a": 2}], [b"a", b"b"]], ids=["lists", "records", "bytes"]
+)
+def test_cells_that_hold_no_single_value_are_told(bundle: Bundle, cells: Any) -> None:
+    with pytest.raises(DataError, match="do not hold single values") as told:
+        bundle.predict(pl.DataFrame({"note": cells}))
+    assert "note" in told.value.seen
+
+
+def test_halves_of_signs_and_mixed_cells_are_told(bundle: Bundle) -> None:
+    for cells in (["good", "half \ud83d"], ["good", 3]):
+        with pytest.raises(DataError, match="cannot be turned into typed columns"):
+            bundle.predict(pd.DataFrame({"note": cells}, dtype=object))
+
+
+def test_no_rows_and_no_such_column(bundle: Bundle, tmp_path: Path) -> None:
+    assert bundle.predict(pl.DataFrame({"note": []}, schema={"note": pl.String})).height == 0
+    with pytest.raises(DataError, match="cannot be found in these rows"):
+        bundle.predict(pl.DataFrame({"nota": ["a lamp"]}))

@@ -127,7 +127,7 @@ def test_days_that_programs_write_for_nothing_are_reported(day: str) -> None:
     assert found(CHECK, data_view({"a": near}, a="datetime")) == []
 
 
-@pytest.mark.parametrize("word", ["#REF!", "(null)", "undefined"])
+@pytest.mark.parametrize("word", ["#REF!", "(null)", "undefined", "[deleted]", "[removed]"])
 def test_what_programs_write_for_an_error_is_a_warning(word: str) -> None:
     cells = {"a": with_some(["red", "blue"] * (ROWS // 2), word, 1)}
     (finding,) = found(CHECK, data_view(cells, a="category"))

@@ -77,3 +77,18 @@ def test_label_checks_do_not_see_judge_or_test_rows(tmp_path: Path) -> None:
     train, val, test = (str(tmp_path / f"{name}.csv") for name in ("train", "val", "test"))
     init(Request(tmp_path / "p", train, ("bought",), val, test))
     assert not any(name.startswith("leak") for name in findings(Folder(tmp_path / "p")))
+
+
+def test_personal_data_is_hidden_in_the_profile(tmp_path: Path) -> None:
+    table = mixed_table().with_columns(
+        pl.when(pl.int_range(pl.len()) % 3 > 0)
+        .then(pl.lit("jane@example.org"))
+        .otherwise(pl.lit("none"))
+        .alias("contact")
+    )
+    table.write_csv(tmp_path / "t.csv")
+    project = start(tmp_path / "p", tmp_path / "t.csv")
+    outcome = _plan.run(project, _flow.Unwatched(), until="audit")
+    text = (outcome.folders["audit"] / "profile.json").read_text("utf-8")
+    assert "jane@example" not in text
+    assert "****@*******.***" in text

@@ -64,6 +64,7 @@ class Bundle:
         self.schema = Schema.from_json(manifest["schema"])
         self.task: Task = catalogue.load("tasks", manifest["task"])
         self.about: Json = manifest["about"]
+        self.profile: Json = {}  # what each column looked like in training
 
     @property
     def model_id(self) -> str:
@@ -161,6 +162,7 @@ def load_folder(folder: Path) -> Bundle:
         ]
         members = [load_packed(folder / m["folder"], m) for m in manifest["members"]]
         bundle = Bundle(manifest, members, tables)
+        bundle.profile = files.read_json(folder / "profile.json")
         empty = [pl.Series(name, [None], pl.String) for name in bundle.columns]
         bundle.predict(pl.DataFrame(empty))
     except FieldcraftError:

@@ -27,7 +27,7 @@ WORDS = frozenset({
 })  # fmt: skip
 BROKEN = frozenset({
     "#null!", "#ref!", "#value!", "#div/0!", "#name?", "#num!", "(null)", "<null>", "undefined",
-    "[object object]", "\\n", "<none>", "nan%",
+    "[object object]", "\\n", "<none>", "nan%", "[deleted]", "[removed]",
 })  # fmt: skip
 DAYS = frozenset({
     "0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01",

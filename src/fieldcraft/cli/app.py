@@ -216,6 +216,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Predict the rows of a file with a bundle."""
+    from fieldcraft.bundle.odd import in_words
     from fieldcraft.stages.predict import Request
     from fieldcraft.stages.predict import predict as write
 
@@ -225,8 +226,8 @@ def predict(
         print(json.dumps(result))
     else:
         print(f"wrote {result['rows']:,} predictions to {result['out']}")
-        if result["unread"]:
-            print(f"{result['unread']:,} files cannot be read and count as missing")
+        for line in in_words(result["odd"]):
+            print(line)
 
 
 @app.command()

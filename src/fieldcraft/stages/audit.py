@@ -13,6 +13,7 @@ from fieldcraft.contracts import Json, Sight, Stage, View
 from fieldcraft.core import files
 from fieldcraft.core.words import plural
 from fieldcraft.data.look import looks
+from fieldcraft.data.personal import hidden
 from fieldcraft.data.read import located, read_table
 from fieldcraft.data.table import Schema
 from fieldcraft.develop.checking import checks_of, keep
@@ -142,11 +143,15 @@ def digests_by_part(parts: pl.DataFrame, what: str) -> Mapping[str, list[bytes]]
 
 
 def profile_of(view: View) -> Json:
-    """Counts of every column, for the report."""
+    """Counts of every column, for the report; personal data in values is hidden."""
     return {
         "rows": len(view.rows),
         "columns": {
-            name: {"missing": look.missing, "distinct": look.distinct, "top": look.top(3)}
+            name: {
+                "missing": look.missing,
+                "distinct": look.distinct,
+                "top": [(hidden(value), count) for value, count in look.top(3)],
+            }
             for name, look in view.looks.items()
         },
     }
@@ -157,5 +162,5 @@ STAGE = Stage(
     "Look for what is wrong with the data, before the split and after it.",
     audit,
     sections=(*TARGET_SECTIONS, "problem.groups", "data", "clean", "split.rule"),
-    version=4,
+    version=5,
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from fieldcraft.bundle.odd import odd_cells
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core.errors import DataError
@@ -48,6 +49,7 @@ def predict(request: Request) -> Json:
     reading = read_rows(request.rows, bundle)
     rows = named_in(reading.frame, bundle.file_columns, base_of(request.rows))
     predictions = named(bundle.predict(rows), reading.frame, bundle)
+    odd = odd_cells(bundle.joined(rows), bundle.schema, bundle.profile)
     request.out.parent.mkdir(parents=True, exist_ok=True)
     aside = request.out.with_name(f".{request.out.name}.{os.getpid()}.tmp")
     try:
@@ -63,16 +65,9 @@ def predict(request: Request) -> Json:
         "out": str(request.out),
         "model_id": bundle.model_id,
         "set_aside": len(reading.odd_lines),
-        "unread": unread(rows, bundle),
+        "unread": sum(odd["unread"].values()),
+        "odd": odd,
     }
-
-
-def unread(rows: pl.DataFrame, bundle: Bundle) -> int:
-    """How many cells name a file, such as a photo, that cannot be read and counts as missing."""
-    columns = [c for c in bundle.schema.needed if c.name in bundle.file_columns]
-    values = bundle.schema.read(rows, columns)
-    given = sum(rows[column.name].null_count() for column in columns)
-    return sum(values[column.name].null_count() for column in columns) - given
 
 
 def named(predictions: pl.DataFrame, rows: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from fieldcraft.kinds.text.audit.personal import Personal, accounts, is_account, masked
+from fieldcraft.data.personal import accounts, hidden, is_account, masked
+from fieldcraft.kinds.text.audit.personal import Personal
 from tests.checks.views import data_view, found
 from tests.kinds.text.prose import prose
 
@@ -32,7 +33,7 @@ HELD = [
 def test_personal_data_is_counted_and_never_shown(what: str, data: str) -> None:
     view = data_view({"a": [*TEXTS, f"please use {data}, thanks", "and so"]}, a="text")
     (finding,) = found(Personal(), view)
-    assert (finding.severity, finding.column) == ("warn", "a")
+    assert (finding.severity, finding.column) == ("tip", "a")
     assert finding.evidence == {what: {"texts": 1, "rows": [61]}}
     assert f"{masked(data)}, row 61" in finding.title
     told = json.dumps(finding.as_json())
@@ -80,3 +81,19 @@ def test_the_number_of_an_account_ends_where_its_country_says() -> None:
     (number,) = accounts("GB82 WEST 1234 5698 7654 32 THE END")
     assert is_account(number)
     assert list(accounts("XX82 WEST 1234 5698 7654 32")) == []
+
+
+def test_few_are_a_tip_and_more_a_warning() -> None:
+    for count, severity in ((1, "tip"), (2, "tip"), (3, "warn"), (30, "warn")):
+        texts = [
+            f"{text} jane{i}@example.org" if i < count else text for i, text in enumerate(TEXTS)
+        ]
+        (finding,) = found(Personal(), data_view({"a": texts}, a="text"))
+        assert finding.severity == severity
+
+
+@pytest.mark.parametrize(("what", "data"), HELD)
+def test_what_the_check_would_count_is_hidden_in_a_cell(what: str, data: str) -> None:
+    told = hidden(f"please use {data}, thanks")
+    assert told == f"please use {masked(data)}, thanks"
+    assert hidden(told) == told

@@ -33,5 +33,5 @@ STAGE = Stage(
     "Train the baselines: what any model must beat.",
     baseline,
     sections=(*TARGET_SECTIONS, "data", "clean", "model.kinds", "train.seed"),
-    version=6,
+    version=7,
 )

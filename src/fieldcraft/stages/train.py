@@ -40,5 +40,5 @@ STAGE = Stage(
     sections=(
         *TARGET_SECTIONS, "data", "clean", "model.learner", "model.options", "model.kinds", "train",
     ),
-    version=7,
+    version=8,
 )  # fmt: skip

@@ -1,6 +1,5 @@
 """All that can be plugged in, on a page; `core.catalogue` finds it, tests/conformance tests it."""
 
-# fmt: off
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

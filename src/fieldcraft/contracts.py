@@ -1,5 +1,4 @@
 """All that can be plugged in, on a page; `core.catalogue` finds it, tests/conformance tests it."""
-# fmt: off
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def test_a_fix_that_does_not_help_is_tried_once_and_the_run_goes_on(
     project: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stubborn = Finding("odd", "warn", "it stays", fixes=(Edit(("problem", "question"), "Why?"),))
-    monkeypatch.setattr(_plan, "read_findings", lambda folder: [stubborn])
+    monkeypatch.setattr(_plan, "kept", lambda folder: [stubborn])
     watcher = run(project, until="split", fix=True)
     assert watcher.mended == ["odd"]
     assert "split" in watcher.ran

@@ -49,16 +49,14 @@ def photo_table(names: Sequence[str], rest: Sequence[str], whole: str) -> Readin
         whole: what the photos make together, for messages.
     """
     ordered = sorted(names, key=natural)
-    above = [list(PurePosixPath(name).parts[:-1]) for name in ordered]
-    while all(above) and len({folders[0] for folders in above}) == 1 and deep(above):
-        above = [folders[1:] for folders in above]  # one folder around everything says nothing
+    above = folders_above(ordered)
     columns: dict[str, list[str | None]] = {"image": list(ordered)}
     has_parts = all(folders and folders[0].lower() in PARTS for folders in above)
     if has_parts:
         columns["split"] = [folders[0].lower() for folders in above]
         above = [folders[1:] for folders in above]
-    upper = ["/".join(folders[:-1]) or None for folders in above]
     labels = [folders[-1] if folders else None for folders in above]
+    upper = ["/".join(folders[:-1]) or None for folders in above]
     if len(set(upper)) > 1:
         columns["folder"] = upper
     if any(labels):
@@ -68,6 +66,14 @@ def photo_table(names: Sequence[str], rest: Sequence[str], whole: str) -> Readin
         notes.append(f"left out, for they are no photos: {listed(sorted(rest), 5)}")
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
     return Reading(frame, notes=tuple(notes), split="split" if has_parts else None)
+
+
+def folders_above(names: Sequence[str]) -> list[list[str]]:
+    """The folders that each photo lies in; one around everything says nothing and is left out."""
+    above = [list(PurePosixPath(name).parts[:-1]) for name in names]
+    while all(above) and len({folders[0] for folders in above}) == 1 and deep(above):
+        above = [folders[1:] for folders in above]
+    return above
 
 
 def deep(above: Sequence[Sequence[str]]) -> bool:

@@ -24,7 +24,16 @@ DECAY = {"muon": 0.1}  # of weights by optimizer; 3e-4 for the others
 RATE = {"muon": 4e-3}  # learning rate by optimizer; 2e-3 for the others
 FEW = 7 * SMALL // 10  # training rows of a fold, where a table is cut into folds
 MANY = 100_000
-EPOCHS = 1_000  # at most; the tune loss ends training long before
+PLAIN = Training(
+    "adamw",
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    patience=10,
+    patience_share=0.0,
+    worth=0.0,
+    ema=0.0,
+)
+AVERAGED = Training("muon")
 
 
 @dataclass(frozen=True)
@@ -57,32 +66,20 @@ def size_for(rows: int, options: NetworkOptions, gpu: bool) -> Size:
 
 def training_for(rows: int, options: NetworkOptions, recipe: Recipe | None = None) -> Training:
     """Settings of the loop: the user's, then those of a deep net's recipe, then our own."""
+    known = {field.name for field in fields(Training)}
+    given = options.model_dump(include=known, exclude_none=True)
     if recipe is not None:
-        known = {field.name for field in fields(Training)}
-        return replace(recipe.training, **options.model_dump(include=known, exclude_none=True))
-    plain = options.trunk in ("mlp", "linear")  # trained the plain way, without averaging
-    optimizer = options.optimizer or ("adamw" if plain else "muon")
-
-    def pick(given: float | None, for_tabm: float, for_mlp: float) -> float:
-        return given if given is not None else for_mlp if plain else for_tabm
-
-    return Training(
-        optimizer=optimizer,
-        learning_rate=pick(options.learning_rate, RATE.get(optimizer, 2e-3), 1e-3),
-        schedule=options.schedule or "constant",
-        warmup=options.warmup or 0,
-        weight_decay=pick(options.weight_decay, DECAY.get(optimizer, 3e-4), 0.0),
-        batch_size=options.batch_size or batch_size_for(rows, plain),
-        epochs=options.epochs or EPOCHS,
-        patience=options.patience or (10 if plain else 8),
-        patience_share=0.0 if plain or options.patience else 0.2,
-        worth=0.0 if plain or options.patience else 0.005,
-        ema=pick(options.ema, 0.998, 0.0),
-        clip=pick(options.clip, 1.0, 1.0),
-        l1=options.l1 or 0.0,
-        mixup=options.mixup or 0.0,
-        cutmix=options.cutmix or 0.0,
-    )
+        return replace(recipe.training, **given)
+    if options.trunk in ("mlp", "linear"):  # trained the plain way, without averaging
+        found = replace(PLAIN, batch_size=batch_size_for(rows, plain=True))
+    else:
+        optimizer = given.get("optimizer", AVERAGED.optimizer)
+        rate, decay = RATE.get(optimizer, 2e-3), DECAY.get(optimizer, 3e-4)
+        size = batch_size_for(rows, plain=False)
+        found = replace(AVERAGED, learning_rate=rate, weight_decay=decay, batch_size=size)
+    if options.patience:  # the user's, as it stands
+        found = replace(found, patience_share=0.0, worth=0.0)
+    return replace(found, **given)
 
 
 def build(brief: Brief, size: Size) -> FusedNetwork:

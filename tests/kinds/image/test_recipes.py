@@ -19,6 +19,11 @@ def test_many_rows_take_fewer_epochs(name: str) -> None:
     assert 0 < few.warmup < few.epochs / 5
 
 
+def test_the_more_rows_the_larger_the_batches() -> None:
+    sizes = [recipe_for("cnn", rows).training.batch_size for rows in (100, 14_000, 20_000, 50_000)]
+    assert sizes == [64, 64, 128, 256]
+
+
 def test_tuning_takes_about_two_thousand_steps() -> None:
     training = recipe_for(TUNED, 12_800).training
     assert training.epochs * 12_800 / training.batch_size == pytest.approx(2_000, rel=0.05)

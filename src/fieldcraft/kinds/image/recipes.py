@@ -8,8 +8,8 @@ from fieldcraft.fit.pretrained import tuning
 from fieldcraft.fit.settings import Recipe, Training
 from fieldcraft.kinds.image.scratch import VIT
 
-EPOCHS, AT = 18, 12_000  # epochs for a number of training rows; fewer rows are seen more often
-BATCHES = ((2_000, 64), (30_000, 128))  # rows a step below a number of rows
+EPOCHS, AT = 21, 12_000  # epochs for a number of training rows; fewer rows are seen more often
+BATCHES = ((15_000, 64), (30_000, 128))  # rows a step below a number of rows
 LARGEST_BATCH = 256
 SMOOTHING = 0.1
 SLOW = 1.5  # times as many epochs for attention, which has to learn what a neighbour is

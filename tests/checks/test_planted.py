@@ -404,7 +404,7 @@ def p_languages(cells: Cells, draw: np.random.Generator) -> Cells:
 
 
 def p_long(cells: Cells, draw: np.random.Generator) -> Cells:
-    return {"note": prose(ROWS, 60)}
+    return {"note": prose(ROWS, 150)}
 
 
 def p_telling(c: Cells, d: np.random.Generator) -> Cells:

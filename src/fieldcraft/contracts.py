@@ -71,7 +71,7 @@ class Kind(Protocol):
     def encoder(self, columns: Sequence[Column]) -> Encoder: """A fresh one for these columns."""
     def net(self, encoder: Encoder, plain: bool) -> Any: """A torch module: see fit/network.py."""
     def checks(self) -> Sequence[Check]: """Checks of columns of this kind."""
-    def describe(self, values: pl.Series) -> Json: """The reference profile, for drift."""
+    def measures(self, values: pl.Series) -> Mapping[str, pl.Series]: """To watch drift by."""
     def alike(self, values: pl.Series) -> Sequence[Array] | None: """Rows nearly the same."""
     def picture(self, value: Any) -> str | None: """A value drawn small, as a data: address."""
     def explain(self, value: Any, said: Rescore) -> Json | None: """Why: see develop/reasons.py."""

@@ -18,6 +18,7 @@ from fieldcraft.contracts import Array, Encoded, Encoder, Kind, State
 from fieldcraft.core import catalogue
 from fieldcraft.data.look import Look
 from fieldcraft.data.table import Column, Schema
+from fieldcraft.evidence import profile
 from tests.drawing import draw_photo
 from tests.encoding import encode, fit_encode
 
@@ -189,14 +190,18 @@ def test_an_explanation_has_a_form_that_the_report_shows(name: str, columns: Col
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_description_is_json_even_of_an_empty_column(name: str, columns: Columns) -> None:
+def test_each_row_has_measures_and_their_profile_is_json(name: str, columns: Columns) -> None:
     kind: Kind = catalogue.load("kinds", name)
     schema = schema_of(kind, columns)
     for column in schema.columns:
         values = schema.parse(columns[column.name], column)
         for part in (values, values.clear()):
-            about = kind.describe(part)
-            assert json.loads(json.dumps(about, allow_nan=False)) == about, column.name
+            for measure in kind.measures(part).values():
+                assert measure.dtype in (pl.Float64, pl.String)
+                assert len(measure) == len(part)
+                about = profile.learned(measure, measure)
+                assert json.loads(json.dumps(about, allow_nan=False)) == about, column.name
+                assert sum(about["counts"]) == len(part)
 
 
 def restored(kind: Kind, encoder: Encoder, schema: Schema) -> Encoder:

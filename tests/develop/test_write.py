@@ -36,7 +36,10 @@ def test_every_learner_packages_with_parity(finished: Folder, tmp_path: Path, le
     rows, models = developed(finished)
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    manifest = write_bundle(bundle, [Part(models[learner])], rows, ABOUT, lambda text, share: None)
+    decided = pl.read_parquet(_flow.latest(finished).folders["evaluate"] / "judge.parquet")
+    manifest = write_bundle(
+        bundle, [Part(models[learner])], rows, decided, ABOUT, lambda text, share: None
+    )
     assert check_parity(bundle, [Part(models[learner])], rows) <= TOLERANCE
     assert len(manifest["members"]) == len(rows.folds) == 5
     assert len(list(bundle.rglob("*.onnx"))) == 5
@@ -52,8 +55,13 @@ def test_a_bundle_that_predicts_otherwise_is_refused(finished: Folder) -> None:
         check_parity(finished.bundle, [Part(models[champion])], rows)
 
 
-def test_the_reference_profile_tells_of_training_rows_only(finished: Folder) -> None:
+def test_the_reference_profile_counts_rows_that_were_not_trained_on(finished: Folder) -> None:
     profile = files.read_json(finished.bundle / "profile.json")
-    assert set(profile) == {"age", "city", "member", "seen"}
-    assert set(profile["city"]["shares"]) == {"Bern", "Oslo", "Rome"}
-    assert profile["age"]["quantiles"]["0.0"] < profile["age"]["quantiles"]["1.0"]
+    assert set(profile["columns"]) == {"age", "city", "member", "seen"}
+    city, age = (profile["columns"][name]["value"] for name in ("city", "age"))
+    assert set(city["levels"]) == set(city["seen"]) == {"Bern", "Oslo", "Rome"}
+    assert age["low"] < age["edges"][0] < age["edges"][-1] < age["high"]
+    assert sum(age["counts"]) == sum(city["counts"]) == profile["rows"]
+    predicted = profile["predictions"]
+    assert sum(predicted["prediction"]["counts"]) == profile["predicted"] > 0
+    assert {"probability_no", "probability_yes"} <= set(predicted)

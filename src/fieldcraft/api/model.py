@@ -186,14 +186,16 @@ def train_model(
     numbers = range(len(rows.folds))
     outputs = np.concatenate([outputs_of(table, number, "tune") for number in numbers])
     tuned = np.concatenate([fold.tune for fold in rows.folds])
-    training = np.unique(np.concatenate([fold.train for fold in rows.folds]))
+    calibration = rows.task.calibrate(outputs, rows.y[tuned], rows.about, rows.weights_at(tuned))
+    calibrated = rows.task.calibrated(outputs, calibration)
+    decided = rows.task.decide(rows.task.read(calibrated, rows.about, calibration), rows.about)
     return Model(
         found,
         described,
         Question(rows.task.name, rows.about, targets),
         rows.schema,
-        rows.task.calibrate(outputs, rows.y[tuned], rows.about, rows.weights_at(tuned)),
-        reference_profile(rows, training),
+        calibration,
+        reference_profile(rows, decided),
         rows.digest,
         as_parquet(rows.frame[tuned[:PROVED].tolist()].select(c.name for c in rows.schema.needed)),
     )

@@ -19,6 +19,7 @@ from fieldcraft.core import catalogue, files
 from fieldcraft.core.errors import BundleError
 from fieldcraft.develop.members import Member, load_member
 from fieldcraft.develop.rows import Development
+from fieldcraft.evidence import profile
 
 TOLERANCE = 1e-5  # of probabilities, or of the standardised target
 FORMAT = "onnx"
@@ -53,7 +54,12 @@ def members_of(part: Part, rows: Development) -> list[Member]:
 
 
 def write_bundle(
-    folder: Path, parts: Sequence[Part], rows: Development, about: Mapping[str, Any], progress: Tell
+    folder: Path,
+    parts: Sequence[Part],
+    rows: Development,
+    decided: pl.DataFrame,
+    about: Mapping[str, Any],
+    progress: Tell,
 ) -> Json:
     """Write the members, the reference profile and the manifest into an empty folder.
 
@@ -61,6 +67,7 @@ def write_bundle(
         folder: where the bundle comes into being; tables that it joins are there already.
         parts: the trained models that it predicts with.
         rows: the rows that the model was developed on.
+        decided: what it says of judge rows.
         about: further entries of the manifest.
         progress: told how far it is.
 
@@ -68,8 +75,7 @@ def write_bundle(
         The manifest.
     """
     packed = pack_members(folder, parts, rows, progress)
-    training = np.unique(np.concatenate([fold.train for fold in rows.folds]))
-    files.write_json(folder / "profile.json", reference_profile(rows, training))
+    files.write_json(folder / "profile.json", reference_profile(rows, decided))
     return write_manifest(
         folder,
         {
@@ -110,13 +116,29 @@ def pack_members(
     return packed
 
 
-def reference_profile(rows: Development, training: Array) -> Json:
-    """What each column looked like in training, for telling drift later."""
-    values = rows.values[training]
+def reference_profile(rows: Development, decided: pl.DataFrame) -> Json:
+    """What columns and predictions looked like, for telling drift later.
+
+    Counts are those of rows that were not trained on; what is new is told by training rows.
+
+    Args:
+        rows: the rows that the model was developed on.
+        decided: what it says of rows that it was not trained on.
+    """
+    training = np.unique(np.concatenate([fold.train for fold in rows.folds]))
+    held = np.unique(np.concatenate([[*fold.tune, *fold.judge] for fold in rows.folds]))
+    columns = {}
+    for column in rows.schema.columns:
+        measures = catalogue.load("kinds", column.kind).measures(rows.values[column.name])
+        columns[column.name] = {
+            name: profile.learned(values[training], values[held])
+            for name, values in measures.items()
+        }
+    predictions = {name: profile.learned(v, v) for name, v in profile.said(decided).items()}
     return {
-        column.name: catalogue.load("kinds", column.kind).describe(values[column.name])
-        for column in rows.schema.columns
-    }
+        "rows": len(held), "columns": columns,
+        "predicted": decided.height, "predictions": predictions,
+    }  # fmt: skip
 
 
 def check_parity(folder: Path, parts: Sequence[Part], rows: Development) -> float:

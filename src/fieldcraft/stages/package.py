@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import polars as pl
+
 from fieldcraft.bundle.limits import check_limits
 from fieldcraft.bundle.manifest import NAME, read_manifest
 from fieldcraft.contracts import Json, Stage
@@ -33,6 +35,7 @@ def package(work: Work) -> Json:
         bundle,
         parts,
         rows,
+        pl.read_parquet(work.inputs["evaluate"] / "judge.parquet"),
         {
             "learner": champion,
             "title": described["title"],
@@ -95,5 +98,5 @@ STAGE = Stage(
     "Put the champion into a bundle that predicts without PyTorch.",
     package,
     sections=("problem", "data", "clean", "deploy"),
-    version=2,
+    version=3,
 )

@@ -131,7 +131,10 @@ class Head(torch.nn.Module):
         return found[:, None]
 
 
-def test_a_profile_tells_sizes_and_forms(paths: list[str]) -> None:
-    about = KIND.describe(pl.Series("p", [*paths, None]))
-    assert about["forms"] == {"PNG": 12}
-    assert about["missing"] == pytest.approx(1 / 13)
+def test_drift_of_photos_is_watched_by_size_form_light_and_colour(paths: list[str]) -> None:
+    found = KIND.measures(pl.Series("p", [*paths, None]))
+    assert found["form"].to_list() == ["PNG"] * 12 + [None]
+    for name in ("size", "shape", "brightness", "contrast", "colour"):
+        assert found[name].null_count() == 1
+        assert found[name].min() > 0
+    assert found["brightness"].max() <= 1

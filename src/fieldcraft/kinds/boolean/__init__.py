@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check
 from fieldcraft.data.aside import PlainValues
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import truths
@@ -50,12 +50,9 @@ class BooleanKind(PlainValues):
         """There are no checks for boolean columns alone."""
         return ()
 
-    def describe(self, values: pl.Series) -> Json:
-        """Share missing and share of yes."""
-        return {
-            "missing": values.null_count() / max(len(values), 1),
-            "true": float(values.drop_nulls().mean() or 0.0),  # type: ignore[arg-type]
-        }
+    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+        """Yes and no as words."""
+        return {"value": values.cast(pl.String)}
 
 
 KIND = BooleanKind()

@@ -7,14 +7,12 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check
 from fieldcraft.data.aside import PlainValues
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.table import Column
 from fieldcraft.data.wording import called_a_key, called_a_label, padded
 from fieldcraft.kinds.category.encode import CategoryEncoder
-
-SHOWN = 50
 
 
 class CategoryKind(PlainValues):
@@ -60,12 +58,9 @@ class CategoryKind(PlainValues):
         """The checks for category columns."""
         return ()
 
-    def describe(self, values: pl.Series) -> Json:
-        """Share missing, number of levels and the shares of the commonest."""
-        counted = values.drop_nulls().value_counts(sort=True, name="count").head(SHOWN)
-        shares = {str(value): count / max(len(values), 1) for value, count in counted.iter_rows()}
-        missing = values.null_count() / max(len(values), 1)
-        return {"missing": missing, "levels": values.drop_nulls().n_unique(), "shares": shares}
+    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+        """The levels themselves."""
+        return {"value": values}
 
 
 KIND = CategoryKind()

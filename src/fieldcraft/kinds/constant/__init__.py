@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check
 from fieldcraft.data.aside import SetAside
 from fieldcraft.data.look import Guess, Look
 
@@ -30,11 +30,9 @@ class ConstantKind(SetAside):
 
         return CHECKS
 
-    def describe(self, values: pl.Series) -> Json:
-        """The value, and the share missing."""
-        there = values.drop_nulls()
-        missing = values.null_count() / max(len(values), 1)
-        return {"missing": missing, "value": str(there[0]) if len(there) else None}
+    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+        """The one value, and whatever else there is."""
+        return {"value": values.cast(pl.String)}
 
 
 KIND = ConstantKind()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check
 from fieldcraft.data.aside import PlainValues
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import ENOUGH, datetimes
@@ -63,13 +63,12 @@ class DatetimeKind(PlainValues):
         """There are no checks for date columns alone."""
         return ()
 
-    def describe(self, values: pl.Series) -> Json:
-        """Share missing, first and last moment."""
-        first, last = values.min(), values.max()
+    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+        """Weekday and hour; that time itself goes on is no drift."""
+        moments = values.cast(pl.Datetime)
         return {
-            "missing": values.null_count() / max(len(values), 1),
-            "first": str(first) if first is not None else None,
-            "last": str(last) if last is not None else None,
+            "weekday": moments.dt.strftime("%A"),
+            "hour": moments.dt.hour().cast(pl.Float64),
         }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check
 from fieldcraft.data.aside import SetAside
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.wording import SEVERAL, called_a_key, called_a_label, padded, words_a_value
@@ -52,9 +52,9 @@ class IdentifierKind(SetAside):
 
         return CHECKS
 
-    def describe(self, values: pl.Series) -> Json:
-        """Share missing; values are not kept."""
-        return {"missing": values.null_count() / max(len(values), 1)}
+    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+        """Nothing: keys are always new, and none of them is kept."""
+        return {}
 
 
 KIND = IdentifierKind()

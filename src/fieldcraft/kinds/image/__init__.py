@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -19,7 +18,6 @@ from fieldcraft.kinds.image.store import look_at
 
 NEARLY_ALL = 0.95  # share of the cells that must name photos
 NAME = r"(?i)(\.(" + "|".join(sorted(e[1:] for e in ENDINGS)) + r")$|^data:image/)"
-SHOWN = 1_000  # photos of which the profile tells the size
 
 
 class ImageKind:
@@ -68,19 +66,11 @@ class ImageKind:
 
         return (*audit.CHECKS, *audit_classes.CHECKS)
 
-    def describe(self, values: pl.Series) -> Json:
-        """Share missing, and how large and of which form the first photos are."""
-        missing = values.null_count() / max(len(values), 1)
-        looks = [look for look in look_at(values.drop_nulls().head(SHOWN).to_list()) if look]
-        if not looks:
-            return {"missing": missing}
-        sizes = pl.Series([(look.width * look.height) ** 0.5 for look in looks])
-        forms = Counter(look.form for look in looks)
-        return {
-            "missing": missing,
-            "size": {str(q): sizes.quantile(q) for q in (0.05, 0.5, 0.95)},
-            "forms": dict(sorted(forms.items())),
-        }
+    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+        """Size, shape and form of a photo, and how bright and colourful it is."""
+        from fieldcraft.kinds.image.measure import measures
+
+        return measures(values)
 
     def alike(self, values: pl.Series) -> Sequence[Array]:
         """Groups of rows whose photos look nearly the same."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Check, Json
+from fieldcraft.contracts import Check
 from fieldcraft.data.aside import PlainValues
 from fieldcraft.data.look import Guess, Look
 from fieldcraft.data.parse import ENOUGH, numbers, within
 from fieldcraft.data.table import Column
 from fieldcraft.kinds.number.encode import NumberEncoder
 
-QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 FARTHEST = 1e100  # where numbers stop, so that their squares and cubes are still numbers
 
 
@@ -61,19 +59,9 @@ class NumberKind(PlainValues):
 
         return CHECKS
 
-    def describe(self, values: pl.Series) -> Json:
-        """Share missing, mean, standard deviation and quantiles."""
-        there = values.drop_nulls().to_numpy()
-        if not len(there):
-            return {"missing": 1.0}
-        return {
-            "missing": values.null_count() / len(values),
-            "mean": float(there.mean()),
-            "deviation": float(there.std()),
-            "quantiles": dict(
-                zip(map(str, QUANTILES), np.quantile(there, QUANTILES).tolist(), strict=True)
-            ),
-        }
+    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+        """The numbers themselves."""
+        return {"value": values}
 
 
 KIND = NumberKind()

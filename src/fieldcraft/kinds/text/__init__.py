@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Array, Check, Json, Output, Rescore, Tensors
@@ -22,7 +21,6 @@ MOSTLY = 0.5  # share of the values that must be different
 FEW_ROWS = 20
 SAMPLE = 2_000  # texts of which the language is told
 ENGLISH, LEAST = 0.8, 0.2  # share of the texts that can be told; and how many must be, of all
-QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 class TextKind(PlainValues):
@@ -72,17 +70,12 @@ class TextKind(PlainValues):
 
         return CHECKS
 
-    def describe(self, values: pl.Series) -> Json:
-        """Share missing, and quantiles of the length in characters; no text is kept."""
-        lengths = values.drop_nulls().cast(pl.String).str.len_chars().to_numpy()
-        missing = values.null_count() / max(len(values), 1)
-        if not len(lengths):
-            return {"missing": missing}
-        quantiles = np.quantile(lengths, QUANTILES).tolist()
-        return {
-            "missing": missing,
-            "length": dict(zip(map(str, QUANTILES), quantiles, strict=True)),
-        }
+    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+        """Characters and words of a text, and characters a word; no text is kept."""
+        texts = values.cast(pl.String)
+        signs = texts.str.len_chars().cast(pl.Float64)
+        words = texts.str.count_matches(r"\S+").cast(pl.Float64)
+        return {"length": signs, "words": words, "signs a word": signs / words.clip(1)}
 
     def alike(self, values: pl.Series) -> Sequence[Array]:
         """Groups of rows whose texts say nearly the same."""

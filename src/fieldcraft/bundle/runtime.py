@@ -114,7 +114,10 @@ class Bundle:
 
     def outputs(self, rows: pl.DataFrame) -> Array:
         """Calibrated probabilities, (rows, classes) or (rows, labels), or values, (rows, 1)."""
-        values = self.schema.apply(self.joined(rows))
+        return self.outputs_of(self.schema.apply(self.joined(rows)))
+
+    def outputs_of(self, values: pl.DataFrame) -> Array:
+        """The same of rows that the schema has parsed."""
         if not values.height:
             return np.zeros((0, self.task.width(self.about)))
         parts = [self.mixed(piece) for piece in self.members[0].encoders.pieces(values)]

@@ -118,6 +118,10 @@ class Schema:
         )
         return pl.DataFrame(list(values.values()))
 
+    def stripped(self, cells: pl.Series) -> pl.Series:
+        """Cells as read, null where they stand for no value."""
+        return strip(cells, self.missing)
+
     def parse(self, cells: pl.Series, column: Column) -> pl.Series:
         """Turn the cells of one column into values."""
         return as_values(strip(cells, self.missing), column).rename(column.name)

@@ -1,0 +1,203 @@
+"""A bundle at work: many requests at once become one batch, and each gets its own answer."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.contracts import Array, Json
+from fieldcraft.core import files
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.frames import column_of
+from fieldcraft.evidence.metrics import Said
+from fieldcraft.serving.answers import answers
+from fieldcraft.serving.asked import Row
+from fieldcraft.serving.novelty import Novelty
+from fieldcraft.serving.trouble import Fault, Trouble
+
+MOST_SHOWN = 60  # characters of a value in an error
+VERSION = 16  # characters of the model's id that name it
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a model deals with callers.
+
+    Attributes:
+        extra: what happens to columns that the model does not know.
+        private: whether errors keep names of columns and values to themselves.
+        rows: that one request may hold.
+    """
+
+    extra: str = "ignore"
+    private: bool = False
+    rows: int = 10_000
+
+
+@dataclass
+class Told:
+    """What a batch of requests came to.
+
+    Attributes:
+        answers: of each request, in order: answers of its rows, or what is wrong with it.
+        tally: what is to be counted: rows, unseen words, numbers out of range, and more.
+        values: the rows that were predicted, parsed, for the log; with `decided`, `owner`.
+    """
+
+    answers: list[list[Json] | Trouble]
+    tally: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    values: pl.DataFrame | None = None
+    owner: Array | None = None
+
+
+class Model:
+    """A bundle with what it takes to answer requests."""
+
+    def __init__(
+        self, bundle: Bundle, profile: Json, manners: Manners | None = None, name: str = "model"
+    ) -> None:
+        """Put a model to work; `load_model` is the usual way to one."""
+        self.bundle = bundle
+        self.name = name
+        self.manners = manners or Manners()
+        self.version = bundle.model_id[:VERSION]
+        self.columns = bundle.columns
+        self.known = frozenset(self.columns)
+        self.novelty = Novelty(profile["columns"])
+        self.needed = {column.name: column for column in bundle.schema.needed}
+
+    def answer(self, requests: Sequence[Sequence[Row]]) -> Told:
+        """Answer requests of several rows each, together; what is wrong with one harms no other."""
+        told = Told([[] for _ in requests])
+        whole = [number for number, rows in enumerate(requests) if self.fits(rows, number, told)]
+        rows = [row for number in whole for row in requests[number]]
+        if not rows:
+            return told
+        owner = np.repeat(whole, [len(requests[number]) for number in whole])
+        frame = pl.DataFrame([self.column(name, rows) for name in self.columns])
+        values = self.bundle.schema.apply(self.bundle.joined(frame))
+        for number in self.unreadable(frame, values, owner, told):
+            kept = owner != number
+            values, owner, frame = values.filter(kept), owner[kept], frame.filter(kept)
+        if len(owner):
+            self.predict(values, owner, told)
+        return told
+
+    def fits(self, rows: Sequence[Row], number: int, told: Told) -> bool:
+        """Whether the rows of a request have the model's columns; if not, it is told so."""
+        faults = []
+        for place, row in enumerate(rows):
+            if row.keys() == self.known:
+                continue
+            absent = [name for name in self.columns if name not in row]
+            faults += [Fault(f"the column {n!r} is missing; send null for no value", place, n)
+                       for n in absent]  # fmt: skip
+            further = [name for name in row if name not in self.known]
+            told.tally["extra_columns",] += len(further)
+            if self.manners.extra == "refuse":
+                faults += [Fault("the model does not know this column", place, n) for n in further]
+        if faults:
+            told.answers[number] = Trouble("bad_rows", "some rows do not fit the model", faults)
+        return not faults
+
+    def column(self, name: str, rows: Sequence[Row]) -> pl.Series:
+        """The cells of a column; what is no single value is told apart later, as unreadable."""
+        cells = [row[name] for row in rows]
+        try:
+            return column_of(name, cells)
+        except DataError:
+            return pl.Series(name, [as_cell(cell) for cell in cells], dtype=pl.String)
+
+    def unreadable(
+        self, frame: pl.DataFrame, values: pl.DataFrame, owner: Array, told: Told
+    ) -> list[int]:
+        """The requests with a value that its column cannot hold; they are told so."""
+        faults: dict[int, list[Fault]] = {}
+        for name, column in self.needed.items():
+            if name not in frame.columns or name not in values.columns:
+                continue
+            if values[name].null_count() == frame[name].null_count():
+                continue
+            given = self.bundle.schema.stripped(frame[name])
+            odd = (values[name].is_null() & given.is_not_null()).arg_true().to_list()
+            for row in odd:
+                number = int(owner[row])
+                place = row - int(np.searchsorted(owner, number))
+                shown = str(given[row])[:MOST_SHOWN]
+                fault = Fault(f"{shown!r} is no {column.kind}", place, name)
+                faults.setdefault(number, []).append(fault)
+        for number, found in faults.items():
+            told.answers[number] = Trouble("bad_rows", "some values do not fit the model", found)
+        return list(faults)
+
+    def predict(self, values: pl.DataFrame, owner: Array, told: Told) -> None:
+        """Fill in the answers of requests whose rows are fine."""
+        new, beyond, unseen = self.novelty.of(values)
+        for code, counts in (("out_of_range", beyond), ("unseen", unseen)):
+            told.tally.update({(code, name): count for name, count in counts.items()})
+        told.tally["ood",] += int(new.sum())
+        for places, said in self.said(values, owner, told):
+            found = answers(self.bundle.task, said, self.bundle.about)
+            for place, answer in zip(places.tolist(), found, strict=True):
+                answer["ood"] = bool(new[place])
+                told.answers[int(owner[place])].append(answer)  # type: ignore[union-attr]
+            told.tally["rows",] += len(found)
+        told.values, told.owner = values, owner
+
+    def said(self, values: pl.DataFrame, owner: Array, told: Told) -> list[tuple[Array, Said]]:
+        """What the model says of rows, all at once; if that fails, of each request by itself."""
+        every = np.arange(len(owner))
+        try:
+            return [(every, self.sound(values))]
+        except Exception:  # noqa: BLE001  whatever one poisoned row makes a library raise
+            found = []
+            for number in np.unique(owner):
+                places = every[owner == number]
+                try:
+                    found.append((places, self.sound(values[places.tolist()])))
+                except Trouble as trouble:
+                    told.answers[int(number)] = trouble
+                except Exception as error:  # noqa: BLE001
+                    told.answers[int(number)] = Trouble(
+                        "model_error", f"the model failed on these rows: {type(error).__name__}"
+                    )
+            return found
+
+    def sound(self, values: pl.DataFrame) -> Said:
+        """What the model says of parsed rows, if that is sound.
+
+        Raises:
+            Trouble: it says something that is no number, or not something of each row.
+        """
+        bundle, calibration = self.bundle, self.bundle.manifest["calibration"]
+        outputs = bundle.outputs_of(values)
+        if len(outputs) != values.height:
+            raise Trouble("bad_shape", "the model did not answer for every row")
+        if not np.isfinite(outputs).all():
+            raise Trouble("nonfinite_output", "the model answered with something that is no number")
+        return bundle.task.read(outputs, bundle.about, calibration)
+
+
+def as_cell(value: Any) -> str | None:
+    """A value as text; lists and objects as JSON, which no column can read."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value) if isinstance(value, (list, dict)) else str(value).lower()
+
+
+def load_model(folder: Path, manners: Manners | None = None, name: str = "model") -> Model:
+    """Load a bundle and put it to work.
+
+    Raises:
+        BundleError: it cannot be trusted or run.
+    """
+    bundle = load_bundle(folder)
+    return Model(bundle, files.read_json(folder / "profile.json"), manners, name)

@@ -1,0 +1,166 @@
+"""Everything of the server but predictions: health, metadata, figures, and the pages that explain.
+
+The description of the server (OpenAPI) is made from the models' own schemas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import HTTPException
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException as Missing
+
+from fieldcraft import __version__
+from fieldcraft.serving.counters import Counters
+from fieldcraft.serving.served import Served
+from fieldcraft.serving.trouble import Trouble
+
+TYPES = {  # of kinds of columns, as JSON
+    "number": {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]},
+    "boolean": {"anyOf": [{"type": "boolean"}, {"type": "string"}, {"type": "null"}]},
+}
+ANY = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]}
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "details": {"type": "array", "items": {"type": "object"}},
+                "request_id": {"type": "string"},
+            },
+        }
+    },
+}
+REFUSALS = {
+    "400": "no JSON, or no rows", "401": "the token is missing", "405": "not POST",
+    "408": "too slow", "413": "too large", "415": "not JSON", "422": "rows do not fit the model",
+    "500": "the model failed", "503": "too busy, or closing", "504": "not ready in time",
+}  # fmt: skip
+
+
+class Pages:
+    """The part of a server that is not in a hurry."""
+
+    def __init__(
+        self, models: Mapping[str, Served], counters: Counters, routes: Mapping[str, str],
+        title: str = "Fieldcraft",
+    ) -> None:  # fmt: skip
+        """Make the application.
+
+        Args:
+            models: by name.
+            counters: of the server.
+            routes: plain prediction routes: path to the name of their model.
+            title: of the pages.
+        """
+        self.models = models
+        self.counters = counters
+        self.routes = routes
+        self.open = True
+        self.app = FastAPI(title=title, version=__version__)
+        self.app.openapi = self.described  # type: ignore[method-assign]
+        self.app.add_exception_handler(Missing, refused)
+        self.add_routes()
+
+    def add_routes(self) -> None:
+        """The routes of health, metadata and figures."""
+        add = self.app.add_api_route
+        add("/health/live", lambda: {"status": "live"}, summary="Whether the server runs")
+        add("/health/ready", self.ready, summary="Whether every model answers")
+        add("/metrics", self.metrics, summary="Figures for Prometheus")
+        add("/models", self.listed, summary="The models, their versions and columns")
+        add("/v2", self.server, summary="Open Inference Protocol: the server")
+        add("/v2/health/live", lambda: {"live": True}, summary="Open Inference Protocol: live")
+        add("/v2/health/ready", self.ready, summary="Open Inference Protocol: ready")
+        add("/v2/models/{model}", self.metadata, summary="Open Inference Protocol: a model")
+        add("/v2/models/{model}/ready", self.model_ready,
+            summary="Open Inference Protocol: whether a model answers")  # fmt: skip
+
+    def ready(self) -> Response:
+        """Whether every model answers."""
+        ready = self.open and all(model.ready for model in self.models.values())
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+    def metrics(self) -> Response:
+        """Figures for Prometheus."""
+        for model in self.models.values():
+            model.refresh()
+        return Response(self.counters.text(), media_type="text/plain; version=0.0.4")
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The models."""
+        return [
+            {
+                "name": name, "version": model.about["version"], "columns": model.about["columns"],
+                "predict": [path for path, of in self.routes.items() if of == name],
+            }
+            for name, model in self.models.items()
+        ]  # fmt: skip
+
+    def server(self) -> dict[str, Any]:
+        """The server, for clients of the open protocol."""
+        return {"name": "fieldcraft", "version": __version__, "extensions": []}
+
+    def metadata(self, model: str) -> dict[str, Any]:
+        """A model, for clients of the open protocol."""
+        return self.known(model).metadata
+
+    def model_ready(self, model: str) -> Response:
+        """Whether a model answers."""
+        ready = self.open and self.known(model).ready
+        return JSONResponse({"name": model, "ready": ready}, 200 if ready else 503)
+
+    def known(self, name: str) -> Served:
+        """A model by name."""
+        if name not in self.models:
+            raise HTTPException(404, "there is no such model")
+        return self.models[name]
+
+    def described(self) -> dict[str, Any]:
+        """The description of the server, with the columns of its models."""
+        if not self.app.openapi_schema:
+            found = FastAPI.openapi(self.app)
+            for path, name in self.routes.items():
+                found["paths"][path] = {"post": operation(name, self.models[name])}
+            self.app.openapi_schema = found
+        return self.app.openapi_schema
+
+
+def operation(name: str, model: Served) -> dict[str, Any]:
+    """The description of a prediction route."""
+    columns = {column: TYPES.get(kind, ANY) for column, kind in model.about["columns"].items()}
+    row = {"type": "object", "properties": columns, "required": list(columns)}
+    rows = {
+        "type": "object", "required": ["rows"], "additionalProperties": False,
+        "properties": {"rows": {"type": "array", "items": row}},
+    }  # fmt: skip
+    answer = {"200": {"description": "Predictions in the order of the rows.",
+                      "content": {"application/json": {"schema": {"type": "object"}}}}}  # fmt: skip
+    refusals = {
+        code: {"description": text, "content": {"application/json": {"schema": ERROR}}}
+        for code, text in REFUSALS.items()
+    }
+    return {
+        "summary": f"Predict with the model {name}",
+        "operationId": f"predict_{name}",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"anyOf": [rows, row]}}},
+        },
+        "responses": {**answer, **refusals},
+    }
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """An answer to a path that is not there, in the shape of every other error."""
+    status = getattr(error, "status_code", 500)
+    code = {404: "not_found", 405: "wrong_method"}.get(status, "bad_request")
+    return JSONResponse(Trouble(code, str(getattr(error, "detail", error))).as_json(), status)

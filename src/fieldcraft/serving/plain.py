@@ -1,0 +1,29 @@
+"""The protocol that people type by hand: rows as objects, answers as objects."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fieldcraft.contracts import Json
+from fieldcraft.serving.asked import Row, rows_in
+from fieldcraft.serving.model import Model
+
+NAME = "plain"
+SEPARATORS = (",", ":")
+
+
+def read(body: bytes, model: Model) -> tuple[list[Row], Any]:
+    """The rows of a request, and whether it was one row by itself.
+
+    Raises:
+        Trouble: the body is no JSON, or holds no rows.
+    """
+    return rows_in(body, model.manners.rows)
+
+
+def write(answers: list[Json], single: Any, model: Model, request: str) -> bytes:
+    """The answer to a request."""
+    about = {"model_version": model.version, "request_id": request}
+    whole = {**answers[0], **about} if single else {"predictions": answers, **about}
+    return json.dumps(whole, separators=SEPARATORS, allow_nan=False).encode()

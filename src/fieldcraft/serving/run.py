@@ -1,0 +1,157 @@
+"""Start a server, and end it without losing a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from fieldcraft.serving import plain, v2
+from fieldcraft.serving.counters import Counters
+from fieldcraft.serving.door import Door
+from fieldcraft.serving.limits import Limits
+from fieldcraft.serving.model import Manners
+from fieldcraft.serving.pages import Pages
+from fieldcraft.serving.served import Served
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens.
+
+    Attributes:
+        host: loopback unless it is told otherwise.
+        port: of TCP; 0 for any that is free.
+        certificate, key: files for TLS.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8_000
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is served, and how.
+
+    Attributes:
+        bundles: folders by the name of their model.
+        address: where the server listens.
+        limits: of requests.
+        manners: of the models.
+        workers: processes of each model.
+        route: path of predictions of the only model, beside ``/predict``.
+        invalid: status of an answer to rows that do not fit.
+        token: that callers must bring, if any.
+    """
+
+    bundles: Mapping[str, Path]
+    address: Address = field(default_factory=Address)
+    limits: Limits = field(default_factory=Limits)
+    manners: Manners = field(default_factory=Manners)
+    workers: int = 1
+    route: str | None = None
+    invalid: int = 422
+    token: str | None = None
+
+
+@dataclass
+class Server:
+    """A running server.
+
+    Attributes:
+        plan: what it serves.
+        models: by name.
+    """
+
+    plan: Plan
+    counters: Counters = field(default_factory=Counters)
+    models: dict[str, Served] = field(default_factory=dict)
+
+    async def start(self) -> Door:
+        """Put every model to work.
+
+        Raises:
+            BundleError: a bundle cannot be run.
+        """
+        plan = self.plan
+        for name, folder in plan.bundles.items():
+            served = Served(name, folder, plan.manners, plan.limits, self.counters)
+            self.models[name] = served
+            await served.start(plan.workers)
+        routes = {f"/models/{name}/predict": name for name in self.models}
+        if len(self.models) == 1:
+            name = next(iter(self.models))
+            routes = {"/predict": name, **({plan.route: name} if plan.route else {}), **routes}
+        hot: dict[str, tuple[str, Served]] = {
+            path: (plain.NAME, self.models[name]) for path, name in routes.items()
+        }
+        for name, model in self.models.items():
+            hot[f"/v2/models/{name}/infer"] = (v2.NAME, model)
+        self.pages = Pages(self.models, self.counters, routes)
+        self.door = Door(hot, self.pages.app, self.counters, plan.limits, plan.token, plan.invalid)
+        return self.door
+
+    async def stop(self) -> None:
+        """Answer what has been accepted, then end the processes."""
+        self.door.open = self.pages.open = False
+        try:
+            async with asyncio.timeout(self.plan.limits.grace):
+                while self.door.running:
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            pass
+        await asyncio.gather(*(model.stop() for model in self.models.values()))
+
+
+class Listener(uvicorn.Server):
+    """A uvicorn server that turns new callers away first, then answers the others, then ends."""
+
+    def __init__(self, config: uvicorn.Config, server: Server, started: Any) -> None:
+        """A server that is not started yet."""
+        super().__init__(config)
+        self.ours = server
+        self.told = started
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        if self.started:
+            self.told(self.servers[0].sockets[0].getsockname())
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Let accepted requests end."""
+        await self.ours.stop()
+        await super().shutdown(sockets)
+
+
+def serve(plan: Plan, started: Any = lambda name: None) -> None:
+    """Serve bundles until the process is told to stop.
+
+    Args:
+        plan: what is served, and how.
+        started: told the address once the server listens.
+
+    Raises:
+        BundleError: a bundle cannot be run.
+    """
+    asyncio.run(run(plan, started))
+
+
+async def run(plan: Plan, started: Any) -> None:
+    """Serve bundles until the process is told to stop."""
+    server = Server(plan)
+    door = await server.start()
+    address = plan.address
+    config = uvicorn.Config(
+        door, host=address.host, port=address.port, log_level="warning", access_log=False,
+        lifespan="off", server_header=False, date_header=False, http="httptools",
+        ssl_certfile=address.certificate, ssl_keyfile=address.key,
+        timeout_graceful_shutdown=int(plan.limits.grace), backlog=2_048,
+    )  # fmt: skip
+    await Listener(config, server, started).serve()

@@ -1,0 +1,98 @@
+"""A process that runs a model for the server: batches of requests in, their answers out.
+
+It lives apart from the server, so that a library that crashes takes no caller's connection with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from fieldcraft.core.errors import FieldcraftError
+from fieldcraft.serving import plain, v2
+from fieldcraft.serving.frames import packed, receive
+from fieldcraft.serving.model import Manners, Model, load_model
+from fieldcraft.serving.trouble import Trouble
+
+PROTOCOLS: dict[str, Any] = {plain.NAME: plain, v2.NAME: v2}
+Item = tuple[str, str, bytes]  # protocol, id of the request, body
+Reply = tuple[str, bytes]  # code of what is wrong, empty if nothing is; body
+
+
+def work(model: Model, items: list[Item]) -> tuple[list[Reply], dict[str, int]]:
+    """The replies to some requests, computed together, and what is to be counted."""
+    replies: list[Reply | None] = [None] * len(items)
+    places, asked, kept = [], [], []
+    for place, (protocol, _, body) in enumerate(items):
+        try:
+            rows, keep = PROTOCOLS[protocol].read(body, model)
+        except Trouble as trouble:
+            replies[place] = refused(trouble, model, items[place][1])
+            continue
+        places.append(place)
+        asked.append(rows)
+        kept.append(keep)
+    told = model.answer(asked)
+    for place, found, keep in zip(places, told.answers, kept, strict=True):
+        protocol, request, _ = items[place]
+        if isinstance(found, Trouble):
+            replies[place] = refused(found, model, request)
+        else:
+            replies[place] = ("", PROTOCOLS[protocol].write(found, keep, model, request))
+    return [reply for reply in replies if reply is not None], flat(told.tally)
+
+
+def refused(trouble: Trouble, model: Model, request: str) -> Reply:
+    """What is wrong, as a reply."""
+    return trouble.code, told(trouble, model.manners.private, request)
+
+
+def told(trouble: Trouble, private: bool, request: str) -> bytes:
+    """What is wrong, as the body of an answer."""
+    found = trouble.as_json(private)
+    found["error"]["request_id"] = request
+    return json.dumps(found, separators=(",", ":")).encode()
+
+
+def flat(tally: Counter[tuple[str, ...]]) -> dict[str, int]:
+    """Counts by names that are joined by a line feed, as messages carry them."""
+    return {"\n".join(name): count for name, count in tally.items() if count}
+
+
+def main() -> None:
+    """Load the bundle that is named, say so, and work until the server closes the line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it is over
+    number, folder, name, manners = sys.argv[1:]
+    stream = socket.socket(fileno=int(number))
+    try:
+        model = load_model(Path(folder), Manners(**json.loads(manners)), name)
+        model.answer([[dict.fromkeys(model.columns)]])  # so that the first caller need not wait
+    except FieldcraftError as error:
+        stream.sendall(packed({"error": str(error)}))
+        return
+    stream.sendall(packed({"error": "", **described(model)}))
+    while (items := receive(stream)) is not None:
+        stream.sendall(packed(work(model, items)))
+
+
+def described(model: Model) -> dict[str, Any]:
+    """What the server must know of a model."""
+    return {
+        "version": model.version,
+        "model_id": model.bundle.model_id,
+        "metadata": json.dumps(v2.metadata(model)),
+        "columns": {
+            name: model.needed[name].kind if name in model.needed else "" for name in model.columns
+        },
+        "pid": os.getpid(),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -135,7 +135,7 @@ class Worker:
         except TimeoutError:
             self.process.kill()
             await self.process.wait()
-        await self.listening
+        await asyncio.wait([self.listening])
 
 
 class Crew:
@@ -183,7 +183,7 @@ class Crew:
             self.workers[number], worker, failed = found, None, 0
             feeding = [asyncio.create_task(self.feed(found)) for _ in range(AHEAD)]
             try:
-                await found.listening
+                await asyncio.wait([found.listening])  # being told to stop does not stop it
             finally:
                 for task in feeding:
                     task.cancel()

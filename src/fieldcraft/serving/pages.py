@@ -6,6 +6,7 @@ The description of the server (OpenAPI) is made from the models' own schemas.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,11 +14,11 @@ from fastapi.exceptions import HTTPException
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as Missing
 
-from fieldcraft import __version__
 from fieldcraft.serving.counters import Counters
 from fieldcraft.serving.served import Served
 from fieldcraft.serving.trouble import Trouble
 
+VERSION = version("fieldcraft")
 TYPES = {  # of kinds of columns, as JSON
     "number": {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]},
     "boolean": {"anyOf": [{"type": "boolean"}, {"type": "string"}, {"type": "null"}]},
@@ -65,7 +66,7 @@ class Pages:
         self.counters = counters
         self.routes = routes
         self.open = True
-        self.app = FastAPI(title=title, version=__version__)
+        self.app = FastAPI(title=title, version=VERSION)
         self.app.openapi = self.described  # type: ignore[method-assign]
         self.app.add_exception_handler(Missing, refused)
         self.add_routes()
@@ -107,7 +108,7 @@ class Pages:
 
     def server(self) -> dict[str, Any]:
         """The server, for clients of the open protocol."""
-        return {"name": "fieldcraft", "version": __version__, "extensions": []}
+        return {"name": "fieldcraft", "version": VERSION, "extensions": []}
 
     def metadata(self, model: str) -> dict[str, Any]:
         """A model, for clients of the open protocol."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import uvicorn
 
 from fieldcraft.serving import plain, v2
 from fieldcraft.serving.counters import Counters
+from fieldcraft.serving.crew import Post
 from fieldcraft.serving.door import Door
 from fieldcraft.serving.limits import Limits
 from fieldcraft.serving.model import Manners
 from fieldcraft.serving.pages import Pages
+from fieldcraft.serving.record import Log
 from fieldcraft.serving.served import Served
 
 
@@ -48,6 +50,7 @@ class Plan:
         route: path of predictions of the only model, beside ``/predict``.
         invalid: status of an answer to rows that do not fit.
         token: that callers must bring, if any.
+        log: of predictions, a folder a model in it, if they are recorded.
     """
 
     bundles: Mapping[str, Path]
@@ -58,6 +61,7 @@ class Plan:
     route: str | None = None
     invalid: int = 422
     token: str | None = None
+    log: Log | None = None
 
 
 @dataclass
@@ -81,7 +85,8 @@ class Server:
         """
         plan = self.plan
         for name, folder in plan.bundles.items():
-            served = Served(name, folder, plan.manners, plan.limits, self.counters)
+            log = plan.log and replace(plan.log, folder=plan.log.folder / name)
+            served = Served(Post(folder, name, plan.manners, plan.limits, log), self.counters)
             self.models[name] = served
             await served.start(plan.workers)
         routes = {f"/models/{name}/predict": name for name in self.models}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,7 @@ from fieldcraft.bundle.manifest import NAME
 from fieldcraft.core.errors import BundleError, FieldcraftError
 from fieldcraft.serving.counters import Counters
 from fieldcraft.serving.crew import Crew, Post
-from fieldcraft.serving.limits import Limits
 from fieldcraft.serving.line import Line
-from fieldcraft.serving.model import Manners
 
 LOOK_EVERY = 1.0  # seconds between looks whether the bundle is another one
 
@@ -21,16 +20,13 @@ LOOK_EVERY = 1.0  # seconds between looks whether the bundle is another one
 class Served:
     """A model that is served; its bundle may be replaced while it works."""
 
-    def __init__(
-        self, name: str, folder: Path, manners: Manners, limits: Limits, counters: Counters
-    ) -> None:
+    def __init__(self, post: Post, counters: Counters) -> None:
         """Nobody works yet; `start` puts the model to work."""
-        self.name = name
-        self.folder = folder
-        self.manners = manners
-        self.limits = limits
+        self.post = post
+        self.name = post.name
+        self.manners = post.manners
         self.counters = counters
-        self.line = Line(limits)
+        self.line = Line(post.limits)
         self.crew: Crew | None = None
         self.workers = 1
         self.stamp: Any = None
@@ -59,7 +55,7 @@ class Served:
             BundleError: the bundle cannot be run.
         """
         self.workers = workers
-        self.stamp = stamp(self.folder)
+        self.stamp = stamp(self.post.folder)
         self.crew = await self.fresh_crew()
         self.looking = asyncio.create_task(self.look_after())
 
@@ -69,8 +65,7 @@ class Served:
         Raises:
             BundleError: it cannot be run.
         """
-        post = Post(self.folder, self.name, self.manners, self.limits)
-        crew = Crew(post, self.line, lambda tally: self.counters.tally(self.name, tally))
+        crew = Crew(self.post, self.line, lambda tally: self.counters.tally(self.name, tally))
         await crew.start(self.workers)
         self.counters.version.labels(self.name, crew.about["version"]).set(1)
         return crew
@@ -79,7 +74,7 @@ class Served:
         """Change to another version whenever the bundle is replaced by one."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            found = stamp(self.folder)
+            found = stamp(self.post.folder)
             if found is not None and found != self.stamp:
                 self.stamp = found
                 await self.change()
@@ -125,7 +120,7 @@ def stamp(folder: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_ino
 
 
-def named(paths: list[str]) -> dict[str, Path]:
+def named(paths: Sequence[str]) -> dict[str, Path]:
     """Bundles by name: ``NAME=PATH``, or a path whose folder, or project, gives the name.
 
     Raises:

@@ -10,14 +10,18 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fieldcraft.core.errors import FieldcraftError
 from fieldcraft.serving import plain, v2
 from fieldcraft.serving.frames import packed, receive
-from fieldcraft.serving.model import Manners, Model, load_model
+from fieldcraft.serving.model import Manners, Model, Told, load_model
+from fieldcraft.serving.record import Batch, Log, Recorder
 from fieldcraft.serving.trouble import Trouble
 
 PROTOCOLS: dict[str, Any] = {plain.NAME: plain, v2.NAME: v2}
@@ -25,7 +29,9 @@ Item = tuple[str, str, bytes]  # protocol, id of the request, body
 Reply = tuple[str, bytes]  # code of what is wrong, empty if nothing is; body
 
 
-def work(model: Model, items: list[Item]) -> tuple[list[Reply], dict[str, int]]:
+def work(
+    model: Model, items: list[Item], recorder: Recorder | None = None
+) -> tuple[list[Reply], dict[str, int]]:
     """The replies to some requests, computed together, and what is to be counted."""
     replies: list[Reply | None] = [None] * len(items)
     places, asked, kept = [], [], []
@@ -39,6 +45,8 @@ def work(model: Model, items: list[Item]) -> tuple[list[Reply], dict[str, int]]:
         asked.append(rows)
         kept.append(keep)
     told = model.answer(asked)
+    if recorder is not None:
+        record(recorder, told, [items[place][1] for place in places])
     for place, found, keep in zip(places, told.answers, kept, strict=True):
         protocol, request, _ = items[place]
         if isinstance(found, Trouble):
@@ -48,12 +56,26 @@ def work(model: Model, items: list[Item]) -> tuple[list[Reply], dict[str, int]]:
     return [reply for reply in replies if reply is not None], flat(told.tally)
 
 
+def record(recorder: Recorder, told: Told, requests: list[str]) -> None:
+    """Have the log record what was predicted, and count what it had to drop."""
+    starts = np.searchsorted(told.owner, np.arange(len(requests)))
+    for places, said in told.recorded:
+        owner = told.owner[places]
+        recorder.add(
+            Batch(
+                time.time(), [requests[number] for number in owner],
+                (places - starts[owner]).tolist(), told.values[places.tolist()], said,
+            )
+        )  # fmt: skip
+    told.tally["log_dropped",], recorder.dropped = recorder.dropped, 0
+
+
 def refused(trouble: Trouble, model: Model, request: str) -> Reply:
     """What is wrong, as a reply."""
-    return trouble.code, told(trouble, model.manners.private, request)
+    return trouble.code, error_body(trouble, model.manners.private, request)
 
 
-def told(trouble: Trouble, private: bool, request: str) -> bytes:
+def error_body(trouble: Trouble, private: bool, request: str) -> bytes:
     """What is wrong, as the body of an answer."""
     found = trouble.as_json(private)
     found["error"]["request_id"] = request
@@ -68,17 +90,28 @@ def flat(tally: Counter[tuple[str, ...]]) -> dict[str, int]:
 def main() -> None:
     """Load the bundle that is named, say so, and work until the server closes the line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it is over
-    number, folder, name, manners = sys.argv[1:]
+    number, folder, name, manners, log = sys.argv[1:]
     stream = socket.socket(fileno=int(number))
     try:
         model = load_model(Path(folder), Manners(**json.loads(manners)), name)
+        recorder = recorder_for(model, json.loads(log))
         model.answer([[dict.fromkeys(model.columns)]])  # so that the first caller need not wait
     except FieldcraftError as error:
         stream.sendall(packed({"error": str(error)}))
         return
     stream.sendall(packed({"error": "", **described(model)}))
     while (items := receive(stream)) is not None:
-        stream.sendall(packed(work(model, items)))
+        stream.sendall(packed(work(model, items, recorder)))
+    if recorder is not None:
+        recorder.stop()
+
+
+def recorder_for(model: Model, log: dict[str, Any] | None) -> Recorder | None:
+    """The recorder of a model's predictions, if they are to be recorded."""
+    if log is None:
+        return None
+    wanted = Log(Path(log["folder"]), log["share"], tuple(log["without"]))
+    return Recorder(wanted, model.bundle.model_id, model.bundle.task, model.bundle.about)
 
 
 def described(model: Model) -> dict[str, Any]:

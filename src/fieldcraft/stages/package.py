@@ -46,6 +46,7 @@ def package(work: Work) -> Json:
             "filter": data.filter,
             "tables": write_tables(bundle, work),
             "calibration": evaluation["calibration"],
+            "serve": work.settings.deploy.serve.model_dump(mode="json"),
             "importance": files.read_json(work.inputs["explain"] / "importance.json"),
             "lineage": {"data": rows.digest, "evaluation": work.inputs["evaluate"].name},
         },

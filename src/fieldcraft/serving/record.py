@@ -1,0 +1,164 @@
+"""The prediction log: what was asked and answered, as Parquet files, written beside the work.
+
+Every file holds rows with ``time``, ``request``, ``row``, ``model``, the columns that the model saw
+under their own names, and what it said under ``said.<name>``. A process that is killed loses what
+it has not written yet, at most a few seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.contracts import Array, Json, Task
+from fieldcraft.evidence.metrics import Said
+
+SAID = "said."
+EVERY = 5.0  # seconds after which rows are written at the latest
+PART = 20_000  # rows of a file at most, but for a single larger batch
+HELD = 200_000  # rows that may wait to be written; more are dropped and counted
+OF_ALL = 1 << 32
+
+
+@dataclass(frozen=True)
+class Log:
+    """Where predictions are recorded, and of which requests.
+
+    Attributes:
+        folder: of the files; a folder a day in it.
+        share: of the requests that are recorded, from 0 to 1.
+        without: columns that are left out.
+    """
+
+    folder: Path
+    share: float = 1.0
+    without: tuple[str, ...] = ()
+
+    def keeps(self, request: str) -> bool:
+        """Whether a request is recorded: drawn by its id, so that all its rows are, or none."""
+        return self.share >= 1 or zlib.crc32(request.encode()) < self.share * OF_ALL
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that were predicted together.
+
+    Attributes:
+        at: seconds since 1970.
+        requests: the id of the request of each row.
+        rows: the number of each row in its request.
+        values: what the model saw.
+        said: what it said.
+    """
+
+    at: float
+    requests: Sequence[str]
+    rows: Sequence[int]
+    values: pl.DataFrame
+    said: Said
+
+
+class Recorder:
+    """Writes batches to files from a thread of its own; never holds up who brings them."""
+
+    def __init__(self, log: Log, model: str, task: Task, about: Json) -> None:
+        """Start the thread."""
+        self.log = log
+        self.model = model
+        self.task = task
+        self.about = about
+        self.dropped = 0  # rows that were not written: too many at once, or no room on the disk
+        self.held = 0
+        self.parts = 0
+        self.batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self.run, name="prediction log", daemon=True)
+        self.thread.start()
+
+    def add(self, batch: Batch) -> None:
+        """Record a batch, unless too much waits already."""
+        kept = [place for place, one in enumerate(batch.requests) if self.log.keeps(one)]
+        if len(kept) < len(batch.requests):
+            batch = some(batch, kept)
+        if not kept:
+            return
+        if self.held + len(kept) > HELD:
+            self.dropped += len(kept)
+            return
+        self.held += len(kept)
+        self.batches.put(batch)
+
+    def run(self) -> None:
+        """Gather batches and write them, until the end is told."""
+        over = False
+        while not over:
+            gathered: list[Batch] = []
+            until = time.monotonic() + EVERY
+            while sum(len(batch.requests) for batch in gathered) < PART:
+                try:
+                    batch = self.batches.get(timeout=max(until - time.monotonic(), 0.001))
+                except queue.Empty:
+                    break
+                if batch is None:
+                    over = True
+                    break
+                gathered.append(batch)
+            if gathered:
+                self.write(gathered)
+
+    def write(self, batches: Sequence[Batch]) -> None:
+        """Write batches as one file, whole or not at all."""
+        rows = sum(len(batch.requests) for batch in batches)
+        moment = datetime.now(UTC)
+        name = f"{moment:%H%M%S}-{os.getpid()}-{self.parts}.parquet"
+        place = self.log.folder / f"{moment:%Y-%m-%d}" / name
+        aside = place.with_name(f".{name}.tmp")
+        self.parts += 1
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            pl.concat([self.table(batch) for batch in batches]).write_parquet(aside)
+            aside.replace(place)
+        except (OSError, pl.exceptions.PolarsError):
+            self.dropped += rows
+            aside.unlink(missing_ok=True)
+        finally:
+            self.held -= rows
+
+    def table(self, batch: Batch) -> pl.DataFrame:
+        """A batch as rows of the log."""
+        said = self.task.decide(batch.said, self.about)
+        about = pl.DataFrame(
+            {
+                "time": [datetime.fromtimestamp(batch.at, UTC)] * len(batch.requests),
+                "request": list(batch.requests),
+                "row": list(batch.rows),
+                "model": [self.model] * len(batch.requests),
+            },
+            schema_overrides={"time": pl.Datetime("us", "UTC"), "row": pl.Int64},
+        )
+        seen = batch.values.drop(*self.log.without, strict=False)
+        answers = said.rename({column: SAID + column for column in said.columns})
+        return pl.concat([about, seen, answers], how="horizontal")
+
+    def stop(self) -> None:
+        """Write what is left."""
+        self.batches.put(None)
+        self.thread.join()
+
+
+def some(batch: Batch, kept: Sequence[int]) -> Batch:
+    """Some rows of a batch."""
+    places: Array = np.asarray(kept, dtype=np.int64)
+    return Batch(
+        batch.at, [batch.requests[i] for i in kept], [batch.rows[i] for i in kept],
+        batch.values[places.tolist()], batch.said.at(places),
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+"""Requests that are computed together get their own answers, and do not harm each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.bundle.runtime import load_bundle
+from fieldcraft.project.folder import Folder
+from fieldcraft.serving.model import Manners, Model, load_model
+from fieldcraft.serving.trouble import Trouble
+
+ROW = {"age": 38.5, "city": "Rome", "member": "yes", "seen": "2025-11-15"}
+
+
+@pytest.fixture
+def model(finished: Folder) -> Model:
+    return load_model(finished.bundle)
+
+
+def test_answers_are_those_of_the_bundle(model: Model, finished: Folder) -> None:
+    rows = [{**ROW, "age": age} for age in (20, 38.5, None, "44")]
+    told = model.answer([rows[:1], rows[1:]])
+    answers = [answer for found in told.answers for answer in found]  # type: ignore[union-attr]
+    frame = pl.DataFrame([{**row, "age": row["age"] and str(row["age"])} for row in rows])
+    said = load_bundle(finished.bundle).predict(frame)
+    assert [answer["prediction"] for answer in answers] == said["prediction"].to_list()
+    chances = [answer["probabilities"]["yes"] for answer in answers]
+    assert chances == pytest.approx(said["probability_yes"].to_list(), abs=1e-6)
+    sets = ["|".join(answer["prediction_set"]) for answer in answers]
+    assert sets == said["prediction_set"].to_list()
+    assert told.tally["rows",] == 4
+
+
+def test_what_training_did_not_show_is_answered_counted_and_flagged(model: Model) -> None:
+    far, fresh = {**ROW, "age": 1e6}, {**ROW, "city": "Atlantis"}
+    told = model.answer([[ROW, far], [fresh]])
+    flags = [[answer["ood"] for answer in found] for found in told.answers]  # type: ignore[union-attr]
+    assert flags == [[False, True], [True]]
+    assert told.tally["out_of_range", "age"] == 1
+    assert told.tally["unseen", "city"] == 1
+    assert told.tally["ood",] == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "said"),
+    [
+        ({k: v for k, v in ROW.items() if k != "age"}, "age", "missing"),
+        ({**ROW, "age": "old"}, "age", "'old' is no number"),
+        ({**ROW, "age": [1]}, "age", "is no number"),
+        ({**ROW, "seen": {"a": 1}}, "seen", "is no datetime"),
+    ],
+)
+def test_a_bad_row_is_refused_alone(
+    model: Model, row: dict[str, Any], column: str, said: str
+) -> None:
+    told = model.answer([[ROW], [ROW, row], [ROW]])
+    trouble = told.answers[1]
+    assert isinstance(trouble, Trouble)
+    assert trouble.status == 422
+    assert trouble.faults[0].row == 1
+    assert trouble.faults[0].column == column
+    assert said in trouble.faults[0].message
+    alone = model.answer([[ROW]]).answers[0]
+    assert told.answers[0] == told.answers[2] == alone
+
+
+def test_columns_too_many_are_counted_or_refused(finished: Folder) -> None:
+    more = {**ROW, "shoe": 44}
+    ignoring, refusing = (
+        load_model(finished.bundle, Manners(extra=extra)) for extra in ("ignore", "refuse")
+    )
+    told = ignoring.answer([[more]])
+    assert told.answers == ignoring.answer([[ROW]]).answers
+    assert told.tally["extra_columns",] == 1
+    refused = refusing.answer([[more]]).answers[0]
+    assert isinstance(refused, Trouble)
+    assert refused.faults[0].column == "shoe"
+
+
+def test_a_row_that_makes_the_model_fail_fails_alone(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = model.bundle.outputs_of
+
+    def poisoned(values: pl.DataFrame) -> Any:
+        if (values["age"] == 13).any():
+            raise RuntimeError("a library gave up")
+        found = outputs(values)
+        found[(values["age"] == 14).to_numpy()] = np.nan
+        return found[: 1 if (values["age"] == 15).any() else None]
+
+    monkeypatch.setattr(model.bundle, "outputs_of", poisoned)
+    bad = [{**ROW, "age": age} for age in (13, 14)]
+    told = model.answer([[ROW], [bad[0]], [ROW], [bad[1]], [ROW, {**ROW, "age": 15}]])
+    codes = [found.code if isinstance(found, Trouble) else "" for found in told.answers]
+    assert codes == ["", "model_error", "", "nonfinite_output", "bad_shape"]
+    assert told.answers[0] == told.answers[2]
+
+
+def test_no_rows_have_no_answers(model: Model) -> None:
+    assert model.answer([[], []]).answers == [[], []]
+    assert model.answer([]).answers == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -159,4 +160,6 @@ async def run(plan: Plan, started: Any) -> None:
         ssl_certfile=address.certificate, ssl_keyfile=address.key,
         timeout_graceful_shutdown=int(plan.limits.grace), backlog=2_048,
     )  # fmt: skip
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *told: None)  # uvicorn raises them again once all is done
     await Listener(config, server, started).serve()

@@ -69,7 +69,9 @@ def test_what_is_missing_is_not_odd(loaded: Bundle, rows: pl.DataFrame) -> None:
 
 
 def test_of_very_many_categories_none_is_called_unseen(loaded: Bundle, rows: pl.DataFrame) -> None:
-    profile = {**loaded.profile, "city": {"shares": {"Bern": 0.1}, "levels": 900}}
+    columns = loaded.profile["columns"]
+    city = {"value": {**columns["city"]["value"], "seen": None}}
+    profile = {**loaded.profile, "columns": {**columns, "city": city}}
     assert odd_cells(put(rows, "city", ["Atlantis"]), loaded.schema, profile) == SOUND
 
 

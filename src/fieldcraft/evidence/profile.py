@@ -21,8 +21,8 @@ LEVELS = 40  # words that are counted one by one
 SEEN = 10_000  # words up to which all of them are remembered
 CHANCES = 20  # classes or labels whose probabilities are counted
 QUANTILES = 101  # of numbers, evenly spaced, for distances in the column's own unit
-BEFORE = {"number": ("missing", "below"), "word": ("missing", "unseen", "other")}
-NEW = {"number": ("below", "above"), "word": ("unseen",)}  # bins that training did not fill
+DAY = 86_400e6  # in microseconds
+RANGES = {"number", "time"}  # forms whose bins are ranges; moments are counted in days
 
 
 def learned(training: pl.Series, reference: pl.Series) -> Json:
@@ -30,14 +30,17 @@ def learned(training: pl.Series, reference: pl.Series) -> Json:
 
     Args:
         training: of the rows that the model was trained on; what lies beyond them is new.
-        reference: of rows that it was not trained on, with which later rows are compared; numbers
-            or words, as in `training`.
+        reference: of rows that it was not trained on, with which later rows are compared. Both are
+            numbers, words, or moments, of which later ones are expected to go on.
     """
-    about = words(training, reference) if training.dtype == pl.String else numbers(training)
+    if training.dtype == pl.String:
+        about = words(training, reference)
+    else:
+        form = "number" if training.dtype.is_numeric() else "time"
+        there, held = finite(training), finite(reference)
+        quantiles = at_quantiles(held if len(held) else there).tolist()
+        about = {"form": form, **ranges(there), "quantiles": quantiles}
     about["counts"] = counted(reference, about).tolist()
-    if about["form"] == "number":
-        there = finite(reference)
-        about["quantiles"] = at_quantiles(there if len(there) else finite(training)).tolist()
     return about
 
 
@@ -49,15 +52,14 @@ def said(decided: pl.DataFrame) -> dict[str, pl.Series]:
     return {"prediction": whole, **{name: decided[name].cast(pl.Float64) for name in chances}}
 
 
-def numbers(training: pl.Series) -> Json:
+def ranges(there: Array) -> Json:
     """The bins of numbers: their edges, and the lowest and highest of training."""
-    there = finite(training)
     low, high = (float(there.min()), float(there.max())) if len(there) else (0.0, 0.0)
     inner = np.quantile(there, np.linspace(0, 1, BINS + 1)[1:-1]) if len(there) else np.zeros(0)
     found, times = np.unique(inner, return_counts=True)
     after = np.nextafter(found[times > 1], np.inf)  # a bin for a number that many rows share
     edges = np.unique(np.concatenate([found, after]))
-    return {"form": "number", "low": low, "high": high, "edges": edges.tolist()}
+    return {"low": low, "high": high, "edges": edges.tolist()}
 
 
 def words(training: pl.Series, reference: pl.Series) -> Json:
@@ -74,21 +76,21 @@ def words(training: pl.Series, reference: pl.Series) -> Json:
 
 def bins(about: Json) -> list[str]:
     """Names of the bins, in the order of their counts."""
-    if about["form"] == "word":
-        return [*BEFORE["word"], *about["levels"]]
+    if about["form"] not in RANGES:
+        return ["missing", "unseen", "other", *about["levels"]]
     edges = [f"{edge:.4g}" for edge in about["edges"]]
     spans = [f"{a} to {b}" for a, b in zip(["", *edges], [*edges, ""], strict=True)]
-    return [*BEFORE["number"], *spans, "above"]
+    return ["missing", "below", *spans, "above"]
 
 
 def places(values: pl.Series, about: Json) -> Array:
     """The number of the bin of each value."""
-    return of_words(values, about) if about["form"] == "word" else of_numbers(values, about)
+    return of_numbers(values, about) if about["form"] in RANGES else of_words(values, about)
 
 
 def of_numbers(values: pl.Series, about: Json) -> Array:
     """The bin of each number; what is no finite number counts as missing."""
-    found = values.cast(pl.Float64).to_numpy()
+    found = as_floats(values)
     place = np.searchsorted(np.asarray(about["edges"]), found, side="right") + 2
     place[found < about["low"]] = 1
     place[found > about["high"]] = len(about["edges"]) + 3
@@ -98,7 +100,7 @@ def of_numbers(values: pl.Series, about: Json) -> Array:
 
 def of_words(values: pl.Series, about: Json) -> Array:
     """The bin of each word; one that training did not show is unseen, if all were remembered."""
-    known = {word: number + len(BEFORE["word"]) for number, word in enumerate(about["levels"])}
+    known = {word: number for number, word in enumerate(about["levels"], 3)}
     rare = 1 if about["seen"] is not None else 2
     if about["seen"] is not None:
         known = {**dict.fromkeys(about["seen"], 2), **known}
@@ -118,17 +120,34 @@ def counted(values: pl.Series, about: Json) -> Array:
 
 def is_new(values: pl.Series, about: Json) -> Array:
     """Which values are beyond what training has shown: unseen words, numbers out of its range."""
-    names = bins(about)
-    new = [names.index(name) for name in NEW[about["form"]]]
-    found: Array = np.isin(places(values, about), new)
-    return found
+    place = places(values, about)
+    if about["form"] not in RANGES:
+        return np.asarray(place == 1)
+    return np.asarray((place == 1) | (place == len(about["edges"]) + 3))
+
+
+def is_far(values: pl.Series, about: Json) -> Array:
+    """Which values are unseen words, or lie further off than those of training are apart."""
+    if about["form"] not in RANGES:
+        return is_new(values, about)
+    low, high = about["low"], about["high"]
+    apart = (high - low) or abs(high) or 1.0
+    found = as_floats(values)
+    return np.asarray((found < low - apart) | (found > high + apart))
 
 
 def finite(values: pl.Series) -> Array:
     """The numbers among values."""
-    found: Array = values.drop_nulls().cast(pl.Float64).to_numpy()
-    kept: Array = found[np.isfinite(found)]
-    return kept
+    found = as_floats(values)
+    return np.asarray(found[np.isfinite(found)])
+
+
+def as_floats(values: pl.Series) -> Array:
+    """Numbers, or moments in days since 1970; NaN where there is none."""
+    if values.dtype.is_numeric():
+        return values.cast(pl.Float64).to_numpy()
+    moments = values.cast(pl.Datetime("us")).to_physical().cast(pl.Float64)
+    return np.asarray(moments.to_numpy() / DAY)
 
 
 def at_quantiles(values: Array) -> Array:

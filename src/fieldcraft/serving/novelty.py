@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
+from fieldcraft.bundle.odd import MEASURE
 from fieldcraft.contracts import Array, Json
-
-MEASURE = "value"  # the measure of a column that is the value itself
 
 
 class Novelty:

@@ -64,9 +64,10 @@ class DatetimeKind(PlainValues):
         return ()
 
     def measures(self, values: pl.Series) -> dict[str, pl.Series]:
-        """Weekday and hour; that time itself goes on is no drift."""
-        moments = values.cast(pl.Datetime)
+        """Weekday and hour, and the moment itself, which goes on without being drift."""
+        moments = values.cast(pl.Datetime("us"))
         return {
+            "value": moments,
             "weekday": moments.dt.strftime("%A"),
             "hour": moments.dt.hour().cast(pl.Float64),
         }

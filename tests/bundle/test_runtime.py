@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 import pickle
 import subprocess
-import venv
 from collections.abc import Callable
-from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
 import onnx
 import polars as pl
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
-import fieldcraft
 from fieldcraft.bundle.archive import pack
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.core.errors import BundleError, DataError
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages.predict import Request, predict
+from tests.bare import bare_environment
 from tests.bundle.edit import rewrite
 from tests.conftest import mixed_table
 
@@ -95,36 +91,10 @@ def test_what_was_never_seen_is_served(loaded: Bundle, rows: pl.DataFrame) -> No
     assert np.isfinite(loaded.outputs(odd)).all()
 
 
-def core_packages() -> set[str]:
-    """Everything that `pip install fieldcraft` brings, without its extras."""
-    waiting, found = ["fieldcraft"], set[str]()
-    while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name not in found:
-            found.add(name)
-            needed = [Requirement(line) for line in distribution(name).requires or []]
-            waiting += [r.name for r in needed if not r.marker or r.marker.evaluate({"extra": ""})]
-    return found
-
-
-def without_torch(folder: Path) -> Path:
-    """A virtual environment that holds the core dependencies and nothing else."""
-    venv.create(folder, symlinks=True, with_pip=False)
-    site = next(folder.glob("lib/python*/site-packages"))
-    for name in core_packages() - {"fieldcraft"}:
-        found = distribution(name)
-        for top in {Path(str(file)).parts[0] for file in found.files or []} - {"..", "__pycache__"}:
-            link = site / top
-            if not link.exists():
-                link.symlink_to(Path(str(found.locate_file(top))))
-    (site / "fieldcraft.pth").write_text(str(Path(fieldcraft.__file__).parents[1]))
-    return folder / "bin" / "python"
-
-
 def test_it_predicts_in_an_environment_without_torch(
     project: Folder, bundle: Path, tmp_path: Path, rows: pl.DataFrame
 ) -> None:
-    python = without_torch(tmp_path / "venv")
+    python = bare_environment(tmp_path / "venv")
     rows.write_csv(tmp_path / "rows.csv")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     absent = subprocess.run(

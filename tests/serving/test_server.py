@@ -28,6 +28,7 @@ from fieldcraft.bundle.manifest import NAME, write_manifest
 from fieldcraft.bundle.runtime import load_bundle
 from fieldcraft.core import files
 from fieldcraft.project.folder import Folder
+from tests.bare import bare_environment
 
 ROW = {"age": 38.5, "city": "Rome", "member": "yes", "seen": "2025-11-15"}
 PATIENCE = 60.0  # seconds until a test gives up on what should take one
@@ -57,13 +58,14 @@ class Running:
 
 
 @contextmanager
-def serving(*words: str, token: str | None = None) -> Iterator[Running]:
+def serving(
+    *words: str, python: str | Path = sys.executable, **environment: str
+) -> Iterator[Running]:
     """A server that listens on some free port; it is told to end at the end."""
-    command = [sys.executable, "-m", "fieldcraft", "serve", *words, "--port", "0"]
-    extra = {} if token is None else {"FIELDCRAFT_TOKEN": token}
+    command = [python, "-m", "fieldcraft", "serve", *words, "--port", "0"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **extra},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )  # fmt: skip
     assert process.stdout is not None
     lines: list[str] = []
@@ -306,8 +308,38 @@ def test_told_to_end_it_answers_what_it_accepted_and_writes_its_log(
 
 
 def test_callers_without_the_token_are_turned_away(bundle: Path) -> None:
-    with serving(str(bundle), token="secret") as running:
+    with serving(str(bundle), FIELDCRAFT_TOKEN="secret") as running:
         assert running.predict(ROW).status_code == 401
         assert running.predict(ROW, authorization="Bearer wrong").status_code == 401
         assert running.predict(ROW, authorization="Bearer secret").status_code == 200
         assert running.client.get("/health/live").status_code == 200
+
+
+def test_platforms_find_what_they_call(bundle: Path) -> None:
+    routes = {"AIP_PREDICT_ROUTE": "/v1/ask", "AIP_HEALTH_ROUTE": "/v1/well"}
+    with serving(FIELDCRAFT_BUNDLES=str(bundle), **routes) as running:
+        assert running.client.get("/ping").status_code == 200
+        assert running.client.get("/v1/well").status_code == 200
+        alone = running.predict(ROW).json()["probabilities"]
+        sagemaker = running.client.post("/invocations", json={"rows": [ROW]})
+        assert sagemaker.json()["predictions"][0]["probabilities"] == alone
+        vertex = running.client.post("/v1/ask", json={"instances": [ROW, ROW]})
+        assert [p["probabilities"] for p in vertex.json()["predictions"]] == [alone, alone]
+        assert running.client.post("/v1/ask", json={"rows": [ROW]}).status_code == 400
+
+
+def test_it_serves_in_an_environment_without_torch(bundle: Path, tmp_path: Path) -> None:
+    python = bare_environment(tmp_path / "venv", "serve")
+    site = next((tmp_path / "venv").glob("lib/python*/site-packages"))
+    assert not (site / "torch").exists()
+    with serving(str(bundle), python=python) as running:
+        assert running.predict(ROW).status_code == 200
+
+
+def test_without_the_extra_the_line_that_installs_it_is_told(bundle: Path, tmp_path: Path) -> None:
+    python = bare_environment(tmp_path / "venv")
+    done = subprocess.run(
+        [python, "-m", "fieldcraft", "serve", bundle], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert 'pip install "fieldcraft[serve]"' in done.stderr

@@ -234,10 +234,20 @@ def predict(
 def serve(
     bundles: Annotated[
         list[str] | None,
-        typer.Argument(help="Bundles, PATH or NAME=PATH; none for that of the project."),
+        typer.Argument(
+            help="Bundles, PATH or NAME=PATH; none for that of the project.",
+            envvar="FIELDCRAFT_BUNDLES",
+        ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on.", envvar="FIELDCRAFT_HOST")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            help="Port; 0 for any that is free.", envvar=["AIP_HTTP_PORT", "FIELDCRAFT_PORT"]
+        ),
+    ] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes of each model.")] = 1,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the token of callers; or FIELDCRAFT_TOKEN.")
@@ -300,12 +310,16 @@ def audit(
 @app.command()
 def package(
     zip: Annotated[Path | None, typer.Option(help="Also write the bundle as one .zip.")] = None,
+    container: Annotated[
+        Path | None, typer.Option(help="Also write a folder that builds a serving image.")
+    ] = None,
     dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
     """Put the champion into a bundle that predicts without PyTorch."""
     from fieldcraft.bundle.archive import pack
     from fieldcraft.cli import show
+    from fieldcraft.stages._container import write_container
     from fieldcraft.stages._flow import forecast, run_project
 
     project = find(dir)
@@ -313,6 +327,8 @@ def package(
         story = run_project(project, watcher)
     if zip is not None:
         pack(project.bundle, zip)
+    if container is not None:
+        write_container(project.bundle, container, project.root.name)
     show.result(story, as_json)
 
 

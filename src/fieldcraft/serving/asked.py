@@ -29,6 +29,15 @@ def rows_in(body: bytes, most: int) -> tuple[list[Row], bool]:
     rows = [asked] if single else asked
     if not isinstance(rows, list):
         raise Trouble("bad_request", 'send {"rows": [{"column": value, ...}]}, or one row')
+    return rows_of(rows, most), single
+
+
+def rows_of(rows: list[Any], most: int) -> list[Row]:
+    """The items of a list, if they are rows.
+
+    Raises:
+        Trouble: some are not, or there are too many.
+    """
     if len(rows) > most:
         raise Trouble(
             "too_large", f"a request may hold {most:,} rows; this one holds {len(rows):,}"
@@ -37,7 +46,7 @@ def rows_in(body: bytes, most: int) -> tuple[list[Row], bool]:
     if odd:
         faults = [Fault("a row is an object of columns and values", row=n) for n in odd]
         raise Trouble("bad_request", "some rows are not objects", faults)
-    return rows, single
+    return rows
 
 
 def parsed(body: bytes) -> Any:

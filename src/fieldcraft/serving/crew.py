@@ -156,7 +156,9 @@ class Crew:
         self.tallied = tallied
         self.about: dict[str, Any] = {}
         self.deaths = 0
-        self.busy = 0
+        self.closing = False
+        self.idle: set[asyncio.Task[None]] = set()  # that wait for a batch
+        self.busy = 0  # batches that are computed
         self.tasks: list[asyncio.Task[None]] = []
         self.workers: dict[int, Worker] = {}
 
@@ -200,8 +202,14 @@ class Crew:
 
     async def feed(self, worker: Worker) -> None:
         """Give a process batch after batch."""
-        while worker.alive:
-            batch = await self.line.take()
+        task = asyncio.current_task()
+        assert task is not None
+        while worker.alive and not self.closing:
+            self.idle.add(task)
+            try:
+                batch = await self.line.take()
+            finally:
+                self.idle.discard(task)
             self.busy += 1
             try:
                 await self.compute(worker, batch)
@@ -217,13 +225,20 @@ class Crew:
             for waiting in batch:
                 waiting.fail(trouble)
             return
+        except asyncio.CancelledError:
+            for waiting in batch:
+                waiting.fail(Trouble("worker_lost", "the model's process ended; try again"))
+            raise
         for waiting, reply in zip(batch, replies, strict=True):
             if not waiting.reply.done():
                 waiting.reply.set_result(reply)
         self.tallied({**tally, "batches": 1, "batched": len(batch)})
 
     async def stop(self) -> None:
-        """Let running batches end, then end the processes."""
+        """Take no further batch, let running ones end, then end the processes."""
+        self.closing = True
+        for task in list(self.idle):
+            task.cancel()
         while self.busy:
             await asyncio.sleep(0.01)
         for task in self.tasks:

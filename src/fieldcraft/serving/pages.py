@@ -5,7 +5,7 @@ The description of the server (OpenAPI) is made from the models' own schemas.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -52,7 +52,7 @@ class Pages:
 
     def __init__(
         self, models: Mapping[str, Served], counters: Counters, routes: Mapping[str, str],
-        title: str = "Fieldcraft",
+        health: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """Make the application.
 
@@ -60,13 +60,14 @@ class Pages:
             models: by name.
             counters: of the server.
             routes: plain prediction routes: path to the name of their model.
-            title: of the pages.
+            health: further paths that tell whether every model answers, as platforms want them.
         """
         self.models = models
         self.counters = counters
         self.routes = routes
+        self.health = health
         self.open = True
-        self.app = FastAPI(title=title, version=VERSION)
+        self.app = FastAPI(title="Fieldcraft", version=VERSION)
         self.app.openapi = self.described  # type: ignore[method-assign]
         self.app.add_exception_handler(Missing, refused)
         self.add_routes()
@@ -76,6 +77,8 @@ class Pages:
         add = self.app.add_api_route
         add("/health/live", lambda: {"status": "live"}, summary="Whether the server runs")
         add("/health/ready", self.ready, summary="Whether every model answers")
+        for path in self.health:
+            add(path, self.ready, summary="Whether every model answers, for a platform")
         add("/metrics", self.metrics, summary="Figures for Prometheus")
         add("/models", self.listed, summary="The models, their versions and columns")
         add("/v2", self.server, summary="Open Inference Protocol: the server")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from fieldcraft.serving.door import Door
 from fieldcraft.serving.limits import Limits
 from fieldcraft.serving.model import Manners
 from fieldcraft.serving.pages import Pages
+from fieldcraft.serving.platforms import health_routes, predict_routes
 from fieldcraft.serving.record import Log
 from fieldcraft.serving.served import Served
 
@@ -99,7 +101,10 @@ class Server:
         }
         for name, model in self.models.items():
             hot[f"/v2/models/{name}/infer"] = (v2.NAME, model)
-        self.pages = Pages(self.models, self.counters, routes)
+        if len(self.models) == 1:
+            (model,) = self.models.values()
+            hot |= {path: (how, model) for path, how in predict_routes(os.environ).items()}
+        self.pages = Pages(self.models, self.counters, routes, health_routes(os.environ))
         self.door = Door(hot, self.pages.app, self.counters, plan.limits, plan.token, plan.invalid)
         return self.door
 

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from fieldcraft.core.errors import FieldcraftError
-from fieldcraft.serving import plain, v2
+from fieldcraft.serving import plain, v2, vertex
 from fieldcraft.serving.frames import packed, receive
 from fieldcraft.serving.model import Manners, Model, Told, load_model
 from fieldcraft.serving.record import Batch, Log, Recorder
 from fieldcraft.serving.trouble import Trouble
 
-PROTOCOLS: dict[str, Any] = {plain.NAME: plain, v2.NAME: v2}
+PROTOCOLS: dict[str, Any] = {module.NAME: module for module in (plain, v2, vertex)}
 Item = tuple[str, str, bytes]  # protocol, id of the request, body
 Reply = tuple[str, bytes]  # code of what is wrong, empty if nothing is; body
 

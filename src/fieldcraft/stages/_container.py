@@ -1,0 +1,91 @@
+"""Files that put a bundle into a container: a Dockerfile without PyTorch, and KServe's manifest."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+from fieldcraft.bundle.manifest import read_manifest
+from fieldcraft.core import files
+from fieldcraft.core.errors import BundleError
+
+PORT = 8_080  # that SageMaker, KServe and Vertex AI call by default
+NEEDED = {"image": "pillow", "text": "tokenizers"}  # by kinds of column, to run and not to train
+DOCKERFILE = """\
+# The model {model} behind HTTP; there is no PyTorch in this image.
+# A release that is not on the package index: pip wheel --no-deps -w wheels PATH-OF-FIELDCRAFT
+FROM python:3.11-slim
+COPY wheels /wheels
+RUN pip install --no-cache-dir --find-links /wheels {packages}
+RUN useradd --create-home fieldcraft
+COPY bundle /opt/bundle
+ENV FIELDCRAFT_BUNDLES={name}=/opt/bundle FIELDCRAFT_HOST=0.0.0.0 FIELDCRAFT_PORT={port}
+USER fieldcraft
+EXPOSE {port}
+HEALTHCHECK CMD python -c "import urllib.request as u; u.urlopen('http://localhost:{port}/ping')"
+ENTRYPOINT ["fieldcraft"]
+CMD ["serve"]
+"""
+KSERVE = """\
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: {name}
+spec:
+  predictor:
+    containers:
+      - name: kserve-container
+        image: {name}:{model}
+        ports:
+          - containerPort: {port}
+            protocol: TCP
+        readinessProbe:
+          httpGet:
+            path: /v2/health/ready
+            port: {port}
+        livenessProbe:
+          httpGet:
+            path: /v2/health/live
+            port: {port}
+"""
+
+
+def write_container(bundle: Path, folder: Path, name: str) -> Path:
+    """Write what builds a serving image: ``Dockerfile``, ``kserve.yaml``, ``bundle``, ``wheels``.
+
+    Args:
+        bundle: a bundle's folder.
+        folder: that does not exist yet, or holds an older container's files.
+        name: of the model; letters and digits of it name the service.
+
+    Returns:
+        The Dockerfile.
+
+    Raises:
+        BundleError: the bundle cannot be trusted, or something else is in the folder.
+    """
+    manifest = read_manifest(bundle)
+    if folder.exists() and any(folder.iterdir()) and not (folder / "Dockerfile").is_file():
+        raise BundleError(
+            "there is something else where the container's files are to be",
+            seen=str(folder),
+            way_out="give a folder that does not exist yet: fieldcraft package --container FOLDER",
+        )
+    kinds = {column["kind"] for column in manifest["schema"]["columns"]}
+    packages = [f"fieldcraft[serve]=={version('fieldcraft')}"]
+    packages += sorted(NEEDED[kind] for kind in kinds & NEEDED.keys())
+    words = {
+        "name": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model",
+        "model": str(manifest["model_id"])[:16],
+        "port": PORT,
+        "packages": " ".join(f'"{package}"' for package in packages),
+    }
+    with files.whole_folder(folder) as aside:
+        shutil.copytree(bundle, aside / "bundle")
+        (aside / "wheels").mkdir()
+        (aside / "wheels" / ".keep").touch()
+        (aside / "Dockerfile").write_text(DOCKERFILE.format(**words), encoding="utf-8")
+        (aside / "kserve.yaml").write_text(KSERVE.format(**words), encoding="utf-8")
+    return folder / "Dockerfile"

@@ -1,0 +1,41 @@
+"""A bundle goes into a folder that builds a serving image, and nothing there is made up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from fieldcraft.bundle.manifest import read_manifest
+from fieldcraft.core.errors import BundleError
+from fieldcraft.project.folder import Folder
+from fieldcraft.stages._container import write_container
+
+
+def test_the_folder_holds_what_an_image_is_built_of(finished: Folder, tmp_path: Path) -> None:
+    model = read_manifest(finished.bundle)["model_id"][:16]
+    dockerfile = write_container(finished.bundle, tmp_path / "box", "My Shop")
+    text = dockerfile.read_text(encoding="utf-8")
+    assert "torch" not in text.lower().replace("pytorch", "")
+    assert re.search(r'"fieldcraft\[serve\]==\d', text)
+    copied = re.findall(r"^COPY (\S+)", text, re.M)
+    assert all((tmp_path / "box" / name).is_dir() for name in copied)
+    assert read_manifest(tmp_path / "box" / "bundle")["model_id"].startswith(model)
+    assert "FIELDCRAFT_BUNDLES=my-shop=/opt/bundle" in text
+    service = YAML().load((tmp_path / "box" / "kserve.yaml").read_text(encoding="utf-8"))
+    (container,) = service["spec"]["predictor"]["containers"]
+    assert container["image"] == f"my-shop:{model}"
+    assert container["ports"][0]["containerPort"] == 8080
+    assert service["metadata"]["name"] == "my-shop"
+
+
+def test_it_is_written_again_but_over_nothing_else(finished: Folder, tmp_path: Path) -> None:
+    write_container(finished.bundle, tmp_path / "box", "shop")
+    write_container(finished.bundle, tmp_path / "box", "shop")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    with pytest.raises(BundleError, match="something else"):
+        write_container(finished.bundle, tmp_path / "mine", "shop")
+    assert (tmp_path / "mine" / "thesis.txt").exists()

@@ -13,6 +13,7 @@ import pytest
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.data import media
+from tests.drawing import draw_photo
 
 BODY = b"what is in the file"
 
@@ -138,3 +139,20 @@ def test_a_stamp_changes_with_the_file(tmp_path: Path, archive: Path) -> None:
     assert media.stamp(str(path)) != before
     assert media.stamp(f"{archive}/cats/1.jpg")
     assert media.stamp("nowhere") is None
+
+
+def test_a_process_that_stays_inside_follows_no_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = draw_photo(tmp_path / "a.png", 0)
+    data = Path(photo).read_bytes()
+    carried = "data:image/png;base64," + base64.b64encode(data).decode()
+    monkeypatch.setattr(media, "REACH", {"outside": True})
+    assert media.content(photo) == data
+    media.stay_inside()
+    assert media.content(carried) == data
+    for address in (photo, "http://localhost:9/a.png", f"{tmp_path}/a.zip/a.png"):
+        with pytest.raises(DataError, match="cannot be read") as caught:
+            media.content(address)
+        assert "not followed" in str(caught.value)
+    assert media.stamp(photo) is None

@@ -31,6 +31,7 @@ REMOTE = re.compile(r"https?://", re.IGNORECASE)
 CARRIED = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 MOST_BYTES = 1 << 28  # of one file
 SECONDS = 30.0  # that a server may take to answer
+REACH = {"outside": True}  # of this process: see `stay_inside`
 DAMAGE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
 
 
@@ -67,14 +68,25 @@ def addressed(cells: pl.Series, base: Path) -> pl.Series:
     return pl.Series(cells.name, [whole(cell) for cell in cells.to_list()], dtype=pl.String)
 
 
+def stay_inside() -> None:
+    """Follow no address from now on, but for those that carry the content themselves.
+
+    For a process that answers strangers: they could name its own files, or other machines' pages.
+    """
+    REACH["outside"] = False
+
+
 def content(address: str) -> bytes:
     """The bytes of the file that an address leads to.
 
     Raises:
-        DataError: there is none, it cannot be read, or it is larger than 256 MB.
+        DataError: there is none, it cannot be read, it is larger than 256 MB, or this process
+            follows no addresses.
     """
     if CARRIED.match(address):
         return carried(address)
+    if not REACH["outside"]:
+        raise unread(address, "addresses of files are not followed here; send data:...;base64,...")
     if REMOTE.match(address):
         return fetched(address)
     try:
@@ -94,6 +106,8 @@ def stamp(address: str) -> tuple[int, ...] | None:
     """What changes with the file at an address; None where only its content would tell."""
     if CARRIED.match(address) or REMOTE.match(address):
         return ()
+    if not REACH["outside"]:
+        return None
     archive, _ = within(address)
     try:
         found = os.stat(archive or address)

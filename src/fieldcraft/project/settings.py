@@ -371,6 +371,7 @@ class Serve(Section):
         extra: what happens to columns that the model does not know.
         private: whether errors keep names of columns and values to themselves.
         rows: that one request may hold.
+        files: whether photos may be named by path or address; otherwise requests carry them.
         log: share of the requests that the prediction log records.
         without: columns that the prediction log leaves out.
     """
@@ -382,6 +383,7 @@ class Serve(Section):
     extra: Literal["ignore", "refuse"] = "ignore"
     private: bool = False
     rows: Annotated[int, Field(strict=True, gt=0)] = 10_000
+    files: bool = False
     log: Annotated[Number, Field(ge=0, le=1)] = 1.0
     without: Names = Field(default_factory=list)
 

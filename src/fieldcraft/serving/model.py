@@ -35,11 +35,14 @@ class Manners:
         extra: what happens to columns that the model does not know.
         private: whether errors keep names of columns and values to themselves.
         rows: that one request may hold.
+        files: whether cells may name files and addresses that this machine can read; otherwise
+            photos come in the request, as ``data:`` addresses.
     """
 
     extra: str = "ignore"
     private: bool = False
     rows: int = 10_000
+    files: bool = False
 
 
 @dataclass

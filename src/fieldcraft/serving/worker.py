@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from fieldcraft.core.errors import FieldcraftError
+from fieldcraft.data import media
 from fieldcraft.serving import plain, v2, vertex
 from fieldcraft.serving.frames import packed, receive
 from fieldcraft.serving.model import Manners, Model, Told, load_model
@@ -94,6 +95,8 @@ def main() -> None:
     stream = socket.socket(fileno=int(number))
     try:
         model = load_model(Path(folder), Manners(**json.loads(manners)), name)
+        if not model.manners.files:
+            media.stay_inside()
         recorder = recorder_for(model, json.loads(log))
         model.answer([[dict.fromkeys(model.columns)]])  # so that the first caller need not wait
     except FieldcraftError as error:

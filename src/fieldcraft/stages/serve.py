@@ -100,7 +100,7 @@ def manners_of(wishes: Serve) -> Any:
     """How models deal with callers."""
     from fieldcraft.serving.model import Manners
 
-    return Manners(wishes.extra, wishes.private, wishes.rows)
+    return Manners(wishes.extra, wishes.private, wishes.rows, wishes.files)
 
 
 def log_of(wishes: Serve, folder: Path | None) -> Any:

@@ -1,0 +1,206 @@
+"""Serving beside a plain FastAPI server with the same network, in interleaved rounds.
+
+    python bench/serving.py [--rounds 3] [--seconds 5] [--callers 64]
+
+Every system gets the same callers in a closed loop, from a process of its own: each sends its next
+request once it has its answer. Ours validates, encodes, calibrates, counts and records; the plain
+server is handed the network's own inputs. Both run with one process that computes. Prints requests
+a second and latencies, and ours as ratios to the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+import fieldcraft as fc
+from fieldcraft.bundle.runtime import load_bundle
+
+HERE = Path(__file__).parent
+COLUMNS, ROWS = 12, 8_000  # enough for one member
+
+
+@dataclass
+class System:
+    """A server under load.
+
+    Attributes:
+        name: in the table.
+        command: that starts it; ``PORT`` stands for its port.
+        body: of each request.
+    """
+
+    name: str
+    command: list[str]
+    body: bytes
+    rates: list[float] = field(default_factory=list)
+    tails: list[float] = field(default_factory=list)
+    medians: list[float] = field(default_factory=list)
+    alone: list[float] = field(default_factory=list)
+
+
+class Caller(asyncio.Protocol):
+    """A connection that sends its next request when it has the answer to the last."""
+
+    def __init__(self, request: bytes, until: float, taken: list[float]) -> None:
+        self.request, self.until, self.taken = request, until, taken
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self.ask()
+
+    def ask(self) -> None:
+        self.sent = time.perf_counter()
+        self.transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, mark, body = self.buffer.partition(b"\r\n\r\n")
+        if not mark:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        if len(body) < length:
+            return
+        assert head.startswith(b"HTTP/1.1 200"), head + body
+        now = time.perf_counter()
+        self.taken.append(now - self.sent)
+        self.buffer = b""
+        if now < self.until:
+            self.ask()
+        else:
+            self.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.over.set_result(None)
+
+
+async def load(port: int, body: bytes, callers: int, seconds: float) -> list[float]:
+    """Seconds that each request took."""
+    head = (f"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n")  # fmt: skip
+    taken: list[float] = []
+    until = time.perf_counter() + seconds
+    loop = asyncio.get_running_loop()
+    made = [
+        await loop.create_connection(
+            lambda: Caller(head.encode() + body, until, taken), "127.0.0.1", port
+        )
+        for _ in range(callers)
+    ]
+    await asyncio.gather(*(caller.over for _, caller in made))
+    return taken
+
+
+def called(port: int, body: bytes, callers: int, seconds: float) -> list[float]:
+    """What a process of callers measures."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(run_load, (port, body, callers, seconds))
+
+
+def run_load(port: int, body: bytes, callers: int, seconds: float) -> list[float]:
+    return asyncio.run(load(port, body, callers, seconds))
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def measure(system: System, callers: int, seconds: float) -> None:
+    """Start a server, warm it, and measure it with many callers and with one."""
+    port = free_port()
+    command = [word.replace("PORT", str(port)) for word in system.command]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_until_open(port)
+        called(port, system.body, 4, 1.0)
+        taken = called(port, system.body, callers, seconds)
+        system.rates.append(len(taken) / seconds)
+        system.medians.append(float(np.median(taken)))
+        system.tails.append(float(np.quantile(taken, 0.99)))
+        system.alone.append(float(np.median(called(port, system.body, 1, seconds))))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_until_open(port: int) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("a server did not start")
+
+
+def systems(folder: Path) -> list[System]:
+    """Train a network, and serve it in both ways."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(ROWS, COLUMNS))
+    y = np.where(x[:, 0] * x[:, 1] + x[:, 2] + draw.normal(0, 0.5, ROWS) > 0, "yes", "no")
+    names = [f"x{i}" for i in range(COLUMNS)]
+    frame = pl.DataFrame(x, schema=names)
+    model = fc.Classifier(learner="network", budget=60)
+    model.fit(frame, y)
+    model.to_bundle(str(folder / "bundle"))
+    bundle = load_bundle(folder / "bundle")
+    member = bundle.members[0]
+    (ready,) = member.encoders.transform(member.encoders.read(frame[:1])).tensors().values()
+    row = dict(zip(names, map(float, x[0]), strict=True))
+    plain = {f"x{i}": float(value) for i, value in enumerate(ready[0])}
+    onnx = next((folder / "bundle").rglob("model.onnx"))
+    members = len(bundle.members)
+    print(f"{members} member{'s' * (members > 1)} in ours, one in the plain server")
+    python, peer = sys.executable, str(HERE / "peers" / "plain_fastapi.py")
+    return [
+        System("plain FastAPI", [python, peer, str(onnx), "PORT"], json.dumps(plain).encode()),
+        System("fieldcraft", [python, "-m", "fieldcraft", "serve", str(folder / "bundle"), "--port",
+                              "PORT", "--log", str(folder / "log")], json.dumps(row).encode()),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Print a line for each system, then the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--callers", type=int, default=64)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as aside:
+        played = systems(Path(aside))
+        for _ in range(options.rounds):
+            for system in played:
+                measure(system, options.callers, options.seconds)
+        print("| system | requests/s | median ms | p99 ms | one caller, median ms |")
+        print("|---|---:|---:|---:|---:|")
+        for system in played:
+            found = [
+                np.median(v) for v in (system.rates, system.medians, system.tails, system.alone)
+            ]
+            print(f"| {system.name} | {found[0]:,.0f} | {1e3 * found[1]:.2f} | "
+                  f"{1e3 * found[2]:.2f} | {1e3 * found[3]:.2f} |")  # fmt: skip
+        other, ours = played
+        print(f"requests/s {np.median(np.divide(ours.rates, other.rates)):.2f} times, p99 "
+              f"{np.median(np.divide(ours.tails, other.tails)):.2f} times, one caller "
+              f"{np.median(np.divide(ours.alone, other.alone)):.2f} times")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import polars as pl
 import pytest
+import tritonclient.http
 
 from fieldcraft.bundle.manifest import NAME, write_manifest
 from fieldcraft.bundle.runtime import load_bundle
@@ -197,6 +199,29 @@ def test_the_open_protocol_gives_columns(server: Running) -> None:
     assert [tensor["name"] for tensor in answer["outputs"]] == ["ood"]
     assert server.client.get("/v2/health/ready").status_code == 200
     assert server.client.get("/v2/models/other").status_code == 404
+
+
+def test_a_client_of_the_open_protocol_from_elsewhere_understands_it(server: Running) -> None:
+    client = tritonclient.http
+    there = client.InferenceServerClient(str(server.client.base_url).split("//")[1].strip("/"))
+    assert there.is_server_live()
+    assert there.is_server_ready()
+    assert there.is_model_ready("shop")
+    assert there.get_model_metadata("shop")["name"] == "shop"
+    inputs = []
+    for name, value in ROW.items():
+        tensor = client.InferInput(name, [2], "BYTES")
+        cells = np.array([str(value)] * 2, dtype=object)
+        tensor.set_data_from_numpy(cells, binary_data=False)
+        inputs.append(tensor)
+    wanted = [client.InferRequestedOutput(n, binary_data=False) for n in ("prediction", "ood")]
+    answer = there.infer("shop", inputs, outputs=wanted, request_id="7")
+    assert answer.get_response()["id"] == "7"
+    alone = server.predict(ROW).json()["prediction"]
+    assert answer.as_numpy("prediction").tolist() == [alone] * 2
+    with pytest.raises(client.InferenceServerException, match="age"):
+        there.infer("shop", inputs[1:], outputs=wanted)
+    there.close()
 
 
 def test_pages_and_figures_are_there(server: Running) -> None:

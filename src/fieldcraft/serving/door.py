@@ -7,23 +7,22 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from fieldcraft.serving.counters import Counters
 from fieldcraft.serving.limits import Limits
 from fieldcraft.serving.line import Waiting
+from fieldcraft.serving.protocols import PROTOCOLS
 from fieldcraft.serving.reading import Gone, Receive, body_of
 from fieldcraft.serving.served import Served
 from fieldcraft.serving.trouble import STATUS, Trouble
-from fieldcraft.serving.worker import error_body
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 Pages = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 JSON = (b"content-type", b"application/json")
-TYPES = (b"application/json", b"text/json")
 ID = b"x-request-id"
 LONGEST_ID = 128
 PATIENCE = 0.05  # seconds after which it is watched whether a caller hangs up
@@ -70,7 +69,8 @@ class Door:
                 scope["method"], headers, receive, (protocol, request), model
             )
         except Trouble as trouble:
-            code, body = trouble.code, error_body(trouble, model.manners.private, request)
+            code = trouble.code
+            body = PROTOCOLS[protocol].refuse(trouble, model.manners.private, request)
             await self.refuse(send, trouble, body, request)
         except Gone:
             code = "gone"
@@ -93,7 +93,7 @@ class Door:
         """
         if method != "POST":
             raise Trouble("wrong_method", "send rows with POST")
-        self.check(headers)
+        self.check(headers, PROTOCOLS[how[0]].TYPES)
         body = await body_of(headers, receive, self.limits)
         waiting = Waiting(*how, body)
         model.line.put(waiting)
@@ -121,7 +121,7 @@ class Door:
         finally:
             leaving.cancel()
 
-    def check(self, headers: Mapping[bytes, bytes]) -> None:
+    def check(self, headers: Mapping[bytes, bytes], types: Sequence[bytes]) -> None:
         """Make sure that a request may come in.
 
         Raises:
@@ -134,7 +134,7 @@ class Door:
             if not hmac.compare_digest(given, self.token):
                 raise Trouble("unauthorized", "send the header Authorization: Bearer <token>")
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if kind not in TYPES:
+        if kind not in types:
             raise Trouble("wrong_type", "send the header Content-Type: application/json")
 
     async def refuse(self, send: Send, trouble: Trouble, body: bytes, request: str) -> None:

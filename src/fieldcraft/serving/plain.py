@@ -8,8 +8,10 @@ from typing import Any
 from fieldcraft.contracts import Json
 from fieldcraft.serving.asked import Row, rows_in
 from fieldcraft.serving.model import Model
+from fieldcraft.serving.trouble import Trouble
 
 NAME = "plain"
+TYPES = (b"application/json",)  # of bodies
 SEPARATORS = (",", ":")
 
 
@@ -20,6 +22,13 @@ def read(body: bytes, model: Model) -> tuple[list[Row], Any]:
         Trouble: the body is no JSON, or holds no rows.
     """
     return rows_in(body, model.manners.rows)
+
+
+def refuse(trouble: Trouble, private: bool, request: str) -> bytes:
+    """What is wrong with a request."""
+    found = trouble.as_json(private)
+    found["error"]["request_id"] = request
+    return json.dumps(found, separators=SEPARATORS).encode()
 
 
 def write(answers: list[Json], single: Any, model: Model, request: str) -> bytes:

@@ -18,7 +18,8 @@ from fieldcraft.serving.model import Model
 from fieldcraft.serving.trouble import Fault, Trouble
 
 NAME = "v2"
-TYPES = {"number": "FP64", "boolean": "BOOL"}  # of kinds; all others are BYTES
+TYPES = (b"application/json", b"")  # of bodies; common clients do not say it
+DATATYPES = {"number": "FP64", "boolean": "BOOL"}  # of kinds; all others are BYTES
 WANTED = ("name", "shape", "datatype", "data")
 
 
@@ -76,6 +77,17 @@ def write(answers: list[Json], asked: Any, model: Model, request: str) -> bytes:
     return json.dumps(whole, separators=(",", ":"), allow_nan=False).encode()
 
 
+def refuse(trouble: Trouble, private: bool, request: str) -> bytes:
+    """What is wrong with a request, as one text, which is all that the protocol has."""
+    told = trouble.as_json(private)["error"]
+    where = [
+        ": ".join(str(part) for part in (fault.get("column"), fault["message"]) if part)
+        for fault in told.get("details", [])
+    ]
+    text = "; ".join([f"{told['code']}: {told['message']}", *where])
+    return json.dumps({"error": text, "id": request}, separators=(",", ":")).encode()
+
+
 def tensors(answers: Sequence[Json], model: Model) -> list[Json]:
     """Answers column by column."""
     height = len(answers)
@@ -120,4 +132,4 @@ def metadata(model: Model) -> Json:
 
 def datatype(column: Column | None) -> str:
     """The type of a column's tensor."""
-    return TYPES.get(column.kind, "BYTES") if column else "BYTES"
+    return DATATYPES.get(column.kind, "BYTES") if column else "BYTES"

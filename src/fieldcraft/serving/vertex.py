@@ -11,8 +11,10 @@ from typing import Any
 from fieldcraft.contracts import Json
 from fieldcraft.serving.asked import Row, parsed, rows_of
 from fieldcraft.serving.model import Model
+from fieldcraft.serving.plain import TYPES, refuse
 from fieldcraft.serving.trouble import Trouble
 
+__all__ = ["NAME", "TYPES", "read", "refuse", "write"]
 NAME = "vertex"
 
 

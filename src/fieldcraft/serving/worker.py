@@ -19,13 +19,13 @@ import numpy as np
 
 from fieldcraft.core.errors import FieldcraftError
 from fieldcraft.data import media
-from fieldcraft.serving import plain, v2, vertex
+from fieldcraft.serving import v2
 from fieldcraft.serving.frames import packed, receive
 from fieldcraft.serving.model import Manners, Model, Told, load_model
+from fieldcraft.serving.protocols import PROTOCOLS
 from fieldcraft.serving.record import Batch, Log, Recorder
 from fieldcraft.serving.trouble import Trouble
 
-PROTOCOLS: dict[str, Any] = {module.NAME: module for module in (plain, v2, vertex)}
 Item = tuple[str, str, bytes]  # protocol, id of the request, body
 Reply = tuple[str, bytes]  # code of what is wrong, empty if nothing is; body
 
@@ -40,7 +40,7 @@ def work(
         try:
             rows, keep = PROTOCOLS[protocol].read(body, model)
         except Trouble as trouble:
-            replies[place] = refused(trouble, model, items[place][1])
+            replies[place] = refused(trouble, model, items[place])
             continue
         places.append(place)
         asked.append(rows)
@@ -51,7 +51,7 @@ def work(
     for place, found, keep in zip(places, told.answers, kept, strict=True):
         protocol, request, _ = items[place]
         if isinstance(found, Trouble):
-            replies[place] = refused(found, model, request)
+            replies[place] = refused(found, model, items[place])
         else:
             replies[place] = ("", PROTOCOLS[protocol].write(found, keep, model, request))
     return [reply for reply in replies if reply is not None], flat(told.tally)
@@ -71,16 +71,10 @@ def record(recorder: Recorder, told: Told, requests: list[str]) -> None:
     told.tally["log_dropped",], recorder.dropped = recorder.dropped, 0
 
 
-def refused(trouble: Trouble, model: Model, request: str) -> Reply:
+def refused(trouble: Trouble, model: Model, item: Item) -> Reply:
     """What is wrong, as a reply."""
-    return trouble.code, error_body(trouble, model.manners.private, request)
-
-
-def error_body(trouble: Trouble, private: bool, request: str) -> bytes:
-    """What is wrong, as the body of an answer."""
-    found = trouble.as_json(private)
-    found["error"]["request_id"] = request
-    return json.dumps(found, separators=(",", ":")).encode()
+    protocol, request, _ = item
+    return trouble.code, PROTOCOLS[protocol].refuse(trouble, model.manners.private, request)
 
 
 def flat(tally: Counter[tuple[str, ...]]) -> dict[str, int]:

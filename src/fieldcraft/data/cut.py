@@ -71,23 +71,31 @@ class Records:
     ends: list[int]
 
 
-def cut_carefully(text: str, dialect: Dialect, names: Sequence[str] = ()) -> Cut:
+def cut_carefully(
+    text: str,
+    dialect: Dialect,
+    names: Sequence[str] = (),
+    head: Head | None = None,
+    before: int = 0,
+) -> Cut:
     """Cut a text by the csv module, row by row.
 
     Args:
         text: lines that end in ``\\n``.
         dialect: how the text is written.
         names: column names, for a text without a header.
+        head: what is known of the columns already, as of a text that is cut in parts.
+        before: lines of the whole text that stand before these.
 
     Raises:
         DataError: the names do not fit, or a quotation mark is never closed.
     """
     lines = text.split("\n")
-    found = cut_rows(lines, dialect.delimiter) if dialect.delimiter else whole_lines(lines)
-    head = header_of(found.rows[:FIRST], dialect, names)
+    found = cut_rows(lines, dialect.delimiter, before) if dialect.delimiter else whole_lines(lines)
+    head = head or header_of(found.rows[:FIRST], dialect, names)
     spans = [(start - 1, end) for start, end in zip(found.starts, found.ends, strict=True)]
     for start, end in spans[: head.rows]:
-        refuse_torn_header(lines[start:end], end, dialect.delimiter)
+        refuse_torn_header(lines[start:end], before + end, dialect.delimiter)
     width = len(head.names)
     stray = "\0" in text
     kept: list[list[str]] = []
@@ -96,7 +104,7 @@ def cut_carefully(text: str, dialect: Dialect, names: Sequence[str] = ()) -> Cut
         cells = row[:-1] if len(row) == width + 1 and not row[-1].strip() else row
         suspect = stray or end - start > 1 or len(cells) != width
         if suspect and (
-            fault := odd_row(lines[start:end], end, len(cells), dialect.delimiter, width)
+            fault := odd_row(lines[start:end], before + end, len(cells), dialect.delimiter, width)
         ):
             odd.append(fault)
         else:
@@ -121,7 +129,7 @@ def whole_lines(lines: Sequence[str]) -> Records:
     return Records([[lines[number - 1]] for number in numbers], numbers, numbers)
 
 
-def cut_rows(lines: Sequence[str], delimiter: str) -> Records:
+def cut_rows(lines: Sequence[str], delimiter: str, before: int = 0) -> Records:
     """Lines cut into rows of cells, quotes honoured.
 
     Raises:
@@ -132,18 +140,19 @@ def cut_rows(lines: Sequence[str], delimiter: str) -> Records:
     reader = csv.reader(source, delimiter=delimiter, skipinitialspace=True)
     found = Records([], [], [])
     row: list[str] = []
-    before, last = 0, 0  # lines on which the last two rows end
-    with cells_of_any_length(sum(map(len, lines)) + len(lines)):
+    previous, last = 0, 0  # lines on which the last two rows end
+    with cells_of_any_length():
         for row in reader:
             if is_filled(row):
                 found.rows.append(row)
                 found.starts.append(last + 1)
                 found.ends.append(reader.line_num)
-            before, last = last, reader.line_num
+            previous, last = last, reader.line_num
     if row != [END]:
+        opened = before + previous + 1
         raise DataError(
             "a quotation mark opens a cell, and none closes it before the file ends",
-            seen=f"the row that starts on line {before + 1:,} swallows all lines after it",
+            seen=f"the row that starts on line {opened:,} swallows all lines after it",
             way_out="close the cell with a second mark; marks within it must be doubled",
         )
     for part in (found.rows, found.starts, found.ends):

@@ -107,15 +107,30 @@ def column_of(name: str, values: Sequence[Any]) -> pl.Series:
             seen=f"a value of type {odd[0]}",
             way_out="leave the column out, or set it out as columns of numbers, words or dates",
         )
-    if types == {bool}:
-        return pl.Series(name, values, dtype=pl.Boolean)
     whole = (abs(value) for value in values if type(value) is int)
-    most = max(whole, default=0)
-    if types == {int} and most < WHOLE:
-        return pl.Series(name, values, dtype=pl.Int64)
-    if types in ({float}, {int, float}) and most <= EXACT:
-        return pl.Series(name, values, dtype=pl.Float64, strict=False)
-    return pl.Series(name, [said(value) for value in values], dtype=pl.String)
+    return column_as(name, values, type_of(types, max(whole, default=0)))
+
+
+def type_of(types: Collection[type], most: int) -> pl.DataType:
+    """What a column of values of some types is: numbers or truth values where all are, else text.
+
+    Args:
+        types: of all values, but for None.
+        most: the largest of the whole numbers, signs aside.
+    """
+    found = set(types)
+    if found == {bool}:
+        return pl.Boolean()
+    if found == {int} and most < WHOLE:
+        return pl.Int64()
+    return pl.Float64() if found in ({float}, {int, float}) and most <= EXACT else pl.String()
+
+
+def column_as(name: str, values: Sequence[Any], kind: pl.DataType) -> pl.Series:
+    """A column of single values as a type that `type_of` told for them."""
+    if kind == pl.String:
+        return pl.Series(name, [said(value) for value in values], dtype=pl.String)
+    return pl.Series(name, values, dtype=kind, strict=kind != pl.Float64)
 
 
 def said(value: str | float | bool | None) -> str | None:

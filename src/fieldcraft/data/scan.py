@@ -20,6 +20,7 @@ import polars as pl
 from fieldcraft.data.cut import (
     FIRST,
     Cut,
+    Head,
     Odd,
     columns_of,
     header_of,
@@ -45,6 +46,7 @@ class Layout:
         starts, ends: of each row; its newline is at its end.
         widths: cells of each row.
         lines: the line on which each row ends, counted from 1.
+        before: lines of the whole text that stand before this one.
         quoted: whether there are quotation marks.
         spaced: whether a cell begins with a blank.
     """
@@ -57,11 +59,12 @@ class Layout:
     lines: Array
     quoted: bool
     spaced: bool
+    before: int = 0
 
     @property
     def heights(self) -> Array:
         """Lines that each row takes."""
-        return np.diff(self.lines, prepend=0)
+        return np.diff(self.lines, prepend=self.before)
 
     def lines_of(self, row: int) -> list[str]:
         """The lines of one row."""
@@ -71,17 +74,25 @@ class Layout:
         """The cells of some rows, one after the other."""
         lines = (f"{line}\n" for row in rows for line in self.lines_of(row))
         reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
-        with cells_of_any_length(len(self.data)):
+        with cells_of_any_length():
             return list(islice(reader, len(rows)))
 
 
-def cut_quickly(text: str, dialect: Dialect, names: Sequence[str] = ()) -> Cut | None:
+def cut_quickly(
+    text: str,
+    dialect: Dialect,
+    names: Sequence[str] = (),
+    head: Head | None = None,
+    before: int = 0,
+) -> Cut | None:
     """Cut a text of at least two columns as `cut_carefully` does; None where that is not sure.
 
     Args:
         text: lines that end in ``\\n``.
         dialect: how the text is written.
         names: column names, for a text without a header.
+        head: what is known of the columns already, as of a text that is cut in parts.
+        before: lines of the whole text that stand before these.
 
     Raises:
         DataError: the names do not fit.
@@ -89,11 +100,11 @@ def cut_quickly(text: str, dialect: Dialect, names: Sequence[str] = ()) -> Cut |
     delimiter = dialect.delimiter
     if not delimiter.isascii() or delimiter in ("", " ") or "\0" in text:
         return None
-    layout = lay_out(text if text.endswith("\n") else text + "\n", delimiter)
+    layout = lay_out(text if text.endswith("\n") else text + "\n", delimiter, before)
     if layout is None or (layout.quoted and layout.spaced):
         return None
     rows = filled_rows(layout)
-    head = header_of(layout.cells_of(rows[:FIRST]), dialect, names)
+    head = head or header_of(layout.cells_of(rows[:FIRST]), dialect, names)
     for row in rows[: head.rows]:
         refuse_torn_header(layout.lines_of(row), int(layout.lines[row]), delimiter)
     rows, width = rows[head.rows :], len(head.names)
@@ -116,8 +127,14 @@ def odd_rows(layout: Layout, rows: Array, delimiter: str, width: int) -> dict[in
     return found
 
 
-def lay_out(text: str, delimiter: str) -> Layout | None:
-    """Where the rows lie; None if a quotation mark stands where CSV does not have one."""
+def lay_out(text: str, delimiter: str, before: int = 0) -> Layout | None:
+    """Where the rows lie; None if a quotation mark stands where CSV does not have one.
+
+    Args:
+        text: lines that end in ``\\n``.
+        delimiter: what cells are delimited by.
+        before: lines of the whole text that stand before these.
+    """
     data = text.encode()
     codes = np.frombuffer(data, np.uint8)
     newlines = positions(codes, NEWLINE)
@@ -136,8 +153,8 @@ def lay_out(text: str, delimiter: str) -> Layout | None:
     if spaced:
         spaced = bool((codes[starts] == BLANK).any() or (codes[marks + 1] == BLANK).any())
     widths = np.diff(np.searchsorted(marks, ends), prepend=0) + 1
-    lines = np.searchsorted(newlines, ends) + 1
-    return Layout(data, delimiter, starts, ends, widths, lines, bool(len(quotes)), spaced)
+    lines = np.searchsorted(newlines, ends) + 1 + before
+    return Layout(data, delimiter, starts, ends, widths, lines, bool(len(quotes)), spaced, before)
 
 
 def positions(codes: Array, code: int) -> Array:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import dropwhile, islice
+from threading import Lock
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_CHARS = 256 * 1024
@@ -18,6 +19,9 @@ SAMPLE_ROWS = 200
 EVEN = 0.9  # share of rows of one width from which a delimiter surely cuts a table
 NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$")
 DECLARED = re.compile(r'"?sep=(.)"?\n')  # how Excel says what it delimits with
+LONGEST = 2**31 - 1  # characters of a cell
+LIMITS: list[int] = []  # that the csv module had, and has of those who read now
+READING = Lock()
 NAME_WORDS = 4  # a longer first line of a file of plain lines is data, not a name
 
 
@@ -33,19 +37,28 @@ class Dialect:
 def rows_of(text: str, delimiter: str, most: int = SAMPLE_ROWS) -> list[list[str]]:
     """The first rows of a text cut at a delimiter, quotes honoured, blank lines left out."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    with cells_of_any_length(len(text)):
+    with cells_of_any_length():
         filled = (row for row in reader if any(cell.strip() for cell in row))
         return list(islice(filled, most))
 
 
 @contextmanager
-def cells_of_any_length(most: int) -> Iterator[None]:
-    """Let the csv module read cells of that many characters, where it would stop at 131,072."""
-    limit = csv.field_size_limit(max(most, 1))
+def cells_of_any_length() -> Iterator[None]:
+    """Let the csv module read long cells, where it would stop at 131,072 characters.
+
+    The limit is one of the whole process: the last of several threads to end puts it back.
+    """
+    with READING:
+        if not LIMITS:
+            LIMITS.append(csv.field_size_limit(LONGEST))
+        LIMITS.append(LONGEST)
     try:
         yield
     finally:
-        csv.field_size_limit(limit)
+        with READING:
+            LIMITS.pop()
+            if len(LIMITS) == 1:
+                csv.field_size_limit(LIMITS.pop())
 
 
 def find_delimiter(text: str) -> str:

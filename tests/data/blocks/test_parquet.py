@@ -1,0 +1,66 @@
+"""Parquet files in blocks: the same cells, only the columns that are wanted, photos as files."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.blocks.parquet import in_rows
+from fieldcraft.data.blocks.shape import Wish
+from tests.data.blocks.reading import at_once, in_blocks
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    rows = 2_500
+    frame = pl.DataFrame(
+        {
+            "n": range(rows),
+            "price": [Decimal("1.50")] * rows,
+            "at": [time(1, 2)] * rows,
+            "day": [date(2026, 1, 1), None] * (rows // 2),
+            "word": [f"w{i % 7}" for i in range(rows)],
+        }
+    )
+    frame.write_parquet(tmp_path / "t.parquet", row_group_size=700)
+    return tmp_path / "t.parquet"
+
+
+@pytest.mark.parametrize("size", [1, 20_000, 10**7])
+def test_the_cells_are_those_of_the_whole(path: Path, size: int) -> None:
+    if size == 1:
+        pl.read_parquet(path).head(9).write_parquet(path)
+    assert in_blocks(path, size) == at_once(path)
+
+
+def test_only_wanted_columns_are_read(path: Path) -> None:
+    blocks = in_rows(path, "t.parquet", Wish(10_000, frozenset({"word", "n"})))
+    assert blocks.columns == ("n", "price", "at", "day", "word")
+    assert blocks.read(1).frame.columns == ["n", "word"]
+    assert blocks.read(1).frame["n"][0] == blocks.weights[0] >= 1_000
+    renamed = in_rows(path, "t", Wish(10**6, frozenset({"e"}), tuple("abcde")))
+    assert renamed.read(0).frame["e"][8] == "w1"
+
+
+def test_photos_that_come_late_make_all_cells_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIELDCRAFT_CACHE", str(tmp_path / "cache"))
+    cells = [b"none"] * 300 + [PNG] + [None] * 300
+    pl.DataFrame({"photo": cells}).write_parquet(tmp_path / "p.parquet")
+    assert in_blocks(tmp_path / "p.parquet", 100) == at_once(tmp_path / "p.parquet")
+
+
+def test_an_empty_table_and_a_damaged_file(tmp_path: Path, path: Path) -> None:
+    pl.read_parquet(path).clear().write_parquet(tmp_path / "e.parquet")
+    assert in_rows(tmp_path / "e.parquet", "e", Wish(9)).read(0).frame.height == 0
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        in_rows(path, "t.parquet", Wish(9))

@@ -1,0 +1,90 @@
+"""Any table can be read in blocks; several files make one table."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.blocks.read import Several, read_blocks
+from fieldcraft.data.blocks.shape import Blocks, Wish
+from fieldcraft.data.blocks.whole import Whole
+from fieldcraft.data.read import read_table
+
+FRAME = pl.DataFrame({"a": range(60), "b": [f"w{i}" for i in range(60)]})
+
+
+def csvs(folder: Path) -> str:
+    for number in (1, 2, 10):
+        FRAME.with_columns(a=pl.lit(number)).write_csv(folder / f"t{number}.csv")
+    (folder / "t2.csv").write_text("b,a\nx,1\nlonely\ny,2\n" + "z,3\n" * 200, encoding="utf-8")
+    return str(folder)
+
+
+def parquets(folder: Path) -> str:
+    FRAME.write_parquet(folder / "p1.parquet")
+    FRAME.select("b", "a").write_parquet(folder / "p2.parquet")
+    return str(folder / "p*.parquet")
+
+
+def mixed_records(folder: Path) -> str:
+    for name, value in (("one", 1), ("two", "x")):
+        (folder / f"{name}.jsonl").write_text(
+            f"{json.dumps({'a': value})}\n" * 99, encoding="utf-8"
+        )
+    return str(folder)
+
+
+def zipped(folder: Path) -> str:
+    with zipfile.ZipFile(folder / "t.zip", "w") as archive:
+        archive.writestr("t.csv", FRAME.write_csv())
+    return str(folder / "t.zip")
+
+
+def database(folder: Path) -> str:
+    with closing(sqlite3.connect(folder / "t.db")) as db, db:
+        db.execute("CREATE TABLE t (a INTEGER, b TEXT)")
+        db.executemany("INSERT INTO t VALUES (?, ?)", FRAME.rows())
+    return f"sqlite:///{folder / 't.db'}?table=t"
+
+
+def all_of(blocks: Blocks) -> pl.DataFrame:
+    return pl.concat([blocks.read(number).frame for number in range(len(blocks.weights))])
+
+
+@pytest.mark.parametrize(
+    ("make", "form"),
+    [(csvs, Several), (parquets, Several), (mixed_records, Whole), (zipped, Whole),
+     (database, Whole)],
+)  # fmt: skip
+def test_blocks_of_any_table_make_the_table(
+    tmp_path: Path, make: Callable[[Path], str], form: type
+) -> None:
+    (tmp_path / "in").mkdir()
+    source = make(tmp_path / "in")
+    blocks = read_blocks(source, Wish(100), tmp_path / "scratch")
+    assert isinstance(blocks, form)
+    assert len(blocks.weights) > 1
+    assert all_of(blocks).equals(read_table(source).frame)
+
+
+def test_lines_set_aside_name_their_file(tmp_path: Path) -> None:
+    blocks = read_blocks(csvs(tmp_path), Wish(100), tmp_path / "scratch")
+    found = [reject for n in range(len(blocks.weights)) for reject in blocks.read(n).rejects]
+    assert [str(reject) for reject in found] == ["t2.csv line 3 (1 cell in place of 2)"]
+
+
+def test_files_of_other_columns_are_refused(tmp_path: Path) -> None:
+    csvs(tmp_path)
+    (tmp_path / "t11.csv").write_text("a,c\n1,2\n", encoding="utf-8")
+    with pytest.raises(DataError, match="does not have the columns of the other files"):
+        read_blocks(tmp_path, Wish(100), tmp_path / "scratch")
+    with pytest.raises(DataError, match="there is no file"):
+        read_blocks(tmp_path / "none.csv", Wish(100), tmp_path / "scratch")

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import fieldcraft as fc
 from fieldcraft.core.edit import Edit
 from fieldcraft.data.read import located
 from fieldcraft.project import file
@@ -117,6 +118,16 @@ def finished(tmp_path: Path, finished_once: Path) -> Folder:
     """A copy of a finished project, to do with as a test likes."""
     shutil.copytree(finished_once, tmp_path / "copy")
     return Folder(tmp_path / "copy" / "project")
+
+
+@pytest.fixture(scope="session")
+def packed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a linear model of the small table; not to be changed."""
+    table = mixed_table()
+    model = fc.Classifier("linear").fit(table.drop("bought"), table["bought"])
+    path = tmp_path_factory.mktemp("packed") / "bundle"
+    model.to_bundle(path)
+    return path
 
 
 def rent_table(rows: int = 400, seed: int = 0) -> pl.DataFrame:

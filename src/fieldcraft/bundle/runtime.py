@@ -109,8 +109,11 @@ class Bundle:
 
     def read(self, rows: pl.DataFrame) -> Said:
         """What the model says about rows: outputs, decisions, and sets or intervals."""
-        calibration = self.manifest["calibration"]
-        return self.task.read(self.outputs(rows), self.about, calibration)
+        return self.said(self.outputs(rows))
+
+    def said(self, outputs: Array) -> Said:
+        """What outputs mean: decisions, and sets or intervals."""
+        return self.task.read(outputs, self.about, self.manifest["calibration"])
 
     def outputs(self, rows: pl.DataFrame) -> Array:
         """Calibrated probabilities, (rows, classes) or (rows, labels), or values, (rows, 1)."""

@@ -209,25 +209,28 @@ def run(
 def predict(
     bundle: Annotated[str, typer.Argument(help="A bundle; may be left out inside a project.")],
     rows: Annotated[str | None, typer.Argument(help="The rows, as a table.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Output, .csv or .parquet.")] = Path(
-        "predictions.csv"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Output, .csv, .parquet or .jsonl.")
+    ] = Path("predictions.csv"),
+    memory: Annotated[
+        float, typer.Option(min=0.001, help="Megabytes that rows may take at once.")
+    ] = 256,
+    set_aside: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of rows that may be set aside.")
+    ] = 0.01,
     dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the rows of a file with a bundle."""
-    from fieldcraft.bundle.odd import in_words
+    """Predict the rows of a table with a bundle; started again after a stop, it goes on."""
+    from fieldcraft.cli import show
+    from fieldcraft.cli.watch import counting
     from fieldcraft.stages.predict import Request
     from fieldcraft.stages.predict import predict as write
 
     place, table = (find(dir).bundle, bundle) if rows is None else (Path(bundle), rows)
-    result = write(Request(place, table, out))
-    if as_json:
-        print(json.dumps(result))
-    else:
-        print(f"wrote {result['rows']:,} predictions to {result['out']}")
-        for line in in_words(result["odd"]):
-            print(line)
+    with counting("predict", as_json) as told:
+        result = write(Request(place, table, out, memory, set_aside, told=told))
+    show.predicted(result, as_json)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.cli.watch import TITLES
-from fieldcraft.core.words import duration, figure
+from fieldcraft.core.words import duration, figure, plural
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project.folder import Folder
 from fieldcraft.report.story import (
@@ -147,6 +147,20 @@ def plan(planned: list[Planned], as_json: bool) -> None:
         out.print(f"{TITLES.get(step.name, step.name):<22} [dim]{taken}[/]")
     total = sum(step.seconds or 0 for step in planned)
     out.print(f"[bold]{'all':<22}[/] about {duration(total)}" if total else "nothing to do")
+
+
+def predicted(result: dict[str, Any], as_json: bool) -> None:
+    """What came of predicting the rows of a table."""
+    if as_json:
+        print(json.dumps(result))
+        return
+    from fieldcraft.bundle.odd import in_words
+
+    print(f"wrote {result['rows']:,} predictions to {result['out']}")
+    if result["set_aside"]:
+        print(f"set aside {plural(result['set_aside'], 'row')}: see {result['rejects']}")
+    for line in in_words(result["odd"]):
+        print(line)
 
 
 def reproduced(found: list[dict[str, Any]], as_json: bool) -> None:

@@ -183,13 +183,12 @@ class Model:
         Raises:
             Trouble: it says something that is no number, or not something of each row.
         """
-        bundle, calibration = self.bundle, self.bundle.manifest["calibration"]
-        outputs = bundle.outputs_of(values)
+        outputs = self.bundle.outputs_of(values)
         if len(outputs) != values.height:
             raise Trouble("bad_shape", "the model did not answer for every row")
         if not np.isfinite(outputs).all():
             raise Trouble("nonfinite_output", "the model answered with something that is no number")
-        return bundle.task.read(outputs, bundle.about, calibration)
+        return self.bundle.said(outputs)
 
 
 def as_cell(value: Any) -> str | None:

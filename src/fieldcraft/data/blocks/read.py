@@ -14,9 +14,9 @@ from fieldcraft.data.blocks.records import Records, in_records
 from fieldcraft.data.blocks.shape import Blocks, Piece, Wish
 from fieldcraft.data.blocks.spool import narrow_file, plain_file
 from fieldcraft.data.blocks.whole import in_memory
-from fieldcraft.data.place import Place
+from fieldcraft.data.place import Place, present, root_of
 from fieldcraft.data.reading import read_place, source_of
-from fieldcraft.data.sources.folder import parts_of, photos_of
+from fieldcraft.data.sources.folder import files_of, parts_of, photos_of
 from fieldcraft.data.together import refuse_twins, same_columns
 
 Cutter = Callable[[Path, str, Wish], Blocks]
@@ -118,3 +118,21 @@ def types_of(part: Blocks) -> frozenset[tuple[str, str]]:
     if isinstance(part, Columnar):
         return frozenset((name, str(kind)) for name, kind in part.read(0).frame.schema.items())
     return frozenset()
+
+
+def stamps_of(source: str | Path) -> list[list[str | int]]:
+    """What changes when a table does: path, size and time of each file, or a digest of the content.
+
+    Raises:
+        DataError: the table is missing or not of a known form.
+    """
+    place = Place(str(source))
+    if place.scheme:
+        return [[place.address, source_of(place).digest(place)]]
+    found = [place] if place.is_file else files_of(place)
+    if photos := [] if place.is_file else photos_of(place):
+        found = [Place(str(root_of(place) / name)) for name in photos]
+    for file in found:
+        present(file.path)
+    stats = [(file.path.absolute(), file.path.stat()) for file in found]
+    return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,66 @@ class Terminal:
 
     def _line(self, mark: str, step: str, text: str) -> None:
         self.console.print(f"{mark} {TITLES.get(step, step):<20} [dim]{text}[/]")
+
+
+@contextmanager
+def counting(
+    title: str, silent: bool, console: Console | None = None
+) -> Iterator[Callable[[int, float], None]]:
+    """Show on a terminal how many rows are done, how many a second, and the time left.
+
+    Args:
+        title: what is done with the rows.
+        silent: whether nothing is to be shown, as for machines.
+        console: standard error if none is given.
+    """
+    console = console or Console(stderr=True, highlight=False)
+    if silent or not console.is_terminal:
+        yield lambda rows, share: None
+        return
+    with Live(console=console, refresh_per_second=8, transient=True) as live:
+        pace = Pace()
+
+        def told(rows: int, share: float) -> None:
+            pace.add(rows, share)
+            view = Table.grid(padding=(0, 1))
+            view.add_row(Text(title, style="bold"), bar(share), Text(pace.in_words(), "dim"))
+            live.update(view)
+
+        yield told
+
+
+class Pace:
+    """How fast rows are done, since the first was told of."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin to count."""
+        self.clock = clock
+        self.begun = clock()
+        self.rows = 0
+        self.first: float | None = None  # share that was done before
+        self.share = 0.0
+
+    def add(self, rows: int, share: float) -> None:
+        """Count rows, and learn which share of all is done."""
+        self.first = share if self.first is None else self.first
+        self.rows += rows
+        self.share = share
+
+    def in_words(self) -> str:
+        """Rows done and rows a second, and the time left once that can be told.
+
+        >>> pace = Pace(iter([0.0, 10.0]).__next__)
+        >>> pace.add(0, 0.2), pace.add(5_000, 0.6)
+        (None, None)
+        >>> pace.in_words()
+        '60 %, 500 rows/s, about 10.0 s left'
+        """
+        taken, gained = self.clock() - self.begun, self.share - (self.first or 0.0)
+        if taken <= 0 or gained <= 0:
+            return f"{100 * self.share:.0f} %"
+        left = duration(taken * (1 - self.share) / gained)
+        return f"{100 * self.share:.0f} %, {self.rows / taken:,.0f} rows/s, about {left} left"
 
 
 def bar(share: float | None) -> ProgressBar:

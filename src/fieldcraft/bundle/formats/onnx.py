@@ -11,6 +11,8 @@ from fieldcraft.bundle.session import open_session
 from fieldcraft.contracts import Array, Fitted
 from fieldcraft.core import files
 
+AT_ONCE = 512  # rows of one run: what is between layers stays near the processor, and little
+
 
 class OnnxFormat:
     """Open Neural Network Exchange."""
@@ -29,11 +31,16 @@ class OnnxFormat:
             BundleError: the file is not an ONNX model that runs here.
         """
         session = open_session(path.name, path.read_bytes())
-        wanted = {item.name: item for item in session.get_inputs()}
+        wanted = [item.name for item in session.get_inputs()]
 
         def run(inputs: Mapping[str, Array]) -> Array:
             given = {name: inputs[name] for name in wanted}
-            return np.asarray(session.run(["outputs"], given)[0])
+            rows = max(map(len, given.values()), default=0)
+            if rows <= AT_ONCE:
+                return np.asarray(session.run(["outputs"], given)[0])
+            starts = range(0, rows, AT_ONCE)
+            parts = [{name: a[at : at + AT_ONCE] for name, a in given.items()} for at in starts]
+            return np.concatenate([session.run(["outputs"], part)[0] for part in parts])
 
         return run
 

@@ -5,8 +5,8 @@
 A table of twelve columns of numbers (even, normal, heavy-tailed, counts, gaps) and two classes. A
 bundle is made of 6,000 rows. In turns the command predicts the CSV file, in a process of its own,
 and onnxruntime alone runs the bundle's network on encoded rows that lie in memory, as many rows,
-512 at a time, its best. Told are rows a second, the ratio, peak memory of the command, and of a block
-where the time goes.
+512 at a time, its best. Told are rows a second, the ratio, peak memory of the command, and where
+the time of a block goes.
 """
 
 from __future__ import annotations

@@ -48,6 +48,24 @@ def test_parts_of_another_key_are_removed(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / ".out.parts").iterdir() if p.is_dir()] == ["new"]
 
 
+def test_a_removal_that_was_killed_leaves_no_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        with parts_of(tmp_path / "out", "k") as parts:
+            parts.add(0, writer("x"), {})  # type: ignore[arg-type]
+            patched.setattr("shutil.rmtree", interrupted)
+    assert (tmp_path / ".out.parts").is_dir()
+    with parts_of(tmp_path / "out", "k") as parts:
+        assert not parts.has(0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def interrupted(path: Path, ignore_errors: bool = False) -> None:
+    if not ignore_errors:
+        raise KeyboardInterrupt
+
+
 def test_two_cannot_work_at_once(tmp_path: Path) -> None:
     with (
         parts_of(tmp_path / "out", "k"),

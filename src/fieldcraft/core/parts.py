@@ -33,7 +33,7 @@ class Parts:
 
     def has(self, number: int) -> bool:
         """Whether a part is there, whole."""
-        return self.record(number).exists()
+        return self.record(number).exists() and self.path(number).exists()
 
     def about(self, number: int) -> Any:
         """What was told of a part when it was added."""
@@ -77,10 +77,20 @@ def parts_of(out: Path, key: str) -> Iterator[Parts]:
         folder = home / key
         for other in home.iterdir():
             if other.is_dir() and other != folder:
-                shutil.rmtree(other)
+                remove(other)
         folder.mkdir(exist_ok=True)
         yield Parts(folder)
+        remove(folder)
         shutil.rmtree(home)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder of parts; killed in the middle, it leaves none that seems to hold them."""
+    gone = folder.with_name("removed")
+    if folder != gone:
+        shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(gone)
+    shutil.rmtree(gone)
 
 
 def put_in_place(aside: Path, final: Path) -> None:

@@ -41,7 +41,9 @@ DATETIME_FORMATS = (
 )
 ENOUGH = 0.95  # share of values that must be readable for a column to count as numbers or dates
 TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})
+SPELT = (str, str.capitalize, str.upper)
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "off", "0", "0.0"})
+CELL = "cell"  # what a column is called in an expression
 GROUPED = {  # numbers with a mark between thousands
     ",": r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$",
     ".": r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$",
@@ -100,6 +102,10 @@ def numbers(column: pl.Series, decimal: str = ".") -> pl.Series:
     three, beside a decimal point (``1,234.5``). A group never starts with a zero (``0,123``).
     """
     if column.dtype == pl.String:
+        if decimal == ".":
+            found = column.cast(pl.Float64, strict=False)
+            if found.null_count() == column.null_count():  # so no cell has marks or blanks
+                return without(found, ~np.isfinite(found.to_numpy()))
         text = column.str.strip_chars()
         mark = "." if decimal == "," else ","
         grouped = text.str.contains(GROUPED[mark])
@@ -127,9 +133,23 @@ def truths(column: pl.Series) -> pl.Series:
     """The cells as booleans; words that are neither yes nor no become null."""
     if column.dtype == pl.Boolean:
         return column
-    text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-    yes, no = is_any(text, TRUE_WORDS), is_any(text, FALSE_WORDS)
-    return without(yes, ~(yes | no))
+    text = column.cast(pl.String)
+    words, trues = spelt_truths()
+    codes = text.cast(words, strict=False).to_physical()
+    if codes.null_count() > text.null_count():  # blanks, or other mixtures of large and small
+        text = text.str.strip_chars().str.to_lowercase()
+        codes = text.cast(words, strict=False).to_physical()
+    return codes < trues
+
+
+@cache
+def spelt_truths() -> tuple[pl.Enum, int]:
+    """The words for truth values as they are mostly spelt, those for yes first, and their count."""
+    yes, no = (
+        list(dict.fromkeys(way(word) for word in sorted(words) for way in SPELT))
+        for words in (TRUE_WORDS, FALSE_WORDS)
+    )
+    return pl.Enum([*yes, *no]), len(yes)
 
 
 def datetime_format(values: pl.Series) -> str | None:
@@ -153,9 +173,15 @@ def datetimes(column: pl.Series, form: str) -> pl.Series:
         return column.cast(pl.Datetime("us"))
     if kind != pl.String:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
-    text = column.str.strip_chars()
+    return column.to_frame(CELL).select(moment(form)).to_series().rename(column.name)
+
+
+@cache
+def moment(form: str) -> pl.Expr:
+    """How a cell of text is read as a moment; one expression, as each call of Polars takes time."""
+    text = pl.col(CELL).str.strip_chars()
     if "%Y" in form:  # or "5/6/24" would be a day of the year 24
-        text = text.set(~text.str.contains(r"\d{4}"), None)
+        text = pl.when(text.str.contains(r"\d{4}")).then(text)
     if "%#z" in form:
         zoned = text.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC")
         return zoned.dt.replace_time_zone(None)

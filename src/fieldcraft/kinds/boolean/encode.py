@@ -44,7 +44,7 @@ class BooleanEncoder:
         values = np.where(missing & self.imputed, np.array(self.commoner, dtype=np.float32), truths)
 
         def tensors() -> dict[str, Array]:
-            signs = np.nan_to_num(2 * values - 1)
+            signs = np.where(np.isnan(values), 0, 2 * values - 1)
             return {"boolean": np.hstack([signs, missing]).astype(np.float32)}
 
         def matrix() -> Matrix:

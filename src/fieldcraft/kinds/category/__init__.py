@@ -14,6 +14,8 @@ from fieldcraft.data.table import Column
 from fieldcraft.data.wording import called_a_key, called_a_label, padded
 from fieldcraft.kinds.category.encode import CategoryEncoder
 
+WHOLE = r"^([+-]?\d+)\.0*$"  # a whole number that looks like a fraction
+
 
 class CategoryKind(PlainValues):
     """A column of labels; each distinct text is a level."""
@@ -42,7 +44,9 @@ class CategoryKind(PlainValues):
             same = (whole.cast(cells.dtype) == cells).fill_null(False)
             cells = whole.cast(pl.String).zip_with(same, cells.cast(pl.String))
         text = cells.cast(pl.String)
-        return text.str.replace(r"^([+-]?\d+)\.0*$", "${1}")
+        if not text.str.contains(WHOLE).any():  # which takes an eighth of the time
+            return text
+        return text.str.replace(WHOLE, "${1}")
 
     def encoder(self, columns: Sequence[Column]) -> CategoryEncoder:
         """A fresh encoder for the category columns of a table."""

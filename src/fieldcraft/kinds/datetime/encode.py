@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -33,7 +34,30 @@ class Span:
     def scaled(self, days: Array) -> Array:
         """Standardised, cut off where training rows say nothing, 0 where missing."""
         far = np.clip((days - self.centre) / self.spread, -FARTHEST, FARTHEST)
-        return np.asarray(np.nan_to_num(far))
+        return np.asarray(np.where(np.isnan(far), 0.0, far))
+
+
+class Calendar(dict[str, Array]):
+    """The calendar's numbers of a column by name, NaN where missing, and what networks see of them.
+
+    That is the same for all members of a model, and so computed once.
+    """
+
+    @cached_property
+    def circles(self) -> list[Array]:
+        """Sine and cosine of each cycle, 0 where missing."""
+        found = []
+        for name, length in CYCLES.items():
+            there = ~np.isnan(self[name])
+            turn = 2 * np.pi * np.where(there, self[name], 0.0) / length
+            found += [np.sin(turn) * there, np.cos(turn) * there]
+        return found
+
+    @cached_property
+    def flags(self) -> list[Array]:
+        """Whether a month ends, and whether the moment is missing."""
+        missing = np.isnan(self["days"])
+        return [np.where(missing, 0.0, self["month end"]), missing]
 
 
 class DatetimeEncoder:
@@ -61,11 +85,11 @@ class DatetimeEncoder:
         circles = [len(CYCLES) - (not span.clock) for span in self.spans]
         return sum(3 + 2 * count for count in circles) + len(self.pairs)
 
-    def read(self, rows: pl.DataFrame) -> list[dict[str, Array]]:
+    def read(self, rows: pl.DataFrame) -> list[Calendar]:
         """The calendar's numbers of each column."""
-        return [calendar(rows[name]) for name in self.names]
+        return [Calendar(calendar(rows[name])) for name in self.names]
 
-    def fit_transform(self, parts: list[dict[str, Array]], target: Array) -> Views:
+    def fit_transform(self, parts: list[Calendar], target: Array) -> Views:
         """Learn spans of time from training rows; return them encoded."""
         self.spans = [learn_span(p["days"], bool((p["days"] % 1 > 0).any())) for p in parts]
         self.pairs, self.delays = [], []
@@ -78,26 +102,22 @@ class DatetimeEncoder:
                 self.delays.append(learn_span(np.arcsinh(days), False))
         return self.transform(parts)
 
-    def transform(self, parts: list[dict[str, Array]]) -> Views:
+    def transform(self, parts: list[Calendar]) -> Views:
         """Encode rows with what was learned."""
         delays = [parts[second]["days"] - parts[first]["days"] for first, second in self.pairs]
         return Views(lambda: self._tensors(parts, delays), lambda: self._matrix(parts, delays))
 
-    def _tensors(self, parts: list[dict[str, Array]], delays: list[Array]) -> dict[str, Array]:
+    def _tensors(self, parts: list[Calendar], delays: list[Array]) -> dict[str, Array]:
         found: list[Array] = []
         for part, span in zip(parts, self.spans, strict=True):
             found.append(span.scaled(part["days"]))
-            for name, length in CYCLES.items():
-                if span.clock or name != "hour":
-                    turn = 2 * np.pi * np.nan_to_num(part[name]) / length
-                    there = ~np.isnan(part[name])
-                    found += [np.sin(turn) * there, np.cos(turn) * there]
-            found += [np.nan_to_num(part["month end"]), np.isnan(part["days"])]
+            found += part.circles[: None if span.clock else -2]  # the hour comes last
+            found += part.flags
         for days, span in zip(delays, self.delays, strict=True):
             found.append(span.scaled(np.arcsinh(days)))
         return {"datetime": np.stack(found, axis=1).astype(np.float32)}
 
-    def _matrix(self, parts: list[dict[str, Array]], delays: list[Array]) -> Matrix:
+    def _matrix(self, parts: list[Calendar], delays: list[Array]) -> Matrix:
         found: dict[str, Array] = {}
         for column, part, span in zip(self.names, parts, self.spans, strict=True):
             for name, values in part.items():

@@ -46,6 +46,22 @@ def test_a_written_model_gives_the_same_outputs(
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_many_rows_give_what_few_give(
+    name: str, models: list[tuple[Fitted, Job]], tmp_path: Path
+) -> None:
+    form: Format = catalogue.load("bundle.formats", name)
+    model, job = models[0]
+    form.write(model, tmp_path / f"model{form.suffix}")
+    run = form.load(tmp_path / f"model{form.suffix}")
+    inputs = {**job.tune.tensors(), "matrix": job.tune.matrix().values}
+    times = 1_500 // len(inputs["matrix"]) + 1
+    many = {key: np.concatenate([array] * times) for key, array in inputs.items()}
+    few = run(inputs)
+    np.testing.assert_allclose(run(many), np.concatenate([few] * times), atol=1e-6)
+    assert run({key: array[:0] for key, array in inputs.items()}).shape == (0, *few.shape[1:])
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_a_model_is_one_file_that_is_written_the_same_twice(
     name: str, models: list[tuple[Fitted, Job]], tmp_path: Path
 ) -> None:

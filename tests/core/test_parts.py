@@ -51,10 +51,12 @@ def test_parts_of_another_key_are_removed(tmp_path: Path) -> None:
 def test_a_removal_that_was_killed_leaves_no_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        with parts_of(tmp_path / "out", "k") as parts:
-            parts.add(0, writer("x"), {})  # type: ignore[arg-type]
-            patched.setattr("shutil.rmtree", interrupted)
+    with monkeypatch.context() as patched:
+        work = parts_of(tmp_path / "out", "k")
+        work.__enter__().add(0, writer("x"), {})  # type: ignore[arg-type]
+        patched.setattr("shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            work.__exit__(None, None, None)
     assert (tmp_path / ".out.parts").is_dir()
     with parts_of(tmp_path / "out", "k") as parts:
         assert not parts.has(0)

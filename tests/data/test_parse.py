@@ -175,6 +175,8 @@ def test_truth_words_in_any_case(
 
 def test_truth_in_typed_columns() -> None:
     assert truths(pl.Series([True, None])).to_list() == [True, None]
+    mixed = pl.Series(["yEs", " No ", "TRUE", "True", "oFF", "maybe", None])
+    assert truths(mixed).to_list() == [True, False, True, True, False, None, None]
     assert truths(pl.Series([1, 0, 2, None])).to_list() == [True, False, None, None]
     assert truths(pl.Series([1.0, 0.0])).to_list() == [True, False]
 

@@ -48,6 +48,12 @@ def test_parts_of_another_key_are_removed(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / ".out.parts").iterdir() if p.is_dir()] == ["new"]
 
 
+def test_work_that_fails_before_its_first_part_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), parts_of(tmp_path / "out", "k"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_removal_that_was_killed_leaves_no_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

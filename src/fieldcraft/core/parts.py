@@ -79,7 +79,12 @@ def parts_of(out: Path, key: str) -> Iterator[Parts]:
             if other.is_dir() and other != folder:
                 remove(other)
         folder.mkdir(exist_ok=True)
-        yield Parts(folder)
+        try:
+            yield Parts(folder)
+        except BaseException:
+            if not any(folder.glob("*.json")):  # there is nothing to keep
+                shutil.rmtree(home)
+            raise
         remove(folder)
         shutil.rmtree(home)
 

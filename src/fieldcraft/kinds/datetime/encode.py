@@ -44,20 +44,20 @@ class Calendar(dict[str, Array]):
     """
 
     @cached_property
-    def circles(self) -> list[Array]:
-        """Sine and cosine of each cycle, 0 where missing."""
+    def clocked(self) -> Array:
+        """Sine and cosine of each cycle, whether a month ends, whether the moment is missing."""
+        missing = np.isnan(self["days"])
         found = []
         for name, length in CYCLES.items():
-            there = ~np.isnan(self[name])
-            turn = 2 * np.pi * np.where(there, self[name], 0.0) / length
-            found += [np.sin(turn) * there, np.cos(turn) * there]
-        return found
+            turn = 2 * np.pi * np.where(missing, 0.0, self[name]) / length
+            found += [np.sin(turn) * ~missing, np.cos(turn) * ~missing]
+        found += [np.where(missing, 0.0, self["month end"]), missing]
+        return np.stack(found, axis=1)
 
     @cached_property
-    def flags(self) -> list[Array]:
-        """Whether a month ends, and whether the moment is missing."""
-        missing = np.isnan(self["days"])
-        return [np.where(missing, 0.0, self["month end"]), missing]
+    def dated(self) -> Array:
+        """The same without the hour, which is the last cycle."""
+        return np.delete(self.clocked, [2 * len(CYCLES) - 2, 2 * len(CYCLES) - 1], axis=1)
 
 
 class DatetimeEncoder:
@@ -110,12 +110,11 @@ class DatetimeEncoder:
     def _tensors(self, parts: list[Calendar], delays: list[Array]) -> dict[str, Array]:
         found: list[Array] = []
         for part, span in zip(parts, self.spans, strict=True):
-            found.append(span.scaled(part["days"]))
-            found += part.circles[: None if span.clock else -2]  # the hour comes last
-            found += part.flags
+            found.append(span.scaled(part["days"])[:, None])
+            found.append(part.clocked if span.clock else part.dated)
         for days, span in zip(delays, self.delays, strict=True):
-            found.append(span.scaled(np.arcsinh(days)))
-        return {"datetime": np.stack(found, axis=1).astype(np.float32)}
+            found.append(span.scaled(np.arcsinh(days))[:, None])
+        return {"datetime": np.concatenate(found, axis=1).astype(np.float32)}
 
     def _matrix(self, parts: list[Calendar], delays: list[Array]) -> Matrix:
         found: dict[str, Array] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fieldcraft.bundle.batch import block_size, score, wanted_columns
+from fieldcraft.bundle.batch import MOST, block_size, score, wanted_columns
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.project.folder import Folder
 from tests.conftest import mixed_table, rent_table
@@ -44,6 +44,7 @@ def test_blocks_share_the_memory(
     assert size == pytest.approx(2 * block_size(loaded, 64_000_000, 4), abs=2)
     assert 1_000_000 < size < 2_000_000
     assert block_size(loaded, 1, 8) == 1
+    assert block_size(loaded, 10**12, 1) == MOST
     bundle = load_bundle(packed_once)
     monkeypatch.setattr(type(bundle), "file_columns", ["photo"])
     assert block_size(bundle, 64_000_000, 2) < size / 100

@@ -12,7 +12,9 @@ from fieldcraft.bundle.runtime import Bundle
 from fieldcraft.data.media import named_in
 
 BYTES_A_BYTE = 16  # that a byte of rows takes while they are predicted
-FILES_A_BYTE = 512  # how many times as long a row with photos takes, whose cells are short names
+MOST = 1 << 22  # bytes of a block, so that progress is seen and little is lost with a killed job
+SLOW = 32  # how many times as long texts take that a network reads token by token
+FILES = 512  # how many times as long photos take, whose cells are short names
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,13 @@ def block_size(bundle: Bundle, memory: int, workers: int) -> int:
     """How large a block may be so that several at once fit in memory, in bytes of rows.
 
     Args:
-        bundle: the model; many outputs or photos make blocks smaller.
+        bundle: the model; many outputs, photos, or texts read by a network make blocks smaller.
         memory: bytes that blocks may take together while they are predicted.
         workers: blocks at once.
     """
     columns = max(len(bundle.columns), 1)
     spread = (columns + bundle.task.width(bundle.about)) / columns
-    size = memory / workers / BYTES_A_BYTE / spread
-    return max(1, int(size / FILES_A_BYTE if bundle.file_columns else size))
+    size = min(memory / workers / BYTES_A_BYTE / spread, MOST)
+    encoders = bundle.members[0].encoders.encoders.values()
+    slow = SLOW if any(encoder.most_rows for encoder in encoders) else 1
+    return max(1, int(size / (FILES if bundle.file_columns else slow)))

@@ -139,20 +139,24 @@ def coding_of(path: Path) -> str:
     """How `decoded` is to read a file, by all of it, as `data.decode` tells it."""
     with path.open("rb") as stream:
         marked = stream.read(3) == codecs.BOM_UTF8
-    if marked or all(block.isascii() or is_utf8(block) for block in line_blocks(path)):
-        return UTF8_MARKED if marked else UTF8
+    if marked:
+        return UTF8_MARKED
+    blocks = line_blocks(path)
+    return UTF8 if all(b.isascii() or is_utf8(b) for b in blocks) else old_coding(path)
+
+
+def old_coding(path: Path) -> str:
+    """The same of a file that is not all UTF-8: see `data.decode.decode_old`."""
     beyond = bad = 0
     whole = True  # whether every byte means something in cp1252
     for block in line_blocks(path):
-        if block.isascii():
-            continue
         lines = [line for line in block.split(b"\n") if not line.isascii()]
         beyond += len(lines)
         bad += sum(not is_utf8(line) for line in lines)
-        whole = whole and old_text(block)[1] == CP1252
-    if beyond - bad < MIXED * beyond:
-        return CP1252 if whole else LATIN
-    return UTF8
+        whole = whole and (not lines or old_text(block)[1] == CP1252)
+    if beyond - bad >= MIXED * beyond:
+        return UTF8
+    return CP1252 if whole else LATIN
 
 
 def decoded(data: bytes, coding: str, first: bool) -> str:

@@ -1,0 +1,73 @@
+"""Copies that one may jump about in: unpacked, recoded, and never half written."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data import decode
+from fieldcraft.data.blocks import spool
+from fieldcraft.data.blocks.spool import coding_of, decoded, narrow_file, plain_file
+from fieldcraft.data.place import Place
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "Zoë\n".encode() * 30,
+        b"\xef\xbb\xbf" + "Zoë\n".encode() * 30,
+        b"Zo\xeb\n" * 30,
+        b"Zo\xeb\n\x81\n" * 30,  # a byte that means nothing in cp1252
+        "Zoë\n".encode() * 30 + b"Zo\xeb\n",
+        b"Zo\xeb\n" * 300 + "Zoë\n".encode(),
+    ],
+)
+def test_bytes_become_the_text_that_reading_at_once_gives(
+    tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "BLOCK", 50)
+    (tmp_path / "t.csv").write_bytes(data)
+    coding = coding_of(tmp_path / "t.csv")
+    assert decoded(data, coding, first=True) == decode.decode(data, "t.csv").text
+
+
+def test_a_file_that_is_plain_is_not_copied(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    assert plain_file(Place(str(path)), tmp_path / "s") == path
+    assert narrow_file(path, Place(str(path)), tmp_path / "s") == path
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_copy_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n"))
+    copy = plain_file(Place(str(path)), tmp_path / "s")
+    assert copy.read_bytes() == b"a,b\n"
+    path.write_bytes(path.read_bytes()[:2])  # what is there is not unpacked again
+    assert plain_file(Place(str(path)), tmp_path / "s") == copy
+
+
+def test_damaged_archives_and_bombs_leave_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n" * 9_000)[:-9])
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        plain_file(Place(str(path)), tmp_path / "s")
+    path.write_bytes(gzip.compress(b"0" * 3_000_000))
+    monkeypatch.setattr(spool, "FREE", 1_000)
+    monkeypatch.setattr("fieldcraft.data.unpack.FREE", 1_000)
+    with pytest.raises(DataError, match="unpacks to far too much"):
+        plain_file(Place(str(path)), tmp_path / "s")
+    assert [p.name for p in (tmp_path / "s").glob("*") if not p.name.endswith(".tmp")] == []
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9)
+    with pytest.raises(DataError, match="is not a text file"):
+        narrow_file(path, Place(str(path)), tmp_path / "s")

@@ -1,0 +1,85 @@
+"""A stream is quiet without drift, tells drift that matters, names what is broken, and goes on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.evidence import profile, stream
+from fieldcraft.evidence.sequential import threshold
+from fieldcraft.evidence.stream import Limits, Stream
+
+DRAW = np.random.default_rng(0)
+NUMBERS = profile.learned(pl.Series(DRAW.normal(size=8_000)), pl.Series(DRAW.normal(size=5_000)))
+WORDS = profile.learned(
+    pl.Series(DRAW.choice(["a", "b", "c"], 8_000)), pl.Series(DRAW.choice(["a", "b", "c"], 5_000))
+)
+LIMITS = Limits(threshold(720, 20))
+
+
+def counts(shift: float, rows: int = 500) -> np.ndarray:
+    found: np.ndarray = profile.counted(pl.Series(DRAW.normal(shift, 1, rows)), NUMBERS)
+    return found
+
+
+def test_what_stays_is_quiet_and_what_moves_is_told_until_it_is_back() -> None:
+    about = Stream(NUMBERS, LIMITS)
+    assert {about.look(counts(0)).verdict for _ in range(50)} == {"quiet"}
+    found = [about.look(counts(0.5)) for _ in range(4)]
+    assert "drift" in [seen.verdict for seen in found]
+    assert max(seen.effect for seen in found) == pytest.approx(0.21, abs=0.06)
+    assert about.alarmed
+    for _ in range(40):
+        about.look(counts(0))
+    assert about.alarmed is None
+
+
+def test_what_is_sure_but_small_is_no_alarm() -> None:
+    about = Stream(NUMBERS, Limits(LIMITS.level, effect=0.15))
+    verdicts = {about.look(counts(0.2)).verdict for _ in range(40)}
+    assert verdicts == {"quiet", "small"}
+    assert about.detector.level <= LIMITS.level + stream.SPARE + 1e-9
+
+
+def test_a_stream_goes_on_from_its_state() -> None:
+    one, other = Stream(NUMBERS, LIMITS), Stream(NUMBERS, LIMITS)
+    windows = [counts(0.15) for _ in range(12)]
+    for window in windows[:6]:
+        one.look(window)
+    other.restore(json.loads(json.dumps(one.state())))
+    for window in windows[6:]:
+        assert one.look(window) == other.look(window)
+    fresh = Stream(WORDS, LIMITS)
+    fresh.restore(one.state())  # of another form
+    assert fresh.seen == 0
+    json.dumps(Stream(NUMBERS, LIMITS).state(), allow_nan=False)
+
+
+def test_a_broken_column_is_named_by_what_is_broken() -> None:
+    odds = stream.chance(720, 20)
+    assert stream.faults(counts(0), NUMBERS, odds) == []
+
+    def found(values: pl.Series, about: stream.Json) -> list[str]:
+        window = profile.counted(values, about)
+        return [fault.what for fault in stream.faults(window, about, odds)]
+
+    good = pl.Series(DRAW.normal(size=100))
+    empty = pl.Series([None] * 100, dtype=pl.Float64)
+    assert found(pl.concat([good, empty]), NUMBERS) == ["missing"]
+    assert found(good * 1_000, NUMBERS) == ["outside"]
+    assert found(pl.Series([0.1] * 100), NUMBERS) == ["alike"]
+    assert found(pl.Series(["new"] * 60 + ["a", "b"] * 20), WORDS) == ["unseen"]
+    assert found(pl.Series(["a"] * 100), WORDS) == ["alike"]
+    assert found(good[:1] * 1_000, NUMBERS) == []  # too few to be sure
+    assert found(pl.Series([], dtype=pl.Float64), NUMBERS) == []
+
+
+def test_the_bins_that_changed_most_come_first() -> None:
+    window = profile.counted(pl.Series(["a"] * 80 + ["b"] * 20), WORDS)
+    changed = stream.shifts(window, WORDS)
+    assert changed[0]["bin"] == "a"
+    assert changed[0]["share"] == 0.8
+    assert 0.3 < changed[0]["usual"] < 0.37

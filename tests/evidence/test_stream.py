@@ -58,6 +58,17 @@ def test_a_stream_goes_on_from_its_state() -> None:
     json.dumps(Stream(NUMBERS, LIMITS).state(), allow_nan=False)
 
 
+def test_a_stream_without_a_reference_gathers_one_at_work() -> None:
+    about = Stream(NUMBERS, LIMITS, gather=1_000)
+    levels = [about.look(counts(2)).level for _ in range(2)]
+    assert levels == [0, 0]
+    assert not about.gathering
+    other = Stream(NUMBERS, LIMITS, gather=1_000)
+    other.restore(json.loads(json.dumps(about.state())))
+    assert {other.look(counts(2)).verdict for _ in range(10)} == {"quiet"}
+    assert "drift" in {other.look(counts(0)).verdict for _ in range(3)}
+
+
 def test_a_broken_column_is_named_by_what_is_broken() -> None:
     odds = stream.chance(720, 20)
     assert stream.faults(counts(0), NUMBERS, odds) == []
@@ -79,7 +90,7 @@ def test_a_broken_column_is_named_by_what_is_broken() -> None:
 
 def test_the_bins_that_changed_most_come_first() -> None:
     window = profile.counted(pl.Series(["a"] * 80 + ["b"] * 20), WORDS)
-    changed = stream.shifts(window, WORDS)
+    changed = stream.shifts(window, np.array(WORDS["counts"]), WORDS)
     assert changed[0]["bin"] == "a"
     assert changed[0]["share"] == 0.8
     assert 0.3 < changed[0]["usual"] < 0.37

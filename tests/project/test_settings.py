@@ -12,7 +12,9 @@ from fieldcraft.project.settings import (
     Cleaning,
     Join,
     Section,
+    Serve,
     Settings,
+    Watch,
     as_seconds,
     as_text,
     each_once,
@@ -71,7 +73,8 @@ def test_a_project_that_says_the_least_gets_the_usual() -> None:
     assert (found.problem.costs, found.problem.order, found.problem.groups) == ({}, [], [])
     assert (found.data.join, found.data.derive, found.data.filter) == ([], {}, None)
     assert (found.clean.all, found.clean.columns) == (Cleaning(), {})
-    assert set(found.deploy.model_dump().values()) == {None}
+    assert set(found.deploy.model_dump(exclude={"serve", "watch"}).values()) == {None}
+    assert (found.deploy.serve, found.deploy.watch) == (Serve(), Watch())
 
 
 def test_one_column_or_many_are_predicted() -> None:

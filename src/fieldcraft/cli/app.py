@@ -273,6 +273,41 @@ def serve(
 
 
 @app.command()
+def watch(
+    bundle: Annotated[str, typer.Argument(help="A bundle; may be left out inside a project.")],
+    rows_of: Annotated[
+        str | None,
+        typer.Argument(metavar="SOURCE", help="Folder of the prediction log, or a table."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for state and report.")
+    ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Rows of a window.")] = None,
+    every: Annotated[
+        str | None, typer.Option(help="Length of a window instead, such as 1h.")
+    ] = None,
+    dir: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what is broken and what drifts at work; exit code 1 if anything."""
+    from fieldcraft.cli.drift import watched
+    from fieldcraft.cli.start import seconds
+    from fieldcraft.stages.watch import Request
+    from fieldcraft.stages.watch import watch as look
+
+    if rows_of is None:
+        project = find(dir)
+        place, source, folder = project.bundle, bundle, project.root / "watch"
+    else:
+        place, source, folder = Path(bundle), rows_of, Path("watch")
+    span = None if every is None else seconds(every, "--every")
+    result = look(Request(place, source, out or folder, rows, span))
+    watched(result, as_json)
+    if result["stand"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def evaluate(
     final: Annotated[bool, typer.Option("--final", help="Open the sealed test set.")] = False,
     again: Annotated[

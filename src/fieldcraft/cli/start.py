@@ -134,8 +134,8 @@ def folder_for(table: str, targets: Sequence[str]) -> Path:
     return Path(Path(table.partition("?")[0]).name.split(".")[0])
 
 
-def seconds(text: str) -> float:
-    """A budget such as 90s, 5m or 1h in seconds.
+def seconds(text: str, option: str = "--budget") -> float:
+    """A length of time such as 90s, 5m or 1h in seconds.
 
     >>> seconds("5m")
     300.0
@@ -146,8 +146,8 @@ def seconds(text: str) -> float:
     found = words.seconds(text)
     if not found:
         raise ProjectError(
-            "the budget is not a length of time",
-            seen=f"--budget {text}",
+            f"what {option} says is not a length of time",
+            seen=f"{option} {text}",
             way_out="use a number with a unit: 90s, 5m or 1h",
         )
     return found

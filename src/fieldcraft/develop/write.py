@@ -119,7 +119,9 @@ def pack_members(
 def reference_profile(rows: Development, decided: pl.DataFrame) -> Json:
     """What columns and predictions looked like, for telling drift later.
 
-    Counts are those of rows that were not trained on; what is new is told by training rows.
+    Counts are those of rows that were not trained on; what is new is told by training rows. Where
+    each row was judged by one of several members, their average says something else of it: then
+    predictions have bins, but no counts that later ones may be compared with.
 
     Args:
         rows: the rows that the model was developed on.
@@ -136,7 +138,7 @@ def reference_profile(rows: Development, decided: pl.DataFrame) -> Json:
         }
     predictions = {name: profile.learned(v, v) for name, v in profile.said(decided).items()}
     return {
-        "rows": len(held), "columns": columns,
+        "rows": len(held), "columns": columns, "members": len(rows.folds),
         "predicted": decided.height, "predictions": predictions,
     }  # fmt: skip
 

@@ -7,6 +7,7 @@ and for what training did not show, so that every row falls into exactly one bin
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,8 @@ def bins(about: Json) -> list[str]:
     if about["form"] not in RANGES:
         return ["missing", "unseen", "other", *about["levels"]]
     edges = [f"{edge:.4g}" for edge in about["edges"]]
-    spans = [f"{a} to {b}" for a, b in zip(["", *edges], [*edges, ""], strict=True)]
+    between = [f"{a} to {b}" for a, b in pairwise(edges)]
+    spans = [f"up to {edges[0]}", *between, f"from {edges[-1]}"] if edges else ["any"]
     return ["missing", "below", *spans, "above"]
 
 

@@ -62,6 +62,7 @@ class Stream:
     Attributes:
         about: its bins and reference counts: see `profile.learned`.
         limits: when it alarms.
+        gather: rows at work that become the reference, where there is none before.
         counts: of the windows since `begun`, which are those that may have drifted.
         begun: the number of the first of them.
         seen: windows so far.
@@ -70,6 +71,7 @@ class Stream:
 
     about: Json
     limits: Limits
+    gather: int = 0
     counts: Array = field(default_factory=lambda: np.zeros(0))
     begun: int = 0
     seen: int = 0
@@ -77,20 +79,32 @@ class Stream:
 
     def __post_init__(self) -> None:
         """Start with nothing seen."""
-        ordered = slice(1, None) if self.about["form"] == "number" else None
         counts = np.asarray(self.about["counts"])
-        self.reference = drift.Reference(counts, ordered, self.limits.tolerance)
-        self.detector = Detector.fresh(self.reference.weights)
         self.counts = np.zeros(len(counts), dtype=np.int64)
+        self.compare(self.counts if self.gather else counts)
+
+    def compare(self, reference: Array) -> None:
+        """Compare with other reference counts from now on."""
+        ordered = slice(1, None) if self.about["form"] == "number" else None
+        self.reference = drift.Reference(reference, ordered, self.limits.tolerance)
+        self.detector = Detector.fresh(self.reference.weights)
+
+    @property
+    def gathering(self) -> bool:
+        """Whether there are still too few reference rows."""
+        return int(self.reference.counts.sum()) < self.gather
 
     def look(self, window: Array) -> Seen:
         """Take in the counts of a window."""
+        self.seen += 1
+        if self.gathering:
+            self.compare(self.reference.counts + window)
+            return Seen(0.0, 0.0, "quiet")
         if self.detector.level <= HALF * self.limits.level:
-            self.counts, self.begun = np.zeros_like(self.counts), self.seen
+            self.counts, self.begun = np.zeros_like(self.counts), self.seen - 1
         level = self.detector.add(self.reference.evidence(window))
         self.detector.sums = np.minimum(self.detector.sums, self.limits.level + SPARE)
         self.counts = self.counts + window
-        self.seen += 1
         far = drift.effect(self.counts, self.reference.counts)
         if level < self.limits.level:
             self.settle()
@@ -113,12 +127,17 @@ class Stream:
             "sums": [v if np.isfinite(v) else None for v in self.detector.sums.tolist()],
             "counts": self.counts.tolist(), "begun": self.begun, "seen": self.seen,
             "alarmed": list(self.alarmed) if self.alarmed else None,
+            "gathered": self.reference.counts.tolist() if self.gather else None,
         }  # fmt: skip
 
     def restore(self, state: Json) -> None:
         """Go on from what was kept; one of another form is left alone."""
+        if len(state["counts"]) != len(self.counts):
+            return
+        if self.gather and state["gathered"]:
+            self.compare(np.asarray(state["gathered"], dtype=np.int64))
         sums = np.array([-np.inf if v is None else v for v in state["sums"]], dtype=np.float64)
-        if len(sums) != len(self.detector.sums) or len(state["counts"]) != len(self.counts):
+        if len(sums) != len(self.detector.sums):
             return
         self.detector.sums = sums
         self.counts = np.asarray(state["counts"], dtype=np.int64)
@@ -178,9 +197,8 @@ def chance(windows: float, streams: int) -> float:
     return BROKEN / max(windows * streams * SORTS, 1.0)
 
 
-def shifts(window: Array, about: Json, most: int = 3) -> list[Json]:
+def shifts(window: Array, reference: Array, about: Json, most: int = 3) -> list[Json]:
     """The bins whose share changed most, with both shares."""
-    reference = np.asarray(about["counts"])
     now, usual = window / max(window.sum(), 1), reference / max(reference.sum(), 1)
     names = profile.bins(about)
     order = np.argsort(-np.abs(now - usual), kind="stable")[:most]

@@ -388,20 +388,48 @@ class Serve(Section):
     without: Names = Field(default_factory=list)
 
 
+class Watch(Section):
+    """How the model is watched at work, and who is told.
+
+    Attributes:
+        rows: of a window.
+        every: length of a window instead, such as 1h; for the prediction log.
+        least: rows that a window must have; one of fewer is not judged.
+        tolerance: Jensen-Shannon distance, from 0 to 1, that is no drift.
+        effect: least distance worth an alert in columns that matter most.
+        alarms: false ones that are expected a month at most.
+        file: that each alert is added to, as a line of JSON.
+        command: words of a command that gets each alert on its standard input.
+        webhook: address that each alert is posted to.
+    """
+
+    rows: Annotated[int, Field(strict=True, gt=0)] = 500
+    every: Seconds | None = None
+    least: Annotated[int, Field(strict=True, gt=0)] = 50
+    tolerance: Annotated[Number, Field(ge=0, lt=1)] = 0.02
+    effect: Annotated[Number, Field(ge=0, lt=1)] = 0.04
+    alarms: Annotated[Number, Field(gt=0)] = 0.35
+    file: str | None = None
+    command: list[str] = Field(default_factory=list)
+    webhook: Annotated[str, Field(pattern=r"^https?://", description="an address")] | None = None
+
+
 class Deploy(Section):
-    """What the model must live within when it is put to work, and how it is served.
+    """What the model must live within when it is put to work, how it is served and watched.
 
     Attributes:
         latency: milliseconds that one row may take.
         size: megabytes that the bundle may have.
         memory: megabytes that the process that predicts may take.
         serve: how it is served.
+        watch: how it is watched.
     """
 
     latency: Annotated[Number, Field(gt=0)] | None = None
     size: Annotated[Number, Field(gt=0)] | None = None
     memory: Annotated[Number, Field(gt=0)] | None = None
     serve: Serve = Serve()
+    watch: Watch = Watch()
 
 
 class Card(Section):

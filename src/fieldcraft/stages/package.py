@@ -47,6 +47,7 @@ def package(work: Work) -> Json:
             "tables": write_tables(bundle, work),
             "calibration": evaluation["calibration"],
             "serve": work.settings.deploy.serve.model_dump(mode="json"),
+            "watch": work.settings.deploy.watch.model_dump(mode="json"),
             "importance": files.read_json(work.inputs["explain"] / "importance.json"),
             "lineage": {"data": rows.digest, "evaluation": work.inputs["evaluate"].name},
         },
@@ -99,5 +100,5 @@ STAGE = Stage(
     "Put the champion into a bundle that predicts without PyTorch.",
     package,
     sections=("problem", "data", "clean", "deploy"),
-    version=3,
+    version=4,
 )

@@ -1,0 +1,59 @@
+"""Print what a watch has found, for 80 columns."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import Any
+
+from fieldcraft.core.words import listed, plural
+
+WIDTH = 80
+Json = dict[str, Any]
+
+
+def watched(result: Json, as_json: bool) -> None:
+    """What stands, the predictions first, and what one should know of how it was looked at."""
+    if as_json:
+        print(json.dumps(result))
+        return
+    new = {alert["id"] for alert in result["new"]}
+    print(headline(result))
+    for alert in sorted(result["stand"], key=rank):
+        mark = "new" if alert["id"] in new else "still"
+        word = "BROKEN" if alert["kind"] == "broken" else "drift"
+        line = f"{word}, {mark}: {alert['text']}"
+        print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="    "))
+    for way, why in result["failed"].items():
+        print(f"the {way} could not be told, tried again next time: {why}"[:WIDTH])
+    for line in notes(result):
+        print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
+
+
+def headline(result: Json) -> str:
+    """How it stands, in a sentence."""
+    looked = plural(result["windows"], "new window")
+    if not result["windows"]:
+        return f"{looked}: nothing to look at yet"
+    if result["few"] == result["windows"]:
+        return f"{looked}: not enough rows (a window needs {result['least']:,})"
+    if not result["stand"]:
+        return f"{looked}: quiet"
+    return f"{looked}: {plural(len(result['stand']), 'alert')}"
+
+
+def notes(result: Json) -> list[str]:
+    """Further lines."""
+    found = []
+    if 0 < result["few"] < result["windows"]:
+        found.append(f"{plural(result['few'], 'window')} with not enough rows")
+    if result["not_watched"]:
+        found.append(f"not watched: {listed(result['not_watched'])}")
+    if "report" in result:
+        found.append(f"report: {result['report']}")
+    return found
+
+
+def rank(alert: Json) -> tuple[bool, bool, float]:
+    """What is broken first, then predictions, then by how far they have drifted."""
+    return alert["kind"] != "broken", bool(alert["column"]), -alert.get("effect", 0.0)

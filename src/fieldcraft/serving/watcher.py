@@ -1,0 +1,227 @@
+"""Watch a model at work: look at window after window, and tell what is broken or has drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.bundle.runtime import Bundle
+from fieldcraft.contracts import Array, Json
+from fieldcraft.core import catalogue
+from fieldcraft.core.words import figure
+from fieldcraft.data.table import kind_named
+from fieldcraft.evidence import drift, profile, stream
+from fieldcraft.evidence.sequential import HOURS, threshold
+from fieldcraft.evidence.stream import BREAK, Fault, Limits, Stream
+from fieldcraft.project.settings import Watch
+from fieldcraft.serving.windows import Window
+
+HISTORY = 400  # windows whose figures are kept
+PREDICTED = ""  # the column of what the model says
+HOUR = 3600.0
+GATHERED = 2_000  # rows at work with which later predictions are compared, if there are no others
+SAYS = {
+    "missing": "missing",
+    "unread": "cells that cannot be read",
+    "unseen": "words that training did not show",
+    "outside": "numbers beyond those of training",
+    "alike": "one and the same value or range",
+    "absent": "not there at all",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of a column, or of predictions, and its stream."""
+
+    column: str
+    name: str
+    stream: Stream
+
+    @property
+    def title(self) -> str:
+        """How it is called where people read."""
+        if self.column == PREDICTED:
+            return self.name
+        return self.column if self.name == "value" else f"{self.column} ({self.name})"
+
+
+class Watcher:
+    """Looks at the windows of one bundle, one after the other."""
+
+    def __init__(self, bundle: Bundle, wishes: Watch) -> None:
+        """Start with nothing seen."""
+        self.bundle, self.wishes = bundle, wishes
+        windows = HOURS * HOUR / wishes.every if wishes.every else HOURS
+        measured = list(measures_in(bundle.profile))
+        weights = weights_of(bundle.manifest.get("importance", []))
+        count = len(measured)
+        self.chance = stream.chance(windows, count)
+        several = bundle.profile.get("members", 1) > 1  # none of them says what all do together
+        self.measures = {}
+        for column, name, about in measured:
+            weight = 1.0 if column == PREDICTED else weights.get(column, 0.0) if weights else 1.0
+            limits = Limits(
+                threshold(windows, count, wishes.alarms), wishes.effect * (2 - weight),
+                self.chance, wishes.tolerance,
+            )  # fmt: skip
+            gather = GATHERED if several and column == PREDICTED else 0
+            self.measures[f"{column}|{name}"] = Measure(column, name, Stream(about, limits, gather))
+        self.windows = 0
+        self.alerts: dict[str, Json] = {}  # those that stand
+        self.history: list[Json] = []
+
+    def look(self, window: Window) -> list[Json]:
+        """Look at a window; the alerts that are new with it."""
+        self.windows += 1
+        if window.rows < self.wishes.least:
+            self.remember(window, {}, note="not enough rows")
+            return []
+        columns = dict(values_of(window, self.bundle))
+        counts = {
+            key: profile.counted(columns[key], one.stream.about)
+            for key, one in self.measures.items()
+            if key in columns
+        }
+        broken = self.broken(window, counts)
+        found = [self.fault(window, column, fault) for column, fault in broken.items()]
+        levels = {}
+        for key, one in self.measures.items():
+            if key in counts and one.column not in broken:
+                seen = one.stream.look(counts[key])
+                levels[key] = [round(max(seen.level, 0.0), 3), round(seen.effect, 4)]
+                if seen.verdict == "drift":
+                    found.append(self.drifted(window, one, seen.effect, columns[key]))
+        new = [alert for alert in found if alert["id"] not in self.alerts]
+        self.settle({alert["id"] for alert in found})
+        self.alerts |= {alert["id"]: alert for alert in new}
+        self.remember(window, levels, faults=list(broken))
+        return new
+
+    def broken(self, window: Window, counts: Mapping[str, Array]) -> dict[str, Fault]:
+        """The columns that are broken in a window, each with the first thing that is."""
+        found = {name: Fault("absent", 1.0, 0.0) for name in window.absent}
+        for name, cells in window.unread.items():
+            if cells >= BREAK * window.rows:
+                found.setdefault(name, Fault("unread", cells / window.rows, 0.0))
+        for key, window_counts in counts.items():
+            one = self.measures[key]
+            for fault in stream.faults(window_counts, one.stream.about, self.chance):
+                found.setdefault(one.column, fault)
+        return found
+
+    def fault(self, window: Window, column: str, fault: Fault) -> Json:
+        """The alert of a broken column."""
+        title = column or "predictions"
+        text = f"{fault.share:.0%} of the rows are {SAYS[fault.what]}, {fault.usual:.1%} before"
+        return {
+            **self.about(window, "broken", column, fault.what), "title": title,
+            "text": f"{title}: {SAYS['absent'] if fault.what == 'absent' else text}",
+            "share": fault.share, "usual": fault.usual,
+        }  # fmt: skip
+
+    def drifted(self, window: Window, one: Measure, effect: float, values: pl.Series) -> Json:
+        """The alert of a drift."""
+        about, counts = one.stream.about, one.stream.counts
+        moved = None
+        if about["form"] == "number" and not one.stream.gather:
+            now = profile.at_quantiles(profile.finite(values))
+            moved = drift.moved(now, np.asarray(about["quantiles"]))
+        bins = stream.shifts(counts, one.stream.reference.counts, about)
+        most = bins[0] if bins else {"bin": "-", "share": 0.0, "usual": 0.0}
+        text = f"{one.title}: distance {effect:.2f}"
+        text += f", moved by {figure(moved)}" if moved is not None else ""
+        text += f"; {most['bin']}: {most['usual']:.1%} before, {most['share']:.1%} now"
+        return {
+            **self.about(window, "drift", one.column, one.name), "title": one.title, "text": text,
+            "effect": effect, "moved": moved, "bins": bins,
+            "windows": one.stream.alarmed[1] if one.stream.alarmed else 1,
+        }  # fmt: skip
+
+    def about(self, window: Window, kind: str, column: str, what: str) -> Json:
+        """What all alerts say."""
+        return {
+            "id": f"{kind}|{column}|{what}", "kind": kind, "column": column, "what": what,
+            "model": self.bundle.model_id, "window": self.windows, "rows": window.rows,
+            "first": said_at(window.first), "last": said_at(window.last),
+        }  # fmt: skip
+
+    def settle(self, found: set[str]) -> None:
+        """Forget alerts that no longer stand."""
+        standing = {
+            f"drift|{one.column}|{one.name}"
+            for one in self.measures.values()
+            if one.stream.alarmed is not None
+        }
+        self.alerts = {key: one for key, one in self.alerts.items() if key in found | standing}
+
+    def remember(
+        self, window: Window, levels: Json, note: str = "", faults: list[str] | None = None
+    ) -> None:
+        """Keep the figures of a window for the report."""
+        self.history.append(
+            {
+                "window": self.windows, "rows": window.rows, "others": window.others, "note": note,
+                "first": said_at(window.first), "last": said_at(window.last),
+                "levels": levels, "faults": faults or [],
+            }
+        )  # fmt: skip
+        self.history = self.history[-HISTORY:]
+
+    def state(self) -> Json:
+        """What is to be kept between runs."""
+        return {
+            "windows": self.windows, "alerts": self.alerts, "history": self.history,
+            "streams": {key: one.stream.state() for key, one in self.measures.items()},
+        }  # fmt: skip
+
+    def restore(self, state: Json) -> None:
+        """Go on from what was kept."""
+        self.windows, self.alerts = state["windows"], state["alerts"]
+        self.history = state["history"]
+        for key, kept in state["streams"].items():
+            if key in self.measures:
+                self.measures[key].stream.restore(kept)
+
+
+def measures_in(known: Json) -> Iterator[tuple[str, str, Json]]:
+    """Column, name and bins of each measure of a profile; predictions first."""
+    chances = [name for name in known["predictions"] if name.startswith("probability_")]
+    same = chances[0] if len(chances) == 2 else ""  # that of one class says that of the other
+    for name, about in known["predictions"].items():
+        if name != same:
+            yield PREDICTED, name, about
+    for column, measures in known["columns"].items():
+        for name, about in measures.items():
+            yield column, name, about
+
+
+def values_of(window: Window, bundle: Bundle) -> Iterator[tuple[str, pl.Series]]:
+    """The measures of a window's rows, by their key; files that a log names are not opened."""
+    if "prediction" in window.said.columns:
+        for name, values in profile.said(window.said).items():
+            yield f"{PREDICTED}|{name}", values
+    kinds = {column.name: column.kind for column in bundle.schema.columns}
+    of_log = window.first is not None
+    for name in window.values.columns:
+        if name in kinds and not (of_log and kind_named(kinds[name]).holds == "files"):
+            kind = catalogue.load("kinds", kinds[name])
+            for measure, values in kind.measures(window.values[name]).items():
+                yield f"{name}|{measure}", values
+
+
+def weights_of(importance: list[Json]) -> dict[str, float]:
+    """How much each column matters, 1 for the one that matters most."""
+    most = max((item["value"] or 0.0 for item in importance), default=0.0)
+    if most <= 0:
+        return {}
+    return {item["column"]: max(item["value"] or 0.0, 0.0) / most for item in importance}
+
+
+def said_at(moment: datetime | None) -> str | None:
+    """A moment as text, to the second."""
+    return None if moment is None else moment.isoformat(timespec="seconds")

@@ -1,0 +1,246 @@
+"""Rows at work in windows: from the prediction log, part by part, or from any other table.
+
+A mark says how far one has read. It is a JSON value that comes with each window; given again, it
+lets the next reader go on behind that window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.bundle.odd import odd_cells
+from fieldcraft.bundle.runtime import Bundle
+from fieldcraft.contracts import Json
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.media import base_of, named_in
+from fieldcraft.data.read import read_table
+from fieldcraft.serving.record import EVERY, SAID
+
+OWN = ("time", "request", "row", "model")  # columns of the log itself
+SETTLED = 2.0  # seconds until a part of the log is there whose name says so
+LATE = 2 * EVERY  # seconds until all rows of a time are written
+EMPTY = 1_000  # empty windows that are told one by one; a longer gap is stepped over
+FOREVER = datetime.max.replace(tzinfo=UTC)
+Marked = tuple["Window", Json]
+
+
+@dataclass(frozen=True)
+class Span:
+    """How rows are cut into windows: by their number, or by time where `every` is given."""
+
+    rows: int = 500
+    every: float | None = None  # seconds
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows that are looked at together.
+
+    Attributes:
+        values: what the model saw, parsed; columns that were not recorded are not there.
+        said: what it said: see `Task.decide`.
+        first, last: when, where that is known.
+        absent: columns of the model that the rows should have and do not.
+        unread: cells of each column that hold something that cannot be read.
+        others: rows of other versions of the model, left out.
+    """
+
+    values: pl.DataFrame
+    said: pl.DataFrame
+    first: datetime | None = None
+    last: datetime | None = None
+    absent: tuple[str, ...] = ()
+    unread: Json = field(default_factory=dict)
+    others: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return max(self.values.height, self.said.height)
+
+
+def is_log(source: str) -> bool:
+    """Whether a path is the folder of a prediction log."""
+    folder = Path(source)
+    first = next(iter(parts(folder)), None) if folder.is_dir() else None
+    return first is not None and set(OWN) <= set(pl.read_parquet_schema(first))
+
+
+def windows(source: str, bundle: Bundle, span: Span, mark: Json, now: datetime) -> Iterator[Marked]:
+    """Windows of a prediction log or of another table, from a mark on.
+
+    Args:
+        source: folder of the log, or what `read_table` reads.
+        bundle: whose rows they are.
+        span: how they are cut.
+        mark: of the last window that was seen; {} for none.
+        now: the time; a window of time is whole only after its end.
+
+    Raises:
+        DataError: the table cannot be read, or has no times to cut it by.
+    """
+    if is_log(source):
+        cut = by_time if span.every is not None else by_rows
+        return cut(Path(source), bundle, span, mark, now)
+    if span.every is not None:
+        raise DataError(
+            "only the prediction log can be cut into windows of time",
+            seen=source,
+            way_out="leave --every out, or pass the folder that `fieldcraft serve --log` writes to",
+        )
+    return of_table(source, bundle, span, mark)
+
+
+def parts(folder: Path, start: str = "") -> Iterator[Path]:
+    """The files of a log in order, from a name on, such as ``2026-11-26/101500-77-0.parquet``."""
+    for day in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if day.name >= start[: len(day.name)]:
+            found = (path for path in day.glob("[0-9]*.parquet") if name_of(path) >= start)
+            yield from sorted(found)
+
+
+def name_of(part: Path) -> str:
+    """The name of a part within its log."""
+    return f"{part.parent.name}/{part.name}"
+
+
+def moment_of(part: Path) -> datetime:
+    """When a part of the log was written; those of other names come last."""
+    try:
+        found = datetime.strptime(f"{part.parent.name} {part.name[:6]}", "%Y-%m-%d %H%M%S")
+    except ValueError:
+        return FOREVER
+    return found.replace(tzinfo=UTC)
+
+
+def by_rows(
+    folder: Path, bundle: Bundle, span: Span, mark: Json, now: datetime
+) -> Iterator[Marked]:
+    """Windows of so many rows of a log; what is left over waits for more."""
+    name, start = str(mark.get("part", "")), int(mark.get("row", 0))
+    held: list[pl.DataFrame] = []
+    others = 0
+    for part in parts(folder, name):
+        if moment_of(part) > now - timedelta(seconds=SETTLED):
+            return
+        table = pl.read_parquet(part)
+        if name_of(part) != name:
+            start = 0
+        at = start
+        while at < table.height:
+            missing = span.rows - sum(piece.height for piece in held)
+            mine, step = some(table, bundle.model_id, at, missing)
+            others += step - mine.height
+            held, at = [*held, mine], at + step
+            if mine.height == missing:
+                yield logged(held, others), {"part": name_of(part), "row": at}
+                held, others = [], 0
+
+
+def some(table: pl.DataFrame, model: str, start: int, most: int) -> tuple[pl.DataFrame, int]:
+    """The next rows of a version of a model, at most so many, and how many rows were passed."""
+    mine = np.flatnonzero((table["model"].slice(start) == model).to_numpy())[:most]
+    step = int(mine[-1]) + 1 if len(mine) == most else table.height - start
+    return table[(mine + start).tolist()], step
+
+
+def by_time(
+    folder: Path, bundle: Bundle, span: Span, mark: Json, now: datetime
+) -> Iterator[Marked]:
+    """Windows of a length of time of a log, each once it is over; rows later than that are lost."""
+    assert span.every is not None
+    start = float(mark["until"]) if "until" in mark else None
+    held = pl.DataFrame()
+    waiting = parts(folder, name_at(start))
+    over = False
+    while not over:
+        part = next(waiting, None)
+        over = part is None
+        if part is not None:
+            held = pl.concat([held, pl.read_parquet(part)], how="diagonal_relaxed")
+            written = min(moment_of(part), now).timestamp()
+        else:
+            written = now.timestamp()
+        if start is None and held.height:
+            first = held["time"].dt.epoch("us").min()
+            start = math.floor(float(first) / 1e6 / span.every) * span.every  # type: ignore[arg-type]
+        while start is not None and start + span.every + LATE <= written:
+            end = start + span.every
+            window, held = until(held, bundle.model_id, start, end)
+            yield window, {"until": end}
+            start = stepped_over(held, end, written, span.every)
+
+
+def name_at(start: float | None) -> str:
+    """The least name of a part that was written at a time or later."""
+    if start is None:
+        return ""
+    return f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d/%H%M%S}"
+
+
+def until(held: pl.DataFrame, model: str, start: float, end: float) -> tuple[Window, pl.DataFrame]:
+    """The window of the rows from a time to another, and the rows after it."""
+    first, last = (datetime.fromtimestamp(at, UTC) for at in (start, end))
+    if not held.height:
+        return Window(held, held, first, last), held
+    mine = held.filter((pl.col("time") >= first) & (pl.col("time") < last))
+    kept = mine.filter(pl.col("model") == model)
+    found = logged([kept], mine.height - kept.height, (first, last))
+    return found, held.filter(pl.col("time") >= last)
+
+
+def stepped_over(held: pl.DataFrame, start: float, written: float, every: float) -> float:
+    """Where the next window starts: later if very many empty ones would follow."""
+    next_row = held["time"].dt.epoch("us").min() if held.height else None
+    until_there = (written if next_row is None else int(next_row) / 1e6) - start  # type: ignore[arg-type]
+    empty = math.floor(until_there / every)
+    return start + (empty - 1) * every if empty > EMPTY else start
+
+
+def logged(
+    pieces: list[pl.DataFrame], others: int, times: tuple[datetime, datetime] | None = None
+) -> Window:
+    """Rows of a log as a window."""
+    table = pl.concat(pieces, how="diagonal_relaxed")
+    said = table.select(
+        pl.col(name).alias(name.removeprefix(SAID))
+        for name in table.columns
+        if name.startswith(SAID)
+    )
+    values = table.drop([*OWN, *(SAID + name for name in said.columns)])
+    first, last = times or (table["time"].min(), table["time"].max())
+    return Window(values, said, first, last, others=others)  # type: ignore[arg-type]
+
+
+def of_table(source: str, bundle: Bundle, span: Span, mark: Json) -> Iterator[Marked]:
+    """Even windows of about so many rows of a table; of one that has grown, of its new rows."""
+    frame = named_in(read_table(source).frame, bundle.file_columns, base_of(source))
+    done = int(mark.get("rows", 0))
+    if done > frame.height or mark.get("source") != source:
+        done = 0
+    count = max((frame.height - done) // span.rows, 1)
+    for piece in np.array_split(np.arange(done, frame.height), count):
+        if len(piece):
+            rows = frame.slice(int(piece[0]), len(piece))
+            yield predicted(rows, bundle), {"source": source, "rows": int(piece[-1]) + 1}
+
+
+def predicted(rows: pl.DataFrame, bundle: Bundle) -> Window:
+    """Rows of a table as a window, with what the model says of them."""
+    absent = [name for name in bundle.columns if name not in rows.columns]
+    rows = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
+    joined = bundle.joined(rows)
+    values = bundle.schema.apply(joined)
+    calibration = bundle.manifest["calibration"]
+    told = bundle.task.read(bundle.outputs_of(values), bundle.about, calibration)
+    return Window(
+        values, bundle.task.decide(told, bundle.about), absent=tuple(absent),
+        unread=odd_cells(joined, bundle.schema, {})["unread"],
+    )  # fmt: skip

@@ -1,0 +1,108 @@
+"""Alerts reach those who listen, again and later where nobody does, and never twice."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fieldcraft.project.settings import Watch
+from fieldcraft.serving import alerts
+
+ALERT = {"id": "drift|age|value", "text": "age: distance 0.2"}
+WAITING = [{"alert": ALERT, "ways": ["webhook"]}]
+
+
+class Receiver(HTTPServer):
+    """Answers with the statuses it is given, then with 200; keeps what it accepted."""
+
+    def __init__(self, statuses: list[int]) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.statuses, self.got = statuses, list[Any]()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/alerts"
+
+
+class Answers(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        status = self.server.statuses.pop(0) if self.server.statuses else 200
+        if status == 200:
+            self.server.got.append(json.loads(body))
+        if status:
+            self.send_response(status)
+            self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver([]) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_flapping_receiver_gets_each_alert_once_after_longer_pauses(receiver: Receiver) -> None:
+    receiver.statuses = [503, 0, 500]
+    pauses: list[float] = []
+    left, failed = alerts.deliver(WAITING, Watch(webhook=receiver.address), pauses.append)
+    assert (left, failed) == ([], {})
+    assert pauses == [1, 2, 4]
+    assert receiver.got == [ALERT]
+
+
+def test_what_nobody_takes_waits_and_goes_out_later(receiver: Receiver) -> None:
+    receiver.statuses = [500] * alerts.TRIES
+    wishes = Watch(webhook=receiver.address)
+    left, failed = alerts.deliver([*WAITING, *WAITING], wishes, lambda seconds: None)
+    assert len(left) == 2
+    assert receiver.statuses == []  # after the first failed, the second was not tried
+    assert "500" in failed["webhook"]
+    assert alerts.deliver(left, wishes, lambda seconds: None) == ([], {})
+    assert len(receiver.got) == 2
+
+
+def test_a_receiver_that_is_down_holds_up_nobody_else(tmp_path: Path) -> None:
+    wishes = Watch(webhook="http://127.0.0.1:9/", file=str(tmp_path / "deep" / "alerts.jsonl"))
+    item = {"alert": ALERT, "ways": list(alerts.senders(wishes))}
+    left, failed = alerts.deliver([item], wishes, lambda seconds: None)
+    assert [one["ways"] for one in left] == [["webhook"]]
+    assert set(failed) == {"webhook"}
+    told = (tmp_path / "deep" / "alerts.jsonl").read_text(encoding="utf-8")
+    assert json.loads(told) == ALERT
+
+
+def test_a_command_gets_the_alert_on_its_standard_input(tmp_path: Path) -> None:
+    place = str(tmp_path / "got")
+    code = f"import sys; open({place!r}, 'wb').write(sys.stdin.buffer.read())"
+    item = {"alert": ALERT, "ways": ["command"]}
+    wishes = Watch(command=[sys.executable, "-c", code])
+    assert alerts.deliver([item], wishes, lambda seconds: None) == ([], {})
+    assert json.loads((tmp_path / "got").read_bytes()) == ALERT
+    bad = Watch(command=[sys.executable, "-c", "raise SystemExit(3)"])
+    left, failed = alerts.deliver([item], bad, lambda seconds: None)
+    assert len(left) == 1
+    assert "exit code 3" in failed["command"]
+
+
+def test_what_waits_is_bounded_and_ways_that_are_gone_are_forgotten() -> None:
+    many = [{"alert": {"id": str(i)}, "ways": ["webhook"]} for i in range(alerts.HELD + 5)]
+    left, _ = alerts.deliver(many, Watch(webhook="http://127.0.0.1:9/"), lambda seconds: None)
+    assert len(left) == alerts.HELD
+    assert left[-1]["alert"]["id"] == str(alerts.HELD + 4)
+    assert alerts.deliver(many, Watch(), lambda seconds: None) == ([], {})

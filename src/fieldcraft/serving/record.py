@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import secrets
 import threading
 import time
 import zlib
@@ -80,6 +81,7 @@ class Recorder:
         self.dropped = 0  # rows that were not written: too many at once, or no room on the disk
         self.held = 0
         self.parts = 0
+        self.mark = f"{os.getpid()}-{secrets.token_hex(3)}"  # processes elsewhere have the same ids
         self.batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self.run, name="prediction log", daemon=True)
         self.thread.start()
@@ -119,7 +121,7 @@ class Recorder:
         """Write batches as one file, whole or not at all."""
         rows = sum(len(batch.requests) for batch in batches)
         moment = datetime.now(UTC)
-        name = f"{moment:%H%M%S}-{os.getpid()}-{self.parts}.parquet"
+        name = f"{moment:%H%M%S}-{self.mark}-{self.parts}.parquet"
         place = self.log.folder / f"{moment:%Y-%m-%d}" / name
         aside = place.with_name(f".{name}.tmp")
         self.parts += 1

@@ -1,0 +1,60 @@
+"""What a watch prints fits 80 columns, and its exit code tells whether all is quiet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from fieldcraft.cli import drift
+from fieldcraft.cli.app import app
+from fieldcraft.project.folder import Folder
+from tests.conftest import mixed_table
+
+QUIET = {"model_id": "m", "windows": 3, "few": 0, "least": 50, "new": [], "stand": [],
+         "failed": {}, "reference": 500, "not_watched": []}  # fmt: skip
+DRIFT = {"id": "d", "kind": "drift", "column": "age", "effect": 0.2, "text": "age: " + "far " * 40}
+SAID = {**DRIFT, "id": "p", "column": "", "text": "prediction: distance 0.1", "effect": 0.1}
+BROKEN = {"id": "b", "kind": "broken", "column": "city", "text": "city: not there at all"}
+
+
+def test_what_is_broken_comes_first_then_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = {"webhook": "OSError: " + "x" * 99}
+    result = {**QUIET, "few": 1, "new": [DRIFT], "stand": [DRIFT, SAID, BROKEN], "failed": failed,
+              "not_watched": ["photo"]}  # fmt: skip
+    drift.watched(result, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "3 new windows: 3 alerts"
+    assert lines[1] == "  BROKEN, still: city: not there at all"
+    assert lines[2].startswith("  drift, still: prediction")
+    assert lines[3].startswith("  drift, new: age")
+    assert "not watched: photo" in lines
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({}, "3 new windows: quiet"),
+        ({"windows": 0}, "0 new windows: nothing to look at yet"),
+        ({"windows": 1, "few": 1}, "1 new window: not enough rows (a window needs 50)"),
+    ],
+)
+def test_it_says_how_it_stands(change: dict[str, int], line: str) -> None:
+    assert drift.headline(QUIET | change) == line
+
+
+def test_the_exit_code_is_1_if_anything_stands(finished: Folder, tmp_path: Path) -> None:
+    rows = mixed_table(400, seed=9)
+    rows.write_csv(tmp_path / "good.csv")
+    rows.with_columns(city=pl.lit("Atlantis")).write_csv(tmp_path / "bad.csv")
+    for name, code in (("good", 0), ("bad", 1)):
+        words = ["watch", str(tmp_path / f"{name}.csv"), "--dir", str(finished.root), "--json"]
+        found = CliRunner().invoke(app, [*words, "--out", str(tmp_path / name), "--rows", "200"])
+        assert found.exit_code == code, found.output
+        assert json.loads(found.output)["windows"] == 2
+    wrong = CliRunner().invoke(app, ["watch", "x.csv", "--dir", str(finished.root), "--every", "x"])
+    assert "--every" in str(wrong.exception)

@@ -1,0 +1,126 @@
+"""A watch goes on where it stopped, tells each alert once, and leaves state, page and exit code."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fieldcraft.bundle.manifest import NAME, write_manifest
+from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.core import files
+from fieldcraft.core.errors import DataError
+from fieldcraft.project.folder import Folder
+from fieldcraft.serving.record import Batch, Log, Recorder
+from fieldcraft.stages.watch import Request, watch
+from tests.conftest import mixed_table
+
+
+def traffic(seed: int, rows: int = 600, city: str | None = None) -> pl.DataFrame:
+    found = mixed_table(rows, seed=200 + seed)
+    return found if city is None else found.with_columns(city=pl.lit(city))
+
+
+def serve(folder: Path, bundle: Bundle, rows: pl.DataFrame, hour: int) -> None:
+    """Rows as the server records them, a request each; the file is named as if written then."""
+    values = bundle.schema.apply(rows.cast(pl.String))
+    said = bundle.read(rows.cast(pl.String))
+    log = Recorder(Log(folder), bundle.model_id, bundle.task, bundle.about)
+    requests = [f"r{number}" for number in range(rows.height)]
+    log.add(Batch(datetime.now(UTC).timestamp(), requests, [0] * rows.height, values, said))
+    log.stop()
+    [part] = (path for path in folder.rglob("*.parquet") if "as-of" not in path.name)
+    part.rename(part.with_name(f"{hour:02}0000-as-of.parquet"))
+
+
+def request(project: Folder, source: Path, out: Path) -> Request:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    return Request(project.bundle, str(source), out, rows=300, now=lambda: tomorrow)
+
+
+def watched(project: Folder, **wishes: object) -> None:
+    """Change how the bundle wants to be watched."""
+    manifest = files.read_json(project.bundle / NAME)
+    own = {
+        key: manifest[key] for key in manifest.keys() - {"format", "model_id", "files", "digest"}
+    }
+    write_manifest(project.bundle, own | {"watch": manifest["watch"] | wishes})
+
+
+def test_a_log_is_watched_window_by_window_and_alerts_are_told_once(
+    finished: Folder, tmp_path: Path
+) -> None:
+    told = tmp_path / "alerts.jsonl"
+    watched(finished, file=str(told))
+    bundle, log, out = load_bundle(finished.bundle), tmp_path / "log", tmp_path / "out"
+    serve(log, bundle, traffic(0), hour=1)
+    asked = request(finished, log, out)
+    first = watch(asked)
+    assert (first["windows"], first["stand"], first["not_watched"]) == (2, [], [])
+    assert watch(asked)["windows"] == 0
+    serve(log, bundle, traffic(1, city="Atlantis"), hour=2)
+    second = watch(asked)
+    broken = {alert["column"] for alert in second["new"] if alert["kind"] == "broken"}
+    assert (second["windows"], broken) == (2, {"city"})
+    again = watch(asked)
+    assert again["new"] == []
+    assert "city" in {alert["column"] for alert in again["stand"]}
+    lines = [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()]
+    assert len(lines) == len({line["id"] for line in lines}) == len(second["new"])
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "city: 100% of the rows are words" in page
+
+
+def test_what_a_table_holds_is_watched_as_well_and_few_rows_are_not(
+    finished: Folder, tmp_path: Path
+) -> None:
+    for rows in (1, 10):
+        path = tmp_path / f"{rows}.csv"
+        traffic(2, rows, city="Atlantis").write_csv(path)
+        found = watch(request(finished, path, tmp_path / f"out{rows}"))
+        assert (found["windows"], found["few"], found["stand"]) == (1, 1, [])
+    traffic(3).drop("city").write_csv(tmp_path / "short.csv")
+    found = watch(request(finished, tmp_path / "short.csv", tmp_path / "out"))
+    assert [a["what"] for a in found["new"] if a["column"] == "city"] == ["absent"]
+
+
+def test_a_new_model_starts_anew_and_goes_on_in_the_log(finished: Folder, tmp_path: Path) -> None:
+    traffic(4).write_csv(tmp_path / "rows.csv")
+    asked = request(finished, tmp_path / "rows.csv", tmp_path / "out")
+    assert watch(asked)["windows"] == 2
+    state = files.read_json(tmp_path / "out" / "state.json")
+    files.write_json(tmp_path / "out" / "state.json", state | {"model": "another"})
+    assert watch(asked)["windows"] == 0
+    assert files.read_json(tmp_path / "out" / "state.json")["watcher"]["windows"] == 0
+
+
+def test_alerts_that_nobody_takes_are_sent_the_next_time(
+    finished: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fieldcraft.serving.alerts.PAUSE", 0.0)
+    target = tmp_path / "there" / "alerts.jsonl"
+    target.parent.write_text("in the way", encoding="utf-8")
+    watched(finished, file=str(target))
+    traffic(5, city="Atlantis").write_csv(tmp_path / "rows.csv")
+    asked = request(finished, tmp_path / "rows.csv", tmp_path / "out")
+    found = watch(asked)
+    assert "file" in found["failed"]
+    target.parent.unlink()
+    assert watch(asked)["failed"] == {}
+    assert target.read_text(encoding="utf-8").count("\n") == len(found["new"]) > 0
+
+
+def test_a_damaged_state_and_a_second_watch_are_told(finished: Folder, tmp_path: Path) -> None:
+    traffic(6, 60).write_csv(tmp_path / "rows.csv")
+    asked = request(finished, tmp_path / "rows.csv", tmp_path / "out")
+    files.write_text(tmp_path / "out" / "state.json", '{"format": 1')
+    with pytest.raises(DataError, match="cannot be read"):
+        watch(asked)
+    (tmp_path / "out" / "state.json").unlink()
+    with files.lock(tmp_path / "out" / ".lock") as free:
+        assert free
+        with pytest.raises(DataError, match="another watch is at work"):
+            watch(asked)

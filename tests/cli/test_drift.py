@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from fieldcraft.cli import drift
 from fieldcraft.cli.app import app
+from fieldcraft.core.errors import ProjectError
 from fieldcraft.project.folder import Folder
-from tests.conftest import mixed_table
+from fieldcraft.project.settings import Watch
+from tests.conftest import change, mixed_table
 
 QUIET = {"model_id": "m", "windows": 3, "few": 0, "least": 50, "new": [], "stand": [],
          "failed": {}, "reference": 500, "not_watched": []}  # fmt: skip
@@ -45,6 +47,18 @@ def test_what_is_broken_comes_first_then_predictions(capsys: pytest.CaptureFixtu
 )
 def test_it_says_how_it_stands(change: dict[str, int], line: str) -> None:
     assert drift.headline(QUIET | change) == line
+
+
+def test_whom_to_tell_is_said_by_the_project_file_or_by_options(finished: Folder) -> None:
+    change(finished, {"deploy.watch": {"file": "alerts.jsonl", "command": ["mail"]}})
+    found = drift.told(finished, None, None, None)
+    assert found.file == str(finished.root / "alerts.jsonl")
+    assert found.command == ["mail"]
+    other = drift.told(finished, Path("a.jsonl"), "notify 'all of us'", "https://example.org/x")
+    assert (other.file, other.command) == ("a.jsonl", ["notify", "all of us"])
+    assert drift.told(None, None, None, None) == Watch()
+    with pytest.raises(ProjectError, match="webhook is an address"):
+        drift.told(None, None, None, "example.org")
 
 
 def test_the_exit_code_is_1_if_anything_stands(finished: Folder, tmp_path: Path) -> None:

@@ -114,6 +114,21 @@ def test_a_gap_of_years_is_stepped_over(tmp_path: Path, bundle: Bundle) -> None:
     assert len(found) < 10
 
 
+def test_of_very_many_rows_in_a_window_an_even_sample_is_held(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "MOST", 100)
+    for number in range(10):
+        at = START + timedelta(minutes=number + 1)
+        write_part(tmp_path, at, range(50 * number, 50 * number + 50), bundle.model_id)
+    write_part(tmp_path, START + timedelta(hours=2, minutes=3), range(9), bundle.model_id)
+    found = list(windows.windows(str(tmp_path), bundle, Span(every=3600.0), {}, LATER))
+    [first, _, third] = ages(found[:3])
+    assert 50 < len(first) <= 100
+    assert 200 < sum(first) / len(first) < 300
+    assert len(third) == 9  # held whole again
+
+
 def test_tables_are_cut_evenly_and_only_new_rows_are_read(tmp_path: Path, bundle: Bundle) -> None:
     path = tmp_path / "rows.csv"
     mixed_table(130).write_csv(path)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from fieldcraft.bundle.manifest import NAME, write_manifest
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.core import files
 from fieldcraft.core.errors import DataError
 from fieldcraft.project.folder import Folder
+from fieldcraft.project.settings import Watch
 from fieldcraft.serving.record import Batch, Log, Recorder
 from fieldcraft.stages.watch import Request, watch
 from tests.conftest import mixed_table
@@ -36,28 +37,19 @@ def serve(folder: Path, bundle: Bundle, rows: pl.DataFrame, hour: int) -> None:
     part.rename(part.with_name(f"{hour:02}0000-as-of.parquet"))
 
 
-def request(project: Folder, source: Path, out: Path) -> Request:
+def request(project: Folder, source: Path, out: Path, **tell: Any) -> Request:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
-    return Request(project.bundle, str(source), out, rows=300, now=lambda: tomorrow)
-
-
-def watched(project: Folder, **wishes: object) -> None:
-    """Change how the bundle wants to be watched."""
-    manifest = files.read_json(project.bundle / NAME)
-    own = {
-        key: manifest[key] for key in manifest.keys() - {"format", "model_id", "files", "digest"}
-    }
-    write_manifest(project.bundle, own | {"watch": manifest["watch"] | wishes})
+    wishes = Watch(**tell)
+    return Request(project.bundle, str(source), out, rows=300, tell=wishes, now=lambda: tomorrow)
 
 
 def test_a_log_is_watched_window_by_window_and_alerts_are_told_once(
     finished: Folder, tmp_path: Path
 ) -> None:
     told = tmp_path / "alerts.jsonl"
-    watched(finished, file=str(told))
     bundle, log, out = load_bundle(finished.bundle), tmp_path / "log", tmp_path / "out"
     serve(log, bundle, traffic(0), hour=1)
-    asked = request(finished, log, out)
+    asked = request(finished, log, out, file=str(told))
     first = watch(asked)
     assert (first["windows"], first["stand"], first["not_watched"]) == (2, [], [])
     assert watch(asked)["windows"] == 0
@@ -103,14 +95,25 @@ def test_alerts_that_nobody_takes_are_sent_the_next_time(
     monkeypatch.setattr("fieldcraft.serving.alerts.PAUSE", 0.0)
     target = tmp_path / "there" / "alerts.jsonl"
     target.parent.write_text("in the way", encoding="utf-8")
-    watched(finished, file=str(target))
     traffic(5, city="Atlantis").write_csv(tmp_path / "rows.csv")
-    asked = request(finished, tmp_path / "rows.csv", tmp_path / "out")
+    asked = request(finished, tmp_path / "rows.csv", tmp_path / "out", file=str(target))
     found = watch(asked)
     assert "file" in found["failed"]
     target.parent.unlink()
     assert watch(asked)["failed"] == {}
     assert target.read_text(encoding="utf-8").count("\n") == len(found["new"]) > 0
+
+
+def test_how_it_is_watched_comes_with_the_bundle_and_whom_to_tell_does_not(
+    finished: Folder, tmp_path: Path
+) -> None:
+    said = load_bundle(finished.bundle).manifest["watch"]
+    assert said["rows"] == 500
+    assert not {"file", "command", "webhook"} & said.keys()
+    traffic(7).write_csv(tmp_path / "rows.csv")
+    asked = Request(finished.bundle, str(tmp_path / "rows.csv"), tmp_path / "out", report=False)
+    assert watch(asked)["windows"] == 1  # of about 500 rows
+    assert not (tmp_path / "out" / "report.html").exists()
 
 
 def test_a_damaged_state_and_a_second_watch_are_told(finished: Folder, tmp_path: Path) -> None:

@@ -286,22 +286,27 @@ def watch(
     every: Annotated[
         str | None, typer.Option(help="Length of a window instead, such as 1h.")
     ] = None,
+    alerts: Annotated[Path | None, typer.Option(help="File that alerts are added to.")] = None,
+    command: Annotated[str | None, typer.Option(help="Command that gets each alert.")] = None,
+    webhook: Annotated[
+        str | None, typer.Option(envvar="FIELDCRAFT_WEBHOOK", help="Address to post alerts to.")
+    ] = None,
     dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what is broken and what drifts at work; exit code 1 if anything."""
-    from fieldcraft.cli.drift import watched
+    from fieldcraft.cli.drift import told, watched
     from fieldcraft.cli.start import seconds
     from fieldcraft.stages.watch import Request
     from fieldcraft.stages.watch import watch as look
 
-    if rows_of is None:
-        project = find(dir)
-        place, source, folder = project.bundle, bundle, project.root / "watch"
-    else:
-        place, source, folder = Path(bundle), rows_of, Path("watch")
+    project = find(dir) if rows_of is None else None
+    place, source = (project.bundle, bundle) if project else (Path(bundle), str(rows_of))
+    folder = out or (project.root / "watch" if project else Path("watch"))
     span = None if every is None else seconds(every, "--every")
-    result = look(Request(place, source, out or folder, rows, span))
+    result = look(
+        Request(place, source, folder, rows, span, told(project, alerts, command, webhook))
+    )
     watched(result, as_json)
     if result["stand"]:
         raise typer.Exit(1)

@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
+from pathlib import Path
 from typing import Any
 
+from fieldcraft.core.errors import ProjectError
 from fieldcraft.core.words import listed, plural
+from fieldcraft.project.folder import Folder
+from fieldcraft.project.settings import Watch
 
 WIDTH = 80
 Json = dict[str, Any]
+
+
+def told(
+    project: Folder | None, alerts: Path | None, command: str | None, webhook: str | None
+) -> Watch:
+    """Whom alerts are told: as the project file says, unless it is said here.
+
+    Raises:
+        ProjectError: the webhook is no address.
+    """
+    if webhook is not None and not webhook.startswith(("http://", "https://")):
+        raise ProjectError(
+            "a webhook is an address that starts with https:// or http://",
+            seen=f"--webhook {webhook[:8]}...",  # what follows may be a secret
+            way_out="pass the whole address, or leave the option out",
+        )
+    wishes = project.settings().deploy.watch if project else Watch()
+    file = wishes.file
+    if project and file is not None:
+        file = str(project.root / file)
+    return Watch(
+        file=str(alerts) if alerts else file,
+        command=shlex.split(command) if command else wishes.command,
+        webhook=webhook or wishes.webhook,
+    )
 
 
 def watched(result: Json, as_json: bool) -> None:

@@ -27,7 +27,8 @@ OWN = ("time", "request", "row", "model")  # columns of the log itself
 SETTLED = 2.0  # seconds until a part of the log is there whose name says so
 LATE = 2 * EVERY  # seconds until all rows of a time are written
 EMPTY = 1_000  # empty windows that are told one by one; a longer gap is stepped over
-FOREVER = datetime.max.replace(tzinfo=UTC)
+MOST = 400_000  # rows that are held at once of windows of time
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 Marked = tuple["Window", Json]
 
 
@@ -157,25 +158,50 @@ def by_time(
     """Windows of a length of time of a log, each once it is over; rows later than that are lost."""
     assert span.every is not None
     start = float(mark["until"]) if "until" in mark else None
-    held = pl.DataFrame()
-    waiting = parts(folder, name_at(start))
-    over = False
-    while not over:
-        part = next(waiting, None)
-        over = part is None
-        if part is not None:
-            held = pl.concat([held, pl.read_parquet(part)], how="diagonal_relaxed")
-            written = min(moment_of(part), now).timestamp()
-        else:
-            written = now.timestamp()
-        if start is None and held.height:
-            first = held["time"].dt.epoch("us").min()
-            start = math.floor(float(first) / 1e6 / span.every) * span.every  # type: ignore[arg-type]
+    held = Held()
+    for part in [*parts(folder, name_at(start)), None]:
+        written = min(moment_of(part), now).timestamp() if part else now.timestamp()
         while start is not None and start + span.every + LATE <= written:
             end = start + span.every
-            window, held = until(held, bundle.model_id, start, end)
-            yield window, {"until": end}
-            start = stepped_over(held, end, written, span.every)
+            yield held.until(bundle.model_id, start, end), {"until": end}
+            start = stepped_over(held.first or written, end, span.every)
+        if part is not None:
+            held.add(pl.read_parquet(part))
+            if start is None and held.first is not None:
+                start = math.floor(held.first / span.every) * span.every
+
+
+class Held:
+    """Rows of a log that no window has had yet; of very many, an even sample."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self.table = pl.DataFrame()
+        self.every = 1  # one row of so many is kept
+
+    @property
+    def first(self) -> float | None:
+        """Seconds since 1970 of the first row."""
+        first = self.table["time"].dt.epoch("us").min() if self.table.height else None
+        return None if first is None else float(first) / 1e6  # type: ignore[arg-type]
+
+    def add(self, table: pl.DataFrame) -> None:
+        """Hold further rows; where there are too many, every other one of all."""
+        more = table.gather_every(self.every)
+        self.table = pl.concat([self.table, more], how="diagonal_relaxed")
+        while self.table.height > MOST:
+            self.table, self.every = self.table.gather_every(2), 2 * self.every
+
+    def until(self, model: str, start: float, end: float) -> Window:
+        """The window of the rows from a time to another; later ones are kept."""
+        first, last = (datetime.fromtimestamp(at, UTC) for at in (start, end))
+        self.every = 1
+        if not self.table.height:
+            return Window(self.table, self.table, first, last)
+        mine = self.table.filter((pl.col("time") >= first) & (pl.col("time") < last))
+        self.table = self.table.filter(pl.col("time") >= last)
+        kept = mine.filter(pl.col("model") == model)
+        return logged([kept], mine.height - kept.height, (first, last))
 
 
 def name_at(start: float | None) -> str:
@@ -185,22 +211,9 @@ def name_at(start: float | None) -> str:
     return f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d/%H%M%S}"
 
 
-def until(held: pl.DataFrame, model: str, start: float, end: float) -> tuple[Window, pl.DataFrame]:
-    """The window of the rows from a time to another, and the rows after it."""
-    first, last = (datetime.fromtimestamp(at, UTC) for at in (start, end))
-    if not held.height:
-        return Window(held, held, first, last), held
-    mine = held.filter((pl.col("time") >= first) & (pl.col("time") < last))
-    kept = mine.filter(pl.col("model") == model)
-    found = logged([kept], mine.height - kept.height, (first, last))
-    return found, held.filter(pl.col("time") >= last)
-
-
-def stepped_over(held: pl.DataFrame, start: float, written: float, every: float) -> float:
+def stepped_over(upcoming: float, start: float, every: float) -> float:
     """Where the next window starts: later if very many empty ones would follow."""
-    next_row = held["time"].dt.epoch("us").min() if held.height else None
-    until_there = (written if next_row is None else int(next_row) / 1e6) - start  # type: ignore[arg-type]
-    empty = math.floor(until_there / every)
+    empty = math.floor((upcoming - start) / every)
     return start + (empty - 1) * every if empty > EMPTY else start
 
 

@@ -18,6 +18,12 @@ from fieldcraft.develop.write import check_parity, parts_of, write_bundle
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.work import Work
 
+TOLD = {
+    "file",
+    "command",
+    "webhook",
+}  # whom a watch tells is no matter of a bundle: it is only data
+
 
 def package(work: Work) -> Json:
     """Export the champion, prove its parity, and see that it lives within its limits."""
@@ -47,7 +53,7 @@ def package(work: Work) -> Json:
             "tables": write_tables(bundle, work),
             "calibration": evaluation["calibration"],
             "serve": work.settings.deploy.serve.model_dump(mode="json"),
-            "watch": work.settings.deploy.watch.model_dump(mode="json"),
+            "watch": work.settings.deploy.watch.model_dump(mode="json", exclude=TOLD),
             "importance": files.read_json(work.inputs["explain"] / "importance.json"),
             "lineage": {"data": rows.digest, "evaluation": work.inputs["evaluate"].name},
         },

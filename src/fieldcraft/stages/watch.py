@@ -28,6 +28,7 @@ class Request:
         source: folder of the prediction log, or rows: see `read_table`.
         out: folder for the state, ``state.json``, and the report, ``report.html``.
         rows, every: of a window, instead of what the project file said.
+        tell: whom alerts are told, as the project file says it; a bundle cannot say so.
         report: whether to write the report.
         now: the time.
     """
@@ -37,6 +38,7 @@ class Request:
     out: Path
     rows: int | None = None
     every: float | None = None
+    tell: Watch = field(default_factory=Watch)
     report: bool = True
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
@@ -72,7 +74,7 @@ def looked_at(request: Request, bundle: Bundle, wishes: Watch) -> Json:
     if "watcher" in state:
         watcher.restore(state["watcher"])
     waiting, new, count, few = list(state.get("waiting", [])), list[Json](), 0, 0
-    ways = list(alerts.senders(wishes))
+    ways = list(alerts.senders(request.tell))
     span = Span(wishes.rows, wishes.every)
     for window, mark in windows(request.source, bundle, span, state["mark"], request.now()):
         found = watcher.look(window)
@@ -83,7 +85,7 @@ def looked_at(request: Request, bundle: Bundle, wishes: Watch) -> Json:
     files.write_json(
         path, state
     )  # before they are sent: a crash tells them twice, never not at all
-    state["waiting"], failed = alerts.deliver(waiting, wishes)
+    state["waiting"], failed = alerts.deliver(waiting, request.tell)
     files.write_json(path, state)
     result = {
         "model_id": bundle.model_id, "windows": count, "few": few, "least": wishes.least,

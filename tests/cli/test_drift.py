@@ -49,6 +49,29 @@ def test_it_says_how_it_stands(change: dict[str, int], line: str) -> None:
     assert drift.headline(QUIET | change) == line
 
 
+def test_what_labels_say_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {
+        "new_labels": 60,
+        "known": 0,
+        "twice": 0,
+        "contradictory": 2,
+        "unknown": 1,
+        "unread": 0,
+    }
+    said = {**counts, "rows": 160, "coverage": 0.4, "enough": True, "loss": 0.1, "low": 0.05,
+            "high": 0.2, "reference": 0.09, "right": 0.8, "alarmed": False}  # fmt: skip
+    drift.labelled(said, as_json=False)
+    out = capsys.readouterr().out
+    assert "60 new labels, 160 in all: 40.0% of the predictions in the log" in out
+    assert "2 contradictory, left out" in out
+    assert "twice" not in out
+    assert "80.0% of the decisions right\nno sign of harm" in out
+    drift.labelled(said | {"enough": False}, as_json=False)
+    assert "not enough labels" in capsys.readouterr().out
+    drift.labelled(said | {"alarmed": True}, as_json=True)
+    assert json.loads(capsys.readouterr().out)["alarmed"]
+
+
 def test_whom_to_tell_is_said_by_the_project_file_or_by_options(finished: Folder) -> None:
     change(finished, {"deploy.watch": {"file": "alerts.jsonl", "command": ["mail"]}})
     found = drift.told(finished, None, None, None)

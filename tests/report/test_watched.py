@@ -27,7 +27,8 @@ def bundle(finished_once: Path) -> Bundle:
 def result(watcher: Watcher, **more: Any) -> dict[str, Any]:
     return {
         "model_id": watcher.bundle.model_id, "windows": watcher.windows, "new": [],
-        "stand": list(watcher.alerts.values()), "reference": 204, "not_watched": [], **more,
+        "stand": list(watcher.alerts.values()), "reference": 204, "not_watched": [],
+        "expected": watcher.expects(), **more,
     }  # fmt: skip
 
 
@@ -56,6 +57,17 @@ def test_alerts_and_charts_are_there_and_names_are_harmless(bundle: Bundle) -> N
     assert "<b>&lt;" not in page
     assert "&lt;b&gt;" in page
     assert not re.findall(r'(?:src|href)="(?!#)[^"]+"', page)
+
+
+def test_labels_and_what_is_expected_without_them_are_told(bundle: Bundle) -> None:
+    watcher = Watcher(bundle, Watch())
+    watcher.look(predicted(mixed_table(300, seed=5).cast(pl.String), bundle))
+    known = {"rows": 120, "coverage": 0.4, "loss": 0.1, "low": 0.05, "high": 0.2,
+             "reference": 0.09, "allowed": 0.12, "right": 0.8, "alarmed": True}  # fmt: skip
+    text = words(watched.page(watcher, result(watcher, performance=known)))
+    assert "120 labels, of 40.0% of the predictions" in text
+    assert "Predictions have become worse." in text
+    assert "right decisions expected" in text
 
 
 def test_of_very_many_bins_the_fullest_are_drawn_in_their_order() -> None:

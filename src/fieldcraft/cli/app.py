@@ -313,6 +313,31 @@ def watch(
 
 
 @app.command()
+def labels(
+    table: Annotated[str, typer.Argument(help="The labels: request, row, and the target.")],
+    log: Annotated[str, typer.Option(help="Folder of the prediction log.")],
+    bundle: Annotated[
+        Path | None, typer.Option(help="The bundle; that of the project if left out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the watch.")] = None,
+    dir: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how good predictions were, once labels are there; exit code 1 if they are worse."""
+    from fieldcraft.cli.drift import labelled, told
+    from fieldcraft.stages.labels import Request
+    from fieldcraft.stages.labels import labels as join
+
+    project = None if bundle else find(dir)
+    place = bundle or find(dir).bundle
+    folder = out or (project.root / "watch" if project else Path("watch"))
+    result = join(Request(place, table, log, folder, told(project, None, None, None)))
+    labelled(result, as_json)
+    if result["alarmed"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def evaluate(
     final: Annotated[bool, typer.Option("--final", help="Open the sealed test set.")] = False,
     again: Annotated[

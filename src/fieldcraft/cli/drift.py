@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldcraft.core.errors import ProjectError
-from fieldcraft.core.words import listed, plural
+from fieldcraft.core.words import figure, listed, plural
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Watch
 
@@ -58,6 +58,30 @@ def watched(result: Json, as_json: bool) -> None:
         print(f"the {way} could not be told, tried again next time: {why}"[:WIDTH])
     for line in notes(result):
         print(textwrap.fill(line, WIDTH, subsequent_indent="  "))
+
+
+def labelled(result: Json, as_json: bool) -> None:
+    """What labels there are, and what they say."""
+    if as_json:
+        print(json.dumps(result))
+        return
+    print(f"{plural(result['new_labels'], 'new label')}, {result['rows']:,} in all: "
+          f"{result['coverage']:.1%} of the predictions in the log")  # fmt: skip
+    said = {
+        "known": "known before", "twice": "given twice", "contradictory": "contradictory, left out",
+        "unknown": "of no prediction in the log", "unread": "that cannot be read",
+    }  # fmt: skip
+    for name, words in said.items():
+        if result[name]:
+            print(f"  {result[name]:,} {words}")
+    if not result["enough"]:
+        print("not enough labels to say how good the predictions were")
+        return
+    right = "" if result["right"] is None else f", {result['right']:.1%} of the decisions right"
+    print(f"loss {figure(result['loss'])} ({figure(result['low'])} to {figure(result['high'])}), "
+          f"{figure(result['reference'])} when judged{right}")  # fmt: skip
+    worse = result["alarmed"]
+    print("WORSE: it is higher than can be by chance" if worse else "no sign of harm")
 
 
 def headline(result: Json) -> str:

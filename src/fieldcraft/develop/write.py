@@ -19,7 +19,7 @@ from fieldcraft.core import catalogue, files
 from fieldcraft.core.errors import BundleError
 from fieldcraft.develop.members import Member, load_member
 from fieldcraft.develop.rows import Development
-from fieldcraft.evidence import profile
+from fieldcraft.evidence import performance, profile
 
 TOLERANCE = 1e-5  # of probabilities, or of the standardised target
 FORMAT = "onnx"
@@ -83,6 +83,7 @@ def write_bundle(
             "about": rows.about,
             "schema": rows.schema.as_json(),
             "members": packed,
+            "performance": reference_loss(rows, decided),
             **about,
         },
     )
@@ -141,6 +142,13 @@ def reference_profile(rows: Development, decided: pl.DataFrame) -> Json:
         "rows": len(held), "columns": columns, "members": len(rows.folds),
         "predicted": decided.height, "predictions": predictions,
     }  # fmt: skip
+
+
+def reference_loss(rows: Development, decided: pl.DataFrame) -> Json | None:
+    """The loss on rows that the model was judged on; None of many labels at once."""
+    if rows.task.output == "labels":
+        return None
+    return performance.reference(decided, rows.y[decided["position"].to_numpy()])
 
 
 def check_parity(folder: Path, parts: Sequence[Part], rows: Development) -> float:

@@ -50,6 +50,7 @@ def page(watcher: Watcher, result: Json) -> str:
         looked=sum(item["rows"] for item in watcher.history),
         timeline=timeline(watcher),
         counted=counted(watcher, told),
+        performance=result.get("performance"),
         wishes=watcher.wishes,
     )
 

@@ -15,6 +15,7 @@ from fieldcraft.core import catalogue
 from fieldcraft.core.words import figure
 from fieldcraft.data.table import kind_named
 from fieldcraft.evidence import drift, profile, stream
+from fieldcraft.evidence.performance import expected
 from fieldcraft.evidence.sequential import HOURS, threshold
 from fieldcraft.evidence.stream import BREAK, Fault, Limits, Stream
 from fieldcraft.project.settings import Watch
@@ -22,6 +23,7 @@ from fieldcraft.serving.windows import Window
 
 HISTORY = 400  # windows whose figures are kept
 PREDICTED = ""  # the column of what the model says
+RECENT = 24  # windows whose promise of right decisions is told
 HOUR = 3600.0
 GATHERED = 2_000  # rows at work with which later predictions are compared, if there are no others
 SAYS = {
@@ -168,9 +170,17 @@ class Watcher:
                 "window": self.windows, "rows": window.rows, "others": window.others, "note": note,
                 "first": said_at(window.first), "last": said_at(window.last),
                 "levels": levels, "faults": faults or [],
+                "expected": expected(window.said) if levels and not self.alerts else None,
             }
         )  # fmt: skip
         self.history = self.history[-HISTORY:]
+
+    def expects(self) -> float | None:
+        """The share of right decisions that the last windows promise; None if anything stands."""
+        if self.alerts:
+            return None
+        last = [item["expected"] for item in self.history[-RECENT:] if item["expected"] is not None]
+        return float(np.mean(last)) if last else None
 
     def state(self) -> Json:
         """What is to be kept between runs."""

@@ -90,7 +90,8 @@ def looked_at(request: Request, bundle: Bundle, wishes: Watch) -> Json:
     result = {
         "model_id": bundle.model_id, "windows": count, "few": few, "least": wishes.least,
         "new": new, "stand": list(watcher.alerts.values()), "failed": failed,
-        "reference": bundle.profile["rows"], "not_watched": not_watched(watcher, bundle),
+        "reference": bundle.profile["rows"], "expected": watcher.expects(),
+        "not_watched": not_watched(watcher, bundle),
     }  # fmt: skip
     if request.report:
         write_report(request, watcher, result)
@@ -103,7 +104,10 @@ def write_report(request: Request, watcher: Watcher, result: Json) -> None:
         from fieldcraft.report.watched import write
     except ImportError:
         return  # an image that only serves
-    write(request.out / "report.html", watcher, result)
+    about = request.out / "performance.json"  # of labels that came: see stages/labels.py
+    known = files.read_json(about) if about.exists() else {}
+    labelled = known if known.get("rows") and known["model_id"] == result["model_id"] else None
+    write(request.out / "report.html", watcher, {**result, "performance": labelled})
     result["report"] = str(request.out / "report.html")
 
 

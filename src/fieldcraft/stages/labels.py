@@ -1,0 +1,120 @@
+"""Tell how good predictions were, from labels that came later."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.contracts import Json, Stage
+from fieldcraft.core import files
+from fieldcraft.core.errors import BundleError, DataError
+from fieldcraft.data.read import read_table
+from fieldcraft.evidence.performance import LEAST, harmed
+from fieldcraft.project.settings import Watch
+from fieldcraft.serving import alerts
+from fieldcraft.serving.labels import KEPT, join
+from fieldcraft.serving.windows import is_log
+
+
+@dataclass(frozen=True)
+class Request:
+    """Labels, and the predictions that they are of.
+
+    Attributes:
+        bundle: which made the predictions.
+        labels: a table of them: see `read_table`.
+        log: folder of the prediction log.
+        out: folder for ``labels.parquet`` and ``performance.json``, that of the watch.
+        tell: whom an alert is told.
+    """
+
+    bundle: Path
+    labels: str
+    log: str
+    out: Path
+    tell: Watch = field(default_factory=Watch)
+
+
+def labels(request: Request) -> Json:
+    """Join labels to predictions, once each, and tell whether the loss is higher than it was.
+
+    Raises:
+        BundleError: the bundle cannot be trusted, or does not know its loss.
+        DataError: the labels or the log cannot be read, or a watch is at work.
+    """
+    bundle = load_bundle(request.bundle)
+    if not bundle.manifest.get("performance"):
+        raise BundleError(
+            "the bundle does not say how good it was",
+            seen=bundle.model_id[:16],
+            way_out="package the project again: fieldcraft run; models of many labels cannot yet",
+        )
+    if not is_log(request.log):
+        raise DataError(
+            "this is no prediction log",
+            seen=request.log,
+            way_out="pass the folder that `fieldcraft serve --log` writes to",
+        )
+    with files.lock(request.out / ".lock") as free:
+        if not free:
+            raise DataError(
+                "a watch is at work on this folder",
+                seen=str(request.out),
+                way_out="wait until it ends, or pass another folder with --out",
+            )
+        return joined(request, bundle)
+
+
+def joined(request: Request, bundle: Bundle) -> Json:
+    """Join, keep, measure and tell."""
+    path, about = request.out / "labels.parquet", request.out / "performance.json"
+    before = pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=KEPT)
+    given = read_table(request.labels).frame
+    found = join(given, Path(request.log), bundle, before)
+    keep(found.rows, path)
+    mine = found.rows.filter(pl.col("model") == bundle.model_id)
+    harm = harmed(mine["loss"].to_numpy(), bundle.manifest["performance"])
+    told = files.read_json(about) if about.exists() else {}
+    waiting = list(told.get("waiting", []))
+    same = told.get("model_id") == bundle.model_id and told.get("since") == harm.since
+    new = harm.alarmed and not (same and told.get("alarmed"))
+    if new:
+        item = {"alert": alert(harm.loss or 0.0, harm.allowed, bundle, mine), "ways": []}
+        waiting.append({**item, "ways": list(alerts.senders(request.tell))})
+    left, failed = alerts.deliver([item for item in waiting if item["ways"]], request.tell)
+    result = {
+        "model_id": bundle.model_id, "reference": bundle.manifest["performance"]["loss"],
+        "right": mine["right"].mean(),
+        "coverage": mine.height / max(found.counts["predictions"], 1),
+        "enough": mine.height >= LEAST, "new": new, "failed": failed,
+        **found.counts, **asdict(harm),
+    }  # fmt: skip
+    files.write_json(about, {**result, "waiting": left})
+    return result
+
+
+def keep(rows: pl.DataFrame, path: Path) -> None:
+    """Write joined labels, whole or not at all."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        rows.write_parquet(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def alert(loss: float, allowed: float, bundle: Bundle, mine: pl.DataFrame) -> Json:
+    """The alert of predictions that have become worse."""
+    return {
+        "id": "performance||loss", "kind": "performance", "column": "", "what": "loss",
+        "model": bundle.model_id, "rows": mine.height,
+        "text": f"predictions have become worse: loss {loss:.4f} over {mine.height:,} labels, "
+        f"lately higher than the {allowed:.4f} that would be no harm",
+    }  # fmt: skip
+
+
+STAGE = Stage("labels", "Tell how good predictions were, once labels are there.", labels)  # type: ignore[arg-type]

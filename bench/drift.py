@@ -1,8 +1,8 @@
 """How often drift is told where there is none, how soon where there is some, and how fast it is.
 
-    python bench/drift.py quiet [SIMULATIONS]     720 windows x 20 columns without drift
-    python bench/drift.py power [SIMULATIONS]     a shift in one of 20 columns, 500 rows a window
-    python bench/drift.py speed [ROWS]            counting rows of 20 columns in constant memory
+    python bench/drift.py quiet [SIMULATIONS] [ROWS]   720 windows x 20 columns without drift
+    python bench/drift.py power [SIMULATIONS]          a shift in one of 20 columns
+    python bench/drift.py speed [ROWS]                 counting rows of 20 columns
 
 Counts of windows are drawn from what a large population has in each bin, which is how rows drawn
 from it would be counted. Reference rows are drawn anew for each simulation, bins are learned once.
@@ -112,12 +112,12 @@ def alerts(found: Stream, windows: Array) -> int:
     return count
 
 
-def quiet(simulations: int) -> None:
+def quiet(simulations: int, sizes: Sequence[int] = SIZES) -> None:
     """Months without drift: how many have more than one alert."""
     every, when = columns(), limits(effect=0.0)  # no effect is too small: the harder promise
     print("| rows a window | reference rows | months | alerts a month | more than one |")
     print("|---:|---:|---:|---:|---:|")
-    for size in SIZES:
+    for size in sizes:
         for rows in REFERENCES:
             draw = np.random.default_rng([1, size, rows])
             months = [
@@ -182,7 +182,10 @@ def main(arguments: Sequence[str]) -> None:
     what = arguments[0] if arguments else "power"
     defaults = {"quiet": 100, "power": 100, "speed": 5_000_000}
     count = int(arguments[1]) if len(arguments) > 1 else defaults[what]
-    {"quiet": quiet, "power": power, "speed": speed}[what](count)
+    if what == "quiet" and len(arguments) > 2:
+        quiet(count, [int(arguments[2])])
+    else:
+        {"quiet": quiet, "power": power, "speed": speed}[what](count)
 
 
 if __name__ == "__main__":

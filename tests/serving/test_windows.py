@@ -57,7 +57,7 @@ def test_rows_of_a_log_are_cut_across_its_parts_and_read_once(
     for number in range(4):
         at = START + timedelta(seconds=20 * number)
         write_part(tmp_path, at, range(10 * number, 10 * number + 10), bundle.model_id)
-    assert windows.is_log(str(tmp_path))
+    assert windows.log_in(str(tmp_path), bundle.model_id) == tmp_path
     span = Span(rows=15)
     found = list(windows.windows(str(tmp_path), bundle, span, {}, LATER))
     assert ages(found) == [list(range(15)), list(range(15, 30))]
@@ -68,6 +68,14 @@ def test_rows_of_a_log_are_cut_across_its_parts_and_read_once(
     write_part(tmp_path, START + timedelta(days=1), range(40, 45), bundle.model_id)
     more = list(windows.windows(str(tmp_path), bundle, span, found[1][1], LATER))
     assert ages(more) == [list(range(30, 45))]
+
+
+def test_the_log_of_a_model_is_found_among_those_of_others(tmp_path: Path, bundle: Bundle) -> None:
+    write_part(tmp_path / "a", START, range(5), "another")
+    assert windows.log_in(str(tmp_path), bundle.model_id) == tmp_path / "a"  # of an earlier version
+    write_part(tmp_path / "b", START, range(5), bundle.model_id)
+    assert windows.log_in(str(tmp_path), bundle.model_id) == tmp_path / "b"
+    assert windows.log_in(str(tmp_path), "none of these") is None
 
 
 def test_parts_that_may_not_all_be_there_yet_wait(tmp_path: Path, bundle: Bundle) -> None:
@@ -155,7 +163,7 @@ def test_what_a_table_lacks_or_nobody_can_read_is_told(tmp_path: Path, bundle: B
 
 def test_other_tables_have_no_times(tmp_path: Path, bundle: Bundle) -> None:
     mixed_table(20).write_csv(tmp_path / "rows.csv")
-    assert not windows.is_log(str(tmp_path))
-    assert not windows.is_log("nowhere")
+    assert windows.log_in(str(tmp_path), bundle.model_id) is None
+    assert windows.log_in("nowhere", bundle.model_id) is None
     with pytest.raises(DataError, match="only the prediction log"):
         windows.windows(str(tmp_path / "rows.csv"), bundle, Span(every=60.0), {}, LATER)

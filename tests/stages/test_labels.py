@@ -108,5 +108,5 @@ def test_what_cannot_be_joined_is_told(
     with pytest.raises(DataError, match="no column 'bought'"):
         told(finished, tmp_path, truth.drop("bought"))
     (tmp_path / "log").rename(tmp_path / "moved")
-    with pytest.raises(DataError, match="no prediction log"):
+    with pytest.raises(DataError, match="there is no prediction log"):
         told(finished, tmp_path, truth)

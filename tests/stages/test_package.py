@@ -12,6 +12,7 @@ from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, package
+from tests.conftest import change
 
 
 def test_a_damaged_bundle_is_put_right_by_the_next_run(finished: Folder) -> None:
@@ -51,3 +52,18 @@ def test_only_data_is_written_anywhere_in_a_project(finished: Folder) -> None:
     assert endings - {".sqlite-wal", ".sqlite-shm"} <= known
     assert len(list(finished.root.rglob("manifest.json"))) == 2  # packaged, and current
     assert files.read_json(finished.bundle / "manifest.json")["format"] == FORMAT
+
+
+def test_a_change_in_how_it_is_watched_reaches_the_bundle_and_nothing_else_replaces_it(
+    finished: Folder,
+) -> None:
+    before = read_manifest(finished.bundle)
+    place = finished.bundle.stat().st_ino
+    _flow.run_project(finished, _flow.Unwatched())
+    assert finished.bundle.stat().st_ino == place
+    change(finished, {"deploy.watch": {"rows": 77}})
+    _flow.run_project(finished, _flow.Unwatched())
+    after = read_manifest(finished.bundle)
+    assert after["watch"]["rows"] == 77
+    assert after["model_id"] == before["model_id"]
+    assert after["files"].keys() == before["files"].keys()

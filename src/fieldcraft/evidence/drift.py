@@ -25,7 +25,7 @@ from fieldcraft.evidence.sequential import calibrated
 Array = npt.NDArray[Any]
 
 TOLERANCE = 0.02  # Jensen-Shannon distance that is no drift: a shift by 0.05 standard deviations
-SURE = 0.99  # how surely a reference's true distribution is as near as is allowed for
+SURE = 0.998  # how surely a reference's true distribution is as near as is allowed for
 DRAWS = 2_000  # simulated windows of a table
 STEP = 1.1  # tables are made for sizes of windows that grow by this factor
 SPARSE = 1.0  # bins of which a window is expected to hold fewer rows are counted together

@@ -67,10 +67,25 @@ class Window:
         return max(self.values.height, self.said.height)
 
 
-def is_log(source: str) -> bool:
-    """Whether a path is the folder of a prediction log."""
+def log_in(source: str, model: str) -> Path | None:
+    """The prediction log of a model in a folder, if there is one.
+
+    The server keeps that of each model in a folder of its own within the one it is given; of
+    several, that whose newest part is of this version, or the only one.
+    """
     folder = Path(source)
-    first = next(iter(parts(folder)), None) if folder.is_dir() else None
+    if not folder.is_dir():
+        return None
+    if is_log(folder):
+        return folder
+    found = [one for one in sorted(folder.iterdir()) if one.is_dir() and is_log(one)]
+    mine = [one for one in found if model in pl.read_parquet(list(parts(one))[-1])["model"]]
+    return next(iter(mine or (found if len(found) == 1 else [])), None)
+
+
+def is_log(folder: Path) -> bool:
+    """Whether a folder is that of a prediction log."""
+    first = next(iter(parts(folder)), None)
     return first is not None and set(OWN) <= set(pl.read_parquet_schema(first))
 
 
@@ -87,9 +102,10 @@ def windows(source: str, bundle: Bundle, span: Span, mark: Json, now: datetime) 
     Raises:
         DataError: the table cannot be read, or has no times to cut it by.
     """
-    if is_log(source):
+    log = log_in(source, bundle.model_id)
+    if log is not None:
         cut = by_time if span.every is not None else by_rows
-        return cut(Path(source), bundle, span, mark, now)
+        return cut(log, bundle, span, mark, now)
     if span.every is not None:
         raise DataError(
             "only the prediction log can be cut into windows of time",

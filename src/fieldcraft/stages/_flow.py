@@ -45,8 +45,7 @@ def run_project(
     optional.needs("train")
     outcome = _plan.run(project, watcher, until, fix)
     if "package" in outcome.summaries:
-        source = outcome.folders["package"] / "bundle"
-        publish(project, outcome.summaries["package"], str(source))
+        publish(project, outcome.folders["package"] / "bundle")
     return write_up(project, outcome.folders)
 
 

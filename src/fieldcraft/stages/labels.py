@@ -17,7 +17,7 @@ from fieldcraft.evidence.performance import LEAST, harmed
 from fieldcraft.project.settings import Watch
 from fieldcraft.serving import alerts
 from fieldcraft.serving.labels import KEPT, join
-from fieldcraft.serving.windows import is_log
+from fieldcraft.serving.windows import log_in
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,10 @@ def labels(request: Request) -> Json:
             seen=bundle.model_id[:16],
             way_out="package the project again: fieldcraft run; models of many labels cannot yet",
         )
-    if not is_log(request.log):
+    log = log_in(request.log, bundle.model_id)
+    if log is None:
         raise DataError(
-            "this is no prediction log",
+            "there is no prediction log of this model",
             seen=request.log,
             way_out="pass the folder that `fieldcraft serve --log` writes to",
         )
@@ -66,15 +67,15 @@ def labels(request: Request) -> Json:
                 seen=str(request.out),
                 way_out="wait until it ends, or pass another folder with --out",
             )
-        return joined(request, bundle)
+        return joined(request, bundle, log)
 
 
-def joined(request: Request, bundle: Bundle) -> Json:
+def joined(request: Request, bundle: Bundle, log: Path) -> Json:
     """Join, keep, measure and tell."""
     path, about = request.out / "labels.parquet", request.out / "performance.json"
     before = pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=KEPT)
     given = read_table(request.labels).frame
-    found = join(given, Path(request.log), bundle, before)
+    found = join(given, log, bundle, before)
     keep(found.rows, path)
     mine = found.rows.filter(pl.col("model") == bundle.model_id)
     harm = harmed(mine["loss"].to_numpy(), bundle.manifest["performance"])

@@ -18,6 +18,7 @@ from fieldcraft.develop.write import check_parity, parts_of, write_bundle
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.work import Work
 
+CARD = ("card.html", "card.md")
 TOLD = {
     "file",
     "command",
@@ -81,13 +82,14 @@ def write_tables(bundle: Path, work: Work) -> list[Json]:
     return found
 
 
-def publish(folder: Folder, packaged: Json, source: str) -> None:
+def publish(folder: Folder, source: Path) -> None:
     """Make a packaged bundle the project's current one, unless it is already.
 
-    The old bundle stays in place until the new one is whole.
+    The same model is published again where something else of its bundle is new, such as how it is
+    served. The old bundle stays in place until the new one is whole.
     """
     try:
-        if read_manifest(folder.bundle)["model_id"] == packaged["model_id"]:
+        if same(read_manifest(folder.bundle), read_manifest(source)):
             return
     except BundleError:
         pass  # none yet, or damaged: it is replaced
@@ -101,10 +103,20 @@ def publish(folder: Folder, packaged: Json, source: str) -> None:
         )
 
 
+def same(one: Json, other: Json) -> bool:
+    """Whether two manifests say the same but for the model card, which is written afterwards."""
+
+    def kept(manifest: Json) -> Json:
+        sums = {name: found for name, found in manifest["files"].items() if name not in CARD}
+        return {**manifest, "files": sums}
+
+    return kept(one) == kept(other)
+
+
 STAGE = Stage(
     "package",
     "Put the champion into a bundle that predicts without PyTorch.",
     package,
     sections=("problem", "data", "clean", "deploy"),
-    version=4,
+    version=5,
 )

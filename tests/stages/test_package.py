@@ -58,8 +58,9 @@ def test_a_change_in_how_it_is_watched_reaches_the_bundle_and_nothing_else_repla
     finished: Folder,
 ) -> None:
     before = read_manifest(finished.bundle)
+    source = _flow.latest(finished).folders["package"] / "bundle"
     place = finished.bundle.stat().st_ino
-    _flow.run_project(finished, _flow.Unwatched())
+    package.publish(finished, source)
     assert finished.bundle.stat().st_ino == place
     change(finished, {"deploy.watch": {"rows": 77}})
     _flow.run_project(finished, _flow.Unwatched())

@@ -19,11 +19,7 @@ from fieldcraft.project.folder import Folder
 from fieldcraft.project.work import Work
 
 CARD = ("card.html", "card.md")
-TOLD = {
-    "file",
-    "command",
-    "webhook",
-}  # whom a watch tells is no matter of a bundle: it is only data
+TOLD = {"file", "command", "webhook"}  # whom a watch tells: a bundle is data and cannot say so
 
 
 def package(work: Work) -> Json:
@@ -108,7 +104,8 @@ def same(one: Json, other: Json) -> bool:
 
     def kept(manifest: Json) -> Json:
         sums = {name: found for name, found in manifest["files"].items() if name not in CARD}
-        return {**manifest, "files": sums}
+        lineage = {name: said for name, said in manifest["lineage"].items() if name != "ledger"}
+        return {**manifest, "files": sums, "lineage": lineage}
 
     return kept(one) == kept(other)
 

@@ -80,6 +80,26 @@ def test_what_matters_less_needs_a_larger_effect(bundle: Bundle) -> None:
     assert watcher.weights_of([{"column": "a", "value": None}]) == {}
 
 
+def test_cells_that_never_could_be_read_are_no_fault(bundle: Bundle) -> None:
+    assert bundle.profile["columns"]["age"]["value"]["counts"][0] > 0  # every 17th is missing
+    few = rows(6).with_columns(
+        pl.when(pl.int_range(pl.len()) % 8 == 0).then(pl.lit("?!")).otherwise("age").alias("age")
+    )
+    assert "age" not in {
+        alert["column"] for alert in Watcher(bundle, Watch()).look(predicted(few, bundle))
+    }
+    assert watcher.share_missing({"counts": [1, 3]}) == 0.25
+
+
+def test_moments_are_alike_in_short_windows_and_no_fault(bundle: Bundle) -> None:
+    now = rows(4).with_columns(seen=pl.lit("2025-03-04"))
+    assert not Watcher(bundle, Watch()).look(predicted(now, bundle))
+    weekly = Watcher(bundle, Watch(every=7 * 86_400.0)).look(predicted(now, bundle))
+    assert [(alert["column"], alert["what"]) for alert in weekly] == [("seen", "alike")]
+    gone = predicted(rows(4).with_columns(seen=pl.lit(None, pl.String)), bundle)
+    assert [alert["what"] for alert in Watcher(bundle, Watch()).look(gone)] == ["missing"]
+
+
 def test_of_two_classes_one_probability_is_enough(bundle: Bundle) -> None:
     names = [key for key in Watcher(bundle, Watch()).measures if key.startswith("|")]
     assert names == ["|prediction", "|probability_yes"]

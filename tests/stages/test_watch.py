@@ -51,7 +51,7 @@ def test_a_log_is_watched_window_by_window_and_alerts_are_told_once(
     serve(log, bundle, traffic(0), hour=1)
     asked = request(finished, log, out, file=str(told))
     first = watch(asked)
-    assert (first["windows"], first["stand"], first["not_watched"]) == (2, [], [])
+    assert (first["windows"], first["stand"], first["not_watched"]) == (2, [], ["seen"])
     assert watch(asked)["windows"] == 0
     serve(log, bundle, traffic(1, city="Atlantis"), hour=2)
     second = watch(asked)

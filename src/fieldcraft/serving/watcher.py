@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +25,7 @@ HISTORY = 400  # windows whose figures are kept
 PREDICTED = ""  # the column of what the model says
 RECENT = 24  # windows whose promise of right decisions is told
 HOUR = 3600.0
+WEEK = 168 * HOUR  # length of windows from which on weekdays and hours can be compared
 GATHERED = 2_000  # rows at work with which later predictions are compared, if there are no others
 SAYS = {
     "missing": "missing",
@@ -89,11 +90,12 @@ class Watcher:
             for key, one in self.measures.items()
             if key in columns
         }
-        broken = self.broken(window, counts)
+        times = () if (self.wishes.every or 0) >= WEEK else times_in(window.values)
+        broken = self.broken(window, counts, times)
         found = [self.fault(window, column, fault) for column, fault in broken.items()]
         levels = {}
         for key, one in self.measures.items():
-            if key in counts and one.column not in broken:
+            if key in counts and one.column not in {*broken, *times}:
                 seen = one.stream.look(counts[key])
                 levels[key] = [round(max(seen.level, 0.0), 3), round(seen.effect, 4)]
                 if seen.verdict == "drift":
@@ -104,16 +106,30 @@ class Watcher:
         self.remember(window, levels, faults=list(broken))
         return new
 
-    def broken(self, window: Window, counts: Mapping[str, Array]) -> dict[str, Fault]:
-        """The columns that are broken in a window, each with the first thing that is."""
+    def broken(
+        self, window: Window, counts: Mapping[str, Array], times: Collection[str]
+    ) -> dict[str, Fault]:
+        """The columns that are broken in a window, each with the first thing that is.
+
+        Args:
+            window: the window.
+            counts: of its measures.
+            times: columns of moments: of a short window they are alike, as they should be.
+        """
         found = {name: Fault("absent", 1.0, 0.0) for name in window.absent}
+        gaps = {one.column: share_missing(one.stream.about) for one in self.measures.values()}
         for name, cells in window.unread.items():
-            if cells >= BREAK * window.rows:
-                found.setdefault(name, Fault("unread", cells / window.rows, 0.0))
+            share, usual = (
+                cells / window.rows,
+                gaps.get(name, 0.0),
+            )  # what cannot be read is missing
+            if share - usual >= BREAK:
+                found.setdefault(name, Fault("unread", share, usual))
         for key, window_counts in counts.items():
             one = self.measures[key]
             for fault in stream.faults(window_counts, one.stream.about, self.chance):
-                found.setdefault(one.column, fault)
+                if fault.what == "missing" or one.column not in times:
+                    found.setdefault(one.column, fault)
         return found
 
     def fault(self, window: Window, column: str, fault: Fault) -> Json:
@@ -222,6 +238,16 @@ def values_of(window: Window, bundle: Bundle) -> Iterator[tuple[str, pl.Series]]
             kind = catalogue.load("kinds", kinds[name])
             for measure, values in kind.measures(window.values[name]).items():
                 yield f"{name}|{measure}", values
+
+
+def share_missing(about: Json) -> float:
+    """The share of reference rows without a value."""
+    return float(about["counts"][0] / max(sum(about["counts"]), 1))
+
+
+def times_in(values: pl.DataFrame) -> list[str]:
+    """The columns of moments."""
+    return [name for name, kind in values.schema.items() if kind.is_temporal()]
 
 
 def weights_of(importance: list[Json]) -> dict[str, float]:

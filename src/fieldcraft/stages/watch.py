@@ -12,7 +12,7 @@ from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import files
 from fieldcraft.core.errors import DataError
 from fieldcraft.project.settings import Watch
-from fieldcraft.serving import alerts
+from fieldcraft.serving import alerts, gauges
 from fieldcraft.serving.watcher import Watcher
 from fieldcraft.serving.windows import Span, windows
 
@@ -26,7 +26,8 @@ class Request:
     Attributes:
         bundle: whose rows they are.
         source: folder of the prediction log, or rows: see `read_table`.
-        out: folder for the state, ``state.json``, and the report, ``report.html``.
+        out: folder for the state, ``state.json``, the report, ``report.html``, and gauges for
+            Prometheus, ``metrics.prom``.
         rows, every: of a window, instead of what the project file said.
         tell: whom alerts are told, as the project file says it; a bundle cannot say so.
         report: whether to write the report.
@@ -93,6 +94,7 @@ def looked_at(request: Request, bundle: Bundle, wishes: Watch) -> Json:
         "reference": bundle.profile["rows"], "expected": watcher.expects(),
         "not_watched": not_watched(watcher, bundle),
     }  # fmt: skip
+    gauges.write(request.out / "metrics.prom", watcher)
     if request.report:
         write_report(request, watcher, result)
     return result

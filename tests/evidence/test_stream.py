@@ -37,6 +37,22 @@ def test_what_stays_is_quiet_and_what_moves_is_told_until_it_is_back() -> None:
     assert about.alarmed is None
 
 
+def test_a_month_of_hours_and_twenty_columns_without_drift_has_at_most_one_alert() -> None:
+    draw, alerts = np.random.default_rng(7), 0
+    for number in range(20):
+        shares = draw.dirichlet(np.full(20, 0.3 + number / 4))
+        known = [0, 0, *shares, 0] if number % 2 else [0, 0, 0, *shares]
+        about = {
+            "form": "number" if number % 2 else "word",
+            "counts": draw.multinomial(4_500, known),
+        }
+        one = Stream(about, Limits(threshold(720, 20), effect=0.0))
+        for window in draw.multinomial(300, known, size=720):
+            alerts += one.look(window).verdict == "drift"
+            alerts += bool(stream.faults(window, about, stream.chance(720, 20)))
+    assert alerts <= 1
+
+
 def test_what_is_sure_but_small_is_no_alarm() -> None:
     about = Stream(NUMBERS, Limits(LIMITS.level, effect=0.15))
     verdicts = {about.look(counts(0.2)).verdict for _ in range(40)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from fieldcraft.project.settings import Watch
 from fieldcraft.serving import alerts
 
+SLOW = -1  # says nothing for longer than anyone waits
 ALERT = {"id": "drift|age|value", "text": "age: distance 0.2"}
 WAITING = [{"alert": ALERT, "ways": ["webhook"]}]
 
@@ -37,6 +39,9 @@ class Answers(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         status = self.server.statuses.pop(0) if self.server.statuses else 200
+        if status == SLOW:
+            time.sleep(0.3)
+            status = 0
         if status == 200:
             self.server.got.append(json.loads(body))
         if status:
@@ -63,6 +68,16 @@ def test_a_flapping_receiver_gets_each_alert_once_after_longer_pauses(receiver: 
     left, failed = alerts.deliver(WAITING, Watch(webhook=receiver.address), pauses.append)
     assert (left, failed) == ([], {})
     assert pauses == [1, 2, 4]
+    assert receiver.got == [ALERT]
+
+
+def test_a_slow_receiver_is_given_up_and_tried_again(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "PATIENCE", 0.1)
+    receiver.statuses = [SLOW]
+    wishes = Watch(webhook=receiver.address)
+    assert alerts.deliver(WAITING, wishes, lambda seconds: time.sleep(0.3)) == ([], {})
     assert receiver.got == [ALERT]
 
 

@@ -119,10 +119,7 @@ class Watcher:
         found = {name: Fault("absent", 1.0, 0.0) for name in window.absent}
         gaps = {one.column: share_missing(one.stream.about) for one in self.measures.values()}
         for name, cells in window.unread.items():
-            share, usual = (
-                cells / window.rows,
-                gaps.get(name, 0.0),
-            )  # what cannot be read is missing
+            share, usual = cells / window.rows, gaps.get(name, 0.0)  # unread is missing too
             if share - usual >= BREAK:
                 found.setdefault(name, Fault("unread", share, usual))
         for key, window_counts in counts.items():
@@ -223,7 +220,8 @@ def measures_in(known: Json) -> Iterator[tuple[str, str, Json]]:
             yield PREDICTED, name, about
     for column, measures in known["columns"].items():
         for name, about in measures.items():
-            yield column, name, about
+            if about["form"] != "time":  # which goes on
+                yield column, name, about
 
 
 def values_of(window: Window, bundle: Bundle) -> Iterator[tuple[str, pl.Series]]:

@@ -73,7 +73,9 @@ def serving(
     lines: list[str] = []
     while not lines or "listening on" not in lines[-1]:
         line = process.stdout.readline()
-        assert line, lines
+        if not line:
+            process.communicate()
+            pytest.fail("".join(lines))
         lines.append(line)
     draining = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
     draining.start()

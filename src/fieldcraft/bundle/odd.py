@@ -37,7 +37,7 @@ def odd_cells(
         cells, known = rows[column.name], column.name in parsed.columns
         read = parsed[column.name] if known else schema.parse(cells, column)
         counts = {"unread": unread(cells, read, schema)}
-        about = profile["columns"].get(column.name, {}).get(MEASURE)
+        about = profile.get("columns", {}).get(column.name, {}).get(MEASURE)
         if about is not None:
             measure = kind_named(column.kind).measures(read)[MEASURE]
             what = "unseen" if about["form"] == "word" else "outside"

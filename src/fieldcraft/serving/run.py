@@ -23,6 +23,8 @@ from fieldcraft.serving.platforms import health_routes, predict_routes
 from fieldcraft.serving.record import Log
 from fieldcraft.serving.served import Served
 
+DRAINING = 0.5  # seconds in which those who come are told that the server is closing
+
 
 @dataclass(frozen=True)
 class Address:
@@ -108,9 +110,13 @@ class Server:
         self.door = Door(hot, self.pages.app, self.counters, plan.limits, plan.token, plan.invalid)
         return self.door
 
+    async def turn_away(self) -> None:
+        """Tell new callers that the server is closing, for as long as some may be on their way."""
+        self.door.open = self.pages.open = False
+        await asyncio.sleep(DRAINING)
+
     async def stop(self) -> None:
         """Answer what has been accepted, then end the processes."""
-        self.door.open = self.pages.open = False
         try:
             async with asyncio.timeout(self.plan.limits.grace):
                 while self.door.running:
@@ -136,7 +142,10 @@ class Listener(uvicorn.Server):
             self.told(self.servers[0].sockets[0].getsockname())
 
     async def shutdown(self, sockets: Any = None) -> None:
-        """Let accepted requests end."""
+        """Turn new callers away, then listen no more, then let accepted requests end."""
+        await self.ours.turn_away()
+        for server in self.servers:
+            server.close()
         await self.ours.stop()
         await super().shutdown(sockets)
 

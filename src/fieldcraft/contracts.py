@@ -66,6 +66,7 @@ class Kind(Protocol):
     used: bool  # False: columns of this kind are set aside and no model sees them
     holds: Literal["values", "files"]  # files: cells name files, see data/media.py
     options: tuple[str, ...]  # what a column's entry in the project file may say beside `kind`
+    packages: tuple[str, ...]  # that a bundle with such columns needs beside the core
     def recognise(self, look: Look) -> Guess | None: """Whether a column is of this kind."""
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series: """To values."""
     def encoder(self, columns: Sequence[Column]) -> Encoder: """A fresh one for these columns."""

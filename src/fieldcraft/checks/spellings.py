@@ -99,11 +99,6 @@ class Spellings:
         )
 
 
-def all_truths(look: Look) -> bool:
-    """Whether all levels are words for yes and no, more than one for either."""
-    return look.distinct > 2 and not truths(look.counts["value"]).null_count()
-
-
 def options_of(view: View, name: str) -> bool:
     """Whether the entry of a column has options beside its kind."""
     return any(column.options for column in view.schema.columns if column.name == name)

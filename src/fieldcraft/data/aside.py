@@ -11,6 +11,8 @@ import polars as pl
 class PlainValues:
     """The part of a kind whose values are what they say: no picture, no parts, alike if equal."""
 
+    packages: tuple[str, ...] = ()
+
     def alike(self, values: pl.Series) -> Sequence[Any] | None:
         """Nothing: equal rows are found without the kind."""
         return None

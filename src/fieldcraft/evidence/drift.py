@@ -31,7 +31,6 @@ STEP = 1.1  # tables are made for sizes of windows that grow by this factor
 SPARSE = 1.0  # bins of which a window is expected to hold fewer rows are counted together
 TILTS = (0.04, 0.08, 0.16, 0.32, 0.64)  # shifts that are looked for, in standard deviations
 POWERS = (0.1, 0.3, 0.5, 0.8)  # calibrators of p-values
-SHUFFLES = 2_000  # of a permutation test
 
 
 def divergence(one: Array, other: Array) -> Array:
@@ -72,20 +71,6 @@ def effect(window: Array, reference: Array) -> float:
     filled = int(((window > 0) | (reference > 0)).sum())
     by_chance = (filled - 1) / 8 * (1 / sizes[0] + 1 / sizes[1])
     return as_distance(float(divergence(window, reference)) - by_chance)
-
-
-def permuted(one: Array, other: Array, seed: int = 0) -> float:
-    """The p-value of two counts being samples of the same, for one comparison of two files.
-
-    All ways to deal the pooled rows out anew are as likely then, which is a multivariate
-    hypergeometric distribution of counts; of these, `SHUFFLES` are drawn.
-    """
-    one, other = np.asarray(one, dtype=np.int64), np.asarray(other, dtype=np.int64)
-    pooled = one + other
-    draw = np.random.default_rng(seed)
-    dealt = draw.multivariate_hypergeometric(pooled, int(one.sum()), SHUFFLES, method="marginals")
-    reached = divergence(dealt, pooled - dealt) >= divergence(one, other) - 1e-12
-    return float((1 + reached.sum()) / (1 + SHUFFLES))
 
 
 def moved(window: Array, reference: Array) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -173,8 +172,3 @@ async def respond(
     headers = [JSON, (b"content-length", str(len(body)).encode()), (ID, request.encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers + (more or [])})
     await send({"type": "http.response.body", "body": body})
-
-
-def as_body(value: Any) -> bytes:
-    """A value as the body of an answer."""
-    return json.dumps(value, separators=(",", ":")).encode()

@@ -79,6 +79,14 @@ class Model:
         self.known = frozenset(self.columns)
         self.novelty = Novelty(profile["columns"])
         self.needed = {column.name: column for column in bundle.schema.needed}
+        self.types = {name: self.json_type(name) for name in self.columns}
+
+    def json_type(self, name: str) -> str:
+        """What the cells of a column are in JSON: number, boolean or string."""
+        if name not in self.needed:
+            return "string"  # the key of a table that the bundle joins
+        kind = self.bundle.schema.parse(pl.Series([], dtype=pl.String), self.needed[name]).dtype
+        return "boolean" if kind == pl.Boolean else "number" if kind.is_numeric() else "string"
 
     def answer(self, requests: Sequence[Sequence[Row]]) -> Told:
         """Answer requests of several rows each, together; what is wrong with one harms no other."""

@@ -19,7 +19,7 @@ from fieldcraft.serving.served import Served
 from fieldcraft.serving.trouble import Trouble
 
 VERSION = version("fieldcraft")
-TYPES = {  # of kinds of columns, as JSON
+TYPES = {  # what a column takes, by what its cells are
     "number": {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]},
     "boolean": {"anyOf": [{"type": "boolean"}, {"type": "string"}, {"type": "null"}]},
 }

@@ -12,14 +12,13 @@ from itertools import chain
 from typing import Any
 
 from fieldcraft.contracts import Json
-from fieldcraft.data.table import Column
 from fieldcraft.serving.asked import Row, parsed
 from fieldcraft.serving.model import Model
 from fieldcraft.serving.trouble import Fault, Trouble
 
 NAME = "v2"
 TYPES = (b"application/json", b"")  # of bodies; common clients do not say it
-DATATYPES = {"number": "FP64", "boolean": "BOOL"}  # of kinds; all others are BYTES
+DATATYPES = {"number": "FP64", "boolean": "BOOL"}  # by JSON types; all others are BYTES
 WANTED = ("name", "shape", "datatype", "data")
 
 
@@ -121,15 +120,10 @@ def metadata(model: Model) -> Json:
         "versions": [model.version],
         "platform": "fieldcraft_onnx",
         "inputs": [
-            {"name": name, "datatype": datatype(model.needed.get(name)), "shape": [-1]}
-            for name in model.columns
+            {"name": name, "datatype": DATATYPES.get(kind, "BYTES"), "shape": [-1]}
+            for name, kind in model.types.items()
         ],
         "outputs": [
             {"name": name, "datatype": kind, "shape": [-1]} for name, kind in outputs_of(model)
         ],
     }
-
-
-def datatype(column: Column | None) -> str:
-    """The type of a column's tensor."""
-    return DATATYPES.get(column.kind, "BYTES") if column else "BYTES"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ import polars as pl
 from fieldcraft.bundle.odd import odd_cells
 from fieldcraft.bundle.runtime import Bundle
 from fieldcraft.contracts import Json
+from fieldcraft.core import files
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.media import base_of, named_in
 from fieldcraft.data.read import read_table
@@ -273,3 +275,20 @@ def predicted(rows: pl.DataFrame, bundle: Bundle) -> Window:
         values, bundle.task.decide(told, bundle.about), absent=tuple(absent),
         unread=odd_cells(joined, bundle.schema, {})["unread"],
     )  # fmt: skip
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Make sure that nothing else is at work on what a watch keeps in a folder.
+
+    Raises:
+        DataError: another watch is, or labels are being joined.
+    """
+    with files.lock(folder / ".lock") as free:
+        if not free:
+            raise DataError(
+                "another watch is at work on this folder",
+                seen=str(folder),
+                way_out="wait until it ends, or pass another folder with --out",
+            )
+        yield

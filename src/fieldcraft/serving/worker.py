@@ -117,9 +117,7 @@ def described(model: Model) -> dict[str, Any]:
         "version": model.version,
         "model_id": model.bundle.model_id,
         "metadata": json.dumps(v2.metadata(model)),
-        "columns": {
-            name: model.needed[name].kind if name in model.needed else "" for name in model.columns
-        },
+        "columns": model.types,
         "pid": os.getpid(),
     }
 

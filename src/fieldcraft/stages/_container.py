@@ -10,9 +10,9 @@ from pathlib import Path
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError
+from fieldcraft.data.table import kind_named
 
 PORT = 8_080  # that SageMaker, KServe and Vertex AI call by default
-NEEDED = {"image": "pillow", "text": "tokenizers"}  # by kinds of column, to run and not to train
 DOCKERFILE = """\
 # The model {model} behind HTTP; there is no PyTorch in this image.
 # A release that is not on the package index: pip wheel --no-deps -w wheels PATH-OF-FIELDCRAFT
@@ -75,7 +75,7 @@ def write_container(bundle: Path, folder: Path, name: str) -> Path:
         )
     kinds = {column["kind"] for column in manifest["schema"]["columns"]}
     packages = [f"fieldcraft[serve]=={version('fieldcraft')}"]
-    packages += sorted(NEEDED[kind] for kind in kinds & NEEDED.keys())
+    packages += sorted(name for kind in kinds for name in kind_named(kind).packages)
     words = {
         "name": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model",
         "model": str(manifest["model_id"])[:16],

@@ -17,7 +17,7 @@ from fieldcraft.evidence.performance import LEAST, harmed
 from fieldcraft.project.settings import Watch
 from fieldcraft.serving import alerts
 from fieldcraft.serving.labels import KEPT, join
-from fieldcraft.serving.windows import log_in
+from fieldcraft.serving.windows import alone, log_in
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,7 @@ def labels(request: Request) -> Json:
             seen=request.log,
             way_out="pass the folder that `fieldcraft serve --log` writes to",
         )
-    with files.lock(request.out / ".lock") as free:
-        if not free:
-            raise DataError(
-                "a watch is at work on this folder",
-                seen=str(request.out),
-                way_out="wait until it ends, or pass another folder with --out",
-            )
+    with alone(request.out):
         return joined(request, bundle, log)
 
 

@@ -14,7 +14,7 @@ from fieldcraft.core.errors import DataError
 from fieldcraft.project.settings import Watch
 from fieldcraft.serving import alerts, gauges
 from fieldcraft.serving.watcher import Watcher
-from fieldcraft.serving.windows import Span, windows
+from fieldcraft.serving.windows import Span, alone, windows
 
 FORMAT = 1  # of the state
 
@@ -57,13 +57,7 @@ def watch(request: Request) -> Json:
     """
     bundle = load_bundle(request.bundle)
     wishes = wishes_of(bundle, request)
-    with files.lock(request.out / ".lock") as free:
-        if not free:
-            raise DataError(
-                "another watch is at work on this state",
-                seen=str(request.out),
-                way_out="wait until it ends, or pass another folder with --out",
-            )
+    with alone(request.out):
         return looked_at(request, bundle, wishes)
 
 

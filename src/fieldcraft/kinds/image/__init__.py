@@ -27,6 +27,7 @@ class ImageKind:
     used = True
     holds: Literal["values", "files"] = "files"
     options: tuple[str, ...] = ("augment", "encoder", "mirror", "size", "tune")
+    packages: tuple[str, ...] = ("pillow",)
 
     def recognise(self, look: Look) -> Guess | None:
         """Nearly all cells end as the names of image files do."""

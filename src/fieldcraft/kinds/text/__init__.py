@@ -30,6 +30,7 @@ class TextKind(PlainValues):
     used = True
     holds: Literal["values", "files"] = "values"
     options: tuple[str, ...] = NAMES
+    packages = ("tokenizers",)
 
     def recognise(self, look: Look) -> Guess | None:
         """Mostly different texts, of which the middle one has at least three words."""

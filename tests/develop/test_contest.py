@@ -21,7 +21,7 @@ def candidate(name: str, complexity: int, right: Array, y: Array) -> Candidate:
     """A model that is right where it is said to be."""
     outputs = np.eye(2)[np.where(right, y, 1 - y)] * 0.8 + 0.1
     said = Said(outputs, outputs.argmax(axis=1), outputs > 0.3)
-    return Candidate(name, {"title": name, "complexity": complexity}, Path(), said, {}, "")
+    return Candidate(name, {"title": name, "complexity": complexity}, Path(), said, {}, [], "")
 
 
 def contest(rates: dict[str, float], metric: Metric = ACCURACY) -> Contest:

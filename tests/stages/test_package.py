@@ -11,7 +11,7 @@ from fieldcraft.core.errors import BundleError
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
-from fieldcraft.stages import _flow, package
+from fieldcraft.stages import _flow, _versions, package
 from tests.conftest import change
 
 
@@ -58,9 +58,9 @@ def test_a_change_in_how_it_is_watched_reaches_the_bundle_and_nothing_else_repla
     finished: Folder,
 ) -> None:
     before = read_manifest(finished.bundle)
-    source = _flow.latest(finished).folders["package"] / "bundle"
+    folders = _flow.latest(finished).folders
     place = finished.bundle.stat().st_ino
-    package.publish(finished, source)
+    assert not _versions.publish(finished, folders, "run")
     assert finished.bundle.stat().st_ino == place
     change(finished, {"deploy.watch": {"rows": 77}})
     _flow.run_project(finished, _flow.Unwatched())

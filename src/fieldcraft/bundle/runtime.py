@@ -19,7 +19,7 @@ from fieldcraft.core.errors import BundleError, FieldcraftError
 from fieldcraft.data.prepare import join
 from fieldcraft.data.read import from_frame
 from fieldcraft.data.table import Schema, kind_named
-from fieldcraft.evidence.metrics import Said
+from fieldcraft.evidence.metrics import Said, together
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class PackedMember:
     view: Literal["tensors", "matrix"]
     scale: Json
     weight: float = 1.0
+    fold: int = 0
 
     def outputs(self, read: Read, task: Task) -> Array:
         """Outputs for rows, in units of the target."""
@@ -59,8 +60,6 @@ class Bundle:
         self.manifest = manifest
         self.tables = tuple(tables)
         self.members = tuple(members)
-        whole = sum(member.weight for member in members)
-        self.shares = [member.weight / whole for member in members]
         self.schema = Schema.from_json(manifest["schema"])
         self.task: Task = catalogue.load("tasks", manifest["task"])
         self.about: Json = manifest["about"]
@@ -128,10 +127,37 @@ class Bundle:
 
     def mixed(self, values: pl.DataFrame) -> Array:
         """The members' outputs for parsed rows, averaged by their weights."""
-        read = self.members[0].encoders.read(values)
-        pairs = zip(self.members, self.shares, strict=True)
-        found = [share * member.outputs(read, self.task) for member, share in pairs]
+        return self.averaged(values, self.members)
+
+    def averaged(self, values: pl.DataFrame, members: Sequence[PackedMember]) -> Array:
+        """The outputs of some members for parsed rows, averaged by their weights."""
+        read = members[0].encoders.read(values)
+        whole = sum(member.weight for member in members)
+        found = [member.weight / whole * member.outputs(read, self.task) for member in members]
         return np.asarray(np.sum(found, axis=0))
+
+    def judged(self, rows: pl.DataFrame, folds: Array) -> Said:
+        """What the members of one fold say about each row: that whose judge rows they are.
+
+        A bundle of a small table has members for each of its folds, which were trained on the
+        judge rows of the others, and are calibrated each by its own tune rows.
+
+        Args:
+            rows: as read.
+            folds: number of the fold of each row, shape (rows,); of a bundle of one fold, 0.
+        """
+        values = self.schema.apply(self.joined(rows))
+        found, places = [], []
+        for number in np.unique(folds):
+            mine = np.flatnonzero(folds == number)
+            members = [member for member in self.members if member.fold == number]
+            pieces = members[0].encoders.pieces(values[mine.tolist()])
+            raw = np.concatenate([self.averaged(piece, members) for piece in pieces])
+            calibration = self.manifest["calibrations"][int(number)]
+            outputs = self.task.calibrated(raw, calibration)
+            found.append(self.task.read(outputs, self.about, calibration))
+            places.append(mine)
+        return together(found).at(np.argsort(np.concatenate(places)))
 
 
 def load_bundle(path: str | Path) -> Bundle:
@@ -191,4 +217,5 @@ def load_packed(folder: Path, about: Mapping[str, Any]) -> PackedMember:
         about["view"],
         files.read_json(folder / "scale.json"),
         about["weight"],
+        about.get("fold", 0),
     )

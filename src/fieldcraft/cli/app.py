@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+MOST_SAID = 500  # characters of a reason
 
 app = typer.Typer(
     name="fieldcraft",
@@ -291,6 +293,9 @@ def watch(
     webhook: Annotated[
         str | None, typer.Option(envvar="FIELDCRAFT_WEBHOOK", help="Address to post alerts to.")
     ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train a challenger if there are new alerts.")
+    ] = False,
     dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -308,6 +313,8 @@ def watch(
         Request(place, source, folder, rows, span, told(project, alerts, command, webhook))
     )
     watched(result, as_json)
+    if retrain and result["new"]:
+        answer_alerts(find(dir), source, result["new"], as_json)
     if result["stand"]:
         raise typer.Exit(1)
 
@@ -320,6 +327,9 @@ def labels(
         Path | None, typer.Option(help="The bundle; that of the project if left out.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the watch.")] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train a challenger if they have become worse.")
+    ] = False,
     dir: Dir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -333,8 +343,77 @@ def labels(
     folder = out or (project.root / "watch" if project else Path("watch"))
     result = join(Request(place, table, log, folder, told(project, None, None, None)))
     labelled(result, as_json)
+    if retrain and result["new"]:
+        answer_alerts(find(dir), log, [{"text": "predictions have become worse"}], as_json)
     if result["alarmed"]:
         raise typer.Exit(1)
+
+
+def answer_alerts(project: Folder, log: str, new: Sequence[Any], as_json: bool) -> None:
+    """Train a challenger because of alerts; what came of it goes to standard error."""
+    from fieldcraft.cli.champions import retrained
+    from fieldcraft.stages._flow import retrain_project
+
+    why = "; ".join(alert["text"] for alert in new)
+    with watching(as_json) as watcher:
+        result = retrain_project(project, watcher, {"log": log, "why": why[:MOST_SAID]})
+    retrained(result, as_json, sys.stderr)
+
+
+@app.command()
+def retrain(
+    log: Annotated[
+        str | None, typer.Option(help="Folder of the prediction log; the one that is watched.")
+    ] = None,
+    rows: Annotated[
+        str | None, typer.Option(help="A table of labelled rows, instead of log and labels.")
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option(help="Do it again and again, after such a time: 1d, 12h.")
+    ] = None,
+    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also with broken columns or few new rows.")
+    ] = False,
+    dir: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a challenger on new rows; it is promoted only if it is better (else exit code 1)."""
+    from fieldcraft.cli.champions import retrained
+    from fieldcraft.cli.start import seconds
+    from fieldcraft.stages._flow import retrain_project
+
+    project = find(dir)
+    pause = None if every is None else seconds(every, "--every")
+    asked = {"log": log, "rows": rows, "why": why, "anyway": anyway}
+    while True:
+        with watching(as_json) as watcher:
+            result = retrain_project(project, watcher, asked)
+        retrained(result, as_json)
+        if pause is None:
+            break
+        time.sleep(pause)
+    if result["outcome"] in ("refused", "blocked"):
+        raise typer.Exit(1)
+
+
+@app.command()
+def rollback(
+    to: Annotated[str | None, typer.Option(help="How the id of the version begins.")] = None,
+    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    show: Annotated[bool, typer.Option("--list", help="Show the versions, change none.")] = False,
+    dir: Dir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the bundle that was there before the current one again."""
+    from fieldcraft.cli.champions import listed, rolled_back
+    from fieldcraft.stages._flow import rollback_project, versions
+
+    project = find(dir)
+    if show:
+        listed(versions(project), as_json)
+    else:
+        rolled_back(rollback_project(project, to, why), as_json)
 
 
 @app.command()

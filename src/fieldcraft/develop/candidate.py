@@ -12,7 +12,7 @@ import polars as pl
 from fieldcraft.contracts import Array, Json
 from fieldcraft.core import digest, files
 from fieldcraft.develop.rows import Development
-from fieldcraft.evidence.metrics import Said
+from fieldcraft.evidence.metrics import Said, together
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Candidate:
         folder: where the model lies.
         said: calibrated outputs and decisions on all judge rows.
         calibration: fitted on all tune rows, for the bundle.
+        calibrations: of each fold, fitted on its own.
         digest: of the model's files.
     """
 
@@ -33,19 +34,21 @@ class Candidate:
     folder: Path
     said: Said
     calibration: Json
+    calibrations: Sequence[Json]
     digest: str
 
 
 def load_candidate(place: Path, rows: Development) -> Candidate:
     """The model in a folder; each fold is calibrated on its own tune rows."""
     table = pl.read_parquet(place / "predictions.parquet")
-    found, tuned = [], []
+    found, tuned, calibrations = [], [], []
     for number in range(len(rows.folds)):
         tune, judge = (outputs_of(table, number, part) for part in ("tune", "judge"))
         calibration = fold_calibration(table, rows, number)
         outputs = rows.task.calibrated(judge, calibration)
         found.append(rows.task.read(outputs, rows.about, calibration))
         tuned.append(tune)
+        calibrations.append(calibration)
     every = np.concatenate([fold.tune for fold in rows.folds])
     return Candidate(
         place.name,
@@ -55,6 +58,7 @@ def load_candidate(place: Path, rows: Development) -> Candidate:
         rows.task.calibrate(
             np.concatenate(tuned), rows.y[every], rows.about, rows.weights_at(every)
         ),
+        calibrations,
         digest.of_json(digest.of_folder(place)),
     )
 
@@ -71,17 +75,6 @@ def fold_calibration(table: pl.DataFrame, rows: Development, number: int) -> Jso
     return rows.task.calibrate(
         outputs_of(table, number, "tune"), rows.y[tune], rows.about, rows.weights_at(tune)
     )
-
-
-def together(said: Sequence[Said]) -> Said:
-    """What was said about several sets of rows, one after the other."""
-    outputs, decisions, regions = (
-        np.concatenate([getattr(part, name) for part in said])
-        for name in ("outputs", "decisions", "regions")
-    )
-    accepted = [part.accepted for part in said if part.accepted is not None]
-    sure = np.concatenate(accepted) if accepted else None
-    return Said(outputs, decisions, regions, said[0].coverage, sure)
 
 
 def outputs_of(table: pl.DataFrame, fold: int, part: str) -> Array:

@@ -24,6 +24,7 @@ from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Settings
 
 LINE, SOURCE = "(line)", "(source)"  # columns that are put beside those of the table
+AGED = "(weight)"  # column of a retraining: how much older rows count beside new ones
 TRAIN, VALIDATION, TEST = 0, 1, 2  # numbers of the sources
 TARGET_SECTIONS = ("problem.target", "problem.task", "problem.positive", "problem.order")
 WISHES = ("costs", "threshold", "coverage", "reject")  # how to decide: no model depends on it
@@ -94,6 +95,8 @@ def read_sources(project: Folder, settings: Settings) -> pl.DataFrame:
         frame = read_table(place, settings.data.names).frame
         frame = named_in(frame, file_columns(settings), base_of(place))
         wanted = found[0].columns[:-2] if found else frame.columns
+        if AGED in wanted and AGED not in frame.columns:  # sealed rows
+            frame = frame.with_columns(pl.lit(1.0).alias(AGED))
         absent = [name for name in wanted if name not in frame]
         if absent:
             raise DataError(
@@ -281,8 +284,9 @@ def weights_of(frame: pl.DataFrame, settings: Settings) -> Array | None:
         DataError: a weight is missing, negative or not a number.
     """
     name = settings.data.weight
+    aged = frame[AGED].to_numpy() if AGED in frame.columns else None
     if name is None:
-        return None
+        return aged
     schema = columns_of(settings, [name])
     column = Column(name, "number", dict(schema.columns[0].options))
     found = schema.parse(frame[name], column).to_numpy()
@@ -294,7 +298,7 @@ def weights_of(frame: pl.DataFrame, settings: Settings) -> Array | None:
             f"{len(odd):,} such rows",
             way_out="give each row a number above 0, or leave out data.weight",
         )
-    return np.asarray(found, dtype=np.float64)
+    return np.asarray(found if aged is None else found * aged, dtype=np.float64)
 
 
 def moments_of(frame: pl.DataFrame, settings: Settings) -> pl.Series:

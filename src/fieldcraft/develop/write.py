@@ -111,6 +111,7 @@ def pack_members(
                     "folder": f"members/{place.name}",
                     "format": form.name,
                     "view": member.fitted.view,
+                    "fold": number,
                     "weight": part.weight / len(members),
                 }
             )

@@ -8,7 +8,7 @@ metric is not defined on a resample (one class missing, no weight at all), its v
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,17 @@ class Said:
         accepted = None if self.accepted is None else self.accepted[rows]
         parts = (self.outputs[rows], self.decisions[rows], self.regions[rows])
         return Said(*parts, self.coverage, accepted)
+
+
+def together(said: Sequence[Said]) -> Said:
+    """What was said about several sets of rows, one after the other."""
+    outputs, decisions, regions = (
+        np.concatenate([getattr(part, name) for part in said])
+        for name in ("outputs", "decisions", "regions")
+    )
+    accepted = [part.accepted for part in said if part.accepted is not None]
+    sure = np.concatenate(accepted) if accepted else None
+    return Said(outputs, decisions, regions, said[0].coverage, sure)
 
 
 @dataclass(frozen=True)

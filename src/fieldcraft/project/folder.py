@@ -23,9 +23,15 @@ class Folder:
         report.html           the report, from the evidence
         bundle/               the champion, ready to deploy
         runs/<stage>/<key>/   what each stage made, by the digest of its inputs
+        retrain/<key>/        rows that a challenger learned from
+
+    Attributes:
+        root: the folder.
+        trial: a project file that is tried in place of the project's own.
     """
 
     root: Path
+    trial: Path | None = None
 
     @classmethod
     def find(cls, start: Path) -> Folder:
@@ -47,7 +53,7 @@ class Folder:
     @property
     def file(self) -> Path:
         """The project file."""
-        return self.root / file.NAME
+        return self.trial or self.root / file.NAME
 
     @property
     def report(self) -> Path:

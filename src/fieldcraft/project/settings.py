@@ -414,8 +414,29 @@ class Watch(Section):
     webhook: Annotated[str, Field(pattern=r"^https?://", description="an address")] | None = None
 
 
+class Retrain(Section):
+    """How a challenger is trained, and what it must not be worse in.
+
+    Attributes:
+        policy: what it learns from: all rows (append), the newest (window), or all with older
+            ones counted less (weight).
+        rows: training rows of the policy window; as many as before if left out.
+        weight: of older training rows, for the policy weight, each time anew.
+        least: new labelled rows, below which nothing is trained.
+        slower: times as long as the champion that it may take for a row.
+        larger: times as large as the champion that it may be.
+    """
+
+    policy: Literal["append", "window", "weight"] = "append"
+    rows: Annotated[int, Field(strict=True, gt=0)] | None = None
+    weight: Annotated[Number, Field(gt=0, le=1)] = 0.5
+    least: Annotated[int, Field(strict=True, gt=0)] = 50
+    slower: Annotated[Number, Field(gt=0)] = 2.0
+    larger: Annotated[Number, Field(gt=0)] = 2.0
+
+
 class Deploy(Section):
-    """What the model must live within when it is put to work, how it is served and watched.
+    """What the model must live within at work, how it is served, watched and trained again.
 
     Attributes:
         latency: milliseconds that one row may take.
@@ -423,6 +444,7 @@ class Deploy(Section):
         memory: megabytes that the process that predicts may take.
         serve: how it is served.
         watch: how it is watched.
+        retrain: how a challenger is trained and judged.
     """
 
     latency: Annotated[Number, Field(gt=0)] | None = None
@@ -430,6 +452,7 @@ class Deploy(Section):
     memory: Annotated[Number, Field(gt=0)] | None = None
     serve: Serve = Serve()
     watch: Watch = Watch()
+    retrain: Retrain = Retrain()
 
 
 class Card(Section):

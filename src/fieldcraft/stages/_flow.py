@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fieldcraft.contracts import Json
 from fieldcraft.core import digest, optional
@@ -12,9 +13,8 @@ from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.evidence.records import Finding
 from fieldcraft.project.folder import Folder
 from fieldcraft.report.story import Story, tell
-from fieldcraft.stages import _plan, _reproduce, _seal
+from fieldcraft.stages import _plan, _reproduce, _seal, _versions, retrain
 from fieldcraft.stages._plan import Planned, forecast
-from fieldcraft.stages.package import publish
 
 __all__ = ["Planned", "forecast"]
 
@@ -45,7 +45,7 @@ def run_project(
     optional.needs("train")
     outcome = _plan.run(project, watcher, until, fix)
     if "package" in outcome.summaries:
-        publish(project, outcome.folders["package"] / "bundle")
+        _versions.publish(project, outcome.folders, "run")
     return write_up(project, outcome.folders)
 
 
@@ -79,6 +79,38 @@ def final_evaluation(project: Folder, watcher: _plan.Watcher, again: str | None)
     return write_up(project, story.folders)
 
 
+def retrain_project(project: Folder, watcher: _plan.Watcher, asked: Mapping[str, Any]) -> Json:
+    """Train a challenger; where it is promoted, the report and the model card tell of it.
+
+    Args:
+        project: the project.
+        watcher: told how the training goes.
+        asked: ``log``, ``rows``, ``why`` and ``anyway``: see `retrain.Request`.
+    """
+    optional.needs("train")
+
+    def publish(folders: Mapping[str, Path], why: str) -> None:
+        _versions.publish(project, folders, "retrain", why)
+        write_up(project, folders)
+
+    def train(trial: Folder) -> Mapping[str, Path]:
+        return _plan.run(trial, watcher).folders
+
+    return retrain.retrain(retrain.Request(project, train, publish, _versions.user(), **asked))
+
+
+def rollback_project(project: Folder, to: str | None, why: str) -> Json:
+    """Make an earlier bundle the current one again; the report is written afterwards."""
+    found = _versions.rollback(project, to, why)
+    write_up(project, found.pop("folders"))
+    return found
+
+
+def versions(project: Folder) -> list[Json]:
+    """Each time that a bundle became the current one, oldest first."""
+    return [{"at": entry.at, **entry.body} for entry in _versions.versions(project)]
+
+
 def reproduce_project(project: Folder, watcher: _plan.Watcher) -> list[Json]:
     """Do the whole run over again in a folder of its own, and compare what comes out."""
     optional.needs("train")
@@ -87,12 +119,7 @@ def reproduce_project(project: Folder, watcher: _plan.Watcher) -> list[Json]:
 
 def latest(project: Folder) -> Story:
     """The story of the steps that are done, as they were done last."""
-    folders = {}
-    for entry in Ledger(project.ledger).entries(kind="done"):
-        folder = project.run(entry.stage, entry.key)
-        if folder.exists():
-            folders[entry.stage] = folder
-    return tell(project, folders)
+    return tell(project, _plan.standing(project))
 
 
 def log(project: Folder) -> list[Json]:

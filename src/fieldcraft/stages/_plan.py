@@ -221,7 +221,7 @@ def run_step(
     if final.exists():
         result = files.read_json(final / "outcome.json")
         if ledger.last("done", step.name, key) is None:  # killed just before the last line
-            close(ledger, step, key, final, result)
+            close(project, step, key, final, result)
         outcome.summaries[step.name] = result["summary"]
         watcher.skipped(step.name)
         return
@@ -234,7 +234,7 @@ def run_step(
         settings=settings,
         inputs={name: outcome.folders[name] for name in step.after},
         out=partial,
-        previous=last_folder(ledger, project, step.name),
+        previous=standing(project).get(step.name),
         record=lambda kind, body: records.append((kind, body)),
         progress=lambda text, share: watcher.said(step.name, text, share),
     )
@@ -244,27 +244,35 @@ def run_step(
     result = {"summary": summary, "records": records, "seconds": seconds}
     files.write_json(partial / "outcome.json", result)
     files.commit_folder(partial, final)
-    close(ledger, step, key, final, result)
+    close(project, step, key, final, result)
     outcome.summaries[step.name] = summary
     watcher.finished(step.name, seconds, summary)
 
 
-def close(ledger: Ledger, step: Step, key: str, final: Path, result: Mapping[str, Any]) -> None:
+def close(project: Folder, step: Step, key: str, final: Path, result: Mapping[str, Any]) -> None:
     """Write what a step found, and that it is done, into the ledger in one piece."""
     entries = [(kind, step.name, key, body) for kind, body in result["records"]]
     body = {
         "summary": result["summary"],
         "seconds": result["seconds"],
         "folder": digest.of_json(digest.of_folder(final)),
+        **({"trial": True} if project.trial else {}),
     }
-    ledger.append([*entries, ("done", step.name, key, body)])
+    Ledger(project.ledger).append([*entries, ("done", step.name, key, body)])
 
 
-def last_folder(ledger: Ledger, project: Folder, step: str) -> Path | None:
-    """The folder of the last finished run of a step, if it is still there."""
-    entry = ledger.last("done", step)
-    folder = project.run(step, entry.key) if entry else None
-    return folder if folder and folder.exists() else None
+def standing(project: Folder) -> dict[str, Path]:
+    """The folder of each step as it was done last, or as the current bundle was made.
+
+    What challengers have left that were not promoted does not count.
+    """
+    found: dict[str, Path] = {}
+    for entry in Ledger(project.ledger).entries():
+        if entry.kind == "done" and not entry.body.get("trial"):
+            found[entry.stage] = project.run(entry.stage, entry.key)
+        elif entry.body.get("decision") == "published":
+            found |= {name: project.run(name, key) for name, key in entry.body["steps"].items()}
+    return {name: folder for name, folder in found.items() if folder.exists()}
 
 
 def source_digests(project: Folder, settings: Settings) -> list[str]:

@@ -56,6 +56,7 @@ def evaluate(work: Work) -> Json:
         "sentence": match.sentence(champion, len(judge)),
         "bar": bar(work.settings.problem, metric, drawn[champion.name, metric.name]),
         "calibration": champion.calibration,
+        "calibrations": champion.calibrations,
         "evidence": rows.task.evidence(rows.y[judge], champion.said, rows.about),
         "groups": groups,
         "fitness": fitness(work, places),
@@ -219,5 +220,5 @@ STAGE = Stage(
         *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
         "problem.coverage", "problem.reject", "problem.groups", "data", "clean", "train.seed",
     ),
-    version=7,
+    version=8,
 )  # fmt: skip

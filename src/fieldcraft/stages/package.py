@@ -8,17 +8,13 @@ from pathlib import Path
 import polars as pl
 
 from fieldcraft.bundle.limits import check_limits
-from fieldcraft.bundle.manifest import NAME, read_manifest
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import files
-from fieldcraft.core.errors import BundleError
 from fieldcraft.develop.candidate import models_in
 from fieldcraft.develop.rows import joined_tables, load_development
 from fieldcraft.develop.write import check_parity, parts_of, write_bundle
-from fieldcraft.project.folder import Folder
 from fieldcraft.project.work import Work
 
-CARD = ("card.html", "card.md")
 TOLD = {"file", "command", "webhook"}  # whom a watch tells: a bundle is data and cannot say so
 
 
@@ -49,10 +45,15 @@ def package(work: Work) -> Json:
             "filter": data.filter,
             "tables": write_tables(bundle, work),
             "calibration": evaluation["calibration"],
+            "calibrations": evaluation["calibrations"],
             "serve": work.settings.deploy.serve.model_dump(mode="json"),
             "watch": work.settings.deploy.watch.model_dump(mode="json", exclude=TOLD),
             "importance": files.read_json(work.inputs["explain"] / "importance.json"),
-            "lineage": {"data": rows.digest, "evaluation": work.inputs["evaluate"].name},
+            "lineage": {
+                "data": rows.digest,
+                "split": work.inputs["split"].name,
+                "evaluation": work.inputs["evaluate"].name,
+            },
         },
         work.progress,
     )
@@ -78,42 +79,10 @@ def write_tables(bundle: Path, work: Work) -> list[Json]:
     return found
 
 
-def publish(folder: Folder, source: Path) -> None:
-    """Make a packaged bundle the project's current one, unless it is already.
-
-    The same model is published again where something else of its bundle is new, such as how it is
-    served. The old bundle stays in place until the new one is whole.
-    """
-    try:
-        if same(read_manifest(folder.bundle), read_manifest(source)):
-            return
-    except BundleError:
-        pass  # none yet, or damaged: it is replaced
-    with files.whole_folder(folder.bundle) as aside:
-        shutil.copytree(source, aside, dirs_exist_ok=True)
-    if not (folder.bundle / NAME).exists():
-        raise BundleError(
-            "the bundle could not be put in its place",
-            seen=str(folder.bundle),
-            way_out="make sure the disk is not full, then run again",
-        )
-
-
-def same(one: Json, other: Json) -> bool:
-    """Whether two manifests say the same but for the model card, which is written afterwards."""
-
-    def kept(manifest: Json) -> Json:
-        sums = {name: found for name, found in manifest["files"].items() if name not in CARD}
-        lineage = {name: said for name, said in manifest["lineage"].items() if name != "ledger"}
-        return {**manifest, "files": sums, "lineage": lineage}
-
-    return kept(one) == kept(other)
-
-
 STAGE = Stage(
     "package",
     "Put the champion into a bundle that predicts without PyTorch.",
     package,
     sections=("problem", "data", "clean", "deploy"),
-    version=5,
+    version=6,
 )

@@ -23,6 +23,7 @@ from fieldcraft.data.prepare import matching, names_in
 from fieldcraft.data.split import HALF_FOLDS, PART_WORDS, SMALL, by_time, deal, strata_of
 from fieldcraft.data.table import row_digests
 from fieldcraft.develop.rows import (
+    AGED,
     LINE,
     SOURCE,
     TARGET_SECTIONS,
@@ -62,7 +63,7 @@ def split(work: Work) -> Json:
     parts = pl.DataFrame(
         {
             "line": frame[LINE],
-            "digest": row_digests(told.drop(LINE, SOURCE)),
+            "digest": row_digests(told.drop(LINE, SOURCE, AGED, strict=False)),
             "features": row_digests(features.with_columns(told[name] for name in files)),
             "entity": row_digests(frame, [settings.data.entity] if settings.data.entity else []),
         }
@@ -229,10 +230,12 @@ def assign(
     source = frame[SOURCE].to_numpy()
     found = Assignment.start(parts["unit"].to_list(), strata_of(target), settings.split.seed)
     found.part[usable & (source == TEST)] = "test"
-    open_ = usable & (source != TEST)
+    open_ = usable & (source != TEST) & ~new_copies(found, parts["digest"].to_list(), known)
     if (source == VALIDATION).any():
         found.part[open_ & (source == TRAIN)] = "train"
-        held = np.flatnonzero(open_ & (source == VALIDATION))
+        halves = {row: home for row, home in known.items() if home[0] in ("tune", "judge")}
+        found.follow(parts["digest"].to_list(), halves, open_ & (source == VALIDATION))
+        held = np.flatnonzero(open_ & (source == VALIDATION) & (found.part == "unused"))
         found.deal(held, ("tune", "judge"), (0.5, 0.5), "halves")
         return found
     shares = settings.split
@@ -251,6 +254,17 @@ def assign(
     found.deal(rest, ("develop", "test"), (1 - test, test), "parts")
     found.deal_folds(np.flatnonzero(found.part == "develop"))
     return found
+
+
+def new_copies(
+    found: Assignment, digests: list[bytes], known: Mapping[bytes, tuple[str, int]]
+) -> Array:
+    """Rows that came after the test rows were sealed, and belong to one of them: they go unused."""
+    sealed = {found.units[row] for row in np.flatnonzero(found.part == "test")}
+    if not known or not sealed:
+        return np.zeros(len(digests), dtype=bool)
+    pairs = zip(found.units, digests, strict=True)
+    return np.array([unit in sealed and digest not in known for unit, digest in pairs])
 
 
 def deal_by_time(
@@ -334,5 +348,5 @@ STAGE = Stage(
     "Divide the rows into training, tune, judge and sealed test rows.",
     split,
     sections=(*TARGET_SECTIONS, "data", "clean", "split"),
-    version=3,
+    version=4,
 )

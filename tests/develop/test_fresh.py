@@ -1,0 +1,194 @@
+"""A challenger's rows: known rows keep their parts, the seal holds, old rows go or count less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.core import files
+from fieldcraft.core.errors import DataError
+from fieldcraft.develop.fresh import Known, assembled, beside, fitted, lay_out, unknown
+from fieldcraft.develop.rows import AGED, weights_of
+from fieldcraft.project import file
+from fieldcraft.project.folder import Folder
+from fieldcraft.project.settings import Retrain
+from fieldcraft.stages import _flow, _plan
+from tests.conftest import change, mixed_table, rent_table, start
+
+NEW = 200
+
+
+def split(project: Folder) -> Path:
+    """Run up to the split."""
+    return _plan.run(project, _flow.Unwatched(), "split", fix=True).folders["split"]
+
+
+def again(project: Folder, known: Known, new: pl.DataFrame, wishes: Retrain) -> Path:
+    """Divide known and new rows in a trial of the project."""
+    settings = project.settings()
+    whole = beside(new, project, settings)
+    fresh = unknown(fitted(whole, known, settings), known, settings)
+    rows = assembled(fresh, known, settings, wishes)
+    place = project.root / "retrain" / "trial"
+    edits = lay_out(place, rows, fresh.height, known, project, settings)
+    trial = replace(project, trial=place / file.NAME)
+    files.write_text(trial.file, project.file.read_text(encoding="utf-8"))
+    file.edit(trial.file, edits)
+    return split(trial)
+
+
+def parts(folder: Path) -> dict[bytes, str]:
+    """The part of each row of a split, by its digest."""
+    table = pl.read_parquet(folder / "split.parquet")
+    return {
+        digest: f"{part} {fold}"
+        for digest, part, fold in table.select("digest", "part", "fold").iter_rows()
+    }
+
+
+def sealed(folder: Path) -> str:
+    return str(files.read_json(folder / "about.json")["digests"]["test"])
+
+
+def holds(before: Path, after: Path) -> dict[bytes, str]:
+    """Make sure that known rows keep their parts and the seal is whole; the parts of new rows."""
+    old, now = parts(before), parts(after)
+    kept = {digest: part for digest, part in old.items() if digest in now}
+    assert {digest: now[digest] for digest in kept} == kept
+    assert sealed(before) == sealed(after)
+    fresh = {digest: part for digest, part in now.items() if digest not in old}
+    assert not any(part.startswith("test") for part in fresh.values())
+    return fresh
+
+
+@pytest.mark.parametrize(("rows", "dealt"), [(400, {"cross"}), (6_000, {"train", "tune", "judge"})])
+def test_new_rows_are_dealt_out_and_known_ones_stay(
+    tmp_path: Path, rows: int, dealt: set[str]
+) -> None:
+    mixed_table(rows).write_csv(tmp_path / "table.csv")
+    project = start(tmp_path / "project", tmp_path / "table.csv")
+    before = split(project)
+    after = again(project, Known.of(before), mixed_table(NEW, seed=9), Retrain())
+    fresh = holds(before, after)
+    assert len(fresh) == NEW
+    assert {part.split()[0] for part in fresh.values()} == dealt
+
+
+def test_rows_of_ready_made_files_keep_their_halves(tmp_path: Path) -> None:
+    for number, name in enumerate(("train", "held", "test")):
+        mixed_table(400, seed=number).write_csv(tmp_path / f"{name}.csv")
+    source = {"train": "../train.csv", "validation": "../held.csv", "test": "../test.csv"}
+    project = start(tmp_path / "project", tmp_path / "train.csv")
+    before = split(change(project, {"data.source": source}))
+    fresh = holds(before, again(project, Known.of(before), mixed_table(NEW, seed=9), Retrain()))
+    counts = pl.Series(list(fresh.values())).value_counts()
+    assert dict(counts.iter_rows())["train -1"] == 170
+    assert counts.height == 3
+
+
+def test_a_column_of_parts_says_where_new_rows_go(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    words = draw.choice(["train", "validation", "test"], 600)
+    mixed_table(600).with_columns(pl.Series("for", words)).write_csv(tmp_path / "table.csv")
+    project = start(tmp_path / "project", tmp_path / "table.csv")
+    before = split(change(project, {"data.split": "for"}))
+    fresh = holds(before, again(project, Known.of(before), mixed_table(NEW, seed=9), Retrain()))
+    assert {part.split()[0] for part in fresh.values()} == {"train", "tune", "judge"}
+
+
+def test_rows_by_time_are_divided_anew_and_what_was_sealed_is_not_learned(tmp_path: Path) -> None:
+    def dated(rows: int, first: str, seed: int) -> pl.DataFrame:
+        days = np.datetime64(first) + np.arange(rows)
+        return mixed_table(rows, seed).with_columns(pl.Series("seen", days.astype(str)))
+
+    dated(400, "2024-01-01", 0).write_csv(tmp_path / "table.csv")
+    project = start(tmp_path / "project", tmp_path / "table.csv")
+    before = split(change(project, {"data.time": "seen", "split.rule": "time"}))
+    after = again(project, Known.of(before), dated(NEW, "2026-01-01", 9), Retrain())
+    hidden = {digest for digest, part in parts(before).items() if part.startswith("test")}
+    assert hidden
+    assert not hidden & parts(after).keys()
+    newest = pl.read_parquet(after / "sealed" / "test.parquet")["seen"]
+    assert newest.min() > "2026-01-01"  # type: ignore[operator]
+
+
+def test_new_rows_of_a_sealed_entity_go_unused(tmp_path: Path) -> None:
+    def visits(rows: int, seed: int) -> pl.DataFrame:
+        people = np.random.default_rng(seed).integers(0, 60, rows)
+        return mixed_table(rows, seed).with_columns(pl.Series("who", [f"p{i}" for i in people]))
+
+    visits(500, 0).write_csv(tmp_path / "table.csv")
+    project = start(tmp_path / "project", tmp_path / "table.csv")
+    before = split(change(project, {"data.entity": "who", "split.rule": "entity"}))
+    after = again(project, Known.of(before), visits(NEW, 9), Retrain())
+    fresh = holds(before, after)
+    assert {part.split()[0] for part in fresh.values()} == {"cross", "unused"}
+    people = [
+        set(pl.read_parquet(after / name)["who"])
+        for name in ("develop.parquet", "sealed/test.parquet")
+    ]
+    assert people[0] & people[1] == set()
+
+
+def test_sealed_rows_given_as_new_ones_are_known(tmp_path: Path, project: Folder) -> None:
+    known = Known.of(split(project))
+    whole = mixed_table().cast(pl.String)
+    assert unknown(fitted(whole, known, project.settings()), known, project.settings()).is_empty()
+
+
+def test_old_rows_go_or_count_less(tmp_path: Path) -> None:
+    mixed_table(6_000).write_csv(tmp_path / "table.csv")
+    project = start(tmp_path / "project", tmp_path / "table.csv")
+    before = split(project)
+    known, settings = Known.of(before), project.settings()
+    learned = int((known.parts["part"] == "train").sum())
+    after = again(project, known, mixed_table(NEW, seed=9), Retrain(policy="window"))
+    count = files.read_json(after / "about.json")["counts"]["train"]
+    assert learned <= count + NEW <= learned + NEW  # of 200 new rows some are judged
+    after = again(project, known, mixed_table(NEW, seed=9), Retrain(policy="weight", weight=0.25))
+    holds(before, after)
+    frame = pl.read_parquet(after / "develop.parquet")
+    weights = weights_of(frame, settings)
+    assert weights is not None
+    assert ((weights == 0.25).sum(), (weights == 1).sum()) == (learned, frame.height - learned)
+    next_time = assembled(
+        fitted(mixed_table(NEW, seed=10), Known.of(after), settings), Known.of(after), settings,
+        Retrain(policy="weight", weight=0.25),
+    )  # fmt: skip
+    assert next_time[AGED].min() == 0.25**2
+
+
+def test_joined_columns_are_joined_again(blended: Folder) -> None:
+    before = _flow.latest(blended).folders["split"]
+    new = rent_table(NEW, seed=9)
+    after = again(blended, Known.of(before), new, Retrain())
+    holds(before, after)
+    trees = pl.read_parquet(after / "develop.parquet")["trees"]
+    assert trees.null_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("change_of", "said"),
+    [
+        (lambda t: t.drop("city"), "lack columns that the project learns from"),
+        (lambda t: t.drop("bought"), "lack columns that the project learns from"),
+    ],
+)
+def test_rows_that_do_not_fit_are_told(project: Folder, change_of: Any, said: str) -> None:
+    known = Known.of(split(project))
+    with pytest.raises(DataError, match=said):
+        fitted(change_of(mixed_table(NEW)), known, project.settings())
+
+
+def test_cells_of_another_type_are_told(tmp_path: Path) -> None:
+    mixed_table(400).write_parquet(tmp_path / "table.parquet")
+    project = start(tmp_path / "project", tmp_path / "table.parquet")
+    known = Known.of(split(project))
+    odd = mixed_table(NEW).with_columns(age=pl.lit("many"))
+    with pytest.raises(DataError, match="cells of the new rows do not fit the column 'age'"):
+        fitted(odd, known, project.settings())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +107,58 @@ def test_every_option_that_is_shown_exists() -> None:
 def test_every_page_that_is_linked_exists() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (Path(__file__).parents[1] / target).exists(), target
+
+
+REPLAY = Path(__file__).parents[1] / "examples" / "replay.py"
+WRITTEN = 8.0  # seconds until the log holds what was asked
+
+
+def command(line: str, port: int) -> list[str]:
+    """A line of the loop as this Python runs it, with a port that is free."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "fieldcraft":
+        served = ["--port", str(port)] if words[1] == "serve" else []
+        return [sys.executable, "-m", *(word for word in words if word != "&"), *served]
+    assert words[:2] == ["python", "replay.py"]
+    return [sys.executable, str(REPLAY), *words[2:], "--address", f"http://127.0.0.1:{port}"]
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def test_the_loop_from_traffic_to_a_better_model(tmp_path: Path, shared_data: Path) -> None:
+    for name in ("adult_train.parquet", "adult_test.parquet"):
+        shutil.copy(shared_data / "tabular" / "adult" / name, tmp_path / name)
+    [block] = blocks("sh")
+    here, said, servers = tmp_path, list[tuple[str, int, str]](), list[subprocess.Popen[bytes]]()
+    port = free_port()
+    try:
+        for line in block.splitlines():
+            if line.startswith("cd "):
+                here = here / line[3:]
+            elif line.endswith("&"):
+                servers.append(subprocess.Popen(command(line, port), cwd=here))
+            else:
+                done = subprocess.run(
+                    command(line, port), cwd=here, capture_output=True, text=True, check=False
+                )
+                said.append((line, done.returncode, done.stdout + done.stderr))
+                time.sleep(WRITTEN if "replay" in line else 0)
+    finally:
+        for server in servers:
+            server.terminate()
+            server.wait(60)
+    _, _, quiet, _, alarmed, labels, retrained, versions = said
+    assert [code for _, code, _ in said[:4]] == [0] * 4, said
+    assert "quiet" in quiet[2]
+    assert alarmed[1] == 1, alarmed
+    assert {"age", "hours_per_week", "probability_>50K"} <= {w[:-1] for w in alarmed[2].split()}
+    assert labels[1] == 0, labels
+    assert "new labels" in labels[2]
+    promoted = "promoted: the challenger is the champion now" in retrained[2]
+    assert promoted or "refused: the champion stays" in retrained[2], retrained
+    assert retrained[1] == (0 if promoted else 1)
+    assert versions[2].count("  by ") == 1 + promoted

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -384,17 +384,30 @@ def retrain(
     from fieldcraft.stages._flow import retrain_project
 
     project = find(dir)
-    pause = None if every is None else seconds(every, "--every")
     asked = {"log": log, "rows": rows, "why": why, "anyway": anyway}
-    while True:
+
+    def once() -> str:
         with watching(as_json) as watcher:
             result = retrain_project(project, watcher, asked)
         retrained(result, as_json)
-        if pause is None:
-            break
-        time.sleep(pause)
-    if result["outcome"] in ("refused", "blocked"):
+        return str(result["outcome"])
+
+    if every is not None:
+        again_and_again(once, seconds(every, "--every"))
+    if once() in ("refused", "blocked"):
         raise typer.Exit(1)
+
+
+def again_and_again(once: Callable[[], object], pause: float) -> NoReturn:
+    """Do something, wait, and do it again; an error is shown, and does not end it."""
+    from fieldcraft.core.errors import FieldcraftError
+
+    while True:
+        try:
+            once()
+        except FieldcraftError as error:
+            complain(error.what, error.seen, error.way_out)
+        time.sleep(pause)
 
 
 @app.command()

@@ -106,15 +106,11 @@ class Schema:
         few = frame.height <= FEW and not any(isinstance(c.dtype, CODED) for c in cells.values())
         kinds = {column.name: column for column in columns}
 
-        def cleaned(name: str, cells: pl.Series) -> pl.Series:
-            return strip(cells, self.missing)
-
         def parsed(name: str, cells: pl.Series) -> pl.Series:
-            return as_values(cells, kinds[name])
+            return as_values(strip(cells, self.missing), kinds[name])
 
-        plain = in_groups(cells, cleaned, lambda name: cells[name].dtype if few else name)
         values = in_groups(
-            plain, parsed, lambda name: (kinds[name].manner, plain[name].dtype) if few else name
+            cells, parsed, lambda name: (kinds[name].manner, cells[name].dtype) if few else name
         )
         return pl.DataFrame(list(values.values()))
 

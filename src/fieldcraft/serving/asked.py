@@ -56,9 +56,7 @@ def parsed(body: bytes) -> Any:
         Trouble: it is not JSON: cut short, too deep, a name twice, a number that is none.
     """
     try:
-        return json.loads(
-            body, object_pairs_hook=each_once, parse_constant=no_number, parse_float=finite
-        )
+        return READER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except UnicodeDecodeError as error:
         raise Trouble("bad_json", "the body is not text in UTF-8") from error
     except RecursionError as error:
@@ -103,3 +101,6 @@ def finite(text: str) -> float:
     if not math.isfinite(found):
         raise Trouble("bad_json", f"the number {text[:40]} is too large")
     return found
+
+
+READER = json.JSONDecoder(object_pairs_hook=each_once, parse_constant=no_number, parse_float=finite)

@@ -32,7 +32,8 @@ class Novelty:
         new = np.zeros(values.height, dtype=bool)
         beyond, unseen = dict[str, int](), dict[str, int]()
         if self.numbers:
-            found = values.select(self.numbers).cast(pl.Float64).to_numpy()
+            columns = [values[name].cast(pl.Float64).to_numpy() for name in self.numbers]
+            found = np.stack(columns, axis=1)  # quicker for few rows than a selection
             far = (found < self.low) | (found > self.high)  # a missing value is neither
             if far.any():
                 new |= far.any(axis=1)

@@ -8,11 +8,10 @@ it has not written yet, at most a few seconds.
 from __future__ import annotations
 
 import os
-import queue
 import secrets
 import threading
-import time
 import zlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,10 +78,12 @@ class Recorder:
         self.task = task
         self.about = about
         self.dropped = 0  # rows that were not written: too many at once, or no room on the disk
-        self.held = 0
+        self.held, self.counting = 0, threading.Lock()
         self.parts = 0
         self.mark = f"{os.getpid()}-{secrets.token_hex(3)}"  # processes elsewhere have the same ids
-        self.batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self.batches: deque[Batch] = deque()
+        self.due = threading.Event()  # so that the thread sleeps while batches come
+        self.over = False
         self.thread = threading.Thread(target=self.run, name="prediction log", daemon=True)
         self.thread.start()
 
@@ -96,26 +97,29 @@ class Recorder:
         if self.held + len(kept) > HELD:
             self.dropped += len(kept)
             return
-        self.held += len(kept)
-        self.batches.put(batch)
+        with self.counting:
+            self.held += len(kept)
+        self.batches.append(batch)
+        if self.held >= PART:
+            self.due.set()
 
     def run(self) -> None:
-        """Gather batches and write them, until the end is told."""
+        """Write what has come, some at a time, until the end is told."""
         over = False
         while not over:
-            gathered: list[Batch] = []
-            until = time.monotonic() + EVERY
-            while sum(len(batch.requests) for batch in gathered) < PART:
-                try:
-                    batch = self.batches.get(timeout=max(until - time.monotonic(), 0.001))
-                except queue.Empty:
-                    break
-                if batch is None:
-                    over = True
-                    break
-                gathered.append(batch)
-            if gathered:
+            self.due.wait(EVERY)
+            self.due.clear()
+            over = self.over
+            while gathered := self.gather():
                 self.write(gathered)
+
+    def gather(self) -> list[Batch]:
+        """The next batches that go into one file; none if nothing has come."""
+        found, rows = list[Batch](), 0
+        while self.batches and rows < PART:
+            found.append(self.batches.popleft())
+            rows += len(found[-1].requests)
+        return found
 
     def write(self, batches: Sequence[Batch]) -> None:
         """Write batches as one file, whole or not at all."""
@@ -133,7 +137,8 @@ class Recorder:
             self.dropped += rows
             aside.unlink(missing_ok=True)
         finally:
-            self.held -= rows
+            with self.counting:
+                self.held -= rows
 
     def table(self, batch: Batch) -> pl.DataFrame:
         """A batch as rows of the log."""
@@ -153,7 +158,8 @@ class Recorder:
 
     def stop(self) -> None:
         """Write what is left."""
-        self.batches.put(None)
+        self.over = True
+        self.due.set()
         self.thread.join()
 
 

@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,23 @@ Item = tuple[str, str, bytes]  # protocol, id of the request, body
 Reply = tuple[str, bytes]  # code of what is wrong, empty if nothing is; body
 
 
-def work(
-    model: Model, items: list[Item], recorder: Recorder | None = None
-) -> tuple[list[Reply], dict[str, int]]:
-    """The replies to some requests, computed together, and what is to be counted."""
+@dataclass(frozen=True)
+class Done:
+    """What some requests came to.
+
+    Attributes:
+        replies: to each.
+        told: what the model made of those that could be read.
+        requests: their ids.
+    """
+
+    replies: list[Reply]
+    told: Told
+    requests: list[str]
+
+
+def work(model: Model, items: list[Item]) -> Done:
+    """The replies to some requests, computed together."""
     replies: list[Reply | None] = [None] * len(items)
     places, asked, kept = [], [], []
     for place, (protocol, _, body) in enumerate(items):
@@ -46,29 +60,30 @@ def work(
         asked.append(rows)
         kept.append(keep)
     told = model.answer(asked)
-    if recorder is not None:
-        record(recorder, told, [items[place][1] for place in places])
     for place, found, keep in zip(places, told.answers, kept, strict=True):
         protocol, request, _ = items[place]
         if isinstance(found, Trouble):
             replies[place] = refused(found, model, items[place])
         else:
             replies[place] = ("", PROTOCOLS[protocol].write(found, keep, model, request))
-    return [reply for reply in replies if reply is not None], flat(told.tally)
+    requests = [items[place][1] for place in places]
+    return Done([reply for reply in replies if reply is not None], told, requests)
 
 
-def record(recorder: Recorder, told: Told, requests: list[str]) -> None:
-    """Have the log record what was predicted, and count what it had to drop."""
-    starts = np.searchsorted(told.owner, np.arange(len(requests)))
+def record(recorder: Recorder, done: Done) -> None:
+    """Have the log record what was predicted."""
+    told = done.told
+    starts = np.searchsorted(told.owner, np.arange(len(done.requests)))
     for places, said in told.recorded:
         owner = told.owner[places]
+        values = told.values
         recorder.add(
             Batch(
-                time.time(), [requests[number] for number in owner],
-                (places - starts[owner]).tolist(), told.values[places.tolist()], said,
+                time.time(), [done.requests[number] for number in owner],
+                (places - starts[owner]).tolist(),
+                values if len(places) == values.height else values[places.tolist()], said,
             )
         )  # fmt: skip
-    told.tally["log_dropped",], recorder.dropped = recorder.dropped, 0
 
 
 def refused(trouble: Trouble, model: Model, item: Item) -> Reply:
@@ -98,7 +113,12 @@ def main() -> None:
         return
     stream.sendall(packed({"error": "", **described(model)}))
     while (items := receive(stream)) is not None:
-        stream.sendall(packed(work(model, items, recorder)))
+        done = work(model, items)
+        if recorder is not None:  # what it had to leave out since the last time
+            done.told.tally["log_dropped",], recorder.dropped = recorder.dropped, 0
+        stream.sendall(packed((done.replies, flat(done.told.tally))))
+        if recorder is not None:  # once nobody waits for it
+            record(recorder, done)
     if recorder is not None:
         recorder.stop()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fieldcraft.contracts import Array
@@ -50,5 +52,30 @@ class Curve:
         piece = self.first.take(self._cells(inside if axis is None else axis))
         for _ in range(self.steps):
             piece += inside >= self.next.take(piece)
+        rise = self.slope.take(piece) * (inside - self.x.take(piece))
+        return np.asarray(self.y.take(piece) + rise)
+
+
+class Curves:
+    """Several curves at once, each for a column of its own; quicker where rows are few.
+
+    Values are the same to the last bit, as the same pieces are found and the same sums done.
+    """
+
+    def __init__(self, curves: Sequence[Curve]) -> None:
+        """Lay curves side by side; none of them may be one that searches, see `Curve`."""
+        self.inner = [curve.x[1:-1] for curve in curves]
+        self.low = np.array([curve.x[0] for curve in curves])
+        self.high = np.array([curve.x[-1] for curve in curves])
+        sizes = [len(curve.x) for curve in curves]
+        self.starts = np.cumsum([0, *sizes[:-1]])
+        parts = [(curve.x, curve.y, curve.slope) for curve in curves]
+        self.x, self.y, self.slope = (np.concatenate(part) for part in zip(*parts, strict=True))
+
+    def __call__(self, columns: Array) -> Array:
+        """The curves at values, shape (rows, curves)."""
+        inside = np.clip(columns, self.low, self.high)
+        found = [x.searchsorted(inside[:, i], "right") for i, x in enumerate(self.inner)]
+        piece = np.stack(found, axis=1) + self.starts
         rise = self.slope.take(piece) * (inside - self.x.take(piece))
         return np.asarray(self.y.take(piece) + rise)

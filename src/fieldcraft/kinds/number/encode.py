@@ -11,12 +11,14 @@ import polars as pl
 from fieldcraft.bundle.encoders import Views
 from fieldcraft.contracts import Array, Matrix, State
 from fieldcraft.data.table import Column
+from fieldcraft.kinds.number.curve import MOST_STEPS, Curves
 from fieldcraft.kinds.number.impute import GapFiller, learn_gaps
 from fieldcraft.kinds.number.shape import Shape, learn_shape
 
 MOST_BINS = 48
 ROWS_A_BIN = 20
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
+FEW = 64  # rows up to which calls cost more than what they compute
 BLOCK = 8_192  # rows at a time, so that intermediate results stay near the processor
 ARRAYS = ("values", "normals")  # of a shape
 
@@ -35,6 +37,39 @@ def learn_bins(column: Array) -> Array:
     shares = np.cumsum(weights) / weights.sum()
     inner = values[np.searchsorted(shares, np.linspace(0, 1, bins + 1)[1:-1])]
     return np.unique([values[0], *inner, values[-1]])
+
+
+class Together:
+    """What networks see of few rows, all columns at once: see `Shape.features`."""
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        """Tell the columns that follow curves from the others."""
+        self.shapes = shapes
+        counts = [0 if s.flat else 1 + (s.heavy and s.scale == "quantile") for s in shapes]
+        self.starts = np.cumsum([0, *counts[:-1]]).tolist()
+        self.curved = [
+            i for i, shape in enumerate(shapes)
+            if shape.scale == "quantile" and not shape.flat and shape.curve.steps <= MOST_STEPS
+        ]  # fmt: skip
+        self.others = sorted(set(range(len(shapes))) - set(self.curved))
+        mine = [shapes[i] for i in self.curved]
+        self.fills = np.array([shape.fill for shape in mine])
+        self.curves = Curves([shape.curve for shape in mine]) if mine else None
+        self.places = [self.starts[i] for i in self.curved]
+        self.heavy = [at for at, shape in enumerate(mine) if shape.heavy]
+
+    def fill(self, columns: Sequence[Array], numbers: Array) -> None:
+        """Fill in an array of a row for each row and a column for each feature."""
+        if self.curves is not None:
+            given = np.stack([columns[i] for i in self.curved], axis=1)
+            filled = np.where(np.isnan(given), self.fills, given)
+            numbers[:, self.places] = self.curves(filled)
+            for at in self.heavy:
+                bent = self.shapes[self.curved[at]].bent(filled[:, at])
+                numbers[:, self.places[at] + 1] = bent
+        for i in self.others:
+            for further, feature in enumerate(self.shapes[i].features(columns[i])):
+                numbers[:, self.starts[i] + further] = feature
 
 
 class NumberEncoder:
@@ -56,6 +91,7 @@ class NumberEncoder:
         self.shapes: list[Shape] = []
         self.bins: list[Array] = []
         self.filler: GapFiller | None = None
+        self.side_by_side: Together | None = None
 
     def read(self, rows: pl.DataFrame) -> list[Array]:
         """Each column as floats, NaN where missing."""
@@ -65,6 +101,7 @@ class NumberEncoder:
         """Learn scales, fill values and bins from training rows; return them encoded."""
         options = [column.options for column in self.columns]
         self.shapes = [learn_shape(*pair) for pair in zip(raw, options, strict=True)]
+        self.side_by_side = None
         modelled = [i for i, o in enumerate(options) if o.get("impute") == "model"]
         gaps = [np.isnan(column) for column in raw]
         self.filler = learn_gaps(self._filled(raw), gaps, modelled) if modelled else None
@@ -102,7 +139,10 @@ class NumberEncoder:
     def _tensors(self, raw: list[Array], cleaned: list[Array]) -> dict[str, Array]:
         rows = len(raw[0])
         numbers = np.empty((rows, len(self.bins)), dtype=np.float32)
-        for start in range(0, rows, BLOCK):
+        if rows <= FEW:
+            self.side_by_side = self.side_by_side or Together(self.shapes)
+            self.side_by_side.fill(cleaned, numbers)
+        for start in range(0, rows if rows > FEW else 0, BLOCK):
             part = slice(start, start + BLOCK)
             place = iter(range(len(self.bins)))
             for column, shape in zip(cleaned, self.shapes, strict=True):
@@ -144,5 +184,6 @@ class NumberEncoder:
         for i, scalars in enumerate(state.values["shapes"]):
             knots = {name: state.arrays[f"{name}.{i}"] for name in ARRAYS}
             self.shapes.append(Shape(**{**scalars, **knots}))
+        self.side_by_side = None
         self.bins = [state.arrays[f"bins.{i}"] for i in range(state.values["bins"])]
         self.filler = GapFiller.restored(state) if "models" in state.values else None

@@ -59,13 +59,21 @@ def test_what_labels_say_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         "unread": 0,
     }
     said = {**counts, "rows": 160, "coverage": 0.4, "enough": True, "loss": 0.1, "low": 0.05,
-            "high": 0.2, "reference": 0.09, "right": 0.8, "alarmed": False}  # fmt: skip
+            "high": 0.2, "reference": 0.09, "right": 0.8, "alarmed": False,
+            "groups": []}  # fmt: skip
     drift.labelled(said, as_json=False)
     out = capsys.readouterr().out
     assert "60 new labels, 160 in all: 40.0% of the predictions in the log" in out
     assert "2 contradictory, left out" in out
     assert "twice" not in out
     assert "80.0% of the decisions right\nno sign of harm" in out
+    group = {"column": "sex", "group": "Female", "rows": 80, "loss": 0.3, "reference": 0.1}
+    both = [{**group, "alarmed": True}, {**group, "group": "Male", "alarmed": False}]
+    drift.labelled(said | {"groups": both}, as_json=False)
+    out = capsys.readouterr().out
+    assert "WORSE for sex: Female: loss 0.3000, 0.1000 when judged (80 labels)" in out
+    assert "Male" not in out
+    assert "no sign of harm" not in out
     drift.labelled(said | {"enough": False}, as_json=False)
     assert "not enough labels" in capsys.readouterr().out
     drift.labelled(said | {"alarmed": True}, as_json=True)

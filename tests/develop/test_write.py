@@ -38,7 +38,7 @@ def test_every_learner_packages_with_parity(finished: Folder, tmp_path: Path, le
     bundle.mkdir()
     decided = pl.read_parquet(_flow.latest(finished).folders["evaluate"] / "judge.parquet")
     manifest = write_bundle(
-        bundle, [Part(models[learner])], rows, decided, ABOUT, lambda text, share: None
+        bundle, [Part(models[learner])], rows, decided, None, ABOUT, lambda text, share: None
     )
     assert check_parity(bundle, [Part(models[learner])], rows) <= TOLERANCE
     assert len(manifest["members"]) == len(rows.folds) == 5

@@ -15,8 +15,9 @@ from fieldcraft.core.errors import DataError
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Watch
 from fieldcraft.serving.record import Batch, Log, Recorder
+from fieldcraft.stages import _flow
 from fieldcraft.stages.labels import Request, labels
-from tests.conftest import mixed_table
+from tests.conftest import change, mixed_table
 
 ROWS = 400
 
@@ -29,16 +30,20 @@ def bundle(finished: Folder) -> Bundle:
 @pytest.fixture
 def truth(bundle: Bundle, tmp_path: Path) -> pl.DataFrame:
     """A log of predictions, and the labels of them."""
-    rows = mixed_table(ROWS, seed=300)
-    cells = rows.cast(pl.String)
+    return logged(bundle, mixed_table(ROWS, seed=300), tmp_path)
+
+
+def logged(bundle: Bundle, rows: pl.DataFrame, tmp_path: Path) -> pl.DataFrame:
+    """Predict rows, two a request, as a server does; the labels of them."""
+    cells, places = rows.cast(pl.String), range(rows.height)
     log = Recorder(Log(tmp_path / "log"), bundle.model_id, bundle.task, bundle.about)
-    requests = [f"r{number // 2}" for number in range(ROWS)]
+    requests = [f"r{number // 2}" for number in places]
     values = bundle.schema.apply(cells)
     at = datetime.now(UTC).timestamp()
-    log.add(Batch(at, requests, [n % 2 for n in range(ROWS)], values, bundle.read(cells)))
+    log.add(Batch(at, requests, [n % 2 for n in places], values, bundle.read(cells)))
     log.stop()
     return pl.DataFrame(
-        {"request": requests, "row": [n % 2 for n in range(ROWS)], "bought": rows["bought"]}
+        {"request": requests, "row": [n % 2 for n in places], "bought": rows["bought"]}
     )
 
 
@@ -110,3 +115,39 @@ def test_what_cannot_be_joined_is_told(
     (tmp_path / "log").rename(tmp_path / "moved")
     with pytest.raises(DataError, match="there is no prediction log"):
         told(finished, tmp_path, truth)
+
+
+def test_a_group_that_fares_worse_is_told_though_the_others_do_not(
+    finished: Folder, tmp_path: Path
+) -> None:
+    change(finished, {"problem.groups": ["city", "age"]})
+    _flow.run_project(finished, _flow.Unwatched())
+    bundle = load_bundle(finished.bundle)
+    known = bundle.manifest["performance"]["groups"]
+    assert set(known["city"]["groups"]) == {"Bern", "Oslo", "Rome"}
+    assert len(known["age"]["groups"]) == 4
+    rows = mixed_table(4_000, seed=301)
+    truth = logged(bundle, rows, tmp_path)
+    flipped = pl.col("bought").replace({"yes": "no", "no": "yes"})
+    wrong = pl.when(rows["city"] == "Bern").then(flipped).otherwise(pl.col("bought"))
+    file = tmp_path / "alerts.jsonl"
+    found = told(finished, tmp_path, truth.with_columns(wrong.alias("bought")), file=str(file))
+    worse = {f"{one['column']}: {one['group']}" for one in found["groups"] if one["alarmed"]}
+    assert "city: Bern" in worse
+    assert not worse & {"city: Oslo", "city: Rome"}
+    texts = [json.loads(line)["text"] for line in file.read_text(encoding="utf-8").splitlines()]
+    assert any("worse for city: Bern" in text for text in texts)
+    again = told(finished, tmp_path, truth.with_columns(wrong.alias("bought")), file=str(file))
+    assert not again["new"]
+
+
+def test_the_group_may_come_with_the_labels(finished: Folder, tmp_path: Path) -> None:
+    change(finished, {"problem.groups": ["city"], "data.drop": ["city"]})
+    _flow.run_project(finished, _flow.Unwatched())
+    rows = mixed_table(600, seed=302)
+    truth = logged(load_bundle(finished.bundle), rows, tmp_path)
+    assert not told(finished, tmp_path, truth.head(300))["groups"]
+    more = truth.tail(300).with_columns(rows["city"].tail(300))
+    found = told(finished, tmp_path, more)["groups"]
+    assert {one["group"] for one in found} == {"Bern", "Oslo", "Rome"}
+    assert sum(one["rows"] for one in found) == 300

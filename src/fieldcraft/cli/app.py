@@ -345,7 +345,7 @@ def labels(
     labelled(result, as_json)
     if retrain and result["new"]:
         answer_alerts(find(dir), log, [{"text": "predictions have become worse"}], as_json)
-    if result["alarmed"]:
+    if result["alarmed"] or any(one["alarmed"] for one in result["groups"]):
         raise typer.Exit(1)
 
 

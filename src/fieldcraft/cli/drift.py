@@ -80,8 +80,15 @@ def labelled(result: Json, as_json: bool) -> None:
     right = "" if result["right"] is None else f", {result['right']:.1%} of the decisions right"
     print(f"loss {figure(result['loss'])} ({figure(result['low'])} to {figure(result['high'])}), "
           f"{figure(result['reference'])} when judged{right}")  # fmt: skip
-    worse = result["alarmed"]
-    print("WORSE: it is higher than can be by chance" if worse else "no sign of harm")
+    worse = [one for one in result["groups"] if one["alarmed"]]
+    if result["alarmed"]:
+        print("WORSE: it is higher than can be by chance")
+    elif not worse:
+        print("no sign of harm")
+    for one in worse:
+        text = f"WORSE for {one['column']}: {one['group']}: loss {figure(one['loss'])}, "
+        text += f"{figure(one['reference'])} when judged ({one['rows']:,} labels)"
+        print(textwrap.fill(text, WIDTH, subsequent_indent="  "))
 
 
 def headline(result: Json) -> str:

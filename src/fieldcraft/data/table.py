@@ -59,7 +59,7 @@ class Schema:
     derived: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[Column, ...] = ()
 
-    @property
+    @cached_property
     def needed(self) -> tuple[Column, ...]:
         """The columns that rows must have as they are read."""
         given = tuple(column for column in self.columns if column.name not in self.derived)

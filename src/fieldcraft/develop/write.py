@@ -17,6 +17,7 @@ from fieldcraft.bundle.runtime import Bundle, PackedMember, load_bundle
 from fieldcraft.contracts import Array, Json, Learner
 from fieldcraft.core import catalogue, files
 from fieldcraft.core.errors import BundleError
+from fieldcraft.data.table import Schema
 from fieldcraft.develop.members import Member, load_member
 from fieldcraft.develop.rows import Development
 from fieldcraft.evidence import performance, profile
@@ -58,6 +59,7 @@ def write_bundle(
     parts: Sequence[Part],
     rows: Development,
     decided: pl.DataFrame,
+    groups: Schema | None,
     about: Mapping[str, Any],
     progress: Tell,
 ) -> Json:
@@ -68,6 +70,7 @@ def write_bundle(
         parts: the trained models that it predicts with.
         rows: the rows that the model was developed on.
         decided: what it says of judge rows.
+        groups: columns by whose groups performance at work is told apart.
         about: further entries of the manifest.
         progress: told how far it is.
 
@@ -83,7 +86,7 @@ def write_bundle(
             "about": rows.about,
             "schema": rows.schema.as_json(),
             "members": packed,
-            "performance": reference_loss(rows, decided),
+            "performance": reference_loss(rows, decided, groups),
             **about,
         },
     )
@@ -145,11 +148,19 @@ def reference_profile(rows: Development, decided: pl.DataFrame) -> Json:
     }  # fmt: skip
 
 
-def reference_loss(rows: Development, decided: pl.DataFrame) -> Json | None:
-    """The loss on rows that the model was judged on; None of many labels at once."""
+def reference_loss(rows: Development, decided: pl.DataFrame, groups: Schema | None) -> Json | None:
+    """The loss on rows that the model was judged on, by groups; None of many labels at once."""
     if rows.task.output == "labels":
         return None
-    return performance.reference(decided, rows.y[decided["position"].to_numpy()])
+    places = decided["position"].to_list()
+    known = performance.reference(decided, rows.y[places])
+    losses = performance.losses(decided, rows.y[places], known["unit"])
+    told: Json = {}
+    if groups is not None:
+        told = performance.by_groups(losses, groups.apply(rows.frame[places]))
+        for column in groups.columns:
+            told[column.name]["column"] = column.as_json()
+    return {**known, "groups": told}
 
 
 def check_parity(folder: Path, parts: Sequence[Part], rows: Development) -> float:

@@ -8,7 +8,9 @@ itself before that is told by its calibrated probabilities (as CBPE of NannyML d
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -27,6 +29,8 @@ BETS = (0.05, 0.1, 0.2, 0.4, 0.8)  # shares of what can be bet
 UNIT = 5.0  # mean errors that count as a loss of 1
 SURE = 0.99
 LEAST = 50  # labelled rows from which on figures are told
+FEWEST = 30  # judged rows of a group, below which nothing is compared with them
+MOST = 12  # groups of a column
 STAYS = 3  # delays after an alarm in which it must be found again
 
 
@@ -64,6 +68,49 @@ def reference(said: pl.DataFrame, y: Array) -> Json:
     }  # fmt: skip
 
 
+def by_groups(found: Array, values: pl.DataFrame) -> Json:
+    """The loss of each group of some columns, with which that at work is compared.
+
+    Numbers of many values are cut into quarters, whose edges are kept.
+
+    Args:
+        found: the loss of each row.
+        values: the columns that divide the rows into groups, parsed.
+    """
+    told: Json = {}
+    for name in values.columns:
+        column = values[name]
+        edges: list[float] = []
+        if column.dtype.is_numeric() and column.n_unique() > MOST:
+            there = column.drop_nulls().to_numpy()
+            edges = np.unique(np.quantile(there, [0.25, 0.5, 0.75])).tolist()
+        groups = group_of(column, edges)
+        counts = groups.drop_nulls().value_counts(sort=True).head(MOST)
+        parts = {group: found[(groups == group).fill_null(False).to_numpy()]
+                 for group, count in counts.iter_rows() if count >= FEWEST}  # fmt: skip
+        told[name] = {"edges": edges, "groups": {
+            group: {"rows": len(part), "loss": float(part.mean()), "spread": float(part.std())}
+            for group, part in parts.items()
+        }}  # fmt: skip
+    return told
+
+
+def group_of(values: pl.Series, edges: Sequence[float]) -> pl.Series:
+    """The group of each value: itself, or between which edges it lies; null where it is missing.
+
+    >>> group_of(pl.Series([1.0, 5.0, None]), [2.0, 4.0]).to_list()
+    ['up to 2', 'above 4', None]
+    """
+    if not edges:
+        if values.dtype.is_float():
+            return pl.Series([None if v is None else f"{v:g}" for v in values], dtype=pl.String)
+        return values.cast(pl.String)
+    inner = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    names = [f"up to {edges[0]:g}", *inner, f"above {edges[-1]:g}"]
+    places = np.searchsorted(edges, values.cast(pl.Float64).fill_null(0).to_numpy())
+    return pl.Series([names[place] for place in places]).set(values.is_null(), None)
+
+
 def allowed(known: Json, worse: float = WORSE) -> float:
     """The mean loss up to which there is no harm: the reference's own error is allowed for."""
     error = NormalDist().inv_cdf(SURE) * known["spread"] / math.sqrt(max(known["rows"], 1))
@@ -95,10 +142,17 @@ class Harm:
     since: int | None
 
 
-def harmed(found: Array, known: Json, worse: float = WORSE) -> Harm:
-    """Whether losses, in the order in which labels came, are higher than is allowed."""
+def harmed(found: Array, known: Json, worse: float = WORSE, streams: int = 1) -> Harm:
+    """Whether losses, in the order in which labels came, are higher than is allowed.
+
+    Args:
+        found: the losses.
+        known: the reference.
+        worse: by which share of itself the loss may be higher.
+        streams: how many such are looked at side by side; a false alarm of any is as rare.
+    """
     most = allowed(known, worse)
-    limit = threshold(HOURS, 1)
+    limit = threshold(HOURS, streams)
     detector = fresh()
     alarm: tuple[int, int] | None = None
     begun = 0

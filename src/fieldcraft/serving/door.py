@@ -141,6 +141,8 @@ class Door:
         more = []
         if trouble.retry_after is not None:
             more.append((b"retry-after", str(trouble.retry_after).encode()))
+        if trouble.code == "wrong_method":
+            more.append((b"allow", b"POST"))
         if trouble.code == "unauthorized":
             more.append((b"www-authenticate", b"Bearer"))
         if trouble.code in ("too_large", "too_slow"):

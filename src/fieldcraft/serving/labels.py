@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,18 @@ from fieldcraft.bundle.runtime import Bundle
 from fieldcraft.contracts import Json
 from fieldcraft.core.errors import DataError, near
 from fieldcraft.core.words import listed
-from fieldcraft.evidence.performance import losses
+from fieldcraft.data.table import Column
+from fieldcraft.evidence.performance import group_of, losses
 from fieldcraft.serving.record import SAID
 from fieldcraft.serving.windows import parts
 
 REQUEST, ROW = "request", "row"
 LABEL = "label"
+GROUP = "(group) "  # before the names of columns that came with labels
 KEPT: dict[str, Any] = {
     "request": pl.String, "row": pl.Int64, "label": pl.String, "loss": pl.Float64,
     "right": pl.Boolean, "time": pl.Datetime("us", "UTC"), "model": pl.String,
+    "groups": pl.String,
 }  # fmt: skip
 
 
@@ -30,7 +34,8 @@ class Joined:
     """Predictions whose truth is known, in the order in which it came to be known.
 
     Attributes:
-        rows: with ``request``, ``row``, ``label``, ``loss``, ``right``, ``time`` and ``model``.
+        rows: with ``request``, ``row``, ``label``, ``loss``, ``right``, ``time``, ``model``, and
+            ``groups`` as JSON: the group of each column that the project names.
         counts: of labels: ``new_labels``, ``known`` before, ``twice``, ``contradictory``,
             ``unknown`` (of no prediction), ``unread``; and ``predictions``, of this model in the
             log.
@@ -98,9 +103,12 @@ def readable(given: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
             f"of the server, and {targets[0]!r}; also {ROW!r} where requests have several rows",
         )
     row = pl.col(ROW).cast(pl.Int64, strict=False) if ROW in given.columns else pl.lit(0, pl.Int64)
+    groups = groups_of(bundle)
     found = given.select(
         pl.col(REQUEST).cast(pl.String), row.alias(ROW),
         bundle.schema.stripped(given[str(label)]).cast(pl.String).alias(LABEL),
+        *(bundle.schema.parse(given[name], column).alias(GROUP + name)
+          for name, column in groups.items() if name in given.columns),
     )  # fmt: skip
     classes = bundle.about.get("classes")
     bare = pl.col(LABEL).str.strip_suffix(".")  # as the Adult data writes the labels of its test
@@ -113,6 +121,30 @@ def readable(given: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
         meant, good = number.cast(pl.String), number.is_finite()
     there = pl.col(REQUEST).is_not_null() & pl.col(ROW).is_not_null()
     return found.filter(good.fill_null(False) & there).with_columns(meant.alias(LABEL))
+
+
+def groups_of(bundle: Bundle) -> dict[str, Column]:
+    """The columns by whose groups performance is told apart."""
+    known = bundle.manifest["performance"].get("groups", {})
+    return {
+        name: Column(name, about["column"]["kind"], about["column"]["options"])
+        for name, about in known.items()
+    }
+
+
+def told_groups(rows: pl.DataFrame, bundle: Bundle) -> pl.Series:
+    """The groups of labelled rows as JSON: by what came with the labels, else by the log."""
+    known = bundle.manifest["performance"].get("groups", {})
+    found: dict[str, pl.Series] = {}
+    for name, about in known.items():
+        place = next((n for n in (GROUP + name, name) if n in rows.columns), None)
+        if place is not None:
+            found[name] = group_of(rows[place], about["edges"])
+    texts = [
+        json.dumps(dict(zip(found, row, strict=True)))
+        for row in zip(*found.values(), strict=True)
+    ]  # fmt: skip
+    return pl.Series("groups", texts if found else [None] * rows.height, dtype=pl.String)
 
 
 def predicted(labels: pl.DataFrame, log: Path, bundle: Bundle) -> tuple[pl.DataFrame, int]:
@@ -139,6 +171,7 @@ def judged(rows: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
     unit = bundle.manifest["performance"]["unit"]
     right = said["prediction"].cast(pl.String) == rows[LABEL]
     return rows.with_columns(
+        told_groups(rows, bundle),
         pl.Series("loss", losses(said, y, unit), dtype=pl.Float64),
         (right if "classes" in bundle.about else pl.lit(None, pl.Boolean)).alias("right"),
     ).select(list(KEPT))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from fieldcraft.serving.novelty import Novelty
 from fieldcraft.serving.trouble import Fault, Trouble
 
 MOST_SHOWN = 60  # characters of a value in an error
+ISO_DAY = "%Y-%m-%d"
 VERSION = 16  # characters of the model's id that name it
 
 
@@ -82,10 +82,13 @@ class Model:
         self.types = {name: self.json_type(name) for name in self.columns}
 
     def json_type(self, name: str) -> str:
-        """What the cells of a column are in JSON: number, boolean or string."""
+        """What the cells of a column are: number, boolean, date (an ISO day), moment or string."""
         if name not in self.needed:
             return "string"  # the key of a table that the bundle joins
-        kind = self.bundle.schema.parse(pl.Series([], dtype=pl.String), self.needed[name]).dtype
+        column = self.needed[name]
+        kind = self.bundle.schema.parse(pl.Series([], dtype=pl.String), column).dtype
+        if kind.is_temporal():
+            return "date" if column.options.get("format", ISO_DAY) == ISO_DAY else "moment"
         return "boolean" if kind == pl.Boolean else "number" if kind.is_numeric() else "string"
 
     def answer(self, requests: Sequence[Sequence[Row]]) -> Told:
@@ -96,9 +99,9 @@ class Model:
         if not rows:
             return told
         owner = np.repeat(whole, [len(requests[number]) for number in whole])
-        frame = self.frame(rows)
+        frame, nested = self.frame(rows)
         values = self.bundle.schema.apply(self.bundle.joined(frame))
-        for number in self.unreadable(frame, values, owner, told):
+        for number in self.unreadable(frame, values, owner, nested, told):
             kept = owner != number
             values, owner, frame = values.filter(kept), owner[kept], frame.filter(kept)
         if len(owner):
@@ -122,30 +125,42 @@ class Model:
             told.answers[number] = Trouble("bad_rows", "some rows do not fit the model", faults)
         return not faults
 
-    def frame(self, rows: Sequence[Row]) -> pl.DataFrame:
-        """The cells of rows; what is no single value is told apart later, as unreadable.
+    def frame(self, rows: Sequence[Row]) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
+        """The cells of rows; those that are lists or objects are missing, and named beside.
 
         Columns of one type are made in one piece, as each call of Polars takes time.
         """
+        nested: list[tuple[int, str]] = []
         alike: dict[pl.DataType, list[tuple[str, list[Any]]]] = {}
         for name in self.columns:
             cells = [row[name] for row in rows]
             kind = type_among(cells)
             if kind is None:
-                kind, cells = pl.String(), [as_cell(cell) for cell in cells]
+                nested += [(row, name) for row, cell in enumerate(cells) if is_nested(cell)]
+                cells = [None if is_nested(cell) else cell for cell in cells]
+                kind = type_among(cells) or pl.String()
             alike.setdefault(kind, []).append((name, cells))
         made = {}
         for kind, columns in alike.items():
             whole = column_as("", list(chain.from_iterable(c for _, c in columns)), kind)
             for place, (name, _) in enumerate(columns):
                 made[name] = whole.slice(place * len(rows), len(rows)).rename(name)
-        return pl.DataFrame([made[name] for name in self.columns])
+        return pl.DataFrame([made[name] for name in self.columns]), nested
 
     def unreadable(
-        self, frame: pl.DataFrame, values: pl.DataFrame, owner: Array, told: Told
+        self,
+        frame: pl.DataFrame,
+        values: pl.DataFrame,
+        owner: Array,
+        nested: Sequence[tuple[int, str]],
+        told: Told,
     ) -> list[int]:
         """The requests with a value that its column cannot hold; they are told so."""
         faults: dict[int, list[Fault]] = {}
+        for row, name in nested:
+            number, place = place_of(row, owner)
+            fault = Fault("send a single value, not a list or an object", place, name)
+            faults.setdefault(number, []).append(fault)
         for name, column in self.needed.items():
             if name not in frame.columns or name not in values.columns:
                 continue
@@ -154,8 +169,7 @@ class Model:
             given = self.bundle.schema.stripped(frame[name])
             odd = (values[name].is_null() & given.is_not_null()).arg_true().to_list()
             for row in odd:
-                number = int(owner[row])
-                place = row - int(np.searchsorted(owner, number))
+                number, place = place_of(row, owner)
                 shown = str(given[row])[:MOST_SHOWN]
                 fault = Fault(f"{shown!r} is no {column.kind}", place, name)
                 faults.setdefault(number, []).append(fault)
@@ -210,11 +224,15 @@ class Model:
         return self.bundle.said(outputs)
 
 
-def as_cell(value: Any) -> str | None:
-    """A value as text; lists and objects as JSON, which no column can read."""
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value) if isinstance(value, (list, dict)) else str(value).lower()
+def is_nested(value: Any) -> bool:
+    """Whether a value of JSON is not a single one."""
+    return isinstance(value, (list, dict))
+
+
+def place_of(row: int, owner: Array) -> tuple[int, int]:
+    """The request of a row of a batch, and its place there."""
+    number = int(owner[row])
+    return number, row - int(np.searchsorted(owner, number))
 
 
 def load_model(folder: Path, manners: Manners | None = None, name: str = "model") -> Model:

@@ -5,24 +5,39 @@ The description of the server (OpenAPI) is made from the models' own schemas.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import HTTPException
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException as Missing
 
+from fieldcraft.data.parse import FALSE_WORDS, TRUE_WORDS
 from fieldcraft.serving.counters import Counters
 from fieldcraft.serving.served import Served
 from fieldcraft.serving.trouble import Trouble
 
 VERSION = version("fieldcraft")
-TYPES = {  # what a column takes, by what its cells are
-    "number": {"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "null"}]},
-    "boolean": {"anyOf": [{"type": "boolean"}, {"type": "string"}, {"type": "null"}]},
-}
+DIGITS = r"^\s*([+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?)?\s*$"
+TRUTHS = "|".join(
+    "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else re.escape(c) for c in word)
+    for word in sorted(TRUE_WORDS | FALSE_WORDS)
+)
+NULL = {"type": "null"}
+TYPES = {  # what a column takes, by what its cells are; of some texts it can only be told whether
+    "number": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": DIGITS}, NULL]},
+    "boolean": {
+        "anyOf": [
+            {"type": "boolean"}, {"enum": [0, 1]},
+            {"type": "string", "pattern": rf"^\s*({TRUTHS})?\s*$"}, NULL,
+        ]
+    },
+    "date": {"anyOf": [{"type": "string", "format": "date"}, {"const": ""}, NULL]},
+    "moment": {"anyOf": [{"type": "string"}, NULL]},
+}  # fmt: skip
 ANY = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]}
 ERROR = {
     "type": "object",
@@ -39,6 +54,13 @@ ERROR = {
             },
         }
     },
+}
+BUSY: dict[int | str, dict[str, Any]] = {503: {"description": "Not ready."}}
+UNKNOWN: dict[int | str, dict[str, Any]] = {
+    404: {
+        "description": "There is no such model.",
+        "content": {"application/json": {"schema": ERROR}},
+    }
 }
 REFUSALS = {
     "400": "no JSON, or no rows", "401": "the token is missing", "405": "not POST",
@@ -76,16 +98,20 @@ class Pages:
         """The routes of health, metadata and figures."""
         add = self.app.add_api_route
         add("/health/live", lambda: {"status": "live"}, summary="Whether the server runs")
-        add("/health/ready", self.ready, summary="Whether every model answers")
+        add("/health/ready", self.ready, summary="Whether every model answers", responses=BUSY)
         for path in self.health:
-            add(path, self.ready, summary="Whether every model answers, for a platform")
-        add("/metrics", self.metrics, summary="Figures for Prometheus")
+            add(path, self.ready, summary="Whether every model answers, for a platform",
+                responses=BUSY)  # fmt: skip
+        add("/metrics", self.metrics, summary="Figures for Prometheus",
+            response_class=PlainTextResponse)  # fmt: skip
         add("/models", self.listed, summary="The models, their versions and columns")
         add("/v2", self.server, summary="Open Inference Protocol: the server")
         add("/v2/health/live", lambda: {"live": True}, summary="Open Inference Protocol: live")
-        add("/v2/health/ready", self.ready, summary="Open Inference Protocol: ready")
-        add("/v2/models/{model}", self.metadata, summary="Open Inference Protocol: a model")
-        add("/v2/models/{model}/ready", self.model_ready,
+        add("/v2/health/ready", self.ready, summary="Open Inference Protocol: ready",
+            responses=BUSY)  # fmt: skip
+        add("/v2/models/{model}", self.metadata, summary="Open Inference Protocol: a model",
+            responses=UNKNOWN)  # fmt: skip
+        add("/v2/models/{model}/ready", self.model_ready, responses=BUSY | UNKNOWN,
             summary="Open Inference Protocol: whether a model answers")  # fmt: skip
 
     def ready(self) -> Response:
@@ -134,6 +160,9 @@ class Pages:
             found = FastAPI.openapi(self.app)
             for path, name in self.routes.items():
                 found["paths"][path] = {"post": operation(name, self.models[name])}
+            for path in ("/v2/models/{model}", "/v2/models/{model}/ready"):
+                (model,) = found["paths"][path]["get"]["parameters"]
+                model["schema"] |= {"enum": list(self.models)}
             self.app.openapi_schema = found
         return self.app.openapi_schema
 
@@ -167,4 +196,5 @@ async def refused(request: Request, error: Exception) -> Response:
     """An answer to a path that is not there, in the shape of every other error."""
     status = getattr(error, "status_code", 500)
     code = {404: "not_found", 405: "wrong_method"}.get(status, "bad_request")
-    return JSONResponse(Trouble(code, str(getattr(error, "detail", error))).as_json(), status)
+    told = Trouble(code, str(getattr(error, "detail", error))).as_json()
+    return JSONResponse(told, status, getattr(error, "headers", None))

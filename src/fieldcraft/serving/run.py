@@ -19,6 +19,7 @@ from fieldcraft.serving.door import Door
 from fieldcraft.serving.limits import Limits
 from fieldcraft.serving.model import Manners
 from fieldcraft.serving.pages import Pages
+from fieldcraft.serving.patience import patient
 from fieldcraft.serving.platforms import health_routes, predict_routes
 from fieldcraft.serving.record import Log
 from fieldcraft.serving.served import Served
@@ -170,7 +171,8 @@ async def run(plan: Plan, started: Any) -> None:
     address = plan.address
     config = uvicorn.Config(
         door, host=address.host, port=address.port, log_level="warning", access_log=False,
-        lifespan="off", server_header=False, date_header=False, http="httptools",
+        lifespan="off", server_header=False, date_header=False,
+        http=patient(plan.limits.body_seconds),
         ssl_certfile=address.certificate, ssl_keyfile=address.key,
         timeout_graceful_shutdown=int(plan.limits.grace), backlog=2_048,
     )  # fmt: skip

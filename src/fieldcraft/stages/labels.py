@@ -67,7 +67,9 @@ def labels(request: Request) -> Json:
 def joined(request: Request, bundle: Bundle, log: Path) -> Json:
     """Join, keep, measure and tell."""
     path, about = request.out / "labels.parquet", request.out / "performance.json"
-    before = pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=KEPT)
+    before = pl.DataFrame(schema=KEPT)
+    if path.exists():  # an older one may lack columns
+        before = pl.concat([before, pl.read_parquet(path)], how="diagonal")
     given = read_table(request.labels).frame
     found = join(given, log, bundle, before)
     keep(found.rows, path)
@@ -77,15 +79,23 @@ def joined(request: Request, bundle: Bundle, log: Path) -> Json:
     waiting = list(told.get("waiting", []))
     same = told.get("model_id") == bundle.model_id and told.get("since") == harm.since
     new = harm.alarmed and not (same and told.get("alarmed"))
-    if new:
-        item = {"alert": alert(harm.loss or 0.0, harm.allowed, bundle, mine), "ways": []}
-        waiting.append({**item, "ways": list(alerts.senders(request.tell))})
+    groups = by_groups(mine, bundle)
+    stood = {(one["column"], one["group"], one["since"]) for one in told.get("groups", [])
+             if one["alarmed"] and told.get("model_id") == bundle.model_id}  # fmt: skip
+    told_now = [alert("", harm.loss or 0.0, harm.allowed, bundle, mine.height)] if new else []
+    told_now += [
+        alert(f"{one['column']}: {one['group']}", one["loss"], one["allowed"], bundle, one["rows"])
+        for one in groups
+        if one["alarmed"] and (one["column"], one["group"], one["since"]) not in stood
+    ]
+    ways = list(alerts.senders(request.tell))
+    waiting += [{"alert": one, "ways": ways} for one in told_now]
     left, failed = alerts.deliver([item for item in waiting if item["ways"]], request.tell)
     result = {
         "model_id": bundle.model_id, "reference": bundle.manifest["performance"]["loss"],
         "right": mine["right"].mean(),
         "coverage": mine.height / max(found.counts["predictions"], 1),
-        "enough": mine.height >= LEAST, "new": new, "failed": failed,
+        "enough": mine.height >= LEAST, "new": bool(told_now), "failed": failed, "groups": groups,
         **found.counts, **asdict(harm),
     }  # fmt: skip
     files.write_json(about, {**result, "waiting": left})
@@ -102,12 +112,33 @@ def keep(rows: pl.DataFrame, path: Path) -> None:
         aside.unlink(missing_ok=True)
 
 
-def alert(loss: float, allowed: float, bundle: Bundle, mine: pl.DataFrame) -> Json:
-    """The alert of predictions that have become worse."""
+def by_groups(mine: pl.DataFrame, bundle: Bundle) -> list[Json]:
+    """How each group fares that the model was judged on and that has enough labels."""
+    known = bundle.manifest["performance"].get("groups", {})
+    streams = sum(len(about["groups"]) for about in known.values())
+    texts = mine["groups"].fill_null("{}").str.json_decode(
+        pl.Struct(dict.fromkeys(known, pl.String))
+    ) if known else None  # fmt: skip
+    found = []
+    for name, about in known.items():
+        assert texts is not None
+        groups = texts.struct.field(name)
+        for group, reference in about["groups"].items():
+            losses = mine.filter((groups == group).fill_null(False))["loss"].to_numpy()
+            if len(losses) >= LEAST:
+                harm = harmed(losses, reference, streams=streams)
+                about_it = {"column": name, "group": group, "reference": reference["loss"]}
+                found.append({**about_it, **asdict(harm)})
+    return found
+
+
+def alert(group: str, loss: float, allowed: float, bundle: Bundle, rows: int) -> Json:
+    """The alert of predictions that have become worse, of all rows or of a group."""
+    whom = f" for {group}" if group else ""
     return {
-        "id": "performance||loss", "kind": "performance", "column": "", "what": "loss",
-        "model": bundle.model_id, "rows": mine.height,
-        "text": f"predictions have become worse: loss {loss:.4f} over {mine.height:,} labels, "
+        "id": f"performance|{group}|loss", "kind": "performance", "column": "", "what": "loss",
+        "model": bundle.model_id, "rows": rows,
+        "text": f"predictions have become worse{whom}: loss {loss:.4f} over {rows:,} labels, "
         f"lately higher than the {allowed:.4f} that would be no harm",
     }  # fmt: skip
 

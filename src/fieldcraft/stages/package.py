@@ -11,7 +11,7 @@ from fieldcraft.bundle.limits import check_limits
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import files
 from fieldcraft.develop.candidate import models_in
-from fieldcraft.develop.rows import joined_tables, load_development
+from fieldcraft.develop.rows import columns_of, joined_tables, load_development
 from fieldcraft.develop.write import check_parity, parts_of, write_bundle
 from fieldcraft.project.work import Work
 
@@ -35,6 +35,7 @@ def package(work: Work) -> Json:
         parts,
         rows,
         pl.read_parquet(work.inputs["evaluate"] / "judge.parquet"),
+        columns_of(work.settings, problem.groups) if problem.groups else None,
         {
             "learner": champion,
             "title": described["title"],

@@ -1,0 +1,67 @@
+"""The server under schemathesis, which makes requests from its own description (OpenAPI).
+
+    python bench/fuzz.py ST [--examples 1000]
+
+ST: the command of schemathesis (``pip install schemathesis`` in an environment of its own). A model
+of numbers, words, truth values and days is trained and served; requests that fit its description
+must be answered, others refused in the documented shape, and nothing may end in a status of 500
+or above. Prints what schemathesis says; the exit code is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from serving import free_port, wait_until_open
+
+import fieldcraft as fc
+
+ROWS = 400
+
+
+def pack(folder: Path) -> Path:
+    """Train a small model with every plain kind of column."""
+    draw = np.random.default_rng(0)
+    age, city = draw.normal(40, 12, ROWS).round(1), draw.choice(["Bern", "Oslo", "Rome"], ROWS)
+    member = draw.choice(["yes", "no"], ROWS)
+    seen = np.datetime64("2024-01-01") + draw.integers(0, 700, ROWS)
+    score = (age - 40) / 12 + (city == "Rome") - 0.5 * (member == "yes")
+    bought = np.where(score + draw.normal(0, 0.5, ROWS) > 0.2, "yes", "no")
+    days = seen.astype("datetime64[D]").astype(str)
+    table = pl.DataFrame({"age": age, "city": city, "member": member, "seen": days})
+    fc.Classifier("linear").fit(table, bought).to_bundle(str(folder / "bundle"))
+    return folder / "bundle"
+
+
+def main() -> None:
+    """Serve and play."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("st")
+    parser.add_argument("--examples", default="1000", help="of each route and phase")
+    options = parser.parse_args()
+    port = free_port()
+    with tempfile.TemporaryDirectory() as aside:
+        bundle = pack(Path(aside))
+        words = [sys.executable, "-m", "fieldcraft", "serve", str(bundle), "--port", str(port)]
+        server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        try:
+            wait_until_open(port)
+            address = f"http://127.0.0.1:{port}/openapi.json"
+            played = subprocess.run(
+                [options.st, "run", address, "--max-examples", options.examples, "--seed", "1",
+                 "--continue-on-failure", "--no-color"], check=False,
+            )  # fmt: skip
+        finally:
+            server.terminate()
+            server.wait()
+    sys.exit(played.returncode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Photos: projects run unattended, their figures on test rows that were sealed.
 
-    python bench/photos.py [NAME ...] [--keep FOLDER] [--peers FOLDER]
+    python bench/photos.py [NAME ...] [--keep FOLDER] [--encoder BUNDLE] [--peers FOLDER]
 
 CIFAR-10's test photos are the published ones; of the others the project seals some itself. Houses
 are run three times, with numbers and photos, numbers alone and photos alone, on the same test
@@ -35,6 +35,7 @@ from fieldcraft.project import file
 DATA = Path(__file__).parents[2] / "shared" / "data"
 ROOMS = ("bathroom", "bedroom", "frontal", "kitchen")
 NUMBERS = ("bedrooms", "bathrooms", "area_sqft", "zipcode")
+Edits = Sequence[Edit]
 SHOWN = ("accuracy", "balanced_accuracy", "f1", "macro_f1", "log_loss", "rmse", "mae", "r2")
 RESAMPLES = 2_000
 SIDES = {"cifar": 32, "signs": 96, "tiles": 96}  # pixels of the squares that the peers get
@@ -53,7 +54,7 @@ def fieldcraft(*words: str) -> dict[str, Any]:
     return found
 
 
-def final(source: Path, target: str, folder: Path, edits: Sequence[Edit] = ()) -> dict[str, Any]:
+def final(source: Path, target: str, folder: Path, edits: Edits = ()) -> dict[str, Any]:
     """Run a project with its defaults, and open its seal; the outcome with the seconds it took."""
     place = str(folder)
     start = time.monotonic()
@@ -77,26 +78,26 @@ def row(name: str, found: Mapping[str, Any]) -> str:
     return f"| {name} | {rows:,} | {found['champion']} | {said} | {found['seconds']:.0f} |"
 
 
-def cifar(folder: Path) -> list[str]:
+def cifar(folder: Path, edits: Edits) -> list[str]:
     """15,000 training photos, the published 10,000 test photos."""
     source = DATA / "image" / "cifar10" / "cifar10_subset.zip"
-    return [row("CIFAR-10 sample", final(source, "label", folder))]
+    return [row("CIFAR-10 sample", final(source, "label", folder, edits))]
 
 
-def signs(folder: Path) -> list[str]:
+def signs(folder: Path, edits: Edits) -> list[str]:
     """800 photos of hands that show digits."""
     source = DATA / "image" / "sign_digits" / "sign_digits.zip"
-    return [row("sign digits", final(source, "label", folder))]
+    return [row("sign digits", final(source, "label", folder, edits))]
 
 
-def tiles(folder: Path) -> list[str]:
+def tiles(folder: Path, edits: Edits) -> list[str]:
     """592 photos of tiles with and without defects; the masks are left out."""
     source = DATA / "image" / "magnetic_tile" / "magnetic_tile.zip"
-    edits = [Edit(("data", "filter"), "folder = 'images'"), Edit(("data", "drop"), ["folder"])]
-    return [row("magnetic tiles", final(source, "label", folder, edits))]
+    own = [Edit(("data", "filter"), "folder = 'images'"), Edit(("data", "drop"), ["folder"])]
+    return [row("magnetic tiles", final(source, "label", folder, [*own, *edits]))]
 
 
-def houses(folder: Path) -> list[str]:
+def houses(folder: Path, edits: Edits) -> list[str]:
     """Prices from numbers and four photos, and from either alone."""
     folder.mkdir(parents=True, exist_ok=True)
     place = DATA / "multimodal" / "houses"
@@ -110,11 +111,11 @@ def houses(folder: Path) -> list[str]:
     table.filter(held).write_csv(folder / "test.csv")
     lines, errors = [], {}
     for name, dropped in (("both", ()), ("numbers", ROOMS), ("photos", NUMBERS)):
-        edits = [
+        own = [
             Edit(("data", "source"), {"train": "../train.csv", "test": "../test.csv"}),
             Edit(("data", "drop"), ["house_id", *dropped]),
         ]
-        found = final(folder / "train.csv", "price", folder / name, edits)
+        found = final(folder / "train.csv", "price", folder / name, [*own, *edits])
         lines.append(row(f"houses, {name}", found))
         said = load_bundle(folder / name / "bundle").predict(table.filter(held))
         errors[name] = (said["prediction"] - table.filter(held)["price"]).abs().to_numpy()
@@ -161,7 +162,7 @@ def square(cell: str, side: int) -> Any:
     return np.asarray(photo.resize((side, side), Image.Resampling.BILINEAR))
 
 
-SETS: dict[str, Callable[[Path], list[str]]] = {
+SETS: dict[str, Callable[[Path, Edits], list[str]]] = {
     "cifar": cifar, "signs": signs, "tiles": tiles, "houses": houses,
 }  # fmt: skip
 
@@ -171,14 +172,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--keep", type=Path, help="folder for the projects")
+    parser.add_argument("--encoder", help="a bundle whose network for photos ours begins with")
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
     options = parser.parse_args()
+    begun = str(Path(options.encoder).resolve()) if options.encoder else None
+    edits = [Edit(("model", "image", "encoder"), begun)] if begun else []
     print("| set | test rows | champion | figures | seconds |")
     print("|---|---:|---|---|---:|")
     for name in options.names or SETS:
         with tempfile.TemporaryDirectory() as aside:
             folder = (options.keep or Path(aside)) / name
-            for line in SETS[name](folder):
+            for line in SETS[name](folder, edits):
                 print(line, flush=True)
             if options.peers and name in SIDES:
                 seconds = float(line.rstrip("| ").rpartition("|")[2])

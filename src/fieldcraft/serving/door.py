@@ -25,6 +25,8 @@ JSON = (b"content-type", b"application/json")
 ID = b"x-request-id"
 LONGEST_ID = 128
 PATIENCE = 0.05  # seconds after which it is watched whether a caller hangs up
+LINGER = 1.0  # seconds in which the rest of a refused body may run out
+LINGERING = 64 << 20  # bytes of it at most
 
 
 class Door:
@@ -70,7 +72,7 @@ class Door:
         except Trouble as trouble:
             code = trouble.code
             body = PROTOCOLS[protocol].refuse(trouble, model.manners.private, request)
-            await self.refuse(send, trouble, body, request)
+            await self.refuse(receive, send, trouble, body, request)
         except Gone:
             code = "gone"
         else:
@@ -136,7 +138,9 @@ class Door:
         if kind not in types:
             raise Trouble("wrong_type", "send the header Content-Type: application/json")
 
-    async def refuse(self, send: Send, trouble: Trouble, body: bytes, request: str) -> None:
+    async def refuse(
+        self, receive: Receive, send: Send, trouble: Trouble, body: bytes, request: str
+    ) -> None:
         """Tell a caller what is wrong; close where the rest of the body is still to come."""
         more = []
         if trouble.retry_after is not None:
@@ -145,9 +149,13 @@ class Door:
             more.append((b"allow", b"POST"))
         if trouble.code == "unauthorized":
             more.append((b"www-authenticate", b"Bearer"))
-        if trouble.code in ("too_large", "too_slow"):
+        unread = trouble.code in ("too_large", "too_slow")
+        if unread:
             more.append((b"connection", b"close"))
-        await respond(send, self.status[trouble.code], body, request, more)
+        await respond(send, self.status[trouble.code], body, request, more, open_=unread)
+        if unread:
+            await linger(receive)
+            await send({"type": "http.response.body", "body": b""})
 
 
 def expire(waiting: Waiting) -> None:
@@ -169,8 +177,27 @@ async def respond(
     body: bytes,
     request: str,
     more: list[tuple[bytes, bytes]] | None = None,
+    open_: bool = False,
 ) -> None:
-    """Send an answer of JSON."""
+    """Send an answer of JSON; an open one is ended by an empty piece of it."""
     headers = [JSON, (b"content-length", str(len(body)).encode()), (ID, request.encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers + (more or [])})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": open_})
+
+
+async def linger(receive: Receive) -> None:
+    """Let the rest of a refused body run out for a moment.
+
+    A connection that is closed while bytes are still unread is reset, and the caller would never
+    see the answer (RFC 9112, section 9.6).
+    """
+    left = LINGERING
+    try:
+        async with asyncio.timeout(LINGER):
+            while left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    break
+                left -= len(message["body"])
+    except TimeoutError:
+        pass

@@ -102,6 +102,19 @@ def test_the_network_is_the_one_of_the_bundle(
     np.testing.assert_allclose(features(net.eval(), tensors), features(before, tensors), atol=1e-4)
 
 
+def test_a_network_that_sees_photos_both_ways_is_inherited_too(
+    bundle: Path, trained: tuple[FusedNetwork, dict[str, Array]], tmp_path: Path
+) -> None:
+    network, tensors = trained
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network.nets["image"], "mirror", not network.nets["image"].mirror)
+        other = write_bundle(tmp_path / "bundle", "image", to_onnx(network, tensors))
+    found, same = inherited_weights(other), inherited_weights(bundle)
+    assert found.keys() == same.keys()
+    for name, array in found.items():
+        np.testing.assert_allclose(array, same[name], atol=1e-5, err_msg=name)
+
+
 def test_it_stays_that_while_it_learns(
     bundle: Path,
     photos: pl.DataFrame,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from fieldcraft.bundle.archive import SUFFIX, unpacked
 from fieldcraft.bundle.manifest import NAME, read_manifest
 from fieldcraft.contracts import Array
@@ -17,6 +19,8 @@ from fieldcraft.kinds.image.scratch import STEM, WIDTHS
 PREFIX = "network.nets.image.body."  # of our weights in a packaged network
 BIAS = "_bias"  # of a convolution into which its normalisation was folded
 NORM = ("weight", "bias", "running_mean", "running_var")
+UNFOLDED = ".second_norm.weight"
+EPSILON = 1e-5  # of a normalisation
 
 
 def bundle_at(name: str) -> Path | None:
@@ -70,11 +74,26 @@ def weights_of(data: bytes) -> dict[str, Array]:
     from onnx import load_model_from_string, numpy_helper
 
     graph = load_model_from_string(data).graph
-    return {
+    found = {
         part.name.removeprefix(PREFIX): numpy_helper.to_array(part)
         for part in graph.initializer
         if part.name.startswith(PREFIX)
     }
+    for name in [name for name in found if name.endswith(UNFOLDED)]:
+        fold(found, name.removesuffix(UNFOLDED))
+    return found
+
+
+def fold(weights: dict[str, Array], group: str) -> None:
+    """Put a group's second normalisation into the kernel before it.
+
+    The exporter does so itself, unless the network sees each photo twice, also mirrored.
+    """
+    gain, bias, mean, variance = (weights.pop(f"{group}.second_norm.{part}") for part in NORM)
+    scale = gain / np.sqrt(variance + EPSILON)
+    kernel = f"{group}.second.weight"
+    weights[kernel] = (weights[kernel] * scale[:, None, None, None]).astype(np.float32)
+    weights[kernel + BIAS] = (bias - mean * scale).astype(np.float32)
 
 
 def shapes() -> dict[str, tuple[int, ...]]:

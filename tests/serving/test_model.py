@@ -50,8 +50,11 @@ def test_what_training_did_not_show_is_answered_counted_and_flagged(model: Model
     [
         ({k: v for k, v in ROW.items() if k != "age"}, "age", "missing"),
         ({**ROW, "age": "old"}, "age", "'old' is no number"),
-        ({**ROW, "age": [1]}, "age", "is no number"),
-        ({**ROW, "seen": {"a": 1}}, "seen", "is no datetime"),
+        ({**ROW, "age": [1]}, "age", "a single value"),
+        ({**ROW, "age": False}, "age", "'false' is no number"),
+        ({**ROW, "seen": {"a": 1}}, "seen", "a single value"),
+        ({**ROW, "city": {}}, "city", "a single value"),
+        ({**ROW, "seen": 3}, "seen", "'3' is no datetime"),
     ],
 )
 def test_a_bad_row_is_refused_alone(
@@ -66,6 +69,30 @@ def test_a_bad_row_is_refused_alone(
     assert said in trouble.faults[0].message
     alone = model.answer([[ROW]]).answers[0]
     assert told.answers[0] == told.answers[2] == alone
+
+
+CELLS: dict[str, list[Any]] = {
+    "age": [39, 39.0, "39", " 39 ", "", True, 2**60, 1e16, "x", None],
+    "city": [39, 39.0, "39", True, "true", "", "Rome", None],
+    "member": [True, 1, 1.0, "1", "yes", 0.5, "", "x", False, None],
+    "seen": ["2025-11-15", 20251115, True, "", None],
+}
+
+
+@pytest.mark.parametrize("column", CELLS)
+def test_what_a_cell_means_does_not_depend_on_those_beside_it(model: Model, column: str) -> None:
+    def found(cells: list[Any]) -> list[Any]:
+        told = model.answer([[{**ROW, column: cell}] for cell in cells])
+        return [one.code if isinstance(one, Trouble) else one for one in told.answers]
+
+    cells = CELLS[column]
+    alone = [found([cell])[0] for cell in cells]
+    for together, single in zip(found(cells), alone, strict=True):
+        assert isinstance(together, str) == isinstance(single, str)
+        if not isinstance(single, str):
+            [one], [other] = together, single
+            chances = [list(answer["probabilities"].values()) for answer in (one, other)]
+            assert chances[0] == pytest.approx(chances[1], abs=1e-6)
 
 
 def test_columns_too_many_are_counted_or_refused(finished: Folder) -> None:

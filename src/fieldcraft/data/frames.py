@@ -15,7 +15,6 @@ WITHOUT_KIND = frozenset({pl.Binary, pl.Object, pl.List, pl.Array, pl.Struct})
 AS_FLOATS = frozenset({pl.Decimal, pl.Time, pl.Duration})
 WHOLE = 2**63  # integers from here on do not fit a column of them
 EXACT = 2**53  # integers up to here keep their value as floats
-SINGLE = frozenset({bool, int, float, str})
 
 
 def from_frame(frame: Any) -> pl.DataFrame:
@@ -101,25 +100,15 @@ def column_of(name: str, values: Sequence[Any]) -> pl.Series:
     Raises:
         DataError: a value is a list, a record or bytes.
     """
-    kind = type_among(values)
-    if kind is None:
-        types = {type(value) for value in values if value is not None}
-        odd = sorted(kind.__name__ for kind in types - SINGLE)
+    types = {type(value) for value in values} - {type(None)}
+    if odd := sorted(kind.__name__ for kind in types - {bool, int, float, str}):
         raise DataError(
             f"the column {name!r} does not hold single values",
             seen=f"a value of type {odd[0]}",
             way_out="leave the column out, or set it out as columns of numbers, words or dates",
         )
-    return column_as(name, values, kind)
-
-
-def type_among(values: Sequence[Any]) -> pl.DataType | None:
-    """What a column of values is, see `type_of`; None where some are lists, records or bytes."""
-    types = set(map(type, values)) - {type(None)}
-    if not types <= SINGLE:
-        return None
-    whole = (abs(value) for value in values if type(value) is int) if int in types else ()
-    return type_of(types, max(whole, default=0))
+    whole = (abs(value) for value in values if type(value) is int)
+    return column_as(name, values, type_of(types, max(whole, default=0)))
 
 
 def type_of(types: Collection[type], most: int) -> pl.DataType:

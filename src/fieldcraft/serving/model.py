@@ -15,7 +15,7 @@ import polars as pl
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.contracts import Array, Json
 from fieldcraft.core import files
-from fieldcraft.data.frames import column_as, type_among
+from fieldcraft.data.frames import column_as, type_of
 from fieldcraft.evidence.metrics import Said
 from fieldcraft.serving.answers import answers
 from fieldcraft.serving.asked import Row
@@ -24,6 +24,7 @@ from fieldcraft.serving.trouble import Fault, Trouble
 
 MOST_SHOWN = 60  # characters of a value in an error
 ISO_DAY = "%Y-%m-%d"
+NATIVE = {"number": frozenset({int, float}), "boolean": frozenset({bool})}
 VERSION = 16  # characters of the model's id that name it
 
 
@@ -134,11 +135,10 @@ class Model:
         alike: dict[pl.DataType, list[tuple[str, list[Any]]]] = {}
         for name in self.columns:
             cells = [row[name] for row in rows]
-            kind = type_among(cells)
-            if kind is None:
+            if any(map(is_nested, cells)):
                 nested += [(row, name) for row, cell in enumerate(cells) if is_nested(cell)]
                 cells = [None if is_nested(cell) else cell for cell in cells]
-                kind = type_among(cells) or pl.String()
+            kind = self.type_for(name, cells)
             alike.setdefault(kind, []).append((name, cells))
         made = {}
         for kind, columns in alike.items():
@@ -146,6 +146,18 @@ class Model:
             for place, (name, _) in enumerate(columns):
                 made[name] = whole.slice(place * len(rows), len(rows)).rename(name)
         return pl.DataFrame([made[name] for name in self.columns]), nested
+
+    def type_for(self, name: str, cells: Sequence[Any]) -> pl.DataType:
+        """The type in which cells are read: what one means must not depend on those beside it.
+
+        Numbers and truth values are read as such where all cells of their column are, else as
+        text, which is read the same; all other columns are text.
+        """
+        types = set(map(type, cells)) - {type(None)}
+        if not types <= NATIVE.get(self.types[name], frozenset()):
+            return pl.String()
+        whole = (abs(cell) for cell in cells if type(cell) is int) if int in types else ()
+        return type_of(types, max(whole, default=0))
 
     def unreadable(
         self,

@@ -186,7 +186,11 @@ def operation(name: str, model: Served) -> dict[str, Any]:
         "operationId": f"predict_{name}",
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"anyOf": [rows, row]}}},
+            "content": {
+                "application/json": {
+                    "schema": {"anyOf": [rows, row, {"type": "array", "items": row}]}
+                }
+            },
         },
         "responses": {**answer, **refusals},
     }

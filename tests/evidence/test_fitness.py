@@ -88,3 +88,8 @@ def test_without_losses_nothing_is_said(curves: list[dict[str, Any]]) -> None:
 def test_a_member_without_losses_does_not_count() -> None:
     empty = {"train_losses": [], "tune_losses": [], "best_epoch": 0}
     assert judged(OVERFIT, empty) == judged(OVERFIT)
+
+
+def test_what_is_learned_in_the_first_epoch_is_learned() -> None:
+    tuned = curve([0.49, 0.31, 0.19], [0.373, 0.371, 0.38])  # of a pretrained network
+    assert judged(tuned).verdict == "good"

@@ -38,13 +38,14 @@ def judge_fit(curves: Sequence[Mapping[str, Any]], allowed: int) -> Fitness | No
     rise = float(np.mean([rise_after_best(curve) for curve in curves]))
     fall = float(np.mean([fall_after_best(curve) for curve in curves]))
     gain = float(np.mean([gain_of(curve) for curve in curves]))
+    learned = float(np.mean([learned_in(curve) for curve in curves]))
     if best >= LATE * allowed:
         return Fitness(
             "unfinished",
             f"the tune loss was still falling in epoch {best:.0f} of {allowed}",
             "give it more time: raise train.budget or model.epochs",
         )
-    if gain < LITTLE:
+    if gain < LITTLE and learned < FALLEN:  # or else all was learned in the first epoch
         return Fitness(
             "underfit",
             f"the tune loss fell by {gain:.1%} only",
@@ -77,6 +78,12 @@ def fall_after_best(curve: Mapping[str, Any]) -> float:
     losses = curve["train_losses"]
     at_best = losses[curve["best_epoch"] - 1]
     return float((at_best - losses[-1]) / max(abs(at_best), 1e-12))
+
+
+def learned_in(curve: Mapping[str, Any]) -> float:
+    """Relative fall of the training loss from the first epoch to the last."""
+    losses = curve["train_losses"]
+    return float((losses[0] - losses[-1]) / max(abs(losses[0]), 1e-12))
 
 
 def gain_of(curve: Mapping[str, Any]) -> float:

@@ -50,3 +50,11 @@ def test_a_project_is_not_made_twice(tmp_path: Path) -> None:
     fc.Project.create(tmp_path / "p", frame, target="y")
     with pytest.raises(ProjectError, match="a project here already"):
         fc.Project.create(tmp_path / "p", frame, target="y")
+
+
+def test_a_challenger_from_a_frame_and_the_way_back(finished: Folder) -> None:
+    project = fc.Project(finished.root)
+    found = project.retrain(mixed_table(20, seed=9), why="a try")
+    assert (found["outcome"], found["new"]) == ("waiting", 20)
+    with pytest.raises(ProjectError, match="no earlier version"):
+        project.rollback()

@@ -87,6 +87,40 @@ class Project:
         """Predictions of the current bundle for a Polars or pandas frame."""
         return self.bundle().predict(rows)
 
+    def retrain(self, rows: Any = None, log: str | Path | None = None, why: str = "") -> Json:
+        """Train a challenger on old and new rows; it is promoted only if it is better.
+
+        Args:
+            rows: labelled rows, a path or a frame; if left out those of the prediction log that
+                labels were joined to, and those that the project's own table has gained.
+            log: folder of the prediction log; the one that is watched if left out.
+            why: the reason, for the record.
+
+        Returns:
+            The ``outcome``, the ``reasons`` and the ``gates``: see docs/retrain.md.
+
+        Raises:
+            DataError: the rows cannot be read, or do not fit.
+        """
+        with tempfile.TemporaryDirectory() as aside:
+            source = None if rows is None else str(rows)
+            if source is not None and not isinstance(rows, (str, Path)):
+                source = str(keep(Path(aside), from_frame(rows)))
+            asked = {"rows": source, "log": None if log is None else str(log), "why": why}
+            return _flow.retrain_project(self.folder, _flow.Unwatched(), asked)
+
+    def rollback(self, to: str | None = None, why: str = "") -> Json:
+        """Make the bundle that was there before the current one again.
+
+        Args:
+            to: how the id of the version begins, if it is another.
+            why: the reason, for the record.
+
+        Raises:
+            ProjectError: there is no such version.
+        """
+        return _flow.rollback_project(self.folder, to, why)
+
     def log(self) -> list[Json]:
         """Every entry of the ledger, oldest first."""
         return _flow.log(self.folder)

@@ -1,11 +1,13 @@
 """Serving beside a plain FastAPI server with the same network, in interleaved rounds.
 
-    python bench/serving.py [--rounds 3] [--seconds 5] [--callers 64]
+    python bench/serving.py [--rounds 3] [--seconds 5] [--callers 64] [--venvs FOLDER]
 
 Every system gets the same callers in a closed loop, from a process of its own: each sends its next
 request once it has its answer. Ours validates, encodes, calibrates, counts and records; the plain
-server is handed the network's own inputs. Both run with one process that computes. Prints requests
-a second and latencies, and ours as ratios to the other.
+server is handed the network's own inputs. All run with one process that computes. Prints requests
+a second and latencies, and each as a ratio to the plain one. With a folder of environments named
+litserve, bentoml, mlserver and mlflow, each with that package and onnxruntime, these take part too,
+with their own batching where they have it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +32,8 @@ import polars as pl
 import fieldcraft as fc
 from fieldcraft.bundle.runtime import load_bundle
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+SERVED = HERE / "peers" / "served"
 COLUMNS, ROWS = 12, 8_000  # enough for one member
 
 
@@ -38,13 +43,19 @@ class System:
 
     Attributes:
         name: in the table.
-        command: that starts it; ``PORT`` stands for its port.
+        command: that starts it; ``%PORT%`` stands for its port.
         body: of each request.
+        path: that requests go to.
+        place: where it is started.
+        environment: further variables.
     """
 
     name: str
     command: list[str]
     body: bytes
+    path: str = "/predict"
+    place: Path | None = None
+    environment: dict[str, str] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
     tails: list[float] = field(default_factory=list)
     medians: list[float] = field(default_factory=list)
@@ -88,9 +99,9 @@ class Caller(asyncio.Protocol):
         self.over.set_result(None)
 
 
-async def load(port: int, body: bytes, callers: int, seconds: float) -> list[float]:
+async def load(port: int, body: bytes, callers: int, seconds: float, path: str) -> list[float]:
     """Seconds that each request took."""
-    head = (f"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    head = (f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\n\r\n")  # fmt: skip
     taken: list[float] = []
     until = time.perf_counter() + seconds
@@ -105,14 +116,16 @@ async def load(port: int, body: bytes, callers: int, seconds: float) -> list[flo
     return taken
 
 
-def called(port: int, body: bytes, callers: int, seconds: float) -> list[float]:
+def called(
+    port: int, body: bytes, callers: int, seconds: float, path: str = "/predict"
+) -> list[float]:
     """What a process of callers measures."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(run_load, (port, body, callers, seconds))
+        return pool.apply(run_load, (port, body, callers, seconds, path))
 
 
-def run_load(port: int, body: bytes, callers: int, seconds: float) -> list[float]:
-    return asyncio.run(load(port, body, callers, seconds))
+def run_load(port: int, body: bytes, callers: int, seconds: float, path: str) -> list[float]:
+    return asyncio.run(load(port, body, callers, seconds, path))
 
 
 def free_port() -> int:
@@ -124,23 +137,45 @@ def free_port() -> int:
 def measure(system: System, callers: int, seconds: float) -> None:
     """Start a server, warm it, and measure it with many callers and with one."""
     port = free_port()
-    command = [word.replace("PORT", str(port)) for word in system.command]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    command = [word.replace("%PORT%", str(port)) for word in system.command]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=system.place,
+        env={**os.environ, **system.environment}, start_new_session=True,
+    )  # fmt: skip
     try:
-        wait_until_open(port)
-        called(port, system.body, 4, 1.0)
-        taken = called(port, system.body, callers, seconds)
+        wait_until_answered(port, system)
+        taken = called(port, system.body, callers, seconds, system.path)
         system.rates.append(len(taken) / seconds)
         system.medians.append(float(np.median(taken)))
         system.tails.append(float(np.quantile(taken, 0.99)))
-        system.alone.append(float(np.median(called(port, system.body, 1, seconds))))
+        alone = called(port, system.body, 1, seconds, system.path)
+        system.alone.append(float(np.median(alone)))
     finally:
-        process.terminate()
-        process.wait()
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_until_answered(port: int, system: System) -> None:
+    """Wait until a server answers as it should, and warm it."""
+    until = time.monotonic() + 120
+    while True:
+        wait_until_open(port)
+        try:
+            called(port, system.body, 4, 1.0, system.path)
+        except (AssertionError, OSError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(1.0)
+        else:
+            return
 
 
 def wait_until_open(port: int) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -150,8 +185,8 @@ def wait_until_open(port: int) -> None:
     raise SystemExit("a server did not start")
 
 
-def systems(folder: Path) -> list[System]:
-    """Train a network, and serve it in both ways."""
+def systems(folder: Path, venvs: Path | None) -> list[System]:
+    """Train a network, and all ways to serve it."""
     draw = np.random.default_rng(0)
     x = draw.normal(size=(ROWS, COLUMNS))
     y = np.where(x[:, 0] * x[:, 1] + x[:, 2] + draw.normal(0, 0.5, ROWS) > 0, "yes", "no")
@@ -169,11 +204,53 @@ def systems(folder: Path) -> list[System]:
     members = len(bundle.members)
     print(f"{members} member{'s' * (members > 1)} in ours, one in the plain server")
     python, peer = sys.executable, str(HERE / "peers" / "plain_fastapi.py")
-    return [
-        System("plain FastAPI", [python, peer, str(onnx), "PORT"], json.dumps(plain).encode()),
-        System("fieldcraft", [python, "-m", "fieldcraft", "serve", str(folder / "bundle"), "--port",
-                              "PORT", "--log", str(folder / "log")], json.dumps(row).encode()),
-    ]  # fmt: skip
+    own = [python, "-m", "fieldcraft", "serve", str(folder / "bundle"), "--port", "%PORT%",
+           "--log", str(folder / "log")]  # fmt: skip
+    found = [
+        System("plain FastAPI", [python, peer, str(onnx), "%PORT%"], json.dumps(plain).encode()),
+        System("fieldcraft", own, json.dumps(row).encode()),
+    ]
+    return found + (others(venvs, folder, onnx, plain) if venvs else [])
+
+
+def others(venvs: Path, folder: Path, onnx: Path, row: dict[str, float]) -> list[System]:
+    """The systems that have an environment, each with the network's own inputs."""
+    values = [list(row.values())]
+    tensor = {"name": "x", "shape": [1, len(row)], "datatype": "FP32", "data": values[0]}
+    batching = {"max_batch_size": 64, "max_batch_time": 0.002}
+    place = folder / "mlserver"
+    place.mkdir()
+    about = {"name": "net", "implementation": "mls.Net", "parameters": {"uri": str(onnx)}}
+    (place / "model-settings.json").write_text(json.dumps(about | batching), "utf-8")
+    settings = {"host": "127.0.0.1", "parallel_workers": 0, "metrics_endpoint": None}
+    (place / "settings.json").write_text(json.dumps(settings), "utf-8")
+
+    def bin_of(name: str, command: str) -> str:
+        return str(venvs / name / "bin" / command)
+
+    flow = folder / "mlflow"
+    found = {
+        "litserve": System("LitServe", [bin_of("litserve", "python"), str(SERVED / "lit.py"),
+                                        str(onnx), "%PORT%"], json.dumps(row).encode()),
+        "bentoml": System("BentoML", [bin_of("bentoml", "bentoml"), "serve", "bento:Net",
+                                      "--host", "127.0.0.1", "--port", "%PORT%"],
+                          json.dumps({"rows": values}).encode(),
+                          place=SERVED, environment={"MODEL": str(onnx)}),
+        "mlserver": System("MLServer", ["sh", "-c", f"MLSERVER_HTTP_PORT=%PORT% "
+                                        f"MLSERVER_GRPC_PORT=$((%PORT% + 1)) exec "
+                                        f"{bin_of('mlserver', 'mlserver')} start {place}"],
+                           json.dumps({"inputs": [tensor]}).encode(), "/v2/models/net/infer",
+                           environment={"PYTHONPATH": str(SERVED)}),
+        "mlflow": System("MLflow", [bin_of("mlflow", "mlflow"), "models", "serve", "-m", str(flow),
+                                    "--env-manager", "local", "--port", "%PORT%", "--workers", "1"],
+                         json.dumps({"inputs": values}).encode(), "/invocations",
+                         environment={"PATH": f"{venvs / 'mlflow' / 'bin'}:{os.environ['PATH']}"}),
+    }  # fmt: skip
+    there = {name: system for name, system in found.items() if (venvs / name).is_dir()}
+    if "mlflow" in there:
+        script = [bin_of("mlflow", "python"), str(SERVED / "flow.py"), str(onnx), str(flow)]
+        subprocess.run(script, check=True, capture_output=True)
+    return list(there.values())
 
 
 def main() -> None:
@@ -182,9 +259,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--callers", type=int, default=64)
+    parser.add_argument("--venvs", type=Path, help="folder of the others' environments")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as aside:
-        played = systems(Path(aside))
+        played = systems(Path(aside), options.venvs and options.venvs.resolve())
         for _ in range(options.rounds):
             for system in played:
                 measure(system, options.callers, options.seconds)
@@ -196,10 +274,15 @@ def main() -> None:
             ]
             print(f"| {system.name} | {found[0]:,.0f} | {1e3 * found[1]:.2f} | "
                   f"{1e3 * found[2]:.2f} | {1e3 * found[3]:.2f} |")  # fmt: skip
-        other, ours = played
-        print(f"requests/s {np.median(np.divide(ours.rates, other.rates)):.2f} times, p99 "
-              f"{np.median(np.divide(ours.tails, other.tails)):.2f} times, one caller "
-              f"{np.median(np.divide(ours.alone, other.alone)):.2f} times")  # fmt: skip
+        plain = played[0]
+        for system in played[1:]:
+            rate, tail, alone = (
+                np.median(np.divide(mine, theirs))
+                for mine, theirs in ((system.rates, plain.rates), (system.tails, plain.tails),
+                                     (system.alone, plain.alone))
+            )  # fmt: skip
+            print(f"{system.name}: requests/s {rate:.2f} times the plain server's, p99 {tail:.2f} "
+                  f"times, one caller {alone:.2f} times")  # fmt: skip
 
 
 if __name__ == "__main__":

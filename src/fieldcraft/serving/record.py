@@ -12,7 +12,7 @@ import secrets
 import threading
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +21,12 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.contracts import Array, Json, Task
-from fieldcraft.evidence.metrics import Said
+from fieldcraft.evidence.metrics import Said, together
 
 SAID = "said."
 EVERY = 5.0  # seconds after which rows are written at the latest
 PART = 20_000  # rows of a file at most, but for a single larger batch
+PIECE = 256  # rows that are turned into a table at once
 HELD = 200_000  # rows that may wait to be written; more are dropped and counted
 OF_ALL = 1 << 32
 
@@ -131,7 +132,7 @@ class Recorder:
         self.parts += 1
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            pl.concat([self.table(batch) for batch in batches]).write_parquet(aside)
+            pl.concat([self.table(few) for few in in_pieces(batches)]).write_parquet(aside)
             aside.replace(place)
         except (OSError, pl.exceptions.PolarsError):
             self.dropped += rows
@@ -140,19 +141,20 @@ class Recorder:
             with self.counting:
                 self.held -= rows
 
-    def table(self, batch: Batch) -> pl.DataFrame:
-        """A batch as rows of the log."""
-        said = self.task.decide(batch.said, self.about)
+    def table(self, batches: Sequence[Batch]) -> pl.DataFrame:
+        """Batches as rows of the log, all in one piece: most have a row or a few."""
+        said = self.task.decide(together([batch.said for batch in batches]), self.about)
         about = pl.DataFrame(
             {
-                "time": [datetime.fromtimestamp(batch.at, UTC)] * len(batch.requests),
-                "request": list(batch.requests),
-                "row": list(batch.rows),
-                "model": [self.model] * len(batch.requests),
+                "time": [datetime.fromtimestamp(b.at, UTC) for b in batches for _ in b.requests],
+                "request": [request for batch in batches for request in batch.requests],
+                "row": [row for batch in batches for row in batch.rows],
+                "model": [self.model] * said.height,
             },
             schema_overrides={"time": pl.Datetime("us", "UTC"), "row": pl.Int64},
         )
-        seen = batch.values.drop(*self.log.without, strict=False)
+        values = pl.concat([batch.values for batch in batches])
+        seen = values.drop(*self.log.without, strict=False)
         answers = said.rename({column: SAID + column for column in said.columns})
         return pl.concat([about, seen, answers], how="horizontal")
 
@@ -161,6 +163,19 @@ class Recorder:
         self.over = True
         self.due.set()
         self.thread.join()
+
+
+def in_pieces(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
+    """Batches in pieces of some rows, so that no step of writing holds up the model for long."""
+    piece, rows = list[Batch](), 0
+    for batch in batches:
+        piece.append(batch)
+        rows += len(batch.requests)
+        if rows >= PIECE:
+            yield piece
+            piece, rows = [], 0
+    if piece:
+        yield piece
 
 
 def some(batch: Batch, kept: Sequence[int]) -> Batch:

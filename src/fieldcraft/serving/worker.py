@@ -27,6 +27,7 @@ from fieldcraft.serving.protocols import PROTOCOLS
 from fieldcraft.serving.record import Batch, Log, Recorder
 from fieldcraft.serving.trouble import Trouble
 
+SWITCH = 0.0005  # seconds after which the thread that writes the log lets others run
 Item = tuple[str, str, bytes]  # protocol, id of the request, body
 Reply = tuple[str, bytes]  # code of what is wrong, empty if nothing is; body
 
@@ -100,6 +101,7 @@ def flat(tally: Counter[tuple[str, ...]]) -> dict[str, int]:
 def main() -> None:
     """Load the bundle that is named, say so, and work until the server closes the line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it is over
+    sys.setswitchinterval(SWITCH)
     number, folder, name, manners, log = sys.argv[1:]
     stream = socket.socket(fileno=int(number))
     try:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from fieldcraft.project.settings import (
     Cleaning,
     Join,
+    Retrain,
     Section,
     Serve,
     Settings,
@@ -73,8 +74,10 @@ def test_a_project_that_says_the_least_gets_the_usual() -> None:
     assert (found.problem.costs, found.problem.order, found.problem.groups) == ({}, [], [])
     assert (found.data.join, found.data.derive, found.data.filter) == ([], {}, None)
     assert (found.clean.all, found.clean.columns) == (Cleaning(), {})
-    assert set(found.deploy.model_dump(exclude={"serve", "watch"}).values()) == {None}
+    parts = {"serve", "watch", "retrain"}
+    assert set(found.deploy.model_dump(exclude=parts).values()) == {None}
     assert (found.deploy.serve, found.deploy.watch) == (Serve(), Watch())
+    assert found.deploy.retrain == Retrain()
 
 
 def test_one_column_or_many_are_predicted() -> None:

@@ -68,6 +68,10 @@ def test_labels_and_what_is_expected_without_them_are_told(bundle: Bundle) -> No
     assert "120 labels, of 40.0% of the predictions" in text
     assert "Predictions have become worse." in text
     assert "right decisions expected" in text
+    group = {"column": "sex", "group": "Female", "rows": 60, "loss": 0.2, "reference": 0.1,
+             "allowed": 0.13, "alarmed": True}  # fmt: skip
+    text = words(watched.page(watcher, result(watcher, performance={**known, "groups": [group]})))
+    assert "sex: Female 60 0.2000 0.1000 0.1300 worse" in " ".join(text.split())
 
 
 def test_of_very_many_bins_the_fullest_are_drawn_in_their_order() -> None:

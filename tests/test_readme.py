@@ -119,8 +119,8 @@ def command(line: str, port: int) -> list[str]:
     if words[0] == "fieldcraft":
         served = ["--port", str(port)] if words[1] == "serve" else []
         return [sys.executable, "-m", *(word for word in words if word != "&"), *served]
-    assert words[:2] == ["python", "replay.py"]
-    return [sys.executable, str(REPLAY), *words[2:], "--address", f"http://127.0.0.1:{port}"]
+    assert words[0] == "python"
+    return [sys.executable, *words[1:], "--address", f"http://127.0.0.1:{port}"]
 
 
 def free_port() -> int:
@@ -132,6 +132,7 @@ def free_port() -> int:
 def test_the_loop_from_traffic_to_a_better_model(tmp_path: Path, shared_data: Path) -> None:
     for name in ("adult_train.parquet", "adult_test.parquet"):
         shutil.copy(shared_data / "tabular" / "adult" / name, tmp_path / name)
+    shutil.copy(REPLAY, tmp_path / "replay.py")
     [block] = blocks("sh")
     here, said, servers = tmp_path, list[tuple[str, int, str]](), list[subprocess.Popen[bytes]]()
     port = free_port()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from fieldcraft.bundle.runtime import Bundle, load_bundle
@@ -19,7 +20,9 @@ from fieldcraft.develop.challenge import (
     gate_size,
     gate_speed,
     gates,
+    matched,
 )
+from fieldcraft.develop.fresh import Known
 from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.evidence.bootstrap import Draw
 from fieldcraft.evidence.metrics import Said
@@ -187,3 +190,11 @@ def test_callers_must_be_able_to_ask_it_and_to_understand_it(pair: Pair) -> None
     classes = {**pair.champion.about, "classes": ["no", "yes", "maybe"]}
     assert gate_schema(pair.champion, other(about=classes)).text == "the classes are others: maybe"
     assert not gate_schema(pair.champion, other(task="regression", about={})).passed
+
+
+def test_without_a_row_that_both_may_be_judged_on_there_is_no_match(
+    rows: Development, pair: Pair
+) -> None:
+    digests = [str(place).encode() for place in range(len(rows.y))]
+    trained = pl.DataFrame({"digest": digests, "part": "train", "fold": -1})
+    assert matched(rows, digests, Known(Path(), rows.frame, trained, frozenset()), pair) is None

@@ -20,7 +20,7 @@ from fieldcraft.core.errors import DataError, ProjectError
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project.folder import Folder
 from fieldcraft.serving.record import Batch, Log, Recorder
-from fieldcraft.stages import _flow, _plan
+from fieldcraft.stages import _flow, _plan, _versions
 from fieldcraft.stages.labels import Request as Labels
 from fieldcraft.stages.labels import labels
 from tests.conftest import change, mixed_table, source_of, start
@@ -221,3 +221,12 @@ def test_a_retraining_that_was_killed_goes_on(few: Folder, tmp_path: Path) -> No
     assert model(few) == before
     _flow.retrain_project(few, Counted(), {"rows": rows})
     assert "baseline" in kept
+
+
+def test_a_publication_that_was_cut_short_is_put_on_the_record(few: Folder) -> None:
+    folders = _flow.latest(few).folders
+    entries = len(_flow.versions(few))
+    other = {**folders, "package": folders["package"].rename(folders["package"].with_name("other"))}
+    assert _versions.publish(few, other, "run")  # it lies there, but nobody has said so
+    assert len(_flow.versions(few)) == entries + 1
+    assert not _versions.publish(few, other, "run")

@@ -122,6 +122,10 @@ class Schema:
         """Turn the cells of one column into values."""
         return as_values(strip(cells, self.missing), column).rename(column.name)
 
+    def type_of(self, column: Column) -> pl.DataType:
+        """The type of the values of a column."""
+        return self.parse(pl.Series([], dtype=pl.String), column).dtype
+
     def of_kind(self, kind: str) -> tuple[Column, ...]:
         """The columns of one kind, in table order."""
         return tuple(column for column in self.columns if column.kind == kind)

@@ -85,8 +85,8 @@ class Match:
     y: Array
 
 
-def matched(rows: Development, digests: Sequence[bytes], known: Known, pair: Pair) -> Match:
-    """Let both models judge the rows that neither was trained or tuned on.
+def matched(rows: Development, digests: Sequence[bytes], known: Known, pair: Pair) -> Match | None:
+    """Let both models judge the rows that neither was trained or tuned on; None without such.
 
     Args:
         rows: those of the challenger.
@@ -107,6 +107,8 @@ def matched(rows: Development, digests: Sequence[bytes], known: Known, pair: Pai
                 places.append(place)
                 folds.append(number)
                 theirs.append(old)
+    if not places:
+        return None
     chosen = np.array(places, dtype=np.int64)
     frame = rows.frame[places]
     frozen = np.array([digests[place] in before for place in places], dtype=bool)

@@ -10,6 +10,7 @@ import numpy as np
 from fieldcraft.contracts import Array, Json
 from fieldcraft.core.words import figure, joined
 from fieldcraft.develop.candidate import Candidate
+from fieldcraft.develop.rows import Development
 from fieldcraft.evidence.bootstrap import Comparison, compare
 from fieldcraft.evidence.metrics import Metric
 
@@ -102,3 +103,8 @@ def named(candidates: Sequence[Candidate]) -> str:
 def finite(value: float) -> float | None:
     """A number that JSON can carry, None for what is not one."""
     return float(value) if np.isfinite(value) else None
+
+
+def main_metric(rows: Development, wanted: str | None) -> Metric:
+    """The metric by which models are compared."""
+    return next((m for m in rows.task.metrics if m.name == wanted), rows.task.metrics[0])

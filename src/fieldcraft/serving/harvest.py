@@ -42,11 +42,10 @@ def labelled(
         table.join(keyed, on=[REQUEST, ROW], how="inner")
         for table in (pl.read_parquet(part) for part in parts(log))
     ]
-    rows = pl.concat([piece for piece in found if piece.height], how="diagonal_relaxed") if any(
-        piece.height for piece in found
-    ) else pl.DataFrame(schema={REQUEST: pl.String, ROW: pl.Int64, LABEL: pl.String})  # fmt: skip
-    if not rows.height:
-        return rows.rename({LABEL: target.name})
+    found = [piece for piece in found if piece.height]
+    if not found:
+        return pl.DataFrame(schema={target.name: pl.String, REQUEST: pl.String, ROW: pl.Int64})
+    rows = pl.concat(found, how="diagonal_relaxed")
     rows = rows.unique([REQUEST, ROW], keep="first").sort("(order)")
     absent = [column.name for column in schema.needed if column.name not in rows.columns]
     if absent:
@@ -57,9 +56,10 @@ def labelled(
             "log keep the columns (deploy.serve.without), and compute none from unused ones",
         )
     cells = [spelt(rows[column.name], column, schema) for column in schema.needed]
-    if time is not None and time.name not in {column.name for column in schema.needed}:
+    seen = {column.name for column in schema.needed}
+    if time is not None and time.name not in seen and schema.type_of(time).is_temporal():
         cells.append(spelt(rows["time"], time, schema).alias(time.name))
-    number = target.kind == "number"  # labels of classes are kept as they are spelt
+    number = schema.type_of(target).is_numeric()  # labels of classes are kept as they are spelt
     label = written(rows[LABEL].cast(pl.Float64), target.options) if number else rows[LABEL]
     return pl.DataFrame([*cells, label.alias(target.name), rows[REQUEST], rows[ROW]])
 

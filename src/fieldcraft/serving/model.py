@@ -87,7 +87,7 @@ class Model:
         if name not in self.needed:
             return "string"  # the key of a table that the bundle joins
         column = self.needed[name]
-        kind = self.bundle.schema.parse(pl.Series([], dtype=pl.String), column).dtype
+        kind = self.bundle.schema.type_of(column)
         if kind.is_temporal():
             return "date" if column.options.get("format", ISO_DAY) == ISO_DAY else "moment"
         return "boolean" if kind == pl.Boolean else "number" if kind.is_numeric() else "string"

@@ -37,17 +37,18 @@ def publish(project: Folder, folders: Mapping[str, Path], by: str, why: str = ""
     """
     source = folders["package"] / "bundle"
     new = read_manifest(source)
-    before = current(project)
-    if before is not None and same(before, new):
-        return False
-    put(project, source)
+    before, key = current(project), folders["package"].name
+    if before is None or not same(before, new):
+        put(project, source)
+    elif (last := versions(project)) and last[-1].body["steps"]["package"] == key:
+        return False  # else whoever put it there was killed before it was on the record
     body = {
         "decision": "published", "model_id": new["model_id"], "by": by, "who": user(), "why": why,
         "before": before["model_id"] if before else None,
         "steps": {name: folder.name for name, folder in folders.items()},
         "data": source_of(project.settings().data),
     }  # fmt: skip
-    Ledger(project.ledger).append([("decision", by, folders["package"].name, body)])
+    Ledger(project.ledger).append([("decision", by, key, body)])
     return True
 
 

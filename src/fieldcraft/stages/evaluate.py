@@ -13,7 +13,7 @@ from fieldcraft.contracts import Array, Json, Stage
 from fieldcraft.core import catalogue, digest, files, seeds
 from fieldcraft.develop.candidate import Candidate, load_candidate, models_in
 from fieldcraft.develop.checking import checks_of, judge_view, keep
-from fieldcraft.develop.contest import Contest, Drawn, finite
+from fieldcraft.develop.contest import Contest, Drawn, finite, main_metric
 from fieldcraft.develop.groups import by_groups
 from fieldcraft.develop.rows import TARGET_SECTIONS, Development, load_development
 from fieldcraft.evidence.bootstrap import Draw, interval, resample
@@ -80,11 +80,6 @@ def draw_for(rows: Development, judge: Array, seed: int) -> Draw:
         None if rows.units is None else rows.units[judge],
         rows.weights_at(judge),
     )
-
-
-def main_metric(rows: Development, wanted: str | None) -> Metric:
-    """The metric by which models are compared."""
-    return next((m for m in rows.task.metrics if m.name == wanted), rows.task.metrics[0])
 
 
 def measured(candidates: list[Candidate], rows: Development, judge: Array, draw: Draw) -> Drawn:

@@ -17,8 +17,8 @@ from fieldcraft.core.errors import DataError, HeldError, ProjectError
 from fieldcraft.core.words import joined
 from fieldcraft.data.media import base_of, named_in
 from fieldcraft.data.read import digest_of, located, read_table
-from fieldcraft.data.table import Column
 from fieldcraft.develop.challenge import Gate, Pair, gate_schema, gates, matched
+from fieldcraft.develop.contest import main_metric
 from fieldcraft.develop.fresh import Known, assembled, beside, fitted, lay_out, unknown
 from fieldcraft.develop.rows import (
     SOURCE,
@@ -218,7 +218,7 @@ def logged_rows(request: Request, settings: Settings) -> tuple[pl.DataFrame, pl.
     labels = untaken(pl.read_parquet(folder / "labels.parquet"), taken_before(request.project))
     time = settings.data.time
     moments = column_for(settings, time) if time is not None else None
-    rows = labelled(log, labels, bundle.schema, target_columns(settings)[0], dated(moments))
+    rows = labelled(log, labels, bundle.schema, target_columns(settings)[0], moments)
     keys = [key for wanted in settings.data.join for key in wanted.keys]
     absent = [key for key in keys if rows.height and key not in rows.columns]
     if absent:
@@ -228,11 +228,6 @@ def logged_rows(request: Request, settings: Settings) -> tuple[pl.DataFrame, pl.
             way_out="give the labelled rows as a table: fieldcraft retrain --rows FILE",
         )
     return rows.drop(TAKEN), rows.select(TAKEN)
-
-
-def dated(column: Column | None) -> Column | None:
-    """The column that orders rows, if it holds moments."""
-    return column if column is not None and column.kind == "datetime" else None
 
 
 def watched(folder: Path) -> str:
@@ -298,10 +293,10 @@ def judged(project: Folder, folders: Folders, known: Known, settings: Settings) 
     rows = load_development(folders["split"], settings)
     digests = Known.of(folders["split"]).parts["digest"].to_list()
     match = matched(rows, digests, known, pair)
-    metric = next(
-        (one for one in rows.task.metrics if one.name == settings.problem.metric),
-        rows.task.metrics[0],
-    )
+    if match is None:
+        text = "no judge row is left that the champion has not learned from; wait for more new rows"
+        return [schema, Gate("better", False, text, {})]
+    metric = main_metric(rows, settings.problem.metric)
     seed = seeds.derive(settings.train.seed, "challenge")
     return [schema, *gates(match, pair, metric, settings, seed)]
 

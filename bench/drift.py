@@ -2,6 +2,7 @@
 
     python bench/drift.py quiet [SIMULATIONS] [ROWS]   720 windows x 20 columns without drift
     python bench/drift.py power [SIMULATIONS]          a shift in one of 20 columns
+    python bench/drift.py seasons [SIMULATIONS]        the same where columns differ by hour
     python bench/drift.py speed [ROWS]                 counting rows of 20 columns
 
 Counts of windows are drawn from what a large population has in each bin, which is how rows drawn
@@ -23,11 +24,14 @@ import polars as pl
 from fieldcraft.evidence import profile, stream
 from fieldcraft.evidence.sequential import threshold
 from fieldcraft.evidence.stream import Limits, Stream
+from fieldcraft.serving.seasons import EARLIER
 
 Array = Any
 POPULATION = 400_000
 TRAINING = 20_000
 WINDOWS = 720
+HOURS = 24
+SWING = 0.5  # how much columns differ by hour
 SIZES = (50, 500, 5_000)
 REFERENCES = (2_000, 5_000, 50_000)
 SHIFTS = (0.1, 0.2, 0.3, 0.5)
@@ -161,6 +165,66 @@ def power(simulations: int, size: int = 500) -> None:
                   f"{late:.0f} |".replace("inf", "-"), flush=True)  # fmt: skip
 
 
+def by_hour(column: Column) -> Array:
+    """What share is in each bin in each hour: ordered bins swing, words wax and wane in turn."""
+    place = np.linspace(-1, 1, len(column.shares))
+    if column.about["form"] == "word":
+        place = np.cos(np.arange(len(place)) * 2.4)
+    swing = SWING * np.sin(2 * np.pi * np.arange(HOURS) / HOURS)
+    found = column.shares * np.exp(swing[:, None] * place)
+    return found / found.sum(axis=1, keepdims=True)
+
+
+def seasonal(column: Column, rows: int, when: Limits, windows: Array, draw: Any) -> list[int]:
+    """The hours in which a stream of hours and one of whole days alarm."""
+    usual = by_hour(column).mean(axis=0)
+    days = Stream({**column.about, "counts": draw.multinomial(rows, usual)}, when)
+    hours = Stream(column.about, when, EARLIER)
+    found = []
+    for hour, window in enumerate(windows):
+        seen = [hours.look(window, hour % HOURS)]
+        if hour % HOURS == HOURS - 1:
+            seen.append(days.look(windows[hour - HOURS + 1 : hour + 1].sum(axis=0)))
+        found += [hour] * any(one.verdict == "drift" for one in seen)
+    return found
+
+
+def seasons(simulations: int, size: int = 500) -> None:
+    """Columns that differ by hour: months without drift, and a shift after three days."""
+    every = columns()
+    looks = WINDOWS + WINDOWS // HOURS
+    level = threshold(looks, len(every))
+    month = [by_hour(column)[np.arange(WINDOWS) % HOURS] for column in every]
+    plain = sum(
+        alerts(Stream({**c.about, "counts": draw.multinomial(5_000, of.mean(axis=0))},
+                      Limits(level, 0.0)), draw.multinomial(size, of[:168])) > 0
+        for draw in [np.random.default_rng(5)] for c, of in zip(every, month, strict=True)
+    )  # fmt: skip
+    print(f"without a season {plain} of {len(every)} columns alarm in a week")
+    draw, when = np.random.default_rng(6), Limits(level, 0.0)
+    months = [
+        sum(len(seasonal(c, 5_000, when, draw.multinomial(size, of), draw)) > 0
+            for c, of in zip(every, month, strict=True))
+        for _ in range(simulations)
+    ]  # fmt: skip
+    print(f"with one: {np.mean(months):.3f} a month in {simulations} months, "
+          f"more than one in {np.mean([m > 1 for m in months]):.1%}", flush=True)  # fmt: skip
+    normal, swing = every[0], SWING * np.sin(2 * np.pi * np.arange(WINDOWS) / HOURS)
+    for shift in SHIFTS:
+        later = shift * (np.arange(WINDOWS) >= 3 * HOURS)
+        delays = []
+        for _ in range(simulations):
+            windows = np.array([
+                profile.counted(pl.Series(draw.normal(mean, 1, size)), normal.about)
+                for mean in swing + later
+            ])  # fmt: skip
+            told = [hour for hour in seasonal(normal, 5_000, limits(), windows, draw)
+                    if hour >= 3 * HOURS]  # fmt: skip
+            delays.append(told[0] - 3 * HOURS + 1 if told else np.inf)
+        found = np.mean(np.isfinite(delays))
+        print(f"| {shift} sd | {found:.0%} | {np.median(delays):.0f} hours |", flush=True)
+
+
 def speed(rows: int) -> None:
     """Counting a stream of rows in blocks: 12 columns of numbers and 8 of words."""
     made = {name: make(np.random.default_rng(4), BLOCK) for name, make in makers().items()}
@@ -180,12 +244,12 @@ def speed(rows: int) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     what = arguments[0] if arguments else "power"
-    defaults = {"quiet": 100, "power": 100, "speed": 5_000_000}
+    defaults = {"quiet": 100, "power": 100, "seasons": 20, "speed": 5_000_000}
     count = int(arguments[1]) if len(arguments) > 1 else defaults[what]
     if what == "quiet" and len(arguments) > 2:
         quiet(count, [int(arguments[2])])
     else:
-        {"quiet": quiet, "power": power, "speed": speed}[what](count)
+        {"quiet": quiet, "power": power, "seasons": seasons, "speed": speed}[what](count)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 
 from fieldcraft.evidence import profile, stream
 from fieldcraft.evidence.sequential import threshold
-from fieldcraft.evidence.stream import Limits, Stream
+from fieldcraft.evidence.stream import Gathering, Limits, Stream
 
 DRAW = np.random.default_rng(0)
 NUMBERS = profile.learned(pl.Series(DRAW.normal(size=8_000)), pl.Series(DRAW.normal(size=5_000)))
@@ -75,14 +75,50 @@ def test_a_stream_goes_on_from_its_state() -> None:
 
 
 def test_a_stream_without_a_reference_gathers_one_at_work() -> None:
-    about = Stream(NUMBERS, LIMITS, gather=1_000)
+    about = Stream(NUMBERS, LIMITS, gather=Gathering(1_000))
     levels = [about.look(counts(2)).level for _ in range(2)]
     assert levels == [0, 0]
     assert not about.gathering
-    other = Stream(NUMBERS, LIMITS, gather=1_000)
+    other = Stream(NUMBERS, LIMITS, gather=Gathering(1_000))
     other.restore(json.loads(json.dumps(about.state())))
     assert {other.look(counts(2)).verdict for _ in range(10)} == {"quiet"}
     assert "drift" in {other.look(counts(0)).verdict for _ in range(3)}
+
+
+def day_and_night(hour: int, shift: float = 0, rows: int = 500) -> np.ndarray:
+    return counts(shift + 1.5 * (hour % 2), rows)
+
+
+def test_a_slot_is_compared_with_its_own_past() -> None:
+    about = Stream(NUMBERS, LIMITS, gather=Gathering(800, windows=2))
+    plain = Stream(NUMBERS, LIMITS)
+    for hour in range(60):
+        assert about.look(day_and_night(hour), slot=hour % 2).verdict == "quiet"
+        plain.look(day_and_night(hour))
+    assert plain.alarmed
+    assert about.windows == {0: 2, 1: 2}
+    kept = Stream(NUMBERS, LIMITS, gather=Gathering(800, windows=2))
+    kept.restore(json.loads(json.dumps(about.state(), allow_nan=False)))
+    found, known = [], set()
+    for hour in range(60, 80):
+        found.append(kept.look(day_and_night(hour, 0.3), slot=hour % 2))
+        known.add(round(kept.usual.sum()))
+    assert "drift" in [seen.verdict for seen in found]
+    assert max(seen.effect for seen in found) == pytest.approx(0.14, abs=0.06)
+    assert 2_000 in known  # of both slots
+
+
+def test_slots_are_gathered_until_there_are_rows_and_windows_enough() -> None:
+    about = Stream(NUMBERS, LIMITS, gather=Gathering(100, windows=3))
+    assert about.gathering
+    assert about.usual.sum() == 0
+    for known in (False, False, True):
+        about.look(counts(0, 50))
+        assert about.known(0) == known
+    assert not about.known(1)
+    flat = Stream(NUMBERS, LIMITS, gather=Gathering(100))
+    for _ in range(30):  # a slot in which all values are alike has no order to look along
+        assert flat.look(np.eye(len(flat.counts), dtype=np.int64)[5] * 200, 7).verdict == "quiet"
 
 
 def test_a_broken_column_is_named_by_what_is_broken() -> None:

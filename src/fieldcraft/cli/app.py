@@ -288,6 +288,9 @@ def watch(
     every: Annotated[
         str | None, typer.Option(help="Length of a window instead, such as 1h.")
     ] = None,
+    season: Annotated[
+        str | None, typer.Option(help="Compare with the same time of the day or of the week.")
+    ] = None,
     alerts: Annotated[Path | None, typer.Option(help="File that alerts are added to.")] = None,
     command: Annotated[str | None, typer.Option(help="Command that gets each alert.")] = None,
     webhook: Annotated[
@@ -310,7 +313,7 @@ def watch(
     folder = out or (project.root / "watch" if project else Path("watch"))
     span = None if every is None else seconds(every, "--every")
     result = look(
-        Request(place, source, folder, rows, span, told(project, alerts, command, webhook))
+        Request(place, source, folder, rows, span, season, told(project, alerts, command, webhook))
     )
     watched(result, as_json)
     if retrain and result["new"]:

@@ -119,15 +119,10 @@ class Reference:
         self.scores = self.ranks()
 
     @property
-    def tests(self) -> int:
-        """How many values `evidence` finds; those of the order come last."""
-        return len(POWERS) + (2 * len(TILTS) if self.scores is not None else 0)
-
-    @property
     def weights(self) -> Array:
-        """The share of each of them in a detector, adding up to 1."""
+        """The share in a detector of each value of `evidence`, adding up to 1."""
         first = np.full(len(POWERS), 1 / len(POWERS))
-        if self.scores is None:
+        if self.ordered is None:
             return first
         return np.concatenate([first, np.full(2 * len(TILTS), 1 / (2 * len(TILTS)))]) / 2
 
@@ -192,7 +187,9 @@ class Reference:
         """
         p_value = max(self.p_value(window), 1e-300)
         found = [calibrated(p_value, power) for power in POWERS]
-        if self.scores is not None:
+        if self.ordered is not None and self.scores is None:
+            found += [0.0] * (2 * len(TILTS))  # all in one bin: there is no order to look along
+        elif self.scores is not None:
             total, size = float(window @ self.scores), int(window.sum())
             signed = [sign * tilt for tilt in TILTS for sign in (1, -1)]
             found += [tilt * total - size * self.cost(tilt) for tilt in signed]

@@ -55,15 +55,32 @@ class Seen:
     verdict: str
 
 
+@dataclass(frozen=True)
+class Gathering:
+    """How much of what is seen at work becomes the reference, in each slot.
+
+    Attributes:
+        rows: at least.
+        windows: at least.
+    """
+
+    rows: int
+    windows: int = 1
+
+
 @dataclass
 class Stream:
     """The drift of one measure.
 
+    A reference belongs to a slot, such as an hour of the day; where days do not matter there is
+    one. The windows of all slots add up in one detector.
+
     Attributes:
         about: its bins and reference counts: see `profile.learned`.
         limits: when it alarms.
-        gather: rows at work that become the reference, where there is none before.
+        gather: windows at work that become the reference of their slot, where there is none before.
         counts: of the windows since `begun`, which are those that may have drifted.
+        passed: rows of them in each slot.
         begun: the number of the first of them.
         seen: windows so far.
         alarmed: number of the window of the last alarm that still stands, and its delay.
@@ -71,41 +88,68 @@ class Stream:
 
     about: Json
     limits: Limits
-    gather: int = 0
+    gather: Gathering | None = None
     counts: Array = field(default_factory=lambda: np.zeros(0))
+    passed: dict[int, int] = field(default_factory=dict)
     begun: int = 0
     seen: int = 0
     alarmed: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Start with nothing seen."""
-        counts = np.asarray(self.about["counts"])
-        self.counts = np.zeros(len(counts), dtype=np.int64)
-        self.compare(self.counts if self.gather else counts)
+        self.counts = np.zeros(len(self.about["counts"]), dtype=np.int64)
+        self.references: dict[int, drift.Reference] = {}
+        self.windows: dict[int, int] = {}  # that a slot's reference was gathered from
+        none = self.reference(self.counts)
+        if not self.gather:
+            self.references[0] = self.reference(self.about["counts"])
+        self.detector = Detector.fresh(none.weights)
 
-    def compare(self, reference: Array) -> None:
-        """Compare with other reference counts from now on."""
+    def reference(self, counts: Array) -> drift.Reference:
+        """Counts of rows as something to compare with."""
         ordered = slice(1, None) if self.about["form"] == "number" else None
-        self.reference = drift.Reference(reference, ordered, self.limits.tolerance)
-        self.detector = Detector.fresh(self.reference.weights)
+        return drift.Reference(counts, ordered, self.limits.tolerance)
 
     @property
     def gathering(self) -> bool:
-        """Whether there are still too few reference rows."""
-        return int(self.reference.counts.sum()) < self.gather
+        """Whether no slot has a reference yet."""
+        return not any(map(self.known, self.references))
 
-    def look(self, window: Array) -> Seen:
+    def known(self, slot: int) -> bool:
+        """Whether there is enough to compare windows of a slot with."""
+        if not self.gather:
+            return True
+        rows = self.references[slot].rows if slot in self.references else 0
+        return rows >= self.gather.rows and self.windows[slot] >= self.gather.windows
+
+    @property
+    def usual(self) -> Array:
+        """Reference counts for `counts`: of each slot in proportion to the rows seen of it."""
+        slots = [slot for slot, rows in self.passed.items() if rows] or list(self.references)
+        known = [self.references[slot] for slot in slots]
+        if len(known) < 2:
+            return known[0].counts if known else np.zeros_like(self.counts)
+        weights = np.array([max(self.passed.get(slot, 0), 1) for slot in slots], dtype=np.float64)
+        shares = np.array([one.shares for one in known])
+        mixed: Array = weights / weights.sum() @ shares * sum(one.rows for one in known)
+        return mixed
+
+    def look(self, window: Array, slot: int = 0) -> Seen:
         """Take in the counts of a window."""
         self.seen += 1
-        if self.gathering:
-            self.compare(self.reference.counts + window)
+        if not self.known(slot):
+            before = self.references[slot].counts if slot in self.references else 0
+            self.references[slot] = self.reference(before + window)
+            self.windows[slot] = self.windows.get(slot, 0) + 1
             return Seen(0.0, 0.0, "quiet")
         if self.detector.level <= HALF * self.limits.level:
-            self.counts, self.begun = np.zeros_like(self.counts), self.seen - 1
-        level = self.detector.add(self.reference.evidence(window))
+            self.counts, self.passed = np.zeros_like(self.counts), {}
+            self.begun = self.seen - 1
+        level = self.detector.add(self.references[slot].evidence(window))
         self.detector.sums = np.minimum(self.detector.sums, self.limits.level + SPARE)
         self.counts = self.counts + window
-        far = drift.effect(self.counts, self.reference.counts)
+        self.passed[slot] = self.passed.get(slot, 0) + int(window.sum())
+        far = drift.effect(self.counts, self.usual)
         if level < self.limits.level:
             self.settle()
             return Seen(level, far, "quiet")
@@ -113,7 +157,7 @@ class Stream:
             self.settle()
             return Seen(level, far, "small")
         self.alarmed = (self.seen, self.seen - self.begun)
-        self.detector = Detector.fresh(self.reference.weights)
+        self.detector = Detector.fresh(self.detector.weights)
         return Seen(level, far, "drift")
 
     def settle(self) -> None:
@@ -123,24 +167,30 @@ class Stream:
 
     def state(self) -> Json:
         """What is to be kept between runs."""
+        gathered = {
+            str(slot): {"counts": one.counts.tolist(), "windows": self.windows[slot]}
+            for slot, one in self.references.items()
+            if self.gather
+        }
         return {
             "sums": [v if np.isfinite(v) else None for v in self.detector.sums.tolist()],
             "counts": self.counts.tolist(), "begun": self.begun, "seen": self.seen,
-            "alarmed": list(self.alarmed) if self.alarmed else None,
-            "gathered": self.reference.counts.tolist() if self.gather else None,
+            "passed": {str(slot): rows for slot, rows in self.passed.items()},
+            "alarmed": list(self.alarmed) if self.alarmed else None, "gathered": gathered,
         }  # fmt: skip
 
     def restore(self, state: Json) -> None:
         """Go on from what was kept; one of another form is left alone."""
-        if len(state["counts"]) != len(self.counts):
-            return
-        if self.gather and state["gathered"]:
-            self.compare(np.asarray(state["gathered"], dtype=np.int64))
         sums = np.array([-np.inf if v is None else v for v in state["sums"]], dtype=np.float64)
-        if len(sums) != len(self.detector.sums):
+        if len(state["counts"]) != len(self.counts) or len(sums) != len(self.detector.sums):
             return
+        if self.gather:
+            for slot, kept in state["gathered"].items():
+                self.references[int(slot)] = self.reference(np.asarray(kept["counts"]))
+                self.windows[int(slot)] = kept["windows"]
         self.detector.sums = sums
         self.counts = np.asarray(state["counts"], dtype=np.int64)
+        self.passed = {int(slot): rows for slot, rows in state["passed"].items()}
         self.begun, self.seen = state["begun"], state["seen"]
         self.alarmed = (state["alarmed"][0], state["alarmed"][1]) if state["alarmed"] else None
 

@@ -394,6 +394,8 @@ class Watch(Section):
     Attributes:
         rows: of a window.
         every: length of a window instead, such as 1h; for the prediction log.
+        season: whether windows of a length of time are compared with those of the same time of
+            the day or of the week before them.
         least: rows that a window must have; one of fewer is not judged.
         tolerance: Jensen-Shannon distance, from 0 to 1, that is no drift.
         effect: least distance worth an alert in columns that matter most.
@@ -405,6 +407,7 @@ class Watch(Section):
 
     rows: Annotated[int, Field(strict=True, gt=0)] = 500
     every: Seconds | None = None
+    season: Literal["day", "week"] | None = None
     least: Annotated[int, Field(strict=True, gt=0)] = 50
     tolerance: Annotated[Number, Field(ge=0, lt=1)] = 0.02
     effect: Annotated[Number, Field(ge=0, lt=1)] = 0.04
@@ -412,6 +415,19 @@ class Watch(Section):
     file: str | None = None
     command: list[str] = Field(default_factory=list)
     webhook: Annotated[str, Field(pattern=r"^https?://", description="an address")] | None = None
+
+    @model_validator(mode="after")
+    def seasons_of_windows(self) -> Watch:
+        """A day or a week is so many windows."""
+        hours = {"day": 24, "week": 168}.get(self.season or "", 0)
+        windows = hours * 3600 / self.every if self.every else 0.5
+        if self.season and (windows < 2 or windows != round(windows)):
+            seen = f"{self.every:g} s" if self.every else "left out"
+            raise ValueError(
+                f"a season of a {self.season} is cut into windows of a length of time, and `every` "
+                f"is {seen}; set it to a part of a {self.season}, such as 1h"
+            )
+        return self
 
 
 class Retrain(Section):

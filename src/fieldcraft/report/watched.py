@@ -76,7 +76,7 @@ def limit(watcher: Watcher) -> float:
 
 def measures(watcher: Watcher) -> list[Json]:
     """Where each measure stands, those nearest to an alarm first."""
-    last: Json = next((item["levels"] for item in watcher.history[::-1] if item["levels"]), {})
+    last = watcher.latest()
     found = []
     for key, one in watcher.measures.items():
         level, effect = last.get(key, (None, None))
@@ -141,7 +141,7 @@ def counted(watcher: Watcher, told: set[str]) -> list[Json]:
 
 def bins_chart(one: Measure) -> str:
     """Shares of rows by bin, of the last windows beside the reference."""
-    shown = fullest(one.stream.about, one.stream.reference.counts, one.stream.counts)
+    shown = fullest(one.stream.about, one.stream.usual, one.stream.counts)
     rows = [
         {"bin": item["bin"], "share": item[name], "rows": title, "at": number}
         for number, item in enumerate(shown)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fieldcraft.contracts import Json
 from fieldcraft.core import files
 from fieldcraft.serving.watcher import Watcher
 
@@ -25,7 +24,7 @@ def write(path: Path, watcher: Watcher) -> None:
 
 def lines(watcher: Watcher) -> Iterator[str]:
     """The gauges in the text format of Prometheus; one for each measure of the last window."""
-    last: Json = next((item["levels"] for item in watcher.history[::-1] if item["levels"]), {})
+    last = watcher.latest()
     model = f'model="{watcher.bundle.model_id[:16]}"'
     kinds = [alert["kind"] for alert in watcher.alerts.values()]
     limit = next((one.stream.limits.level for one in watcher.measures.values()), 0.0)

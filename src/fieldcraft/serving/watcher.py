@@ -17,8 +17,9 @@ from fieldcraft.data.table import kind_named
 from fieldcraft.evidence import drift, profile, stream
 from fieldcraft.evidence.performance import expected
 from fieldcraft.evidence.sequential import HOURS, threshold
-from fieldcraft.evidence.stream import BREAK, Fault, Limits, Stream
+from fieldcraft.evidence.stream import BREAK, Fault, Gathering, Limits, Stream
 from fieldcraft.project.settings import Watch
+from fieldcraft.serving.seasons import EARLIER, Season
 from fieldcraft.serving.windows import Window
 
 HISTORY = 400  # windows whose figures are kept
@@ -26,7 +27,7 @@ PREDICTED = ""  # the column of what the model says
 RECENT = 24  # windows whose promise of right decisions is told
 HOUR = 3600.0
 WEEK = 168 * HOUR  # length of windows from which on weekdays and hours can be compared
-GATHERED = 2_000  # rows at work with which later predictions are compared, if there are no others
+GATHERED = Gathering(2_000)  # with which predictions are compared, if there is nothing else
 SAYS = {
     "missing": "missing",
     "unread": "cells that cannot be read",
@@ -39,18 +40,36 @@ SAYS = {
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure of a column, or of predictions, and its stream."""
+    """One measure of a column, or of predictions, and its stream.
+
+    Attributes:
+        column: whose; "" for predictions.
+        name: of the measure.
+        stream: its drift.
+        season: ``day`` or ``week`` if windows are compared with earlier ones of the same time.
+    """
 
     column: str
     name: str
     stream: Stream
+    season: str = ""
+
+    @property
+    def of(self) -> str:
+        """The key of its values in a window."""
+        return f"{self.column}|{self.name}"
+
+    @property
+    def key(self) -> str:
+        """What it is kept under."""
+        return f"{self.of}|{self.season}" if self.season else self.of
 
     @property
     def title(self) -> str:
         """How it is called where people read."""
-        if self.column == PREDICTED:
-            return self.name
-        return self.column if self.name == "value" else f"{self.column} ({self.name})"
+        plain = self.column if self.name == "value" else f"{self.column} ({self.name})"
+        plain = self.name if self.column == PREDICTED else plain
+        return f"{plain}, same time of the {self.season}" if self.season else plain
 
 
 class Watcher:
@@ -59,21 +78,26 @@ class Watcher:
     def __init__(self, bundle: Bundle, wishes: Watch) -> None:
         """Start with nothing seen."""
         self.bundle, self.wishes = bundle, wishes
+        self.season = Season(wishes.season, wishes.every or 0.0) if wishes.season else None
         windows = HOURS * HOUR / wishes.every if wishes.every else HOURS
+        looks = windows + (HOURS * HOUR / self.season.length if self.season else 0.0)
         measured = list(measures_in(bundle.profile))
         weights = weights_of(bundle.manifest.get("importance", []))
         count = len(measured)
         self.chance = stream.chance(windows, count)
         several = bundle.profile.get("members", 1) > 1  # none of them says what all do together
-        self.measures = {}
+        self.measures: dict[str, Measure] = {}
         for column, name, about in measured:
             weight = 1.0 if column == PREDICTED else weights.get(column, 0.0) if weights else 1.0
             limits = Limits(
-                threshold(windows, count, wishes.alarms), wishes.effect * (2 - weight),
+                threshold(looks, count, wishes.alarms), wishes.effect * (2 - weight),
                 self.chance, wishes.tolerance,
             )  # fmt: skip
-            gather = GATHERED if several and column == PREDICTED else 0
-            self.measures[f"{column}|{name}"] = Measure(column, name, Stream(about, limits, gather))
+            gather = GATHERED if several and column == PREDICTED else None
+            found = [Measure(column, name, Stream(about, limits, gather))]
+            if wishes.season:
+                found.append(Measure(column, name, Stream(about, limits, EARLIER), wishes.season))
+            self.measures |= {one.key: one for one in found}
         self.windows = 0
         self.alerts: dict[str, Json] = {}  # those that stand
         self.history: list[Json] = []
@@ -82,29 +106,48 @@ class Watcher:
         """Look at a window; the alerts that are new with it."""
         self.windows += 1
         if window.rows < self.wishes.least:
+            if self.season and window.first:
+                self.season.add(window.first, None)
             self.remember(window, {}, note="not enough rows")
             return []
         columns = dict(values_of(window, self.bundle))
         counts = {
-            key: profile.counted(columns[key], one.stream.about)
-            for key, one in self.measures.items()
-            if key in columns
+            one.of: profile.counted(columns[one.of], one.stream.about)
+            for one in self.measures.values()
+            if one.of in columns and not one.season
         }
-        times = () if (self.wishes.every or 0) >= WEEK else times_in(window.values)
+        span = self.season.length if self.season else self.wishes.every or 0
+        times = () if span >= WEEK else times_in(window.values)
         broken = self.broken(window, counts, times)
         found = [self.fault(window, column, fault) for column, fault in broken.items()]
         levels = {}
-        for key, one in self.measures.items():
-            if key in counts and one.column not in {*broken, *times}:
-                seen = one.stream.look(counts[key])
-                levels[key] = [round(max(seen.level, 0.0), 3), round(seen.effect, 4)]
-                if seen.verdict == "drift":
-                    found.append(self.drifted(window, one, seen.effect, columns[key]))
+        sound = {
+            one.of: counts[one.of]
+            for one in self.measures.values()
+            if one.of in counts and one.column not in {*broken, *times}
+        }
+        for one, measured, slot in self.looked_at(window, sound):
+            seen = one.stream.look(measured, slot)
+            levels[one.key] = [round(max(seen.level, 0.0), 3), round(seen.effect, 4)]
+            if seen.verdict == "drift":
+                found.append(self.drifted(window, one, seen.effect, columns[one.of]))
         new = [alert for alert in found if alert["id"] not in self.alerts]
         self.settle({alert["id"] for alert in found})
         self.alerts |= {alert["id"]: alert for alert in new}
         self.remember(window, levels, faults=list(broken))
         return new
+
+    def looked_at(
+        self, window: Window, counts: Mapping[str, Array]
+    ) -> Iterator[tuple[Measure, Array, int]]:
+        """The measures that are looked at with a window, each with counts and their slot."""
+        whole, slot = counts, 0
+        if self.season and window.first:
+            whole, slot = self.season.add(window.first, counts), self.season.slot(window.first)
+        for one in self.measures.values():
+            rows = (counts if one.season else whole).get(one.of)
+            if rows is not None:
+                yield one, rows, slot if one.season else 0
 
     def broken(
         self, window: Window, counts: Mapping[str, Array], times: Collection[str]
@@ -143,16 +186,17 @@ class Watcher:
         """The alert of a drift."""
         about, counts = one.stream.about, one.stream.counts
         moved = None
-        if about["form"] == "number" and not one.stream.gather:
+        if about["form"] == "number" and not one.stream.gather and not self.season:
             now = profile.at_quantiles(profile.finite(values))
             moved = drift.moved(now, np.asarray(about["quantiles"]))
-        bins = stream.shifts(counts, one.stream.reference.counts, about)
+        bins = stream.shifts(counts, one.stream.usual, about)
         most = bins[0] if bins else {"bin": "-", "share": 0.0, "usual": 0.0}
         text = f"{one.title}: distance {effect:.2f}"
         text += f", moved by {figure(moved)}" if moved is not None else ""
         text += f"; {most['bin']}: {most['usual']:.1%} before, {most['share']:.1%} now"
         return {
-            **self.about(window, "drift", one.column, one.name), "title": one.title, "text": text,
+            **self.about(window, "drift", one.column, one.name), "id": f"drift|{one.key}",
+            "title": one.title, "text": text, "season": one.season or None,
             "effect": effect, "moved": moved, "bins": bins,
             "windows": one.stream.alarmed[1] if one.stream.alarmed else 1,
         }  # fmt: skip
@@ -168,9 +212,7 @@ class Watcher:
     def settle(self, found: set[str]) -> None:
         """Forget alerts that no longer stand."""
         standing = {
-            f"drift|{one.column}|{one.name}"
-            for one in self.measures.values()
-            if one.stream.alarmed is not None
+            f"drift|{one.key}" for one in self.measures.values() if one.stream.alarmed is not None
         }
         self.alerts = {key: one for key, one in self.alerts.items() if key in found | standing}
 
@@ -188,6 +230,13 @@ class Watcher:
         )  # fmt: skip
         self.history = self.history[-HISTORY:]
 
+    def latest(self) -> dict[str, tuple[float, float]]:
+        """Evidence and distance of each measure in the last window in which it was looked at."""
+        found: dict[str, tuple[float, float]] = {}
+        for item in self.history:
+            found |= {key: (level, effect) for key, (level, effect) in item["levels"].items()}
+        return found
+
     def expects(self) -> float | None:
         """The share of right decisions that the last windows promise; None if anything stands."""
         if self.alerts:
@@ -199,6 +248,7 @@ class Watcher:
         """What is to be kept between runs."""
         return {
             "windows": self.windows, "alerts": self.alerts, "history": self.history,
+            "season": self.season.state() if self.season else None,
             "streams": {key: one.stream.state() for key, one in self.measures.items()},
         }  # fmt: skip
 
@@ -206,6 +256,8 @@ class Watcher:
         """Go on from what was kept."""
         self.windows, self.alerts = state["windows"], state["alerts"]
         self.history = state["history"]
+        if self.season and state["season"]:
+            self.season.restore(state["season"])
         for key, kept in state["streams"].items():
             if key in self.measures:
                 self.measures[key].stream.restore(kept)

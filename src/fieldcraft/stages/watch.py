@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import files
-from fieldcraft.core.errors import DataError
+from fieldcraft.core.errors import DataError, ProjectError
 from fieldcraft.project.settings import Watch
 from fieldcraft.serving import alerts, gauges
 from fieldcraft.serving.watcher import Watcher
 from fieldcraft.serving.windows import Span, alone, windows
 
-FORMAT = 1  # of the state
+FORMAT = 2  # of the state
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Request:
         out: folder for the state, ``state.json``, the report, ``report.html``, and gauges for
             Prometheus, ``metrics.prom``.
         rows, every: of a window, instead of what the project file said.
+        season: with which windows are compared: see `Watch`.
         tell: whom alerts are told, as the project file says it; a bundle cannot say so.
         report: whether to write the report.
         now: the time.
@@ -39,6 +42,7 @@ class Request:
     out: Path
     rows: int | None = None
     every: float | None = None
+    season: str | None = None
     tell: Watch = field(default_factory=Watch)
     report: bool = True
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
@@ -54,6 +58,7 @@ def watch(request: Request) -> Json:
     Raises:
         BundleError: the bundle cannot be trusted.
         DataError: the rows cannot be read, the state is damaged, or another watch is at work.
+        ProjectError: rows cannot be cut into the windows that are asked for.
     """
     bundle = load_bundle(request.bundle)
     wishes = wishes_of(bundle, request)
@@ -108,16 +113,28 @@ def write_report(request: Request, watcher: Watcher, result: Json) -> None:
 
 
 def wishes_of(bundle: Bundle, request: Request) -> Watch:
-    """How the project wanted its model watched, and what is asked now."""
+    """How the project wanted its model watched, and what is asked now.
+
+    Raises:
+        ProjectError: the two do not go together.
+    """
     wishes = Watch.model_validate(bundle.manifest.get("watch", {}))
     asked = {
         name: value
-        for name, value in (("rows", request.rows), ("every", request.every))
-        if value is not None
+        for name in ("rows", "every", "season")
+        if (value := getattr(request, name)) is not None
     }
     if request.rows is not None and request.every is None:
-        asked["every"] = None  # type: ignore[assignment]
-    return Watch.model_validate(wishes.model_dump() | asked)
+        asked |= {"every": None, "season": None}
+    try:
+        return Watch.model_validate(wishes.model_dump() | asked)
+    except ValidationError as error:
+        said = error.errors()[0]
+        raise ProjectError(
+            "rows cannot be cut into such windows",
+            seen=", ".join(f"{name} {value}" for name, value in asked.items()),
+            way_out=said["msg"].removeprefix("Value error, "),
+        ) from error
 
 
 def state_of(path: Path, bundle: Bundle, source: str) -> Json:

@@ -5,7 +5,9 @@
 ST: the command of schemathesis (``pip install schemathesis`` in an environment of its own). A model
 of numbers, words, truth values and days is trained and served; requests that fit its description
 must be answered, others refused in the documented shape, and nothing may end in a status of 500
-or above. Prints what schemathesis says; the exit code is its own.
+or above. Tensors of the open protocol must fit each other, which a description cannot say, so
+there a refusal of what fits the description is no fault. Prints what schemathesis says; the exit
+code is its own.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from serving import free_port, wait_until_open
 import fieldcraft as fc
 
 ROWS = 400
+TENSORS, FITTING = "/infer$", "positive_data_acceptance"
 
 
 def pack(folder: Path) -> Path:
@@ -53,14 +56,15 @@ def main() -> None:
         try:
             wait_until_open(port)
             address = f"http://127.0.0.1:{port}/openapi.json"
-            played = subprocess.run(
-                [options.st, "run", address, "--max-examples", options.examples, "--seed", "1",
-                 "--continue-on-failure", "--no-color"], check=False,
-            )  # fmt: skip
+            play = [options.st, "run", address, "--max-examples", options.examples, "--seed", "1",
+                    "--continue-on-failure", "--no-color"]  # fmt: skip
+            parts = (["--exclude-path-regex", TENSORS],
+                     ["--include-path-regex", TENSORS, "--exclude-checks", FITTING])  # fmt: skip
+            codes = [subprocess.run([*play, *part], check=False).returncode for part in parts]
         finally:
             server.terminate()
             server.wait()
-    sys.exit(played.returncode)
+    sys.exit(max(codes))
 
 
 if __name__ == "__main__":

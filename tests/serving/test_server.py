@@ -230,6 +230,10 @@ def test_pages_and_figures_are_there(server: Running) -> None:
     described = server.client.get("/openapi.json").json()
     row = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     assert "age" in json.dumps(row)
+    tensors = described["paths"]["/v2/models/shop/infer"]["post"]["requestBody"]["content"]
+    example = tensors["application/json"]["schema"]["example"]
+    answer = server.client.post("/v2/models/shop/infer", json=example).json()
+    assert [tensor["shape"] for tensor in answer["outputs"]] == [[1]] * len(answer["outputs"])
     assert server.client.get("/docs").status_code == 200
     assert server.client.get("/models").json()[0]["predict"] == ["/predict", "/models/shop/predict"]
     before = server.figure('fieldcraft_rows_total{model="shop"}')

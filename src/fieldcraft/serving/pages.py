@@ -5,7 +5,6 @@ The description of the server (OpenAPI) is made from the models' own schemas.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -15,46 +14,12 @@ from fastapi.exceptions import HTTPException
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException as Missing
 
-from fieldcraft.data.parse import FALSE_WORDS, TRUE_WORDS
 from fieldcraft.serving.counters import Counters
+from fieldcraft.serving.described import ERROR, of_rows, of_tensors
 from fieldcraft.serving.served import Served
 from fieldcraft.serving.trouble import Trouble
 
 VERSION = version("fieldcraft")
-DIGITS = r"^\s*([+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?)?\s*$"
-TRUTHS = "|".join(
-    "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else re.escape(c) for c in word)
-    for word in sorted(TRUE_WORDS | FALSE_WORDS)
-)
-NULL = {"type": "null"}
-TYPES = {  # what a column takes, by what its cells are; of some texts it can only be told whether
-    "number": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": DIGITS}, NULL]},
-    "boolean": {
-        "anyOf": [
-            {"type": "boolean"}, {"enum": [0, 1]},
-            {"type": "string", "pattern": rf"^\s*({TRUTHS})?\s*$"}, NULL,
-        ]
-    },
-    "date": {"anyOf": [{"type": "string", "format": "date"}, {"const": ""}, NULL]},
-    "moment": {"anyOf": [{"type": "string"}, NULL]},
-}  # fmt: skip
-ANY = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]}
-ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message"],
-            "properties": {
-                "code": {"type": "string"},
-                "message": {"type": "string"},
-                "details": {"type": "array", "items": {"type": "object"}},
-                "request_id": {"type": "string"},
-            },
-        }
-    },
-}
 BUSY: dict[int | str, dict[str, Any]] = {503: {"description": "Not ready."}}
 UNKNOWN: dict[int | str, dict[str, Any]] = {
     404: {
@@ -62,11 +27,6 @@ UNKNOWN: dict[int | str, dict[str, Any]] = {
         "content": {"application/json": {"schema": ERROR}},
     }
 }
-REFUSALS = {
-    "400": "no JSON, or no rows", "401": "the token is missing", "405": "not POST",
-    "408": "too slow", "413": "too large", "415": "not JSON", "422": "rows do not fit the model",
-    "500": "the model failed", "503": "too busy, or closing", "504": "not ready in time",
-}  # fmt: skip
 
 
 class Pages:
@@ -159,41 +119,14 @@ class Pages:
         if not self.app.openapi_schema:
             found = FastAPI.openapi(self.app)
             for path, name in self.routes.items():
-                found["paths"][path] = {"post": operation(name, self.models[name])}
+                found["paths"][path] = {"post": of_rows(name, self.models[name])}
+            for name, model in self.models.items():
+                found["paths"][f"/v2/models/{name}/infer"] = {"post": of_tensors(name, model)}
             for path in ("/v2/models/{model}", "/v2/models/{model}/ready"):
                 (model,) = found["paths"][path]["get"]["parameters"]
                 model["schema"] |= {"enum": list(self.models)}
             self.app.openapi_schema = found
         return self.app.openapi_schema
-
-
-def operation(name: str, model: Served) -> dict[str, Any]:
-    """The description of a prediction route."""
-    columns = {column: TYPES.get(kind, ANY) for column, kind in model.about["columns"].items()}
-    row = {"type": "object", "properties": columns, "required": list(columns)}
-    rows = {
-        "type": "object", "required": ["rows"], "additionalProperties": False,
-        "properties": {"rows": {"type": "array", "items": row}},
-    }  # fmt: skip
-    answer = {"200": {"description": "Predictions in the order of the rows.",
-                      "content": {"application/json": {"schema": {"type": "object"}}}}}  # fmt: skip
-    refusals = {
-        code: {"description": text, "content": {"application/json": {"schema": ERROR}}}
-        for code, text in REFUSALS.items()
-    }
-    return {
-        "summary": f"Predict with the model {name}",
-        "operationId": f"predict_{name}",
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {"anyOf": [rows, row, {"type": "array", "items": row}]}
-                }
-            },
-        },
-        "responses": {**answer, **refusals},
-    }
 
 
 async def refused(request: Request, error: Exception) -> Response:

@@ -19,7 +19,11 @@ from fieldcraft.serving.trouble import Fault, Trouble
 NAME = "v2"
 TYPES = (b"application/json", b"")  # of bodies; common clients do not say it
 DATATYPES = {"number": "FP64", "boolean": "BOOL"}  # by JSON types; all others are BYTES
-WANTED = ("name", "shape", "datatype", "data")
+MOST_NAMES = 20  # of outputs that an error tells
+PARTS = {"name": str, "shape": list, "datatype": str, "data": list}
+SAYS = {str: "a text", list: "a list"}
+ALL_TYPES = ("BOOL", "BYTES", "FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64",
+             "UINT8", "UINT16", "UINT32", "UINT64")  # fmt: skip
 
 
 def read(body: bytes, model: Model) -> tuple[list[Row], Any]:
@@ -33,17 +37,51 @@ def read(body: bytes, model: Model) -> tuple[list[Row], Any]:
         raise Trouble(
             "bad_request", 'a request has "inputs": [{"name", "shape", "datatype", "data"}]'
         )
-    columns = dict(column(tensor) for tensor in asked["inputs"])
+    columns: dict[str, list[Any]] = {}
+    for tensor in asked["inputs"]:
+        name, cells = column(tensor)
+        if name in columns:
+            fault = Fault("send it once", column=name)
+            raise Trouble("bad_request", "an input stands twice", [fault])
+        columns[name] = cells
     heights = {len(cells) for cells in columns.values()}
     if len(heights) > 1:
         raise Trouble("bad_request", "the inputs do not have the same number of rows")
     height = heights.pop() if heights else 0
     if height > model.manners.rows:
         raise Trouble("too_large", f"a request may hold {model.manners.rows:,} rows")
-    outputs = asked.get("outputs") or []
-    wanted = [item.get("name") for item in outputs if isinstance(item, dict)]
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-    return rows, (asked.get("id"), wanted)
+    return rows, (named(asked), outputs_in(asked, model))
+
+
+def named(asked: Json) -> str | None:
+    """The id of a request, if it has one.
+
+    Raises:
+        Trouble: it is no text.
+    """
+    given = asked.get("id")
+    if given is not None and not isinstance(given, str):
+        raise Trouble("bad_request", "the id of a request is a text")
+    return given
+
+
+def outputs_in(asked: Json, model: Model) -> list[str]:
+    """The names of the outputs that a request wants; all of them if it names none.
+
+    Raises:
+        Trouble: it wants what is not there.
+    """
+    outputs = asked.get("outputs")
+    known = [name for name, _ in outputs_of(model)]
+    items = [] if outputs is None else outputs if isinstance(outputs, list) else [None]
+    wanted = [
+        item["name"] for item in items if isinstance(item, dict) and item.get("name") in known
+    ]
+    if len(wanted) < len(items):
+        raise Trouble("bad_request", 'outputs are [{"name": ...}] of those that the model has', [
+            Fault(f"it has {', '.join(known[:MOST_NAMES])}")])  # fmt: skip
+    return wanted or known
 
 
 def column(tensor: Any) -> tuple[str, list[Any]]:
@@ -52,14 +90,21 @@ def column(tensor: Any) -> tuple[str, list[Any]]:
     Raises:
         Trouble: it is not a tensor of one value a row.
     """
-    if not isinstance(tensor, dict) or any(name not in tensor for name in WANTED):
-        raise Trouble("bad_request", f"an input has {', '.join(WANTED)}")
-    name, shape, data = str(tensor["name"]), tensor["shape"], tensor["data"]
-    if not isinstance(data, list) or not isinstance(shape, list):
-        raise Trouble("bad_request", "shape and data of an input are lists", [Fault(
-            "send one value a row", column=name)])  # fmt: skip
-    flat = list(chain.from_iterable(data)) if data and isinstance(data[0], list) else data
-    if not shape or shape[0] != len(flat) or any(size != 1 for size in shape[1:]):
+    if not isinstance(tensor, dict) or any(
+        not isinstance(tensor.get(part), kind) for part, kind in PARTS.items()
+    ):
+        parts = ", ".join(f"{part} ({SAYS[kind]})" for part, kind in PARTS.items())
+        raise Trouble("bad_request", f"an input has {parts}")
+    name, shape, data = tensor["name"], tensor["shape"], tensor["data"]
+    if tensor["datatype"] not in ALL_TYPES:
+        fault = Fault(f"it is one of {', '.join(ALL_TYPES)}", column=name)
+        raise Trouble("bad_request", "the datatype of an input is not known", [fault])
+    flat = data
+    if data and all(isinstance(row, list) for row in data):
+        flat = list(chain.from_iterable(data))
+    if [type(size) for size in shape] not in ([int], [int, int]) or shape != [len(flat), 1][
+        : len(shape)
+    ]:
         raise Trouble("bad_request", "an input does not have its shape, or not one value a row", [
             Fault(f"shape {shape} with {len(flat)} values", column=name)])  # fmt: skip
     return name, flat
@@ -68,10 +113,10 @@ def column(tensor: Any) -> tuple[str, list[Any]]:
 def write(answers: list[Json], asked: Any, model: Model, request: str) -> bytes:
     """The answer to a request."""
     given, wanted = asked
-    outputs = [t for t in tensors(answers, model) if not wanted or t["name"] in wanted]
+    outputs = [tensor for tensor in tensors(answers, model) if tensor["name"] in wanted]
     whole = {
-        "model_name": model.name, "model_version": model.version,
-        "id": given if isinstance(given, str) and given else request, "outputs": outputs,
+        "model_name": model.name, "model_version": model.version, "id": given or request,
+        "outputs": outputs,
     }  # fmt: skip
     return json.dumps(whole, separators=(",", ":"), allow_nan=False).encode()
 

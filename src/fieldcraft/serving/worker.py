@@ -47,7 +47,18 @@ class Done:
     requests: list[str]
 
 
-def work(model: Model, items: list[Item]) -> Done:
+def work(model: Model, items: list[Item]) -> list[Done]:
+    """What some requests come to, computed together; if that fails, each by itself."""
+    try:
+        return [together(model, items)]
+    except Exception as error:  # noqa: BLE001  whatever a request nobody foresaw makes a library raise
+        if len(items) > 1:
+            return [done for item in items for done in work(model, [item])]
+        trouble = Trouble("model_error", f"the request could not be read: {type(error).__name__}")
+        return [Done([refused(trouble, model, items[0])], Told([]), [])]
+
+
+def together(model: Model, items: list[Item]) -> Done:
     """The replies to some requests, computed together."""
     replies: list[Reply | None] = [None] * len(items)
     places, asked, kept = [], [], []
@@ -115,12 +126,14 @@ def main() -> None:
         return
     stream.sendall(packed({"error": "", **described(model)}))
     while (items := receive(stream)) is not None:
-        done = work(model, items)
+        found = work(model, items)
+        tally = sum((done.told.tally for done in found), Counter[tuple[str, ...]]())
         if recorder is not None:  # what it had to leave out since the last time
-            done.told.tally["log_dropped",], recorder.dropped = recorder.dropped, 0
-        stream.sendall(packed((done.replies, flat(done.told.tally))))
+            tally["log_dropped",], recorder.dropped = recorder.dropped, 0
+        stream.sendall(packed(([reply for done in found for reply in done.replies], flat(tally))))
         if recorder is not None:  # once nobody waits for it
-            record(recorder, done)
+            for done in found:
+                record(recorder, done)
     if recorder is not None:
         recorder.stop()
 

@@ -11,10 +11,11 @@ import pytest
 from fieldcraft.contracts import Array, Json
 from fieldcraft.core import catalogue
 from fieldcraft.data.table import Schema
-from fieldcraft.develop.groups import FEWEST, by_groups, group_codes, widest_gap
+from fieldcraft.develop.groups import by_groups, widest_gap
 from fieldcraft.develop.rows import Development
 from fieldcraft.evidence.bootstrap import Draw
 from fieldcraft.evidence.class_metrics import ACCURACY
+from fieldcraft.evidence.groups import FEWEST
 from fieldcraft.evidence.metrics import Said
 from fieldcraft.project.settings import Data, Problem, Settings
 
@@ -122,27 +123,8 @@ def test_numbers_are_cut_into_quarters_in_their_order(frame: pl.DataFrame, y: Ar
     (found,) = told(frame, y == 1, y, ["age"])
     assert len(found["groups"]) == 4
     assert all(abs(item["rows"] - ROWS / 4) < 25 for item in found["groups"])
-    lows = [float(item["group"].split(" to ")[0]) for item in found["groups"]]
-    assert lows == sorted(lows)
-
-
-def test_few_numbers_are_groups_of_their_own_and_gaps_are_one_too() -> None:
-    codes, order = group_codes(pl.Series("n", [2.0, 10.0, None, 2.0]))
-    assert codes.to_list() == ["2", "10", "(missing)", "2"]
-    assert order == ["2", "10", "(missing)"]
-    codes, order = group_codes(pl.Series("b", [True, None, True]))
-    assert codes.to_list() == ["true", "(missing)", "true"]
-    assert order[0] == "true"
-    many = pl.Series("n", [*map(float, range(40)), None])
-    codes, order = group_codes(many)
-    assert codes[-1] == "(missing)"
-    assert set(codes) == set(order)
-
-
-def test_a_number_that_is_mostly_one_value_is_cut_where_it_can_be() -> None:
-    codes, order = group_codes(pl.Series("n", [0.0] * 80 + [float(i) for i in range(1, 21)]))
-    assert set(codes) <= set(order)
-    assert len(set(order)) == len(order)
+    highs = [float(item["group"].split()[-1]) for item in found["groups"]]
+    assert highs == sorted(highs)
 
 
 def test_other_tasks_have_figures_of_their_own(frame: pl.DataFrame) -> None:

@@ -19,9 +19,9 @@ from fieldcraft.contracts import Array, Json
 from fieldcraft.core.words import figure, joined, listed
 from fieldcraft.develop.contest import finite
 from fieldcraft.develop.fresh import Known
-from fieldcraft.develop.groups import FEWEST, MOST, group_codes
 from fieldcraft.develop.rows import AGED, Development, columns_of, weights_of
 from fieldcraft.evidence.bootstrap import Comparison, Draw, compare, resample
+from fieldcraft.evidence.groups import FEWEST, MOST, groups_of
 from fieldcraft.evidence.metrics import Metric, Said
 from fieldcraft.project.settings import Settings
 
@@ -128,7 +128,7 @@ def gates(match: Match, pair: Pair, metric: Metric, settings: Settings, seed: in
     every = np.ones(len(match.y), dtype=bool)
     parts = {"all": every, "frozen": match.frozen, "recent": ~match.frozen}
     parts = {name: mask for name, mask in parts.items() if mask.sum() >= FEWEST}
-    groups = groups_of(match, settings)
+    groups = masks_of(match, settings)
     found = compared(match, metric, {**parts, **groups}, draw)
     return [
         gate_better({name: found[name] for name in parts}, metric, parts),
@@ -188,7 +188,7 @@ def gate_better(
     return Gate("better", bool(better) and not worse, text, {"parts": figures})
 
 
-def groups_of(match: Match, settings: Settings) -> dict[str, Array]:
+def masks_of(match: Match, settings: Settings) -> dict[str, Array]:
     """The rows of each group that the project file names."""
     names = settings.problem.groups
     if not names:
@@ -196,7 +196,7 @@ def groups_of(match: Match, settings: Settings) -> dict[str, Array]:
     values = columns_of(settings, names).apply(match.rows.frame[match.places.tolist()])
     found: dict[str, Array] = {}
     for name in names:
-        codes, order = group_codes(values[name])
+        codes, order = groups_of(values[name])
         masks = {f"{name}: {group}": (codes == group).to_numpy() for group in order}
         found |= dict(list({n: m for n, m in masks.items() if m.sum() >= FEWEST}.items())[:MOST])
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -13,16 +12,14 @@ from fieldcraft.contracts import Array, Json
 from fieldcraft.develop.contest import finite
 from fieldcraft.develop.rows import Development, columns_of
 from fieldcraft.evidence.bootstrap import LEVEL, Draw, interval, resample
+from fieldcraft.evidence.groups import FEWEST, MOST, groups_of
 from fieldcraft.evidence.metrics import Metric, Said, mean
 from fieldcraft.project.settings import Settings
 
-FEWEST = 30  # rows of a group, below which figures say nothing
-MOST = 12  # groups of a column; numbers are cut into quarters
 MOST_METRICS = 4
 TELLING = (  # of what a model does to a group, beside the main metric
     "recall", "precision", "accuracy", "mae", "bias", "macro_f1", "quadratic_kappa", "micro_f1",
 )  # fmt: skip
-NO_GROUP = "(missing)"
 
 
 def by_groups(
@@ -40,29 +37,11 @@ def by_groups(
     values = columns_of(settings, names).apply(rows.frame[judge.tolist()])
     found = []
     for name in names:
-        codes, order = group_codes(values[name])
+        codes, order = groups_of(values[name])
         counts = dict(codes.value_counts(name="rows").iter_rows())
         kept = [group for group in order if counts.get(group, 0) >= FEWEST][:MOST]
         found.append(figures(name, codes, kept, (rows, judge, said), main, draw))
     return found
-
-
-def group_codes(values: pl.Series) -> tuple[pl.Series, list[str]]:
-    """The group of each row (the value, or the quarter of a number), and the groups in order."""
-    if values.dtype.is_numeric() and values.n_unique() > MOST:
-        there = values.drop_nulls().to_numpy()
-        edges = np.unique(np.quantile(there, [0.25, 0.5, 0.75]))
-        bounds = [f"{there.min():g}", *(f"{edge:g}" for edge in edges), f"{there.max():g}"]
-        labels = [f"{low} to {high}" for low, high in pairwise(bounds)]
-        places = np.searchsorted(edges, values.fill_null(0).to_numpy(), side="left")
-        codes = pl.Series("group", [labels[place] for place in places])
-        return codes.set(values.is_null(), NO_GROUP), [*labels, NO_GROUP]
-    if values.dtype.is_numeric():
-        order = [f"{value:g}" for value in values.drop_nulls().unique().sort()]
-        texts = [None if value is None else f"{value:g}" for value in values]
-        return pl.Series("group", texts, dtype=pl.String).fill_null(NO_GROUP), [*order, NO_GROUP]
-    codes = values.cast(pl.String).fill_null(NO_GROUP).alias("group")
-    return codes, codes.value_counts(sort=True)["group"].to_list()
 
 
 def metrics_for(rows: Development, main: Metric) -> list[Metric]:

@@ -8,9 +8,7 @@ itself before that is told by its calibrated probabilities (as CBPE of NannyML d
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fieldcraft.evidence.groups import FEWEST, MOST, edges_of, group_of
 from fieldcraft.evidence.sequential import HOURS, Detector, bounds, threshold
 
 Array = npt.NDArray[Any]
@@ -29,8 +28,6 @@ BETS = (0.05, 0.1, 0.2, 0.4, 0.8)  # shares of what can be bet
 UNIT = 5.0  # mean errors that count as a loss of 1
 SURE = 0.99
 LEAST = 50  # labelled rows from which on figures are told
-FEWEST = 30  # judged rows of a group, below which nothing is compared with them
-MOST = 12  # groups of a column
 STAYS = 3  # delays after an alarm in which it must be found again
 
 
@@ -79,12 +76,8 @@ def by_groups(found: Array, values: pl.DataFrame) -> Json:
     """
     told: Json = {}
     for name in values.columns:
-        column = values[name]
-        edges: list[float] = []
-        if column.dtype.is_numeric() and column.n_unique() > MOST:
-            there = column.drop_nulls().to_numpy()
-            edges = np.unique(np.quantile(there, [0.25, 0.5, 0.75])).tolist()
-        groups = group_of(column, edges)
+        edges = edges_of(values[name])
+        groups = group_of(values[name], edges)
         counts = groups.drop_nulls().value_counts(sort=True).head(MOST)
         parts = {group: found[(groups == group).fill_null(False).to_numpy()]
                  for group, count in counts.iter_rows() if count >= FEWEST}  # fmt: skip
@@ -93,22 +86,6 @@ def by_groups(found: Array, values: pl.DataFrame) -> Json:
             for group, part in parts.items()
         }}  # fmt: skip
     return told
-
-
-def group_of(values: pl.Series, edges: Sequence[float]) -> pl.Series:
-    """The group of each value: itself, or between which edges it lies; null where it is missing.
-
-    >>> group_of(pl.Series([1.0, 5.0, None]), [2.0, 4.0]).to_list()
-    ['up to 2', 'above 4', None]
-    """
-    if not edges:
-        if values.dtype.is_float():
-            return pl.Series([None if v is None else f"{v:g}" for v in values], dtype=pl.String)
-        return values.cast(pl.String)
-    inner = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
-    names = [f"up to {edges[0]:g}", *inner, f"above {edges[-1]:g}"]
-    places = np.searchsorted(edges, values.cast(pl.Float64).fill_null(0).to_numpy())
-    return pl.Series([names[place] for place in places]).set(values.is_null(), None)
 
 
 def allowed(known: Json, worse: float = WORSE) -> float:

@@ -15,7 +15,8 @@ from fieldcraft.contracts import Json
 from fieldcraft.core.errors import DataError, near
 from fieldcraft.core.words import listed
 from fieldcraft.data.table import Column
-from fieldcraft.evidence.performance import group_of, losses
+from fieldcraft.evidence.groups import group_of
+from fieldcraft.evidence.performance import losses
 from fieldcraft.serving.record import SAID
 from fieldcraft.serving.windows import parts
 

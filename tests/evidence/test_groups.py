@@ -1,0 +1,42 @@
+"""Groups are values, or quarters of numbers; a missing value is one too."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from fieldcraft.evidence.groups import edges_of, group_of, groups_of, ranges
+
+
+def test_few_numbers_are_groups_of_their_own_and_gaps_are_one_too() -> None:
+    codes, order = groups_of(pl.Series("n", [2.0, 10.0, None, 2.0]))
+    assert codes.to_list() == ["2", "10", "(missing)", "2"]
+    assert order == ["2", "10", "(missing)"]
+    codes, order = groups_of(pl.Series("b", [True, None, True]))
+    assert codes.to_list() == ["true", "(missing)", "true"]
+    assert order[0] == "true"
+    many = pl.Series("n", [*map(float, range(40)), None])
+    codes, order = groups_of(many)
+    assert codes[-1] == "(missing)"
+    assert set(codes) == set(order)
+
+
+def test_a_number_that_is_mostly_one_value_is_cut_where_it_can_be() -> None:
+    codes, order = groups_of(pl.Series("n", [0.0] * 80 + [float(i) for i in range(1, 21)]))
+    assert set(codes) <= set(order)
+    assert len(set(order)) == len(order)
+
+
+def test_edges_that_were_kept_divide_later_rows_alike() -> None:
+    edges = edges_of(pl.Series([float(number) for number in range(101)]))
+    assert edges == [25, 50, 75]
+    assert ranges(edges) == ["up to 25", "25 to 50", "50 to 75", "above 75"]
+    later = pl.Series([-4.0, 25.0, 25.1, None, 900.0])
+    assert group_of(later, edges).to_list() == [
+        "up to 25",
+        "up to 25",
+        "25 to 50",
+        None,
+        "above 75",
+    ]
+    assert edges_of(pl.Series(["a", "b"])) == []
+    assert group_of(pl.Series([1, 2], dtype=pl.Int64), []).to_list() == ["1", "2"]

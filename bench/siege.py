@@ -1,6 +1,6 @@
 """A server under hostile and heavy callers: bodies that never end, ten times the load, a soak.
 
-    python bench/siege.py [body drip heads crowd soak ...] [--minutes 10]
+    python bench/siege.py [body drip heads crowd soak ...] [--minutes 10] [--share 0.7]
 
 Each case prints what was sent, what came back, how memory and open files of the server and its
 workers changed, and how other callers fared meanwhile. All traffic stays on this machine, and
@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,18 +158,18 @@ def refused(name: str, server: Running, pieces: Callable[[], Iterator[Any]], cod
     )
 
 
-def body(server: Running, minutes: float) -> bool:
+def body(server: Running) -> bool:
     """Rows 2: too large, with and without a length."""
     told = refused("20 MB with a length", server, whole, "413")
     return refused("20 MB in chunks", server, chunked, "413 (closed)") and told
 
 
-def drip(server: Running, minutes: float) -> bool:
+def drip(server: Running) -> bool:
     """Row 3: three million chunks of a byte."""
     return refused("3,000,000 chunks of a byte", server, dripping, "413 408 400 (closed)")
 
 
-def heads(server: Running, minutes: float) -> bool:
+def heads(server: Running) -> bool:
     """Row 3: slow headers."""
     return refused("a head byte by byte", server, dawdling, "408")
 
@@ -190,7 +191,7 @@ async def answered(port: int, until: float, codes: Counter[str]) -> None:
     writer.close()
 
 
-def crowd(server: Running, minutes: float) -> bool:
+def crowd(server: Running) -> bool:
     """Row 18: far more callers than can wait."""
     capacity = len(called(server.port, BODY, CALLERS, 10.0)) / 10.0
     codes: Counter[str] = Counter()
@@ -219,9 +220,9 @@ async def steadily(port: int, rate: float, seconds: float) -> None:
     writer.close()
 
 
-def soak(server: Running, minutes: float) -> bool:
-    """Row 24: for some time at 70 % of what it can; memory and open files stay flat."""
-    rate = 0.7 * len(called(server.port, BODY, 8, 5.0)) / 5.0
+def soak(server: Running, minutes: float, share: float) -> bool:
+    """Row 24: for some time at a share of what it can; memory and open files stay flat."""
+    rate = share * len(called(server.port, BODY, 8, 5.0)) / 5.0
 
     async def some(seconds: float) -> None:
         await asyncio.gather(*(steadily(server.port, rate / 8, seconds) for _ in range(8)))
@@ -236,21 +237,25 @@ def soak(server: Running, minutes: float) -> bool:
     return found[-1][0] < found[0][0] * 1.1 + 10 and found[-1][1] <= found[0][1] + 2
 
 
-CASES = {"body": body, "drip": drip, "heads": heads, "crowd": crowd, "soak": soak}
+CASES = {"body": body, "drip": drip, "heads": heads, "crowd": crowd}
 
 
 def main() -> None:
     """Play the cases, each with a server of its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("cases", nargs="*", default=[])
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of the soak")
+    parser.add_argument(
+        "--share", type=float, default=0.7, help="of its most requests, in the soak"
+    )
     options = parser.parse_args()
+    cases = {**CASES, "soak": partial(soak, minutes=options.minutes, share=options.share)}
     failed = []
     with tempfile.TemporaryDirectory() as aside:
         bundle = pack(Path(aside))
-        for name in options.cases or CASES:
+        for name in options.cases or cases:
             with serving(bundle, Path(aside) / f"log-{name}") as server:
-                if not CASES[name](server, options.minutes):
+                if not cases[name](server):
                     failed.append(name)
     print(f"not as wanted: {', '.join(failed)}" if failed else "all as wanted")
     sys.exit(bool(failed))

@@ -35,7 +35,15 @@ def again(project: Folder, known: Known, new: pl.DataFrame, wishes: Retrain) -> 
     fresh = unknown(fitted(whole, known, settings), known, settings)
     rows = assembled(fresh, known, settings, wishes)
     place = project.root / "retrain" / "trial"
-    edits = lay_out(place, rows, fresh.height, known, project, settings)
+    edits = lay_out(
+        place,
+        place.relative_to(project.root).as_posix(),
+        rows,
+        fresh.height,
+        known,
+        project,
+        settings,
+    )
     trial = replace(project, trial=place / file.NAME)
     files.write_text(trial.file, project.file.read_text(encoding="utf-8"))
     file.edit(trial.file, edits)

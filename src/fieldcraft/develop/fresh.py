@@ -140,7 +140,13 @@ def in_time(rows: pl.DataFrame, settings: Settings) -> Array:
 
 
 def lay_out(
-    place: Path, rows: pl.DataFrame, new: int, known: Known, project: Folder, settings: Settings
+    place: Path,
+    inside: str,
+    rows: pl.DataFrame,
+    new: int,
+    known: Known,
+    project: Folder,
+    settings: Settings,
 ) -> list[Edit]:
     """Write the rows as the sources of a run; what the project file must say to use them.
 
@@ -149,6 +155,7 @@ def lay_out(
 
     Args:
         place: folder for the files.
+        inside: how the project file names the place where it will be.
         rows: known and new ones, the new ones last.
         new: how many are new.
         known: the rows of the champion.
@@ -174,7 +181,6 @@ def lay_out(
         named = {TRAIN: cells.filter(~pl.Series(aside)), VALIDATION: cells.filter(pl.Series(aside))}
     for name, table in named.items():
         table.write_parquet(place / name)
-    inside = place.relative_to(project.root).as_posix()
     source: dict[str, Any] = {"train": f"{inside}/{TRAIN}"}
     if VALIDATION in named:
         source["validation"] = f"{inside}/{VALIDATION}"

@@ -16,7 +16,8 @@ from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import DataError, HeldError, ProjectError
 from fieldcraft.core.words import joined
 from fieldcraft.data.media import base_of, named_in
-from fieldcraft.data.read import digest_of, located, read_table
+from fieldcraft.data.read import located, read_table
+from fieldcraft.data.table import row_digests
 from fieldcraft.develop.challenge import Gate, Pair, gate_schema, gates, matched
 from fieldcraft.develop.contest import main_metric
 from fieldcraft.develop.fresh import Known, assembled, beside, fitted, lay_out, unknown
@@ -35,6 +36,7 @@ from fieldcraft.project.settings import Settings
 from fieldcraft.serving.harvest import TAKEN, labelled, untaken
 from fieldcraft.serving.windows import log_in
 
+RETRAIN = "retrain"  # folder of the rows of challengers
 TAKEN_FILE = "taken.parquet"  # which labels rows were made of
 BEFORE = "before.json"  # where the rows before them are
 Folders = Mapping[str, Path]
@@ -90,7 +92,7 @@ def retrain(request: Request) -> Json:
         DataError: the rows cannot be read, or do not fit.
         ProjectError: the champion's rows are not there any more, or a run is at work.
     """
-    with files.lock(request.project.root / "retrain" / ".lock") as free:
+    with files.lock(request.project.root / RETRAIN / ".lock") as free:
         if not free:
             return {"outcome": "running", "reasons": ["another retraining is at work"], "gates": []}
         return challenged(request)
@@ -253,26 +255,15 @@ def placed(
 ) -> tuple[Path, list[Edit]]:
     """Lay the rows out in a folder named by what is in it; how the project file names them."""
     project = request.project
-    home = project.root / "retrain"
-    aside = home / ".next"
-    edits = lay_out(aside, rows, new.rows.height, known, project, settings)
-    key = digest.of_json([digest_of(aside / "rows.parquet"), project.file.read_text("utf-8")])[:16]
+    told = [digest.of_bytes(b"".join(row_digests(rows))), project.file.read_text("utf-8")]
+    place = project.root / RETRAIN / digest.of_json(told)[:16]
+    aside, inside = place.with_name(".next"), f"{RETRAIN}/{place.name}"
+    edits = lay_out(aside, inside, rows, new.rows.height, known, project, settings)
     if new.taken is not None:
         new.taken.write_parquet(aside / TAKEN_FILE)
     files.write_json(aside / BEFORE, {"source": settings.data.sources().train})
-    place = home / key
-    moved = [replace(edit, value=renamed(edit.value, aside.name, key)) for edit in edits]
     files.commit_folder(aside, place)
-    return place, moved
-
-
-def renamed(value: object, old: str, new: str) -> object:
-    """Paths that go through a folder of another name."""
-    if isinstance(value, dict):
-        return {
-            name: path.replace(f"retrain/{old}/", f"retrain/{new}/") for name, path in value.items()
-        }
-    return value
+    return place, edits
 
 
 def trial_of(project: Folder, place: Path, edits: Sequence[Edit]) -> Folder:

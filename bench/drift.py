@@ -4,6 +4,7 @@
     python bench/drift.py power [SIMULATIONS]          a shift in one of 20 columns
     python bench/drift.py seasons [SIMULATIONS]        the same where columns differ by hour
     python bench/drift.py speed [ROWS]                 counting rows of 20 columns
+    python bench/drift.py peers VENVS                  beside Evidently and NannyML, without drift
 
 Counts of windows are drawn from what a large population has in each bin, which is how rows drawn
 from it would be counted. Reference rows are drawn anew for each simulation, bins are learned once.
@@ -11,15 +12,20 @@ from it would be counted. Reference rows are drawn anew for each simulation, bin
 
 from __future__ import annotations
 
+import json
 import resource
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from contest.venvs import python_of
 
 from fieldcraft.evidence import profile, stream
 from fieldcraft.evidence.sequential import threshold
@@ -35,6 +41,8 @@ SWING = 0.5  # how much columns differ by hour
 SIZES = (50, 500, 5_000)
 REFERENCES = (2_000, 5_000, 50_000)
 SHIFTS = (0.1, 0.2, 0.3, 0.5)
+ROUNDS, TOGETHER = 3, 20  # windows that are looked at in one go
+PEERS = ("evidently", "nannyml")  # each in an environment of that name
 PATIENCE = 168  # windows that a shift is looked for
 BLOCK = 100_000  # rows that are counted at once
 
@@ -242,8 +250,55 @@ def speed(rows: int) -> None:
           f"{grown:.0f} MB more memory at most")  # fmt: skip
 
 
+def watched(reference: pl.DataFrame, current: pl.DataFrame, window: int) -> tuple[int, int]:
+    """Our own way with windows: in how many looks drift is told, and how many there were."""
+    count = len(current.columns)
+    streams = {}
+    for name in current.columns:
+        about = profile.learned(reference[name], reference[name])
+        streams[name] = Stream(about, Limits(threshold(WINDOWS, count)))
+    told = 0
+    for part in current.iter_slices(window):
+        for name, one in streams.items():
+            told += one.look(profile.counted(part[name], one.about)).verdict == "drift"
+    return told, count * -(-current.height // window)
+
+
+def peers(venvs: Path) -> None:
+    """The same rows in windows for ours, Evidently and NannyML, in turns; each by its defaults."""
+    script = Path(__file__).parent / "peers" / "drift_tests.py"
+    print("| rows a window | system | rows/s of 20 columns | drift told where there is none |")
+    print("|---:|---|---|---:|")
+    with tempfile.TemporaryDirectory() as aside:
+        places = [Path(aside) / f"{name}.parquet" for name in ("reference", "current")]
+        for window in SIZES[1:]:
+            for seed, (place, height) in enumerate(
+                zip(places, (REFERENCES[-1], TOGETHER * window), strict=True)
+            ):
+                made = {n: m(np.random.default_rng([7, seed]), height) for n, m in makers().items()}
+                pl.DataFrame(made).fill_nan(None).write_parquet(place)
+            reference, current = (pl.read_parquet(place) for place in places)
+            found: dict[str, list[dict[str, float]]] = {"fieldcraft": [], **{n: [] for n in PEERS}}
+            for _ in range(ROUNDS):
+                start = time.perf_counter()
+                told, looks = watched(reference, current, window)
+                seconds = time.perf_counter() - start
+                found["fieldcraft"].append({"seconds": seconds, "told": told, "looks": looks})
+                for name in PEERS:
+                    words = [python_of(venvs, name), script, name, *places, str(window)]
+                    done = subprocess.run(words, capture_output=True, text=True, check=True)
+                    found[name].append(json.loads(done.stdout.splitlines()[-1]))
+            for name, rounds in found.items():
+                speeds = ", ".join(f"{current.height / one['seconds']:,.0f}" for one in rounds)
+                share = rounds[0]["told"] / rounds[0]["looks"]
+                print(f"| {window:,} | {name} | {speeds} | {share:.1%} |", flush=True)
+
+
 def main(arguments: Sequence[str]) -> None:
     what = arguments[0] if arguments else "power"
+    if what == "peers":
+        peers(Path(arguments[1]))
+        return
     defaults = {"quiet": 100, "power": 100, "seasons": 20, "speed": 5_000_000}
     count = int(arguments[1]) if len(arguments) > 1 else defaults[what]
     if what == "quiet" and len(arguments) > 2:

@@ -97,3 +97,17 @@ def test_what_is_no_number_is_none_in_json() -> None:
     assert finite(float("nan")) is None
     assert finite(float("inf")) is None
     assert finite(float(np.float32(0.5))) == 0.5
+
+
+def test_a_tie_goes_to_the_model_without_files_and_the_two_are_compared() -> None:
+    match = contest({"guess": 0.5, "whole": 0.8, "bare": 0.801, "deep": 0.803})
+    assert match.without_files(["n", "photo"]) is None
+    for found, complexity in zip(match.candidates, (0, 2, 2, 4), strict=True):
+        found.about["complexity"] = complexity
+    match.candidates[2].about["columns"] = ["n"]
+    assert match.champion().name == "bare"
+    told = match.without_files(["n", "photo"])
+    assert told is not None
+    assert (told["with"], told["without"], told["verdict"]) == ("deep", "bare", "level")
+    assert told["left_out"] == ["photo"]
+    assert told["low"] < 0 < told["high"]

@@ -64,6 +64,6 @@ def block_size(bundle: Bundle, memory: int, workers: int) -> int:
     columns = max(len(bundle.columns), 1)
     spread = (columns + bundle.task.width(bundle.about)) / columns
     size = min(memory / workers / BYTES_A_BYTE / spread, MOST)
-    encoders = bundle.members[0].encoders.encoders.values()
+    encoders = bundle.encoders.encoders.values()
     slow = SLOW if any(encoder.most_rows for encoder in encoders) else 1
     return max(1, int(size / (FILES if bundle.file_columns else slow)))

@@ -71,6 +71,11 @@ class Bundle:
         return str(self.manifest["model_id"])
 
     @property
+    def encoders(self) -> EncoderSet:
+        """Those that read all columns; some members may do with fewer kinds."""
+        return widest(self.members)
+
+    @property
     def file_columns(self) -> list[str]:
         """The columns whose cells name files, such as photos."""
         return [c.name for c in self.schema.needed if kind_named(c.kind).holds == "files"]
@@ -122,7 +127,7 @@ class Bundle:
         """The same of rows that the schema has parsed."""
         if not values.height:
             return np.zeros((0, self.task.width(self.about)))
-        parts = [self.mixed(piece) for piece in self.members[0].encoders.pieces(values)]
+        parts = [self.mixed(piece) for piece in self.encoders.pieces(values)]
         return self.task.calibrated(np.concatenate(parts), self.manifest["calibration"])
 
     def mixed(self, values: pl.DataFrame) -> Array:
@@ -131,7 +136,7 @@ class Bundle:
 
     def averaged(self, values: pl.DataFrame, members: Sequence[PackedMember]) -> Array:
         """The outputs of some members for parsed rows, averaged by their weights."""
-        read = members[0].encoders.read(values)
+        read = widest(members).read(values)
         whole = sum(member.weight for member in members)
         found = [member.weight / whole * member.outputs(read, self.task) for member in members]
         return np.asarray(np.sum(found, axis=0))
@@ -151,13 +156,18 @@ class Bundle:
         for number in np.unique(folds):
             mine = np.flatnonzero(folds == number)
             members = [member for member in self.members if member.fold == number]
-            pieces = members[0].encoders.pieces(values[mine.tolist()])
+            pieces = widest(members).pieces(values[mine.tolist()])
             raw = np.concatenate([self.averaged(piece, members) for piece in pieces])
             calibration = self.manifest["calibrations"][int(number)]
             outputs = self.task.calibrated(raw, calibration)
             found.append(self.task.read(outputs, self.about, calibration))
             places.append(mine)
         return together(found).at(np.argsort(np.concatenate(places)))
+
+
+def widest(members: Sequence[PackedMember]) -> EncoderSet:
+    """The encoders of the member that reads the most kinds of column."""
+    return max((member.encoders for member in members), key=lambda found: len(found.encoders))
 
 
 def load_bundle(path: str | Path) -> Bundle:

@@ -47,7 +47,7 @@ class Contest:
             for found in self.candidates
             if found is best or self.paired(best, found).verdict != "better"
         ]
-        return min(level, key=lambda found: found.about["complexity"])
+        return min(level, key=simplicity)
 
     def against_all(self, champion: Candidate) -> list[Json]:
         """The champion against each of the others."""
@@ -71,6 +71,26 @@ class Contest:
             )
         return found
 
+    def without_files(self, names: Sequence[str]) -> Json | None:
+        """The best model against the best of those that do without columns of files, if any do.
+
+        Args:
+            names: of all columns.
+        """
+        sign = 1 if self.metric.greater_is_better else -1
+        sides = [[c for c in self.candidates if ("columns" in c.about) == less] for less in (0, 1)]
+        if not all(sides):
+            return None
+        whole, less = (max(side, key=lambda c: sign * self.value(c)) for side in sides)
+        found = self.paired(whole, less)
+        return {
+            "with": whole.about["title"], "without": less.about["title"],
+            "left_out": [name for name in names if name not in less.about["columns"]],
+            "verdict": found.verdict,
+            "difference": finite(found.difference), "low": finite(found.low),
+            "high": finite(found.high),
+        }  # fmt: skip
+
     def sentence(self, champion: Candidate, rows: int) -> str:
         """The comparison with the baselines in words, the bad news first."""
         simplest = self.candidates[0]
@@ -90,9 +110,14 @@ class Contest:
         if better:
             text += f" Significantly better than {named(better)}."
         if level:
-            simpler = all(c.about["complexity"] > champion.about["complexity"] for c in level)
+            simpler = all(simplicity(c) > simplicity(champion) for c in level)
             text += f" Level with {named(level)}" + (", but simpler." if simpler else ".")
         return text
+
+
+def simplicity(found: Candidate) -> tuple[int, bool]:
+    """What goes up with all that it takes to run a model: its form, and columns of files."""
+    return found.about["complexity"], "columns" not in found.about
 
 
 def named(candidates: Sequence[Candidate]) -> str:

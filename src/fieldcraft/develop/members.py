@@ -2,7 +2,7 @@
 
 Folder of a model::
 
-    model.json             learner, options, task, number of members, seconds
+    model.json             learner, options, number of members, seconds; columns if not all
     predictions.parquet    outputs on tune and judge rows: position, fold, part, out_0, out_1, ...
     <fold>/encoders.*      what the encoders learned
     <fold>/model.*         what the learner learned
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,12 +59,21 @@ class Effort:
 
 
 def fit_members(
-    learner: Learner, options: Any, rows: Development, folder: Path, effort: Effort
-) -> Json:
+    learner: Learner, options: Any, rows: Development, folder: Path, effort: Effort,
+    further: Mapping[str, Any] | None = None,
+) -> Json:  # fmt: skip
     """Fit a learner on each fold and write everything it learned.
 
     Folds that an earlier, killed run finished are left as they are; an unfinished one goes on
     from its checkpoint.
+
+    Args:
+        learner: that is fitted.
+        options: its settings.
+        rows: with their folds.
+        folder: of the model.
+        effort: how much it may take.
+        further: entries of ``model.json``, such as another title.
 
     Returns:
         What ``model.json`` says.
@@ -96,6 +105,7 @@ def fit_members(
         "options": options.model_dump(mode="json"),
         "members": len(rows.folds),
         "seconds": round(sum(seconds), 3),
+        **(further or {}),
     }
     parts = [
         pl.read_parquet(folder / str(i) / "predictions.parquet") for i in range(len(rows.folds))

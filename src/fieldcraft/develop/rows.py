@@ -18,7 +18,7 @@ from fieldcraft.data.media import base_of, contents_digested, named_in
 from fieldcraft.data.prepare import join, names_in
 from fieldcraft.data.read import located, read_table
 from fieldcraft.data.split import Fold, folds_of
-from fieldcraft.data.table import Column, Schema, row_digests
+from fieldcraft.data.table import Column, Schema, kind_named, row_digests
 from fieldcraft.develop.guess import guess_kind
 from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Settings
@@ -50,6 +50,19 @@ class Development:
     def weights_at(self, rows: Array) -> Array | None:
         """How much each of some rows counts; None if all count the same."""
         return None if self.weights is None else self.weights[rows]
+
+
+def only(rows: Development, names: Sequence[str]) -> Development:
+    """The same rows with some of their columns."""
+    columns = tuple(column for column in rows.schema.columns if column.name in set(names))
+    values = rows.values.select(column.name for column in columns)
+    return replace(rows, values=values, schema=replace(rows.schema, columns=columns))
+
+
+def plain(rows: Development) -> Development | None:
+    """The rows without columns that name files, such as photos; None if that is all or nothing."""
+    names = [c.name for c in rows.schema.columns if kind_named(c.kind).holds == "values"]
+    return only(rows, names) if 0 < len(names) < len(rows.schema.columns) else None
 
 
 def read_rows(project: Folder, settings: Settings) -> pl.DataFrame:

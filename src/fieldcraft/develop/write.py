@@ -19,7 +19,7 @@ from fieldcraft.core import catalogue, files
 from fieldcraft.core.errors import BundleError
 from fieldcraft.data.table import Schema
 from fieldcraft.develop.members import Member, load_member
-from fieldcraft.develop.rows import Development
+from fieldcraft.develop.rows import Development, only
 from fieldcraft.evidence import performance, profile
 
 TOLERANCE = 1e-5  # of probabilities, or of the standardised target
@@ -41,6 +41,14 @@ def parts_of(model: Path, places: Mapping[str, Path]) -> list[Part]:
     if not named:
         return [Part(model)]
     return [Part(places[name], weight) for name, weight in named.items()]
+
+
+def used_by(parts: Sequence[Part], rows: Development) -> Development:
+    """The rows with the columns that some trained models read."""
+    used = [files.read_json(part.folder / "model.json").get("columns") for part in parts]
+    if not all(used):
+        return rows
+    return only(rows, sorted({name for names in used for name in names}))
 
 
 def members_of(part: Part, rows: Development) -> list[Member]:

@@ -19,6 +19,12 @@ from fieldcraft.report.worst import worst_rows
 MOST_MEASURES = 5  # of each learner in the comparison; the champion has them all
 MOST_CLASSES = 30  # shown in a confusion table, and one by one
 OFTEN = 2  # rows of one class taken for another that are worth a word
+MOST_NAMED = 8  # columns in a sentence
+WORTH = {
+    "better": "reading them is worth its trouble",
+    "level": "nothing shows that reading them is worth its trouble",
+    "worse": "reading them does harm",
+}
 MOST_COLUMNS = 20  # in the chart of importance
 EVEN = 0.5  # the threshold where none is set
 WIDTHS = ("set_size", "width", "open_labels")  # how narrow predicted sets and intervals are
@@ -52,6 +58,7 @@ def page(story: Story) -> str:
         rule=rule(story),
         blend=blend(story),
         kinds=kinds(story),
+        files_verdict=files_verdict(story),
         worst=worst_rows(story),
         doubtful=doubtful(story),
     )
@@ -119,6 +126,20 @@ def pictures(story: Story) -> dict[str, Markup]:
 def kinds(story: Story) -> list[Json]:
     """What each kind of column contributes, with a verdict that minds the interval."""
     return [{**item, "verdict": verdict(item)} for item in story.kinds]
+
+
+def files_verdict(story: Story) -> str:
+    """Whether columns that name files, such as photos, are worth their trouble."""
+    found = story.evaluation.get("without_files") if story.evaluation else None
+    if not found or found["low"] is None:
+        return ""
+    title = story.champion["measures"][story.evaluation["metric"]]["title"]
+    named = joined(found["left_out"][:MOST_NAMED])
+    gap = f"{figure(found['difference'])} ({figure(found['low'])} to {figure(found['high'])})"
+    return (
+        f"The best model that reads {named} is the {found['with']}, the best that does not the "
+        f"{found['without']}. The first is better in {title} by {gap}: {WORTH[found['verdict']]}."
+    )
 
 
 def verdict(item: Json) -> str:

@@ -93,13 +93,13 @@ def write(
     """Write the blend like any model: what it is, and its outputs on tune and judge rows."""
     place.mkdir(parents=True, exist_ok=True)
     first = tables[next(iter(weights))]
-    columns = [name for name in first.columns if name.startswith("out_")]
-    mixed = sum(
-        weight * tables[name].select(columns).to_numpy() for name, weight in weights.items()
-    )
-    outputs = pl.DataFrame(np.asarray(mixed), schema=columns)
-    first.drop(columns).hstack(outputs).write_parquet(place / "predictions.parquet")
+    outs = [name for name in first.columns if name.startswith("out_")]
+    mixed = sum(weight * tables[name].select(outs).to_numpy() for name, weight in weights.items())
+    outputs = pl.DataFrame(np.asarray(mixed), schema=outs)
+    first.drop(outs).hstack(outputs).write_parquet(place / "predictions.parquet")
     parts = [about[name] for name in weights]
+    columns = {column for part in parts for column in part.get("columns", [])}
+    fewer = {"columns": sorted(columns)} if all("columns" in part for part in parts) else {}
     files.write_json(
         place / "model.json",
         {
@@ -109,6 +109,7 @@ def write(
             "members": sum(part["members"] for part in parts),
             "seconds": round(sum(part["seconds"] for part in parts), 3),
             "parts": dict(weights),
+            **fewer,
         },
     )
 
@@ -118,5 +119,5 @@ STAGE = Stage(
     "Blend the trained models where together they are better.",
     blend,
     sections=(*TARGET_SECTIONS, "data", "clean", "model.blend"),
-    version=2,
+    version=3,
 )

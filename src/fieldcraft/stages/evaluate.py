@@ -13,7 +13,7 @@ from fieldcraft.contracts import Array, Json, Stage
 from fieldcraft.core import catalogue, digest, files, seeds
 from fieldcraft.develop.candidate import Candidate, load_candidate, models_in
 from fieldcraft.develop.checking import checks_of, judge_view, keep
-from fieldcraft.develop.contest import Contest, Drawn, finite, main_metric
+from fieldcraft.develop.contest import Contest, Drawn, finite, main_metric, simplicity
 from fieldcraft.develop.groups import by_groups
 from fieldcraft.develop.rows import TARGET_SECTIONS, Development, load_development
 from fieldcraft.evidence.bootstrap import Draw, interval, resample
@@ -31,7 +31,7 @@ def evaluate(work: Work) -> Json:
     rows = load_development(work.inputs["split"], work.settings)
     places = models_in({name: work.inputs[name] for name in ("baseline", "train", "blend")})
     candidates = [load_candidate(place, rows) for place in places.values()]
-    candidates.sort(key=lambda c: c.about["complexity"])
+    candidates.sort(key=simplicity)
     judge = np.concatenate([fold.judge for fold in rows.folds])
     draw = draw_for(rows, judge, seeds.derive(work.settings.train.seed, "bootstrap"))
     metric = main_metric(rows, work.settings.problem.metric)
@@ -53,6 +53,7 @@ def evaluate(work: Work) -> Json:
         "champion": champion.name,
         "learners": [described(found, drawn, rows) for found in candidates],
         "comparisons": comparisons,
+        "without_files": match.without_files(rows.values.columns),
         "sentence": match.sentence(champion, len(judge)),
         "bar": bar(work.settings.problem, metric, drawn[champion.name, metric.name]),
         "calibration": champion.calibration,
@@ -215,5 +216,5 @@ STAGE = Stage(
         *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
         "problem.coverage", "problem.reject", "problem.groups", "data", "clean", "train.seed",
     ),
-    version=8,
+    version=9,
 )  # fmt: skip

@@ -19,7 +19,7 @@ from fieldcraft.develop.candidate import fold_calibration, models_in
 from fieldcraft.develop.importance import Model, Trial, contributions, importances
 from fieldcraft.develop.reasons import reasons
 from fieldcraft.develop.rows import TARGET_SECTIONS, Development, load_development
-from fieldcraft.develop.write import members_of, parts_of
+from fieldcraft.develop.write import members_of, parts_of, used_by
 from fieldcraft.project.work import Work
 
 
@@ -30,6 +30,7 @@ def explain(work: Work) -> Json:
     metric = next(m for m in rows.task.metrics if m.name == evaluation["metric"])
     places = models_in({name: work.inputs[name] for name in ("baseline", "train", "blend")})
     champion = places[evaluation["champion"]]
+    rows = used_by(parts_of(champion, places), rows)
     model = whole(champion, places, rows, evaluation["calibration"])
     trial = Trial(model, rows, metric, seeds.derive(work.settings.train.seed, "importance"))
     found = importances(trial, work.progress)
@@ -67,5 +68,5 @@ STAGE = Stage(
     "Tell on which columns the champion's predictions hang, and why on single rows.",
     explain,
     sections=(*TARGET_SECTIONS, "data", "clean", "train.seed"),
-    version=4,
+    version=5,
 )

@@ -12,7 +12,7 @@ from fieldcraft.contracts import Json, Stage
 from fieldcraft.core import files
 from fieldcraft.develop.candidate import models_in
 from fieldcraft.develop.rows import columns_of, joined_tables, load_development
-from fieldcraft.develop.write import check_parity, parts_of, write_bundle
+from fieldcraft.develop.write import check_parity, parts_of, used_by, write_bundle
 from fieldcraft.project.work import Work
 
 TOLD = {"file", "command", "webhook"}  # whom a watch tells: a bundle is data and cannot say so
@@ -25,6 +25,7 @@ def package(work: Work) -> Json:
     champion = evaluation["champion"]
     places = models_in({name: work.inputs[name] for name in ("baseline", "train", "blend")})
     parts = parts_of(places[champion], places)
+    rows = used_by(parts, rows)
     described = files.read_json(places[champion] / "model.json")
     bundle = work.out / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
@@ -85,5 +86,5 @@ STAGE = Stage(
     "Put the champion into a bundle that predicts without PyTorch.",
     package,
     sections=("problem", "data", "clean", "deploy"),
-    version=6,
+    version=7,
 )

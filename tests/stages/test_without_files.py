@@ -50,7 +50,7 @@ def test_models_without_photos_are_baselines_and_win_where_photos_say_nothing(
     assert found["without_files"]["verdict"] != "better"
     page = (project.root / "report.html").read_text("utf-8")
     assert "The best model that reads photo is the" in page
-    assert "linear model without image columns" in page
+    assert "linear model without images" in page
 
 
 def test_their_bundle_asks_for_no_photos(project: Folder) -> None:

@@ -137,7 +137,7 @@ def files_verdict(story: Story) -> str:
     named = joined(found["left_out"][:MOST_NAMED])
     gap = f"{figure(found['difference'])} ({figure(found['low'])} to {figure(found['high'])})"
     return (
-        f"The best model that reads {named} is the {found['with']}, the best that does not the "
+        f"The best model that reads {named} is the {found['with']}, the best that does not is the "
         f"{found['without']}. The first is better in {title} by {gap}: {WORTH[found['verdict']]}."
     )
 

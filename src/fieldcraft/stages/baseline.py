@@ -68,8 +68,8 @@ class Baseline:
 def less(one: Baseline, rows: Development) -> Baseline:
     """A baseline on the same rows with fewer columns."""
     names = [column.name for column in rows.schema.columns]
-    left_out = sorted({c.kind for c in one.rows.schema.columns if c.name not in names})
-    title = f"{one.learner.title} without {joined(left_out)} columns"
+    left_out = sorted({f"{c.kind}s" for c in one.rows.schema.columns if c.name not in names})
+    title = f"{one.learner.title} without {joined(left_out)}"
     return Baseline(one.learner, rows, f"{one.name}-plain", {"title": title, "columns": names})
 
 

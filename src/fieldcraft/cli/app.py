@@ -296,6 +296,9 @@ def watch(
     webhook: Annotated[
         str | None, typer.Option(envvar="FIELDCRAFT_WEBHOOK", help="Address to post alerts to.")
     ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="Address of the server: tell its latency and errors too.")
+    ] = None,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train a challenger if there are new alerts.")
     ] = False,
@@ -312,9 +315,8 @@ def watch(
     place, source = (project.bundle, bundle) if project else (Path(bundle), str(rows_of))
     folder = out or (project.root / "watch" if project else Path("watch"))
     span = None if every is None else seconds(every, "--every")
-    result = look(
-        Request(place, source, folder, rows, span, season, told(project, alerts, command, webhook))
-    )
+    tell = told(project, alerts, command, webhook, server)
+    result = look(Request(place, source, folder, rows, span, season, tell))
     watched(result, as_json)
     if retrain and result["new"]:
         answer_alerts(find(dir), source, result["new"], as_json)
@@ -344,7 +346,7 @@ def labels(
     project = None if bundle else find(dir)
     place = bundle or find(dir).bundle
     folder = out or (project.root / "watch" if project else Path("watch"))
-    result = join(Request(place, table, log, folder, told(project, None, None, None)))
+    result = join(Request(place, table, log, folder, told(project)))
     labelled(result, as_json)
     if retrain and result["new"]:
         answer_alerts(find(dir), log, [{"text": "predictions have become worse"}], as_json)

@@ -18,9 +18,10 @@ Json = dict[str, Any]
 
 
 def told(
-    project: Folder | None, alerts: Path | None, command: str | None, webhook: str | None
-) -> Watch:
-    """Whom alerts are told: as the project file says, unless it is said here.
+    project: Folder | None, alerts: Path | None = None, command: str | None = None,
+    webhook: str | None = None, server: str | None = None,
+) -> Watch:  # fmt: skip
+    """Whom alerts are told, and who is asked: as the project file says, unless it is said here.
 
     Raises:
         ProjectError: the webhook is no address.
@@ -36,6 +37,7 @@ def told(
     if project and file is not None:
         file = str(project.root / file)
     return Watch(
+        server=server or wishes.server,
         file=str(alerts) if alerts else file,
         command=shlex.split(command) if command else wishes.command,
         webhook=webhook or wishes.webhook,
@@ -108,11 +110,26 @@ def notes(result: Json) -> list[str]:
     found = []
     if 0 < result["few"] < result["windows"]:
         found.append(f"{plural(result['few'], 'window')} with not enough rows")
+    if result["server"]:
+        found.append(f"server: {in_words(result['server'])}")
     if result["not_watched"]:
         found.append(f"not watched: {listed(result['not_watched'])}")
     if "report" in result:
         found.append(f"report: {result['report']}")
     return found
+
+
+def in_words(server: Json) -> str:
+    """How the server fares, in a line."""
+    if "trouble" in server:
+        return str(server["trouble"])
+    told = f"{plural(server['requests'], 'request')} since the last look"
+    if not server["requests"]:
+        return told
+    told += f", {server['failed']:.2%} failed, {server['refused']:.2%} refused"
+    if server["median"] is None:
+        return told
+    return f"{told}; median {1000 * server['median']:.1f} ms, p99 {1000 * server['p99']:.1f} ms"
 
 
 def rank(alert: Json) -> tuple[bool, bool, float]:

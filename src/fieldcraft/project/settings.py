@@ -400,6 +400,7 @@ class Watch(Section):
         tolerance: Jensen-Shannon distance, from 0 to 1, that is no drift.
         effect: least distance worth an alert in columns that matter most.
         alarms: false ones that are expected a month at most.
+        server: address of the server, whose latency and errors are told.
         file: that each alert is added to, as a line of JSON.
         command: words of a command that gets each alert on its standard input.
         webhook: address that each alert is posted to.
@@ -412,6 +413,7 @@ class Watch(Section):
     tolerance: Annotated[Number, Field(ge=0, lt=1)] = 0.02
     effect: Annotated[Number, Field(ge=0, lt=1)] = 0.04
     alarms: Annotated[Number, Field(gt=0)] = 0.35
+    server: str | None = None
     file: str | None = None
     command: list[str] = Field(default_factory=list)
     webhook: Annotated[str, Field(pattern=r"^https?://", description="an address")] | None = None

@@ -15,7 +15,7 @@ from fieldcraft.develop.rows import columns_of, joined_tables, load_development
 from fieldcraft.develop.write import check_parity, parts_of, used_by, write_bundle
 from fieldcraft.project.work import Work
 
-TOLD = {"file", "command", "webhook"}  # whom a watch tells: a bundle is data and cannot say so
+TOLD = {"server", "file", "command", "webhook"}  # whom a watch asks and tells: a bundle is data
 
 
 def package(work: Work) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from fieldcraft.core import files
 from fieldcraft.core.errors import DataError, ProjectError
 from fieldcraft.project.settings import Watch
 from fieldcraft.serving import alerts, gauges
+from fieldcraft.serving.model import VERSION
+from fieldcraft.serving.vitals import Vitals, vitals_of
 from fieldcraft.serving.watcher import Watcher
 from fieldcraft.serving.windows import Span, alone, windows
 
@@ -32,7 +34,8 @@ class Request:
             Prometheus, ``metrics.prom``.
         rows, every: of a window, instead of what the project file said.
         season: with which windows are compared: see `Watch`.
-        tell: whom alerts are told, as the project file says it; a bundle cannot say so.
+        tell: whom alerts are told and which server is asked, as the project file says it; a
+            bundle cannot say so.
         report: whether to write the report.
         now: the time.
     """
@@ -81,7 +84,8 @@ def looked_at(request: Request, bundle: Bundle, wishes: Watch) -> Json:
         new, state["mark"], count = [*new, *found], mark, count + 1
         few += window.rows < wishes.least
     waiting += [{"alert": alert, "ways": ways} for alert in new if ways]
-    state |= {"watcher": watcher.state(), "waiting": waiting}
+    server, counted = server_since(request.tell.server, bundle, state.get("server", {}))
+    state |= {"watcher": watcher.state(), "waiting": waiting, "server": counted}
     files.write_json(
         path, state
     )  # before they are sent: a crash tells them twice, never not at all
@@ -91,12 +95,24 @@ def looked_at(request: Request, bundle: Bundle, wishes: Watch) -> Json:
         "model_id": bundle.model_id, "windows": count, "few": few, "least": wishes.least,
         "new": new, "stand": list(watcher.alerts.values()), "failed": failed,
         "reference": bundle.profile["rows"], "expected": watcher.expects(),
-        "not_watched": not_watched(watcher, bundle),
+        "not_watched": not_watched(watcher, bundle), "server": server,
     }  # fmt: skip
     gauges.write(request.out / "metrics.prom", watcher)
     if request.report:
         write_report(request, watcher, result)
     return result
+
+
+def server_since(source: str | None, bundle: Bundle, before: Json) -> tuple[Json | None, Json]:
+    """How the server fares since the last look, and what it has counted; a dead one is told of."""
+    if source is None:
+        return None, before
+    try:
+        now = vitals_of(source, bundle.model_id[:VERSION])
+    except DataError as error:
+        return {"trouble": f"{error.what} ({error.seen})"}, before
+    known = Vitals(**before) if before else Vitals()
+    return now.since(known).told(), asdict(now)
 
 
 def write_report(request: Request, watcher: Watcher, result: Json) -> None:

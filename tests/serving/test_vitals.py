@@ -1,0 +1,101 @@
+"""What a server has counted is told since the last look, and a dead server is told of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fieldcraft.cli.drift import in_words
+from fieldcraft.core import files
+from fieldcraft.core.errors import DataError
+from fieldcraft.project.folder import Folder
+from fieldcraft.project.settings import Watch
+from fieldcraft.serving.counters import Counters
+from fieldcraft.serving.vitals import Vitals, figures_in, quantile, vitals_of
+from fieldcraft.stages.watch import Request, watch
+from tests.conftest import mixed_table
+
+VERSION = "0123456789abcdef"
+
+
+def served(path: Path, version: str = VERSION, good: int = 90) -> str:
+    """The figures of a server in a file."""
+    counters = Counters()
+    counters.version.labels("shop", version).set(1)
+    counters.version.labels("old", "f" * 16).set(1)
+    counters.requests.labels("old", "model_error").inc(7)
+    for code, count in {"ok": good, "bad_rows": 6, "overloaded": 3, "gone": 1}.items():
+        counters.requests.labels("shop", code).inc(count)
+    for number in range(good + 10):
+        counters.seconds.labels("shop").observe(0.004 if number < good else 0.3)
+    path.write_bytes(counters.text())
+    return str(path)
+
+
+def test_requests_errors_and_latency_of_a_version_are_told(tmp_path: Path) -> None:
+    told = vitals_of(served(tmp_path / "metrics"), VERSION).told()
+    assert told["requests"] == 100
+    assert told["codes"] == {"bad_rows": 6, "overloaded": 3}
+    assert (told["failed"], told["refused"]) == (0.03, 0.06)
+    assert 0.002 < told["median"] < 0.005
+    assert 0.2 < told["p99"] < 0.5
+    assert in_words(told) == (
+        f"100 requests since the last look, 3.00% failed, 6.00% refused; "
+        f"median {1000 * told['median']:.1f} ms, p99 {1000 * told['p99']:.1f} ms"
+    )
+
+
+def test_only_what_came_since_the_last_look_counts_unless_the_server_is_new(
+    tmp_path: Path,
+) -> None:
+    before = vitals_of(served(tmp_path / "one", good=90), VERSION)
+    now = vitals_of(served(tmp_path / "two", good=140), VERSION)
+    since = now.since(Vitals(**asdict(before))).told()
+    assert (since["requests"], since["codes"]) == (50, {})
+    assert since["p99"] < 0.005
+    assert before.since(now).told()["requests"] == 100  # it was started anew
+    assert now.since(now).told() | {"requests": 0} == now.since(now).told()
+    assert now.since(now).told()["median"] is None
+    assert in_words(now.since(now).told()) == "0 requests since the last look"
+
+
+def test_latencies_beyond_the_last_edge_are_at_least_so_long() -> None:
+    assert quantile({"1.0": 0, "30.0": 5, "+Inf": 10}, 0.99) == 30
+    assert quantile({}, 0.5) is None
+
+
+def test_what_is_no_server_of_this_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not answer with this version"):
+        vitals_of(served(tmp_path / "metrics"), "9" * 16)
+    (tmp_path / "odd").write_text("{not figures", encoding="utf-8")
+    with pytest.raises(DataError):
+        vitals_of(str(tmp_path / "odd"), VERSION)
+    for source in (str(tmp_path / "none"), "http://127.0.0.1:9", "http://["):
+        with pytest.raises(DataError, match="cannot be had"):
+            figures_in(source)
+
+
+def test_a_watch_tells_how_the_server_fares(finished: Folder, tmp_path: Path) -> None:
+    table, out = tmp_path / "rows.csv", tmp_path / "out"
+    mixed_table(300, seed=9).write_csv(table)
+    version = str(files.read_json(finished.bundle / "manifest.json")["model_id"])[:16]
+    metrics = served(tmp_path / "metrics", version)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+
+    def look(server: str | None) -> Request:
+        return Request(
+            finished.bundle, str(table), out, tell=Watch(server=server), now=lambda: tomorrow
+        )
+
+    assert watch(look(metrics))["server"]["requests"] == 100
+    assert "3.0 % of them failed" in (out / "report.html").read_text("utf-8").replace("%", " %")
+    served(tmp_path / "metrics", version, good=95)
+    assert watch(look(metrics))["server"]["requests"] == 5
+    dead = watch(look("http://127.0.0.1:9"))["server"]
+    assert "cannot be had" in dead["trouble"]
+    assert in_words(dead) == dead["trouble"]
+    assert watch(look(None))["server"] is None
+    assert watch(look(metrics))["server"]["requests"] == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from PIL import Image
 
 from fieldcraft.project.folder import Folder
 from tests.conftest import change, start
@@ -17,9 +18,9 @@ HOSTILE = (
 )
 
 
-def offers(folder: Path, rows: int = 150, seed: int = 0) -> pl.DataFrame:
-    """Offers of which words (shone, broke) tell most, the shape of the photo little, the price
-    nothing; some texts and photos are missing, broken, long or hostile.
+def offers(folder: Path, rows: int = 240, seed: int = 0) -> pl.DataFrame:
+    """Offers of which words (shone, broke) and how bright the photo is tell, and the price does
+    not; some texts and photos are missing, broken, long or hostile.
     """
     draw = np.random.default_rng(seed)
     texts: list[str | None] = list(prose(rows, 3, seed))
@@ -27,8 +28,10 @@ def offers(folder: Path, rows: int = 150, seed: int = 0) -> pl.DataFrame:
     photos: list[str | None] = [
         draw_photo(folder / f"{i}.png", i, "square" if square[i] else "disc") for i in range(rows)
     ]
+    for path in np.array(photos)[square]:
+        Image.open(path).point(lambda value: 120 + value // 2).save(path)
     score = [
-        text.count("shone") - text.count("broke") + 0.4 * flag + draw.normal(0, 0.5)
+        text.count("shone") - text.count("broke") + 1.6 * flag - 0.8 + draw.normal(0, 0.3)
         for text, flag in zip(prose(rows, 3, seed), square, strict=True)
     ]
     for i in range(0, rows, 12):

@@ -34,14 +34,14 @@ class Contest:
         """The metric of a model on the rows as they are."""
         return float(self.drawn[found.name, self.metric.name][0])
 
+    def goodness(self, found: Candidate) -> float:
+        """The metric of a model, turned so that more is better; least where there is none."""
+        sign = 1 if self.metric.greater_is_better else -1
+        return float(np.nan_to_num(sign * self.value(found), nan=-np.inf))
+
     def champion(self) -> Candidate:
         """The best model, or the simplest of those that are not significantly worse."""
-        sign = 1 if self.metric.greater_is_better else -1
-
-        def goodness(found: Candidate) -> float:
-            return float(np.nan_to_num(sign * self.value(found), nan=-np.inf))
-
-        best = max(self.candidates, key=goodness)
+        best = max(self.candidates, key=self.goodness)
         level = [
             found
             for found in self.candidates
@@ -77,11 +77,15 @@ class Contest:
         Args:
             names: of all columns.
         """
-        sign = 1 if self.metric.greater_is_better else -1
-        sides = [[c for c in self.candidates if ("columns" in c.about) == less] for less in (0, 1)]
-        if not all(sides):
+        without = [c for c in self.candidates if "columns" in c.about]
+        if not without:
             return None
-        whole, less = (max(side, key=lambda c: sign * self.value(c)) for side in sides)
+        least = min(c.about["complexity"] for c in without)  # simpler ones have no such twin
+        rivals = [c for c in self.candidates if c.about["complexity"] >= least]
+        others = [c for c in rivals if "columns" not in c.about]
+        if not others:
+            return None
+        whole, less = (max(side, key=self.goodness) for side in (others, without))
         found = self.paired(whole, less)
         return {
             "with": whole.about["title"], "without": less.about["title"],

@@ -102,9 +102,8 @@ def column(tensor: Any) -> tuple[str, list[Any]]:
     flat = data
     if data and all(isinstance(row, list) for row in data):
         flat = list(chain.from_iterable(data))
-    if [type(size) for size in shape] not in ([int], [int, int]) or shape != [len(flat), 1][
-        : len(shape)
-    ]:
+    whole = bool(shape) and all(type(size) is int for size in shape)
+    if not whole or shape not in ([len(flat)], [len(flat), 1]):
         raise Trouble("bad_request", "an input does not have its shape, or not one value a row", [
             Fault(f"shape {shape} with {len(flat)} values", column=name)])  # fmt: skip
     return name, flat

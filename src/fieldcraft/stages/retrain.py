@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -258,6 +259,7 @@ def placed(
     told = [digest.of_bytes(b"".join(row_digests(rows))), project.file.read_text("utf-8")]
     place = project.root / RETRAIN / digest.of_json(told)[:16]
     aside, inside = place.with_name(".next"), f"{RETRAIN}/{place.name}"
+    shutil.rmtree(aside, ignore_errors=True)  # of a run that was killed
     edits = lay_out(aside, inside, rows, new.rows.height, known, project, settings)
     if new.taken is not None:
         new.taken.write_parquet(aside / TAKEN_FILE)

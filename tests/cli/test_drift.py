@@ -17,7 +17,7 @@ from fieldcraft.project.settings import Watch
 from tests.conftest import change, mixed_table
 
 QUIET = {"model_id": "m", "windows": 3, "few": 0, "least": 50, "new": [], "stand": [],
-         "failed": {}, "reference": 500, "not_watched": []}  # fmt: skip
+         "failed": {}, "reference": 500, "not_watched": [], "server": None}  # fmt: skip
 DRIFT = {"id": "d", "kind": "drift", "column": "age", "effect": 0.2, "text": "age: " + "far " * 40}
 SAID = {**DRIFT, "id": "p", "column": "", "text": "prediction: distance 0.1", "effect": 0.1}
 BROKEN = {"id": "b", "kind": "broken", "column": "city", "text": "city: not there at all"}

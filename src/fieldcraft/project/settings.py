@@ -388,6 +388,9 @@ class Serve(Section):
     without: Names = Field(default_factory=list)
 
 
+SEASONS = {"day": 86_400.0, "week": 604_800.0}  # in seconds
+
+
 class Watch(Section):
     """How the model is watched at work, and who is told.
 
@@ -421,9 +424,10 @@ class Watch(Section):
     @model_validator(mode="after")
     def seasons_of_windows(self) -> Watch:
         """A day or a week is so many windows."""
-        hours = {"day": 24, "week": 168}.get(self.season or "", 0)
-        windows = hours * 3600 / self.every if self.every else 0.5
-        if self.season and (windows < 2 or windows != round(windows)):
+        if self.season is None:
+            return self
+        windows = SEASONS[self.season] / self.every if self.every else 0.0
+        if windows < 2 or windows != round(windows):
             seen = f"{self.every:g} s" if self.every else "left out"
             raise ValueError(
                 f"a season of a {self.season} is cut into windows of a length of time, and `every` "

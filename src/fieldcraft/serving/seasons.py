@@ -15,10 +15,9 @@ import numpy as np
 
 from fieldcraft.contracts import Array, Json
 from fieldcraft.evidence.stream import Gathering
+from fieldcraft.project.settings import SEASONS
 
-DAY = 86_400.0
-LENGTHS = {"day": DAY, "week": 7 * DAY}  # in seconds
-MONDAY = 4 * DAY  # the first one after the start of 1970, from which weeks are counted
+MONDAY = 4 * SEASONS["day"]  # the first one after the start of 1970, from which weeks are counted
 EARLIER = Gathering(rows=500, windows=2)  # windows of a slot with which later ones are compared
 
 
@@ -45,7 +44,7 @@ class Season:
     @property
     def length(self) -> float:
         """Of the season, in seconds."""
-        return LENGTHS[self.name]
+        return SEASONS[self.name]
 
     def slot(self, first: datetime) -> int:
         """The number of a window within its season."""

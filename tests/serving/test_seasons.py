@@ -80,6 +80,19 @@ def test_nights_are_no_drift_where_the_season_is_told(bundle: Bundle) -> None:
     assert any("same time of the day" in line for line in lines(told))
 
 
+def test_hours_that_are_cut_otherwise_begin_anew(bundle: Bundle) -> None:
+    told = Watcher(bundle, SEASONAL)
+    for number in range(4):
+        told.look(window(bundle, number))
+    state = json.loads(json.dumps(told.state()))
+    other, same = Watcher(bundle, Watch(every=HALF / 2, season="day")), Watcher(bundle, SEASONAL)
+    other.restore(state)
+    same.restore(state)
+    assert not other.measures["age|value|day"].stream.references
+    assert set(same.measures["age|value|day"].stream.references) == {0, 1}
+    assert other.windows == same.windows == 4
+
+
 RESULT = {
     "model_id": "0" * 64, "windows": 20, "few": 0, "least": 50, "new": [], "failed": [],
     "reference": 600, "expected": None, "not_watched": [],

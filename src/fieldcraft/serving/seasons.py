@@ -74,7 +74,8 @@ class Season:
     def state(self) -> Json:
         """What is to be kept between runs."""
         return {
-            "turn": self.turn, "passed": list(self.passed), "windows": self.windows,
+            "every": self.every, "turn": self.turn, "passed": list(self.passed),
+            "windows": self.windows,
             "counts": {key: counts.tolist() for key, counts in self.counts.items()},
         }  # fmt: skip
 

@@ -253,13 +253,15 @@ class Watcher:
         }  # fmt: skip
 
     def restore(self, state: Json) -> None:
-        """Go on from what was kept."""
+        """Go on from what was kept; hours that are cut otherwise begin anew."""
         self.windows, self.alerts = state["windows"], state["alerts"]
         self.history = state["history"]
-        if self.season and state["season"]:
-            self.season.restore(state["season"])
+        season = state["season"]
+        alike = bool(self.season and season and season["every"] == self.season.every)
+        if self.season and alike:
+            self.season.restore(season)
         for key, kept in state["streams"].items():
-            if key in self.measures:
+            if key in self.measures and (alike or not self.measures[key].season):
                 self.measures[key].stream.restore(kept)
 
 

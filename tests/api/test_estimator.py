@@ -6,7 +6,6 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classific
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fieldcraft as fc
@@ -29,8 +29,6 @@ from tests.conftest import mixed_table
 FEW_TREES = {"trees": 20}
 SMALL_NETWORK = {"trunk": "mlp", "layers": [8], "epochs": 2}
 FAILED = {
-    "check_methods_sample_order_invariance": "outputs are of 32-bit floats, whose last digits "
-    "depend on some processors on how rows are blocked in a product",
     "check_sample_weight_equivalence_on_dense_data": "weights count in training and calibration, "
     "but not when columns are scaled or rows dealt out to folds",
 }
@@ -44,8 +42,19 @@ FAILED = {
         fc.Regressor("lightgbm", options=FEW_TREES),
     ],
     expected_failed_checks=lambda estimator: FAILED,
+    xfail_strict=True,
 )
-def test_scikit_learns_own_checks_hold(estimator: Any, check: Callable[[Any], None]) -> None:
+def test_scikit_learns_own_checks_hold(
+    estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if check.func is estimator_checks.check_methods_sample_order_invariance:
+        # Outputs are computed in 32-bit floats, whose last digits depend on how the rows of a
+        # matrix product are blocked: compared with scikit-learn's tolerance for such floats.
+        monkeypatch.setattr(
+            estimator_checks,
+            "assert_allclose_dense_sparse",
+            lambda a, b, **_: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        )
     check(estimator)
 
 

@@ -17,6 +17,7 @@ from fieldcraft.bundle import archive
 from fieldcraft.bundle.archive import pack, unpacked
 from fieldcraft.bundle.manifest import NAME, read_manifest
 from fieldcraft.bundle.runtime import load_bundle
+from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError
 
 Entry = tuple[str | zipfile.ZipInfo, bytes]
@@ -71,6 +72,16 @@ def test_the_same_folder_gives_the_same_bytes_whenever_it_was_written(
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["again.zip"]
 
 
+def test_an_archive_is_on_disk_before_it_has_its_name_and_then_its_name_is(
+    packed_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash leaves the whole archive under that name, or nothing."""
+    path, synced = tmp_path / "bundle.zip", list[tuple[str, bool]]()
+    monkeypatch.setattr(files, "sync", lambda what: synced.append((what.name, path.exists())))
+    pack(packed_once, path)
+    assert synced == [("bundle.zip", False), (tmp_path.name, True)]
+
+
 def test_only_a_bundle_that_can_be_trusted_is_packed(bundle: Path, tmp_path: Path) -> None:
     (bundle / "extra.json").write_text("{}", encoding="utf-8")
     with pytest.raises(BundleError, match="does not belong"):
@@ -117,7 +128,6 @@ def test_a_name_that_may_lead_elsewhere_is_refused(name: str, tmp_path: Path, ro
         ([(of_mode("a.json", stat.S_IFDIR | 0o777), b"")], "a link, a device"),
         ([("a.json", b"1"), (of_mode("a/", stat.S_IFLNK | 0o777), b"")], "a link, a device"),
         ([("odd/", b"")], "a folder without files"),
-        ([(f"{i}.json", b"") for i in range(10_001)], "10,002 entries"),
     ],
 )
 def test_an_entry_that_no_bundle_has_is_refused(
@@ -144,6 +154,22 @@ def test_an_encrypted_file_is_refused(packed: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("flag", [0x1, 0x40, 0x2000])  # encrypted, strongly, its directory
+def test_an_encrypted_entry_is_refused_before_it_is_read(flag: int) -> None:
+    entry = zipfile.ZipInfo("a.json")
+    archive.check_entry(entry, set())
+    entry.flag_bits = flag
+    with pytest.raises(BundleError, match="encrypted, or packed in an unusual way"):
+        archive.check_entry(entry, set())
+
+
+def test_ten_thousand_entries_are_the_most() -> None:
+    entries = [zipfile.ZipInfo(NAME), *(zipfile.ZipInfo(f"{i}.json") for i in range(9_999))]
+    archive.check_entries(entries)
+    with pytest.raises(BundleError, match="10,001 entries"):
+        archive.check_entries([*entries, zipfile.ZipInfo("more.json")])
+
+
 def test_an_archive_without_a_manifest_at_its_top_is_told(tmp_path: Path) -> None:
     path = tmp_path / "around.zip"
     with zipfile.ZipFile(path, "w") as made:
@@ -162,6 +188,40 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(
     with pytest.raises(BundleError, match="bytes come out"), unpacked(path):
         pass
     assert list(room.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "most", "size", "fits"),
+    [
+        (0, 10**6, 998, True), (0, 10**6, 999, False),  # a hundred times the 10 bytes packed
+        (2_000, 10**6, 1_998, True), (2_000, 10**6, 1_999, False),  # or what is always free
+        (2_000, 500, 498, True), (2_000, 500, 499, False),  # and never more than the most
+    ],
+)  # fmt: skip
+def test_what_comes_out_is_bounded_by_what_went_in(
+    free: int, most: int, size: int, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "FREE_BYTES", free)
+    monkeypatch.setattr(archive, "MOST_BYTES", most)
+    (tmp_path / "out").mkdir()
+    path = archived(tmp_path / "a.zip", ("a.json", bytes(size)))  # beside a manifest of 2 bytes
+    with zipfile.ZipFile(path) as made:
+        if fits:
+            archive.unpack(made, tmp_path / "out", 10)
+            assert (tmp_path / "out" / "a.json").stat().st_size == size
+        else:
+            with pytest.raises(BundleError, match="bytes come out"):
+                archive.unpack(made, tmp_path / "out", 10)
+
+
+def test_a_name_may_have_two_hundred_characters(tmp_path: Path) -> None:
+    with unpacked(archived(tmp_path / "a.zip", ("a" * 200, b"1"))) as folder:
+        assert (folder / ("a" * 200)).exists()
+    with (
+        pytest.raises(BundleError, match="a name that may lead out"),
+        unpacked(archived(tmp_path / "b.zip", ("a" * 201, b"1"))),
+    ):
+        pass
 
 
 def test_an_archive_that_lies_about_its_sizes_is_refused(tmp_path: Path) -> None:

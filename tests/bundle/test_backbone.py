@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,12 +13,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from fieldcraft.bundle.backbone import load_backbone
+from fieldcraft.contracts import Array
 from fieldcraft.core.errors import BundleError
 
 
 @pytest.fixture
-def network(tmp_path: Path) -> Path:
-    """A network that adds up what it reads, times one, two and three."""
+def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A network that adds up what it reads, times one, two and three; none is loaded yet."""
+    monkeypatch.setattr("fieldcraft.bundle.backbone.LOADED", {})
     weights = helper.make_tensor("weights", TensorProto.FLOAT, [1, 3], [1.0, 2.0, 3.0])
     nodes = [
         helper.make_node("ReduceSum", ["items"], ["sum"], keepdims=1),
@@ -56,10 +60,52 @@ def test_vectors_are_kept_where_training_asks_again(network: Path) -> None:
     np.testing.assert_array_equal(backbone.vectors(items[::-1]), first[::-1])
 
 
-def test_the_same_content_is_loaded_once(network: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy.onnx"
-    shutil.copy(network, copy)
-    assert load_backbone(network) is load_backbone(copy)
+def test_an_item_that_is_there_twice_runs_once(network: Path) -> None:
+    backbone = load_backbone(network)
+    session, runs = backbone.session, list[int]()
+
+    def run(names: None, inputs: dict[str, Array]) -> Any:
+        runs.append(inputs["items"].shape[1])
+        return session.run(names, inputs)
+
+    backbone.session = SimpleNamespace(run=run, get_outputs=session.get_outputs)
+    items = [np.ones(count, dtype=np.float32) for count in (4, 1, 4, 4)]
+    assert backbone.vectors(items)[:, 0].tolist() == [4, 1, 4, 4]
+    assert sorted(runs) == [1, 4]
+
+
+def test_no_more_vectors_are_kept_than_fit(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = load_backbone(network)
+    backbone.keeps = True
+    monkeypatch.setattr("fieldcraft.bundle.backbone.MOST_KEPT", 2 * 3 * 4)  # bytes of two vectors
+    for count in (1, 2, 3):
+        backbone.vectors([np.ones(count, dtype=np.float32)])
+    assert len(backbone.kept) == 2
+
+
+def test_the_same_content_is_loaded_once_from_where_it_is_now(
+    network: Path, tmp_path: Path
+) -> None:
+    first = load_backbone(network)
+    copy = Path(shutil.copy(network, tmp_path / "copy.onnx"))
+    assert load_backbone(copy) is first
+    assert first.path == copy
+
+
+def test_four_networks_stay_loaded_those_that_were_asked_for_last(
+    network: Path, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{number}.onnx" for number in range(5)]
+    for number, path in enumerate(paths):
+        model = onnx.load(network)
+        model.doc_string = str(number)
+        onnx.save(model, path)
+    loaded = [load_backbone(path) for path in paths[:4]]
+    assert load_backbone(paths[0]) is loaded[0]
+    load_backbone(paths[4])
+    assert load_backbone(paths[0]) is loaded[0]
+    assert load_backbone(paths[2]) is loaded[2]
+    assert load_backbone(paths[1]) is not loaded[1]
 
 
 def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
+from fieldcraft.bundle import limits
 from fieldcraft.bundle.limits import check_limits, latency, memory, size
 from fieldcraft.project.settings import Deploy
 from tests.conftest import mixed_table
 
 
 @pytest.fixture(scope="module")
-def bundle(finished_once: Path) -> Path:
-    return finished_once / "project" / "bundle"
+def bundle(packed_once: Path) -> Path:
+    return packed_once
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +50,49 @@ def test_the_size_is_that_of_all_files(tmp_path: Path) -> None:
     assert size(tmp_path) == 2.0
 
 
-def test_one_row_is_enough_to_measure_speed(bundle: Path, frame: pl.DataFrame) -> None:
-    assert latency(bundle, frame.head(1)) > 0
+def test_a_limit_that_is_just_kept_is_not_broken(
+    bundle: Path, frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, need in (("latency", 5.0), ("memory", 300.0)):
+        monkeypatch.setattr(limits, name, lambda bundle, frame, need=need: need)
+    assert check_limits(bundle, frame, Deploy(latency=5, memory=300))["broken"] == []
+    found = check_limits(bundle, frame, Deploy(latency=4.5, memory=299))
+    assert found["broken"] == [
+        "latency is 5 ms a row, allowed 4.5", "memory is 300 MB, allowed 299"
+    ]  # fmt: skip
+
+
+def test_latency_is_the_median_over_thirty_calls_of_one_row(
+    bundle: Path, frame: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[pl.DataFrame] = []
+    now = [0.0]
+
+    def predict(rows: pl.DataFrame) -> None:
+        asked.append(rows)
+        now[0] += 1e-3 * (len(asked) if len(asked) < 30 else 1e6)  # one call that hung
+
+    monkeypatch.setattr(limits, "load_bundle", lambda path: SimpleNamespace(predict=predict))
+    monkeypatch.setattr(limits, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    assert latency(bundle, frame.head(7)) == pytest.approx(15.5)
+    assert [rows.rows() for rows in asked] == [frame[i % 7].rows() for i in range(30)]
+
+
+@pytest.mark.parametrize(("platform", "megabytes"), [("linux", 123.456), ("darwin", 0.123456)])
+def test_memory_is_the_peak_that_the_system_states_in_its_own_unit(
+    platform: str, megabytes: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heights: list[int] = []
+
+    def run(command: list[str], **options: object) -> SimpleNamespace:
+        heights.append(pl.read_parquet(command[-1]).height)
+        return SimpleNamespace(stdout="123456\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(limits, "sys", SimpleNamespace(platform=platform, executable="python"))
+    assert memory(tmp_path / "bundle", pl.DataFrame({"a": range(5_000)})) == megabytes
+    assert heights == [1_000]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bundle_that_cannot_predict_leaves_no_sample_behind(

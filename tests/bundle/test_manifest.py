@@ -147,6 +147,11 @@ def test_a_manifest_of_another_shape_is_refused_even_with_its_checksum(
 
 def test_the_model_id_follows_what_predicts_and_not_the_card(bundle: Path) -> None:
     before = read_manifest(bundle)["model_id"]
+    (bundle / "tables").mkdir()
+    (bundle / "tables" / "0.parquet").write_bytes(b"rows to join")
+    rewrite(bundle)
+    assert read_manifest(bundle)["model_id"] != before
+    before = read_manifest(bundle)["model_id"]
     (bundle / "card.md").write_text("another card", encoding="utf-8")
     rewrite(bundle)
     assert read_manifest(bundle)["model_id"] == before

@@ -13,6 +13,7 @@ from fieldcraft.bundle.odd import in_words, odd_cells
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.cli.app import app
 from fieldcraft.core.errors import DataError
+from fieldcraft.data.table import Column, Schema
 from fieldcraft.stages.predict import Request, predict
 from tests.conftest import mixed_table
 
@@ -60,6 +61,38 @@ def test_odd_cells_are_served_and_counted(
     assert predictions.height == 40
     assert predictions["probability_yes"].is_finite().all()
     assert predictions.tail(30).equals(loaded.predict(rows).tail(30))  # others do not notice
+
+
+def test_each_sort_is_counted_by_column_and_told_on_a_line_of_its_own(
+    loaded: Bundle, rows: pl.DataFrame
+) -> None:
+    odd = put(put(rows, "age", ["forty", "1e300", None, "-1e9"]), "city", ["?!", "Rom"])
+    odd = put(odd, "seen", ["soon", "never", "1066-10-14"])
+    counts = odd_cells(odd, loaded.schema, loaded.profile)
+    assert counts == {
+        "unread": {"age": 1, "seen": 2}, "unseen": {"city": 2}, "outside": {"age": 2, "seen": 1},
+    }  # fmt: skip
+    assert odd_cells(odd, loaded.schema, loaded.profile, loaded.schema.apply(odd)) == counts
+    assert in_words({**counts, "unseen": {"city": 12_345}}) == [
+        "cells that cannot be read and count as missing: age 1, seen 2",
+        "cells with a category that was never seen in training: city 12,345",
+        "cells far outside of what was seen in training: age 2, seen 1",
+    ]
+
+
+def test_numbers_are_outside_when_they_are_further_off_than_training_was_wide() -> None:
+    schema = Schema((Column("a", "number"),))
+    about = {"form": "number", "low": 10.0, "high": 30.0}
+    profile = {"columns": {"a": {"value": about}}}
+    rows = pl.DataFrame({"a": ["-10", "50", "-10.1", "50.1", "20"]})
+    assert odd_cells(rows, schema, profile) == SOUND | {"outside": {"a": 2}}
+    assert odd_cells(rows, schema, {}) == SOUND
+
+
+def test_columns_that_only_an_expression_reads_are_counted_too() -> None:
+    schema = Schema((Column("half", "number"),), (), {"half": "a / 2"}, (Column("a", "number"),))
+    found = odd_cells(pl.DataFrame({"a": ["1", "x", "y", ""]}), schema, {})
+    assert found == SOUND | {"unread": {"a": 2}}
 
 
 def test_what_is_missing_is_not_odd(loaded: Bundle, rows: pl.DataFrame) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,13 +16,19 @@ import polars as pl
 import pytest
 
 from fieldcraft.bundle.archive import pack
-from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.bundle.encoders import EncoderSet
+from fieldcraft.bundle.manifest import read_manifest
+from fieldcraft.bundle.runtime import Beside, Bundle, PackedMember, load_bundle
+from fieldcraft.contracts import Array
+from fieldcraft.core import catalogue
 from fieldcraft.core.errors import BundleError, DataError
+from fieldcraft.data.table import Column, Schema
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages.predict import Request, predict
 from tests.bare import bare_environment
 from tests.bundle.edit import rewrite
 from tests.conftest import mixed_table
+from tests.encoding import fit_encode
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +200,145 @@ def test_an_archive_predicts_what_its_folder_predicts(
     out = tmp_path / "out.parquet"
     predict(Request(tmp_path / "bundle.zip", str(tmp_path / "rows.csv"), out))
     assert pl.read_parquet(out).equals(expected)
+
+
+SCHEMA = Schema((Column("chance", "number"),))
+
+
+@pytest.fixture(scope="module")
+def encoders() -> EncoderSet:
+    """Those of one column of numbers, whose matrix is the numbers themselves."""
+    found = EncoderSet(SCHEMA)
+    fit_encode(found, pl.DataFrame({"chance": [0.0, 0.5, 1.0]}), np.zeros((3, 0)))
+    return found
+
+
+def member(encoders: EncoderSet, factor: float, weight: float, fold: int = 0) -> PackedMember:
+    """A member by which the chance of the second class is some part of a row's number."""
+
+    def run(inputs: Mapping[str, Array]) -> Array:
+        chance = factor * inputs["matrix"][:, 0].astype(np.float64)
+        return np.stack([1 - chance, chance], axis=1)
+
+    return PackedMember(encoders, run, "matrix", {}, weight, fold)
+
+
+def bundle_of(members: Sequence[PackedMember], **manifest: Any) -> Bundle:
+    """A bundle for two classes over one column of numbers."""
+    plain = {"temperature": 1.0, "threshold": None, "limit": 0.0}
+    return Bundle(
+        {
+            "schema": SCHEMA.as_json(), "task": "binary", "about": {"classes": ["no", "yes"]},
+            "calibration": plain, "calibrations": [plain, plain], **manifest,
+        },
+        members,
+    )  # fmt: skip
+
+
+def tempered(chance: Array, temperature: float) -> Array:
+    """A chance whose log odds are divided by a temperature."""
+    odds = (chance / (1 - chance)) ** (1 / temperature)
+    return np.asarray(odds / (1 + odds))
+
+
+CHANCES = np.array([0.25, 0.5, 0.75, 0.875, 0.125])
+
+
+def test_members_count_by_their_weights_and_then_outputs_are_calibrated(
+    encoders: EncoderSet,
+) -> None:
+    members = [member(encoders, 1.0, 3.0), member(encoders, 0.5, 1.0, 1)]
+    calibration = {"temperature": 0.5, "threshold": 0.2, "limit": 0.0}
+    bundle = bundle_of(members, calibration=calibration)
+    found = bundle.predict(pl.DataFrame({"chance": CHANCES}))
+    expected = tempered((3 * CHANCES + 0.5 * CHANCES) / 4, 0.5)
+    np.testing.assert_allclose(found["probability_yes"], expected, atol=1e-7)
+    decided = np.where(expected >= 0.2, "yes", "no")
+    assert found["prediction"].to_list() == decided.tolist()
+    assert set(decided) == {"yes", "no"}
+
+
+def test_each_row_is_judged_by_the_members_and_the_calibration_of_its_fold(
+    encoders: EncoderSet,
+) -> None:
+    members = [
+        member(encoders, 1.0, 0.5, 0), member(encoders, 0.5, 0.5, 1), member(encoders, 0.25, 1.5, 1)
+    ]  # fmt: skip
+    calibrations = [
+        {"temperature": 2.0, "threshold": 0.9, "limit": 0.0},
+        {"temperature": 0.5, "threshold": 0.01, "limit": 0.0},
+    ]
+    folds = np.array([1, 0, 1, 0, 0])
+    bundle = bundle_of(members, calibrations=calibrations)
+    found = bundle.judged(pl.DataFrame({"chance": CHANCES}), folds)
+    second = tempered((0.5 * 0.5 * CHANCES + 1.5 * 0.25 * CHANCES) / 2, 0.5)
+    expected = np.where(folds == 1, second, tempered(CHANCES, 2.0))
+    np.testing.assert_allclose(found.outputs[:, 1], expected, atol=1e-7)
+    decided = np.where(folds == 1, expected >= 0.01, expected >= 0.9)
+    assert found.decisions.tolist() == decided.astype(int).tolist()
+
+
+def test_many_rows_are_predicted_in_pieces_and_keep_their_order(
+    encoders: EncoderSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fieldcraft.bundle.encoders.BYTES_AT_ONCE", 1)
+    chances, folds = np.linspace(0, 0.99, 200), np.arange(200) % 2
+    rows = pl.DataFrame({"chance": chances})
+    members = [member(encoders, 1.0, 1.0, 0), member(encoders, 0.5, 1.0, 1)]
+    bundle = bundle_of(members)
+    np.testing.assert_allclose(bundle.outputs(rows)[:, 1], 0.75 * chances, atol=1e-7)
+    judged = bundle.judged(rows, folds).outputs[:, 1]
+    np.testing.assert_allclose(judged, np.where(folds, 0.5, 1.0) * chances, atol=1e-7)
+
+
+def test_rows_are_read_by_the_encoders_of_the_member_that_reads_most(encoders: EncoderSet) -> None:
+    none = EncoderSet(Schema(()))
+    half = PackedMember(none, lambda inputs: np.full((2, 2), 0.5), "tensors", {}, 1.0)
+    found = bundle_of([half, member(encoders, 1.0, 1.0), half])
+    assert found.encoders is encoders
+    outputs = found.outputs(pl.DataFrame({"chance": [0.2, 0.8]}))
+    np.testing.assert_allclose(outputs[:, 1], [0.4, 0.6], atol=1e-7)
+
+
+def test_amounts_of_a_member_are_in_units_of_the_target_within_its_range(
+    encoders: EncoderSet,
+) -> None:
+    scale = {"mean": 10.0, "deviation": 2.0, "low": 9.0, "high": 12.5}
+    amounts = PackedMember(encoders, lambda inputs: inputs["matrix"], "matrix", scale)
+    read = encoders.read(pl.DataFrame({"chance": [-1.0, 0.0, 1.0, 2.0]}))
+    found = amounts.outputs(read, catalogue.load("tasks", "regression"))
+    np.testing.assert_allclose(found[:, 0], [9.0, 10.0, 12.0, 12.5])
+
+
+def test_a_members_weight_and_fold_are_those_of_the_manifest(bundle: Path) -> None:
+    folder = {"folder": "members/linear-0", "format": "onnx", "view": "matrix"}
+    rewrite(bundle, members=[{**folder, "weight": 0.25, "fold": 3}, {**folder, "weight": 0.75}])
+    members = load_bundle(bundle).members
+    assert [(m.weight, m.fold, m.view) for m in members] == [
+        (0.25, 3, "matrix"), (0.75, 0, "matrix"),
+    ]  # fmt: skip
+
+
+def test_a_bundle_joins_its_own_tables_unless_rows_have_their_columns() -> None:
+    columns = (Column("age", "number"), Column("trees", "number"), Column("photo", "image"))
+    schema = Schema((*columns, Column("snow", "number")))
+    places = pl.DataFrame({"city": ["Bern", "Oslo"], "trees": [5, 9], "snow": [60, 90]})
+    bundle = Bundle(
+        {"schema": schema.as_json(), "task": "binary", "about": {}}, [], [Beside(places, ("city",))]
+    )
+    assert bundle.columns == ["age", "photo", "city"]
+    assert bundle.file_columns == ["photo"]
+    rows = pl.DataFrame({"age": [1, 2, 3], "city": ["Oslo", "Bern", "Rome"]})
+    joined = bundle.joined(rows)
+    assert joined["trees"].to_list() == [9, 5, None]
+    assert joined["snow"].to_list() == [90, 60, None]
+    own = rows.with_columns(trees=pl.lit(1), snow=pl.lit(2))
+    assert bundle.joined(own).equals(own)
+    some = bundle.joined(rows.with_columns(trees=pl.lit(1)))  # not all: the table goes first
+    assert some["trees"].to_list() == [9, 5, None]
+
+
+def test_a_loaded_bundle_knows_what_columns_looked_like(packed_once: Path, loaded: Bundle) -> None:
+    stored = json.loads((packed_once / "profile.json").read_text(encoding="utf-8"))
+    assert loaded.profile == stored
+    assert loaded.model_id == read_manifest(packed_once)["model_id"]

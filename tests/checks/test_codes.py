@@ -50,3 +50,32 @@ def test_many_codes_share_a_line_and_columns_with_options_are_left_alone() -> No
     (finding,) = found(CHECK, data_view(cells, **kinds))
     assert finding.title.startswith("4 columns of numbers may be codes")
     assert len(finding.fixes) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "rows", "reported"),
+    [
+        ("branch", 100, 1_000, True),
+        ("branch", 101, 1_010, False),
+        ("zip", 101, 1_010, True),
+        ("branch", 3, 300, True),
+        ("branch", 2, 300, False),
+        ("branch", 60, 300, True),  # five rows a value
+        ("branch", 60, 299, False),
+    ],
+)
+def test_bounds_of_codes(name: str, values: int, rows: int, reported: bool) -> None:
+    cells = {name: [str(i % values) for i in range(rows)]}
+    findings = found(CHECK, data_view(cells, **{name: "number"}))
+    assert [f.evidence for f in findings] == [{"distinct": {name: values}}] * reported
+    for finding in findings:
+        assert (
+            finding.title
+            == f"the numbers of {name} ({values} values) may be codes without an order"
+        )
+
+
+def test_zero_may_be_a_code_and_names_of_an_order_are_none() -> None:
+    cells = [str(i % 5) for i in range(100)]
+    assert len(found(CHECK, data_view({"status": cells}, status="number"))) == 1
+    assert found(CHECK, data_view({"status_level": cells}, status_level="number")) == []

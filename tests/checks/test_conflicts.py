@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fieldcraft.checks.conflicts import CHECK
@@ -60,3 +62,39 @@ def test_rows_with_the_same_labels_agree_and_with_one_other_do_not() -> None:
     }
     (finding,) = found(CHECK, split_view(cells, "labels", targets=("one", "two"), a="number"))
     assert finding.evidence == {"rows": 2, "lines": [2, 302]}
+
+
+@pytest.mark.parametrize(
+    ("torn", "rows", "severity", "fixed"),
+    [
+        (2, 201, "tip", False),
+        (2, 200, "warn", True),  # one row in a hundred
+        (10, 201, "warn", True),
+        (10, 200, "warn", False),  # one in twenty is too much to leave out unseen
+    ],
+)
+def test_bounds_of_many_and_of_too_many(torn: int, rows: int, severity: str, fixed: bool) -> None:
+    twins = [str(i // 2) for i in range(torn)]
+    cells = {
+        "a": [*twins, *map(str, range(500, 500 + rows - torn))],
+        "y": ["u", "v"] * (torn // 2) + ["u"] * (rows - torn),
+    }
+    (finding,) = found(CHECK, split_view(cells, "binary", a="number"))
+    assert (finding.severity, bool(finding.fixes)) == (severity, fixed)
+    assert finding.title.startswith(f"{torn} training rows ({torn / rows:.1%}) have twins")
+
+
+def test_six_rows_are_shown_by_their_numbers_in_the_file() -> None:
+    view = split_view(table(9), "binary", a="number")
+    (finding,) = found(CHECK, replace(view, rows=range(2_000, 2_409)))
+    assert finding.evidence["lines"] == list(range(2_000, 2_006))
+
+
+def test_what_the_fix_leaves_out_is_what_is_counted() -> None:
+    cells = table(4)
+    view = split_view(cells, "binary", a="number")
+    (finding,) = found(CHECK, view)
+    assert finding.fixes == (Edit(("clean", "conflicting"), "drop"),)
+    rest = {name: [*column[4:-4]] for name, column in cells.items()}
+    assert finding.evidence["rows"] == len(cells["a"]) - len(rest["a"])
+    assert found(CHECK, split_view(rest, "binary", a="number")) == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
-from fieldcraft.checks.contradictions import CHECK
+from fieldcraft.checks.contradictions import CHECK, reversed_rows
 from fieldcraft.evidence.records import Finding
 from tests.checks.views import data_view, found
 
@@ -41,3 +43,51 @@ def test_numbers_whose_names_are_opposites_are_compared() -> None:
     (finding,) = look("number", temp_min=low, temp_max=high)
     assert finding.evidence == {"rows": {"temp_max before temp_min": 1}, "lines": [8]}
     assert look("number", temp_min=low, wind=high) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "equal", "before", "count"),
+    [
+        (49, 0, 1, 1), (48, 0, 1, 0),  # fifty rows with both values
+        (98, 0, 2, 2), (97, 0, 3, 0),  # two of a hundred are few
+        (50, 49, 1, 1), (49, 50, 1, 0),  # half of the rows show the usual order
+        (1, 0, 98, 1),  # which is the other one
+    ],
+)  # fmt: skip
+def test_bounds_of_a_usual_order(after: int, equal: int, before: int, count: int) -> None:
+    gap = np.repeat([1.0, 0.0, -1.0], [after, equal, before])
+    wrong, early, late = reversed_rows(np.zeros(len(gap)), gap, "a", "b")
+    usual = after >= before
+    assert (early, late) == (("a", "b") if usual else ("b", "a"))
+    assert wrong.tolist() == np.flatnonzero(gap == (-1 if usual else 1))[:count].tolist()
+
+
+def test_rows_without_a_value_do_not_count() -> None:
+    gap = np.repeat([1.0, np.nan, -1.0], [48, 300, 1])
+    assert len(reversed_rows(np.zeros(len(gap)), gap, "a", "b")[0]) == 0
+
+
+def test_three_rows_of_a_pair_are_shown_by_their_numbers_in_the_file() -> None:
+    ends = np.where(np.arange(ROWS) % 70 == 4, START - 5, END)
+    cells = {"start": START.astype(str), "end": ends.astype(str), "alone": [""] * ROWS}
+    view = data_view(cells, start="datetime", end="datetime", alone="datetime")
+    (finding,) = found(CHECK, replace(view, rows=range(1_001, 1_001 + ROWS)))
+    assert finding.evidence == {"rows": {"end before start": 5}, "lines": [1_005, 1_075, 1_145]}
+    assert finding.title == "rows that contradict the others: end before start in 5 rows"
+
+
+@pytest.mark.parametrize(("first", "second"), [("lower_price", "upper_price"), ("von", "bis")])
+def test_opposites_are_found_wherever_they_stand_in_a_name(first: str, second: str) -> None:
+    low = np.arange(60.0)
+    high = np.where(np.arange(60) == 3, low - 1, low + 1)
+    (finding,) = look("number", **{second: high, first: low})
+    assert finding.evidence["rows"] == {f"{second} before {first}": 1}
+    assert look("number", **{f"x_{second}": high, first: low}) == []
+
+
+def test_twelve_rows_are_shown_of_many_pairs() -> None:
+    start = np.where(np.arange(ROWS) % 70 == 4, START + 500, START)
+    later = {f"d{i}": START + 100 * i for i in range(1, 5)}
+    (finding,) = look("datetime", start=start, **later, d5=START + 450)
+    assert len(finding.evidence["rows"]) == 5
+    assert len(finding.evidence["lines"]) == 12

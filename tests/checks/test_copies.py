@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
-from fieldcraft.checks.copies import CHECK
+from fieldcraft.checks.copies import CHECK, in_turn, standardised
 from fieldcraft.core.edit import Edit
 from fieldcraft.evidence.records import Finding
 from tests.checks.views import data_view, found
@@ -87,3 +88,69 @@ def test_the_same_in_other_units_has_a_correlation_of_one(scaled: Any) -> None:
 def test_strong_correlation_is_not_sameness() -> None:
     near = NUMBER + DRAW.normal(0, 1, ROWS)
     assert look(a=(NUMBER, "number"), b=(near, "number"), c=(WORD, "category")) == []
+
+
+@pytest.mark.parametrize(("rows", "reported"), [(20, True), (19, False)])
+def test_twenty_rows_are_needed(rows: int, reported: bool) -> None:
+    cells = NUMBER[:rows]
+    assert bool(look(a=(cells, "number"), b=(cells, "number"))) is reported
+
+
+@pytest.mark.parametrize(
+    ("rare", "levels", "reported"),
+    [(5, 2, True), (4, 2, False), (20, 20, True), (21, 21, False)],
+    ids=["minority", "rare", "levels", "names"],
+)
+def test_columns_go_one_to_one_by_levels_with_rows_enough(
+    rare: int, levels: int, reported: bool
+) -> None:
+    codes = np.arange(40) % levels if levels > 2 else (np.arange(40) < rare).astype(int)
+    a, b = np.char.add("a", codes.astype(str)), np.char.add("b", codes.astype(str))
+    assert [f.title for f in look(a=(a, "category"), b=(b, "category"))] == (
+        ["a and b go one to one"] * reported
+    )
+
+
+@pytest.mark.parametrize(("noise", "reported"), [(0.0140, True), (0.0143, False)])
+def test_the_same_in_other_units_correlates_by_four_nines(noise: float, reported: bool) -> None:
+    x, e = np.linalg.qr(np.column_stack([np.ones(ROWS), DRAW.normal(size=(ROWS, 2))]))[0].T[1:]
+    near = x + noise * e  # the correlation is 1 / sqrt(1 + noise^2)
+    assert bool(np.corrcoef(x, near)[0, 1] > 0.9999) is reported
+    assert bool(look(a=(x, "number"), b=(near, "number"))) is reported
+
+
+def test_codes_are_renamed_in_the_turn_of_their_first_row() -> None:
+    assert in_turn(np.array([7, 3, 7, 9, 3])).tolist() == [0, 1, 0, 2, 1]
+
+
+def test_gaps_of_standardised_numbers_are_at_the_mean() -> None:
+    values = [None, *[float(i) for i in range(20)]]
+    numbers = standardised(pl.Series(values))
+    assert numbers is not None
+    assert numbers[0] == pytest.approx(0)
+    assert (numbers.mean(), numbers.std()) == (pytest.approx(0), pytest.approx(1))
+    assert standardised(pl.Series(values[:-1])) is None
+    assert standardised(pl.Series([2.0] * 30)) is None
+
+
+def test_three_columns_in_other_units_are_one_group() -> None:
+    columns = {"a": NUMBER, "b": WORD, "c": -2 * NUMBER, "d": NUMBER + 5}
+    kinds = {"b": "category"}
+    (finding,) = look(**{n: (c, kinds.get(n, "number")) for n, c in columns.items()})
+    assert finding.evidence == {"columns": [["a", "c", "d"]]}
+
+
+def test_groups_that_go_one_to_one_share_a_line() -> None:
+    flag = np.where(NUMBER > 50, "x", "y")
+    columns = {"a": WORD, "b": WORD + "!", "c": flag, "d": flag + "!"}
+    (finding,) = look(**{name: (cells, "category") for name, cells in columns.items()})
+    assert finding.title == "2 groups of columns go one to one: a = b, c = d"
+    assert (finding.severity, finding.fixes) == ("tip", ())
+
+
+def test_dropping_what_the_fix_names_leaves_the_first_of_each_group() -> None:
+    columns = dict.fromkeys("abc", (NUMBER, "number")) | dict.fromkeys("de", (WORD, "category"))
+    first, second = look(**columns)
+    assert first.evidence == {"groups": [["a", "b", "c"]], "rows": ROWS}
+    assert [edit.value for edit in (*first.fixes, *second.fixes)] == ["b", "c", "e"]
+    assert first.column == "b"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 
 import numpy as np
+import pytest
 
 from fieldcraft.checks.delay import CHECK
+from fieldcraft.core.edit import Edit
 from fieldcraft.evidence.records import Finding
 from tests.checks.views import found, split_view
 
@@ -45,3 +47,55 @@ def test_the_earlier_date_is_not_blamed() -> None:
 def test_delays_that_tell_little_and_dates_that_tell_by_themselves_are_silent() -> None:
     assert look(DRAW.integers(1, 100, ROWS)) == []
     assert look(np.where(YES & (DRAW.random(ROWS) < 0.3), 200, DRAW.integers(1, 199, ROWS))) == []
+
+
+def even(wrong: int) -> list[Finding]:
+    """A second date 9 days after the first, or 99 where the event came, but for some rows."""
+    y = np.arange(1_200) % 2
+    late = np.where(np.arange(1_200) < 2 * wrong, 1 - y, y)
+    end = [at + dt.timedelta(days=90 * int(d) + 9) for at, d in zip(START, late, strict=True)]
+    cells = {"arrested": START, "released": end, "again": np.where(y, "yes", "no")}
+    view = split_view(cells, "binary", ("again",), arrested="datetime", released="datetime")
+    return found(CHECK, view)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "severity"),
+    # Goodman and Kruskal's lambda is 1 - 2 e, less a little for chance.
+    [(24, "stop"), (36, "warn"), (165, "warn"), (190, None)],
+)
+def test_bounds_of_a_delay_that_is_certain_and_of_one_that_tells_much(
+    wrong: int, severity: str | None
+) -> None:
+    findings = even(wrong)
+    assert [f.severity for f in findings] == ([severity] if severity else [])
+    for finding in findings:
+        assert finding.evidence["released"]["after"] == "arrested"
+        power = finding.evidence["released"]["power"]
+        assert power == pytest.approx(1 - 2 * wrong / 600, abs=0.02)
+        assert f"released ({power:.0%}, days after arrested)" in finding.title
+        drop = (Edit(("data", "drop"), "released", add=True),)
+        assert finding.fixes == (drop if severity == "stop" else ())
+
+
+def test_a_delay_must_tell_more_than_each_of_its_dates() -> None:
+    y = np.arange(1_200) % 2
+    first = [dt.datetime(2000 + 10 * int(k), 1, 1) for k in y]  # tells all by itself
+    second = [dt.datetime(2020, 1, 1) for _ in y]
+    cells = {"born": first, "seen": second, "y": np.where(y, "yes", "no")}
+    view = split_view(cells, "binary", born="datetime", seen="datetime")
+    assert found(CHECK, view) == []
+
+
+def test_a_date_that_gives_the_event_away_is_blamed_once_for_all_pairs() -> None:
+    late = np.where(YES, 100, 3)
+    other = [
+        at + dt.timedelta(days=int(d))
+        for at, d in zip(START, DRAW.integers(0, 9, ROWS), strict=True)
+    ]
+    end = [at + dt.timedelta(days=int(d)) for at, d in zip(START, late, strict=True)]
+    cells = {"start": START, "other": other, "end": end, "y": np.where(YES, "yes", "no")}
+    view = split_view(cells, "binary", start="datetime", other="datetime", end="datetime")
+    (finding,) = found(CHECK, view)
+    assert list(finding.evidence) == ["end"]
+    assert finding.column == "end"

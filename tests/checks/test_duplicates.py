@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fieldcraft.checks.duplicates import CHECK
@@ -43,3 +45,19 @@ def test_blanks_around_cells_do_not_hide_repeats() -> None:
     cells["a"][-1] = " 0 "
     (finding,) = found(CHECK, data_view(cells, a="category"))
     assert finding.evidence["repeated"] == 1
+
+
+@pytest.mark.parametrize(("different", "severity"), [(198, "warn"), (199, "tip")])
+def test_one_row_in_a_hundred_is_many(different: int, severity: str) -> None:
+    cells = {"a": [*map(str, range(different)), "0", "0"]}
+    (finding,) = found(CHECK, data_view(cells, a="number"))
+    assert finding.severity == severity
+    assert finding.title == f"2 of {different + 2} rows (1.0%) repeat another row"
+    assert finding.evidence["rows"] == different + 2
+    assert (finding.column, finding.fixes) == (None, ())
+
+
+def test_the_row_that_is_repeated_most_is_shown_by_its_first_five_numbers_in_the_file() -> None:
+    view = data_view({"a": [*"uvuvvvvv", *map(str, range(90))]}, a="category")
+    (finding,) = found(CHECK, replace(view, rows=range(501, 599)))
+    assert finding.evidence == {"repeated": 6, "rows": 98, "lines": [502, 504, 505, 506, 507]}

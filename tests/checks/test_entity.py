@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
 import pytest
 
-from fieldcraft.checks.entity import CHECK
+from fieldcraft.checks.entity import CHECK, is_key
 from fieldcraft.core.edit import Edit
+from fieldcraft.data.look import Look
 from fieldcraft.evidence.records import Finding
 from tests.checks.views import data_view, found
 
@@ -78,3 +80,65 @@ def test_a_key_that_is_set_aside_already_is_not_dropped_again() -> None:
     view = data_view({"patient_id": KEYS})
     (finding,) = found(CHECK, view)
     assert [edit.path for edit in finding.fixes] == [("data", "entity"), ("split", "rule")]
+
+
+def key_of(values: list[Any], name: str = "patient_id") -> bool:
+    return is_key(Look(pl.Series(name, values)))
+
+
+@pytest.mark.parametrize(("values", "expected"), [(20, True), (19, False)])
+def test_twenty_different_values_are_a_key(values: int, expected: bool) -> None:
+    assert key_of([f"p{i % values}" for i in range(200)]) is expected
+
+
+@pytest.mark.parametrize(("repeated", "expected"), [(30, True), (28, False)])
+def test_three_rows_of_ten_share_their_value(repeated: int, expected: bool) -> None:
+    assert key_of([f"p{i // 2 if i < repeated else i}" for i in range(100)]) is expected
+
+
+@pytest.mark.parametrize(
+    ("values", "rows", "expected"),
+    [(40, 80, True), (40, 79, False), (40, 2_000, True), (40, 2_001, False)],
+)
+def test_a_key_of_nobody_has_two_to_fifty_rows_a_value(
+    values: int, rows: int, expected: bool
+) -> None:
+    assert key_of([f"t{i % values}" for i in range(rows)], "ticket_id") is expected
+    assert key_of([f"t{i % values}" for i in range(rows)], "patient_id")
+
+
+@pytest.mark.parametrize(("stretches", "expected"), [(2, True), (3, False)])
+def test_bare_numbers_are_names_if_each_stands_in_two_stretches_at_most(
+    stretches: int, expected: bool
+) -> None:
+    values = [str(i) for _ in range(stretches) for i in range(30) for _ in range(4)]
+    assert key_of(values, "unit") is expected
+    assert key_of(values, "unit_no")
+    assert not key_of([f"{value}.5" for value in values], "unit_no")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("id", True), ("session_uuid", True), ("id_type", False), ("zip_code", False),
+        ("user_device_id", True), ("device_name", True), ("device_temperature", False),
+    ],
+)  # fmt: skip
+def test_the_name_says_whether_it_is_a_key(name: str, expected: bool) -> None:
+    assert key_of([f"p{i % 40}" for i in range(200)], name) is expected
+
+
+def test_a_time_and_a_target_are_no_keys() -> None:
+    assert look("patient_id", targets=("patient_id",)) == []
+    assert look("patient_id", time="patient_id") == []
+
+
+def test_several_keys_of_nobody_share_a_line_unless_one_is_of_somebody() -> None:
+    cells = {"ticket_id": KEYS, "session_key": KEYS[::-1]}
+    kinds = dict.fromkeys(cells, "category")
+    (finding,) = found(CHECK, data_view(cells, **kinds))
+    assert finding.title.startswith("2 keys have several rows for each value: ticket_id, session")
+    assert finding.evidence["rows_a_value"]["ticket_id"] == pytest.approx(600 / 90)
+    cells = {"ticket_id": KEYS, "patient_id": KEYS[::-1]}
+    (finding,) = found(CHECK, data_view(cells, ticket_id="category", patient_id="category"))
+    assert (finding.column, finding.evidence) == ("patient_id", {"distinct": 90, "rows": 600})

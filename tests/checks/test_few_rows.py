@@ -31,3 +31,25 @@ def test_only_rows_with_a_target_count() -> None:
     cells = {"a": ["1", "2"] * 150, "y": ["u"] * 30 + [""] * 270}
     (finding,) = found(CHECK, data_view(cells, a="number"))
     assert finding.evidence == {"rows": 30, "columns": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "severity"),
+    [
+        (49, 2, "warn"), (50, 2, "tip"), (199, 2, "tip"), (200, 2, None),
+        (200, 40, None), (200, 41, "tip"),  # five rows a column
+        (200, 200, "tip"), (200, 201, "warn"),
+        (199, 300, "tip"), (0, 2, "tip"),
+    ],
+)  # fmt: skip
+def test_bounds_of_rows(rows: int, columns: int, severity: str | None) -> None:
+    cells = {f"c{i}": list(map(str, range(rows))) for i in range(columns)}
+    findings = found(CHECK, data_view(cells, **dict.fromkeys(cells, "number")))
+    assert [f.severity for f in findings] == ([severity] if severity else [])
+    assert all(f.evidence == {"rows": rows, "columns": columns} for f in findings)
+
+
+def test_columns_that_no_model_sees_and_the_target_that_lacks_most_count() -> None:
+    cells = {"a": ["1", "2"] * 30, "key": ["k"] * 60, "y": [""] * 5 + ["u"] * 55}
+    (finding,) = found(CHECK, data_view(cells, a="number", key="identifier"))
+    assert finding.evidence == {"rows": 55, "columns": 1}

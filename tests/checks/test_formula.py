@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
+from sklearn.linear_model import LinearRegression
 
-from fieldcraft.checks.formula import CHECK, rounding
+from fieldcraft.checks.formula import (
+    CHECK,
+    Formula,
+    Term,
+    amounts,
+    chosen,
+    explained,
+    factors,
+    fit,
+    ranked,
+    rounding,
+    standard,
+)
 from fieldcraft.core.edit import Edit
 from fieldcraft.evidence.records import Finding
 from tests.checks.views import found, split_view
@@ -44,6 +59,7 @@ def test_a_formula_is_found_and_written_out(y: Any, words: str, names: Any) -> N
     (finding,) = look(y, a=A, b=B, c=C, off=OFF)
     assert finding.severity == "stop"
     assert f"y is {words} in " in finding.title
+    assert (finding.column, finding.evidence["columns"]) == (names[0], list(names))
     assert finding.fixes == tuple(Edit(("data", "drop"), name, add=True) for name in names)
 
 
@@ -103,3 +119,135 @@ def test_rounding_is_forgiven_where_it_is_fine(values: list[float], step: float)
 def test_classes_have_no_formula() -> None:
     cells = {"a": A, "b": B, "y": np.where(A > B, "u", "v")}
     assert found(CHECK, split_view(cells, "binary", a="number", b="number")) == []
+
+
+def formula(product: bool, *parts: tuple[str, float]) -> Formula:
+    terms = tuple(Term(name, name, np.zeros(0)) for name, _ in parts)
+    return Formula(terms, tuple(weight for _, weight in parts), product, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "total", "product"),
+    [
+        ((1.009, 1.0), "a + b", "a × b"),
+        ((0.991, -1.0), "a - b", "a / b"),
+        ((-1.0, 1.0), "b - a", "b / a"),
+        ((-1.0, -1.0), "0 - a - b", "1 / a / b"),
+        ((1.011, 1.0), "a sum of a and b, weighted", "a product of a and b, weighted"),
+        ((1.0, -0.989), "a sum of a and b, weighted", "a product of a and b, weighted"),
+    ],
+)
+def test_a_formula_is_written_out_where_its_weights_are_plain(
+    weights: tuple[float, float], total: str, product: str
+) -> None:
+    parts = list(zip("ab", weights, strict=True))
+    assert formula(False, *parts).in_words() == total
+    assert formula(True, *parts).in_words() == product
+
+
+@pytest.mark.parametrize(("wrong", "fitting"), [(10, 0.98), (11, None)])
+def test_a_formula_fits_ninety_eight_rows_in_a_hundred(wrong: int, fitting: float | None) -> None:
+    y = A + B
+    y[10 : 10 + wrong] += 50
+    assert [f.evidence["fitting"] for f in look(y, a=A, b=B)] == ([fitting] if fitting else [])
+
+
+@pytest.mark.parametrize(("off", "fits"), [(0.009, True), (0.011, False)])
+def test_a_row_fits_to_a_hundredth_of_a_deviation(off: float, fits: bool) -> None:
+    odd = np.arange(ROWS) % 50 == 0
+    goal = A + B
+    deviation = goal[~odd].std()
+    _, fitting = fit([A, B], goal + off * deviation * odd, product=False)
+    assert fitting == (1.0 if fits else 0.98)
+
+
+def test_weights_are_those_of_least_squares_without_the_rows_farthest_off() -> None:
+    y = 3 * A - 2 * B + 7
+    y[:20] += 1_000
+    weights, fitting = fit([A, B], y, product=False)
+    np.testing.assert_allclose(weights, [3, -2], rtol=1e-9)
+    assert fitting == 1 - 20 / ROWS
+    powers, _ = fit([np.log(A), np.log(B)], 5 * A**2 / B, product=True)
+    np.testing.assert_allclose(powers, [2, -1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("weight", "fitting"), [(0.025, 1.0), (0.015, 0.0)])
+def test_a_term_must_account_for_a_fiftieth_of_a_deviation(weight: float, fitting: float) -> None:
+    a, b = standard(A), standard(C)
+    assert fit([a, b], a + weight * b, product=False)[1] == fitting
+
+
+@pytest.mark.parametrize(("rows", "fits"), [(40, True), (39, False)])
+def test_forty_rows_are_needed(rows: int, fits: bool) -> None:
+    assert (fit([A[:rows], B[:rows]], (A + B)[:rows], product=False)[1] == 1) is fits
+    cells = {"a": A[:rows], "b": B[:rows], "y": (A + B)[:rows]}
+    assert bool(found(CHECK, split_view(cells, "regression", a="number", b="number"))) is fits
+
+
+def test_what_terms_explain_is_r_squared() -> None:
+    y = standard(2 * A - B + DRAW.normal(0, 20, ROWS))
+    table = np.array([standard(values) for values in (A, B, C)])
+    r, among = table @ y / ROWS, table @ table.T / ROWS
+    groups: list[tuple[int, ...]] = [(0, 1), (0, 2), (1, 2)]
+    expected = [
+        LinearRegression().fit(table[list(group)].T, y).score(table[list(group)].T, y)
+        for group in groups
+    ]
+    np.testing.assert_allclose(explained(groups, r, among), expected, atol=1e-6)
+    (three,) = explained([(0, 1, 2)], r, among)
+    assert three == pytest.approx(LinearRegression().fit(table.T, y).score(table.T, y), abs=1e-6)
+
+
+def test_standard_values_have_no_gaps_and_no_far_ends() -> None:
+    values = np.append(np.arange(1_000.0), [np.nan, 1e9])
+    low, high = np.nanquantile(values, [0.01, 0.99])
+    clipped = np.clip(values[:-2], low, high)
+    filled = np.append(clipped, [np.append(clipped, high).mean(), high])
+    np.testing.assert_allclose(standard(values), (filled - filled.mean()) / filled.std())
+
+
+@pytest.mark.parametrize(("gaps", "held"), [(40, True), (41, False)])
+def test_a_column_with_a_gap_in_one_row_of_five_is_left_out(gaps: int, held: bool) -> None:
+    column = pl.Series([None] * gaps + [float(i * 7 % 97) for i in range(200 - gaps)])
+    assert (amounts(column, np.arange(200.0)) is not None) is held
+
+
+def test_columns_of_truth_values_and_those_that_tell_alone_are_left_out() -> None:
+    assert amounts(pl.Series([True, False] * 50), np.arange(100.0)) is None
+    assert amounts(pl.Series(np.arange(100.0) ** 3), np.arange(100.0)) is None
+    assert amounts(pl.Series(-np.arange(100.0)), np.arange(100.0)) is None
+    days = pl.Series([dt.date(1970, 1, 1 + i * 7 % 29) for i in range(100)])
+    numbers = amounts(days, np.arange(100.0))
+    assert numbers is not None
+    assert numbers.tolist() == [i * 7 % 29 for i in range(100)]
+
+
+def test_only_a_share_may_stand_as_one_less_or_more() -> None:
+    share = np.array([0.0, 0.25, 1.0])
+    words = {term.words: term.values for term in factors("s", share)}
+    assert list(words) == ["s", "(1 - s)", "(1 + s)"]
+    np.testing.assert_allclose(words["s"], [np.nan, np.log(0.25), 0])
+    np.testing.assert_allclose(words["(1 - s)"], [0, np.log(0.75), np.nan])
+    np.testing.assert_allclose(words["(1 + s)"], np.log(1 + share))
+    for other in (np.array([-0.1, 0.5]), np.array([0.0, 1.1]), np.zeros(2)):
+        assert [term.words for term in factors("s", other)] == ["s"]
+
+
+def test_no_column_stands_twice_in_a_formula() -> None:
+    assert look(OFF * (1 - OFF), off=OFF) == []
+
+
+@pytest.mark.parametrize(("second", "promises"), [(0.39, True), (0.36, False)])
+def test_terms_promise_something_if_they_explain_half(second: float, promises: bool) -> None:
+    terms = [Term(name, name, np.zeros(0)) for name in "ab"]
+    r, among = np.array([0.6, second]), np.eye(2)  # unrelated: the squares add up
+    groups = list(chosen(terms, [(0, 1)], r, among))
+    assert groups == [tuple(terms)] * promises
+    same = [terms[0], Term("a", "(1 - a)", np.zeros(0))]
+    assert list(chosen(same, [(0, 1)], r, among)) == []
+
+
+def test_groups_that_explain_most_come_first() -> None:
+    r, among = np.array([0.1, 0.6, 0.5, 0.3]), np.eye(4)
+    assert ranked([(0, 1), (1, 2), (2, 3)], r, among) == [(1, 2), (0, 1), (2, 3)]
+    assert ranked([], r, among) == []

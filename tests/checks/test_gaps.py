@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import entropy
+from sklearn.metrics import mutual_info_score
 
-from fieldcraft.checks.gaps import CHECK, together
+from fieldcraft.checks.gaps import CHECK, together, told_by
 from fieldcraft.evidence.records import Finding
 from tests.checks.views import data_view, found
 
@@ -40,6 +43,7 @@ def test_many_groups_of_columns_share_a_line() -> None:
         columns |= {f"{group}{i}": holed(gone) for i in range(2 if group < "d" else 5)}
     finding = next(f for f in look(**columns) if "groups" in f.evidence)
     assert finding.title.startswith("4 groups of columns have their gaps in the same rows: a0 and")
+    assert f"d0 and 4 more ({finding.evidence['rows'][3]} rows)" in finding.title
     assert [len(group) for group in finding.evidence["groups"]] == [2, 2, 2, 5]
 
 
@@ -71,3 +75,96 @@ def test_groups_are_of_columns_whose_gaps_nearly_agree() -> None:
     gone = np.arange(100) < 40
     missing = {"a": gone, "b": np.roll(gone, 1), "c": np.roll(gone, 20), "d": ~gone}
     assert together(missing) == [["a", "b"], ["c"], ["d"]]
+
+
+@pytest.mark.parametrize(("common", "expected"), [(95, [["a", "b"]]), (94, [["a"], ["b"]])])
+def test_gaps_are_the_same_if_nineteen_of_twenty_are_common(
+    common: int, expected: list[list[str]]
+) -> None:
+    row = np.arange(300)
+    assert together({"a": row < 100, "b": row < common}) == expected
+    assert together({}) == []
+
+
+@pytest.mark.parametrize(("gaps", "reported"), [(20, True), (19, False), (480, True), (481, False)])
+def test_twenty_gaps_and_twenty_values_make_a_pattern(gaps: int, reported: bool) -> None:
+    gone = np.arange(ROWS) < gaps
+    findings = [f for f in look(a=holed(gone), b=holed(gone)) if "groups" in f.evidence]
+    assert [f.evidence for f in findings] == [{"groups": [["a", "b"]], "rows": [gaps]}] * reported
+
+
+@pytest.mark.parametrize(
+    ("columns", "empty", "reported"),
+    [(4, 3, True), (3, 3, False), (4, 2, False), (5, 3, True)],
+    ids=["three of four", "three columns", "half", "three of five"],
+)
+def test_a_row_is_empty_if_more_than_half_of_four_columns_or_more_are(
+    columns: int, empty: int, reported: bool
+) -> None:
+    row = np.arange(ROWS)
+    cells = {f"c{i}": holed((row == 7) & (i < empty)) for i in range(columns)}
+    view = data_view(cells, **dict.fromkeys(cells, "number"))
+    findings = found(CHECK, replace(view, rows=range(1_001, 1_001 + ROWS)))
+    assert [f.evidence for f in findings] == [{"rows": 1, "lines": [1_008]}] * reported
+
+
+@pytest.mark.parametrize(("rows", "severity"), [(24, "tip"), (25, "warn")])
+def test_one_empty_row_in_twenty_is_many(rows: int, severity: str) -> None:
+    cells = {f"c{i}": holed(np.arange(ROWS) < rows) for i in range(4)}
+    finding = next(f for f in look(**cells) if "lines" in f.evidence)
+    assert finding.severity == severity
+    assert finding.evidence == {"rows": rows, "lines": [1, 2, 3, 4, 5, 6]}
+    assert finding.title.startswith(f"{rows} of 500 rows have no value in more than half of 4")
+
+
+@pytest.mark.parametrize(("usual", "gone", "reported"), [(3, 8, False), (3, 9, True)])
+def test_a_row_is_emptier_than_usual_by_more_than_chance(
+    usual: int, gone: int, reported: bool
+) -> None:
+    # Of twelve columns a quarter is usually empty: four deviations of chance are a half.
+    row = np.arange(ROWS)
+    cells = {
+        f"c{i}": holed(np.where(row == 7, i < gone, (row + i) % 12 < usual)) for i in range(12)
+    }
+    findings = [f for f in look(**cells) if "lines" in f.evidence]
+    assert 4 * (0.25 * 0.75 / 12) ** 0.5 == 0.5
+    assert bool(findings) is (gone / 12 > 0.25 + 0.5)
+    assert not reported or gone / 12 == 0.75
+
+
+@pytest.mark.parametrize(("stray", "reported"), [(30, True), (50, False)])
+def test_another_column_takes_away_most_of_the_uncertainty_about_a_gap(
+    stray: int, reported: bool
+) -> None:
+    rooms = np.arange(ROWS) % 2
+    gone = (rooms == 0) ^ (np.arange(ROWS) < stray)
+    share = mutual_info_score(rooms, gone) / entropy([0.5, 0.5])
+    # Miller and Madow: less 1 / (2 rows) for one degree of freedom.
+    expected = share - 1 / (2 * ROWS) / entropy([0.5, 0.5])
+    assert bool(expected >= 0.6) is reported
+    for by in ("rooms", "area"):  # wherever it stands
+        findings = look(**{"finish": holed(gone), by: rooms.astype(str)})
+        assert [f.evidence["told"] for f in findings] == (
+            [{"finish": {"by": by, "share": pytest.approx(expected)}}] * reported
+        )
+
+
+@pytest.mark.parametrize(
+    ("gaps", "others", "levels", "told"),
+    [(10, 10, 2, True), (9, 11, 2, False), (11, 9, 2, False), (10, 9, 2, False),
+     (50, 50, 20, True), (50, 50, 21, False)],
+)  # fmt: skip
+def test_a_gap_is_told_by_rows_enough_of_either_sort(
+    gaps: int, others: int, levels: int, told: bool
+) -> None:
+    gap = np.repeat([1, 0], [gaps, others])
+    codes = np.where(gap == 1, 0, 1 + np.arange(len(gap)) % (levels - 1))
+    assert bool(told_by(codes, gap, np.ones(len(gap), dtype=bool)) > 0) is told
+
+
+def test_only_rows_in_which_the_other_column_has_a_value_count() -> None:
+    gap, codes = np.tile([0, 1], 100), np.tile([0, 1], 100)
+    there = np.arange(200) < 100
+    codes[100:] = 0
+    assert told_by(codes, gap, there) > 0.9
+    assert told_by(codes, gap, np.ones(200, dtype=bool)) < 0.5

@@ -51,3 +51,36 @@ def test_personal_data_in_what_is_shown_is_hidden() -> None:
     (finding,) = found(CHECK, data_view({"a": cells}, a="category"))
     assert "jose@example" not in str(finding.as_json())
     assert "JosÃ© ****@*******.***" in finding.title
+
+
+@pytest.mark.parametrize(("count", "severity"), [(9, "tip"), (10, "warn")])
+def test_one_row_in_a_hundred_is_many(count: int, severity: str) -> None:
+    cells = ["fine"] * (1_000 - count) + ["MÃ¼ller"] * count
+    (finding,) = found(CHECK, data_view({"a": cells}, a="category"))
+    assert (finding.severity, finding.fixes) == (severity, ())
+    assert f"a ({count}, such as 'MÃ¼ller')" in finding.title
+
+
+def test_columns_share_a_line_and_the_worst_gives_the_severity() -> None:
+    cells = {"a": ["fine"] * 299 + ["Ã©"], "b": ["fine"] * 290 + ["Ã©"] * 4 + ["Ã¼"] * 6}
+    (finding,) = found(CHECK, data_view(cells, a="category", b="category"))
+    assert (finding.severity, finding.column) == ("warn", None)
+    assert finding.evidence == {"cells": {"a": 1, "b": 10}}
+
+
+@pytest.mark.parametrize("word", ["ÃÐ", "Ð¾", "Îëåã", "Ýþ"])
+def test_a_single_odd_letter_is_no_trace(word: str) -> None:
+    cells = ["fine", "Ð!" if word == "Ð¾" else word] * 50
+    reported = found(CHECK, data_view({"a": cells}, a="category"))
+    assert bool(reported) == (word == "Îëåã")  # four letters of Windows-1251 in a row
+
+
+@pytest.mark.parametrize(("word", "odd"), [("ðç", True), ("ðb", False), ("ðçá", False)])
+def test_turkish_letters_are_told_from_icelandic_ones(word: str, odd: bool) -> None:
+    assert bool(found(CHECK, data_view({"a": ["fine", word] * 50}, a="category"))) is odd
+
+
+def test_a_long_cell_is_cut() -> None:
+    cells = ["fine"] * 90 + ["Ã©" + "x" * 80] * 10
+    (finding,) = found(CHECK, data_view({"a": cells}, a="category"))
+    assert repr("Ã©" + "x" * 38) in finding.title

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from fieldcraft.checks.hindsight import CHECK
+from fieldcraft.core.edit import Edit
 from fieldcraft.evidence.records import Finding
 from tests.checks.views import found, split_view
 
@@ -68,3 +70,60 @@ def test_weak_suspects_share_a_line() -> None:
     view = split_view(cells | {"y": np.where(YES, "yes", "no")}, "binary", **kinds)
     (finding,) = found(CHECK, view)
     assert "3 columns sound" in finding.title
+
+
+def even(wrong: int, name: str = "outcome_code") -> list[Finding]:
+    """Findings on a copy of two classes of 500 rows that is wrong in some rows of each."""
+    y = np.arange(1_000) % 2
+    x = np.where(np.arange(1_000) < 2 * wrong, 1 - y, y)
+    cells = {name: np.where(x, "a", "b"), "y": np.where(y, "yes", "no")}
+    return found(CHECK, split_view(cells, "binary", **{name: "category"}))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "severity", "fixes"),
+    # Goodman and Kruskal's lambda is 1 - 2 e; a value makes a class certain by as much, less what
+    # its interval (Wilson) is wide: a lift of .8 at e = .085.
+    [
+        (20, None, 0), (30, "warn", 1),  # .92 is for the check `leak`, .88 is strong
+        (70, "warn", 1), (80, "warn", 0),  # .72 and .68
+        (115, "warn", 0), (130, "tip", 0),  # .54 and .48
+        (215, "tip", 0), (232, None, 0),  # .14 and .07
+    ],
+)  # fmt: skip
+def test_bounds_of_what_a_column_with_a_late_name_tells(
+    wrong: int, severity: str | None, fixes: int
+) -> None:
+    findings = even(wrong)
+    assert [(f.severity, len(f.fixes)) for f in findings] == [(severity, fixes)] * bool(severity)
+    for finding in findings:
+        power = finding.evidence.get("power") or finding.evidence["columns"]["outcome_code"]
+        assert power == pytest.approx(1 - 2 * wrong / 500, abs=0.04)
+
+
+def one_sided(other: int) -> list[Finding]:
+    """A value that 100 of 400 rows of a class have, and some of the others."""
+    cells = {
+        "outcome": ["1"] * 100 + ["0"] * 300 + ["1"] * other + ["0"] * (600 - other),
+        "y": ["yes"] * 400 + ["no"] * 600,
+    }
+    return found(CHECK, split_view(cells, "binary", outcome="category"))
+
+
+@pytest.mark.parametrize(("other", "severity"), [(4, "warn"), (8, "tip")])
+def test_a_value_that_makes_a_class_nearly_certain_is_a_warning(other: int, severity: str) -> None:
+    low = binomtest(100, 100 + other).proportion_ci(0.95, "wilson").low
+    lift = (low - 0.4) / 0.6
+    assert bool(lift >= 0.8) is (severity == "warn")
+    (finding,) = one_sided(other)
+    assert finding.severity == severity
+    if severity == "warn":
+        assert finding.evidence["lift"] == pytest.approx(lift)
+        assert finding.title.startswith(f"outcome has a value that makes y {lift:.0%} certain, and")
+        assert finding.fixes == (Edit(("data", "drop"), "outcome", add=True),)
+
+
+def test_kin_of_the_target_that_tell_little_are_silent() -> None:
+    assert look("churn_code", wrong(0.35)) == []
+    (finding,) = look("churn_code", wrong(0.18))
+    assert finding.severity == "warn"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fieldcraft.checks.imbalance import CHECK
 from tests.checks.views import found, split_view, titles
 
@@ -58,3 +60,54 @@ def test_rare_is_meant_beside_the_number_of_classes() -> None:
 def test_amounts_have_no_classes() -> None:
     cells = {"a": ["1"] * 50, "y": [str(i) for i in range(50)]}
     assert found(CHECK, split_view(cells, "regression", a="number")) == []
+
+
+@pytest.mark.parametrize(("count", "rare"), [(49, True), (50, False)])
+def test_a_class_is_rare_below_a_tenth_of_an_even_share(count: int, rare: bool) -> None:
+    findings = found(CHECK, split_view(table(u=1_000 - count, v=count), "binary", a="number"))
+    assert [f.severity for f in findings] == ["tip"] * rare
+
+
+@pytest.mark.parametrize(("classes", "count", "rare"), [(4, 24, True), (4, 25, False)])
+def test_an_even_share_is_that_of_one_class(classes: int, count: int, rare: bool) -> None:
+    others = dict.fromkeys("uvw"[: classes - 1], (1_000 - count) // (classes - 1))
+    others["u"] += 1_000 - count - sum(others.values())
+    findings = found(CHECK, split_view(table(**others, x=count), "multiclass", a="number"))
+    assert bool(findings) is rare
+
+
+@pytest.mark.parametrize(
+    ("count", "title"),
+    [
+        (
+            4,
+            "1 class with fewer than 10 training rows, 1 with fewer than one in each of 5 folds: v",
+        ),
+        (5, "1 class with fewer than 10 training rows: v"),
+        (9, "1 class with fewer than 10 training rows: v"),
+        (10, "class v has 10 of 1,000 training rows (1.0%)"),
+    ],
+)
+def test_ten_rows_can_be_learned_and_five_dealt_out(count: int, title: str) -> None:
+    (finding,) = found(CHECK, split_view(table(u=1_000 - count, v=count), "binary", a="number"))
+    assert finding.title == title
+    assert finding.fixes == ()
+
+
+def test_how_many_more_are_rare_is_said() -> None:
+    (finding,) = found(CHECK, split_view(table(u=900, v=12, w=11), "multiclass", a="number"))
+    assert finding.title == "class w has 11 of 923 training rows (1.2%), 1 more are rare"
+
+
+@pytest.mark.parametrize(("count", "rare"), [(49, True), (50, False), (951, True), (950, False)])
+def test_of_a_label_the_rarer_side_counts(count: int, rare: bool) -> None:
+    cells = {"a": list(range(1_000)), "tag": [int(i < count) for i in range(1_000)]}
+    view = split_view(cells, "labels", targets=("tag",), a="number")
+    assert bool(found(CHECK, view)) is rare
+
+
+def test_five_small_classes_are_listed_the_smallest_first() -> None:
+    counts = {name: 3 + i for i, name in enumerate("fedcba")}
+    (finding,) = found(CHECK, split_view(table(u=30, v=30, **counts), "multiclass", a="number"))
+    assert "6 classes with fewer than 10 training rows, 2 with fewer" in finding.title
+    assert finding.title.endswith(": f, e, d, c, b, ...")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from fieldcraft.checks.informative_gaps import CHECK
 from fieldcraft.evidence.records import Finding
@@ -69,3 +70,66 @@ def test_the_number_of_gaps_in_a_row_may_tell_what_no_column_does() -> None:
     findings = found(CHECK, split_view(cells, "binary", **{f"c{i}": "number" for i in range(24)}))
     (finding,) = [f for f in findings if f.severity == "warn"]
     assert "the number of gaps in a row tells" in finding.title
+    most = max(sum(cells[f"c{i}"][row] == "" for i in range(24)) for row in range(ROWS))
+    assert finding.evidence["most"] == most
+    assert 0.5 <= finding.evidence["power"] <= 1
+
+
+def gaps_of(yes: int, no: int, rows: int = 1_000) -> list[Finding]:
+    """Findings where so many rows of either class, half of the rows each, have a gap."""
+    place, classes = np.arange(rows) // 2, np.arange(rows) % 2
+    gone = place < np.where(classes == 1, yes, no)
+    cells = {"c": np.where(gone, "", "5"), "y": np.where(classes == 1, "yes", "no")}
+    return found(CHECK, split_view(cells, "binary", c="number"))
+
+
+def variance_explained(yes: int, no: int, rows: int) -> float:
+    """Phi squared of a fourfold table, less what its one degree of freedom explains by chance."""
+    half, gaps = rows / 2, yes + no
+    phi2 = half**2 * (yes - no) ** 2 / (gaps * (rows - gaps) * half * half)
+    return 1 - (1 - phi2) * (rows - 1) / (rows - 2)
+
+
+@pytest.mark.parametrize(("count", "told"), [(19, False), (20, True), (980, True), (981, False)])
+def test_twenty_rows_with_a_gap_and_without_one_are_needed(count: int, told: bool) -> None:
+    findings = gaps_of(count, 0) if count < 500 else gaps_of(500, count - 500)
+    assert bool(findings) == told
+
+
+@pytest.mark.parametrize(
+    ("rows", "bound"),
+    [(600, 15 / 600), (4_000, 0.01)],
+    ids=["more than chance", "more than a trifle"],
+)
+def test_gaps_must_explain_more_than_chance_and_than_a_trifle(rows: int, bound: float) -> None:
+    no = rows // 20
+    shares = {yes: variance_explained(yes, no, rows) for yes in range(no + 1, rows // 2)}
+    first = next(yes for yes, share in shares.items() if share >= bound)
+    assert gaps_of(first - 1, no, rows) == []
+    (finding,) = gaps_of(first, no, rows)
+    assert finding.severity == "tip"
+    assert finding.evidence["told"]["c"] == pytest.approx(shares[first], rel=1e-9)
+    assert f"gaps of c go with y ({shares[first]:.0%} of its variance)" in finding.title
+
+
+@pytest.mark.parametrize(
+    ("yes", "no", "severity"),
+    [
+        (300, 60, "tip"),  # Goodman and Kruskal's lambda of .48
+        (300, 30, "warn"),  # of .54
+        (145, 10, "tip"),  # the share of yes among the gaps is at least .888: a lift of .776
+        (148, 5, "warn"),  # at least .926: a lift of .852
+    ],
+)
+def test_strong_gaps_tell_half_of_the_target_or_make_it_nearly_certain(
+    yes: int, no: int, severity: str
+) -> None:
+    (finding,) = gaps_of(yes, no)
+    assert finding.severity == severity
+
+
+def test_the_lift_is_from_the_usual_share_to_the_least_likely_one() -> None:
+    (finding,) = gaps_of(148, 5)
+    low = binomtest(148, 153).proportion_ci(0.95, "wilson").low
+    assert finding.evidence["gaps"]["c"]["lift"] == pytest.approx((low - 0.5) / 0.5)
+    assert finding.title == f"where c is empty, y is {(low - 0.5) / 0.5:.0%} certain"

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from fieldcraft.checks.label_noise import CHECK, MOST_ROWS
 from fieldcraft.contracts import Array, View
@@ -118,3 +119,57 @@ def test_a_class_without_a_row_is_no_hindrance() -> None:
     outputs, y, _ = easy(4, 0.1)
     y[y == 3] = 0
     assert found(CHECK, champion(outputs, list("abcd"), y))
+
+
+@pytest.mark.parametrize(("rows", "reported"), [(200, True), (199, False)])
+def test_two_hundred_rows_are_needed(rows: int, reported: bool) -> None:
+    outputs, y, _ = easy(2, 0.2, rows)
+    assert bool(found(CHECK, champion(outputs, ["a", "b"], y, "binary"))) is reported
+
+
+def test_the_share_is_of_the_surest_quarter_with_its_interval() -> None:
+    rows = 800
+    decided = np.arange(rows) % 2
+    place = np.arange(rows) // 2  # of 400 rows of either decision, the surest first
+    y = np.where((place < 100) & (place % 10 == 0), 1 - decided, decided)
+    y = np.where((place >= 100) & (place % 10 == 3), 1 - decided, y)
+    sure = 0.999 - place / 1_000
+    outputs = np.stack([np.where(decided == k, sure, 1 - sure) for k in (0, 1)], axis=1)
+    view = champion(outputs, ["no", "yes"], y, "binary")
+    (finding,) = found(CHECK, replace(view, rows=range(5_001, 5_801)))
+    interval = binomtest(20, 200).proportion_ci(0.95, "wilson")  # ten of a hundred, twice
+    assert finding.evidence["share"] == 0.1
+    assert finding.evidence["low"] == pytest.approx(interval.low)
+    assert finding.evidence["high"] == pytest.approx(interval.high)
+    assert finding.evidence["agreement"] == pytest.approx(0.8)  # Cohen's kappa of nine in ten
+    # As many in the second quarter: one, and a standard error of the logarithm of the ratio.
+    assert finding.evidence["rise"] == pytest.approx(np.exp((1 / 20 + 1 / 20) ** 0.5))
+    assert finding.evidence["judged"] == rows
+    first = finding.evidence["rows"][0]
+    assert first == {
+        "at": 0, "line": 5_001, "target": "y", "given": "yes", "suggested": "no",
+        "confidence": pytest.approx(0.001),
+    }  # fmt: skip
+    assert "look at the 20 rows that the report lists" in finding.advice
+    assert "(the first at 0.0010)" in finding.advice
+    assert finding.title.startswith(f"about 10.0% ({interval.low:.1%} to {interval.high:.1%}) of")
+
+
+def test_the_target_with_most_doubts_gives_the_figures_and_rows_are_ordered_over_all() -> None:
+    few, torn, _ = easy(2, 0.06)
+    many, other, _ = easy(2, 0.15)
+    cells = {"x": list(map(str, range(ROWS))), "one": torn.tolist(), "two": other.tolist()}
+    view = split_view(cells, "labels", ("one", "two"), x="number")
+    plug: Any = catalogue.load("tasks", "multilabel")
+    both = np.stack([few[:, 1], many[:, 1]], axis=1)
+    said = Said(both, (both > 0.5).astype(np.int64), np.ones((ROWS, 2, 2), dtype=bool))
+    view = replace(view, task=plug, about={"labels": ["one", "two"]}, said=said)
+    (finding,) = found(CHECK, view)
+    assert finding.column is None
+    assert finding.evidence["share"] == pytest.approx(0.15, abs=0.04)
+    rows = finding.evidence["rows"]
+    assert {row["target"] for row in rows} == {"one", "two"}
+    assert [row["confidence"] for row in rows] == sorted(row["confidence"] for row in rows)
+    shares = [item["share"] for item in finding.evidence["classes"]]
+    assert shares == sorted(shares, reverse=True)
+    assert "of the labels of one and two look wrong" in finding.title

@@ -177,3 +177,93 @@ def test_columns_filled_along_with_a_leaking_one_are_dropped_too() -> None:
     assert (leak.severity, leak.column) == ("stop", "ended")
     assert (companion.severity, companion.column) == ("warn", "reason")
     assert companion.fixes == (Edit(("data", "drop"), "reason", add=True),)
+
+
+def with_wrong(count: int) -> list[Finding]:
+    """Findings on a copy of two classes of 500 rows that is wrong in some rows of each."""
+    y = np.arange(1_000) % 2
+    x = np.where(np.arange(1_000) < 2 * count, 1 - y, y)
+    cells = {"x": np.where(x, "a", "b"), "y": np.where(y, "yes", "no")}
+    return found(CHECK, split_view(cells, "binary", x="category"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "severity"),
+    # Lambda is 1 - 2 e of a share e of wrong rows: .992, .988, .904 and .9, less a little since
+    # chance guesses more than half of the rows right.
+    [(2, "stop"), (3, "warn"), (24, "warn"), (25, None)],
+)
+def test_bounds_of_a_copy_that_is_certain_and_of_one_that_is_suspect(
+    wrong: int, severity: str | None
+) -> None:
+    findings = with_wrong(wrong)
+    assert [f.severity for f in findings] == ([severity] if severity else [])
+    for finding in findings:
+        assert finding.evidence["power"] == pytest.approx(1 - 2 * wrong / 500, abs=0.004)
+        assert bool(finding.fixes) == (severity == "stop")
+
+
+def partly_filled(rows: int) -> list[Finding]:
+    y = np.arange(1_000) % 2
+    filled = np.arange(1_000) < rows
+    cells = {"x": np.where(filled, np.where(y, "a", "b"), ""), "y": np.where(y, "yes", "no")}
+    return found(CHECK, split_view(cells, "binary", x="category"))
+
+
+def test_a_column_is_judged_on_the_rows_it_fills_if_these_are_fifty() -> None:
+    assert partly_filled(49) == []
+    (finding,) = partly_filled(50)
+    assert finding.severity == "stop"
+    assert (
+        "x alone tells 100% of the target y where it has a value (5% of the rows)" in finding.title
+    )
+    assert "where it has" not in partly_filled(1_000)[0].title
+
+
+@pytest.mark.parametrize(
+    ("filled", "within", "reported"),
+    [(200, 199, True), (200, 198, False), (50, 50, True), (49, 49, False)],
+    ids=["99.5 %", "99 %", "fifty rows", "a few rows"],
+)
+def test_companions_are_filled_in_nearly_the_rows_of_a_leaking_column(
+    filled: int, within: int, reported: bool
+) -> None:
+    row = np.arange(1_200)
+    yes = row < 600
+    companion = (row < within) | ((row >= 600) & (row < 600 + filled - within))
+    word = np.where(row % 2, "a", "b")
+    cells = {
+        "ended": np.where(yes, word, ""),
+        "reason": np.where(companion, word, ""),
+        "y": np.where(yes, "yes", "no"),
+    }
+    leak, *others = found(CHECK, split_view(cells, "binary", ended="category", reason="category"))
+    assert (leak.severity, leak.column) == ("stop", "ended")
+    assert "whether ended has a value tells 100% of the target y" in leak.title
+    assert [f.column for f in others] == ["reason"] * reported
+    for finding in others:
+        assert finding.title.startswith("reason is filled only where ended is,")
+        assert finding.evidence == {"within": {"reason": "ended"}, "filled": {"reason": filled}}
+
+
+@pytest.mark.parametrize(("noise", "severity"), [(0.03, "stop"), (0.3, "warn")])
+def test_an_amount_must_be_told_exactly_to_stop_the_run(noise: float, severity: str) -> None:
+    amount = np.arange(1_000) / 100
+    wave = noise * np.sin(np.arange(1_000) * 2.0)
+    (finding,) = look(
+        (amount + wave)[DRAW.permutation(1_000)][:0], amount[:0], "number", 0
+    ) or look(amount + wave, amount, "number", 1_000)
+    assert finding.severity == severity
+
+
+def test_many_companions_share_a_line() -> None:
+    row = np.arange(1_200)
+    cells: dict[str, Any] = {
+        "ended": np.where(row < 600, "x", ""),
+        "y": np.where(row < 600, "a", "b"),
+    }
+    cells |= {f"c{i}": np.where(row < 500, np.where(row % 2, "p", "q"), "") for i in range(2)}
+    kinds = {name: "category" for name in cells if name != "y"}
+    *_, finding = found(CHECK, split_view(cells, "binary", **kinds))
+    assert finding.title.startswith("c0, c1 are filled only where ended is,")
+    assert [edit.value for edit in finding.fixes] == ["c0", "c1"]

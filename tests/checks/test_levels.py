@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fieldcraft.checks.levels import CHECK
 from tests.checks.views import data_view, found
 
@@ -30,3 +32,30 @@ def test_many_small_levels_are_another_finding() -> None:
 def test_a_fine_division_of_a_large_table_is_no_fault() -> None:
     cells = {"a": [f"street {i % 150}" for i in range(6_000)]}
     assert found(CHECK, data_view(cells, a="category")) == []
+
+
+@pytest.mark.parametrize(
+    ("levels", "rows", "title"),
+    [
+        (50, 999, "1 column has many levels with few rows each: a (50 levels, 0 with one row)"),
+        (50, 1_000, None),  # twenty rows a level
+        (49, 980, None),
+    ],
+)
+def test_fifty_levels_of_less_than_twenty_rows_are_many(
+    levels: int, rows: int, title: str | None
+) -> None:
+    cells = {"a": [f"l{i % levels}" for i in range(rows)]}
+    assert [f.title for f in found(CHECK, data_view(cells, a="category"))] == [title] * bool(title)
+
+
+@pytest.mark.parametrize(("rows", "reported"), [(49, False), (50, True)])
+def test_fifty_rows_are_needed(rows: int, reported: bool) -> None:
+    cells = {"a": ["pink", *["red"] * (rows - 1)]}
+    assert bool(found(CHECK, data_view(cells, a="category"))) is reported
+
+
+def test_levels_are_counted_over_rows_with_a_value() -> None:
+    cells = {"a": [f"l{i % 50}" for i in range(900)] + [""] * 500}
+    (finding,) = found(CHECK, data_view(cells, a="category"))
+    assert finding.evidence == {"levels": {"a": {"levels": 50, "single": 0}}}

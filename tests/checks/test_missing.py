@@ -74,3 +74,59 @@ def test_a_few_rows_without_a_target_are_a_tip() -> None:
 
 def test_columns_that_no_model_sees_are_not_reported() -> None:
     assert found(CHECK, data_view({"a": gaps(0), "b": gaps(0.5)}, a="number")) == []
+
+
+def column(missing: int, rows: int) -> list[str]:
+    """A column of numbers whose first cells are empty."""
+    return ["" if i < missing else str(i % 17) for i in range(rows)]
+
+
+@pytest.mark.parametrize(
+    ("missing", "rows", "severity", "advice", "dropped"),
+    [
+        (59, 200, "tip", "gaps are filled", False),
+        (60, 200, "warn", "gaps are filled", False),  # 30 %
+        (189, 200, "warn", "gaps are filled", False),
+        (190, 200, "warn", "drop it", True),  # 95 %
+        (950, 1_000, "warn", "drop it", False),  # of which 50 values are there
+        (951, 1_000, "warn", "drop it", True),
+    ],
+)
+def test_bounds_of_what_is_much_and_what_is_nearly_all(
+    missing: int, rows: int, severity: str, advice: str, dropped: bool
+) -> None:
+    (finding,) = found(CHECK, data_view({"a": column(missing, rows)}, a="number"))
+    assert (finding.severity, bool(finding.fixes)) == (severity, dropped)
+    assert finding.advice.startswith(advice)
+    assert finding.title.startswith(
+        f"a: {missing} of {rows:,} values missing ({missing / rows:.1%})"
+    )
+
+
+@pytest.mark.parametrize(("missing", "severity"), [(9, "tip"), (10, "warn")])
+def test_a_target_that_one_row_in_a_hundred_lacks_is_a_warning(missing: int, severity: str) -> None:
+    cells = {"a": column(0, 1_000), "y": column(missing, 1_000)}
+    (finding,) = found(CHECK, data_view(cells, a="number"))
+    assert (finding.severity, finding.fixes) == (severity, ())
+    assert finding.evidence == {"missing": missing, "rows": 1_000}
+
+
+@pytest.mark.parametrize(("columns", "findings"), [(3, 3), (4, 1)])
+def test_up_to_three_columns_are_told_one_by_one(columns: int, findings: int) -> None:
+    cells = {f"c{i}": column(5 + i, 200) for i in range(columns)}
+    assert len(found(CHECK, data_view(cells, **dict.fromkeys(cells, "number")))) == findings
+
+
+def test_of_columns_told_together_only_those_with_next_to_no_value_are_dropped() -> None:
+    cells = {f"c{i}": column(missing, 1_000) for i, missing in enumerate((950, 951, 999, 960))}
+    (finding,) = found(CHECK, data_view(cells, **dict.fromkeys(cells, "number")))
+    assert finding.evidence == {
+        "missing": {"c0": 950, "c1": 951, "c2": 999, "c3": 960},
+        "rows": 1_000,
+    }
+    assert finding.fixes == tuple(Edit(("data", "drop"), f"c{i}", add=True) for i in (2, 3, 1))
+
+
+def test_a_column_without_any_value_and_a_target_without_any_are_left_to_other_checks() -> None:
+    cells = {"a": [""] * 200, "y": [""] * 200}
+    assert found(CHECK, data_view(cells, a="constant")) == []

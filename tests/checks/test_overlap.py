@@ -62,3 +62,47 @@ def test_rows_without_an_entity_and_parts_without_shared_ones_are_not_reported()
     apart = {"train": [b"a", NOBODY], "judge": [b"b", NOBODY]}
     assert found(CHECK, replace(people(entity="person"), entities=apart)) == []
     assert found(CHECK, people()) == []
+
+
+def test_every_part_but_training_is_compared_with_it() -> None:
+    base = view(0)
+    assert base.digests is not None
+    train = list(base.digests["train"])
+    others = [f"other {i}".encode() for i in range(300)]
+    parts = {
+        "train": train,
+        "judge": [*train[:3], *others[:97]],
+        "test": [*train[:1], *others[:100]],
+    }
+    findings = found(CHECK, replace(base, digests=parts))
+    assert [(f.severity, f.evidence) for f in findings] == [
+        ("warn", {"part": "judge", "shared": 3, "rows": 100}),
+        ("tip", {"part": "test", "shared": 1, "rows": 101}),
+    ]
+    assert findings[0].title == "3 of 100 judge rows (3.0%) also stand among the training rows"
+    assert all(f.fixes == () for f in findings)
+
+
+def test_one_row_in_a_hundred_is_many_and_rows_of_a_part_are_counted_each() -> None:
+    base = view(0)
+    assert base.digests is not None
+    (first, *_), others = base.digests["train"], [f"other {i}".encode() for i in range(200)]
+    for rest, severity in ((198, "warn"), (199, "tip")):
+        judge = [first, first, *others[:rest]]
+        (finding,) = found(CHECK, replace(base, digests={"train": [first], "judge": judge}))
+        assert (finding.severity, finding.evidence["shared"]) == (severity, 2)
+
+
+def test_the_part_that_shares_most_of_its_entities_is_told() -> None:
+    entities = {
+        "train": [b"a", b"b", b"c"],
+        "judge": [b"a", b"b", b"c", b"d", b"d", b"e", b"f"],
+        "test": [b"a", NOBODY],
+        "tune": [NOBODY],
+    }
+    (finding,) = found(CHECK, replace(people(entity="person"), entities=entities))
+    assert "1 of 1 values of person in test rows (100.0%)" in finding.title
+    assert finding.evidence == {
+        "shared": {"judge": 3, "test": 1, "tune": 0},
+        "entities": {"judge": 6, "test": 1, "tune": 0},
+    }

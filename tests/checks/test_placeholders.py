@@ -8,8 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.checks.placeholders import CHECK
+from fieldcraft.checks.placeholders import (
+    CHECK,
+    is_far_from_zero,
+    is_honest,
+    lonely_days,
+    lonely_extremes,
+)
 from fieldcraft.core.edit import Edit
+from fieldcraft.data.look import Look
 from tests.checks.views import data_view, found
 
 ROWS = 400
@@ -141,8 +148,9 @@ def test_a_mark_as_a_class_of_the_target_is_reported() -> None:
 
 
 def test_zero_far_below_the_rest_is_asked_about() -> None:
-    cells = {"weight": with_some(amounts(), "0", 9), "count": [str(i % 12) for i in range(ROWS)]}
-    (finding,) = found(CHECK, data_view(cells, weight="number", count="number"))
+    cells = {"full": amounts(), "count": [str(i % 12) for i in range(ROWS)]}
+    cells["weight"] = with_some(amounts(), "0", 9)
+    (finding,) = found(CHECK, data_view(cells, full="number", count="number", weight="number"))
     assert (finding.severity, finding.column, finding.fixes) == ("tip", "weight", ())
     assert finding.evidence == {"zeros": {"weight": 9}}
 
@@ -150,3 +158,125 @@ def test_zero_far_below_the_rest_is_asked_about() -> None:
 def test_columns_that_no_model_sees_are_not_reported() -> None:
     view = data_view({"a": with_some(amounts(), "?", 9)}, a="number")
     assert found(CHECK, replace(view, schema=replace(view.schema, columns=()))) == []
+
+
+def look_of(*cells: object) -> Look:
+    return Look(pl.Series("a", [str(cell) for cell in cells]))
+
+
+@pytest.mark.parametrize(
+    ("count", "rows", "reported"), [(2, 400, True), (2, 401, False), (1, 90, False)]
+)
+def test_a_number_stands_twice_and_in_one_row_of_two_hundred(
+    count: int, rows: int, reported: bool
+) -> None:
+    look = look_of(*["-999"] * count, *[20 + i % 40 for i in range(rows - count)])
+    assert [item.rows for item in lonely_extremes(look, [look])] == [count] * reported
+
+
+@pytest.mark.parametrize(("others", "reported"), [(10, True), (9, False)])
+def test_ten_other_values_are_needed(others: int, reported: bool) -> None:
+    look = look_of(*["-999"] * 3, *range(20, 20 + others))
+    assert bool(list(lonely_extremes(look, [look]))) is reported
+
+
+@pytest.mark.parametrize(
+    ("low", "spread", "reported"),
+    # 999 lies 999 - low - 2 spread above values whose quartiles are one spread apart.
+    [(450, 109, True), (450, 111, False)],
+)
+def test_a_number_lies_three_quartile_ranges_from_the_rest(
+    low: int, spread: int, reported: bool
+) -> None:
+    rest = np.linspace(low, low + 2 * spread, 201)  # deviation .58 of a spread
+    look = look_of(*["999"] * 3, *rest)
+    assert bool(list(lonely_extremes(look, [look]))) is reported
+
+
+@pytest.mark.parametrize(("mark", "reported"), [("-77", True), ("-9", False), ("-1", False)])
+def test_the_only_negative_number_need_not_be_far(mark: str, reported: bool) -> None:
+    look = look_of(*[mark] * 5, *range(201))
+    assert bool(list(lonely_extremes(look, [look]))) is reported
+    look = look_of(*[mark] * 5, *range(-3, 201))
+    assert list(lonely_extremes(look, [look])) == []
+
+
+def test_all_ways_of_writing_the_number_are_declared() -> None:
+    cells = {"a": ["-999"] * 3 + ["-999.0"] * 2 + amounts()}
+    (finding,) = found(CHECK, data_view(cells, a="number"))
+    assert {edit.value for edit in finding.fixes} == {"-999", "-999.0"}
+    missing = [str(edit.value) for edit in finding.fixes]
+    view = data_view(cells, missing=missing, a="number")
+    assert view.values["a"].null_count() == 5
+
+
+def test_a_number_is_a_value_of_a_column_if_others_lie_on_both_sides() -> None:
+    assert is_honest(look_of(*range(900, 1_000), *range(1_000, 1_100)), 999)
+    assert not is_honest(look_of(*range(900, 998)), 999)
+    assert not is_honest(look_of(*range(900, 998), *range(1_000, 1_100)), 999)  # none has it
+    assert not is_honest(look_of(*range(990), 999), 999)  # at its end
+    assert not is_honest(look_of("999", "999"), 999)
+
+
+@pytest.mark.parametrize(("days", "reported"), [(300, True), (299, False)])
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_day_lies_three_hundred_days_from_the_rest(days: int, reported: bool, side: str) -> None:
+    mark = "1970-01-01"
+    sign = 1 if side == "before" else -1
+    rest = [str(np.datetime64(mark) + sign * (days + i)) for i in range(20)]
+    look = look_of(*[mark] * 2, *rest)
+    moments = pl.Series("a", [mark] * 2 + rest).str.to_datetime("%Y-%m-%d")
+    assert [item.rows for item in lonely_days(look, moments)] == [2] * reported
+
+
+@pytest.mark.parametrize(
+    ("marks", "others", "reported"), [(2, 10, True), (1, 10, False), (2, 9, False)]
+)
+def test_a_day_stands_twice_beside_ten_others(marks: int, others: int, reported: bool) -> None:
+    days = ["1900-01-01"] * marks + [f"2021-01-{1 + i:02}" for i in range(others)]
+    moments = pl.Series("a", days).str.to_datetime("%Y-%m-%d")
+    assert bool(list(lonely_days(look_of(*days), moments))) is reported
+
+
+@pytest.mark.parametrize(("count", "reported"), [(2, True), (1, False)])
+def test_a_word_for_nothing_stands_in_one_row_of_two_hundred(count: int, reported: bool) -> None:
+    cells = {"a": with_some(["red", "blue"] * 200, "unknown", count)}
+    assert [f.severity for f in found(CHECK, data_view(cells, a="category"))] == ["tip"] * reported
+
+
+@pytest.mark.parametrize(
+    ("least", "step", "far"),
+    [(30.0, 1.0, True), (10.0, 1.0, True), (9.9, 1.0, False), (30.0, 3.1, False)],
+)
+def test_zero_lies_ten_steps_below_the_rest(least: float, step: float, far: bool) -> None:
+    values = least + step * np.arange(11)
+    assert is_far_from_zero(values) is far
+    assert not is_far_from_zero(values[:10])
+
+
+@pytest.mark.parametrize(("median", "far"), [(99.0, True), (101.0, False)])
+def test_zero_lies_three_tenths_of_the_median_below_the_rest(median: float, far: bool) -> None:
+    values = np.append(30 + np.arange(50) / 50, np.full(51, median))
+    assert is_far_from_zero(values) is far
+
+
+@pytest.mark.parametrize(
+    ("zeros", "rows", "reported"), [(2, 400, True), (1, 90, False), (2, 401, False)]
+)
+def test_zeros_stand_in_one_row_of_two_hundred(zeros: int, rows: int, reported: bool) -> None:
+    cells = {"a": ["0"] * zeros + [str(50 + i % 40) for i in range(rows - zeros)]}
+    findings = found(CHECK, data_view(cells, a="number"))
+    assert [f.evidence for f in findings] == [{"zeros": {"a": zeros}}] * reported
+
+
+@pytest.mark.parametrize(("zeros", "reported"), [(60, True), (61, False)])
+def test_a_third_of_the_rows_have_another_value_than_zero(zeros: int, reported: bool) -> None:
+    cells = {"a": ["0"] * zeros + [str(50 + i) for i in range(30)]}
+    assert bool(found(CHECK, data_view(cells, a="number"))) is reported
+
+
+def test_a_day_stands_in_one_row_of_two_hundred() -> None:
+    for rows, reported in ((400, True), (401, False)):
+        days = ["1900-01-01"] * 2 + [f"2021-01-{1 + i % 28:02}" for i in range(rows - 2)]
+        moments = pl.Series("a", days).str.to_datetime("%Y-%m-%d")
+        assert bool(list(lonely_days(look_of(*days), moments))) is reported

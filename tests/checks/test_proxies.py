@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
-from fieldcraft.checks.proxies import CHECK
+from fieldcraft.checks.proxies import CHECK, spelt
 from fieldcraft.evidence.records import Finding
 from tests.checks.views import data_view, found
 
@@ -53,3 +54,49 @@ def test_a_declared_column_that_no_model_sees_is_still_told() -> None:
     assert found(CHECK, view) == []
     (finding,) = found(CHECK, replace(view, groups=("group",)))
     assert finding.column == "group"
+
+
+@pytest.mark.parametrize(("wrong", "reported"), [(110, True), (130, False)])
+def test_half_of_what_the_group_leaves_open_must_be_told(wrong: int, reported: bool) -> None:
+    # Lambda of two even groups is 1 - 2 e: .56 and .48, less a little for chance.
+    sex = np.arange(1_000) % 2
+    title = np.where(np.arange(1_000) < 2 * wrong, 1 - sex, sex)
+    findings = look(sex=(np.where(sex, "f", "m"), "category"), title=(title, "number"))
+    assert bool(findings) == reported
+
+
+def test_the_column_that_tells_most_is_named_first() -> None:
+    better = np.where(DRAW.random(ROWS) < 0.02, "Dr", np.where(SEX == "f", "Mrs", "Mr"))
+    (finding,) = look(sex=(SEX, "category"), title=(TITLE, "category"), better=(better, "category"))
+    assert list(finding.evidence["told"]["sex"]) == ["better", "title"]
+    assert finding.title.startswith("sex can be told from better (9")
+
+
+def test_several_sensitive_columns_share_a_line() -> None:
+    race = DRAW.choice(["p", "q"], ROWS)
+    (finding,) = look(
+        sex=(SEX, "category"), race=(race, "category"), title=(TITLE, "category"),
+        club=(np.where(race == "p", "u", "v"), "category"),
+    )  # fmt: skip
+    assert finding.column is None
+    assert finding.title.startswith("2 sensitive columns can be told from others: sex from title (")
+    assert "; race from club (" in finding.title
+
+
+def test_a_number_of_more_than_thirty_values_is_told_as_a_number() -> None:
+    many = pl.Series("age", [float(i % 31) - 7 for i in range(100)])
+    goal, number = spelt(many)
+    assert number
+    assert goal.tolist() == many.to_list()
+    few = pl.Series("age", [float(i % 30) - 7 for i in range(100)])
+    goal, number = spelt(few)
+    assert not number
+    assert sorted(set(goal)) == list(range(30))
+
+
+def test_of_words_the_thirty_commonest_are_groups() -> None:
+    words = [f"w{i:02}" for i in range(31) for _ in range(1 + i)]
+    goal, number = spelt(pl.Series("town", [None, *words]))
+    assert not number
+    assert np.isnan(goal[:2]).all()  # no word, and the rarest
+    assert np.unique(goal[2:]).tolist() == list(range(30))

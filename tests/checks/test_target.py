@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,3 +67,88 @@ def test_labels_that_are_always_the_same_share_a_line() -> None:
     view = split_view(cells, "labels", ("one", "two", "three"), a="number")
     (finding,) = found(CHECK, view)
     assert finding.title == "one, three are the same in every training row"
+
+
+def about(y: Any, words: str) -> list[Finding]:
+    """The findings on an amount that say something."""
+    return [f for f in look(np.asarray(y, dtype=float)) if words in f.title]
+
+
+EVEN = np.arange(1_000.0)  # no value twice, and none far away
+
+
+@pytest.mark.parametrize(("count", "reported"), [(10, True), (9, False)])
+@pytest.mark.parametrize("sign", [1, -1], ids=["largest", "smallest"])
+def test_one_row_in_a_hundred_at_an_end_is_a_heap(count: int, reported: bool, sign: int) -> None:
+    y = sign * (np.minimum(EVEN, 1_000 - count) + 1)
+    findings = about(y, "seem to be cut off")
+    assert bool(findings) is reported
+    for finding in findings:
+        assert finding.evidence == {"value": sign * (1_001 - count), "rows": count}
+        assert ("largest" if sign > 0 else "smallest") in finding.title
+
+
+@pytest.mark.parametrize(("near", "reported"), [(4, True), (5, False)])
+def test_a_heap_is_five_times_as_high_as_what_is_near(near: int, reported: bool) -> None:
+    y = np.concatenate([np.arange(900), np.repeat(890, near - 1), np.repeat(900, 20)]) + 1.0
+    y = np.append(y, np.repeat(879, 9) + 1.0)  # twenty-first below the end: not near
+    assert bool(about(y, "seem to be cut off")) is reported
+
+
+def test_zero_at_an_end_and_few_values_are_no_heap() -> None:
+    assert about(np.maximum(EVEN - 100, 0), "seem to be cut off") == []
+    assert about(np.minimum(np.arange(1_000) % 49, 47), "seem to be cut off") == []
+    assert len(about(np.minimum(np.arange(1_000) % 100, 49) + 1, "seem to be cut off")) == 1
+
+
+@pytest.mark.parametrize(("count", "reported"), [(300, True), (299, False)])
+def test_three_rows_of_ten_at_one_value_are_two_questions(count: int, reported: bool) -> None:
+    y = np.where(count > EVEN, 500.5, EVEN)
+    findings = about(y, "of the rows")
+    assert [f.evidence for f in findings] == [{"value": 500.5, "rows": 300}] * reported
+
+
+@pytest.mark.parametrize(("quartiles", "reported"), [(7.9, False), (8.1, True)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_rows_far_away_are_shown_by_their_numbers(
+    quartiles: float, reported: bool, sign: int
+) -> None:
+    body = np.linspace(-1, 1, 2_001)  # quartiles -.5 and .5
+    y = np.append(body, sign * (0.5 + quartiles))
+    view = split_view({"a": y, "y": y}, "regression", a="number")
+    findings = found(CHECK, replace(view, rows=range(5_001, 7_003)))
+    shown = [f.evidence["rows"] for f in findings if "far from the rest" in f.title]
+    assert shown == [[7_002]] * reported
+
+
+@pytest.mark.parametrize(("far", "reported"), [(10, True), (11, False)])
+def test_more_than_one_row_in_a_hundred_is_a_shape(far: int, reported: bool) -> None:
+    y = np.append(np.linspace(0, 1, 1_000 - far), np.full(far, 90.0))
+    assert bool(about(y, "far from the rest")) is reported
+
+
+@pytest.mark.parametrize(("largest", "reported"), [(3.31, True), (3.29, False)])
+def test_a_quarter_of_the_sum_in_one_row_of_a_hundred_is_a_tail(
+    largest: float, reported: bool
+) -> None:
+    y = np.append(np.full(990, 0.1), np.full(10, largest))  # 10 x of 99 + 10 x
+    findings = about(y, "hold")
+    assert [f.evidence["share"] for f in findings] == (
+        [pytest.approx(10 * largest / (99 + 10 * largest))] * reported
+    )
+    assert about(np.append(y, -0.1), "hold") == []
+
+
+@pytest.mark.parametrize(
+    ("tens", "reported"), [(299, False), (301, True), (989, True), (991, False)]
+)
+def test_some_multiples_of_ten_are_rounded(tens: int, reported: bool) -> None:
+    y = np.where(tens > EVEN, 10 * EVEN, 10 * EVEN + 3)
+    findings = about(y, "are multiples of 10")
+    assert [f.evidence for f in findings] == [{"step": 10, "share": tens / 1_000}] * reported
+
+
+@pytest.mark.parametrize(("rows", "reported"), [(50, True), (49, False)])
+def test_fifty_rows_are_needed_for_an_amount(rows: int, reported: bool) -> None:
+    y = np.append(np.linspace(0, 1, rows - 1), 900.0)
+    assert bool(look(y)) is reported

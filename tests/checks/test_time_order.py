@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fieldcraft.checks.time_order import CHECK
+from fieldcraft.checks.time_order import CHECK, Course, course, courses_of
 from fieldcraft.contracts import View
 from fieldcraft.core.edit import Edit
 from tests.checks.views import found, split_view
@@ -73,3 +73,73 @@ def test_a_date_with_many_gaps_orders_nothing() -> None:
 
 def test_declared_time_needs_no_word() -> None:
     assert found(CHECK, replace(view(DRIFT), time="day")) == []
+
+
+@pytest.mark.parametrize(("rows", "reported"), [(100, True), (99, False)])
+def test_a_hundred_rows_are_needed(rows: int, reported: bool) -> None:
+    days = (np.datetime64("2021-01-01") + np.arange(rows)).astype(str)
+    cells = {"day": days, "y": np.where(np.arange(rows) < rows // 2, "u", "v")}
+    assert bool(found(CHECK, split_view(cells, "binary", day="datetime"))) is reported
+
+
+def blocks(share: float) -> Any:
+    """Twenty stretches of 200 rows of which every second one has so many more yes."""
+    row, odd = np.arange(4_000), np.arange(4_000) // 200 % 2
+    place = (row * 79) % 200  # each stretch has its rows in a fixed, mixed order
+    return np.where(place < 200 * np.where(odd, 0.5 + share, 0.5 - share), "yes", "no")
+
+
+@pytest.mark.parametrize(
+    ("share", "severity"),
+    # Stretches explain (2 share)^2 of the variance, less what is chance: of 20 stretches .005.
+    [(0.085, None), (0.10, "tip"), (0.155, "tip"), (0.17, "warn")],
+)
+def test_bounds_of_what_changes_with_time(share: float, severity: str | None) -> None:
+    days = np.datetime64("2011-01-01") + np.arange(4_000)
+    cells = {"day": days.astype(str), "y": blocks(share)}
+    findings = found(CHECK, split_view(cells, "binary", day="datetime"))
+    assert [f.severity for f in findings] == ([severity] if severity else [])
+    for finding in findings:
+        explained = (2 * share) ** 2
+        expected = 1 - (1 - explained) * 3_999 / 3_980
+        assert finding.evidence["drift"] == pytest.approx(expected, abs=1e-6)
+        assert f"y changes with day ({expected:.0%} of its variance)" in finding.title
+        assert finding.fixes == (FIX if severity == "warn" else ())
+
+
+@pytest.mark.parametrize(("gaps", "reported"), [(40, True), (41, False)])
+def test_nineteen_rows_of_twenty_have_the_date(gaps: int, reported: bool) -> None:
+    days = np.where(np.arange(ROWS) < gaps, "", DAYS.astype(str))
+    assert bool(found(CHECK, view(DRIFT, days))) is reported
+
+
+@pytest.mark.parametrize(("shift", "fixed"), [(0, True), (1, False)])
+def test_the_file_is_in_order_if_nearly_no_row_has_another_place(shift: int, fixed: bool) -> None:
+    # Spearman's rho of rows that are moved by k places is 1 - 6 k (n - k) / (n^2 - 1): .9925.
+    days = np.datetime64("2021-01-01") + np.arange(ROWS)
+    (finding,) = found(CHECK, view(np.roll(DRIFT, shift), np.roll(days, shift)))
+    assert bool(finding.fixes) is fixed
+
+
+def test_the_stronger_of_drift_and_likeness_is_told() -> None:
+    drifting, alike = Course("d", "y", 0.3, 0.2, True), Course("d", "y", 0.2, 0.3, True)
+    assert drifting.strength == alike.strength == 0.3
+    assert drifting.in_words() == "changes with d (30% of its variance)"
+    assert alike.in_words() == "is alike in rows near in d (30% of the way to equal)"
+
+
+def test_what_may_be_chance_counts_as_nothing() -> None:
+    noise = DRAW.normal(size=(ROWS, 1))
+    assert course("d", "y", noise, True) == Course("d", "y", 0.0, 0.0, True)
+    walk = np.cumsum(noise, axis=0)
+    assert course("d", "y", walk, True).strength > 0.8
+
+
+def test_other_dates_are_named_and_a_single_day_is_no_order() -> None:
+    same = np.full(ROWS, np.datetime64("2021-01-01"))
+    (finding,) = found(CHECK, view(DRIFT, same=same))
+    assert finding.fixes == FIX  # the one date that there is
+    later = DAYS + np.random.default_rng(0).integers(0, 60, ROWS)
+    (finding,) = found(CHECK, view(DRIFT, sent=later))
+    assert (finding.column, finding.evidence["other_columns"]) == ("day", ["sent"])
+    assert [c.in_order for c in courses_of(view(DRIFT, sent=later))] == [True, False]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fieldcraft.checks.units import CHECK
+from fieldcraft.checks.units import CHECK, two_heaps
 from tests.checks.views import data_view, found
 
 DRAW = np.random.default_rng(0)
@@ -35,3 +35,53 @@ def test_values_in_another_unit_are_noticed(factor: float) -> None:
 )
 def test_other_columns_are_not_reported(values: np.ndarray) -> None:
     assert found(CHECK, data_view({"a": values}, a="number")) == []
+
+
+def heap(rows: int, width: float, middle: float = 0.0) -> np.ndarray:
+    """Numbers even on a scale of powers of ten, of which the middle half spans a width."""
+    return 10 ** (middle + 2 * width * (np.linspace(0, 1, rows) - 0.5))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "found_"),
+    [
+        (heap(90, 0.1), heap(10, 0.1, 2), True),
+        (heap(89, 0.1), heap(10, 0.1, 2), False),  # a hundred values
+        (heap(91, 0.1), heap(9, 0.1, 2), False),  # ten in the smaller heap
+        (heap(10, 0.1), heap(990, 0.1, 2), True),  # one in a hundred
+        (heap(10, 0.1), heap(991, 0.1, 2), False),
+        (heap(60, 0.2), heap(60, 0.39, 3), False),  # too wide
+        (heap(60, 0.2), heap(60, 0.34, 3), True),
+        (heap(60, 0.1), heap(60, 0.19, 2), True),
+        (heap(60, 0.1), heap(60, 0.21, 2), False),  # more than twice as wide
+        (heap(60, 0.1), heap(60, 0.1, np.log10(114)), True),
+        (heap(60, 0.1), heap(60, 0.1, np.log10(116)), False),  # no unit that is known
+        (heap(60, 0.1), heap(60, 0.1, np.log10(86)), True),
+        (heap(60, 0.1), heap(60, 0.1, np.log10(84)), False),
+        (heap(60, 0.04), heap(60, 0.04, np.log10(2.54)), True),
+        (heap(60, 0.06), heap(60, 0.06, np.log10(2.54)), False),  # no gap of .3 between them
+        (np.ones(60), np.full(60, 100.0), False),  # two values are no heaps
+    ],
+)
+def test_bounds_of_two_heaps(low: np.ndarray, high: np.ndarray, found_: bool) -> None:
+    values = np.concatenate([high, low])
+    heaps = two_heaps(values)
+    assert (heaps is not None) is found_
+    if heaps is not None:
+        np.testing.assert_allclose(heaps[0], np.sort(low))
+        np.testing.assert_allclose(heaps[1], np.sort(high))
+
+
+@pytest.mark.parametrize("factor", [2.54, 12, 39.37, 60, 100, 1_000, 3_600, 10_000, 1_000_000])
+def test_the_factor_between_the_heaps_is_told(factor: float) -> None:
+    heaps = two_heaps(np.concatenate([heap(100, 0.04), factor * heap(100, 0.04)]))
+    assert heaps is not None
+    assert heaps[2] == factor
+    assert two_heaps(np.append(heap(200, 0.04), 0.0)) is None
+
+
+def test_the_smaller_heap_is_told_first_with_both_medians() -> None:
+    cells = np.concatenate([np.linspace(150, 190, 20), np.linspace(1.5, 1.9, 201)])
+    (finding,) = found(CHECK, data_view({"a": cells}, a="number"))
+    assert "20 values around 170, 201 around 1.7" in finding.title
+    assert finding.evidence == {"few": 20, "many": 201, "factor": 100}

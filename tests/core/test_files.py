@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import pytest
 
 from fieldcraft.core import files
+from tests.core.conftest import Call, moved, synced
 
 HOLD = """
 import sys
@@ -51,6 +53,49 @@ def test_a_write_replaces_and_leaves_nothing_beside(target: Path) -> None:
     files.write_bytes(target, b"new")
     assert target.read_bytes() == b"new"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_write_is_on_the_disk_before_its_name_and_its_name_before_it_returns(
+    target: Path, disk_calls: list[Call]
+) -> None:
+    files.write_bytes(target, b"new content")
+    assert disk_calls == [synced(target), moved(target), synced(target.parent)]
+    assert disk_calls[0][2] == len(b"new content")  # nothing waits in a buffer
+
+
+@pytest.mark.parametrize("number", ["os.getpid", "threading.get_ident"])
+def test_two_processes_or_threads_that_write_a_file_do_not_share_what_is_half_written(
+    target: Path, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
+
+    def write_meanwhile(handle: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        monkeypatch.setattr(number, lambda: 1)
+        files.write_bytes(target, b"other")
+
+    monkeypatch.setattr(os, "fsync", write_meanwhile)
+    files.write_bytes(target, b"mine")
+    assert target.read_bytes() == b"mine"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_the_cache_is_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_CACHE_HOME", "FIELDCRAFT_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    assert files.cache_folder() == tmp_path / ".cache" / "fieldcraft"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert files.cache_folder() == tmp_path / "xdg" / "fieldcraft"
+    monkeypatch.setenv("FIELDCRAFT_CACHE", str(tmp_path / "own"))
+    assert files.cache_folder() == tmp_path / "own"
+
+
+def test_json_is_written_with_an_end_of_line_and_indented(target: Path) -> None:
+    files.write_json(target, {"a": [1]})
+    assert target.read_bytes() == b'{\n "a": [\n  1\n ]\n}\n'
 
 
 @pytest.mark.usefixtures("full_disk")
@@ -117,6 +162,20 @@ def test_what_a_killed_process_left_aside_does_not_get_into_the_folder(tmp_path:
     assert [path.name for path in final.iterdir()] == ["whole"]
 
 
+def test_two_processes_that_fill_a_folder_do_not_share_what_is_half_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final = tmp_path / "final"
+    with files.whole_folder(final) as first:
+        (first / "first").mkdir()
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        with files.whole_folder(final) as second:
+            (second / "second").mkdir()
+        assert [path.name for path in final.iterdir()] == ["second"]
+    assert [path.name for path in final.iterdir()] == ["first"]
+    assert list(tmp_path.iterdir()) == [final]
+
+
 def holder(path: Path) -> subprocess.Popen[str]:
     """Another process that asks for the lock and waits for its input to end."""
     return subprocess.Popen(
@@ -147,6 +206,14 @@ def test_a_lock_keeps_a_second_process_out_until_the_first_ends(tmp_path: Path) 
             assert not answer(other.stdout)
 
 
+def test_a_lock_is_free_when_its_block_ends_also_with_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "runs" / "lock"
+    with pytest.raises(RuntimeError, match="stopped"), files.lock(path):
+        raise RuntimeError("stopped")
+    with files.lock(path) as alone, files.lock(path) as again:
+        assert (alone, again) == (True, False)
+
+
 def test_a_folder_is_replaced_without_a_moment_in_which_it_is_missing(tmp_path: Path) -> None:
     new, old = tmp_path / "new", tmp_path / "old"
     for folder in (new, old):
@@ -169,3 +236,72 @@ def test_a_committed_folder_takes_the_place_of_the_old_one(
     files.commit_folder(tmp_path / "aside", tmp_path / "final")
     assert (tmp_path / "final" / "content").read_text(encoding="utf-8") == "aside"
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+def no_exchange(one: Path, other: Path) -> bool:
+    return False
+
+
+def exchange_recorded(calls: list[Call]) -> Callable[[Path, Path], bool]:
+    exchange = files.exchange
+
+    def record(one: Path, other: Path) -> bool:
+        calls.append(moved(one))
+        return exchange(one, other)
+
+    return record
+
+
+@pytest.mark.parametrize("before", ["nothing", "swapped", "moved away"])
+def test_all_of_a_folder_is_on_the_disk_before_its_name_and_its_name_before_the_old_one_goes(
+    tmp_path: Path, before: str, disk_calls: list[Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swaps = before == "swapped" and sys.platform.startswith("linux")
+    way = exchange_recorded(disk_calls) if swaps else no_exchange
+    monkeypatch.setattr(files, "exchange", way)
+    aside, final = tmp_path / "aside", tmp_path / "runs" / "now" / "final"
+    (aside / "inner").mkdir(parents=True)
+    (aside / "a").write_bytes(b"first")
+    (aside / "inner" / "b").write_bytes(b"second")
+    if before != "nothing":
+        final.mkdir(parents=True)
+    old = [moved(final)] if before != "nothing" and not swaps else []
+    files.commit_folder(aside, final)
+    below = {synced(path) for path in final.rglob("*")}
+    assert set(disk_calls[:3]) == below
+    assert disk_calls[3:] == [synced(final), *old, moved(final), synced(final.parent)]
+
+
+def test_an_old_folder_that_a_crash_left_behind_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "exchange", no_exchange)
+    for name in ("aside", "final", ".final.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text(name, encoding="utf-8")
+    files.commit_folder(tmp_path / "aside", tmp_path / "final")
+    assert [path.name for path in tmp_path.rglob("*")] == ["final", "aside"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 is of Linux")
+def test_folders_that_are_exchanged_have_each_the_content_of_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name / name).mkdir(parents=True)
+    assert files.exchange(Path("a"), Path("b"))
+    assert [next((tmp_path / name).iterdir()).name for name in ("a", "b")] == ["b", "a"]
+    assert not files.exchange(Path("a"), Path("gone"))
+
+
+@pytest.mark.parametrize("lack", ["sys.platform", "ctypes.CDLL"])
+def test_where_the_system_cannot_exchange_folders_nothing_is_moved(
+    tmp_path: Path, lack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / name).mkdir(parents=True)
+    instead = "darwin" if lack == "sys.platform" else lambda *_, **__: object()
+    monkeypatch.setattr(lack, instead)
+    assert not files.exchange(tmp_path / "a", tmp_path / "b")
+    assert [next((tmp_path / name).iterdir()).name for name in ("a", "b")] == ["a", "b"]

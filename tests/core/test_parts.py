@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.core.parts import parts_of, put_in_place
+from fieldcraft.core.parts import Parts, parts_of, put_in_place
+from tests.core.conftest import Call, moved, synced
 
 
-def writer(text: str) -> object:
-    return lambda path: path.write_text(text, encoding="utf-8")
+def writer(text: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    return write
 
 
 def test_parts_stay_until_the_work_ends_well(tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     with pytest.raises(KeyError), parts_of(out, "one") as parts:  # noqa: PT012
-        parts.add(3, writer("x"), {"rows": 1})  # type: ignore[arg-type]
+        parts.add(3, writer("x"), {"rows": 1})
         raise KeyError
     with parts_of(out, "one") as parts:
         assert parts.has(3)
@@ -40,10 +45,10 @@ def test_a_part_that_fails_half_way_is_none(tmp_path: Path) -> None:
 
 
 def test_parts_of_another_key_are_removed(tmp_path: Path) -> None:
-    for key in ("old", "new"):
+    for key in ("zero", "old", "new"):
         with pytest.raises(KeyError), parts_of(tmp_path / "out", key) as parts:  # noqa: PT012
             assert not parts.has(0)
-            parts.add(0, writer("x"), {})  # type: ignore[arg-type]
+            parts.add(0, writer("x"), {})
             raise KeyError
     assert [p.name for p in (tmp_path / ".out.parts").iterdir() if p.is_dir()] == ["new"]
 
@@ -59,7 +64,7 @@ def test_a_removal_that_was_killed_leaves_no_parts(
 ) -> None:
     with monkeypatch.context() as patched:
         work = parts_of(tmp_path / "out", "k")
-        work.__enter__().add(0, writer("x"), {})  # type: ignore[arg-type]
+        work.__enter__().add(0, writer("x"), {})
         patched.setattr("shutil.rmtree", interrupted)
         with pytest.raises(KeyboardInterrupt):
             work.__exit__(None, None, None)
@@ -89,3 +94,44 @@ def test_putting_in_place_replaces(tmp_path: Path) -> None:
     put_in_place(tmp_path / "a", tmp_path / "b")
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
     assert (tmp_path / "b").read_text(encoding="utf-8") == "new"
+
+
+def test_a_part_is_on_the_disk_before_its_name_and_its_record_comes_last(
+    tmp_path: Path, disk_calls: list[Call]
+) -> None:
+    parts = Parts(tmp_path)
+    parts.add(7, writer("content"), {"rows": 2})
+    part, record = tmp_path / "00000007.part", tmp_path / "00000007.json"
+    calls = [synced(part), moved(part), synced(record), moved(record), synced(tmp_path)]
+    assert disk_calls == calls
+    assert {path.name for path in tmp_path.iterdir()} == {part.name, record.name}
+
+
+@pytest.mark.parametrize("lost", ["part", "json"])
+def test_a_part_counts_only_with_its_file_and_its_record(tmp_path: Path, lost: str) -> None:
+    parts = Parts(tmp_path)
+    parts.add(0, writer("x"), {})
+    assert parts.has(0)
+    (tmp_path / f"00000000.{lost}").unlink()
+    assert not parts.has(0)
+
+
+def test_an_output_is_on_the_disk_before_its_name_and_its_name_before_it_returns(
+    tmp_path: Path, disk_calls: list[Call]
+) -> None:
+    (tmp_path / "aside").write_bytes(b"rows")
+    (tmp_path / "out").mkdir()
+    final = tmp_path / "out" / "final"
+    put_in_place(tmp_path / "aside", final)
+    assert disk_calls == [synced(final), moved(final), synced(final.parent)]
+
+
+def test_the_lock_is_held_until_the_work_ends_and_names_its_output(tmp_path: Path) -> None:
+    with parts_of(tmp_path / "out", "k"):
+        with pytest.raises(DataError) as caught, parts_of(tmp_path / "out", "k"):
+            pass
+        assert caught.value.seen == str(tmp_path / ".out.parts")
+        with parts_of(tmp_path / "other", "k") as parts:  # another output has its own lock
+            assert parts.folder == tmp_path / ".other.parts" / "k"
+    with parts_of(tmp_path / "out", "k"):
+        pass

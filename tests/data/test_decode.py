@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.decode import Decoded, decode
+from fieldcraft.data.decode import SAMPLE_BYTES, Decoded, decode, wide_encoding
 
 TEXT = "name;price\nZoë;5 €\n"
 
@@ -74,3 +74,48 @@ def test_what_is_not_text_is_refused_and_said_to_be_what_it_is(data: bytes, said
 def test_a_few_stray_control_characters_do_not_make_a_text_something_else() -> None:
     text = "a,b\n" + "1,2\n" * 100 + "3,\0\n"
     assert decode(text.encode() + b"\0" * 400, "t.csv").text == text + "\0" * 400
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        (b"a\0" * 8, "utf-16-le"),
+        (b"\0a" * 8 + b"\0", "utf-16-be"),
+        (b"a\0" * 7, None),  # too short to be sure
+        (b"a\0" * 81 + b"aa" * 19, "utf-16-le"),
+        (b"a\0" * 80 + b"aa" * 20, None),  # a fifth of the letters is of no European script
+        (b"a\0" * 99 + b"\0\0", "utf-16-le"),
+        (b"a\0" * 98 + b"\0\0" * 2, None),
+    ],
+)
+def test_utf_16_without_a_mark_has_zeros_in_every_second_byte_alone(
+    data: bytes, encoding: str | None
+) -> None:
+    assert wide_encoding(data) == encoding
+
+
+@pytest.mark.parametrize(("controls", "is_text"), [(2, True), (3, False)])
+def test_a_text_may_hold_two_control_characters_in_a_hundred(controls: int, is_text: bool) -> None:
+    data = b"\1" * controls + b"a" * (100 - controls)
+    if is_text:
+        assert decode(data, "t.csv").text == data.decode()
+    else:
+        with pytest.raises(DataError, match="not a text file") as caught:
+            decode(data, "t.csv")
+        assert caught.value.seen.startswith(
+            "3 control characters, such as NUL, among its first 100"
+        )
+
+
+def test_the_beginning_of_a_file_tells_whether_it_is_text() -> None:
+    noise = b"\1" * SAMPLE_BYTES
+    assert SAMPLE_BYTES >= 1 << 16
+    assert decode(b"a" * SAMPLE_BYTES + noise, "t.csv").text.endswith("\1")
+    with pytest.raises(DataError, match="not a text file"):
+        decode(b"a" * 10 + noise, "t.csv")
+
+
+@pytest.mark.parametrize(("old", "encoding"), [(19, "utf-8 and cp1252"), (20, "cp1252")])
+def test_one_line_of_utf_8_in_twenty_makes_a_text_a_mixed_one(old: int, encoding: str) -> None:
+    data = "é\n".encode() + b"plain\n" * 99 + b"\xe9\n" * old
+    assert decode(data, "t.csv").encoding == encoding

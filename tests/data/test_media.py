@@ -111,14 +111,17 @@ def test_what_cannot_be_read_is_told(
     assert why in caught.value.seen
 
 
-def test_large_files_are_refused(
-    tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+def test_files_above_the_bound_are_refused_wherever_they_lie(
+    tmp_path: Path, archive: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media, "MOST_BYTES", 10)
     (tmp_path / "1.jpg").write_bytes(BODY)
-    for address in (str(tmp_path / "1.jpg"), f"{archive}/cats/1.jpg"):
+    addresses = (str(tmp_path / "1.jpg"), f"{archive}/cats/1.jpg", f"{server}/1.jpg")
+    monkeypatch.setattr(media, "MOST_BYTES", len(BODY) - 1)
+    for address in addresses:
         with pytest.raises(DataError, match="too large"):
             media.content(address)
+    monkeypatch.setattr(media, "MOST_BYTES", len(BODY))
+    assert {media.content(address) for address in addresses} == {BODY}
 
 
 def test_copies_of_a_file_have_one_digest(tmp_path: Path) -> None:

@@ -66,7 +66,9 @@ def test_cells_are_taken_out_and_the_others_kept() -> None:
 def test_numbers_are_cut_off_at_both_ends() -> None:
     column = pl.Series("n", [-5.0, None, 0.5, 7.0])
     assert within(column, -1, 1).to_list() == [-1.0, None, 0.5, 1.0]
-    assert within(column, -10, 10).to_list() == column.to_list()
+    assert within(column, -5, 7) is column
+    assert within(column, -4.9, 7).to_list() == [-4.9, None, 0.5, 7.0]
+    assert within(column, -5, 6.9).to_list() == [-5.0, None, 0.5, 6.9]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,16 @@ def test_the_decimal_mark_is_the_one_that_reads_more_cells(
     cells: tuple[str, ...], mark: str
 ) -> None:
     assert decimal_mark(text(*cells)) == mark
+
+
+def test_the_first_cells_tell_how_a_long_column_is_written() -> None:
+    point, comma = ["1,234.5"], ["1,5"]
+    assert decimal_mark(text(*comma * 5_001, *point * 4_999, *point * 9_999)) == ","
+    assert decimal_mark(text(*comma * 5_000, *point * 5_000, *comma)) == "."
+    days = text(*["2024-01-31"] * 1_900, *["soon"] * 9_999)
+    assert datetime_format(days) == "%Y-%m-%d"
+    assert datetime_format(days[1:]) is None
+    assert datetime_format(text(*["soon"] * 20, *["2024-01-31"] * 1_000)) is None
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,17 @@ def test_a_folder_without_either_is_told(tmp_path: Path) -> None:
     (tmp_path / "readme.md").write_text("x", "utf-8")
     with pytest.raises(DataError, match="no file of a table"):
         read_table(tmp_path)
+
+
+def test_a_folder_named_as_a_part_is_no_label_and_no_folder() -> None:
+    names = ["all/Train/cat/10.jpg", "all/Train/cat/9.jpg", "all/test/dog/1.jpg"]
+    reading = photo_table(names, [f"{i}.txt" for i in range(7)], "all.zip")
+    assert reading.frame.columns == ["image", "split", "label"]
+    assert reading.frame.rows() == [
+        ("all/Train/cat/9.jpg", "train", "cat"),
+        ("all/Train/cat/10.jpg", "train", "cat"),
+        ("all/test/dog/1.jpg", "test", "dog"),
+    ]
+    assert reading.split == "split"
+    shown = "0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ..."
+    assert reading.notes[1] == f"left out, for they are no photos: {shown}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.place import Place, located, present, relative
+from fieldcraft.data.place import Place, located, present, relative, root_of
 
 
 def test_places_are_told_apart(tmp_path: Path) -> None:
@@ -68,8 +70,79 @@ def test_an_address_is_told_relative_to_a_folder(
         "sqlite:///x.db?table=t": "sqlite:///../x.db?table=t",
         f"duckdb:///{tmp_path}/p/x.db": "duckdb:///x.db",
         "https://host/x.csv": "https://host/x.csv",
+        str(tmp_path / "p" / "y*.csv"): "y*.csv",
+        "p/[z].csv": "[z].csv",  # a file of that very name
     }
+    (tmp_path / "p" / "[z].csv").write_text("")
     assert {source: relative(source, Path("p")) for source in told} == told
+
+
+def test_a_pattern_below_a_folder_whose_name_looks_like_one_leads_back_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, base = tmp_path / "a[b]", tmp_path / "p"
+    for folder in (here, base):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    address = relative("x*.csv", base)
+    assert address == "../a[[]b]/x*.csv"
+    place = Place(str(located(address, base)))
+    assert place.is_pattern
+    assert root_of(place).resolve() == here
+
+
+@pytest.mark.parametrize(
+    ("address", "root"),
+    [
+        ("/d/a/x.csv", "/d/a/x.csv"),
+        ("/d/a/*.csv", "/d/a"),
+        ("/d/a*/x/**/*.csv", "/d"),
+        ("a/b/x?.csv", "a/b"),
+        ("/d/a[[]1]/x*.csv", "/d/a[1]"),  # a folder whose name looks like a pattern
+        ("*.csv", "."),
+    ],
+)
+def test_names_below_a_pattern_are_relative_to_what_is_fixed_in_it(address: str, root: str) -> None:
+    assert root_of(Place(address)) == Path(root)
+
+
+def test_the_ending_of_a_file_is_that_of_what_is_packed(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").mkdir()
+    for name, ends in (("t.csv", True), ("T.CSV.GZ", True), ("t.gz", False), ("d.csv", False)):
+        assert Place(str(tmp_path / name)).ends(".tsv", ".csv") is ends
+    assert not Place("sqlite:///t.csv").ends(".csv")
+    assert Place("a/b.csv", b"").ends(".csv")
+    assert not Place("t.csv").ends(".tsv")
+
+
+def test_bytes_are_unpacked_where_they_are_packed_and_the_digest_is_of_the_file(
+    tmp_path: Path,
+) -> None:
+    plain, packed = b"a,b\n1,2\n", gzip.compress(b"a,b\n1,2\n")
+    for name, stored in (("t.csv", plain), ("t.csv.gz", packed), ("packed.csv", packed)):
+        (tmp_path / name).write_bytes(stored)
+        place = Place(str(tmp_path / name))
+        assert place.data() == Place(name, stored, "t.zip").data() == plain
+        assert place.packed() == Place(name, stored, "t.zip").packed() == stored
+        assert place.digest() == hashlib.sha256(stored).hexdigest()
+
+
+def test_beside_a_missing_file_up_to_five_are_named_the_nearest_first(tmp_path: Path) -> None:
+    for name in [f"orders_{i}.csv" for i in range(7)] + ["ORDINARY.txt", "zzz"]:
+        (tmp_path / name).write_text("")
+    with pytest.raises(DataError) as caught:
+        present(tmp_path / "orders_3.csvv")
+    beside = caught.value.seen.removeprefix("beside it: ").split(", ")
+    assert beside[0] == "orders_3.csv"
+    assert len(beside) == 5
+    assert caught.value.way_out.endswith("did you mean 'orders_3.csv'?")
+    with pytest.raises(DataError) as caught:
+        present(tmp_path / "ordxxxxxxxxxxxxxxxxxxxxxxxxx")
+    assert caught.value.seen.startswith("beside it: ORDINARY.txt, orders_0.csv, ")
+    assert caught.value.way_out == "make sure that the path is right"
+    with pytest.raises(DataError) as caught:
+        present(tmp_path / "qqq")
+    assert caught.value.seen == f"folder: {tmp_path}"
 
 
 def test_what_lies_near_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,16 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.prepare import derive, evaluate, expression, join, keys, matching, names_in
+from fieldcraft.data.prepare import (
+    alike,
+    derive,
+    evaluate,
+    expression,
+    join,
+    keys,
+    matching,
+    names_in,
+)
 
 VALUES = pl.DataFrame(
     {
@@ -175,6 +184,31 @@ def test_what_is_no_condition_is_told(sql: str, kind: str) -> None:
 def test_keys_are_alike_however_a_file_holds_them(cells: Any) -> None:
     found = keys(pl.DataFrame({"id": cells}), ["id"])
     assert found.to_series().to_list() == ["7", "10", "-3"]
+
+
+def test_keys_of_large_numbers_are_alike_in_every_type() -> None:
+    cells: list[Any] = [[10**16], [1e16], ["10000000000000000"]]
+    found = [keys(pl.DataFrame({"id": cell}), ["id"]).item() for cell in cells]
+    assert found == ["10000000000000000"] * 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ([1e-12], [2e-12], False),
+        ([1.0], [1.0 + 1e-10], True),
+        ([1.0], [1.0 + 1e-8], False),
+        ([float("nan"), 1.0], [float("nan"), 1.0], True),
+        ([None, 1.0], [float("nan"), 1.0], False),
+        ([None, 1.0], [None, 1.0], True),
+        ([1, None], [1, None], True),
+        ([1, 2], [1, 3], False),
+    ],
+)
+def test_results_are_alike_up_to_their_last_digits(
+    one: list[Any], other: list[Any], same: bool
+) -> None:
+    assert alike(pl.Series(one, strict=False), pl.Series(other, strict=False)) is same
 
 
 def test_keys_that_only_look_like_numbers_stay_apart() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from fieldcraft.core.errors import DataError
+from fieldcraft.data import scan
 from fieldcraft.data.cut import Cut, cut_carefully
 from fieldcraft.data.scan import cut_quickly
 from fieldcraft.data.sniff import Dialect
@@ -98,6 +99,17 @@ def test_what_could_be_understood_in_two_ways_goes_the_careful_way(text: str) ->
 def test_a_delimiter_that_is_no_byte_goes_the_careful_way() -> None:
     assert cut_quickly("a¦b\n1¦2\n", Dialect("¦")) is None
     assert cut_quickly("a b\n1 2\n", Dialect(" ")) is None
+
+
+@pytest.mark.parametrize(("rows", "quick"), [(3, True), (4, False)])
+def test_many_rows_of_a_cell_too_many_go_the_careful_way(
+    rows: int, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "MANY", 3)
+    cut = cut_quickly("a,b\n1,2\n" + "1,2,3\n" * rows, Dialect())
+    assert (cut is not None) is quick
+    if cut is not None:
+        assert [odd.line for odd in cut.odd] == [3, 4, 5]
 
 
 def test_rows_are_joined_again_around_those_left_out() -> None:

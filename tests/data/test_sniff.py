@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import csv
+from contextlib import ExitStack
 
 import pytest
 
 from fieldcraft.data.sniff import (
     DELIMITERS,
+    LONGEST,
     SAMPLE_CHARS,
+    SAMPLE_LINES,
+    SAMPLE_ROWS,
     Dialect,
+    cells_of_any_length,
+    evenness,
     find_delimiter,
     find_header,
     looks_numeric,
     rows_of,
+    sample_of,
+    score,
     sniff,
 )
 
@@ -32,6 +40,10 @@ def test_the_delimiter_is_the_one_that_cuts_evenly(delimiter: str) -> None:
         ("name|note\nx|one, two, three\ny|four\n", "|"),
         ("name\nx\ny\n", ","),  # one column: nothing to cut
         ("", ","),
+        ('x;y,"z\n1;2\n3;4\n5;6\n', ";"),  # a torn quote after another mark
+        ("a;b\n" + "1,2;3,4\n" * 4, ";"),  # as even, but not as wide
+        ('"a;b;c",d\n"x;y;z",1\n"u;v;w",2\n', ","),  # as even in lines, but in quotes
+        ("a,b\n" * SAMPLE_ROWS + "c;d;e\n" * 900, ","),  # the first rows tell
     ],
 )
 def test_marks_inside_cells_do_not_mislead(text: str, delimiter: str) -> None:
@@ -55,6 +67,57 @@ def test_a_first_row_of_names_is_told_from_a_row_of_data(text: str, header: bool
     assert sniff(text).header is header
 
 
+@pytest.mark.parametrize(
+    ("widths", "value"),
+    [
+        ([], 0),
+        ([1, 1, 1], 0),
+        ([2, 2], 3**0.5),
+        ([3, 3, 3, 1], 9 / 16 * 2),  # a quarter of the rows is odd
+        ([1, 8, 8, 8, 8, 1, 1, 1, 1, 1], 0),  # most rows are not cut at all
+    ],
+)
+def test_a_delimiter_scores_by_its_even_rows_squared_and_the_root_of_its_columns(
+    widths: list[int], value: float
+) -> None:
+    assert score(widths) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("widths", "fraction"),
+    [([1, 1], 0), ([], 0), ([1, 1, 3, 3, 2], 2 / 3), ([3, 1, 1, 2], 1 / 4), ([2, 2], 1)],
+)
+def test_rows_above_the_first_that_is_cut_do_not_make_a_table_uneven(
+    widths: list[int], fraction: float
+) -> None:
+    assert evenness(widths) == pytest.approx(fraction, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("first", "column", "header"),
+    [
+        (["x", "1"], [["1", "2"], ["3", "4"]], True),  # a name and a value: as many of each
+        (["", "5"], [["1", "2"], ["3", "4"]], False),  # a blank is no name
+        (["7"], [[cell] for cell in "123ab"], True),  # three numbers of five are not a column
+        (["7"], [[cell] for cell in "1234a"], False),
+        (["7"], [["1"], ["2"], [" "], [""], [""]], False),  # blanks do not count
+        (["a", "b"], [["a", "c"], ["d", "e"]], True),  # half of the cells stand again
+        (["a", "b", "c"], [["a", "b"], ["d", "e"]], False),
+        (["a", "b", "c"], [["a", "x"], ["d", "e"]], True),
+        (["a"], [[" a "]], False),
+    ],
+)
+def test_the_columns_vote_on_the_first_row(
+    first: list[str], column: list[list[str]], header: bool
+) -> None:
+    assert find_header([first, *column]) is header
+
+
+def test_a_single_row_names_the_columns() -> None:
+    assert find_header([["1", "2"]])
+    assert find_header([])
+
+
 def test_rows_with_gaps_at_their_end_can_be_looked_at() -> None:
     assert find_header([["name", "size", "note"], ["x", "1"], ["y"]])
 
@@ -65,7 +128,7 @@ def test_rows_are_cut_with_quotes_honoured_and_blank_lines_left_out() -> None:
     assert len(rows_of("x,y\n" * 500, ",", most=7)) == 7
 
 
-@pytest.mark.parametrize("cell", ["1", "-1.5", "+2,5", ".5", "1e-3", " 7 ", "3."])
+@pytest.mark.parametrize("cell", ["1", "-1.5", "+2,5", ".5", ",5", "1e-3", " 7 ", "3.", "3,"])
 def test_numbers_in_any_spelling_look_numeric(cell: str) -> None:
     assert looks_numeric(cell)
 
@@ -73,6 +136,30 @@ def test_numbers_in_any_spelling_look_numeric(cell: str) -> None:
 @pytest.mark.parametrize("cell", ["", "x1", "1.2.3", "12/5", "1 000", "-", "e5"])
 def test_other_cells_do_not_look_numeric(cell: str) -> None:
     assert not looks_numeric(cell)
+
+
+def test_a_sample_is_the_whole_text_up_to_its_bound_and_then_ends_with_a_line() -> None:
+    lines = "a;b\n" * (SAMPLE_CHARS // 4)
+    assert len(lines) == SAMPLE_CHARS
+    assert sample_of(lines) == lines
+    assert sample_of(lines + "c") == lines[:-1]
+    assert sample_of(lines[:-2] + "xyz;w") == lines[:-5]
+
+
+@pytest.mark.parametrize(("short", "more"), [(SAMPLE_LINES, False), (SAMPLE_LINES - 1, True)])
+def test_a_sample_with_too_few_lines_goes_on(short: int, more: bool) -> None:
+    long = "x" * SAMPLE_CHARS
+    text = "a;b\n" * short + f"{long}\n" * 3 + "c\n" * 50
+    sample = sample_of(text)
+    assert text.startswith(sample + "\n")
+    assert sample.count(long) == (3 if more else 0)
+    assert sample.count("\n") + 1 >= SAMPLE_LINES
+    assert sample.count("c") <= SAMPLE_LINES
+
+
+def test_every_line_of_a_sample_that_goes_on_is_another_one() -> None:
+    text = ("x" * (SAMPLE_CHARS // 10) + "\n") * 100
+    assert SAMPLE_LINES <= sample_of(text).count("\n") + 1 <= 10 + SAMPLE_LINES
 
 
 def test_a_sample_of_a_long_file_ends_with_a_whole_row() -> None:
@@ -95,12 +182,28 @@ def test_a_cell_longer_than_the_csv_module_allows_does_not_end_the_sample() -> N
     assert csv.field_size_limit() == limit
 
 
+def test_the_limit_of_cells_comes_back_when_the_last_reader_ends() -> None:
+    limit = csv.field_size_limit()
+    assert limit < LONGEST
+    first, second = ExitStack(), ExitStack()
+    first.enter_context(cells_of_any_length())
+    second.enter_context(cells_of_any_length())
+    first.close()
+    assert csv.field_size_limit() == LONGEST
+    second.close()
+    assert csv.field_size_limit() == limit
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "name\nSmith, John\nDoe, Jane\nRoe, Jim\n",  # evenly cut, but for the name
         "genres\nAction,Drama\nComedy\nAction,Drama,Thriller\nHorror\n",
         "price\n1,50\n2,25\n3\n",
+        "price\n1,50\n2,25\n3,75\n",  # evenly cut, but each line is a number
+        "note\n" + "so, it\n" * 9 + "so,it\n",  # nine marks of ten end a word
+        "one, two, six\nnine, ten, two\nten, six\nfour, five, six\n",  # ragged and narrow
+        "a, b, c, d\na, b, c, d\na, b\na, b, c\na, b, c, d, e\n",  # ragged and wide
         "This is a line, with a comma\nNone here\nHere, there, and there\nOne; more\n",
         'it\'s good , " really " good .\n"hm , no .\nso , so , so .\nfine .\n',
     ],
@@ -117,6 +220,12 @@ def test_a_single_column_may_hold_any_mark(text: str) -> None:
         ("a, b, c, d\n1, 2, 3, 4\n1, 2\n5, 6, 7, 8\n", ","),  # blanks, ragged, no prose
         ('"a,b\n1,2\n3,4\n', ","),  # a torn quote, to be named later
         ("a,b\n1\n1,2,3\n1,2,3,4\n", ","),  # ragged all over
+        ("counts\n1,50\nx,25\n3,75\n", ","),  # not all lines are numbers
+        ("note\n" + "so, it\n" * 8 + "so,it\n" * 2, ","),  # eight marks of ten end a word
+        ("a, b, c\n" * 9 + "a, b\n", ","),  # nine rows of ten are even
+        ("a, b, c, d\n" * 2 + "a, b\na, b, c\n", ","),  # half of the rows are even
+        ("a, b, c\n" * 6 + 'd, "e, f\n' + "a, b, c\n" * 3, ","),  # even but for a torn quote
+        ('a, b\n"x, y, z", 1\n"p, q", 2\n"r, s, t, u", 3\n', ","),  # even but for quotes
     ],
 )
 def test_a_broken_table_is_not_taken_for_a_single_column(text: str, delimiter: str) -> None:
@@ -124,8 +233,12 @@ def test_a_broken_table_is_not_taken_for_a_single_column(text: str, delimiter: s
 
 
 @pytest.mark.parametrize(
-    ("first", "header"), [("review", True), ("a film, at last", False), ("a b c d e f", False)]
-)
+    ("first", "header"),
+    [
+        ("review", True), ("a film, at last", False), ("a b c d e", False),
+        ("what they said here", True), ("fine", False),
+    ],
+)  # fmt: skip
 def test_a_first_line_that_is_no_name_is_data(first: str, header: bool) -> None:
     text = f"{first}\nslow, but good\nfine\ngood, slow, long\nnot, at, all, fine\n"
     assert sniff(text) == Dialect("", header)
@@ -133,3 +246,4 @@ def test_a_first_line_that_is_no_name_is_data(first: str, header: bool) -> None:
 
 def test_a_delimiter_may_be_declared_on_the_first_line() -> None:
     assert sniff("sep=|\na,b|c\n1,5|x\n") == Dialect("|")
+    assert sniff('"sep=;"\n1;2,5\n3;4,5\n') == Dialect(";", header=False)

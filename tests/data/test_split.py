@@ -169,3 +169,8 @@ def test_rows_without_a_moment_count_as_the_oldest() -> None:
     parts = by_time(pl.Series([None] * 100 + list(range(100))), SHARES)
     assert set(parts[:100]) == {0}
     assert np.bincount(parts).tolist() == [140, 15, 15, 30]
+
+
+def test_rows_of_a_moment_at_the_border_of_two_parts_are_in_the_newer_one() -> None:
+    assert by_time(pl.Series([1, 2, 2, 2]), (0.5, 0.5)).tolist() == [0, 1, 1, 1]
+    assert by_time(pl.Series([1, 2, 2, 3]), (0.75, 0.25)).tolist() == [0, 0, 0, 1]

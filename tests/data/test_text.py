@@ -57,6 +57,30 @@ def test_rows_with_nul_are_set_aside_up_to_a_share() -> None:
         read_text(("a,b\n" + GOOD + "3,\0\n" * 3).encode(), "t.csv")
 
 
+@pytest.mark.parametrize(("rows", "odd", "fits"), [(9, 1, True), (98, 2, False), (198, 2, True)])
+def test_one_row_or_one_in_a_hundred_may_not_fit(rows: int, odd: int, fits: bool) -> None:
+    data = ("a,b\n" + "1,2\n" * rows + "1\n" * odd).encode()
+    if fits:
+        reading = read_text(data, "t.csv")
+        assert reading.frame.height == rows
+        assert reading.odd_lines == tuple(range(rows + 2, rows + 2 + odd))
+        assert reading.notes == ()
+    else:
+        with pytest.raises(DataError, match=r"2 of 100 rows of t\.csv do not have 2 cells"):
+            read_text(data, "t.csv")
+
+
+def test_what_most_odd_rows_lack_is_told_with_the_first_of_them() -> None:
+    data = f"a,b\n{GOOD}3,\0\n" + "1\n" * 6
+    with pytest.raises(DataError, match=r"7 of 157 rows of t\.csv do not have 2 cells") as caught:
+        read_text(data.encode(), "t.csv")
+    assert caught.value.seen == "first such lines: 152, 153, 154, 155, 156, ..."
+    torn = "".join(f'{i},"x\n1,2\n3,4"\n' for i in range(4))
+    reading = read_text(f"a,b\n{GOOD * 9}{torn}".encode(), "t.csv")
+    where = "1352 to 1354, 1355 to 1357, 1358 to 1360, ..."
+    assert reading.notes[-1].endswith(f"to join them: lines {where}")
+
+
 def test_an_error_of_cutting_names_the_file() -> None:
     with pytest.raises(DataError, match=r"^t\.csv: a quotation mark opens a cell"):
         read_text(b'a,b\n1,"2\n', "t.csv")

@@ -11,7 +11,7 @@ import pytest
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.place import Place
 from fieldcraft.data.reading import Reading
-from fieldcraft.data.together import read_together
+from fieldcraft.data.together import natural, read_together, tables_among
 
 Write = Callable[[str, str | bytes], Path]
 
@@ -23,7 +23,37 @@ def together(*paths: Path, names: tuple[str, ...] = ()) -> Reading:
 def test_columns_are_matched_by_name_and_rows_follow_the_files(write: Write) -> None:
     reading = together(write("1.csv", "a,b\n1,x\n"), write("2.csv", "b,a\ny,2\n"))
     assert reading.frame.to_dict(as_series=False) == {"a": ["1", "2"], "b": ["x", "y"]}
+    assert reading.frame.columns == ["a", "b"]
     assert reading.notes == ("2 files put together: 1.csv (1), 2.csv (1)",)
+
+
+def test_one_file_is_read_as_if_it_were_alone(write: Write) -> None:
+    path = write("1.csv", "a;b\n1;x\n")
+    assert together(path).frame.rows() == [("1", "x")]
+    assert together(path).notes == ()
+    assert together(path, write("2.csv", "b|a\ny|2\n")).dialect == together(path).dialect
+
+
+def test_files_that_are_all_empty_make_an_empty_table(write: Write) -> None:
+    assert together(write("1.csv", ""), write("2.csv", "")).frame.shape == (0, 0)
+
+
+def test_of_many_files_and_long_names_the_first_are_told(write: Write) -> None:
+    paths = [write(f"{number}.csv", "a,b\n1,2\n") for number in range(7)]
+    shown = ", ".join(f"{number}.csv (1)" for number in range(5))
+    assert together(*paths).notes == (f"7 files put together: {shown}, ...",)
+    with pytest.raises(DataError) as caught:
+        together(*paths, write("7.csv", f"a,b,{'x' * 50}\n1,2,3\n"))
+    assert caught.value.seen == f"it has besides: {'x' * 40}"
+
+
+def test_tables_come_in_natural_order_and_what_is_none_apart(write: Write, tmp_path: Path) -> None:
+    names = ["t10.csv", "t9.csv", "notes.pdf", "t9.CSV.gz"]
+    places = [Place(str(write(name, "a\n1\n"))) for name in names] + [Place(str(tmp_path))]
+    tables, rest = tables_among(places)
+    assert [place.path.name for place in tables] == ["t9.CSV.gz", "t9.csv", "t10.csv"]
+    assert [place.path.name for place in rest] == [tmp_path.name, "notes.pdf"]
+    assert sorted(["a", "1", "a10b", "a9b", ""], key=natural) == ["", "1", "a", "a9b", "a10b"]
 
 
 def test_lines_set_aside_are_known_by_file(write: Write) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.data import unpack
-from fieldcraft.data.unpack import inflated, is_gzip, unpacked
+from fieldcraft.data.unpack import inflated, is_gzip, refuse_bomb, unpacked
 
 
 def test_gzip_is_unpacked_also_from_several_pieces() -> None:
@@ -48,3 +48,37 @@ def test_more_than_the_memory_is_refused_even_if_it_was_hardly_compressed(
 def test_a_table_that_repeats_itself_is_no_bomb() -> None:
     table = b"0,0,0,0,0,0\n" * 200_000
     assert unpacked(gzip.compress(table), "t.csv.gz") == table
+
+
+@pytest.mark.parametrize(
+    ("size", "packed", "is_bomb"),
+    [
+        (1_000, 1, False),  # any archive may have so much
+        (1_001, 1, True),
+        (5_000, 10, False),  # five hundred times as much
+        (5_001, 10, True),
+        (8_000, 8_000, False),  # half of the memory
+        (8_001, 8_001, True),
+    ],
+)
+def test_unpacked_bytes_have_bounds_by_their_number_their_ratio_and_the_memory(
+    size: int, packed: int, is_bomb: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpack, "FREE", 1_000)
+    memory = {"SC_PAGE_SIZE": 16, "SC_PHYS_PAGES": 1_000}
+    monkeypatch.setattr("os.sysconf", memory.__getitem__)
+    if is_bomb:
+        with pytest.raises(DataError, match="far too much") as caught:
+            refuse_bomb(size, packed, "t.gz")
+        assert caught.value.seen == (
+            f"{packed:,} bytes that make more than {size:,}; the memory holds 16,000"
+        )
+    else:
+        refuse_bomb(size, packed, "t.gz")
+
+
+def test_a_stream_may_hold_exactly_what_any_archive_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "FREE", 1_000)
+    assert inflated(io.BytesIO(b"x" * 1_000), 1, "t.gz") == b"x" * 1_000
+    with pytest.raises(DataError, match="more than 1,001; the memory"):
+        inflated(io.BytesIO(b"x" * 1_001), 1, "t.gz")

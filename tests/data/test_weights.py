@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.weights import (
     content_digest,
+    has_linear_layers,
     packaged_folder,
     place_of,
     stamp_of,
@@ -129,3 +131,19 @@ def test_a_network_that_was_changed_has_another_stamp(tmp_path: Path) -> None:
     assert stamp_of(folder) == before
     folder_of(tmp_path / "own", b"others")
     assert stamp_of(folder) != before
+
+
+def test_linear_layers_are_weights_of_two_dimensions_in_the_body(tmp_path: Path) -> None:
+    numpy = pytest.importorskip("safetensors.numpy")
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {
+        "head": {"conv.weight": (2, 3, 1, 1), "classifier.weight": (5, 2), "fc.weight": (5, 2)},
+        "body": {"conv.weight": (2, 3, 1, 1), "query.weight": (2, 2)},
+    }
+    for name, layers in shapes.items():
+        (tmp_path / name).mkdir()
+        arrays = {key: np.zeros(shape, np.float32) for key, shape in layers.items()}
+        numpy.save_file(arrays, tmp_path / name / "model.safetensors")
+    assert not has_linear_layers(tmp_path / "head")
+    assert has_linear_layers(tmp_path / "body")
+    (tmp_path / "head" / "model.safetensors").write_bytes(b"torn")
+    assert has_linear_layers(tmp_path / "head")  # loading it says what is wrong

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from fieldcraft.contracts import Array, Json
+from fieldcraft.data.split import Fold
 from fieldcraft.develop.candidate import load_candidate, models_in, outputs_of
 from fieldcraft.develop.rows import Development, load_development
+from fieldcraft.evidence.metrics import Said
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow
 
@@ -50,6 +55,50 @@ def test_a_fold_is_calibrated_without_the_targets_of_its_judge_rows(
     after = load_candidate(place, replace(rows, y=flipped)).said.outputs
     np.testing.assert_array_equal(after[: len(first)], before[: len(first)])
     assert not np.array_equal(after[len(first) :], before[len(first) :])
+
+
+def test_each_fold_is_calibrated_on_its_tune_rows_and_the_bundle_on_those_of_all(
+    tmp_path: Path,
+) -> None:
+    fitted: list[tuple[list[float], list[float], list[float]]] = []
+
+    def calibrate(outputs: Array, y: Array, about: Json, weights: Array) -> Json:
+        fitted.append((outputs[:, 0].tolist(), y.tolist(), weights.tolist()))
+        return {"number": len(fitted)}
+
+    def read(outputs: Array, about: Json, calibration: Json) -> Said:
+        return Said(outputs, np.full(len(outputs), calibration["number"]), outputs)
+
+    task = SimpleNamespace(
+        calibrate=calibrate, read=read,
+        calibrated=lambda outputs, calibration: outputs + 10 * calibration["number"],
+    )  # fmt: skip
+    folds = [Fold(np.array([]), np.array([4, 2]), np.array([0, 1])),
+             Fold(np.array([]), np.array([1]), np.array([3]))]  # fmt: skip
+    y, weights = np.arange(5.0), 100 + np.arange(5.0)
+    rows: Any = SimpleNamespace(
+        task=task, folds=folds, y=y, about={}, weights_at=lambda rows: weights[rows]
+    )
+    pl.DataFrame(
+        {
+            "position": [4, 2, 0, 1, 1, 3], "fold": [0, 0, 0, 0, 1, 1],
+            "part": ["tune", "tune", "judge", "judge", "tune", "judge"],
+            "out_0": [0.4, 0.2, 0.0, 0.1, 1.1, 1.3],
+        }
+    ).write_parquet(tmp_path / "predictions.parquet")  # fmt: skip
+    (tmp_path / "model.json").write_text("{}", encoding="utf-8")
+    found = load_candidate(tmp_path, rows)
+    assert fitted == [
+        ([0.4, 0.2], [4, 2], [104, 102]),
+        ([1.1], [1], [101]),
+        ([0.4, 0.2, 1.1], [4, 2, 1], [104, 102, 101]),
+    ]
+    assert (found.calibrations, found.calibration) == (
+        [{"number": 1}, {"number": 2}],
+        {"number": 3},
+    )
+    assert found.said.outputs[:, 0].tolist() == [10.0, 10.1, 21.3]
+    assert found.said.decisions.tolist() == [1, 1, 2]
 
 
 def test_the_digest_changes_with_the_files_of_the_model(rows: Development, place: Path) -> None:

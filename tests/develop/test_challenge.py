@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,17 @@ import polars as pl
 import pytest
 
 from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.core import catalogue
+from fieldcraft.data.split import Fold
+from fieldcraft.develop import challenge
 from fieldcraft.develop.challenge import (
     Gate,
     Match,
     Pair,
+    compared,
+    gate_better,
     gate_calibration,
+    gate_groups,
     gate_schema,
     gate_size,
     gate_speed,
@@ -23,15 +31,27 @@ from fieldcraft.develop.challenge import (
     matched,
 )
 from fieldcraft.develop.fresh import Known
-from fieldcraft.develop.rows import Development, load_development
-from fieldcraft.evidence.bootstrap import Draw
-from fieldcraft.evidence.metrics import Said
+from fieldcraft.develop.rows import AGED, Development, load_development
+from fieldcraft.evidence.bootstrap import Comparison, Draw
+from fieldcraft.evidence.class_metrics import ACCURACY, LOG_LOSS
+from fieldcraft.evidence.metrics import Metric, Said
 from fieldcraft.project.folder import Folder
-from fieldcraft.project.settings import Deploy, Settings
+from fieldcraft.project.settings import Data, Deploy, Problem, Settings
 from fieldcraft.stages import _flow
 from tests.conftest import change
 
 Array = Any
+PLAIN: Any = {
+    "problem": Problem(target="y", task="binary"),
+    "data": Data.model_validate({"source": "t.csv", "columns": {}}),
+}
+
+
+@pytest.fixture(autouse=True)
+def steady_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call takes a millisecond, whatever else the machine does."""
+    ticks = count(0.0, 1e-3)
+    monkeypatch.setattr(challenge, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
 
 
 @pytest.fixture
@@ -143,33 +163,182 @@ def test_intervals_that_hold_too_little_are_refused(blended: Folder) -> None:
     assert gate_calibration(better, Draw(len(y), 0)).passed
 
 
-class Slow(Bundle):
-    """A bundle that takes its time."""
-
-    def predict(self, rows: Any) -> Any:
-        import time
-
-        time.sleep(0.02)
-        return super().predict(rows)
+def figures(verdict: str, new: float = 0.5, old: float = 0.25) -> tuple[Comparison, float, float]:
+    """A comparison that ends in a verdict."""
+    low, high = {"better": (0.1, 0.3), "worse": (-0.3, -0.1), "level": (-0.1, 0.3)}[verdict]
+    return Comparison((low + high) / 2, low, high, 0.5), new, old
 
 
-def test_slower_and_larger_are_refused(
-    rows: Development, pair: Pair, settings: Settings, tmp_path: Path
+@pytest.mark.parametrize(
+    ("verdicts", "passed"),
+    [
+        ({"all": "better", "frozen": "level", "recent": "level"}, True),
+        ({"all": "level", "frozen": "level", "recent": "better"}, True),
+        ({"all": "level", "frozen": "better", "recent": "level"}, False),
+        ({"all": "better", "frozen": "worse", "recent": "better"}, False),
+        ({"all": "better", "frozen": "better", "recent": "worse"}, False),
+        ({"all": "level"}, False),
+        ({}, False),
+    ],
+)
+def test_it_must_be_better_on_all_or_recent_rows_and_worse_on_none(
+    verdicts: dict[str, str], passed: bool
 ) -> None:
-    same = match(rows, chances(rows.y, 0.8, 0), chances(rows.y, 0.8, 0))
-    assert gate_speed(same, pair, settings).passed
-    slow = Slow(pair.challenger.manifest, pair.challenger.members)
-    gate = gate_speed(same, replace(pair, challenger=slow), settings)
-    assert not gate.passed
-    assert "ms a row, was" in gate.text
-    assert gate_size(pair, settings).passed
-    (tmp_path / "large").mkdir()
-    (tmp_path / "large" / "weights").write_bytes(bytes(4_000_000))
-    large = replace(pair, folders=(pair.folders[0], tmp_path / "large"))
-    assert not gate_size(large, settings).passed
-    limited = settings.model_copy(update={"deploy": Deploy(latency=1e-6, size=1e-6)})
-    assert not gate_speed(same, pair, limited).passed
-    assert not gate_size(pair, limited).passed
+    parts = {name: np.arange(40) < 30 for name in verdicts}
+    gate = gate_better({n: figures(v) for n, v in verdicts.items()}, ACCURACY, parts)
+    assert gate.passed is passed
+    words = "; ".join(f"{n} (30 rows): 0.5000, was 0.2500 ({v})" for n, v in verdicts.items())
+    assert gate.text == (f"accuracy on {words}" if words else "too few rows to compare on")
+
+
+def test_it_must_be_worse_for_no_group(settings: Settings) -> None:
+    found = {"city: Bern": figures("better"), "city: Oslo": figures("level")}
+    gate = gate_groups(found, ACCURACY, settings)
+    assert (gate.passed, gate.text) == (True, "worse for none of 2 groups")
+    gate = gate_groups({**found, "city: Rome": figures("worse", 0.1)}, ACCURACY, settings)
+    assert gate.passed is False
+    assert gate.text == "accuracy is worse for city: Rome (0.1000, was 0.2500)"
+    assert gate.as_json()["groups"]["city: Rome"] == {
+        "challenger": 0.1, "champion": 0.25, "difference": -0.2, "low": -0.3, "high": -0.1,
+        "verdict": "worse",
+    }  # fmt: skip
+    assert gate_groups({}, ACCURACY, settings).text == "no group has enough rows"
+
+
+@pytest.mark.parametrize(
+    ("task", "difference", "high", "new", "old", "passed"),
+    [
+        ("binary", -0.011, -0.001, 0.05, 0.039, False),
+        ("binary", -0.009, -0.001, 0.05, 0.041, True),
+        ("binary", -0.5, 0.001, 0.6, 0.1, True),  # it may be chance
+        ("regression", -0.03, -0.01, 0.87, 0.9, False),
+        ("regression", -0.03, -0.01, 0.875, 0.86, True),  # nearer than before
+        ("regression", -0.03, -0.01, 0.885, 0.95, True),  # too wide before, now about right
+        ("regression", -0.03, 0.01, 0.8, 0.9, True),
+        ("regression", -0.03, -0.01, 0.89, 0.9, True),
+    ],
+)
+def test_calibration_may_get_worse_by_one_point_and_coverage_by_two(
+    task: str, difference: float, high: float, new: float, old: float, passed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    result = (Comparison(difference, 2 * difference, high, 0.5), new, old)
+    monkeypatch.setattr(challenge, "compared", lambda *args: {"all": result})
+    rows: Any = SimpleNamespace(task=catalogue.load("tasks", task))
+    y = np.zeros(1)
+    found = Match(rows, y, y, said(y), said(y), y)
+    assert gate_calibration(found, Draw(1, 0)).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "limit", "allowed", "passed"),
+    [
+        (7.8125, 15.625, None, 15.625, True), (7.8125, 15.75, None, 15.625, False),
+        (2.0, 6.9, None, 7.0, True), (2.0, 7.1, None, 7.0, False),
+        (15.625, 15.625, 15.625, 15.625, True), (15.625, 15.75, 15.625, 15.625, False),
+    ],
+)  # fmt: skip
+def test_it_may_take_twice_as_long_or_five_milliseconds_more_but_never_above_the_limit(
+    old: float, new: float, limit: float | None, allowed: float, passed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    now, asked = [0.0], list[tuple[str, int]]()
+
+    def bundle(name: str, milliseconds: float) -> Any:
+        def predict(row: pl.DataFrame) -> None:
+            asked.append((name, row["row"].item()))
+            hangs = len(asked) > 100  # the median does not mind
+            now[0] += 1e3 if hangs else milliseconds / 1e3
+
+        return SimpleNamespace(predict=predict)
+
+    monkeypatch.setattr(challenge, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    pair = Pair(bundle("old", old), bundle("new", new), (Path(), Path()))
+    rows: Any = SimpleNamespace(frame=pl.DataFrame({"row": range(7)}))
+    y = np.zeros(1)
+    found = Match(rows, y, y, said(y), said(y), y)
+    settings = Settings(deploy=Deploy(latency=limit), **PLAIN)
+    gate = gate_speed(found, pair, settings)
+    assert asked == [(name, call % 7) for call in range(60) for name in ("old", "new")]
+    assert gate.figures == pytest.approx({"challenger": new, "champion": old, "allowed": allowed})
+    assert gate.passed is passed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "limit", "allowed"),
+    [(2_000_000, 4_000_000, None, 4.0), (2_000_000, 4_000_001, None, 4.0),
+     (400_000, 1_400_000, None, 1.4), (400_000, 1_400_001, None, 1.4),
+     (2_000_000, 3_000_001, 3.0, 3.0)],
+)  # fmt: skip
+def test_it_may_be_twice_as_large_or_a_megabyte_more_but_never_above_the_limit(
+    old: int, new: int, limit: float | None, allowed: float, tmp_path: Path
+) -> None:
+    folders = (tmp_path / "old", tmp_path / "new")
+    for folder, size in zip(folders, (old, new), strict=True):
+        (folder / "members").mkdir(parents=True)
+        (folder / "card.md").write_bytes(bytes(1_000))
+        (folder / "members" / "model").write_bytes(bytes(size - 1_000))
+    bundle: Any = None
+    settings = Settings(deploy=Deploy(size=limit), **PLAIN)
+    gate = gate_size(Pair(bundle, bundle, folders), settings)
+    assert gate.figures == pytest.approx(
+        {"challenger": new / 1e6, "champion": old / 1e6, "allowed": allowed}
+    )
+    assert gate.passed is (new / 1e6 <= allowed)
+
+
+def test_both_are_compared_on_the_rows_of_a_part_by_their_weights() -> None:
+    y = np.array([1, 1, 0, 0, 1])
+    champion, challenger = np.array([0.9, 0.9, 0.9, 0.1, 0.1]), np.array([0.1, 0.9, 0.1, 0.1, 0.9])
+    rows: Any = None
+    found = Match(rows, np.arange(5), y > 0, said(champion), said(challenger), y)
+    parts = {"first": np.arange(5) < 3, "last": np.arange(5) >= 3}
+    draw = Draw(5, 0, weights=np.array([3.0, 1.0, 2.0, 1.0, 1.0]), resamples=200)
+    result = compared(found, ACCURACY, parts, draw)
+    (first, *firsts), (last, *lasts) = result["first"], result["last"]
+    assert firsts == pytest.approx([3 / 6, 4 / 6])  # the challenger's figure, the champion's
+    assert lasts == pytest.approx([1.0, 0.5])
+    assert first.difference == pytest.approx(-1 / 6)
+    assert last.difference == pytest.approx(0.5)
+    assert (first.low, first.high) == (-1.0, 1.0)
+    assert compared(found, LOG_LOSS, parts, draw)["last"][0].difference > 0  # lower is better
+
+
+def test_rows_are_drawn_by_unit_and_weight_and_parts_of_few_rows_left_out(
+    rows: Development, pair: Pair, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a retraining counted older rows less is no reason to count them less when judging."""
+    drawn: list[tuple[set[str], Draw]] = []
+
+    def same(match: Match, metric: Metric, parts: dict[str, Array], draw: Draw) -> Any:
+        drawn.append((set(parts), draw))
+        return dict.fromkeys(parts, figures("better"))
+
+    monkeypatch.setattr(challenge, "compared", same)
+    weights, size = np.linspace(1, 2, len(rows.y)), len(rows.y)
+    frame = rows.frame.with_columns(pl.Series("w", weights), pl.lit(0.5).alias(AGED))
+    heavy = replace(rows, frame=frame, units=np.arange(size) // 2)
+    data = settings.data.model_copy(
+        update={
+            "weight": "w",
+            "columns": {**settings.data.columns, "w": settings.data.columns["age"]},
+        }
+    )
+    places = np.arange(size - 60, size)
+    half = said(np.full(60, 0.5))
+    found = Match(heavy, places, np.arange(60) < 30, half, half, rows.y[places])
+    passed = gates(found, pair, ACCURACY, settings.model_copy(update={"data": data}), 7)
+    assert [gate.name for gate in passed] == ["better", "groups", "calibration", "speed", "size"]
+    parts, draw = drawn[0]
+    assert {"all", "frozen", "recent"} <= parts
+    assert draw.seed == 7
+    assert draw.weights is not None
+    assert draw.units is not None
+    np.testing.assert_array_equal(draw.weights, weights[places])
+    np.testing.assert_array_equal(draw.units, places // 2)
+    few = replace(found, frozen=np.arange(60) < 29)
+    gates(few, pair, ACCURACY, settings, 7)
+    assert "frozen" not in drawn[2][0]
 
 
 def test_callers_must_be_able_to_ask_it_and_to_understand_it(pair: Pair) -> None:
@@ -190,6 +359,56 @@ def test_callers_must_be_able_to_ask_it_and_to_understand_it(pair: Pair) -> None
     classes = {**pair.champion.about, "classes": ["no", "yes", "maybe"]}
     assert gate_schema(pair.champion, other(about=classes)).text == "the classes are others: maybe"
     assert not gate_schema(pair.champion, other(task="regression", about={})).passed
+
+
+class Judges:
+    """A bundle that remembers which fold it was asked about for each row."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def judged(self, frame: pl.DataFrame, folds: Array) -> Said:
+        self.asked = list(zip(frame["row"].to_list(), folds.tolist(), strict=True))
+        return said(np.full(len(folds), 0.5))
+
+
+PARTS = {  # of the champion's rows; the others are new
+    0: ("train", -1), 1: ("tune", -1), 2: ("judge", -1), 3: ("cross", 1), 4: ("cross", 4),
+    5: ("cross", 7),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "places", "of_champion"),
+    [
+        # A champion of one fold has one member for all rows, also those of its own judge rows.
+        ([0, 1, 2], [2, 6, 3, 4, 5, 7], [0, 0, 0, 0, 0, 0]),
+        # One of several folds: two half-folds a fold; new rows go to the fold of the same number.
+        ([0, 1, 3, 4, 5], [2, 6, 3, 4, 5, 7], [0, 0, 0, 2, 3, 1]),
+    ],
+)
+def test_each_row_is_judged_by_the_members_that_did_not_learn_from_it(
+    known: list[int], places: list[int], of_champion: list[int]
+) -> None:
+    none, judge = np.array([]), ([0, 1, 2, 6], [3, 4, 5, 7])
+    folds = [Fold(none, none, np.array(rows)) for rows in judge]
+    digests = [bytes([row]) for row in range(8)]
+    rows: Any = SimpleNamespace(
+        folds=folds, frame=pl.DataFrame({"row": range(8)}), y=10 * np.arange(8)
+    )
+    table = pl.DataFrame(
+        [(digests[row], *PARTS[row]) for row in known], orient="row",
+        schema={"digest": pl.Binary, "part": pl.String, "fold": pl.Int64},
+    )  # fmt: skip
+    champion, challenger = Judges(), Judges()
+    pair: Any = Pair(champion, challenger, (Path(), Path()))  # type: ignore[arg-type]
+    found = matched(rows, digests, Known(Path(), rows.frame, table, frozenset()), pair)
+    assert found is not None
+    assert found.places.tolist() == places
+    assert found.y.tolist() == [10 * place for place in places]
+    assert found.frozen.tolist() == [place in known for place in places]
+    assert challenger.asked == [(place, int(place in (3, 4, 5, 7))) for place in places]
+    assert champion.asked == list(zip(places, of_champion, strict=True))
 
 
 def test_without_a_row_that_both_may_be_judged_on_there_is_no_match(

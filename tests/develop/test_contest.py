@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
 
 from fieldcraft.contracts import Array
 from fieldcraft.develop.candidate import Candidate
-from fieldcraft.develop.contest import Contest, finite
+from fieldcraft.develop.contest import Contest, finite, main_metric
 from fieldcraft.evidence.bootstrap import Draw, resample
-from fieldcraft.evidence.class_metrics import ACCURACY, LOG_LOSS
+from fieldcraft.evidence.class_metrics import ACCURACY, LOG_LOSS, MATTHEWS, PRECISION
 from fieldcraft.evidence.metrics import Metric, Said
 
 ROWS = 1000
@@ -93,10 +96,106 @@ def test_models_whose_figure_is_not_defined_cannot_win() -> None:
     assert json.loads(json.dumps(against, allow_nan=False))[0]["difference"] is None
 
 
+@pytest.mark.parametrize("metric", [PRECISION, MATTHEWS])
+def test_a_guess_that_calls_no_row_positive_does_not_win_by_a_figure_that_it_has_not(
+    metric: Metric,
+) -> None:
+    """Precision and correlation of a constant guess are 0 / 0: that is no tie."""
+    y = np.arange(100) % 3 // 2
+    right = {"g": y == 0, "s": np.arange(100) % 10 > 0, "d": y >= 0}
+    found = [candidate(name, place, right[name], y) for place, name in enumerate(right)]
+    drawn = resample(
+        {(c.name, metric.name): lambda w, c=c: metric.values(y, c.said, w) for c in found},  # type: ignore[misc]
+        Draw(100, 1),
+    )
+    match = Contest(found, drawn, metric)
+    assert np.isnan(match.value(found[0]))
+    champion = match.champion()
+    assert champion.name == "d"
+    assert match.sentence(champion, 100).startswith("Champion: d")
+    nothing = {key: np.full_like(value, np.nan) for key, value in drawn.items()}
+    assert Contest(found, nothing, metric).champion().name == "g"  # where nothing is to be said
+
+
 def test_what_is_no_number_is_none_in_json() -> None:
     assert finite(float("nan")) is None
     assert finite(float("inf")) is None
     assert finite(float(np.float32(0.5))) == 0.5
+
+
+def planted(metric: Metric, **drawn: list[float]) -> Contest:
+    """Models of given figures: on the rows, then on resamples; the simplest first."""
+    y = np.zeros(1, dtype=int)
+    found = [candidate(name, i, y == 0, y) for i, name in enumerate(drawn)]
+    figures = {(name, metric.name): np.array(values) for name, values in drawn.items()}
+    return Contest(found, figures, metric)
+
+
+@pytest.mark.parametrize(("metric", "sign"), [(ACCURACY, 1), (LOG_LOSS, -1)])
+def test_a_comparison_pairs_figures_of_the_same_resample(metric: Metric, sign: int) -> None:
+    """Each model varies more than the two differ: only in pairs is the difference certain."""
+    noise = np.linspace(-0.3, 0.3, 41)
+    gains = np.linspace(0.05, 0.15, 41)
+    base = [0.5, *(0.5 + noise)]
+    match = planted(metric, base=base, deep=[0.6, *(0.5 + noise + gains)])
+    first, second = match.candidates if sign > 0 else reversed(match.candidates)
+    result = match.paired(second, first)
+    assert result.difference == pytest.approx(0.1)
+    assert (result.low, result.high) == pytest.approx((0.0525, 0.1475))
+    assert result.p_value == pytest.approx(2 / 42)
+    assert match.paired(first, second).difference == pytest.approx(-0.1)
+    assert match.champion() is second
+    (told,) = match.against_all(second)
+    assert (told["a"], told["b"], told["verdict"]) == (second.name, first.name, "better")
+    assert told["difference"] == result.difference
+
+
+def test_the_champion_is_the_simplest_of_all_that_are_level_with_the_best() -> None:
+    wide = [0.0, 0.1] * 10
+    match = planted(
+        ACCURACY, guess=[0.2, *[0.2] * 20], simple=[0.58, *(0.55 + np.array(wide))],
+        middle=[0.59, *(0.55 + np.array(wide))], deep=[0.6, *[0.6] * 20],
+    )  # fmt: skip
+    champion = match.champion()
+    assert champion.name == "simple"
+    assert match.sentence(champion, 1_234) == (
+        "Champion: simple, accuracy 0.5800 on 1,234 judge rows (guess: 0.2000). "
+        "Level with middle and deep, but simpler."
+    )
+    # Which is level and which is not is told of any model, also one that is not the simplest.
+    assert match.sentence(match.candidates[3], 10) == (
+        "Champion: deep, accuracy 0.6000 on 10 judge rows (guess: 0.2000). "
+        "Level with simple and middle."
+    )
+
+
+def test_the_main_metric_is_the_one_that_is_asked_for_or_the_first_of_the_task() -> None:
+    rows: Any = SimpleNamespace(task=SimpleNamespace(metrics=(ACCURACY, LOG_LOSS)))
+    assert main_metric(rows, "log_loss") is LOG_LOSS
+    assert main_metric(rows, None) is ACCURACY
+
+
+def test_models_with_and_without_files_are_compared_by_the_best_of_each() -> None:
+    match = planted(
+        ACCURACY, guess=[0.3, 0.3], whole=[0.6, 0.61], deep=[0.7, 0.72], bare=[0.5, 0.5],
+        lean=[0.65, 0.66],
+    )  # fmt: skip
+    for found, complexity in zip(match.candidates, (0, 2, 3, 2, 3), strict=True):
+        found.about["complexity"] = complexity
+    for found in match.candidates[3:]:
+        found.about["columns"] = ["n", "m"]
+    told = match.without_files(["n", "photo", "m", "scan"])
+    assert told is not None
+    assert (told["with"], told["without"], told["verdict"]) == ("deep", "lean", "better")
+    for found, complexity in zip(match.candidates, (0, 3, 2, 2, 3), strict=True):
+        found.about["complexity"] = complexity  # the best with files has a twin, if not the best
+    assert match.without_files(["n"]) == {**told, "left_out": []}
+    assert told["left_out"] == ["photo", "scan"]
+    assert (told["difference"], told["low"]) == pytest.approx((0.05, 0.06))
+    # Without a twin that may read files there is nothing to compare with.
+    for found in match.candidates[:3]:
+        found.about["complexity"] = 1
+    assert match.without_files(["n"]) is None
 
 
 def test_a_tie_goes_to_the_model_without_files_and_the_two_are_compared() -> None:

@@ -16,7 +16,7 @@ from fieldcraft.develop.fresh import Known, assembled, beside, fitted, lay_out, 
 from fieldcraft.develop.rows import AGED, weights_of
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
-from fieldcraft.project.settings import Retrain
+from fieldcraft.project.settings import Data, Problem, Retrain, Settings
 from fieldcraft.stages import _flow, _plan
 from tests.conftest import change, mixed_table, rent_table, start
 
@@ -169,6 +169,34 @@ def test_old_rows_go_or_count_less(tmp_path: Path) -> None:
         Retrain(policy="weight", weight=0.25),
     )  # fmt: skip
     assert next_time[AGED].min() == 0.25**2
+
+
+@pytest.mark.parametrize(
+    ("time", "rows", "left"),
+    [
+        (None, 5, [0, 2, 3, 4, 5, 6, 7]),  # one of 4 training rows goes, the first in the file
+        ("day", 5, [0, 1, 2, 4, 5, 6, 7]),  # ... or the oldest; one without a day comes first
+        ("day", None, [0, 1, 4, 5, 6, 7]),  # as many as there were: one old row for each new one
+        ("day", 9, [0, 1, 2, 3, 4, 5, 6, 7]),
+        ("day", 2, [0, 4, 6, 7]),
+    ],
+)
+def test_a_window_drops_the_oldest_training_rows_and_no_others(
+    time: str | None, rows: int | None, left: list[int]
+) -> None:
+    days = ["2024-01-01", "2024-03-01", "2024-02-01", None, "2024-01-05", "2024-04-01"]
+    old = pl.DataFrame({"x": range(6), "day": days})
+    part = ["tune", "train", "train", "train", "judge", "train"]
+    known = Known(Path(), old, pl.DataFrame({"part": part}), frozenset())
+    new = pl.DataFrame({"x": [6, 7], "day": ["2023-01-01", "2025-01-01"]})
+    settings = Settings(
+        problem=Problem(target="y", task="binary"),
+        data=Data.model_validate(
+            {"source": "t.csv", "time": time, "columns": {"day": {"kind": "datetime"}}}
+        ),
+    )
+    found = assembled(new, known, settings, Retrain(policy="window", rows=rows))
+    assert found["x"].to_list() == left
 
 
 def test_joined_columns_are_joined_again(blended: Folder) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from fieldcraft.contracts import Json
+from fieldcraft.data.split import Fold
 from fieldcraft.data.table import Schema
+from fieldcraft.develop import importance
 from fieldcraft.develop.importance import (
     FEWEST_COLUMNS,
     MOST_ROWS,
@@ -26,7 +30,8 @@ from fieldcraft.develop.importance import (
 )
 from fieldcraft.develop.rows import Development, load_development
 from fieldcraft.develop.write import Part, members_of
-from fieldcraft.evidence.metrics import Metric
+from fieldcraft.evidence.metrics import Metric, Said
+from fieldcraft.evidence.value_metrics import R2, RMSE
 from fieldcraft.project.folder import Folder
 from fieldcraft.report.story import Story
 from fieldcraft.stages import _flow, _plan
@@ -173,3 +178,40 @@ def test_the_rounding_of_sums_is_no_importance() -> None:
     assert str(settled(-1e-16)) == "0.0"
     assert settled(0.25) == 0.25
     assert settled(float("nan")) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "lost"),
+    [  # of the rows as they are, backwards, and moved by one
+        (RMSE, (0 + 5**0.5 + 3**0.5) / 3),
+        (R2, 1 - (1 - 3 - 1.4) / 3),
+    ],
+)
+def test_an_importance_is_how_much_worse_the_figure_is_on_average(
+    metric: Metric, lost: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders, seeds = iter([[0, 1, 2, 3], [3, 2, 1, 0], [1, 2, 3, 0]] * 2), list[int]()
+
+    def dealt(pieces: list[pl.DataFrame], names: list[str], seed: int) -> list[pl.DataFrame]:
+        seeds.append(seed)
+        return [pieces[0][next(orders)]]
+
+    monkeypatch.setattr(importance, "shuffle", dealt)
+    y = np.arange(4.0)
+    task = SimpleNamespace(
+        calibrated=lambda outputs, calibration: outputs + calibration["shift"],
+        read=lambda outputs, about, calibration: Said(outputs, outputs[:, 0], outputs),
+    )
+    rows: Any = SimpleNamespace(
+        folds=[Fold(y, y, np.arange(4))],
+        values=pl.DataFrame({"a": y - 3}),
+        y=y,
+        task=task,
+        about={},
+    )
+    member: Any = SimpleNamespace(outputs=lambda values: values["a"].to_numpy()[:, None])
+    trial = Trial(Model([[(member, 1.0)]], {"shift": 3.0}), rows, metric, 0)
+    found = trial.lost(["a"], "a")
+    assert found["value"] == pytest.approx(lost)
+    trial.lost(["a"], "b")
+    assert len(set(seeds)) == 6  # every shuffle of its own

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.contracts import Array
+from fieldcraft.contracts import Array, Brief, Fitted, Job, State
 from fieldcraft.core import catalogue, files
+from fieldcraft.core.seeds import derive
+from fieldcraft.data.split import Fold
+from fieldcraft.data.table import Column, Schema
 from fieldcraft.develop import members
 from fieldcraft.develop.members import Effort, fit_members, load_member, name_fold
 from fieldcraft.develop.rows import Development, load_development
@@ -117,3 +121,100 @@ def test_progress_names_the_fold_and_counts_over_all() -> None:
     said: list[tuple[str, float | None]] = []
     name_fold(lambda text, share: said.append((text, share)), 1, 4)("epoch 3", 0.5)
     assert said == [("fold 2 of 4, epoch 3", 0.375)]
+
+
+def amounts(parts: int = 5, rows: int = 20) -> Development:
+    """Rows with a number as target, dealt out to some folds, each counting differently."""
+    place = np.arange(rows)
+    values = pl.DataFrame({"a": place.astype(float)})
+    turns = [np.roll(place, -number * (rows // parts)) for number in range(parts)]
+    folds = [Fold(turn[4:], turn[2:4], turn[:2]) for turn in turns]
+    task = catalogue.load("tasks", "regression")
+    schema = Schema((Column("a", "number"),))
+    y = (place**2).astype(float)
+    return Development(values, values, y, [], folds, schema, task, {}, "", 1.0 + place)
+
+
+class Timed:
+    """The constant learner, which takes ten seconds of a clock and keeps what it was asked."""
+
+    real = catalogue.load("learners", "constant")
+    name, title, complexity, options = "timed", "timed guess", 3, real.options
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.jobs: list[Job] = []
+        self.now = 0.0
+        monkeypatch.setattr(members, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def fit(self, job: Job) -> Fitted:
+        self.jobs.append(job)
+        self.now += 10.0
+        job.progress("half", 0.5)
+        fitted: Fitted = self.real.fit(job)
+        return fitted
+
+    def restore(self, state: State, brief: Brief) -> Fitted:
+        fitted: Fitted = self.real.restore(state, brief)
+        return fitted
+
+
+@pytest.mark.parametrize(
+    ("budget", "of_folds"),
+    [
+        (None, [None] * 5),
+        (100.0, [100 / 5, 90 / 4, 80 / 3, 70 / 2, 60.0]),
+        (25.0, [25 / 5, 15 / 4, 5 / 3, 1 / 2, 1.0]),  # at least a second for those that are left
+    ],
+)
+def test_what_is_left_of_the_budget_is_shared_among_the_folds_that_are_left(
+    budget: float | None,
+    of_folds: list[float | None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learner, told = Timed(monkeypatch), list[tuple[str, float | None]]()
+    effort = Effort(7, budget, "cpu", lambda text, share: told.append((text, share)))
+    about = fit_members(learner, learner.options(), amounts(), tmp_path, effort, {"columns": ["a"]})
+    assert [job.budget for job in learner.jobs] == of_folds
+    assert [job.seed for job in learner.jobs] == [derive(7, "timed", i) for i in range(5)]
+    assert {job.device for job in learner.jobs} == {"cpu"}
+    assert told == [(f"fold {i + 1} of 5, half", (i + 0.5) / 5) for i in range(5)]
+    assert about == files.read_json(tmp_path / "model.json") == {
+        "learner": "timed", "title": "timed guess", "complexity": 3, "options": {}, "members": 5,
+        "seconds": 50.0, "columns": ["a"],
+    }  # fmt: skip
+
+
+def test_time_that_a_killed_run_spent_counts_against_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner, rows = Timed(monkeypatch), amounts()
+    fit_members(learner, learner.options(), rows, tmp_path, Effort())
+    (tmp_path / "3" / "done.json").unlink()
+    (tmp_path / "4" / "done.json").unlink()
+    fit_members(learner, learner.options(), rows, tmp_path, Effort(budget=100.0))
+    assert [job.budget for job in learner.jobs[5:]] == [(100 - 30) / 2, 100 - 40]
+
+
+def test_a_learner_gets_scaled_targets_and_the_weights_of_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner, rows = Timed(monkeypatch), amounts()
+    fit_members(learner, learner.options(), rows, tmp_path, Effort())
+    for number, (job, fold) in enumerate(zip(learner.jobs, rows.folds, strict=True)):
+        mean, deviation = rows.y[fold.train].mean(), rows.y[fold.train].std()
+        np.testing.assert_allclose(job.train_y, (rows.y[fold.train] - mean) / deviation)
+        np.testing.assert_allclose(job.tune_y, (rows.y[fold.tune] - mean) / deviation)
+        assert job.weights is not None
+        assert job.tune_weights is not None
+        assert job.weights.tolist() == (1.0 + fold.train).tolist()
+        assert job.tune_weights.tolist() == (1.0 + fold.tune).tolist()
+        np.testing.assert_allclose(job.train.matrix().values[:, 0], fold.train)
+        np.testing.assert_allclose(job.tune.matrix().values[:, 0], fold.tune)
+        # In units of the target the guess is the weighted mean.
+        table = pl.read_parquet(tmp_path / str(number) / "predictions.parquet")
+        expected = np.average(rows.y[fold.train], weights=1.0 + fold.train)
+        np.testing.assert_allclose(table["out_0"].to_numpy(), expected, rtol=1e-6)
+        assert table["position"].to_list() == [*fold.tune, *fold.judge]
+        assert table["part"].to_list() == ["tune"] * 2 + ["judge"] * 2
+        assert set(table["fold"]) == {number}

@@ -10,6 +10,7 @@ import pytest
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.develop.rows import (
+    AGED,
     Development,
     columns_of,
     feature_schema,
@@ -229,6 +230,19 @@ def test_weights_are_read_row_by_row(project: Folder) -> None:
     assert rows.weights is not None
     assert rows.weights.tolist() == [float(cell) for cell in rows.frame["w"]]
     assert "w" not in rows.values.columns
+
+
+def test_rows_that_a_retraining_counts_less_do_so_on_top_of_their_weights(project: Folder) -> None:
+    settings = weighed(project, [1, 2.5]).settings()
+    frame = pl.DataFrame({"w": ["2", "4"], AGED: [0.5, 1.0]})
+    found = weights_of(frame, settings)
+    assert found is not None
+    assert found.tolist() == [1.0, 4.0]
+    change(project, {"data.weight": None})
+    found = weights_of(frame, project.settings())
+    assert found is not None
+    assert found.tolist() == [0.5, 1.0]
+    assert weights_of(frame.drop(AGED), project.settings()) is None
 
 
 @pytest.mark.parametrize("cell", [0, -1, None, "inf"])

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from fieldcraft.bundle.runtime import load_bundle
-from fieldcraft.core import files
+from fieldcraft.contracts import Array
+from fieldcraft.core import catalogue, files
 from fieldcraft.core.errors import BundleError
+from fieldcraft.data.split import Fold
+from fieldcraft.data.table import Column, Schema
 from fieldcraft.develop.rows import Development, load_development
-from fieldcraft.develop.write import TOLERANCE, Part, check_parity, write_bundle
+from fieldcraft.develop.write import (
+    Part,
+    check_parity,
+    decisions_changed,
+    gap,
+    pack_members,
+    parts_of,
+    reference_profile,
+    used_by,
+    write_bundle,
+)
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow
 
@@ -40,8 +56,9 @@ def test_every_learner_packages_with_parity(finished: Folder, tmp_path: Path, le
     manifest = write_bundle(
         bundle, [Part(models[learner])], rows, decided, None, ABOUT, lambda text, share: None
     )
-    assert check_parity(bundle, [Part(models[learner])], rows) <= TOLERANCE
-    assert len(manifest["members"]) == len(rows.folds) == 5
+    assert check_parity(bundle, [Part(models[learner])], rows) <= 1e-5
+    described = [(m["folder"], m["fold"], m["weight"]) for m in manifest["members"]]
+    assert described == [(f"members/{learner}-{i}", i, 1 / 5) for i in range(len(rows.folds))]
     assert len(list(bundle.rglob("*.onnx"))) == 5
     assert load_bundle(bundle).predict(rows.frame).height == len(rows.y)
 
@@ -65,3 +82,112 @@ def test_the_reference_profile_counts_rows_that_were_not_trained_on(finished: Fo
     predicted = profile["predictions"]
     assert sum(predicted["prediction"]["counts"]) == profile["predicted"] > 0
     assert {"probability_no", "probability_yes"} <= set(predicted)
+
+
+def test_members_of_an_ensemble_have_their_part_of_the_weight(
+    finished: Folder, tmp_path: Path
+) -> None:
+    rows, models = developed(finished)
+    parts = [Part(models["constant"], 0.75), Part(models["rule"], 0.25)]
+    packed = pack_members(tmp_path, parts, rows, lambda text, share: None)
+    weights = [(m["folder"], m["fold"], m["weight"]) for m in packed]
+    assert weights == [
+        *[(f"members/constant-{i}", i, 0.15) for i in range(5)],
+        *[(f"members/rule-{i}", i, 0.05) for i in range(5)],
+    ]
+
+
+def packed_gap(found: list[float], expected: list[float], deviation: float | None = None) -> float:
+    """The gap between a packed member and a trained one, by what they say of the second class."""
+
+    def outputs(chances: list[float]) -> Array:
+        return np.stack([1 - np.array(chances), np.array(chances)], axis=1)
+
+    same: Any = SimpleNamespace(
+        joined=lambda frame: frame, schema=SimpleNamespace(apply=lambda frame: frame),
+        task=SimpleNamespace(output="probabilities"),
+    )  # fmt: skip
+    packed: Any = SimpleNamespace(
+        encoders=SimpleNamespace(read=lambda values: values["row"].to_list()),
+        outputs=lambda read, task: outputs(found)[read],
+        scale={} if deviation is None else {"deviation": deviation},
+    )
+    order = list(reversed(range(len(expected))))  # rows are found by their position
+    trained = pl.DataFrame(outputs(expected)[order], schema=["out_0", "out_1"]).with_columns(
+        position=pl.Series(order)
+    )
+    rows: Any = SimpleNamespace(frame=pl.DataFrame({"row": range(len(expected))}))
+    return gap(same, packed, trained, rows, "model, member 0")
+
+
+@pytest.mark.parametrize(
+    ("difference", "deviation", "allowed"),
+    [
+        (0.0, None, True), (0.95e-5, None, True), (-0.95e-5, None, True), (1.05e-5, None, False),
+        (-1.05e-5, None, False), (float("nan"), None, False), (1.9e-5, 2.0, True),
+        (2.1e-5, 2.0, False),
+    ],
+)  # fmt: skip
+def test_outputs_may_differ_by_one_hundred_thousandth_of_a_unit(
+    difference: float, deviation: float | None, allowed: bool
+) -> None:
+    found, expected = [0.1, 0.25 + difference, 0.9], [0.1, 0.25, 0.9]
+    if allowed:
+        unit = deviation or 1.0
+        assert packed_gap(found, expected, deviation) == pytest.approx(abs(difference) / unit)
+    else:
+        with pytest.raises(BundleError, match=r"model, member 0: .*allowed 1e-05"):
+            packed_gap(found, expected, deviation)
+
+
+@pytest.mark.parametrize(
+    ("output", "expected", "found", "changed"),
+    [
+        # Of three classes those within two hundred-thousandths of a tie may go either way.
+        ("probabilities", [[0.5, 0.3, 0.2]] * 2, [[0.3, 0.5, 0.2], [0.5, 0.2, 0.3]], 1),
+        ("probabilities", [[0.40003, 0.4, 0.2]], [[0.4, 0.40003, 0.2]], 1),
+        ("probabilities", [[0.40001, 0.4, 0.2]], [[0.4, 0.40001, 0.2]], 0),
+        ("labels", [[0.50003, 0.50001, 0.49997, 0.9]], [[0.4, 0.4, 0.6, 0.6]], 2),
+        ("value", [[1.0]], [[2.0]], 0),
+    ],
+)
+def test_decisions_count_as_changed_unless_they_were_ties(
+    output: str, expected: list[list[float]], found: list[list[float]], changed: int
+) -> None:
+    bundle: Any = SimpleNamespace(task=SimpleNamespace(output=output))
+    assert decisions_changed(bundle, np.array(found), np.array(expected)) == changed
+
+
+def test_the_reference_profile_has_bins_of_training_rows_and_counts_of_the_others() -> None:
+    values = pl.DataFrame({"a": [0.0, 10, 20, 30, 40, 50, 5, 15, 60, 70]})
+    fold = Fold(np.arange(6), np.array([6, 7]), np.array([8, 9]))
+    schema, task = Schema((Column("a", "number"),)), catalogue.load("tasks", "regression")
+    rows = Development(values, values, np.zeros(10), [], [fold], schema, task, {}, "")
+    decided = pl.DataFrame({"prediction": [1.0, 2.0]})
+    profile = reference_profile(rows, decided)
+    measure = profile["columns"]["a"]["value"]
+    assert (profile["rows"], profile["members"], profile["predicted"]) == (4, 1, 2)
+    assert (measure["low"], measure["high"]) == (0, 50)
+    assert sum(measure["counts"]) == 4
+    assert (measure["quantiles"][0], measure["quantiles"][-1]) == (5, 70)
+    assert sum(profile["predictions"]["prediction"]["counts"]) == 2
+
+
+def test_an_ensemble_reads_the_columns_that_any_of_its_parts_reads(tmp_path: Path) -> None:
+    named = {"a": ["age"], "b": ["city"], "all": None, "mix": None}
+    for name, columns in named.items():
+        about: dict[str, Any] = {} if columns is None else {"columns": columns}
+        if name == "mix":
+            about = {"parts": {"a": 0.75, "b": 0.25}}
+        (tmp_path / name).mkdir()
+        files.write_json(tmp_path / name / "model.json", about)
+    places = {name: tmp_path / name for name in named}
+    parts = parts_of(places["mix"], places)
+    assert parts == [Part(places["a"], 0.75), Part(places["b"], 0.25)]
+    assert parts_of(places["all"], places) == [Part(places["all"], 1.0)]
+    frame = pl.DataFrame({"age": [1], "city": ["x"], "member": [True]})
+    schema = Schema(tuple(Column(name, "category") for name in frame.columns))
+    task = catalogue.load("tasks", "binary")
+    rows = Development(frame, frame, np.zeros(1), [], [], schema, task, {}, "")
+    assert used_by(parts, rows).values.columns == ["age", "city"]
+    assert used_by([*parts, Part(places["all"])], rows) is rows

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
+from sklearn.metrics import mutual_info_score
 
 from fieldcraft.evidence.association import (
+    Array,
+    balanced_right,
+    binned,
     correlation_ratio,
     each_target,
     entropy,
@@ -21,6 +27,7 @@ from fieldcraft.evidence.association import (
     rank_correlation,
     ranks,
     some,
+    stepped,
     uncertainty,
     variance_told,
 )
@@ -151,3 +158,166 @@ def test_a_function_need_not_be_monotone() -> None:
     x = np.linspace(-2, 2, ROWS)
     assert exactness(x, x**2) > 0.99
     assert exactness(x**2, x) < 0.6
+
+
+def table_of(codes: Array, y: Array) -> dict[int, list[int]]:
+    """The targets by code, the plain way."""
+    return {int(code): [int(v) for v in y[codes == code]] for code in np.unique(codes)}
+
+
+RANDOM = [
+    (draw.integers(0, 5, 200), draw.integers(0, 3, 200))
+    for draw in map(np.random.default_rng, range(3))
+]
+with_random_codes = pytest.mark.parametrize(("codes", "y"), RANDOM)
+
+
+@with_random_codes
+def test_variance_told_is_one_less_the_quotient_of_mean_squares(codes: Array, y: Array) -> None:
+    y = y + (codes == 2)
+    within = sum(sum((v - np.mean(vs)) ** 2 for v in vs) for vs in table_of(codes, y).values())
+    total = sum((v - y.mean()) ** 2 for v in y)
+    expected = 1 - (within / (200 - 5)) / (total / (200 - 1))
+    columns = np.stack([y, 3 - y], axis=1).astype(float)
+    assert variance_told(codes, columns) == pytest.approx(max(expected, 0))
+    assert variance_told(2 * codes, columns) == pytest.approx(max(expected, 0))  # codes with gaps
+    assert variance_told(codes, np.ones((200, 1))) == 0
+
+
+@with_random_codes
+def test_the_best_guess_is_balanced_over_the_classes(codes: Array, y: Array) -> None:
+    sizes = np.bincount(y)
+    by_code = (max(vs.count(k) / sizes[k] for k in range(3)) for vs in table_of(codes, y).values())
+    assert balanced_right(codes, y, 3) == pytest.approx(sum(by_code) / 3)
+
+
+def test_lambda_is_what_the_codes_add_to_what_shuffled_targets_have() -> None:
+    codes, y = np.repeat(np.arange(8), 25), np.repeat(np.arange(2), 100)
+    y = np.where(np.arange(200) % 5 == 0, 1 - y, y)
+    draw = np.random.default_rng(9)
+    chance = np.mean([balanced_right(codes, draw.permutation(y), 2) for _ in range(500)])
+    expected = (balanced_right(codes, y, 2) - chance) / (1 - chance)
+    assert chance > 0.55  # eight codes guess right by chance alone
+    assert goodman_kruskal(codes, y) == pytest.approx(expected, abs=0.03)
+    assert goodman_kruskal(codes, draw.permutation(y)) < 0.06
+
+
+def test_classes_of_fewer_than_ten_rows_are_left_out_of_lambda() -> None:
+    y = np.repeat([0, 1, 2], [50, 50, 9])
+    assert goodman_kruskal(y, y) == pytest.approx(1)
+    codes = np.repeat([0, 1, 0], [50, 50, 9])
+    assert goodman_kruskal(codes, y) == pytest.approx(1)  # the nine would be guessed wrong
+    assert (
+        goodman_kruskal(np.repeat([0, 1, 0], [50, 50, 10]), np.repeat([0, 1, 2], [50, 50, 10]))
+        < 0.8
+    )
+
+
+def test_lambda_below_what_matters_is_none() -> None:
+    codes, y = np.repeat([0, 1], 100), np.repeat([0, 1], 100)
+    y = np.where(np.arange(200) % 4 == 0, 1 - y, y)  # three in four are guessed right
+    assert goodman_kruskal(codes, y, least=0.49) == goodman_kruskal(codes, y) > 0.4
+    assert goodman_kruskal(codes, y, least=0.51) == 0
+
+
+def test_a_code_needs_five_rows_on_average() -> None:
+    codes = np.arange(100) % 20
+    assert power_of(codes, codes, True) == pytest.approx(1)
+    assert power_of(codes[:99], codes[:99], True) == 0
+    assert power_of(codes[:0], codes[:0], True) == 0
+    assert power_of(np.arange(100) % 2, np.arange(100) % 2, False, least=0.5) == pytest.approx(1)
+
+
+@with_random_codes
+def test_uncertainty_is_the_mutual_information_less_that_of_chance(codes: Array, y: Array) -> None:
+    y = np.where(np.arange(200) % 2, y, codes % 3)
+    bias = (5 - 1) * (3 - 1) / (2 * 200)  # Miller & Madow
+    expected = (mutual_info_score(codes, y) - bias) / stats.entropy(np.bincount(y))
+    assert 0.02 < expected < 0.9
+    assert uncertainty(codes, y) == pytest.approx(expected)
+    assert entropy(np.bincount(y)) == pytest.approx(stats.entropy(np.bincount(y)))
+    assert uncertainty(codes[:0], y[:0]) == 0
+
+
+def best_lift(codes: Array, y: Array, rows: int) -> tuple[float, int, int]:
+    """The best code by trying all pairs of a code and a class."""
+    found = (0.0, 0, 0)
+    for code, targets in table_of(codes, y).items():
+        for k in np.unique(y).tolist() if len(targets) >= rows else []:
+            low = stats.binomtest(targets.count(k), len(targets)).proportion_ci(method="wilson").low
+            usual = float((y == k).mean())
+            found = max(found, ((low - usual) / (1 - usual), code, k))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_purest_code_is_the_best_of_all(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    codes = draw.integers(0, 6, 400)
+    y = np.where(draw.random(400) < 0.15 * codes, codes % 3, draw.integers(0, 3, 400))
+    found, (lift, code, target) = purest(codes, y), best_lift(codes, y, 30)
+    assert (found.code, found.target) == (code, target)
+    assert found.lift == pytest.approx(lift)
+    assert found.rows == (codes == code).sum()
+    assert found.share == pytest.approx((y[codes == code] == target).mean())
+
+
+def test_a_code_of_thirty_rows_is_enough_to_give_a_class_away() -> None:
+    for rows, code in ((29, 0), (30, 1)):
+        codes = np.repeat([0, 1], [300, rows])
+        y = np.concatenate([np.arange(300) % 2, np.ones(rows, dtype=int)])
+        assert purest(codes, y).code == code
+    assert purest(np.zeros(50, dtype=int), np.zeros(50, dtype=int)).lift == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("noise", [0.3, 3.0])
+def test_exactness_is_xi_without_the_rows_that_stray_most(seed: int, noise: float) -> None:
+    draw = np.random.default_rng(seed)
+    x = draw.permutation(150).astype(float)
+    y = (x - 70) ** 2 / 1_000 + draw.normal(0, noise, 150)
+    place = stats.rankdata(y)
+    steps = sorted(abs(a - b) for a, b in itertools.pairwise(place[np.argsort(x)]))
+    kept = steps[: int(149 * 0.98)]
+    by_chance = np.mean([abs(a - b) for a in place for b in place]) * len(kept)
+    expected = 1 - (sum(kept) - 149) / (by_chance - 149)
+    assert exactness(x, y) == pytest.approx(max(expected, 0), abs=1e-9)
+
+
+def test_where_a_number_repeats_its_targets_must_lie_apart() -> None:
+    x = np.repeat(np.arange(20), 5).astype(float)
+    y = 10 * x + np.tile(np.arange(5), 20)
+    assert exactness(x, y) == 1
+    mixed = y.copy()
+    mixed[[0, 99]] = mixed[[99, 0]]  # the first and the last value span everything
+    # 18 values span 5 ranks each, two span all 100: 100 ranks out of 18 * 5 + 2 * 96.
+    place = stats.rankdata(mixed)
+    spans = sum(np.ptp(place[x == value]) + 1 for value in range(20))
+    assert stepped(x, place) == pytest.approx(100 / spans)
+    assert stepped(np.arange(5.0), np.arange(5.0)) == 0
+    assert stepped(np.repeat([1.0, 2.0], 2), np.arange(4.0)) == 1
+
+
+def test_ties_come_in_no_order_that_the_targets_could_share() -> None:
+    x, y = np.repeat([0.0, 1.0], 500), np.tile(np.arange(500.0), 2)
+    assert exactness(x, y) < 0.6  # sorted within each value, but that says nothing of x
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_ranks_and_their_correlation_are_those_of_scipy(seed: int) -> None:
+    a, b = np.random.default_rng(seed).integers(0, 9, (2, 50)).astype(float)
+    assert ranks(a) == pytest.approx(stats.rankdata(a))
+    assert rank_correlation(a, a + b) == pytest.approx(stats.spearmanr(a, a + b).statistic)
+    assert rank_correlation(a[:1], b[:1]) == 0
+
+
+def test_bins_leave_room_for_five_rows_each_and_for_what_is_missing() -> None:
+    values = np.append(np.arange(50.0), [np.nan] * 10)  # 60 rows: eleven bins and one
+    codes = binned(values)
+    assert len(np.unique(codes)) == 12
+    assert (codes[50:] == codes.max()).all()
+    assert (np.diff(codes[:50]) >= 0).all()
+    assert codes.max() > codes[:50].max()
+    assert len(np.unique(binned(np.arange(10_000.0)))) == 64
+    assert binned(np.array([3.0, 1.0, 3.0])).tolist() == [1, 0, 1]
+    assert binned(np.full(4, np.nan)).tolist() == [0] * 4

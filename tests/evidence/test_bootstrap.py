@@ -226,3 +226,52 @@ def test_an_inflated_figure_lies_within_its_interval_and_is_never_below_zero() -
     plain, moved = interval(values), interval(values, inflated=True)
     assert moved.high - plain.high == pytest.approx(0.02 - values[1:].mean())
     assert 0 <= moved.low < 0.02 < moved.high
+
+
+def test_ends_of_an_interval_are_quantiles_of_the_resamples() -> None:
+    values = np.append(0.4, np.arange(101) / 100)  # every hundredth from 0 to 1
+    found = interval(np.append(values, np.nan), 0.9)
+    assert (found.value, found.low, found.high, found.level) == pytest.approx(
+        (0.4, 0.05, 0.95, 0.9)
+    )
+    assert interval(values).low == pytest.approx(0.025)
+    alone = interval(np.array([0.3, np.nan]))
+    assert alone.value == 0.3
+    assert np.isnan([alone.low, alone.high]).all()
+
+
+def test_an_inflated_figure_is_moved_by_its_bias_and_only_downwards() -> None:
+    drawn = np.arange(101) / 100
+    up = interval(np.append(0.4, drawn), 0.9, inflated=True)
+    assert (up.low, up.high) == pytest.approx((0.0, 0.85))  # by 0.5 - 0.4, and 0 at the least
+    down = interval(np.append(0.7, drawn), 0.9, inflated=True)
+    assert (down.low, down.high) == pytest.approx((0.05, 0.95))
+
+
+def test_the_p_value_counts_resamples_on_the_far_side_of_zero_on_either_side() -> None:
+    drawn = np.concatenate([[0.2], np.full(3, -1.0), [0.0], np.full(95, 1.0)])
+    for sign in (1, -1):
+        found = compare(sign * drawn, np.zeros(100), True)
+        assert found.p_value == pytest.approx(2 * (4 + 1) / 100)  # zero is on neither side
+        assert found.difference == pytest.approx(sign * 0.2)
+    assert compare(drawn, np.zeros(100), False).difference == pytest.approx(-0.2)
+    undefined = np.where(np.arange(100) % 2, drawn, np.nan)
+    assert compare(undefined, np.zeros(100), True).p_value == pytest.approx(
+        2 * (np.sum(undefined[1:] <= 0) + 1) / (np.isfinite(undefined[1:]).sum() + 1)
+    )
+
+
+def test_the_verdict_needs_the_whole_interval_on_one_side() -> None:
+    assert Comparison(0.1, 0.0, 0.2, 0.05).verdict == "level"
+    assert Comparison(-0.1, -0.2, 0.0, 0.05).verdict == "level"
+    assert Comparison(0.1, 1e-9, 0.2, 0.04).verdict == "better"
+    assert Comparison(-0.1, -0.2, -1e-9, 0.04).verdict == "worse"
+
+
+def test_units_are_drawn_as_often_as_chance_has_it() -> None:
+    weights = weights_of(Draw(3, 0, np.array([0, 1, 1]), resamples=4_000))[1:]
+    # Of two units each is drawn 0, 1 or 2 times: a quarter, a half, a quarter.
+    shares = np.bincount(weights[:, 0].astype(int)) / 4_000
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+    assert (weights[:, 1] == weights[:, 2]).all()
+    assert (weights[:, 0] + weights[:, 1] == 2).all()

@@ -152,6 +152,50 @@ def test_a_class_that_a_resample_lacks_is_left_out_of_means_over_classes() -> No
         assert metric.values(sample.y, sample.said, weights) == pytest.approx(alone)
 
 
+@pytest.mark.parametrize(
+    ("y", "decided", "expected"),
+    [
+        ([0, 0, 1, 1], [0, 0, 0, 0], (2 / 3 + 0) / 2),  # a class that is never called
+        ([0, 0, 0, 1], [0, 2, 0, 1], (4 / 5 + 1 + 0) / 3),  # and one that is never there
+        ([0, 0, 1, 1], [0, 1, 1, 1], (2 / 3 + 4 / 5) / 2),  # one that is neither does not count
+    ],
+)
+def test_classes_that_are_there_or_called_count_and_no_others(
+    y: list[int], decided: list[int], expected: float
+) -> None:
+    truth, said = np.array(y), Said(np.eye(4)[decided], np.array(decided), np.eye(4)[decided] > 0)
+    even = np.ones((1, 4))
+    assert own.macro_f1(truth, said, even)[0] == pytest.approx(expected)
+    assert own.macro_f1(truth, said, even)[0] == peer.f1_score(truth, decided, average="macro")
+    if len(set(decided)) > 1:
+        expected_mcc = peer.matthews_corrcoef(truth, decided)
+        assert own.matthews(truth, said, even)[0] == pytest.approx(expected_mcc)
+    recalls = [np.mean(np.array(decided)[truth == k] == k) for k in (0, 1)]
+    assert own.balanced_accuracy(truth, said, even)[0] == pytest.approx(np.mean(recalls))
+
+
+def test_what_a_resample_leaves_without_weight_is_left_out_of_macro_f1() -> None:
+    y, decided = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0])
+    said = Said(np.eye(3)[decided], decided, np.eye(3)[decided] > 0)
+    weights = np.array([[1.0, 2.0, 3.0, 0.0], [1.0, 0.0, 0.0, 5.0]])
+    first = peer.f1_score(y[:3], decided[:3], average="macro", sample_weight=weights[0, :3])
+    # In the second the middle class is neither there nor called: (2 / 7 + 0) / 2.
+    assert own.macro_f1(y, said, weights) == pytest.approx([first, 1 / 7])
+
+
+def test_calibration_errors_are_weighted() -> None:
+    y = np.array([0] * 6 + [1] * 4 + [2] * 10)
+    outputs = np.repeat([[0.7, 0.2, 0.1], [0.1, 0.05, 0.85]], 10, axis=0)
+    said = Said(outputs, np.full(20, 1), outputs > 0.1)  # costs may decide otherwise
+    weights = np.stack([np.ones(20), np.repeat([3.0, 0.5], 10), np.where(y == 1, 2.0, 1.0)])
+    # The likeliest class: 0.7 where 0.6 come true, 0.85 where all do.
+    gaps = [0.5 * 0.1 + 0.5 * 0.15, (3 * 0.1 + 0.5 * 0.15) / 3.5, (14 * (0.7 - 6 / 14) + 1.5) / 24]
+    assert own.calibration_error(y, said, weights) == pytest.approx(gaps)
+    # The second class: 0.2 where 0.4 come true, 0.05 where none do.
+    gaps = [0.5 * 0.2 + 0.5 * 0.05, (3 * 0.2 + 0.5 * 0.05) / 3.5, (14 * (8 / 14 - 0.2) + 0.5) / 24]
+    assert own.binary_calibration(y, said, weights) == pytest.approx(gaps)
+
+
 def test_precision_and_f1_of_nothing_called_and_nothing_there_are_undefined() -> None:
     y, decided = np.array([0, 0, 1]), np.zeros(3, dtype=int)
     said = Said(np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]), decided, np.ones((3, 2), bool))

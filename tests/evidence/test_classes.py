@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from fieldcraft.core.errors import DataError
+from fieldcraft.evidence.calibration import fit_temperature
 from fieldcraft.evidence.classes import (
     COVERAGE,
     MOST_TARGET_COLUMNS,
@@ -219,6 +220,61 @@ def test_the_validation_loss_does_not_depend_on_how_sure_a_model_sounds() -> Non
     modest = np.column_stack([1 - timid, timid])
     sure = TASK.calibrated(modest, {"temperature": 0.5})
     assert TASK.validation_loss(sure, y) == pytest.approx(TASK.validation_loss(modest, y), rel=0.02)
+
+
+def test_row_weights_reach_all_that_is_fitted_on_outputs() -> None:
+    draw = np.random.default_rng(0)
+    outputs = draw.dirichlet([0.5] * 3, 300)
+    y = np.array([draw.choice(3, p=row) for row in outputs])
+    y[:150] = draw.integers(0, 3, 150)  # the first half is noise, and weighs next to nothing
+    weights = np.repeat([1e-9, 2.0], 150)
+    about = {**THREE, "reject": 0.2, "coverage": 0.8}
+    found, plain = TASK.calibrate(outputs, y, about, weights), TASK.calibrate(outputs, y, about)
+    assert found["temperature"] == pytest.approx(fit_temperature(outputs, y, weights))
+    assert plain["temperature"] > 1.3 * found["temperature"]
+    scaled = TASK.calibrated(outputs, found)
+    truth, sure = np.sort(scaled[150:][np.arange(150), y[150:]]), np.sort(scaled[150:].max(axis=1))
+    # Of 150 rows of weight two and a new one of weight one, a fifth lies below.
+    assert found["limit"] == pytest.approx(truth[150 - round(0.8 * 150.5 + 0.5)])
+    assert found["surest"] == pytest.approx(sure[150 - round(0.8 * 150.5 + 0.5)])
+    assert plain["limit"] != pytest.approx(found["limit"], rel=0.05)
+    losses = -np.log(TASK.calibrated(outputs, {"temperature": found["temperature"]}))
+    expected = np.average(losses[np.arange(300), y], weights=weights)
+    assert TASK.validation_loss(outputs, y, weights) == pytest.approx(expected, rel=1e-3)
+    assert TASK.validation_loss(outputs, y) > 1.2 * expected
+
+
+def test_the_set_is_that_of_the_calibrated_probabilities() -> None:
+    y, outputs = np.array([0] * 8 + [1] * 2), np.tile([0.99, 0.01], (10, 1))
+    found = TASK.calibrate(outputs, y, {"classes": ["a", "b"], "coverage": 0.5})
+    assert found["temperature"] > 1.5
+    assert found["limit"] == pytest.approx(TASK.calibrated(outputs, found)[0, 0])
+
+
+def test_rows_that_are_as_sure_as_the_limit_are_accepted_but_for_rounding() -> None:
+    outputs = np.array([[0.7, 0.2, 0.1], [0.69, 0.2, 0.11], [0.7 - 1e-8, 0.2, 0.1 + 1e-8]])
+    said = TASK.read(outputs, THREE, {"limit": 0.3, "surest": 0.7})
+    assert said.accepted is not None
+    assert said.accepted.tolist() == [True, False, True]
+
+
+def test_the_reliability_is_that_of_the_likeliest_class_whatever_is_decided() -> None:
+    outputs = np.array([[0.8, 0.2]] * 4)
+    about = {**ABOUT, "costs": {"yes": {"no": 19}}}
+    said = TASK.read(outputs, about, {"limit": 0.0})
+    assert said.decisions.tolist() == [1] * 4
+    (point,) = TASK.evidence(np.array([0, 0, 0, 1]), said, about)["reliability"]
+    assert point == {"predicted": pytest.approx(0.8), "observed": 0.75, "rows": 4}
+
+
+def test_shares_of_rejected_rows_are_rounded_to_whole_rows() -> None:
+    outputs = np.stack([np.linspace(0.9, 0.5, 18), np.linspace(0.1, 0.5, 18)], axis=1)
+    y = np.repeat([0, 1], [16, 2])
+    said = TASK.read(outputs, ABOUT, {"limit": 0.3})
+    found = {item["rejected"]: item["right"] for item in rejection(y, said)}
+    assert found == pytest.approx(
+        {0.0: 16 / 18, 0.01: 16 / 18, 0.02: 16 / 18, 0.05: 16 / 17, 0.1: 1, 0.2: 1, 0.5: 1}
+    )
 
 
 def test_a_confusion_table_counts_truth_by_decision() -> None:

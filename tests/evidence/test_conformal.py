@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fieldcraft.evidence.conformal import (
     MOST_BINS,
@@ -40,6 +42,66 @@ def test_the_quantile_is_that_of_exact_arithmetic(coverage: float) -> None:
         rank = int(-(-(rows + 1) * Fraction(str(coverage)) // 1))
         found = quantile(np.arange(rows, 0.0, -1.0), coverage)
         assert found == (rank if rank <= rows else np.inf), rows
+
+
+def weighted_quantile(scores: Array, weights: Array, coverage: Fraction) -> float:
+    """By definition: the least score up to which the rows outweigh the stated share of them all.
+
+    Among all is the new row, which weighs as much as the others on average and has no score yet.
+    """
+    whole = sum(map(Fraction, weights.tolist()))
+    wanted = coverage * (whole + whole / len(scores))
+    for score in np.unique(scores):
+        if sum(map(Fraction, weights[scores <= score].tolist())) >= wanted:
+            return float(score)
+    return float("inf")
+
+
+ROWS_WITH_WEIGHTS = st.lists(
+    st.tuples(st.integers(0, 9).map(float), st.integers(0, 5)), min_size=1, max_size=20
+).filter(lambda rows: any(weight for _, weight in rows))
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(ROWS_WITH_WEIGHTS, st.sampled_from(["0.5", "0.8", "0.9"]))
+def test_a_weighted_quantile_is_that_of_exact_arithmetic(
+    rows: list[tuple[float, int]], coverage: str
+) -> None:
+    scores, weights = (np.array(part, dtype=np.float64) for part in zip(*rows, strict=True))
+    expected = weighted_quantile(scores, weights, Fraction(coverage))
+    assert quantile(scores, float(coverage), weights) == expected
+    assert quantile(scores, float(coverage), 0.3 * weights) == expected  # the scale is free
+    # The limits of sets and the widths of intervals are these quantiles.
+    truth = scores / 10
+    limit = weighted_quantile(-truth, weights, Fraction(coverage))
+    as_classes = np.stack([truth, 1 - truth], axis=1)
+    first = np.zeros(len(scores), dtype=int)
+    assert class_limit(as_classes, first, float(coverage), weights) == max(-limit, 0)
+    both = label_limits(as_classes, np.ones_like(as_classes), float(coverage), weights)
+    assert both[0] == max(-limit, 0)
+    found = interval_widths(first.astype(float), scores, float(coverage), weights)
+    assert found["widths"] == [expected if expected < np.inf else 2 * scores.max()]
+
+
+def test_the_weights_of_a_bin_are_those_of_its_own_rows() -> None:
+    rows = 2 * ROWS_A_BIN
+    predicted = np.repeat([1.0, 9.0], ROWS_A_BIN)
+    misses = np.tile(np.arange(ROWS_A_BIN), 2).astype(float)
+    weights = np.repeat([1.0, 0.0, 0.0, 1.0], ROWS_A_BIN // 2)  # small misses, then large ones
+    found = interval_widths(predicted, predicted + misses, 0.8, weights)
+    parts = slice(0, ROWS_A_BIN), slice(ROWS_A_BIN, rows)
+    expected = [weighted_quantile(misses[p], weights[p], Fraction("0.8")) for p in parts]
+    assert found["widths"] == expected
+    assert expected[0] == 80
+    assert expected[1] == 180
+
+
+@pytest.mark.parametrize(
+    ("rows", "bins"), [(1, 1), (399, 1), (400, 2), (599, 2), (600, 3), (2_000, 10), (5_000, 10)]
+)
+def test_there_is_a_bin_for_every_two_hundred_rows_and_ten_at_most(rows: int, bins: int) -> None:
+    predicted = np.random.default_rng(0).permutation(rows).astype(float)
+    assert len(interval_widths(predicted, predicted, 0.9)["widths"]) == bins
 
 
 def classified(draw: Draw, rows: int) -> tuple[Array, Array]:

@@ -6,6 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.spatial.distance import jensenshannon
+from scipy.special import rel_entr
 
 from fieldcraft.evidence import drift
 from fieldcraft.evidence.sequential import Detector, threshold
@@ -39,21 +43,171 @@ def test_the_effect_of_samples_is_that_of_what_they_are_drawn_from() -> None:
     assert drift.effect(np.zeros(20), shares) == 0
 
 
+def test_the_effect_is_the_distance_less_what_sampling_adds() -> None:
+    window, reference = np.array([30, 70, 0, 0]), np.array([90, 90, 20, 0])
+    nats = jensenshannon(window / 100, reference / 200) ** 2
+    by_chance = 2 / 8 * (1 / 100 + 1 / 200)  # three bins are filled in either
+    expected = math.sqrt((nats - by_chance) / math.log(2))
+    assert drift.effect(window, reference) == pytest.approx(expected)
+    assert drift.effect(reference, window) == pytest.approx(expected)
+    assert drift.effect(window, 2 * window) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_distance_is_that_of_scipy(seed: int) -> None:
+    one, other = np.random.default_rng(seed).integers(0, 9, (2, 12))
+    assert drift.distance(one, other) == pytest.approx(jensenshannon(one, other, base=2))
+    rows = drift.divergence(np.stack([one, other]), np.stack([other, other]))
+    assert rows == pytest.approx([jensenshannon(one, other) ** 2, 0])
+
+
 def test_the_distance_in_the_columns_own_unit_is_the_shift() -> None:
     quantiles = np.linspace(0, 10, 101)
+    assert drift.moved(3 * quantiles, quantiles) == pytest.approx(10)  # 0 to 20, on average
+    assert drift.moved(np.array([4.0]), np.array([1.5])) == 2.5
     assert drift.moved(quantiles + 2.5, quantiles) == pytest.approx(2.5)
     assert drift.moved(np.zeros(0), quantiles) == 0
 
 
-def test_quantiles_and_tails_are_close_to_those_of_scipy() -> None:
-    from scipy import stats
+@pytest.mark.parametrize("degrees", [2, 3, 10, 22, 42])
+@pytest.mark.parametrize("level", [0.9, 0.99, drift.SURE])
+def test_chi_square_quantiles_are_those_of_scipy(degrees: int, level: float) -> None:
+    expected = stats.chi2.ppf(level, degrees)
+    assert drift.chi_square(level, degrees) == pytest.approx(expected, rel=0.045 / degrees)
 
-    for degrees in (3, 22, 42):
-        assert drift.chi_square(0.99, degrees) == pytest.approx(
-            stats.chi2.ppf(0.99, degrees), rel=0.02
-        )
-        value = stats.chi2.isf(1e-6, degrees)
-        assert 0.9e-6 < drift.above(value, degrees / 2, 2.0) < 3e-6
+
+@pytest.mark.parametrize("shape", [1.0, 3.0, 10.0, 50.0])
+def test_gamma_tails_are_those_of_scipy_and_cautious_where_they_are_thin(shape: float) -> None:
+    for chance, least, most in ((0.5, 0.99, 1.01), (0.1, 0.97, 1.0), (1e-3, 1, 1.16), (1e-6, 1, 3)):
+        value = stats.gamma.isf(chance, shape, scale=0.7)
+        assert least <= drift.above(value, shape, 0.7) / chance <= most, chance
+    assert drift.above(0.0, shape, 0.7) == 1
+
+
+def test_degrees_of_freedom_that_are_none_have_no_quantile() -> None:
+    assert drift.chi_square(0.998, 0) == 0
+    assert drift.chi_square(0.998, 1) == pytest.approx(stats.chi2.ppf(0.998, 1), rel=0.02)
+
+
+def near_of(tolerance: float) -> float:
+    """A Jensen-Shannon distance as the root of a divergence in nats."""
+    return tolerance * math.sqrt(math.log(2))
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "rows"), [(0.0, 500), (0.02, 500), (0.0, 10**9), (0.02, 10**9), (0.1, 10**9)]
+)
+def test_what_chance_adds_to_a_window_is_what_theory_says(tolerance: float, rows: int) -> None:
+    size, bins = 1_100, 20
+    reference = drift.Reference(np.full(bins, rows // bins), tolerance=tolerance)
+    table = reference.simulated(size)
+    # Eight times a divergence in nats is a chi-square distance: the reference may itself be off
+    # by its quantile, and what a window adds has bins - 1 degrees of freedom.
+    apart = near_of(tolerance) + math.sqrt(stats.chi2.ppf(0.998, bins - 1) / (8 * rows))
+    assert table.shape * table.scale == pytest.approx(apart**2 + (bins - 1) / (8 * size), rel=0.02)
+    # A non-central chi-square distribution has the variance 2 (degrees + 2 noncentrality).
+    noncentral = 8 * size * apart**2
+    variance = 2 * (bins - 1 + 2 * noncentral) / (8 * size) ** 2
+    assert table.shape * table.scale**2 == pytest.approx(variance, rel=0.12)
+
+
+def test_the_tolerance_is_a_shift_by_a_twentieth_of_a_standard_deviation() -> None:
+    x = np.linspace(-8, 8, 4_001)
+    expected = jensenshannon(stats.norm.pdf(x), stats.norm.pdf(x, 0.05), base=2)
+    assert pytest.approx(expected, rel=0.07) == drift.TOLERANCE
+
+
+BINS = np.array([0.02, 0.0, *np.full(18, 0.05), 0.08])
+
+
+def mean_e_values(reference: drift.Reference, truth: np.ndarray) -> np.ndarray:
+    """The exact mean that each tilt's e-value of a window of one row has."""
+    rows = np.eye(len(truth), dtype=np.int64)
+    tilts = [reference.evidence(row)[len(drift.POWERS) :] for row in rows]
+    return np.asarray(truth @ np.exp(tilts))
+
+
+def test_the_sampling_error_of_a_small_reference_is_no_drift() -> None:
+    draw, above = np.random.default_rng(5), 0
+    for _ in range(120):  # many models, each with a reference of its own
+        reference = drift.Reference(draw.multinomial(200, BINS), slice(1, None))
+        above += bool((mean_e_values(reference, BINS) > 1).any())
+    assert above <= 1  # 0.2 % of each tilt
+
+
+def tilted(theta: float, scores: np.ndarray) -> np.ndarray:
+    """The shares that are shifted along the order."""
+    found = BINS * np.exp(theta * scores)
+    return np.asarray(found / found.sum())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_shifts_up_to_the_tolerance_are_no_drift_and_larger_ones_are(sign: int) -> None:
+    reference = drift.Reference((1e9 * BINS).round(), slice(1, None))
+    assert reference.scores is not None
+    scores = reference.scores
+
+    def excess(theta: float, tolerance: float) -> float:
+        return drift.distance(tilted(theta, scores), BINS) - tolerance
+
+    edge = brentq(excess, 0, sign, args=(drift.TOLERANCE,))
+    assert (mean_e_values(reference, tilted(edge, scores)) < 1).all()
+    beyond = brentq(excess, 0, sign, args=(2 * drift.TOLERANCE,))
+    means = mean_e_values(reference, tilted(beyond, scores))
+    up, down = means[::2], means[1::2]
+    assert ((up if sign > 0 else down)[:2] > 1).all()
+    assert ((down if sign > 0 else up) < 1).all()
+
+
+@pytest.mark.parametrize("off", [0.0, drift.TOLERANCE])
+def test_p_values_are_small_no_more_often_than_they_say(off: float) -> None:
+    draw, found = np.random.default_rng(3), []
+    roots = np.sqrt(BINS[2:20] / BINS[2:20].sum())
+    for _ in range(25):
+        turn = draw.normal(size=18)
+        turn -= (turn @ roots) * roots
+        truth = (roots + math.sqrt(2) * near_of(off) * turn / np.linalg.norm(turn)) ** 2
+        reference = drift.Reference(draw.multinomial(400, roots**2))
+        windows = draw.multinomial(2_000, truth / truth.sum(), size=40)
+        found += [reference.p_value(window) for window in windows]
+    assert np.mean(np.array(found) < 0.05) < 0.05
+    assert np.mean(np.array(found) < 0.5) < 0.5
+
+
+def test_scores_of_ordered_bins_are_the_standardised_ranks_of_their_rows() -> None:
+    counts = np.array([7, 3, 0, 5, 2])  # the first bin, of missing values, has no place
+    reference = drift.Reference(counts, slice(1, None))
+    places = stats.rankdata(np.repeat([1, 2, 3, 4], counts[1:]))
+    centred = places - places.mean()
+    spread = math.sqrt((centred**2).sum() / counts.sum())
+    assert reference.scores is not None
+    assert reference.scores[[1, 3, 4]] == pytest.approx(centred[[0, 3, 8]] / spread)
+    assert reference.scores[0] == 0
+    assert drift.Reference(counts).scores is None
+
+
+def test_half_of_a_detector_looks_at_the_whole_and_half_along_the_order() -> None:
+    ordered, words = (drift.Reference(np.full(9, 50), order) for order in (slice(1, None), None))
+    assert ordered.weights[:4].tolist() == [1 / 8] * 4
+    assert ordered.weights[4:].tolist() == pytest.approx([1 / 20] * 10)
+    assert words.weights.tolist() == [1 / 4] * 4
+
+
+def test_the_evidence_of_the_whole_distribution_is_that_of_its_p_value() -> None:
+    reference = drift.Reference(np.full(9, 50))
+    window = np.arange(9) * 6
+    p = reference.p_value(window)
+    assert 1e-9 < p < 0.01
+    expected = [k * p ** (k - 1) for k in (0.1, 0.3, 0.5, 0.8)]
+    assert np.exp(reference.evidence(window)) == pytest.approx(expected)
+    assert np.isfinite(reference.evidence(np.array([9_999] + [0] * 8))).all()
+
+
+def test_in_which_of_the_rare_bins_a_row_falls_does_not_matter() -> None:
+    reference = drift.Reference(np.array([500, 5, 500, 5, 5]))
+    one, other = np.array([20, 4, 20, 0, 0]), np.array([20, 1, 20, 1, 2])
+    assert reference.p_value(one) == reference.p_value(other) < 0.5
+    assert reference.p_value(100 * one) < reference.p_value(100 * other)  # no longer rare
 
 
 @pytest.mark.parametrize("size", [50, 2_000])
@@ -111,13 +265,32 @@ def test_tables_are_those_of_the_next_smaller_size() -> None:
     assert small.shape * small.scale > large.shape * large.scale
 
 
-def test_chernoffs_bound_is_above_the_true_chance() -> None:
-    from scipy import stats
+@pytest.mark.parametrize(
+    ("found", "rows", "share"), [(10, 100, 0.02), (30, 50, 0.3), (1, 3, 0.001), (7, 7, 0.9)]
+)
+def test_chernoffs_bound_is_above_the_true_chance(found: int, rows: int, share: float) -> None:
+    seen = found / rows
+    nats = rel_entr(seen, share) + rel_entr(1 - seen, 1 - share)
+    assert drift.far(found, rows, share) == pytest.approx(math.exp(-rows * nats))
+    assert drift.far(found, rows, share) >= stats.binom.sf(found - 1, rows, share) * (1 - 1e-9)
 
-    for found, rows, share in ((10, 100, 0.02), (30, 50, 0.3)):
-        true = stats.binom.sf(found - 1, rows, share)
-        assert true <= drift.far(found, rows, share) <= 60 * true
-    assert drift.far(1, 100, 0.02) == 1
+
+def test_no_more_rows_than_usual_are_not_far() -> None:
+    assert drift.far(2, 100, 0.02) == drift.far(1, 100, 0.02) == drift.far(0, 0, 0.5) == 1
+    assert drift.far(3, 100, 0.02) < 1
     assert drift.far(3, 10, 0.0) == 0
-    assert 0.003 > drift.share_at_most(0, 5_000) > 0.0005
-    assert drift.share_at_most(500, 1_000) < 0.58
+
+
+@pytest.mark.parametrize(
+    ("found", "rows"), [(0, 100), (0, 5_000), (1, 50), (5, 100), (500, 1_000), (3, 3_000)]
+)
+def test_an_upper_bound_of_a_share_is_above_the_exact_one(found: int, rows: int) -> None:
+    exact = stats.beta.ppf(drift.SURE, found + 1, rows - found)  # Clopper & Pearson
+    share = found / rows
+    assert exact <= drift.share_at_most(found, rows) <= share + 1.7 * (exact - share)
+    assert drift.share_at_most(rows, rows) == 1
+
+
+def test_an_upper_bound_of_a_share_that_was_never_seen_follows_from_the_rows() -> None:
+    assert drift.share_at_most(0, 5_000) == pytest.approx(stats.norm.ppf(0.998) ** 2 / 5_000)
+    assert drift.share_at_most(0, 0) == 1

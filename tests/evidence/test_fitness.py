@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fieldcraft.evidence.fitness import Fitness, judge_fit
+from fieldcraft.evidence.fitness import (
+    Fitness,
+    fall_after_best,
+    gain_of,
+    judge_fit,
+    learned_in,
+    rise_after_best,
+)
 
 EPOCHS = 20
 
@@ -93,3 +100,41 @@ def test_a_member_without_losses_does_not_count() -> None:
 def test_what_is_learned_in_the_first_epoch_is_learned() -> None:
     tuned = curve([0.49, 0.31, 0.19], [0.373, 0.371, 0.38])  # of a pretrained network
     assert judged(tuned).verdict == "good"
+
+
+def losses(
+    *, rise: float = 0.0, fall: float = 0.5, gain: float = 0.5, best: int = 10
+) -> dict[str, Any]:
+    """Twenty epochs: the tune loss falls by a share until the best and rises by one after it."""
+    tune = [*falling(1, 1 - gain, best), *[(1 - gain) * (1 + rise)] * (20 - best)]
+    train = [*[1.0] * best, *[1 - fall] * (20 - best)]
+    return {"train_losses": train, "tune_losses": tune, "best_epoch": best}
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed", "verdict"),
+    [
+        ({"rise": 0.11, "fall": 0.31}, 1_000, "overfit"),
+        ({"rise": 0.09, "fall": 0.31}, 1_000, "good"),
+        ({"rise": 0.11, "fall": 0.29}, 1_000, "good"),
+        ({"gain": 0.019, "fall": 0.29}, 1_000, "underfit"),
+        ({"gain": 0.021, "fall": 0.29}, 1_000, "good"),
+        ({"gain": 0.019, "fall": 0.31}, 1_000, "good"),
+        ({"best": 19}, 20, "unfinished"),
+        ({"best": 18}, 20, "good"),
+    ],
+)
+def test_verdicts_change_where_they_are_said_to(
+    given: dict[str, float], allowed: int, verdict: str
+) -> None:
+    assert judged(losses(**given), allowed=allowed).verdict == verdict  # type: ignore[arg-type]
+
+
+def test_changes_are_relative_to_where_they_begin() -> None:
+    curve_ = {"train_losses": [4.0, 2.0, 1.0], "tune_losses": [5.0, 4.0, 6.0], "best_epoch": 2}
+    assert rise_after_best(curve_) == 0.5
+    assert fall_after_best(curve_) == 0.5
+    assert learned_in(curve_) == 0.75
+    assert gain_of(curve_) == pytest.approx(0.2)
+    below = {"train_losses": [-1.0, -2.0], "tune_losses": [-1.0, -2.0], "best_epoch": 2}
+    assert learned_in(below) == gain_of(below) == 1

@@ -40,3 +40,21 @@ def test_edges_that_were_kept_divide_later_rows_alike() -> None:
     ]
     assert edges_of(pl.Series(["a", "b"])) == []
     assert group_of(pl.Series([1, 2], dtype=pl.Int64), []).to_list() == ["1", "2"]
+
+
+def test_numbers_of_more_than_twelve_values_are_cut_into_quarters() -> None:
+    few = pl.Series([float(i % 12) for i in range(60)])
+    many = pl.Series([float(i % 13) for i in range(65)])
+    assert edges_of(few) == []
+    assert edges_of(many) == [3, 6, 9]
+    codes, order = groups_of(many)
+    assert order == ["up to 3", "3 to 6", "6 to 9", "above 9", "(missing)"]
+    assert codes.value_counts().sort("group").rows() == [
+        ("3 to 6", 15), ("6 to 9", 15), ("above 9", 15), ("up to 3", 20),
+    ]  # fmt: skip
+
+
+def test_groups_of_words_come_with_the_commonest_first() -> None:
+    codes, order = groups_of(pl.Series("place", ["x", "y", "y", None, "y", "x"]))
+    assert order == ["y", "x", "(missing)"]
+    assert codes.name == "group"

@@ -1,10 +1,15 @@
+"""Wrong labels are where a model is sure and disagrees all the same."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import cohen_kappa_score
 
 from fieldcraft.contracts import Array
-from fieldcraft.evidence.label_noise import kappa, most_rise, noise_of, sureness
+from fieldcraft.evidence.bootstrap import Interval
+from fieldcraft.evidence.label_noise import Noise, kappa, most_rise, noise_of, sureness
 
 
 def told(rows: int, spread: float, flipped: float, base: float = 0.5) -> tuple[Array, Array]:
@@ -51,9 +56,66 @@ def test_rows_are_ordered_within_each_decision() -> None:
     np.testing.assert_allclose(sureness(outputs, outputs.argmax(1)), [0.25, 0.75, 0.25, 0.75])
 
 
+def by_hand(wrong: dict[int, int]) -> tuple[Array, Array]:
+    """Two hundred rows of each decision, surest first; so many of each quarter are wrong."""
+    sure = np.tile(np.linspace(0.99, 0.6, 200), 2)
+    outputs = np.stack([sure, 1 - sure], axis=1)
+    outputs[200:] = outputs[200:, ::-1]
+    y = np.repeat([0, 1], 200)
+    for quarter, count in wrong.items():
+        for start in (0, 200):
+            rows = start + 50 * quarter + np.arange(count)
+            y[rows] = 1 - y[rows]
+    return outputs, y
+
+
+def test_the_surest_quarter_is_compared_with_the_second() -> None:
+    outputs, y = by_hand({0: 4, 1: 6, 2: 50, 3: 50})
+    order = np.random.default_rng(0).permutation(400)
+    found = noise_of(outputs[order], y[order])
+    expected = binomtest(8, 100).proportion_ci(method="wilson")
+    assert found.share.value == 0.08
+    assert (found.share.low, found.share.high) == pytest.approx((expected.low, expected.high))
+    assert found.rise == pytest.approx(12 / 8 * np.exp((1 / 8 + 1 / 12) ** 0.5))
+    half = np.r_[0:100, 200:300]
+    decided = outputs.argmax(axis=1)
+    assert found.agreement == pytest.approx(cohen_kappa_score(decided[half], y[half]))
+    # Ten rows of each label were decided otherwise, out of the 100 that have it.
+    assert found.by_class.tolist() == [0.1, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("agreement", "low", "rise", "possible", "sure"),
+    [
+        (0.5, 0.02, 1.5, True, True),
+        (0.49, 0.5, 1.0, False, False),  # the model knows too little
+        (0.6, 0.0099, 1.0, False, False),
+        (0.6, 0.01, 1.0, True, False),  # worth a word, but not called noise
+        (0.6, 0.0199, 1.0, True, False),
+        (0.79, 0.1, 1.51, True, False),  # classes that overlap
+        (0.8, 0.1, 2.0, True, True),
+        (0.8, 0.1, 2.01, True, False),
+    ],
+)
+def test_noise_is_sure_only_where_a_good_model_disagrees_evenly(
+    agreement: float, low: float, rise: float, possible: bool, sure: bool
+) -> None:
+    found = Noise(Interval(0.5, low, 0.9), rise, agreement, np.zeros(2))
+    assert (found.possible, found.sure) == (possible, sure)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_agreement_is_cohens_kappa(classes: int) -> None:
+    y, decided = np.random.default_rng(0).integers(0, classes, (2, 60))
+    decided[:20] = y[:20]
+    assert kappa(decided, y, classes) == pytest.approx(cohen_kappa_score(y, decided))
+    assert kappa(y[:0], y[:0], classes) == 0
+
+
 def test_a_rise_takes_its_uncertainty_with_it() -> None:
     few, many = (np.arange(n) < n // 10 for n in (100, 10_000))
-    assert most_rise(few, few) > most_rise(many, many) > 1
+    assert most_rise(few, few) == pytest.approx(np.exp(0.2**0.5))
+    assert most_rise(many, many) == pytest.approx(np.exp(0.002**0.5))
     assert most_rise(few, np.zeros(50, dtype=bool)) == 0
     assert most_rise(np.zeros(50, dtype=bool), few) == np.inf
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import FrozenInstanceError
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fieldcraft.core import digest
 from fieldcraft.core.errors import LedgerError
-from fieldcraft.evidence.ledger import GENESIS, Ledger, chain_hash
+from fieldcraft.evidence.ledger import GENESIS, WAIT, Ledger, chain_hash, let_readers_in
 
 APPEND = """
 import sys
@@ -27,7 +35,7 @@ for i in range(int(sys.argv[3])):
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """A ledger that is not there yet."""
-    return Ledger(tmp_path / "project" / "ledger.sqlite")
+    return Ledger(tmp_path / "new" / "project" / "ledger.sqlite")
 
 
 @pytest.fixture
@@ -67,6 +75,42 @@ def test_each_entry_holds_the_hash_of_the_one_before(filled: Ledger) -> None:
     assert filled.verify() == 5
 
 
+def test_the_hash_of_an_entry_is_the_sha256_of_the_one_before_and_of_all_that_it_says(
+    filled: Ledger,
+) -> None:
+    with closing(sqlite3.connect(filled.path)) as base:
+        rows = base.execute("SELECT * FROM entries ORDER BY number").fetchall()
+    before = "0" * 64
+    for number, at, kind, stage, key, body, previous, found in rows:
+        text = json.dumps(
+            [before, number, at, kind, stage, key, body], separators=(",", ":"), ensure_ascii=False
+        )
+        assert previous == before
+        assert found == hashlib.sha256(text.encode()).hexdigest()
+        before = found
+    assert [row[5] for row in rows[::4]] == ['{"rows":100}', '{"champion":"Zoë"}']
+
+
+def test_no_part_of_an_entry_can_change_without_its_hash() -> None:
+    entry: tuple[Any, ...] = (GENESIS, 1, "2024-01-31", "measure", "train", "k", "{}")
+    hashes = {chain_hash(*entry)}
+    for place, part in enumerate(entry):
+        changed = (*entry[:place], 2 if part == 1 else f"{part} ", *entry[place + 1 :])
+        hashes.add(chain_hash(*changed))
+    swapped = (*entry[:3], entry[4], entry[3], *entry[5:])
+    hashes.add(chain_hash(*swapped))
+    assert len(hashes) == 1 + len(entry) + 1
+
+
+def test_entries_bear_the_time_of_their_call_in_utc(ledger: Ledger) -> None:
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    ledger.append([("measure", "evaluate", "k", {})] * 2)
+    first, second = (datetime.fromisoformat(entry.at) for entry in ledger.entries())
+    assert before <= first == second <= datetime.now(UTC)
+    with pytest.raises(FrozenInstanceError):
+        ledger.entries()[0].at = "2020-01-01"  # type: ignore[misc]
+
+
 def test_entries_are_found_by_kind_stage_and_key(filled: Ledger) -> None:
     def numbers(**wanted: str) -> list[int]:
         return [entry.number for entry in filled.entries(**wanted)]
@@ -87,6 +131,10 @@ def test_entries_are_found_by_kind_stage_and_key(filled: Ledger) -> None:
         (["UPDATE entries SET body = '{\"auc\":0.99}' WHERE number = 3"], 3),
         (["UPDATE entries SET at = '2020-01-01' WHERE number = 1"], 1),
         (["UPDATE entries SET stage = 'train' WHERE number = 2"], 2),
+        (["UPDATE entries SET kind = 'decision' WHERE number = 2"], 2),
+        (["UPDATE entries SET number = 7 WHERE number = 5"], 5),
+        (["UPDATE entries SET previous = hash WHERE number = 4"], 4),
+        ([f"UPDATE entries SET previous = '{GENESIS}' WHERE number = 2"], 2),
         (["UPDATE entries SET key = 'k9' WHERE number = 5"], 5),
         (["UPDATE entries SET hash = previous WHERE number = 4"], 4),
         (["DELETE FROM entries WHERE number = 1"], 1),
@@ -119,7 +167,8 @@ def test_entries_are_found_by_kind_stage_and_key(filled: Ledger) -> None:
         ),
     ],
     ids=[
-        "body", "time", "stage", "key", "hash", "first removed", "removed",
+        "body", "time", "stage", "kind", "number", "previous", "first's previous", "key", "hash",
+        "first removed", "removed",
         "removed and closed up", "reordered", "added", "inserted",
     ],
 )  # fmt: skip
@@ -154,6 +203,102 @@ def test_entries_are_added_all_or_none(body: dict[str, Any], filled: Ledger) -> 
     assert filled.verify() == 5
     filled.append([good])
     assert filled.verify() == 6
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What connections are asked to do, from now on."""
+    traced: list[str] = []
+    connect = sqlite3.connect
+
+    def connect_traced(*args: Any, **options: Any) -> sqlite3.Connection:
+        base: sqlite3.Connection = connect(*args, **options)
+        base.set_trace_callback(traced.append)
+        return base
+
+    monkeypatch.setattr(sqlite3, "connect", connect_traced)
+    return traced
+
+
+def test_entries_are_written_in_one_transaction_that_waits_for_the_disk(
+    filled: Ledger, statements: list[str]
+) -> None:
+    filled.append([("measure", "evaluate", "k4", {"auc": 0.9})] * 3)
+    begin, commit = statements.index("BEGIN IMMEDIATE"), statements.index("COMMIT")
+    assert statements.index("PRAGMA synchronous=FULL") < begin
+    assert [text[:6] for text in statements[begin + 1 : commit]] == ["SELECT"] + ["INSERT"] * 3
+    assert statements[commit + 1 :] == []
+
+
+def test_nobody_else_can_begin_to_write_once_the_last_hash_is_read(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canonical = digest.canonical
+    refused: list[str] = []
+
+    def write_meanwhile(value: Any) -> bytes:
+        with closing(sqlite3.connect(filled.path, timeout=0, isolation_level=None)) as other:
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                refused.append(str(error))
+        return canonical(value)
+
+    monkeypatch.setattr(digest, "canonical", write_meanwhile)
+    filled.append([("measure", "evaluate", "k4", {})] * 2)
+    assert refused[::2] == ["database is locked"] * 2  # once for the body, once for the hash
+
+
+def test_a_writer_waits_for_another_to_end(filled: Ledger) -> None:
+    with closing(
+        sqlite3.connect(filled.path, isolation_level=None, check_same_thread=False)
+    ) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ending = threading.Timer(0.1, other.execute, ["ROLLBACK"])
+        ending.start()
+        filled.append([("measure", "evaluate", "k4", {})])
+        ending.join()
+    assert filled.verify() == 6
+
+
+class Busy:
+    """Stands for a connection that answers with errors, one after the other."""
+
+    def __init__(self, codes: Sequence[int]) -> None:
+        self.codes = list(codes)
+        self.asked: list[str] = []
+
+    def execute(self, statement: str) -> None:
+        self.asked.append(statement)
+        if self.codes:
+            error = sqlite3.OperationalError("not now")
+            error.sqlite_errorcode = self.codes.pop(0)
+            raise error
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every pause that is made; time passes by these alone."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: 1_000 + sum(pauses))
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    return pauses
+
+
+def test_a_ledger_that_several_start_at_once_is_asked_for_again(clock: list[float]) -> None:
+    base: Any = Busy([sqlite3.SQLITE_BUSY] * 2)
+    let_readers_in(base)
+    assert base.asked == ["PRAGMA journal_mode=WAL"] * 3
+    assert clock == [0.01] * 2
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_BUSY])
+def test_a_ledger_that_cannot_be_started_is_given_up_in_time(code: int, clock: list[float]) -> None:
+    base: Any = Busy([code] * 100_000)
+    with pytest.raises(sqlite3.OperationalError, match="not now"):
+        let_readers_in(base)
+    waited = WAIT if code == sqlite3.SQLITE_BUSY else 0
+    assert sum(clock) == pytest.approx(waited, abs=0.02)
 
 
 def test_two_processes_that_append_do_not_fork_the_chain(ledger: Ledger) -> None:
@@ -192,7 +337,7 @@ def test_reading_goes_on_while_another_writes(filled: Ledger) -> None:
 
 
 def test_a_file_that_is_no_ledger_is_named(ledger: Ledger) -> None:
-    ledger.path.parent.mkdir()
+    ledger.path.parent.mkdir(parents=True)
     ledger.path.write_bytes(b"not a database, but long enough to be looked at" * 40)
     with pytest.raises(LedgerError, match=r"ledger\.sqlite cannot be used"):
         ledger.verify()

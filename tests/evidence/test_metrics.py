@@ -15,6 +15,7 @@ from fieldcraft.evidence import class_metrics, label_metrics, order_metrics, val
 from fieldcraft.evidence.bootstrap import Draw, resample
 from fieldcraft.evidence.metrics import (
     Metric,
+    Said,
     area_under_roc,
     calibration_gap,
     mean,
@@ -22,6 +23,7 @@ from fieldcraft.evidence.metrics import (
     mean_precision,
     ranked,
     ratio,
+    together,
 )
 from tests.evidence.samples import (
     ROWS,
@@ -237,3 +239,22 @@ def test_the_calibration_gap_is_that_of_the_bins_weighed_by_their_rows() -> None
 def test_all_rows_of_the_same_confidence_share_a_bin() -> None:
     right = np.arange(40) < 10
     assert calibration_gap(np.full(40, 0.25), right, np.ones((1, 40)))[0] == pytest.approx(0)
+
+
+def test_what_is_said_is_taken_apart_and_put_together_row_by_row() -> None:
+    sure = np.array([True, False, True])
+    whole = Said(np.eye(3), np.arange(3), np.eye(3) > 0, 0.8, sure)
+    part = whole.at(np.array([2, 0]))
+    assert part.outputs.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert part.decisions.tolist() == [2, 0]
+    assert part.regions.tolist() == [[False, False, True], [True, False, False]]
+    assert part.coverage == 0.8
+    assert part.accepted is not None
+    assert part.accepted.tolist() == [True, True]
+    again = together([whole.at(np.array([0])), whole.at(np.array([1, 2]))])
+    for name in ("outputs", "decisions", "regions", "accepted"):
+        assert (getattr(again, name) == getattr(whole, name)).all()
+    assert again.coverage == 0.8
+    always = Said(np.eye(3), np.arange(3), np.eye(3) > 0)
+    assert always.at(sure).accepted is None
+    assert together([always, always]).accepted is None

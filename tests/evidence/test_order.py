@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,71 @@ def test_too_little_to_see_is_nothing(values: np.ndarray) -> None:
 @pytest.mark.parametrize(("values", "count"), [([], 0), ([1], 1), ([1, 1, 2, 1], 3)])
 def test_runs_are_stretches_of_equal_values(values: list[int], count: int) -> None:
     assert runs(np.array(values)) == count
+
+
+def test_likeness_of_neighbours_is_the_correlation_at_lag_one() -> None:
+    values = DRAW.normal(size=(80, 2)).cumsum(axis=0)
+    centred = values - values.mean(axis=0)
+    products = sum(a @ b for a, b in itertools.pairwise(centred))
+    found = neighbours(values)
+    assert found.share == pytest.approx(products / (centred**2).sum())
+    assert neighbours(-values) == found
+    assert neighbours(values + 7).share == pytest.approx(found.share)
+
+
+def test_the_score_of_likeness_is_in_deviations_of_shuffled_rows() -> None:
+    scores = [neighbours(np.random.default_rng(k).normal(size=(400, 1))).score for k in range(200)]
+    assert np.mean(scores) == pytest.approx(0, abs=0.3)
+    assert np.std(scores) == pytest.approx(1, abs=0.25)
+    # Of few rows shuffled ones have a correlation below 0, which is what is expected of these too.
+    few = [neighbours(np.random.default_rng(k).normal(size=(24, 1))).score for k in range(800)]
+    assert np.mean(few) == pytest.approx(0, abs=0.12)
+    wave = WAVE[:400, None] + 2 * NOISE[:400, None]
+    # Wald and Wolfowitz: without order the correlation has the mean -1/n and the variance 1/n.
+    expected = (neighbours(wave).share + 1 / 400) * 20
+    assert neighbours(wave).score == pytest.approx(expected, rel=0.35)
+
+
+def test_neighbours_that_are_unlike_have_no_likeness_but_a_score_below_zero() -> None:
+    found = neighbours(np.tile([0.0, 1.0], 50)[:, None])
+    assert found.share == 0
+    assert found.score < -5
+
+
+@pytest.mark.parametrize(("rows", "blocks"), [(20, 2), (59, 5), (1_000, 20)])
+def test_drift_is_what_stretches_of_the_order_explain(rows: int, blocks: int) -> None:
+    y = np.arange(rows) + 0.3 * rows * NOISE[:rows]
+    codes = np.repeat(np.arange(blocks), [len(p) for p in np.array_split(np.arange(rows), blocks)])
+    if rows == 59:
+        codes = np.arange(59) * 5 // 59
+    within = sum(((y[codes == k] - y[codes == k].mean()) ** 2).sum() for k in range(blocks))
+    share = 1 - (within / (rows - blocks)) / y.var(ddof=1)
+    found = drift(y[:, None])
+    assert found.share == pytest.approx(share)
+    assert found.score == pytest.approx(share * rows / (2 * (blocks - 1)) ** 0.5)
+    assert drift(y[:19, None]).share == 0
+
+
+def test_the_score_of_drift_is_that_of_a_chi_square_without_drift() -> None:
+    chance = [drift(np.random.default_rng(k).normal(size=(1_000, 1))).score for k in range(300)]
+    # Below 0 it is cut off; a chi-square of 19 is above its mean by a deviation in 15 %.
+    assert np.mean(np.array(chance) > 1) == pytest.approx(0.155, abs=0.06)
+    assert max(chance) < 5
+
+
+def test_means_that_are_taken_away_are_drawn_towards_the_overall_mean() -> None:
+    codes = np.repeat([0, 1], [40, 20])
+    columns = np.where(codes == 1, 3.0, 0.0)[:, None]
+    left = columns - 1  # the mean is 1
+    for _ in range(4):  # seven tenths of each level's mean, as if of five rows more
+        for code, rows in ((0, 40), (1, 20)):
+            left[codes == code] *= 1 - 0.7 * rows / (rows + 5)
+    assert unexplained(columns, [codes]) == pytest.approx(left)
+    assert unexplained(columns, []) == pytest.approx(columns - 1)
+
+
+def test_the_commonest_classes_have_a_column_each_in_the_order_of_their_rows() -> None:
+    y = np.repeat([4, 7, 9], [2, 5, 3])
+    found = spread_out(y, False)
+    assert found.sum(axis=0).tolist() == [5, 3, 2]
+    assert found[0].tolist() == [0, 0, 1]

@@ -105,6 +105,13 @@ def test_agreement_with_a_model_that_says_one_class_for_all_is_none_or_undefined
     assert found == pytest.approx([0.0, np.nan], nan_ok=True)
 
 
+def test_classes_that_are_decided_but_never_there_have_no_mean_of_their_own() -> None:
+    y, even = np.array([0, 0, 1, 1]), np.ones((1, 4))
+    said = deciding([0, 2, 1, 3])
+    assert own.macro_steps(y, said, even)[0] == (2 / 2 + 2 / 2) / 2
+    assert own.mean_steps(y, said, np.array([[1.0, 3.0, 0.0, 0.0]]))[0] == 6 / 4
+
+
 def test_a_class_without_weight_is_left_out_of_the_mean_over_classes() -> None:
     y, said = np.array([0, 1, 2]), deciding([1, 1, 0])
     assert own.macro_steps(y, said, np.array([[1.0, 1.0, 0.0]]))[0] == 1 / 2

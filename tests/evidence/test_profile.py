@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 
 from fieldcraft.evidence import profile
 
@@ -72,3 +73,78 @@ def test_predictions_are_counted_by_decision_and_probability() -> None:
     assert set(profile.said(decided)) == {"prediction", "probability_a"}
     amounts = profile.said(pl.DataFrame({"prediction": [1.5]}))
     assert amounts["prediction"].dtype == pl.Float64
+
+
+def test_ends_of_training_are_not_new_and_edges_belong_to_the_bin_above() -> None:
+    training = pl.Series(np.arange(0.0, 101.0))
+    about = profile.learned(training, training)
+    assert (about["low"], about["high"]) == (0, 100)
+    assert about["edges"] == pytest.approx([5.0 * k for k in range(1, 20)])
+    at = profile.places(pl.Series([0.0, 4.9, 5.0, 9.9, 94.9, 95.0, 100.0, -0.1, 100.1]), about)
+    assert at.tolist() == [2, 2, 3, 3, 20, 21, 21, 1, 22]
+    assert profile.bins(about)[1:4] == ["below", "up to 5", "5 to 10"]
+    assert profile.bins(about)[-2:] == ["from 95", "above"]
+    values = pl.Series([0.0, 100.0, -0.1, 100.1, None])
+    assert profile.is_new(values, about).tolist() == [False, False, True, True, False]
+
+
+def test_what_is_far_lies_further_off_than_training_is_wide() -> None:
+    training = pl.Series([10.0, 30.0])
+    about = profile.learned(training, training)
+    values = pl.Series([-10.0, -10.1, 50.0, 50.1, None])
+    assert profile.is_far(values, about).tolist() == [False, True, False, True, False]
+    for same, edge in ((7.0, 7.0), (-3.0, 3.0), (0.0, 1.0)):  # of one value: as far as it is from 0
+        about = profile.learned(pl.Series([same, same]), pl.Series([same]))
+        far = profile.is_far(
+            pl.Series([same + edge, same + 1.01 * edge, same - 1.01 * edge]), about
+        )
+        assert far.tolist() == [False, True, True]
+    words = profile.learned(pl.Series(["a"]), pl.Series(["a"]))
+    assert profile.is_far(pl.Series(["a", "b", None]), words).tolist() == [False, True, False]
+
+
+def test_a_number_that_many_rows_share_is_parted_from_those_just_above() -> None:
+    training = pl.Series([*np.linspace(0, 1, 50), *[1.0] * 50, *np.linspace(1.001, 2, 50)])
+    about = profile.learned(training, training)
+    places = profile.places(pl.Series([1 - 1e-9, 1.0, 1 + 1e-9]), about)
+    assert np.diff(places).tolist() == [1, 1]
+
+
+def test_moments_are_counted_in_days() -> None:
+    days = pl.Series([f"2024-01-{day:02}" for day in range(1, 31)]).str.to_date()
+    about = profile.learned(days, days[20:])
+    assert about["form"] == "time"
+    assert (about["low"], about["high"]) == (19_723, 19_752)
+    assert sum(about["counts"]) == 10
+    noon = pl.Series(["2024-01-30 12:00"]).str.to_datetime()
+    assert profile.as_floats(noon).tolist() == [19_752.5]
+    assert profile.is_new(noon, about).tolist() == [True]
+
+
+def test_quantiles_are_those_of_the_reference_or_else_of_training() -> None:
+    training, reference = pl.Series(np.arange(11.0)), pl.Series([0.0, 100.0, None])
+    about = profile.learned(training, reference)
+    assert about["quantiles"] == pytest.approx(np.arange(0.0, 101.0))
+    empty = profile.learned(training, reference[2:])
+    assert empty["quantiles"] == pytest.approx(np.linspace(0, 10, 101))
+    assert len(profile.at_quantiles(np.zeros(0))) == 0
+
+
+def test_the_forty_commonest_words_are_counted_one_by_one_ties_in_their_order() -> None:
+    training = pl.Series([f"w{i:02}" for i in range(41)] + ["w40"])
+    about = profile.learned(training, pl.Series(["w39", "new", None]))
+    assert about["levels"] == ["w39", "w40", "new", *(f"w{i:02}" for i in range(37))]
+    assert about["seen"] == [f"w{i:02}" for i in range(41)]
+    assert profile.bins(about)[:3] == ["missing", "unseen", "other"]
+    found = profile.places(pl.Series(["w39", "new", "w38", "fresh", None]), about)
+    assert found.tolist() == [3, 5, 2, 1, 0]
+    all_of_them = pl.Series([f"w{i}" for i in range(profile.SEEN)])
+    assert len(profile.learned(all_of_them, all_of_them)["seen"]) == profile.SEEN
+
+
+def test_twenty_probabilities_are_counted_at_the_most() -> None:
+    chances = {f"probability_{k}": [0.5] for k in range(21)}
+    found = profile.said(pl.DataFrame({"prediction": ["a"], **chances}))
+    assert list(found) == ["prediction", *(f"probability_{k}" for k in range(20))]
+    assert found["probability_3"].dtype == pl.Float64
+    assert profile.said(pl.DataFrame({"prediction": [True]}))["prediction"].dtype == pl.String

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from fieldcraft.evidence.proportions import wilson
 
@@ -12,6 +13,18 @@ def test_the_interval_is_wilsons() -> None:
     found = wilson(8, 20)  # Newcombe 1998, table I
     assert (found.value, found.level) == (0.4, 0.95)
     assert (found.low, found.high) == pytest.approx((0.2188, 0.6134), abs=1e-4)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.998])
+@pytest.mark.parametrize(
+    ("count", "rows"),
+    [(0, 1), (1, 1), (0, 30), (1, 30), (30, 30), (8, 20), (500, 1_000), (3, 10**6)],
+)
+def test_the_interval_is_scipys(count: int, rows: int, level: float) -> None:
+    found = wilson(count, rows, level)
+    expected = binomtest(count, rows).proportion_ci(level, method="wilson")
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert (found.value, found.level) == (count / rows, level)
 
 
 @pytest.mark.parametrize(("count", "rows"), [(0, 10), (10, 10), (0, 1), (1, 1)])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from fieldcraft.evidence import sequential
 from fieldcraft.evidence.sequential import Detector
@@ -46,14 +48,87 @@ def test_the_threshold_follows_from_windows_streams_and_alarms() -> None:
     assert 1 - math.exp(-0.35) * 1.35 < 0.05
 
 
-def test_confidence_sequences_hold_at_all_times() -> None:
-    draw = np.random.default_rng(1)
-    missed = 0
-    for _ in range(200):
-        low, high = sequential.bounds((draw.random(400) < 0.1).astype(float), 0.9)
-        missed += bool((low > 0.1).any() or (high < 0.1).any())
-    assert missed <= 0.1 * 200
+def test_tests_of_a_detector_are_weighted() -> None:
+    detector = Detector.fresh(np.array([0.25, 0.75]))
+    detector.add(np.log([8.0, 2.0]))  # sums of 8 and 2
+    level = detector.add(np.log([0.5, 4.0]))  # (8 + 1) / 2 and (2 + 1) * 4
+    assert level == detector.level == pytest.approx(math.log(0.25 * 4.5 + 0.75 * 12))
+
+
+def paper_bounds(values: list[float], level: float) -> list[tuple[float, float]]:
+    """The predictable plug-in empirical Bernstein sequence, term by term from the paper.
+
+    Waudby-Smith & Ramdas 2024, theorem 2 with equations 14 and 15 (c = 1/2), intersected over
+    time.
+    """
+    wanted = math.log(2 / (1 - level))
+    bets = weighted = spent = low = 0.0
+    high, mean, variance, total, squares = 1.0, 0.5, 0.25, 0.0, 0.0
+    found = []
+    for number, value in enumerate(values, 1):
+        bet = min(math.sqrt(2 * wanted / (variance * number * math.log(1 + number))), 0.5)
+        spent += 4 * (value - mean) ** 2 * (-math.log(1 - bet) - bet) / 4
+        bets += bet
+        weighted += bet * value
+        total += value
+        mean = (0.5 + total) / (number + 1)
+        squares += (value - mean) ** 2
+        variance = (0.25 + squares) / (number + 1)
+        low = max(low, weighted / bets - (wanted + spent) / bets)
+        high = min(high, weighted / bets + (wanted + spent) / bets)
+        found.append((low, high))
+    return found
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+@pytest.mark.parametrize("shape", [(0.3, 0.3), (1.0, 9.0), (9.0, 0.5)])
+def test_a_confidence_sequence_is_that_of_the_paper(
+    shape: tuple[float, float], level: float
+) -> None:
+    values = np.random.default_rng(0).beta(*shape, 300)
+    found = np.stack(sequential.bounds(values, level), axis=1)
+    assert found == pytest.approx(np.array(paper_bounds(values.tolist(), level)), abs=1e-12)
+
+
+def test_bounds_of_the_first_values_do_not_change_as_more_come() -> None:
+    values = np.random.default_rng(1).random(60)
+    whole = sequential.bounds(values)
+    for count in (0, 1, 7, 59):
+        part = sequential.bounds(values[:count])
+        for ours, all_of_it in zip(part, whole, strict=True):
+            assert ours == pytest.approx(all_of_it[:count], abs=0)
+
+
+@pytest.mark.parametrize("mean", [0.1, 0.5])
+def test_whoever_stops_when_the_mean_is_left_out_is_right_as_often_as_stated(mean: float) -> None:
+    draw, level, rows = np.random.default_rng(1), 0.8, 1_000
+    values = (draw.random((250, rows)) < mean).astype(float)
+    wrong = peeked = 0
+    for row in values:
+        low, high = sequential.bounds(row, level)
+        wrong += bool(((low > mean) | (high < mean)).any())
+        average = np.cumsum(row) / np.arange(1, rows + 1)
+        error = norm.ppf(0.9) * np.sqrt(average * (1 - average) / np.arange(1, rows + 1))
+        peeked += bool((np.abs(average - mean) > error)[30:].any())
+    assert wrong / len(values) <= 1 - level
+    assert peeked / len(values) > 0.6  # an interval for one look alone does not stand it
+
+
+@pytest.mark.parametrize("mean", [0.2, 0.5, 0.9])
+def test_every_sequence_of_outcomes_together_is_left_out_no_more_than_stated(mean: float) -> None:
+    rows, level, missed = 12, 0.4, 0.0
+    for outcome in itertools.product([0.0, 1.0], repeat=rows):
+        low, high = sequential.bounds(np.array(outcome), level)
+        ones = sum(outcome)
+        if low[-1] > mean or high[-1] < mean:  # bounds never widen again
+            missed += mean**ones * (1 - mean) ** (rows - ones)
+    assert missed <= 1 - level
+
+
+def test_bounds_close_in_on_the_mean_and_never_widen() -> None:
+    low, high = sequential.bounds((np.random.default_rng(1).random(400) < 0.1).astype(float), 0.9)
     assert high[-1] - low[-1] < 0.15
     assert (np.diff(low) >= 0).all()
+    assert (np.diff(high) <= 0).all()
     empty = sequential.bounds(np.zeros(0))
     assert [len(bound) for bound in empty] == [0, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any, get_args
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics as peer
 
 from fieldcraft.evidence import class_metrics
 from fieldcraft.evidence.metrics import Said
@@ -59,6 +61,57 @@ def test_no_other_threshold_is_better(rule: str, pairs: list[tuple[bool, float]]
         assert found == 0.5
     else:
         assert value(rule, positive, score, found) == pytest.approx(np.nanmax(every))
+
+
+PEERS: dict[str, Callable[..., float]] = {
+    "accuracy": peer.accuracy_score,
+    "balanced_accuracy": peer.balanced_accuracy_score,
+    "f1": peer.f1_score,
+    "mcc": peer.matthews_corrcoef,
+}
+
+
+@pytest.mark.parametrize("rule", CHOSEN_BY)
+def test_no_other_threshold_is_better_where_rows_weigh_more_or_less(rule: str) -> None:
+    unlike = 0
+    for seed in range(12):
+        draw = np.random.default_rng(seed)
+        positive = np.append(draw.random(10) < 0.4, [True, False])
+        score, weights = draw.integers(0, 9, 12) / 8, draw.gamma(0.5, size=12)
+        found = best_threshold(positive, score, rule, weights)
+        candidates = [*np.unique(score), 2.0]
+        if rule == "mcc":  # not defined where all or none are called positive
+            candidates = candidates[1:-1]
+        every = [PEERS[rule](positive, score >= t, sample_weight=weights) for t in candidates]
+        chosen = PEERS[rule](positive, score >= found, sample_weight=weights)
+        assert chosen == pytest.approx(max(every), abs=1e-12)
+        unlike += found != best_threshold(positive, score, rule)
+    assert unlike > 1
+
+
+@pytest.mark.parametrize(
+    ("positives", "scores", "expected"),
+    [
+        ([1, 0, 1, 0], [0.9, 0.7, 0.5, 0.3], 0.8),  # 0.4 is as good: the higher one is taken
+        ([0, 1], [0.9, 0.7], 0.35),  # as good as calling nothing: something is called
+        ([1, 0, 1], [0.8, 0.8, 0.4], 0.2),  # equal scores are called together
+        ([0, 1, 1, 1], [0.9, 0.7, 0.5, 0.3], 0.15),  # all of them: half of the lowest
+        ([0, 0, 1], [0.9, 0.8, 0.2], (1 + 1e-6 + 0.9) / 2),  # none: halfway to certainty
+    ],
+)
+def test_of_thresholds_that_are_as_good_the_highest_that_calls_something_is_taken(
+    positives: list[int], scores: list[float], expected: float
+) -> None:
+    found = best_threshold(np.array(positives) == 1, np.array(scores), "accuracy")
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("rule", CHOSEN_BY)
+def test_rows_without_weight_have_no_say(rule: str) -> None:
+    positive = np.array([True, False, True, False, True, False])
+    score = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    weights = np.array([1.0, 0, 1, 1, 0, 1])  # without two rows the classes are parted at 0.65
+    assert best_threshold(positive, score, rule, weights) == pytest.approx(0.65)
 
 
 @fixed
@@ -118,6 +171,20 @@ def test_costs_of_two_classes_are_a_threshold() -> None:
     score = np.linspace(0, 1, 102)
     found = by_costs(np.stack([1 - score, score], axis=1), np.array([[0, alarm], [miss, 0]]))
     assert (found == (score > 0.2)).all()
+
+
+def test_of_decisions_that_cost_the_same_the_first_class_is_taken() -> None:
+    p = np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.2, 0.4, 0.4]])
+    assert by_costs(p, 1 - np.eye(3)).tolist() == [0, 1, 1]
+
+
+def test_costs_are_of_the_true_class_by_row_and_the_decided_one_by_column() -> None:
+    costs = np.array([[0.0, 5.0, 1.0], [2.0, 0.0, 4.0], [3.0, 6.0, 0.0]])
+    for true in range(3):  # of a class that is certain, a right decision costs nothing
+        assert by_costs(np.eye(3)[[true]], costs).tolist() == [true]
+    # Expected: class 0 costs 2 * 0.5 = 1, class 1 5 * 0.5 = 2.5, class 2 0.5 + 2 = 2.5.
+    assert by_costs(np.array([[0.5, 0.5, 0.0]]), costs).tolist() == [0]
+    assert by_costs(np.array([[0.6, 0.0, 0.4]]), costs).tolist() == [2]  # 1.2, 5.4, 0.6
 
 
 def test_equal_costs_decide_for_the_likeliest() -> None:

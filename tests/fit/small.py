@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -44,6 +44,16 @@ def log_loss(outputs: Array, y: Array, weights: Weights = None) -> float:
     return float(np.average(-np.log(outputs[np.arange(len(y)), y]), weights=weights))
 
 
+class Clock:
+    """A clock that only moves when a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 GOAL = Goal(cross_entropy, log_loss)
 QUICK = Training(batch_size=16, epochs=6, patience=6, learning_rate=1e-2, ema=0.9)
 
@@ -56,6 +66,18 @@ def make_trainer(
 ) -> Trainer:
     """A trainer with whatever is left out made up."""
     return Trainer(network or make_network(), goal, settings, place or Place())
+
+
+def scripted(losses: Iterable[float], clock: Clock | None = None, seconds: float = 0.0) -> Goal:
+    """A goal whose validation losses are given, with epochs that take the same time each."""
+    values = iter(losses)
+
+    def next_loss(outputs: Array, y: Array, weights: Weights) -> float:
+        if clock is not None:
+            clock.now += seconds
+        return next(values)
+
+    return Goal(GOAL.loss, next_loss)
 
 
 def checkpoint_of(folder: Path) -> Path:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import get_args
 
@@ -14,26 +15,30 @@ import pytest
 import torch
 from torch import Tensor
 
+from fieldcraft.contracts import Array, Weights
 from fieldcraft.core import files
 from fieldcraft.core.errors import TrainingError
 from fieldcraft.fit import loop
 from fieldcraft.fit.checkpoint import read_checkpoint, snapshot
 from fieldcraft.fit.loop import Decided, Goal, Place, Rows, Trainer, accelerator_for, predict
 from fieldcraft.fit.losses import squared_error
+from fieldcraft.fit.mixing import Mixing
 from fieldcraft.fit.network import FusedNetwork, PassNet
 from fieldcraft.fit.pace import Pace, Precision
-from fieldcraft.fit.settings import OptimizerName, Training
+from fieldcraft.fit.settings import OptimizerName, Schedule, Training
 from fieldcraft.fit.trunk import Mlp
 from tests.fit.small import (
     CPU,
     FEATURES,
     GOAL,
     QUICK,
+    Clock,
     checkpoint_of,
     log_loss,
     make_network,
     make_rows,
     make_trainer,
+    scripted,
 )
 
 
@@ -62,8 +67,9 @@ def assert_same_end(one: Trainer, other: Trainer) -> None:
         other.state.best_epoch,
         other.state.best_loss,
     )
-    left, right = snapshot(one.shadow), snapshot(other.shadow)
-    assert all(torch.equal(value, right[name]) for name, value in left.items())
+    for mine, theirs in ((one.shadow, other.shadow), (one.network, other.network)):
+        left, right = snapshot(mine), snapshot(theirs)
+        assert all(torch.equal(value, right[name]) for name, value in left.items())
 
 
 @pytest.fixture(autouse=True)
@@ -151,12 +157,22 @@ def test_without_a_folder_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_checkpoints_are_not_written_more_often_than_every_two_seconds(tmp_path: Path) -> None:
-    make_trainer(place=Place(folder=tmp_path, progress=kill_after(99))).fit(
-        make_rows(), make_rows(seed=1)
-    )
-    state, _ = read_checkpoint(checkpoint_of(tmp_path))
-    assert state.epoch < QUICK.epochs
+@pytest.mark.parametrize(
+    ("seconds", "on_disk"),
+    [(0.5, [1, 1, 1, 1, 5, 5]), (1.0, [1, 1, 3, 3, 5, 5]), (2.5, [1, 2, 3, 4, 5, 6])],
+)
+def test_checkpoints_are_written_at_most_every_two_seconds(
+    seconds: float, on_disk: list[int], tmp_path: Path
+) -> None:
+    clock, epochs = Clock(), list[int]()
+
+    def look(text: str, share: float | None) -> None:
+        epochs.append(read_checkpoint(checkpoint_of(tmp_path))[0].epoch)
+
+    goal = scripted(repeat(1.0), clock, seconds)
+    place = Place(folder=tmp_path, progress=look, clock=clock)
+    make_trainer(place=place, goal=goal).fit(make_rows(), make_rows(seed=1))
+    assert epochs == on_disk
 
 
 @pytest.mark.parametrize(("seed", "same"), [(0, True), (1, False)])
@@ -188,12 +204,6 @@ def test_each_epoch_passes_over_every_row_once_in_an_order_of_its_own() -> None:
     assert len(set(epochs)) == 3
 
 
-def scripted(losses: list[float]) -> Goal:
-    """A goal whose tune loss takes given values, epoch by epoch."""
-    values = iter(losses)
-    return Goal(GOAL.loss, lambda outputs, y, weights: next(values))
-
-
 def test_training_stops_when_patience_ends_and_keeps_the_best_epoch() -> None:
     settings = replace(QUICK, epochs=50, patience=3, patience_share=0.0)
     goal = scripted([5.0, 4.0, 3.0, 3.0, 3.5, 3.6, 1.0])
@@ -209,14 +219,67 @@ def test_training_stops_when_patience_ends_and_keeps_the_best_epoch() -> None:
     assert not all(torch.equal(value, end[name]) for name, value in kept[5].items())
 
 
+@pytest.mark.parametrize(
+    ("losses", "end"),
+    [
+        # Gains of less than a quarter are kept, but do not make the training wait any longer;
+        ([8.0, 7.0, 6.0, 6.0], (4, 3, 1)),
+        # they add up until they are worth it;
+        ([8.0, 7.0, 5.5, 5.5, 5.5, 5.5], (6, 3, 3)),
+        # then the next ones are set against the loss of that epoch.
+        ([8.0, 5.0, 4.5, 4.25, 4.0], (5, 5, 2)),
+    ],
+)
+def test_waiting_begins_anew_only_with_gains_that_are_worth_it(
+    losses: list[float], end: tuple[int, int, int]
+) -> None:
+    settings = replace(QUICK, epochs=50, patience=3, patience_share=0.0, worth=0.25)
+    trainer = make_trainer(settings=settings, goal=scripted(losses))
+    state = trainer.fit(make_rows(), make_rows(seed=1))
+    assert (state.epoch, state.best_epoch, state.mark_epoch) == end
+    assert state.mark_loss == losses[end[2] - 1]
+
+
+def test_patience_grows_with_the_epoch_of_the_last_gain() -> None:
+    settings = replace(QUICK, epochs=50, patience=2, patience_share=0.5)
+    trainer = make_trainer(settings=settings, goal=scripted([5.0, 4.0, 3.0, 2.0] + [9.0] * 20))
+    assert trainer.fit(make_rows(), make_rows(seed=1)).epoch == 4 + 7  # half of 4, and 5
+
+
+def test_validation_takes_the_averaged_weights_and_keeps_them() -> None:
+    seen: list[tuple[Array, Array, Weights]] = []
+
+    def loss(outputs: Array, y: Array, weights: Weights) -> float:
+        seen.append((outputs, y, weights))
+        return 1.0
+
+    trainer = make_trainer(goal=Goal(GOAL.loss, loss))
+    for parameter in trainer.shadow.parameters():
+        torch.nn.init.zeros_(parameter)
+    rows = make_rows(4)
+    x, y = rows.tensors["x"].numpy(), rows.y.numpy()
+    trainer.validate(Rows.of({"x": x}, y, CPU, np.array([1.0, 1.0, 2.0, 4.0])))
+    ((outputs, truth, weights),) = seen
+    assert outputs.tolist() == [[0.5, 0.5]] * 4
+    assert truth.tolist() == y.tolist()
+    assert weights is not None
+    assert weights.tolist() == [0.5, 0.5, 1.0, 2.0]
+    assert not any(bool(value.any()) for value in trainer.best.values())
+
+
 def test_epochs_are_the_most_there_will_be() -> None:
     trainer = make_trainer(settings=replace(QUICK, epochs=2), goal=scripted([3.0, 2.0, 1.0]))
     assert trainer.fit(make_rows(), make_rows(seed=1)).epoch == 2
 
 
-@pytest.mark.parametrize(("budget", "epochs"), [(1e-9, 1), (1e9, QUICK.epochs)])
-def test_a_budget_stops_the_training_but_never_before_one_epoch(budget: float, epochs: int) -> None:
-    trainer = make_trainer(place=Place(budget=budget))
+@pytest.mark.parametrize(
+    ("budget", "epochs"), [(0.5, 1), (2.9, 2), (3.0, 3), (3.9, 3), (4.0, 4), (9.0, QUICK.epochs)]
+)
+def test_an_epoch_that_would_end_after_the_budget_is_not_begun(budget: float, epochs: int) -> None:
+    clock = Clock()  # one second an epoch
+    trainer = make_trainer(
+        place=Place(budget=budget, clock=clock), goal=scripted(repeat(1.0), clock, 1.0)
+    )
     assert trainer.fit(make_rows(), make_rows(seed=1)).epoch == epochs
 
 
@@ -224,18 +287,21 @@ def test_time_spent_before_a_kill_counts_against_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    clock, place = Clock(), Place(folder=tmp_path, progress=kill_after(2))
+    goal = scripted(repeat(1.0), clock, 1.0)
     with pytest.raises(Killed):
-        make_trainer(place=Place(folder=tmp_path, progress=kill_after(2))).fit(
+        make_trainer(place=replace(place, clock=clock), goal=goal).fit(
             make_rows(), make_rows(seed=1)
         )
-    resumed = make_trainer(place=Place(folder=tmp_path, budget=1e-9))
-    assert resumed.fit(make_rows(), make_rows(seed=1)).epoch == 2
+    resumed = make_trainer(place=Place(folder=tmp_path, budget=4.0, clock=clock), goal=goal)
+    state = resumed.fit(make_rows(), make_rows(seed=1))
+    assert (state.epoch, state.elapsed) == (4, 4.0)
 
 
 def test_inputs_that_are_not_numbers_are_named() -> None:
     rows = make_rows()
     rows.tensors["x"][5, 1] = math.nan
-    with pytest.raises(TrainingError, match="inputs that are not finite: x"):
+    with pytest.raises(TrainingError, match="loss nan in epoch 1, inputs that are not finite: x"):
         make_trainer().fit(rows, make_rows(seed=1))
 
 
@@ -270,29 +336,47 @@ def test_a_training_runs_in_the_threads_that_were_decided_and_leaves_the_others_
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.5, 0.999])
-def test_the_average_follows_the_weights_faster_at_the_start(ema: float) -> None:
+@pytest.mark.parametrize("ema", [0.0, 0.27, 0.999])
+def test_the_moving_average_warms_up_to_its_decay(ema: float) -> None:
+    """The decay of update n is min(ema, (1 + n) / (10 + n)), as in TensorFlow's average."""
     trainer = make_trainer(settings=replace(QUICK, ema=ema))
-    start = snapshot(trainer.shadow)
-    trainer.step(make_rows(16))
-    present, average = snapshot(trainer.network), snapshot(trainer.shadow)
-    decay = min(ema, 2 / 11)  # (1 + step) / (10 + step)
-    for name, value in start.items():
-        assert not torch.equal(present[name], value)
-        expected = decay * value + (1 - decay) * present[name]
-        torch.testing.assert_close(average[name], expected)
+    expected = {name: value.double() for name, value in snapshot(trainer.shadow).items()}
+    for step in range(1, 7):
+        trainer.step(make_rows(16, seed=step))
+        decay = min(ema, (1 + step) / (10 + step))
+        for name, value in snapshot(trainer.network).items():
+            assert not torch.equal(value.double(), expected[name])
+            expected[name] = decay * expected[name] + (1 - decay) * value.double()
+    for name, value in snapshot(trainer.shadow).items():
+        torch.testing.assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("clip", [0.0, 1e-3])
-def test_clipping_bounds_the_step(clip: float) -> None:
-    settings = Training(optimizer="sgd", learning_rate=1.0, clip=clip, ema=0.0, weight_decay=0.0)
-    trainer = make_trainer(settings=settings)
+PLAIN_SGD = Training(optimizer="sgd", learning_rate=0.1, clip=0.0, ema=0.0, weight_decay=0.0)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-3, 0.02, 1e3])
+def test_a_gradient_longer_than_the_clip_is_shortened_to_it(clip: float) -> None:
+    rows, network = make_rows(16), make_network().eval()
+    loss = GOAL.loss(network.raw(dict(rows.tensors)), rows.y).mean()
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    norm = float(torch.cat([g.flatten() for g in gradients]).norm())
+    factor = min(1.0, clip / norm) if clip else 1.0
+    trainer = make_trainer(network, replace(PLAIN_SGD, clip=clip))
+    start = [p.detach().clone() for p in network.parameters()]
+    trainer.step(rows)
+    for before, after, gradient in zip(start, network.parameters(), gradients, strict=True):
+        expected = before - 0.1 * 1.9 * factor * gradient  # Nesterov: 1 + 0.9 times the first
+        torch.testing.assert_close(after.detach(), expected, rtol=1e-4, atol=1e-8)
+
+
+def test_the_l1_penalty_pulls_every_weight_towards_zero_by_the_same_and_no_bias() -> None:
+    goal = Goal(lambda raw, y: 0 * raw.sum((1, 2)), log_loss)
+    trainer = make_trainer(settings=replace(PLAIN_SGD, l1=0.05), goal=goal)
     start = snapshot(trainer.network)
-    trainer.step(make_rows(16))
-    moved = [value - start[name] for name, value in snapshot(trainer.network).items()]
-    length = float(torch.cat([move.flatten() for move in moved]).norm())
-    # Nesterov's first step is the gradient 1.9 times over.
-    assert (length <= 1.9 * 1e-3 * 1.001) == bool(clip)
+    assert float(trainer.step(make_rows(16))) == 0  # the reported loss is that of the data
+    for name, value in snapshot(trainer.network).items():
+        pull = 0.1 * 1.9 * 0.05 * start[name].sign() if name.endswith("weight") else 0.0
+        torch.testing.assert_close(value, start[name] - pull)
 
 
 def test_predicting_keeps_the_order_of_rows_however_many_there_are() -> None:
@@ -312,12 +396,31 @@ def test_rows_keep_labels_whole_and_make_amounts_short_floats() -> None:
     assert len(Rows.of(x, np.array([0, 1, 1]), CPU).take(slice(1, 3))) == 2
 
 
-def test_progress_tells_the_epoch_and_a_share_that_is_one_at_most() -> None:
-    told: list[tuple[str, float | None]] = []
-    place = Place(progress=lambda text, share: told.append((text, share)))
-    make_trainer(place=place).fit(make_rows(), make_rows(seed=1))
-    assert [text.split(",")[0] for text, _ in told] == [f"epoch {i}" for i in range(1, 7)]
-    assert all(share is not None and 0 < share <= 1 for _, share in told)
+@pytest.mark.parametrize(
+    ("epochs", "budget", "seconds_left"),
+    [(50, None, [6, 6, 4, 2, 0]), (3, None, [4, 2, 0]), (50, 9.0, [6, 5, 3, 1])],
+)
+def test_progress_names_the_epoch_its_losses_and_the_least_time_left(
+    epochs: int, budget: float | None, seconds_left: list[int]
+) -> None:
+    clock, told = Clock(), list[tuple[str, float | None]]()
+    losses = [5.0, 3.0, 2.9, 3.25, 6.0]  # two seconds each; the third gain is not worth it
+    make_trainer(
+        settings=replace(QUICK, epochs=epochs, patience=3, patience_share=0.0, worth=0.25),
+        place=Place(
+            clock=clock, budget=budget, progress=lambda text, share: told.append((text, share))
+        ),
+        goal=scripted(losses, clock, 2.0),
+    ).fit(make_rows(), make_rows(seed=1))
+    best, fractions = [(5, 1), (3, 2), *[(2.9, 3)] * 3], [1 / 4, 2 / 5, 3 / 5, 4 / 5, 1.0]
+    assert told == [
+        (
+            f"epoch {i + 1}, tune loss {losses[i]:.4f} (best {best[i][0]:.4f} at {best[i][1]}), "
+            f"at least {left} s left",
+            fractions[i],
+        )
+        for i, left in enumerate(seconds_left)
+    ]
 
 
 def test_a_training_that_is_done_over_again_takes_as_many_epochs(tmp_path: Path) -> None:
@@ -333,11 +436,12 @@ def test_a_training_that_is_done_over_again_takes_as_many_epochs(tmp_path: Path)
 
 def test_a_weight_of_two_is_worth_the_row_twice() -> None:
     rows, settings = make_rows(32), replace(QUICK, batch_size=64, epochs=3, clip=0.0)
-    twice = Rows({"x": torch.cat([rows.tensors["x"]] * 2)}, torch.cat([rows.y] * 2))
-    weights = np.full(32, 7.0)
-    weighted = Rows.of({"x": rows.tensors["x"].numpy()}, rows.y.numpy(), CPU, weights)
+    times = np.where(np.arange(32) % 3 == 0, 2, 1)
+    x, y = rows.tensors["x"].numpy(), rows.y.numpy()
+    weighted = Rows.of({"x": x}, y, CPU, 3.5 * times)
+    repeated = Rows.of({"x": x.repeat(times, axis=0)}, y.repeat(times), CPU)
     ends = []
-    for train in (weighted, twice):
+    for train in (weighted, repeated):
         torch.manual_seed(0)
         network = FusedNetwork(
             {"x": PassNet("x", FEATURES)},
@@ -347,28 +451,57 @@ def test_a_weight_of_two_is_worth_the_row_twice() -> None:
         )
         trainer = make_trainer(network, settings)
         trainer.fit(train, make_rows(seed=1))
-        ends.append(trainer.state.tune_losses)
+        ends.append([*trainer.state.train_losses, *trainer.state.tune_losses])
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-4)
 
 
-def test_rows_of_no_weight_teach_nothing() -> None:
-    rows = make_rows(64)
-    wrong = np.where(np.arange(64) < 32, rows.y.numpy(), 1 - rows.y.numpy())
-    weights = np.where(np.arange(64) < 32, 1.0, 1e-9)
-    trainer = make_trainer(settings=replace(QUICK, epochs=40, patience=40))
-    trainer.fit(Rows.of({"x": rows.tensors["x"].numpy()}, wrong, CPU, weights), make_rows(seed=1))
-    held = make_rows(200, seed=2)
-    assert (predict(trainer.shadow, held).argmax(axis=1) == held.y.numpy()).mean() > 0.75
+TARGETS = torch.tensor([1.0, 2.0, 3.0, 4.0])
+MIXING = Mixing(torch.tensor([1.0, 0.5, 0.25, 0.0]), torch.tensor([1, 2, 3, 0]))
 
 
-def test_an_l1_penalty_makes_weights_smaller() -> None:
-    sizes = []
-    for l1 in (0.0, 0.1):
-        trainer = make_trainer(settings=replace(QUICK, l1=l1, ema=0.0))
-        trainer.fit(make_rows(), make_rows(seed=1))
-        body = trainer.network.get_parameter("trunk.body.0.weight")
-        sizes.append(float(body.detach().abs().sum()))
-    assert sizes[1] < 0.7 * sizes[0]
+TARGETS = torch.tensor([1.0, 2.0, 3.0, 4.0])
+MIXING = Mixing(torch.tensor([1.0, 0.5, 0.25, 0.0]), torch.tensor([1, 2, 3, 0]))
+
+
+@pytest.mark.parametrize(
+    ("weights", "mixing", "expected"),
+    [
+        (None, None, 10 / 4),
+        ([0.5, 0.5, 1.0, 2.0], None, (0.5 + 1 + 3 + 8) / 4),
+        (None, MIXING, (1 + (1 + 1.5) + (0.75 + 3) + 1) / 4),
+        ([0.5, 0.5, 1.0, 2.0], MIXING, (0.5 + (0.5 + 1.5) + (0.75 + 6) + 0.5) / 4),
+        ([0.5, 0.5, 0.5, 0.5], None, 10 / 8),  # one batch may weigh less than another
+    ],
+)
+def test_the_loss_of_a_batch_counts_rows_by_weight_and_mixed_ones_by_their_parts(
+    weights: list[float] | None,
+    mixing: Mixing | None,
+    expected: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raws: list[Tensor] = []
+
+    def loss(raw: Tensor, y: Tensor) -> Tensor:
+        raws.append(raw)
+        return y
+
+    monkeypatch.setattr(loop, "drawn", lambda settings, rows, device: mixing)
+    torch.manual_seed(0)
+    nets, linear = {"x": PassNet("x", FEATURES)}, partial(Mlp, layers=(), dropout=0.0)
+    network = FusedNetwork(nets, linear, 2, lambda raw: raw)
+    tensors = dict(make_rows(4).tensors)
+    batch = Rows(tensors, TARGETS, None if weights is None else torch.tensor(weights))
+    assert float(make_trainer(network, goal=Goal(loss, log_loss)).loss_of(batch)) == expected
+    plain = network.raw(tensors)  # of a linear network, outputs are mixed as inputs are
+    if mixing is not None:
+        plain = plain[mixing.partner].lerp(plain, mixing.share[:, None, None])
+    torch.testing.assert_close(raws[0], plain)
+
+
+def test_the_training_loss_is_the_mean_over_rows_however_short_the_last_batch_is() -> None:
+    rows = Rows(make_rows(50).tensors, torch.arange(50.0))
+    goal = Goal(lambda raw, y: y + 0 * raw.sum((1, 2)), log_loss)
+    assert make_trainer(goal=goal).run_epoch(rows) == 24.5
 
 
 def test_a_device_that_is_not_there_is_an_error_with_a_way_out() -> None:
@@ -376,6 +509,17 @@ def test_a_device_that_is_not_there_is_an_error_with_a_way_out() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(TrainingError, match=r"no device cuda here[\s\S]*devices: cpu"):
             accelerator_for("cuda")
+
+
+def test_a_parameter_with_a_rate_of_its_own_gets_that_part_of_the_step_size() -> None:
+    network = make_network()
+    network.get_parameter("trunk.body.0.weight").rate = 0.25  # type: ignore[attr-defined]
+    trainer = make_trainer(network, replace(QUICK, schedule="linear", epochs=8, learning_rate=0.8))
+    trainer.state.epoch = 2
+    trainer.set_rates(0.5)
+    groups = [group for group in trainer.optimizers[0].param_groups if group["params"]]
+    rates = sorted({group["lr"] for group in groups})
+    assert rates == pytest.approx([0.25 * 0.8 * 5.5 / 8, 0.8 * 5.5 / 8])
 
 
 def test_the_step_size_falls_within_an_epoch() -> None:
@@ -394,17 +538,33 @@ def test_the_step_size_falls_within_an_epoch() -> None:
     assert seen == pytest.approx([rate * (1 - done / 8) for done in range(8)])
 
 
-def test_a_schedule_ends_within_the_budget(tmp_path: Path) -> None:
-    settings = replace(QUICK, schedule="linear", epochs=100_000, batch_size=8)
-    trainer = make_trainer(settings=settings, place=Place(folder=tmp_path, budget=1.0))
-    trainer.fit(make_rows(96), make_rows(seed=1))
-    horizon = trainer.decided.horizon
-    assert horizon is not None
-    assert trainer.settings.epochs == horizon < 100_000
+@pytest.mark.parametrize(
+    ("schedule", "budget", "epochs", "horizon"),
+    [
+        ("linear", 2.0, 100, 12),  # 13 steps an epoch, 10 ms each, in 80 % of 2 s: 12.3 epochs
+        ("cosine", 2.0, 5, 5),
+        ("linear", 1e-3, 100, 1),
+        ("constant", 2.0, 100, None),
+        ("linear", None, 100, None),
+    ],
+)
+def test_a_schedule_falls_over_the_epochs_that_fit_the_budget(
+    schedule: Schedule,
+    budget: float | None,
+    epochs: int,
+    horizon: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "time_steps", lambda network, loss, pace: 0.01)
+    settings = replace(QUICK, schedule=schedule, epochs=epochs, batch_size=8)
+    for limit in (budget, 900.0):  # what was decided holds for a training that goes on
+        place = Place(folder=tmp_path, budget=limit, clock=Clock())
+        trainer = make_trainer(settings=settings, place=place, goal=scripted(repeat(1.0)))
+        trainer.fit(make_rows(100), make_rows(seed=1))
+        assert trainer.decided.horizon == horizon
+        assert trainer.settings.epochs == (horizon or epochs)
     assert files.read_json(tmp_path / "decisions.json")["horizon"] == horizon
-    again = make_trainer(settings=settings, place=Place(folder=tmp_path, budget=900.0))
-    again.fit(make_rows(96), make_rows(seed=1))
-    assert again.settings.epochs == horizon
 
 
 def test_statistics_of_batches_follow_at_once() -> None:

@@ -25,6 +25,43 @@ def step(network: FusedNetwork, optimizers: list[torch.optim.Optimizer], seed: i
         optimizer.step()
 
 
+def run_rule(name: OptimizerName, gradients: list[float]) -> float:
+    """Where one decayed weight of 1.0 ends after some gradients, with a rate of 0.1."""
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(layer.weight)
+    (optimizer,) = build_optimizers(
+        layer, Training(optimizer=name, learning_rate=0.1, weight_decay=0.5)
+    )
+    for gradient in gradients:
+        layer.weight.grad = torch.full((1, 1), gradient)
+        optimizer.step()
+    return float(layer.weight.detach())
+
+
+def test_two_steps_of_each_rule_are_those_of_its_paper() -> None:
+    """Sutskever et al. 2013; Tieleman and Hinton 2012; Kingma and Ba 2015; Loshchilov and Hutter
+    2019. The decay is half of the weight, added to the gradient by all but AdamW."""
+    first, second = 3.0, -1.0
+    w, momentum, average = 1.0, 0.0, 0.0
+    for g in (first, second):
+        momentum = 0.9 * momentum + (g + 0.5 * w)
+        w -= 0.1 * (g + 0.5 * w + 0.9 * momentum)
+    assert run_rule("sgd", [first, second]) == pytest.approx(w)
+    w = 1.0
+    for g in (first, second):
+        average = 0.99 * average + 0.01 * (g + 0.5 * w) ** 2
+        w -= 0.1 * (g + 0.5 * w) / average**0.5
+    assert run_rule("rmsprop", [first, second]) == pytest.approx(w, rel=1e-5)
+    for name, coupled in (("adam", 0.5), ("adamw", 0.0)):
+        w, mean, square = 1.0, 0.0, 0.0
+        for step, g in enumerate((first, second), start=1):
+            slope = g + coupled * w
+            w *= 1.0 if coupled else 1 - 0.1 * 0.5
+            mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
+            w -= 0.1 * mean / (1 - 0.9**step) / (square / (1 - 0.999**step)) ** 0.5
+        assert run_rule(name, [first, second]) == pytest.approx(w, rel=1e-5)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("optimizer", NAMES)
 def test_only_weight_matrices_are_decayed_and_frozen_weights_left_out(
     optimizer: OptimizerName,

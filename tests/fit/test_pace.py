@@ -49,7 +49,9 @@ def test_choosing_leaves_the_network_and_the_threads_as_they_were(
     ("seconds", "hardware", "chosen"),
     [
         ({("bfloat16", 1): 0.5, ("bfloat16", 4): 0.5}, True, Pace("bfloat16", 4)),
-        ({("bfloat16", 1): 0.9}, True, Pace("float32", 4)),  # not worth it
+        ({("bfloat16", 1): 0.84, ("bfloat16", 4): 0.84}, True, Pace("bfloat16", 4)),
+        ({("bfloat16", 1): 0.85}, True, Pace("float32", 4)),  # not worth it
+        ({("float32", 1): 0.85, ("float32", 2): 0.85}, True, Pace("float32", 4)),
         ({("bfloat16", 4): 0.5}, True, Pace("float32", 4)),  # by the work of one thread alone
         ({("bfloat16", 1): 0.5}, False, Pace("float32", 4)),  # the clock must be wrong
         ({("float32", 1): 0.7}, True, Pace("float32", 1)),
@@ -76,12 +78,17 @@ def test_another_way_must_pay_clearly(
     assert choose_pace(nn.Linear(2, 2), loss) == chosen
 
 
-def test_short_steps_are_not_worth_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "computes_bfloat16", lambda device: True)
-    monkeypatch.setattr(
-        pace, "time_steps", lambda network, loss, tried, clock=None: 1e-3 / (tried.threads or 1)
-    )
-    assert choose_pace(nn.Linear(2, 2), loss) == Pace("float32", torch.get_num_threads())
+@pytest.mark.parametrize(("seconds", "threads"), [(0.0019, 4), (0.002, 1)])
+def test_steps_below_two_milliseconds_are_not_worth_a_choice(
+    seconds: float, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def timed(network: nn.Module, loss: object, tried: Pace, clock: object = None) -> float:
+        return seconds if tried.threads == 4 else 0.5 * seconds * (tried.threads or 0)
+
+    monkeypatch.setattr(pace, "computes_bfloat16", lambda device: False)
+    monkeypatch.setattr(pace, "time_steps", timed)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert choose_pace(nn.Linear(2, 2), loss) == Pace("float32", threads)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +96,15 @@ def test_short_steps_are_not_worth_a_choice(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_fewer_threads_are_tried_in_powers_of_two(threads: int | None, tried: list[int]) -> None:
     assert fewer(threads) == tried
+
+
+def test_the_time_of_a_step_is_that_of_the_fastest_but_for_the_first() -> None:
+    seconds = [0.25, 5.0, 4.0, 3.0, 6.0, 7.0]
+    ticks = iter(
+        [tick for start, taken in enumerate(seconds) for tick in (9 * start, 9 * start + taken)]
+    )
+    assert time_steps(nn.Linear(8, 8), loss, Pace(), lambda: next(ticks)) == 3.0
+    assert not list(ticks)
 
 
 @pytest.mark.parametrize("name", PRECISIONS)

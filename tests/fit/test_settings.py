@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from fieldcraft.fit.settings import Training, batch_size_for
+
+
+def test_without_a_word_the_loop_is_the_one_that_was_measured() -> None:
+    """The figures of docs/benchmarks.md hold for these settings."""
+    assert asdict(Training()) == {
+        "optimizer": "adamw", "learning_rate": 2e-3, "schedule": "constant", "warmup": 0,
+        "weight_decay": 3e-4, "batch_size": 256, "epochs": 1_000, "patience": 8,
+        "patience_share": 0.2, "worth": 0.005, "ema": 0.998, "clip": 1.0, "l1": 0.0, "mixup": 0.0,
+        "cutmix": 0.0,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("best", [0, 1, 40, 500])
@@ -29,7 +39,23 @@ def test_the_learning_rate_rises_and_falls_as_the_schedule_says() -> None:
     assert [linear.rate_at(epoch) for epoch in (2, 7, 12)] == pytest.approx([1.0, 0.5, 0.0])
     cosine = replace(settings, schedule="cosine")
     assert [cosine.rate_at(epoch) for epoch in (2, 7, 12)] == pytest.approx([1.0, 0.5, 0.0])
-    assert cosine.rate_at(4) > linear.rate_at(4)
+    assert cosine.rate_at(4.5) == pytest.approx((1 + 2**-0.5) / 2)  # a quarter of the way
+    assert replace(settings, warmup=0.5).rate_at(0.25) == pytest.approx(1.25 / 1.5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "moves"),
+    [
+        (Training(), False),
+        (Training(warmup=0.5), True),
+        (Training(schedule="linear"), True),
+        (Training(schedule="cosine"), True),
+    ],
+)
+def test_a_warmup_or_a_schedule_moves_the_step_size_within_an_epoch(
+    settings: Training, moves: bool
+) -> None:
+    assert settings.moves is moves
 
 
 @pytest.mark.parametrize(

@@ -12,20 +12,31 @@ CHUNKS = (1, 3, 1, 4)
 X = torch.randn(11, sum(CHUNKS), generator=torch.Generator().manual_seed(0))
 
 
-def tabm(members: int = 5, layers: int = 3, width: int = 2) -> TabM:
+def tabm(members: int = 5, layers: int = 3, dropout: float = 0.2) -> TabM:
     torch.manual_seed(0)
-    return TabM(CHUNKS, width, members=members, hidden=6, layers=layers, dropout=0.2).eval()
+    return TabM(CHUNKS, 2, members=members, hidden=6, layers=layers, dropout=dropout).eval()
 
 
+@pytest.mark.parametrize("rows", [3, 11])  # fewer and more than there are hidden units
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("members", [1, 2, 5])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_tabm_is_what_the_paper_says(members: int, layers: int) -> None:
-    trunk = tabm(members, layers)
-    scaled = X[:, None] * trunk.adapter  # each member has scales of its own
+def test_tabm_is_what_the_paper_says(members: int, layers: int, training: bool, rows: int) -> None:
+    trunk = tabm(members, layers, dropout=0.0).train(training)
+    scaled = X[:rows, None] * trunk.adapter  # each member has scales of its own
     hidden = trunk.shared(trunk.first(scaled))
     wanted = torch.einsum("rmh,mhw->rmw", hidden, trunk.head) + trunk.head_bias[:, 0]
-    assert wanted.shape == (len(X), members, 2)
-    torch.testing.assert_close(trunk(X), wanted, rtol=1e-4, atol=1e-5)
+    assert wanted.shape == (rows, members, 2)
+    torch.testing.assert_close(trunk(X[:rows]), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_heads_begin_as_linear_layers_do() -> None:
+    """Uniform within one by the root of the units they read, as in torch.nn.Linear."""
+    torch.manual_seed(0)
+    trunk = TabM((1,), 5, members=8, hidden=64, layers=1, dropout=0.0)
+    for weights in (trunk.head, trunk.head_bias):
+        assert 0.11 < float(weights.detach().abs().max()) <= 64**-0.5
+        assert float(weights.detach().std()) == pytest.approx(64**-0.5 / 3**0.5, rel=0.2)
 
 
 def test_members_of_tabm_differ_from_the_start() -> None:

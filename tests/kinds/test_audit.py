@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
+from scipy.stats import skew
 
 from fieldcraft.contracts import Check
 from fieldcraft.core.edit import Edit
+from fieldcraft.data.look import Look
+from fieldcraft.data.table import Column
 from fieldcraft.kinds.constant.audit import Constants, NearlyConstants
-from fieldcraft.kinds.identifier.audit import Identifiers
+from fieldcraft.kinds.identifier.audit import Identifiers, is_key
 from fieldcraft.kinds.number.audit import Impossible, Outliers, Skew
 from tests.checks.views import data_view, found
 
@@ -173,3 +177,134 @@ def test_a_column_with_one_value_in_nearly_every_row_is_named(others: int, repor
     findings = found(NearlyConstants(), data_view({"x": column}, x="category"))
     assert [f.evidence for f in findings] == ([{"others": {"x": others}}] if reported else [])
     assert all(f.severity == "tip" and not f.fixes for f in findings)
+
+
+@pytest.mark.parametrize(("far", "reported"), [(8.49, False), (8.52, True)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_far_is_eight_quartile_ranges_beyond_the_quartiles(
+    far: float, reported: bool, sign: int
+) -> None:
+    body = np.linspace(-1, 1, 2_001)  # quartiles at half
+    view = data_view({"x": np.append(body, sign * far)}, x="number")
+    findings = found(Outliers(), replace(view, rows=range(3_001, 5_003)))
+    assert [f.evidence["rows"] for f in findings] == [{"x": [5_002]}] * reported
+
+
+@pytest.mark.parametrize(("far", "rows", "reported"), [(10, 1_000, True), (11, 1_000, False)])
+def test_up_to_one_value_in_a_hundred_is_an_outlier(far: int, rows: int, reported: bool) -> None:
+    view = data_view({"x": np.append(np.linspace(0, 1, rows - far), [90.0] * far)}, x="number")
+    assert bool(found(Outliers(), view)) is reported
+
+
+@pytest.mark.parametrize(("rows", "reported"), [(20, True), (19, False)])
+def test_twenty_values_and_one_of_them_may_be_an_outlier(rows: int, reported: bool) -> None:
+    view = data_view({"x": [*map(float, range(rows - 1)), 1e9]}, x="number")
+    assert bool(found(Outliers(), view)) is reported
+
+
+def test_the_fix_clips_to_all_but_a_thousandth_of_the_others_at_either_end() -> None:
+    body = np.arange(1_001.0)
+    (finding,) = found(Outliers(), data_view({"x": np.append(body, [1e9, -1e9])}, x="number"))
+    assert finding.fixes == (Edit(("clean", "columns", "x", "clip"), [1.0, 999.0]),)
+    column = Column("x", "number", {"clip": finding.fixes[0].value})
+    view = data_view({"x": np.append(body, [1e9, -1e9])}, x=column)
+    assert (view.values["x"].min(), view.values["x"].max()) == (1.0, 999.0)
+    assert found(Outliers(), view) == []
+
+
+@pytest.mark.parametrize(("count", "reported"), [(3, True), (4, False)])
+def test_up_to_one_value_in_a_hundred_is_a_mistake(count: int, reported: bool) -> None:
+    column = [*map(str, range(1, 301 - count)), *["-1"] * count]
+    view = data_view({"width": column}, width="number")
+    findings = found(Impossible(), replace(view, rows=range(901, 1_201)))
+    rows = list(range(1_201 - count, 1_201))
+    assert [f.evidence["rows"] for f in findings] == [rows] * reported
+    assert all(f.title.startswith(f"width: {count} values below zero (-1,") for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reported"),
+    [("age", "120", False), ("age", "121", True), ("age_days", "121", False), ("age", "0", False)],
+)
+def test_nobody_is_older_than_120_years(name: str, value: str, reported: bool) -> None:
+    column = [str(20 + i % 50) for i in range(300)] + [value]
+    findings = found(Impossible(), data_view({name: column}, **{name: "number"}))
+    assert [f.severity for f in findings] == ["warn"] * reported
+    assert all("1 value below zero or above 120 (121)" in f.title for f in findings)
+
+
+@pytest.mark.parametrize(("ones", "reported"), [(35, True), (36, False)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_tail_is_a_skewness_of_five(ones: int, reported: bool, sign: int) -> None:
+    values = sign * np.append(np.zeros(1_000 - ones), np.ones(ones))
+    p = ones / 1_000  # the skewness of a Bernoulli variable
+    expected = sign * (1 - 2 * p) / (p * (1 - p)) ** 0.5
+    assert skew(values) == pytest.approx(expected)
+    findings = found(Skew(), data_view({"x": values}, x="number"))
+    assert bool(abs(expected) >= 5) is reported is bool(findings)
+    assert all(f.evidence == {"skewness": {"x": pytest.approx(expected)}} for f in findings)
+
+
+def test_a_single_long_tail_is_told_with_its_skewness() -> None:
+    values = np.append(np.zeros(990), np.ones(10))
+    (finding,) = found(Skew(), data_view({"x": values}, x="number"))
+    assert finding.title == f"x has a long tail (skewness {skew(values):.0f})"
+    assert (finding.column, finding.fixes) == ("x", ())
+
+
+@pytest.mark.parametrize(("distinct", "rows", "key"), [(60, 120, True), (59, 120, False)])
+def test_half_of_the_values_of_a_key_are_different(distinct: int, rows: int, key: bool) -> None:
+    look = Look(pl.Series("order_id", [str(i % distinct) for i in range(rows)]))
+    assert is_key(look) is key
+    assert not is_key(Look(pl.Series("order_id", [f"{i}.5" for i in range(rows)])))
+    assert not is_key(Look(pl.Series("id_order", [str(i) for i in range(rows)])))
+    assert is_key(Look(pl.Series("order_id", [f"k{i}" for i in range(rows)])))
+
+
+@pytest.mark.parametrize(("rows", "key"), [(20, True), (19, False)])
+def test_twenty_rows_make_a_key(rows: int, key: bool) -> None:
+    assert is_key(Look(pl.Series("id", [str(i) for i in range(rows)]))) is key
+
+
+@pytest.mark.parametrize(
+    ("others", "rows", "reported"),
+    [(5, 1_000, True), (6, 1_000, False), (1, 50, False), (1, 200, True), (1, 199, False)],
+)
+def test_nearly_constant_is_the_same_in_995_of_1000(others: int, rows: int, reported: bool) -> None:
+    cells = {
+        "x": ["y"] * others + ["x"] * (rows - others),
+        "z": ["a", "b"] * (rows // 2) + ["a"] * (rows % 2),
+    }
+    findings = found(NearlyConstants(), data_view(cells, x="category", z="category"))
+    assert [f.title for f in findings] == [
+        f"1 column with one value in nearly every row: x ('x' but for {others})"
+    ] * reported
+
+
+def test_what_is_set_aside_is_told_with_its_value() -> None:
+    findings = found(
+        Constants(), data_view({"a": ["x"] * 9, "b": [""] * 9}, a="constant", b="constant")
+    )
+    assert [f.title for f in findings] == [
+        "a is always 'x' and is set aside", "b is empty and is set aside",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "sound", "odd"),
+    [
+        (Constants(), ["a", "b"] * 100, ["x"] * 200),
+        (NearlyConstants(), ["a", "b"] * 100, ["x"] * 199 + ["y"]),
+        (Identifiers(), ["a", "b"] * 100, [f"k{i}" for i in range(200)]),
+    ],
+)
+def test_a_sound_column_does_not_end_the_look_at_others(
+    check: Check, sound: list[str], odd: list[str]
+) -> None:
+    cells = {"sound": sound, "odd": odd, "aside": ["z"] * 200, "last": odd}
+    kinds = dict.fromkeys(cells, "category") | {"aside": "constant"}
+    findings = found(check, data_view(cells, **kinds))
+    told = " ".join(finding.title for finding in findings)
+    assert "odd" in told
+    assert "last" in told
+    assert "sound" not in told

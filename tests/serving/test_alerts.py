@@ -121,3 +121,50 @@ def test_what_waits_is_bounded_and_ways_that_are_gone_are_forgotten() -> None:
     assert len(left) == alerts.HELD
     assert left[-1]["alert"]["id"] == str(alerts.HELD + 4)
     assert alerts.deliver(many, Watch(), lambda seconds: None) == ([], {})
+
+
+def test_alerts_go_out_in_order_and_each_way_gets_what_it_still_lacks(tmp_path: Path) -> None:
+    wishes = Watch(file=str(tmp_path / "alerts"), webhook="http://127.0.0.1:9/")
+    items = [
+        {"alert": {"id": "1"}, "ways": ["file"]}, {"alert": {"id": "2"}, "ways": ["webhook"]},
+        {"alert": {"id": "3"}, "ways": ["file", "webhook", "gone"]},
+    ]  # fmt: skip
+    pauses: list[float] = []
+    left, failed = alerts.deliver(items, wishes, pauses.append)
+    assert [(item["alert"]["id"], item["ways"]) for item in left] == [
+        ("2", ["webhook"]), ("3", ["webhook"]),
+    ]  # fmt: skip
+    assert set(failed) == {"webhook"}
+    assert pauses == [1, 2, 4]  # a way that failed is not tried again this time
+    lines = (tmp_path / "alerts").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["1", "3"]
+
+
+def test_a_way_that_was_only_slow_has_not_failed() -> None:
+    outcomes = [OSError("busy"), None, None]
+    bodies: list[bytes] = []
+
+    def send(body: bytes) -> None:
+        bodies.append(body)
+        if (error := outcomes.pop(0)) is not None:
+            raise error
+
+    failed: dict[str, str] = {}
+    assert alerts.sent("way", send, b"one", failed, lambda seconds: None)
+    assert alerts.sent("way", send, b"two", failed, lambda seconds: None)
+    assert failed == {}
+    assert bodies == [b"one", b"one", b"two"]
+
+
+def test_a_webhook_is_posted_json(receiver: Receiver) -> None:
+    seen: list[tuple[str, str]] = []
+    plain = Answers.do_POST
+
+    class Noting(Answers):
+        def do_POST(self) -> None:
+            seen.append((self.command, self.headers["content-type"]))
+            plain(self)
+
+    receiver.RequestHandlerClass = Noting
+    alerts.deliver(WAITING, Watch(webhook=receiver.address), lambda seconds: None)
+    assert seen == [("POST", "application/json")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,22 @@ from fieldcraft.serving.trouble import Trouble
 ROW = {"age": 38.5, "city": "Rome", "member": "yes", "seen": "2025-11-15"}
 
 
-@pytest.fixture
-def model(finished: Folder) -> Model:
-    return load_model(finished.bundle)
+@pytest.fixture(scope="module")
+def bundle(finished_once: Path) -> Path:
+    return Folder(finished_once / "project").bundle
 
 
-def test_answers_are_those_of_the_bundle(model: Model, finished: Folder) -> None:
+@pytest.fixture(scope="module")
+def model(bundle: Path) -> Model:
+    return load_model(bundle)
+
+
+def test_answers_are_those_of_the_bundle(model: Model, bundle: Path) -> None:
     rows = [{**ROW, "age": age} for age in (20, 38.5, None, "44")]
     told = model.answer([rows[:1], rows[1:]])
     answers = [answer for found in told.answers for answer in found]  # type: ignore[union-attr]
     frame = pl.DataFrame([{**row, "age": row["age"] and str(row["age"])} for row in rows])
-    said = load_bundle(finished.bundle).predict(frame)
+    said = load_bundle(bundle).predict(frame)
     assert [answer["prediction"] for answer in answers] == said["prediction"].to_list()
     chances = [answer["probabilities"]["yes"] for answer in answers]
     assert chances == pytest.approx(said["probability_yes"].to_list(), abs=1e-6)
@@ -95,10 +101,10 @@ def test_what_a_cell_means_does_not_depend_on_those_beside_it(model: Model, colu
             assert chances[0] == pytest.approx(chances[1], abs=1e-6)
 
 
-def test_columns_too_many_are_counted_or_refused(finished: Folder) -> None:
+def test_columns_too_many_are_counted_or_refused(bundle: Path) -> None:
     more = {**ROW, "shoe": 44}
     ignoring, refusing = (
-        load_model(finished.bundle, Manners(extra=extra)) for extra in ("ignore", "refuse")
+        load_model(bundle, Manners(extra=extra)) for extra in ("ignore", "refuse")
     )
     told = ignoring.answer([[more]])
     assert told.answers == ignoring.answer([[ROW]]).answers

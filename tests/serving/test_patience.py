@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from fieldcraft.serving.patience import patient
 
@@ -65,3 +66,56 @@ def test_whole_requests_are_answered_and_an_idle_connection_is_closed_without_a_
     said = asyncio.run(asked(WHOLE[:10], WHOLE[10:], WHOLE, seconds=20.0))
     assert said.count(b"HTTP/1.1 200 ") == 2
     assert b"408" not in said
+
+
+def test_the_clock_of_a_head_starts_with_it_and_stops_when_it_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def timers() -> list[int]:
+        loop = asyncio.get_running_loop()
+        made: list[asyncio.TimerHandle] = []
+        later = loop.call_later
+
+        def noted(delay: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
+            handle = later(delay, callback, *arguments)
+            if getattr(callback, "__name__", "") == "give_up":
+                assert delay == 7.0
+                made.append(handle)
+            return handle
+
+        monkeypatch.setattr(loop, "call_later", noted)
+        config = uvicorn.Config(hello, log_level="error", lifespan="off")
+        config.load()
+        protocol = patient(7.0)(config, server_state=ServerState(), app_state={})
+        transport = Transport()
+        protocol.connection_made(transport)
+        waiting = [len([one for one in made if not one.cancelled()])]
+        for piece in (WHOLE[:3], WHOLE[3:9], WHOLE[9:], WHOLE[:5], WHOLE[5:], WHOLE[:5]):
+            protocol.data_received(piece)
+            await asyncio.sleep(0.01)
+            waiting.append(len([one for one in made if not one.cancelled()]))
+        protocol.connection_lost(None)
+        waiting.append(len([one for one in made if not one.cancelled()]))
+        assert len(made) == 3  # one for each head
+        assert transport.written.count(b"hello") == 2
+        return waiting
+
+    assert asyncio.run(timers()) == [1, 1, 1, 0, 1, 0, 1, 0]
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass

@@ -118,3 +118,25 @@ def test_windows_must_divide_their_season(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="such as 1h"):
         Watch.model_validate(wrong)
     assert Watch.model_validate({"season": "week", "every": "1d"}).season == "week"
+
+
+@pytest.mark.parametrize(("name", "every"), [("day", 3_600.0), ("week", 43_200.0)])
+def test_a_season_has_each_of_its_slots_once(name: str, every: float) -> None:
+    season = Season(name, every)
+    count = round(season.length / every)
+    slots = [season.slot(MONDAY + timedelta(seconds=every * n)) for n in range(2 * count)]
+    assert slots == [*range(count), *range(count)]
+    within = [season.slot(MONDAY + timedelta(seconds=every * 3 + s)) for s in (0.0, every - 1)]
+    assert within == [3, 3]
+
+
+def test_windows_of_too_few_rows_count_as_passed_and_add_nothing() -> None:
+    season = Season("day", 21_600.0)  # four a day
+    counts = {"a": np.array([1, 0]), "b": np.array([0, 1])}
+    for hour, given in {0: counts, 6: None, 12: {"a": np.array([2, 2])}}.items():
+        assert season.add(MONDAY + timedelta(hours=hour), given) == {}
+    whole = season.add(MONDAY + timedelta(hours=18), counts)
+    assert {key: found.tolist() for key, found in whole.items()} == {"a": [4, 2]}  # b lacked one
+    assert season.passed == (4, 3)
+    assert season.add(MONDAY + timedelta(hours=24), counts) == {}
+    assert (season.passed, season.windows) == ((1, 1), {"a": 1, "b": 1})  # a new day

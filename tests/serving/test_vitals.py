@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,17 +79,16 @@ def test_what_is_no_server_of_this_model_is_refused(tmp_path: Path) -> None:
             figures_in(source)
 
 
-def test_a_watch_tells_how_the_server_fares(finished: Folder, tmp_path: Path) -> None:
+def test_a_watch_tells_how_the_server_fares(finished_once: Path, tmp_path: Path) -> None:
+    bundle = Folder(finished_once / "project").bundle
     table, out = tmp_path / "rows.csv", tmp_path / "out"
     mixed_table(300, seed=9).write_csv(table)
-    version = str(files.read_json(finished.bundle / "manifest.json")["model_id"])[:16]
+    version = str(files.read_json(bundle / "manifest.json")["model_id"])[:16]
     metrics = served(tmp_path / "metrics", version)
     tomorrow = datetime.now(UTC) + timedelta(days=1)
 
     def look(server: str | None) -> Request:
-        return Request(
-            finished.bundle, str(table), out, tell=Watch(server=server), now=lambda: tomorrow
-        )
+        return Request(bundle, str(table), out, tell=Watch(server=server), now=lambda: tomorrow)
 
     assert watch(look(metrics))["server"]["requests"] == 100
     assert "3.0 % of them failed" in (out / "report.html").read_text("utf-8").replace("%", " %")
@@ -99,3 +99,46 @@ def test_a_watch_tells_how_the_server_fares(finished: Folder, tmp_path: Path) ->
     assert in_words(dead) == dead["trouble"]
     assert watch(look(None))["server"] is None
     assert watch(look(metrics))["server"]["requests"] == 0
+
+
+def test_a_quantile_is_interpolated_within_its_bucket() -> None:
+    buckets = {"+Inf": 100.0, "0.1": 20.0, "0.2": 60.0, "0.4": 100.0}  # in any order
+    expected = {0.1: 0.05, 0.2: 0.1, 0.4: 0.15, 0.6: 0.2, 0.8: 0.3, 1.0: 0.4}
+    assert {share: quantile(buckets, share) for share in expected} == expected
+    assert quantile({"0.1": 0, "0.2": 1, "+Inf": 1}, 0.5) == 0.15
+    assert quantile({"0.1": 0, "+Inf": 0}, 0.5) is None
+
+
+def test_counters_that_fell_are_those_of_a_new_server() -> None:
+    before = Vitals({"ok": 5, "bad_rows": 2}, {"0.1": 7})
+    grown = Vitals({"ok": 6, "bad_rows": 2, "gone": 1}, {"0.1": 8})
+    assert grown.since(before) == Vitals({"ok": 1, "bad_rows": 0, "gone": 1}, {"0.1": 1})
+    for anew in (Vitals({"ok": 9, "bad_rows": 1}, {"0.1": 9}), Vitals({"ok": 9}, {"0.1": 9})):
+        assert anew.since(before) == anew
+
+
+def test_versions_of_one_model_on_several_routes_are_added_up(tmp_path: Path) -> None:
+    counters = Counters()
+    for model, version in {"a": VERSION, "b": VERSION, "c": "f" * 16}.items():
+        counters.version.labels(model, version).set(1)
+        counters.requests.labels(model, "ok").inc(3)
+        counters.seconds.labels(model).observe(0.004)
+    counters.version.labels("c", VERSION).set(0)  # no longer
+    path = tmp_path / "metrics"
+    path.write_bytes(counters.text())
+    found = vitals_of(str(path), VERSION)
+    assert found.codes == {"ok": 6}
+    assert (found.seconds["0.002"], found.seconds["0.005"], found.seconds["+Inf"]) == (0, 2, 2)
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/metrics", "/metrics/"])
+def test_a_server_is_asked_at_its_address(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    asked: list[tuple[str, float]] = []
+
+    def opened(address: str, timeout: float) -> io.BytesIO:
+        asked.append((address, timeout))
+        return io.BytesIO(b"figures")
+
+    monkeypatch.setattr("urllib.request.urlopen", opened)
+    assert figures_in("http://here:8000" + suffix) == "figures"
+    assert asked == [("http://here:8000/metrics", 5.0)]

@@ -149,6 +149,9 @@ def test_tables_are_cut_evenly_and_only_new_rows_are_read(tmp_path: Path, bundle
     assert list(windows.windows(str(path), bundle, Span(rows=40), mark, LATER)) == []
     mixed_table(150).write_csv(path)
     assert [w.rows for w, _ in windows.windows(str(path), bundle, Span(40), mark, LATER)] == [20]
+    mixed_table(150).write_csv(tmp_path / "other.csv")
+    other = windows.windows(str(tmp_path / "other.csv"), bundle, Span(150), mark, LATER)
+    assert [w.rows for w, _ in other] == [150]  # the mark is of another source
     mixed_table(60).write_csv(path)  # another file: from its start
     assert [w.rows for w, _ in windows.windows(str(path), bundle, Span(99), mark, LATER)] == [60]
 
@@ -167,3 +170,120 @@ def test_other_tables_have_no_times(tmp_path: Path, bundle: Bundle) -> None:
     assert windows.log_in("nowhere", bundle.model_id) is None
     with pytest.raises(DataError, match="only the prediction log"):
         windows.windows(str(tmp_path / "rows.csv"), bundle, Span(every=60.0), {}, LATER)
+
+
+def test_a_part_is_read_once_its_name_is_two_seconds_old(tmp_path: Path, bundle: Bundle) -> None:
+    write_part(tmp_path, START, range(4), bundle.model_id)
+    write_part(tmp_path, START + timedelta(seconds=1), range(4, 8), bundle.model_id)
+
+    def count(seconds: float) -> int:
+        now = START + timedelta(seconds=seconds)
+        return len(list(windows.windows(str(tmp_path), bundle, Span(rows=4), {}, now)))
+
+    assert [count(seconds) for seconds in (1.999, 2.0, 2.999, 3.0)] == [0, 1, 1, 2]
+
+
+def test_a_window_of_time_holds_its_first_moment_and_not_its_last(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    edge = START + timedelta(minutes=1)
+    write_part(tmp_path, edge, range(2), bundle.model_id, step=30.0)  # at 0 and 30 seconds
+    write_part(tmp_path, edge + timedelta(minutes=1), range(2, 4), bundle.model_id, step=30.0)
+    write_part(tmp_path, edge + timedelta(minutes=9), range(4, 5), bundle.model_id, step=60.0)
+    span = Span(every=60.0)
+    found = list(windows.windows(str(tmp_path), bundle, span, {}, LATER))[:2]
+    assert ages(found) == [[0, 1], [2, 3]]
+    assert [(w.first, w.last, mark) for w, mark in found] == [
+        (START, edge, {"until": edge.timestamp()}),
+        (edge, edge + timedelta(minutes=1), {"until": edge.timestamp() + 60}),
+    ]
+    late = timedelta(seconds=windows.LATE)
+
+    def count(now: datetime) -> int:
+        return len(list(windows.windows(str(tmp_path), bundle, span, {}, now)))
+
+    assert count(edge + late - timedelta(seconds=1)) == 0  # rows of the minute may be on their way
+    assert count(edge + late) == 1
+
+
+def test_rows_of_a_window_that_is_over_are_lost_and_never_told_twice(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    write_part(tmp_path, START + timedelta(seconds=30), range(3), bundle.model_id)
+    span, edge = Span(every=60.0), START + timedelta(seconds=60)
+    now = edge + timedelta(seconds=windows.LATE)
+    [(window, mark)] = windows.windows(str(tmp_path), bundle, span, {}, now)
+    assert (window.rows, mark) == (3, {"until": edge.timestamp()})
+    write_part(tmp_path, now, range(3, 5), bundle.model_id, step=40.0)  # one late, one in time
+    later = now + timedelta(seconds=60)
+    [(window, _)] = windows.windows(str(tmp_path), bundle, span, mark, later)
+    assert (window.values["age"].to_list(), window.rows) == ([], 0)
+    assert list(windows.windows(str(tmp_path), bundle, span, mark, now)) == []
+
+
+def test_short_gaps_are_told_window_by_window_and_long_ones_are_stepped_over() -> None:
+    assert windows.stepped_over(1_000 * 60.0, 0.0, 60.0) == 0.0
+    assert windows.stepped_over(1_001 * 60.0, 0.0, 60.0) == 1_000 * 60.0
+    assert windows.stepped_over(5_000.5 * 60.0, 60.0, 60.0) == 60.0 + 4_998 * 60.0
+
+
+def test_parts_come_in_the_order_of_their_names_from_one_on(tmp_path: Path) -> None:
+    names = [
+        "2026-11-26/235959-1-0", "2026-11-27/000001-1-1", "2026-11-27/000001-2-0", "2026-11-28/1-1",
+    ]  # fmt: skip
+    for name in reversed([*names, "2026-11-27/.000002-1-2.parquet.tmp", "2026-11-27/notes"]):
+        path = tmp_path / (name if "." in name.rpartition("/")[2] else f"{name}.parquet")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    (tmp_path / "labels.parquet").write_bytes(b"")
+    found = [windows.name_of(path).removesuffix(".parquet") for path in windows.parts(tmp_path)]
+    assert found == names
+    for number, name in enumerate(names):
+        rest = list(windows.parts(tmp_path, f"{name}.parquet"))
+        assert [windows.name_of(path) for path in rest] == [f"{n}.parquet" for n in names[number:]]
+    moments = [windows.moment_of(path) for path in windows.parts(tmp_path)]
+    assert moments[0] == datetime(2026, 11, 26, 23, 59, 59, tzinfo=UTC)
+    assert moments[-1] > LATER  # of another name: never taken for settled
+    assert windows.name_at(moments[1].timestamp()) == "2026-11-27/000001"
+    assert windows.name_at(None) == ""
+
+
+def test_the_log_whose_newest_part_is_of_the_model_is_its_log(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    for folder, models in {"a": (bundle.model_id, "b"), "b": ("b", bundle.model_id)}.items():
+        for hour, model in enumerate(models):
+            at = START + timedelta(hours=hour)
+            write_part(tmp_path / folder, at, range(3), model)
+    (tmp_path / "c" / "2026-11-26").mkdir(parents=True)
+    mixed_table(3).write_parquet(tmp_path / "c" / "2026-11-26" / "1.parquet")  # no log
+    assert windows.log_in(str(tmp_path), bundle.model_id) == tmp_path / "b"
+    assert windows.log_in(str(tmp_path / "a"), bundle.model_id) == tmp_path / "a"
+    assert windows.log_in(str(tmp_path / "c"), bundle.model_id) is None
+
+
+def test_nothing_else_is_at_work_on_a_folder_that_is_held(tmp_path: Path) -> None:
+    with windows.alone(tmp_path), pytest.raises(DataError, match="another watch is at work"):
+        windows.alone(tmp_path).__enter__()
+    with windows.alone(tmp_path):  # free again
+        pass
+
+
+def test_rows_of_other_versions_count_for_the_window_that_they_fall_in(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    ours = bundle.model_id
+    for number, (model, count) in enumerate([("a", 2), (ours, 3), ("a", 1), (ours, 5), ("a", 4)]):
+        write_part(tmp_path, START + timedelta(seconds=9 * number), range(count), model)
+    found = windows.windows(str(tmp_path), bundle, Span(rows=4), {}, LATER)
+    assert [(w.rows, w.others) for w, _ in found] == [(4, 3), (4, 0)]
+
+
+def test_a_row_on_the_edge_of_two_windows_is_in_the_later_one(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    edge = START + timedelta(minutes=1)
+    write_part(tmp_path, edge + timedelta(seconds=1), range(2), bundle.model_id)
+    now = edge + timedelta(minutes=2)
+    found = list(windows.windows(str(tmp_path), bundle, Span(every=60.0), {}, now))
+    assert ages(found) == [[0.0], [1.0]]

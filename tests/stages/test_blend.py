@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.bundle.runtime import load_bundle
@@ -17,13 +19,13 @@ from fieldcraft.data.split import Fold
 from fieldcraft.data.table import Schema
 from fieldcraft.develop.candidate import models_in, outputs_of
 from fieldcraft.develop.rows import Development, load_development
-from fieldcraft.develop.write import TOLERANCE, check_parity, parts_of
+from fieldcraft.develop.write import check_parity, members_of, parts_of
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project.folder import Folder
 from fieldcraft.report import html
 from fieldcraft.report.story import Story
 from fieldcraft.stages import _flow, _plan
-from fieldcraft.stages.blend import weigh
+from fieldcraft.stages.blend import selected, weigh
 from tests.conftest import change, rent_table
 
 ROWS = 500
@@ -34,12 +36,12 @@ def y() -> Array:
     return np.random.default_rng(0).normal(size=ROWS)
 
 
-def weights(y: Array, **outputs: Array) -> dict[str, float]:
-    """The weights of planted outputs on tune rows."""
+def weights(y: Array, counted: Array | None = None, /, **outputs: Array) -> dict[str, float]:
+    """The weights of planted outputs on tune rows, which may count differently."""
     every, empty = np.arange(len(y)), pl.DataFrame()
     task = catalogue.load("tasks", "regression")
     folds = [Fold(every[:0], every, every[:0])]
-    rows = Development(empty, empty, y, [], folds, Schema(()), task, {}, "")
+    rows = Development(empty, empty, y, [], folds, Schema(()), task, {}, "", counted)
     return weigh({name: found[:, None] for name, found in outputs.items()}, rows)
 
 
@@ -67,6 +69,53 @@ def test_the_better_of_two_weighs_more(y: Array) -> None:
 def test_copies_of_a_model_bring_no_gain(y: Array) -> None:
     same = y + 0.5 * noise(1)
     assert len(weights(y, one=same, copy=same)) == 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "weights_"),
+    [
+        ({"one": 1.0, "other": -1.0}, {"one": 0.5, "other": 0.5}),
+        # One, other, one, one, other, ...: each turn what brings the sum of errors nearest to 0.
+        ({"one": 1.0, "other": -2.0}, {"one": 0.7, "other": 0.3}),
+        ({"one": 1.0, "other": 2.0, "third": 3.0}, {"one": 1.0}),
+        ({"other": -3.5, "one": 1.0}, {"other": 0.2, "one": 0.8}),
+    ],
+)
+def test_weights_are_how_often_a_model_was_chosen_of_ten_times(
+    errors: dict[str, float], weights_: dict[str, float], y: Array
+) -> None:
+    """With errors that are the same in each row, every resample ends in the same choice."""
+    found = weights(y, **{name: y + error for name, error in errors.items()})
+    assert found == pytest.approx(weights_)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_each_choice_is_the_one_that_most_improves_the_mean(seed: int, models: int) -> None:
+    draw = np.random.default_rng(seed)
+    y = draw.normal(size=6)
+    outputs = {f"m{i}": y + draw.normal(size=6) for i in range(models)}
+
+    def loss(mean: Array, truth: Array) -> float:
+        return float(((mean - truth) ** 2).mean())
+
+    chosen = selected(outputs, y, loss)
+    assert len(chosen) == 10
+    for turn, name in enumerate(chosen):
+        tried = {
+            other: loss(np.mean([outputs[n] for n in [*chosen[:turn], other]], axis=0), y)
+            for other in outputs
+        }
+        assert tried[name] == pytest.approx(min(tried.values()))
+
+
+def test_rows_count_by_their_weights_in_the_choice_and_in_the_gain() -> None:
+    truth = np.zeros(400)
+    heavy = np.arange(400) < 200
+    here, there = np.where(heavy, 0.1, 5.0), np.where(heavy, 5.0, 0.1)
+    counted = np.where(heavy, 1.0, 1e-9)
+    assert weights(truth, counted, here=here, there=there) == {"here": 1.0}
+    assert weights(truth, counted[::-1].copy(), here=here, there=there) == {"there": 1.0}
 
 
 def test_no_part_is_so_light_that_it_is_not_worth_carrying(y: Array) -> None:
@@ -118,30 +167,41 @@ def test_a_blend_is_explained_and_packaged_with_parity(story: Story, rows: Devel
     assert {item["column"] for item in story.importance} >= {"x0", "x7", "district", "green"}
     bundle = story.project.bundle
     parts = parts_of(places(story)["blend"], places(story))
-    assert check_parity(bundle, parts, rows) <= TOLERANCE
-    members = read_manifest(bundle)["members"]
-    assert len(members) == 10
-    assert sum(member["weight"] for member in members) == pytest.approx(1, abs=1e-3)
+    assert check_parity(bundle, parts, rows) <= 1e-5
+    weights = {m["folder"]: m["weight"] for m in read_manifest(bundle)["members"]}
+    assert weights == {
+        f"members/{part.folder.name}-{fold}": part.weight / 5 for part in parts for fold in range(5)
+    }
 
 
 def test_a_changed_part_of_a_blend_is_noticed(blended: Folder) -> None:
     story = _flow.latest(blended)
     rows = load_development(story.folders["split"], story.settings)
     table = places(story)["linear"] / "predictions.parquet"
-    pl.read_parquet(table).with_columns(pl.col("out_0") + 1e-3).write_parquet(table)
+    third = pl.when(pl.col("fold") == 3).then(1e-3).otherwise(0.0)
+    pl.read_parquet(table).with_columns(pl.col("out_0") + third).write_parquet(table)
     parts = parts_of(places(story)["blend"], places(story))
-    with pytest.raises(BundleError, match=r"(?s)does not predict.*linear, member 0"):
+    with pytest.raises(BundleError, match=r"(?s)does not predict.*linear, member 3"):
         check_parity(blended.bundle, parts, rows)
 
 
-def test_its_bundle_predicts_new_rows_and_brings_what_it_joins(story: Story) -> None:
+def test_its_bundle_predicts_the_weighted_mean_of_all_members_and_brings_what_it_joins(
+    story: Story, rows: Development
+) -> None:
     new = rent_table(300, seed=9)
     bundle = load_bundle(story.project.bundle)
     assert "trees" not in bundle.columns  # the bundle brings them
     assert "times" not in bundle.columns
     found = bundle.predict(new.drop("rent", "times", "flat"))
-    error = (found["prediction"] - new["rent"]).to_numpy()
-    assert np.sqrt((error**2).mean()) < 0.6 * float(new["rent"].std())  # type: ignore[arg-type]
+    trees = new["district"].str.strip_prefix("d").cast(pl.Int64).alias("trees")
+    values = rows.schema.apply(new.with_columns(trees))
+    parts = parts_of(places(story)["blend"], places(story))
+    expected = sum(
+        part.weight / sum(part.weight for part in parts) / 5 * member.outputs(values)[:, 0]
+        for part in parts
+        for member in members_of(part, rows)
+    )
+    np.testing.assert_allclose(found["prediction"].to_numpy(), expected, atol=1e-5 * rows.y.std())
     inside = (found["prediction_low"] <= new["rent"]) & (new["rent"] <= found["prediction_high"])
     assert 0.82 < inside.mean() < 0.97  # type: ignore[operator]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,7 @@ from fieldcraft.project.folder import Folder
 from fieldcraft.project.settings import Watch
 from fieldcraft.serving.record import Batch, Log, Recorder
 from fieldcraft.stages import _flow
-from fieldcraft.stages.labels import Request, labels
+from fieldcraft.stages.labels import Request, by_groups, keep, labels
 from tests.conftest import change, mixed_table
 
 ROWS = 400
@@ -151,3 +152,84 @@ def test_the_group_may_come_with_the_labels(finished: Folder, tmp_path: Path) ->
     found = told(finished, tmp_path, more)["groups"]
     assert {one["group"] for one in found} == {"Bern", "Oslo", "Rome"}
     assert sum(one["rows"] for one in found) == 300
+
+
+def test_figures_are_those_of_the_labelled_predictions(
+    finished: Folder, tmp_path: Path, truth: pl.DataFrame, bundle: Bundle
+) -> None:
+    said = bundle.predict(mixed_table(ROWS, seed=300).cast(pl.String))
+    yes = truth["bought"] == "yes"
+    missed = [1 - p if right else p for p, right in zip(said["probability_yes"], yes, strict=True)]
+    for count, enough in ((49, False), (50, True)):
+        found = told(finished, tmp_path, truth.head(count))
+        assert (found["rows"], found["enough"]) == (count, enough)
+        assert found["coverage"] == pytest.approx(count / ROWS)
+        assert found["loss"] == pytest.approx(sum(m * m for m in missed[:count]) / count, abs=1e-6)
+        right = (said["prediction"] == truth["bought"]).head(count).mean()
+        assert found["right"] == pytest.approx(right)
+    assert (found["model_id"], found["new"], found["failed"]) == (bundle.model_id, False, {})
+
+
+def test_an_alert_that_nobody_takes_is_sent_with_the_next_labels(
+    finished: Folder, tmp_path: Path, truth: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fieldcraft.serving.alerts.PAUSE", 0.0)
+    wrong = truth.with_columns(pl.col("bought").replace({"yes": "no", "no": "yes"}))
+    target = tmp_path / "there" / "alerts.jsonl"
+    target.parent.write_text("in the way", encoding="utf-8")
+    assert set(told(finished, tmp_path, wrong, file=str(target))["failed"]) == {"file"}
+    target.parent.unlink()
+    again = told(finished, tmp_path, wrong, file=str(target))
+    assert (again["new"], again["failed"]) == (False, {})
+    assert target.read_text(encoding="utf-8").count("\n") == 1
+
+
+def test_labels_of_an_earlier_version_are_kept_and_do_not_count(
+    finished: Folder, tmp_path: Path, truth: pl.DataFrame, bundle: Bundle
+) -> None:
+    told(finished, tmp_path, truth.head(60))
+    path = tmp_path / "out" / "labels.parquet"
+    older = pl.read_parquet(path).with_columns(model=pl.lit("an older one"))
+    older.drop("groups").write_parquet(path)  # of a time when there were none
+    found = told(finished, tmp_path, truth[60:70])
+    assert (found["rows"], found["new_labels"], found["enough"]) == (10, 10, False)
+    assert found["coverage"] == pytest.approx(10 / ROWS)
+    assert pl.read_parquet(path).height == 70
+
+
+def test_joined_labels_are_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "labels.parquet"
+    keep(pl.DataFrame({"label": ["before"]}), path)
+
+    def half(frame: pl.DataFrame, aside: Path) -> None:
+        aside.write_bytes(b"PAR1")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", half)
+    with pytest.raises(OSError, match="no space"):
+        keep(pl.DataFrame({"label": ["after"]}), path)
+    assert pl.read_parquet(path)["label"].to_list() == ["before"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_group_is_told_from_fifty_labels_on_with_its_own_loss() -> None:
+    reference = {"rows": 1_000, "loss": 0.1, "spread": 0.1}
+    groups = {"city": {"groups": dict.fromkeys(["Bern", "Oslo", "Rome"], reference)}}
+    bundle: Any = SimpleNamespace(manifest={"performance": {"groups": groups}})
+    counts = {"Bern": 49, "Oslo": 50, "Rome": 51}
+    names = [name for name, count in counts.items() for _ in range(count)]
+    rows = pl.DataFrame(
+        {
+            "groups": [None, *(json.dumps({"city": name}) for name in names)],
+            "loss": [0.9, *(counts[name] / 1_000 for name in names)],
+        }
+    )
+    found = by_groups(rows, bundle)
+    assert [(one["column"], one["group"], one["rows"], one["reference"]) for one in found] == [
+        ("city", "Oslo", 50, 0.1), ("city", "Rome", 51, 0.1),
+    ]  # fmt: skip
+    assert [one["loss"] for one in found] == pytest.approx([0.05, 0.051])
+    bundle.manifest["performance"] = {}
+    assert by_groups(rows, bundle) == []

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 import fieldcraft
 from fieldcraft.bundle.manifest import read_manifest
+from fieldcraft.bundle.runtime import load_bundle
+from fieldcraft.core import files
 from fieldcraft.core.errors import SealError
+from fieldcraft.evidence.bootstrap import interval
 from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project.folder import Folder
 from fieldcraft.report.story import seal_state
@@ -82,3 +90,93 @@ def test_without_test_rows_there_is_nothing_to_open(finished: Folder) -> None:
     (split / "about.json").write_text(about.replace('"test": 36', '"test": 0'), encoding="utf-8")
     with pytest.raises(SealError, match="no test rows"):
         _seal.open_seal(finished, split, None)
+
+
+def opened(project: Folder, reason: str | None = None) -> dict[str, Any]:
+    """What opening the seal of a finished project gives."""
+    return _seal.open_seal(project, _flow.latest(project).folders["split"], reason)
+
+
+def test_the_record_says_what_was_opened_for_which_model_and_why(finished: Folder) -> None:
+    test = files.read_json(_flow.latest(finished).folders["split"] / "about.json")["digests"][
+        "test"
+    ]
+    first, second = opened(finished), opened(finished, "  the prices were wrong ")
+    entries = Ledger(finished.ledger).entries(key=test)
+    measures = len(first["measures"])
+    kinds = ["opening", *["measure"] * measures, "final"]
+    assert [entry.kind for entry in entries] == kinds * 2
+    assert {entry.stage for entry in entries} == {"evaluate"}
+    model = read_manifest(finished.bundle)["model_id"]
+    bodies = [entry.body for entry in entries if entry.kind == "opening"]
+    assert bodies == [
+        {"test": test, "model_id": model, "reason": reason, "number": number}
+        for number, reason in ((1, "final evaluation"), (2, "the prices were wrong"))
+    ]
+    assert entries[-1].body == second
+    untitled = [{k: v for k, v in m.items() if k != "title"} for m in first["measures"]]
+    assert [entry.body for entry in entries[1 : measures + 1]] == untitled
+    data = hashlib.sha256(f'["{test}","test"]'.encode()).hexdigest()
+    assert {m["data"] for m in first["measures"]} == {data}
+    assert {m["level"] for m in first["measures"]} == {0.95}
+
+
+def test_the_opening_of_another_test_set_needs_no_reason(finished: Folder) -> None:
+    body = {"test": "other", "model_id": "m" * 64, "reason": "", "number": 1}
+    Ledger(finished.ledger).append([("opening", "evaluate", "other", body)])
+    assert opened(finished)["number"] == 1
+    assert len(_seal.openings(finished)) == 2
+    with pytest.raises(SealError, match="opened before") as caught:
+        opened(finished)
+    assert caught.value.seen.startswith("1 time, last ")
+    assert read_manifest(finished.bundle)["model_id"][:12] in caught.value.seen
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+def test_the_figures_are_those_of_the_sealed_rows_weighed_as_the_file_says(
+    finished: Folder, weighed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = _flow.latest(finished).folders["split"]
+    rows = pl.read_parquet(split / "sealed" / "test.parquet")
+    weights = np.linspace(1, 5, rows.height) if weighed else None
+    monkeypatch.setattr(_seal, "weights_of", lambda frame, _: weights)
+    found = {measure["metric"]: measure["value"] for measure in opened(finished)["measures"]}
+    truth = (rows["bought"] == "yes").to_numpy()
+    chance = load_bundle(finished.bundle).read(rows).outputs[:, 1]
+    expected = {
+        "roc_auc": roc_auc_score(truth, chance, sample_weight=weights),
+        "log_loss": log_loss(truth, chance, sample_weight=weights),
+        "brier": brier_score_loss(truth, chance, sample_weight=weights),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+def test_rows_that_depend_on_each_other_are_drawn_together(
+    finished: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row four times over, of one unit: as wide an interval as of the rows by themselves."""
+    split = _flow.latest(finished).folders["split"]
+    path = split / "sealed" / "test.parquet"
+    rows = pl.read_parquet(path)
+    alone = next(m for m in opened(finished)["measures"] if m["metric"] == "log_loss")
+    pl.concat([rows] * 4).write_parquet(path)
+    monkeypatch.setattr(_seal, "units_of", lambda frame, _: np.tile(np.arange(rows.height), 4))
+    tied = next(m for m in opened(finished, "again")["measures"] if m["metric"] == "log_loss")
+    assert tied["rows"] == 4 * alone["rows"]
+    ends = [[m[name] for name in ("low", "value", "high")] for m in (alone, tied)]
+    assert ends[0] == pytest.approx(ends[1], rel=1e-4)
+
+
+def test_only_the_interval_of_a_figure_that_noise_inflates_is_corrected_for_that(
+    finished: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags: list[bool] = []
+
+    def record(values: Any, inflated: bool) -> Any:
+        flags.append(inflated)
+        return interval(values, inflated=inflated)
+
+    monkeypatch.setattr("fieldcraft.stages._seal.interval", record)
+    names = [measure["metric"] for measure in opened(finished)["measures"]]
+    corrected = [name for name, flag in zip(names, flags, strict=True) if flag]
+    assert corrected == ["calibration_error"]

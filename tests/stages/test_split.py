@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.core import files
+from fieldcraft.core import catalogue, files
 from fieldcraft.core.edit import Edit
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.split import SMALL
+from fieldcraft.evidence.ledger import Ledger
 from fieldcraft.project import file
 from fieldcraft.project.folder import Folder
 from fieldcraft.stages import _flow, _plan
+from fieldcraft.stages import split as stage
 from fieldcraft.stages.init import Request, init
 from tests.conftest import change, mixed_table, source_of, start
 from tests.kinds.text.prose import prose
@@ -30,6 +35,7 @@ def test_a_small_table_is_judged_out_of_fold_and_a_seventh_is_sealed(project: Fo
     counts = dict(parts["part"].value_counts().iter_rows())
     assert counts == {"cross": 204, "test": 36}
     assert sorted(parts.filter(pl.col("part") == "cross")["fold"].unique()) == list(range(10))
+    assert parts.filter(pl.col("part") == "test")["fold"].unique().to_list() == [-1]
 
 
 def test_a_large_table_has_four_parts_with_the_stated_shares(tmp_path: Path) -> None:
@@ -41,6 +47,109 @@ def test_a_large_table_has_four_parts_with_the_stated_shares(tmp_path: Path) -> 
     shares = {part: n / rows for part, n in parts["part"].value_counts().iter_rows()}
     expected = {"train": 0.7, "tune": 0.075, "judge": 0.075, "test": 0.15}
     assert shares == pytest.approx(expected, abs=0.002)
+
+
+def counts_of(project: Folder) -> dict[str, int]:
+    return dict(parts_of(project)["part"].value_counts().iter_rows())
+
+
+def test_each_part_has_its_own_share(project: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "SMALL", 1)
+    change(project, {"split.tune": 0.1, "split.judge": 0.2, "split.test": 0.3})
+    expected = {"train": 96, "tune": 24, "judge": 48, "test": 72}
+    assert counts_of(project) == pytest.approx(expected, abs=2)
+
+
+@pytest.mark.parametrize(("small", "first"), [(240, "train"), (241, "cross")])
+def test_a_table_is_small_below_its_bound(
+    project: Folder, small: int, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "SMALL", small)
+    assert SMALL == 5_000
+    assert first in counts_of(project)
+
+
+@pytest.mark.parametrize("small", [250, 200])
+def test_a_table_that_outgrows_its_size_or_shrinks_keeps_its_parts(
+    project: Folder, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "SMALL", small)
+    before = parts_of(project)
+    if small == 250:
+        added = mixed_table(60, seed=9).with_columns(key=pl.col("key").str.replace("k", "n"))
+        change_rows(project, pl.concat([mixed_table(), added]))
+    else:
+        change_rows(project, mixed_table().head(150))
+    after = parts_of(project)
+    here = min(before.height, after.height)
+    assert after.head(here).select("part", "fold").equals(before.head(here).select("part", "fold"))
+    assert set(after["part"]) <= set(before["part"])
+    assert set(after["fold"]) == set(before["fold"])
+
+
+def test_develop_and_test_rows_are_written_apart_with_a_digest_of_each(project: Folder) -> None:
+    change(project, {"data.filter": "city <> 'Rome'"})
+    outcome = _plan.run(project, _flow.Unwatched(), until="split")
+    folder = outcome.folders["split"]
+    table = pl.read_parquet(folder / "split.parquet")
+    about = files.read_json(folder / "about.json")
+    rows = mixed_table().with_columns(table["part"], table["digest"])
+    whole = [("develop", "cross", "develop.parquet"), ("test", "test", "sealed/test.parquet")]
+    for name, part, path in whole:
+        held = rows.filter(pl.col("part") == part)
+        assert pl.read_parquet(folder / path)["key"].to_list() == held["key"].to_list()
+        digests = b"".join(sorted(held["digest"].to_list()))
+        assert about["digests"][name] == hashlib.sha256(digests).hexdigest()
+    counts = dict(table["part"].value_counts().iter_rows())
+    assert about["counts"] == counts
+    assert set(counts) == {"cross", "test", "unused"}
+    entry = Ledger(project.ledger).last("decision", "split")
+    assert entry is not None
+    assert entry.body == {
+        "decision": "split", "counts": counts, "test": about["digests"]["test"],
+        "rule": "stratified",
+    }  # fmt: skip
+
+
+def test_what_is_sealed_has_the_same_digest_in_any_order(project: Folder) -> None:
+    def digests() -> Any:
+        outcome = _plan.run(project, _flow.Unwatched(), until="split")
+        return files.read_json(outcome.folders["split"] / "about.json")["digests"]
+
+    before = digests()
+    change_rows(project, mixed_table()[::-1])
+    assert digests() == before
+
+
+@pytest.mark.parametrize(
+    ("entries", "same"),
+    [
+        ({"data.entity": "city"}, False), ({"data.time": "seen"}, False),
+        ({"data.entity": "city", "split.rule": "entity"}, False),
+        ({"split.seed": 1}, False), ({"split.test": 0.2}, False),
+        ({"split.near": "apart"}, False), ({"problem.target": "member"}, False),
+        ({"data.filter": "age > 4"}, True), ({"model.epochs": 3}, True),
+        ({"data.columns.city.kind": "text"}, True),
+    ],
+)  # fmt: skip
+def test_rows_are_dealt_out_anew_exactly_if_what_decides_their_part_changes(
+    project: Folder, entries: Mapping[str, Any], same: bool
+) -> None:
+    before = stage.rule_of(project.settings())
+    change(project, entries)
+    assert (stage.rule_of(project.settings()) == before) is same
+
+
+def test_rows_that_a_filter_left_out_are_dealt_out_once_it_is_gone(project: Folder) -> None:
+    change(project, {"data.filter": "city <> 'Rome'"})
+    before = parts_of(project)
+    file.edit(project.file, [Edit(("data", "filter"), "city <> 'Nowhere'")])
+    after = parts_of(project)
+    used = before["part"] != "unused"
+    assert after.filter(used)["part"].to_list() == before.filter(used)["part"].to_list()
+    added = after.filter(~used)["part"]
+    assert set(added) == {"cross", "test"}
+    assert (added == "test").sum() == pytest.approx(0.15 * len(added), abs=2)
 
 
 def test_equal_rows_stay_on_one_side_even_if_their_names_differ(tmp_path: Path) -> None:
@@ -134,6 +243,69 @@ def test_new_rows_of_an_entity_go_where_its_old_ones_are(tmp_path: Path) -> None
         assert after.select("part", "fold").row(300 + i) == homes[f"p{i}"]
 
 
+def test_another_entity_deals_the_rows_out_anew(tmp_path: Path) -> None:
+    project = people(tmp_path)
+    house = pl.Series("house", [f"h{i % 7 + i % 5 * 10}" for i in range(300)])
+    change_rows(project, pl.read_csv(source_of(project), infer_schema=False).hstack([house]))
+    change(project, {"data.columns.house": {"kind": "identifier"}})
+    parts_of(project)
+    parts = parts_of(change(project, {"data.entity": "house"})).hstack([house])
+    for column in ("part", "fold"):
+        assert parts.group_by("house").agg(pl.col(column).n_unique())[column].max() == 1
+
+
+class Alike:
+    """Stands for a kind that finds some groups of values nearly the same."""
+
+    def __init__(self, *groups: list[int]) -> None:
+        self.groups = [np.array(group) for group in groups]
+
+    def alike(self, values: pl.Series) -> list[Any]:
+        return self.groups
+
+
+@pytest.mark.parametrize(
+    ("rows", "group", "together"),
+    [(100, 20, True), (100, 21, False), (2_000, 40, True), (2_000, 41, False)],
+)
+def test_groups_up_to_twenty_rows_or_a_fiftieth_of_them_are_kept_together(
+    project: Folder, rows: int, group: int, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = project.settings()
+    monkeypatch.setattr(catalogue, "load", lambda *_: Alike([*range(group)]))
+    digests = pl.Series([number.to_bytes(2, "big") for number in range(rows)])
+    features = pl.DataFrame({"city": ["x"] * rows})
+    units = stage.together(pl.DataFrame({"features": digests}), features, settings)
+    expected = [digests[0] if together else digests[i] for i in range(group)]
+    assert units.to_list() == [*expected, *digests[group:]]
+
+
+def test_rows_are_tied_by_what_they_share_and_by_what_that_is_like(
+    project: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows 1 and 4 are equal; 4 is like 2 in one column, and 2 like 6 in another."""
+    settings = project.settings()
+    kinds = iter([Alike([2, 4]), Alike([2, 6])])
+    monkeypatch.setattr(catalogue, "load", lambda *_: next(kinds))
+    parts = pl.DataFrame({"features": [b"a", b"b", b"c", b"d", b"b", b"e", b"f"]})
+    features = pl.DataFrame({"city": ["x"] * 7, "member": ["y"] * 7})
+    units = stage.together(parts, features, settings)
+    assert units.to_list() == [b"a", b"b", b"b", b"d", b"b", b"e", b"b"]
+
+
+@pytest.mark.parametrize(
+    "entries", [{"split.near": "apart"}, {"data.time": "seen", "split.rule": "time"}]
+)
+def test_where_likeness_does_not_count_rows_are_tied_by_equality_alone(
+    project: Folder, entries: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = change(project, entries).settings()
+    monkeypatch.setattr(catalogue, "load", lambda *_: Alike([0, 1]))
+    parts = pl.DataFrame({"features": [b"a", b"b", b"a"]})
+    units = stage.together(parts, pl.DataFrame({"city": ["x"] * 3}), settings)
+    assert units.to_list() == [b"a", b"b", b"a"]
+
+
 def ordered(tmp_path: Path, rule: dict[str, object], rows: int = 300) -> tuple[Folder, pl.Series]:
     draw = np.random.default_rng(0)
     hour = pl.Series("hour", draw.permutation(rows).astype(float))
@@ -161,6 +333,20 @@ def test_split_by_time_seals_the_newest_rows(tmp_path: Path) -> None:
     assert found["test"] == (255, 299)
 
 
+def test_split_by_time_follows_time_alone_when_newer_rows_come(tmp_path: Path) -> None:
+    project, hour = ordered(tmp_path, {"data.time": "hour"})
+    parts_of(project)
+    old = pl.read_csv(source_of(project), infer_schema=False)
+    new = old.head(100).with_columns(
+        key=pl.col("key").str.replace("k", "n"),
+        hour=pl.Series([f"{300.0 + i}" for i in range(100)]),
+    )
+    change_rows(project, pl.concat([old, new]))
+    hours = hour.append(pl.Series([300.0 + i for i in range(100)]))
+    found = spans(parts_of(project), hours)
+    assert found == {"train": (0, 279), "tune": (280, 309), "judge": (310, 339), "test": (340, 399)}
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -180,12 +366,19 @@ def test_rows_within_the_gap_before_a_later_part_are_not_used(
     assert found["test"] == (255, 299)
 
 
+def test_a_gap_is_in_seconds_where_time_is_and_else_a_number() -> None:
+    moments = pl.Series("seen", [None], dtype=pl.Datetime("us"))
+    assert [stage.span_of(gap, moments) for gap in ("0s", "90m", "7d")] == [0, 5_400, 604_800]
+    assert stage.span_of(2.5, pl.Series("step", [1, 2])) == 2.5
+
+
 @pytest.mark.parametrize(
     ("rule", "message", "way_out"),
     [
         ({"data.time": "hour", "split.gap": "5h"}, "hour holds numbers", "a number, such as 30"),
         ({"data.time": "seen", "split.gap": 5}, "seen holds dates", "length of time such as 7d"),
         ({"data.time": "seen", "split.gap": "40d"}, "no rows for the part train", "less"),
+        ({"data.time": "hour", "split.gap": 30}, "no rows for the part tune", "less"),
         ({"data.time": "city"}, "'city' does not order rows", "datetime or number"),
     ],
 )
@@ -269,6 +462,19 @@ def test_several_targets_are_dealt_out_by_their_combinations(tmp_path: Path) -> 
     assert files.read_json(split)["target"] == {"labels": ["a", "b"]}
 
 
+def test_a_class_whose_only_row_is_sealed_is_one_of_the_classes(
+    tmp_path: Path,
+) -> None:
+    labels = [f"rare {i:02d}" for i in range(20)] + ["a", "b"] * 110
+    frame = mixed_table(240).with_columns(bought=pl.Series(labels))
+    frame.write_csv(tmp_path / "rare.csv")
+    project = start(tmp_path / "rare", tmp_path / "rare.csv")
+    parts = parts_of(project)["part"].head(20)
+    assert (parts == "test").any()
+    split = next(project.root.glob("runs/split/*/about.json"))
+    assert files.read_json(split)["target"]["classes"] == ["a", "b", *labels[:20]]
+
+
 def given(folder: Path, test_labels: list[str] | None = None) -> Folder:
     frame = mixed_table(300)
     held = frame.tail(60)
@@ -290,6 +496,47 @@ def test_a_ready_made_split_is_honoured(tmp_path: Path) -> None:
     assert parts["part"].head(180).unique().to_list() == ["train"]
     assert sorted(parts["part"].slice(180, 60).unique()) == ["judge", "tune"]
     assert parts["part"].tail(60).unique().to_list() == ["test"]
+
+
+def test_given_validation_rows_are_halved_and_keep_their_half(tmp_path: Path) -> None:
+    project = given(tmp_path)
+    before = parts_of(project)["part"]
+    halves = before.slice(180, 60)
+    assert (halves == "tune").sum() == 30
+    more = mixed_table(20, seed=5).with_columns(key=pl.col("key").str.replace("k", "n"))
+    pl.concat([mixed_table(300).slice(180, 60), more]).write_csv(tmp_path / "val.csv")
+    after = parts_of(project)["part"]
+    assert after.slice(180, 60).to_list() == halves.to_list()
+    assert set(after.slice(240, 20)) == {"tune", "judge"}
+    assert after.tail(60).unique().to_list() == ["test"]
+
+
+def test_a_copy_of_a_sealed_row_goes_unused_if_it_comes_after_the_seal(tmp_path: Path) -> None:
+    project, rows = given(tmp_path), mixed_table(300)
+    copies = rows.tail(10).with_columns(key=pl.col("key").str.replace("k", "n"))
+    before = parts_of(project)
+    for count in (9, 10):  # what went unused once does so again
+        pl.concat([rows.head(180), copies.head(count)]).write_csv(tmp_path / "train.csv")
+        after = parts_of(project)["part"]
+        assert after.slice(180, count).unique().to_list() == ["unused"]
+        assert [*after.head(180), *after.slice(180 + count)] == before["part"].to_list()
+
+
+def test_a_copy_that_was_there_before_the_seal_stays_where_it_was_given(tmp_path: Path) -> None:
+    project, rows = given(tmp_path), mixed_table(300)
+    copies = rows.tail(10).with_columns(key=pl.col("key").str.replace("k", "n"))
+    pl.concat([rows.head(180), copies]).write_csv(tmp_path / "train.csv")
+    assert parts_of(project)["part"].head(190).unique().to_list() == ["train"]
+
+
+def test_rows_beside_a_given_test_file_are_dealt_out_in_the_order_of_time(tmp_path: Path) -> None:
+    project, _ = ordered(tmp_path, {"data.time": "hour", "split.judge": 0.2})
+    whole = pl.read_csv(source_of(project), infer_schema=False)
+    whole.tail(100).write_csv(tmp_path / "test.csv")
+    whole.head(200).write_csv(source_of(project))
+    change(project, {"data.source": {"train": "../time.csv", "test": "../test.csv"}})
+    expected = {"train": 145, "tune": 15, "judge": 40, "test": 100}
+    assert counts_of(project) == pytest.approx(expected, abs=1)
 
 
 def test_labels_that_only_the_test_file_has_are_told_before_training(tmp_path: Path) -> None:
@@ -329,6 +576,7 @@ def test_conflicting_rows_are_dropped_on_request(tmp_path: Path) -> None:
     [
         (pl.DataFrame({"x": range(100), "y": ["a"] * 99 + [None]}), "cannot be predicted"),
         (pl.DataFrame({"x": [1, 2], "y": ["a", "b"]}), "too few rows"),
+        (pl.DataFrame({"x": range(19), "y": ["a"] * 10 + ["b"] * 9}), "too few rows"),
         (pl.DataFrame({"y": ["a", "b"] * 50}), "no column left"),
         (pl.DataFrame({"x": range(100), "y": [None] * 100}), "cannot be predicted"),
     ],
@@ -339,3 +587,10 @@ def test_tables_that_cannot_be_learned_from_are_told_plainly(
     frame.write_csv(tmp_path / "odd.csv")
     with pytest.raises(DataError, match=message):
         parts_of(start(tmp_path / "odd", tmp_path / "odd.csv", "y"))
+
+
+def test_twenty_rows_can_be_learned_from(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"x": [i % 7 / 8 for i in range(20)], "y": ["a", "b"] * 10})
+    frame.write_csv(tmp_path / "few.csv")
+    project = start(tmp_path / "few", tmp_path / "few.csv", "y")
+    assert counts_of(project) == {"cross": 17, "test": 3}

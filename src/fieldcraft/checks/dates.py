@@ -114,7 +114,7 @@ class Dates:
             if read.sum() >= max(2, 0.01 * len(cells)):
                 used.append(form)
                 left = left.filter(~read)
-        if len(used) > 1 and len(left) <= (1 - MOSTLY) * len(cells):
+        if len(used) > 1 and len(cells) - len(left) >= MOSTLY * len(cells):
             yield Finding(
                 self.code,
                 "warn",

@@ -40,12 +40,17 @@ class Contest:
         return float(np.nan_to_num(sign * self.value(found), nan=-np.inf))
 
     def champion(self) -> Candidate:
-        """The best model, or the simplest of those that are not significantly worse."""
+        """The best model, or the simplest of those that are not significantly worse.
+
+        A model whose figure is not defined, as is the precision of a guess that calls no row
+        positive, is level with none.
+        """
         best = max(self.candidates, key=self.goodness)
         level = [
             found
             for found in self.candidates
-            if found is best or self.paired(best, found).verdict != "better"
+            if found is best
+            or (np.isfinite(self.value(found)) and self.paired(best, found).verdict != "better")
         ]
         return min(level, key=simplicity)
 

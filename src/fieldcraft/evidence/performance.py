@@ -28,6 +28,7 @@ BETS = (0.05, 0.1, 0.2, 0.4, 0.8)  # shares of what can be bet
 UNIT = 5.0  # mean errors that count as a loss of 1
 SURE = 0.99
 LEAST = 50  # labelled rows from which on figures are told
+HALF = 0.5  # of the way to an alarm, as a logarithm, from which its delay is counted
 STAYS = 3  # delays after an alarm in which it must be found again
 
 
@@ -137,8 +138,10 @@ def harmed(found: Array, known: Json, worse: float = WORSE, streams: int = 1) ->
     for number in range(len(found) // BLOCK):
         block = found[number * BLOCK : (number + 1) * BLOCK]
         won = np.log1p(stakes[:, None] * (block[None, :] - most)).sum(axis=1)
+        if detector.level <= HALF * limit:
+            begun = number  # good times before do not make an alarm stand longer
         if detector.add(won) >= limit:
-            alarm, begun, detector = (number, number + 1 - begun), number + 1, fresh()
+            alarm, detector = (number, number + 1 - begun), fresh()
         elif alarm and number - alarm[0] > STAYS * (1 + alarm[1]):
             alarm = None
     low, high = bounds(found)

@@ -94,13 +94,14 @@ class Goal:
 
 @dataclass(frozen=True)
 class Place:
-    """Where, how long and under whose eyes a training runs."""
+    """Where, how long and under whose eyes a training runs; `clock` tells its seconds."""
 
     seed: int = 0
     budget: float | None = None
     folder: Path | None = None
     progress: Callable[[str, float | None], None] = lambda text, share: None
     device: str = "auto"
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True)
@@ -161,13 +162,13 @@ class Trainer:
     def run_epochs(self, train: Rows, tune: Rows) -> None:
         """Train, validate, save and tell, epoch by epoch, until it is time to stop."""
         while not self.finished():
-            start = time.monotonic()
+            start = self.place.clock()
             self.state.train_losses.append(self.run_epoch(train))
             self.state.epoch += 1
             self.validate(tune)
-            self.state.elapsed += time.monotonic() - start
+            self.state.elapsed += self.place.clock() - start
             self.save()
-            self.tell(time.monotonic() - start)
+            self.tell(self.place.clock() - start)
 
     def run_epoch(self, train: Rows) -> float:
         """Pass over the training rows once, in an order of this epoch's own."""
@@ -281,13 +282,13 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint, unless one was written a moment ago."""
-        if self.place.folder is None or time.monotonic() - self.saved < SAVE_EVERY:
+        if self.place.folder is None or self.place.clock() - self.saved < SAVE_EVERY:
             return
         network = self.accelerator.unwrap_model(self.network)
         path = self.place.folder / "checkpoint.safetensors"
         memory = memory_of(self.optimizers)
         write_checkpoint(path, self.state, network, self.shadow, self.best, memory)
-        self.saved = time.monotonic()
+        self.saved = self.place.clock()
 
     def resume(self) -> None:
         """Go on from the checkpoint, if there is one."""

@@ -52,6 +52,17 @@ class Post:
         return [str(self.folder), self.name, json.dumps(asdict(self.manners)), json.dumps(log)]
 
 
+async def spawn_process(post: Post, stream: socket.socket) -> asyncio.subprocess.Process:
+    """Start a process that runs a model and talks to the server over a stream."""
+    command = [
+        sys.executable, "-m", "fieldcraft.serving.worker", str(stream.fileno()), *post.words(),
+    ]  # fmt: skip
+    return await asyncio.create_subprocess_exec(
+        *command, pass_fds=[stream.fileno()], stdin=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+    )  # fmt: skip
+
+
 class Worker:
     """One process with a model."""
 
@@ -72,13 +83,7 @@ class Worker:
             BundleError: the bundle cannot be run.
         """
         ours, theirs = socket.socketpair()
-        command = [
-            sys.executable, "-m", "fieldcraft.serving.worker", str(theirs.fileno()), *post.words(),
-        ]  # fmt: skip
-        process = await asyncio.create_subprocess_exec(
-            *command, pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-        )  # fmt: skip
+        process = await spawn_process(post, theirs)
         theirs.close()
         streams = await asyncio.open_connection(sock=ours)
         try:
@@ -86,6 +91,11 @@ class Worker:
                 about = await next_message(streams[0])
         except (TimeoutError, asyncio.IncompleteReadError) as error:
             about = {"error": f"its process ended before it was ready ({type(error).__name__})"}
+        except asyncio.CancelledError:  # the server ends while a process is started again
+            if process.returncode is None:
+                process.kill()
+            streams[1].close()
+            raise
         if about["error"]:
             if process.returncode is None:
                 process.kill()
@@ -128,6 +138,8 @@ class Worker:
                 if not reply.done():
                     reply.set_exception(lost)
             self.asked.clear()
+        finally:
+            self.writer.close()  # else it is kept open until it is collected
 
     @property
     def alive(self) -> bool:

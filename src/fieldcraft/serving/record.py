@@ -12,7 +12,8 @@ import secrets
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,9 +73,21 @@ class Batch:
 class Recorder:
     """Writes batches to files from a thread of its own; never holds up who brings them."""
 
-    def __init__(self, log: Log, model: str, task: Task, about: Json) -> None:
-        """Start the thread."""
+    def __init__(
+        self, log: Log, model: str, task: Task, about: Json,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:  # fmt: skip
+        """Start the thread.
+
+        Args:
+            log: what is recorded, and where.
+            model: its id.
+            task: of the model.
+            about: its target, as the bundle has it.
+            now: the time, by which files are named.
+        """
         self.log = log
+        self.now = now
         self.model = model
         self.task = task
         self.about = about
@@ -95,10 +108,10 @@ class Recorder:
             batch = some(batch, kept)
         if not kept:
             return
-        if self.held + len(kept) > HELD:
-            self.dropped += len(kept)
-            return
         with self.counting:
+            if self.held + len(kept) > HELD:
+                self.dropped += len(kept)
+                return
             self.held += len(kept)
         self.batches.append(batch)
         if self.held >= PART:
@@ -125,7 +138,7 @@ class Recorder:
     def write(self, batches: Sequence[Batch]) -> None:
         """Write batches as one file, whole or not at all."""
         rows = sum(len(batch.requests) for batch in batches)
-        moment = datetime.now(UTC)
+        moment = self.now()
         name = f"{moment:%H%M%S}-{self.mark}-{self.parts}.parquet"
         place = self.log.folder / f"{moment:%Y-%m-%d}" / name
         aside = place.with_name(f".{name}.tmp")
@@ -135,8 +148,10 @@ class Recorder:
             pl.concat([self.table(few) for few in in_pieces(batches)]).write_parquet(aside)
             aside.replace(place)
         except (OSError, pl.exceptions.PolarsError):
-            self.dropped += rows
-            aside.unlink(missing_ok=True)
+            with self.counting:
+                self.dropped += rows
+            with suppress(OSError):  # where a file is in the way of a folder, there is nothing
+                aside.unlink()
         finally:
             with self.counting:
                 self.held -= rows
@@ -157,6 +172,12 @@ class Recorder:
         seen = values.drop(*self.log.without, strict=False)
         answers = said.rename({column: SAID + column for column in said.columns})
         return pl.concat([about, seen, answers], how="horizontal")
+
+    def take_dropped(self) -> int:
+        """Rows that were dropped since the last time this was asked."""
+        with self.counting:  # the thread that writes counts as well
+            dropped, self.dropped = self.dropped, 0
+        return dropped
 
     def stop(self) -> None:
         """Write what is left."""

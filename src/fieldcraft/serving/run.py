@@ -166,6 +166,14 @@ def serve(plan: Plan, started: Any = lambda name: None) -> None:
 
 async def run(plan: Plan, started: Any) -> None:
     """Serve bundles until the process is told to stop."""
+    listener = await listener_for(plan, started)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *told: None)  # uvicorn raises them again once all is done
+    await listener.serve()
+
+
+async def listener_for(plan: Plan, started: Any) -> Listener:
+    """A server whose models are at work and that does not listen yet."""
     server = Server(plan)
     door = await server.start()
     address = plan.address
@@ -176,6 +184,4 @@ async def run(plan: Plan, started: Any) -> None:
         ssl_certfile=address.certificate, ssl_keyfile=address.key,
         timeout_graceful_shutdown=int(plan.limits.grace), backlog=2_048,
     )  # fmt: skip
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *told: None)  # uvicorn raises them again once all is done
-    await Listener(config, server, started).serve()
+    return Listener(config, server, started)

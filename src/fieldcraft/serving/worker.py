@@ -110,11 +110,23 @@ def flat(tally: Counter[tuple[str, ...]]) -> dict[str, int]:
 
 
 def main() -> None:
-    """Load the bundle that is named, say so, and work until the server closes the line."""
+    """Work for the server that started this process, until it closes the stream."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it is over
     sys.setswitchinterval(SWITCH)
-    number, folder, name, manners, log = sys.argv[1:]
-    stream = socket.socket(fileno=int(number))
+    number, *words = sys.argv[1:]
+    run_worker(socket.socket(fileno=int(number)), *words)
+
+
+def run_worker(stream: socket.socket, folder: str, name: str, manners: str, log: str) -> None:
+    """Load a bundle, say so, and answer batches until the other side closes the stream.
+
+    Args:
+        stream: to the server.
+        folder: of the bundle.
+        name: of the model.
+        manners: of the model, as JSON.
+        log: of predictions, as JSON: null if they are not recorded.
+    """
     try:
         model = load_model(Path(folder), Manners(**json.loads(manners)), name)
         if not model.manners.files:
@@ -129,7 +141,7 @@ def main() -> None:
         found = work(model, items)
         tally = sum((done.told.tally for done in found), Counter[tuple[str, ...]]())
         if recorder is not None:  # what it had to leave out since the last time
-            tally["log_dropped",], recorder.dropped = recorder.dropped, 0
+            tally["log_dropped",] = recorder.take_dropped()
         stream.sendall(packed(([reply for done in found for reply in done.replies], flat(tally))))
         if recorder is not None:  # once nobody waits for it
             for done in found:

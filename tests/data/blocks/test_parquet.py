@@ -58,6 +58,18 @@ def test_photos_that_come_late_make_all_cells_files(
     assert in_blocks(tmp_path / "p.parquet", 100) == at_once(tmp_path / "p.parquet")
 
 
+@pytest.mark.parametrize("cells", [[b"none"] * 300, [None] * 300])
+def test_bytes_that_are_no_photos_are_read_or_refused_as_at_once(
+    tmp_path: Path, cells: list[bytes | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIELDCRAFT_CACHE", str(tmp_path / "cache"))
+    column = pl.Series("photo", cells, dtype=pl.Binary)
+    pl.DataFrame([column]).write_parquet(tmp_path / "p.parquet")
+    found = in_blocks(tmp_path / "p.parquet", 100)
+    assert found == at_once(tmp_path / "p.parquet")
+    assert "some columns do not hold single values" in str(found)
+
+
 def test_an_empty_table_and_a_damaged_file(tmp_path: Path, path: Path) -> None:
     pl.read_parquet(path).clear().write_parquet(tmp_path / "e.parquet")
     assert in_rows(tmp_path / "e.parquet", "e", Wish(9)).read(0).frame.height == 0

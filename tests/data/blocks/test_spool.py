@@ -71,3 +71,11 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9)
     with pytest.raises(DataError, match="is not a text file"):
         narrow_file(path, Place(str(path)), tmp_path / "s")
+
+
+@pytest.mark.parametrize(("old", "coding"), [(19, "utf-8"), (20, "cp1252"), (21, "cp1252")])
+def test_one_line_of_utf_8_in_twenty_makes_a_file_a_mixed_one(
+    tmp_path: Path, old: int, coding: str
+) -> None:
+    (tmp_path / "t.csv").write_bytes("é\n".encode() + b"plain\n" * 99 + b"\xe9\n" * old)
+    assert coding_of(tmp_path / "t.csv") == coding

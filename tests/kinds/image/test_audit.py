@@ -1,12 +1,27 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fieldcraft.kinds.image.audit import NearPhotos, PoorPhotos, Shortcuts, Unreadable
+from fieldcraft.contracts import Array, View
+from fieldcraft.data import media
+from fieldcraft.kinds.image import audit
+from fieldcraft.kinds.image.audit import (
+    NearPhotos,
+    PoorPhotos,
+    Shortcuts,
+    Unreadable,
+    cut_short,
+    facts_of,
+    faults_of,
+    photos_of,
+)
+from fieldcraft.kinds.image.decode import Glance
 from tests.checks.views import data_view, found, split_view
 from tests.drawing import draw_photo, picture
 from tests.kinds.image.test_near import scene
@@ -42,6 +57,7 @@ def test_every_sort_of_unreadable_photo_is_listed(paths: list[str], tmp_path: Pa
         "empty": 1, "no photo": 1, "cut short": 1, "not there": 1,
     }  # fmt: skip
     assert "1 cut short" in finding.title
+    assert " more" not in finding.title
     assert "row 81 (empty.jpg)" in finding.title
 
 
@@ -95,3 +111,159 @@ def test_a_photo_of_which_the_foot_was_lost_is_named(paths: list[str], tmp_path:
     (finding,) = found(PoorPhotos(), data_view({"photo": [*paths, *added]}, photo="image"))
     assert finding.evidence["of one colour at the foot, as if cut short"] == [added[1]]
     assert found(Unreadable(), data_view({"photo": [*paths, *added]}, photo="image")) == []
+
+
+@dataclass
+class Photos:
+    """Photos of the store, given as arrays: heads and squares of 32 pixels a side."""
+
+    squares: Array
+    heads: list[Glance | None]
+
+    def pixels(self, addresses: Sequence[str], fill: Array) -> Array:
+        return self.squares
+
+    def broken(self, addresses: Sequence[str]) -> list[bool]:
+        return [False for _ in addresses]
+
+
+def given(
+    monkeypatch: pytest.MonkeyPatch, squares: Array, heads: list[Glance | None] | None = None
+) -> list[str]:
+    """Put photos in the place of those of a store, and give them addresses."""
+    photos = Photos(squares, heads or [Glance(64, 64, "PNG", "RGB")] * len(squares))
+    monkeypatch.setattr(audit, "store_for", lambda side: photos)
+    monkeypatch.setattr(audit, "look_at", lambda addresses: photos.heads)
+    return [f"{i}.png" for i in range(len(squares))]
+
+
+def readable(view: View) -> View:
+    """The same rows, with photos at the places that their cells name."""
+    return replace(view, values=view.values.with_columns(photo=view.looks["photo"].column))
+
+
+def square(mean: float, spread: float) -> Array:
+    """Pixels of two values, one in every second row."""
+    pixels = np.full((32, 32, 3), mean - spread)
+    pixels[::2] += 2 * spread
+    return pixels
+
+
+def test_bounds_of_light(monkeypatch: pytest.MonkeyPatch) -> None:
+    squares = np.stack([
+        square(100, 1.9), square(100, 2.1),
+        square(17.9, 5), square(18.1, 5), square(10, 1),
+        square(245.1, 5), square(244.9, 5), square(250, 1),
+    ])  # fmt: skip
+    faults = faults_of(given(monkeypatch, squares))
+    assert {what: np.flatnonzero(mask).tolist() for what, mask in faults.items() if mask.any()} == {
+        "of one colour": [0, 4, 7], "very dark": [2], "very bright": [5],
+    }  # fmt: skip
+
+
+def test_bounds_of_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [(40, 40)] * 5 + [(160, 160), (160, 161), (10, 10), (10, 9)]
+    heads: list[Glance | None] = [Glance(w, h, "PNG", "RGB") for w, h in sizes]
+    faults = faults_of(given(monkeypatch, np.stack([square(100, 9)] * 9), heads))
+    assert np.flatnonzero(faults["far larger than the rest"]).tolist() == [6]
+    assert np.flatnonzero(faults["far smaller than the rest"]).tolist() == [8]
+
+
+def test_only_a_jpeg_that_ends_in_one_colour_of_no_frame_was_cut_short() -> None:
+    squares = np.stack([square(100, 9)] * 7).astype(np.uint8)
+    squares[1:, -4:] = 128
+    squares[2, -4, 5, 1] = 129  # not all of one colour
+    squares[3, -4:] = (8, 3, 0)  # black, as a frame
+    squares[4, -4:] = (9, 3, 0)
+    squares[5, -4:] = (247, 255, 250)  # white, as a page
+    heads: list[Glance | None] = [Glance(64, 64, "JPEG", "RGB")] * 7
+    assert np.flatnonzero(cut_short(heads, squares)).tolist() == [1, 4, 6]
+    heads[6], heads[4] = None, Glance(64, 64, "PNG", "RGB")
+    assert np.flatnonzero(cut_short(heads, squares)).tolist() == [1]
+
+
+def test_facts_of_photos_are_those_of_head_and_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    squares = np.full((3, 32, 32, 3), 200.0)
+    squares[:, 2:-2, 2:-2] = 17  # what a photo shows counts for nothing
+    squares[1, 0] = 40
+    squares[2] = (0, 100, 255)
+    heads: list[Glance | None] = [
+        Glance(60, 30, "PNG", "RGB", "Acme"), Glance(20, 40, "JPEG", "L"), None,
+    ]  # fmt: skip
+    monkeypatch.setattr(media, "content", lambda address: b"x" * (1 + int(address[0])))
+    facts = facts_of(given(monkeypatch, squares, heads))
+    assert facts["the number of pixels"].tolist() == [1_800, 800, 0]
+    assert facts["the proportions"].tolist() == [2, 0.5, 0]
+    assert facts["the size of the file"].tolist() == [1, 2, 3]
+    assert facts["the camera"].tolist() == [1, 0, 0]
+    assert facts["the form of the file"].tolist() == [2, 1, 0]
+    edge = 32**2 - 28**2
+    dark = (32 * 40 + (edge - 32) * 200) / edge
+    np.testing.assert_allclose(facts["the brightness of the edge"], [200, dark, 355 / 3], rtol=1e-6)
+    spread = 160 * (32 / edge * (1 - 32 / edge)) ** 0.5
+    np.testing.assert_allclose(facts["the evenness of the edge"], [0, spread, 0], rtol=1e-5)
+    # Thirds of each colour: (2, 2, 2), (2, 2, 2) and (0, 1, 2), the last one counting most.
+    assert facts["the colour of the edge"].tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("photos", "entity", "severity"),
+    [(200, None, "warn"), (201, None, "tip"), (200, "person", "tip")],
+)
+def test_one_photo_in_a_hundred_that_has_a_twin_is_many(
+    monkeypatch: pytest.MonkeyPatch, photos: int, entity: str | None, severity: str
+) -> None:
+    squares = np.random.default_rng(0).integers(0, 255, (photos, 32, 32, 3))
+    squares[7] = squares[3]
+    cells = given(monkeypatch, squares)
+    view = data_view({"photo": cells}, photo="image")
+    view = replace(view, rows=range(901, 901 + photos), entity=entity)
+    (finding,) = found(NearPhotos(), readable(view))
+    assert (finding.severity, finding.fixes) == (severity, ())
+    assert finding.evidence == {"photos": 2, "groups": 1, "examples": [["3.png", "7.png"]]}
+    assert "row 904 (3.png), row 908 (7.png)" in finding.title
+    assert finding.title.startswith("2 photos of photo look nearly like another (1 group, the")
+
+
+@pytest.mark.parametrize(("rows", "reported"), [(50, True), (49, False)])
+def test_fifty_photos_may_show_a_shortcut(
+    monkeypatch: pytest.MonkeyPatch, rows: int, reported: bool
+) -> None:
+    y = [("cat", "dog")[i % 2] for i in range(rows)]
+    heads: list[Glance | None] = [Glance(60 + 9 * (k == "cat"), 60, "PNG", "RGB") for k in y]
+    monkeypatch.setattr(media, "content", lambda address: b"x")
+    cells = given(monkeypatch, np.full((rows, 32, 32, 3), 90.0), heads)
+    view = split_view({"photo": cells, "y": y}, "binary", photo="image")
+    findings = found(Shortcuts(), readable(view))
+    assert [set(f.evidence["power"]) for f in findings] == (
+        [{"the number of pixels", "the proportions"}] * reported
+    )
+
+
+@pytest.mark.parametrize(("wrong", "reported"), [(110, True), (130, False)])
+def test_a_shortcut_tells_half_of_the_target(
+    monkeypatch: pytest.MonkeyPatch, wrong: int, reported: bool
+) -> None:
+    # Goodman and Kruskal's lambda of two even classes is 1 - 2 e: .56 and .48.
+    row = np.arange(1_000)
+    wide = np.where(row < 2 * wrong, 1 - row % 2, row % 2)
+    heads: list[Glance | None] = [Glance(60, 30 + 30 * int(w), "PNG", "RGB") for w in wide]
+    monkeypatch.setattr(media, "content", lambda address: b"x")
+    cells = given(monkeypatch, np.full((1_000, 32, 32, 3), 90.0), heads)
+    y = [("cat", "dog")[i % 2] for i in row]
+    view = split_view({"photo": cells, "y": y}, "binary", photo="image")
+    assert bool(found(Shortcuts(), readable(view))) is reported
+
+
+def test_of_very_many_photos_an_even_sample_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = given(monkeypatch, np.zeros((9, 32, 32, 3)))
+    view = data_view({"photo": [None, *cells]}, photo="image")
+    ((name, seen),) = photos_of(view, 3)
+    assert (name, seen.rows.tolist(), seen.cells) == (
+        "photo",
+        [1, 5, 9],
+        ["0.png", "4.png", "8.png"],
+    )
+    assert seen.sampled == " (of 3 looked at, of 9)"
+    ((_, seen),) = photos_of(view, None)
+    assert (seen.rows.tolist(), seen.sampled) == (list(range(1, 10)), "")

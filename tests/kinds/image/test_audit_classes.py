@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,16 @@ from PIL import Image, ImageEnhance
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.table import Column
 from fieldcraft.data.weights import has_linear_layers
+from fieldcraft.kinds.image import audit_classes
 from fieldcraft.kinds.image.audit import Shortcuts
-from fieldcraft.kinds.image.audit_classes import ClassShots, OneSource, UnfitTuning, shots_of
+from fieldcraft.kinds.image.audit_classes import (
+    ClassShots,
+    OneSource,
+    UnfitTuning,
+    classes_of,
+    shots_of,
+    told_apart,
+)
 from fieldcraft.kinds.image.encode import ImageEncoder
 from tests.checks.views import data_view, found, split_view
 from tests.kinds.image.test_near import scene
@@ -119,3 +128,62 @@ def test_lora_of_a_network_without_linear_layers_is_told_before_anything_is_buil
         with pytest.raises(DataError, match="does not fit") as told:
             ImageEncoder([column]).read(pl.DataFrame({"photo": ["a.png"]}))
         assert "convolutions only" in told.value.way_out
+
+
+@pytest.mark.parametrize(
+    ("photos", "alike", "expected"),
+    [(30, 21, (30, 10)), (30, 20, None), (10, 8, (10, 3)), (9, 9, None)],
+    ids=["a third", "more", "ten photos", "nine photos"],
+)
+def test_shots_are_few_up_to_a_third_of_ten_photos_or_more(
+    photos: int, alike: int, expected: tuple[int, int] | None
+) -> None:
+    assert shots_of(np.ones(photos, dtype=bool), [np.arange(alike)]) == expected
+
+
+@pytest.mark.parametrize(("wrong", "told"), [(85, True), (105, False)])
+def test_a_fact_tells_a_class_apart_by_three_fifths(wrong: int, told: bool) -> None:
+    # Goodman and Kruskal's lambda of two even classes is 1 - 2 e: .66 and .58.
+    owl = np.arange(1_000) % 2 == 0
+    camera = np.where(np.arange(1_000) < 2 * wrong, ~owl, owl).astype(np.int64)
+    facts = {"the camera": camera, "the size": np.arange(1_000) % 3}
+    expected = {"owl": ["the camera"]} if told else {}
+    assert {label: list(f) for label, f in told_apart(facts, {"owl": owl})} == expected
+
+
+@pytest.mark.parametrize(("photos", "told"), [(10, True), (9, False)])
+def test_a_class_of_ten_photos_can_be_told_apart(photos: int, told: bool) -> None:
+    owl = np.arange(100) < photos
+    assert bool(dict(told_apart({"the camera": owl.astype(np.int64)}, {"owl": owl}))) is told
+
+
+@pytest.mark.parametrize(("classes", "count"), [(100, 100), (101, 0)])
+def test_up_to_a_hundred_classes_are_looked_at(classes: int, count: int) -> None:
+    cells = {"photo": ["a.png"] * 202, "y": [f"c{i % classes:03}" for i in range(202)]}
+    found_ = list(classes_of(split_view(cells, "multiclass", photo="image")))
+    assert len(found_) == count
+    for i, (label, rows) in enumerate(found_):
+        assert label == f"c{i:03}"
+        assert np.flatnonzero(rows).tolist() == list(range(i, 202, classes))
+
+
+def test_each_label_is_a_class_and_amounts_have_none() -> None:
+    cells = {"photo": ["a.png"] * 4, "wet": [1, 0, 0, 1], "cold": [0, 0, 0, 1]}
+    view = split_view(cells, "labels", ("wet", "cold"), photo="image")
+    assert {name: rows.tolist() for name, rows in classes_of(view)} == {
+        "wet": [True, False, False, True], "cold": [False, False, False, True],
+    }  # fmt: skip
+    cells = {"photo": ["a.png"] * 4, "y": [1, 0, 0, 1]}
+    assert list(classes_of(split_view(cells, "regression", photo="image"))) == []
+
+
+@pytest.mark.parametrize(("cameras", "told"), [((0, 1, 2), []), ((0, 0, 1), ["owl"])])
+def test_what_tells_all_classes_is_left_to_the_check_of_shortcuts(
+    monkeypatch: pytest.MonkeyPatch, cameras: tuple[int, int, int], told: list[str]
+) -> None:
+    codes = np.array([cameras[i % 3] for i in range(ROWS)])
+    monkeypatch.setattr(audit_classes, "facts_of", lambda addresses: {"the camera": codes})
+    cells = [f"{i}.png" for i in range(ROWS)]
+    view = split_view({"photo": cells, "y": Y}, "multiclass", photo="image")
+    findings = found(OneSource(), replace(view, values=pl.DataFrame({"photo": cells})))
+    assert [label for finding in findings for label in finding.evidence["power"]] == told

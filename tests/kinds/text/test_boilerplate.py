@@ -54,3 +54,30 @@ def test_the_start_ends_with_a_whole_word() -> None:
         common_start(pl.Series(["好的 我要 一二三", "好的 我要 四五六", "好的 我要 七"]))
         == "好的 我要"
     )
+
+
+@pytest.mark.parametrize(("count", "reported"), [(50, True), (49, False)])
+def test_half_of_the_texts_are_most(count: int, reported: bool) -> None:
+    texts = [f"{START}{i} {text}" if i < count else text for i, text in enumerate(TEXTS)]
+    findings = found(Boilerplate(), data_view({"a": texts}, a="text"))
+    assert [f.evidence["texts"] for f in findings] == [count] * reported
+    assert all(f.evidence["characters"] == len(START.rstrip()) for f in findings)
+
+
+@pytest.mark.parametrize(("words", "reported"), [("Dear all", False), ("Dear you all", True)])
+def test_three_words_are_more_than_a_habit(words: str, reported: bool) -> None:
+    texts = [f"{words}, {i} {text}" for i, text in enumerate(TEXTS)]
+    assert bool(found(Boilerplate(), data_view({"a": texts}, a="text"))) is reported
+
+
+@pytest.mark.parametrize(("different", "reported"), [(20, True), (19, False)])
+def test_twenty_different_texts_are_needed(different: int, reported: bool) -> None:
+    texts = [START + text for text in TEXTS[:different]] * 3
+    assert bool(found(Boilerplate(), data_view({"a": texts}, a="text"))) is reported
+
+
+def test_a_long_start_is_cut_in_the_title() -> None:
+    start = "We thank you for your message and will answer it as soon as we can do so"
+    texts = [f"{start} {i} {text}" for i, text in enumerate(TEXTS)]
+    (finding,) = found(Boilerplate(), data_view({"a": texts}, a="text"))
+    assert finding.title.endswith(f"with the same {len(start)} characters, {start[:60] + '...'!r}")

@@ -36,3 +36,17 @@ def test_other_strokes_and_true_line_ends_are_passed(text: str) -> None:
 def test_a_text_about_a_program_does_no_harm() -> None:
     view = data_view({"a": [*prose(300), r'printf("Done.\n");']}, a="text")
     assert found(Escapes(), view) == []
+
+
+@pytest.mark.parametrize(("count", "reported"), [(2, True), (1, False)])
+def test_one_text_in_a_hundred_is_many(count: int, reported: bool) -> None:
+    texts = [*prose(200 - count), *[r"so \u2019 so"] * count]
+    assert bool(found(Escapes(), data_view({"a": texts}, a="text"))) is reported
+
+
+def test_the_commonest_escape_is_shown_and_a_single_text_has_it() -> None:
+    texts = [*prose(50), r"a \xe9 b \u2019 c \u2019"]
+    (finding,) = found(Escapes(), data_view({"a": texts}, a="text"))
+    assert finding.evidence["commonest"] == r"\u2019"
+    title = r"1 of 51 texts (2.0%) has escapes such as \u2019 in place of letters, row 51"
+    assert title in finding.title

@@ -33,3 +33,28 @@ def test_texts_that_swallowed_others_are_a_warning(count: int) -> None:
 )
 def test_texts_of_many_lengths_are_passed(texts: list[str]) -> None:
     assert found(GiantTexts(), data_view({"a": texts}, a="text")) == []
+
+
+@pytest.mark.parametrize(
+    ("usual", "length", "reported"),
+    [(600, 6_001, True), (600, 6_000, False), (100, 5_001, True), (100, 5_000, False)],
+)
+def test_a_giant_is_ten_times_as_long_and_longer_than_what_is_read(
+    usual: int, length: int, reported: bool
+) -> None:
+    texts = ["a" * usual] * 60 + ["b" * length]
+    findings = found(GiantTexts(), data_view({"a": texts}, a="text"))
+    assert [f.evidence for f in findings] == (
+        [{"texts": 1, "longest": length, "usual": usual, "rows": [61]}] * reported
+    )
+
+
+@pytest.mark.parametrize(
+    ("giants", "texts", "reported"),
+    [(2, 200, True), (2, 199, False), (1, 20, True), (1, 19, False)],
+)
+def test_giants_are_one_text_in_a_hundred_and_one_of_twenty(
+    giants: int, texts: int, reported: bool
+) -> None:
+    cells = ["a" * 9] * (texts - giants) + ["b" * 9_000] * giants
+    assert bool(found(GiantTexts(), data_view({"a": cells}, a="text"))) is reported

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fieldcraft.contracts import View
-from fieldcraft.kinds.text.audit.label_words import LabelWords, members_of
+from fieldcraft.kinds.text.audit.label_words import LabelWords, Named, members_of, said
+from fieldcraft.kinds.text.audit.written import texts_of
 from tests.checks.views import bare_view, found, split_view
 from tests.kinds.text.prose import prose
 
@@ -81,3 +82,49 @@ def test_numbers_have_no_names() -> None:
     assert members_of(view) == {}
     assert found(LabelWords(), view) == []
     assert found(LabelWords(), bare_view("split", 30, a="text")) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "reported"),
+    [(150, 0, True), (149, 0, False), (190, 10, True), (190, 11, False)],
+)
+def test_half_of_the_texts_say_their_own_class_and_few_another(
+    own: int, others: int, reported: bool
+) -> None:
+    names = ["alpha", "omega"]
+    y = [i % 2 for i in range(300)]
+    said = [
+        names[y[i]] if i < own else names[1 - y[i]] if i < own + others else "" for i in range(300)
+    ]
+    # Each at a place of its own, so that no class alone is told of.
+    texts = [f"{'so ' * (i % 60)}{word} {i}" for i, word in enumerate(said)]
+    cells = {"a": texts, "y": [names[k] for k in y]}
+    findings = found(LabelWords(), split_view(cells, "binary", a="text"))
+    assert [f.title.startswith(f"a: {own} of 300 texts say") for f in findings] == [True] * reported
+
+
+@pytest.mark.parametrize(
+    ("texts", "placed", "others", "rest", "tells"),
+    [
+        (20, 19, 0, 100, True), (19, 19, 0, 100, False),  # twenty texts of the class
+        (100, 95, 0, 100, True), (100, 94, 0, 100, False),  # nearly all at one place
+        (100, 95, 1, 100, True), (100, 95, 2, 100, False),  # one of a hundred others
+        (100, 95, 0, 0, False), (100, 95, 0, 1, True),
+    ],
+)  # fmt: skip
+def test_bounds_of_a_class_that_its_name_tells(
+    texts: int, placed: int, others: int, rest: int, tells: bool
+) -> None:
+    assert Named("a", texts, placed, placed, others, rest).tells is tells
+
+
+def test_names_are_counted_by_class_whether_or_not_their_text_is_of_it() -> None:
+    cells = {
+        "a": ["alpha one", "alpha two", "so", "omega alpha", "omega", "alpha"],
+        "y": ["alpha", "alpha", "alpha", "omega", "omega", "omega"],
+    }
+    view = split_view(cells, "binary", a="text")
+    (written,) = texts_of(view)
+    names = {named.name: named for named in said(written, members_of(view))}
+    assert names["alpha"] == Named("alpha", 3, 2, 2, 2, 3)
+    assert names["omega"] == Named("omega", 3, 2, 2, 0, 3)

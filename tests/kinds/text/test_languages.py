@@ -60,3 +60,31 @@ def test_how_many_cannot_be_told_is_said() -> None:
     (finding,) = found(Languages(), data_view({"a": texts}, a="text"))
     assert "of the 100 texts that can be told" in finding.title
     assert "30 are too short or too mixed to tell" in finding.title
+
+
+@pytest.mark.parametrize(
+    ("count", "rest", "untold", "reported"),
+    [
+        (20, 300, 0, True), (19, 300, 0, False),  # twenty texts
+        (30, 570, 0, True), (30, 571, 0, False),  # one in twenty of those that can be told
+        (20, 100, 1_880, True), (20, 100, 1_881, False),  # one in a hundred of all
+    ],
+)  # fmt: skip
+def test_bounds_of_a_minority(count: int, rest: int, untold: int, reported: bool) -> None:
+    texts = [SAMPLES["English"]] * rest + [SAMPLES["German"]] * count + ["lamp"] * untold
+    findings = found(Languages(), data_view({"a": texts}, a="text"))
+    assert [f.evidence["told"] for f in findings] == [count + rest] * reported
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("the lamp", ""), ("the lamp and saddle", "English"),  # two small words
+        ("the lamp and der saddle", "English"),
+        ("the lamp and der ich saddle", ""),  # not twice as many
+        ("私の犬 漢字漢字漢", "Japanese"),
+        ("の漢字漢字漢字漢字漢字", "Chinese"),  # less than a tenth are kana
+    ],
+)  # fmt: skip
+def test_bounds_of_what_can_be_told(text: str, language: str) -> None:
+    assert tongues(pl.Series([text])).tolist() == [language]

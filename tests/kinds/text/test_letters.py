@@ -19,3 +19,15 @@ def test_texts_without_a_letter_are_named_by_row(rest: int, severity: str) -> No
 def test_letters_of_any_script_are_letters() -> None:
     view = data_view({"a": ["你好", "да", "ß", "ا", "é"]}, a="text")
     assert found(WithoutLetters(), view) == []
+
+
+@pytest.mark.parametrize(("bare", "severity"), [(4, "tip"), (5, "warn")])
+def test_one_text_in_twenty_is_many(bare: int, severity: str) -> None:
+    texts = [*prose(100 - bare), *["12"] * bare]
+    (finding,) = found(WithoutLetters(), data_view({"a": texts}, a="text"))
+    assert (finding.severity, finding.fixes) == (severity, ())
+
+
+def test_a_single_text_has_no_letter() -> None:
+    (finding,) = found(WithoutLetters(), data_view({"a": ["12", *prose(99)]}, a="text"))
+    assert finding.title == "a: 1 of 100 texts (1.0%) has no letter, row 1"

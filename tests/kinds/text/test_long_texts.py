@@ -52,3 +52,47 @@ def test_lengths_that_thin_out_or_are_all_the_same_are_no_cut() -> None:
     longest = max(TEXTS, key=len)
     for texts in (TEXTS, same, [*TEXTS, *[longest] * 30]):
         assert found(LongTexts(), data_view({"a": texts}, a="text")) == []
+
+
+@pytest.mark.parametrize(
+    ("long", "short", "severity"),
+    [(1, 99, "tip"), (1, 100, None), (50, 50, "warn"), (49, 51, "tip")],
+)
+def test_one_text_in_a_hundred_is_told_and_one_in_two_is_a_warning(
+    long: int, short: int, severity: str | None
+) -> None:
+    lengths = [5_001 + i for i in range(long)] + [10 + i for i in range(short)]
+    findings = found(LongTexts(), data_view({"a": ["x" * n for n in lengths]}, a="text"))
+    assert [f.severity for f in findings] == ([severity] if severity else [])
+    for finding in findings:
+        assert finding.evidence["texts"] == long
+        assert finding.evidence["longest"] == 5_000 + long
+
+
+def test_what_is_just_as_long_as_what_is_read_is_read() -> None:
+    texts = ["x" * (5_000 - i) for i in range(100)]
+    assert found(LongTexts(), data_view({"a": texts}, a="text")) == []
+
+
+@pytest.mark.parametrize(
+    ("at_end", "near", "most", "reported"),
+    [
+        (10, 0, 100, True), (9, 0, 100, False),  # ten texts
+        (20, 40, 100, True), (19, 40, 100, False),  # ten times as many as of a length below
+        (10, 0, 20, True), (10, 0, 19, False),  # of twenty characters
+    ],
+)  # fmt: skip
+def test_bounds_of_texts_that_seem_to_be_cut(
+    at_end: int, near: int, most: int, reported: bool
+) -> None:
+    texts = [f"{i:03}".ljust(most, "x") for i in range(at_end)]
+    texts += [f"{i:03}".ljust(most - 1 - i % 20, "y") for i in range(near)]
+    texts += ["z"] * 5
+    findings = found(LongTexts(), data_view({"a": texts}, a="text"))
+    assert [f.evidence["texts"] for f in findings] == [at_end] * reported
+
+
+@pytest.mark.parametrize(("different", "reported"), [(20, True), (19, False)])
+def test_one_text_over_and_over_was_not_cut(different: int, reported: bool) -> None:
+    texts = [f"{i % different:03}".ljust(100, "x") for i in range(40)] + ["short"] * 40
+    assert bool(found(LongTexts(), data_view({"a": texts}, a="text"))) is reported

@@ -58,3 +58,12 @@ def test_texts_that_are_next_to_nothing_but_addresses_are_told_apart() -> None:
     (finding,) = found(Markup(), data_view({"a": texts}, a="text"))
     assert finding.evidence["next to nothing else"] == {"texts": 2, "rows": [101, 102]}
     assert "next to nothing else (URLs longer than the rest) in 2 of 102" in finding.title
+
+
+@pytest.mark.parametrize(("texts", "reported"), [(100, True), (101, False)])
+def test_one_text_in_a_hundred_is_told(texts: int, reported: bool) -> None:
+    view = data_view({"a": [*prose(texts - 1), "<br>"]}, a="text")
+    findings = found(Markup(), view)
+    assert [f.title for f in findings] == (
+        [f"a has tags (such as <br>) in 1 of {texts} texts (1.0%), row {texts}"] * reported
+    )

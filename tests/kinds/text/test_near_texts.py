@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
 from fieldcraft.kinds.text.audit import near_texts
-from fieldcraft.kinds.text.audit.near_texts import NearTexts
+from fieldcraft.kinds.text.audit.near_texts import NearTexts, alike_rows
 from tests.checks.views import data_view, found
 from tests.kinds.text.prose import prose
 
@@ -70,3 +71,32 @@ def test_what_lies_behind_what_a_model_reads_does_not_count() -> None:
     (finding,) = found(NearTexts(), data_view({"a": [start + " One end.", start + " Other."]},
                                               a="text"))  # fmt: skip
     assert finding.evidence["texts"] == 2
+
+
+@pytest.mark.parametrize(("texts", "severity"), [(100, "warn"), (101, "tip")])
+def test_one_copy_in_a_hundred_texts_is_many(texts: int, severity: str) -> None:
+    (finding,) = found(
+        NearTexts(), data_view({"a": [*TEXTS[: texts - 1], TEXTS[0].upper()]}, a="text")
+    )
+    assert (finding.severity, finding.evidence["texts"]) == (severity, 2)
+
+
+@pytest.mark.parametrize(("words", "reported"), [(5, True), (4, False)])
+def test_five_words_are_not_said_twice_by_chance(words: int, reported: bool) -> None:
+    said = " ".join(["please", "call", "me", "tomorrow", "again"][:words])
+    view = data_view({"a": [*TEXTS, said, said.upper()]}, a="text")
+    assert bool(found(NearTexts(), view)) is reported
+    rows = alike_rows(view.values["a"])
+    assert [group.tolist() for group in rows] == [[300, 301]] * reported
+
+
+def test_groups_are_the_rows_in_the_table_the_largest_first_gaps_left_out() -> None:
+    cells = [None, TEXTS[0], TEXTS[1], None, TEXTS[0].upper(), TEXTS[1].upper(), TEXTS[1] + "!"]
+    groups = alike_rows(pl.Series("a", cells))
+    assert [group.tolist() for group in groups] == [[2, 5, 6], [1, 4]]
+
+
+def test_of_equal_rows_the_first_is_shown() -> None:
+    cells = {"a": [TEXTS[5], TEXTS[4], TEXTS[4], TEXTS[4].upper()]}
+    (finding,) = found(NearTexts(), data_view(cells, a="text"))
+    assert finding.evidence["rows"] == [[2, 4]]

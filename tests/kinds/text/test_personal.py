@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,3 +98,22 @@ def test_what_the_check_would_count_is_hidden_in_a_cell(what: str, data: str) ->
     told = hidden(f"please use {data}, thanks")
     assert told == f"please use {masked(data)}, thanks"
     assert hidden(told) == told
+
+
+def test_cards_must_be_three_times_as_many_as_chance_gives() -> None:
+    # Of ten numbers in the shape of a card one has the right check digit by chance.
+    right, wrong = "4111 1111 1111 1111", "4111 1111 1111 1112"
+    for others, count in ((5, 2), (6, 2), (2, 1), (3, 1)):
+        texts = [*TEXTS, *[f"use {right}"] * count, *[f"use {wrong}"] * others]
+        reported = count > 3 * 0.1 * (count + others)
+        findings = found(Personal(), data_view({"a": texts}, a="text"))
+        assert bool(findings) is reported
+    assert reported is False
+
+
+def test_rows_are_numbered_as_in_the_file_and_the_first_is_shown() -> None:
+    texts = [*TEXTS, "ask joe@example.org", "so", "ask me@example.org or you@example.org"]
+    view = replace(data_view({"a": texts}, a="text"), rows=range(501, 564))
+    (finding,) = found(Personal(), view)
+    assert finding.evidence == {"e-mail addresses": {"texts": 2, "rows": [561, 563]}}
+    assert "3 e-mail addresses (such as ***@*******.***, row 561)" in finding.title

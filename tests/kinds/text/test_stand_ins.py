@@ -54,3 +54,14 @@ def test_the_commonest_is_told_first_and_a_few_not_at_all() -> None:
     texts = [*prose(290), *["@user hi"] * 5, *["<url> hi"] * 9, "[NAME] hi", "[NAME] ho"]
     (finding,) = found(StandIns(), data_view({"a": texts}, a="text"))
     assert list(finding.evidence["texts"].items()) == [("<url>", 9), ("@user", 5)]
+
+
+@pytest.mark.parametrize(
+    ("count", "texts", "reported"), [(3, 300, True), (3, 301, False), (1, 20, False), (2, 20, True)]
+)
+def test_a_word_stands_in_two_texts_and_in_one_of_a_hundred(
+    count: int, texts: int, reported: bool
+) -> None:
+    cells = [*prose(texts - count), *["@user hi"] * count]
+    findings = found(StandIns(), data_view({"a": cells}, a="text"))
+    assert [f.evidence for f in findings] == [{"texts": {"@user": count}, "of": texts}] * reported

@@ -67,3 +67,35 @@ def test_words_are_counted_once_a_text_and_rare_ones_left_out() -> None:
     assert "rare" not in spelt
     assert (word[text < 40] == spelt.index("so")).all()
     assert len(text[text < 40]) == 40
+
+
+@pytest.mark.parametrize(
+    ("said", "strays", "reported"), [(90, 0, True), (95, 4, True), (95, 6, False), (89, 0, False)]
+)
+def test_shares_of_texts_that_say_it_must_be_nine_tenths_apart(
+    said: int, strays: int, reported: bool
+) -> None:
+    texts = ["agency so" if i < said else "so" for i in range(100)]
+    texts += ["agency so" if i < strays else "so" for i in range(100)]
+    cells = {"a": texts, "y": ["yes"] * 100 + ["no"] * 100}
+    findings = found(TellingWords(), split_view(cells, "binary", a="text"))
+    assert [f.evidence["words"] for f in findings] == (
+        [{"agency": [said / 100, strays / 100]}] * reported
+    )
+
+
+@pytest.mark.parametrize(("first", "reported"), [(30, True), (29, False)])
+def test_thirty_texts_are_needed_on_either_side(first: int, reported: bool) -> None:
+    cells = {"a": ["agency so"] * first + ["so"] * 60, "y": ["yes"] * first + ["no"] * 60}
+    assert bool(found(TellingWords(), split_view(cells, "binary", a="text"))) is reported
+    cells["y"] = ["no"] * first + ["yes"] * 60
+    assert bool(found(TellingWords(), split_view(cells, "binary", a="text"))) is reported
+
+
+def test_the_word_that_tells_most_is_named_first() -> None:
+    texts = ["so " + "agency " * (i < 93) + "boston" for i in range(100)] + ["so"] * 100
+    cells = {"a": texts, "y": ["yes"] * 100 + ["no"] * 100}
+    (finding,) = found(TellingWords(), split_view(cells, "binary", a="text"))
+    assert finding.evidence["words"] == {"boston": [1.0, 0.0], "agency": [0.93, 0.0]}
+    assert finding.title.endswith("'boston' (100% and 0.0% of the texts), 'agency' (93% and 0.0% "
+                                  "of the texts)")  # fmt: skip

@@ -57,3 +57,25 @@ def test_several_columns_are_told_one_by_one() -> None:
     view = data_view(cells, a="text", b="text")
     assert [finding.column for finding in found(check, view)] == ["a", "b"]
     assert found(check, bare_view("data", 5, a="text")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "texts"),
+    [
+        ("without_letters", ["12"] * 40),
+        ("giant_texts", [*prose(40), "x" * 50_000]),
+        ("boilerplate", [f"{text} Sent from my phone" for text in prose(40)]),
+        ("escapes", [rf"so \u2019 {text}" for text in prose(40)]),
+        ("markup", [f"{text}<br>" for text in prose(40)]),
+        ("stand_ins", [f"@user {text}" for text in prose(40)]),
+        ("personal_data", [f"{text} me@example.org" for text in prose(40)]),
+        ("near_texts", prose(20) * 2),
+        ("long_texts", ["word " * 2_000] * 40),
+    ],
+)
+def test_a_sound_column_does_not_end_the_look_at_others(code: str, texts: list[str]) -> None:
+    (check,) = [check for check in KIND.checks() if check.code == code]
+    cells = {"short": ["a b"], "sound": prose(len(texts), seed=9), "odd": texts, "last": texts}
+    cells = {name: (column * len(texts))[: len(texts)] for name, column in cells.items()}
+    view = data_view(cells, **dict.fromkeys(cells, "text"))
+    assert {finding.column for finding in found(check, view)} == {"odd", "last"}

@@ -24,20 +24,20 @@ import numpy as np
 import polars as pl
 
 import fieldcraft as fc
-from fieldcraft.bundle.batch import block_size, wanted_columns
-from fieldcraft.bundle.odd import odd_cells
+from fieldcraft.bundle.batch_prediction import choose_block_bytes, columns_to_read
+from fieldcraft.bundle.input_anomalies import count_input_anomalies
 from fieldcraft.bundle.runtime import Bundle, load_bundle
-from fieldcraft.core.pool import cores
-from fieldcraft.data.blocks.read import read_blocks
-from fieldcraft.data.blocks.shape import Wish
-from fieldcraft.data.write import FORMS
+from fieldcraft.core.parallel import available_cpus
+from fieldcraft.data.blocks.base import ReadOptions
+from fieldcraft.data.blocks.read import open_blocks
+from fieldcraft.data.table_writer import TABLE_FORMATS
 
-FITTED = 6_000
-STEP = 200_000  # rows drawn at once
-PIECE = 512  # rows of a run; more take longer each
+TRAINING_ROWS = 6_000
+ROWS_PER_DRAW = 200_000  # rows drawn at once
+ROWS_PER_RUN = 512  # rows of a run; more take longer each
 
 
-def draw(rows: int, seed: int) -> pl.DataFrame:
+def draw_rows(rows: int, seed: int) -> pl.DataFrame:
     """Twelve columns of numbers."""
     random = np.random.default_rng(seed)
     columns = {}
@@ -50,28 +50,28 @@ def draw(rows: int, seed: int) -> pl.DataFrame:
     return pl.DataFrame(columns).fill_nan(None)
 
 
-def made_bundle(folder: Path, learner: str) -> Path:
+def train_bundle(folder: Path, learner: str) -> Path:
     """The bundle of a model of drawn rows."""
-    rows = draw(FITTED, 0)
-    noise = np.random.default_rng(1).standard_normal(FITTED)
+    rows = draw_rows(TRAINING_ROWS, 0)
+    noise = np.random.default_rng(1).standard_normal(TRAINING_ROWS)
     score = rows["normal_0"] + rows["even_0"] + rows["heavy_0"].log() / 4 + noise
     target = (score > float(score.median() or 0)).cast(pl.Int8)
     fc.Classifier(learner).fit(rows, target).to_bundle(folder / learner)
     return folder / learner
 
 
-def written(folder: Path, rows: int) -> Path:
+def write_csv(folder: Path, rows: int) -> Path:
     """A CSV file of drawn rows."""
     path = folder / f"rows-{rows}.csv"
     if not path.exists():
         with path.open("wb") as stream:
-            for start in range(0, rows, STEP):
-                part = draw(min(STEP, rows - start), 2 + start)
+            for start in range(0, rows, ROWS_PER_DRAW):
+                part = draw_rows(min(ROWS_PER_DRAW, rows - start), 2 + start)
                 part.write_csv(stream, include_header=not start)
     return path
 
 
-def command(bundle: Path, rows: Path, out: Path, options: list[str]) -> tuple[float, float]:
+def time_command(bundle: Path, rows: Path, out: Path, options: list[str]) -> tuple[float, float]:
     """Seconds and peak megabytes of the command."""
     begun = time.perf_counter()
     given = [str(bundle), str(rows), "-o", str(out), "--json", *options]
@@ -83,75 +83,77 @@ def command(bundle: Path, rows: Path, out: Path, options: list[str]) -> tuple[fl
     return time.perf_counter() - begun, usage.ru_maxrss / 1024
 
 
-def alone(bundle: Bundle, rows: int) -> float:
+def time_onnxruntime(bundle: Bundle, rows: int) -> float:
     """Seconds that onnxruntime takes for as many rows that are encoded already."""
     ready = []
-    for member in bundle.members:
-        values = bundle.schema.apply(draw(STEP, 9))
-        encoded = member.encoders.transform(member.encoders.read(values))
+    for member in bundle.models:
+        values = bundle.schema.apply(draw_rows(ROWS_PER_DRAW, 9))
+        encoded = member.encoders.transform(member.encoders.precompute(values))
         given = (
-            encoded.tensors() if member.view == "tensors" else {"matrix": encoded.matrix().values}
+            encoded.tensors()
+            if member.input_format == "tensors"
+            else {"matrix": encoded.matrix().values}
         )
         ready.append((member, given))
     begun = time.perf_counter()
-    for start in range(0, rows, PIECE):
-        at = start % (STEP - PIECE)
-        end = at + min(PIECE, rows - start)
+    for start in range(0, rows, ROWS_PER_RUN):
+        at = start % (ROWS_PER_DRAW - ROWS_PER_RUN)
+        end = at + min(ROWS_PER_RUN, rows - start)
         for member, given in ready:
-            member.run({name: array[at:end] for name, array in given.items()})
+            member.run_onnx({name: array[at:end] for name, array in given.items()})
     return time.perf_counter() - begun
 
 
-class Clock:
+class StepTimer:
     """Keeps the least time of each step over several rounds."""
 
-    def __init__(self, found: dict[str, float]) -> None:
-        self.found = found
-        self.begun = time.perf_counter()
+    def __init__(self, seconds_by_step: dict[str, float]) -> None:
+        self.seconds_by_step = seconds_by_step
+        self.start = time.perf_counter()
 
-    def told(self, name: str) -> None:
+    def step_done(self, name: str) -> None:
         """A step is done."""
-        taken = time.perf_counter() - self.begun
-        self.found[name] = min(self.found.get(name, taken), taken)
-        self.begun = time.perf_counter()
+        seconds = time.perf_counter() - self.start
+        self.seconds_by_step[name] = min(self.seconds_by_step.get(name, seconds), seconds)
+        self.start = time.perf_counter()
 
 
-def steps(bundle: Bundle, path: Path, folder: Path, memory: float) -> None:
+def print_step_times(bundle: Bundle, path: Path, folder: Path, memory: float) -> None:
     """Print how long each step takes of a block, one block at a time."""
-    size = block_size(bundle, int(memory * 1e6), cores())
+    size = choose_block_bytes(bundle, int(memory * 1e6), available_cpus())
     begun = time.perf_counter()
-    blocks = read_blocks(path, Wish(size, wanted_columns(bundle)), folder)
-    print(f"to find {len(blocks.weights)} blocks: {time.perf_counter() - begun:.2f} s, all rows")
-    found: dict[str, float] = {}
+    blocks = open_blocks(path, ReadOptions(size, columns_to_read(bundle)), folder)
+    print(f"to find {len(blocks.sizes)} blocks: {time.perf_counter() - begun:.2f} s, all rows")
+    seconds_by_step: dict[str, float] = {}
     for _ in range(3):
-        clock = Clock(found)
-        cells = blocks.read(1).frame
-        clock.told("read and cut")
+        clock = StepTimer(seconds_by_step)
+        cells = blocks.read_block(1).frame
+        clock.step_done("read and cut")
         values = bundle.schema.apply(cells)
-        clock.told("cells to values")
+        clock.step_done("cells to values")
         encode(bundle, values)
-        clock.told("encode")
-        outputs = bundle.outputs_of(values)
-        clock.told("encode and run")
-        table = bundle.task.decide(bundle.said(outputs), bundle.about)
-        clock.told("decide")
-        odd_cells(cells, bundle.schema, bundle.profile, values)
-        clock.told("odd cells")
-        FORMS[".csv"].write(table, folder / "part", True)
-        clock.told("write")
+        clock.step_done("encode")
+        outputs = bundle.outputs_from_values(values)
+        clock.step_done("encode and run")
+        table = bundle.task.to_frame(bundle.predictions_from_outputs(outputs), bundle.target_spec)
+        clock.step_done("decide")
+        count_input_anomalies(cells, bundle.schema, bundle.profile, values)
+        clock.step_done("odd cells")
+        TABLE_FORMATS[".csv"].write(table, folder / "part", True)
+        clock.step_done("write")
     rows = cells.height
     print(f"of a block of {rows:,} rows, microseconds a row:")
-    for name, seconds in found.items():
+    for name, seconds in seconds_by_step.items():
         print(f"  {name}: {1e6 * seconds / rows:.2f}")
 
 
 def encode(bundle: Bundle, values: pl.DataFrame) -> None:
     """Encode rows as predicting them does."""
-    for piece in bundle.members[0].encoders.pieces(values):
-        read = bundle.members[0].encoders.read(piece)
-        for member in bundle.members:
+    for piece in bundle.models[0].encoders.iter_batches(values):
+        read = bundle.models[0].encoders.precompute(piece)
+        for member in bundle.models:
             encoded = member.encoders.transform(read)
-            encoded.tensors() if member.view == "tensors" else encoded.matrix()
+            encoded.tensors() if member.input_format == "tensors" else encoded.matrix()
 
 
 def main() -> None:
@@ -168,21 +170,23 @@ def main() -> None:
         folder = options.keep or Path(aside)
         folder.mkdir(parents=True, exist_ok=True)
         place = folder / options.learner
-        path = place if place.exists() else made_bundle(folder, options.learner)
-        rows, bundle = written(folder, options.rows), load_bundle(path)
-        steps(bundle, rows, folder, options.memory)
+        path = place if place.exists() else train_bundle(folder, options.learner)
+        rows, bundle = write_csv(folder, options.rows), load_bundle(path)
+        print_step_times(bundle, rows, folder, options.memory)
         given = ["--memory", str(options.memory)]
-        ours, theirs, peaks = [], [], []
+        fieldcraft_seconds, onnxruntime_seconds, peaks = [], [], []
         for number in range(options.rounds):
-            seconds, peak = command(path, rows, folder / options.out, given)
-            ours.append(seconds)
+            seconds, peak = time_command(path, rows, folder / options.out, given)
+            fieldcraft_seconds.append(seconds)
             peaks.append(peak)
-            theirs.append(alone(bundle, options.rows))
-            print(f"round {number + 1}: ours {seconds:.1f} s, onnxruntime {theirs[-1]:.1f} s")
+            onnxruntime_seconds.append(time_onnxruntime(bundle, options.rows))
+            print(
+                f"round {number + 1}: ours {seconds:.1f} s, onnxruntime {onnxruntime_seconds[-1]:.1f} s"
+            )
         print(
             f"{options.learner}, {options.rows:,} rows ({rows.stat().st_size / 1e6:.0f} MB): "
-            f"ours {options.rows / median(ours):,.0f} rows/s, onnxruntime alone "
-            f"{options.rows / median(theirs):,.0f}, ratio {median(theirs) / median(ours):.2f}; "
+            f"ours {options.rows / median(fieldcraft_seconds):,.0f} rows/s, onnxruntime alone "
+            f"{options.rows / median(onnxruntime_seconds):,.0f}, ratio {median(onnxruntime_seconds) / median(fieldcraft_seconds):.2f}; "
             f"peak memory {max(peaks):.0f} MB"
         )
 

@@ -17,14 +17,14 @@ from statistics import median
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.encoders import EncoderSet
-from fieldcraft.data.table import Column, Schema
+from fieldcraft.bundle.encoder_set import EncoderSet
+from fieldcraft.data.schema import Column, Schema
 
-FITTED = 20_000
+TRAINING_ROWS = 20_000
 ROUNDS = 7
 
 
-def draw(rows: int) -> pl.DataFrame:
+def draw_columns(rows: int) -> pl.DataFrame:
     """Ten columns of numbers."""
     random = np.random.default_rng(0)
     columns = {}
@@ -38,32 +38,32 @@ def draw(rows: int) -> pl.DataFrame:
     return pl.DataFrame(columns).fill_nan(None)
 
 
-def seconds(act: Callable[[], object]) -> float:
+def median_seconds(action: Callable[[], object]) -> float:
     """Median wall time of doing something."""
-    found = []
+    times = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        act()
-        found.append(time.perf_counter() - start)
-    return median(found)
+        action()
+        times.append(time.perf_counter() - start)
+    return median(times)
 
 
 def main() -> None:
     """Print rows per second."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rows", type=int, default=1_000_000)
-    rows = draw(max(parser.parse_args().rows, FITTED))
+    rows = draw_columns(max(parser.parse_args().rows, TRAINING_ROWS))
     schema = Schema(tuple(Column(name, "number") for name in rows.columns))
     encoders = EncoderSet(schema)
-    target = np.zeros((FITTED, 1))
-    encoders.fit_transform(schema.apply(rows[:FITTED]), target)
+    target = np.zeros((TRAINING_ROWS, 1))
+    encoders.fit_transform(schema.apply(rows[:TRAINING_ROWS]), target)
     values, text = schema.apply(rows), rows[:100_000].cast(pl.String)
     ways = {
         "numbers to tensors": (values.height, lambda: encoders.transform(values).tensors()),
         "text to numbers": (text.height, lambda: schema.apply(text)),
     }
     for name, (count, act) in ways.items():
-        print(f"{name}: {count / seconds(act):,.0f} rows a second, {rows.width} columns")
+        print(f"{name}: {count / median_seconds(act):,.0f} rows a second, {rows.width} columns")
 
 
 if __name__ == "__main__":

@@ -23,50 +23,50 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from fieldcraft.bundle.encoders import EncoderSet
-from fieldcraft.bundle.session import open_session
-from fieldcraft.contracts import Brief
-from fieldcraft.core import catalogue
-from fieldcraft.data.table import Column, Schema
-from fieldcraft.kinds.text.pretrained import open_pretrained
-from fieldcraft.learners.network.fit import NetworkModel, Size, build
+from fieldcraft.bundle.encoder_set import EncoderSet
+from fieldcraft.bundle.onnx_session import open_onnx_session
+from fieldcraft.contracts import ModelSpec
+from fieldcraft.core import catalog
+from fieldcraft.data.schema import Column, Schema
+from fieldcraft.kinds.text.pretrained import load_text_encoder
+from fieldcraft.learners.network.fit import NetworkModel, TabmSize, build_network
 from fieldcraft.learners.network.options import NetworkOptions
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 TEXTS, PHOTOS, ROUNDS = 600, 2_000, 5
-SIDE = 32
+SIDE_PIXELS = 32
 Work = Callable[[], object]
 
 
-def rates(items: int, ours: Work, bare: Work) -> tuple[float, float]:
+def measure_rates(items: int, fieldcraft: Work, library: Work) -> tuple[float, float]:
     """Items a second of both, the best of interleaved rounds."""
-    taken: dict[Work, list[float]] = {ours: [], bare: []}
+    times: dict[Work, list[float]] = {fieldcraft: [], library: []}
     for _ in range(ROUNDS):
-        for work, found in taken.items():
+        for work, work_times in times.items():
             start = time.perf_counter()
             work()
-            found.append(time.perf_counter() - start)
-    return items / min(taken[ours]), items / min(taken[bare])
+            work_times.append(time.perf_counter() - start)
+    return items / min(times[fieldcraft]), items / min(times[library])
 
 
-def texts() -> tuple[float, float]:
+def measure_texts() -> tuple[float, float]:
     """Texts a second: ours and bare."""
     source = DATA / "text" / "banking77" / "banking77_test.csv.gz"
     cells = pl.read_csv(source)["text"].head(TEXTS)
-    pretrained = open_pretrained("minilm")
-    backbone, tokenizer = pretrained.backbone, pretrained.tokens.tokenizer
-    backbone.keeps = False
-    session = open_session("minilm", backbone.path.read_bytes(), threads=1)
+    pretrained = load_text_encoder("minilm")
+    backbone, tokenizer = pretrained.backbone, pretrained.tokenizer.backend_tokenizer
+    backbone.caches_embeddings = False
+    session = open_onnx_session("minilm", backbone.path.read_bytes(), n_threads=1)
 
     def bare() -> list[object]:
         ids = [np.array([part.ids]) for part in tokenizer.encode_batch(cells.to_list())]
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             return list(pool.map(lambda one: session.run(None, {"tokens": one}), ids))
 
-    return rates(TEXTS, lambda: pretrained.vectors(cells), bare)
+    return measure_rates(TEXTS, lambda: pretrained.embed(cells), bare)
 
 
-def photos(folder: Path) -> tuple[float, float]:
+def measure_photos(folder: Path) -> tuple[float, float]:
     """Photos a second: ours and bare."""
     archive = next((DATA / "image").glob("cifar10*/*.zip"))
     with zipfile.ZipFile(archive) as source:
@@ -75,32 +75,34 @@ def photos(folder: Path) -> tuple[float, float]:
         for path, name in zip(paths, names, strict=True):
             path.write_bytes(source.read(name))
     cells = pl.DataFrame({"photo": [str(path) for path in paths]})
-    schema = Schema((Column("photo", "image", {"size": SIDE}),))
+    schema = Schema((Column("photo", "image", {"size": SIDE_PIXELS}),))
     encoders = EncoderSet(schema)
-    encoders.fit_transform(encoders.read(schema.apply(cells)), np.zeros((len(paths), 0)))
-    task = catalogue.load("tasks", "multiclass")
-    brief = Brief(task, {"classes": list("abcdefghij")}, NetworkOptions(), encoders.nets)
-    inputs = {"image": ["uint8", 1, SIDE, SIDE, 3]}
-    model = NetworkModel(build(brief, Size(1, 1, 1)).eval(), {"inputs": inputs}).onnx()
-    session = open_session("photos", model)
+    encoders.fit_transform(encoders.precompute(schema.apply(cells)), np.zeros((len(paths), 0)))
+    task = catalog.load_plugin("tasks", "multiclass")
+    brief = ModelSpec(task, {"classes": list("abcdefghij")}, NetworkOptions(), encoders.build_nets)
+    inputs = {"image": ["uint8", 1, SIDE_PIXELS, SIDE_PIXELS, 3]}
+    model = NetworkModel(
+        build_network(brief, TabmSize(1, 1, 1)).eval(), {"inputs": inputs}
+    ).to_onnx()
+    session = open_onnx_session("photos", model)
 
     def run(pixels: np.ndarray) -> object:  # type: ignore[type-arg]
         return session.run(["outputs"], {"image": pixels})[0]
 
     def ours() -> list[object]:
-        from fieldcraft.kinds.image import store
+        from fieldcraft.kinds.image import pixel_cache
 
-        store.store_for.cache_clear()  # nothing of an earlier round is remembered
-        store.glance_at.cache_clear()
+        pixel_cache.get_pixel_cache.cache_clear()  # nothing of an earlier round is remembered
+        pixel_cache.read_cached_header.cache_clear()
         values = schema.apply(cells)
         return [
-            run(encoders.transform(encoders.read(piece)).tensors()["image"])
+            run(encoders.transform(encoders.precompute(piece)).tensors()["image"])
             for piece in values.iter_slices(256)
         ]
 
     def square(path: Path) -> np.ndarray:  # type: ignore[type-arg]
         image = Image.open(BytesIO(path.read_bytes())).convert("RGB")
-        return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+        return np.asarray(image.resize((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.BILINEAR))
 
     def bare() -> list[object]:
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -109,14 +111,17 @@ def photos(folder: Path) -> tuple[float, float]:
                 for start in range(0, len(paths), 256)
             ]
 
-    return rates(len(paths), ours, bare)
+    return measure_rates(len(paths), ours, bare)
 
 
 def main() -> None:
     """Print a row each."""
     print("| what | ours, a second | bare | ratio |\n|---|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
-        for name, (ours, bare) in (("texts", texts()), ("photos", photos(Path(folder)))):
+        for name, (ours, bare) in (
+            ("texts", measure_texts()),
+            ("photos", measure_photos(Path(folder))),
+        ):
             print(f"| {name} | {ours:,.0f} | {bare:,.0f} | {ours / bare:.2f} |", flush=True)
 
 

@@ -18,43 +18,43 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-DRAW = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 ROWS = 2_000
 BUDGET = "20s"
 VERDICTS = ("Champion", "No model", "error")
-LIMIT = 900  # seconds a table may take
+TIMEOUT_SECONDS = 900  # seconds a table may take
 
 
-def table(rows: int = ROWS, columns: int = 5, **target: object) -> pl.DataFrame:
+def make_table(rows: int = ROWS, columns: int = 5, **target: object) -> pl.DataFrame:
     """Numbers by chance, and a target."""
-    values = DRAW.normal(size=(rows, columns)).round(3)
+    values = RNG.normal(size=(rows, columns)).round(3)
     frame = pl.DataFrame(values, schema=[f"x{i}" for i in range(columns)])
     return frame.with_columns(pl.Series(name, cells) for name, cells in target.items())
 
 
-def share(rows: int, count: int) -> list[str]:
+def make_two_classes(rows: int, count: int) -> list[str]:
     """A class on some rows, another on the rest."""
     return ["yes"] * count + ["no"] * (rows - count)
 
 
 TABLES: dict[str, Callable[[], pl.DataFrame]] = {
-    "one class": lambda: table(y=["yes"] * ROWS),
-    "99.9 % one class": lambda: table(y=share(ROWS, 2)),
-    "no target at all": lambda: table(y=[None] * ROWS),
-    "a class with one row": lambda: table(y=["once", *DRAW.choice(["a", "b"], ROWS - 1)]),
-    "one row": lambda: table(1, y=["a"]),
-    "two rows": lambda: table(2, y=["a", "b"]),
-    "no rows": lambda: table(3, y=["a", "b", "a"]).clear(),
-    "one column": lambda: table(columns=0, y=DRAW.normal(size=ROWS)),
-    "5,000 columns": lambda: table(400, 5_000, y=DRAW.choice(["a", "b"], 400)),
-    "10,000 classes": lambda: table(30_000, y=[f"c{i % 10_000}" for i in range(30_000)]),
-    "infinite numbers": lambda: table(y=np.where(DRAW.random(ROWS) < 0.01, np.inf, 1.0)),
-    "huge numbers": lambda: table(y=DRAW.normal(size=ROWS) * 1e300),
-    "empty columns": lambda: table(y=DRAW.normal(size=ROWS), empty=[None] * ROWS),
+    "one class": lambda: make_table(y=["yes"] * ROWS),
+    "99.9 % one class": lambda: make_table(y=make_two_classes(ROWS, 2)),
+    "no target at all": lambda: make_table(y=[None] * ROWS),
+    "a class with one row": lambda: make_table(y=["once", *RNG.choice(["a", "b"], ROWS - 1)]),
+    "one row": lambda: make_table(1, y=["a"]),
+    "two rows": lambda: make_table(2, y=["a", "b"]),
+    "no rows": lambda: make_table(3, y=["a", "b", "a"]).clear(),
+    "one column": lambda: make_table(columns=0, y=RNG.normal(size=ROWS)),
+    "5,000 columns": lambda: make_table(400, 5_000, y=RNG.choice(["a", "b"], 400)),
+    "10,000 classes": lambda: make_table(30_000, y=[f"c{i % 10_000}" for i in range(30_000)]),
+    "infinite numbers": lambda: make_table(y=np.where(RNG.random(ROWS) < 0.01, np.inf, 1.0)),
+    "huge numbers": lambda: make_table(y=RNG.normal(size=ROWS) * 1e300),
+    "empty columns": lambda: make_table(y=RNG.normal(size=ROWS), empty=[None] * ROWS),
 }
 
 
-def run(name: str, folder: Path) -> tuple[bool, str]:
+def run_table(name: str, folder: Path) -> tuple[bool, str]:
     """Whether a table ended as it should, and a row about it."""
     path = folder / "table.csv"
     TABLES[name]().write_csv(path)
@@ -62,12 +62,14 @@ def run(name: str, folder: Path) -> tuple[bool, str]:
     more = ["--dir", str(folder / "project"), "--fix", "--budget", BUDGET, "--until", "package"]
     start = time.monotonic()
     try:
-        done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=LIMIT)
+        done = subprocess.run(
+            [*command, *more], capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+        )
     except subprocess.TimeoutExpired:
-        return False, f"| {name} | - | {LIMIT} | not done in time |"
+        return False, f"| {name} | - | {TIMEOUT_SECONDS} | not done in time |"
     seconds = time.monotonic() - start
-    said = done.stderr if done.returncode else done.stdout
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    output = done.stderr if done.returncode else done.stdout
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     clear = done.returncode in (0, 2, 3) and "Traceback" not in done.stderr and lines
     verdicts = [line for line in lines if line.startswith(VERDICTS)]
     shown = [*verdicts, *lines, "nothing"][0]
@@ -81,7 +83,7 @@ def main() -> None:
     failed = []
     for name in names:
         with tempfile.TemporaryDirectory() as aside:
-            well, row = run(name, Path(aside))
+            well, row = run_table(name, Path(aside))
         print(row if well else f"{row} FAILED", flush=True)
         failed += [] if well else [name]
     sys.exit(1 if failed else 0)

@@ -25,10 +25,10 @@ from serving import free_port, wait_until_open
 import fieldcraft as fc
 
 ROWS = 400
-TENSORS, FITTING = "/infer$", "positive_data_acceptance"
+TENSORS, POSITIVE_CHECK = "/infer$", "positive_data_acceptance"
 
 
-def pack(folder: Path) -> Path:
+def train_bundle(folder: Path) -> Path:
     """Train a small model with every plain kind of column."""
     draw = np.random.default_rng(0)
     age, city = draw.normal(40, 12, ROWS).round(1), draw.choice(["Bern", "Oslo", "Rome"], ROWS)
@@ -50,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     port = free_port()
     with tempfile.TemporaryDirectory() as aside:
-        bundle = pack(Path(aside))
+        bundle = train_bundle(Path(aside))
         words = [sys.executable, "-m", "fieldcraft", "serve", str(bundle), "--port", str(port)]
         server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         try:
@@ -59,7 +59,7 @@ def main() -> None:
             play = [options.st, "run", address, "--max-examples", options.examples, "--seed", "1",
                     "--continue-on-failure", "--no-color"]  # fmt: skip
             parts = (["--exclude-path-regex", TENSORS],
-                     ["--include-path-regex", TENSORS, "--exclude-checks", FITTING])  # fmt: skip
+                     ["--include-path-regex", TENSORS, "--exclude-checks", POSITIVE_CHECK])  # fmt: skip
             codes = [subprocess.run([*play, *part], check=False).returncode for part in parts]
         finally:
             server.terminate()

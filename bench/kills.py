@@ -20,18 +20,18 @@ from pathlib import Path
 
 from batch import made_bundle, written  # type: ignore[import-not-found]
 
-MEMORY = "4"  # megabytes: many small blocks
+MEMORY_MB = "4"  # megabytes: many small blocks
 
 
-def command(bundle: Path, rows: Path, out: Path) -> list[str]:
+def predict_command(bundle: Path, rows: Path, out: Path) -> list[str]:
     """The command that predicts."""
-    given = [str(bundle), str(rows), "-o", str(out), "--memory", MEMORY, "--json"]
+    given = [str(bundle), str(rows), "-o", str(out), "--memory", MEMORY_MB, "--json"]
     return [sys.executable, "-m", "fieldcraft", "predict", *given]
 
 
-def killed(given: list[str], out: Path, seconds: float) -> str:
+def run_and_kill(arguments: list[str], out: Path, seconds: float) -> str:
     """Start the command and kill it after some time; what there was then."""
-    process = subprocess.Popen(given, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -53,20 +53,28 @@ def main() -> None:
         folder = Path(aside)
         bundle, rows = made_bundle(folder, "linear"), written(folder, options.rows)
         for form in ("csv", "parquet", "jsonl"):
-            whole, out = folder / f"whole.{form}", folder / f"out.{form}"
+            reference_path, out = folder / f"whole.{form}", folder / f"out.{form}"
             begun = time.perf_counter()
-            subprocess.run(command(bundle, rows, whole), check=True, stdout=subprocess.DEVNULL)
-            taken = time.perf_counter() - begun
-            found = []
+            subprocess.run(
+                predict_command(bundle, rows, reference_path), check=True, stdout=subprocess.DEVNULL
+            )
+            seconds = time.perf_counter() - begun
+            states = []
             for _ in range(options.kills):
-                found.append(killed(command(bundle, rows, out), out, draw.uniform(0, 1.1) * taken))
-                if found[-1] == "finished":
-                    assert out.read_bytes() == whole.read_bytes()
+                states.append(
+                    run_and_kill(
+                        predict_command(bundle, rows, out), out, draw.uniform(0, 1.1) * seconds
+                    )
+                )
+                if states[-1] == "finished":
+                    assert out.read_bytes() == reference_path.read_bytes()
                     out.unlink()  # and once more from the beginning
-            subprocess.run(command(bundle, rows, out), check=True, stdout=subprocess.DEVNULL)
-            same = out.read_bytes() == whole.read_bytes()
+            subprocess.run(
+                predict_command(bundle, rows, out), check=True, stdout=subprocess.DEVNULL
+            )
+            same = out.read_bytes() == reference_path.read_bytes()
             print(
-                f"{form}: {'the same' if same else 'OTHER'} bytes; {', '.join(found)}", flush=True
+                f"{form}: {'the same' if same else 'OTHER'} bytes; {', '.join(states)}", flush=True
             )
 
 

@@ -151,8 +151,8 @@ def copy_tree(folder: Path) -> Path:
 def test_paths(mutant: Mutant, tests: Sequence[str]) -> list[str]:
     """The twin test and the doctests of a module first, then the other tests of its area."""
     twin = f"test_{Path(mutant.module).name}"
-    found = [str(p.relative_to(ROOT)) for t in tests for p in (ROOT / t).rglob(twin)]
-    return [*found, mutant.module, *tests]
+    twins = [str(p.relative_to(ROOT)) for t in tests for p in (ROOT / t).rglob(twin)]
+    return [*twins, mutant.module, *tests]
 
 
 def run_tests(tree: Path, paths: Sequence[str], python: str, timeout: float | None) -> str:
@@ -168,7 +168,7 @@ def run_tests(tree: Path, paths: Sequence[str], python: str, timeout: float | No
     return "survived" if done.returncode == 0 else "killed"
 
 
-class Judge:
+class MutantRunner:
     """Runs mutants, each in one of a few copies of the tree."""
 
     def __init__(self, python: str, results: Path, trees: Sequence[Path]) -> None:
@@ -240,7 +240,7 @@ def main() -> None:
             AREAS[area] = tuple(arguments.tests or ("tests",))
     sizes = {area: len(by_line(area)) for area in arguments.areas}
     share = arguments.mutants / sum(sizes.values())
-    wanted = [
+    selected = [
         (area, mutant)
         for area, size in sizes.items()
         for mutant in sample(area, max(1, round(share * size)), arguments.seed)
@@ -252,13 +252,15 @@ def main() -> None:
     python = str(Path(arguments.python).absolute())
     with tempfile.TemporaryDirectory() as folder:
         trees = [copy_tree(Path(folder) / str(i)) for i in range(arguments.workers)]
-        judge = Judge(python, arguments.results, trees)
-        for area in dict.fromkeys(area for area, _ in wanted):
-            judge.measure(area)
+        runner = MutantRunner(python, arguments.results, trees)
+        for area in dict.fromkeys(area for area, _ in selected):
+            runner.measure(area)
         with ThreadPoolExecutor(arguments.workers) as pool:
-            for area, mutant in wanted:
+            for area, mutant in selected:
                 if mutant.name not in tried:
-                    pool.submit(lambda a=area, m=mutant: time.monotonic() < end and judge.run(a, m))
+                    pool.submit(
+                        lambda a=area, m=mutant: time.monotonic() < end and runner.run(a, m)
+                    )
     report(arguments.results)
 
 

@@ -28,21 +28,21 @@ from contest.venvs import python_of
 from PIL import Image, ImageOps
 
 from fieldcraft import load_bundle
-from fieldcraft.core.edit import Edit
-from fieldcraft.data import media
-from fieldcraft.project import file
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.data import file_cells
+from fieldcraft.project import project_file
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 ROOMS = ("bathroom", "bedroom", "frontal", "kitchen")
 NUMBERS = ("bedrooms", "bathrooms", "area_sqft", "zipcode")
-Edits = Sequence[Edit]
-SHOWN = ("accuracy", "balanced_accuracy", "f1", "macro_f1", "log_loss", "rmse", "mae", "r2")
+Edits = Sequence[ConfigEdit]
+METRICS_SHOWN = ("accuracy", "balanced_accuracy", "f1", "macro_f1", "log_loss", "rmse", "mae", "r2")
 RESAMPLES = 2_000
 SIDES = {"cifar": 32, "signs": 96, "tiles": 96}  # pixels of the squares that the peers get
 PEERS = {"keras": "keras", "resnet18": "fastai", "xresnet18": "fastai"}
 
 
-def fieldcraft(*words: str) -> dict[str, Any]:
+def run_fieldcraft(*words: str) -> dict[str, Any]:
     """What a command says, as JSON."""
     done = subprocess.run(
         [sys.executable, "-m", "fieldcraft", *words, "--json"],
@@ -50,54 +50,59 @@ def fieldcraft(*words: str) -> dict[str, Any]:
     )  # fmt: skip
     if done.returncode:
         raise SystemExit(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
-def final(source: Path, target: str, folder: Path, edits: Edits = ()) -> dict[str, Any]:
+def run_project(source: Path, target: str, folder: Path, edits: Edits = ()) -> dict[str, Any]:
     """Run a project with its defaults, and open its seal; the outcome with the seconds it took."""
     place = str(folder)
     start = time.monotonic()
-    fieldcraft("init", str(source), "--target", target, "--dir", place)
+    run_fieldcraft("init", str(source), "--target", target, "--dir", place)
     if edits:
-        file.edit(folder / file.NAME, edits)
-    fieldcraft("run", "--dir", place, "--fix")
+        project_file.apply_edits(folder / project_file.PROJECT_FILE_NAME, edits)
+    run_fieldcraft("run", "--dir", place, "--fix")
     seconds = time.monotonic() - start
-    return {**fieldcraft("evaluate", "--final", "--dir", place), "seconds": seconds}
+    return {**run_fieldcraft("evaluate", "--final", "--dir", place), "seconds": seconds}
 
 
-def row(name: str, found: Mapping[str, Any]) -> str:
+def format_row(name: str, outcome: Mapping[str, Any]) -> str:
     """A line about one project."""
-    measures = {m["metric"]: m for m in found["final"]["measures"]}
-    said = ", ".join(
+    measures = {m["metric"]: m for m in outcome["final"]["measures"]}
+    figures_text = ", ".join(
         f"{m} {measures[m]['value']:.4f} ({measures[m]['low']:.4f} to {measures[m]['high']:.4f})"
-        for m in SHOWN
+        for m in METRICS_SHOWN
         if m in measures
     )
-    rows = found["final"]["measures"][0]["rows"]
-    return f"| {name} | {rows:,} | {found['champion']} | {said} | {found['seconds']:.0f} |"
+    rows = outcome["final"]["measures"][0]["rows"]
+    return (
+        f"| {name} | {rows:,} | {outcome['champion']} | {figures_text} | {outcome['seconds']:.0f} |"
+    )
 
 
-def cifar(folder: Path, edits: Edits) -> list[str]:
+def run_cifar(folder: Path, edits: Edits) -> list[str]:
     """15,000 training photos, the published 10,000 test photos."""
     source = DATA / "image" / "cifar10" / "cifar10_subset.zip"
-    return [row("CIFAR-10 sample", final(source, "label", folder, edits))]
+    return [format_row("CIFAR-10 sample", run_project(source, "label", folder, edits))]
 
 
-def signs(folder: Path, edits: Edits) -> list[str]:
+def run_signs(folder: Path, edits: Edits) -> list[str]:
     """800 photos of hands that show digits."""
     source = DATA / "image" / "sign_digits" / "sign_digits.zip"
-    return [row("sign digits", final(source, "label", folder, edits))]
+    return [format_row("sign digits", run_project(source, "label", folder, edits))]
 
 
-def tiles(folder: Path, edits: Edits) -> list[str]:
+def run_tiles(folder: Path, edits: Edits) -> list[str]:
     """592 photos of tiles with and without defects; the masks are left out."""
     source = DATA / "image" / "magnetic_tile" / "magnetic_tile.zip"
-    own = [Edit(("data", "filter"), "folder = 'images'"), Edit(("data", "drop"), ["folder"])]
-    return [row("magnetic tiles", final(source, "label", folder, [*own, *edits]))]
+    own = [
+        ConfigEdit(("data", "filter"), "folder = 'images'"),
+        ConfigEdit(("data", "drop"), ["folder"]),
+    ]
+    return [format_row("magnetic tiles", run_project(source, "label", folder, [*own, *edits]))]
 
 
-def houses(folder: Path, edits: Edits) -> list[str]:
+def run_houses(folder: Path, edits: Edits) -> list[str]:
     """Prices from numbers and four photos, and from either alone."""
     folder.mkdir(parents=True, exist_ok=True)
     place = DATA / "multimodal" / "houses"
@@ -112,13 +117,13 @@ def houses(folder: Path, edits: Edits) -> list[str]:
     lines, errors = [], {}
     for name, dropped in (("both", ()), ("numbers", ROOMS), ("photos", NUMBERS)):
         own = [
-            Edit(("data", "source"), {"train": "../train.csv", "test": "../test.csv"}),
-            Edit(("data", "drop"), ["house_id", *dropped]),
+            ConfigEdit(("data", "source"), {"train": "../train.csv", "test": "../test.csv"}),
+            ConfigEdit(("data", "drop"), ["house_id", *dropped]),
         ]
-        found = final(folder / "train.csv", "price", folder / name, [*own, *edits])
-        lines.append(row(f"houses, {name}", found))
-        said = load_bundle(folder / name / "bundle").predict(table.filter(held))
-        errors[name] = (said["prediction"] - table.filter(held)["price"]).abs().to_numpy()
+        outcome = run_project(folder / "train.csv", "price", folder / name, [*own, *edits])
+        lines.append(format_row(f"houses, {name}", outcome))
+        predictions = load_bundle(folder / name / "bundle").predict(table.filter(held))
+        errors[name] = (predictions["prediction"] - table.filter(held)["price"]).abs().to_numpy()
     draw = np.random.default_rng(0).integers(held.sum(), size=(RESAMPLES, held.sum()))
     for name in ("numbers", "photos"):
         gap = errors["both"] - errors[name]
@@ -128,7 +133,7 @@ def houses(folder: Path, edits: Edits) -> list[str]:
     return lines
 
 
-def play_peers(name: str, folder: Path, venvs: Path, seconds: float) -> list[str]:
+def run_peers(name: str, folder: Path, venvs: Path, seconds: float) -> list[str]:
     """What the peers make of the photos of a finished project, in as many seconds each."""
     (develop,) = (folder / "runs" / "split").glob("*/develop.parquet")
     (test,) = (folder / "runs" / "split").glob("*/sealed/test.parquet")
@@ -137,7 +142,7 @@ def play_peers(name: str, folder: Path, venvs: Path, seconds: float) -> list[str
     labels = sorted(parts["train"]["label"].unique())
     for part, frame in parts.items():
         column = next(c for c in frame.columns if str(frame[c][0]).endswith((".png", ".jpg")))
-        arrays[f"{part}_x"] = np.stack([square(cell, SIDES[name]) for cell in frame[column]])
+        arrays[f"{part}_x"] = np.stack([to_square(cell, SIDES[name]) for cell in frame[column]])
         arrays[f"{part}_y"] = np.array([labels.index(label) for label in frame["label"]])
     place = folder / "photos.npz"
     np.savez(place, **arrays)
@@ -148,22 +153,24 @@ def play_peers(name: str, folder: Path, venvs: Path, seconds: float) -> list[str
                               capture_output=True, text=True, check=False)  # fmt: skip
         if done.returncode:
             raise SystemExit(done.stderr)
-        found = json.loads(done.stdout.splitlines()[-1])
+        results = json.loads(done.stdout.splitlines()[-1])
         lines.append(
-            f"| {name}, {method} | {len(arrays['test_y']):,} | {found['epochs']} epochs | accuracy "
-            f"{found['accuracy']:.4f}, macro_f1 {found['macro_f1']:.4f} | {found['seconds']:.0f} |"
+            f"| {name}, {method} | {len(arrays['test_y']):,} | {results['epochs']} epochs | accuracy "
+            f"{results['accuracy']:.4f}, macro_f1 {results['macro_f1']:.4f} | {results['seconds']:.0f} |"
         )
     return lines
 
 
-def square(cell: str, side: int) -> Any:
+def to_square(cell: str, side: int) -> Any:
     """A photo as a square of bytes."""
-    photo = ImageOps.exif_transpose(Image.open(BytesIO(media.content(cell)))).convert("RGB")
+    photo = ImageOps.exif_transpose(Image.open(BytesIO(file_cells.read_content(cell)))).convert(
+        "RGB"
+    )
     return np.asarray(photo.resize((side, side), Image.Resampling.BILINEAR))
 
 
 SETS: dict[str, Callable[[Path, Edits], list[str]]] = {
-    "cifar": cifar, "signs": signs, "tiles": tiles, "houses": houses,
+    "cifar": run_cifar, "signs": run_signs, "tiles": run_tiles, "houses": run_houses,
 }  # fmt: skip
 
 
@@ -176,7 +183,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
     options = parser.parse_args()
     begun = str(Path(options.encoder).resolve()) if options.encoder else None
-    edits = [Edit(("model", "image", "encoder"), begun)] if begun else []
+    edits = [ConfigEdit(("model", "image", "encoder"), begun)] if begun else []
     print("| set | test rows | champion | figures | seconds |")
     print("|---|---:|---|---|---:|")
     for name in options.names or SETS:
@@ -186,7 +193,7 @@ def main() -> None:
                 print(line, flush=True)
             if options.peers and name in SIDES:
                 seconds = float(line.rstrip("| ").rpartition("|")[2])
-                for line in play_peers(name, folder, options.peers, seconds):
+                for line in run_peers(name, folder, options.peers, seconds):
                     print(line, flush=True)
 
 

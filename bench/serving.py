@@ -38,7 +38,7 @@ COLUMNS, ROWS = 12, 8_000  # enough for one member
 
 
 @dataclass
-class System:
+class ServingSystem:
     """A server under load.
 
     Attributes:
@@ -46,7 +46,7 @@ class System:
         command: that starts it; ``%PORT%`` stands for its port.
         body: of each request.
         path: that requests go to.
-        place: where it is started.
+        working_folder: where it is started.
         environment: further variables.
     """
 
@@ -54,19 +54,19 @@ class System:
     command: list[str]
     body: bytes
     path: str = "/predict"
-    place: Path | None = None
+    working_folder: Path | None = None
     environment: dict[str, str] = field(default_factory=dict)
-    rates: list[float] = field(default_factory=list)
-    tails: list[float] = field(default_factory=list)
-    medians: list[float] = field(default_factory=list)
-    alone: list[float] = field(default_factory=list)
+    request_rates: list[float] = field(default_factory=list)
+    p99_latencies: list[float] = field(default_factory=list)
+    median_latencies: list[float] = field(default_factory=list)
+    single_caller_latencies: list[float] = field(default_factory=list)
 
 
-class Caller(asyncio.Protocol):
+class ClosedLoopClient(asyncio.Protocol):
     """A connection that sends its next request when it has the answer to the last."""
 
-    def __init__(self, request: bytes, until: float, taken: list[float]) -> None:
-        self.request, self.until, self.taken = request, until, taken
+    def __init__(self, request: bytes, until: float, latencies: list[float]) -> None:
+        self.request, self.until, self.latencies = request, until, latencies
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.buffer = b""
 
@@ -88,7 +88,7 @@ class Caller(asyncio.Protocol):
             return
         assert head.startswith(b"HTTP/1.1 200"), head + body
         now = time.perf_counter()
-        self.taken.append(now - self.sent)
+        self.latencies.append(now - self.sent)
         self.buffer = b""
         if now < self.until:
             self.ask()
@@ -99,24 +99,26 @@ class Caller(asyncio.Protocol):
         self.over.set_result(None)
 
 
-async def load(port: int, body: bytes, callers: int, seconds: float, path: str) -> list[float]:
+async def generate_load(
+    port: int, body: bytes, callers: int, seconds: float, path: str
+) -> list[float]:
     """Seconds that each request took."""
     head = (f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\n\r\n")  # fmt: skip
-    taken: list[float] = []
+    latencies: list[float] = []
     until = time.perf_counter() + seconds
     loop = asyncio.get_running_loop()
     made = [
         await loop.create_connection(
-            lambda: Caller(head.encode() + body, until, taken), "127.0.0.1", port
+            lambda: ClosedLoopClient(head.encode() + body, until, latencies), "127.0.0.1", port
         )
         for _ in range(callers)
     ]
     await asyncio.gather(*(caller.over for _, caller in made))
-    return taken
+    return latencies
 
 
-def called(
+def run_client_process(
     port: int, body: bytes, callers: int, seconds: float, path: str = "/predict"
 ) -> list[float]:
     """What a process of callers measures."""
@@ -125,31 +127,31 @@ def called(
 
 
 def run_load(port: int, body: bytes, callers: int, seconds: float, path: str) -> list[float]:
-    return asyncio.run(load(port, body, callers, seconds, path))
+    return asyncio.run(generate_load(port, body, callers, seconds, path))
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+def find_free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
-def measure(system: System, callers: int, seconds: float) -> None:
+def measure_system(system: ServingSystem, callers: int, seconds: float) -> None:
     """Start a server, warm it, and measure it with many callers and with one."""
-    port = free_port()
+    port = find_free_port()
     command = [word.replace("%PORT%", str(port)) for word in system.command]
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=system.place,
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=system.working_folder,
         env={**os.environ, **system.environment}, start_new_session=True,
     )  # fmt: skip
     try:
         wait_until_answered(port, system)
-        taken = called(port, system.body, callers, seconds, system.path)
-        system.rates.append(len(taken) / seconds)
-        system.medians.append(float(np.median(taken)))
-        system.tails.append(float(np.quantile(taken, 0.99)))
-        alone = called(port, system.body, 1, seconds, system.path)
-        system.alone.append(float(np.median(alone)))
+        latencies = run_client_process(port, system.body, callers, seconds, system.path)
+        system.request_rates.append(len(latencies) / seconds)
+        system.median_latencies.append(float(np.median(latencies)))
+        system.p99_latencies.append(float(np.quantile(latencies, 0.99)))
+        alone = run_client_process(port, system.body, 1, seconds, system.path)
+        system.single_caller_latencies.append(float(np.median(alone)))
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -159,13 +161,13 @@ def measure(system: System, callers: int, seconds: float) -> None:
             process.wait()
 
 
-def wait_until_answered(port: int, system: System) -> None:
+def wait_until_answered(port: int, system: ServingSystem) -> None:
     """Wait until a server answers as it should, and warm it."""
     until = time.monotonic() + 120
     while True:
         wait_until_open(port)
         try:
-            called(port, system.body, 4, 1.0, system.path)
+            run_client_process(port, system.body, 4, 1.0, system.path)
         except (AssertionError, OSError):
             if time.monotonic() > until:
                 raise
@@ -185,35 +187,39 @@ def wait_until_open(port: int) -> None:
     raise SystemExit("a server did not start")
 
 
-def systems(folder: Path, venvs: Path | None) -> list[System]:
+def build_systems(folder: Path, venvs: Path | None) -> list[ServingSystem]:
     """Train a network, and all ways to serve it."""
     draw = np.random.default_rng(0)
     x = draw.normal(size=(ROWS, COLUMNS))
     y = np.where(x[:, 0] * x[:, 1] + x[:, 2] + draw.normal(0, 0.5, ROWS) > 0, "yes", "no")
     names = [f"x{i}" for i in range(COLUMNS)]
     frame = pl.DataFrame(x, schema=names)
-    model = fc.Classifier(learner="network", budget=60)
+    model = fc.Classifier(learner="network", time_budget=60)
     model.fit(frame, y)
     model.to_bundle(str(folder / "bundle"))
     bundle = load_bundle(folder / "bundle")
-    member = bundle.members[0]
-    (ready,) = member.encoders.transform(member.encoders.read(frame[:1])).tensors().values()
+    member = bundle.models[0]
+    (ready,) = member.encoders.transform(member.encoders.precompute(frame[:1])).tensors().values()
     row = dict(zip(names, map(float, x[0]), strict=True))
     plain = {f"x{i}": float(value) for i, value in enumerate(ready[0])}
     onnx = next((folder / "bundle").rglob("model.onnx"))
-    members = len(bundle.members)
+    members = len(bundle.models)
     print(f"{members} member{'s' * (members > 1)} in ours, one in the plain server")
     python, peer = sys.executable, str(HERE / "peers" / "plain_fastapi.py")
     own = [python, "-m", "fieldcraft", "serve", str(folder / "bundle"), "--port", "%PORT%",
            "--log", str(folder / "log")]  # fmt: skip
-    found = [
-        System("plain FastAPI", [python, peer, str(onnx), "%PORT%"], json.dumps(plain).encode()),
-        System("fieldcraft", own, json.dumps(row).encode()),
+    built = [
+        ServingSystem(
+            "plain FastAPI", [python, peer, str(onnx), "%PORT%"], json.dumps(plain).encode()
+        ),
+        ServingSystem("fieldcraft", own, json.dumps(row).encode()),
     ]
-    return found + (others(venvs, folder, onnx, plain) if venvs else [])
+    return built + (build_other_systems(venvs, folder, onnx, plain) if venvs else [])
 
 
-def others(venvs: Path, folder: Path, onnx: Path, row: dict[str, float]) -> list[System]:
+def build_other_systems(
+    venvs: Path, folder: Path, onnx: Path, row: dict[str, float]
+) -> list[ServingSystem]:
     """The systems that have an environment, each with the network's own inputs."""
     values = [list(row.values())]
     tensor = {"name": "x", "shape": [1, len(row)], "datatype": "FP32", "data": values[0]}
@@ -229,28 +235,28 @@ def others(venvs: Path, folder: Path, onnx: Path, row: dict[str, float]) -> list
         return str(venvs / name / "bin" / command)
 
     flow = folder / "mlflow"
-    found = {
-        "litserve": System("LitServe", [bin_of("litserve", "python"), str(SERVED / "lit.py"),
+    candidates = {
+        "litserve": ServingSystem("LitServe", [bin_of("litserve", "python"), str(SERVED / "lit.py"),
                                         str(onnx), "%PORT%"], json.dumps(row).encode()),
-        "bentoml": System("BentoML", [bin_of("bentoml", "bentoml"), "serve", "bento:Net",
+        "bentoml": ServingSystem("BentoML", [bin_of("bentoml", "bentoml"), "serve", "bento:Net",
                                       "--host", "127.0.0.1", "--port", "%PORT%"],
                           json.dumps({"rows": values}).encode(),
-                          place=SERVED, environment={"MODEL": str(onnx)}),
-        "mlserver": System("MLServer", ["sh", "-c", f"MLSERVER_HTTP_PORT=%PORT% "
+                          working_folder=SERVED, environment={"MODEL": str(onnx)}),
+        "mlserver": ServingSystem("MLServer", ["sh", "-c", f"MLSERVER_HTTP_PORT=%PORT% "
                                         f"MLSERVER_GRPC_PORT=$((%PORT% + 1)) exec "
                                         f"{bin_of('mlserver', 'mlserver')} start {place}"],
                            json.dumps({"inputs": [tensor]}).encode(), "/v2/models/net/infer",
                            environment={"PYTHONPATH": str(SERVED)}),
-        "mlflow": System("MLflow", [bin_of("mlflow", "mlflow"), "models", "serve", "-m", str(flow),
+        "mlflow": ServingSystem("MLflow", [bin_of("mlflow", "mlflow"), "models", "serve", "-m", str(flow),
                                     "--env-manager", "local", "--port", "%PORT%", "--workers", "1"],
                          json.dumps({"inputs": values}).encode(), "/invocations",
                          environment={"PATH": f"{venvs / 'mlflow' / 'bin'}:{os.environ['PATH']}"}),
     }  # fmt: skip
-    there = {name: system for name, system in found.items() if (venvs / name).is_dir()}
-    if "mlflow" in there:
+    installed = {name: system for name, system in candidates.items() if (venvs / name).is_dir()}
+    if "mlflow" in installed:
         script = [bin_of("mlflow", "python"), str(SERVED / "flow.py"), str(onnx), str(flow)]
         subprocess.run(script, check=True, capture_output=True)
-    return list(there.values())
+    return list(installed.values())
 
 
 def main() -> None:
@@ -262,24 +268,30 @@ def main() -> None:
     parser.add_argument("--venvs", type=Path, help="folder of the others' environments")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as aside:
-        played = systems(Path(aside), options.venvs and options.venvs.resolve())
+        played = build_systems(Path(aside), options.venvs and options.venvs.resolve())
         for _ in range(options.rounds):
             for system in played:
-                measure(system, options.callers, options.seconds)
+                measure_system(system, options.callers, options.seconds)
         print("| system | requests/s | median ms | p99 ms | one caller, median ms |")
         print("|---|---:|---:|---:|---:|")
         for system in played:
-            found = [
-                np.median(v) for v in (system.rates, system.medians, system.tails, system.alone)
+            measured = [
+                np.median(v)
+                for v in (
+                    system.request_rates,
+                    system.median_latencies,
+                    system.p99_latencies,
+                    system.single_caller_latencies,
+                )
             ]
-            print(f"| {system.name} | {found[0]:,.0f} | {1e3 * found[1]:.2f} | "
-                  f"{1e3 * found[2]:.2f} | {1e3 * found[3]:.2f} |")  # fmt: skip
+            print(f"| {system.name} | {measured[0]:,.0f} | {1e3 * measured[1]:.2f} | "
+                  f"{1e3 * measured[2]:.2f} | {1e3 * measured[3]:.2f} |")  # fmt: skip
         plain = played[0]
         for system in played[1:]:
             rate, tail, alone = (
-                np.median(np.divide(mine, theirs))
-                for mine, theirs in ((system.rates, plain.rates), (system.tails, plain.tails),
-                                     (system.alone, plain.alone))
+                np.median(np.divide(own_values, plain_values))
+                for own_values, plain_values in ((system.request_rates, plain.request_rates), (system.p99_latencies, plain.p99_latencies),
+                                     (system.single_caller_latencies, plain.single_caller_latencies))
             )  # fmt: skip
             print(f"{system.name}: requests/s {rate:.2f} times the plain server's, p99 {tail:.2f} "
                   f"times, one caller {alone:.2f} times")  # fmt: skip

@@ -31,15 +31,15 @@ from serving import called, free_port, wait_until_open
 ROW = {"age": 40.5, "city": "Rome", "member": "yes", "seen": "2025-01-31"}
 BODY = json.dumps(ROW).encode()
 MEGABYTE = 1 << 20
-HOSTILE = 20 * MEGABYTE
-MOST_GROWTH = 60.0  # megabytes, of a body of 20
-CHUNKS = 3_000_000
-CALLERS, CROWD = 64, 1_500  # more than may wait
-HEAD = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+HOSTILE_BODY_BYTES = 20 * MEGABYTE
+MAX_GROWTH_MB = 60.0  # megabytes, of a body of 20
+N_CHUNKS = 3_000_000
+CALLERS, N_CROWD_CALLERS = 64, 1_500  # more than may wait
+REQUEST_HEAD = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 
 
 @dataclass
-class Running:
+class RunningServer:
     """A server in a process of its own."""
 
     port: int
@@ -47,9 +47,9 @@ class Running:
 
     def processes(self) -> list[int]:
         """The server and its workers."""
-        found = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True,
+        listing = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True,
                                check=False)  # fmt: skip
-        return [self.pid, *map(int, found.stdout.split())]
+        return [self.pid, *map(int, listing.stdout.split())]
 
     def megabytes(self) -> float:
         """Memory of all its processes."""
@@ -59,13 +59,13 @@ class Running:
             kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
         return kilobytes / 1024
 
-    def files(self) -> int:
+    def open_files(self) -> int:
         """Open files of all its processes."""
         return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.processes())
 
 
 @contextmanager
-def serving(bundle: Path, log: Path) -> Iterator[Running]:
+def start_server(bundle: Path, log: Path) -> Iterator[RunningServer]:
     """A server that has warmed up."""
     port = free_port()
     words = [sys.executable, "-m", "fieldcraft", "serve", str(bundle), "--port", str(port)]
@@ -73,13 +73,13 @@ def serving(bundle: Path, log: Path) -> Iterator[Running]:
     try:
         wait_until_open(port)
         called(port, BODY, CALLERS, 3.0)
-        yield Running(port, process.pid)
+        yield RunningServer(port, process.pid)
     finally:
         process.terminate()
         process.wait(60)
 
 
-async def sent(port: int, pieces: Iterator[Any]) -> str:
+async def send_pieces(port: int, pieces: Iterator[Any]) -> str:
     """Send bytes, or wait, until nobody takes them; the first line that came back."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -99,84 +99,88 @@ async def sent(port: int, pieces: Iterator[Any]) -> str:
     return line.decode().strip() or "(closed)"
 
 
-def whole() -> Iterator[bytes]:
+def body_with_length() -> Iterator[bytes]:
     """A body of 20 MB that says how long it is."""
-    yield HEAD + b"content-length: %d\r\n\r\n" % HOSTILE
-    for _ in range(HOSTILE // MEGABYTE):
+    yield REQUEST_HEAD + b"content-length: %d\r\n\r\n" % HOSTILE_BODY_BYTES
+    for _ in range(HOSTILE_BODY_BYTES // MEGABYTE):
         yield b" " * MEGABYTE
 
 
-def chunked() -> Iterator[bytes]:
+def chunked_body() -> Iterator[bytes]:
     """The same in chunks, without a word on its length."""
-    yield HEAD + b"transfer-encoding: chunked\r\n\r\n"
-    for _ in range(HOSTILE // MEGABYTE):
+    yield REQUEST_HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    for _ in range(HOSTILE_BODY_BYTES // MEGABYTE):
         yield b"%x\r\n" % MEGABYTE + b" " * MEGABYTE + b"\r\n"
 
 
-def dripping() -> Iterator[bytes]:
+def dripping_body() -> Iterator[bytes]:
     """Three million chunks of a byte."""
-    yield HEAD + b"transfer-encoding: chunked\r\n\r\n"
-    for _ in range(CHUNKS // 1_000):
+    yield REQUEST_HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    for _ in range(N_CHUNKS // 1_000):
         yield b"1\r\n \r\n" * 1_000
 
 
-def dawdling() -> Iterator[bytes | float]:
+def slow_head() -> Iterator[bytes | float]:
     """A head that comes byte by byte."""
-    for byte in HEAD + b"x-slow: " + b"a" * 200:
+    for byte in REQUEST_HEAD + b"x-slow: " + b"a" * 200:
         yield 0.1
         yield bytes([byte])
 
 
-def beside(
-    server: Running, hostile: Callable[[], Awaitable[object]]
+def measure_beside(
+    server: RunningServer, hostile: Callable[[], Awaitable[object]]
 ) -> tuple[object, float, float]:
     """What a hostile caller got, and the 99th percentile of others before and meanwhile, in ms."""
     before = np.quantile(called(server.port, BODY, 4, 5.0), 0.99)
 
     async def both() -> tuple[object, list[float]]:
         others = asyncio.to_thread(called, server.port, BODY, 4, 5.0)
-        found, taken = await asyncio.gather(hostile(), others)
-        return found, taken
+        response, latencies = await asyncio.gather(hostile(), others)
+        return response, latencies
 
-    found, taken = asyncio.run(both())
-    return found, 1e3 * float(before), 1e3 * float(np.quantile(taken, 0.99))
+    response, latencies = asyncio.run(both())
+    return response, 1e3 * float(before), 1e3 * float(np.quantile(latencies, 0.99))
 
 
-def refused(name: str, server: Running, pieces: Callable[[], Iterator[Any]], codes: str) -> bool:
+def check_refused(
+    name: str, server: RunningServer, pieces: Callable[[], Iterator[Any]], codes: str
+) -> bool:
     """Send something hostile ten times while others call."""
     start = server.megabytes()
 
     async def hostile() -> list[str]:
-        return [await sent(server.port, pieces()) for _ in range(3)]
+        return [await send_pieces(server.port, pieces()) for _ in range(3)]
 
-    lines, before, during = beside(server, hostile)
+    lines, before, during = measure_beside(server, hostile)
     growth = server.megabytes() - start
     print(f"| {name} | {Counter(lines)} | {growth:+.0f} MB | p99 of others {before:.1f} ms, "
           f"meanwhile {during:.1f} ms |", flush=True)  # fmt: skip
-    return growth < MOST_GROWTH and all(
+    return growth < MAX_GROWTH_MB and all(
         any(code in line for code in codes.split()) for line in lines
     )
 
 
-def body(server: Running) -> bool:
+def check_large_body(server: RunningServer) -> bool:
     """Rows 2: too large, with and without a length."""
-    told = refused("20 MB with a length", server, whole, "413")
-    return refused("20 MB in chunks", server, chunked, "413 (closed)") and told
+    report = check_refused("20 MB with a length", server, body_with_length, "413")
+    return check_refused("20 MB in chunks", server, chunked_body, "413 (closed)") and report
 
 
-def drip(server: Running) -> bool:
+def check_dripping_body(server: RunningServer) -> bool:
     """Row 3: three million chunks of a byte."""
-    return refused("3,000,000 chunks of a byte", server, dripping, "413 408 400 (closed)")
+    return check_refused(
+        "3,000,000 chunks of a byte", server, dripping_body, "413 408 400 (closed)"
+    )
 
 
-def heads(server: Running) -> bool:
+def check_slow_heads(server: RunningServer) -> bool:
     """Row 3: slow headers."""
-    return refused("a head byte by byte", server, dawdling, "408")
+    return check_refused("a head byte by byte", server, slow_head, "408")
 
 
-async def answered(port: int, until: float, codes: Counter[str]) -> None:
+async def call_repeatedly(port: int, until: float, codes: Counter[str]) -> None:
     """A caller that asks again at once, on a connection of its own."""
-    request = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+    request = REQUEST_HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while time.monotonic() < until:
         writer.write(request)
@@ -184,33 +188,35 @@ async def answered(port: int, until: float, codes: Counter[str]) -> None:
         length = int(head.partition("content-length:")[2].split("\r\n")[0])
         await reader.readexactly(length)
         code = head.split()[1]
-        told = code + (" with retry-after" if "retry-after" in head else "")
-        codes[told] += 1
+        status = code + (" with retry-after" if "retry-after" in head else "")
+        codes[status] += 1
         if code == "503":
             await asyncio.sleep(0.2)  # a caller that came back at once would only heat the door
     writer.close()
 
 
-def crowd(server: Running) -> bool:
+def check_crowd(server: RunningServer) -> bool:
     """Row 18: far more callers than can wait."""
     capacity = len(called(server.port, BODY, CALLERS, 10.0)) / 10.0
     codes: Counter[str] = Counter()
 
     async def all_of_them(seconds: float) -> None:
         until = time.monotonic() + seconds
-        await asyncio.gather(*(answered(server.port, until, codes) for _ in range(CROWD)))
+        await asyncio.gather(
+            *(call_repeatedly(server.port, until, codes) for _ in range(N_CROWD_CALLERS))
+        )
 
     asyncio.run(all_of_them(20.0))
     served = codes["200"] / 20.0
-    print(f"| {CROWD} callers at once | {dict(codes)} | {served:,.0f} a second of {capacity:,.0f} "
+    print(f"| {N_CROWD_CALLERS} callers at once | {dict(codes)} | {served:,.0f} a second of {capacity:,.0f} "
           f"({served / capacity:.0%}) | |", flush=True)  # fmt: skip
     return set(codes) <= {"200", "503 with retry-after"}
 
 
-async def steadily(port: int, rate: float, seconds: float) -> None:
+async def call_at_rate(port: int, rate: float, seconds: float) -> None:
     """So many requests a second."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    request = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+    request = REQUEST_HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
     start = time.monotonic()
     for number in range(int(rate * seconds)):
         await asyncio.sleep(max(start + number / rate - time.monotonic(), 0))
@@ -220,24 +226,29 @@ async def steadily(port: int, rate: float, seconds: float) -> None:
     writer.close()
 
 
-def soak(server: Running, minutes: float, share: float) -> bool:
+def check_soak(server: RunningServer, minutes: float, load_fraction: float) -> bool:
     """Row 24: for some time at a share of what it can; memory and open files stay flat."""
-    rate = share * len(called(server.port, BODY, 8, 5.0)) / 5.0
+    rate = load_fraction * len(called(server.port, BODY, 8, 5.0)) / 5.0
 
     async def some(seconds: float) -> None:
-        await asyncio.gather(*(steadily(server.port, rate / 8, seconds) for _ in range(8)))
+        await asyncio.gather(*(call_at_rate(server.port, rate / 8, seconds) for _ in range(8)))
 
     asyncio.run(some(60.0))  # caches fill, buffers grow to their size
-    found = [(server.megabytes(), server.files())]
+    samples = [(server.megabytes(), server.open_files())]
     for _ in range(4):
         asyncio.run(some(15.0 * minutes))
-        found.append((server.megabytes(), server.files()))
-    said = ", ".join(f"{memory:.0f} MB and {files} files" for memory, files in found)
-    print(f"| {minutes:g} minutes at {rate:,.0f} a second | {said} | | |", flush=True)
-    return found[-1][0] < found[0][0] * 1.1 + 10 and found[-1][1] <= found[0][1] + 2
+        samples.append((server.megabytes(), server.open_files()))
+    text = ", ".join(f"{memory:.0f} MB and {files} files" for memory, files in samples)
+    print(f"| {minutes:g} minutes at {rate:,.0f} a second | {text} | | |", flush=True)
+    return samples[-1][0] < samples[0][0] * 1.1 + 10 and samples[-1][1] <= samples[0][1] + 2
 
 
-CASES = {"body": body, "drip": drip, "heads": heads, "crowd": crowd}
+CASES = {
+    "body": check_large_body,
+    "drip": check_dripping_body,
+    "heads": check_slow_heads,
+    "crowd": check_crowd,
+}
 
 
 def main() -> None:
@@ -249,12 +260,15 @@ def main() -> None:
         "--share", type=float, default=0.7, help="of its most requests, in the soak"
     )
     options = parser.parse_args()
-    cases = {**CASES, "soak": partial(soak, minutes=options.minutes, share=options.share)}
+    cases = {
+        **CASES,
+        "soak": partial(check_soak, minutes=options.minutes, load_fraction=options.share),
+    }
     failed = []
     with tempfile.TemporaryDirectory() as aside:
         bundle = pack(Path(aside))
         for name in options.cases or cases:
-            with serving(bundle, Path(aside) / f"log-{name}") as server:
+            with start_server(bundle, Path(aside) / f"log-{name}") as server:
                 if not cases[name](server):
                     failed.append(name)
     print(f"not as wanted: {', '.join(failed)}" if failed else "all as wanted")

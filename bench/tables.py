@@ -16,13 +16,13 @@ import time
 from pathlib import Path
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "tabular"
-ADULT = (
+ADULT_ARGUMENTS = (
     "age,workclass,fnlwgt,education,education_num,marital_status,occupation,relationship,race,"
     "sex,capital_gain,capital_loss,hours_per_week,native_country,income"
 )
 TABLES: dict[str, tuple[str, ...]] = {
     "titanic": ("titanic.csv", "--target", "Survived"),
-    "adult": ("adult/adult_train_raw.csv.gz", "--names", ADULT, "--target", "income"),
+    "adult": ("adult/adult_train_raw.csv.gz", "--names", ADULT_ARGUMENTS, "--target", "income"),
     "telco": ("telco_churn_raw.csv.gz", "--target", "Churn"),
     "california": ("california_housing.csv.gz", "--target", "median_house_value"),
     "wine": ("wine_quality.parquet", "--target", "quality"),
@@ -30,7 +30,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def run(name: str, folder: Path) -> str:
+def run_table(name: str, folder: Path) -> str:
     """Run one table and describe the outcome as a row of a Markdown table."""
     source, *rest = TABLES[name]
     command = [sys.executable, "-m", "fieldcraft", "run", str(DATA / source), *rest]
@@ -40,15 +40,15 @@ def run(name: str, folder: Path) -> str:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     seconds = time.monotonic() - start
-    found = json.loads(done.stdout)
-    metric = found["metric"]
+    outcome = json.loads(done.stdout)
+    metric = outcome["metric"]
     cells = []
-    for learner in found["learners"]:
+    for learner in outcome["learners"]:
         at = learner["measures"][metric]
-        mark = "**" if learner["name"] == found["champion"] else ""
+        mark = "**" if learner["name"] == outcome["champion"] else ""
         cells.append(f"{mark}{at['value']:.4g}{mark}")
-    trained = found["learners"][-1]["seconds"]
-    rows = sum(found["rows"].values())
+    trained = outcome["learners"][-1]["seconds"]
+    rows = sum(outcome["rows"].values())
     return f"| {name} | {rows:,} | {metric} | {' | '.join(cells)} | {trained:.0f} | {seconds:.0f} |"
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     print("|---|---:|---|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as aside:
         for name in options.names or TABLES:
-            print(run(name, options.keep or Path(aside)), flush=True)
+            print(run_table(name, options.keep or Path(aside)), flush=True)
 
 
 if __name__ == "__main__":

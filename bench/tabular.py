@@ -27,16 +27,16 @@ RESULTS = HERE / "results" / "tabular.jsonl"
 VENVS = HERE.parent / "build" / "peers"
 
 
-def run(options: argparse.Namespace) -> None:
+def play_rounds(options: argparse.Namespace) -> None:
     """Play every round that is wanted and not in the file of results.
 
     Told to stop, it ends the round's process too; that round is then played anew next time.
     """
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     place = Place(options.venvs.resolve(), options.limit)
-    for table in chosen_tables(options.tables):
+    for table in select_tables(options.tables):
         for seed in map(int, options.seeds.split(",")):
-            for method in chosen_methods(options.methods):
+            for method in select_methods(options.methods):
                 known = results.done(results.read(options.results), options.retry)
                 if (table.name, seed, method) in known:
                     continue
@@ -46,24 +46,26 @@ def run(options: argparse.Namespace) -> None:
                     print(report.in_short(line), flush=True)
 
 
-def chosen_tables(names: str) -> Sequence[Table]:
+def select_tables(names: str) -> Sequence[Table]:
     """The tables that are named, in the order in which they stand."""
     known = {table.name: table for table in TABLES}
-    return [known[name] for name in chosen(names, list(known), list(known))]
+    return [known[name] for name in select_names(names, list(known), list(known))]
 
 
-def chosen_methods(names: str) -> Sequence[str]:
+def select_methods(names: str) -> Sequence[str]:
     """The methods that are named; ``quick``: those that take minutes rather than hours."""
-    return chosen(",".join(QUICK) if names == "quick" else names, list(METHODS), list(METHODS))
+    return select_names(
+        ",".join(QUICK) if names == "quick" else names, list(METHODS), list(METHODS)
+    )
 
 
-def chosen(names: str, known: Sequence[str], everything: Sequence[str]) -> Sequence[str]:
+def select_names(names: str, known: Sequence[str], everything: Sequence[str]) -> Sequence[str]:
     """Names between commas, or all."""
-    wanted = everything if names == "all" else names.split(",")
-    unknown = [name for name in wanted if name not in known]
+    names_chosen = everything if names == "all" else names.split(",")
+    unknown = [name for name in names_chosen if name not in known]
     if unknown:
         raise SystemExit(f"{', '.join(unknown)}: not known; use some of {', '.join(known)}, or all")
-    return wanted
+    return names_chosen
 
 
 def main() -> None:
@@ -76,17 +78,19 @@ def main() -> None:
     adding = commands.add_parser("setup", help="install the peers")
     adding.set_defaults(act=lambda options: venvs.set_up(options.venvs.resolve()))
     running = commands.add_parser("run", help="play the rounds that are not played yet")
-    running.set_defaults(act=run)
+    running.set_defaults(act=play_rounds)
     running.add_argument("--tables", default="all", help="names between commas")
     running.add_argument("--methods", default="quick", help="names between commas, or all")
     running.add_argument("--seeds", default="0,1,2", help="numbers between commas")
     running.add_argument("--limit", type=float, default=7200, help="seconds that a round may take")
     running.add_argument("--retry", action="store_true", help="also rounds that failed before")
-    telling = commands.add_parser("report", help="print the results as Markdown")
-    telling.set_defaults(act=lambda options: print(report.tell(results.read(options.results))))
+    report_parser = commands.add_parser("report", help="print the results as Markdown")
+    report_parser.set_defaults(
+        act=lambda options: print(report.tell(results.read(options.results)))
+    )
     for command in (adding, running):
         command.add_argument("--venvs", type=Path, default=VENVS, help="folder of environments")
-    for command in (running, telling):
+    for command in (running, report_parser):
         command.add_argument("--results", type=Path, default=RESULTS, help="file of results")
     options = parser.parse_args()
     options.act(options)

@@ -31,8 +31,8 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.svm import LinearSVC
 
 from fieldcraft import load_bundle
-from fieldcraft.core.edit import Edit
-from fieldcraft.project import file
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.project import project_file
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "text"
 RESAMPLES = 1_000
@@ -41,35 +41,37 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextDataset:
     """Files of texts with their label, and what to leave out."""
 
     train: str
     test: str | None = None
     label: str = "label"
-    without: str | None = None  # rows of this label belong to no class, and are to be rejected
+    unknown_label: str | None = (
+        None  # rows of this label belong to no class, and are to be rejected
+    )
 
 
 SETS = {
-    "banking77": Texts("banking77/banking77_train.csv.gz", "banking77/banking77_test.csv.gz"),
-    "clinc150": Texts("clinc150/clinc150_train.csv.gz", "clinc150/clinc150_test.csv.gz",
-                      without="oos"),
-    "rotten": Texts("rotten_tomatoes/rotten_tomatoes.csv.gz"),
-    "spam": Texts("sms_spam/sms_spam.csv.gz"),
-    "newsgroups": Texts("newsgroups20/newsgroups20_train.parquet",
+    "banking77": TextDataset("banking77/banking77_train.csv.gz", "banking77/banking77_test.csv.gz"),
+    "clinc150": TextDataset("clinc150/clinc150_train.csv.gz", "clinc150/clinc150_test.csv.gz",
+                      unknown_label="oos"),
+    "rotten": TextDataset("rotten_tomatoes/rotten_tomatoes.csv.gz"),
+    "spam": TextDataset("sms_spam/sms_spam.csv.gz"),
+    "newsgroups": TextDataset("newsgroups20/newsgroups20_train.parquet",
                         "newsgroups20/newsgroups20_test.parquet"),
-    "hate": Texts("hate_offensive.parquet"),
+    "hate": TextDataset("hate_offensive.parquet"),
     **{
-        language: Texts(f"tweets_sentiment_multilingual/{language}_train.csv.gz",
+        language: TextDataset(f"tweets_sentiment_multilingual/{language}_train.csv.gz",
                         f"tweets_sentiment_multilingual/{language}_test.csv.gz")
         for language in ("english", "french", "german", "spanish")
     },
 }  # fmt: skip
 
 
-def read(texts: Texts) -> tuple[pl.DataFrame, pl.DataFrame]:
+def read_dataset(texts: TextDataset) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Training and test rows: text and label."""
-    frames = [table(name, texts) for name in (texts.train, texts.test) if name]
+    frames = [read_file(name, texts) for name in (texts.train, texts.test) if name]
     if len(frames) == 2:
         return frames[0], frames[1]
     draw = np.random.default_rng(0).permutation(frames[0].height)
@@ -77,15 +79,15 @@ def read(texts: Texts) -> tuple[pl.DataFrame, pl.DataFrame]:
     return frames[0].filter(~held), frames[0].filter(held)
 
 
-def table(name: str, texts: Texts) -> pl.DataFrame:
+def read_file(name: str, texts: TextDataset) -> pl.DataFrame:
     """One file."""
     path = DATA / name
     frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
     frame = frame.select("text", pl.col(texts.label).cast(pl.String).alias("label"))
-    return frame.filter(pl.col("label") != texts.without) if texts.without else frame
+    return frame.filter(pl.col("label") != texts.unknown_label) if texts.unknown_label else frame
 
 
-def peer(train: pl.DataFrame, test: pl.DataFrame) -> list[str]:
+def predict_with_linear_model(train: pl.DataFrame, test: pl.DataFrame) -> list[str]:
     """What the linear model over n-grams says."""
     terms = make_union(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
@@ -96,32 +98,32 @@ def peer(train: pl.DataFrame, test: pl.DataFrame) -> list[str]:
     return [str(label) for label in model.predict(test["text"].to_list())]
 
 
-def fieldcraft(*words: str) -> dict[str, Any]:
+def run_fieldcraft(*words: str) -> dict[str, Any]:
     """What a command says, as JSON."""
     command = [sys.executable, "-m", "fieldcraft", *words, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
-def ours(
-    train: pl.DataFrame, test: pl.DataFrame, folder: Path, edits: Sequence[Edit]
+def predict_with_project(
+    train: pl.DataFrame, test: pl.DataFrame, folder: Path, edits: Sequence[ConfigEdit]
 ) -> tuple[pl.DataFrame, str]:
     """What the champion of a project says, and which it is."""
     source, sealed, place = folder / "train.parquet", folder / "test.parquet", folder / "project"
     train.write_parquet(source)
     test.write_parquet(sealed)
     begin = ("init", str(source), "--test", str(sealed), "--target", "label", "--dir", str(place))
-    fieldcraft(*begin)
-    file.edit(place / file.NAME, edits)
-    done = fieldcraft("run", "--dir", str(place), "--fix")
-    said = load_bundle(place / "bundle").predict(test)
-    return said, str(done["champion"])
+    run_fieldcraft(*begin)
+    project_file.apply_edits(place / project_file.PROJECT_FILE_NAME, edits)
+    done = run_fieldcraft("run", "--dir", str(place), "--fix")
+    predictions = load_bundle(place / "bundle").predict(test)
+    return predictions, str(done["champion"])
 
 
-def interval(right: Array, others: Array) -> tuple[float, float]:
+def difference_interval(right: Array, others: Array) -> tuple[float, float]:
     """Ends of the 95 % interval of a difference of accuracies."""
     draw = np.random.default_rng(0)
     rows = draw.integers(len(right), size=(RESAMPLES, len(right)))
@@ -129,38 +131,38 @@ def interval(right: Array, others: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def compare(name: str, folder: Path, encoder: dict[str, Any]) -> str:
+def compare_on_dataset(name: str, folder: Path, encoder: dict[str, Any]) -> str:
     """A row about one set."""
     texts = SETS[name]
-    train, test = read(texts)
-    edits = [Edit(("data", "columns", "text", key), value) for key, value in encoder.items()]
-    if texts.without:
-        edits.append(Edit(("problem", "reject"), REJECT))
+    train, test = read_dataset(texts)
+    edits = [ConfigEdit(("data", "columns", "text", key), value) for key, value in encoder.items()]
+    if texts.unknown_label:
+        edits.append(ConfigEdit(("problem", "reject"), REJECT))
     start = time.monotonic()
-    answers = peer(train, test)
+    answers = predict_with_linear_model(train, test)
     middle = time.monotonic()
-    said, champion = ours(train, test, folder, edits)
+    predictions, champion = predict_with_project(train, test, folder, edits)
     end = time.monotonic()
     truth = test["label"].to_list()
     right, others = (
         np.array([a == b for a, b in zip(given, truth, strict=True)], dtype=float)
-        for given in (said["prediction"].to_list(), answers)
+        for given in (predictions["prediction"].to_list(), answers)
     )
-    low, high = interval(right, others)
+    low, high = difference_interval(right, others)
     return (
         f"| {name} | {train.height:,} / {test.height:,} | {others.mean():.4f} | {right.mean():.4f} "
         f"| {low:+.4f} to {high:+.4f} | {champion} | {middle - start:.0f} | {end - middle:.0f} "
-        f"| {rejected(texts, folder)} |"
+        f"| {count_rejected(texts, folder)} |"
     )
 
 
-def rejected(texts: Texts, folder: Path) -> str:
+def count_rejected(texts: TextDataset, folder: Path) -> str:
     """How many of the rows of no class are rejected."""
-    if not (texts.without and texts.test):
+    if not (texts.unknown_label and texts.test):
         return ""
-    strange = pl.read_csv(DATA / texts.test).filter(pl.col("label") == texts.without)
-    said = load_bundle(folder / "project" / "bundle").predict(strange.select("text"))
-    return f"{1 - said['accepted'].mean():.3f}"  # type: ignore[operator]
+    strange = pl.read_csv(DATA / texts.test).filter(pl.col("label") == texts.unknown_label)
+    predictions = load_bundle(folder / "project" / "bundle").predict(strange.select("text"))
+    return f"{1 - predictions['accepted'].mean():.3f}"  # type: ignore[operator]
 
 
 def main() -> None:
@@ -180,7 +182,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as aside:
             place = (options.keep or Path(aside)) / name
             place.mkdir(parents=True, exist_ok=True)
-            print(compare(name, place, encoder), flush=True)
+            print(compare_on_dataset(name, place, encoder), flush=True)
 
 
 if __name__ == "__main__":

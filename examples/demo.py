@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
-FOLDER = Path("demo")
+DEMO_FOLDER = Path("demo")
 COMMAND = [sys.executable, "-m", "fieldcraft"]
 
 
@@ -27,16 +27,16 @@ def write_tables(folder: Path) -> None:
 
 def main() -> None:
     """Write the tables, then run the commands that a user would type."""
-    write_tables(FOLDER)
+    write_tables(DEMO_FOLDER)
     jobs = (("breast_cancer.csv", "diagnosis"), ("diabetes.csv", "progression"))
     for name, target in jobs:
-        source, folder = FOLDER / name, FOLDER / target
+        source, folder = DEMO_FOLDER / name, DEMO_FOLDER / target
         arguments = ["run", str(source), "--target", target, "--dir", str(folder)]
         print(f"\n$ fieldcraft {' '.join(arguments)}", flush=True)
         subprocess.run([*COMMAND, *arguments], check=True)
     print("\nThe reports:")
     for _, target in jobs:
-        print(f"  {(FOLDER / target / 'report.html').resolve()}")
+        print(f"  {(DEMO_FOLDER / target / 'report.html').resolve()}")
 
 
 if __name__ == "__main__":

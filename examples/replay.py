@@ -17,13 +17,13 @@ import urllib.request
 
 import polars as pl
 
-ROWS = 50  # of a request
-PATIENCE = 60.0  # seconds to wait for the server
+ROWS_PER_REQUEST = 50  # of a request
+SERVER_TIMEOUT_SECONDS = 60.0  # seconds to wait for the server
 
 
-def wait(address: str) -> None:
+def wait_until_ready(address: str) -> None:
     """Wait until every model answers."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + SERVER_TIMEOUT_SECONDS
     while True:
         try:
             with urllib.request.urlopen(f"{address}/health/ready"):
@@ -34,7 +34,7 @@ def wait(address: str) -> None:
             time.sleep(0.2)
 
 
-def ask(address: str, name: str, rows: pl.DataFrame) -> None:
+def send_rows(address: str, name: str, rows: pl.DataFrame) -> None:
     """Have some rows predicted by one request."""
     body = json.dumps({"rows": rows.to_dicts()}, default=str).encode()
     headers = {"content-type": "application/json", "x-request-id": name}
@@ -52,27 +52,31 @@ def main() -> None:
     parser.add_argument("--shift", action="append", default=[])
     parser.add_argument("--rows", type=int)
     parser.add_argument("--address", default="http://127.0.0.1:8000")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     table = (
-        pl.read_parquet(asked.table)
-        if asked.table.endswith("parquet")
-        else pl.read_csv(asked.table)
+        pl.read_parquet(arguments.table)
+        if arguments.table.endswith("parquet")
+        else pl.read_csv(arguments.table)
     )
-    table = table.head(asked.rows or table.height)
-    for column, number in (shift.split("=") for shift in asked.shift):
+    table = table.head(arguments.rows or table.height)
+    for column, number in (shift.split("=") for shift in arguments.shift):
         table = table.with_columns(pl.col(column) + float(number))
-    wait(asked.address)
-    mark, labels = secrets.token_hex(4), []
-    for number, rows in enumerate(table.iter_slices(ROWS)):
-        ask(asked.address, f"{mark}-{number}", rows.drop(asked.target))
-        names = [f"{mark}-{number}"] * rows.height
+    wait_until_ready(arguments.address)
+    request_prefix, labels = secrets.token_hex(4), []
+    for number, rows in enumerate(table.iter_slices(ROWS_PER_REQUEST)):
+        send_rows(arguments.address, f"{request_prefix}-{number}", rows.drop(arguments.target))
+        names = [f"{request_prefix}-{number}"] * rows.height
         labels.append(
             pl.DataFrame(
-                {"request": names, "row": range(rows.height), asked.target: rows[asked.target]}
+                {
+                    "request": names,
+                    "row": range(rows.height),
+                    arguments.target: rows[arguments.target],
+                }
             )
         )
-    pl.concat(labels).write_csv(asked.labels)
-    print(f"{table.height:,} rows were answered; their labels are in {asked.labels}")
+    pl.concat(labels).write_csv(arguments.labels)
+    print(f"{table.height:,} rows were answered; their labels are in {arguments.labels}")
 
 
 if __name__ == "__main__":

@@ -12,28 +12,28 @@ import polars as pl
 import pytest
 
 import fieldcraft as fc
-from fieldcraft.core.edit import Edit
-from fieldcraft.data.read import located
-from fieldcraft.project import file
-from fieldcraft.project.folder import Folder
-from fieldcraft.stages import _flow
-from fieldcraft.stages.init import Request, init
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.data.location import resolve_address
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.stages import _workflows
+from fieldcraft.stages.init import InitRequest, init
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED_DATA_FOLDER = Path(__file__).parents[2] / "shared" / "data"
 # A network small enough for a test: real training, a second or two.
 SMALL_MODEL = (
-    Edit(("model", "trunk"), "mlp"),
-    Edit(("model", "layers"), [16]),
-    Edit(("model", "epochs"), 4),
+    ConfigEdit(("model", "trunk"), "mlp"),
+    ConfigEdit(("model", "layers"), [16]),
+    ConfigEdit(("model", "epochs"), 4),
 )
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The developers' data; tests that want it skip where it is not."""
-    if not SHARED.is_dir():
-        pytest.skip(f"needs the developers' data at {SHARED}")
-    return SHARED
+    if not SHARED_DATA_FOLDER.is_dir():
+        pytest.skip(f"needs the developers' data at {SHARED_DATA_FOLDER}")
+    return SHARED_DATA_FOLDER
 
 
 def mixed_table(rows: int = 240, seed: int = 0) -> pl.DataFrame:
@@ -65,63 +65,68 @@ def table() -> pl.DataFrame:
 
 
 @pytest.fixture
-def csv(tmp_path: Path, table: pl.DataFrame) -> Path:
+def csv_path(tmp_path: Path, table: pl.DataFrame) -> Path:
     """The small table as a CSV file."""
     path = tmp_path / "table.csv"
     table.write_csv(path)
     return path
 
 
-def start(
+def create_project(
     folder: Path,
     source: Path,
     target: str | Sequence[str] = "bought",
     task: str | None = None,
-    edits: Sequence[Edit] = SMALL_MODEL,
-) -> Folder:
+    edits: Sequence[ConfigEdit] = SMALL_MODEL,
+) -> ProjectFolder:
     """A project with a small network, or other changes in its file, not run yet."""
     targets = (target,) if isinstance(target, str) else tuple(target)
-    init(Request(folder, str(source), targets, task=task))
-    project = Folder(folder)
-    file.edit(project.file, edits)
+    init(InitRequest(folder, str(source), targets, task=task))
+    project = ProjectFolder(folder)
+    project_file.apply_edits(project.file_path, edits)
     return project
 
 
-def change(project: Folder, wanted: Mapping[str, Any]) -> Folder:
+def set_settings(project: ProjectFolder, values: Mapping[str, Any]) -> ProjectFolder:
     """Set entries of the project file, named by their path, such as ``data.filter``."""
-    file.edit(project.file, [Edit(tuple(path.split(".")), value) for path, value in wanted.items()])
+    project_file.apply_edits(
+        project.file_path,
+        [ConfigEdit(tuple(path.split(".")), value) for path, value in values.items()],
+    )
     return project
 
 
-def source_of(project: Folder) -> Path:
+def source_table_path(project: ProjectFolder) -> Path:
     """The table that a project is about."""
-    return Path(located(project.settings().data.sources().train, project.root))
+    return Path(resolve_address(project.load_settings().data.source_files().train, project.root))
 
 
 @pytest.fixture
-def project(tmp_path: Path, csv: Path) -> Folder:
+def project(tmp_path: Path, csv_path: Path) -> ProjectFolder:
     """A project on the small table, not run yet."""
-    return start(tmp_path / "project", csv)
+    return create_project(tmp_path / "project", csv_path)
 
 
 @pytest.fixture(scope="session")
-def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the small table and a project on it that has run to the end."""
-    place = tmp_path_factory.mktemp("finished")
-    mixed_table().write_csv(place / "table.csv")
-    _flow.run_project(start(place / "project", place / "table.csv"), _flow.Unwatched())
-    return place
+    folder = tmp_path_factory.mktemp("finished")
+    mixed_table().write_csv(folder / "table.csv")
+    _workflows.run_project(
+        create_project(folder / "project", folder / "table.csv"), _workflows.NullCallbacks()
+    )
+    return folder
 
 
 @pytest.fixture
-def finished(tmp_path: Path, finished_once: Path) -> Folder:
+def finished_project(tmp_path: Path, finished_project_folder: Path) -> ProjectFolder:
     """A copy of a finished project, to do with as a test likes."""
-    shutil.copytree(finished_once, tmp_path / "copy")
-    return Folder(tmp_path / "copy" / "project")
+    shutil.copytree(finished_project_folder, tmp_path / "copy")
+    return ProjectFolder(tmp_path / "copy" / "project")
 
 
 @pytest.fixture(scope="session")
-def packed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def linear_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a linear model of the small table; not to be changed."""
     table = mixed_table()
     model = fc.Classifier("linear").fit(table.drop("bought"), table["bought"])
@@ -149,14 +154,14 @@ def rent_table(rows: int = 400, seed: int = 0) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def blended_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ensemble_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished project of a blend, on rows that are joined, filtered, weighed and computed."""
-    place = tmp_path_factory.mktemp("blended")
-    rent_table().write_csv(place / "flats.csv")
+    folder = tmp_path_factory.mktemp("blended")
+    rent_table().write_csv(folder / "flats.csv")
     districts = pl.DataFrame({"district": [f"d{i}" for i in range(6)], "trees": range(6)})
-    districts.write_csv(place / "districts.csv")
-    project = start(place / "project", place / "flats.csv", "rent", edits=())
-    wishes = {
+    districts.write_csv(folder / "districts.csv")
+    project = create_project(folder / "project", folder / "flats.csv", "rent", edits=())
+    settings = {
         "data.join": [{"source": "../districts.csv", "on": "district"}],
         "data.columns.trees": {"kind": "number"},
         "data.derive": {"green": "trees * 2 + x0"},
@@ -167,19 +172,19 @@ def blended_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "problem.groups": ["district"],
         "problem.bar": 3.0,
     }
-    _flow.run_project(change(project, wishes), _flow.Unwatched())
-    return place
+    _workflows.run_project(set_settings(project, settings), _workflows.NullCallbacks())
+    return folder
 
 
 @pytest.fixture
-def blended(tmp_path: Path, blended_once: Path) -> Folder:
+def ensemble_project(tmp_path: Path, ensemble_project_folder: Path) -> ProjectFolder:
     """A copy of the finished project of a blend."""
-    shutil.copytree(blended_once, tmp_path / "blend")
-    return Folder(tmp_path / "blend" / "project")
+    shutil.copytree(ensemble_project_folder, tmp_path / "blend")
+    return ProjectFolder(tmp_path / "blend" / "project")
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
+def write_file(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
     """Write a file into the test's folder and return its path."""
 
     def do(name: str, content: str | bytes) -> Path:

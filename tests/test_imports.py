@@ -11,7 +11,7 @@ from statistics import median
 import pytest
 
 HEAVY = ("torch", "pandas", "sklearn", "polars", "numpy", "onnxruntime", "pydantic", "lightgbm")
-LOADED = "import sys, json; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
+PRINT_LOADED = "import sys, json; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
 
 
 @pytest.mark.parametrize(
@@ -23,30 +23,30 @@ LOADED = "import sys, json; print(json.dumps([m for m in {heavy} if m in sys.mod
     ],
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:
-    line = f"{code}; {LOADED.format(heavy=HEAVY)}"
+    line = f"{code}; {PRINT_LOADED.format(heavy=HEAVY)}"
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
 
 
 def test_a_bundle_is_loaded_without_training_libraries() -> None:
     heavy = ("torch", "pandas", "sklearn", "lightgbm", "fieldcraft.fit", "altair")
-    line = f"import fieldcraft; fieldcraft.load_bundle; {LOADED.format(heavy=heavy)}"
+    line = f"import fieldcraft; fieldcraft.load_bundle; {PRINT_LOADED.format(heavy=heavy)}"
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
 
 
-def seconds(*arguments: str) -> float:
+def measure_seconds(*arguments: str) -> float:
     start = time.perf_counter()
     subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
     return time.perf_counter() - start
 
 
 def test_help_costs_little_more_than_the_library_that_reads_arguments() -> None:
-    ours, theirs = [], []
+    fieldcraft_seconds, typer_seconds = [], []
     for _ in range(5):  # in turn, so that a slow moment of the machine hits both
-        ours.append(seconds("-m", "fieldcraft", "--help"))
-        theirs.append(seconds("-c", "import typer"))
-    assert median(ours) < 2.5 * median(theirs)
+        fieldcraft_seconds.append(measure_seconds("-m", "fieldcraft", "--help"))
+        typer_seconds.append(measure_seconds("-c", "import typer"))
+    assert median(fieldcraft_seconds) < 2.5 * median(typer_seconds)
 
 
 def test_an_unknown_name_is_told_with_the_known_ones() -> None:

@@ -18,19 +18,19 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
 import fieldcraft
-from fieldcraft.project import file
-from fieldcraft.project.folder import Folder
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 ROWS = 100  # of the demo's tables, so that the default network trains in seconds
 
 
-def blocks(language: str) -> list[str]:
+def find_code_blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def readme_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a part of the demo's tables, in which the README's commands have run."""
     folder = tmp_path_factory.mktemp("readme")
     cancer: Any = load_breast_cancer(as_frame=True)
@@ -44,9 +44,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_commands_run_one_after_the_other(place: Path) -> None:
-    here = place
-    lines = [line[2:] for block in blocks("console") for line in block.splitlines()]
+def test_the_commands_run_one_after_the_other(readme_folder: Path) -> None:
+    here = readme_folder
+    lines = [line[2:] for block in find_code_blocks("console") for line in block.splitlines()]
     assert len(lines) > 5
     for line in lines:
         words = shlex.split(line)
@@ -59,15 +59,15 @@ def test_the_commands_run_one_after_the_other(place: Path) -> None:
             env={**os.environ, "COLUMNS": "80"},
         )  # fmt: skip
         assert done.returncode == 0, f"{line}\n{done.stderr}"
-    made = {path.name for path in (place / "diagnosis").iterdir()}
+    made = {path.name for path in (readme_folder / "diagnosis").iterdir()}
     assert {"fieldcraft.yaml", "report.html", "bundle", "ledger.sqlite", "runs"} <= made
 
 
 def test_the_python_block_runs(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    readme_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(place)
-    project, estimator = blocks("python")
+    monkeypatch.chdir(readme_folder)
+    project, estimator = find_code_blocks("python")
     rows = pl.read_csv("diabetes.csv")
     exec(compile(project, "README.md", "exec"), {"rows": rows})
     assert "RMSE" in capsys.readouterr().out
@@ -75,15 +75,15 @@ def test_the_python_block_runs(
     known = {"fc": fieldcraft, "X": table.drop("diagnosis"), "y": table["diagnosis"]}
     exec(compile(estimator, "README.md", "exec"), known)
     assert capsys.readouterr().out.count("[") > 3
-    assert (place / "churn.bundle" / "manifest.json").exists()
+    assert (readme_folder / "churn.bundle" / "manifest.json").exists()
 
 
-def test_the_model_block_is_a_valid_section(project: Folder) -> None:
-    (section,) = blocks("yaml")
-    text = project.file.read_text(encoding="utf-8")
+def test_the_model_block_is_a_valid_section(project: ProjectFolder) -> None:
+    (section,) = find_code_blocks("yaml")
+    text = project.file_path.read_text(encoding="utf-8")
     start, end = text.index("model:"), text.index("train:")
-    project.file.write_text(text[:start] + section + text[end:], encoding="utf-8")
-    options = file.load(project.file).model.options()
+    project.file_path.write_text(text[:start] + section + text[end:], encoding="utf-8")
+    options = project_file.load_settings(project.file_path).model.learner_options()
     assert options == {"trunk": "mlp", "layers": [128, 64], "dropout": 0.3, "optimizer": "adam"}
 
 
@@ -109,11 +109,11 @@ def test_every_page_that_is_linked_exists() -> None:
         assert (Path(__file__).parents[1] / target).exists(), target
 
 
-REPLAY = Path(__file__).parents[1] / "examples" / "replay.py"
-WRITTEN = 8.0  # seconds until the log holds what was asked
+REPLAY_SCRIPT = Path(__file__).parents[1] / "examples" / "replay.py"
+LOG_WRITE_SECONDS = 8.0  # seconds until the log holds what was asked
 
 
-def command(line: str, port: int) -> list[str]:
+def parse_command(line: str, port: int) -> list[str]:
     """A line of the loop as this Python runs it, with a port that is free."""
     words = shlex.split(line, comments=True)
     if words[0] == "fieldcraft":
@@ -123,37 +123,45 @@ def command(line: str, port: int) -> list[str]:
     return [sys.executable, *words[1:], "--address", f"http://127.0.0.1:{port}"]
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+def find_free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def test_the_loop_from_traffic_to_a_better_model(tmp_path: Path, shared_data: Path) -> None:
     for name in ("adult_train.parquet", "adult_test.parquet"):
         shutil.copy(shared_data / "tabular" / "adult" / name, tmp_path / name)
-    shutil.copy(REPLAY, tmp_path / "replay.py")
-    [block] = blocks("sh")
-    here, said, servers = tmp_path, list[tuple[str, int, str]](), list[subprocess.Popen[bytes]]()
-    port = free_port()
+    shutil.copy(REPLAY_SCRIPT, tmp_path / "replay.py")
+    [block] = find_code_blocks("sh")
+    folder, results, servers = (
+        tmp_path,
+        list[tuple[str, int, str]](),
+        list[subprocess.Popen[bytes]](),
+    )
+    port = find_free_port()
     try:
         for line in block.splitlines():
             if line.startswith("cd "):
-                here = here / line[3:]
+                folder = folder / line[3:]
             elif line.endswith("&"):
-                servers.append(subprocess.Popen(command(line, port), cwd=here))
+                servers.append(subprocess.Popen(parse_command(line, port), cwd=folder))
             else:
                 done = subprocess.run(
-                    command(line, port), cwd=here, capture_output=True, text=True, check=False
+                    parse_command(line, port),
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    check=False,
                 )
-                said.append((line, done.returncode, done.stdout + done.stderr))
-                time.sleep(WRITTEN if "replay" in line else 0)
+                results.append((line, done.returncode, done.stdout + done.stderr))
+                time.sleep(LOG_WRITE_SECONDS if "replay" in line else 0)
     finally:
         for server in servers:
             server.terminate()
             server.wait(60)
-    _, _, quiet, _, alarmed, labels, retrained, versions = said
-    assert [code for _, code, _ in said[:4]] == [0] * 4, said
+    _, _, quiet, _, alarmed, labels, retrained, versions = results
+    assert [code for _, code, _ in results[:4]] == [0] * 4, results
     assert "quiet" in quiet[2]
     assert alarmed[1] == 1, alarmed
     assert {"age", "hours_per_week", "probability_>50K"} <= {w[:-1] for w in alarmed[2].split()}

@@ -8,27 +8,31 @@ from typing import Any
 
 from contest.score import GREATER_IS_BETTER
 
-Line = Mapping[str, Any]
-Results = dict[str, dict[str, dict[int, Line]]]  # by table, method and seed
+ResultLine = Mapping[str, Any]
+Results = dict[str, dict[str, dict[int, ResultLine]]]  # by table, method and seed
 
 
-def gather(lines: Iterable[Line]) -> Results:
+def group_results(lines: Iterable[ResultLine]) -> Results:
     """The lines that hold figures; of two for the same round the later one counts."""
-    found: Results = {}
+    results: Results = {}
     for line in lines:
         if "error" not in line:
-            methods = found.setdefault(line["table"], {})
+            methods = results.setdefault(line["table"], {})
             methods.setdefault(line["method"], {})[line["seed"]] = line
-    return found
+    return results
 
 
-def both(methods: Mapping[str, Mapping[int, Line]], a: str, b: str) -> list[tuple[Line, Line]]:
+def pair_lines(
+    methods: Mapping[str, Mapping[int, ResultLine]], a: str, b: str
+) -> list[tuple[ResultLine, ResultLine]]:
     """The lines of two methods for the seeds that both have."""
-    mine, theirs = methods.get(a, {}), methods.get(b, {})
-    return [(mine[seed], theirs[seed]) for seed in sorted(mine.keys() & theirs.keys())]
+    lines_a, lines_b = methods.get(a, {}), methods.get(b, {})
+    return [(lines_a[seed], lines_b[seed]) for seed in sorted(lines_a.keys() & lines_b.keys())]
 
 
-def decide(pairs: Sequence[tuple[Line, Line]], metric: str, published: bool) -> float:
+def score_pairs(
+    pairs: Sequence[tuple[ResultLine, ResultLine]], metric: str, published: bool
+) -> float:
     """1 for a win of the first, 0 for a loss, a half for a tie.
 
     A tie is a mean difference within one standard error: of the differences over seeds; with one
@@ -46,17 +50,17 @@ def decide(pairs: Sequence[tuple[Line, Line]], metric: str, published: bool) -> 
     if len(gains) > 1 and not published:
         error = stdev(gains) / len(gains) ** 0.5
     else:
-        draws = zip(*(differences(a, b) for a, b in pairs), strict=True)
+        draws = zip(*(bootstrap_differences(a, b) for a, b in pairs), strict=True)
         error = stdev(fmean(draw) for draw in draws)
     gain = fmean(gains)
     return 0.5 if abs(gain) <= error else float(gain > 0)
 
 
-def differences(a: Line, b: Line) -> list[float]:
+def bootstrap_differences(a: ResultLine, b: ResultLine) -> list[float]:
     """How far apart two methods are on each resample."""
     return [x - y for x, y in zip(a["resampled"], b["resampled"], strict=True)]
 
 
-def time_ratio(pairs: Sequence[tuple[Line, Line]]) -> float:
+def time_ratio(pairs: Sequence[tuple[ResultLine, ResultLine]]) -> float:
     """How many times as long the first takes to train as the second, over seeds."""
     return geometric_mean(a["seconds"] / max(b["seconds"], 0.001) for a, b in pairs)

@@ -9,7 +9,7 @@ from contest.compare import Line, Results, both, decide, gather, time_ratio
 from contest.score import GREATER_IS_BETTER, main_metric
 from contest.tables import TABLES, Table
 
-MINE = ("ours:network", "ours:blend")
+OUR_METHODS = ("ours:network", "ours:blend")
 TITLES = {
     "roc_auc": "ROC AUC", "log_loss": "log loss", "rmse": "RMSE", "mae": "MAE",
     "accuracy": "accuracy",
@@ -22,20 +22,24 @@ RULES = (
 )
 
 
-def tell(lines: Sequence[Line]) -> str:
+def render_report(lines: Sequence[Line]) -> str:
     """The whole report."""
     if not lines:
         return "No results yet: python bench/tabular.py run"
-    found = gather(lines)
-    played = [table for table in TABLES if table.name in found]
-    parts = [conditions(lines)]
-    parts += [one_table(table, found[table.name]) for table in played]
-    parts += [wins(found, played), times(found, played), against_catboost(found, played)]
-    parts += [california(found), adult(found), failures(lines)]
+    results = gather(lines)
+    played = [table for table in TABLES if table.name in results]
+    parts = [describe_conditions(lines)]
+    parts += [render_table(table, results[table.name]) for table in played]
+    parts += [
+        win_rates(results, played),
+        time_ratios(results, played),
+        against_catboost(results, played),
+    ]
+    parts += [california(results), adult(results), failures(lines)]
     return "\n\n".join(part for part in parts if part)
 
 
-def in_short(line: Line) -> str:
+def format_line(line: Line) -> str:
     """One result as a line for the terminal."""
     where = f"{line['table']}, seed {line['seed']}, {line['method']}"
     if "error" in line:
@@ -44,7 +48,7 @@ def in_short(line: Line) -> str:
     return f"{where}: {figures}, {line['seconds']:.1f} s"
 
 
-def conditions(lines: Sequence[Line]) -> str:
+def describe_conditions(lines: Sequence[Line]) -> str:
     """When, where and with what the results were made."""
     days = sorted({line["date"][:10] for line in lines})
     machines = sorted({f"{line['machine']}, {line['threads']} threads" for line in lines})
@@ -56,7 +60,7 @@ def conditions(lines: Sequence[Line]) -> str:
     return f"{span}; {'; '.join(machines)}; {made_with}.\n\n{RULES}"
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table whose first column is text."""
     lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -67,7 +71,7 @@ def mean_of(lines: Mapping[int, Line], metric: str) -> float:
     return fmean(line["metrics"][metric] for line in lines.values())
 
 
-def one_table(table: Table, methods: Mapping[str, Mapping[int, Line]]) -> str:
+def render_table(table: Table, methods: Mapping[str, Mapping[int, Line]]) -> str:
     """Every method on one table: means over seeds, the best first."""
     first = next(iter(next(iter(methods.values())).values()))
     metric, names = main_metric(table.task), list(first["metrics"])
@@ -89,7 +93,7 @@ def one_table(table: Table, methods: Mapping[str, Mapping[int, Line]]) -> str:
     return (
         f"### {table.name}: {table.target} ({table.task})\n\n"
         f"{sizes['train']:,} training, {sizes['val']:,} validation, {sizes['test']:,} {test}.\n\n"
-        + markdown(head, rows)
+        + markdown_table(head, rows)
     )
 
 
@@ -101,62 +105,64 @@ def mean_and_error(lines: Iterable[Line], metric: str) -> str:
     return f"{fmean(values):.5g} ± {stdev(values) / len(values) ** 0.5:.2g}"
 
 
-def peers_of(found: Results) -> list[str]:
+def list_peers(results: Results) -> list[str]:
     """Every method that is not ours."""
-    names = {method for methods in found.values() for method in methods}
+    names = {method for methods in results.values() for method in methods}
     return sorted(name for name in names if not name.startswith("ours:"))
 
 
-def against(title: str, found: Results, cell: Callable[[str, str], str]) -> str:
+def compare_with_peers(title: str, results: Results, cell: Callable[[str, str], str]) -> str:
     """A table with a row for each of our models and a column for each peer."""
-    peers = peers_of(found)
-    rows = [[mine, *(cell(mine, peer) for peer in peers)] for mine in MINE]
-    return f"### {title}\n\n" + markdown(["", *peers], rows)
+    peers = list_peers(results)
+    rows = [[our_method, *(cell(our_method, peer) for peer in peers)] for our_method in OUR_METHODS]
+    return f"### {title}\n\n" + markdown_table(["", *peers], rows)
 
 
-def wins(found: Results, played: Sequence[Table]) -> str:
+def win_rates(results: Results, played: Sequence[Table]) -> str:
     """How often ours wins, over tables, a tie as a half."""
 
-    def cell(mine: str, peer: str) -> str:
+    def cell(our_method: str, peer: str) -> str:
         points = [
             decide(pairs, main_metric(table.task), table.test is not None)
             for table in played
-            if (pairs := both(found[table.name], mine, peer))
+            if (pairs := both(results[table.name], our_method, peer))
         ]
         if not points:
             return ""
         won, tied, lost = (sum(point == x for point in points) for x in (1.0, 0.5, 0.0))
         return f"{fmean(points):.0%} ({won} won, {tied} tied, {lost} lost)"
 
-    return against("Win rate", found, cell)
+    return compare_with_peers("Win rate", results, cell)
 
 
-def times(found: Results, played: Sequence[Table]) -> str:
+def time_ratios(results: Results, played: Sequence[Table]) -> str:
     """How many times as long ours takes to train, as the geometric mean over tables."""
 
-    def cell(mine: str, peer: str) -> str:
+    def cell(our_method: str, peer: str) -> str:
         ratios = [
-            time_ratio(pairs) for table in played if (pairs := both(found[table.name], mine, peer))
+            time_ratio(pairs)
+            for table in played
+            if (pairs := both(results[table.name], our_method, peer))
         ]
         return f"{geometric_mean(ratios):.2f}" if ratios else ""
 
-    return against("Training time as a multiple of the peer's", found, cell)
+    return compare_with_peers("Training time as a multiple of the peer's", results, cell)
 
 
-def against_catboost(found: Results, played: Sequence[Table]) -> str:
+def against_catboost(results: Results, played: Sequence[Table]) -> str:
     """Training time as a multiple of CatBoost's, table by table."""
     rows = []
     for table in played:
-        pairs = [both(found[table.name], mine, "catboost") for mine in MINE]
+        pairs = [both(results[table.name], our_method, "catboost") for our_method in OUR_METHODS]
         if any(pairs):
             rows.append([table.name, *(f"{time_ratio(p):.2f}" if p else "" for p in pairs)])
     title = "### Training time as a multiple of CatBoost's\n\n"
-    return title + markdown(["table", *MINE], rows) if rows else ""
+    return title + markdown_table(["table", *OUR_METHODS], rows) if rows else ""
 
 
-def california(found: Results) -> str:
+def california(results: Results) -> str:
     """California housing in the unit of the literature."""
-    methods = found.get("california", {})
+    methods = results.get("california", {})
     rows = [
         [
             method,
@@ -166,25 +172,25 @@ def california(found: Results) -> str:
         for method, lines in methods.items()
     ]
     title = "### California housing: RMSE in 100,000 $, random 64/16/20\n\n"
-    return title + markdown(["method", "mean", "seeds"], rows) if rows else ""
+    return title + markdown_table(["method", "mean", "seeds"], rows) if rows else ""
 
 
-def adult(found: Results) -> str:
+def adult(results: Results) -> str:
     """Adult on its published test file."""
-    methods = found.get("adult", {})
+    methods = results.get("adult", {})
     rows = [
         [method, *(f"{mean_of(lines, name):.4f}" for name in ("accuracy", "roc_auc"))]
         for method, lines in methods.items()
     ]
     title = "### Adult: published test file\n\n"
-    return title + markdown(["method", "accuracy", "ROC AUC"], rows) if rows else ""
+    return title + markdown_table(["method", "accuracy", "ROC AUC"], rows) if rows else ""
 
 
 def failures(lines: Sequence[Line]) -> str:
     """Rounds that came to nothing and were not made good later."""
     good = {(line["table"], line["seed"], line["run"]) for line in lines if "error" not in line}
     bad = [
-        f"- {in_short(line)}"
+        f"- {format_line(line)}"
         for line in lines
         if "error" in line and (line["table"], line["seed"], line["run"]) not in good
     ]

@@ -11,20 +11,20 @@ from typing import Any
 Line = Mapping[str, Any]
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read_results(path: Path) -> list[dict[str, Any]]:
     """All whole lines; one that a kill cut short is left out."""
     if not path.exists():
         return []
-    found = []
+    lines = []
     for text in path.read_text(encoding="utf-8").splitlines():
         try:
-            found.append(json.loads(text))
+            lines.append(json.loads(text))
         except json.JSONDecodeError:
             continue
-    return found
+    return lines
 
 
-def append(path: Path, lines: Sequence[Line]) -> None:
+def append_results(path: Path, lines: Sequence[Line]) -> None:
     """Add lines in one piece and bring them to the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -39,7 +39,7 @@ def append(path: Path, lines: Sequence[Line]) -> None:
         os.close(handle)
 
 
-def done(lines: Iterable[Line], retry: bool = False) -> set[tuple[str, int, str]]:
+def finished_rounds(lines: Iterable[Line], retry: bool = False) -> set[tuple[str, int, str]]:
     """Table, seed and method of what need not be run; failures too, unless they are tried again."""
     return {
         (line["table"], line["seed"], line["run"])

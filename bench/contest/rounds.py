@@ -49,14 +49,14 @@ QUICK = (OURS, "lightgbm", "catboost", "sklearn_mlp", "keras")
 
 
 @dataclass(frozen=True)
-class Place:
+class PeerEnvironments:
     """Where the environments are, and how many seconds a round may take."""
 
     venvs: Path
     limit: float
 
 
-def play(table: Table, seed: int, name: str, place: Place) -> list[dict[str, Any]]:
+def play_round(table: Table, seed: int, name: str, place: PeerEnvironments) -> list[dict[str, Any]]:
     """Run a method on a table; returns the lines for the file of results."""
     parts = divide(table, seed)
     common = {
@@ -65,22 +65,22 @@ def play(table: Table, seed: int, name: str, place: Place) -> list[dict[str, Any
         "run": name,
         "rows": {part: getattr(parts, part).height for part in ("train", "val", "test")},
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        "machine": describe_machine(),
         "threads": THREADS,
-        "commit": commit(),
+        "commit": describe_commit(),
     }
     with tempfile.TemporaryDirectory(prefix="contest-") as aside:
         folder = Path(aside)
         write_job(folder, table, parts, seed, name)
         start = time.monotonic()
-        error = train(folder, METHODS[name], place)
+        error = run_method(folder, METHODS[name], place)
         wall = round(time.monotonic() - start, 2)
         if error:
             return [{**common, "method": name, "error": error, "wall": wall}]
-        said = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+        outcome = json.loads((folder / "done.json").read_text(encoding="utf-8"))
         y = numbered(parts.test[table.target], parts.labels).to_numpy()
         lines = []
-        for model, seconds in said["seconds"].items():
+        for model, seconds in outcome["seconds"].items():
             outputs = pl.read_parquet(folder / f"{model}.parquet").to_numpy()
             lines.append({
                 **common,
@@ -89,7 +89,7 @@ def play(table: Table, seed: int, name: str, place: Place) -> list[dict[str, Any
                 "resampled": score.resampled(table.task, y, outputs),
                 "seconds": round(seconds, 3),
                 "wall": wall,
-                "versions": said["versions"],
+                "versions": outcome["versions"],
             })  # fmt: skip
         return lines
 
@@ -102,7 +102,7 @@ def write_job(folder: Path, table: Table, parts: Parts, seed: int, name: str) ->
         frame.drop(table.target).with_columns(y).write_parquet(folder / f"{part}.parquet")
     parts.develop.write_parquet(folder / "develop.parquet")
     parts.test.drop(table.target).write_parquet(folder / "test.parquet")
-    said = {
+    description = {
         "method": name,
         "task": table.task,
         "target": table.target,
@@ -111,10 +111,10 @@ def write_job(folder: Path, table: Table, parts: Parts, seed: int, name: str) ->
         "seed": seed,
         "threads": THREADS,
     }
-    (folder / "job.json").write_text(json.dumps(said), encoding="utf-8")
+    (folder / "job.json").write_text(json.dumps(description), encoding="utf-8")
 
 
-def train(folder: Path, method: Method, place: Place) -> str:
+def run_method(folder: Path, method: Method, place: PeerEnvironments) -> str:
     """Run a method's script; returns what went wrong, if anything did."""
     python = python_of(place.venvs, method.venv) if method.venv else Path(sys.executable)
     unwanted = ("OPENBLAS_", "PYTHONPATH") if method.venv else ("OPENBLAS_",)
@@ -130,12 +130,12 @@ def train(folder: Path, method: Method, place: Place) -> str:
         except subprocess.TimeoutExpired:
             return f"not done within {place.limit:g} seconds"
         output.seek(0)
-        said = output.read().strip().splitlines() or ["no word"]
-    return f"exit code {code}: {' | '.join(said[-3:])}"[:500] if code else ""
+        output_lines = output.read().strip().splitlines() or ["no word"]
+    return f"exit code {code}: {' | '.join(output_lines[-3:])}"[:500] if code else ""
 
 
 @functools.cache
-def machine() -> str:
+def describe_machine() -> str:
     """The processor and how many cores this process may use."""
     info = Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8") if info.exists() else ""
@@ -144,7 +144,7 @@ def machine() -> str:
 
 
 @functools.cache
-def commit() -> str:
+def describe_commit() -> str:
     """The commit that is checked out, with a + if files differ from it."""
     command = ["git", "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"]
     done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)

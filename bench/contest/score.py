@@ -11,8 +11,8 @@ from sklearn import metrics
 Array = npt.NDArray[np.float64]
 Metric = Callable[[Array, Array], float]
 
-SMALLEST = 1e-7  # probability; what float32 can tell from none
-DRAWS = 100  # of the bootstrap
+MIN_PROBABILITY = 1e-7  # probability; what float32 can tell from none
+N_RESAMPLES = 100  # of the bootstrap
 
 
 def log_loss(y: Array, outputs: Array) -> float:
@@ -43,28 +43,28 @@ def main_metric(task: str) -> str:
     return next(iter(METRICS[task]))
 
 
-def tidy(task: str, outputs: Array) -> Array:
+def clip_probabilities(task: str, outputs: Array) -> Array:
     """Probabilities of at least 1e-7 that add up to 1; values as they are."""
     if task == "regression":
         return outputs
-    clipped = np.clip(outputs, SMALLEST, 1.0)
-    found: Array = clipped / clipped.sum(axis=1, keepdims=True)
-    return found
+    clipped = np.clip(outputs, MIN_PROBABILITY, 1.0)
+    normalized: Array = clipped / clipped.sum(axis=1, keepdims=True)
+    return normalized
 
 
-def measure(task: str, y: Array, outputs: Array) -> dict[str, float]:
+def compute_metrics(task: str, y: Array, outputs: Array) -> dict[str, float]:
     """Every figure of a task."""
-    outputs = tidy(task, outputs)
+    outputs = clip_probabilities(task, outputs)
     return {name: metric(y, outputs) for name, metric in METRICS[task].items()}
 
 
-def resampled(task: str, y: Array, outputs: Array) -> list[float]:
+def resample_metric(task: str, y: Array, outputs: Array) -> list[float]:
     """The main figure on bootstrap resamples of the rows, the same resamples for every method.
 
     So the differences of two methods' lists tell how sure their difference is.
     """
-    outputs = tidy(task, outputs)
+    outputs = clip_probabilities(task, outputs)
     metric = METRICS[task][main_metric(task)]
     random = np.random.default_rng(0)
-    draws = (random.integers(len(y), size=len(y)) for _ in range(DRAWS))
+    draws = (random.integers(len(y), size=len(y)) for _ in range(N_RESAMPLES))
     return [float(f"{metric(y[rows], outputs[rows]):.7g}") for rows in draws]

@@ -17,7 +17,7 @@ METRIC = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "root_mea
 def train(job: Job, network: str) -> Predict:
     """Fit one kind of network, with the validation rows for tuning."""
     train, val = (job.rows(part).assign(**{TARGET: job.y(part)}) for part in ("train", "val"))
-    folder = tempfile.mkdtemp(dir=job.folder)  # goes with the job
+    folder = tempfile.mkdtemp(dir=job.checkpoint_folder)  # goes with the job
     predictor = TabularPredictor(
         label=TARGET, problem_type=job.task, eval_metric=METRIC[job.task],
         path=folder, verbosity=0,
@@ -37,8 +37,8 @@ def train(job: Job, network: str) -> Predict:
     def predict(rows: pd.DataFrame) -> object:
         if job.is_regression:
             return predictor.predict(rows)
-        found = predictor.predict_proba(rows)
-        return job.spread(found.to_numpy(), found.columns)
+        probabilities = predictor.predict_proba(rows)
+        return job.spread(probabilities.to_numpy(), probabilities.columns)
 
     return predict
 

@@ -12,7 +12,7 @@ import pandas as pd
 from job import Job, Predict, run
 from words import coded, filled
 
-PATIENCE = 50
+EARLY_STOPPING_ROUNDS = 50
 
 
 def train_lightgbm(job: Job) -> Predict:
@@ -20,8 +20,8 @@ def train_lightgbm(job: Job) -> Predict:
     known = job.rows("train")
 
     def encode(rows: pd.DataFrame) -> pd.DataFrame:
-        found = coded(job, rows, known)
-        return found.set_axis([f"c{i}" for i in range(found.shape[1])], axis=1)
+        coded_rows = coded(job, rows, known)
+        return coded_rows.set_axis([f"c{i}" for i in range(coded_rows.shape[1])], axis=1)
 
     kind = lightgbm.LGBMRegressor if job.is_regression else lightgbm.LGBMClassifier
     model = kind(n_estimators=2000, n_jobs=job.threads, random_state=job.seed, verbose=-1)
@@ -29,7 +29,7 @@ def train_lightgbm(job: Job) -> Predict:
         encode(known),
         job.y("train"),
         eval_set=[(encode(job.rows("val")), job.y("val"))],
-        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+        callbacks=[lightgbm.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False)],
     )
     if job.is_regression:
         return lambda rows: model.predict(encode(rows))
@@ -50,7 +50,7 @@ def train_catboost(job: Job) -> Predict:
         filled(job, job.rows("train")),
         job.y("train"),
         eval_set=(filled(job, job.rows("val")), job.y("val")),
-        early_stopping_rounds=PATIENCE,
+        early_stopping_rounds=EARLY_STOPPING_ROUNDS,
         use_best_model=True,
     )
     if job.is_regression:

@@ -23,16 +23,16 @@ def evidently(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tu
     from evidently import Report
     from evidently.presets import DataDriftPreset
 
-    told = looks = 0
+    n_detected = looks = 0
     for start in range(0, len(current), window):
         part = current.iloc[start : start + window]
-        found: Any = Report([DataDriftPreset()], include_tests=True).run(part, reference)
+        report: Any = Report([DataDriftPreset()], include_tests=True).run(part, reference)
         tests = [
-            test for test in found.dict()["tests"] if "column" in json.dumps(test, default=str)
+            test for test in report.dict()["tests"] if "column" in json.dumps(test, default=str)
         ]
         states = [str(test["status"]).rpartition(".")[2].upper() for test in tests]
-        told, looks = told + states.count("FAIL"), looks + current.shape[1]
-    return told, looks
+        n_detected, looks = n_detected + states.count("FAIL"), looks + current.shape[1]
+    return n_detected, looks
 
 
 def nannyml(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tuple[int, int]:
@@ -40,8 +40,8 @@ def nannyml(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tupl
 
     calculator = UnivariateDriftCalculator(list(current.columns), chunk_size=window)
     calculator.fit(reference)
-    found = calculator.calculate(current).filter(period="analysis").to_df()
-    alerts = found.loc[:, found.columns.get_level_values(-1) == "alert"]
+    results = calculator.calculate(current).filter(period="analysis").to_df()
+    alerts = results.loc[:, results.columns.get_level_values(-1) == "alert"]
     return int(alerts.to_numpy().sum()), alerts.size
 
 
@@ -51,8 +51,8 @@ def main() -> None:
     work = {"evidently": evidently, "nannyml": nannyml}[method]
     work(reference, current.head(int(window)), int(window))  # imports, and what is made once
     start = time.perf_counter()
-    told, looks = work(reference, current, int(window))
-    print(json.dumps({"seconds": time.perf_counter() - start, "told": told, "looks": looks}))
+    n_detected, looks = work(reference, current, int(window))
+    print(json.dumps({"seconds": time.perf_counter() - start, "told": n_detected, "looks": looks}))
 
 
 if __name__ == "__main__":

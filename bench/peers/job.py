@@ -30,7 +30,7 @@ TARGET = "__target__"
 
 
 @dataclass(frozen=True)
-class Job:
+class PeerJob:
     """What is to be trained on which rows.
 
     Attributes:
@@ -54,11 +54,11 @@ class Job:
     threads: int
 
     @classmethod
-    def read(cls, folder: Path) -> Job:
+    def read(cls, folder: Path) -> PeerJob:
         """The job in a folder."""
-        said = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        said |= {name: tuple(said[name]) for name in ("labels", "categories")}
-        return cls(folder=folder, **said)
+        description = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        description |= {name: tuple(description[name]) for name in ("labels", "categories")}
+        return cls(folder=folder, **description)
 
     @property
     def is_regression(self) -> bool:
@@ -78,31 +78,31 @@ class Job:
         frame = pd.read_parquet(self.folder / f"{part}.parquet", columns=[TARGET])
         return frame[TARGET].to_numpy(dtype="float64" if self.is_regression else "int64")
 
-    def spread(self, probabilities: Any, classes: Sequence[int]) -> np.ndarray:
+    def spread_to_all_labels(self, probabilities: Any, classes: Sequence[int]) -> np.ndarray:
         """Probabilities with a column for every class, also for those never seen in training."""
-        found = np.zeros((len(probabilities), len(self.labels)))
-        found[:, np.asarray(classes, dtype=int)] = probabilities
-        return found
+        spread = np.zeros((len(probabilities), len(self.labels)))
+        spread[:, np.asarray(classes, dtype=int)] = probabilities
+        return spread
 
-    def write(self, outputs: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    def write(self, outputs: Mapping[str, Any], details: Mapping[str, Any]) -> None:
         """Leave predictions by name, and what is to be known about them."""
         for name, values in outputs.items():
             columns = np.asarray(values, dtype="float64").reshape(len(values), -1)
             frame = pd.DataFrame(columns, columns=[str(i) for i in range(columns.shape[1])])
             frame.to_parquet(self.folder / f"{name}.parquet")
-        (self.folder / "done.json").write_text(json.dumps(said), encoding="utf-8")
+        (self.folder / "done.json").write_text(json.dumps(details), encoding="utf-8")
 
 
 Predict = Callable[[pd.DataFrame], Any]
 
 
-def run(methods: Mapping[str, Callable[[Job], Predict]], packages: Sequence[str]) -> None:
+def run(methods: Mapping[str, Callable[[PeerJob], Predict]], packages: Sequence[str]) -> None:
     """Train the wanted method on the job named on the command line and predict its test rows.
 
     The seconds are of training with everything it needs (filling gaps, encoding), without
     imports and reading.
     """
-    job = Job.read(Path(sys.argv[1]))
+    job = PeerJob.read(Path(sys.argv[1]))
     train = methods[job.method]
     start = time.monotonic()
     predict = train(job)

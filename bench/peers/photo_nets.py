@@ -25,12 +25,12 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 os.environ["KERAS_BACKEND"] = "torch"  # before Keras is imported
-HELD = 0.15  # of the training photos, for early stopping
-MOST = 200  # epochs
+VALIDATION_FRACTION = 0.15  # of the training photos, for early stopping
+MAX_EPOCHS = 200  # epochs
 Photos = dict[str, Any]
 
 
-def keras(photos: Photos, seconds: float) -> tuple[Any, int]:
+def train_keras(photos: Photos, seconds: float) -> tuple[Any, int]:
     """Three blocks of convolutions, Adam, batches of 32; the best epoch on photos held back."""
     import keras
     from keras import layers
@@ -62,11 +62,11 @@ def keras(photos: Photos, seconds: float) -> tuple[Any, int]:
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     stop = keras.callbacks.EarlyStopping(patience=10, restore_best_weights=True)
     past = model.fit(
-        photos["train_x"].astype("float32"), photos["train_y"], validation_split=HELD,
-        epochs=MOST, callbacks=[stop, InTime()], verbose=0,
+        photos["train_x"].astype("float32"), photos["train_y"], validation_split=VALIDATION_FRACTION,
+        epochs=MAX_EPOCHS, callbacks=[stop, InTime()], verbose=0,
     )  # fmt: skip
-    said = model.predict(photos["test_x"].astype("float32"), verbose=0)
-    return said.argmax(1), len(past.history["loss"])
+    probabilities = model.predict(photos["test_x"].astype("float32"), verbose=0)
+    return probabilities.argmax(1), len(past.history["loss"])
 
 
 def declare_operators() -> None:
@@ -75,14 +75,16 @@ def declare_operators() -> None:
     assert place is not None
     assert place.submodule_search_locations is not None
     code = (Path(place.submodule_search_locations[0]) / "_meta_registrations.py").read_text("utf-8")
-    found = {a or b for a, b in re.findall(r'register_meta\("(\w+)"\)|torchvision::(\w+)', code)}
+    operators = {
+        a or b for a, b in re.findall(r'register_meta\("(\w+)"\)|torchvision::(\w+)', code)
+    }
     library = torch.library.Library("torchvision", "DEF")
-    for name in sorted(found):
+    for name in sorted(operators):
         library.define(f"{name}(Tensor x) -> Tensor")
     declare_operators.kept = library  # type: ignore[attr-defined]  # gone with its last reference
 
 
-def fastai(photos: Photos, seconds: float, name: str) -> tuple[Any, int]:
+def train_fastai(photos: Photos, seconds: float, name: str) -> tuple[Any, int]:
     """One cycle over as many epochs as the time allows, by the time of the first."""
     declare_operators()
     from fastai.vision import all as fv
@@ -95,7 +97,7 @@ def fastai(photos: Photos, seconds: float, name: str) -> tuple[Any, int]:
             fv.PILImage.create(pixels).save(folder / f"{i:06}.png")
     side = photos["train_x"].shape[1]
     loaders = fv.ImageDataLoaders.from_folder(
-        place / "train", valid_pct=HELD, seed=0, num_workers=0, bs=64, item_tfms=fv.Resize(side),
+        place / "train", valid_pct=VALIDATION_FRACTION, seed=0, num_workers=0, bs=64, item_tfms=fv.Resize(side),
         batch_tfms=fv.aug_transforms(),
     )  # fmt: skip
 
@@ -108,13 +110,13 @@ def fastai(photos: Photos, seconds: float, name: str) -> tuple[Any, int]:
     with learner().no_bar() as first, first.no_logging():
         first.fit_one_cycle(1)
     epoch = time.monotonic() - start
-    epochs = min(MOST, max(1, math.floor((seconds - epoch) / epoch)))
+    epochs = min(MAX_EPOCHS, max(1, math.floor((seconds - epoch) / epoch)))
     chosen = learner()
     with chosen.no_bar(), chosen.no_logging():
         chosen.fit_one_cycle(epochs)
         files = sorted((place / "test").rglob("*.png"), key=lambda path: path.stem)
-        said = chosen.get_preds(dl=loaders.test_dl(files))[0].argmax(1).numpy()
-    return np.array([int(word) for word in loaders.vocab])[said], epochs
+        predicted_classes = chosen.get_preds(dl=loaders.test_dl(files))[0].argmax(1).numpy()
+    return np.array([int(word) for word in loaders.vocab])[predicted_classes], epochs
 
 
 def main() -> None:
@@ -124,15 +126,15 @@ def main() -> None:
     photos = dict(np.load(place))
     start = time.monotonic()
     if method == "keras":
-        said, epochs = keras(photos, seconds)
+        predicted, epochs = train_keras(photos, seconds)
     else:
-        said, epochs = fastai(photos, seconds, method)
-    found = {
+        predicted, epochs = train_fastai(photos, seconds, method)
+    networks = {
         "method": method, "epochs": epochs, "seconds": time.monotonic() - start,
-        "accuracy": accuracy_score(photos["test_y"], said),
-        "macro_f1": f1_score(photos["test_y"], said, average="macro"),
+        "accuracy": accuracy_score(photos["test_y"], predicted),
+        "macro_f1": f1_score(photos["test_y"], predicted, average="macro"),
     }  # fmt: skip
-    print(json.dumps(found))
+    print(json.dumps(networks))
 
 
 if __name__ == "__main__":

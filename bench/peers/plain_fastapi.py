@@ -25,8 +25,8 @@ app = FastAPI()
 @app.post("/predict")
 async def predict(row: Row) -> dict[str, list[float]]:  # type: ignore[valid-type]
     values = np.array([[getattr(row, f"x{i}") for i in range(WIDTH)]], dtype=np.float32)
-    (found,) = session.run(None, {tensor.name: values})
-    return {"prediction": found[0].tolist()}
+    (outputs,) = session.run(None, {tensor.name: values})
+    return {"prediction": outputs[0].tolist()}
 
 
 if __name__ == "__main__":

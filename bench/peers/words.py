@@ -8,13 +8,13 @@ from job import Job
 MISSING = "(missing)"
 
 
-def filled(job: Job, rows: pd.DataFrame) -> pd.DataFrame:
+def fill_missing_words(job: Job, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows whose missing words are a word of their own."""
     names = list(job.categories)
     return rows.assign(**{name: rows[name].fillna(MISSING).astype(str) for name in names})
 
 
-def coded(job: Job, rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+def to_category_codes(job: Job, rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """Rows with pandas' category columns, of the words that the training rows hold."""
     types = {name: pd.CategoricalDtype(known[name].dropna().unique()) for name in job.categories}
     return rows.assign(

@@ -28,5 +28,5 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name in _NEEDS:
-        import_module("fieldcraft.core.optional").needs(_NEEDS[name])
+        import_module("fieldcraft.core.extras").needs(_NEEDS[name])
     return getattr(import_module(_WHERE[name]), name)

@@ -22,13 +22,13 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fieldcraft as fc
-from fieldcraft.api.table import Told
-from fieldcraft.core.errors import BundleError, InputError, PlugError
+from fieldcraft.api.table import ColumnSpec
+from fieldcraft.core.errors import BundleError, InputError, PluginError
 from tests.conftest import mixed_table
 
 FEW_TREES = {"trees": 20}
 SMALL_NETWORK = {"trunk": "mlp", "layers": [8], "epochs": 2}
-FAILED = {
+EXPECTED_FAILED_CHECKS = {
     "check_sample_weight_equivalence_on_dense_data": "weights count in training and calibration, "
     "but not when columns are scaled or rows dealt out to folds",
 }
@@ -41,7 +41,7 @@ FAILED = {
         fc.Classifier("lightgbm", options=FEW_TREES),
         fc.Regressor("lightgbm", options=FEW_TREES),
     ],
-    expected_failed_checks=lambda estimator: FAILED,
+    expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS,
     xfail_strict=True,
 )
 def test_scikit_learns_own_checks_hold(
@@ -59,34 +59,38 @@ def test_scikit_learns_own_checks_hold(
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Any:
+def fitted_classifier() -> Any:
     """A classifier of the table with every kind of column."""
     table = mixed_table()
     return fc.Classifier("linear").fit(table.drop("bought"), table["bought"])
 
 
 @pytest.fixture
-def fresh() -> pl.DataFrame:
+def new_rows() -> pl.DataFrame:
     return mixed_table(50, seed=3)
 
 
-def test_polars_and_pandas_tables_give_the_same(fitted: Any, fresh: pl.DataFrame) -> None:
+def test_polars_and_pandas_tables_give_the_same(
+    fitted_classifier: Any, new_rows: pl.DataFrame
+) -> None:
     table = mixed_table()
-    other = fc.Classifier("linear").fit(table.drop("bought").to_pandas(), table["bought"])
-    rows = fresh.drop("bought")
-    expected = fitted.predict_proba(rows)
+    pandas_classifier = fc.Classifier("linear").fit(
+        table.drop("bought").to_pandas(), table["bought"]
+    )
+    rows = new_rows.drop("bought")
+    expected = fitted_classifier.predict_proba(rows)
     for given in (rows, rows.lazy(), rows.to_pandas(), rows.with_columns(pl.all().cast(str))):
-        np.testing.assert_array_equal(fitted.predict_proba(given), expected)
-        np.testing.assert_allclose(other.predict_proba(given), expected, atol=1e-9)
+        np.testing.assert_array_equal(fitted_classifier.predict_proba(given), expected)
+        np.testing.assert_allclose(pandas_classifier.predict_proba(given), expected, atol=1e-9)
 
 
-def test_what_columns_hold_is_guessed_and_can_be_overruled(fresh: pl.DataFrame) -> None:
+def test_what_columns_hold_is_guessed_and_can_be_overruled(new_rows: pl.DataFrame) -> None:
     table = mixed_table()
-    columns: Told = {"member": "category", "age": {"kind": "number", "clip": [0, 60]}}
+    columns: ColumnSpec = {"member": "category", "age": {"kind": "number", "clip": [0, 60]}}
     model = fc.Classifier("linear", columns=columns).fit(table.drop("bought"), table["bought"])
     kinds = {column.name: column.kind for column in model.model_.schema.columns}
     assert kinds == {"age": "number", "city": "category", "member": "category", "seen": "datetime"}
-    old, older = (fresh.with_columns(age=pl.lit(v)).drop("bought") for v in (60.0, 90.0))
+    old, older = (new_rows.with_columns(age=pl.lit(v)).drop("bought") for v in (60.0, 90.0))
     np.testing.assert_array_equal(model.predict_proba(old), model.predict_proba(older))
 
 
@@ -105,7 +109,7 @@ def test_a_table_of_nothing_but_a_constant_gives_the_mean() -> None:
     np.testing.assert_allclose(fc.Regressor("linear").fit(frame, y).predict(frame), 19.5, atol=3)
 
 
-def test_classes_of_any_type_come_back(fresh: pl.DataFrame) -> None:
+def test_classes_of_any_type_come_back(new_rows: pl.DataFrame) -> None:
     X, y = load_iris(return_X_y=True)
     for names in (np.array([False, True]), np.array(["b", "a"]), np.array([2.0, -1.0])):
         target = names[(y == 2).astype(int)]
@@ -115,19 +119,21 @@ def test_classes_of_any_type_come_back(fresh: pl.DataFrame) -> None:
         np.testing.assert_array_equal(model.classes_, np.sort(names))
 
 
-def test_gaps_and_words_never_seen_are_taken(fitted: Any, fresh: pl.DataFrame) -> None:
-    odd = fresh.drop("bought").with_columns(age=pl.lit(None), city=pl.lit("Atlantis"))
-    assert np.isfinite(fitted.predict_proba(odd)).all()
+def test_gaps_and_words_never_seen_are_taken(
+    fitted_classifier: Any, new_rows: pl.DataFrame
+) -> None:
+    odd = new_rows.drop("bought").with_columns(age=pl.lit(None), city=pl.lit("Atlantis"))
+    assert np.isfinite(fitted_classifier.predict_proba(odd)).all()
 
 
 def test_sets_and_intervals_hold_the_truth_for_nine_in_ten() -> None:
     X, y = load_diabetes(return_X_y=True)
     low, high = fc.Regressor("linear").fit(X[::2], y[::2]).predict_interval(X[1::2])
     assert 0.8 < ((low <= y[1::2]) & (y[1::2] <= high)).mean() < 0.98
-    table, other = mixed_table(1_000), mixed_table(1_000, seed=1)
+    table, test_table = mixed_table(1_000), mixed_table(1_000, seed=1)
     model = fc.Classifier("linear").fit(table.drop("bought"), table["bought"])
-    sets = model.predict_set(other.drop("bought"))
-    true = (other["bought"] == "yes").to_numpy().astype(int)
+    sets = model.predict_set(test_table.drop("bought"))
+    true = (test_table["bought"] == "yes").to_numpy().astype(int)
     assert sets.dtype == bool
     assert sets.shape == (1_000, 2)
     assert 0.85 < sets[np.arange(1_000), true].mean() < 0.97
@@ -138,19 +144,19 @@ def test_rows_of_large_tables_are_learned_by_one_member() -> None:
     X = draw.normal(size=(5_200, 2))
     y = X[:, 0] > 0
     small, large = (fc.Classifier("linear").fit(X[:n], y[:n]) for n in (400, 5_200))
-    assert len(small.model_.members) == 5
-    assert len(large.model_.members) == 1
+    assert len(small.model_.fold_models) == 5
+    assert len(large.model_.fold_models) == 1
     assert large.score(X, y) > 0.9
 
 
 def test_the_same_seed_gives_the_same_model_and_none_is_nought() -> None:
     X, y = load_iris(return_X_y=True)
-    first, second, other = (
+    first, second, other_seed = (
         fc.Classifier("lightgbm", options=FEW_TREES, random_state=seed).fit(X, y).predict_proba(X)
         for seed in (None, 0, 1)
     )
     np.testing.assert_array_equal(first, second)
-    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, other_seed)
     drawn = fc.Classifier("linear", random_state=np.random.RandomState(7)).fit(X, y)
     assert drawn.score(X, y) > 0.9
 
@@ -173,23 +179,23 @@ def test_labels_are_learned_where_targets_have_many_columns() -> None:
     assert (model.predict(X) == y).mean() > 0.7
     assert model.predict_proba(X).shape == (200, 3)
     assert model.predict_set(X).shape == (200, 3, 2)
-    assert model.model_.question.targets == ["jazz", "pop", "rock"]
+    assert model.model_.problem.targets == ["jazz", "pop", "rock"]
 
 
 def test_a_model_survives_pickling_and_leaves_no_folder_behind(
-    fitted: Any, fresh: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fitted_classifier: Any, new_rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    rows = fresh.drop("bought")
-    expected = fitted.predict_proba(rows)
-    again = pickle.loads(pickle.dumps(fitted))
+    rows = new_rows.drop("bought")
+    expected = fitted_classifier.predict_proba(rows)
+    again = pickle.loads(pickle.dumps(fitted_classifier))
     np.testing.assert_array_equal(again.predict_proba(rows), expected)
     assert "members" not in pickle.loads(pickle.dumps(again)).model_.__dict__
-    clone(fitted).fit(rows, fresh["bought"])
+    clone(fitted_classifier).fit(rows, new_rows["bought"])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_works_in_other_processes_and_searches(fresh: pl.DataFrame) -> None:
+def test_it_works_in_other_processes_and_searches(new_rows: pl.DataFrame) -> None:
     table = mixed_table(120)
     X, y = table.drop("bought").to_pandas(), table["bought"].to_pandas()
     scores = cross_val_score(fc.Classifier("linear"), X, y, cv=2, n_jobs=2)
@@ -205,13 +211,13 @@ def test_an_error_in_another_process_comes_back_whole() -> None:
     wrong = fc.Classifier("linear", columns={"x9": "number"})
     with pytest.raises(InputError, match="which is not a column") as caught:
         cross_val_score(wrong, X, y, cv=2, n_jobs=2, error_score="raise")
-    assert caught.value.seen == "x0, x1, x2, x3"
+    assert caught.value.detail == "x0, x1, x2, x3"
 
 
 def test_a_network_is_the_usual_learner() -> None:
     X, y = load_iris(return_X_y=True)
     model = fc.Classifier(options=SMALL_NETWORK, device="cpu").fit(X, y)
-    assert model.model_.described["learner"] == "network"
+    assert model.model_.metadata["learner"] == "network"
     expected = model.predict_proba(X)
     np.testing.assert_allclose(pickle.loads(pickle.dumps(model)).predict_proba(X), expected)
 
@@ -219,7 +225,7 @@ def test_a_network_is_the_usual_learner() -> None:
 @pytest.mark.parametrize("suffix", ["", ".zip"])
 @pytest.mark.parametrize("learner", ["linear", "lightgbm"])
 def test_a_bundle_predicts_what_the_estimator_predicts(
-    learner: str, suffix: str, fresh: pl.DataFrame, tmp_path: Path
+    learner: str, suffix: str, new_rows: pl.DataFrame, tmp_path: Path
 ) -> None:
     table = mixed_table()
     model = fc.Classifier(learner).fit(table.drop("bought"), table["bought"])
@@ -227,11 +233,11 @@ def test_a_bundle_predicts_what_the_estimator_predicts(
     bundle = fc.load_bundle(tmp_path / f"bundle{suffix}")
     assert bundle.model_id == manifest["model_id"]
     assert manifest["targets"] == ["bought"]
-    found = bundle.predict(fresh)
-    assert found["prediction"].to_list() == model.predict(fresh.drop("bought")).tolist()
+    predictions = bundle.predict(new_rows)
+    assert predictions["prediction"].to_list() == model.predict(new_rows.drop("bought")).tolist()
     np.testing.assert_allclose(
-        found.select("probability_no", "probability_yes").to_numpy(),
-        model.predict_proba(fresh.drop("bought")), atol=1e-5,
+        predictions.select("probability_no", "probability_yes").to_numpy(),
+        model.predict_proba(new_rows.drop("bought")), atol=1e-5,
     )  # fmt: skip
 
 
@@ -240,18 +246,24 @@ def test_amounts_and_arrays_make_bundles_too(tmp_path: Path) -> None:
     model = fc.Regressor("lightgbm", options=FEW_TREES).fit(X, y)
     model.to_bundle(tmp_path / "bundle")
     rows = pl.DataFrame(X, schema=[f"x{i}" for i in range(10)])
-    found = fc.load_bundle(tmp_path / "bundle").predict(rows)
-    np.testing.assert_allclose(found["prediction"], model.predict(X), rtol=1e-5)
-    np.testing.assert_allclose(found["prediction_low"], model.predict_interval(X)[0], rtol=1e-5)
+    predictions = fc.load_bundle(tmp_path / "bundle").predict(rows)
+    np.testing.assert_allclose(predictions["prediction"], model.predict(X), rtol=1e-5)
+    np.testing.assert_allclose(
+        predictions["prediction_low"], model.predict_interval(X)[0], rtol=1e-5
+    )
 
 
-def test_a_bundle_replaces_an_older_one_and_nothing_else(fitted: Any, tmp_path: Path) -> None:
-    assert fitted.to_bundle(tmp_path / "b") == fitted.to_bundle(tmp_path / "b")
+def test_a_bundle_replaces_an_older_one_and_nothing_else(
+    fitted_classifier: Any, tmp_path: Path
+) -> None:
+    assert fitted_classifier.to_bundle(tmp_path / "b") == fitted_classifier.to_bundle(
+        tmp_path / "b"
+    )
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it", encoding="utf-8")
     for path in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
         with pytest.raises(BundleError, match="something else"):
-            fitted.to_bundle(path)
+            fitted_classifier.to_bundle(path)
     assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "all of it"
 
 
@@ -265,17 +277,17 @@ def test_a_bundle_replaces_an_older_one_and_nothing_else(fitted: Any, tmp_path: 
         ({"columns": {"age": {"kind": "number", "decimals": 3}}}, "did you mean 'decimal'"),
     ],
 )
-def test_settings_that_do_not_fit_are_told(parameters: dict[str, Any], said: str) -> None:
+def test_settings_that_do_not_fit_are_told(parameters: dict[str, Any], message: str) -> None:
     table = mixed_table(60)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         fc.Classifier("linear", **parameters).fit(table.drop("bought"), table["bought"])
     assert isinstance(caught.value, ValueError)
 
 
 @pytest.mark.parametrize("parameters", [{"learner": "linea"}, {"columns": {"age": "numbr"}}])
-def test_plugs_that_are_not_there_are_told(parameters: dict[str, Any]) -> None:
+def test_unknown_plugins_are_errors(parameters: dict[str, Any]) -> None:
     table = mixed_table(60)
-    with pytest.raises(PlugError, match="did you mean"):
+    with pytest.raises(PluginError, match="did you mean"):
         fc.Classifier(**parameters).fit(table.drop("bought"), table["bought"])
 
 
@@ -291,8 +303,10 @@ def test_plugs_that_are_not_there_are_told(parameters: dict[str, Any]) -> None:
         (pl.DataFrame({"a": [1]}), ["a"], None, "only one class"),
     ],
 )
-def test_rows_that_cannot_be_learned_from_are_told(X: Any, y: Any, weights: Any, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_rows_that_cannot_be_learned_from_are_told(
+    X: Any, y: Any, weights: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
         fc.Classifier("linear").fit(X, y, weights)
 
 

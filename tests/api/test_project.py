@@ -9,14 +9,14 @@ import pytest
 
 import fieldcraft as fc
 from fieldcraft.core.errors import FieldcraftError, ProjectError
-from fieldcraft.project import file
-from fieldcraft.project.folder import Folder
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
 from tests.conftest import SMALL_MODEL, mixed_table
 
 
 def test_a_frame_becomes_a_project_that_trains_and_predicts(tmp_path: Path) -> None:
     project = fc.Project.create(tmp_path / "p", mixed_table(120), target="bought")
-    file.edit(project.folder.file, SMALL_MODEL)
+    project_file.apply_edits(project.folder.file_path, SMALL_MODEL)
     story = project.run()
     assert story.evaluation["champion"]
     assert project.predict(mixed_table(10, seed=4)).height == 10
@@ -25,17 +25,17 @@ def test_a_frame_becomes_a_project_that_trains_and_predicts(tmp_path: Path) -> N
 
 def test_a_pandas_frame_is_taken_too(tmp_path: Path) -> None:
     project = fc.Project.create(tmp_path / "p", mixed_table(60).to_pandas(), target="bought")
-    assert project.folder.settings().data.columns["age"].kind == "number"
+    assert project.folder.load_settings().data.columns["age"].kind == "number"
 
 
-def test_findings_of_a_finished_project_can_be_read(finished: Folder) -> None:
-    findings = fc.Project(finished.root).findings()
+def test_findings_of_a_finished_project_can_be_read(finished_project: ProjectFolder) -> None:
+    findings = fc.Project(finished_project.root).findings()
     assert {"identifier", "constant", "missing"} <= {finding.code for finding in findings}
 
 
-def test_the_final_evaluation_is_the_same_seal(finished: Folder) -> None:
-    project = fc.Project(finished.root)
-    assert project.evaluate_final().final["rows"] == 36
+def test_the_final_evaluation_is_the_same_seal(finished_project: ProjectFolder) -> None:
+    project = fc.Project(finished_project.root)
+    assert project.evaluate_final().final_evaluation["rows"] == 36
     with pytest.raises(FieldcraftError, match="opened before"):
         project.evaluate_final()
 
@@ -52,9 +52,9 @@ def test_a_project_is_not_made_twice(tmp_path: Path) -> None:
         fc.Project.create(tmp_path / "p", frame, target="y")
 
 
-def test_a_challenger_from_a_frame_and_the_way_back(finished: Folder) -> None:
-    project = fc.Project(finished.root)
-    found = project.retrain(mixed_table(20, seed=9), why="a try")
-    assert (found["outcome"], found["new"]) == ("waiting", 20)
+def test_a_challenger_from_a_frame_and_the_way_back(finished_project: ProjectFolder) -> None:
+    project = fc.Project(finished_project.root)
+    result = project.retrain(mixed_table(20, seed=9), reason="a try")
+    assert (result["outcome"], result["new"]) == ("waiting", 20)
     with pytest.raises(ProjectError, match="no earlier version"):
         project.rollback()

@@ -11,9 +11,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from fieldcraft.api.table import column_of, frame_of, is_frame, schema_of
-from fieldcraft.data.parse import strip
-from fieldcraft.data.table import Column
+from fieldcraft.api.table import frame_from_array, infer_schema, is_frame, series_from_array
+from fieldcraft.data.cell_parser import normalize_missing
+from fieldcraft.data.schema import Column
 
 
 def test_frames_are_told_from_what_looks_like_them() -> None:
@@ -47,27 +47,27 @@ def test_frames_are_told_from_what_looks_like_them() -> None:
 def test_a_column_of_an_array_keeps_its_type_or_is_read_as_text(
     cells: Any, dtype: Any, expected: list[Any]
 ) -> None:
-    found = column_of(cells, "x")
-    assert (found.name, found.dtype) == ("x", dtype)
-    assert strip(found).to_list() == expected
+    series = series_from_array(cells, "x")
+    assert (series.name, series.dtype) == ("x", dtype)
+    assert normalize_missing(series).to_list() == expected
 
 
 def test_an_array_becomes_a_frame_column_by_column() -> None:
-    frame = frame_of(np.arange(6).reshape(3, 2), ["a", "b"])
+    frame = frame_from_array(np.arange(6).reshape(3, 2), ["a", "b"])
     assert frame.to_dict(as_series=False) == {"a": [0, 2, 4], "b": [1, 3, 5]}
 
 
 def test_columns_set_aside_are_used_where_there_are_no_others() -> None:
     frame = pl.DataFrame({"n": [7.0] * 30, "s": ["x"] * 30})
-    assert schema_of(frame, {}, numbers=False).columns == (
+    assert infer_schema(frame, {}, is_numeric=False).columns == (
         Column("n", "number"), Column("s", "category"),
     )  # fmt: skip
     more = frame.with_columns(z=pl.Series(np.arange(30) % 7 * 1.5))
-    assert [column.name for column in schema_of(more, {}, numbers=False).columns] == ["z"]
+    assert [column.name for column in infer_schema(more, {}, is_numeric=False).columns] == ["z"]
 
 
 def test_what_is_said_of_a_column_goes_before_the_guess() -> None:
     frame = pl.DataFrame({"a": ["1,5", "2,5", "?"] * 10, "b": range(30)})
-    schema = schema_of(frame, {"b": "category"}, numbers=False)
+    schema = infer_schema(frame, {"b": "category"}, is_numeric=False)
     assert schema.columns == (Column("a", "number", {"decimal": ","}), Column("b", "category"))
-    assert schema.missing == ("?",)
+    assert schema.missing_markers == ("?",)

@@ -9,6 +9,6 @@ import pytest
 
 
 @pytest.fixture
-def bundle(packed_once: Path, tmp_path: Path) -> Path:
+def bundle(linear_bundle: Path, tmp_path: Path) -> Path:
     """A copy of the small bundle, to do with as a test likes."""
-    return Path(shutil.copytree(packed_once, tmp_path / "bundle"))
+    return Path(shutil.copytree(linear_bundle, tmp_path / "bundle"))

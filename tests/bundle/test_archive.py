@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from fieldcraft.bundle import archive
-from fieldcraft.bundle.archive import pack, unpacked
-from fieldcraft.bundle.manifest import NAME, read_manifest
+from fieldcraft.bundle.archive import pack_bundle, unpacked_bundle
+from fieldcraft.bundle.manifest import MANIFEST_FILE, read_manifest
 from fieldcraft.bundle.runtime import load_bundle
 from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError
@@ -24,14 +24,14 @@ Entry = tuple[str | zipfile.ZipInfo, bytes]
 
 
 @pytest.fixture
-def packed(packed_once: Path, tmp_path: Path) -> Path:
+def packed(linear_bundle: Path, tmp_path: Path) -> Path:
     path = tmp_path / "bundle.zip"
-    pack(packed_once, path)
+    pack_bundle(linear_bundle, path)
     return path
 
 
 @pytest.fixture
-def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def temporary_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where temporary folders are made during a test."""
     place = tmp_path / "room"
     place.mkdir()
@@ -39,59 +39,59 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def archived(path: Path, *entries: Entry, method: int = zipfile.ZIP_STORED) -> Path:
+def make_archive(path: Path, *entries: Entry, method: int = zipfile.ZIP_STORED) -> Path:
     """An archive with a manifest and some entries."""
     with warnings.catch_warnings(), zipfile.ZipFile(path, "w", method) as made:
         warnings.filterwarnings("ignore", "Duplicate name")
-        for name, data in ((NAME, b"{}"), *entries):
+        for name, data in ((MANIFEST_FILE, b"{}"), *entries):
             made.writestr(name, data)
     return path
 
 
-def of_mode(name: str, mode: int) -> zipfile.ZipInfo:
+def entry_with_mode(name: str, mode: int) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name)
     info.external_attr = mode << 16
     return info
 
 
 def test_a_bundle_comes_out_as_it_went_in_and_leaves_nothing_behind(
-    packed: Path, packed_once: Path, room: Path
+    packed: Path, linear_bundle: Path, temporary_root: Path
 ) -> None:
-    with unpacked(packed) as folder:
-        assert folder.parent == room
-        assert read_manifest(folder) == read_manifest(packed_once)
-    assert list(room.iterdir()) == []
+    with unpacked_bundle(packed) as folder:
+        assert folder.parent == temporary_root
+        assert read_manifest(folder) == read_manifest(linear_bundle)
+    assert list(temporary_root.iterdir()) == []
 
 
 def test_the_same_folder_gives_the_same_bytes_whenever_it_was_written(
-    packed: Path, packed_once: Path, tmp_path: Path
+    packed: Path, linear_bundle: Path, tmp_path: Path
 ) -> None:
-    again = Path(shutil.copytree(packed_once, tmp_path / "again", copy_function=shutil.copyfile))
-    pack(again, tmp_path / "deep" / "again.zip")
+    again = Path(shutil.copytree(linear_bundle, tmp_path / "again", copy_function=shutil.copyfile))
+    pack_bundle(again, tmp_path / "deep" / "again.zip")
     assert (tmp_path / "deep" / "again.zip").read_bytes() == packed.read_bytes()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["again.zip"]
 
 
 def test_an_archive_is_on_disk_before_it_has_its_name_and_then_its_name_is(
-    packed_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    linear_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash leaves the whole archive under that name, or nothing."""
     path, synced = tmp_path / "bundle.zip", list[tuple[str, bool]]()
-    monkeypatch.setattr(files, "sync", lambda what: synced.append((what.name, path.exists())))
-    pack(packed_once, path)
+    monkeypatch.setattr(files, "fsync_path", lambda what: synced.append((what.name, path.exists())))
+    pack_bundle(linear_bundle, path)
     assert synced == [("bundle.zip", False), (tmp_path.name, True)]
 
 
 def test_only_a_bundle_that_can_be_trusted_is_packed(bundle: Path, tmp_path: Path) -> None:
     (bundle / "extra.json").write_text("{}", encoding="utf-8")
     with pytest.raises(BundleError, match="does not belong"):
-        pack(bundle, tmp_path / "bundle.zip")
+        pack_bundle(bundle, tmp_path / "bundle.zip")
     assert not (tmp_path / "bundle.zip").exists()
 
 
-def test_an_archive_that_other_tools_packed_is_read(packed_once: Path, tmp_path: Path) -> None:
-    path = shutil.make_archive(str(tmp_path / "other"), "zip", packed_once)  # with its folders
-    assert load_bundle(path).model_id == load_bundle(packed_once).model_id
+def test_an_archive_that_other_tools_packed_is_read(linear_bundle: Path, tmp_path: Path) -> None:
+    path = shutil.make_archive(str(tmp_path / "other"), "zip", linear_bundle)  # with its folders
+    assert load_bundle(path).model_id == load_bundle(linear_bundle).model_id
 
 
 @pytest.mark.parametrize(
@@ -102,16 +102,18 @@ def test_an_archive_that_other_tools_packed_is_read(packed_once: Path, tmp_path:
         "a .json/", "a\x00b.json", "a\nb.json", "x" * 300 + ".json", "é.json", " ",
     ],
 )  # fmt: skip
-def test_a_name_that_may_lead_elsewhere_is_refused(name: str, tmp_path: Path, room: Path) -> None:
+def test_a_name_that_may_lead_elsewhere_is_refused(
+    name: str, tmp_path: Path, temporary_root: Path
+) -> None:
     path = tmp_path / "evil.zip"
     with zipfile.ZipFile(path, "w") as made:
-        made.writestr(NAME, b"{}")
+        made.writestr(MANIFEST_FILE, b"{}")
         info = zipfile.ZipInfo("harmless")
         info.filename = name  # as it is, for the constructor would mend it
         made.writestr(info, b"{}")
-    with pytest.raises(BundleError, match="cannot be trusted"), unpacked(path):
+    with pytest.raises(BundleError, match="cannot be trusted"), unpacked_bundle(path):
         pass
-    assert list(room.iterdir()) == []
+    assert list(temporary_root.iterdir()) == []
     assert not list(tmp_path.rglob("evil.json"))
 
 
@@ -122,26 +124,29 @@ def test_a_name_that_may_lead_elsewhere_is_refused(name: str, tmp_path: Path, ro
         ([("a.json", b"1"), ("A.json", b"2")], "the same name as "),
         ([("a/b.json", b"1"), ("A/c.json", b"2")], "the same name as "),
         ([("a", b"1"), ("a/b.json", b"2")], "the same name as "),
-        ([(of_mode("a.json", stat.S_IFLNK | 0o777), b"/etc/passwd")], "a link, a device"),
-        ([(of_mode("a.json", stat.S_IFCHR | 0o666), b"")], "a link, a device"),
-        ([(of_mode("a.json", stat.S_IFIFO | 0o666), b"")], "a link, a device"),
-        ([(of_mode("a.json", stat.S_IFDIR | 0o777), b"")], "a link, a device"),
-        ([("a.json", b"1"), (of_mode("a/", stat.S_IFLNK | 0o777), b"")], "a link, a device"),
+        ([(entry_with_mode("a.json", stat.S_IFLNK | 0o777), b"/etc/passwd")], "a link, a device"),
+        ([(entry_with_mode("a.json", stat.S_IFCHR | 0o666), b"")], "a link, a device"),
+        ([(entry_with_mode("a.json", stat.S_IFIFO | 0o666), b"")], "a link, a device"),
+        ([(entry_with_mode("a.json", stat.S_IFDIR | 0o777), b"")], "a link, a device"),
+        (
+            [("a.json", b"1"), (entry_with_mode("a/", stat.S_IFLNK | 0o777), b"")],
+            "a link, a device",
+        ),
         ([("odd/", b"")], "a folder without files"),
     ],
 )
 def test_an_entry_that_no_bundle_has_is_refused(
     entries: list[Entry], said: str, tmp_path: Path
 ) -> None:
-    path = archived(tmp_path / "odd.zip", *entries)
-    with pytest.raises(BundleError, match=said), unpacked(path):
+    path = make_archive(tmp_path / "odd.zip", *entries)
+    with pytest.raises(BundleError, match=said), unpacked_bundle(path):
         pass
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
 def test_an_unusual_packing_is_refused(method: int, tmp_path: Path) -> None:
-    path = archived(tmp_path / "odd.zip", method=method)
-    with pytest.raises(BundleError, match="packed in an unusual way"), unpacked(path):
+    path = make_archive(tmp_path / "odd.zip", method=method)
+    with pytest.raises(BundleError, match="packed in an unusual way"), unpacked_bundle(path):
         pass
 
 
@@ -150,7 +155,7 @@ def test_an_encrypted_file_is_refused(packed: Path) -> None:
     for mark, place in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
         whole[whole.index(mark) + place] |= 1
     packed.write_bytes(whole)
-    with pytest.raises(BundleError, match="encrypted"), unpacked(packed):
+    with pytest.raises(BundleError, match="encrypted"), unpacked_bundle(packed):
         pass
 
 
@@ -164,7 +169,10 @@ def test_an_encrypted_entry_is_refused_before_it_is_read(flag: int) -> None:
 
 
 def test_ten_thousand_entries_are_the_most() -> None:
-    entries = [zipfile.ZipInfo(NAME), *(zipfile.ZipInfo(f"{i}.json") for i in range(9_999))]
+    entries = [
+        zipfile.ZipInfo(MANIFEST_FILE),
+        *(zipfile.ZipInfo(f"{i}.json") for i in range(9_999)),
+    ]
     archive.check_entries(entries)
     with pytest.raises(BundleError, match="10,001 entries"):
         archive.check_entries([*entries, zipfile.ZipInfo("more.json")])
@@ -173,21 +181,23 @@ def test_ten_thousand_entries_are_the_most() -> None:
 def test_an_archive_without_a_manifest_at_its_top_is_told(tmp_path: Path) -> None:
     path = tmp_path / "around.zip"
     with zipfile.ZipFile(path, "w") as made:
-        made.writestr(f"bundle/{NAME}", b"{}")
+        made.writestr(f"bundle/{MANIFEST_FILE}", b"{}")
     with pytest.raises(BundleError, match=r"at the top, but bundle/manifest\.json") as caught:
         load_bundle(path)
-    assert "without a folder around them" in caught.value.way_out
+    assert "without a folder around them" in caught.value.hint
 
 
 def test_a_bomb_is_refused_before_it_fills_the_disk(
-    tmp_path: Path, room: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, temporary_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "FREE_BYTES", 1 << 20)
-    path = archived(tmp_path / "bomb.zip", ("a.json", bytes(50 << 20)), method=zipfile.ZIP_DEFLATED)
-    assert path.stat().st_size * archive.RATIO < 50 << 20
-    with pytest.raises(BundleError, match="bytes come out"), unpacked(path):
+    monkeypatch.setattr(archive, "MIN_UNPACKED_LIMIT_BYTES", 1 << 20)
+    path = make_archive(
+        tmp_path / "bomb.zip", ("a.json", bytes(50 << 20)), method=zipfile.ZIP_DEFLATED
+    )
+    assert path.stat().st_size * archive.MAX_COMPRESSION_RATIO < 50 << 20
+    with pytest.raises(BundleError, match="bytes come out"), unpacked_bundle(path):
         pass
-    assert list(room.iterdir()) == []
+    assert list(temporary_root.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -201,34 +211,36 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(
 def test_what_comes_out_is_bounded_by_what_went_in(
     free: int, most: int, size: int, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "FREE_BYTES", free)
-    monkeypatch.setattr(archive, "MOST_BYTES", most)
+    monkeypatch.setattr(archive, "MIN_UNPACKED_LIMIT_BYTES", free)
+    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", most)
     (tmp_path / "out").mkdir()
-    path = archived(tmp_path / "a.zip", ("a.json", bytes(size)))  # beside a manifest of 2 bytes
+    path = make_archive(tmp_path / "a.zip", ("a.json", bytes(size)))  # beside a manifest of 2 bytes
     with zipfile.ZipFile(path) as made:
         if fits:
-            archive.unpack(made, tmp_path / "out", 10)
+            archive.extract_safely(made, tmp_path / "out", 10)
             assert (tmp_path / "out" / "a.json").stat().st_size == size
         else:
             with pytest.raises(BundleError, match="bytes come out"):
-                archive.unpack(made, tmp_path / "out", 10)
+                archive.extract_safely(made, tmp_path / "out", 10)
 
 
 def test_a_name_may_have_two_hundred_characters(tmp_path: Path) -> None:
-    with unpacked(archived(tmp_path / "a.zip", ("a" * 200, b"1"))) as folder:
+    with unpacked_bundle(make_archive(tmp_path / "a.zip", ("a" * 200, b"1"))) as folder:
         assert (folder / ("a" * 200)).exists()
     with (
         pytest.raises(BundleError, match="a name that may lead out"),
-        unpacked(archived(tmp_path / "b.zip", ("a" * 201, b"1"))),
+        unpacked_bundle(make_archive(tmp_path / "b.zip", ("a" * 201, b"1"))),
     ):
         pass
 
 
 def test_an_archive_that_lies_about_its_sizes_is_refused(tmp_path: Path) -> None:
-    path = archived(tmp_path / "lie.zip", ("a.json", bytes(1 << 20)), method=zipfile.ZIP_DEFLATED)
+    path = make_archive(
+        tmp_path / "lie.zip", ("a.json", bytes(1 << 20)), method=zipfile.ZIP_DEFLATED
+    )
     real = (1 << 20).to_bytes(4, "little")
     path.write_bytes(path.read_bytes().replace(real, (10).to_bytes(4, "little")))
-    with pytest.raises(BundleError, match="cannot be trusted"), unpacked(path):
+    with pytest.raises(BundleError, match="cannot be trusted"), unpacked_bundle(path):
         pass
 
 
@@ -239,26 +251,26 @@ def test_files_that_are_not_in_the_manifest_are_refused(packed: Path, tmp_path: 
         load_bundle(packed)
 
 
-def cut(data: bytes, draw: random.Random) -> bytes:
+def truncate(data: bytes, draw: random.Random) -> bytes:
     return data[: draw.randrange(len(data))]
 
 
-def flip(data: bytes, draw: random.Random) -> bytes:
+def flip_bit(data: bytes, draw: random.Random) -> bytes:
     place = draw.randrange(len(data))
     return data[:place] + bytes([data[place] ^ (1 << draw.randrange(8))]) + data[place + 1 :]
 
 
-@pytest.mark.parametrize("damage", [cut, flip])
+@pytest.mark.parametrize("damage", [truncate, flip_bit])
 def test_a_damaged_archive_is_refused_or_holds_the_same_bundle(
-    damage: Callable[[bytes, random.Random], bytes], packed: Path, packed_once: Path
+    damage: Callable[[bytes, random.Random], bytes], packed: Path, linear_bundle: Path
 ) -> None:
     whole, draw = packed.read_bytes(), random.Random(0)
-    expected = read_manifest(packed_once)
+    expected = read_manifest(linear_bundle)
     refused = 0
     for _ in range(60):
         packed.write_bytes(damage(whole, draw))
         try:
-            with unpacked(packed) as folder:
+            with unpacked_bundle(packed) as folder:
                 assert read_manifest(folder) == expected  # a moment or the like was hit
         except BundleError:
             refused += 1

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fieldcraft.bundle.manifest import FORMAT, NAME, read_manifest, write_manifest
+from fieldcraft.bundle.manifest import FORMAT_VERSION, MANIFEST_FILE, read_manifest, write_manifest
 from fieldcraft.core import digest, files
 from fieldcraft.core.errors import BundleError
-from tests.bundle.edit import rewrite
+from tests.bundle.manifests import rewrite_manifest
 
 
 def test_an_untouched_bundle_is_accepted_also_elsewhere(bundle: Path, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_member_outside_the_bundle_is_refused_even_with_its_checksum(
 ) -> None:
     shutil.copytree(bundle / "members" / "linear-0", tmp_path / "elsewhere")
     inside = read_manifest(bundle)["members"][0]
-    rewrite(bundle, members=[{**inside, "folder": "../../elsewhere"}])
+    rewrite_manifest(bundle, members=[{**inside, "folder": "../../elsewhere"}])
     with pytest.raises(BundleError, match="a file outside the bundle"):
         read_manifest(bundle)
 
@@ -72,7 +72,7 @@ def test_a_member_outside_the_bundle_is_refused_even_with_its_checksum(
 def test_a_table_outside_the_bundle_is_refused_even_with_its_checksum(
     bundle: Path, name: str
 ) -> None:
-    rewrite(bundle, tables=[{"file": name, "on": ["city"]}])
+    rewrite_manifest(bundle, tables=[{"file": name, "on": ["city"]}])
     with pytest.raises(BundleError, match="a file outside the bundle"):
         read_manifest(bundle)
 
@@ -99,8 +99,8 @@ def test_a_link_to_a_bundle_is_a_bundle(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_a_manifest_that_is_a_link_is_refused(bundle: Path, tmp_path: Path) -> None:
-    shutil.move(bundle / NAME, tmp_path / NAME)
-    (bundle / NAME).symlink_to(tmp_path / NAME)
+    shutil.move(bundle / MANIFEST_FILE, tmp_path / MANIFEST_FILE)
+    (bundle / MANIFEST_FILE).symlink_to(tmp_path / MANIFEST_FILE)
     with pytest.raises(BundleError, match="no bundle here"):
         read_manifest(bundle)
 
@@ -115,19 +115,22 @@ def test_a_pipe_in_place_of_a_file_is_refused_without_waiting_on_it(bundle: Path
 
 @pytest.mark.parametrize(
     ("found", "said", "way_out"),
-    [(FORMAT + 1, "a newer format", "or a newer one"), (1, "an older format", "package its")],
+    [
+        (FORMAT_VERSION + 1, "a newer format", "or a newer one"),
+        (1, "an older format", "package its"),
+    ],
 )
 def test_another_format_says_what_to_do(bundle: Path, found: int, said: str, way_out: str) -> None:
-    manifest = json.loads((bundle / NAME).read_text(encoding="utf-8"))
-    (bundle / NAME).write_text(json.dumps({**manifest, "format": found}), encoding="utf-8")
+    manifest = json.loads((bundle / MANIFEST_FILE).read_text(encoding="utf-8"))
+    (bundle / MANIFEST_FILE).write_text(json.dumps({**manifest, "format": found}), encoding="utf-8")
     with pytest.raises(BundleError, match=said) as caught:
         read_manifest(bundle)
-    assert way_out in caught.value.way_out
+    assert way_out in caught.value.hint
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "{}", "[" * 100_000])
 def test_a_manifest_that_is_none_is_refused(bundle: Path, content: str) -> None:
-    (bundle / NAME).write_text(content, encoding="utf-8")
+    (bundle / MANIFEST_FILE).write_text(content, encoding="utf-8")
     with pytest.raises(BundleError, match=r"cannot be trusted: manifest\.json"):
         read_manifest(bundle)
 
@@ -140,7 +143,7 @@ def test_a_manifest_of_another_shape_is_refused_even_with_its_checksum(
 ) -> None:
     manifest = {**read_manifest(bundle), **wrong}
     manifest["digest"] = digest.of_json(manifest)
-    files.write_json(bundle / NAME, manifest)
+    files.atomic_write_json(bundle / MANIFEST_FILE, manifest)
     with pytest.raises(BundleError, match=r"cannot be trusted: manifest\.json|does not belong"):
         read_manifest(bundle)
 
@@ -149,11 +152,11 @@ def test_the_model_id_follows_what_predicts_and_not_the_card(bundle: Path) -> No
     before = read_manifest(bundle)["model_id"]
     (bundle / "tables").mkdir()
     (bundle / "tables" / "0.parquet").write_bytes(b"rows to join")
-    rewrite(bundle)
+    rewrite_manifest(bundle)
     assert read_manifest(bundle)["model_id"] != before
     before = read_manifest(bundle)["model_id"]
     (bundle / "card.md").write_text("another card", encoding="utf-8")
-    rewrite(bundle)
+    rewrite_manifest(bundle)
     assert read_manifest(bundle)["model_id"] == before
-    rewrite(bundle, calibration={"temperature": 3.0})
+    rewrite_manifest(bundle, calibration={"temperature": 3.0})
     assert read_manifest(bundle)["model_id"] != before

@@ -15,25 +15,25 @@ import onnx
 import polars as pl
 import pytest
 
-from fieldcraft.bundle.archive import pack
-from fieldcraft.bundle.encoders import EncoderSet
+from fieldcraft.bundle.archive import pack_bundle
+from fieldcraft.bundle.encoder_set import EncoderSet
 from fieldcraft.bundle.manifest import read_manifest
-from fieldcraft.bundle.runtime import Beside, Bundle, PackedMember, load_bundle
-from fieldcraft.contracts import Array
-from fieldcraft.core import catalogue
+from fieldcraft.bundle.runtime import Bundle, LookupTable, PackagedModel, load_bundle
+from fieldcraft.core import catalog
 from fieldcraft.core.errors import BundleError, DataError
-from fieldcraft.data.table import Column, Schema
-from fieldcraft.project.folder import Folder
-from fieldcraft.stages.predict import Request, predict
-from tests.bare import bare_environment
-from tests.bundle.edit import rewrite
+from fieldcraft.core.types import Array
+from fieldcraft.data.schema import Column, Schema
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.stages.predict import PredictRequest, predict
+from tests.bundle.manifests import rewrite_manifest
 from tests.conftest import mixed_table
-from tests.encoding import fit_encode
+from tests.encoding import fit_and_encode
+from tests.environments import create_environment
 
 
 @pytest.fixture(scope="module")
-def loaded(packed_once: Path) -> Bundle:
-    return load_bundle(packed_once)
+def loaded(linear_bundle: Path) -> Bundle:
+    return load_bundle(linear_bundle)
 
 
 @pytest.fixture
@@ -100,9 +100,9 @@ def test_what_was_never_seen_is_served(loaded: Bundle, rows: pl.DataFrame) -> No
 
 
 def test_it_predicts_in_an_environment_without_torch(
-    project: Folder, bundle: Path, tmp_path: Path, rows: pl.DataFrame
+    project: ProjectFolder, bundle: Path, tmp_path: Path, rows: pl.DataFrame
 ) -> None:
-    python = bare_environment(tmp_path / "venv")
+    python = create_environment(tmp_path / "venv")
     rows.write_csv(tmp_path / "rows.csv")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     absent = subprocess.run(
@@ -131,13 +131,13 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "cut short": lambda whole: whole[: len(whole) // 2],
     "empty": lambda whole: b"",
     "zeros": lambda whole: bytes(len(whole)),
-    "a pickle": lambda whole: pickle.dumps(Trap()),
+    "a pickle": lambda whole: pickle.dumps(UnpickleTrap()),
     "a list": lambda whole: b"[]",
     "another object": lambda whole: b'{"schema": {"columns": 3}, "encoders": {"number": []}}',
 }
 
 
-class Trap:
+class UnpickleTrap:
     """Ends the tests if it is ever unpickled."""
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -151,16 +151,16 @@ def test_a_damaged_file_with_a_matching_manifest_is_refused(
 ) -> None:
     path = bundle / "members" / "linear-0" / name
     path.write_bytes(DAMAGE[how](path.read_bytes()))
-    rewrite(bundle)
+    rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"cannot be run|cannot be loaded"):
         load_bundle(bundle)
 
 
 def test_members_that_do_not_fit_the_task_are_refused(bundle: Path) -> None:
-    rewrite(bundle, task="multilabel")
+    rewrite_manifest(bundle, task="multilabel")
     with pytest.raises(BundleError, match="cannot be run"):
         load_bundle(bundle)
-    rewrite(bundle, task="binary", members=[])
+    rewrite_manifest(bundle, task="binary", members=[])
     with pytest.raises(BundleError, match="cannot be run"):
         load_bundle(bundle)
 
@@ -168,7 +168,7 @@ def test_members_that_do_not_fit_the_task_are_refused(bundle: Path) -> None:
 def test_a_joined_table_that_is_none_is_refused(bundle: Path) -> None:
     (bundle / "tables").mkdir()
     (bundle / "tables" / "0.parquet").write_bytes(b"PAR1" + bytes(40) + b"PAR1")
-    rewrite(bundle, tables=[{"file": "tables/0.parquet", "on": ["city"]}])
+    rewrite_manifest(bundle, tables=[{"file": "tables/0.parquet", "on": ["city"]}])
     with pytest.raises(BundleError, match="cannot be run"):
         load_bundle(bundle)
 
@@ -185,7 +185,7 @@ def test_a_model_cannot_take_other_files_for_its_weights(bundle: Path) -> None:
                 entry = weights.external_data.add()
                 entry.key, entry.value = key, value
     path.write_bytes(model.SerializeToString())
-    rewrite(bundle)
+    rewrite_manifest(bundle)
     with pytest.raises(BundleError, match=r"model\.onnx cannot be loaded"):
         load_bundle(bundle)
 
@@ -193,12 +193,12 @@ def test_a_model_cannot_take_other_files_for_its_weights(bundle: Path) -> None:
 def test_an_archive_predicts_what_its_folder_predicts(
     bundle: Path, tmp_path: Path, rows: pl.DataFrame
 ) -> None:
-    pack(bundle, tmp_path / "bundle.zip")
+    pack_bundle(bundle, tmp_path / "bundle.zip")
     expected = load_bundle(bundle).predict(rows)
     assert load_bundle(str(tmp_path / "bundle.zip")).predict(rows).equals(expected)
     rows.write_csv(tmp_path / "rows.csv")
     out = tmp_path / "out.parquet"
-    predict(Request(tmp_path / "bundle.zip", str(tmp_path / "rows.csv"), out))
+    predict(PredictRequest(tmp_path / "bundle.zip", str(tmp_path / "rows.csv"), out))
     assert pl.read_parquet(out).equals(expected)
 
 
@@ -209,21 +209,21 @@ SCHEMA = Schema((Column("chance", "number"),))
 def encoders() -> EncoderSet:
     """Those of one column of numbers, whose matrix is the numbers themselves."""
     found = EncoderSet(SCHEMA)
-    fit_encode(found, pl.DataFrame({"chance": [0.0, 0.5, 1.0]}), np.zeros((3, 0)))
+    fit_and_encode(found, pl.DataFrame({"chance": [0.0, 0.5, 1.0]}), np.zeros((3, 0)))
     return found
 
 
-def member(encoders: EncoderSet, factor: float, weight: float, fold: int = 0) -> PackedMember:
+def make_model(encoders: EncoderSet, factor: float, weight: float, fold: int = 0) -> PackagedModel:
     """A member by which the chance of the second class is some part of a row's number."""
 
     def run(inputs: Mapping[str, Array]) -> Array:
         chance = factor * inputs["matrix"][:, 0].astype(np.float64)
         return np.stack([1 - chance, chance], axis=1)
 
-    return PackedMember(encoders, run, "matrix", {}, weight, fold)
+    return PackagedModel(encoders, run, "matrix", {}, weight, fold)
 
 
-def bundle_of(members: Sequence[PackedMember], **manifest: Any) -> Bundle:
+def make_bundle(members: Sequence[PackagedModel], **manifest: Any) -> Bundle:
     """A bundle for two classes over one column of numbers."""
     plain = {"temperature": 1.0, "threshold": None, "limit": 0.0}
     return Bundle(
@@ -235,7 +235,7 @@ def bundle_of(members: Sequence[PackedMember], **manifest: Any) -> Bundle:
     )  # fmt: skip
 
 
-def tempered(chance: Array, temperature: float) -> Array:
+def apply_temperature(chance: Array, temperature: float) -> Array:
     """A chance whose log odds are divided by a temperature."""
     odds = (chance / (1 - chance)) ** (1 / temperature)
     return np.asarray(odds / (1 + odds))
@@ -247,11 +247,11 @@ CHANCES = np.array([0.25, 0.5, 0.75, 0.875, 0.125])
 def test_members_count_by_their_weights_and_then_outputs_are_calibrated(
     encoders: EncoderSet,
 ) -> None:
-    members = [member(encoders, 1.0, 3.0), member(encoders, 0.5, 1.0, 1)]
+    members = [make_model(encoders, 1.0, 3.0), make_model(encoders, 0.5, 1.0, 1)]
     calibration = {"temperature": 0.5, "threshold": 0.2, "limit": 0.0}
-    bundle = bundle_of(members, calibration=calibration)
+    bundle = make_bundle(members, calibration=calibration)
     found = bundle.predict(pl.DataFrame({"chance": CHANCES}))
-    expected = tempered((3 * CHANCES + 0.5 * CHANCES) / 4, 0.5)
+    expected = apply_temperature((3 * CHANCES + 0.5 * CHANCES) / 4, 0.5)
     np.testing.assert_allclose(found["probability_yes"], expected, atol=1e-7)
     decided = np.where(expected >= 0.2, "yes", "no")
     assert found["prediction"].to_list() == decided.tolist()
@@ -262,17 +262,17 @@ def test_each_row_is_judged_by_the_members_and_the_calibration_of_its_fold(
     encoders: EncoderSet,
 ) -> None:
     members = [
-        member(encoders, 1.0, 0.5, 0), member(encoders, 0.5, 0.5, 1), member(encoders, 0.25, 1.5, 1)
+        make_model(encoders, 1.0, 0.5, 0), make_model(encoders, 0.5, 0.5, 1), make_model(encoders, 0.25, 1.5, 1)
     ]  # fmt: skip
     calibrations = [
         {"temperature": 2.0, "threshold": 0.9, "limit": 0.0},
         {"temperature": 0.5, "threshold": 0.01, "limit": 0.0},
     ]
     folds = np.array([1, 0, 1, 0, 0])
-    bundle = bundle_of(members, calibrations=calibrations)
-    found = bundle.judged(pl.DataFrame({"chance": CHANCES}), folds)
-    second = tempered((0.5 * 0.5 * CHANCES + 1.5 * 0.25 * CHANCES) / 2, 0.5)
-    expected = np.where(folds == 1, second, tempered(CHANCES, 2.0))
+    bundle = make_bundle(members, calibrations=calibrations)
+    found = bundle.out_of_fold_predictions(pl.DataFrame({"chance": CHANCES}), folds)
+    second = apply_temperature((0.5 * 0.5 * CHANCES + 1.5 * 0.25 * CHANCES) / 2, 0.5)
+    expected = np.where(folds == 1, second, apply_temperature(CHANCES, 2.0))
     np.testing.assert_allclose(found.outputs[:, 1], expected, atol=1e-7)
     decided = np.where(folds == 1, expected >= 0.01, expected >= 0.9)
     assert found.decisions.tolist() == decided.astype(int).tolist()
@@ -281,21 +281,21 @@ def test_each_row_is_judged_by_the_members_and_the_calibration_of_its_fold(
 def test_many_rows_are_predicted_in_pieces_and_keep_their_order(
     encoders: EncoderSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fieldcraft.bundle.encoders.BYTES_AT_ONCE", 1)
+    monkeypatch.setattr("fieldcraft.bundle.encoder_set.MAX_BATCH_BYTES", 1)
     chances, folds = np.linspace(0, 0.99, 200), np.arange(200) % 2
     rows = pl.DataFrame({"chance": chances})
-    members = [member(encoders, 1.0, 1.0, 0), member(encoders, 0.5, 1.0, 1)]
-    bundle = bundle_of(members)
+    members = [make_model(encoders, 1.0, 1.0, 0), make_model(encoders, 0.5, 1.0, 1)]
+    bundle = make_bundle(members)
     np.testing.assert_allclose(bundle.outputs(rows)[:, 1], 0.75 * chances, atol=1e-7)
-    judged = bundle.judged(rows, folds).outputs[:, 1]
+    judged = bundle.out_of_fold_predictions(rows, folds).outputs[:, 1]
     np.testing.assert_allclose(judged, np.where(folds, 0.5, 1.0) * chances, atol=1e-7)
 
 
 def test_rows_are_read_by_the_encoders_of_the_member_that_reads_most(encoders: EncoderSet) -> None:
     none = EncoderSet(Schema(()))
-    half = PackedMember(none, lambda inputs: np.full((2, 2), 0.5), "tensors", {}, 1.0)
-    found = bundle_of([half, member(encoders, 1.0, 1.0), half])
-    assert found.encoders is encoders
+    half = PackagedModel(none, lambda inputs: np.full((2, 2), 0.5), "tensors", {}, 1.0)
+    found = make_bundle([half, make_model(encoders, 1.0, 1.0), half])
+    assert found.largest_encoder_set is encoders
     outputs = found.outputs(pl.DataFrame({"chance": [0.2, 0.8]}))
     np.testing.assert_allclose(outputs[:, 1], [0.4, 0.6], atol=1e-7)
 
@@ -304,17 +304,19 @@ def test_amounts_of_a_member_are_in_units_of_the_target_within_its_range(
     encoders: EncoderSet,
 ) -> None:
     scale = {"mean": 10.0, "deviation": 2.0, "low": 9.0, "high": 12.5}
-    amounts = PackedMember(encoders, lambda inputs: inputs["matrix"], "matrix", scale)
-    read = encoders.read(pl.DataFrame({"chance": [-1.0, 0.0, 1.0, 2.0]}))
-    found = amounts.outputs(read, catalogue.load("tasks", "regression"))
+    amounts = PackagedModel(encoders, lambda inputs: inputs["matrix"], "matrix", scale)
+    read = encoders.precompute(pl.DataFrame({"chance": [-1.0, 0.0, 1.0, 2.0]}))
+    found = amounts.outputs(read, catalog.load_plugin("tasks", "regression"))
     np.testing.assert_allclose(found[:, 0], [9.0, 10.0, 12.0, 12.5])
 
 
 def test_a_members_weight_and_fold_are_those_of_the_manifest(bundle: Path) -> None:
     folder = {"folder": "members/linear-0", "format": "onnx", "view": "matrix"}
-    rewrite(bundle, members=[{**folder, "weight": 0.25, "fold": 3}, {**folder, "weight": 0.75}])
-    members = load_bundle(bundle).members
-    assert [(m.weight, m.fold, m.view) for m in members] == [
+    rewrite_manifest(
+        bundle, members=[{**folder, "weight": 0.25, "fold": 3}, {**folder, "weight": 0.75}]
+    )
+    members = load_bundle(bundle).models
+    assert [(m.weight, m.fold, m.input_format) for m in members] == [
         (0.25, 3, "matrix"), (0.75, 0, "matrix"),
     ]  # fmt: skip
 
@@ -324,21 +326,25 @@ def test_a_bundle_joins_its_own_tables_unless_rows_have_their_columns() -> None:
     schema = Schema((*columns, Column("snow", "number")))
     places = pl.DataFrame({"city": ["Bern", "Oslo"], "trees": [5, 9], "snow": [60, 90]})
     bundle = Bundle(
-        {"schema": schema.as_json(), "task": "binary", "about": {}}, [], [Beside(places, ("city",))]
+        {"schema": schema.as_json(), "task": "binary", "about": {}},
+        [],
+        [LookupTable(places, ("city",))],
     )
-    assert bundle.columns == ["age", "photo", "city"]
+    assert bundle.required_columns == ["age", "photo", "city"]
     assert bundle.file_columns == ["photo"]
     rows = pl.DataFrame({"age": [1, 2, 3], "city": ["Oslo", "Bern", "Rome"]})
-    joined = bundle.joined(rows)
+    joined = bundle.join_tables(rows)
     assert joined["trees"].to_list() == [9, 5, None]
     assert joined["snow"].to_list() == [90, 60, None]
     own = rows.with_columns(trees=pl.lit(1), snow=pl.lit(2))
-    assert bundle.joined(own).equals(own)
-    some = bundle.joined(rows.with_columns(trees=pl.lit(1)))  # not all: the table goes first
+    assert bundle.join_tables(own).equals(own)
+    some = bundle.join_tables(rows.with_columns(trees=pl.lit(1)))  # not all: the table goes first
     assert some["trees"].to_list() == [9, 5, None]
 
 
-def test_a_loaded_bundle_knows_what_columns_looked_like(packed_once: Path, loaded: Bundle) -> None:
-    stored = json.loads((packed_once / "profile.json").read_text(encoding="utf-8"))
+def test_a_loaded_bundle_knows_what_columns_looked_like(
+    linear_bundle: Path, loaded: Bundle
+) -> None:
+    stored = json.loads((linear_bundle / "profile.json").read_text(encoding="utf-8"))
     assert loaded.profile == stored
-    assert loaded.model_id == read_manifest(packed_once)["model_id"]
+    assert loaded.model_id == read_manifest(linear_bundle)["model_id"]

@@ -7,8 +7,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def start_again(request: pytest.FixtureRequest) -> None:
+def reset_module_generator(request: pytest.FixtureRequest) -> None:
     """Set the generator `DRAW` of a test file back, if it has one."""
-    draw = getattr(request.module, "DRAW", None)
-    if draw is not None:
-        draw.bit_generator.state = np.random.default_rng(1).bit_generator.state
+    generator = getattr(request.module, "DRAW", None)
+    if generator is not None:
+        generator.bit_generator.state = np.random.default_rng(1).bit_generator.state

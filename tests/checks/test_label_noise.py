@@ -7,25 +7,28 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from fieldcraft.checks.label_noise import CHECK, MOST_ROWS
-from fieldcraft.contracts import Array, View
-from fieldcraft.core import catalogue
-from fieldcraft.evidence.metrics import Said
-from tests.checks.views import found, split_view
+from fieldcraft.checks.label_noise import CHECK, MAX_LISTED_ROWS
+from fieldcraft.contracts import CheckContext
+from fieldcraft.core import catalog
+from fieldcraft.core.types import Array
+from fieldcraft.statistics.metrics import Predictions
+from tests.checks.contexts import run_check, split_context
 
 ROWS = 2500
 DRAW = np.random.default_rng(1)
 
 
-def champion(outputs: Array, classes: list[str], y: Array, task: str = "multiclass") -> View:
+def champion(
+    outputs: Array, classes: list[str], y: Array, task: str = "multiclass"
+) -> CheckContext:
     """Judge rows with labels, and what a champion says about them."""
     cells = {"x": list(map(str, range(len(y)))), "y": [classes[k] for k in y]}
-    view = split_view(cells, task, x="number")
+    view = split_context(cells, task, x="number")
     about = {"classes": classes}
-    plug = catalogue.load("tasks", task)
+    plug = catalog.load_plugin("tasks", task)
     calibration = {"temperature": 1.0, "limit": 0.9, "threshold": None}
     said = plug.read(outputs, about, calibration)
-    return replace(view, task=plug, about=about, y=y, said=said)
+    return replace(view, task=plug, target_spec=about, y=y, predictions=said)
 
 
 def easy(classes: int, flipped: float, rows: int = ROWS) -> tuple[Array, Array, Array]:
@@ -40,12 +43,12 @@ def easy(classes: int, flipped: float, rows: int = ROWS) -> tuple[Array, Array, 
 @pytest.mark.parametrize("flipped", [0.05, 0.1])
 def test_planted_labels_are_found_and_counted(flipped: float) -> None:
     outputs, y, wrong = easy(4, flipped)
-    (finding,) = found(CHECK, champion(outputs, list("abcd"), y))
+    (finding,) = run_check(CHECK, champion(outputs, list("abcd"), y))
     assert finding.severity == "warn"
-    assert finding.name == "label_noise:y"
+    assert finding.accept_key == "label_noise:y"
     assert finding.evidence["low"] <= flipped <= finding.evidence["high"]
     rows = finding.evidence["rows"]
-    assert len(rows) == MOST_ROWS
+    assert len(rows) == MAX_LISTED_ROWS
     assert all(wrong[row["at"]] for row in rows)
     assert [row["confidence"] for row in rows] == sorted(row["confidence"] for row in rows)
     for row in rows:
@@ -59,7 +62,7 @@ def test_labels_of_a_class_that_are_wrong_more_often_come_first() -> None:
     outputs, y, _ = easy(3, 0.0)
     truth, torn = y.copy(), DRAW.random(ROWS) < 0.3
     y[(truth == 0) & torn] = 1
-    (finding,) = found(CHECK, champion(outputs, list("abc"), y))
+    (finding,) = run_check(CHECK, champion(outputs, list("abc"), y))
     first, *others = finding.evidence["classes"]
     assert first["class"] == "b"
     assert first["share"] == pytest.approx(((truth == 0) & torn).sum() / (y == 1).sum(), abs=0.06)
@@ -68,10 +71,10 @@ def test_labels_of_a_class_that_are_wrong_more_often_come_first() -> None:
 
 def test_sound_labels_are_passed() -> None:
     outputs, y, _ = easy(4, 0.0)
-    assert found(CHECK, champion(outputs, list("abcd"), y)) == []
+    assert run_check(CHECK, champion(outputs, list("abcd"), y)) == []
 
 
-def overlapping(spread: float) -> View:
+def overlapping(spread: float) -> CheckContext:
     score = DRAW.normal(size=ROWS) * spread
     chance = 1 / (1 + np.exp(-score))
     y = (DRAW.random(ROWS) < chance).astype(np.int64)
@@ -80,12 +83,12 @@ def overlapping(spread: float) -> View:
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 1.0])
 def test_a_champion_that_knows_little_doubts_nothing(spread: float) -> None:
-    assert [f for f in found(CHECK, overlapping(spread)) if f.severity != "tip"] == []
+    assert [f for f in run_check(CHECK, overlapping(spread)) if f.severity != "tip"] == []
 
 
 @pytest.mark.parametrize("spread", [2.0, 3.0])
 def test_classes_that_overlap_are_a_tip_in_careful_words(spread: float) -> None:
-    for finding in found(CHECK, overlapping(spread)):
+    for finding in run_check(CHECK, overlapping(spread)):
         assert finding.severity == "tip"
         assert "worth a second look" in finding.title
         assert "may explain that as well" in finding.title
@@ -95,12 +98,12 @@ def test_each_label_of_many_is_looked_at() -> None:
     outputs, y, _ = easy(2, 0.0)
     other, torn, flipped = easy(2, 0.1)
     cells = {"x": list(map(str, range(ROWS))), "happy": y.tolist(), "sad": torn.tolist()}
-    view = split_view(cells, "labels", ("happy", "sad"), x="number")
-    plug: Any = catalogue.load("tasks", "multilabel")
+    view = split_context(cells, "labels", ("happy", "sad"), x="number")
+    plug: Any = catalog.load_plugin("tasks", "multilabel")
     both = np.stack([outputs[:, 1], other[:, 1]], axis=1)
-    said = Said(both, (both > 0.5).astype(np.int64), np.ones((ROWS, 2, 2), dtype=bool))
-    (finding,) = found(
-        CHECK, replace(view, task=plug, about={"labels": ["happy", "sad"]}, said=said)
+    said = Predictions(both, (both > 0.5).astype(np.int64), np.ones((ROWS, 2, 2), dtype=bool))
+    (finding,) = run_check(
+        CHECK, replace(view, task=plug, target_spec={"labels": ["happy", "sad"]}, predictions=said)
     )
     assert (finding.severity, finding.column) == ("warn", "sad")
     assert {row["given"] for row in finding.evidence["rows"]} == {"sad", "not sad"}
@@ -110,21 +113,21 @@ def test_each_label_of_many_is_looked_at() -> None:
 def test_amounts_few_rows_and_rows_without_a_champion_are_passed() -> None:
     outputs, y, _ = easy(4, 0.3)
     view = champion(outputs, list("abcd"), y)
-    assert found(CHECK, replace(view, said=None)) == []
-    assert found(CHECK, champion(outputs[:150], list("abcd"), y[:150])) == []
-    assert found(CHECK, replace(view, task=catalogue.load("tasks", "regression"))) == []
+    assert run_check(CHECK, replace(view, predictions=None)) == []
+    assert run_check(CHECK, champion(outputs[:150], list("abcd"), y[:150])) == []
+    assert run_check(CHECK, replace(view, task=catalog.load_plugin("tasks", "regression"))) == []
 
 
 def test_a_class_without_a_row_is_no_hindrance() -> None:
     outputs, y, _ = easy(4, 0.1)
     y[y == 3] = 0
-    assert found(CHECK, champion(outputs, list("abcd"), y))
+    assert run_check(CHECK, champion(outputs, list("abcd"), y))
 
 
 @pytest.mark.parametrize(("rows", "reported"), [(200, True), (199, False)])
 def test_two_hundred_rows_are_needed(rows: int, reported: bool) -> None:
     outputs, y, _ = easy(2, 0.2, rows)
-    assert bool(found(CHECK, champion(outputs, ["a", "b"], y, "binary"))) is reported
+    assert bool(run_check(CHECK, champion(outputs, ["a", "b"], y, "binary"))) is reported
 
 
 def test_the_share_is_of_the_surest_quarter_with_its_interval() -> None:
@@ -136,7 +139,7 @@ def test_the_share_is_of_the_surest_quarter_with_its_interval() -> None:
     sure = 0.999 - place / 1_000
     outputs = np.stack([np.where(decided == k, sure, 1 - sure) for k in (0, 1)], axis=1)
     view = champion(outputs, ["no", "yes"], y, "binary")
-    (finding,) = found(CHECK, replace(view, rows=range(5_001, 5_801)))
+    (finding,) = run_check(CHECK, replace(view, row_numbers=range(5_001, 5_801)))
     interval = binomtest(20, 200).proportion_ci(0.95, "wilson")  # ten of a hundred, twice
     assert finding.evidence["share"] == 0.1
     assert finding.evidence["low"] == pytest.approx(interval.low)
@@ -159,12 +162,12 @@ def test_the_target_with_most_doubts_gives_the_figures_and_rows_are_ordered_over
     few, torn, _ = easy(2, 0.06)
     many, other, _ = easy(2, 0.15)
     cells = {"x": list(map(str, range(ROWS))), "one": torn.tolist(), "two": other.tolist()}
-    view = split_view(cells, "labels", ("one", "two"), x="number")
-    plug: Any = catalogue.load("tasks", "multilabel")
+    view = split_context(cells, "labels", ("one", "two"), x="number")
+    plug: Any = catalog.load_plugin("tasks", "multilabel")
     both = np.stack([few[:, 1], many[:, 1]], axis=1)
-    said = Said(both, (both > 0.5).astype(np.int64), np.ones((ROWS, 2, 2), dtype=bool))
-    view = replace(view, task=plug, about={"labels": ["one", "two"]}, said=said)
-    (finding,) = found(CHECK, view)
+    said = Predictions(both, (both > 0.5).astype(np.int64), np.ones((ROWS, 2, 2), dtype=bool))
+    view = replace(view, task=plug, target_spec={"labels": ["one", "two"]}, predictions=said)
+    (finding,) = run_check(CHECK, view)
     assert finding.column is None
     assert finding.evidence["share"] == pytest.approx(0.15, abs=0.04)
     rows = finding.evidence["rows"]

@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.contracts import Array
-from fieldcraft.core.edit import Edit
-from fieldcraft.evidence.records import Finding
-from tests.checks.views import audit
-from tests.kinds.text.prose import prose
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.core.types import Array
+from fieldcraft.ledger.records import Finding
+from tests.checks.contexts import run_all_checks
+from tests.kinds.text.sentences import make_texts
 
 ROWS = 900
 TARGETS = {
@@ -86,7 +86,7 @@ def mixed_up(cells: Cells, share: float, draw: np.random.Generator) -> Array:
 
 @pytest.mark.parametrize("task", TARGETS)
 def test_the_sound_table_has_nothing_that_stops_or_warns(task: str) -> None:
-    findings = audit(framed(sound(task)), TARGETS[task], task)
+    findings = run_all_checks(framed(sound(task)), TARGETS[task], task)
     assert [f.title for f in findings if f.severity != "tip"] == []
     assert len(findings) <= 3, [f.title for f in findings]
 
@@ -379,59 +379,63 @@ def p_reversed(c: Cells, d: np.random.Generator) -> Cells:
 
 
 def p_near_texts(cells: Cells, draw: np.random.Generator) -> Cells:
-    texts = prose(ROWS)
+    texts = make_texts(ROWS)
     return {"note": [*texts[:-20], *map(str.upper, texts[:20])]}
 
 
 def p_markup(cells: Cells, draw: np.random.Generator) -> Cells:
-    return {"note": [f"{text}<br>" if i % 9 == 0 else text for i, text in enumerate(prose(ROWS))]}
+    return {
+        "note": [f"{text}<br>" if i % 9 == 0 else text for i, text in enumerate(make_texts(ROWS))]
+    }
 
 
 def p_personal(cells: Cells, draw: np.random.Generator) -> Cells:
-    texts = enumerate(prose(ROWS))
+    texts = enumerate(make_texts(ROWS))
     return {"note": [f"{t} jane.doe{i}@acme.org" if i % 90 == 0 else t for i, t in texts]}
 
 
 def p_label_said(cells: Cells, draw: np.random.Generator) -> Cells:
     kind = np.where(binary(cells), "paid", "late")
-    texts = zip(kind, prose(ROWS), strict=True)
+    texts = zip(kind, make_texts(ROWS), strict=True)
     return {"repaid": kind, "note": [f"{label}: {text}" for label, text in texts]}
 
 
 def p_languages(cells: Cells, draw: np.random.Generator) -> Cells:
     german = "Das ist nicht die {}. Lampe und wir haben auch keine mehr."
-    return {"note": [german.format(i) if i % 9 == 0 else t for i, t in enumerate(prose(ROWS))]}
+    return {"note": [german.format(i) if i % 9 == 0 else t for i, t in enumerate(make_texts(ROWS))]}
 
 
 def p_long(cells: Cells, draw: np.random.Generator) -> Cells:
-    return {"note": prose(ROWS, 150)}
+    return {"note": make_texts(ROWS, 150)}
 
 
 def p_telling(c: Cells, d: np.random.Generator) -> Cells:
-    texts = zip(binary(c), prose(ROWS), strict=True)
+    texts = zip(binary(c), make_texts(ROWS), strict=True)
     return {"note": [text.replace(" and ", " (agency) ", 1) if b else text for b, text in texts]}
 
 
 def p_escapes(c: Cells, d: np.random.Generator) -> Cells:
-    return {"note": [text.replace(" the ", r"\u2009the ") for text in prose(ROWS)]}
+    return {"note": [text.replace(" the ", r"\u2009the ") for text in make_texts(ROWS)]}
 
 
 def p_stand_ins(c: Cells, d: np.random.Generator) -> Cells:
-    texts = enumerate(prose(ROWS))
+    texts = enumerate(make_texts(ROWS))
     return {"note": [f"@user {text}" if i % 9 == 0 else text for i, text in texts]}
 
 
 def p_boilerplate(c: Cells, d: np.random.Generator) -> Cells:
-    return {"note": [f"{text} Sent from my old telephone" for text in prose(ROWS)]}
+    return {"note": [f"{text} Sent from my old telephone" for text in make_texts(ROWS)]}
 
 
 def p_giant(c: Cells, d: np.random.Generator) -> Cells:
-    texts = prose(ROWS)
+    texts = make_texts(ROWS)
     return {"note": [*texts[:-1], " ".join(texts[:50])]}
 
 
 def p_bare(cells: Cells, draw: np.random.Generator) -> Cells:
-    return {"note": [f"{i} - {i}: 9 +" if i % 99 == 0 else t for i, t in enumerate(prose(ROWS))]}
+    return {
+        "note": [f"{i} - {i}: 9 +" if i % 99 == 0 else t for i, t in enumerate(make_texts(ROWS))]
+    }
 
 
 PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
@@ -511,9 +515,9 @@ PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
     ("without_letters", "note", "tip", "binary", p_bare),
 ]
 CASES = [pytest.param(*plant, id=f"{plant[0]}-{plant[4].__name__[2:]}") for plant in PLANTS]
-GIVEN: dict[Plant, tuple[Edit, ...]] = {  # kinds that a person chose, against the guess
-    p_key: (Edit(("data", "columns", "order_id", "kind"), "number"),),
-    p_codes: (Edit(("data", "columns", "branch_code", "kind"), "number"),),
+GIVEN: dict[Plant, tuple[ConfigEdit, ...]] = {  # kinds that a person chose, against the guess
+    p_key: (ConfigEdit(("data", "columns", "order_id", "kind"), "number"),),
+    p_codes: (ConfigEdit(("data", "columns", "branch_code", "kind"), "number"),),
 }
 BY_A_PERSON = {  # where only a person can know what to do
     "near_texts", "personal_data", "label_words", "languages", "long_texts",
@@ -536,7 +540,7 @@ def table(task: str, plant: Plant) -> pl.DataFrame:
 
 @cache
 def first_audit(task: str, plant: Plant) -> list[Finding]:
-    return audit(table(task, plant), targets_of(task, plant), task, GIVEN.get(plant, ()))
+    return run_all_checks(table(task, plant), targets_of(task, plant), task, GIVEN.get(plant, ()))
 
 
 @pytest.mark.parametrize(("code", "column", "severity", "task", "plant"), CASES)
@@ -545,13 +549,13 @@ def test_a_planted_fault_is_caught(
 ) -> None:
     findings = first_audit(task, plant)
     caught = {f.severity for f in findings if f.code == code and f.column == column}
-    assert severity in caught, [(f.name, f.severity) for f in findings]
+    assert severity in caught, [(f.accept_key, f.severity) for f in findings]
     others = {f.code for f in findings if f.severity == "stop"} - {code}
     assert others == set(), "a fault must not set off a stop of another kind"
     for finding in findings:
         assert finding.evidence
         assert finding.advice
-        text = json.dumps(finding.as_json(), allow_nan=False)
+        text = json.dumps(finding.to_json(), allow_nan=False)
         assert Finding.from_json(json.loads(text)) == finding
 
 
@@ -568,8 +572,8 @@ def test_a_fix_silences_what_it_mends(
     code: str, column: str | None, severity: str, task: str, plant: Plant
 ) -> None:
     serious = [f for f in first_audit(task, plant) if f.severity != "tip"]
-    mended = {f.name for f in serious if f.fixes}
+    mended = {f.accept_key for f in serious if f.fixes}
     assert code in {name.partition(":")[0] for name in mended}
     edits = [*GIVEN.get(plant, ()), *(edit for finding in serious for edit in finding.fixes)]
-    again = audit(table(task, plant), targets_of(task, plant), task, edits)
-    assert not mended & {f.name for f in again if f.severity != "tip"}
+    again = run_all_checks(table(task, plant), targets_of(task, plant), task, edits)
+    assert not mended & {f.accept_key for f in again if f.severity != "tip"}

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fieldcraft.core.edit import Edit
+from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.data.read import read_table
-from fieldcraft.evidence.records import Finding
-from tests.checks.views import audit
+from fieldcraft.ledger.records import Finding
+from tests.checks.contexts import run_all_checks
 
 ROWS = 4_000  # at most, so that the test takes a second a table
 
@@ -44,7 +44,7 @@ def load(shared: Path, name: str) -> pl.DataFrame:
 def test_honest_features_hold_no_run(shared_data: Path, name: str, target: str, task: str) -> None:
     frame = load(shared_data, name)
     frame = frame.gather_every(-(-frame.height // ROWS))
-    findings = audit(frame, [target], task)
+    findings = run_all_checks(frame, [target], task)
     assert [f.title for f in findings if f.severity == "stop"] == []
     serious = [f.title for f in findings if f.severity == "warn" and f.code in ABOUT_THE_TARGET]
     assert serious == []
@@ -64,10 +64,10 @@ REPEATED = {"decile_score.1", "priors_count.1", "screening_date", "v_screening_d
 
 def test_what_was_written_after_the_event_is_dropped(shared_data: Path) -> None:
     frame = load(shared_data, "compas_two_years.csv.gz")
-    edits: list[Edit] = []
+    edits: list[ConfigEdit] = []
     findings: list[Finding] = []
     for _ in range(4):
-        findings = audit(frame, ["two_year_recid"], "binary", edits)
+        findings = run_all_checks(frame, ["two_year_recid"], "binary", edits)
         more = [e for f in findings if f.severity != "tip" for e in f.fixes if e not in edits]
         if not more:
             break

@@ -9,18 +9,23 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.checks.row_order import CHECK, follows, order_of, orders_of
-from fieldcraft.contracts import View
-from tests.checks.views import found, split_view
+from fieldcraft.checks.row_order import (
+    CHECK,
+    follows_row_order,
+    measure_order_dependence,
+    measure_targets,
+)
+from fieldcraft.contracts import CheckContext
+from tests.checks.contexts import run_check, split_context
 
 DRAW = np.random.default_rng(0)
 ROWS = 800
 WAVE = np.sin(np.arange(ROWS) / 9)
 
 
-def view(y: Any, task: str = "binary", **columns: Any) -> View:
+def view(y: Any, task: str = "binary", **columns: Any) -> CheckContext:
     cells = {"noise": DRAW.normal(size=ROWS), **columns, "y": y}
-    return split_view(cells, task, **{name: "number" for name in cells if name != "y"})
+    return split_context(cells, task, **{name: "number" for name in cells if name != "y"})
 
 
 def waving(noise: float = 0.4) -> Any:
@@ -36,7 +41,7 @@ def waving(noise: float = 0.4) -> Any:
     ],
 )
 def test_rows_in_no_order_are_not_reported(y: Any, task: str) -> None:
-    assert found(CHECK, view(y, task)) == []
+    assert run_check(CHECK, view(y, task)) == []
 
 
 @pytest.mark.parametrize(
@@ -44,52 +49,52 @@ def test_rows_in_no_order_are_not_reported(y: Any, task: str) -> None:
     [(waving(), "binary"), (WAVE + DRAW.normal(0, 0.5, ROWS), "regression")],
 )
 def test_like_neighbours_are_a_warning(y: Any, task: str) -> None:
-    (finding,) = found(CHECK, view(y, task))
+    (finding,) = run_check(CHECK, view(y, task))
     assert (finding.severity, finding.column, finding.fixes) == ("warn", None, ())
     assert finding.evidence["beyond"] > 0.3
 
 
 def test_neighbours_whose_columns_explain_their_likeness_are_a_tip() -> None:
-    (finding,) = found(CHECK, view(waving(0.2), wave=WAVE))
+    (finding,) = run_check(CHECK, view(waving(0.2), wave=WAVE))
     assert finding.severity == "tip"
 
 
 def test_a_file_sorted_by_class_does_no_harm() -> None:
-    (finding,) = found(CHECK, view(np.sort(DRAW.choice(["yes", "no"], ROWS))))
+    (finding,) = run_check(CHECK, view(np.sort(DRAW.choice(["yes", "no"], ROWS))))
     assert finding.severity == "tip"
     assert "sorted by y" in finding.title
 
 
 def test_a_file_sorted_by_amount_does_no_harm() -> None:
-    (finding,) = found(CHECK, view(np.sort(DRAW.gamma(2, 3, ROWS)), "regression"))
+    (finding,) = run_check(CHECK, view(np.sort(DRAW.gamma(2, 3, ROWS)), "regression"))
     assert "sorted by y" in finding.title
 
 
 def test_a_column_that_counts_the_rows_of_a_sorted_file_is_named() -> None:
     late = np.where(DRAW.random(ROWS) < np.linspace(0.1, 0.9, ROWS), "yes", "no")
-    (finding,) = found(CHECK, view(late, counter=np.cumsum(DRAW.integers(1, 5, ROWS)) * 1.0))
+    (finding,) = run_check(CHECK, view(late, counter=np.cumsum(DRAW.integers(1, 5, ROWS)) * 1.0))
     assert (finding.severity, finding.column) == ("warn", "counter")
-    (finding,) = found(CHECK, view(late, first=np.arange(ROWS), counter=np.arange(ROWS) * 2.0))
+    (finding,) = run_check(CHECK, view(late, first=np.arange(ROWS), counter=np.arange(ROWS) * 2.0))
     assert finding.column == "first"
 
 
 @pytest.mark.parametrize("declared", ["time", "entity"])
 def test_declared_time_or_entities_explain_the_order(declared: str) -> None:
-    assert found(CHECK, replace(view(waving()), **{declared: "noise"})) == []  # type: ignore[arg-type]
+    assert run_check(CHECK, replace(view(waving()), **{declared: "noise"})) == []  # type: ignore[arg-type]
 
 
 def test_rows_in_the_order_of_a_date_are_left_to_the_check_time_order() -> None:
     days = (np.datetime64("2021-01-01") + np.arange(ROWS)).astype(str)
     cells = {"day": days, "y": waving()}
-    assert found(CHECK, split_view(cells, "binary", day="datetime")) == []
+    assert run_check(CHECK, split_context(cells, "binary", day="datetime")) == []
 
 
 def test_a_hundred_rows_are_needed() -> None:
     y = np.arange(100) * 1.0
-    hundred = split_view({"a": np.zeros(100), "y": y}, "regression", a="number")
-    assert len(found(CHECK, hundred)) == 1
-    fewer = split_view({"a": np.zeros(99), "y": y[:99]}, "regression", a="number")
-    assert found(CHECK, fewer) == []
+    hundred = split_context({"a": np.zeros(100), "y": y}, "regression", a="number")
+    assert len(run_check(CHECK, hundred)) == 1
+    fewer = split_context({"a": np.zeros(99), "y": y[:99]}, "regression", a="number")
+    assert run_check(CHECK, fewer) == []
 
 
 @pytest.mark.parametrize(("stretch", "is_sorted"), [(30, True), (29, False)])
@@ -97,8 +102,8 @@ def test_a_file_is_sorted_if_classes_come_in_stretches_of_thirty(
     stretch: int, is_sorted: bool
 ) -> None:
     y = np.where(np.arange(30 * stretch) // stretch % 2, "u", "v")
-    view = split_view({"a": np.zeros(len(y)), "y": y}, "binary", a="number")
-    (finding,) = found(CHECK, view)
+    view = split_context({"a": np.zeros(len(y)), "y": y}, "binary", a="number")
+    (finding,) = run_check(CHECK, view)
     assert ("the file is sorted by y" in finding.title) is is_sorted
     assert finding.severity == ("tip" if is_sorted else "warn")
     # Of neighbours all but 29 are alike: the serial correlation of the indicator.
@@ -111,8 +116,8 @@ def test_a_column_that_follows_the_rows_has_a_value_in_nearly_all(
     gaps: int, expected: bool
 ) -> None:
     rows = np.arange(500.0)
-    assert follows(np.where(rows < gaps, np.nan, -rows), rows) is expected
-    assert not follows(None, rows)
+    assert follows_row_order(np.where(rows < gaps, np.nan, -rows), rows) is expected
+    assert not follows_row_order(None, rows)
 
 
 @pytest.mark.parametrize(("shift", "expected"), [(3, True), (4, False)])
@@ -120,41 +125,44 @@ def test_a_column_that_follows_the_rows_has_nearly_their_ranks(shift: int, expec
     rows = np.arange(1_000.0)
     rolled = np.roll(rows, shift)  # Spearman's rho is 1 - 6 k (n - k) / (n^2 - 1)
     assert (1 - 6 * shift * (1_000 - shift) / 999_999 >= 0.98) is expected
-    assert follows(rolled, rows) is expected
-    assert follows(-(rolled**3), rows) is expected
+    assert follows_row_order(rolled, rows) is expected
+    assert follows_row_order(-(rolled**3), rows) is expected
 
 
 @pytest.mark.parametrize(("rise", "reported"), [(0.30, False), (0.60, True)])
 def test_what_may_be_chance_is_not_told(rise: float, reported: bool) -> None:
     y = np.where(DRAW.random(2_000) < np.linspace(0.5 - rise / 2, 0.5 + rise / 2, 2_000), 1, 0)
-    order = order_of("y", y, False, [])
+    order = measure_order_dependence("y", y, False, [])
     assert (order is not None) is reported
 
 
 def test_neighbours_are_judged_beyond_what_columns_of_few_levels_explain() -> None:
     level = np.arange(1_200) // 12 % 2
     y = np.where(DRAW.random(1_200) < 0.1, 1 - level, level)
-    alone, known = order_of("y", y, False, []), order_of("y", y, False, [level])
+    alone, known = (
+        measure_order_dependence("y", y, False, []),
+        measure_order_dependence("y", y, False, [level]),
+    )
     assert alone is not None
     assert known is not None
-    assert alone.alike == known.alike
-    assert alone.left == pytest.approx(alone.alike, abs=1e-9)
-    assert known.left < 0.05
+    assert alone.autocorrelation == known.autocorrelation
+    assert alone.residual_autocorrelation == pytest.approx(alone.autocorrelation, abs=1e-9)
+    assert known.residual_autocorrelation < 0.05
 
 
 def test_the_number_of_a_row_is_what_its_file_says() -> None:
     base = view(np.sort(DRAW.gamma(2, 3, ROWS)), "regression", counter=np.arange(ROWS) * 1.0)
-    (finding,) = found(CHECK, base)
+    (finding,) = run_check(CHECK, base)
     assert finding.column == "counter"
     mixed = DRAW.permutation(ROWS) + 1
-    (finding,) = found(CHECK, replace(base, rows=mixed.tolist()))
+    (finding,) = run_check(CHECK, replace(base, row_numbers=mixed.tolist()))
     assert finding.column is None  # it counts rows of no file
 
 
 def test_the_label_that_is_most_in_order_is_told() -> None:
     wave, straight = np.sin(np.arange(ROWS) / 9) > 0, np.arange(ROWS) < ROWS // 2
     cells = {"a": np.zeros(ROWS), "wave": wave * 1, "straight": straight * 1}
-    (finding,) = found(CHECK, split_view(cells, "labels", ("wave", "straight"), a="number"))
+    (finding,) = run_check(CHECK, split_context(cells, "labels", ("wave", "straight"), a="number"))
     assert "sorted by straight" in finding.title
 
 
@@ -162,6 +170,6 @@ def test_the_label_that_is_most_in_order_is_told() -> None:
 def test_columns_of_five_rows_a_level_may_explain(levels: int, known: bool) -> None:
     names = np.char.add("l", (np.arange(ROWS) * levels // ROWS).astype(str))
     y = (np.arange(ROWS) * levels // ROWS % 2) ^ (DRAW.random(ROWS) < 0.1)
-    (alone,) = orders_of(y, ("y",), False, [])
-    (order,) = orders_of(y, ("y",), False, [pl.Series("a", names)])
-    assert (order.left < alone.left) is known
+    (alone,) = measure_targets(y, ("y",), False, [])
+    (order,) = measure_targets(y, ("y",), False, [pl.Series("a", names)])
+    assert (order.residual_autocorrelation < alone.residual_autocorrelation) is known

@@ -13,14 +13,14 @@ import polars as pl
 import pytest
 
 from fieldcraft.cli import app
-from fieldcraft.project.folder import Folder
+from fieldcraft.project.folder import ProjectFolder
 from tests.conftest import mixed_table
 
-Run = Callable[..., tuple[int, str, str]]
+RunCommand = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     """Run a command line in this process; gives exit code, standard output and error."""
     monkeypatch.setenv("COLUMNS", "80")
 
@@ -36,8 +36,10 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return do
 
 
-def test_status_says_in_ten_lines_what_a_busy_person_wants(run: Run, finished: Folder) -> None:
-    code, out, _ = run("status", "--dir", finished.root)
+def test_status_says_in_ten_lines_what_a_busy_person_wants(
+    run_command: RunCommand, finished_project: ProjectFolder
+) -> None:
+    code, out, _ = run_command("status", "--dir", finished_project.root)
     assert code == 0
     assert "ROC AUC" in out
     assert "Sealed: 36 test rows have never been looked at." in " ".join(out.split())
@@ -46,76 +48,93 @@ def test_status_says_in_ten_lines_what_a_busy_person_wants(run: Run, finished: F
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_json_is_one_value_on_standard_output(run: Run, finished: Folder) -> None:
-    code, out, err = run("run", "--dir", finished.root, "--json")
-    found = json.loads(out)
+def test_json_is_one_value_on_standard_output(
+    run_command: RunCommand, finished_project: ProjectFolder
+) -> None:
+    code, out, err = run_command("run", "--dir", finished_project.root, "--json")
+    output = json.loads(out)
     assert code == 0
     assert err == ""
-    assert found["champion"] in {learner["name"] for learner in found["learners"]}
-    assert found["rows"] == {"cross": 204, "test": 36}
+    assert output["champion"] in {learner["name"] for learner in output["learners"]}
+    assert output["rows"] == {"cross": 204, "test": 36}
 
 
-def test_a_new_project_is_made_and_audited(run: Run, csv: Path, tmp_path: Path) -> None:
+def test_a_new_project_is_made_and_audited(
+    run_command: RunCommand, csv_path: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "new"
-    code, out, _ = run("run", csv, "--target", "bought", "--dir", folder, "--until", "audit")
+    code, out, _ = run_command(
+        "run", csv_path, "--target", "bought", "--dir", folder, "--until", "audit"
+    )
     assert code == 0
     assert (folder / "fieldcraft.yaml").exists()
     assert (folder / "report.html").exists()
     assert "key names rows" not in out  # a tip is not the first thing to say
-    code, out, _ = run("audit", "--dir", folder)
+    code, out, _ = run_command("audit", "--dir", folder)
     assert "key names rows" in out
 
 
-def test_init_only_writes_the_file(run: Run, csv: Path, tmp_path: Path) -> None:
-    code, out, _ = run("init", csv, "--target", "bought", "--dir", tmp_path / "new")
+def test_init_only_writes_the_file(run_command: RunCommand, csv_path: Path, tmp_path: Path) -> None:
+    code, out, _ = run_command("init", csv_path, "--target", "bought", "--dir", tmp_path / "new")
     assert code == 0
     assert "predict bought (binary)" in out
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["fieldcraft.yaml"]
 
 
 def test_predict_inside_a_project_needs_no_bundle(
-    run: Run, finished: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: RunCommand,
+    finished_project: ProjectFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = mixed_table(30, seed=3)
     rows.write_csv(tmp_path / "rows.csv")
-    monkeypatch.chdir(finished.root)
-    code, out, _ = run("predict", tmp_path / "rows.csv", "-o", tmp_path / "a.csv")
+    monkeypatch.chdir(finished_project.root)
+    code, out, _ = run_command("predict", tmp_path / "rows.csv", "-o", tmp_path / "a.csv")
     assert code == 0
     assert "30 predictions" in out
-    code, _, _ = run("predict", "bundle", tmp_path / "rows.csv", "-o", tmp_path / "b.parquet")
+    code, _, _ = run_command(
+        "predict", "bundle", tmp_path / "rows.csv", "-o", tmp_path / "b.parquet"
+    )
     assert pl.read_csv(tmp_path / "a.csv")["prediction"].to_list() == (
         pl.read_parquet(tmp_path / "b.parquet")["prediction"].to_list()
     )
 
 
-def test_verify_vouches_for_an_untouched_project(run: Run, finished: Folder) -> None:
-    code, out, _ = run("verify", "--dir", finished.root)
+def test_verify_vouches_for_an_untouched_project(
+    run_command: RunCommand, finished_project: ProjectFolder
+) -> None:
+    code, out, _ = run_command("verify", "--dir", finished_project.root)
     assert code == 0
     assert "chain unbroken" in out
     assert "every file as packaged" in out
 
 
-def test_verify_notices_a_changed_run_folder(run: Run, finished: Folder) -> None:
-    path = next(finished.root.glob("runs/evaluate/*/evaluation.json"))
+def test_verify_notices_a_changed_run_folder(
+    run_command: RunCommand, finished_project: ProjectFolder
+) -> None:
+    path = next(finished_project.root.glob("runs/evaluate/*/evaluation.json"))
     path.write_text(path.read_text(encoding="utf-8").replace("0.", "1.", 1), encoding="utf-8")
-    code, _, err = run("verify", "--dir", finished.root)
+    code, _, err = run_command("verify", "--dir", finished_project.root)
     assert code == 2
     assert "not what the ledger recorded" in err
 
 
-def test_log_tells_every_entry(run: Run, finished: Folder) -> None:
-    _, out, _ = run("log", "--dir", finished.root)
+def test_log_tells_every_entry(run_command: RunCommand, finished_project: ProjectFolder) -> None:
+    _, out, _ = run_command("log", "--dir", finished_project.root)
     assert "done in" in out
     assert "roc_auc" in out
-    entries = json.loads(run("log", "--dir", finished.root, "--json")[1])
+    entries = json.loads(run_command("log", "--dir", finished_project.root, "--json")[1])
     assert [entry["number"] for entry in entries] == list(range(1, len(entries) + 1))
 
 
-def test_final_evaluation_is_refused_the_second_time(run: Run, finished: Folder) -> None:
-    code, out, _ = run("evaluate", "--final", "--dir", finished.root)
+def test_final_evaluation_is_refused_the_second_time(
+    run_command: RunCommand, finished_project: ProjectFolder
+) -> None:
+    code, out, _ = run_command("evaluate", "--final", "--dir", finished_project.root)
     assert code == 0
     assert "Sealed test set: ROC AUC" in out
-    code, _, err = run("evaluate", "--final", "--dir", finished.root)
+    code, _, err = run_command("evaluate", "--final", "--dir", finished_project.root)
     assert code == 2
     assert "opened before" in err
     assert '--again "why"' in err
@@ -136,11 +155,11 @@ def test_final_evaluation_is_refused_the_second_time(run: Run, finished: Folder)
     ],
 )
 def test_an_error_says_what_is_wrong_and_the_way_out(
-    run: Run, csv: Path, arguments: list[str], wrong: str, way_out: str, tmp_path: Path,
+    run_command: RunCommand, csv_path: Path, arguments: list[str], wrong: str, way_out: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(*(a.format(csv=csv) for a in arguments))
+    code, out, err = run_command(*(a.format(csv=csv_path) for a in arguments))
     words = " ".join(err.split())
     assert code == 2
     assert out == ""
@@ -150,53 +169,53 @@ def test_an_error_says_what_is_wrong_and_the_way_out(
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(
-    run: Run, csv: Path, tmp_path: Path
+    run_command: RunCommand, csv_path: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious", encoding="utf-8")
-    code, _, err = run("run", csv, "--target", "bought", "--dir", tmp_path / "mine")
+    code, _, err = run_command("run", csv_path, "--target", "bought", "--dir", tmp_path / "mine")
     assert code == 2
     assert "thesis.txt" in err
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
 def test_another_table_in_a_projects_folder_is_refused(
-    run: Run, csv: Path, finished: Folder
+    run_command: RunCommand, csv_path: Path, finished_project: ProjectFolder
 ) -> None:
-    code, _, err = run("run", csv, "--target", "city", "--dir", finished.root)
+    code, _, err = run_command("run", csv_path, "--target", "city", "--dir", finished_project.root)
     assert code == 2
     assert "something else" in err
 
 
 def test_a_full_disk_is_one_clear_line(
-    run: Run, finished: Folder, monkeypatch: pytest.MonkeyPatch
+    run_command: RunCommand, finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/data/x")
 
-    monkeypatch.setattr("fieldcraft.stages._flow.latest", full)
-    code, _, err = run("status", "--dir", finished.root)
+    monkeypatch.setattr("fieldcraft.stages._workflows.load_latest_report_data", full)
+    code, _, err = run_command("status", "--dir", finished_project.root)
     assert code == 2
     assert "No space left on device" in err
     assert "free some space" in err
 
 
 def test_an_interruption_says_how_to_go_on(
-    run: Run, finished: Folder, monkeypatch: pytest.MonkeyPatch
+    run_command: RunCommand, finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fieldcraft.stages._flow.latest", interrupt)
-    code, _, err = run("status", "--dir", finished.root)
+    monkeypatch.setattr("fieldcraft.stages._workflows.load_latest_report_data", interrupt)
+    code, _, err = run_command("status", "--dir", finished_project.root)
     assert code == 130
     assert "run the same command again" in err
 
 
-def test_a_live_line_is_drawn_on_a_terminal_and_cleared(finished: Folder) -> None:
+def test_a_live_line_is_drawn_on_a_terminal_and_cleared(finished_project: ProjectFolder) -> None:
     environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "80", "TERM": "xterm"}
     done = subprocess.run(
-        [sys.executable, "-m", "fieldcraft", "run", "--dir", finished.root],
+        [sys.executable, "-m", "fieldcraft", "run", "--dir", finished_project.root],
         capture_output=True, text=True, check=True, env=environment,
     )  # fmt: skip
     assert "kept" in done.stderr

@@ -7,24 +7,24 @@ from pathlib import Path
 
 import pytest
 
-Call = tuple[str, int, int]
+DiskCall = tuple[str, int, int]
 
 
-def synced(path: Path) -> Call:
+def sync_call(path: Path) -> DiskCall:
     """How a sync of a file or folder, as it is now, is recorded: its number and its bytes."""
     found = path.stat()
     return "sync", found.st_ino, found.st_size if path.is_file() else 0
 
 
-def moved(path: Path) -> Call:
+def move_call(path: Path) -> DiskCall:
     """How the move of a file or folder that stands here now is recorded."""
     return "move", path.stat().st_ino, 0
 
 
 @pytest.fixture
-def disk_calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
+def disk_calls(monkeypatch: pytest.MonkeyPatch) -> list[DiskCall]:
     """Every sync and every move by name, as they are called."""
-    calls: list[Call] = []
+    calls: list[DiskCall] = []
     sync, replace, rename = os.fsync, os.replace, os.rename
 
     def record_sync(handle: int) -> None:
@@ -34,11 +34,11 @@ def disk_calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
         sync(handle)
 
     def record_replace(source: Path, target: Path) -> None:
-        calls.append(moved(Path(source)))
+        calls.append(move_call(Path(source)))
         replace(source, target)
 
     def record_rename(source: Path, target: Path) -> None:
-        calls.append(moved(Path(source)))
+        calls.append(move_call(Path(source)))
         rename(source, target)
 
     monkeypatch.setattr(os, "fsync", record_sync)

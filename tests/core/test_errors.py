@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from fieldcraft.core import errors
-from fieldcraft.core.errors import FieldcraftError, near
+from fieldcraft.core.errors import FieldcraftError, did_you_mean
 
 LEAVES = [
     found
@@ -18,21 +18,21 @@ LEAVES = [
 
 @pytest.mark.parametrize("error", LEAVES)
 def test_every_error_shows_its_three_parts(error: type[FieldcraftError]) -> None:
-    raised = error("the file is torn", seen="line 3", way_out="mend it")
+    raised = error("the file is torn", detail="line 3", hint="mend it")
     assert str(raised) == "the file is torn\n  seen: line 3\n  way out: mend it"
-    assert (raised.what, raised.seen, raised.way_out) == ("the file is torn", "line 3", "mend it")
+    assert (raised.what, raised.detail, raised.hint) == ("the file is torn", "line 3", "mend it")
 
 
 @pytest.mark.parametrize("error", LEAVES)
 def test_an_error_survives_the_way_to_another_process(error: type[FieldcraftError]) -> None:
-    again = pickle.loads(pickle.dumps(error("torn", seen="line 3", way_out="mend it")))
+    again = pickle.loads(pickle.dumps(error("torn", detail="line 3", hint="mend it")))
     assert type(again) is error
-    assert (again.what, again.seen, again.way_out) == ("torn", "line 3", "mend it")
+    assert (again.what, again.detail, again.hint) == ("torn", "line 3", "mend it")
 
 
 def test_an_error_without_a_way_out_cannot_be_made() -> None:
     with pytest.raises(TypeError, match="way_out"):
-        FieldcraftError("torn", seen="line 3")  # type: ignore[call-arg]
+        FieldcraftError("torn", detail="line 3")  # type: ignore[call-arg]
 
 
 def test_the_tree_at_the_top_of_the_module_names_every_error() -> None:
@@ -55,4 +55,4 @@ def test_the_tree_at_the_top_of_the_module_names_every_error() -> None:
 def test_near_offers_the_closest_name_or_the_choices(
     name: str, known: list[str], hint: str
 ) -> None:
-    assert near(name, known).endswith(hint)
+    assert did_you_mean(name, known).endswith(hint)

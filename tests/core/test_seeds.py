@@ -8,7 +8,7 @@ import sys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldcraft.core.seeds import derive
+from fieldcraft.core.seeds import derive_seed
 
 NAMES = st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.integers(), max_size=4)
 
@@ -16,21 +16,23 @@ NAMES = st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.integers
 @settings(derandomize=True, deadline=None)
 @given(st.integers(0, 2**40), NAMES)
 def test_a_seed_fits_every_library(seed: int, names: list[str | int]) -> None:
-    assert 0 <= derive(seed, *names) < 2**31
-    assert derive(seed, *names) == derive(seed, *names)
+    assert 0 <= derive_seed(seed, *names) < 2**31
+    assert derive_seed(seed, *names) == derive_seed(seed, *names)
 
 
 def test_every_use_and_every_project_seed_has_its_own() -> None:
-    found = {derive(seed, use, fold) for seed in range(10) for use in "ab" for fold in range(10)}
+    found = {
+        derive_seed(seed, use, fold) for seed in range(10) for use in "ab" for fold in range(10)
+    }
     assert len(found) == 200
 
 
 def test_another_process_derives_the_same_seed() -> None:
     code = "from fieldcraft.core.seeds import derive; print(derive(7, 'split', 3))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(out.stdout) == derive(7, "split", 3)
+    assert int(out.stdout) == derive_seed(7, "split", 3)
 
 
 def test_seeds_stay_the_same_from_release_to_release() -> None:
-    assert derive(0, "split") == 877_757_775
-    assert derive(7, "train", 3) == 397_519_092
+    assert derive_seed(0, "split") == 877_757_775
+    assert derive_seed(7, "train", 3) == 397_519_092

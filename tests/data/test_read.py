@@ -13,9 +13,9 @@ from polars.testing import assert_frame_equal
 
 from fieldcraft.core.digest import of_file
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.parse import numbers, strip
-from fieldcraft.data.read import digest_of, read_table
-from fieldcraft.data.sniff import DELIMITERS, Dialect
+from fieldcraft.data.cell_parser import normalize_missing, parse_numbers
+from fieldcraft.data.csv_sniffer import DELIMITERS, CsvDialect
+from fieldcraft.data.read import read_table, table_digest
 
 Write = Callable[[str, str | bytes], Path]
 
@@ -25,121 +25,125 @@ PEOPLE_CSV = "name,age\nZoë,31\nAnn,\nBo,7\n"
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".txt", ".CSV", ".csv.gz"])
 @pytest.mark.parametrize("delimiter", DELIMITERS)
-def test_any_delimiter_is_read_under_any_ending(delimiter: str, ending: str, write: Write) -> None:
+def test_any_delimiter_is_read_under_any_ending(
+    delimiter: str, ending: str, write_file: Write
+) -> None:
     data = PEOPLE_CSV.replace(",", delimiter).encode()
-    path = write(f"people{ending}", gzip.compress(data) if ending.endswith("gz") else data)
+    path = write_file(f"people{ending}", gzip.compress(data) if ending.endswith("gz") else data)
     reading = read_table(path)
     assert_frame_equal(reading.frame, PEOPLE)
-    assert reading.dialect == Dialect(delimiter)
-    assert reading.odd_lines == ()
+    assert reading.dialect == CsvDialect(delimiter)
+    assert reading.malformed_lines == ()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
-def test_any_encoding_gives_the_same_cells(encoding: str, write: Write) -> None:
-    reading = read_table(write("people.csv", PEOPLE_CSV.encode(encoding)))
+def test_any_encoding_gives_the_same_cells(encoding: str, write_file: Write) -> None:
+    reading = read_table(write_file("people.csv", PEOPLE_CSV.encode(encoding)))
     assert_frame_equal(reading.frame, PEOPLE)
-    assert reading.dialect == Dialect(encoding=encoding)
+    assert reading.dialect == CsvDialect(encoding=encoding)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_any_line_end_is_read(end: str, write: Write) -> None:
-    path = write("people.csv", PEOPLE_CSV.replace("\n", end) + end)
+def test_any_line_end_is_read(end: str, write_file: Write) -> None:
+    path = write_file("people.csv", PEOPLE_CSV.replace("\n", end) + end)
     assert_frame_equal(read_table(path).frame, PEOPLE)
 
 
-def test_blanks_after_commas_belong_to_no_cell(write: Write) -> None:
-    path = write("raw.csv", '39, State-gov, "x, y", <=50K\n50, Private, z, >50K\n\n')
+def test_blanks_after_commas_belong_to_no_cell(write_file: Write) -> None:
+    path = write_file("raw.csv", '39, State-gov, "x, y", <=50K\n50, Private, z, >50K\n\n')
     assert read_table(path, ("age", "work", "note", "income")).frame.rows() == [
         ("39", "State-gov", "x, y", "<=50K"),
         ("50", "Private", "z", ">50K"),
     ]
 
 
-def test_a_quoted_cell_may_hold_lines_quotes_and_delimiters(write: Write) -> None:
-    path = write("notes.csv", 'id,note\n1,"first\nsecond, ""third"""\n2,plain\n')
+def test_a_quoted_cell_may_hold_lines_quotes_and_delimiters(write_file: Write) -> None:
+    path = write_file("notes.csv", 'id,note\n1,"first\nsecond, ""third"""\n2,plain\n')
     assert read_table(path).frame["note"].to_list() == ['first\nsecond, "third"', "plain"]
 
 
-def test_a_cell_may_be_longer_than_the_csv_module_allows(write: Write) -> None:
+def test_a_cell_may_be_longer_than_the_csv_module_allows(write_file: Write) -> None:
     text = "word " * 50_000
     limit = csv.field_size_limit()
-    frame = read_table(write("long.csv", f"id,text\n1,{text}\n2,short\n")).frame
+    frame = read_table(write_file("long.csv", f"id,text\n1,{text}\n2,short\n")).frame
     assert frame["text"].to_list() == [text, "short"]
     assert csv.field_size_limit() == limit
 
 
 @pytest.mark.parametrize("row", ['"3,4', '3,"4', '3,"4""'])
-def test_a_quote_that_is_never_closed_is_named_not_swallowed(row: str, write: Write) -> None:
-    path = write("torn.csv", "a,b\n1,2\n\n" + row + "\n" + "5,6\n" * 300)
+def test_a_quote_that_is_never_closed_is_named_not_swallowed(row: str, write_file: Write) -> None:
+    path = write_file("torn.csv", "a,b\n1,2\n\n" + row + "\n" + "5,6\n" * 300)
     with pytest.raises(DataError, match="none closes it before the file ends") as caught:
         read_table(path)
-    assert "starts on line 4 " in caught.value.seen
+    assert "starts on line 4 " in caught.value.detail
 
 
-def test_a_file_without_a_header_is_read_from_its_first_row(write: Write) -> None:
-    path = write("plain.csv", "1,Rome\n2,Oslo\n")
+def test_a_file_without_a_header_is_read_from_its_first_row(write_file: Write) -> None:
+    path = write_file("plain.csv", "1,Rome\n2,Oslo\n")
     bare, named = read_table(path), read_table(path, ("size", " city "))
     assert bare.frame.columns == ["column_1", "column_2"]
     assert named.frame.columns == ["size", "city"]
     assert bare.frame.rows() == named.frame.rows() == [("1", "Rome"), ("2", "Oslo")]
-    assert bare.dialect == named.dialect == Dialect(header=False)
+    assert bare.dialect == named.dialect == CsvDialect(has_header=False)
 
 
-def test_names_that_the_file_has_already_are_not_read_as_a_row(write: Write) -> None:
-    path = write("people.csv", PEOPLE_CSV)
+def test_names_that_the_file_has_already_are_not_read_as_a_row(write_file: Write) -> None:
+    path = write_file("people.csv", PEOPLE_CSV)
     assert read_table(path, ("Name", "AGE")).frame.rows() == PEOPLE.rows()
 
 
 @pytest.mark.parametrize("names", [("a",), ("a", "b", "c"), ("a", "a")])
-def test_names_that_do_not_fit_are_refused(names: tuple[str, ...], write: Write) -> None:
+def test_names_that_do_not_fit_are_refused(names: tuple[str, ...], write_file: Write) -> None:
     with pytest.raises(DataError, match="names given do not fit") as caught:
-        read_table(write("people.csv", PEOPLE_CSV), names)
-    assert "exactly 2 different names" in caught.value.way_out
+        read_table(write_file("people.csv", PEOPLE_CSV), names)
+    assert "exactly 2 different names" in caught.value.hint
 
 
-def test_names_fit_the_file_even_if_an_early_row_is_too_long(write: Write) -> None:
-    reading = read_table(write("plain.csv", "1,x,odd\n" + "2,y\n" * 200), ("size", "city"))
-    assert (reading.frame.height, reading.odd_lines) == (200, (1,))
+def test_names_fit_the_file_even_if_an_early_row_is_too_long(write_file: Write) -> None:
+    reading = read_table(write_file("plain.csv", "1,x,odd\n" + "2,y\n" * 200), ("size", "city"))
+    assert (reading.frame.height, reading.malformed_lines) == (200, (1,))
 
 
-def test_repeated_and_blank_names_are_told_apart(write: Write) -> None:
-    path = write("twins.csv", "id,x,,x,x.1\na,1,2,3,4\nb,5,6,7,8\n")
+def test_repeated_and_blank_names_are_told_apart(write_file: Write) -> None:
+    path = write_file("twins.csv", "id,x,,x,x.1\na,1,2,3,4\nb,5,6,7,8\n")
     assert read_table(path).frame.columns == ["id", "x", "column_3", "x.1", "x.1.1"]
 
 
-def test_odd_rows_are_set_aside_with_their_lines(write: Write) -> None:
+def test_odd_rows_are_set_aside_with_their_lines(write_file: Write) -> None:
     good = "1,x\n" * 150
-    path = write("ragged.csv", f'a,b\n{good}\n1,"two\nlines",3\n{good}only\n')
+    path = write_file("ragged.csv", f'a,b\n{good}\n1,"two\nlines",3\n{good}only\n')
     reading = read_table(path)
     assert reading.frame.rows() == [("1", "x")] * 300
-    assert reading.odd_lines == (154, 305)
+    assert reading.malformed_lines == (154, 305)
 
 
-def test_too_many_odd_rows_are_an_error_that_names_lines(write: Write) -> None:
-    path = write("ragged.csv", "a,b\n" + "1,2\n" * 98 + "1\n1,2,3\n")
+def test_too_many_odd_rows_are_an_error_that_names_lines(write_file: Write) -> None:
+    path = write_file("ragged.csv", "a,b\n" + "1,2\n" * 98 + "1\n1,2,3\n")
     with pytest.raises(
         DataError, match=r"2 of 100 rows of ragged\.csv do not have 2 cells"
     ) as caught:
         read_table(path)
-    assert caught.value.seen == "first such lines: 100, 101"
+    assert caught.value.detail == "first such lines: 100, 101"
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "a,b\n", "a,b\n1,2,3\n", '""\n', "\ufeff"])
 @pytest.mark.parametrize("names", [(), ("a", "b")])
-def test_a_file_without_rows_is_an_error(text: str, names: tuple[str, ...], write: Write) -> None:
+def test_a_file_without_rows_is_an_error(
+    text: str, names: tuple[str, ...], write_file: Write
+) -> None:
     with pytest.raises(DataError, match=r"empty\.csv holds no rows"):
-        read_table(write("empty.csv", text), names)
+        read_table(write_file("empty.csv", text), names)
 
 
-def test_a_picture_is_not_a_table(write: Write) -> None:
+def test_a_picture_is_not_a_table(write_file: Write) -> None:
     with pytest.raises(DataError, match=r"photo\.csv is not a text file"):
-        read_table(write("photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"))
+        read_table(write_file("photo.csv", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"))
 
 
-def test_noise_is_not_a_table(write: Write) -> None:
+def test_noise_is_not_a_table(write_file: Write) -> None:
     noise = bytes(i * 37 % 251 + 1 for i in range(5_000))
     with pytest.raises(DataError, match=r"noise\.csv"):
-        read_table(write("noise.csv", noise))
+        read_table(write_file("noise.csv", noise))
 
 
 def damaged(data: bytes) -> list[bytes]:
@@ -149,9 +153,9 @@ def damaged(data: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("data", damaged(gzip.compress(PEOPLE_CSV.encode() * 50, mtime=0)))
-def test_a_damaged_archive_is_named(data: bytes, write: Write) -> None:
+def test_a_damaged_archive_is_named(data: bytes, write_file: Write) -> None:
     with pytest.raises(DataError, match=r"people\.csv\.gz cannot be unpacked"):
-        read_table(write("people.csv.gz", data))
+        read_table(write_file("people.csv.gz", data))
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
@@ -176,31 +180,31 @@ def test_damaged_parquet_is_named(keep: int, tmp_path: Path) -> None:
     ("name", "ending"), [("table.xlsx", ".xlsx"), ("table.json.gz", ".json"), ("table", "''")]
 )
 def test_an_unknown_ending_is_answered_with_the_known_ones(
-    name: str, ending: str, write: Write
+    name: str, ending: str, write_file: Write
 ) -> None:
     with pytest.raises(DataError, match="cannot tell what kind of table") as caught:
-        read_table(write(name, PEOPLE_CSV))
-    assert ending in caught.value.seen
-    assert ".parquet" in caught.value.way_out
+        read_table(write_file(name, PEOPLE_CSV))
+    assert ending in caught.value.detail
+    assert ".parquet" in caught.value.hint
 
 
-def test_an_address_may_be_text_or_a_path(write: Write) -> None:
-    path = write("people.csv", PEOPLE_CSV)
+def test_an_address_may_be_text_or_a_path(write_file: Write) -> None:
+    path = write_file("people.csv", PEOPLE_CSV)
     assert_frame_equal(read_table(str(path)).frame, read_table(path).frame)
-    assert digest_of(str(path)) == digest_of(path) == of_file(path)
+    assert table_digest(str(path)) == table_digest(path) == of_file(path)
 
 
-def test_rows_that_were_all_set_aside_are_told(write: Write) -> None:
+def test_rows_that_were_all_set_aside_are_told(write_file: Write) -> None:
     with pytest.raises(DataError, match="holds no rows") as caught:
-        read_table(write("people.csv", "a,b\n1,2,3\n"))
-    assert caught.value.seen == "0 rows x 2 columns, 1 line that did not fit: 2"
+        read_table(write_file("people.csv", "a,b\n1,2,3\n"))
+    assert caught.value.detail == "0 rows x 2 columns, 1 line that did not fit: 2"
 
 
-def test_a_missing_file_is_answered_with_what_lies_beside(write: Write) -> None:
-    beside = write("people_2024.csv", PEOPLE_CSV)
+def test_a_missing_file_is_answered_with_what_lies_beside(write_file: Write) -> None:
+    beside = write_file("people_2024.csv", PEOPLE_CSV)
     with pytest.raises(DataError, match="there is no file") as caught:
         read_table(beside.with_name("people.csv"))
-    assert caught.value.seen == "beside it: people_2024.csv"
+    assert caught.value.detail == "beside it: people_2024.csv"
 
 
 # The developers' data: files as they are found in the wild.
@@ -209,9 +213,9 @@ def test_a_missing_file_is_answered_with_what_lies_beside(write: Write) -> None:
 def test_adult_in_its_raw_form_equals_its_clean_form(shared_data: Path) -> None:
     clean = pl.read_parquet(shared_data / "tabular/adult/adult_train.parquet")
     raw = read_table(shared_data / "tabular/adult/adult_train_raw.csv.gz", clean.columns)
-    assert raw.dialect == Dialect(header=False)
-    assert raw.odd_lines == ()
-    stripped = raw.frame.select(strip(column, ("?",)) for column in raw.frame)
+    assert raw.dialect == CsvDialect(has_header=False)
+    assert raw.malformed_lines == ()
+    stripped = raw.frame.select(normalize_missing(column, ("?",)) for column in raw.frame)
     assert_frame_equal(stripped, clean.cast(pl.String))
 
 
@@ -219,10 +223,11 @@ def test_a_european_file_holds_the_same_numbers_as_its_parsed_form(shared_data: 
     folder = shared_data / "tabular/dry_bean"
     raw = read_table(folder / "dry_bean_raw_european.csv.gz")
     clean = pl.read_parquet(folder / "dry_bean.parquet").drop("class")
-    assert raw.dialect == Dialect(";")
+    assert raw.dialect == CsvDialect(";")
     cells = raw.frame.drop("Bean ID", "Class")
     parsed = [
-        numbers(column, ",").alias(name) for column, name in zip(cells, clean.columns, strict=True)
+        parse_numbers(column, ",").alias(name)
+        for column, name in zip(cells, clean.columns, strict=True)
     ]
     assert_frame_equal(pl.DataFrame(parsed), clean.cast(pl.Float64))
 
@@ -236,17 +241,17 @@ def test_messy_originals_have_no_header_and_question_marks(
 ) -> None:
     reading = read_table(shared_data / "tabular/messy" / name)
     assert reading.frame.shape == shape
-    assert reading.dialect == Dialect(header=False)
-    marks = [strip(column, ("?",)).null_count() for column in reading.frame]
+    assert reading.dialect == CsvDialect(has_header=False)
+    marks = [normalize_missing(column, ("?",)).null_count() for column in reading.frame]
     assert sum(marks) == unknown
 
 
 def test_messages_in_an_old_encoding_are_all_there(shared_data: Path) -> None:
     reading = read_table(shared_data / "text/sms_spam/sms_spam_raw_latin1.csv.gz")
-    assert reading.dialect == Dialect(encoding="cp1252")
+    assert reading.dialect == CsvDialect(encoding="cp1252")
     assert reading.frame.shape == (5_572, 2)
     assert set(reading.frame["label"]) == {"ham", "spam"}
-    assert reading.odd_lines == ()
+    assert reading.malformed_lines == ()
 
 
 @pytest.mark.parametrize("part", ["pos", "neg"])
@@ -256,7 +261,7 @@ def test_sentences_a_line_are_one_column_whatever_marks_they_hold(
     name = f"text/rotten_tomatoes/rt_polarity_{part}_raw_cp1252.txt.gz"
     raw = read_table(shared_data / name)
     clean = read_table(shared_data / "text/rotten_tomatoes/rotten_tomatoes.csv.gz").frame
-    assert raw.dialect == Dialect("", header=False, encoding="cp1252")
+    assert raw.dialect == CsvDialect("", has_header=False, encoding="cp1252")
     assert raw.frame.shape == (5_331, 1)
     text = next(column for column in clean if column.n_unique() > 1_000)
-    assert set(strip(raw.frame.to_series()).head(50)) <= set(strip(text))
+    assert set(normalize_missing(raw.frame.to_series()).head(50)) <= set(normalize_missing(text))

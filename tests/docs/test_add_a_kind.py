@@ -14,25 +14,25 @@ import numpy as np
 import polars as pl
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "add-a-kind.md"
+DOCS_PAGE = Path(__file__).parents[2] / "docs" / "add-a-kind.md"
 ROWS = 300
 
 
-def block(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text("utf-8"), flags=re.DOTALL)
-    return str(found)
+def find_code_block(language: str) -> str:
+    (code,) = re.findall(rf"```{language}\n(.*?)```", DOCS_PAGE.read_text("utf-8"), flags=re.DOTALL)
+    return str(code)
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
+def site_packages(tmp_path: Path) -> Path:
     """A folder of packages with the one of the page, as pip would install it."""
-    project = tomllib.loads(block("toml"))["project"]
+    project = tomllib.loads(find_code_block("toml"))["project"]
     (points,) = project["entry-points"].values()
     (module,) = points.values()
     place = tmp_path / "site"
     about = place / f"{module}-{project['version']}.dist-info"
     about.mkdir(parents=True)
-    (place / f"{module}.py").write_text(block("python"), "utf-8")
+    (place / f"{module}.py").write_text(find_code_block("python"), "utf-8")
     (about / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n", "utf-8"
     )
@@ -41,7 +41,7 @@ def site(tmp_path: Path) -> Path:
     return place
 
 
-def test_a_table_with_a_new_kind_goes_all_the_way(site: Path, tmp_path: Path) -> None:
+def test_a_table_with_a_new_kind_goes_all_the_way(site_packages: Path, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     parts = draw.integers(0, 256, (ROWS, 3))
     colours = [f"#{r:02X}{g:02x}{b:02x}" for r, g, b in parts]
@@ -50,7 +50,7 @@ def test_a_table_with_a_new_kind_goes_all_the_way(site: Path, tmp_path: Path) ->
     table[5, "paint"] = None
     table.write_csv(tmp_path / "t.csv")
 
-    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(site_packages), os.environ.get("PYTHONPATH", "")])
 
     def fieldcraft(*words: str) -> str:
         done = subprocess.run(
@@ -60,11 +60,11 @@ def test_a_table_with_a_new_kind_goes_all_the_way(site: Path, tmp_path: Path) ->
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    told = json.loads(
+    output = json.loads(
         fieldcraft("run", "t.csv", "--target", "mood", "--dir", "p", "--budget", "2m", "--json")
     )
     assert "kind: colour" in (tmp_path / "p" / "fieldcraft.yaml").read_text("utf-8")
-    by_name = {learner["name"]: learner["measures"]["roc_auc"]["value"] for learner in told["learners"]}
+    by_name = {learner["name"]: learner["measures"]["roc_auc"]["value"] for learner in output["learners"]}
     assert min(by_name["linear"], by_name["lightgbm"], by_name["network"]) > 0.95
     fieldcraft("predict", "p/bundle", "t.csv", "-o", "out.csv")
     right = (pl.read_csv(tmp_path / "out.csv")["prediction"] == table["mood"]).to_numpy()

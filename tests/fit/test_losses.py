@@ -10,11 +10,11 @@ import torch
 from sklearn.metrics import log_loss, mean_squared_error
 from torch import Tensor
 
-from fieldcraft.contracts import Array
+from fieldcraft.core.types import Array
 from fieldcraft.fit.losses import (
     cross_entropy,
-    label_cross_entropy,
-    ordered_cross_entropy,
+    multilabel_cross_entropy,
+    ordinal_cross_entropy,
     squared_error,
 )
 
@@ -27,8 +27,8 @@ AMOUNTS = torch.linspace(-1, 1, ROWS)
 Loss = Callable[[Tensor, Tensor], Tensor]
 ALL: list[tuple[Loss, Tensor, Tensor]] = [
     (cross_entropy, RAW, CLASS),
-    (ordered_cross_entropy, RAW, CLASS),
-    (label_cross_entropy, RAW, LABELS),
+    (ordinal_cross_entropy, RAW, CLASS),
+    (multilabel_cross_entropy, RAW, LABELS),
     (squared_error, RAW[:, :, :1], AMOUNTS),
 ]
 of_all = pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_loss_of_labels_is_the_mean_over_members_and_labels() -> None:
         for m in range(MEMBERS)
         for k in range(CLASSES)
     ]
-    found = label_cross_entropy(RAW, LABELS)
+    found = multilabel_cross_entropy(RAW, LABELS)
     np.testing.assert_allclose(float(found.mean()), np.mean(wanted), rtol=1e-6)
 
 
@@ -68,21 +68,21 @@ def test_the_loss_of_ordered_classes_is_that_of_at_most_each_class() -> None:
         for m in range(MEMBERS)
         for cut in range(CLASSES - 1)
     ]
-    found = ordered_cross_entropy(RAW, CLASS)
+    found = ordinal_cross_entropy(RAW, CLASS)
     np.testing.assert_allclose(float(found.mean()), np.mean(wanted), rtol=1e-5)
 
 
 def test_of_two_ordered_classes_it_is_the_cross_entropy() -> None:
     raw, y = RAW[:, :, :2], CLASS % 2
-    torch.testing.assert_close(ordered_cross_entropy(raw, y), cross_entropy(raw, y))
-    smooth = ordered_cross_entropy(raw, y, 0.2)
+    torch.testing.assert_close(ordinal_cross_entropy(raw, y), cross_entropy(raw, y))
+    smooth = ordinal_cross_entropy(raw, y, 0.2)
     torch.testing.assert_close(smooth, cross_entropy(raw, y, 0.2))
 
 
 def test_a_far_miss_costs_more_than_a_near_one() -> None:
     raw = torch.tensor([[[4.0, 0.0, 0.0, 0.0]]])  # says the first class
     y = [torch.tensor([k]) for k in range(4)]
-    losses = [float(ordered_cross_entropy(raw, k)) for k in y]
+    losses = [float(ordinal_cross_entropy(raw, k)) for k in y]
     assert losses == sorted(losses)
     assert losses[0] < losses[1] < losses[3]
     plain = [float(cross_entropy(raw, k)) for k in y]
@@ -94,7 +94,7 @@ def test_a_sure_miss_of_ordered_classes_still_has_a_slope(sure: float) -> None:
     raw = torch.zeros(1, 1, CLASSES)
     raw[0, 0, 0] = sure
     raw.requires_grad_()
-    loss = ordered_cross_entropy(raw, torch.tensor([CLASSES - 1]))
+    loss = ordinal_cross_entropy(raw, torch.tensor([CLASSES - 1]))
     assert float(loss.detach()) == pytest.approx(sure, rel=0.1)
     (slope,) = torch.autograd.grad(loss.sum(), raw)
     assert float(slope[0, 0, 0]) == pytest.approx(1, rel=1e-3)
@@ -103,9 +103,9 @@ def test_a_sure_miss_of_ordered_classes_still_has_a_slope(sure: float) -> None:
 
 def test_members_that_disagree_are_not_averaged_before_the_loss() -> None:
     raw = torch.tensor([[[9.0, -9.0], [-9.0, 9.0]]])  # together even, each one sure
-    for loss in (cross_entropy, ordered_cross_entropy):
+    for loss in (cross_entropy, ordinal_cross_entropy):
         assert float(loss(raw, torch.tensor([0]))) > 8
-    assert float(label_cross_entropy(raw, torch.tensor([[1, 0]]))) > 4
+    assert float(multilabel_cross_entropy(raw, torch.tensor([[1, 0]]))) > 4
     amounts = torch.tensor([[[1.0], [-1.0]]])
     assert float(squared_error(amounts, torch.tensor([0.0]))) == 1
 
@@ -138,7 +138,9 @@ def test_smoothed_losses_are_cross_entropies_against_what_is_left_of_the_truth(
         return np.asarray(-(left * np.log(chance) + (1 - left) * np.log(1 - chance)).mean((1, 2)))
 
     of_labels = binary(RAW.double().sigmoid().numpy(), LABELS.numpy())
-    np.testing.assert_allclose(label_cross_entropy(RAW, LABELS, smoothing), of_labels, rtol=1e-5)
+    np.testing.assert_allclose(
+        multilabel_cross_entropy(RAW, LABELS, smoothing), of_labels, rtol=1e-5
+    )
     below = np.exp(logs).cumsum(-1)[..., :-1]
     of_cuts = binary(below, np.arange(CLASSES - 1) >= CLASS.numpy()[:, None])
-    np.testing.assert_allclose(ordered_cross_entropy(RAW, CLASS, smoothing), of_cuts, rtol=1e-5)
+    np.testing.assert_allclose(ordinal_cross_entropy(RAW, CLASS, smoothing), of_cuts, rtol=1e-5)

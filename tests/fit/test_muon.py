@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from fieldcraft.contracts import Array
+from fieldcraft.core.types import Array
 from fieldcraft.fit import muon
-from fieldcraft.fit.muon import Muon, orthogonal
+from fieldcraft.fit.muon import Muon, orthogonalize
 
 
-def turned(matrix: Array) -> Array:
+def newton_schulz_reference(matrix: Array) -> Array:
     """The paper's iteration, which acts on singular values alone (Jordan et al., 2024)."""
     u, values, v = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
     values /= np.linalg.norm(values)
@@ -27,13 +27,15 @@ def test_singular_values_go_through_the_polynomial_of_the_paper_five_times(
 ) -> None:
     torch.manual_seed(0)
     matrix = scale * torch.randn(shape)
-    np.testing.assert_allclose(orthogonal(matrix).numpy(), turned(matrix.numpy()), atol=2e-4)
-    values = np.linalg.svd(orthogonal(matrix).numpy(), compute_uv=False)
+    np.testing.assert_allclose(
+        orthogonalize(matrix).numpy(), newton_schulz_reference(matrix.numpy()), atol=2e-4
+    )
+    values = np.linalg.svd(orthogonalize(matrix).numpy(), compute_uv=False)
     assert 0.6 < values.min() <= values.max() < 1.25  # the iteration is meant to end near 1
 
 
 def test_nothing_is_turned_into_nothing() -> None:
-    assert not orthogonal(torch.zeros(3, 4)).any()
+    assert not orthogonalize(torch.zeros(3, 4)).any()
 
 
 @pytest.mark.parametrize("shape", [(16, 64), (64, 16), (8, 9)])
@@ -50,7 +52,7 @@ def test_steps_follow_nesterov_momentum_have_the_size_of_adamws_and_decay(
         gradient = weight.grad.double().numpy()
         optimizer.step()
         momentum = 0.95 * momentum + 0.05 * gradient
-        step = 0.2 * max(shape) ** 0.5 * turned(0.05 * gradient + 0.95 * momentum)
+        step = 0.2 * max(shape) ** 0.5 * newton_schulz_reference(0.05 * gradient + 0.95 * momentum)
         expected = expected * (1 - rate * decay) - rate * step
     np.testing.assert_allclose(weight.detach().numpy(), expected, atol=1e-3)
     assert float(np.sqrt(np.mean(step**2))) == pytest.approx(0.2, rel=0.3)
@@ -93,6 +95,6 @@ def test_a_long_matrix_is_turned_as_any_other_even_if_most_of_it_is_nothing(
 ) -> None:
     torch.manual_seed(0)
     matrix = torch.randn(shape[0], rank) @ torch.randn(rank, shape[1])
-    found = orthogonal(matrix)
-    monkeypatch.setattr(muon, "LONG", 1_000)
-    torch.testing.assert_close(found, orthogonal(matrix), atol=1e-4, rtol=0)
+    found = orthogonalize(matrix)
+    monkeypatch.setattr(muon, "MIN_ASPECT_RATIO", 1_000)
+    torch.testing.assert_close(found, orthogonalize(matrix), atol=1e-4, rtol=0)

@@ -7,11 +7,16 @@ from typing import get_args
 import pytest
 import torch
 
-from fieldcraft.fit.checkpoint import snapshot
+from fieldcraft.fit.checkpoint import copy_weights
 from fieldcraft.fit.network import FusedNetwork
-from fieldcraft.fit.optimizers import build_optimizers, hidden_matrices, memory_of, restore_memory
-from fieldcraft.fit.settings import OptimizerName, Training
-from tests.fit.small import GOAL, make_network, make_rows
+from fieldcraft.fit.optimizers import (
+    build_optimizers,
+    iter_hidden_matrices,
+    load_optimizer_state,
+    optimizer_state,
+)
+from fieldcraft.fit.settings import OptimizerName, TrainingSettings
+from tests.fit.tiny_training import CROSS_ENTROPY_OBJECTIVE, make_network, make_rows
 
 NAMES: tuple[OptimizerName, ...] = get_args(OptimizerName)
 
@@ -20,17 +25,19 @@ def step(network: FusedNetwork, optimizers: list[torch.optim.Optimizer], seed: i
     """One step of all optimizers on rows of their own."""
     rows = make_rows(16, seed)
     network.zero_grad()
-    torch.autograd.backward(GOAL.loss(network.eval().raw(dict(rows.tensors)), rows.y).mean())
+    torch.autograd.backward(
+        CROSS_ENTROPY_OBJECTIVE.loss(network.eval().logits(dict(rows.tensors)), rows.y).mean()
+    )
     for optimizer in optimizers:
         optimizer.step()
 
 
-def run_rule(name: OptimizerName, gradients: list[float]) -> float:
+def weight_after(name: OptimizerName, gradients: list[float]) -> float:
     """Where one decayed weight of 1.0 ends after some gradients, with a rate of 0.1."""
     layer = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.ones_(layer.weight)
     (optimizer,) = build_optimizers(
-        layer, Training(optimizer=name, learning_rate=0.1, weight_decay=0.5)
+        layer, TrainingSettings(optimizer=name, learning_rate=0.1, weight_decay=0.5)
     )
     for gradient in gradients:
         layer.weight.grad = torch.full((1, 1), gradient)
@@ -46,12 +53,12 @@ def test_two_steps_of_each_rule_are_those_of_its_paper() -> None:
     for g in (first, second):
         momentum = 0.9 * momentum + (g + 0.5 * w)
         w -= 0.1 * (g + 0.5 * w + 0.9 * momentum)
-    assert run_rule("sgd", [first, second]) == pytest.approx(w)
+    assert weight_after("sgd", [first, second]) == pytest.approx(w)
     w = 1.0
     for g in (first, second):
         average = 0.99 * average + 0.01 * (g + 0.5 * w) ** 2
         w -= 0.1 * (g + 0.5 * w) / average**0.5
-    assert run_rule("rmsprop", [first, second]) == pytest.approx(w, rel=1e-5)
+    assert weight_after("rmsprop", [first, second]) == pytest.approx(w, rel=1e-5)
     for name, coupled in (("adam", 0.5), ("adamw", 0.0)):
         w, mean, square = 1.0, 0.0, 0.0
         for step, g in enumerate((first, second), start=1):
@@ -59,7 +66,7 @@ def test_two_steps_of_each_rule_are_those_of_its_paper() -> None:
             w *= 1.0 if coupled else 1 - 0.1 * 0.5
             mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope**2
             w -= 0.1 * mean / (1 - 0.9**step) / (square / (1 - 0.999**step)) ** 0.5
-        assert run_rule(name, [first, second]) == pytest.approx(w, rel=1e-5)  # type: ignore[arg-type]
+        assert weight_after(name, [first, second]) == pytest.approx(w, rel=1e-5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("optimizer", NAMES)
@@ -70,7 +77,7 @@ def test_only_weight_matrices_are_decayed_and_frozen_weights_left_out(
     frozen = torch.nn.Embedding(3, 2)
     frozen.weight.requires_grad_(False)
     network.extra = frozen
-    built = build_optimizers(network, Training(optimizer=optimizer, weight_decay=0.1))
+    built = build_optimizers(network, TrainingSettings(optimizer=optimizer, weight_decay=0.1))
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     groups: dict[float, list[str]] = {0.0: [], 0.1: []}
     for group in (group for one in built for group in one.param_groups):
@@ -84,26 +91,28 @@ def test_only_weight_matrices_are_decayed_and_frozen_weights_left_out(
 def test_optimizers_that_got_their_memory_back_take_the_same_step(
     name: OptimizerName, trunk: str
 ) -> None:
-    settings = Training(optimizer=name, learning_rate=1e-2)
+    settings = TrainingSettings(optimizer=name, learning_rate=1e-2)
     network, other = make_network(trunk), make_network(trunk)
     optimizers = build_optimizers(network, settings)
     for seed in range(3):
         step(network, optimizers, seed)
-    other.load_state_dict(snapshot(network))
+    other.load_state_dict(copy_weights(network))
     fresh = build_optimizers(other, settings)
-    restore_memory(fresh, {key: value.clone() for key, value in memory_of(optimizers).items()})
+    load_optimizer_state(
+        fresh, {key: value.clone() for key, value in optimizer_state(optimizers).items()}
+    )
     step(network, optimizers, 9)
     step(other, fresh, 9)
-    right = snapshot(other)
-    assert all(torch.equal(value, right[key]) for key, value in snapshot(network).items())
+    right = copy_weights(other)
+    assert all(torch.equal(value, right[key]) for key, value in copy_weights(network).items())
 
 
 def test_muon_moves_hidden_matrices_and_leaves_outputs_and_biases_to_adamw() -> None:
     network = make_network("mlp")
-    hidden = {id(matrix) for matrix in hidden_matrices(network)}
+    hidden = {id(matrix) for matrix in iter_hidden_matrices(network)}
     names = {name for name, p in network.named_parameters() if id(p) in hidden}
     assert names == {"trunk.body.0.weight"}  # body.3 gives the outputs
-    muon, rest = build_optimizers(network, Training(optimizer="muon"))
+    muon, rest = build_optimizers(network, TrainingSettings(optimizer="muon"))
     moved = {id(p) for group in muon.param_groups for p in group["params"]}
     assert moved == hidden
     others = {id(p) for group in rest.param_groups for p in group["params"]}
@@ -115,7 +124,7 @@ def test_parameters_may_have_a_part_of_the_learning_rate(optimizer: OptimizerNam
     network = make_network("tabm")
     slow = dict(network.named_parameters())["trunk.shared.1.weight"]
     slow.rate = 0.25  # type: ignore[attr-defined]
-    groups = [g for one in build_optimizers(network, Training(optimizer=optimizer))
+    groups = [g for one in build_optimizers(network, TrainingSettings(optimizer=optimizer))
               for g in one.param_groups]  # fmt: skip
     rates = {id(p): group.get("rate", 1.0) for group in groups for p in group["params"]}
     assert rates.pop(id(slow)) == 0.25

@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from fieldcraft.fit.settings import Training, batch_size_for
+from fieldcraft.fit.settings import TrainingSettings, choose_batch_size
 
 
 def test_without_a_word_the_loop_is_the_one_that_was_measured() -> None:
     """The figures of docs/benchmarks.md hold for these settings."""
-    assert asdict(Training()) == {
+    assert asdict(TrainingSettings()) == {
         "optimizer": "adamw", "learning_rate": 2e-3, "schedule": "constant", "warmup": 0,
         "weight_decay": 3e-4, "batch_size": 256, "epochs": 1_000, "patience": 8,
         "patience_share": 0.2, "worth": 0.005, "ema": 0.998, "clip": 1.0, "l1": 0.0, "mixup": 0.0,
@@ -21,41 +21,45 @@ def test_without_a_word_the_loop_is_the_one_that_was_measured() -> None:
 
 @pytest.mark.parametrize("best", [0, 1, 40, 500])
 def test_a_plain_patience_waits_the_same_after_any_epoch(best: int) -> None:
-    assert Training(patience=7, patience_share=0.0).allowance(best) == 7
+    assert TrainingSettings(patience=7, patience_fraction=0.0).patience_at(best) == 7
 
 
 def test_patience_grows_with_the_epoch_of_the_best_loss() -> None:
-    settings = Training(patience=16, patience_share=0.3)
-    waits = [settings.allowance(best) for best in (0, 10, 100, 300)]
+    settings = TrainingSettings(patience=16, patience_fraction=0.3)
+    waits = [settings.patience_at(best) for best in (0, 10, 100, 300)]
     assert waits == [16, 16, 35, 95]
 
 
 def test_the_learning_rate_rises_and_falls_as_the_schedule_says() -> None:
-    settings = Training(learning_rate=1.0, epochs=12, warmup=2)
-    assert [settings.rate_at(epoch) for epoch in (0, 1, 2, 11)] == pytest.approx(
+    settings = TrainingSettings(learning_rate=1.0, epochs=12, warmup_epochs=2)
+    assert [settings.learning_rate_at(epoch) for epoch in (0, 1, 2, 11)] == pytest.approx(
         [1 / 3, 2 / 3, 1, 1]
     )
-    linear = replace(settings, schedule="linear")
-    assert [linear.rate_at(epoch) for epoch in (2, 7, 12)] == pytest.approx([1.0, 0.5, 0.0])
-    cosine = replace(settings, schedule="cosine")
-    assert [cosine.rate_at(epoch) for epoch in (2, 7, 12)] == pytest.approx([1.0, 0.5, 0.0])
-    assert cosine.rate_at(4.5) == pytest.approx((1 + 2**-0.5) / 2)  # a quarter of the way
-    assert replace(settings, warmup=0.5).rate_at(0.25) == pytest.approx(1.25 / 1.5)
+    linear = replace(settings, lr_schedule="linear")
+    assert [linear.learning_rate_at(epoch) for epoch in (2, 7, 12)] == pytest.approx(
+        [1.0, 0.5, 0.0]
+    )
+    cosine = replace(settings, lr_schedule="cosine")
+    assert [cosine.learning_rate_at(epoch) for epoch in (2, 7, 12)] == pytest.approx(
+        [1.0, 0.5, 0.0]
+    )
+    assert cosine.learning_rate_at(4.5) == pytest.approx((1 + 2**-0.5) / 2)  # a quarter of the way
+    assert replace(settings, warmup_epochs=0.5).learning_rate_at(0.25) == pytest.approx(1.25 / 1.5)
 
 
 @pytest.mark.parametrize(
     ("settings", "moves"),
     [
-        (Training(), False),
-        (Training(warmup=0.5), True),
-        (Training(schedule="linear"), True),
-        (Training(schedule="cosine"), True),
+        (TrainingSettings(), False),
+        (TrainingSettings(warmup_epochs=0.5), True),
+        (TrainingSettings(lr_schedule="linear"), True),
+        (TrainingSettings(lr_schedule="cosine"), True),
     ],
 )
 def test_a_warmup_or_a_schedule_moves_the_step_size_within_an_epoch(
-    settings: Training, moves: bool
+    settings: TrainingSettings, moves: bool
 ) -> None:
-    assert settings.moves is moves
+    assert settings.has_step_schedule is moves
 
 
 @pytest.mark.parametrize(
@@ -66,5 +70,5 @@ def test_a_warmup_or_a_schedule_moves_the_step_size_within_an_epoch(
     ],
 )  # fmt: skip
 def test_batches_grow_with_the_training_set(rows: int, plain: int, ensemble: int) -> None:
-    assert batch_size_for(rows, plain=True) == plain
-    assert batch_size_for(rows) == ensemble
+    assert choose_batch_size(rows, is_mlp=True) == plain
+    assert choose_batch_size(rows) == ensemble

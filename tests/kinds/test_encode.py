@@ -10,41 +10,46 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.contracts import Array
-from fieldcraft.data.table import Column
+from fieldcraft.core.types import Array
+from fieldcraft.data.schema import Column
 from fieldcraft.kinds.boolean.encode import BooleanEncoder
-from fieldcraft.kinds.category.encode import MANY, MOST_MEANS, PRIOR, CategoryEncoder
-from fieldcraft.kinds.datetime.encode import MOST_DELAYS, DatetimeEncoder
-from fieldcraft.kinds.number.encode import MOST_BINS, NumberEncoder, learn_bins
-from tests.encoding import encode, fit_encode
+from fieldcraft.kinds.category.encode import (
+    MAX_TARGET_MEANS_PER_LEVEL,
+    TARGET_MEAN_PRIOR_ROWS,
+    TARGET_MEANS_ABOVE_LEVELS,
+    CategoryEncoder,
+)
+from fieldcraft.kinds.datetime.encode import MAX_DELAY_PAIRS, DatetimeEncoder
+from fieldcraft.kinds.number.encode import MAX_BINS, NumberEncoder, fit_bin_edges
+from tests.encoding import encode, fit_and_encode
 
 DRAW = np.random.default_rng(0)
 NORMAL = DRAW.normal(50, 20, 2_000)
 SKEWED = np.exp(2 * DRAW.normal(size=2_000))
 
 
-def frame(*columns: Any) -> pl.DataFrame:
+def build_frame(*columns: Any) -> pl.DataFrame:
     return pl.DataFrame({f"x{i}": column for i, column in enumerate(columns)})
 
 
-def no_target(rows: int) -> Array:
+def empty_target(rows: int) -> Array:
     return np.zeros((rows, 0))
 
 
-def columns_of(rows: pl.DataFrame, **options: Any) -> list[Column]:
+def build_columns(rows: pl.DataFrame, **options: Any) -> list[Column]:
     """Columns of some kind, all with the same options."""
     return [Column(name, "", options) for name in rows.columns]
 
 
 def fit_numbers(*columns: Any, **options: Any) -> NumberEncoder:
-    rows = frame(*columns)
-    encoder = NumberEncoder(columns_of(rows, **options))
-    fit_encode(encoder, rows, no_target(rows.height))
+    rows = build_frame(*columns)
+    encoder = NumberEncoder(build_columns(rows, **options))
+    fit_and_encode(encoder, rows, empty_target(rows.height))
     return encoder
 
 
 def encode_number(encoder: NumberEncoder, *values: float | None) -> Array:
-    return encode(encoder, frame(pl.Series(values, dtype=pl.Float64))).tensors()["number"]
+    return encode(encoder, build_frame(pl.Series(values, dtype=pl.Float64))).tensors()["number"]
 
 
 @pytest.mark.parametrize("column", [NORMAL, SKEWED, DRAW.uniform(size=2_000)])
@@ -82,21 +87,21 @@ def test_gaps_are_filled_with_the_median_and_flagged_if_training_rows_had_any() 
     holed = [None if i % 5 == 0 else float(v) for i, v in enumerate(NORMAL)]
     median = float(np.median([v for v in holed if v is not None]))
     encoder = fit_numbers(holed)
-    tensors = encode(encoder, frame([None, median])).tensors()
+    tensors = encode(encoder, build_frame([None, median])).tensors()
     assert tensors["number"][0] == tensors["number"][1]
     assert tensors["number_missing"].tolist() == [[1.0], [0.0]]
-    assert "number_missing" not in encode(fit_numbers(NORMAL), frame([None, 1.0])).tensors()
+    assert "number_missing" not in encode(fit_numbers(NORMAL), build_frame([None, 1.0])).tensors()
 
 
 def test_a_column_that_never_changes_gives_a_network_nothing() -> None:
     encoder = fit_numbers(np.full(100, 7.0), NORMAL[:100])
-    encoded = encode(encoder, frame([7.0, 8.0], [50.0, 51.0]))
+    encoded = encode(encoder, build_frame([7.0, 8.0], [50.0, 51.0]))
     assert encoded.tensors()["number"].shape == (2, 1)
     assert encoded.matrix().values.tolist() == [[7.0, 50.0], [8.0, 51.0]]
 
 
 def test_trees_get_numbers_as_they_are() -> None:
-    matrix = encode(fit_numbers(SKEWED), frame([0.5, None, 1e9])).matrix()
+    matrix = encode(fit_numbers(SKEWED), build_frame([0.5, None, 1e9])).matrix()
     np.testing.assert_array_equal(
         matrix.values[:, 0], np.array([0.5, np.nan, 1e9], dtype=np.float32)
     )
@@ -116,14 +121,16 @@ def test_a_value_that_many_rows_share_is_one_point_of_the_shape() -> None:
 def test_gaps_are_filled_as_asked_for_trees_too_which_then_see_a_flag(
     impute: float | str, fill: float
 ) -> None:
-    encoded = encode(fit_numbers([1.0, None, 1.0, 5.0, 6.0], impute=impute), frame([None, 2.0]))
+    encoded = encode(
+        fit_numbers([1.0, None, 1.0, 5.0, 6.0], impute=impute), build_frame([None, 2.0])
+    )
     assert encoded.matrix().names == ("x0", "x0 (missing)")
     assert encoded.matrix().values.tolist() == [[fill, 1], [2, 0]]
     assert encoded.tensors()["number_missing"].tolist() == [[1.0], [0.0]]
 
 
 def test_gaps_that_training_rows_do_not_have_are_filled_without_a_flag() -> None:
-    encoded = encode(fit_numbers(NORMAL, impute="mean"), frame([None]))
+    encoded = encode(fit_numbers(NORMAL, impute="mean"), build_frame([None]))
     assert encoded.matrix().names == ("x0",)
     assert encoded.matrix().values[0, 0] == pytest.approx(NORMAL.mean())
 
@@ -132,7 +139,7 @@ def test_a_model_tells_a_gap_from_the_other_columns_whose_gaps_stay() -> None:
     columns = [Column("a", "", {"impute": "model"}), Column("b", "", {})]
     rows = pl.DataFrame({"a": 3 * NORMAL + 1, "b": NORMAL})
     encoder = NumberEncoder(columns)
-    fit_encode(encoder, rows, no_target(rows.height))
+    fit_and_encode(encoder, rows, empty_target(rows.height))
     new = pl.DataFrame({"a": [None, None], "b": [40.0, None]}, schema_overrides={"a": pl.Float64})
     found = encode(encoder, new).matrix().values
     assert found[0, 0] == pytest.approx(121, rel=0.01)
@@ -144,7 +151,7 @@ def test_values_far_out_are_cut_off_if_asked_and_only_then() -> None:
     low, high = np.quantile(NORMAL, [0.25, 0.75])
     end = high + 8 * (high - low)
     for options, wanted in (({"clip": "auto"}, end), ({}, 1e9), ({"clip": [0, 2e9]}, 1e9)):
-        encoded = encode(fit_numbers(NORMAL, **options), frame([1e9, None]))
+        encoded = encode(fit_numbers(NORMAL, **options), build_frame([1e9, None]))
         np.testing.assert_allclose(encoded.matrix().values[:, 0], [wanted, np.nan])
 
 
@@ -160,7 +167,7 @@ def test_values_far_out_are_cut_off_if_asked_and_only_then() -> None:
 def test_networks_see_the_scale_that_is_asked_for_and_trees_the_number(
     scale: str, wanted: float
 ) -> None:
-    encoded = encode(fit_numbers(NORMAL, scale=scale), frame([60.0]))
+    encoded = encode(fit_numbers(NORMAL, scale=scale), build_frame([60.0]))
     assert encoded.tensors()["number"] == pytest.approx(np.array([[wanted]]), rel=1e-5)
     assert encoded.matrix().values.tolist() == [[60.0]]
 
@@ -174,52 +181,52 @@ def test_heavy_tails_come_once_on_a_scale_of_the_users_own() -> None:
     [NORMAL, SKEWED, np.arange(3.0), np.where(NORMAL > 60, NORMAL, 0.0), np.repeat([1.0, 2.0], 50)],
 )
 def test_bins_rise_from_the_least_value_to_the_largest(column: Array) -> None:
-    edges = learn_bins(column)
+    edges = fit_bin_edges(column)
     assert (np.diff(edges) > 0).all()
-    assert 2 <= len(edges) <= MOST_BINS + 1
+    assert 2 <= len(edges) <= MAX_BINS + 1
     assert edges[[0, -1]].tolist() == [column.min(), column.max()]
 
 
 def fit_categories(
     cells: Sequence[str | None], target: Array | None = None, **options: Any
 ) -> CategoryEncoder:
-    rows = frame(pl.Series(cells, dtype=pl.String))
-    encoder = CategoryEncoder(columns_of(rows, **options))
-    fit_encode(encoder, rows, no_target(len(cells)) if target is None else target)
+    rows = build_frame(pl.Series(cells, dtype=pl.String))
+    encoder = CategoryEncoder(build_columns(rows, **options))
+    fit_and_encode(encoder, rows, empty_target(len(cells)) if target is None else target)
     return encoder
 
 
-def codes(encoder: CategoryEncoder, *cells: str | None) -> list[int]:
-    rows = frame(pl.Series(cells, dtype=pl.String))
+def encode_cells(encoder: CategoryEncoder, *cells: str | None) -> list[int]:
+    rows = build_frame(pl.Series(cells, dtype=pl.String))
     found: list[int] = encode(encoder, rows).tensors()["category"][:, 0].tolist()
     return found
 
 
 def test_levels_are_numbered_by_how_common_they_are_and_rare_and_unseen_ones_are_zero() -> None:
     encoder = fit_categories(["b", "b", "a", "c", "a", "c", "once", "c"])
-    assert codes(encoder, "c", "a", "b", "once", "never", "") == [1, 2, 3, 0, 0, 0]
+    assert encode_cells(encoder, "c", "a", "b", "once", "never", "") == [1, 2, 3, 0, 0, 0]
 
 
 def test_a_gap_is_a_level_if_training_rows_had_some() -> None:
-    assert codes(fit_categories(["a", "a", None, None]), None) == [1]
-    assert codes(fit_categories(["a", "a", "b", None]), None) == [0]
+    assert encode_cells(fit_categories(["a", "a", None, None]), None) == [1]
+    assert encode_cells(fit_categories(["a", "a", "b", None]), None) == [0]
 
 
 @pytest.mark.parametrize(("impute", "level"), [("mode", "a"), ("b", "b"), (7.0, "7"), ("x", "x")])
 def test_a_gap_counts_as_the_level_that_its_option_says(impute: float | str, level: str) -> None:
     encoder = fit_categories([*["a"] * 19, *["b"] * 8, *["7"] * 7, *[None] * 6], impute=impute)
-    assert codes(encoder, None) == codes(encoder, level) != [0]
+    assert encode_cells(encoder, None) == encode_cells(encoder, level) != [0]
 
 
 @pytest.mark.parametrize("impute", ["mean", "median", "model"])
 def test_a_gap_stays_a_level_where_an_option_is_meant_for_numbers(impute: str) -> None:
     encoder = fit_categories(["a", "a", "a", None, None], impute=impute)
-    assert codes(encoder, "a", None) == [1, 2]
+    assert encode_cells(encoder, "a", None) == [1, 2]
 
 
 def test_a_code_is_known_without_its_leading_zeros_unless_that_is_another_level() -> None:
     encoder = fit_categories(["020", "020", "020", "007", "007", "7", "7", "000", "000"])
-    assert codes(encoder, "20", "020", "7", "0") == [1, 1, 4, 2]
+    assert encode_cells(encoder, "20", "020", "7", "0") == [1, 1, 4, 2]
 
 
 def test_levels_do_not_depend_on_the_order_of_rows() -> None:
@@ -228,17 +235,17 @@ def test_levels_do_not_depend_on_the_order_of_rows() -> None:
     assert one.levels == other.levels
 
 
-WIDE = [f"v{i % (MANY + 10):02d}" for i in range(600)]
+WIDE = [f"v{i % (TARGET_MEANS_ABOVE_LEVELS + 10):02d}" for i in range(600)]
 LABELS = (np.arange(600) % 3 == 0).astype(float)[:, None]
 
 
 def test_many_levels_bring_smoothed_target_means() -> None:
     encoder = fit_categories(WIDE, LABELS)
-    rows = frame(["v00", "never"])
+    rows = build_frame(["v00", "never"])
     found, counts = encode(encoder, rows).tensors()["category_facts"].T
     own = LABELS[[cell == "v00" for cell in WIDE], 0]
     overall = LABELS.mean()
-    wanted = (own.sum() + PRIOR * overall) / (len(own) + PRIOR)
+    wanted = (own.sum() + TARGET_MEAN_PRIOR_ROWS * overall) / (len(own) + TARGET_MEAN_PRIOR_ROWS)
     assert found == pytest.approx([wanted, overall], rel=1e-6)
     assert counts == pytest.approx([np.log(10), 0], abs=1e-6)
     matrix = encode(encoder, rows).matrix()
@@ -250,7 +257,7 @@ def test_many_levels_bring_smoothed_target_means() -> None:
 def test_each_column_of_the_target_has_its_own_means() -> None:
     both = np.hstack([LABELS, 5 - 3 * LABELS])
     one, two = (fit_categories(WIDE, target) for target in (LABELS, both))
-    rows = frame(["v00", "v07", "never"])
+    rows = build_frame(["v00", "v07", "never"])
     single = encode(one, rows).matrix().values[:, 0]
     matrix = encode(two, rows).matrix()
     assert matrix.names == ("x0 (target mean 0)", "x0 (target mean 1)", "x0 (log count)")
@@ -263,9 +270,9 @@ def test_no_training_row_sees_its_own_target_but_those_of_its_level_do(row: int)
     other = LABELS.copy()
     other[row] = 1 - other[row]
     one, two = (
-        fit_encode(CategoryEncoder(columns_of(frame(WIDE))), frame(WIDE), labels).tensors()[
-            "category_facts"
-        ][:, 0]
+        fit_and_encode(
+            CategoryEncoder(build_columns(build_frame(WIDE))), build_frame(WIDE), labels
+        ).tensors()["category_facts"][:, 0]
         for labels in (LABELS, other)
     )
     assert one[row] == two[row]
@@ -274,34 +281,36 @@ def test_no_training_row_sees_its_own_target_but_those_of_its_level_do(row: int)
 
 
 def test_a_target_of_very_many_columns_brings_no_means() -> None:
-    encoder = fit_categories(WIDE, np.ones((600, MOST_MEANS + 1)))
-    assert encode(encoder, frame(["v00"])).matrix().names == ("x0", "x0 (log count)")
+    encoder = fit_categories(WIDE, np.ones((600, MAX_TARGET_MEANS_PER_LEVEL + 1)))
+    assert encode(encoder, build_frame(["v00"])).matrix().names == ("x0", "x0 (log count)")
 
 
 def test_few_levels_bring_no_means() -> None:
-    few = encode(fit_categories(["a", "b"] * 9, np.ones((18, 1))), frame(["a"]))
+    few = encode(fit_categories(["a", "b"] * 9, np.ones((18, 1))), build_frame(["a"]))
     assert "category_facts" not in few.tensors()
 
 
 def test_where_there_are_no_target_means_trees_get_the_codes() -> None:
-    encoded = encode(fit_categories(WIDE), frame(["v00"]))
+    encoded = encode(fit_categories(WIDE), build_frame(["v00"]))
     assert encoded.tensors()["category_facts"].shape == (1, 1)
     assert encoded.matrix().names == ("x0", "x0 (log count)")
-    assert encoded.matrix().levels == (MANY + 10, 0)
+    assert encoded.matrix().levels == (TARGET_MEANS_ABOVE_LEVELS + 10, 0)
 
 
 def test_truth_values_are_signs_for_networks_and_ones_for_trees() -> None:
-    rows = frame([True, False, None], [None, True, True])
-    encoder = BooleanEncoder(columns_of(rows))
-    encoded = fit_encode(encoder, rows, no_target(3))
+    rows = build_frame([True, False, None], [None, True, True])
+    encoder = BooleanEncoder(build_columns(rows))
+    encoded = fit_and_encode(encoder, rows, empty_target(3))
     assert encoded.tensors()["boolean"].tolist() == [[1, 0, 0, 1], [-1, 1, 0, 0], [0, 1, 1, 0]]
     values = encoded.matrix().values
     np.testing.assert_array_equal(values, [[1, np.nan], [0, 1], [np.nan, 1]])
 
 
 def test_a_missing_truth_value_counts_as_the_commoner_one_if_asked() -> None:
-    rows = frame([True, True, False, None], [False, False, True, None])
-    encoded = fit_encode(BooleanEncoder(columns_of(rows, impute="mode")), rows, no_target(4))
+    rows = build_frame([True, True, False, None], [False, False, True, None])
+    encoded = fit_and_encode(
+        BooleanEncoder(build_columns(rows, impute="mode")), rows, empty_target(4)
+    )
     assert encoded.tensors()["boolean"][3].tolist() == [1, -1, 1, 1]
     assert encoded.matrix().values[3].tolist() == [1, 0, 1, 1]
     assert encoded.matrix().names == ("x0", "x1", "x0 (missing)", "x1 (missing)")
@@ -311,16 +320,16 @@ MOMENTS = [dt.datetime(2023, 1, 1) + dt.timedelta(hours=37 * i) for i in range(2
 
 
 def fit_dates(*columns: Sequence[dt.datetime | None]) -> DatetimeEncoder:
-    rows = frame(*columns)
-    encoder = DatetimeEncoder(columns_of(rows))
-    fit_encode(encoder, rows, no_target(rows.height))
+    rows = build_frame(*columns)
+    encoder = DatetimeEncoder(build_columns(rows))
+    fit_and_encode(encoder, rows, empty_target(rows.height))
     return encoder
 
 
 def encode_dates(*moments: dt.datetime | None) -> tuple[Array, dict[str, Array]]:
     encoder = fit_dates(MOMENTS)
-    found = encode(encoder, frame(pl.Series(moments, dtype=pl.Datetime("us"))))
-    assert found.tensors()["datetime"].shape == (len(moments), encoder.width)
+    found = encode(encoder, build_frame(pl.Series(moments, dtype=pl.Datetime("us"))))
+    assert found.tensors()["datetime"].shape == (len(moments), encoder.n_features)
     matrix = found.matrix()
     return found.tensors()["datetime"], dict(zip(matrix.names, matrix.values.T, strict=True))
 
@@ -373,21 +382,21 @@ def test_a_missing_date_is_the_middle_of_everything_with_a_flag() -> None:
 def test_dates_without_a_time_of_day_have_no_hours() -> None:
     days = [moment.replace(hour=0) for moment in MOMENTS]
     encoder = fit_dates(days)
-    encoded = encode(encoder, frame(days))
-    assert encoder.width == fit_dates(MOMENTS).width - 2
-    assert encoded.tensors()["datetime"].shape[1] == encoder.width
+    encoded = encode(encoder, build_frame(days))
+    assert encoder.n_features == fit_dates(MOMENTS).n_features - 2
+    assert encoded.tensors()["datetime"].shape[1] == encoder.n_features
     assert "x0 (hour)" not in encoded.matrix().names
 
 
 def test_days_from_one_column_to_another_are_told() -> None:
     later = [None, *(m + dt.timedelta(days=i % 9) for i, m in enumerate(MOMENTS[1:]))]
     encoder = fit_dates(MOMENTS, later, [m + dt.timedelta(days=3) for m in MOMENTS])
-    assert encoder.pairs == [(0, 1), (1, 2)]  # three days always tell nothing
-    encoded = encode(encoder, frame(MOMENTS[:3], later[:3], MOMENTS[:3]))
+    assert encoder.delay_pairs == [(0, 1), (1, 2)]  # three days always tell nothing
+    encoded = encode(encoder, build_frame(MOMENTS[:3], later[:3], MOMENTS[:3]))
     assert encoded.matrix().names[-2:] == ("x0 to x1 (days)", "x1 to x2 (days)")
     np.testing.assert_allclose(encoded.matrix().values[:, -2], [np.nan, 0, 1], atol=1e-6)
     tensors = encoded.tensors()["datetime"]
-    assert tensors.shape[1] == encoder.width
+    assert tensors.shape[1] == encoder.n_features
     assert tensors[0, -2] == 0
     assert tensors[1, -2] < tensors[2, -2] < 3
 
@@ -398,6 +407,6 @@ def test_of_many_pairs_of_dates_the_closest_columns_are_told() -> None:
         [m + dt.timedelta(days=int(d)) for m, d in zip(MOMENTS, days, strict=True)]
         for days in shift
     ]
-    pairs = fit_dates(*columns).pairs
-    assert len(pairs) == MOST_DELAYS
+    pairs = fit_dates(*columns).delay_pairs
+    assert len(pairs) == MAX_DELAY_PAIRS
     assert pairs[:7] == [(i, i + 1) for i in range(7)]

@@ -7,80 +7,89 @@ import json
 import numpy as np
 import pytest
 
-from fieldcraft.contracts import Array, State
-from fieldcraft.kinds.number.impute import MOST_HELPERS, GapFiller, learn_gaps
+from fieldcraft.contracts import State
+from fieldcraft.core.types import Array
+from fieldcraft.kinds.number.impute import (
+    MAX_PREDICTOR_COLUMNS,
+    IterativeImputer,
+    fit_iterative_imputer,
+)
 
 DRAW = np.random.default_rng(0)
 A, B = DRAW.normal(size=(2, 1_000))
 C = 2 * A - B + 0.1 * DRAW.normal(size=1_000)
 
 
-def holed(columns: list[Array], share: float = 0.2) -> tuple[list[Array], list[Array]]:
+def with_gaps(columns: list[Array], fraction: float = 0.2) -> tuple[list[Array], list[Array]]:
     """Columns with the mean in place of some values, and where that is."""
-    gaps = [DRAW.random(len(column)) < share for column in columns]
-    found = [np.where(g, c[~g].mean(), c) for c, g in zip(columns, gaps, strict=True)]
-    return found, gaps
+    missing_masks = [DRAW.random(len(column)) < fraction for column in columns]
+    filled = [np.where(g, c[~g].mean(), c) for c, g in zip(columns, missing_masks, strict=True)]
+    return filled, missing_masks
 
 
 def test_gaps_come_close_to_what_was_there_even_where_others_are_missing_too() -> None:
-    columns, gaps = holed([A, B, C])
-    filled = learn_gaps(columns, gaps, [0, 1, 2]).fill(columns, gaps)
+    columns, gaps = with_gaps([A, B, C])
+    filled = fit_iterative_imputer(columns, gaps, [0, 1, 2]).impute(columns, gaps)
     for true, before, after, gap in zip([A, B, C], columns, filled, gaps, strict=True):
         assert np.abs(after - true)[gap].mean() < 0.5 * np.abs(before - true)[gap].mean()
         np.testing.assert_array_equal(after[~gap], true[~gap])
 
 
 def test_only_the_wanted_columns_are_filled() -> None:
-    columns, gaps = holed([A, B, C])
-    filled = learn_gaps(columns, gaps, [2]).fill(columns, gaps)
+    columns, gaps = with_gaps([A, B, C])
+    filled = fit_iterative_imputer(columns, gaps, [2]).impute(columns, gaps)
     np.testing.assert_array_equal(filled[0], columns[0])
     assert (filled[2] != columns[2])[gaps[2]].all()
 
 
 def test_a_row_alone_is_filled_as_in_company() -> None:
-    columns, gaps = holed([A, B, C])
-    filler = learn_gaps(columns, gaps, [0, 2])
-    together = np.stack(filler.fill(columns, gaps))
+    columns, gaps = with_gaps([A, B, C])
+    filler = fit_iterative_imputer(columns, gaps, [0, 2])
+    together = np.stack(filler.impute(columns, gaps))
     alone = [
-        filler.fill([c[i : i + 1] for c in columns], [g[i : i + 1] for g in gaps])
+        filler.impute([c[i : i + 1] for c in columns], [g[i : i + 1] for g in gaps])
         for i in range(100)
     ]
     np.testing.assert_array_equal(together[:, :100], np.stack(alone).transpose(1, 2, 0)[:, 0])
 
 
 def test_what_was_learned_comes_back_from_disk() -> None:
-    columns, gaps = holed([A, B, C])
-    filler = learn_gaps(columns, gaps, [0, 2])
+    columns, gaps = with_gaps([A, B, C])
+    filler = fit_iterative_imputer(columns, gaps, [0, 2])
     state = filler.state()
-    restored = GapFiller.restored(State(json.loads(json.dumps(state.values)), state.arrays))
-    for one, other in zip(filler.fill(columns, gaps), restored.fill(columns, gaps), strict=True):
+    restored = IterativeImputer.from_state(
+        State(json.loads(json.dumps(state.values)), state.arrays)
+    )
+    for one, other in zip(
+        filler.impute(columns, gaps), restored.impute(columns, gaps), strict=True
+    ):
         np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("others", [[], [np.full(1_000, 7.0)]], ids=["alone", "beside a constant"])
 def test_without_anything_to_go_by_a_gap_is_the_mean(others: list[Array]) -> None:
-    columns, gaps = holed([A, *others])
-    filled = learn_gaps(columns, gaps, [0]).fill(columns, gaps)
+    columns, gaps = with_gaps([A, *others])
+    filled = fit_iterative_imputer(columns, gaps, [0]).impute(columns, gaps)
     np.testing.assert_allclose(filled[0], columns[0], atol=1e-6)
 
 
 def test_guesses_stay_within_what_was_seen() -> None:
-    columns, gaps = holed([A, B, C])
-    filler = learn_gaps(columns, gaps, [2])
-    (*_, found) = filler.fill([np.array([1e100]), np.array([-1e100]), np.zeros(1)],
+    columns, gaps = with_gaps([A, B, C])
+    filler = fit_iterative_imputer(columns, gaps, [2])
+    (*_, found) = filler.impute([np.array([1e100]), np.array([-1e100]), np.zeros(1)],
                               [np.zeros(1, bool), np.zeros(1, bool), np.ones(1, bool)])  # fmt: skip
     assert found[0] == pytest.approx(C[~gaps[2]].max())
 
 
 def test_of_many_columns_those_help_that_go_with_the_gap() -> None:
-    noise = list(DRAW.normal(size=(2 * MOST_HELPERS, 1_000)))
-    columns, gaps = holed([A, *noise, B, C], share=0.05)
-    (model,) = learn_gaps(columns, gaps, [len(columns) - 1]).models
-    assert len(model.helpers) == MOST_HELPERS
-    assert {0, len(columns) - 2} <= set(model.helpers)
+    noise = list(DRAW.normal(size=(2 * MAX_PREDICTOR_COLUMNS, 1_000)))
+    columns, gaps = with_gaps([A, *noise, B, C], fraction=0.05)
+    (model,) = fit_iterative_imputer(columns, gaps, [len(columns) - 1]).models
+    assert len(model.predictors) == MAX_PREDICTOR_COLUMNS
+    assert {0, len(columns) - 2} <= set(model.predictors)
 
 
 def test_a_column_without_any_value_stays_as_it_is() -> None:
     columns, gaps = [A, np.zeros(1_000)], [np.zeros(1_000, bool), np.ones(1_000, bool)]
-    filled = learn_gaps(columns, gaps, [1]).fill(columns, gaps)
+    filled = fit_iterative_imputer(columns, gaps, [1]).impute(columns, gaps)
     np.testing.assert_array_equal(filled[1], columns[1])

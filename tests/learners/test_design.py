@@ -11,81 +11,87 @@ from scipy import sparse
 from fieldcraft.contracts import Matrix
 from fieldcraft.learners.linear import design
 from fieldcraft.learners.linear.design import (
-    FARTHEST,
-    design_of,
-    learn_design,
-    learn_shape,
-    numbers_of,
-    places_of,
+    MAX_ABS_ZSCORE,
+    build_design_matrix,
+    encode_levels,
+    encode_numbers,
+    fit_column_scale,
+    fit_design,
 )
 
 DRAW = np.random.default_rng(0)
 NAN = float("nan")
 
 
-def table(values: Any, levels: tuple[int, ...]) -> Matrix:
+def build_matrix(values: Any, levels: tuple[int, ...]) -> Matrix:
     array = np.asarray(values, dtype=np.float32)
     return Matrix(array, tuple(f"c{i}" for i in range(array.shape[1])), levels)
 
 
-MIXED = table([[1, 1, NAN], [2, 2, 5], [3, 0, 6], [NAN, 3, 7]], (0, 3, 0))
+MIXED = build_matrix([[1, 1, NAN], [2, 2, 5], [3, 0, 6], [NAN, 3, 7]], (0, 3, 0))
 
 
 def test_numbers_are_standardised_and_gaps_flagged() -> None:
-    found = numbers_of(learn_design(MIXED), MIXED.values)
+    found = encode_numbers(fit_design(MIXED), MIXED.values)
     step = 1 / np.sqrt(2 / 3)
     wanted = [[-step, 0, 0, 1], [0, -step, 0, 0], [step, 0, 0, 0], [0, step, 1, 0]]
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_a_gap_that_no_training_row_had_brings_no_flag() -> None:
-    whole = table([[1.0], [2.0]], (0,))
-    found = numbers_of(learn_design(whole), np.array([[NAN]], dtype=np.float32))
+    whole = build_matrix([[1.0], [2.0]], (0,))
+    found = encode_numbers(fit_design(whole), np.array([[NAN]], dtype=np.float32))
     assert found.tolist() == [[0.0]]
 
 
 def test_large_numbers_are_centred_in_double_precision() -> None:
     column = (1.7e9 + np.arange(100_000) * 128).astype(np.float32)
-    found = numbers_of(learn_design(table(column[:, None], (0,))), column[:, None])
+    found = encode_numbers(fit_design(build_matrix(column[:, None], (0,))), column[:, None])
     assert abs(found.mean()) < 1e-3
     assert found.std() == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("value", [3e38, -3e38, np.inf])
 def test_no_number_is_farther_than_the_limit(value: float) -> None:
-    learned = learn_design(table(DRAW.lognormal(0, 2, (500, 1)), (0,)))
-    found = numbers_of(learned, np.array([[value]], dtype=np.float32))
+    learned = fit_design(build_matrix(DRAW.lognormal(0, 2, (500, 1)), (0,)))
+    found = encode_numbers(learned, np.array([[value]], dtype=np.float32))
     assert found.shape == (1, 2)
-    assert np.abs(found).max() == FARTHEST
+    assert np.abs(found).max() == MAX_ABS_ZSCORE
 
 
 def test_a_heavy_tail_comes_once_more_on_a_logarithmic_scale() -> None:
     tail = DRAW.lognormal(0, 2, 2_000)
-    learned = learn_design(table(np.stack([tail, DRAW.normal(size=2_000)], axis=1), (0, 0)))
+    learned = fit_design(build_matrix(np.stack([tail, DRAW.normal(size=2_000)], axis=1), (0, 0)))
     assert learned["heavy"].tolist() == [0]
-    found = numbers_of(learned, np.array([[np.median(tail), 0]], dtype=np.float32))
+    found = encode_numbers(learned, np.array([[np.median(tail), 0]], dtype=np.float32))
     assert found[0, 2] == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize("column", [[], [NAN, NAN], [5.0, 5.0], [1e-45, 2e-45]])
 def test_a_column_that_says_nothing_is_not_divided_by_nothing(column: list[float]) -> None:
-    shape = learn_shape(np.array(column, dtype=np.float32))
-    assert shape.spread == 1
-    assert not shape.heavy
+    shape = fit_column_scale(np.array(column, dtype=np.float32))
+    assert shape.std == 1
+    assert not shape.is_heavy_tailed
 
 
 def test_each_level_has_a_place_and_unseen_codes_have_none() -> None:
-    codes = table([[1, 1], [3, 2]], (3, 2))
+    codes = build_matrix([[1, 1], [3, 2]], (3, 2))
     odd = np.array([[1, 1], [3, 2], [0, 0], [4, 3], [NAN, 99]], dtype=np.float32)
-    assert places_of(learn_design(codes), odd).tolist() == [[1, 4], [3, 5], [0, 0], [0, 0], [0, 0]]
+    assert encode_levels(fit_design(codes), odd).tolist() == [
+        [1, 4],
+        [3, 5],
+        [0, 0],
+        [0, 0],
+        [0, 0],
+    ]
 
 
 def test_the_design_is_the_same_dense_and_sparse(monkeypatch: pytest.MonkeyPatch) -> None:
-    learned = learn_design(MIXED)
-    dense = design_of(learned, MIXED.values)
+    learned = fit_design(MIXED)
+    dense = build_design_matrix(learned, MIXED.values)
     assert dense[:, -3:].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
-    monkeypatch.setattr(design, "MOST_DENSE", 2)
-    few = design_of(learned, MIXED.values)
+    monkeypatch.setattr(design, "MAX_DENSE_LEVELS", 2)
+    few = build_design_matrix(learned, MIXED.values)
     assert sparse.issparse(few)
     assert few.dtype == dense.dtype == np.float32
     np.testing.assert_array_equal(few.toarray(), dense)

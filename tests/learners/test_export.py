@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fieldcraft.contracts import Array
-from fieldcraft.core import catalogue
-from tests.learners.rows import make_job, matrix, run_onnx
+from fieldcraft.core import catalog
+from fieldcraft.core.types import Array
+from tests.learners.jobs import encode_matrix, make_job, run_onnx
 
 DRAW = np.random.default_rng(0)
 ROWS = 800
 LEARNERS = ["constant", "rule", "linear", "lightgbm"]
-QUICK: dict[str, dict[str, Any]] = {"lightgbm": {"trees": 40}}
+FAST_OPTIONS: dict[str, dict[str, Any]] = {"lightgbm": {"trees": 40}}
 LEVELS = (0, 0, 12)
 X = np.stack(
     [DRAW.normal(size=ROWS), np.exp(3 * DRAW.normal(size=ROWS)), DRAW.integers(0, 13, ROWS)], axis=1
@@ -28,7 +28,7 @@ TARGETS = {
     "three": np.digitize(SCORE, [-0.5, 0.5]),
     "labels": np.stack([SCORE > 0, X[:, 2] > 6, np.zeros(ROWS)], axis=1).astype(np.int64),
 }
-ODD = [
+EXTREME_ROWS = [
     [np.nan, np.nan, 0],  # all missing, unseen
     [3e38, 3e38, 12],
     [-3e38, -3e38, 1],
@@ -38,24 +38,29 @@ ODD = [
 ]
 
 
-def parity(
+def assert_onnx_parity(
     learner: str, x: Any, y: Array, rows: Any, levels: tuple[int, ...] | None = None
 ) -> None:
     """Outputs of the model and of its export are the same on rows of every sort."""
-    job = make_job(learner, x, y, levels, **QUICK.get(learner, {}))
-    model = catalogue.load("learners", learner).fit(job)
-    exported = model.onnx()
-    for some in (job.train, job.tune, matrix(rows, levels), matrix(rows[:1], levels)):
-        found, wanted = run_onnx(exported, some), model.outputs(some)
-        assert found.shape == wanted.shape
-        assert found.dtype == wanted.dtype == np.float32
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    job = make_job(learner, x, y, levels, **FAST_OPTIONS.get(learner, {}))
+    model = catalog.load_plugin("learners", learner).fit(job)
+    exported = model.to_onnx()
+    for encoded in (
+        job.train,
+        job.validation,
+        encode_matrix(rows, levels),
+        encode_matrix(rows[:1], levels),
+    ):
+        onnx_outputs, outputs = run_onnx(exported, encoded), model.outputs(encoded)
+        assert onnx_outputs.shape == outputs.shape
+        assert onnx_outputs.dtype == outputs.dtype == np.float32
+        np.testing.assert_allclose(onnx_outputs, outputs, atol=1e-5)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_odd_rows_are_decided_alike(learner: str, target: str) -> None:
-    parity(learner, X, TARGETS[target], ODD, LEVELS)
+    assert_onnx_parity(learner, X, TARGETS[target], EXTREME_ROWS, LEVELS)
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
@@ -75,25 +80,27 @@ def test_numbers_of_any_size_are_decided_alike(learner: str, column: Array) -> N
     amount = (column - column.mean()) / column.std()
     rows = column[:50, None]
     for y in (amount, (amount > 0).astype(np.int64)):
-        parity(learner, column[:, None], y, rows)
+        assert_onnx_parity(learner, column[:, None], y, rows)
 
 
 @pytest.mark.parametrize("learner", LEARNERS[1:])
 def test_gaps_that_no_training_row_had_are_decided_alike(learner: str) -> None:
     whole = DRAW.normal(size=(ROWS, 2))
-    parity(learner, whole, whole[:, 0], [[np.nan, 0.0], [0.0, np.nan]])
+    assert_onnx_parity(learner, whole, whole[:, 0], [[np.nan, 0.0], [0.0, np.nan]])
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_columns_that_say_nothing_still_make_a_model(learner: str) -> None:
     empty = np.stack([np.full(ROWS, 5.0), np.full(ROWS, np.nan)], axis=1)
-    parity(learner, empty, TARGETS["three"], [[5.0, np.nan], [6.0, 1.0]])
+    assert_onnx_parity(learner, empty, TARGETS["three"], [[5.0, np.nan], [6.0, 1.0]])
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_exporting_says_nothing(learner: str, capfd: pytest.CaptureFixture[str]) -> None:
-    model = catalogue.load("learners", learner).fit(make_job(learner, X, TARGETS["two"], LEVELS))
-    model.onnx()
+    model = catalog.load_plugin("learners", learner).fit(
+        make_job(learner, X, TARGETS["two"], LEVELS)
+    )
+    model.to_onnx()
     assert capfd.readouterr() == ("", "")
 
 
@@ -101,13 +108,13 @@ def test_sets_of_levels_are_told_apart_alike_where_levels_are_many() -> None:
     codes = DRAW.integers(0, 61, (ROWS, 2))
     effect = DRAW.normal(size=61)
     y = effect[codes[:, 0]] + effect[codes[:, 1]]
-    parity("lightgbm", codes, y, [[0, 60], [61, 1], [np.nan, 2]], (60, 60))
+    assert_onnx_parity("lightgbm", codes, y, [[0, 60], [61, 1], [np.nan, 2]], (60, 60))
 
 
 def test_very_many_trees_add_up_alike() -> None:
     job = make_job("lightgbm", X, SCORE, trees=1_500)
-    job = replace(job, tune=job.train, tune_y=job.train_y)  # no tree is one too many
-    model = catalogue.load("learners", "lightgbm").fit(job)
+    job = replace(job, validation=job.train, validation_y=job.train_y)  # no tree is one too many
+    model = catalog.load_plugin("learners", "lightgbm").fit(job)
     assert model.boosters[0].num_trees() > 1_000
-    found, wanted = run_onnx(model.onnx(), job.train), model.outputs(job.train)
+    found, wanted = run_onnx(model.to_onnx(), job.train), model.outputs(job.train)
     np.testing.assert_allclose(found, wanted, atol=1e-6)

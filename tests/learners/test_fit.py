@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from fieldcraft.contracts import Array, Fitted, Job
-from fieldcraft.core import catalogue
-from fieldcraft.fit.settings import Recipe, Training, batch_size_for
+from fieldcraft.contracts import FittedModel, TrainingJob
+from fieldcraft.core import catalog
+from fieldcraft.core.types import Array
+from fieldcraft.fit.settings import TrainingRecipe, TrainingSettings, choose_batch_size
 from fieldcraft.learners.lightgbm import fit as lightgbm_fit
-from fieldcraft.learners.lightgbm.fit import MOST_TREES, Watch, rounds
+from fieldcraft.learners.lightgbm.fit import MAX_TREES, EarlyStoppingCallback, choose_max_rounds
 from fieldcraft.learners.linear import fit as linear_fit
 from fieldcraft.learners.linear.fit import PENALTIES
-from fieldcraft.learners.network.fit import size_for, training_for
+from fieldcraft.learners.network.fit import choose_tabm_size, choose_training_settings
 from fieldcraft.learners.network.options import NetworkOptions
-from tests.learners.rows import make_job, matrix
+from tests.learners.jobs import encode_matrix, make_job
 
 DRAW = np.random.default_rng(0)
 ROWS = 1_000
@@ -29,45 +30,51 @@ NOISE = DRAW.normal(size=ROWS)
 
 
 def fit(learner: str, x: Any, y: Array, **more: Any) -> Any:
-    return catalogue.load("learners", learner).fit(make_job(learner, x, y, **more))
+    return catalog.load_plugin("learners", learner).fit(make_job(learner, x, y, **more))
 
 
-def accuracy(model: Fitted, job: Job) -> float:
-    return float((model.outputs(job.tune).argmax(axis=1) == job.tune_y).mean())
+def accuracy(model: FittedModel, job: TrainingJob) -> float:
+    return float((model.outputs(job.validation).argmax(axis=1) == job.validation_y).mean())
 
 
 def test_the_constant_gives_shares_in_which_no_class_is_impossible() -> None:
     y = np.array([0, 0, 0, 1, 0, 2, 2, 0, 2, 2])  # of eight training rows, two of class 2
-    outputs = fit("constant", X[:10], y).outputs(matrix(X[:2]))
+    outputs = fit("constant", X[:10], y).outputs(encode_matrix(X[:2]))
     np.testing.assert_allclose(outputs, [[6 / 11, 2 / 11, 3 / 11]] * 2, rtol=1e-6)
 
 
 def test_the_constant_gives_the_mean_of_amounts() -> None:
-    outputs = fit("constant", X[:5], np.array([1.0, 2.0, 3.0, 6.0, 99.0])).outputs(matrix(X[:2]))
+    outputs = fit("constant", X[:5], np.array([1.0, 2.0, 3.0, 6.0, 99.0])).outputs(
+        encode_matrix(X[:2])
+    )
     np.testing.assert_allclose(outputs, [[3.0], [3.0]])
 
 
 def test_the_constant_gives_the_rate_of_each_label_by_laplaces_rule() -> None:
     y = np.array([[1, 0], [1, 0], [0, 0], [1, 0], [0, 0]])  # of four training rows
-    outputs = fit("constant", X[:5], y).outputs(matrix(X[:2]))
+    outputs = fit("constant", X[:5], y).outputs(encode_matrix(X[:2]))
     np.testing.assert_allclose(outputs, [[4 / 6, 1 / 6]] * 2, rtol=1e-6)
 
 
 def test_a_row_of_weight_two_is_to_the_constant_as_two_rows() -> None:
     twice = {"weights": np.array([2.0, 1, 1, 1])}
-    mean = fit("constant", X[:5], np.array([1.0, 2, 3, 6, 99]), more=twice).outputs(matrix(X[:1]))
+    mean = fit("constant", X[:5], np.array([1.0, 2, 3, 6, 99]), more=twice).outputs(
+        encode_matrix(X[:1])
+    )
     np.testing.assert_allclose(mean, [[13 / 5]])
-    shares = fit("constant", X[:5], np.array([0, 1, 1, 1, 1]), more=twice).outputs(matrix(X[:1]))
+    shares = fit("constant", X[:5], np.array([0, 1, 1, 1, 1]), more=twice).outputs(
+        encode_matrix(X[:1])
+    )
     np.testing.assert_allclose(shares, [[(4 * 2 / 5 + 1) / 6, (4 * 3 / 5 + 1) / 6]], rtol=1e-6)
 
 
 def test_the_rule_finds_the_column_that_tells_most() -> None:
     y = np.digitize(X[:, 1] + 0.3 * NOISE, [-1, 1])
     job = make_job("rule", X, y)
-    model = catalogue.load("learners", "rule").fit(job)
+    model = catalog.load_plugin("learners", "rule").fit(job)
     assert model.values["column"] == "c1"
     assert accuracy(model, job) > 0.8
-    outputs = model.outputs(job.tune)
+    outputs = model.outputs(job.validation)
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
     told = [one["outputs"] for one in model.values["bins"]]
     assert {tuple(row) for row in outputs.tolist()} <= {tuple(row) for row in told}
@@ -76,7 +83,7 @@ def test_the_rule_finds_the_column_that_tells_most() -> None:
 def test_the_rule_takes_levels_as_they_are_and_guesses_for_unseen_ones() -> None:
     codes = DRAW.integers(1, 4, ROWS)
     model = fit("rule", codes[:, None], np.array([0, 1.0, 2.0, 6.0])[codes], levels=(3,))
-    found = model.outputs(matrix([[1], [2], [3], [0]], levels=(3,)))[:, 0]
+    found = model.outputs(encode_matrix([[1], [2], [3], [0]], levels=(3,)))[:, 0]
     np.testing.assert_allclose(found, [1, 2, 6, 3], atol=0.2)
     assert [one["code"] for one in model.values["bins"]] == [1, 2, 3]
     assert sum(one["rows"] for one in model.values["bins"]) == 800
@@ -86,7 +93,7 @@ def test_the_rule_knows_what_a_gap_means() -> None:
     gap = DRAW.random(ROWS) < 0.3
     y = np.where(gap, 1, DRAW.integers(0, 2, ROWS))
     model = fit("rule", np.where(gap, np.nan, X[:, 0])[:, None], y)
-    assert model.outputs(matrix([[np.nan]]))[0, 1] > 0.95
+    assert model.outputs(encode_matrix([[np.nan]]))[0, 1] > 0.95
     assert model.values["bins"][-1]["missing"]
 
 
@@ -102,20 +109,20 @@ def test_tune_rows_choose_between_columns_that_tell_about_the_same() -> None:
 def test_without_a_telling_column_the_rule_is_the_constant() -> None:
     y = DRAW.integers(0, 2, ROWS)
     flat = np.stack([np.full(ROWS, 5.0), np.full(ROWS, np.nan)], axis=1)
-    outputs = fit("rule", flat, y).outputs(matrix([[5, np.nan], [6, 1]]))
+    outputs = fit("rule", flat, y).outputs(encode_matrix([[5, np.nan], [6, 1]]))
     np.testing.assert_allclose(outputs[0], np.bincount(y[:800]) / 800, atol=0.01)
 
 
 def test_the_rule_has_one_table_for_all_labels() -> None:
     y = np.stack([X[:, 0] > 0, X[:, 0] < 1], axis=1).astype(np.int64)
     model = fit("rule", X, y)
-    found = model.outputs(matrix([[-2, 0, 0], [0.5, 0, 0], [2, 0, 0]]))
+    found = model.outputs(encode_matrix([[-2, 0, 0], [0.5, 0, 0], [2, 0, 0]]))
     np.testing.assert_allclose(found, [[0, 1], [1, 1], [1, 0]], atol=0.15)
 
 
 def test_the_linear_model_finds_a_line() -> None:
     model = fit("linear", X, 2 * X[:, 0] - X[:, 1] + 0.5, penalty=0.0)
-    found = model.outputs(matrix([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]))[:, 0]
+    found = model.outputs(encode_matrix([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]))[:, 0]
     np.testing.assert_allclose(found, [0.5, 2.5, -0.5, 0.5], atol=1e-3)
 
 
@@ -123,12 +130,12 @@ def test_the_linear_model_finds_a_line() -> None:
 def test_the_linear_model_is_scikit_learns_on_standardised_columns(classes: int) -> None:
     y = np.digitize(X[:, 0] + 0.5 * NOISE, np.linspace(-1, 1, classes + 1)[1:-1])
     job = make_job("linear", 100 * X + 7, y, penalty=5.0)
-    model = catalogue.load("learners", "linear").fit(job)
+    model = catalog.load_plugin("learners", "linear").fit(job)
     seen = job.train.matrix().values
     centre, spread = seen.mean(axis=0), seen.std(axis=0)
     wanted = LogisticRegression(C=0.2, max_iter=500).fit((seen - centre) / spread, job.train_y)
-    held = (job.tune.matrix().values - centre) / spread
-    np.testing.assert_allclose(model.outputs(job.tune), wanted.predict_proba(held), atol=1e-3)
+    held = (job.validation.matrix().values - centre) / spread
+    np.testing.assert_allclose(model.outputs(job.validation), wanted.predict_proba(held), atol=1e-3)
 
 
 def test_the_linear_model_fills_gaps_with_the_mean_and_learns_what_a_gap_means() -> None:
@@ -136,7 +143,7 @@ def test_the_linear_model_fills_gaps_with_the_mean_and_learns_what_a_gap_means()
     x = np.where(gap, np.nan, X[:, 0])[:, None]
     model = fit("linear", x, np.where(gap, 5.0, X[:, 0]), penalty=0.0)
     mean = float(np.nanmean(x[:800]))
-    found = model.outputs(matrix([[np.nan], [mean]]))[:, 0]
+    found = model.outputs(encode_matrix([[np.nan], [mean]]))[:, 0]
     np.testing.assert_allclose(found, [5.0, mean], atol=0.02)
 
 
@@ -145,20 +152,22 @@ def test_the_linear_model_gives_each_level_a_weight_and_unseen_ones_none() -> No
     model = fit(
         "linear", codes[:, None], np.array([0, 1.0, 2.0, 6.0])[codes], levels=(3,), penalty=1e-6
     )
-    found = model.outputs(matrix([[1], [2], [3], [0]], levels=(3,)))[:, 0]
+    found = model.outputs(encode_matrix([[1], [2], [3], [0]], levels=(3,)))[:, 0]
     np.testing.assert_allclose(found[:3], [1, 2, 6], atol=0.01)
     assert found[3] == pytest.approx(float(model.arrays["bias"][0]), abs=1e-5)
 
 
 def test_the_linear_model_does_not_run_away_with_far_values() -> None:
     model = fit("linear", X, X[:, 0])
-    found = model.outputs(matrix([[1e30, 0, 0], [-1e30, 0, 0]]))[:, 0]
+    found = model.outputs(encode_matrix([[1e30, 0, 0], [-1e30, 0, 0]]))[:, 0]
     assert np.abs(found).max() < 11
 
 
 def test_a_penalty_makes_the_linear_model_more_careful() -> None:
     y = (X[:, 0] > 0).astype(int)
-    bold, careful = (fit("linear", X, y, penalty=p).outputs(matrix(X)) for p in (0.01, 1_000.0))
+    bold, careful = (
+        fit("linear", X, y, penalty=p).outputs(encode_matrix(X)) for p in (0.01, 1_000.0)
+    )
     assert np.abs(careful - 0.5).mean() < 0.5 * np.abs(bold - 0.5).mean()
 
 
@@ -166,7 +175,7 @@ def test_a_penalty_makes_the_linear_model_more_careful() -> None:
 def test_the_linear_model_thinks_little_of_a_class_that_no_training_row_has(absent: int) -> None:
     y = np.array([k for k in range(3) if k != absent])[(X[:, 0] > 0).astype(int)]
     y[-1] = 2  # of a tune row, so that there are three classes
-    outputs = fit("linear", X, y).outputs(matrix(X))
+    outputs = fit("linear", X, y).outputs(encode_matrix(X))
     assert outputs[:, absent].mean() == pytest.approx(1 / 803, rel=0.5)
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
 
@@ -174,15 +183,15 @@ def test_the_linear_model_thinks_little_of_a_class_that_no_training_row_has(abse
 def test_the_linear_model_has_weights_of_its_own_for_each_label() -> None:
     y = np.stack([X[:, 0] > 0, X[:, 1] + NOISE > 1, X[:, 2] < 0], axis=1).astype(np.int64)
     job = make_job("linear", X, y, penalty=2.0)
-    model = catalogue.load("learners", "linear").fit(job)
-    alone = [fit("linear", X, label, penalty=2.0).outputs(job.tune)[:, 1] for label in y.T]
-    np.testing.assert_allclose(model.outputs(job.tune), np.stack(alone, axis=1), atol=1e-4)
+    model = catalog.load_plugin("learners", "linear").fit(job)
+    alone = [fit("linear", X, label, penalty=2.0).outputs(job.validation)[:, 1] for label in y.T]
+    np.testing.assert_allclose(model.outputs(job.validation), np.stack(alone, axis=1), atol=1e-4)
 
 
 @pytest.mark.parametrize("same", [0, 1])
 def test_a_label_that_all_training_rows_agree_on_gets_laplaces_rate(same: int) -> None:
     y = np.stack([X[:, 0] > 0, np.full(ROWS, same)], axis=1).astype(np.int64)
-    outputs = fit("linear", X, y).outputs(matrix(X))
+    outputs = fit("linear", X, y).outputs(encode_matrix(X))
     np.testing.assert_allclose(outputs[:, 1], 801 / 802 if same else 1 / 802, rtol=1e-3)
 
 
@@ -190,12 +199,12 @@ def test_the_penalty_is_the_one_with_the_lowest_tune_loss_by_more_than_a_hair() 
     wide = DRAW.normal(size=(150, 60))
     y = wide[:, 0] + DRAW.normal(size=150)
     job = make_job("linear", wide, y)
-    learner = catalogue.load("learners", "linear")
+    learner = catalog.load_plugin("learners", "linear")
     chosen = learner.fit(job)
     losses = {}
     for penalty in PENALTIES:
         fixed = learner.fit(make_job("linear", wide, y, penalty=penalty))
-        losses[penalty] = job.task.validation_loss(fixed.outputs(job.tune), job.tune_y)
+        losses[penalty] = job.task.validation_loss(fixed.outputs(job.validation), job.validation_y)
     assert chosen.penalty == min(losses, key=lambda penalty: losses[penalty])
     assert chosen.penalty > PENALTIES[-1]
 
@@ -205,10 +214,10 @@ def test_the_penalty_of_many_rows_is_chosen_with_some_of_them(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     y = X[:, 0] + NOISE if kind == "amount" else (X[:, 0] + NOISE > 0).astype(int)
-    monkeypatch.setattr(linear_fit, "SEARCH_ROWS", 300)
+    monkeypatch.setattr(linear_fit, "MAX_SEARCH_ROWS", 300)
     model = fit("linear", X, y)
     asked = fit("linear", X, y, penalty=model.penalty)
-    found, wanted = (one.outputs(matrix(X)) for one in (model, asked))
+    found, wanted = (one.outputs(encode_matrix(X)) for one in (model, asked))
     np.testing.assert_allclose(found, wanted, atol=1e-6)  # fitted on all rows in the end
 
 
@@ -220,8 +229,8 @@ def test_a_budget_that_is_over_ends_the_search_for_a_penalty() -> None:
 
 
 def test_a_search_that_would_take_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear_fit, "SEARCH_WORK", 100)
-    assert fit("linear", X, X[:, 0]).penalty == linear_fit.USUAL
+    monkeypatch.setattr(linear_fit, "MAX_SEARCH_OPERATIONS_PER_STEP", 100)
+    assert fit("linear", X, X[:, 0]).penalty == linear_fit.DEFAULT_PENALTY
 
 
 @pytest.mark.parametrize("kind", ["amount", "classes"])
@@ -230,11 +239,11 @@ def test_a_row_of_weight_two_is_to_the_linear_model_as_two_rows(kind: str) -> No
     y = noisy if kind == "amount" else np.digitize(noisy, [-1, 1])
     twice = np.arange(800) % 2 + 1
     job = make_job("linear", X, y, penalty=0.0)
-    learner = catalogue.load("learners", "linear")
-    weighted = learner.fit(replace(job, weights=7.0 * twice)).outputs(job.tune)
+    learner = catalog.load_plugin("learners", "linear")
+    weighted = learner.fit(replace(job, weights=7.0 * twice)).outputs(job.validation)
     rows = np.repeat(np.arange(800), twice)
-    doubled = replace(job, train=matrix(X[rows]), train_y=y[rows])
-    np.testing.assert_allclose(weighted, learner.fit(doubled).outputs(job.tune), atol=2e-3)
+    doubled = replace(job, train=encode_matrix(X[rows]), train_y=y[rows])
+    np.testing.assert_allclose(weighted, learner.fit(doubled).outputs(job.validation), atol=2e-3)
 
 
 CHECKER = ((X[:, 0] > 0) ^ (X[:, 1] > 0)).astype(int)
@@ -242,7 +251,7 @@ CHECKER = ((X[:, 0] > 0) ^ (X[:, 1] > 0)).astype(int)
 
 def test_trees_learn_what_a_linear_model_cannot() -> None:
     job = make_job("lightgbm", X, CHECKER)
-    assert accuracy(catalogue.load("learners", "lightgbm").fit(job), job) > 0.9
+    assert accuracy(catalog.load_plugin("learners", "lightgbm").fit(job), job) > 0.9
     assert accuracy(fit("linear", X, CHECKER), job) < 0.65
 
 
@@ -258,8 +267,8 @@ def test_trees_tell_categories_apart_by_sets_of_codes() -> None:
     codes = DRAW.integers(1, 31, ROWS)
     y = (codes % 2).astype(float)
     job = make_job("lightgbm", codes[:, None], y, levels=(30,), leaves=2, trees=60)
-    model = catalogue.load("learners", "lightgbm").fit(job)
-    error = np.abs(model.outputs(job.tune)[:, 0] - job.tune_y).mean()
+    model = catalog.load_plugin("learners", "lightgbm").fit(job)
+    error = np.abs(model.outputs(job.validation)[:, 0] - job.validation_y).mean()
     assert error < 0.1  # two leaves cannot do that by thresholds
 
 
@@ -268,9 +277,11 @@ def test_trees_grow_on_fewer_threads_where_that_is_clearly_faster(
     monkeypatch: pytest.MonkeyPatch, factor: float, chosen: int
 ) -> None:
     times = {4: 1.0, 2: factor, 1: factor**2}
-    monkeypatch.setattr(lightgbm_fit, "cores", lambda: 4)
-    monkeypatch.setattr(lightgbm_fit, "seconds_a_round", lambda _, rows, threads: times[threads])
-    assert lightgbm_fit.fastest_threads({}, lightgbm.Dataset(np.zeros((2, 1)))) == chosen
+    monkeypatch.setattr(lightgbm_fit, "count_cores", lambda: 4)
+    monkeypatch.setattr(
+        lightgbm_fit, "time_boosting_round", lambda _, rows, threads: times[threads]
+    )
+    assert lightgbm_fit.choose_thread_count({}, lightgbm.Dataset(np.zeros((2, 1)))) == chosen
 
 
 def test_the_trees_do_not_depend_on_the_threads_that_grew_them(
@@ -279,7 +290,7 @@ def test_the_trees_do_not_depend_on_the_threads_that_grew_them(
     x = np.random.default_rng(0).normal(size=(300, 3))
     texts = []
     for threads in (1, 2):
-        monkeypatch.setattr(lightgbm_fit, "fastest_threads", lambda *_, n=threads: n)
+        monkeypatch.setattr(lightgbm_fit, "choose_thread_count", lambda *_, n=threads: n)
         texts.append(fit("lightgbm", x, (x[:, 0] > 0).astype(int), trees=20).texts)
     assert texts[0] == texts[1]
 
@@ -290,7 +301,7 @@ def test_a_budget_stops_the_trees() -> None:
 
 
 def test_a_budget_that_is_over_keeps_the_trees_up_to_the_best_round() -> None:
-    watch = Watch(make_job("lightgbm", X, CHECKER), "", budget=1e9, start=0.0)
+    watch = EarlyStoppingCallback(make_job("lightgbm", X, CHECKER), "", budget=1e9, start=0.0)
     for number, loss in enumerate([0.5, 0.3, 0.4]):
         told = SimpleNamespace(
             iteration=number, end_iteration=9, evaluation_result_list=[("", "", loss, False)]
@@ -307,8 +318,8 @@ def test_a_budget_that_is_over_keeps_the_trees_up_to_the_best_round() -> None:
 def test_each_label_gets_trees_of_its_own_and_its_share_of_the_time() -> None:
     labels = np.stack([CHECKER, X[:, 2] > 0, np.zeros(ROWS)], axis=1).astype(np.int64)
     job = make_job("lightgbm", X, labels)
-    model = catalogue.load("learners", "lightgbm").fit(job)
-    right = (model.outputs(job.tune) > 0.5) == job.tune_y
+    model = catalog.load_plugin("learners", "lightgbm").fit(job)
+    right = (model.outputs(job.validation) > 0.5) == job.validation_y
     assert (right.mean(axis=0) > [0.9, 0.95, 0.99]).all()
     short = fit("lightgbm", X, labels, more={"budget": 1e-9})
     assert [booster.num_trees() for booster in short.boosters] == [1, 1, 1]
@@ -316,29 +327,29 @@ def test_each_label_gets_trees_of_its_own_and_its_share_of_the_time() -> None:
 
 def test_very_many_classes_get_fewer_rounds_unless_they_are_asked_for() -> None:
     many = np.arange(ROWS) % 500
-    assert rounds(make_job("lightgbm", X, CHECKER)) == 2_000
-    assert rounds(make_job("lightgbm", X, many)) == MOST_TREES // 500
-    assert rounds(make_job("lightgbm", X, many, trees=123)) == 123
+    assert choose_max_rounds(make_job("lightgbm", X, CHECKER)) == 2_000
+    assert choose_max_rounds(make_job("lightgbm", X, many)) == MAX_TREES // 500
+    assert choose_max_rounds(make_job("lightgbm", X, many, trees=123)) == 123
 
 
 def test_very_many_classes_are_learned_from_the_rows_that_memory_allows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lightgbm_fit, "MOST_CELLS", 1_200)
+    monkeypatch.setattr(lightgbm_fit, "MAX_ROWS_TIMES_CLASSES", 1_200)
     three = np.digitize(X[:, 0], [-0.5, 0.5])
     more = {"weights": np.arange(800) + 1.0}
-    job = make_job("lightgbm", X, three, more=more)
-    kept = lightgbm_fit.kept_rows(job)
+    job = make_job("lightgbm", X, three, extra=more)
+    kept = lightgbm_fit.select_rows_for_memory(job)
     assert isinstance(kept, np.ndarray)
     assert np.unique(kept).shape == (400,)
-    assert accuracy(catalogue.load("learners", "lightgbm").fit(job), job) > 0.9
-    assert lightgbm_fit.kept_rows(make_job("lightgbm", X, X[:, 0])) == slice(None)
+    assert accuracy(catalog.load_plugin("learners", "lightgbm").fit(job), job) > 0.9
+    assert lightgbm_fit.select_rows_for_memory(make_job("lightgbm", X, X[:, 0])) == slice(None)
 
 
 def test_trees_give_heavier_rows_more_say() -> None:
     y = DRAW.permutation(np.arange(ROWS) % 2)  # nothing explains it
     weights = np.where(y[:800] == 1, 3.0, 1.0)
-    outputs = fit("lightgbm", X, y, trees=1, more={"weights": weights}).outputs(matrix(X))
+    outputs = fit("lightgbm", X, y, trees=1, more={"weights": weights}).outputs(encode_matrix(X))
     assert outputs[:, 1].mean() == pytest.approx(0.75, abs=0.02)
 
 
@@ -356,38 +367,47 @@ def test_trees_tell_how_far_they_are() -> None:
 def test_few_rows_get_fewer_members_and_many_rows_wider_layers(
     rows: int, members: int, width: int, layers: int
 ) -> None:
-    size = size_for(rows, NetworkOptions(), gpu=False)
-    assert (size.members, size.width, size.layers) == (members, width, layers)
+    size = choose_tabm_size(rows, NetworkOptions(), has_gpu=False)
+    assert (size.ensemble_size, size.hidden_size, size.n_layers) == (members, width, layers)
 
 
 def test_the_size_that_a_user_asks_for_goes_first() -> None:
-    options = NetworkOptions(members=3, width=7, layers=2)
+    options = NetworkOptions(ensemble_size=3, hidden_size=7, layers=2)
     for gpu in (False, True):
-        size = size_for(50_000, options, gpu)
-        assert (size.members, size.width, size.layers) == (3, 7, 2)
+        size = choose_tabm_size(50_000, options, gpu)
+        assert (size.ensemble_size, size.hidden_size, size.n_layers) == (3, 7, 2)
 
 
 def test_settings_that_a_user_asks_for_go_first_even_if_they_are_zero() -> None:
     options = NetworkOptions(
         learning_rate=0.5, weight_decay=0.0, batch_size=9, epochs=4, patience=2, ema=0.0, clip=0.0
     )
-    found = training_for(1_000, options)
-    assert (found.learning_rate, found.weight_decay, found.ema, found.clip) == (0.5, 0, 0, 0)
+    found = choose_training_settings(1_000, options)
+    assert (found.learning_rate, found.weight_decay, found.ema_decay, found.max_grad_norm) == (
+        0.5,
+        0,
+        0,
+        0,
+    )
     assert (found.batch_size, found.epochs) == (9, 4)
-    assert [found.allowance(best) for best in (0, 500)] == [2, 2]
+    assert [found.patience_at(best) for best in (0, 500)] == [2, 2]
 
 
 def test_a_plain_mlp_is_trained_the_plain_way() -> None:
-    plain, tabm = (training_for(1_000, NetworkOptions(trunk=name)) for name in ("mlp", "tabm"))
-    assert (plain.ema, plain.weight_decay) == (0, 0)
-    assert tabm.ema > 0.9
-    assert plain.batch_size == batch_size_for(1_000, plain=True)
-    assert tabm.batch_size == batch_size_for(1_000)
+    plain, tabm = (
+        choose_training_settings(1_000, NetworkOptions(trunk=name)) for name in ("mlp", "tabm")
+    )
+    assert (plain.ema_decay, plain.weight_decay) == (0, 0)
+    assert tabm.ema_decay > 0.9
+    assert plain.batch_size == choose_batch_size(1_000, is_mlp=True)
+    assert tabm.batch_size == choose_batch_size(1_000)
 
 
 def test_a_deep_nets_recipe_gives_way_to_what_the_user_says() -> None:
-    recipe = Recipe(Training(epochs=30, schedule="linear", learning_rate=0.5, clip=0.0))
-    found = training_for(1_000, NetworkOptions(epochs=3, optimizer="sgd"), recipe)
+    recipe = TrainingRecipe(
+        TrainingSettings(epochs=30, lr_schedule="linear", learning_rate=0.5, max_grad_norm=0.0)
+    )
+    found = choose_training_settings(1_000, NetworkOptions(epochs=3, optimizer="sgd"), recipe)
     assert (found.epochs, found.optimizer) == (3, "sgd")
-    assert (found.schedule, found.learning_rate, found.clip) == ("linear", 0.5, 0.0)
-    assert training_for(1_000, NetworkOptions(clip=2.0), recipe).clip == 2.0
+    assert (found.lr_schedule, found.learning_rate, found.max_grad_norm) == ("linear", 0.5, 0.0)
+    assert choose_training_settings(1_000, NetworkOptions(clip=2.0), recipe).max_grad_norm == 2.0

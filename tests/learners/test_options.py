@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fieldcraft.core import catalogue
+from fieldcraft.core import catalog
 from fieldcraft.learners.network.options import NetworkOptions
 
 
-@pytest.mark.parametrize("name", catalogue.names("learners"))
+@pytest.mark.parametrize("name", catalog.list_plugins("learners"))
 def test_a_setting_that_a_learner_does_not_have_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
-        catalogue.load("learners", name).options(surprise=1)
+        catalog.load_plugin("learners", name).options(surprise=1)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_settings_of_a_baseline_that_make_no_sense_are_refused(
     learner: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValidationError, match=message):
-        catalogue.load("learners", learner).options(**options)
+        catalog.load_plugin("learners", learner).options(**options)
 
 
 @pytest.mark.parametrize(

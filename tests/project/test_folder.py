@@ -7,51 +7,66 @@ from pathlib import Path
 import pytest
 
 from fieldcraft.core.errors import ProjectError
-from fieldcraft.project import file
-from fieldcraft.project.folder import Folder
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Folder:
+def project_folder(tmp_path: Path) -> ProjectFolder:
     """A folder with a project file that says nothing."""
     (tmp_path / "churn").mkdir()
-    (tmp_path / "churn" / file.NAME).touch()
-    return Folder(tmp_path / "churn")
+    (tmp_path / "churn" / project_file.PROJECT_FILE_NAME).touch()
+    return ProjectFolder(tmp_path / "churn")
 
 
 @pytest.mark.parametrize("below", [".", "runs", "runs/split/0123"])
-def test_a_project_is_found_from_any_folder_inside_it(below: str, place: Folder) -> None:
-    start = place.root / below
+def test_a_project_is_found_from_any_folder_inside_it(
+    below: str, project_folder: ProjectFolder
+) -> None:
+    start = project_folder.root / below
     start.mkdir(parents=True, exist_ok=True)
-    assert Folder.find(start).root == place.root.resolve()
+    assert ProjectFolder.find(start).root == project_folder.root.resolve()
 
 
 def test_a_project_is_found_from_where_the_command_runs(
-    place: Folder, monkeypatch: pytest.MonkeyPatch
+    project_folder: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(place.root)
-    assert Folder.find(Path()).file.samefile(place.file)
+    monkeypatch.chdir(project_folder.root)
+    assert ProjectFolder.find(Path()).file_path.samefile(project_folder.file_path)
 
 
 def test_outside_a_project_the_way_in_is_shown(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="there is no project here") as caught:
-        Folder.find(tmp_path)
-    assert str(tmp_path) in caught.value.seen
-    assert "fieldcraft run DATA --target COLUMN" in caught.value.way_out
+        ProjectFolder.find(tmp_path)
+    assert str(tmp_path) in caught.value.detail
+    assert "fieldcraft run DATA --target COLUMN" in caught.value.hint
 
 
-def test_names_of_what_lies_in_the_folder(place: Folder) -> None:
-    found = [place.file, place.report, place.bundle, place.ledger]
+def test_names_of_what_lies_in_the_folder(project_folder: ProjectFolder) -> None:
+    paths = [
+        project_folder.file_path,
+        project_folder.report_path,
+        project_folder.bundle_path,
+        project_folder.ledger_path,
+    ]
     names = ["fieldcraft.yaml", "report.html", "bundle", "ledger.sqlite"]
-    assert found == [place.root / name for name in names]
+    assert paths == [project_folder.root / name for name in names]
 
 
-def test_a_step_has_a_place_for_each_key_and_one_beside_it_while_it_runs(place: Folder) -> None:
+def test_a_step_has_a_place_for_each_key_and_one_beside_it_while_it_runs(
+    project_folder: ProjectFolder,
+) -> None:
     key = "0123456789abcdef" * 4
-    assert place.run("split", key) == place.root / "runs/split/0123456789abcdef"
-    assert place.partial("split", key) == place.root / "runs/split/0123456789abcdef.partial"
+    assert (
+        project_folder.run_folder("split", key)
+        == project_folder.root / "runs/split/0123456789abcdef"
+    )
+    assert (
+        project_folder.partial_folder("split", key)
+        == project_folder.root / "runs/split/0123456789abcdef.partial"
+    )
 
 
-def test_the_settings_are_what_the_file_says(project: Folder) -> None:
-    assert project.settings() == file.load(project.file)
-    assert project.settings().problem.target == "bought"
+def test_the_settings_are_what_the_file_says(project: ProjectFolder) -> None:
+    assert project.load_settings() == project_file.load_settings(project.file_path)
+    assert project.load_settings().problem.target == "bought"

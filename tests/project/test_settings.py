@@ -9,38 +9,38 @@ import pytest
 from pydantic import ValidationError
 
 from fieldcraft.project.settings import (
-    Cleaning,
-    Join,
-    Retrain,
-    Section,
-    Serve,
-    Settings,
-    Watch,
+    ColumnCleaning,
+    JoinSettings,
+    MonitorSettings,
+    ProjectSettings,
+    RetrainSettings,
+    ServeSettings,
+    SettingsSection,
     as_seconds,
     as_text,
-    each_once,
+    require_unique,
 )
 
 COLUMNS = {"y": {"kind": "boolean"}, "age": {"kind": "number"}}
 
 
-def settings(**sections: Any) -> Settings:
+def make_settings(**sections: Any) -> ProjectSettings:
     """A small project, with sections beside or instead of the least there must be."""
-    least = {
+    minimal = {
         "problem": {"target": "y", "task": "binary"},
         "data": {"source": "t.csv", "columns": COLUMNS},
     }
-    return Settings.model_validate(least | sections)
+    return ProjectSettings.model_validate(minimal | sections)
 
 
-def problem(**entries: Any) -> Settings:
+def make_problem(**entries: Any) -> ProjectSettings:
     """A small project of which more of the problem is said."""
-    return settings(problem={"target": "y", "task": "binary", **entries})
+    return make_settings(problem={"target": "y", "task": "binary", **entries})
 
 
-def data(**entries: Any) -> Settings:
+def make_data(**entries: Any) -> ProjectSettings:
     """A small project of which more of the data is said."""
-    return settings(data={"source": "t.csv", "columns": COLUMNS, **entries})
+    return make_settings(data={"source": "t.csv", "columns": COLUMNS, **entries})
 
 
 @pytest.mark.parametrize(
@@ -59,60 +59,86 @@ def test_values_that_stand_for_text_are_read_as_they_stand_in_the_table(
     value: object, text: str
 ) -> None:
     assert as_text(value) == text
-    assert problem(positive=value).problem.positive == text
-    assert problem(order=["x", value]).problem.order == ["x", text]
-    assert data(missing=[value], drop=[value]).data.missing == [text]
+    assert make_problem(positive=value).problem.positive_class == text
+    assert make_problem(order=["x", value]).problem.class_order == ["x", text]
+    assert make_data(missing=[value], drop=[value]).data.na_values == [text]
 
 
 def test_a_project_that_says_the_least_gets_the_usual() -> None:
-    found = settings()
-    assert (found.split.tune, found.split.judge, found.split.test) == (0.075, 0.075, 0.15)
-    assert (found.split.rule, found.split.gap) == ("stratified", None)
-    assert (found.model.learner, found.model.blend) == ("network", True)
-    assert (found.train.budget, found.train.device) == (None, "auto")
-    assert (found.problem.coverage, found.problem.threshold, found.problem.bar) == (0.9, None, None)
-    assert (found.problem.costs, found.problem.order, found.problem.groups) == ({}, [], [])
-    assert (found.data.join, found.data.derive, found.data.filter) == ([], {}, None)
-    assert (found.clean.all, found.clean.columns) == (Cleaning(), {})
+    settings_ = make_settings()
+    assert (settings_.split.validation, settings_.split.evaluation, settings_.split.test) == (
+        0.075,
+        0.075,
+        0.15,
+    )
+    assert (settings_.split.strategy, settings_.split.gap) == ("stratified", None)
+    assert (settings_.model.learner, settings_.model.ensemble) == ("network", True)
+    assert (settings_.train.time_budget, settings_.train.device) == (None, "auto")
+    assert (settings_.problem.coverage, settings_.problem.threshold, settings_.problem.goal) == (
+        0.9,
+        None,
+        None,
+    )
+    assert (
+        settings_.problem.costs,
+        settings_.problem.class_order,
+        settings_.problem.sensitive_features,
+    ) == ({}, [], [])
+    assert (settings_.data.join, settings_.data.derived_columns, settings_.data.filter) == (
+        [],
+        {},
+        None,
+    )
+    assert (settings_.clean.all, settings_.clean.columns) == (ColumnCleaning(), {})
     parts = {"serve", "watch", "retrain"}
-    assert set(found.deploy.model_dump(exclude=parts).values()) == {None}
-    assert (found.deploy.serve, found.deploy.watch) == (Serve(), Watch())
-    assert found.deploy.retrain == Retrain()
+    assert set(settings_.deploy.model_dump(exclude=parts).values()) == {None}
+    assert (settings_.deploy.serve, settings_.deploy.monitor) == (
+        ServeSettings(),
+        MonitorSettings(),
+    )
+    assert settings_.deploy.retrain == RetrainSettings()
 
 
 def test_one_column_or_many_are_predicted() -> None:
-    assert problem().problem.targets == ("y",)
-    many = problem(target=["calm", "happy"], task="multilabel").problem
+    assert make_problem().problem.targets == ("y",)
+    many = make_problem(target=["calm", "happy"], task="multilabel").problem
     assert (many.target, many.targets) == (["calm", "happy"], ("calm", "happy"))
 
 
 def test_one_file_or_a_ready_made_split() -> None:
-    one = settings().data.sources()
-    assert (one.train, one.validation, one.test) == ("t.csv", None, None)
-    split = data(source={"train": "a.csv", "test": "b.csv"}).data.sources()
+    single_source = make_settings().data.source_files()
+    assert (single_source.train, single_source.validation, single_source.test) == (
+        "t.csv",
+        None,
+        None,
+    )
+    split = make_data(source={"train": "a.csv", "test": "b.csv"}).data.source_files()
     assert (split.train, split.validation, split.test) == ("a.csv", None, "b.csv")
 
 
 def test_options_are_what_stands_beside_the_name() -> None:
     columns = {"y": {"kind": "number", "decimal": ","}, "x": {"kind": "text"}}
-    found = settings(
+    settings_ = make_settings(
         data={"source": "t.csv", "columns": columns}, model={"dropout": 0.2, "blend": False}
     )
-    assert found.data.columns["y"].options() == {"decimal": ","}
-    assert found.data.columns["x"].options() == {}
-    assert found.model.options() == {"dropout": 0.2}
+    assert settings_.data.columns["y"].options() == {"decimal": ","}
+    assert settings_.data.columns["x"].options() == {}
+    assert settings_.model.learner_options() == {"dropout": 0.2}
 
 
 def test_cleaning_tells_encoders_what_is_said_and_nothing_else() -> None:
-    assert Cleaning(missing="drop").options() == {}
-    found = Cleaning.model_validate({"impute": 0, "scale": "none", "clip": [0, 9]})
-    assert found.options() == {"impute": 0.0, "scale": "none", "clip": [0.0, 9.0]}
-    assert Cleaning(impute="model", clip="auto").options() == {"impute": "model", "clip": "auto"}
+    assert ColumnCleaning(missing="drop").encoder_options() == {}
+    cleaning = ColumnCleaning.model_validate({"impute": 0, "scale": "none", "clip": [0, 9]})
+    assert cleaning.encoder_options() == {"impute": 0.0, "scale": "none", "clip": [0.0, 9.0]}
+    assert ColumnCleaning(impute="model", clip="auto").encoder_options() == {
+        "impute": "model",
+        "clip": "auto",
+    }
 
 
 @pytest.mark.parametrize(("on", "keys"), [("id", ["id"]), (["shop", "day"], ["shop", "day"])])
 def test_tables_are_joined_on_one_column_or_more(on: Any, keys: list[str]) -> None:
-    assert Join(source="p.csv", on=on).keys == keys
+    assert JoinSettings(source="p.csv", on=on).keys == keys
 
 
 @pytest.mark.parametrize(
@@ -124,18 +150,18 @@ def test_lengths_of_time_are_read_as_seconds(value: object, length: object) -> N
 
 @pytest.mark.parametrize(("budget", "length"), [(90, 90), ("1.5h", 5_400), (0.5, 0.5)])
 def test_a_budget_is_seconds_or_a_length_of_time(budget: object, length: float) -> None:
-    assert settings(train={"budget": budget}).train.budget == length
+    assert make_settings(train={"budget": budget}).train.time_budget == length
 
 
 @pytest.mark.parametrize(("gap", "read"), [("7d", "7d"), (7, 7.0), (0.5, 0.5), ("1.5 h", "1.5 h")])
 def test_a_gap_is_a_length_of_time_or_a_number(gap: object, read: object) -> None:
-    found = settings(split={"rule": "time", "gap": gap}).split.gap
-    assert (found, type(found)) == (read, type(read))
+    parsed_gap = make_settings(split={"rule": "time", "gap": gap}).split.gap
+    assert (parsed_gap, type(parsed_gap)) == (read, type(read))
 
 
 @pytest.mark.parametrize("threshold", [0.3, "accuracy", "balanced_accuracy", "f1", "mcc", None])
 def test_a_threshold_is_a_number_or_a_rule(threshold: object) -> None:
-    assert problem(threshold=threshold).problem.threshold == threshold
+    assert make_problem(threshold=threshold).problem.threshold == threshold
 
 
 @pytest.mark.parametrize(
@@ -167,7 +193,7 @@ def test_a_threshold_is_a_number_or_a_rule(threshold: object) -> None:
 )
 def test_what_makes_no_sense_is_refused(section: str, value: object, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        settings(**{section: value})
+        make_settings(**{section: value})
 
 
 @pytest.mark.parametrize(
@@ -188,7 +214,7 @@ def test_what_makes_no_sense_is_refused(section: str, value: object, message: st
 )
 def test_a_problem_that_makes_no_sense_is_refused(entries: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        problem(**entries)
+        make_problem(**entries)
 
 
 @pytest.mark.parametrize(
@@ -206,42 +232,48 @@ def test_a_problem_that_makes_no_sense_is_refused(entries: Any, message: str) ->
 )
 def test_data_that_make_no_sense_are_refused(entries: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        data(**entries)
+        make_data(**entries)
 
 
 def test_what_stands_once_each_stays_in_its_order() -> None:
-    assert each_once(["b", "a"]) == ["b", "a"]
+    assert require_unique(["b", "a"]) == ["b", "a"]
 
 
 def test_a_test_part_of_none_is_allowed() -> None:
-    assert settings(split={"test": 0}).split.test == 0.0
+    assert make_settings(split={"test": 0}).split.test == 0.0
 
 
 def test_every_entry_is_explained_where_its_section_is() -> None:
-    sections = [Section]
+    sections = [SettingsSection]
     for section in sections:  # grows while it is gone through
         sections += section.__subclasses__()
         explained = section.__doc__ or ""
-        if section not in (Section, Settings):  # the whole has sections, each explained by itself
+        if section not in (
+            SettingsSection,
+            ProjectSettings,
+        ):  # the whole has sections, each explained by itself
             assert all(f"\n        {name}: " in explained for name in section.model_fields)
 
 
 def test_the_digest_of_sections_changes_with_them_and_with_nothing_else() -> None:
-    plain, seeded = settings(), settings(train={"seed": 1})
+    plain, seeded = make_settings(), make_settings(train={"seed": 1})
     assert plain.digest(("data", "split")) == seeded.digest(("data", "split"))
     assert plain.digest(("train",)) != seeded.digest(("train",))
     assert plain.digest(("data",)) != plain.digest(("split",))
-    assert settings(train={"seed": 0}).digest(("train",)) == plain.digest(("train",))
-    in_minutes, in_seconds = settings(train={"budget": "5m"}), settings(train={"budget": 300})
+    assert make_settings(train={"seed": 0}).digest(("train",)) == plain.digest(("train",))
+    in_minutes, in_seconds = (
+        make_settings(train={"budget": "5m"}),
+        make_settings(train={"budget": 300}),
+    )
     assert in_minutes.digest(("train",)) == in_seconds.digest(("train",))
 
 
 def test_the_digest_of_one_entry_ignores_the_rest_of_its_section() -> None:
-    plain, marked = settings(), data(source="other.csv", missing=["?"])
+    plain, marked = make_settings(), make_data(source="other.csv", missing=["?"])
     assert plain.digest(("data.columns",)) == marked.digest(("data.columns",))
     assert plain.digest(("data.missing",)) != marked.digest(("data.missing",))
 
 
 def test_settings_do_not_change_once_they_are_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        settings().split.seed = 5  # type: ignore[misc]
+        make_settings().split.seed = 5  # type: ignore[misc]

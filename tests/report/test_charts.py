@@ -16,19 +16,19 @@ CURVE = {"train_losses": [1.0, 0.5, 0.4], "tune_losses": [1.1, 0.6, 0.7], "best_
 
 
 @pytest.mark.parametrize(
-    ("svg", "said"),
+    ("svg", "label"),
     [
-        (charts.learners(LEARNERS, "auc", "deep"), ["Simple", "Deep", "ROC AUC"]),
-        (charts.parts({"train": 70, "judge": 15, "test": 15}), ["train", "judge", "rows"]),
-        (charts.reliability([{"predicted": 0.2, "observed": 0.3, "rows": 9}]), ["predicted"]),
-        (charts.roc([[0.0, 0.0], [0.1, 0.8], [1.0, 1.0]]), ["true positive rate"]),
-        (charts.scatter([[1.0, 2.0], [3.0, 4.0]], "price"), ["true price", "predicted"]),
-        (charts.curves([CURVE, CURVE]), ["epoch", "tune", "training"]),
+        (charts.plot_models(LEARNERS, "auc", "deep"), ["Simple", "Deep", "ROC AUC"]),
+        (charts.plot_parts({"train": 70, "judge": 15, "test": 15}), ["train", "judge", "rows"]),
+        (charts.plot_reliability([{"predicted": 0.2, "observed": 0.3, "rows": 9}]), ["predicted"]),
+        (charts.plot_roc_curve([[0.0, 0.0], [0.1, 0.8], [1.0, 1.0]]), ["true positive rate"]),
+        (charts.plot_scatter([[1.0, 2.0], [3.0, 4.0]], "price"), ["true price", "predicted"]),
+        (charts.plot_learning_curves([CURVE, CURVE]), ["epoch", "tune", "training"]),
     ],
 )
-def test_a_chart_names_what_it_shows(svg: str, said: list[str]) -> None:
+def test_a_chart_names_what_it_shows(svg: str, label: list[str]) -> None:
     assert svg.startswith("<svg")
     assert "var(--" in svg
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
-    for word in said:
+    for word in label:
         assert any(word in text for text in texts), word

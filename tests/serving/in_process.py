@@ -16,13 +16,13 @@ from typing import Any
 import httpx
 import pytest
 
-from fieldcraft.data import media
-from fieldcraft.serving import crew, run
-from fieldcraft.serving.crew import Post
-from fieldcraft.serving.door import Door
-from fieldcraft.serving.frames import packed, receive
-from fieldcraft.serving.limits import Limits
-from fieldcraft.serving.run import Address, Plan, Server
+from fieldcraft.data import file_cells
+from fieldcraft.serving import pool, server
+from fieldcraft.serving.app import PredictionApp
+from fieldcraft.serving.ipc import pack_message, receive_message
+from fieldcraft.serving.limits import ServerLimits
+from fieldcraft.serving.pool import WorkerConfig
+from fieldcraft.serving.server import ListenAddress, ModelServer, ServerConfig
 from fieldcraft.serving.worker import run_worker
 
 TIMEOUT = 30.0  # seconds until a test gives up on what should take a moment
@@ -57,12 +57,12 @@ def use_threads(patch: pytest.MonkeyPatch, loop: WorkerLoop = run_worker) -> lis
     """Have every worker run in a thread; those that were started, in order."""
     started: list[WorkerThread] = []
 
-    async def spawn(post: Post, stream: socket.socket) -> WorkerThread:
-        started.append(WorkerThread(loop, stream, post.words()))
+    async def spawn(post: WorkerConfig, stream: socket.socket) -> WorkerThread:
+        started.append(WorkerThread(loop, stream, post.to_arguments()))
         return started[-1]
 
-    patch.setattr(crew, "spawn_process", spawn)
-    patch.setitem(media.REACH, "outside", True)  # put back afterwards: a worker changes it
+    patch.setattr(pool, "spawn_process", spawn)
+    patch.setitem(file_cells.ACCESS, "outside", True)  # put back afterwards: a worker changes it
     return started
 
 
@@ -79,8 +79,8 @@ class StubModel:
 
     def work(self, stream: socket.socket, *words: str) -> None:
         columns = {"columns": {}, "metadata": '{"inputs": [], "outputs": []}'}
-        stream.sendall(packed({"error": self.error, "version": self.version, **columns}))
-        while not self.error and (items := receive(stream)) is not None:
+        stream.sendall(pack_message({"error": self.error, "version": self.version, **columns}))
+        while not self.error and (items := receive_message(stream)) is not None:
             self.gate.wait(TIMEOUT)
             if self.failures:
                 self.failures -= 1
@@ -88,7 +88,7 @@ class StubModel:
             self.batches.append(len(items))
             self.computed += [body.decode() for *_, body in items]
             replies = [("", body) for *_, body in items]
-            stream.sendall(packed((replies, {"rows": len(items)})))
+            stream.sendall(pack_message((replies, {"rows": len(items)})))
 
 
 @dataclass
@@ -125,28 +125,28 @@ async def call(
         stall: whether the last piece never comes.
         resume: upon which the pieces after the first one come.
     """
-    answer, left = Answer(), hang_up or asyncio.Event()
+    answer, disconnected = Answer(), hang_up or asyncio.Event()
     pieces = iter([body]) if isinstance(body, bytes) else body
-    given = {"content-type": "application/json", **(headers or {})}
+    all_headers = {"content-type": "application/json", **(headers or {})}
     if isinstance(body, bytes):
-        given = {"content-length": str(len(body)), **given}
-    over = False
+        all_headers = {"content-length": str(len(body)), **all_headers}
+    is_complete = False
 
     async def receive() -> dict[str, Any]:
-        nonlocal over
+        nonlocal is_complete
         await asyncio.sleep(0)
         if resume is not None and answer.pieces:
             await resume.wait()
-        if not over:
+        if not is_complete:
             piece = next(pieces, None)
             if piece is not None:
                 answer.pieces += 1
-                over = isinstance(body, bytes) and not stall
-                return {"type": "http.request", "body": piece, "more_body": not over}
+                is_complete = isinstance(body, bytes) and not stall
+                return {"type": "http.request", "body": piece, "more_body": not is_complete}
             if not stall:
-                over = True
+                is_complete = True
                 return {"type": "http.request", "body": b"", "more_body": False}
-        await left.wait()
+        await disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
@@ -157,14 +157,14 @@ async def call(
             answer.body += message.get("body", b"")
             answer.ended = not message.get("more_body")
 
-    pairs = [(name.encode(), value.encode()) for name, value in given.items()]
+    pairs = [(name.encode(), value.encode()) for name, value in all_headers.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": pairs,
              "query_string": b"", "root_path": ""}  # fmt: skip
     await app(scope, receive, send)
     return answer
 
 
-async def until(condition: Callable[[], Any]) -> None:
+async def wait_until(condition: Callable[[], Any]) -> None:
     """Let others go on until something holds."""
     async with asyncio.timeout(TIMEOUT):
         while not condition():
@@ -172,29 +172,33 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 @dataclass
-class Stubbed:
+class StubServer:
     """A server of a stub: its parts, to be asked and looked at within one event loop."""
 
     model: StubModel
-    server: Server
-    door: Door
+    server: ModelServer
+    door: PredictionApp
     threads: list[WorkerThread]
 
     @classmethod
     async def start(
-        cls, patch: pytest.MonkeyPatch, limits: Limits | None = None, workers: int = 1,
+        cls, patch: pytest.MonkeyPatch, limits: ServerLimits | None = None, workers: int = 1,
         model: StubModel | None = None, **plan: Any,
-    ) -> Stubbed:  # fmt: skip
+    ) -> StubServer:  # fmt: skip
         model = model or StubModel()
         threads = use_threads(patch, model.work)
-        patch.setattr(run, "DRAINING", 0.0)
+        patch.setattr(server, "DRAIN_ANNOUNCEMENT_SECONDS", 0.0)
         folder = plan.pop("folder", Path("nowhere"))
-        server = Server(Plan({"shop": folder}, limits=limits or Limits(), workers=workers, **plan))
-        return cls(model, server, await server.start(), threads)
+        model_server = ModelServer(
+            ServerConfig(
+                {"shop": folder}, limits=limits or ServerLimits(), n_workers=workers, **plan
+            )
+        )
+        return cls(model, model_server, await model_server.start(), threads)
 
     @property
-    def line(self) -> Any:
-        return self.server.models["shop"].line
+    def queue(self) -> Any:
+        return self.server.models["shop"].queue
 
     def ask(self, body: str = "{}", **how: Any) -> asyncio.Task[Answer]:
         return asyncio.create_task(call(self.door, body.encode(), **how))
@@ -203,23 +207,23 @@ class Stubbed:
         self.model.gate.set()
         await self.server.stop()
 
-    def figure(self, name: str) -> float:
-        self.server.models["shop"].refresh()
-        return figure_in(self.server.counters.text().decode(), name)
+    def metric(self, name: str) -> float:
+        self.server.models["shop"].update_gauges()
+        return metric_value(self.server.metrics.to_text().decode(), name)
 
 
-def figure_in(text: str, name: str) -> float:
+def metric_value(text: str, name: str) -> float:
     """A figure of a server, by its name and labels; 0 where it is not there."""
-    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.M)
-    return float(found[1]) if found else 0.0
+    match = re.search(rf"^{re.escape(name)} (\S+)$", text, re.M)
+    return float(match[1]) if match else 0.0
 
 
 @contextmanager
-def listening(plan: Plan) -> Iterator[httpx.Client]:
+def listening(plan: ServerConfig) -> Iterator[httpx.Client]:
     """A client of a server that listens on a port, and whose loop runs in a thread."""
     address: list[Any] = []
     ready = threading.Event()
-    listener: list[run.Listener] = []
+    listener: list[server.UvicornServer] = []
 
     def started(name: Any) -> None:
         address.append(name)
@@ -227,8 +231,8 @@ def listening(plan: Plan) -> Iterator[httpx.Client]:
 
     async def serve() -> None:
         try:
-            anywhere = replace(plan, address=Address(port=0))
-            listener.append(await run.listener_for(anywhere, started))
+            anywhere = replace(plan, address=ListenAddress(port=0))
+            listener.append(await server.create_uvicorn_server(anywhere, started))
             await listener[0].serve()
         finally:
             ready.set()

@@ -10,26 +10,26 @@ import polars as pl
 import pytest
 
 from fieldcraft.bundle.runtime import load_bundle
-from fieldcraft.project.folder import Folder
-from fieldcraft.serving.model import Manners, Model, load_model
-from fieldcraft.serving.trouble import Trouble
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.serving.errors import RequestError
+from fieldcraft.serving.model import RequestPolicy, ServedModel, load_served_model
 
 ROW = {"age": 38.5, "city": "Rome", "member": "yes", "seen": "2025-11-15"}
 
 
 @pytest.fixture(scope="module")
-def bundle(finished_once: Path) -> Path:
-    return Folder(finished_once / "project").bundle
+def bundle(finished_project_folder: Path) -> Path:
+    return ProjectFolder(finished_project_folder / "project").bundle_path
 
 
 @pytest.fixture(scope="module")
-def model(bundle: Path) -> Model:
-    return load_model(bundle)
+def model(bundle: Path) -> ServedModel:
+    return load_served_model(bundle)
 
 
-def test_answers_are_those_of_the_bundle(model: Model, bundle: Path) -> None:
+def test_answers_are_those_of_the_bundle(model: ServedModel, bundle: Path) -> None:
     rows = [{**ROW, "age": age} for age in (20, 38.5, None, "44")]
-    told = model.answer([rows[:1], rows[1:]])
+    told = model.predict_requests([rows[:1], rows[1:]])
     answers = [answer for found in told.answers for answer in found]  # type: ignore[union-attr]
     frame = pl.DataFrame([{**row, "age": row["age"] and str(row["age"])} for row in rows])
     said = load_bundle(bundle).predict(frame)
@@ -41,9 +41,9 @@ def test_answers_are_those_of_the_bundle(model: Model, bundle: Path) -> None:
     assert told.tally["rows",] == 4
 
 
-def test_what_training_did_not_show_is_answered_counted_and_flagged(model: Model) -> None:
+def test_what_training_did_not_show_is_answered_counted_and_flagged(model: ServedModel) -> None:
     far, fresh = {**ROW, "age": 1e6}, {**ROW, "city": "Atlantis"}
-    told = model.answer([[ROW, far], [fresh]])
+    told = model.predict_requests([[ROW, far], [fresh]])
     flags = [[answer["ood"] for answer in found] for found in told.answers]  # type: ignore[union-attr]
     assert flags == [[False, True], [True]]
     assert told.tally["out_of_range", "age"] == 1
@@ -64,16 +64,16 @@ def test_what_training_did_not_show_is_answered_counted_and_flagged(model: Model
     ],
 )
 def test_a_bad_row_is_refused_alone(
-    model: Model, row: dict[str, Any], column: str, said: str
+    model: ServedModel, row: dict[str, Any], column: str, said: str
 ) -> None:
-    told = model.answer([[ROW], [ROW, row], [ROW]])
+    told = model.predict_requests([[ROW], [ROW, row], [ROW]])
     trouble = told.answers[1]
-    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble, RequestError)
     assert trouble.status == 422
-    assert trouble.faults[0].row == 1
-    assert trouble.faults[0].column == column
-    assert said in trouble.faults[0].message
-    alone = model.answer([[ROW]]).answers[0]
+    assert trouble.details[0].row == 1
+    assert trouble.details[0].column == column
+    assert said in trouble.details[0].message
+    alone = model.predict_requests([[ROW]]).answers[0]
     assert told.answers[0] == told.answers[2] == alone
 
 
@@ -86,10 +86,12 @@ CELLS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("column", CELLS)
-def test_what_a_cell_means_does_not_depend_on_those_beside_it(model: Model, column: str) -> None:
+def test_what_a_cell_means_does_not_depend_on_those_beside_it(
+    model: ServedModel, column: str
+) -> None:
     def found(cells: list[Any]) -> list[Any]:
-        told = model.answer([[{**ROW, column: cell}] for cell in cells])
-        return [one.code if isinstance(one, Trouble) else one for one in told.answers]
+        told = model.predict_requests([[{**ROW, column: cell}] for cell in cells])
+        return [one.code if isinstance(one, RequestError) else one for one in told.answers]
 
     cells = CELLS[column]
     alone = [found([cell])[0] for cell in cells]
@@ -104,20 +106,21 @@ def test_what_a_cell_means_does_not_depend_on_those_beside_it(model: Model, colu
 def test_columns_too_many_are_counted_or_refused(bundle: Path) -> None:
     more = {**ROW, "shoe": 44}
     ignoring, refusing = (
-        load_model(bundle, Manners(extra=extra)) for extra in ("ignore", "refuse")
+        load_served_model(bundle, RequestPolicy(extra_columns=extra))
+        for extra in ("ignore", "refuse")
     )
-    told = ignoring.answer([[more]])
-    assert told.answers == ignoring.answer([[ROW]]).answers
+    told = ignoring.predict_requests([[more]])
+    assert told.answers == ignoring.predict_requests([[ROW]]).answers
     assert told.tally["extra_columns",] == 1
-    refused = refusing.answer([[more]]).answers[0]
-    assert isinstance(refused, Trouble)
-    assert refused.faults[0].column == "shoe"
+    refused = refusing.predict_requests([[more]]).answers[0]
+    assert isinstance(refused, RequestError)
+    assert refused.details[0].column == "shoe"
 
 
 def test_a_row_that_makes_the_model_fail_fails_alone(
-    model: Model, monkeypatch: pytest.MonkeyPatch
+    model: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outputs = model.bundle.outputs_of
+    outputs = model.bundle.outputs_from_values
 
     def poisoned(values: pl.DataFrame) -> Any:
         if (values["age"] == 13).any():
@@ -126,14 +129,14 @@ def test_a_row_that_makes_the_model_fail_fails_alone(
         found[(values["age"] == 14).to_numpy()] = np.nan
         return found[: 1 if (values["age"] == 15).any() else None]
 
-    monkeypatch.setattr(model.bundle, "outputs_of", poisoned)
+    monkeypatch.setattr(model.bundle, "outputs_from_values", poisoned)
     bad = [{**ROW, "age": age} for age in (13, 14)]
-    told = model.answer([[ROW], [bad[0]], [ROW], [bad[1]], [ROW, {**ROW, "age": 15}]])
-    codes = [found.code if isinstance(found, Trouble) else "" for found in told.answers]
+    told = model.predict_requests([[ROW], [bad[0]], [ROW], [bad[1]], [ROW, {**ROW, "age": 15}]])
+    codes = [found.code if isinstance(found, RequestError) else "" for found in told.answers]
     assert codes == ["", "model_error", "", "nonfinite_output", "bad_shape"]
     assert told.answers[0] == told.answers[2]
 
 
-def test_no_rows_have_no_answers(model: Model) -> None:
-    assert model.answer([[], []]).answers == [[], []]
-    assert model.answer([]).answers == []
+def test_no_rows_have_no_answers(model: ServedModel) -> None:
+    assert model.predict_requests([[], []]).answers == [[], []]
+    assert model.predict_requests([]).answers == []

@@ -8,22 +8,26 @@ from typing import Any
 
 import pytest
 
-from fieldcraft.project.folder import Folder
-from fieldcraft.serving.model import Manners, Model, load_model
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.serving.errors import ErrorDetail, RequestError
+from fieldcraft.serving.model import RequestPolicy, ServedModel, load_served_model
 from fieldcraft.serving.protocols import PROTOCOLS
-from fieldcraft.serving.trouble import Fault, Trouble
 
 ROW = {"age": 39, "city": "Bern", "member": None, "seen": "2024-05-06"}
 DATATYPES = {"age": "FP64", "city": "BYTES", "member": "BYTES", "seen": "BYTES"}
-TROUBLE = Trouble("bad_rows", "why", [Fault("'x' is no number", 0, "age")])
+TROUBLE = RequestError("bad_rows", "why", [ErrorDetail("'x' is no number", 0, "age")])
 
 
 @pytest.fixture(scope="module")
-def model(finished_once: Path) -> Model:
-    return load_model(Folder(finished_once / "project").bundle, Manners(rows=3), "shop")
+def model(finished_project_folder: Path) -> ServedModel:
+    return load_served_model(
+        ProjectFolder(finished_project_folder / "project").bundle_path,
+        RequestPolicy(max_rows=3),
+        "shop",
+    )
 
 
-def asked(protocol: str, rows: int) -> bytes:
+def request_body(protocol: str, rows: int) -> bytes:
     """A request of some rows."""
     tensors = [
         {"name": name, "shape": [rows], "datatype": DATATYPES[name], "data": [value] * rows}
@@ -37,40 +41,40 @@ def asked(protocol: str, rows: int) -> bytes:
 
 
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
-def test_rows_are_read_up_to_the_limit(model: Model, protocol: str) -> None:
+def test_rows_are_read_up_to_the_limit(model: ServedModel, protocol: str) -> None:
     read = PROTOCOLS[protocol].read
     for count in (0, 1, 3):
-        rows, _ = read(asked(protocol, count), model)
+        rows, _ = read(request_body(protocol, count), model)
         assert rows == [ROW] * count
-    with pytest.raises(Trouble, match="may hold 3 rows") as caught:
-        read(asked(protocol, 4), model)
+    with pytest.raises(RequestError, match="may hold 3 rows") as caught:
+        read(request_body(protocol, 4), model)
     assert caught.value.status == 413
 
 
-def test_a_request_of_no_columns_has_no_rows(model: Model) -> None:
+def test_a_request_of_no_columns_has_no_rows(model: ServedModel) -> None:
     rows, _ = PROTOCOLS["v2"].read(b'{"inputs": []}', model)
     assert rows == []
 
 
-def answered(protocol: str, body: bytes, model: Model) -> Any:
+def request_and_answers(protocol: str, body: bytes, model: ServedModel) -> Any:
     """The answer to a request, as JSON."""
     rows, keep = PROTOCOLS[protocol].read(body, model)
-    (answers,) = model.answer([rows]).answers
+    (answers,) = model.predict_requests([rows]).answers
     return json.loads(PROTOCOLS[protocol].write(answers, keep, model, "mine")), answers
 
 
 @pytest.mark.parametrize("protocol", ["plain", "vertex"])
-def test_rows_are_answered_in_a_list(model: Model, protocol: str) -> None:
-    found, answers = answered(protocol, asked(protocol, 2), model)
+def test_rows_are_answered_in_a_list(model: ServedModel, protocol: str) -> None:
+    found, answers = request_and_answers(protocol, request_body(protocol, 2), model)
     about = {"model_version": model.version, "request_id": "mine"}
     assert found == {"predictions": answers, **about}
     if protocol == "plain":
-        single, (answer,) = answered(protocol, json.dumps(ROW).encode(), model)
+        single, (answer,) = request_and_answers(protocol, json.dumps(ROW).encode(), model)
         assert single == {**answer, **about}
 
 
-def test_the_open_protocol_answers_in_columns(model: Model) -> None:
-    found, answers = answered("v2", asked("v2", 2), model)
+def test_the_open_protocol_answers_in_columns(model: ServedModel) -> None:
+    found, answers = request_and_answers("v2", request_body("v2", 2), model)
     assert {name: found[name] for name in ("model_name", "model_version", "id")} == {
         "model_name": "shop", "model_version": model.version, "id": "mine",
     }  # fmt: skip
@@ -82,8 +86,8 @@ def test_the_open_protocol_answers_in_columns(model: Model) -> None:
           for name in ("no", "yes")),
         {"name": "ood", "shape": [2], "datatype": "BOOL", "data": [False, False]},
     ]  # fmt: skip
-    given = json.loads(asked("v2", 1)) | {"id": "7", "outputs": [{"name": "ood"}]}
-    found, _ = answered("v2", json.dumps(given).encode(), model)
+    given = json.loads(request_body("v2", 1)) | {"id": "7", "outputs": [{"name": "ood"}]}
+    found, _ = request_and_answers("v2", json.dumps(given).encode(), model)
     assert (found["id"], [tensor["name"] for tensor in found["outputs"]]) == ("7", ["ood"])
 
 
@@ -109,8 +113,8 @@ def test_refusals_have_the_form_of_their_protocol() -> None:
     [(b"[]", "send"), (b'{"rows": []}', "send"), (b'{"instances": {}}', "send"),
      (b'{"instances": [1]}', "not objects")],
 )  # fmt: skip
-def test_vertex_wants_a_list_of_instances(model: Model, body: bytes, why: str) -> None:
-    with pytest.raises(Trouble, match=why) as caught:
+def test_vertex_wants_a_list_of_instances(model: ServedModel, body: bytes, why: str) -> None:
+    with pytest.raises(RequestError, match=why) as caught:
         PROTOCOLS["vertex"].read(body, model)
     assert caught.value.code == "bad_request"
 

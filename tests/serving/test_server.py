@@ -28,25 +28,26 @@ import polars as pl
 import pytest
 import tritonclient.http
 
-from fieldcraft.bundle.manifest import NAME, write_manifest
+from fieldcraft.bundle.manifest import MANIFEST_FILE, write_manifest
 from fieldcraft.bundle.runtime import load_bundle
 from fieldcraft.core import files
-from fieldcraft.project.folder import Folder
-from fieldcraft.serving import run, served
-from fieldcraft.serving.limits import Limits
-from fieldcraft.serving.record import Log
-from fieldcraft.serving.run import Plan
-from tests.bare import bare_environment
-from tests.serving.in_process import TIMEOUT, figure_in, listening, use_threads
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.serving import deployed_model
+from fieldcraft.serving import server as server_module
+from fieldcraft.serving.limits import ServerLimits
+from fieldcraft.serving.prediction_log import PredictionLogConfig
+from fieldcraft.serving.server import ServerConfig
+from tests.environments import create_environment
+from tests.serving.in_process import TIMEOUT, listening, metric_value, use_threads
 
 ROW = {"age": 38.5, "city": "Rome", "member": "yes", "seen": "2025-11-15"}
-LIMITS = Limits(body=1 << 20)
+LIMITS = ServerLimits(max_body_bytes=1 << 20)
 
 
 @pytest.fixture(scope="module")
-def bundle(finished_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(finished_project_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("served") / "shop"
-    shutil.copytree(Folder(finished_once / "project").bundle, place)
+    shutil.copytree(ProjectFolder(finished_project_folder / "project").bundle_path, place)
     return place
 
 
@@ -55,14 +56,14 @@ def threads() -> Iterator[pytest.MonkeyPatch]:
     """Workers run in threads, bundles are looked at often, and nobody is waited for."""
     with pytest.MonkeyPatch.context() as patch:
         use_threads(patch)
-        patch.setattr(run, "DRAINING", 0.0)
-        patch.setattr(served, "LOOK_EVERY", 0.01)
+        patch.setattr(server_module, "DRAIN_ANNOUNCEMENT_SECONDS", 0.0)
+        patch.setattr(deployed_model, "BUNDLE_POLL_SECONDS", 0.01)
         yield patch
 
 
 @pytest.fixture(scope="module")
 def server(bundle: Path, threads: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    with listening(Plan({"shop": bundle}, limits=LIMITS)) as client:
+    with listening(ServerConfig({"shop": bundle}, limits=LIMITS)) as client:
         yield client
 
 
@@ -70,12 +71,12 @@ def predict(client: httpx.Client, value: Any, **headers: str) -> httpx.Response:
     return client.post("/predict", json=value, headers=headers)
 
 
-def figure(client: httpx.Client, name: str) -> float:
-    return figure_in(client.get("/metrics").text, name)
+def metric(client: httpx.Client, name: str) -> float:
+    return metric_value(client.get("/metrics").text, name)
 
 
 @contextmanager
-def process(
+def server_process(
     *words: str, python: str | Path = sys.executable, **environment: str
 ) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
     """A server in a process of its own, on some free port; it is told to end at the end."""
@@ -180,7 +181,7 @@ def test_every_answer_belongs_to_its_question(server: httpx.Client) -> None:
     expected = predict(server, {"rows": rows}).json()["predictions"]
     for (_, answer), alone in zip(found, expected, strict=True):
         assert answer["probabilities"]["yes"] == pytest.approx(alone["probabilities"]["yes"])
-    assert figure(server, 'fieldcraft_batch_requests_bucket{le="1.0",model="shop"}') < figure(
+    assert metric(server, 'fieldcraft_batch_requests_bucket{le="1.0",model="shop"}') < metric(
         server, 'fieldcraft_batch_requests_count{model="shop"}'
     )  # some were computed together
 
@@ -238,19 +239,19 @@ def test_pages_and_figures_are_there(server: httpx.Client) -> None:
     assert [tensor["shape"] for tensor in answer["outputs"]] == [[1]] * len(answer["outputs"])
     assert server.get("/docs").status_code == 200
     assert server.get("/models").json()[0]["predict"] == ["/predict", "/models/shop/predict"]
-    before = figure(server, 'fieldcraft_rows_total{model="shop"}')
+    before = metric(server, 'fieldcraft_rows_total{model="shop"}')
     predict(server, {"rows": [ROW] * 3})
-    assert figure(server, 'fieldcraft_rows_total{model="shop"}') == before + 3
+    assert metric(server, 'fieldcraft_rows_total{model="shop"}') == before + 3
     names = len(server.get("/metrics").text.splitlines())
     for number in range(50):
         server.get(f"/unknown/{number}")
     assert len(server.get("/metrics").text.splitlines()) == names
 
 
-def changed(bundle: Path, temperature: float) -> str:
+def replace_bundle(bundle: Path, temperature: float) -> str:
     """Put another version into the place of a bundle, as packaging does; its id."""
-    manifest = files.read_json(bundle / NAME)
-    with files.whole_folder(bundle) as aside:
+    manifest = files.read_json(bundle / MANIFEST_FILE)
+    with files.atomic_folder(bundle) as aside:
         shutil.copytree(bundle, aside, dirs_exist_ok=True)
         made = ("format", "model_id", "files", "digest")
         about = {name: value for name, value in manifest.items() if name not in made}
@@ -269,7 +270,7 @@ def test_another_version_is_put_to_work_without_a_failed_request(
     bundle: Path, tmp_path: Path, threads: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(bundle, tmp_path / "shop")
-    with listening(Plan({"shop": folder})) as client:
+    with listening(ServerConfig({"shop": folder})) as client:
         first = predict(client, ROW).json()["model_version"]
         seen: list[tuple[int, str]] = []
         over = threading.Event()
@@ -283,18 +284,18 @@ def test_another_version_is_put_to_work_without_a_failed_request(
         asking = [threading.Thread(target=ask) for _ in range(3)]
         for thread in asking:
             thread.start()
-        second = changed(folder, 2.5)[:16]
+        second = replace_bundle(folder, 2.5)[:16]
         wait_for(lambda: predict(client, ROW).json()["model_version"] == second)
         over.set()
         for thread in asking:
             thread.join()
         assert {status for status, _ in seen} == {200}
         assert {version for _, version in seen} <= {first, second}
-        assert figure(client, 'fieldcraft_swaps_total{model="shop",outcome="done"}') == 1
+        assert metric(client, 'fieldcraft_swaps_total{model="shop",outcome="done"}') == 1
         assert f'version="{first}"' not in client.get("/metrics").text
-        (folder / NAME).write_bytes((folder / NAME).read_bytes()[:-40])
+        (folder / MANIFEST_FILE).write_bytes((folder / MANIFEST_FILE).read_bytes()[:-40])
         wait_for(
-            lambda: figure(client, 'fieldcraft_swaps_total{model="shop",outcome="refused"}') == 1
+            lambda: metric(client, 'fieldcraft_swaps_total{model="shop",outcome="refused"}') == 1
         )
         assert predict(client, ROW).json()["model_version"] == second
 
@@ -302,8 +303,8 @@ def test_another_version_is_put_to_work_without_a_failed_request(
 def test_what_is_answered_is_in_the_log_of_its_model(
     bundle: Path, tmp_path: Path, threads: pytest.MonkeyPatch
 ) -> None:
-    log = Log(tmp_path / "log", without=("member",))
-    with listening(Plan({"shop": bundle}, log=log)) as client:
+    log = PredictionLogConfig(tmp_path / "log", exclude=("member",))
+    with listening(ServerConfig({"shop": bundle}, log_config=log)) as client:
         bad = {**ROW, "age": "old"}
         codes = [
             predict(client, {"rows": rows}, **{"x-request-id": name}).status_code
@@ -323,7 +324,7 @@ def test_what_is_answered_is_in_the_log_of_its_model(
 def test_callers_without_the_token_are_turned_away(
     bundle: Path, threads: pytest.MonkeyPatch
 ) -> None:
-    with listening(Plan({"shop": bundle}, token="secret")) as client:
+    with listening(ServerConfig({"shop": bundle}, token="secret")) as client:
         codes = [
             predict(client, ROW, **headers).status_code
             for headers in (
@@ -339,7 +340,7 @@ def test_platforms_find_what_they_call(
 ) -> None:
     monkeypatch.setenv("AIP_PREDICT_ROUTE", "/v1/ask")
     monkeypatch.setenv("AIP_HEALTH_ROUTE", "/v1/well")
-    with listening(Plan({"shop": bundle}, route="/mine")) as client:
+    with listening(ServerConfig({"shop": bundle}, extra_route="/mine")) as client:
         assert client.get("/ping").status_code == 200
         assert client.get("/v1/well").status_code == 200
         alone = predict(client, ROW).json()["probabilities"]
@@ -354,12 +355,12 @@ def test_platforms_find_what_they_call(
 def test_several_models_are_told_apart_by_their_paths(
     bundle: Path, threads: pytest.MonkeyPatch
 ) -> None:
-    with listening(Plan({"shop": bundle, "other": bundle})) as client:
+    with listening(ServerConfig({"shop": bundle, "other": bundle})) as client:
         assert predict(client, ROW).status_code == 404
         answers = [client.post(f"/models/{name}/predict", json=ROW) for name in ("shop", "other")]
         assert [answer.status_code for answer in answers] == [200, 200]
         counted = [
-            figure(client, f'fieldcraft_rows_total{{model="{name}"}}') for name in ("shop", "other")
+            metric(client, f'fieldcraft_rows_total{{model="{name}"}}') for name in ("shop", "other")
         ]
         assert counted == [1, 1]
         assert client.get("/v2/models/other").json()["name"] == "other"
@@ -368,7 +369,7 @@ def test_several_models_are_told_apart_by_their_paths(
 def test_a_killed_worker_is_replaced_and_told_to_end_the_server_answers_what_it_accepted(
     bundle: Path, tmp_path: Path
 ) -> None:
-    with process(
+    with server_process(
         "--log", str(tmp_path), FIELDCRAFT_BUNDLES=str(bundle), FIELDCRAFT_TOKEN="secret"
     ) as (running, client):
         url = f"{client.base_url}/predict"
@@ -395,7 +396,7 @@ def test_a_killed_worker_is_replaced_and_told_to_end_the_server_answers_what_it_
             codes = [answer.result() for answer in asked]
             assert set(codes) <= {200, 503}
             wait_for(lambda: ask("again") == 200)
-            assert figure(client, 'fieldcraft_worker_deaths{model="shop"}') == 1
+            assert metric(client, 'fieldcraft_worker_deaths{model="shop"}') == 1
             asked = [pool.submit(ask, f"r{number}") for number in range(100)]
             wait_for(lambda: sum(answer.done() for answer in asked) > 20)
             running.terminate()
@@ -409,15 +410,15 @@ def test_a_killed_worker_is_replaced_and_told_to_end_the_server_answers_what_it_
 
 
 def test_it_serves_in_an_environment_without_torch(bundle: Path, tmp_path: Path) -> None:
-    python = bare_environment(tmp_path / "venv", "serve")
+    python = create_environment(tmp_path / "venv", "serve")
     site = next((tmp_path / "venv").glob("lib/python*/site-packages"))
     assert not (site / "torch").exists()
-    with process(str(bundle), python=python) as (_, client):
+    with server_process(str(bundle), python=python) as (_, client):
         assert predict(client, ROW).status_code == 200
 
 
 def test_without_the_extra_the_line_that_installs_it_is_told(bundle: Path, tmp_path: Path) -> None:
-    python = bare_environment(tmp_path / "venv")
+    python = create_environment(tmp_path / "venv")
     done = subprocess.run(
         [python, "-m", "fieldcraft", "serve", bundle], capture_output=True, text=True, check=False
     )

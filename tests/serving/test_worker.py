@@ -14,15 +14,15 @@ import pytest
 
 from fieldcraft.bundle.runtime import load_bundle
 from fieldcraft.core.errors import DataError
-from fieldcraft.data import media
-from fieldcraft.project.folder import Folder
-from fieldcraft.serving import record
-from fieldcraft.serving.crew import Post
-from fieldcraft.serving.frames import packed, receive
-from fieldcraft.serving.limits import Limits
-from fieldcraft.serving.model import Manners
-from fieldcraft.serving.record import Log
-from fieldcraft.serving.windows import parts
+from fieldcraft.data import file_cells
+from fieldcraft.monitoring.windows import list_parts
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.serving import prediction_log
+from fieldcraft.serving.ipc import pack_message, receive_message
+from fieldcraft.serving.limits import ServerLimits
+from fieldcraft.serving.model import RequestPolicy
+from fieldcraft.serving.pool import WorkerConfig
+from fieldcraft.serving.prediction_log import PredictionLogConfig
 from fieldcraft.serving.worker import run_worker
 from tests.serving.in_process import WorkerThread
 
@@ -30,21 +30,21 @@ ROW = {"age": 38.5, "city": "Rome", "member": "yes", "seen": "2025-11-15"}
 
 
 @pytest.fixture
-def bundle(finished_once: Path) -> Path:
-    return Folder(finished_once / "project").bundle
+def bundle(finished_project_folder: Path) -> Path:
+    return ProjectFolder(finished_project_folder / "project").bundle_path
 
 
 @contextmanager
-def working(post: Post) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
+def working(post: WorkerConfig) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
     """A worker in a thread: the stream to it, and what it says of itself; it must end by itself."""
     ours, theirs = socket.socketpair()
     with pytest.MonkeyPatch.context() as patch, ours:
-        patch.setitem(media.REACH, "outside", True)
-        thread = WorkerThread(run_worker, theirs, post.words())
+        patch.setitem(file_cells.ACCESS, "outside", True)
+        thread = WorkerThread(run_worker, theirs, post.to_arguments())
         theirs.close()
-        yield ours, receive(ours)
+        yield ours, receive_message(ours)
         ours.shutdown(socket.SHUT_WR)
-        assert receive(ours) is None
+        assert receive_message(ours) is None
         thread.thread.join(30)
         assert thread.returncode == 0
 
@@ -56,7 +56,13 @@ def items(**bodies: Any) -> list[tuple[str, str, bytes]]:
 def test_it_says_what_it_runs_then_answers_in_order_and_logs_each_row(
     bundle: Path, tmp_path: Path
 ) -> None:
-    post = Post(bundle, "shop", Manners(private=True, rows=3), Limits(), Log(tmp_path))
+    post = WorkerConfig(
+        bundle,
+        "shop",
+        RequestPolicy(redact_errors=True, max_rows=3),
+        ServerLimits(),
+        PredictionLogConfig(tmp_path),
+    )
     model_id = load_bundle(bundle).model_id
     with working(post) as (stream, about):
         assert (about["error"], about["version"], about["model_id"]) == (
@@ -68,15 +74,15 @@ def test_it_says_what_it_runs_then_answers_in_order_and_logs_each_row(
             "age": "number", "city": "string", "member": "boolean", "seen": "date",
         }  # fmt: skip
         assert json.loads(about["metadata"])["name"] == "shop"
-        assert media.REACH["outside"] is False  # cells may not name files of this machine
+        assert file_cells.ACCESS["outside"] is False  # cells may not name files of this machine
         batch = items(
             bad=[{**ROW, "age": "x"}], one=[{**ROW, "age": 20}, {**ROW, "age": 30}], none=[],
             four=[ROW] * 4, two={**ROW, "age": 40}, odd="no row",
         )  # fmt: skip
-        stream.sendall(packed(batch))
-        stream.sendall(packed(items(late=[{**ROW, "age": 1e6, "city": "Atlantis"}])))
-        replies, tally = receive(stream)
-        later, later_tally = receive(stream)
+        stream.sendall(pack_message(batch))
+        stream.sendall(pack_message(items(late=[{**ROW, "age": 1e6, "city": "Atlantis"}])))
+        replies, tally = receive_message(stream)
+        later, later_tally = receive_message(stream)
     assert [code for code, _ in replies] == [
         "bad_rows", "", "", "too_large", "", "bad_request",
     ]  # fmt: skip
@@ -86,7 +92,7 @@ def test_it_says_what_it_runs_then_answers_in_order_and_logs_each_row(
     assert bodies[4]["request_id"] == "two"
     assert tally == {"rows": 3}
     assert later_tally == {"rows": 1, "ood": 1, "unseen\ncity": 1, "out_of_range\nage": 1}
-    (path,) = parts(tmp_path)
+    (path,) = list_parts(tmp_path)
     table = pl.read_parquet(path)
     assert table.select("request", "row", "age").rows() == [
         ("one", 0, 20.0), ("one", 1, 30.0), ("two", 0, 40.0), ("late", 0, 1e6),
@@ -101,26 +107,30 @@ def test_it_says_what_it_runs_then_answers_in_order_and_logs_each_row(
 def test_what_the_log_had_to_drop_is_told_with_the_next_batch(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record, "HELD", 2)
-    monkeypatch.setattr(record, "EVERY", 3_600.0)
-    post = Post(bundle, "shop", Manners(), Limits(), Log(tmp_path))
+    monkeypatch.setattr(prediction_log, "MAX_BUFFERED_ROWS", 2)
+    monkeypatch.setattr(prediction_log, "FLUSH_INTERVAL_SECONDS", 3_600.0)
+    post = WorkerConfig(
+        bundle, "shop", RequestPolicy(), ServerLimits(), PredictionLogConfig(tmp_path)
+    )
     tallies = []
     with working(post) as (stream, _):
         for count in (2, 3, 1, 0):
-            stream.sendall(packed(items(some=[ROW] * count)))
-            tallies.append(receive(stream)[1])
+            stream.sendall(pack_message(items(some=[ROW] * count)))
+            tallies.append(receive_message(stream)[1])
     assert [tally.get("log_dropped", 0) for tally in tallies] == [0, 0, 3, 1]
-    assert [pl.read_parquet(path).height for path in parts(tmp_path)] == [2]
+    assert [pl.read_parquet(path).height for path in list_parts(tmp_path)] == [2]
 
 
 def test_only_a_model_that_may_reads_files(bundle: Path) -> None:
-    with working(Post(bundle, "shop", Manners(files=True), Limits())) as (_, about):
+    with working(
+        WorkerConfig(bundle, "shop", RequestPolicy(allow_file_paths=True), ServerLimits())
+    ) as (_, about):
         assert about["error"] == ""
-        assert media.REACH["outside"] is True
+        assert file_cells.ACCESS["outside"] is True
 
 
 def test_a_bundle_that_cannot_be_loaded_is_told_and_the_worker_ends(tmp_path: Path) -> None:
-    with working(Post(tmp_path, "shop", Manners(), Limits())) as (_, about):
+    with working(WorkerConfig(tmp_path, "shop", RequestPolicy(), ServerLimits())) as (_, about):
         assert about.keys() == {"error"}
         assert "bundle" in about["error"]
 
@@ -128,7 +138,7 @@ def test_a_bundle_that_cannot_be_loaded_is_told_and_the_worker_ends(tmp_path: Pa
 def test_files_of_this_machine_stay_closed_to_callers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(media.REACH, "outside", False)
+    monkeypatch.setitem(file_cells.ACCESS, "outside", False)
     (tmp_path / "secret").write_text("secret", encoding="utf-8")
     with pytest.raises(DataError):
-        media.content(str(tmp_path / "secret"))
+        file_cells.read_content(str(tmp_path / "secret"))

@@ -8,29 +8,29 @@ import polars as pl
 import pytest
 
 from fieldcraft.core import files
-from fieldcraft.core.errors import HeldError
-from fieldcraft.develop.checking import checks_of
-from fieldcraft.project.folder import Folder
-from fieldcraft.stages import _flow, _plan
-from fieldcraft.stages.init import Request, init
-from tests.conftest import mixed_table, start
+from fieldcraft.core.errors import BlockedByFindingsError
+from fieldcraft.modeling.check_runner import checks_for_scope
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.stages import _pipeline, _workflows
+from fieldcraft.stages.init import InitRequest, init
+from tests.conftest import create_project, mixed_table
 
 
-def findings(project: Folder) -> set[str]:
-    outcome = _plan.run(project, _flow.Unwatched(), until="audit")
-    return {finding.name for finding in outcome.findings}
+def audit_finding_names(project: ProjectFolder) -> set[str]:
+    outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="audit")
+    return {finding.accept_key for finding in outcome.findings}
 
 
 def test_ten_checks_are_there() -> None:
-    codes = {check.code for sight in ("data", "split") for check in checks_of(sight)}
+    codes = {check.code for sight in ("data", "split") for check in checks_for_scope(sight)}
     assert codes >= {
         "missing", "placeholders", "constant", "identifier", "duplicates", "conflicts",
         "imbalance", "outliers", "leak", "overlap",
     }  # fmt: skip
 
 
-def test_a_clean_table_gives_tips_only(project: Folder) -> None:
-    outcome = _plan.run(project, _flow.Unwatched(), until="audit")
+def test_a_clean_table_gives_info_only(project: ProjectFolder) -> None:
+    outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="audit")
     assert {f.severity for f in outcome.findings} == {"tip"}
 
 
@@ -44,10 +44,10 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
         note=pl.Series(["unknown" if i % 9 == 0 else f"n{i % 5}" for i in range(400)]),
     )
     pl.concat([faulty, faulty.head(40)]).write_csv(tmp_path / "faulty.csv")
-    project = start(tmp_path / "p", tmp_path / "faulty.csv")
-    with pytest.raises(HeldError, match="leak:alive"):
-        _plan.run(project, _flow.Unwatched(), until="audit")
-    found = {
+    project = create_project(tmp_path / "p", tmp_path / "faulty.csv")
+    with pytest.raises(BlockedByFindingsError, match="leak:alive"):
+        _pipeline.run_steps(project, _workflows.NullCallbacks(), until="audit")
+    names_by_code = {
         value["name"]
         for path in project.root.glob("runs/audit*/*/findings.json")
         for value in files.read_json(path)
@@ -55,7 +55,7 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
     assert {
         "placeholders:age", "outliers:length", "leak:alive", "placeholders:note", "duplicates",
         "identifier:key", "constant:same",
-    } <= found  # fmt: skip
+    } <= names_by_code  # fmt: skip
 
 
 def test_a_given_test_file_with_training_rows_is_noticed(tmp_path: Path) -> None:
@@ -63,20 +63,22 @@ def test_a_given_test_file_with_training_rows_is_noticed(tmp_path: Path) -> None
     frame.write_csv(tmp_path / "train.csv")
     frame.head(50).write_csv(tmp_path / "test.csv")
     train, test = (str(tmp_path / f"{name}.csv") for name in ("train", "test"))
-    init(Request(tmp_path / "p", train, ("bought",), test=test))
-    assert "overlap" in findings(Folder(tmp_path / "p"))
+    init(InitRequest(tmp_path / "p", train, ("bought",), test=test))
+    assert "overlap" in audit_finding_names(ProjectFolder(tmp_path / "p"))
 
 
-def test_label_checks_do_not_see_judge_or_test_rows(tmp_path: Path) -> None:
+def test_label_checks_do_not_see_evaluation_or_test_rows(tmp_path: Path) -> None:
     """A column that gives the target away in the validation and test files only stays unseen."""
     frame = mixed_table(300)
     frame.head(200).with_columns(code=pl.int_range(200) % 2).write_csv(tmp_path / "train.csv")
-    told = frame.with_columns(code=(pl.col("bought") == "yes").cast(pl.Int64))
-    told.slice(200, 50).write_csv(tmp_path / "val.csv")
-    told.tail(50).write_csv(tmp_path / "test.csv")
+    leaky_frame = frame.with_columns(code=(pl.col("bought") == "yes").cast(pl.Int64))
+    leaky_frame.slice(200, 50).write_csv(tmp_path / "val.csv")
+    leaky_frame.tail(50).write_csv(tmp_path / "test.csv")
     train, val, test = (str(tmp_path / f"{name}.csv") for name in ("train", "val", "test"))
-    init(Request(tmp_path / "p", train, ("bought",), val, test))
-    assert not any(name.startswith("leak") for name in findings(Folder(tmp_path / "p")))
+    init(InitRequest(tmp_path / "p", train, ("bought",), val, test))
+    assert not any(
+        name.startswith("leak") for name in audit_finding_names(ProjectFolder(tmp_path / "p"))
+    )
 
 
 def test_personal_data_is_hidden_in_the_profile(tmp_path: Path) -> None:
@@ -87,8 +89,8 @@ def test_personal_data_is_hidden_in_the_profile(tmp_path: Path) -> None:
         .alias("contact")
     )
     table.write_csv(tmp_path / "t.csv")
-    project = start(tmp_path / "p", tmp_path / "t.csv")
-    outcome = _plan.run(project, _flow.Unwatched(), until="audit")
+    project = create_project(tmp_path / "p", tmp_path / "t.csv")
+    outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="audit")
     text = (outcome.folders["audit"] / "profile.json").read_text("utf-8")
     assert "jane@example" not in text
     assert "****@*******.***" in text

@@ -10,13 +10,15 @@ from ruamel.yaml import YAML
 
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.core.errors import BundleError
-from fieldcraft.project.folder import Folder
+from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.stages._container import write_container
 
 
-def test_the_folder_holds_what_an_image_is_built_of(finished: Folder, tmp_path: Path) -> None:
-    model = read_manifest(finished.bundle)["model_id"][:16]
-    dockerfile = write_container(finished.bundle, tmp_path / "box", "My Shop")
+def test_the_folder_holds_what_an_image_is_built_of(
+    finished_project: ProjectFolder, tmp_path: Path
+) -> None:
+    model = read_manifest(finished_project.bundle_path)["model_id"][:16]
+    dockerfile = write_container(finished_project.bundle_path, tmp_path / "box", "My Shop")
     text = dockerfile.read_text(encoding="utf-8")
     assert "torch" not in text.lower().replace("pytorch", "")
     assert re.search(r'"fieldcraft\[serve\]==\d', text)
@@ -31,11 +33,13 @@ def test_the_folder_holds_what_an_image_is_built_of(finished: Folder, tmp_path: 
     assert service["metadata"]["name"] == "my-shop"
 
 
-def test_it_is_written_again_but_over_nothing_else(finished: Folder, tmp_path: Path) -> None:
-    write_container(finished.bundle, tmp_path / "box", "shop")
-    write_container(finished.bundle, tmp_path / "box", "shop")
+def test_it_is_written_again_but_over_nothing_else(
+    finished_project: ProjectFolder, tmp_path: Path
+) -> None:
+    write_container(finished_project.bundle_path, tmp_path / "box", "shop")
+    write_container(finished_project.bundle_path, tmp_path / "box", "shop")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     with pytest.raises(BundleError, match="something else"):
-        write_container(finished.bundle, tmp_path / "mine", "shop")
+        write_container(finished_project.bundle_path, tmp_path / "mine", "shop")
     assert (tmp_path / "mine" / "thesis.txt").exists()

@@ -6,70 +6,70 @@ from pathlib import Path
 
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.core import files
-from fieldcraft.evidence.ledger import Ledger
-from fieldcraft.project.folder import Folder
-from fieldcraft.stages import _flow, _plan
-from tests.conftest import change
-from tests.offers import start_offers
+from fieldcraft.ledger.store import Ledger
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.stages import _pipeline, _workflows
+from tests.conftest import set_settings
+from tests.offers import create_offers_project
 
 
-def test_each_feature_has_an_importance_with_its_interval(finished: Folder) -> None:
-    folder = _flow.latest(finished).folders["explain"]
-    found = files.read_json(folder / "importance.json")
-    assert sorted(item["column"] for item in found) == ["age", "city", "member", "seen"]
-    for item in found:
+def test_each_feature_has_an_importance_with_its_interval(finished_project: ProjectFolder) -> None:
+    folder = _workflows.load_latest_report_data(finished_project).folders["explain"]
+    importances = files.read_json(folder / "importance.json")
+    assert sorted(item["column"] for item in importances) == ["age", "city", "member", "seen"]
+    for item in importances:
         assert item["low"] <= item["high"]
-    assert {found[0]["column"], found[1]["column"]} == {"age", "city"}
-    assert read_manifest(finished.bundle)["importance"] == found
+    assert {importances[0]["column"], importances[1]["column"]} == {"age", "city"}
+    assert read_manifest(finished_project.bundle_path)["importance"] == importances
 
 
-def test_importances_are_on_record_with_their_metric(finished: Folder) -> None:
-    bodies = [e.body for e in Ledger(finished.ledger).entries(kind="importance")]
+def test_importances_are_on_record_with_their_metric(finished_project: ProjectFolder) -> None:
+    bodies = [e.body for e in Ledger(finished_project.ledger_path).entries(kind="importance")]
     assert len(bodies) == 4
     assert {body["metric"] for body in bodies} == {"roc_auc"}
 
 
-def test_they_are_told_in_the_metric_that_is_asked_for(finished: Folder) -> None:
-    change(finished, {"problem.metric": "log_loss"})
-    outcome = _plan.run(finished, _flow.Unwatched(), until="explain")
-    entries = Ledger(finished.ledger).entries(kind="importance")
+def test_they_are_told_in_the_metric_that_is_asked_for(finished_project: ProjectFolder) -> None:
+    set_settings(finished_project, {"problem.metric": "log_loss"})
+    outcome = _pipeline.run_steps(finished_project, _workflows.NullCallbacks(), until="explain")
+    entries = Ledger(finished_project.ledger_path).entries(kind="importance")
     assert {entry.body["metric"] for entry in entries[-4:]} == {"log_loss"}
     assert outcome.summaries["explain"]["most"][0] == "age"
 
 
-def test_all_worst_rows_are_explained_with_their_score(finished: Folder) -> None:
-    folders = _flow.latest(finished).folders
-    found = files.read_json(folders["explain"] / "explained.json")
+def test_all_largest_errors_are_explained_with_their_score(finished_project: ProjectFolder) -> None:
+    folders = _workflows.load_latest_report_data(finished_project).folders
+    explanations = files.read_json(folders["explain"] / "explained.json")
     worst = files.read_json(folders["evaluate"] / "evaluation.json")["worst"]
-    assert [item["position"] for item in found] == [row["position"] for row in worst]
-    for item, row in zip(found, worst, strict=True):
+    assert [item["position"] for item in explanations] == [row["position"] for row in worst]
+    for item, row in zip(explanations, worst, strict=True):
         assert item["of"] == row["prediction"]
         assert 0.5 <= item["score"] <= 1
         assert item["columns"] == {}  # numbers, dates and categories have no parts
 
 
-def test_each_kind_of_column_is_shuffled_as_a_whole(finished: Folder) -> None:
-    folder = _flow.latest(finished).folders["explain"]
+def test_each_kind_of_column_is_shuffled_as_a_whole(finished_project: ProjectFolder) -> None:
+    folder = _workflows.load_latest_report_data(finished_project).folders["explain"]
     kinds = {item["kind"]: item for item in files.read_json(folder / "kinds.json")}
     assert set(kinds) == {"number", "category", "boolean", "datetime"}
     alone = {item["column"]: item for item in files.read_json(folder / "importance.json")}
     assert kinds["number"]["value"] == alone["age"]["value"]
-    bodies = [e.body for e in Ledger(finished.ledger).entries(kind="contribution")]
+    bodies = [e.body for e in Ledger(finished_project.ledger_path).entries(kind="contribution")]
     assert {body["kind"] for body in bodies} == set(kinds)
     assert {body["metric"] for body in bodies} == {"roc_auc"}
 
 
 def test_texts_and_photos_are_explained_and_broken_ones_left_out(tmp_path: Path) -> None:
-    project = start_offers(tmp_path)
-    folders = _plan.run(project, _flow.Unwatched(), until="explain").folders
-    found = files.read_json(folders["explain"] / "explained.json")
+    project = create_offers_project(tmp_path)
+    folders = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="explain").folders
+    explanations = files.read_json(folders["explain"] / "explained.json")
     worst = files.read_json(folders["evaluate"] / "evaluation.json")["worst"]
-    for item, row in zip(found, worst, strict=True):
+    for item, row in zip(explanations, worst, strict=True):
         columns = item["columns"]
         assert ("words" in columns) == bool(row["cells"]["words"])
         assert ("photo" in columns) == bool(row["pictures"])
         if "words" in columns:
             text = "".join(piece for piece, _ in columns["words"]["spans"])
             assert text.strip().startswith(row["cells"]["words"].strip())  # cells are cut
-    assert any("words" in item["columns"] for item in found)
-    assert any("photo" in item["columns"] for item in found)
+    assert any("words" in item["columns"] for item in explanations)
+    assert any("photo" in item["columns"] for item in explanations)

@@ -9,28 +9,28 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.core.edit import Edit
+from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.errors import DataError, ProjectError
-from fieldcraft.develop.rows import feature_schema
-from fieldcraft.project import file
-from fieldcraft.project.folder import Folder
-from fieldcraft.stages import _flow, _plan
-from fieldcraft.stages.init import Request, init
-from tests.conftest import mixed_table, source_of
+from fieldcraft.modeling.dataset import feature_schema
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.stages import _pipeline, _workflows
+from fieldcraft.stages.init import InitRequest, init
+from tests.conftest import mixed_table, source_table_path
 
-ADULT = (
+ADULT_COLUMN_NAMES = (
     "age,workclass,fnlwgt,education,education_num,marital_status,occupation,relationship,race,"
     "sex,capital_gain,capital_loss,hours_per_week,native_country,income"
 )
 
 
-def kinds(folder: Path) -> dict[str, str]:
-    return {name: c.kind for name, c in Folder(folder).settings().data.columns.items()}
+def read_kinds(folder: Path) -> dict[str, str]:
+    return {name: c.kind for name, c in ProjectFolder(folder).load_settings().data.columns.items()}
 
 
-def test_kinds_are_guessed_with_their_reasons(csv: Path, tmp_path: Path) -> None:
-    init(Request(tmp_path / "p", str(csv), ("bought",)))
-    assert kinds(tmp_path / "p") == {
+def test_kinds_are_guessed_with_their_reasons(csv_path: Path, tmp_path: Path) -> None:
+    init(InitRequest(tmp_path / "p", str(csv_path), ("bought",)))
+    assert read_kinds(tmp_path / "p") == {
         "key": "identifier", "age": "number", "city": "category", "member": "boolean",
         "seen": "datetime", "same": "constant", "bought": "boolean",
     }  # fmt: skip
@@ -46,8 +46,8 @@ def test_the_positive_class_is_the_word_for_yes_or_the_rarer_one(tmp_path: Path)
     )
     frame.write_csv(tmp_path / "t.csv")
     for target, positive in (("y", "yes"), ("z", "b")):
-        init(Request(tmp_path / target, str(tmp_path / "t.csv"), (target,)))
-        assert Folder(tmp_path / target).settings().problem.positive == positive
+        init(InitRequest(tmp_path / target, str(tmp_path / "t.csv"), (target,)))
+        assert ProjectFolder(tmp_path / target).load_settings().problem.positive_class == positive
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def test_the_positive_class_is_the_word_for_yes_or_the_rarer_one(tmp_path: Path)
 )
 def test_the_task_is_guessed_from_the_target(tmp_path: Path, values: list[str], task: str) -> None:
     pl.DataFrame({"x": range(100), "y": values}).write_csv(tmp_path / "t.csv")
-    assert init(Request(tmp_path / "p", str(tmp_path / "t.csv"), ("y",)))["task"] == task
+    assert init(InitRequest(tmp_path / "p", str(tmp_path / "t.csv"), ("y",)))["task"] == task
 
 
 def test_the_users_task_goes_first(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": range(100), "y": [str(i % 5) for i in range(100)]})
     frame.write_csv(tmp_path / "t.csv")
-    request = Request(tmp_path / "p", str(tmp_path / "t.csv"), ("y",), task="regression")
+    request = InitRequest(tmp_path / "p", str(tmp_path / "t.csv"), ("y",), task="regression")
     assert init(request)["task"] == "regression"
 
 
@@ -77,57 +77,67 @@ def test_a_target_that_asks_nothing_is_refused(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": range(100), "y": [f"name {i}" for i in range(100)]})
     frame.write_csv(tmp_path / "t.csv")
     with pytest.raises(DataError, match="cannot be predicted as it is"):
-        init(Request(tmp_path / "p", str(tmp_path / "t.csv"), ("y",)))
+        init(InitRequest(tmp_path / "p", str(tmp_path / "t.csv"), ("y",)))
 
 
-def test_an_existing_project_is_not_overwritten(project: Folder, csv: Path) -> None:
-    before = project.file.read_bytes()
+def test_an_existing_project_is_not_overwritten(project: ProjectFolder, csv_path: Path) -> None:
+    before = project.file_path.read_bytes()
     with pytest.raises(ProjectError, match="project here already"):
-        init(Request(project.root, str(csv), ("bought",)))
-    assert project.file.read_bytes() == before
+        init(InitRequest(project.root, str(csv_path), ("bought",)))
+    assert project.file_path.read_bytes() == before
 
 
 def test_the_project_can_be_moved_with_its_data(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     mixed_table(50).write_csv(tmp_path / "a" / "t.csv")
-    init(Request(tmp_path / "a" / "p", str(tmp_path / "a" / "t.csv"), ("bought",)))
+    init(InitRequest(tmp_path / "a" / "p", str(tmp_path / "a" / "t.csv"), ("bought",)))
     (tmp_path / "a").rename(tmp_path / "b")
-    project = Folder(tmp_path / "b" / "p")
-    assert source_of(project).exists()
+    project = ProjectFolder(tmp_path / "b" / "p")
+    assert source_table_path(project).exists()
 
 
 def test_names_that_yaml_would_misread_survive(
-    write: Callable[[str, str | bytes], Path], tmp_path: Path
+    write_file: Callable[[str, str | bytes], Path], tmp_path: Path
 ) -> None:
     odd = ["yes", "null", "1", "a: b", "#c", "tab\there", 'quo"te', "naïve"]
     rows = "\n".join(",".join(str((i * j) % 7) for j in range(1, 10)) for i in range(40))
     header = ",".join('"' + name.replace('"', '""') + '"' for name in [*odd, "y"])
-    init(Request(tmp_path / "p", str(write("odd.csv", f"{header}\n{rows}\n")), ("y",)))
-    assert list(kinds(tmp_path / "p")) == [*odd, "y"]
+    init(InitRequest(tmp_path / "p", str(write_file("odd.csv", f"{header}\n{rows}\n")), ("y",)))
+    assert list(read_kinds(tmp_path / "p")) == [*odd, "y"]
 
 
 def test_adults_raw_file_is_understood(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "tabular" / "adult" / "adult_train_raw.csv.gz"
-    init(Request(tmp_path / "p", str(source), ("income",), names=tuple(ADULT.split(","))))
-    settings = Folder(tmp_path / "p").settings()
-    assert settings.problem.positive == ">50K"
-    assert settings.data.missing == ["?"]
-    assert kinds(tmp_path / "p")["capital_gain"] == "number"
-    assert kinds(tmp_path / "p")["workclass"] == "category"
+    init(
+        InitRequest(
+            tmp_path / "p",
+            str(source),
+            ("income",),
+            column_names=tuple(ADULT_COLUMN_NAMES.split(",")),
+        )
+    )
+    settings = ProjectFolder(tmp_path / "p").load_settings()
+    assert settings.problem.positive_class == ">50K"
+    assert settings.data.na_values == ["?"]
+    assert read_kinds(tmp_path / "p")["capital_gain"] == "number"
+    assert read_kinds(tmp_path / "p")["workclass"] == "category"
 
 
 def test_telcos_blank_charges_are_numbers(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "tabular" / "telco_churn_raw.csv.gz"
-    init(Request(tmp_path / "p", str(source), ("Churn",)))
-    found = kinds(tmp_path / "p")
-    assert (found["TotalCharges"], found["customerID"]) == ("number", "identifier")
-    assert Folder(tmp_path / "p").settings().problem.positive == "Yes"
+    init(InitRequest(tmp_path / "p", str(source), ("Churn",)))
+    kinds_by_column = read_kinds(tmp_path / "p")
+    assert (kinds_by_column["TotalCharges"], kinds_by_column["customerID"]) == (
+        "number",
+        "identifier",
+    )
+    assert ProjectFolder(tmp_path / "p").load_settings().problem.positive_class == "Yes"
 
 
 def test_the_european_beans_have_decimal_commas(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "tabular" / "dry_bean" / "dry_bean_raw_european.csv.gz"
-    init(Request(tmp_path / "p", str(source), ("Class",)))
-    columns = Folder(tmp_path / "p").settings().data.columns
+    init(InitRequest(tmp_path / "p", str(source), ("Class",)))
+    columns = ProjectFolder(tmp_path / "p").load_settings().data.columns
     decimals = {c.options().get("decimal") for c in columns.values() if c.kind == "number"}
     assert "," in decimals
     assert sum(c.kind == "number" for c in columns.values()) >= 16
@@ -143,17 +153,17 @@ def test_the_positive_class_of_a_typed_target_is_one_of_its_classes(
     draw = np.random.default_rng(0)
     frame = pl.DataFrame({"x": draw.normal(size=60), "y": values * 30})
     frame.write_parquet(tmp_path / "t.parquet")
-    init(Request(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
-    project = Folder(tmp_path / "p")
-    assert project.settings().problem.positive == positive
-    _plan.run(project, _flow.Unwatched(), until="split")
+    init(InitRequest(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
+    project = ProjectFolder(tmp_path / "p")
+    assert project.load_settings().problem.positive_class == positive
+    _pipeline.run_steps(project, _workflows.NullCallbacks(), until="split")
 
 
 def test_columns_of_lists_are_refused_by_name(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": [[1], [2]], "y": ["a", "b"]})
     frame.write_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"x \(List"):
-        init(Request(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
+        init(InitRequest(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
 
 
 def test_a_marker_of_missing_values_counts_in_typed_columns_too(tmp_path: Path) -> None:
@@ -161,7 +171,9 @@ def test_a_marker_of_missing_values_counts_in_typed_columns_too(tmp_path: Path) 
         {"x": [float(i) if i % 5 else -999.0 for i in range(60)], "y": [0, 1] * 30}
     )
     frame.write_parquet(tmp_path / "t.parquet")
-    init(Request(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
-    project = Folder(tmp_path / "p")
-    file.edit(project.file, [Edit(("data", "missing"), "-999", add=True)])
-    assert feature_schema(project.settings()).apply(frame)["x"].null_count() == 12
+    init(InitRequest(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
+    project = ProjectFolder(tmp_path / "p")
+    project_file.apply_edits(
+        project.file_path, [ConfigEdit(("data", "missing"), "-999", append=True)]
+    )
+    assert feature_schema(project.load_settings()).apply(frame)["x"].null_count() == 12

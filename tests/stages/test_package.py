@@ -4,67 +4,73 @@ from __future__ import annotations
 
 import pytest
 
-from fieldcraft.bundle.manifest import FORMAT, read_manifest
+from fieldcraft.bundle.manifest import FORMAT_VERSION, read_manifest
 from fieldcraft.core import files
-from fieldcraft.core.edit import Edit
+from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.errors import BundleError
-from fieldcraft.evidence.ledger import Ledger
-from fieldcraft.project import file
-from fieldcraft.project.folder import Folder
-from fieldcraft.stages import _flow, _versions, package
-from tests.conftest import change
+from fieldcraft.ledger.store import Ledger
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.stages import _versions, _workflows, package
+from tests.conftest import set_settings
 
 
-def test_a_damaged_bundle_is_put_right_by_the_next_run(finished: Folder) -> None:
-    before = read_manifest(finished.bundle)["model_id"]
-    next(finished.bundle.rglob("*.onnx")).unlink()
-    _flow.run_project(finished, _flow.Unwatched())
-    assert read_manifest(finished.bundle)["model_id"] == before
+def test_a_damaged_bundle_is_put_right_by_the_next_run(finished_project: ProjectFolder) -> None:
+    before = read_manifest(finished_project.bundle_path)["model_id"]
+    next(finished_project.bundle_path.rglob("*.onnx")).unlink()
+    _workflows.run_project(finished_project, _workflows.NullCallbacks())
+    assert read_manifest(finished_project.bundle_path)["model_id"] == before
 
 
 def test_a_failing_export_leaves_the_old_bundle(
-    finished: Folder, monkeypatch: pytest.MonkeyPatch
+    finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = read_manifest(finished.bundle)
-    file.edit(finished.file, [Edit(("problem", "question"), "Another question?")])
+    before = read_manifest(finished_project.bundle_path)
+    project_file.apply_edits(
+        finished_project.file_path, [ConfigEdit(("problem", "question"), "Another question?")]
+    )
 
     def differs(*_: object) -> float:
-        raise BundleError("it predicts otherwise", seen="0.1", way_out="use another learner")
+        raise BundleError("it predicts otherwise", detail="0.1", hint="use another learner")
 
     monkeypatch.setattr(package, "check_parity", differs)
     with pytest.raises(BundleError, match="predicts otherwise"):
-        _flow.run_project(finished, _flow.Unwatched())
-    assert read_manifest(finished.bundle) == before
+        _workflows.run_project(finished_project, _workflows.NullCallbacks())
+    assert read_manifest(finished_project.bundle_path) == before
 
 
-def test_the_bundle_knows_where_it_comes_from(finished: Folder) -> None:
-    manifest = read_manifest(finished.bundle)
-    story = _flow.latest(finished)
+def test_the_bundle_knows_where_it_comes_from(finished_project: ProjectFolder) -> None:
+    manifest = read_manifest(finished_project.bundle_path)
+    story = _workflows.load_latest_report_data(finished_project)
     assert manifest["lineage"]["data"] == story.split["digests"]["develop"]
-    hashes = {e.hash for e in Ledger(finished.ledger).entries()}
+    hashes = {e.hash for e in Ledger(finished_project.ledger_path).entries()}
     assert manifest["lineage"]["ledger"] in hashes
     assert manifest["learner"] == story.evaluation["champion"]
 
 
-def test_only_data_is_written_anywhere_in_a_project(finished: Folder) -> None:
+def test_only_data_is_written_anywhere_in_a_project(finished_project: ProjectFolder) -> None:
     known = {".json", ".parquet", ".safetensors", ".onnx", ".yaml", ".html", ".md", ".sqlite"}
-    endings = {p.suffix for p in finished.root.rglob("*") if p.is_file() and p.name != ".lock"}
+    endings = {
+        p.suffix for p in finished_project.root.rglob("*") if p.is_file() and p.name != ".lock"
+    }
     assert endings - {".sqlite-wal", ".sqlite-shm"} <= known
-    assert len(list(finished.root.rglob("manifest.json"))) == 2  # packaged, and current
-    assert files.read_json(finished.bundle / "manifest.json")["format"] == FORMAT
+    assert len(list(finished_project.root.rglob("manifest.json"))) == 2  # packaged, and current
+    assert (
+        files.read_json(finished_project.bundle_path / "manifest.json")["format"] == FORMAT_VERSION
+    )
 
 
-def test_a_change_in_how_it_is_watched_reaches_the_bundle_and_nothing_else_replaces_it(
-    finished: Folder,
+def test_a_change_of_monitor_settings_reaches_the_bundle_and_nothing_else_replaces_it(
+    finished_project: ProjectFolder,
 ) -> None:
-    before = read_manifest(finished.bundle)
-    folders = _flow.latest(finished).folders
-    place = finished.bundle.stat().st_ino
-    assert not _versions.publish(finished, folders, "run")
-    assert finished.bundle.stat().st_ino == place
-    change(finished, {"deploy.watch": {"rows": 77}})
-    _flow.run_project(finished, _flow.Unwatched())
-    after = read_manifest(finished.bundle)
+    before = read_manifest(finished_project.bundle_path)
+    folders = _workflows.load_latest_report_data(finished_project).folders
+    place = finished_project.bundle_path.stat().st_ino
+    assert not _versions.publish(finished_project, folders, "run")
+    assert finished_project.bundle_path.stat().st_ino == place
+    set_settings(finished_project, {"deploy.watch": {"rows": 77}})
+    _workflows.run_project(finished_project, _workflows.NullCallbacks())
+    after = read_manifest(finished_project.bundle_path)
     assert after["watch"]["rows"] == 77
     assert after["model_id"] == before["model_id"]
     assert after["files"].keys() == before["files"].keys()

@@ -16,62 +16,70 @@ from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.bundle.runtime import load_bundle
 from fieldcraft.core import files
 from fieldcraft.core.errors import SealError
-from fieldcraft.evidence.bootstrap import interval
-from fieldcraft.evidence.ledger import Ledger
-from fieldcraft.project.folder import Folder
-from fieldcraft.report.story import seal_state
-from fieldcraft.stages import _flow, _seal
+from fieldcraft.ledger.store import Ledger
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.report.report_data import describe_test_set
+from fieldcraft.stages import _seal, _workflows
+from fieldcraft.statistics.bootstrap import percentile_interval
 
 SOURCE = Path(fieldcraft.__file__).parent
 
 
-def test_opening_gives_figures_with_intervals_on_test_rows(finished: Folder) -> None:
-    story = _flow.final_evaluation(finished, _flow.Unwatched(), None)
-    measures = story.final["measures"]
+def test_opening_gives_figures_with_intervals_on_test_rows(finished_project: ProjectFolder) -> None:
+    story = _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), None)
+    measures = story.final_evaluation["measures"]
     assert {m["part"] for m in measures} == {"test"}
     auc = next(m for m in measures if m["metric"] == "roc_auc")
     assert auc["low"] <= auc["value"] <= auc["high"]
     assert auc["rows"] == story.split["counts"]["test"]
-    assert auc["model_digest"] == read_manifest(finished.bundle)["model_id"]
+    assert auc["model_digest"] == read_manifest(finished_project.bundle_path)["model_id"]
 
 
-def test_a_second_opening_needs_a_reason(finished: Folder) -> None:
-    _flow.final_evaluation(finished, _flow.Unwatched(), None)
+def test_a_second_opening_needs_a_reason(finished_project: ProjectFolder) -> None:
+    _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), None)
     for reason in (None, "", "  "):
         with pytest.raises(SealError, match="opened before"):
-            _flow.final_evaluation(finished, _flow.Unwatched(), reason)
-    story = _flow.final_evaluation(finished, _flow.Unwatched(), "the prices were wrong")
+            _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), reason)
+    story = _workflows.run_final_evaluation(
+        finished_project, _workflows.NullCallbacks(), "the prices were wrong"
+    )
     assert [o["reason"] for o in story.openings] == ["final evaluation", "the prices were wrong"]
-    assert "Opened 2 times" in seal_state(story)
+    assert "Opened 2 times" in describe_test_set(story)
 
 
 def test_an_opening_is_on_record_before_a_row_is_read(
-    finished: Folder, monkeypatch: pytest.MonkeyPatch
+    finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise OSError("the disk failed")
 
     monkeypatch.setattr("fieldcraft.stages._seal.pl.read_parquet", broken)
     with pytest.raises(OSError, match="disk"):
-        _seal.open_seal(finished, _flow.latest(finished).folders["split"], None)
-    assert len(Ledger(finished.ledger).entries(kind="opening")) == 1
+        _seal.open_seal(
+            finished_project,
+            _workflows.load_latest_report_data(finished_project).folders["split"],
+            None,
+        )
+    assert len(Ledger(finished_project.ledger_path).entries(kind="opening")) == 1
 
 
 def test_report_and_model_card_tell_of_the_opening_and_the_model_stays_the_same(
-    finished: Folder,
+    finished_project: ProjectFolder,
 ) -> None:
-    before = read_manifest(finished.bundle)["model_id"]
-    assert "Opening 1" not in (finished.bundle / "card.md").read_text(encoding="utf-8")
-    _flow.final_evaluation(finished, _flow.Unwatched(), None)
-    assert read_manifest(finished.bundle)["model_id"] == before
-    assert "Opening 1" in (finished.bundle / "card.md").read_text(encoding="utf-8")
-    assert "The sealed test set" in finished.report.read_text(encoding="utf-8")
+    before = read_manifest(finished_project.bundle_path)["model_id"]
+    assert "Opening 1" not in (finished_project.bundle_path / "card.md").read_text(encoding="utf-8")
+    _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), None)
+    assert read_manifest(finished_project.bundle_path)["model_id"] == before
+    assert "Opening 1" in (finished_project.bundle_path / "card.md").read_text(encoding="utf-8")
+    assert "The sealed test set" in finished_project.report_path.read_text(encoding="utf-8")
 
 
-def test_running_again_keeps_the_card_that_tells_of_the_opening(finished: Folder) -> None:
-    _flow.final_evaluation(finished, _flow.Unwatched(), None)
-    _flow.run_project(finished, _flow.Unwatched())
-    assert "Opening 1" in (finished.bundle / "card.md").read_text(encoding="utf-8")
+def test_running_again_keeps_the_card_that_tells_of_the_opening(
+    finished_project: ProjectFolder,
+) -> None:
+    _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), None)
+    _workflows.run_project(finished_project, _workflows.NullCallbacks())
+    assert "Opening 1" in (finished_project.bundle_path / "card.md").read_text(encoding="utf-8")
 
 
 def test_no_other_module_reads_the_sealed_rows() -> None:
@@ -84,30 +92,34 @@ def test_no_other_module_reads_the_sealed_rows() -> None:
     assert readers == {"stages/split.py", "stages/_seal.py", "develop/fresh.py"}
 
 
-def test_without_test_rows_there_is_nothing_to_open(finished: Folder) -> None:
-    split = _flow.latest(finished).folders["split"]
+def test_without_test_rows_there_is_nothing_to_open(finished_project: ProjectFolder) -> None:
+    split = _workflows.load_latest_report_data(finished_project).folders["split"]
     about = (split / "about.json").read_text(encoding="utf-8")
     (split / "about.json").write_text(about.replace('"test": 36', '"test": 0'), encoding="utf-8")
     with pytest.raises(SealError, match="no test rows"):
-        _seal.open_seal(finished, split, None)
+        _seal.open_seal(finished_project, split, None)
 
 
-def opened(project: Folder, reason: str | None = None) -> dict[str, Any]:
+def opened(project: ProjectFolder, reason: str | None = None) -> dict[str, Any]:
     """What opening the seal of a finished project gives."""
-    return _seal.open_seal(project, _flow.latest(project).folders["split"], reason)
+    return _seal.open_seal(
+        project, _workflows.load_latest_report_data(project).folders["split"], reason
+    )
 
 
-def test_the_record_says_what_was_opened_for_which_model_and_why(finished: Folder) -> None:
-    test = files.read_json(_flow.latest(finished).folders["split"] / "about.json")["digests"][
-        "test"
-    ]
-    first, second = opened(finished), opened(finished, "  the prices were wrong ")
-    entries = Ledger(finished.ledger).entries(key=test)
+def test_the_record_says_what_was_opened_for_which_model_and_why(
+    finished_project: ProjectFolder,
+) -> None:
+    test = files.read_json(
+        _workflows.load_latest_report_data(finished_project).folders["split"] / "about.json"
+    )["digests"]["test"]
+    first, second = opened(finished_project), opened(finished_project, "  the prices were wrong ")
+    entries = Ledger(finished_project.ledger_path).entries(key=test)
     measures = len(first["measures"])
     kinds = ["opening", *["measure"] * measures, "final"]
     assert [entry.kind for entry in entries] == kinds * 2
     assert {entry.stage for entry in entries} == {"evaluate"}
-    model = read_manifest(finished.bundle)["model_id"]
+    model = read_manifest(finished_project.bundle_path)["model_id"]
     bodies = [entry.body for entry in entries if entry.kind == "opening"]
     assert bodies == [
         {"test": test, "model_id": model, "reason": reason, "number": number}
@@ -121,28 +133,30 @@ def test_the_record_says_what_was_opened_for_which_model_and_why(finished: Folde
     assert {m["level"] for m in first["measures"]} == {0.95}
 
 
-def test_the_opening_of_another_test_set_needs_no_reason(finished: Folder) -> None:
+def test_the_opening_of_another_test_set_needs_no_reason(finished_project: ProjectFolder) -> None:
     body = {"test": "other", "model_id": "m" * 64, "reason": "", "number": 1}
-    Ledger(finished.ledger).append([("opening", "evaluate", "other", body)])
-    assert opened(finished)["number"] == 1
-    assert len(_seal.openings(finished)) == 2
+    Ledger(finished_project.ledger_path).append([("opening", "evaluate", "other", body)])
+    assert opened(finished_project)["number"] == 1
+    assert len(_seal.list_openings(finished_project)) == 2
     with pytest.raises(SealError, match="opened before") as caught:
-        opened(finished)
-    assert caught.value.seen.startswith("1 time, last ")
-    assert read_manifest(finished.bundle)["model_id"][:12] in caught.value.seen
+        opened(finished_project)
+    assert caught.value.detail.startswith("1 time, last ")
+    assert read_manifest(finished_project.bundle_path)["model_id"][:12] in caught.value.detail
 
 
 @pytest.mark.parametrize("weighed", [False, True])
 def test_the_figures_are_those_of_the_sealed_rows_weighed_as_the_file_says(
-    finished: Folder, weighed: bool, monkeypatch: pytest.MonkeyPatch
+    finished_project: ProjectFolder, weighed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split = _flow.latest(finished).folders["split"]
+    split = _workflows.load_latest_report_data(finished_project).folders["split"]
     rows = pl.read_parquet(split / "sealed" / "test.parquet")
     weights = np.linspace(1, 5, rows.height) if weighed else None
-    monkeypatch.setattr(_seal, "weights_of", lambda frame, _: weights)
-    found = {measure["metric"]: measure["value"] for measure in opened(finished)["measures"]}
+    monkeypatch.setattr(_seal, "read_weights", lambda frame, _: weights)
+    found = {
+        measure["metric"]: measure["value"] for measure in opened(finished_project)["measures"]
+    }
     truth = (rows["bought"] == "yes").to_numpy()
-    chance = load_bundle(finished.bundle).read(rows).outputs[:, 1]
+    chance = load_bundle(finished_project.bundle_path).predict_raw(rows).outputs[:, 1]
     expected = {
         "roc_auc": roc_auc_score(truth, chance, sample_weight=weights),
         "log_loss": log_loss(truth, chance, sample_weight=weights),
@@ -152,31 +166,35 @@ def test_the_figures_are_those_of_the_sealed_rows_weighed_as_the_file_says(
 
 
 def test_rows_that_depend_on_each_other_are_drawn_together(
-    finished: Folder, monkeypatch: pytest.MonkeyPatch
+    finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each row four times over, of one unit: as wide an interval as of the rows by themselves."""
-    split = _flow.latest(finished).folders["split"]
+    split = _workflows.load_latest_report_data(finished_project).folders["split"]
     path = split / "sealed" / "test.parquet"
     rows = pl.read_parquet(path)
-    alone = next(m for m in opened(finished)["measures"] if m["metric"] == "log_loss")
+    alone = next(m for m in opened(finished_project)["measures"] if m["metric"] == "log_loss")
     pl.concat([rows] * 4).write_parquet(path)
-    monkeypatch.setattr(_seal, "units_of", lambda frame, _: np.tile(np.arange(rows.height), 4))
-    tied = next(m for m in opened(finished, "again")["measures"] if m["metric"] == "log_loss")
+    monkeypatch.setattr(
+        _seal, "assign_clusters", lambda frame, _: np.tile(np.arange(rows.height), 4)
+    )
+    tied = next(
+        m for m in opened(finished_project, "again")["measures"] if m["metric"] == "log_loss"
+    )
     assert tied["rows"] == 4 * alone["rows"]
     ends = [[m[name] for name in ("low", "value", "high")] for m in (alone, tied)]
     assert ends[0] == pytest.approx(ends[1], rel=1e-4)
 
 
 def test_only_the_interval_of_a_figure_that_noise_inflates_is_corrected_for_that(
-    finished: Folder, monkeypatch: pytest.MonkeyPatch
+    finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags: list[bool] = []
 
     def record(values: Any, inflated: bool) -> Any:
         flags.append(inflated)
-        return interval(values, inflated=inflated)
+        return percentile_interval(values, bias_corrected=inflated)
 
     monkeypatch.setattr("fieldcraft.stages._seal.interval", record)
-    names = [measure["metric"] for measure in opened(finished)["measures"]]
+    names = [measure["metric"] for measure in opened(finished_project)["measures"]]
     corrected = [name for name, flag in zip(names, flags, strict=True) if flag]
     assert corrected == ["calibration_error"]

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from fieldcraft.bundle import manifest
-from fieldcraft.bundle.archive import pack
+from fieldcraft.bundle.archive import pack_bundle
 from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError, FieldcraftError, ProjectError
-from fieldcraft.project.folder import Folder
-from fieldcraft.serving import run
-from fieldcraft.serving.model import Manners
-from fieldcraft.serving.record import Log
-from fieldcraft.serving.run import Address, Plan
-from fieldcraft.stages.serve import TOKEN, Request, serve, token_of
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.serving import server
+from fieldcraft.serving.model import RequestPolicy
+from fieldcraft.serving.prediction_log import PredictionLogConfig
+from fieldcraft.serving.server import ListenAddress, ServerConfig
+from fieldcraft.stages.serve import TOKEN_VARIABLE, ServeRequest, read_token, serve
 
 WISHES = {
     "route": "/ask", "invalid": 400, "extra": "refuse", "private": True, "rows": 7, "files": True,
@@ -25,81 +25,85 @@ WISHES = {
 
 
 @pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[ServerConfig]:
     """What would have been served."""
-    found: list[Plan] = []
-    monkeypatch.setattr(run, "serve", lambda plan, started: found.append(plan))
-    monkeypatch.delenv(TOKEN, raising=False)
+    found: list[ServerConfig] = []
+    monkeypatch.setattr(server, "serve", lambda plan, started: found.append(plan))
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
     return found
 
 
 @pytest.fixture
-def bundle(finished: Folder) -> Path:
+def bundle(finished_project: ProjectFolder) -> Path:
     """A bundle whose project file says much about how it is to be served."""
-    about = files.read_json(finished.bundle / manifest.NAME)
+    about = files.read_json(finished_project.bundle_path / manifest.MANIFEST_FILE)
     for name in ("format", "model_id", "files", "digest"):
         del about[name]
-    manifest.write_manifest(finished.bundle, {**about, "serve": WISHES})
-    return finished.bundle
+    manifest.write_manifest(finished_project.bundle_path, {**about, "serve": WISHES})
+    return finished_project.bundle_path
 
 
 def test_one_bundle_is_served_as_its_project_wants_it(
-    bundle: Path, plans: list[Plan], tmp_path: Path
+    bundle: Path, plans: list[ServerConfig], tmp_path: Path
 ) -> None:
     cert, key = tmp_path / "cert", tmp_path / "key"
     done = serve(
-        Request([str(bundle)], "0.0.0.0", 81, 3, certificate=cert, key=key, log=tmp_path / "log")
+        ServeRequest(
+            [str(bundle)], "0.0.0.0", 81, 3, certificate=cert, key=key, log=tmp_path / "log"
+        )
     )
     assert done == {"served": ["project"]}
     assert plans == [
-        Plan(
-            {"project": bundle}, Address("0.0.0.0", 81, cert, key),
-            manners=Manners("refuse", True, 7, True), workers=3, route="/ask", invalid=400,
-            log=Log(tmp_path / "log", 0.5, ("city",)),
+        ServerConfig(
+            {"project": bundle}, ListenAddress("0.0.0.0", 81, cert, key),
+            policy=RequestPolicy("refuse", True, 7, True), n_workers=3, extra_route="/ask", invalid_status=400,
+            log_config=PredictionLogConfig(tmp_path / "log", 0.5, ("city",)),
         )
     ]  # fmt: skip
 
 
-def test_several_bundles_are_served_the_plain_way(bundle: Path, plans: list[Plan]) -> None:
-    assert serve(Request([f"b={bundle}", f"a={bundle}"])) == {"served": ["a", "b"]}
-    assert plans == [Plan({"b": bundle, "a": bundle})]
+def test_several_bundles_are_served_the_plain_way(bundle: Path, plans: list[ServerConfig]) -> None:
+    assert serve(ServeRequest([f"b={bundle}", f"a={bundle}"])) == {"served": ["a", "b"]}
+    assert plans == [ServerConfig({"b": bundle, "a": bundle})]
 
 
 @pytest.mark.parametrize("given", ["certificate", "key"])
-def test_tls_needs_both_files(bundle: Path, plans: list[Plan], tmp_path: Path, given: str) -> None:
+def test_tls_needs_both_files(
+    bundle: Path, plans: list[ServerConfig], tmp_path: Path, given: str
+) -> None:
     wrong: dict[str, Any] = {given: tmp_path / "half"}
     with pytest.raises(ProjectError, match="a certificate and its key"):
-        serve(Request([str(bundle)], **wrong))
+        serve(ServeRequest([str(bundle)], **wrong))
     assert plans == []
 
 
 def test_a_bundle_that_is_packed_damaged_or_none_is_refused(
-    bundle: Path, plans: list[Plan], tmp_path: Path
+    bundle: Path, plans: list[ServerConfig], tmp_path: Path
 ) -> None:
-    pack(bundle, tmp_path / "shop.zip")
+    pack_bundle(bundle, tmp_path / "shop.zip")
     (tmp_path / "other.zip").write_bytes(b"no archive")
     for path, why in (
         (tmp_path / "shop.zip", "works with the folder"), (tmp_path / "other.zip", "zip"),
         (tmp_path / "nowhere", "bundle"),
     ):  # fmt: skip
         with pytest.raises(BundleError, match=why):
-            serve(Request([str(path)]))
+            serve(ServeRequest([str(path)]))
     (bundle / "profile.json").write_text("{}", encoding="utf-8")
     with pytest.raises(FieldcraftError, match=r"profile\.json"):
-        serve(Request([str(bundle)]))
+        serve(ServeRequest([str(bundle)]))
     assert plans == []
 
 
 def test_the_token_comes_from_its_file_or_the_environment(
-    bundle: Path, plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, plans: list[ServerConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "token"
     path.write_text(" from a file\n", encoding="utf-8")
-    assert token_of(None) is None
+    assert read_token(None) is None
     for value, expected in (("", None), ("from outside", "from outside")):
-        monkeypatch.setenv(TOKEN, value)
-        assert token_of(None) == expected
-    serve(Request([str(bundle)], token_file=path))
+        monkeypatch.setenv(TOKEN_VARIABLE, value)
+        assert read_token(None) == expected
+    serve(ServeRequest([str(bundle)], token_file=path))
     assert plans[0].token == "from a file"  # before the environment
 
 
@@ -108,5 +112,5 @@ def test_a_file_without_a_plain_token_is_refused(tmp_path: Path, text: str) -> N
     path = tmp_path / "token"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ProjectError, match="token holds no token") as caught:
-        token_of(path)
+        read_token(path)
     assert text.strip() not in str(caught.value) or not text.strip()  # it may be half a secret

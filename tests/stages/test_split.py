@@ -11,27 +11,29 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.core import catalogue, files
-from fieldcraft.core.edit import Edit
+from fieldcraft.core import catalog, files
+from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.split import SMALL
-from fieldcraft.evidence.ledger import Ledger
-from fieldcraft.project import file
-from fieldcraft.project.folder import Folder
-from fieldcraft.stages import _flow, _plan
+from fieldcraft.data.splitting import MAX_CROSS_FITTED_ROWS
+from fieldcraft.ledger.store import Ledger
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.stages import _pipeline, _workflows
 from fieldcraft.stages import split as stage
-from fieldcraft.stages.init import Request, init
-from tests.conftest import change, mixed_table, source_of, start
-from tests.kinds.text.prose import prose
+from fieldcraft.stages.init import InitRequest, init
+from tests.conftest import create_project, mixed_table, set_settings, source_table_path
+from tests.kinds.text.sentences import make_texts
 
 
-def parts_of(project: Folder) -> pl.DataFrame:
-    outcome = _plan.run(project, _flow.Unwatched(), until="split")
+def run_split(project: ProjectFolder) -> pl.DataFrame:
+    outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="split")
     return pl.read_parquet(outcome.folders["split"] / "split.parquet")
 
 
-def test_a_small_table_is_judged_out_of_fold_and_a_seventh_is_sealed(project: Folder) -> None:
-    parts = parts_of(project)
+def test_a_small_table_is_evaluated_out_of_fold_and_a_seventh_is_sealed(
+    project: ProjectFolder,
+) -> None:
+    parts = run_split(project)
     counts = dict(parts["part"].value_counts().iter_rows())
     assert counts == {"cross": 204, "test": 36}
     assert sorted(parts.filter(pl.col("part") == "cross")["fold"].unique()) == list(range(10))
@@ -39,57 +41,61 @@ def test_a_small_table_is_judged_out_of_fold_and_a_seventh_is_sealed(project: Fo
 
 
 def test_a_large_table_has_four_parts_with_the_stated_shares(tmp_path: Path) -> None:
-    rows = SMALL + 1000
+    rows = MAX_CROSS_FITTED_ROWS + 1000
     draw = np.random.default_rng(0)
     frame = pl.DataFrame({"x": draw.normal(size=rows), "y": draw.choice(["a", "b"], rows)})
     frame.write_csv(tmp_path / "large.csv")
-    parts = parts_of(start(tmp_path / "large", tmp_path / "large.csv", "y"))
+    parts = run_split(create_project(tmp_path / "large", tmp_path / "large.csv", "y"))
     shares = {part: n / rows for part, n in parts["part"].value_counts().iter_rows()}
     expected = {"train": 0.7, "tune": 0.075, "judge": 0.075, "test": 0.15}
     assert shares == pytest.approx(expected, abs=0.002)
 
 
-def counts_of(project: Folder) -> dict[str, int]:
-    return dict(parts_of(project)["part"].value_counts().iter_rows())
+def counts_of(project: ProjectFolder) -> dict[str, int]:
+    return dict(run_split(project)["part"].value_counts().iter_rows())
 
 
-def test_each_part_has_its_own_share(project: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "SMALL", 1)
-    change(project, {"split.tune": 0.1, "split.judge": 0.2, "split.test": 0.3})
+def test_each_part_has_its_own_share(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "MAX_CROSS_FITTED_ROWS", 1)
+    set_settings(project, {"split.tune": 0.1, "split.judge": 0.2, "split.test": 0.3})
     expected = {"train": 96, "tune": 24, "judge": 48, "test": 72}
     assert counts_of(project) == pytest.approx(expected, abs=2)
 
 
 @pytest.mark.parametrize(("small", "first"), [(240, "train"), (241, "cross")])
 def test_a_table_is_small_below_its_bound(
-    project: Folder, small: int, first: str, monkeypatch: pytest.MonkeyPatch
+    project: ProjectFolder, small: int, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "SMALL", small)
-    assert SMALL == 5_000
+    monkeypatch.setattr(stage, "MAX_CROSS_FITTED_ROWS", small)
+    assert MAX_CROSS_FITTED_ROWS == 5_000
     assert first in counts_of(project)
 
 
 @pytest.mark.parametrize("small", [250, 200])
 def test_a_table_that_outgrows_its_size_or_shrinks_keeps_its_parts(
-    project: Folder, small: int, monkeypatch: pytest.MonkeyPatch
+    project: ProjectFolder, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "SMALL", small)
-    before = parts_of(project)
+    monkeypatch.setattr(stage, "MAX_CROSS_FITTED_ROWS", small)
+    before = run_split(project)
     if small == 250:
         added = mixed_table(60, seed=9).with_columns(key=pl.col("key").str.replace("k", "n"))
-        change_rows(project, pl.concat([mixed_table(), added]))
+        rewrite_source(project, pl.concat([mixed_table(), added]))
     else:
-        change_rows(project, mixed_table().head(150))
-    after = parts_of(project)
+        rewrite_source(project, mixed_table().head(150))
+    after = run_split(project)
     here = min(before.height, after.height)
     assert after.head(here).select("part", "fold").equals(before.head(here).select("part", "fold"))
     assert set(after["part"]) <= set(before["part"])
     assert set(after["fold"]) == set(before["fold"])
 
 
-def test_develop_and_test_rows_are_written_apart_with_a_digest_of_each(project: Folder) -> None:
-    change(project, {"data.filter": "city <> 'Rome'"})
-    outcome = _plan.run(project, _flow.Unwatched(), until="split")
+def test_develop_and_test_rows_are_written_apart_with_a_digest_of_each(
+    project: ProjectFolder,
+) -> None:
+    set_settings(project, {"data.filter": "city <> 'Rome'"})
+    outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="split")
     folder = outcome.folders["split"]
     table = pl.read_parquet(folder / "split.parquet")
     about = files.read_json(folder / "about.json")
@@ -103,7 +109,7 @@ def test_develop_and_test_rows_are_written_apart_with_a_digest_of_each(project: 
     counts = dict(table["part"].value_counts().iter_rows())
     assert about["counts"] == counts
     assert set(counts) == {"cross", "test", "unused"}
-    entry = Ledger(project.ledger).last("decision", "split")
+    entry = Ledger(project.ledger_path).last("decision", "split")
     assert entry is not None
     assert entry.body == {
         "decision": "split", "counts": counts, "test": about["digests"]["test"],
@@ -111,13 +117,13 @@ def test_develop_and_test_rows_are_written_apart_with_a_digest_of_each(project: 
     }  # fmt: skip
 
 
-def test_what_is_sealed_has_the_same_digest_in_any_order(project: Folder) -> None:
+def test_what_is_sealed_has_the_same_digest_in_any_order(project: ProjectFolder) -> None:
     def digests() -> Any:
-        outcome = _plan.run(project, _flow.Unwatched(), until="split")
+        outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="split")
         return files.read_json(outcome.folders["split"] / "about.json")["digests"]
 
     before = digests()
-    change_rows(project, mixed_table()[::-1])
+    rewrite_source(project, mixed_table()[::-1])
     assert digests() == before
 
 
@@ -133,18 +139,20 @@ def test_what_is_sealed_has_the_same_digest_in_any_order(project: Folder) -> Non
     ],
 )  # fmt: skip
 def test_rows_are_dealt_out_anew_exactly_if_what_decides_their_part_changes(
-    project: Folder, entries: Mapping[str, Any], same: bool
+    project: ProjectFolder, entries: Mapping[str, Any], same: bool
 ) -> None:
-    before = stage.rule_of(project.settings())
-    change(project, entries)
-    assert (stage.rule_of(project.settings()) == before) is same
+    before = stage.compute_rule_digest(project.load_settings())
+    set_settings(project, entries)
+    assert (stage.compute_rule_digest(project.load_settings()) == before) is same
 
 
-def test_rows_that_a_filter_left_out_are_dealt_out_once_it_is_gone(project: Folder) -> None:
-    change(project, {"data.filter": "city <> 'Rome'"})
-    before = parts_of(project)
-    file.edit(project.file, [Edit(("data", "filter"), "city <> 'Nowhere'")])
-    after = parts_of(project)
+def test_rows_that_a_filter_left_out_are_dealt_out_once_it_is_gone(project: ProjectFolder) -> None:
+    set_settings(project, {"data.filter": "city <> 'Rome'"})
+    before = run_split(project)
+    project_file.apply_edits(
+        project.file_path, [ConfigEdit(("data", "filter"), "city <> 'Nowhere'")]
+    )
+    after = run_split(project)
     used = before["part"] != "unused"
     assert after.filter(used)["part"].to_list() == before.filter(used)["part"].to_list()
     added = after.filter(~used)["part"]
@@ -156,7 +164,7 @@ def test_equal_rows_stay_on_one_side_even_if_their_names_differ(tmp_path: Path) 
     frame = mixed_table(200)
     twins = frame.with_columns(key=pl.col("key").str.replace("k", "t"))
     pl.concat([frame, twins]).write_csv(tmp_path / "twins.csv")
-    parts = parts_of(start(tmp_path / "twins", tmp_path / "twins.csv"))
+    parts = run_split(create_project(tmp_path / "twins", tmp_path / "twins.csv"))
     first, second = parts["part"].head(200), parts["part"].tail(200)
     assert (first == second).all()
     assert (parts["fold"].head(200) == parts["fold"].tail(200)).all()
@@ -166,64 +174,73 @@ def test_equal_rows_stay_on_one_side_even_if_their_names_differ(tmp_path: Path) 
 def test_rows_that_say_nearly_the_same_stay_on_one_side(
     tmp_path: Path, near: str, torn: bool
 ) -> None:
-    *said, last = prose(61, 9, seed=4)
+    *texts, last = make_texts(61, 9, seed=4)
     forms = [f"We ask you to send the form {i} back, {last}" for i in range(60)]
-    notes = [*said, *(f"{text} Yours, {i}" for i, text in enumerate(said)), *forms]
+    notes = [*texts, *(f"{text} Yours, {i}" for i, text in enumerate(texts)), *forms]
     labels = ["a", "b"] * 90
     pl.DataFrame({"note": notes, "key": range(180), "y": labels}).write_csv(tmp_path / "n.csv")
-    project = start(tmp_path / "p", tmp_path / "n.csv", "y")
-    change(project, {"data.columns.note": {"kind": "text"}, "split.near": near})
-    parts = parts_of(project)
-    sides = [parts.select("part", "fold")[start : start + 60] for start in (0, 60, 120)]
+    project = create_project(tmp_path / "p", tmp_path / "n.csv", "y")
+    set_settings(project, {"data.columns.note": {"kind": "text"}, "split.near": near})
+    parts = run_split(project)
+    sides = [
+        parts.select("part", "fold")[create_project : create_project + 60]
+        for create_project in (0, 60, 120)
+    ]
     assert (not sides[0].equals(sides[1])) is torn
     assert sides[2]["part"].n_unique() > 1  # a form that many filled in is not kept together
 
 
-def test_old_rows_keep_their_part_when_rows_are_added(project: Folder) -> None:
-    before = parts_of(project)
-    source = source_of(project)
+def test_old_rows_keep_their_part_when_rows_are_added(project: ProjectFolder) -> None:
+    before = run_split(project)
+    source = source_table_path(project)
     added = mixed_table(60, seed=9).with_columns(key=pl.col("key").str.replace("k", "n"))
     pl.concat([added, pl.read_csv(source, infer_schema=False).cast(added.schema)]).write_csv(source)
-    after = parts_of(project).tail(before.height)
+    after = run_split(project).tail(before.height)
     assert after["part"].to_list() == before["part"].to_list()
     assert after["fold"].to_list() == before["fold"].to_list()
 
 
-def test_another_kind_for_a_column_does_not_reshuffle_the_test_set(project: Folder) -> None:
-    before = parts_of(project)
-    file.edit(project.file, [Edit(("data", "columns", "city", "kind"), "identifier")])
-    assert parts_of(project)["part"].to_list() == before["part"].to_list()
+def test_another_kind_for_a_column_does_not_reshuffle_the_test_set(project: ProjectFolder) -> None:
+    before = run_split(project)
+    project_file.apply_edits(
+        project.file_path, [ConfigEdit(("data", "columns", "city", "kind"), "identifier")]
+    )
+    assert run_split(project)["part"].to_list() == before["part"].to_list()
 
 
-def test_another_seed_deals_the_rows_out_anew(project: Folder) -> None:
-    before = parts_of(project)
-    file.edit(project.file, [Edit(("split", "seed"), 1)])
-    assert parts_of(project)["part"].to_list() != before["part"].to_list()
+def test_another_seed_deals_the_rows_out_anew(project: ProjectFolder) -> None:
+    before = run_split(project)
+    project_file.apply_edits(project.file_path, [ConfigEdit(("split", "seed"), 1)])
+    assert run_split(project)["part"].to_list() != before["part"].to_list()
 
 
-def change_rows(project: Folder, frame: pl.DataFrame) -> None:
-    frame.write_csv(source_of(project))
+def rewrite_source(project: ProjectFolder, frame: pl.DataFrame) -> None:
+    frame.write_csv(source_table_path(project))
 
 
-def test_a_table_with_a_further_column_is_dealt_out_like_any_of_its_size(project: Folder) -> None:
+def test_a_table_with_a_further_column_is_dealt_out_like_any_of_its_size(
+    project: ProjectFolder,
+) -> None:
     """No row of it is known, so nothing says that it was large."""
-    parts_of(project)
-    change_rows(project, mixed_table().with_columns(more=pl.int_range(240) % 5))
-    change(project, {"data.columns.more": {"kind": "number"}})
-    counts = dict(parts_of(project)["part"].value_counts().iter_rows())
+    run_split(project)
+    rewrite_source(project, mixed_table().with_columns(more=pl.int_range(240) % 5))
+    set_settings(project, {"data.columns.more": {"kind": "number"}})
+    counts = dict(run_split(project)["part"].value_counts().iter_rows())
     assert counts == {"cross": 204, "test": 36}
 
 
-def people(tmp_path: Path, gaps: bool = False) -> Folder:
+def create_people_project(tmp_path: Path, gaps: bool = False) -> ProjectFolder:
     frame = mixed_table(300).with_columns(person=pl.Series([f"p{i % 40}" for i in range(300)]))
     frame.write_csv(tmp_path / "people.csv")
-    project = start(tmp_path / "people", tmp_path / "people.csv")
-    return change(project, {"data.entity": "person", "split.rule": "entity"})
+    project = create_project(tmp_path / "people", tmp_path / "people.csv")
+    return set_settings(project, {"data.entity": "person", "split.rule": "entity"})
 
 
 def test_the_rows_of_an_entity_stay_together(tmp_path: Path) -> None:
-    project = people(tmp_path)
-    parts = parts_of(project).with_columns(person=pl.read_csv(source_of(project))["person"])
+    project = create_people_project(tmp_path)
+    parts = run_split(project).with_columns(
+        person=pl.read_csv(source_table_path(project))["person"]
+    )
     assert parts.group_by("person").agg(pl.col("part").n_unique())["part"].max() == 1
     assert parts.group_by("person").agg(pl.col("fold").n_unique())["fold"].max() == 1
     shares = dict(parts["part"].value_counts(normalize=True).iter_rows())
@@ -231,12 +248,12 @@ def test_the_rows_of_an_entity_stay_together(tmp_path: Path) -> None:
 
 
 def test_new_rows_of_an_entity_go_where_its_old_ones_are(tmp_path: Path) -> None:
-    project = people(tmp_path)
-    before = parts_of(project)
-    old = pl.read_csv(source_of(project), infer_schema=False)
+    project = create_people_project(tmp_path)
+    before = run_split(project)
+    old = pl.read_csv(source_table_path(project), infer_schema=False)
     more = mixed_table(80, seed=3).with_columns(person=pl.Series([f"p{i}" for i in range(80)]))
-    change_rows(project, pl.concat([old, more.cast(old.schema)]))
-    after = parts_of(project)
+    rewrite_source(project, pl.concat([old, more.cast(old.schema)]))
+    after = run_split(project)
     assert after["part"].head(300).to_list() == before["part"].to_list()
     homes = dict(zip(old["person"], zip(before["part"], before["fold"], strict=True), strict=True))
     for i in range(40):
@@ -244,12 +261,14 @@ def test_new_rows_of_an_entity_go_where_its_old_ones_are(tmp_path: Path) -> None
 
 
 def test_another_entity_deals_the_rows_out_anew(tmp_path: Path) -> None:
-    project = people(tmp_path)
+    project = create_people_project(tmp_path)
     house = pl.Series("house", [f"h{i % 7 + i % 5 * 10}" for i in range(300)])
-    change_rows(project, pl.read_csv(source_of(project), infer_schema=False).hstack([house]))
-    change(project, {"data.columns.house": {"kind": "identifier"}})
-    parts_of(project)
-    parts = parts_of(change(project, {"data.entity": "house"})).hstack([house])
+    rewrite_source(
+        project, pl.read_csv(source_table_path(project), infer_schema=False).hstack([house])
+    )
+    set_settings(project, {"data.columns.house": {"kind": "identifier"}})
+    run_split(project)
+    parts = run_split(set_settings(project, {"data.entity": "house"})).hstack([house])
     for column in ("part", "fold"):
         assert parts.group_by("house").agg(pl.col(column).n_unique())[column].max() == 1
 
@@ -269,27 +288,27 @@ class Alike:
     [(100, 20, True), (100, 21, False), (2_000, 40, True), (2_000, 41, False)],
 )
 def test_groups_up_to_twenty_rows_or_a_fiftieth_of_them_are_kept_together(
-    project: Folder, rows: int, group: int, together: bool, monkeypatch: pytest.MonkeyPatch
+    project: ProjectFolder, rows: int, group: int, together: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = project.settings()
-    monkeypatch.setattr(catalogue, "load", lambda *_: Alike([*range(group)]))
+    settings = project.load_settings()
+    monkeypatch.setattr(catalog, "load_plugin", lambda *_: Alike([*range(group)]))
     digests = pl.Series([number.to_bytes(2, "big") for number in range(rows)])
     features = pl.DataFrame({"city": ["x"] * rows})
-    units = stage.together(pl.DataFrame({"features": digests}), features, settings)
+    units = stage.group_related_rows(pl.DataFrame({"features": digests}), features, settings)
     expected = [digests[0] if together else digests[i] for i in range(group)]
     assert units.to_list() == [*expected, *digests[group:]]
 
 
 def test_rows_are_tied_by_what_they_share_and_by_what_that_is_like(
-    project: Folder, monkeypatch: pytest.MonkeyPatch
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows 1 and 4 are equal; 4 is like 2 in one column, and 2 like 6 in another."""
-    settings = project.settings()
+    settings = project.load_settings()
     kinds = iter([Alike([2, 4]), Alike([2, 6])])
-    monkeypatch.setattr(catalogue, "load", lambda *_: next(kinds))
+    monkeypatch.setattr(catalog, "load_plugin", lambda *_: next(kinds))
     parts = pl.DataFrame({"features": [b"a", b"b", b"c", b"d", b"b", b"e", b"f"]})
     features = pl.DataFrame({"city": ["x"] * 7, "member": ["y"] * 7})
-    units = stage.together(parts, features, settings)
+    units = stage.group_related_rows(parts, features, settings)
     assert units.to_list() == [b"a", b"b", b"b", b"d", b"b", b"e", b"b"]
 
 
@@ -297,53 +316,55 @@ def test_rows_are_tied_by_what_they_share_and_by_what_that_is_like(
     "entries", [{"split.near": "apart"}, {"data.time": "seen", "split.rule": "time"}]
 )
 def test_where_likeness_does_not_count_rows_are_tied_by_equality_alone(
-    project: Folder, entries: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+    project: ProjectFolder, entries: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = change(project, entries).settings()
-    monkeypatch.setattr(catalogue, "load", lambda *_: Alike([0, 1]))
+    settings = set_settings(project, entries).load_settings()
+    monkeypatch.setattr(catalog, "load_plugin", lambda *_: Alike([0, 1]))
     parts = pl.DataFrame({"features": [b"a", b"b", b"a"]})
-    units = stage.together(parts, pl.DataFrame({"city": ["x"] * 3}), settings)
+    units = stage.group_related_rows(parts, pl.DataFrame({"city": ["x"] * 3}), settings)
     assert units.to_list() == [b"a", b"b", b"a"]
 
 
-def ordered(tmp_path: Path, rule: dict[str, object], rows: int = 300) -> tuple[Folder, pl.Series]:
+def create_time_project(
+    tmp_path: Path, rule: dict[str, object], rows: int = 300
+) -> tuple[ProjectFolder, pl.Series]:
     draw = np.random.default_rng(0)
     hour = pl.Series("hour", draw.permutation(rows).astype(float))
-    start_ = pl.datetime(2024, 1, 1)
+    first_hour = pl.datetime(2024, 1, 1)
     frame = mixed_table(rows).with_columns(hour, pl.lit(0).alias("zero")).with_columns(
-        seen=(start_ + pl.duration(hours=pl.col("hour"))).dt.strftime("%Y-%m-%d %H:%M:%S")
+        seen=(first_hour + pl.duration(hours=pl.col("hour"))).dt.strftime("%Y-%m-%d %H:%M:%S")
     )  # fmt: skip
     frame.drop("zero").write_csv(tmp_path / "time.csv")
-    project = start(tmp_path / "time", tmp_path / "time.csv")
-    return change(project, {"split.rule": "time", **rule}), hour
+    project = create_project(tmp_path / "time", tmp_path / "time.csv")
+    return set_settings(project, {"split.rule": "time", **rule}), hour
 
 
-def spans(parts: pl.DataFrame, hour: pl.Series) -> dict[str, tuple[float, float]]:
+def hour_range_by_part(parts: pl.DataFrame, hour: pl.Series) -> dict[str, tuple[float, float]]:
     low, high = pl.col("hour").min().alias("low"), pl.col("hour").max().alias("high")
-    found = parts.with_columns(hour).group_by("part").agg(low, high)
-    return {part: (low, high) for part, low, high in found.iter_rows()}
+    ranges = parts.with_columns(hour).group_by("part").agg(low, high)
+    return {part: (low, high) for part, low, high in ranges.iter_rows()}
 
 
 def test_split_by_time_seals_the_newest_rows(tmp_path: Path) -> None:
-    project, hour = ordered(tmp_path, {"data.time": "seen"})
-    found = spans(parts_of(project), hour)
-    assert found["train"] == pytest.approx((0, 209), abs=1)
-    assert found["tune"][0] == found["train"][1] + 1
-    assert found["judge"][0] == found["tune"][1] + 1
-    assert found["test"] == (255, 299)
+    project, hour = create_time_project(tmp_path, {"data.time": "seen"})
+    hour_ranges = hour_range_by_part(run_split(project), hour)
+    assert hour_ranges["train"] == pytest.approx((0, 209), abs=1)
+    assert hour_ranges["tune"][0] == hour_ranges["train"][1] + 1
+    assert hour_ranges["judge"][0] == hour_ranges["tune"][1] + 1
+    assert hour_ranges["test"] == (255, 299)
 
 
 def test_split_by_time_follows_time_alone_when_newer_rows_come(tmp_path: Path) -> None:
-    project, hour = ordered(tmp_path, {"data.time": "hour"})
-    parts_of(project)
-    old = pl.read_csv(source_of(project), infer_schema=False)
+    project, hour = create_time_project(tmp_path, {"data.time": "hour"})
+    run_split(project)
+    old = pl.read_csv(source_table_path(project), infer_schema=False)
     new = old.head(100).with_columns(
         key=pl.col("key").str.replace("k", "n"),
         hour=pl.Series([f"{300.0 + i}" for i in range(100)]),
     )
-    change_rows(project, pl.concat([old, new]))
+    rewrite_source(project, pl.concat([old, new]))
     hours = hour.append(pl.Series([300.0 + i for i in range(100)]))
-    found = spans(parts_of(project), hours)
+    found = hour_range_by_part(run_split(project), hours)
     assert found == {"train": (0, 279), "tune": (280, 309), "judge": (310, 339), "test": (340, 399)}
 
 
@@ -357,19 +378,19 @@ def test_split_by_time_follows_time_alone_when_newer_rows_come(tmp_path: Path) -
 def test_rows_within_the_gap_before_a_later_part_are_not_used(
     tmp_path: Path, rule: dict[str, object]
 ) -> None:
-    project, hour = ordered(tmp_path, rule)
-    parts = parts_of(project)
-    found = spans(parts, hour)
+    project, hour = create_time_project(tmp_path, rule)
+    parts = run_split(project)
+    hour_ranges = hour_range_by_part(parts, hour)
     for old, new in (("train", "tune"), ("tune", "judge"), ("judge", "test")):
-        assert found[new][0] - found[old][1] >= 5
+        assert hour_ranges[new][0] - hour_ranges[old][1] >= 5
     assert (parts["part"] == "unused").sum() == 12  # four hours before each of three parts
-    assert found["test"] == (255, 299)
+    assert hour_ranges["test"] == (255, 299)
 
 
 def test_a_gap_is_in_seconds_where_time_is_and_else_a_number() -> None:
     moments = pl.Series("seen", [None], dtype=pl.Datetime("us"))
-    assert [stage.span_of(gap, moments) for gap in ("0s", "90m", "7d")] == [0, 5_400, 604_800]
-    assert stage.span_of(2.5, pl.Series("step", [1, 2])) == 2.5
+    assert [stage.parse_gap(gap, moments) for gap in ("0s", "90m", "7d")] == [0, 5_400, 604_800]
+    assert stage.parse_gap(2.5, pl.Series("step", [1, 2])) == 2.5
 
 
 @pytest.mark.parametrize(
@@ -385,52 +406,52 @@ def test_a_gap_is_in_seconds_where_time_is_and_else_a_number() -> None:
 def test_what_cannot_order_rows_or_leave_a_gap_is_told(
     tmp_path: Path, rule: dict[str, object], message: str, way_out: str
 ) -> None:
-    project, _ = ordered(tmp_path, rule)
+    project, _ = create_time_project(tmp_path, rule)
     with pytest.raises(DataError, match=f"(?s){message}") as caught:
-        parts_of(project)
-    assert way_out in caught.value.way_out
+        run_split(project)
+    assert way_out in caught.value.hint
 
 
-def named_parts(project: Folder, words: list[str]) -> Folder:
-    frame = pl.read_csv(source_of(project), infer_schema=False)
-    change_rows(project, frame.with_columns(part=pl.Series((words * 240)[:240])))
-    return change(project, {"data.columns.part": {"kind": "category"}, "data.split": "part"})
+def use_named_parts(project: ProjectFolder, words: list[str]) -> ProjectFolder:
+    frame = pl.read_csv(source_table_path(project), infer_schema=False)
+    rewrite_source(project, frame.with_columns(part=pl.Series((words * 240)[:240])))
+    return set_settings(project, {"data.columns.part": {"kind": "category"}, "data.split": "part"})
 
 
-def test_a_column_says_which_part_a_row_is_for(project: Folder) -> None:
-    named_parts(project, [" Train", "train", "train", "val", "validation", "TEST"])
-    parts = parts_of(project)["part"].to_list()
+def test_a_column_says_which_part_a_row_is_for(project: ProjectFolder) -> None:
+    use_named_parts(project, [" Train", "train", "train", "val", "validation", "TEST"])
+    parts = run_split(project)["part"].to_list()
     assert set(parts[0::6] + parts[1::6] + parts[2::6]) == {"train"}
     assert set(parts[3::6] + parts[4::6]) == {"tune", "judge"}
     assert set(parts[5::6]) == {"test"}
 
 
 def test_a_column_that_names_no_validation_rows_leaves_them_to_be_dealt_out(
-    project: Folder,
+    project: ProjectFolder,
 ) -> None:
-    named_parts(project, ["0", "0", "2"])
-    counts = dict(parts_of(project)["part"].value_counts().iter_rows())
+    use_named_parts(project, ["0", "0", "2"])
+    counts = dict(run_split(project)["part"].value_counts().iter_rows())
     assert counts == {"cross": 160, "test": 80}
 
 
-def test_a_word_that_names_no_part_is_told_with_a_near_one(project: Folder) -> None:
-    named_parts(project, ["train", "tset"])
+def test_a_word_that_names_no_part_is_told_with_a_near_one(project: ProjectFolder) -> None:
+    use_named_parts(project, ["train", "tset"])
     with pytest.raises(DataError, match=r"(?s)which part a row is for.*tset.*did you mean 'test'"):
-        parts_of(project)
+        run_split(project)
 
 
-def test_the_filter_chooses_the_rows_and_unknown_ones_are_left_out(project: Folder) -> None:
-    change(project, {"data.filter": "age > 40 and city <> 'Rome'"})
+def test_the_filter_chooses_the_rows_and_unknown_ones_are_left_out(project: ProjectFolder) -> None:
+    set_settings(project, {"data.filter": "age > 40 and city <> 'Rome'"})
     frame = mixed_table()
-    parts = parts_of(project)
+    parts = run_split(project)
     used = (frame["age"] > 40).fill_null(False) & (frame["city"] != "Rome")
     assert ((parts["part"] != "unused") == used).all()
     assert (parts["place"] == "unused").sum() == 240 - used.sum()
 
 
-def test_a_filter_may_read_what_the_file_computes(project: Folder) -> None:
-    change(project, {"data.derive": {"old": "age > 60"}, "data.filter": "not old"})
-    ages = mixed_table()["age"].filter(parts_of(project)["part"] != "unused")
+def test_a_filter_may_read_what_the_file_computes(project: ProjectFolder) -> None:
+    set_settings(project, {"data.derive": {"old": "age > 60"}, "data.filter": "not old"})
+    ages = mixed_table()["age"].filter(run_split(project)["part"] != "unused")
     assert ages.max() <= 60  # type: ignore[operator]
     assert ages.null_count() == 0
 
@@ -439,10 +460,12 @@ def test_a_filter_may_read_what_the_file_computes(project: Folder) -> None:
     ("condition", "message"),
     [("agee > 3", "did you mean 'age'"), ("age + 3", "not a condition"), ("age >", "SQL")],
 )
-def test_a_filter_that_is_none_is_told(project: Folder, condition: str, message: str) -> None:
-    change(project, {"data.filter": condition})
+def test_a_filter_that_is_none_is_told(
+    project: ProjectFolder, condition: str, message: str
+) -> None:
+    set_settings(project, {"data.filter": condition})
     with pytest.raises(DataError, match=f"(?s){message}"):
-        parts_of(project)
+        run_split(project)
 
 
 def test_several_targets_are_dealt_out_by_their_combinations(tmp_path: Path) -> None:
@@ -451,8 +474,8 @@ def test_several_targets_are_dealt_out_by_their_combinations(tmp_path: Path) -> 
     frame = pl.DataFrame({"x": draw.normal(size=400), **labels})
     frame = frame.with_columns(b=pl.when(pl.int_range(400) < 9).then(None).otherwise(pl.col("b")))
     frame.write_csv(tmp_path / "labels.csv")
-    project = start(tmp_path / "labels", tmp_path / "labels.csv", ("a", "b"))
-    parts = parts_of(project).hstack(frame.select("a", "b"))
+    project = create_project(tmp_path / "labels", tmp_path / "labels.csv", ("a", "b"))
+    parts = run_split(project).hstack(frame.select("a", "b"))
     assert (parts["part"].head(9) == "unused").all()
     rest = parts.tail(391)
     shares = rest.group_by("a", "b").agg((pl.col("part") == "test").mean())["part"]
@@ -468,14 +491,14 @@ def test_a_class_whose_only_row_is_sealed_is_one_of_the_classes(
     labels = [f"rare {i:02d}" for i in range(20)] + ["a", "b"] * 110
     frame = mixed_table(240).with_columns(bought=pl.Series(labels))
     frame.write_csv(tmp_path / "rare.csv")
-    project = start(tmp_path / "rare", tmp_path / "rare.csv")
-    parts = parts_of(project)["part"].head(20)
+    project = create_project(tmp_path / "rare", tmp_path / "rare.csv")
+    parts = run_split(project)["part"].head(20)
     assert (parts == "test").any()
     split = next(project.root.glob("runs/split/*/about.json"))
     assert files.read_json(split)["target"]["classes"] == ["a", "b", *labels[:20]]
 
 
-def given(folder: Path, test_labels: list[str] | None = None) -> Folder:
+def create_ready_split_project(folder: Path, test_labels: list[str] | None = None) -> ProjectFolder:
     frame = mixed_table(300)
     held = frame.tail(60)
     if test_labels:
@@ -487,65 +510,65 @@ def given(folder: Path, test_labels: list[str] | None = None) -> Folder:
     ):
         rows.write_csv(folder / f"{name}.csv")
     train, val, test = (str(folder / f"{name}.csv") for name in ("train", "val", "test"))
-    init(Request(folder / "given", train, ("bought",), val, test))
-    return Folder(folder / "given")
+    init(InitRequest(folder / "given", train, ("bought",), val, test))
+    return ProjectFolder(folder / "given")
 
 
 def test_a_ready_made_split_is_honoured(tmp_path: Path) -> None:
-    parts = parts_of(given(tmp_path))
+    parts = run_split(create_ready_split_project(tmp_path))
     assert parts["part"].head(180).unique().to_list() == ["train"]
     assert sorted(parts["part"].slice(180, 60).unique()) == ["judge", "tune"]
     assert parts["part"].tail(60).unique().to_list() == ["test"]
 
 
 def test_given_validation_rows_are_halved_and_keep_their_half(tmp_path: Path) -> None:
-    project = given(tmp_path)
-    before = parts_of(project)["part"]
+    project = create_ready_split_project(tmp_path)
+    before = run_split(project)["part"]
     halves = before.slice(180, 60)
     assert (halves == "tune").sum() == 30
     more = mixed_table(20, seed=5).with_columns(key=pl.col("key").str.replace("k", "n"))
     pl.concat([mixed_table(300).slice(180, 60), more]).write_csv(tmp_path / "val.csv")
-    after = parts_of(project)["part"]
+    after = run_split(project)["part"]
     assert after.slice(180, 60).to_list() == halves.to_list()
     assert set(after.slice(240, 20)) == {"tune", "judge"}
     assert after.tail(60).unique().to_list() == ["test"]
 
 
 def test_a_copy_of_a_sealed_row_goes_unused_if_it_comes_after_the_seal(tmp_path: Path) -> None:
-    project, rows = given(tmp_path), mixed_table(300)
+    project, rows = create_ready_split_project(tmp_path), mixed_table(300)
     copies = rows.tail(10).with_columns(key=pl.col("key").str.replace("k", "n"))
-    before = parts_of(project)
+    before = run_split(project)
     for count in (9, 10):  # what went unused once does so again
         pl.concat([rows.head(180), copies.head(count)]).write_csv(tmp_path / "train.csv")
-        after = parts_of(project)["part"]
+        after = run_split(project)["part"]
         assert after.slice(180, count).unique().to_list() == ["unused"]
         assert [*after.head(180), *after.slice(180 + count)] == before["part"].to_list()
 
 
 def test_a_copy_that_was_there_before_the_seal_stays_where_it_was_given(tmp_path: Path) -> None:
-    project, rows = given(tmp_path), mixed_table(300)
+    project, rows = create_ready_split_project(tmp_path), mixed_table(300)
     copies = rows.tail(10).with_columns(key=pl.col("key").str.replace("k", "n"))
     pl.concat([rows.head(180), copies]).write_csv(tmp_path / "train.csv")
-    assert parts_of(project)["part"].head(190).unique().to_list() == ["train"]
+    assert run_split(project)["part"].head(190).unique().to_list() == ["train"]
 
 
 def test_rows_beside_a_given_test_file_are_dealt_out_in_the_order_of_time(tmp_path: Path) -> None:
-    project, _ = ordered(tmp_path, {"data.time": "hour", "split.judge": 0.2})
-    whole = pl.read_csv(source_of(project), infer_schema=False)
+    project, _ = create_time_project(tmp_path, {"data.time": "hour", "split.judge": 0.2})
+    whole = pl.read_csv(source_table_path(project), infer_schema=False)
     whole.tail(100).write_csv(tmp_path / "test.csv")
-    whole.head(200).write_csv(source_of(project))
-    change(project, {"data.source": {"train": "../time.csv", "test": "../test.csv"}})
+    whole.head(200).write_csv(source_table_path(project))
+    set_settings(project, {"data.source": {"train": "../time.csv", "test": "../test.csv"}})
     expected = {"train": 145, "tune": 15, "judge": 40, "test": 100}
     assert counts_of(project) == pytest.approx(expected, abs=1)
 
 
 def test_labels_that_only_the_test_file_has_are_told_before_training(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="label that the model does not know"):
-        parts_of(given(tmp_path, ["maybe", "never"]))
+        run_split(create_ready_split_project(tmp_path, ["maybe", "never"]))
 
 
 def test_labels_of_the_test_file_may_end_in_a_full_stop(tmp_path: Path) -> None:
-    parts = parts_of(given(tmp_path, ["yes.", "no."]))
+    parts = run_split(create_ready_split_project(tmp_path, ["yes.", "no."]))
     assert parts["part"].tail(60).unique().to_list() == ["test"]
 
 
@@ -554,7 +577,7 @@ def test_rows_without_a_target_are_used_nowhere(tmp_path: Path) -> None:
         bought=pl.when(pl.int_range(200) < 20).then(None).otherwise(pl.col("bought"))
     )
     frame.write_csv(tmp_path / "gaps.csv")
-    parts = parts_of(start(tmp_path / "gaps", tmp_path / "gaps.csv"))
+    parts = run_split(create_project(tmp_path / "gaps", tmp_path / "gaps.csv"))
     assert parts["part"].head(20).unique().to_list() == ["unused"]
     assert "unused" not in parts["part"].tail(180)
 
@@ -563,9 +586,9 @@ def test_conflicting_rows_are_dropped_on_request(tmp_path: Path) -> None:
     frame = mixed_table(200).drop("key")
     torn = frame.head(4).with_columns(bought=pl.col("bought").replace({"yes": "no", "no": "yes"}))
     pl.concat([frame, torn]).write_csv(tmp_path / "torn.csv")
-    project = start(tmp_path / "torn", tmp_path / "torn.csv")
-    file.edit(project.file, [Edit(("clean", "conflicting"), "drop")])
-    parts = parts_of(project)["part"]
+    project = create_project(tmp_path / "torn", tmp_path / "torn.csv")
+    project_file.apply_edits(project.file_path, [ConfigEdit(("clean", "conflicting"), "drop")])
+    parts = run_split(project)["part"]
     assert (parts.head(4) == "unused").all()
     assert (parts.tail(4) == "unused").all()
     assert (parts.slice(4, 196) != "unused").all()
@@ -586,11 +609,11 @@ def test_tables_that_cannot_be_learned_from_are_told_plainly(
 ) -> None:
     frame.write_csv(tmp_path / "odd.csv")
     with pytest.raises(DataError, match=message):
-        parts_of(start(tmp_path / "odd", tmp_path / "odd.csv", "y"))
+        run_split(create_project(tmp_path / "odd", tmp_path / "odd.csv", "y"))
 
 
 def test_twenty_rows_can_be_learned_from(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": [i % 7 / 8 for i in range(20)], "y": ["a", "b"] * 10})
     frame.write_csv(tmp_path / "few.csv")
-    project = start(tmp_path / "few", tmp_path / "few.csv", "y")
+    project = create_project(tmp_path / "few", tmp_path / "few.csv", "y")
     assert counts_of(project) == {"cross": 17, "test": 3}

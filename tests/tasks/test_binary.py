@@ -10,16 +10,16 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_curve
 
-from fieldcraft.contracts import Array, Json
-from fieldcraft.core import catalogue
-from fieldcraft.data.look import Look
-from fieldcraft.evidence import class_metrics
-from fieldcraft.evidence.metrics import Said
-from fieldcraft.evidence.thresholds import CHOSEN_BY
-from fieldcraft.tasks.binary import BinaryTask, roc_points
+from fieldcraft.core import catalog
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.column_profile import ColumnProfile
+from fieldcraft.statistics import classification_metrics
+from fieldcraft.statistics.metrics import Predictions
+from fieldcraft.statistics.thresholds import THRESHOLD_RULES
+from fieldcraft.tasks.binary import BinaryTask, compute_roc_points
 
-TASK: BinaryTask = catalogue.load("tasks", "binary")
-ABOUT: Json = {"classes": ["no", "yes"]}
+TASK: BinaryTask = catalog.load_plugin("tasks", "binary")
+TARGET_SPEC: Json = {"classes": ["no", "yes"]}
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ ABOUT: Json = {"classes": ["no", "yes"]}
     ],
 )
 def test_the_class_that_counts_as_yes_is_guessed(cells: list[Any], positive: str) -> None:
-    guess = TASK.recognise([Look(pl.Series("y", cells))])
+    guess = TASK.infer([ColumnProfile(pl.Series("y", cells))])
     assert guess is not None
     assert guess.options == {"positive": positive}
     # The guess fits the classes as the project reads them.
-    values = catalogue.load("kinds", "category").parse(pl.Series("y", cells), {})
+    values = catalog.load_plugin("kinds", "category").parse(pl.Series("y", cells), {})
     assert TASK.describe(values, dict(guess.options))["classes"][-1] == positive
 
 
@@ -64,42 +64,46 @@ def test_the_positive_class_is_the_last(
     assert TASK.encode(there, about).tolist() == wanted
 
 
-def judged(rows: int = 2_000, seed: int = 0) -> tuple[Array, Array]:
+def sample_outputs(rows: int = 2_000, seed: int = 0) -> tuple[Array, Array]:
     """Honest probabilities of a rare class, and the truth."""
-    draw = np.random.default_rng(seed)
-    positive = draw.beta(1, 5, rows)
-    return np.stack([1 - positive, positive], axis=1), (draw.random(rows) < positive).astype(int)
+    rng = np.random.default_rng(seed)
+    positive = rng.beta(1, 5, rows)
+    return np.stack([1 - positive, positive], axis=1), (rng.random(rows) < positive).astype(int)
 
 
-def read(about: Json, outputs: Array, y: Array) -> Said:
+def calibrate_and_predict(target_spec: Json, outputs: Array, y: Array) -> Predictions:
     """Calibrate on rows and read the same rows, with what stands between on disk."""
-    calibration = json.loads(json.dumps(TASK.calibrate(outputs, y, about), allow_nan=False))
-    return TASK.read(TASK.calibrated(outputs, calibration), about, calibration)
+    calibration = json.loads(json.dumps(TASK.calibrate(outputs, y, target_spec), allow_nan=False))
+    return TASK.predictions_from_outputs(
+        TASK.apply_calibration(outputs, calibration), target_spec, calibration
+    )
 
 
 def test_without_a_threshold_the_likelier_class_is_decided() -> None:
-    outputs, y = judged()
-    said = read(ABOUT, outputs, y)
+    outputs, y = sample_outputs()
+    said = calibrate_and_predict(TARGET_SPEC, outputs, y)
     assert (said.decisions == (outputs[:, 1] > 0.5)).all()
 
 
 def test_a_threshold_of_the_file_is_kept() -> None:
-    outputs, y = judged()
-    said = read({**ABOUT, "threshold": 0.2}, outputs, y)
+    outputs, y = sample_outputs()
+    said = calibrate_and_predict({**TARGET_SPEC, "threshold": 0.2}, outputs, y)
     assert (said.decisions == (said.outputs[:, 1] >= 0.2)).all()
-    assert said.decisions.sum() > 1.5 * read(ABOUT, outputs, y).decisions.sum()
+    assert (
+        said.decisions.sum() > 1.5 * calibrate_and_predict(TARGET_SPEC, outputs, y).decisions.sum()
+    )
 
 
-@pytest.mark.parametrize("rule", CHOSEN_BY)
+@pytest.mark.parametrize("rule", THRESHOLD_RULES)
 def test_a_threshold_that_is_chosen_serves_its_metric_on_new_rows_too(rule: str) -> None:
     metric = {metric.name: metric for metric in TASK.metrics}[rule]
-    outputs, y = judged()
-    about = {**ABOUT, "threshold": rule}
+    outputs, y = sample_outputs()
+    about = {**TARGET_SPEC, "threshold": rule}
     calibration = TASK.calibrate(outputs, y, about)
-    fresh, truth = judged(seed=1)
+    fresh, truth = sample_outputs(seed=1)
     even = np.ones((1, len(truth)))
     found, plain = (
-        metric.values(truth, TASK.read(fresh, about, how), even)[0]
+        metric.compute(truth, TASK.predictions_from_outputs(fresh, about, how), even)[0]
         for how in (calibration, {**calibration, "threshold": None})
     )
     assert found > plain - 0.005
@@ -109,25 +113,25 @@ def test_a_threshold_that_is_chosen_serves_its_metric_on_new_rows_too(rule: str)
 
 
 def test_costs_go_before_a_threshold() -> None:
-    outputs, y = judged()
-    about = {**ABOUT, "threshold": 0.9, "costs": {"yes": {"no": 9.0}}}
-    said = read(about, outputs, y)
+    outputs, y = sample_outputs()
+    about = {**TARGET_SPEC, "threshold": 0.9, "costs": {"yes": {"no": 9.0}}}
+    said = calibrate_and_predict(about, outputs, y)
     assert (said.decisions == (said.outputs[:, 1] > 0.1)).all()
 
 
 def test_tune_rows_of_one_class_give_the_threshold_of_even_odds() -> None:
-    outputs, _ = judged(20)
-    about = {**ABOUT, "threshold": "f1"}
+    outputs, _ = sample_outputs(20)
+    about = {**TARGET_SPEC, "threshold": "f1"}
     assert TASK.calibrate(outputs, np.zeros(20, dtype=int), about)["threshold"] == 0.5
 
 
 def test_sets_hold_the_truth_at_the_rate_the_file_asks_for() -> None:
-    outputs, y = judged(4_000)
-    about = {**ABOUT, "coverage": 0.95}
+    outputs, y = sample_outputs(4_000)
+    about = {**TARGET_SPEC, "coverage": 0.95}
     calibration = TASK.calibrate(outputs, y, about)
-    fresh, truth = judged(20_000, seed=1)
-    said = TASK.read(fresh, about, calibration)
-    covered = class_metrics.coverage(truth, said, np.ones((1, len(truth))))[0]
+    fresh, truth = sample_outputs(20_000, seed=1)
+    said = TASK.predictions_from_outputs(fresh, about, calibration)
+    covered = classification_metrics.coverage(truth, said, np.ones((1, len(truth))))[0]
     assert covered == pytest.approx(0.95, abs=0.012)
     assert said.coverage == 0.95
 
@@ -136,8 +140,8 @@ def test_the_roc_curve_is_that_of_scikit_learn() -> None:
     draw = np.random.default_rng(0)
     y, score = draw.integers(0, 2, 400), draw.integers(0, 30, 400) / 30
     wanted = np.stack(roc_curve(y, score, drop_intermediate=False)[:2], axis=1)
-    np.testing.assert_allclose(roc_points(y, score), wanted)
-    fine = np.array(roc_points(draw.integers(0, 2, 5_000), draw.random(5_000)))
+    np.testing.assert_allclose(compute_roc_points(y, score), wanted)
+    fine = np.array(compute_roc_points(draw.integers(0, 2, 5_000), draw.random(5_000)))
     assert len(fine) <= 101
     assert fine[0].tolist() == [0, 0]
     assert fine[-1].tolist() == [1, 1]
@@ -145,8 +149,10 @@ def test_the_roc_curve_is_that_of_scikit_learn() -> None:
 
 
 def test_evidence_is_about_the_positive_class() -> None:
-    outputs, y = judged()
-    found = TASK.evidence(y, read({**ABOUT, "threshold": 0.2}, outputs, y), ABOUT)
+    outputs, y = sample_outputs()
+    found = TASK.diagnostics(
+        y, calibrate_and_predict({**TARGET_SPEC, "threshold": 0.2}, outputs, y), TARGET_SPEC
+    )
     assert {"classes", "confusion", "per_class", "worst", "roc"} < set(found)
     curve = found["thresholds"]
     assert curve[0]["threshold"] > curve[-1]["threshold"]

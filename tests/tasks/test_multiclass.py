@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.core import catalogue
-from fieldcraft.data.look import Look
-from fieldcraft.evidence import class_metrics
+from fieldcraft.core import catalog
+from fieldcraft.data.column_profile import ColumnProfile
+from fieldcraft.statistics import classification_metrics
 from fieldcraft.tasks.multiclass import MulticlassTask
 
-TASK: MulticlassTask = catalogue.load("tasks", "multiclass")
-ABOUT = {"classes": ["a", "b", "c"]}
+TASK: MulticlassTask = catalog.load_plugin("tasks", "multiclass")
+TARGET_SPEC = {"classes": ["a", "b", "c"]}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ ABOUT = {"classes": ["a", "b", "c"]}
     ],
 )
 def test_a_few_words_or_whole_numbers_are_classes(cells: list[Any], sure: float | None) -> None:
-    guess = TASK.recognise([Look(pl.Series("y", cells))])
+    guess = TASK.infer([ColumnProfile(pl.Series("y", cells))])
     assert (guess.confidence if guess else None) == sure
 
 
@@ -43,20 +43,22 @@ def test_calibration_and_sets_suit_a_model_that_is_too_sure() -> None:
     y = np.minimum((honest.cumsum(axis=1) < draw.random((6_000, 1))).sum(axis=1), 2)
     boasting = honest**3 / (honest**3).sum(axis=1, keepdims=True)
     tune, judge = slice(0, 3_000), slice(3_000, None)
-    found = TASK.calibrate(boasting[tune], y[tune], {**ABOUT, "coverage": 0.8})
+    found = TASK.calibrate(boasting[tune], y[tune], {**TARGET_SPEC, "coverage": 0.8})
     assert found["temperature"] == pytest.approx(3, rel=0.1)
-    outputs = TASK.calibrated(boasting[judge], found)
+    outputs = TASK.apply_calibration(boasting[judge], found)
     np.testing.assert_allclose(outputs, honest[judge], atol=0.05)
-    said = TASK.read(outputs, {**ABOUT, "coverage": 0.8}, found)
+    said = TASK.predictions_from_outputs(outputs, {**TARGET_SPEC, "coverage": 0.8}, found)
     weights = np.ones((1, 3_000))
-    assert class_metrics.coverage(y[judge], said, weights)[0] == pytest.approx(0.8, abs=0.03)
-    assert class_metrics.set_size(y[judge], said, weights)[0] < 2
+    assert classification_metrics.coverage(y[judge], said, weights)[0] == pytest.approx(
+        0.8, abs=0.03
+    )
+    assert classification_metrics.mean_set_size(y[judge], said, weights)[0] < 2
 
 
 def test_costs_of_one_class_make_it_the_careful_answer() -> None:
     outputs = np.array([[0.45, 0.35, 0.2], [0.1, 0.89, 0.01]])
-    about = {**ABOUT, "costs": {"c": {"a": 5, "b": 5}}}
-    said = TASK.read(outputs, about, {"limit": 0.3})
+    about = {**TARGET_SPEC, "costs": {"c": {"a": 5, "b": 5}}}
+    said = TASK.predictions_from_outputs(outputs, about, {"limit": 0.3})
     # c costs 0.8 against 0.35 + 1.0 for a; but 0.99 against 0.1 + 0.05 for b.
     assert said.decisions.tolist() == [2, 1]
-    assert TASK.decide(said, about)["prediction"].to_list() == ["c", "b"]
+    assert TASK.to_frame(said, about)["prediction"].to_list() == ["c", "b"]

@@ -9,25 +9,25 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.contracts import Array, Json
-from fieldcraft.core import catalogue
+from fieldcraft.core import catalog
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.look import Look
-from fieldcraft.data.split import strata_of
-from fieldcraft.develop.rows import parse_target
-from fieldcraft.evidence import label_metrics
-from fieldcraft.evidence.classes import MOST_TARGET_COLUMNS
-from fieldcraft.project.settings import Settings
-from fieldcraft.tasks.multilabel import MultilabelTask, as_pairs
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.column_profile import ColumnProfile
+from fieldcraft.data.splitting import stratification_labels
+from fieldcraft.modeling.dataset import parse_target
+from fieldcraft.project.settings import ProjectSettings
+from fieldcraft.statistics import multilabel_metrics
+from fieldcraft.tasks._base import MAX_TARGET_COLUMNS
+from fieldcraft.tasks.multilabel import MultilabelTask, to_binary_probabilities
 
-TASK: MultilabelTask = catalogue.load("tasks", "multilabel")
+TASK: MultilabelTask = catalog.load_plugin("tasks", "multilabel")
 LABELS = ["calm", "happy"]
-ABOUT: Json = {"labels": LABELS}
+TARGET_SPEC: Json = {"labels": LABELS}
 
 
-def target_of(**columns: list[Any]) -> pl.Series:
+def build_target(**columns: list[Any]) -> pl.Series:
     """The target as the project reads it from cells."""
-    settings = Settings.model_validate(
+    settings = ProjectSettings.model_validate(
         {
             "problem": {"target": list(columns), "task": "multilabel"},
             "data": {
@@ -41,41 +41,41 @@ def target_of(**columns: list[Any]) -> pl.Series:
 
 
 def test_the_labels_of_rows_are_zeros_and_ones() -> None:
-    target = target_of(calm=["1", "0", "yes", "no"], happy=["F", "true", "T", "1"])
+    target = build_target(calm=["1", "0", "yes", "no"], happy=["F", "true", "T", "1"])
     assert target.dtype == pl.Struct
     about = TASK.describe(target, {})
-    assert about == ABOUT
+    assert about == TARGET_SPEC
     assert TASK.encode(target, about).tolist() == [[1, 0], [0, 1], [1, 1], [0, 1]]
-    assert TASK.width(about) == 2
+    assert TASK.n_outputs(about) == 2
 
 
 @pytest.mark.parametrize(
     "cells", [[1, 0, 1], [True, False, True], ["1.0", "0.0", "1"], [1.0, 0.0, 1.0]]
 )
 def test_yes_and_no_may_be_written_in_many_ways(cells: list[Any]) -> None:
-    target = target_of(calm=cells, happy=["no", "Yes", " y "])
+    target = build_target(calm=cells, happy=["no", "Yes", " y "])
     assert TASK.encode(target, TASK.describe(target, {})).tolist() == [[1, 0], [0, 1], [1, 1]]
 
 
 def test_a_row_without_one_of_its_labels_has_no_target() -> None:
-    target = target_of(calm=["1", "?", "0", "1"], happy=["0", "1", "", "1"])
+    target = build_target(calm=["1", "?", "0", "1"], happy=["0", "1", "", "1"])
     assert target.is_null().to_list() == [False, True, True, False]
-    assert TASK.encode(target.drop_nulls(), ABOUT).tolist() == [[1, 0], [1, 1]]
+    assert TASK.encode(target.drop_nulls(), TARGET_SPEC).tolist() == [[1, 0], [1, 1]]
     with pytest.raises(DataError, match="some labels are the same in every row") as caught:
         TASK.describe(target, {})  # both rows that are left are calm
-    assert caught.value.seen == "calm"
+    assert caught.value.detail == "calm"
 
 
 def test_a_cell_that_is_neither_yes_nor_no_is_named() -> None:
-    target = target_of(calm=["1", "0", "maybe"], happy=["0", "1", "1"])
+    target = build_target(calm=["1", "0", "maybe"], happy=["0", "1", "1"])
     with pytest.raises(DataError, match="the label 'calm' has cells that are neither") as caught:
         TASK.describe(target, {})
-    assert caught.value.seen == "'maybe'"
+    assert caught.value.detail == "'maybe'"
 
 
 def test_rows_are_dealt_out_by_their_labels_together() -> None:
-    target = target_of(calm=["1", "0", "1"], happy=["0", "0", "0"])
-    strata = strata_of(target)
+    target = build_target(calm=["1", "0", "1"], happy=["0", "0", "0"])
+    strata = stratification_labels(target)
     assert strata[0] == strata[2] != strata[1]
 
 
@@ -90,54 +90,60 @@ def test_rows_are_dealt_out_by_their_labels_together() -> None:
     ],
 )
 def test_columns_of_yes_and_no_are_recognised(columns: list[list[Any]], labels: bool) -> None:
-    guess = TASK.recognise([Look(pl.Series("y", cells)) for cells in columns])
+    guess = TASK.infer([ColumnProfile(pl.Series("y", cells)) for cells in columns])
     assert (guess is not None) is labels
 
 
-def judged(rows: int = 1_500, seed: int = 0, sharp: float = 1.0) -> tuple[Array, Array]:
+def sample_outputs(rows: int = 1_500, seed: int = 0, sharp: float = 1.0) -> tuple[Array, Array]:
     """Probabilities of a common and a rare label, too sure if sharp is above 1; the truth."""
-    draw = np.random.default_rng(seed)
-    p = np.stack([draw.beta(2, 2, rows), draw.beta(1, 6, rows)], axis=1)
-    y = (draw.random(p.shape) < p).astype(int)
+    rng = np.random.default_rng(seed)
+    p = np.stack([rng.beta(2, 2, rows), rng.beta(1, 6, rows)], axis=1)
+    y = (rng.random(p.shape) < p).astype(int)
     odds = (p / (1 - p)) ** sharp
     return odds / (1 + odds), y
 
 
-def calibrated(about: Json, outputs: Array, y: Array) -> Json:
+def calibrate_via_json(target_spec: Json, outputs: Array, y: Array) -> Json:
     """What calibration finds, as it comes back from disk."""
-    found: Json = json.loads(json.dumps(TASK.calibrate(outputs, y, about), allow_nan=False))
-    return found
+    calibration: Json = json.loads(
+        json.dumps(TASK.calibrate(outputs, y, target_spec), allow_nan=False)
+    )
+    return calibration
 
 
 def test_one_temperature_makes_all_labels_honest() -> None:
-    outputs, y = judged(4_000, sharp=3.0)
-    found = calibrated(ABOUT, outputs, y)
+    outputs, y = sample_outputs(4_000, sharp=3.0)
+    found = calibrate_via_json(TARGET_SPEC, outputs, y)
     assert found["temperature"] == pytest.approx(3, rel=0.15)
-    np.testing.assert_allclose(TASK.calibrated(outputs, found), judged(4_000)[0], atol=0.05)
+    np.testing.assert_allclose(
+        TASK.apply_calibration(outputs, found), sample_outputs(4_000)[0], atol=0.05
+    )
     assert TASK.validation_loss(outputs, y) == pytest.approx(
-        TASK.validation_loss(judged(4_000)[0], y), rel=1e-2
+        TASK.validation_loss(sample_outputs(4_000)[0], y), rel=1e-2
     )
 
 
 @pytest.mark.parametrize(("threshold", "wanted"), [(None, [0.5, 0.5]), (0.3, [0.3, 0.3])])
 def test_a_threshold_holds_for_every_label(threshold: float | None, wanted: list[float]) -> None:
-    outputs, y = judged()
-    about = {**ABOUT, "threshold": threshold}
-    found = calibrated(about, outputs, y)
+    outputs, y = sample_outputs()
+    about = {**TARGET_SPEC, "threshold": threshold}
+    found = calibrate_via_json(about, outputs, y)
     assert found["thresholds"] == wanted
-    said = TASK.read(outputs, about, found)
+    said = TASK.predictions_from_outputs(outputs, about, found)
     assert (said.decisions == (outputs >= wanted[0])).all()
 
 
 def test_a_metric_chooses_a_threshold_for_each_label_that_serves_new_rows() -> None:
-    outputs, y = judged()
-    about = {**ABOUT, "threshold": "f1"}
-    found = calibrated(about, outputs, y)
+    outputs, y = sample_outputs()
+    about = {**TARGET_SPEC, "threshold": "f1"}
+    found = calibrate_via_json(about, outputs, y)
     assert found["thresholds"][1] < found["thresholds"][0] < 0.5
-    fresh, truth = judged(seed=1)
+    fresh, truth = sample_outputs(seed=1)
     even = np.ones((1, len(truth)))
     chosen, plain = (
-        label_metrics.macro_f1(truth, TASK.read(fresh, about, how), even)[0]
+        multilabel_metrics.macro_f1(truth, TASK.predictions_from_outputs(fresh, about, how), even)[
+            0
+        ]
         for how in (found, {**found, "thresholds": [0.5, 0.5]})
     )
     assert chosen > plain + 0.05
@@ -145,11 +151,11 @@ def test_a_metric_chooses_a_threshold_for_each_label_that_serves_new_rows() -> N
 
 @pytest.mark.parametrize("coverage", [0.7, 0.9])
 def test_regions_hold_the_truth_of_each_label(coverage: float) -> None:
-    outputs, y = judged(3_000)
-    about = {**ABOUT, "coverage": coverage}
-    found = calibrated(about, outputs, y)
-    fresh, truth = judged(6_000, seed=1)
-    said = TASK.read(fresh, about, found)
+    outputs, y = sample_outputs(3_000)
+    about = {**TARGET_SPEC, "coverage": coverage}
+    found = calibrate_via_json(about, outputs, y)
+    fresh, truth = sample_outputs(6_000, seed=1)
+    said = TASK.predictions_from_outputs(fresh, about, found)
     assert said.coverage == coverage
     held = np.where(truth == 1, said.regions[:, :, 1], said.regions[:, :, 0]).mean(axis=0)
     assert (held > coverage - 0.02).all()
@@ -158,8 +164,10 @@ def test_regions_hold_the_truth_of_each_label(coverage: float) -> None:
 
 def test_the_decision_joins_the_labels_that_apply() -> None:
     outputs = np.array([[0.9, 0.8], [0.2, 0.1], [0.4, 0.6]])
-    said = TASK.read(outputs, ABOUT, {"thresholds": [0.5, 0.5], "limits": [0.3, 0.3]})
-    found = TASK.decide(said, ABOUT)
+    said = TASK.predictions_from_outputs(
+        outputs, TARGET_SPEC, {"thresholds": [0.5, 0.5], "limits": [0.3, 0.3]}
+    )
+    found = TASK.to_frame(said, TARGET_SPEC)
     assert found.columns == ["prediction", "probability_calm", "probability_happy"]
     assert found["prediction"].to_list() == ["calm|happy", "", "happy"]
     assert found["probability_happy"].to_list() == [0.8, 0.1, 0.6]
@@ -167,16 +175,18 @@ def test_the_decision_joins_the_labels_that_apply() -> None:
 
 def test_encoders_may_ask_about_every_label_unless_there_are_too_many() -> None:
     y = np.array([[1, 0], [0, 1]])
-    assert TASK.columns(y, ABOUT).tolist() == y.tolist()
-    many = np.zeros((4, MOST_TARGET_COLUMNS + 1), dtype=int)
-    assert TASK.columns(many, {}).shape == (4, 0)
+    assert TASK.target_indicator_matrix(y, TARGET_SPEC).tolist() == y.tolist()
+    many = np.zeros((4, MAX_TARGET_COLUMNS + 1), dtype=int)
+    assert TASK.target_indicator_matrix(many, {}).shape == (4, 0)
 
 
 def test_evidence_tells_the_figures_of_each_label() -> None:
     y = np.array([[1, 0], [1, 1], [0, 0], [0, 1]])
     outputs = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.3], [0.1, 0.95]])
-    said = TASK.read(outputs, ABOUT, {"thresholds": [0.5, 0.5], "limits": [0.3, 0.3]})
-    found = TASK.evidence(y, said, ABOUT)
+    said = TASK.predictions_from_outputs(
+        outputs, TARGET_SPEC, {"thresholds": [0.5, 0.5], "limits": [0.3, 0.3]}
+    )
+    found = TASK.diagnostics(y, said, TARGET_SPEC)
     assert found["per_class"] == [
         {"class": "calm", "rows": 2, "precision": 2 / 3, "recall": 1.0},
         {"class": "happy", "rows": 2, "precision": 1.0, "recall": 0.5},
@@ -187,7 +197,7 @@ def test_evidence_tells_the_figures_of_each_label() -> None:
 
 
 def test_pairs_are_no_and_yes_of_one_label_after_the_other() -> None:
-    assert as_pairs(np.array([[0.25, 0.5], [1.0, 0.0]])).tolist() == [
+    assert to_binary_probabilities(np.array([[0.25, 0.5], [1.0, 0.0]])).tolist() == [
         [0.75, 0.25],
         [0.5, 0.5],
         [0.0, 1.0],

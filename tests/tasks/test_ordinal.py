@@ -8,26 +8,26 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.contracts import Json
-from fieldcraft.core import catalogue
+from fieldcraft.core import catalog
 from fieldcraft.core.errors import DataError
-from fieldcraft.evidence.calibration import scale
+from fieldcraft.core.types import Json
+from fieldcraft.statistics.calibration import apply_temperature
 from fieldcraft.tasks.ordinal import OrdinalTask, is_number
 
-TASK: OrdinalTask = catalogue.load("tasks", "ordinal")
-ABOUT: Json = {"classes": ["low", "middle", "high"]}
+TASK: OrdinalTask = catalog.load_plugin("tasks", "ordinal")
+TARGET_SPEC: Json = {"classes": ["low", "middle", "high"]}
 GRADES = pl.Series("grade", ["high", "low", None, "middle", "low"])
 
 
 def test_words_stand_in_the_order_of_the_file() -> None:
     about = TASK.describe(GRADES, {"order": ["low", "middle", "high"]})
-    assert about == ABOUT
+    assert about == TARGET_SPEC
     assert TASK.encode(GRADES.drop_nulls(), about).tolist() == [2, 0, 1, 0]
 
 
 def test_classes_of_the_order_that_no_row_has_are_left_out() -> None:
     order = ["none", "low", "middle", "high", "extreme"]
-    assert TASK.describe(GRADES, {"order": order}) == ABOUT
+    assert TASK.describe(GRADES, {"order": order}) == TARGET_SPEC
 
 
 def test_numbers_need_no_order_and_may_have_one() -> None:
@@ -42,8 +42,8 @@ def test_words_without_a_place_are_named(problem: Json) -> None:
     with pytest.raises(DataError, match="the order of the classes is not known") as caught:
         TASK.describe(GRADES, problem)
     lacking = "middle" if problem.get("order") else "high, low, middle"
-    assert caught.value.seen == f"classes without a place: {lacking}"
-    assert "problem.order" in caught.value.way_out
+    assert caught.value.detail == f"classes without a place: {lacking}"
+    assert "problem.order" in caught.value.hint
 
 
 def test_words_among_numbers_need_an_order() -> None:
@@ -56,7 +56,7 @@ def test_words_among_numbers_need_an_order() -> None:
 
 def test_a_positive_class_does_not_break_the_order() -> None:
     problem = {"order": ["low", "middle", "high"], "positive": "low"}
-    assert TASK.describe(GRADES, problem) == ABOUT
+    assert TASK.describe(GRADES, problem) == TARGET_SPEC
 
 
 def test_an_order_that_spells_classes_with_and_without_a_full_stop_is_one() -> None:
@@ -66,7 +66,11 @@ def test_an_order_that_spells_classes_with_and_without_a_full_stop_is_one() -> N
 
 
 def test_target_means_are_taken_of_the_step_itself() -> None:
-    assert TASK.columns(np.array([0, 2, 1]), ABOUT).tolist() == [[0.0], [2.0], [1.0]]
+    assert TASK.target_indicator_matrix(np.array([0, 2, 1]), TARGET_SPEC).tolist() == [
+        [0.0],
+        [2.0],
+        [1.0],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -80,24 +84,24 @@ def test_target_means_are_taken_of_the_step_itself() -> None:
     ],
 )
 def test_the_middle_of_what_is_predicted_is_decided(outputs: list[float], decided: int) -> None:
-    said = TASK.read(np.array([outputs]), ABOUT, {"limit": 0.3})
+    said = TASK.predictions_from_outputs(np.array([outputs]), TARGET_SPEC, {"limit": 0.3})
     assert said.decisions.tolist() == [decided]
 
 
 def test_the_decision_has_the_least_expected_steps() -> None:
     outputs = np.random.default_rng(0).dirichlet(np.ones(5), 200)
     about = {"classes": [*"abcde"]}
-    said = TASK.read(outputs, about, {"limit": 0.3})
+    said = TASK.predictions_from_outputs(outputs, about, {"limit": 0.3})
     steps = np.abs(np.arange(5)[:, None] - np.arange(5))
     expected = outputs @ steps
     chosen = expected[np.arange(200), said.decisions]
     np.testing.assert_allclose(chosen, expected.min(axis=1), atol=1e-12)
-    assert TASK.decide(said, about)["prediction"][0] == about["classes"][said.decisions[0]]
+    assert TASK.to_frame(said, about)["prediction"][0] == about["classes"][said.decisions[0]]
 
 
 def test_costs_go_before_the_middle() -> None:
-    about = {**ABOUT, "costs": {"high": {"low": 50, "middle": 50}}}
-    said = TASK.read(np.array([[0.6, 0.3, 0.1]]), about, {"limit": 0.3})
+    about = {**TARGET_SPEC, "costs": {"high": {"low": 50, "middle": 50}}}
+    said = TASK.predictions_from_outputs(np.array([[0.6, 0.3, 0.1]]), about, {"limit": 0.3})
     assert said.decisions.tolist() == [2]
 
 
@@ -113,6 +117,6 @@ def test_the_loss_that_stops_training_does_not_mind_how_sure_a_model_sounds() ->
     draw = np.random.default_rng(0)
     honest = draw.dirichlet(np.ones(3), 2_000)
     y = np.minimum((honest.cumsum(axis=1) < draw.random((2_000, 1))).sum(axis=1), 2)
-    losses = [TASK.validation_loss(scale(honest, t), y) for t in (0.3, 1.0, 3.0)]
+    losses = [TASK.validation_loss(apply_temperature(honest, t), y) for t in (0.3, 1.0, 3.0)]
     for one, other in itertools.pairwise(losses):
         assert one == pytest.approx(other, rel=1e-2)

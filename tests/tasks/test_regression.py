@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.core import catalogue
+from fieldcraft.core import catalog
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.look import Look
-from fieldcraft.evidence import value_metrics
-from fieldcraft.tasks.regression import SHOWN, RegressionTask
+from fieldcraft.data.column_profile import ColumnProfile
+from fieldcraft.statistics import regression_metrics
+from fieldcraft.tasks.regression import MAX_SCATTER_POINTS, RegressionTask
 
-TASK: RegressionTask = catalogue.load("tasks", "regression")
+TASK: RegressionTask = catalog.load_plugin("tasks", "regression")
 ROWS = 200
 AMOUNTS = np.random.default_rng(0).normal(100, 20, ROWS)
 
@@ -24,7 +24,7 @@ AMOUNTS = np.random.default_rng(0).normal(100, 20, ROWS)
 def test_a_target_of_one_value_is_nothing_to_learn(cells: list[Any]) -> None:
     with pytest.raises(DataError, match="nothing to learn") as caught:
         TASK.describe(pl.Series("y", cells, dtype=pl.Float64), {})
-    assert "column 'y'" in caught.value.seen
+    assert "column 'y'" in caught.value.detail
 
 
 @pytest.mark.parametrize(
@@ -38,23 +38,23 @@ def test_a_target_of_one_value_is_nothing_to_learn(cells: list[Any]) -> None:
     ],
 )
 def test_numbers_are_recognised(cells: list[str], amount: bool) -> None:
-    assert (TASK.recognise([Look(pl.Series("y", cells))]) is not None) is amount
+    assert (TASK.infer([ColumnProfile(pl.Series("y", cells))]) is not None) is amount
 
 
 def test_amounts_are_standardised_and_predictions_kept_near_the_training_range() -> None:
-    scale = json.loads(json.dumps(TASK.scale(AMOUNTS), allow_nan=False))
-    scaled = TASK.scaled(AMOUNTS, scale)
+    scale = json.loads(json.dumps(TASK.fit_target_scale(AMOUNTS), allow_nan=False))
+    scaled = TASK.scale_target(AMOUNTS, scale)
     assert (scaled.mean(), scaled.std()) == pytest.approx((0, 1))
     low, high = AMOUNTS.min(), AMOUNTS.max()
     edge = 0.05 * (high - low)
-    found = TASK.unscaled(np.array([[-1e9], [0.0], [1e9]], dtype=np.float32), scale)
+    found = TASK.unscale_outputs(np.array([[-1e9], [0.0], [1e9]], dtype=np.float32), scale)
     assert found[:, 0] == pytest.approx([low - edge, AMOUNTS.mean(), high + edge])
 
 
 def test_equal_amounts_scale_without_a_division_by_zero() -> None:
-    scale = TASK.scale(np.full(5, 3.0))
-    assert TASK.scaled(np.full(5, 3.0), scale).tolist() == [0.0] * 5
-    assert TASK.unscaled(np.zeros((1, 1)), scale).tolist() == [[3.0]]
+    scale = TASK.fit_target_scale(np.full(5, 3.0))
+    assert TASK.scale_target(np.full(5, 3.0), scale).tolist() == [0.0] * 5
+    assert TASK.unscale_outputs(np.zeros((1, 1)), scale).tolist() == [[3.0]]
 
 
 def test_values_stay_as_they_are_and_get_an_interval() -> None:
@@ -62,38 +62,42 @@ def test_values_stay_as_they_are_and_get_an_interval() -> None:
     about = {"coverage": 0.8}
     truth = AMOUNTS + np.random.default_rng(1).normal(0, 5, ROWS)
     found = json.loads(json.dumps(TASK.calibrate(outputs, truth, about), allow_nan=False))
-    assert TASK.calibrated(outputs, found) is outputs
-    said = TASK.read(outputs, about, found)
+    assert TASK.apply_calibration(outputs, found) is outputs
+    said = TASK.predictions_from_outputs(outputs, about, found)
     assert (said.decisions == AMOUNTS).all()
     assert said.coverage == 0.8
     even = np.ones((1, ROWS))
-    assert value_metrics.coverage(truth, said, even)[0] == pytest.approx(0.8, abs=0.01)
-    decided = TASK.decide(said, about)
+    assert regression_metrics.coverage(truth, said, even)[0] == pytest.approx(0.8, abs=0.01)
+    decided = TASK.to_frame(said, about)
     assert decided.columns == ["prediction", "prediction_low", "prediction_high"]
     assert (decided["prediction_low"] < decided["prediction"]).all()
     assert (decided["prediction"] < decided["prediction_high"]).all()
-    wider = TASK.read(outputs, {}, TASK.calibrate(outputs, truth, {}))  # nine in ten by default
+    wider = TASK.predictions_from_outputs(
+        outputs, {}, TASK.calibrate(outputs, truth, {})
+    )  # nine in ten by default
     assert wider.coverage == 0.9
     assert (wider.regions[:, 1] > said.regions[:, 1]).all()
 
 
 def test_no_rows_are_read_as_none() -> None:
-    said = TASK.read(np.zeros((0, 1)), {}, {"edges": [1.0], "widths": [1.0, 2.0]})
-    assert TASK.decide(said, {}).height == 0
+    said = TASK.predictions_from_outputs(
+        np.zeros((0, 1)), {}, {"edges": [1.0], "widths": [1.0, 2.0]}
+    )
+    assert TASK.to_frame(said, {}).height == 0
 
 
 def test_a_target_of_whole_numbers_is_read_as_amounts() -> None:
     y = TASK.encode(pl.Series("y", [1, 2, 3]), {})
     assert y.dtype == np.float64
-    assert TASK.columns(y, {}).tolist() == [[1.0], [2.0], [3.0]]
+    assert TASK.target_indicator_matrix(y, {}).tolist() == [[1.0], [2.0], [3.0]]
 
 
 def test_evidence_shows_errors() -> None:
     errors = np.zeros(ROWS)
     errors[17] = 50.0
     outputs = (AMOUNTS + errors)[:, None]
-    said = TASK.read(outputs, {}, TASK.calibrate(outputs, AMOUNTS, {}))
-    found = TASK.evidence(AMOUNTS, said, {})
+    said = TASK.predictions_from_outputs(outputs, {}, TASK.calibrate(outputs, AMOUNTS, {}))
+    found = TASK.diagnostics(AMOUNTS, said, {})
     assert found["worst"][0] == 17
     assert found["error_quantiles"]["0.5"] == 0
     assert [AMOUNTS[17], AMOUNTS[17] + 50] in found["scatter"]
@@ -102,8 +106,8 @@ def test_evidence_shows_errors() -> None:
 
 def test_a_scatter_of_many_rows_is_thinned() -> None:
     y = np.arange(3_000.0)
-    said = TASK.read(y[:, None], {}, {"edges": [], "widths": [1.0]})
-    points = TASK.evidence(y, said, {})["scatter"]
-    assert len(points) == SHOWN
+    said = TASK.predictions_from_outputs(y[:, None], {}, {"edges": [], "widths": [1.0]})
+    points = TASK.diagnostics(y, said, {})["scatter"]
+    assert len(points) == MAX_SCATTER_POINTS
     assert points[0] == [0, 0]
     assert points[-1] == [2_999, 2_999]

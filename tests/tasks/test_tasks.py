@@ -8,18 +8,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcraft.core import catalogue
+from fieldcraft.core import catalog
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.look import Look
-from fieldcraft.stages.init import guess_task
+from fieldcraft.data.column_profile import ColumnProfile
+from fieldcraft.stages.init import infer_task
 
 ROWS = 200
 AMOUNTS = np.random.default_rng(0).normal(100, 20, ROWS)
 
 
-def looks(*targets: list[Any]) -> list[Look]:
+def build_profiles(*targets: list[Any]) -> list[ColumnProfile]:
     """A look at each target column."""
-    return [Look(pl.Series(f"y{i}", cells)) for i, cells in enumerate(targets)]
+    return [ColumnProfile(pl.Series(f"y{i}", cells)) for i, cells in enumerate(targets)]
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def looks(*targets: list[Any]) -> list[Look]:
     ],
 )
 def test_a_target_asks_for_what_its_values_suggest(target: list[Any], task: str) -> None:
-    assert guess_task(looks(target), None).name == task
+    assert infer_task(build_profiles(target), None).name == task
 
 
 @pytest.mark.parametrize("target", [["x"] * ROWS, [None] * ROWS, [f"k{i}" for i in range(ROWS)]])
 def test_a_target_that_nothing_can_be_learned_of_is_refused(target: list[Any]) -> None:
     with pytest.raises(DataError, match="the target 'y0' cannot be predicted as it is"):
-        guess_task(looks(target), None)
+        infer_task(build_profiles(target), None)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_target_that_nothing_can_be_learned_of_is_refused(target: list[Any]) -
     ],
 )
 def test_several_columns_of_yes_and_no_are_labels(columns: tuple[list[Any], ...]) -> None:
-    assert guess_task(looks(*columns), None).name == "multilabel"
+    assert infer_task(build_profiles(*columns), None).name == "multilabel"
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_several_columns_of_yes_and_no_are_labels(columns: tuple[list[Any], ...]
 )
 def test_several_columns_of_something_else_are_refused(columns: tuple[list[Any], ...]) -> None:
     with pytest.raises(DataError, match="several targets must be columns of yes and no"):
-        guess_task(looks(*columns), None)
+        infer_task(build_profiles(*columns), None)
 
 
 def test_several_columns_are_nothing_else_than_labels() -> None:
-    several = looks(["yes", "no"] * 100, ["yes", "no"] * 100)
-    guesses = [task.recognise(several) for task in catalogue.load_all("tasks")]
+    several = build_profiles(["yes", "no"] * 100, ["yes", "no"] * 100)
+    guesses = [task.infer(several) for task in catalog.load_plugins("tasks")]
     assert [guess.name for guess in guesses if guess] == ["multilabel"]
 
 
 def test_an_order_is_never_guessed_but_taken_at_the_users_word() -> None:
-    grades = looks([str(i % 5) for i in range(ROWS)])
-    assert guess_task(grades, "ordinal").name == "ordinal"
-    assert "'ordinal'" in guess_task(grades, None).reason
+    grades = build_profiles([str(i % 5) for i in range(ROWS)])
+    assert infer_task(grades, "ordinal").name == "ordinal"
+    assert "'ordinal'" in infer_task(grades, None).reason

@@ -20,17 +20,25 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from fieldcraft.api.model import Question, train_model
-from fieldcraft.api.rows import develop
-from fieldcraft.api.table import Told, column_of, frame_of, is_frame, numbered, schema_of
-from fieldcraft.contracts import Array, Json, Learner
-from fieldcraft.core import catalogue
-from fieldcraft.core.errors import InputError, near
-from fieldcraft.data.read import from_frame
-from fieldcraft.develop.members import Effort
-from fieldcraft.evidence.metrics import Said
+from fieldcraft.api.dataset import build_dataset
+from fieldcraft.api.model import ProblemSpec, train_model
+from fieldcraft.api.table import (
+    ColumnSpec,
+    default_column_names,
+    frame_from_array,
+    infer_schema,
+    is_frame,
+    series_from_array,
+)
+from fieldcraft.contracts import Learner
+from fieldcraft.core import catalog
+from fieldcraft.core.errors import InputError, did_you_mean
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.dataframes import to_polars
+from fieldcraft.modeling.fold_models import TrainingLimits
+from fieldcraft.statistics.metrics import Predictions
 
-SEEDS = 2**31 - 1
+MAX_SEED = 2**31 - 1
 
 
 class TableEstimator(BaseEstimator):
@@ -41,14 +49,14 @@ class TableEstimator(BaseEstimator):
         learner: str = "network",
         *,
         options: Mapping[str, Any] | None = None,
-        budget: float | None = None,
+        time_budget: float | None = None,
         random_state: Any = None,
         device: str = "auto",
-        columns: Told | None = None,
+        columns: ColumnSpec | None = None,
     ) -> None:
         self.learner = learner
         self.options = options
-        self.budget = budget
+        self.time_budget = time_budget
         self.random_state = random_state
         self.device = device
         self.columns = columns
@@ -66,7 +74,7 @@ class TableEstimator(BaseEstimator):
             BundleError: something else is there, or the bundle does not predict the same.
         """
         check_is_fitted(self)
-        manifest: Json = self.model_.write(Path(path))
+        manifest: Json = self.model_.write_bundle(Path(path))
         return manifest
 
     def __sklearn_tags__(self) -> Any:
@@ -76,24 +84,26 @@ class TableEstimator(BaseEstimator):
         tags.input_tags.string = True
         return tags
 
-    def _train(self, X: Any, y: Array, question: Question, sample_weight: Any) -> Self:
-        frame, numbers = read_rows(self, X, reset=True)
+    def _train(self, X: Any, y: Array, problem: ProblemSpec, sample_weight: Any) -> Self:
+        frame, is_numeric = validate_rows(self, X, reset=True)
         check_consistent_length(frame, y)
-        schema = schema_of(frame, self.columns or {}, numbers)
-        weights = None if sample_weight is None else weights_of(sample_weight, frame.height)
-        learner: Learner = catalogue.load("learners", self.learner)
-        options = options_of(learner, self.options or {})
-        seed = seed_of(self.random_state)
-        rows = develop(frame, y, schema, question, weights, seed)
-        effort = Effort(seed, self.budget, self.device)
-        self.model_ = train_model(learner, options, rows, question.targets, effort)
+        schema = infer_schema(frame, self.columns or {}, is_numeric)
+        weights = (
+            None if sample_weight is None else validate_sample_weight(sample_weight, frame.height)
+        )
+        learner: Learner = catalog.load_plugin("learners", self.learner)
+        options = parse_learner_options(learner, self.options or {})
+        seed = resolve_seed(self.random_state)
+        dataset = build_dataset(frame, y, schema, problem, weights, seed)
+        training_limits = TrainingLimits(seed, self.time_budget, self.device)
+        self.model_ = train_model(learner, options, dataset, problem.targets, training_limits)
         return self
 
-    def _said(self, X: Any) -> Said:
+    def _predictions(self, X: Any) -> Predictions:
         check_is_fitted(self)
-        frame, _ = read_rows(self, X, reset=False)
-        said: Said = self.model_.said(frame)
-        return said
+        frame, _ = validate_rows(self, X, reset=False)
+        predictions: Predictions = self.model_.predict(frame)
+        return predictions
 
 
 class Classifier(ClassifierMixin, TableEstimator):
@@ -141,42 +151,46 @@ class Classifier(ClassifierMixin, TableEstimator):
         Raises:
             InputError: fewer than two classes, or settings that do not fit; also a ValueError.
         """
-        names = names_of(y)
-        y = targets_of(self, y)
+        names = target_names(y)
+        y = validate_target(self, y)
         if type_of_target(y, input_name="y").startswith("multilabel"):
             self.classes_ = np.arange(y.shape[1])
-            labels = names if len(names) == y.shape[1] else numbered(y.shape[1], "y")
-            question = Question("multilabel", {"labels": labels}, labels)
-            return self._train(X, y.astype(np.int64), question, sample_weight)
+            labels = names if len(names) == y.shape[1] else default_column_names(y.shape[1], "y")
+            problem = ProblemSpec("multilabel", {"labels": labels}, labels)
+            return self._train(X, y.astype(np.int64), problem, sample_weight)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        counted = codes if sample_weight is None else codes[weights_of(sample_weight, len(y)) > 0]
-        if len(np.unique(counted)) < 2:
+        weighted_codes = (
+            codes
+            if sample_weight is None
+            else codes[validate_sample_weight(sample_weight, len(y)) > 0]
+        )
+        if len(np.unique(weighted_codes)) < 2:
             raise InputError(
                 "there is only one class in y, so there is nothing to learn",
-                seen=f"1 class: {self.classes_[counted[0]]!r}",
-                way_out="give rows of at least two classes",
+                detail=f"1 class: {self.classes_[weighted_codes[0]]!r}",
+                hint="give rows of at least two classes",
             )
         task = "binary" if len(self.classes_) == 2 else "multiclass"
-        question = Question(task, {"classes": texts_of(self.classes_)}, names)
-        return self._train(X, codes, question, sample_weight)
+        problem = ProblemSpec(task, {"classes": format_class_labels(self.classes_)}, names)
+        return self._train(X, codes, problem, sample_weight)
 
     def predict(self, X: Any) -> Array:
         """The class of each row, shape (rows,), or its labels as 0 and 1, (rows, labels)."""
-        decisions = self._said(X).decisions
+        decisions = self._predictions(X).decisions
         return decisions if decisions.ndim == 2 else np.asarray(self.classes_[decisions])
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities, shape (rows, classes) or (rows, labels)."""
-        return self._said(X).outputs.astype(np.float64)
+        return self._predictions(X).outputs.astype(np.float64)
 
     def predict_set(self, X: Any) -> Array:
         """Which classes are in the set that holds the true one for 90 % of rows, (rows, classes).
 
         For labels: whether each may be absent, and may be present, (rows, labels, 2).
         """
-        return self._said(X).regions
+        return self._predictions(X).regions
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -221,22 +235,22 @@ class Regressor(RegressorMixin, TableEstimator):
         Raises:
             InputError: settings that do not fit; also a ValueError.
         """
-        names = names_of(y)
-        y = column_or_1d(targets_of(self, y), warn=True)
-        amounts = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        return self._train(X, amounts, Question("regression", {}, names), sample_weight)
+        names = target_names(y)
+        y = column_or_1d(validate_target(self, y), warn=True)
+        target = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        return self._train(X, target, ProblemSpec("regression", {}, names), sample_weight)
 
     def predict(self, X: Any) -> Array:
         """The amount of each row, shape (rows,)."""
-        return self._said(X).decisions
+        return self._predictions(X).decisions
 
     def predict_interval(self, X: Any) -> tuple[Array, Array]:
         """Low and high end of the interval that holds the true amount for 90 % of rows."""
-        low, high = self._said(X).regions.T
+        low, high = self._predictions(X).regions.T
         return low, high
 
 
-def read_rows(estimator: Any, rows: Any, reset: bool) -> tuple[pl.DataFrame, bool]:
+def validate_rows(estimator: Any, rows: Any, reset: bool) -> tuple[pl.DataFrame, bool]:
     """Rows as a frame with the estimator's column names, and whether they are an array of numbers.
 
     Args:
@@ -251,22 +265,22 @@ def read_rows(estimator: Any, rows: Any, reset: bool) -> tuple[pl.DataFrame, boo
     rows = rows.collect() if isinstance(rows, pl.LazyFrame) else rows
     if is_frame(rows):
         validate_data(estimator, rows, reset=reset, skip_check_array=True)
-        frame, numbers = from_frame(rows), False
+        frame, is_numeric = to_polars(rows), False
     else:
         values = validate_data(estimator, rows, reset=reset, dtype=None, ensure_all_finite=False)
-        numbers = values.dtype.kind in "biuf"
-        frame = frame_of(values, numbered(values.shape[1]))
+        is_numeric = values.dtype.kind in "biuf"
+        frame = frame_from_array(values, default_column_names(values.shape[1]))
     if frame.height <= reset or not frame.width:
         raise InputError(
             "there are too few rows or columns",
-            seen=f"n_samples={frame.height}, n_features={frame.width}",
-            way_out="give a table with at least two rows and one column",
+            detail=f"n_samples={frame.height}, n_features={frame.width}",
+            hint="give a table with at least two rows and one column",
         )
-    names = getattr(estimator, "feature_names_in_", numbered(frame.width))
-    return frame.rename(dict(zip(frame.columns, names, strict=True))), numbers
+    names = getattr(estimator, "feature_names_in_", default_column_names(frame.width))
+    return frame.rename(dict(zip(frame.columns, names, strict=True))), is_numeric
 
 
-def targets_of(estimator: Any, y: Any) -> Array:
+def validate_target(estimator: Any, y: Any) -> Array:
     """The target as an array in which nothing is missing.
 
     Raises:
@@ -275,20 +289,20 @@ def targets_of(estimator: Any, y: Any) -> Array:
     if y is None:
         raise InputError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None",
-            seen="y=None",
-            way_out="call fit(X, y)",
+            detail="y=None",
+            hint="call fit(X, y)",
         )
-    found = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-    if found.dtype == object and any(value is None for value in found.ravel().tolist()):
+    target = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    if target.dtype == object and any(value is None for value in target.ravel().tolist()):
         raise InputError(
             "Input y contains NaN: some rows have no target",
-            seen="None",
-            way_out="leave out rows without a target",
+            detail="None",
+            hint="leave out rows without a target",
         )
-    return np.asarray(found)
+    return np.asarray(target)
 
 
-def names_of(y: Any) -> list[str]:
+def target_names(y: Any) -> list[str]:
     """What the target is called."""
     if is_frame(y):
         return [str(name) for name in y.columns]
@@ -296,54 +310,54 @@ def names_of(y: Any) -> list[str]:
     return [name if isinstance(name, str) and name else "y"]
 
 
-def texts_of(classes: Array) -> list[str]:
+def format_class_labels(classes: Array) -> list[str]:
     """How classes are written in a bundle: as the kind category reads them."""
-    cells = catalogue.load("kinds", "category").parse(column_of(classes, "y"), {})
-    found: list[str] = cells.to_list()
-    return found if len(set(found)) == len(found) else [str(name) for name in classes]
+    cells = catalog.load_plugin("kinds", "category").parse(series_from_array(classes, "y"), {})
+    labels: list[str] = cells.to_list()
+    return labels if len(set(labels)) == len(labels) else [str(name) for name in classes]
 
 
-def weights_of(given: Any, rows: int) -> Array:
+def validate_sample_weight(sample_weight: Any, n_rows: int) -> Array:
     """The weight of each row.
 
     Raises:
         InputError: another number of weights than rows, a negative one, or none but zeros.
     """
     weights = np.asarray(check_array(
-        np.full(rows, given) if np.isscalar(given) else given,
+        np.full(n_rows, sample_weight) if np.isscalar(sample_weight) else sample_weight,
         ensure_2d=False, dtype=np.float64, input_name="sample_weight",
     ))  # fmt: skip
-    if weights.shape != (rows,) or (weights < 0).any() or not weights.any():
+    if weights.shape != (n_rows,) or (weights < 0).any() or not weights.any():
         raise InputError(
             "sample_weight must give each row a weight, none below zero and not all zero",
-            seen=f"shape {weights.shape}, lowest {weights.min():g}, rows {rows:,}",
-            way_out="give one number for each row",
+            detail=f"shape {weights.shape}, lowest {weights.min():g}, rows {n_rows:,}",
+            hint="give one number for each row",
         )
     return weights
 
 
-def options_of(learner: Learner, given: Mapping[str, Any]) -> Any:
+def parse_learner_options(learner: Learner, options: Mapping[str, Any]) -> Any:
     """The learner's settings.
 
     Raises:
         InputError: a setting that it does not have, or a value that does not fit.
     """
     try:
-        return learner.options.model_validate(dict(given))
+        return learner.options.model_validate(dict(options))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "options"
         raise InputError(
             f"options do not fit the learner {learner.name}: {name}",
-            seen=f"{first['msg']}: {given.get(name)!r}",
-            way_out=f"mend it, or leave it out; {near(name, learner.options.model_fields)}",
+            detail=f"{first['msg']}: {options.get(name)!r}",
+            hint=f"mend it, or leave it out; {did_you_mean(name, learner.options.model_fields)}",
         ) from error
 
 
-def seed_of(random_state: Any) -> int:
+def resolve_seed(random_state: Any) -> int:
     """The seed that a random state stands for: 0 for None, and a number for itself."""
     if random_state is None:
         return 0
     if isinstance(random_state, (int, np.integer)):
         return int(random_state)
-    return int(check_random_state(random_state).randint(SEEDS))
+    return int(check_random_state(random_state).randint(MAX_SEED))

@@ -13,111 +13,122 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.archive import SUFFIX, pack
-from fieldcraft.bundle.manifest import NAME, write_manifest
-from fieldcraft.contracts import Json, Learner
-from fieldcraft.core import catalogue, files
+from fieldcraft.bundle.archive import ARCHIVE_SUFFIX, pack_bundle
+from fieldcraft.bundle.manifest import MANIFEST_FILE, write_manifest
+from fieldcraft.contracts import Learner
+from fieldcraft.core import catalog, files
 from fieldcraft.core.errors import BundleError
-from fieldcraft.data.split import Fold
-from fieldcraft.data.table import Schema
-from fieldcraft.develop.candidate import outputs_of
-from fieldcraft.develop.members import Effort, Member, fit_members, predictions
-from fieldcraft.develop.rows import Development
-from fieldcraft.develop.write import (
-    Part,
-    check_parity,
-    members_of,
-    pack_members,
-    reference_profile,
+from fieldcraft.core.types import Json
+from fieldcraft.data.schema import Schema
+from fieldcraft.data.splitting import Fold
+from fieldcraft.modeling.candidate import select_outputs
+from fieldcraft.modeling.dataset import ModelingDataset
+from fieldcraft.modeling.fold_models import (
+    FoldModel,
+    TrainingLimits,
+    fit_fold_models,
+    make_predictions_table,
 )
-from fieldcraft.evidence.metrics import Said
+from fieldcraft.modeling.packaging import (
+    EnsemblePart,
+    check_parity,
+    export_fold_models,
+    load_fold_models,
+    make_reference_profile,
+)
+from fieldcraft.statistics.metrics import Predictions
 
-PROVED = 500  # rows that are kept, to prove that a bundle predicts the same
-LEFT = ("done.json", "predictions.parquet")  # files that only training needs
+MAX_PARITY_ROWS = 500  # rows that are kept, to prove that a bundle predicts the same
+TRAINING_ONLY_FILES = ("done.json", "predictions.parquet")  # files that only training needs
 
 
 @dataclass(frozen=True)
-class Question:
+class ProblemSpec:
     """What is asked of a table.
 
     Attributes:
         task: name of the task.
-        about: what is known of the target, such as its classes.
+        target_spec: what is known of the target, such as its classes.
         targets: names of the columns to predict.
     """
 
     task: str
-    about: Json
+    target_spec: Json
     targets: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Model:
+class InMemoryModel:
     """A trained model: data files, what they are about, and some rows to prove a bundle by.
 
     Attributes:
         files: what its members learned, by path.
-        described: what ``model.json`` says.
-        question: what it answers.
+        metadata: what ``model.json`` says.
+        problem: what it answers.
         schema: of the columns that it reads.
         calibration: fitted on tune rows.
         profile: what each column looked like in training.
         digest: of the training rows.
-        proof: some training rows as read, as Parquet.
+        parity_rows: some training rows as read, as Parquet.
     """
 
     files: Mapping[str, bytes]
-    described: Json
-    question: Question
+    metadata: Json
+    problem: ProblemSpec
     schema: Schema
     calibration: Json
     profile: Json
     digest: str
-    proof: bytes
+    parity_rows: bytes
 
     def __getstate__(self) -> Json:
         return {name: value for name, value in vars(self).items() if name != "members"}
 
     @cached_property
-    def members(self) -> list[Member]:
+    def fold_models(self) -> list[FoldModel]:
         """The trained members, restored when they are first needed."""
-        with TemporaryDirectory(prefix="fieldcraft-") as place:
-            return members_of(self.unpack(Path(place)), self.rows())
+        with TemporaryDirectory(prefix="fieldcraft-") as folder:
+            return load_fold_models(self.write_files(Path(folder)), self.parity_dataset())
 
-    def unpack(self, folder: Path) -> Part:
+    def write_files(self, folder: Path) -> EnsemblePart:
         """Write the data files into a folder."""
         for name, data in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        return Part(folder)
+        return EnsemblePart(folder)
 
-    def rows(self) -> Development:
+    def parity_dataset(self) -> ModelingDataset:
         """The rows that were kept, to be judged by every member; their target was not."""
-        frame = pl.read_parquet(io.BytesIO(self.proof))
-        none, every = np.zeros(0, dtype=np.int64), np.arange(frame.height)
-        return Development(
+        frame = pl.read_parquet(io.BytesIO(self.parity_rows))
+        no_rows, all_rows = np.zeros(0, dtype=np.int64), np.arange(frame.height)
+        return ModelingDataset(
             frame,
             self.schema.apply(frame),
             np.zeros(frame.height),
             list(range(1, frame.height + 1)),
-            [Fold(none, none, every)] * self.described["members"],
+            [Fold(no_rows, no_rows, all_rows)] * self.metadata["members"],
             self.schema,
-            catalogue.load("tasks", self.question.task),
-            self.question.about,
+            catalog.load_plugin("tasks", self.problem.task),
+            self.problem.target_spec,
             self.digest,
         )
 
-    def said(self, frame: pl.DataFrame) -> Said:
+    def predict(self, frame: pl.DataFrame) -> Predictions:
         """What the model says of rows as read: outputs, decisions, and sets or intervals."""
-        task, about = catalogue.load("tasks", self.question.task), self.question.about
+        task, target_spec = (
+            catalog.load_plugin("tasks", self.problem.task),
+            self.problem.target_spec,
+        )
         values = self.schema.apply(frame)
-        outputs = np.mean([member.outputs(values) for member in self.members], axis=0)
-        calibrated = task.calibrated(outputs, self.calibration)
-        said: Said = task.read(calibrated, about, self.calibration)
-        return said
+        outputs = np.mean([fold_model.outputs(values) for fold_model in self.fold_models], axis=0)
+        calibrated_outputs = task.apply_calibration(outputs, self.calibration)
+        model_predictions: Predictions = task.predictions_from_outputs(
+            calibrated_outputs, target_spec, self.calibration
+        )
+        return model_predictions
 
-    def write(self, path: Path) -> Json:
+    def write_bundle(self, path: Path) -> Json:
         """Write a bundle, a folder or a .zip file, and prove that it predicts the same.
 
         Args:
@@ -129,79 +140,99 @@ class Model:
         Raises:
             BundleError: something else is there, or the bundle does not predict the same.
         """
-        if path.exists() and not replaceable(path):
+        if path.exists() and not is_replaceable(path):
             raise BundleError(
                 "there is something else where the bundle is to be",
-                seen=str(path),
-                way_out="give a path that is not there yet, or that of an older bundle",
+                detail=str(path),
+                hint="give a path that is not there yet, or that of an older bundle",
             )
-        if path.suffix.lower() != SUFFIX:
-            with files.whole_folder(path) as aside:
-                return self.write_folder(aside)
-        with TemporaryDirectory(prefix="fieldcraft-") as place:
-            manifest = self.write_folder(Path(place))
-            pack(Path(place), path)
+        if path.suffix.lower() != ARCHIVE_SUFFIX:
+            with files.atomic_folder(path) as staging:
+                return self.write_bundle_folder(staging)
+        with TemporaryDirectory(prefix="fieldcraft-") as folder:
+            manifest = self.write_bundle_folder(Path(folder))
+            pack_bundle(Path(folder), path)
         return manifest
 
-    def write_folder(self, folder: Path) -> Json:
+    def write_bundle_folder(self, folder: Path) -> Json:
         """Write a bundle into an empty folder, and prove that it predicts the same."""
-        rows, question, learner = self.rows(), self.question, self.described["learner"]
-        with TemporaryDirectory(prefix="fieldcraft-") as place:
-            part = self.unpack(Path(place) / learner)
-            members = pack_members(folder, [part], rows, lambda text, share: None)
-            files.write_json(folder / "profile.json", self.profile)
+        dataset, problem, learner = self.parity_dataset(), self.problem, self.metadata["learner"]
+        with TemporaryDirectory(prefix="fieldcraft-") as temporary_folder:
+            component = self.write_files(Path(temporary_folder) / learner)
+            members = export_fold_models(folder, [component], dataset, lambda text, share: None)
+            files.atomic_write_json(folder / "profile.json", self.profile)
             manifest = write_manifest(folder, {
-                "task": question.task, "about": question.about, "schema": self.schema.as_json(),
-                "members": members, "learner": learner, "title": self.described["title"],
-                "targets": list(question.targets), "question": "", "names": [], "id": None,
+                "task": problem.task, "about": problem.target_spec, "schema": self.schema.as_json(),
+                "members": members, "learner": learner, "title": self.metadata["title"],
+                "targets": list(problem.targets), "question": "", "names": [], "id": None,
                 "filter": None, "tables": [], "calibration": self.calibration, "importance": [],
                 "lineage": {"data": self.digest},
             })  # fmt: skip
-            said = [
-                predictions(member, rows, rows.folds[number], number)
-                for number, member in enumerate(self.members)
+            tables = [
+                make_predictions_table(fold_model, dataset, dataset.folds[number], number)
+                for number, fold_model in enumerate(self.fold_models)
             ]
-            pl.concat(said).write_parquet(part.folder / "predictions.parquet")
-            check_parity(folder, [part], rows)
+            pl.concat(tables).write_parquet(component.folder / "predictions.parquet")
+            check_parity(folder, [component], dataset)
         return manifest
 
 
-def replaceable(path: Path) -> bool:
+def is_replaceable(path: Path) -> bool:
     """Whether what is at a path may give way to a bundle: an older one, or an empty folder."""
     if path.is_dir():
-        return (path / NAME).is_file() or not any(path.iterdir())
-    return path.suffix.lower() == SUFFIX
+        return (path / MANIFEST_FILE).is_file() or not any(path.iterdir())
+    return path.suffix.lower() == ARCHIVE_SUFFIX
 
 
 def train_model(
-    learner: Learner, options: Any, rows: Development, targets: Sequence[str], effort: Effort
-) -> Model:
+    learner: Learner,
+    options: Any,
+    dataset: ModelingDataset,
+    targets: Sequence[str],
+    training_limits: TrainingLimits,
+) -> InMemoryModel:
     """Train a learner on the folds of some rows, and calibrate it on their tune rows."""
-    with TemporaryDirectory(prefix="fieldcraft-") as place:
-        folder = Path(place) / learner.name
-        described = fit_members(learner, options, rows, folder, effort)
+    with TemporaryDirectory(prefix="fieldcraft-") as temporary_folder:
+        folder = Path(temporary_folder) / learner.name
+        metadata = fit_fold_models(learner, options, dataset, folder, training_limits)
         table = pl.read_parquet(folder / "predictions.parquet")
-        kept = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name not in LEFT]
-        found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in kept}
-    numbers = range(len(rows.folds))
-    outputs = np.concatenate([outputs_of(table, number, "tune") for number in numbers])
-    tuned = np.concatenate([fold.tune for fold in rows.folds])
-    calibration = rows.task.calibrate(outputs, rows.y[tuned], rows.about, rows.weights_at(tuned))
-    calibrated = rows.task.calibrated(outputs, calibration)
-    decided = rows.task.decide(rows.task.read(calibrated, rows.about, calibration), rows.about)
-    return Model(
-        found,
-        described,
-        Question(rows.task.name, rows.about, targets),
-        rows.schema,
+        paths = [
+            file_path
+            for file_path in sorted(folder.rglob("*"))
+            if file_path.is_file() and file_path.name not in TRAINING_ONLY_FILES
+        ]
+        contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    numbers = range(len(dataset.folds))
+    outputs = np.concatenate([select_outputs(table, number, "tune") for number in numbers])
+    validation_rows = np.concatenate([fold.validation for fold in dataset.folds])
+    calibration = dataset.task.calibrate(
+        outputs,
+        dataset.y[validation_rows],
+        dataset.target_spec,
+        dataset.weights_at(validation_rows),
+    )
+    calibrated_outputs = dataset.task.apply_calibration(outputs, calibration)
+    frame = dataset.task.to_frame(
+        dataset.task.predictions_from_outputs(calibrated_outputs, dataset.target_spec, calibration),
+        dataset.target_spec,
+    )
+    return InMemoryModel(
+        contents,
+        metadata,
+        ProblemSpec(dataset.task.name, dataset.target_spec, targets),
+        dataset.schema,
         calibration,
-        reference_profile(rows, decided),
-        rows.digest,
-        as_parquet(rows.frame[tuned[:PROVED].tolist()].select(c.name for c in rows.schema.needed)),
+        make_reference_profile(dataset, frame),
+        dataset.digest,
+        to_parquet_bytes(
+            dataset.frame[validation_rows[:MAX_PARITY_ROWS].tolist()].select(
+                column.name for column in dataset.schema.input_columns
+            )
+        ),
     )
 
 
-def as_parquet(frame: pl.DataFrame) -> bytes:
+def to_parquet_bytes(frame: pl.DataFrame) -> bytes:
     """The bytes of a frame as a Parquet file."""
     stream = io.BytesIO()
     frame.write_parquet(stream)

@@ -10,14 +10,14 @@ from typing import Any
 import polars as pl
 
 from fieldcraft.bundle.runtime import Bundle, load_bundle
-from fieldcraft.contracts import Json
-from fieldcraft.data.read import from_frame
-from fieldcraft.evidence.ledger import Ledger
-from fieldcraft.evidence.records import Finding
-from fieldcraft.project.folder import Folder
-from fieldcraft.report.story import Story
-from fieldcraft.stages import _flow
-from fieldcraft.stages.init import Request, init
+from fieldcraft.core.types import Json
+from fieldcraft.data.dataframes import to_polars
+from fieldcraft.ledger.records import Finding
+from fieldcraft.ledger.store import Ledger
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.report.report_data import ReportData
+from fieldcraft.stages import _workflows
+from fieldcraft.stages.init import InitRequest, init
 
 
 class Project:
@@ -31,7 +31,7 @@ class Project:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Folder.find(Path(folder))
+        self.folder = ProjectFolder.find(Path(folder))
 
     @classmethod
     def create(
@@ -49,31 +49,35 @@ class Project:
             ProjectError: the folder holds a project already.
             DataError: the table cannot be read, or has no such target.
         """
-        place = Path(folder)
-        source = data if isinstance(data, (str, Path)) else keep(place, from_frame(data))
+        project_folder = Path(folder)
+        source = (
+            data if isinstance(data, (str, Path)) else save_table(project_folder, to_polars(data))
+        )
         targets = (target,) if isinstance(target, str) else tuple(target)
-        init(Request(place, str(source), targets, task=task))
-        return cls(place)
+        init(InitRequest(project_folder, str(source), targets, task=task))
+        return cls(project_folder)
 
-    def run(self, until: str | None = None, fix: bool = False) -> Story:
+    def run(self, until: str | None = None, fix: bool = False) -> ReportData:
         """Run every step that is not done; returns what the records now say.
 
         Raises:
             HeldError: a finding of severity "stop" is neither fixed nor accepted.
         """
-        return _flow.run_project(self.folder, _flow.Unwatched(), until, fix)
+        return _workflows.run_project(self.folder, _workflows.NullCallbacks(), until, fix)
 
-    def evaluate_final(self, again: str | None = None) -> Story:
+    def evaluate_final(self, reopen_reason: str | None = None) -> ReportData:
         """Open the sealed test set, on the record; a second time only with a reason.
 
         Raises:
             SealError: the test set was opened before and no reason is given.
         """
-        return _flow.final_evaluation(self.folder, _flow.Unwatched(), again)
+        return _workflows.run_final_evaluation(
+            self.folder, _workflows.NullCallbacks(), reopen_reason
+        )
 
     def findings(self) -> list[Finding]:
         """What the audit found, the worst first."""
-        return _flow.latest(self.folder).findings
+        return _workflows.load_latest_report_data(self.folder).findings
 
     def bundle(self) -> Bundle:
         """The current bundle, ready to predict.
@@ -81,20 +85,20 @@ class Project:
         Raises:
             BundleError: there is none yet, or it was changed.
         """
-        return load_bundle(self.folder.bundle)
+        return load_bundle(self.folder.bundle_path)
 
     def predict(self, rows: Any) -> pl.DataFrame:
         """Predictions of the current bundle for a Polars or pandas frame."""
         return self.bundle().predict(rows)
 
-    def retrain(self, rows: Any = None, log: str | Path | None = None, why: str = "") -> Json:
+    def retrain(self, data: Any = None, log: str | Path | None = None, reason: str = "") -> Json:
         """Train a challenger on old and new rows; it is promoted only if it is better.
 
         Args:
-            rows: labelled rows, a path or a frame; if left out those of the prediction log that
+            data: labelled rows, a path or a frame; if left out those of the prediction log that
                 labels were joined to, and those that the project's own table has gained.
             log: folder of the prediction log; the one that is watched if left out.
-            why: the reason, for the record.
+            reason: the reason, for the record.
 
         Returns:
             The ``outcome``, the ``reasons`` and the ``gates``: see docs/retrain.md.
@@ -102,28 +106,28 @@ class Project:
         Raises:
             DataError: the rows cannot be read, or do not fit.
         """
-        with tempfile.TemporaryDirectory() as aside:
-            source = None if rows is None else str(rows)
-            if source is not None and not isinstance(rows, (str, Path)):
-                source = str(keep(Path(aside), from_frame(rows)))
-            asked = {"rows": source, "log": None if log is None else str(log), "why": why}
-            return _flow.retrain_project(self.folder, _flow.Unwatched(), asked)
+        with tempfile.TemporaryDirectory() as temporary_folder:
+            source = None if data is None else str(data)
+            if source is not None and not isinstance(data, (str, Path)):
+                source = str(save_table(Path(temporary_folder), to_polars(data)))
+            options = {"rows": source, "log": None if log is None else str(log), "why": reason}
+            return _workflows.retrain_project(self.folder, _workflows.NullCallbacks(), options)
 
-    def rollback(self, to: str | None = None, why: str = "") -> Json:
+    def rollback(self, to: str | None = None, reason: str = "") -> Json:
         """Make the bundle that was there before the current one again.
 
         Args:
             to: how the id of the version begins, if it is another.
-            why: the reason, for the record.
+            reason: the reason, for the record.
 
         Raises:
             ProjectError: there is no such version.
         """
-        return _flow.rollback_project(self.folder, to, why)
+        return _workflows.rollback_project(self.folder, to, reason)
 
     def log(self) -> list[Json]:
         """Every entry of the ledger, oldest first."""
-        return _flow.log(self.folder)
+        return _workflows.list_ledger_entries(self.folder)
 
     def verify(self) -> int:
         """Check the chain of evidence; returns how many entries it has.
@@ -131,15 +135,15 @@ class Project:
         Raises:
             LedgerError: an entry or a run folder was changed.
         """
-        _flow.verify_folders(self.folder)
-        return Ledger(self.folder.ledger).verify()
+        _workflows.verify_run_folders(self.folder)
+        return Ledger(self.folder.ledger_path).verify()
 
 
-def keep(folder: Path, frame: pl.DataFrame) -> Path:
+def save_table(folder: Path, frame: pl.DataFrame) -> Path:
     """Write a frame into a project folder, so that the project can be run again."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "data.parquet"
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as stream:
-        aside = Path(stream.name)
-    frame.write_parquet(aside)
-    return aside.replace(path)
+        temp_path = Path(stream.name)
+    frame.write_parquet(temp_path)
+    return temp_path.replace(path)

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Array
-from fieldcraft.core import catalogue
-from fieldcraft.core.errors import InputError, near
-from fieldcraft.data.look import looks
-from fieldcraft.data.table import Column, Schema
-from fieldcraft.develop.guess import guess_kind, missing_marks
+from fieldcraft.core import catalog
+from fieldcraft.core.errors import InputError, did_you_mean
+from fieldcraft.core.types import Array
+from fieldcraft.data.column_profile import looks
+from fieldcraft.data.schema import Column, Schema
+from fieldcraft.modeling.type_inference import find_missing_markers, infer_kind
 
-Told = Mapping[str, str | Mapping[str, Any]]  # what the user says of columns: kind, options
-ABSENT = ("NAType", "NaTType")  # what pandas puts where there is no value
+ColumnSpec = Mapping[str, str | Mapping[str, Any]]  # what the user says of columns: kind, options
+MISSING_TYPE_NAMES = ("NAType", "NaTType")  # what pandas puts where there is no value
 
 
 def is_frame(rows: Any) -> bool:
@@ -25,7 +25,7 @@ def is_frame(rows: Any) -> bool:
     return library in ("polars", "pandas") and hasattr(rows, "columns")
 
 
-def numbered(count: int, letter: str = "x") -> list[str]:
+def default_column_names(count: int, letter: str = "x") -> list[str]:
     """Names of columns that have none.
 
     >>> numbered(3)
@@ -34,18 +34,18 @@ def numbered(count: int, letter: str = "x") -> list[str]:
     return [f"{letter}{i}" for i in range(count)]
 
 
-def frame_of(values: Array, names: Sequence[str]) -> pl.DataFrame:
+def frame_from_array(values: Array, names: Sequence[str]) -> pl.DataFrame:
     """The frame of an array, shape (rows, columns)."""
-    cells = [column_of(column, name) for column, name in zip(values.T, names, strict=True)]
+    cells = [series_from_array(column, name) for column, name in zip(values.T, names, strict=True)]
     return pl.DataFrame(cells)
 
 
-def column_of(cells: Array, name: str) -> pl.Series:
+def series_from_array(cells: Array, name: str) -> pl.Series:
     """One column of an array; objects of several types are read as text, as from a CSV file."""
     match cells.dtype.kind:
         case "O":
-            found = [None if is_absent(cell) else cell for cell in cells.tolist()]
-            return of_objects(name, found)
+            values = [None if is_missing(cell) else cell for cell in cells.tolist()]
+            return series_from_objects(name, values)
         case "f":
             return pl.Series(name, cells.astype(np.float64))
         case "S" | "U":
@@ -55,10 +55,10 @@ def column_of(cells: Array, name: str) -> pl.Series:
     return pl.Series(name, np.ascontiguousarray(cells))
 
 
-def of_objects(name: str, cells: Sequence[Any]) -> pl.Series:
+def series_from_objects(name: str, cells: Sequence[Any]) -> pl.Series:
     """Objects as numbers, words or times where all are of that sort, else as text."""
     types = {type(cell) for cell in cells if cell is not None}
-    if all(issubclass(kind, (int, float, np.number)) for kind in types):
+    if all(issubclass(cell_type, (int, float, np.number)) for cell_type in types):
         return pl.Series(name, cells, dtype=pl.Float64, strict=False)
     if len(types) == 1:
         series = pl.Series(name, cells)
@@ -67,74 +67,78 @@ def of_objects(name: str, cells: Sequence[Any]) -> pl.Series:
     return pl.Series(name, [None if cell is None else str(cell) for cell in cells])
 
 
-def is_absent(cell: Any) -> bool:
+def is_missing(cell: Any) -> bool:
     """Whether a cell of an array of objects holds no value."""
     if isinstance(cell, float):
         return cell != cell
-    return cell is None or type(cell).__name__ in ABSENT
+    return cell is None or type(cell).__name__ in MISSING_TYPE_NAMES
 
 
-def schema_of(frame: pl.DataFrame, told: Told, numbers: bool) -> Schema:
+def infer_schema(frame: pl.DataFrame, column_specs: ColumnSpec, is_numeric: bool) -> Schema:
     """The columns that a model may use: of the kinds that the user says, others guessed.
 
     Args:
         frame: rows as handed over.
-        told: columns of which the user says the kind, or the kind with its options.
-        numbers: whether the rows come as an array of numbers, which are then taken for nothing
+        column_specs: columns of which the user says the kind, or the kind with its options.
+        is_numeric: whether the rows come as an array of numbers, which are then taken for nothing
             else: a column that counts up may be the only one there is.
 
     Raises:
         InputError: the user speaks of a column or an option that is not there.
         PlugError: there is no such kind.
     """
-    for name in told:
+    for name in column_specs:
         if name not in frame.columns:
             raise InputError(
                 f"columns says something of {name!r}, which is not a column",
-                seen=", ".join(frame.columns[:8]),
-                way_out=f"use names of columns; {near(name, frame.columns)}",
+                detail=", ".join(frame.columns[:8]),
+                hint=f"use names of columns; {did_you_mean(name, frame.columns)}",
             )
-    missing = tuple(missing_marks(frame))
+    na_values = tuple(find_missing_markers(frame))
     columns = []
-    for name, look in looks(frame, missing).items():
-        if name in told:
-            columns.append(told_column(name, told[name]))
-        elif numbers:
+    for name, profile in looks(frame, na_values).items():
+        if name in column_specs:
+            columns.append(column_from_spec(name, column_specs[name]))
+        elif is_numeric:
             columns.append(Column(name, "number"))
         else:
-            guess = guess_kind(look)
-            columns.append(Column(name, guess.name, dict(guess.options)))
-    used = [column for column in columns if catalogue.load("kinds", column.kind).used]
+            inference = infer_kind(profile)
+            columns.append(Column(name, inference.name, dict(inference.options)))
+    features = [
+        column for column in columns if catalog.load_plugin("kinds", column.kind).is_feature
+    ]
     # Where every column would be set aside, a model can still learn what they say together.
-    return Schema(tuple(used or [plain(frame[column.name]) for column in columns]), missing)
+    return Schema(
+        tuple(features or [fallback_column(frame[column.name]) for column in columns]), na_values
+    )
 
 
-def told_column(name: str, said: str | Mapping[str, Any]) -> Column:
+def column_from_spec(name: str, spec: str | Mapping[str, Any]) -> Column:
     """A column as the user describes it.
 
     Raises:
         InputError: no kind is given, or the kind has no such option.
         PlugError: there is no such kind.
     """
-    options = {"kind": said} if isinstance(said, str) else dict(said)
+    options = {"kind": spec} if isinstance(spec, str) else dict(spec)
     if "kind" not in options:
         raise InputError(
             f"columns does not say of which kind {name!r} is",
-            seen=repr(said),
-            way_out=f"write the name of a kind, such as {{{name!r}: 'category'}}",
+            detail=repr(spec),
+            hint=f"write the name of a kind, such as {{{name!r}: 'category'}}",
         )
-    kind = catalogue.load("kinds", options.pop("kind"))
-    odd = [option for option in options if option not in kind.options]
-    if odd:
+    kind = catalog.load_plugin("kinds", options.pop("kind"))
+    unknown_options = [option for option in options if option not in kind.options]
+    if unknown_options:
         raise InputError(
             f"columns gives {name!r} an option that its kind {kind.name} does not have",
-            seen=odd[0],
-            way_out=f"leave it out; {near(odd[0], kind.options)}",
+            detail=unknown_options[0],
+            hint=f"leave it out; {did_you_mean(unknown_options[0], kind.options)}",
         )
     return Column(name, kind.name, options)
 
 
-def plain(cells: pl.Series) -> Column:
+def fallback_column(cells: pl.Series) -> Column:
     """A column as a number if it can be one, else as a category."""
-    number = cells.dtype.is_numeric() or cells.dtype == pl.Boolean
-    return Column(cells.name, "number" if number else "category")
+    is_number = cells.dtype.is_numeric() or cells.dtype == pl.Boolean
+    return Column(cells.name, "number" if is_number else "category")

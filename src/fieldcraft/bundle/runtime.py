@@ -10,59 +10,65 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.archive import unpacked
-from fieldcraft.bundle.encoders import EncoderSet, Read
+from fieldcraft.bundle.archive import unpacked_bundle
+from fieldcraft.bundle.encoder_set import EncoderSet, PrecomputedRows
 from fieldcraft.bundle.manifest import read_manifest
-from fieldcraft.contracts import Array, Json, Task
-from fieldcraft.core import catalogue, files
+from fieldcraft.contracts import Task
+from fieldcraft.core import catalog, files
 from fieldcraft.core.errors import BundleError, FieldcraftError
-from fieldcraft.data.prepare import join
-from fieldcraft.data.read import from_frame
-from fieldcraft.data.table import Schema, kind_named
-from fieldcraft.evidence.metrics import Said, together
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.dataframes import to_polars
+from fieldcraft.data.schema import Schema, load_kind
+from fieldcraft.data.sql_transforms import left_join
+from fieldcraft.statistics.metrics import Predictions, concat_predictions
 
 
 @dataclass(frozen=True)
-class PackedMember:
+class PackagedModel:
     """One member of a packaged model."""
 
     encoders: EncoderSet
-    run: Callable[[Mapping[str, Array]], Array]
-    view: Literal["tensors", "matrix"]
-    scale: Json
+    run_onnx: Callable[[Mapping[str, Array]], Array]
+    input_format: Literal["tensors", "matrix"]
+    target_scale: Json
     weight: float = 1.0
     fold: int = 0
 
-    def outputs(self, read: Read, task: Task) -> Array:
+    def outputs(self, precomputed: PrecomputedRows, task: Task) -> Array:
         """Outputs for rows, in units of the target."""
-        encoded = self.encoders.transform(read)
+        encoded = self.encoders.transform(precomputed)
         inputs = (
-            encoded.tensors() if self.view == "tensors" else {"matrix": encoded.matrix().values}
+            encoded.tensors()
+            if self.input_format == "tensors"
+            else {"matrix": encoded.matrix().values}
         )
-        return task.unscaled(self.run(inputs), self.scale)
+        return task.unscale_outputs(self.run_onnx(inputs), self.target_scale)
 
 
 @dataclass(frozen=True)
-class Beside:
+class LookupTable:
     """A further table that a bundle joins to rows, and its key columns."""
 
     table: pl.DataFrame
-    on: tuple[str, ...]
+    keys: tuple[str, ...]
 
 
 class Bundle:
     """A packaged model: rows in, predictions out."""
 
     def __init__(
-        self, manifest: Json, members: Sequence[PackedMember], tables: Sequence[Beside] = ()
+        self,
+        manifest: Json,
+        models: Sequence[PackagedModel],
+        lookup_tables: Sequence[LookupTable] = (),
     ) -> None:
         """Put a bundle together; `load_bundle` is the usual way to one."""
         self.manifest = manifest
-        self.tables = tuple(tables)
-        self.members = tuple(members)
+        self.lookup_tables = tuple(lookup_tables)
+        self.models = tuple(models)
         self.schema = Schema.from_json(manifest["schema"])
-        self.task: Task = catalogue.load("tasks", manifest["task"])
-        self.about: Json = manifest["about"]
+        self.task: Task = catalog.load_plugin("tasks", manifest["task"])
+        self.target_spec: Json = manifest["about"]
         self.profile: Json = {}  # what each column looked like in training
 
     @property
@@ -71,29 +77,35 @@ class Bundle:
         return str(self.manifest["model_id"])
 
     @property
-    def encoders(self) -> EncoderSet:
+    def largest_encoder_set(self) -> EncoderSet:
         """Those that read all columns; some members may do with fewer kinds."""
-        return widest(self.members)
+        return largest_encoder_set(self.models)
 
     @property
     def file_columns(self) -> list[str]:
         """The columns whose cells name files, such as photos."""
-        return [c.name for c in self.schema.needed if kind_named(c.kind).holds == "files"]
+        return [
+            column.name
+            for column in self.schema.input_columns
+            if load_kind(column.kind).storage == "files"
+        ]
 
     @property
-    def columns(self) -> list[str]:
+    def required_columns(self) -> list[str]:
         """The columns that a row must have."""
-        brought = {name for beside in self.tables for name in beside.table.columns}
-        keys = [name for beside in self.tables for name in beside.on]
-        own = [c.name for c in self.schema.needed if c.name not in brought]
-        return list(dict.fromkeys([*own, *keys]))
+        joined_columns = {name for lookup in self.lookup_tables for name in lookup.table.columns}
+        keys = [name for lookup in self.lookup_tables for name in lookup.keys]
+        own_columns = [
+            column.name for column in self.schema.input_columns if column.name not in joined_columns
+        ]
+        return list(dict.fromkeys([*own_columns, *keys]))
 
-    def joined(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def join_tables(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with the columns that the bundle's own tables bring."""
-        for beside in self.tables:
-            brought = [name for name in beside.table.columns if name not in beside.on]
-            if not set(brought) <= set(rows.columns):
-                rows = join(rows.drop(brought, strict=False), beside.table, beside.on)
+        for lookup in self.lookup_tables:
+            joined_columns = [name for name in lookup.table.columns if name not in lookup.keys]
+            if not set(joined_columns) <= set(rows.columns):
+                rows = left_join(rows.drop(joined_columns, strict=False), lookup.table, lookup.keys)
         return rows
 
     def predict(self, rows: Any) -> pl.DataFrame:
@@ -109,39 +121,45 @@ class Bundle:
         Raises:
             DataError: a column is missing, or the rows are not a table.
         """
-        return self.task.decide(self.read(from_frame(rows)), self.about)
+        return self.task.to_frame(self.predict_raw(to_polars(rows)), self.target_spec)
 
-    def read(self, rows: pl.DataFrame) -> Said:
+    def predict_raw(self, rows: pl.DataFrame) -> Predictions:
         """What the model says about rows: outputs, decisions, and sets or intervals."""
-        return self.said(self.outputs(rows))
+        return self.predictions_from_outputs(self.outputs(rows))
 
-    def said(self, outputs: Array) -> Said:
+    def predictions_from_outputs(self, outputs: Array) -> Predictions:
         """What outputs mean: decisions, and sets or intervals."""
-        return self.task.read(outputs, self.about, self.manifest["calibration"])
+        return self.task.predictions_from_outputs(
+            outputs, self.target_spec, self.manifest["calibration"]
+        )
 
     def outputs(self, rows: pl.DataFrame) -> Array:
         """Calibrated probabilities, (rows, classes) or (rows, labels), or values, (rows, 1)."""
-        return self.outputs_of(self.schema.apply(self.joined(rows)))
+        return self.outputs_from_values(self.schema.apply(self.join_tables(rows)))
 
-    def outputs_of(self, values: pl.DataFrame) -> Array:
+    def outputs_from_values(self, values: pl.DataFrame) -> Array:
         """The same of rows that the schema has parsed."""
         if not values.height:
-            return np.zeros((0, self.task.width(self.about)))
-        parts = [self.mixed(piece) for piece in self.encoders.pieces(values)]
-        return self.task.calibrated(np.concatenate(parts), self.manifest["calibration"])
+            return np.zeros((0, self.task.n_outputs(self.target_spec)))
+        batches = [
+            self.ensemble_outputs(batch) for batch in self.largest_encoder_set.iter_batches(values)
+        ]
+        return self.task.apply_calibration(np.concatenate(batches), self.manifest["calibration"])
 
-    def mixed(self, values: pl.DataFrame) -> Array:
+    def ensemble_outputs(self, values: pl.DataFrame) -> Array:
         """The members' outputs for parsed rows, averaged by their weights."""
-        return self.averaged(values, self.members)
+        return self.weighted_average(values, self.models)
 
-    def averaged(self, values: pl.DataFrame, members: Sequence[PackedMember]) -> Array:
+    def weighted_average(self, values: pl.DataFrame, models: Sequence[PackagedModel]) -> Array:
         """The outputs of some members for parsed rows, averaged by their weights."""
-        read = widest(members).read(values)
-        whole = sum(member.weight for member in members)
-        found = [member.weight / whole * member.outputs(read, self.task) for member in members]
-        return np.asarray(np.sum(found, axis=0))
+        precomputed = largest_encoder_set(models).precompute(values)
+        total_weight = sum(model.weight for model in models)
+        weighted_outputs = [
+            model.weight / total_weight * model.outputs(precomputed, self.task) for model in models
+        ]
+        return np.asarray(np.sum(weighted_outputs, axis=0))
 
-    def judged(self, rows: pl.DataFrame, folds: Array) -> Said:
+    def out_of_fold_predictions(self, rows: pl.DataFrame, folds: Array) -> Predictions:
         """What the members of one fold say about each row: that whose judge rows they are.
 
         A bundle of a small table has members for each of its folds, which were trained on the
@@ -151,23 +169,29 @@ class Bundle:
             rows: as read.
             folds: number of the fold of each row, shape (rows,); of a bundle of one fold, 0.
         """
-        values = self.schema.apply(self.joined(rows))
-        found, places = [], []
-        for number in np.unique(folds):
-            mine = np.flatnonzero(folds == number)
-            members = [member for member in self.members if member.fold == number]
-            pieces = widest(members).pieces(values[mine.tolist()])
-            raw = np.concatenate([self.averaged(piece, members) for piece in pieces])
-            calibration = self.manifest["calibrations"][int(number)]
-            outputs = self.task.calibrated(raw, calibration)
-            found.append(self.task.read(outputs, self.about, calibration))
-            places.append(mine)
-        return together(found).at(np.argsort(np.concatenate(places)))
+        values = self.schema.apply(self.join_tables(rows))
+        predictions_by_fold, positions = [], []
+        for fold in np.unique(folds):
+            fold_positions = np.flatnonzero(folds == fold)
+            fold_models = [model for model in self.models if model.fold == fold]
+            batches = largest_encoder_set(fold_models).iter_batches(values[fold_positions.tolist()])
+            uncalibrated = np.concatenate(
+                [self.weighted_average(batch, fold_models) for batch in batches]
+            )
+            calibration = self.manifest["calibrations"][int(fold)]
+            outputs = self.task.apply_calibration(uncalibrated, calibration)
+            predictions_by_fold.append(
+                self.task.predictions_from_outputs(outputs, self.target_spec, calibration)
+            )
+            positions.append(fold_positions)
+        return concat_predictions(predictions_by_fold).select_rows(
+            np.argsort(np.concatenate(positions))
+        )
 
 
-def widest(members: Sequence[PackedMember]) -> EncoderSet:
+def largest_encoder_set(models: Sequence[PackagedModel]) -> EncoderSet:
     """The encoders of the member that reads the most kinds of column."""
-    return max((member.encoders for member in members), key=lambda found: len(found.encoders))
+    return max((model.encoders for model in models), key=lambda found: len(found.by_kind))
 
 
 def load_bundle(path: str | Path) -> Bundle:
@@ -183,14 +207,14 @@ def load_bundle(path: str | Path) -> Bundle:
     Raises:
         BundleError: there is no bundle, it is not what was packaged, or it cannot be run.
     """
-    place = Path(path)
-    if not place.is_file():
-        return load_folder(place)
-    with unpacked(place) as folder:
-        return load_folder(folder)
+    bundle_path = Path(path)
+    if not bundle_path.is_file():
+        return load_bundle_folder(bundle_path)
+    with unpacked_bundle(bundle_path) as folder:
+        return load_bundle_folder(folder)
 
 
-def load_folder(folder: Path) -> Bundle:
+def load_bundle_folder(folder: Path) -> Bundle:
     """Load a bundle from its folder, and try it on a row without values.
 
     Raises:
@@ -199,33 +223,36 @@ def load_folder(folder: Path) -> Bundle:
     manifest = read_manifest(folder)
     try:
         tables = [
-            Beside(pl.read_parquet(folder / table["file"]), tuple(table["on"]))
+            LookupTable(pl.read_parquet(folder / table["file"]), tuple(table["on"]))
             for table in manifest["tables"]
         ]
-        members = [load_packed(folder / m["folder"], m) for m in manifest["members"]]
-        bundle = Bundle(manifest, members, tables)
+        models = [
+            load_packaged_model(folder / model_entry["folder"], model_entry)
+            for model_entry in manifest["members"]
+        ]
+        bundle = Bundle(manifest, models, tables)
         bundle.profile = files.read_json(folder / "profile.json")
-        empty = [pl.Series(name, [None], pl.String) for name in bundle.columns]
-        bundle.predict(pl.DataFrame(empty))
+        empty_columns = [pl.Series(name, [None], pl.String) for name in bundle.required_columns]
+        bundle.predict(pl.DataFrame(empty_columns))
     except FieldcraftError:
         raise
     except Exception as error:  # whatever a parser makes of files that are no such files
         raise BundleError(
             "the bundle is what its manifest says, but cannot be run",
-            seen=f"{type(error).__name__}: {error}".splitlines()[0][:200],
-            way_out="package the project again: fieldcraft run",
+            detail=f"{type(error).__name__}: {error}".splitlines()[0][:200],
+            hint="package the project again: fieldcraft run",
         ) from error
     return bundle
 
 
-def load_packed(folder: Path, about: Mapping[str, Any]) -> PackedMember:
+def load_packaged_model(folder: Path, entry: Mapping[str, Any]) -> PackagedModel:
     """One member from its folder in a bundle."""
-    form = catalogue.load("bundle.formats", about["format"])
-    return PackedMember(
+    model_format = catalog.load_plugin("bundle.formats", entry["format"])
+    return PackagedModel(
         EncoderSet.load(folder),
-        form.load(folder / f"model{form.suffix}"),
-        about["view"],
+        model_format.load(folder / f"model{model_format.suffix}"),
+        entry["view"],
         files.read_json(folder / "scale.json"),
-        about["weight"],
-        about.get("fold", 0),
+        entry["weight"],
+        entry.get("fold", 0),
     )

@@ -12,25 +12,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fieldcraft.contracts import Array, Json, Sight, View
-from fieldcraft.core.words import figure, joined, plural
-from fieldcraft.evidence.label_noise import Noise, noise_of
-from fieldcraft.evidence.records import Finding, sole
+from fieldcraft.contracts import CheckContext, CheckScope
+from fieldcraft.core.formatting import format_number, join_names, pluralize
+from fieldcraft.core.types import Array, Json
+from fieldcraft.ledger.records import Finding, single_column
+from fieldcraft.statistics.label_noise import LabelNoiseEstimate, estimate_label_noise
 
-FEWEST = 200  # rows
-MOST_CLASSES = 1_000
-MOST_ROWS = 20
-MOST_SHARES = 30  # classes whose share of wrong labels is kept, the largest first
+MIN_ROWS = 200  # rows
+MAX_CLASSES = 1_000
+MAX_LISTED_ROWS = 20
+MAX_LISTED_CLASSES = 30  # classes whose share of wrong labels is kept, the largest first
 
 
 @dataclass(frozen=True)
-class Doubt:
+class LabelIssues:
     """A target with labels that may be wrong.
 
     Attributes:
         target: name of the column.
         classes: as people call them.
-        noise: how many labels are wrong, and whether that is sure.
+        estimate: how many labels are wrong, and whether that is sure.
         rows: positions of the rows whose label is doubted, the least likely label first.
         y: labels as given.
         outputs: what the champion says.
@@ -38,33 +39,35 @@ class Doubt:
 
     target: str
     classes: tuple[str, ...]
-    noise: Noise
+    estimate: LabelNoiseEstimate
     rows: Array
     y: Array
     outputs: Array
 
-    def shares(self) -> list[Json]:
+    def class_noise(self) -> list[Json]:
         """Of each class the share of its labels that contradicts the champion, largest first."""
         counts = np.bincount(self.y, minlength=len(self.classes))
-        found = [
-            {"target": self.target, "class": name, "rows": int(count), "share": float(share)}
-            for name, count, share in zip(self.classes, counts, self.noise.by_class, strict=True)
+        class_rows = [
+            {"target": self.target, "class": name, "rows": int(count), "share": float(fraction)}
+            for name, count, fraction in zip(
+                self.classes, counts, self.estimate.by_class, strict=True
+            )
             if count
         ]
-        return sorted(found, key=lambda item: -float(item["share"]))
+        return sorted(class_rows, key=lambda item: -float(item["share"]))
 
-    def doubted(self, view: View) -> list[Json]:
+    def rows_to_review(self, context: CheckContext) -> list[Json]:
         """The rows that are worth a second look, with the label that the champion suggests."""
         return [
             {
-                "at": int(i),
-                "line": int(view.rows[int(i)]),
+                "at": int(row_index),
+                "line": int(context.row_numbers[int(row_index)]),
                 "target": self.target,
-                "given": self.classes[self.y[i]],
-                "suggested": self.classes[int(self.outputs[i].argmax())],
-                "confidence": float(self.outputs[i, self.y[i]]),
+                "given": self.classes[self.y[row_index]],
+                "suggested": self.classes[int(self.outputs[row_index].argmax())],
+                "confidence": float(self.outputs[row_index, self.y[row_index]]),
             }
-            for i in self.rows[:MOST_ROWS]
+            for row_index in self.rows[:MAX_LISTED_ROWS]
         ]
 
 
@@ -72,81 +75,104 @@ class LabelNoise:
     """Reports rows whose label contradicts what the champion is sure of, and how many there are."""
 
     code = "label_noise"
-    looks_at: Sight = "model"
+    scope: CheckScope = "model"
 
-    def run(self, view: View) -> Iterable[Finding]:
+    def run(self, context: CheckContext) -> Iterable[Finding]:
         """Compare the labels of judge rows with what the champion says about them."""
-        if view.said is None or view.y is None or len(view.y) < FEWEST:
+        if context.predictions is None or context.y is None or len(context.y) < MIN_ROWS:
             return
-        found = [doubt for doubt in doubts(view) if len(doubt.rows)]
-        for sure in (True, False):
-            alike = [doubt for doubt in found if doubt.noise.sure is sure]
-            if alike:
-                yield self._finding(alike, view, sure)
+        label_issues = [issues for issues in iter_label_issues(context) if len(issues.rows)]
+        for is_significant in (True, False):
+            matching_issues = [
+                issues
+                for issues in label_issues
+                if issues.estimate.is_significant is is_significant
+            ]
+            if matching_issues:
+                yield self._build_finding(matching_issues, context, is_significant)
                 return  # the sure ones are enough to begin with
 
-    def _finding(self, found: list[Doubt], view: View, sure: bool) -> Finding:
-        worst = max(found, key=lambda doubt: doubt.noise.share.value)
-        names = joined([doubt.target for doubt in found][:5])
+    def _build_finding(
+        self, label_issues: list[LabelIssues], context: CheckContext, is_significant: bool
+    ) -> Finding:
+        noisiest = max(label_issues, key=lambda doubt: doubt.estimate.noise_rate.value)
+        names = join_names([issues.target for issues in label_issues][:5])
         rows = sorted(
-            (row for doubt in found for row in doubt.doubted(view)), key=lambda r: r["confidence"]
-        )[:MOST_ROWS]
-        shares = [share for doubt in found for share in doubt.shares()]
-        share = worst.noise.share
-        about = f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
+            (row for issues in label_issues for row in issues.rows_to_review(context)),
+            key=lambda r: r["confidence"],
+        )[:MAX_LISTED_ROWS]
+        class_noise = [fraction for issues in label_issues for fraction in issues.class_noise()]
+        fraction = noisiest.estimate.noise_rate
+        interval_text = f"{fraction.value:.1%} ({fraction.low:.1%} to {fraction.high:.1%})"
         title = (
-            f"about {about} of the labels of {names} look wrong: so many contradict the champion "
+            f"about {interval_text} of the labels of {names} look wrong: so many contradict the champion "
             "where it is surest, and hardly fewer than where it is less sure"
-            if sure
-            else f"some labels of {names} are worth a second look: {about} contradict the champion "
+            if is_significant
+            else f"some labels of {names} are worth a second look: {interval_text} contradict the champion "
             "where it is surest; classes that overlap may explain that as well"
         )
         return Finding(
             self.code,
-            "warn" if sure else "tip",
+            "warn" if is_significant else "tip",
             title,
-            sole(doubt.target for doubt in found),
+            single_column(issues.target for issues in label_issues),
             {
-                "share": share.value,
-                "low": share.low,
-                "high": share.high,
-                "rise": worst.noise.rise,
-                "agreement": worst.noise.agreement,
-                "judged": len(worst.y),
-                "doubted": sum(len(doubt.rows) for doubt in found),
-                "classes": sorted(shares, key=lambda s: -s["share"])[:MOST_SHARES],
+                "share": fraction.value,
+                "low": fraction.low,
+                "high": fraction.high,
+                "rise": noisiest.estimate.disagreement_ratio,
+                "agreement": noisiest.estimate.kappa,
+                "judged": len(noisiest.y),
+                "doubted": sum(len(issues.rows) for issues in label_issues),
+                "classes": sorted(class_noise, key=lambda s: -s["share"])[:MAX_LISTED_CLASSES],
                 "rows": rows,
             },
-            f"look at the {plural(len(rows), 'row')} that the report lists, the least likely "
-            f"label first (the first at {figure(rows[0]['confidence'])}), with whoever gave the "
+            f"look at the {pluralize(len(rows), 'row')} that the report lists, the least likely "
+            f"label first (the first at {format_number(rows[0]['confidence'])}), with whoever gave the "
             "labels; right what is wrong, there and in test rows, and run again",
         )
 
 
-def doubts(view: View) -> Iterator[Doubt]:
+def iter_label_issues(context: CheckContext) -> Iterator[LabelIssues]:
     """Every target of which some labels contradict the champion, with these rows."""
-    for target, classes, y, outputs in asked(view):
-        if len(classes) > MOST_CLASSES:
+    for target, classes, y, outputs in iter_class_targets(context):
+        if len(classes) > MAX_CLASSES:
             continue
-        noise = noise_of(outputs, y)
-        if noise.possible:
-            yield Doubt(target, classes, noise, confident_issues(y, outputs), y, outputs)
+        estimate = estimate_label_noise(outputs, y)
+        if estimate.is_possible:
+            yield LabelIssues(
+                target, classes, estimate, find_label_issue_rows(y, outputs), y, outputs
+            )
 
 
-def asked(view: View) -> Iterator[tuple[str, tuple[str, ...], Array, Array]]:
+def iter_class_targets(
+    context: CheckContext,
+) -> Iterator[tuple[str, tuple[str, ...], Array, Array]]:
     """The targets that are classes, with their classes, labels and probabilities."""
-    if view.task is None or view.said is None or view.y is None or view.about is None:
+    if (
+        context.task is None
+        or context.predictions is None
+        or context.y is None
+        or context.target_spec is None
+    ):
         return
-    outputs = view.said.outputs
-    if view.task.output == "probabilities":
-        yield view.targets[0], tuple(view.about["classes"]), view.y, outputs
-    elif view.task.output == "labels":
-        for k, name in enumerate(view.about["labels"]):
-            both = np.stack([1 - outputs[:, k], outputs[:, k]], axis=1)
-            yield name, (f"not {name}", name), view.y[:, k].astype(np.int64), both
+    outputs = context.predictions.outputs
+    if context.task.output == "probabilities":
+        yield context.targets[0], tuple(context.target_spec["classes"]), context.y, outputs
+    elif context.task.output == "labels":
+        for label_index, name in enumerate(context.target_spec["labels"]):
+            two_class_outputs = np.stack(
+                [1 - outputs[:, label_index], outputs[:, label_index]], axis=1
+            )
+            yield (
+                name,
+                (f"not {name}", name),
+                context.y[:, label_index].astype(np.int64),
+                two_class_outputs,
+            )
 
 
-def confident_issues(y: Array, outputs: Array) -> Array:
+def find_label_issue_rows(y: Array, outputs: Array) -> Array:
     """Positions of the rows that confident learning doubts, the least likely label first."""
     from cleanlab.filter import find_label_issues
 

@@ -8,137 +8,194 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Array, Sight, View
-from fieldcraft.evidence.association import (
-    each_target,
-    levels_of,
-    numbers_of,
-    rank_correlation,
+from fieldcraft.contracts import CheckContext, CheckScope
+from fieldcraft.core.types import Array
+from fieldcraft.ledger.records import Finding
+from fieldcraft.statistics.association import (
+    encode_levels,
+    spearman_correlation,
+    split_targets,
+    to_floats,
 )
-from fieldcraft.evidence.order import drift, neighbours, runs, spread_out, unexplained
-from fieldcraft.evidence.records import Finding
+from fieldcraft.statistics.serial_dependence import (
+    count_runs,
+    residuals_given,
+    serial_correlation,
+    target_columns,
+    trend,
+)
 
-FEWEST = 100
-SURE = 6.0  # deviations from what shuffled rows show
-ALIKE = 0.3  # neighbours beyond what their columns explain: a random split tells too much
-SORTED = 30.0  # rows of one class in a row, on average
-DRIFTING = 0.1
-LEAST = 0.05  # of the variance that is worth a word
-FOLLOWING = 0.98  # rank correlation of a column with the number of the row
-MOST_COLUMNS = 100
-LEAST_ROWS_A_LEVEL = 5
+MIN_ROWS = 100
+MIN_Z_SCORE = 6.0  # deviations from what shuffled rows show
+WARNING_AUTOCORRELATION = (
+    0.3  # neighbours beyond what their columns explain: a random split tells too much
+)
+MIN_MEAN_RUN_ROWS = 30.0  # rows of one class in a row, on average
+MIN_TREND = 0.1
+MIN_EXPLAINED_VARIANCE = 0.05  # of the variance that is worth a word
+MIN_RANK_CORRELATION = 0.98  # rank correlation of a column with the number of the row
+MAX_COLUMNS = 100
+MIN_ROWS_PER_LEVEL = 5
 
 
 @dataclass(frozen=True)
-class Order:
+class OrderDependence:
     """How a target goes with the order of the rows."""
 
     target: str
-    alike: float
-    left: float
-    drift: float
-    sorted: bool
+    autocorrelation: float
+    residual_autocorrelation: float
+    trend: float
+    is_sorted: bool
 
 
 class RowOrder:
     """Reports files in which neighbouring rows are alike, or that are sorted by the target."""
 
     code = "row_order"
-    looks_at: Sight = "split"
+    scope: CheckScope = "split"
 
-    def run(self, view: View) -> Iterable[Finding]:
+    def run(self, context: CheckContext) -> Iterable[Finding]:
         """Look at the training target in the order of the file."""
-        if view.task is None or view.y is None or len(view.y) < FEWEST or view.time or view.entity:
+        if (
+            context.task is None
+            or context.y is None
+            or len(context.y) < MIN_ROWS
+            or context.time_column
+            or context.group_column
+        ):
             return
-        columns = [view.values[column.name] for column in view.schema.columns[:MOST_COLUMNS]]
-        rows = np.asarray(view.rows, dtype=np.float64)
-        counting = [column for column in columns if follows(numbers_of(column), rows)]
-        if any(column.dtype.is_temporal() for column in counting):
+        columns = [context.values[column.name] for column in context.schema.columns[:MAX_COLUMNS]]
+        rows = np.asarray(context.row_numbers, dtype=np.float64)
+        counter_columns = [
+            column for column in columns if follows_row_order(to_floats(column), rows)
+        ]
+        if any(column.dtype.is_temporal() for column in counter_columns):
             return  # the check `time_order` speaks of it
-        found = orders_of(view.y, view.targets, view.task.output == "value", columns)
-        if not found:
+        dependences = measure_targets(
+            context.y, context.targets, context.task.output == "value", columns
+        )
+        if not dependences:
             return
-        worst = max(found, key=lambda order: (order.sorted, order.left, order.alike))
-        if counting and worst.drift >= DRIFTING:
-            yield self._counted(worst, counting[0].name)
-        elif worst.sorted:
-            yield self._sorted(worst)
+        strongest = max(
+            dependences,
+            key=lambda order: (
+                order.is_sorted,
+                order.residual_autocorrelation,
+                order.autocorrelation,
+            ),
+        )
+        if counter_columns and strongest.trend >= MIN_TREND:
+            yield self._report_counter(strongest, counter_columns[0].name)
+        elif strongest.is_sorted:
+            yield self._report_sorted(strongest)
         else:
-            yield self._alike(worst)
+            yield self._report_autocorrelation(strongest)
 
-    def _counted(self, order: Order, name: str) -> Finding:
+    def _report_counter(self, dependence: OrderDependence, name: str) -> Finding:
         return Finding(
             self.code,
             "warn",
-            f"{name} counts up with the rows, and where a row stands tells {order.drift:.0%} of "
-            f"{order.target}",
+            f"{name} counts up with the rows, and where a row stands tells {dependence.trend:.0%} of "
+            f"{dependence.target}",
             name,
-            {"drift": order.drift},
+            {"drift": dependence.trend},
             "if it is a time, name it as data.time and split by it; if it is a running number, "
             "drop it",
         )
 
-    def _sorted(self, order: Order) -> Finding:
+    def _report_sorted(self, dependence: OrderDependence) -> Finding:
         return Finding(
             self.code,
             "tip",
-            f"the file is sorted by {order.target}",
+            f"the file is sorted by {dependence.target}",
             None,
-            {"alike": order.alike, "drift": order.drift},
+            {"alike": dependence.autocorrelation, "drift": dependence.trend},
             "rows are dealt out by lot, so this does no harm as long as no column tells where a "
             "row stood",
         )
 
-    def _alike(self, order: Order) -> Finding:
-        strong = order.left >= ALIKE
-        beyond = f", {order.left:.0%} beyond what their columns explain" if strong else ""
+    def _report_autocorrelation(self, dependence: OrderDependence) -> Finding:
+        is_strong = dependence.residual_autocorrelation >= WARNING_AUTOCORRELATION
+        residual_note = (
+            f", {dependence.residual_autocorrelation:.0%} beyond what their columns explain"
+            if is_strong
+            else ""
+        )
         return Finding(
             self.code,
-            "warn" if strong else "tip",
-            f"rows next to each other in the file have like {order.target} "
-            f"({order.alike:.0%} of the way to equal{beyond})",
+            "warn" if is_strong else "tip",
+            f"rows next to each other in the file have like {dependence.target} "
+            f"({dependence.autocorrelation:.0%} of the way to equal{residual_note})",
             None,
-            {"alike": order.alike, "beyond": order.left, "drift": order.drift},
+            {
+                "alike": dependence.autocorrelation,
+                "beyond": dependence.residual_autocorrelation,
+                "drift": dependence.trend,
+            },
             "rows may be in the order of time, place or person: name data.time or data.entity and "
             "split by it, or figures on rows between known ones are too good",
         )
 
 
-def follows(numbers: Array | None, rows: Array) -> bool:
+def follows_row_order(numbers: Array | None, rows: Array) -> bool:
     """Whether a column goes up or down with the number of the row."""
     if numbers is None:
         return False
-    there = ~np.isnan(numbers)
-    if there.mean() < FOLLOWING:
+    is_present = ~np.isnan(numbers)
+    if is_present.mean() < MIN_RANK_CORRELATION:
         return False
-    return abs(rank_correlation(numbers[there], rows[there])) >= FOLLOWING
+    return abs(spearman_correlation(numbers[is_present], rows[is_present])) >= MIN_RANK_CORRELATION
 
 
-def orders_of(
-    y: Array, targets: Sequence[str], value: bool, columns: Sequence[pl.Series]
-) -> list[Order]:
+def measure_targets(
+    y: Array, targets: Sequence[str], is_numeric_target: bool, columns: Sequence[pl.Series]
+) -> list[OrderDependence]:
     """How each target goes with the order of the rows, beyond what columns of few levels tell."""
-    codes = [levels_of(column) for column in columns]
-    known = [code for code in codes if LEAST_ROWS_A_LEVEL * (code.max() + 1) <= len(code)]
-    each = (order_of(target, values, value, known) for target, values in each_target(y, targets))
-    return [order for order in each if order is not None]
+    codes = [encode_levels(column) for column in columns]
+    column_codes = [
+        column_code
+        for column_code in codes
+        if MIN_ROWS_PER_LEVEL * (column_code.max() + 1) <= len(column_code)
+    ]
+    dependences = (
+        measure_order_dependence(target, values, is_numeric_target, column_codes)
+        for target, values in split_targets(y, targets)
+    )
+    return [dependence for dependence in dependences if dependence is not None]
 
 
-def order_of(target: str, y: Array, value: bool, known: list[Array]) -> Order | None:
+def measure_order_dependence(
+    target: str, y: Array, is_numeric_target: bool, column_codes: list[Array]
+) -> OrderDependence | None:
     """How a target goes with the order of the rows, or None if that may be chance."""
-    columns = spread_out(y, value)
-    alike, slow = neighbours(columns), drift(columns)
-    if max(alike.score, slow.score) < SURE or max(alike.share, slow.share) < LEAST:
+    columns = target_columns(y, is_numeric_target)
+    neighbor_test, trend_test = serial_correlation(columns), trend(columns)
+    if (
+        max(neighbor_test.z_score, trend_test.z_score) < MIN_Z_SCORE
+        or max(neighbor_test.variance_fraction, trend_test.variance_fraction)
+        < MIN_EXPLAINED_VARIANCE
+    ):
         return None
-    left = neighbours(unexplained(columns, known))
-    in_blocks = bool(len(y) / runs(y) >= SORTED) or (value and monotone(y))
-    beyond = left.share if left.score >= SURE else 0.0
-    return Order(target, alike.share, beyond, slow.share, in_blocks)
+    residual_test = serial_correlation(residuals_given(columns, column_codes))
+    is_sorted = bool(len(y) / count_runs(y) >= MIN_MEAN_RUN_ROWS) or (
+        is_numeric_target and is_monotone(y)
+    )
+    residual_autocorrelation = (
+        residual_test.variance_fraction if residual_test.z_score >= MIN_Z_SCORE else 0.0
+    )
+    return OrderDependence(
+        target,
+        neighbor_test.variance_fraction,
+        residual_autocorrelation,
+        trend_test.variance_fraction,
+        is_sorted,
+    )
 
 
-def monotone(y: Array) -> bool:
+def is_monotone(y: Array) -> bool:
     """Whether numbers go up, or down, from the first row to the last."""
-    return abs(rank_correlation(y, np.arange(len(y)))) >= FOLLOWING
+    return abs(spearman_correlation(y, np.arange(len(y)))) >= MIN_RANK_CORRELATION
 
 
 CHECK = RowOrder()

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from fieldcraft.project.folder import Folder
+    from fieldcraft.project.folder import ProjectFolder
 
-INTERRUPTED = 130
-INTERNAL = 70  # EX_SOFTWARE of sysexits.h
-MOST_SAID = 500  # characters of a reason
+EXIT_INTERRUPTED = 130
+EXIT_INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
+MAX_REASON_CHARS = 500  # characters of a reason
 
 app = typer.Typer(
     name="fieldcraft",
@@ -29,22 +29,24 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
 )
 
-Dir = Annotated[Path | None, typer.Option("--dir", help="Folder of the project.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Target = Annotated[
+ProjectDirOption = Annotated[Path | None, typer.Option("--dir", help="Folder of the project.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+TargetOption = Annotated[
     str | None,
     typer.Option(help="Column to predict: its name, or its number from 1; labels a,b,c."),
 ]
-Names = Annotated[str | None, typer.Option(help="Column names a,b,... of a file without a header.")]
-Table = Annotated[
+ColumnNamesOption = Annotated[
+    str | None, typer.Option(help="Column names a,b,... of a file without a header.")
+]
+TableArgument = Annotated[
     str,
     typer.Argument(help="The table: .csv, .tsv, .jsonl, .parquet, .zip, a folder, sqlite:///..."),
 ]
-Validation = Annotated[
+ValidationOption = Annotated[
     str | None, typer.Option("--val", help="Validation file of a ready-made split.")
 ]
-Test = Annotated[str | None, typer.Option("--test", help="Test file of a ready-made split.")]
-TaskName = Annotated[
+TestOption = Annotated[str | None, typer.Option("--test", help="Test file of a ready-made split.")]
+TaskOption = Annotated[
     str | None, typer.Option(help="What the target asks: binary, multiclass, regression.")
 ]
 
@@ -56,30 +58,30 @@ def main() -> None:
     try:
         app()
     except FieldcraftError as error:
-        complain(error.what, error.seen, error.way_out)
+        print_error(error.what, error.detail, error.hint)
         sys.exit(2)
     except OSError as error:
-        way_out = (
+        hint = (
             "free some space, or use another --dir"
             if error.errno == 28
             else ("check that the path exists and that you may read and write there")
         )
-        complain(str(error.strerror or error), str(error.filename or type(error).__name__), way_out)
+        print_error(str(error.strerror or error), str(error.filename or type(error).__name__), hint)
         sys.exit(2)
-    except SystemExit as ended:
-        if ended.code == INTERRUPTED:
+    except SystemExit as system_exit:
+        if system_exit.code == EXIT_INTERRUPTED:
             print("stopped; nothing is lost: run the same command again to go on", file=sys.stderr)
         raise
     except Exception as error:  # noqa: BLE001  nobody is to be shown a traceback
-        complain(
+        print_error(
             "something went wrong inside Fieldcraft; nothing that was done is lost",
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            f"please report it with the details in {details_of(error)}",
+            f"please report it with the details in {write_traceback(error)}",
         )
-        sys.exit(INTERNAL)
+        sys.exit(EXIT_INTERNAL_ERROR)
 
 
-def details_of(error: Exception) -> str:
+def write_traceback(error: Exception) -> str:
     """The path of a file that holds the traceback of an error."""
     import tempfile
     import traceback
@@ -91,7 +93,7 @@ def details_of(error: Exception) -> str:
     return stream.name
 
 
-def complain(what: str, seen: str, way_out: str) -> None:
+def print_error(what: str, detail: str, hint: str) -> None:
     """Show an error: what is wrong, what was seen, the way out."""
     from rich.console import Console
     from rich.padding import Padding
@@ -102,69 +104,73 @@ def complain(what: str, seen: str, way_out: str) -> None:
     grid = Grid.grid(padding=(0, 1))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
-    grid.add_row("seen", Text(seen))
-    grid.add_row("way out", Text(way_out))
+    grid.add_row("seen", Text(detail))
+    grid.add_row("way out", Text(hint))
     console.print(Text.assemble(("error: ", "bold red"), (what, "bold")))
     console.print(Padding(grid, (0, 0, 0, 2)))
 
 
 @contextmanager
-def watching(as_json: bool, planned: Sequence[Any] = ()) -> Iterator[Any]:
+def progress_callbacks(as_json: bool, planned: Sequence[Any] = ()) -> Iterator[Any]:
     """A watcher that shows a run on standard error, or nothing for machines."""
-    from fieldcraft.cli.watch import Terminal
-    from fieldcraft.stages._flow import Unwatched
+    from fieldcraft.cli.progress import ProgressDisplay
+    from fieldcraft.stages._workflows import NullCallbacks
 
     if as_json:
-        yield Unwatched()
+        yield NullCallbacks()
     else:
-        with Terminal() as terminal:
-            terminal.expect(planned)
+        with ProgressDisplay() as terminal:
+            terminal.set_plan(planned)
             yield terminal
 
 
-def find(folder: Path | None) -> Folder:
+def find_project(folder: Path | None) -> ProjectFolder:
     """The project of a folder, or of the present one."""
-    from fieldcraft.project.folder import Folder
+    from fieldcraft.project.folder import ProjectFolder
 
-    return Folder.find(folder or Path.cwd())
+    return ProjectFolder.find(folder or Path.cwd())
 
 
-def several(text: str | None) -> tuple[str, ...]:
+def split_names(text: str | None) -> tuple[str, ...]:
     """Names that stand in one argument, cut at the commas."""
     return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 @app.command()
 def init(
-    table: Table,
-    target: Target = None,
-    val: Validation = None,
-    test: Test = None,
-    names: Names = None,
-    task: TaskName = None,
-    dir: Dir = None,
-    as_json: AsJson = False,
+    table: TableArgument,
+    target: TargetOption = None,
+    validation: ValidationOption = None,
+    test: TestOption = None,
+    column_names: ColumnNamesOption = None,
+    task: TaskOption = None,
+    project_dir: ProjectDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the project file from a look at a table."""
-    from fieldcraft.cli.start import folder_for
+    from fieldcraft.cli.project_setup import default_project_folder
     from fieldcraft.core.errors import ProjectError
-    from fieldcraft.stages.init import Request
+    from fieldcraft.stages.init import InitRequest
     from fieldcraft.stages.init import init as write
 
     if target is None:
         raise ProjectError(
-            "no target is given", seen=f"init {table}", way_out="pass --target COLUMN"
+            "no target is given", detail=f"init {table}", hint="pass --target COLUMN"
         )
-    targets = several(target)
-    folder = dir or folder_for(table, targets)
-    result = write(Request(folder, table, targets, val, test, several(names), task))
+    targets = split_names(target)
+    target_folder = project_dir or default_project_folder(table, targets)
+    result = write(
+        InitRequest(
+            target_folder, table, targets, validation, test, split_names(column_names), task
+        )
+    )
     if as_json:
         print(json.dumps(result))
     else:
         print(f"wrote {result['file']}: predict {result['target']} ({result['task']})")
         for note in result["notes"]:
             print(f"note: {note}")
-        print(f"look it over, then: fieldcraft run --dir {folder}")
+        print(f"look it over, then: fieldcraft run --dir {target_folder}")
 
 
 @app.command()
@@ -172,12 +178,12 @@ def run(
     table: Annotated[
         str | None, typer.Argument(help="The table; none to go on in a project.")
     ] = None,
-    target: Target = None,
-    val: Validation = None,
-    test: Test = None,
-    names: Names = None,
-    task: TaskName = None,
-    dir: Dir = None,
+    target: TargetOption = None,
+    validation: ValidationOption = None,
+    test: TestOption = None,
+    column_names: ColumnNamesOption = None,
+    task: TaskOption = None,
+    project_dir: ProjectDirOption = None,
     until: Annotated[str | None, typer.Option(help="Last stage to run, such as audit.")] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend findings in the project file.")] = False,
     budget: Annotated[
@@ -190,21 +196,33 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done, and how long it takes.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Go from table to report and bundle; what is done is kept."""
-    from fieldcraft.cli import show
-    from fieldcraft.cli.start import Wish, plan, prepare
-    from fieldcraft.stages._flow import forecast, run_project
+    from fieldcraft.cli import output
+    from fieldcraft.cli.project_setup import RunOptions, prepare_project, preview_run
+    from fieldcraft.stages._pipeline import plan_run
+    from fieldcraft.stages._workflows import run_project
 
-    wish = Wish(table, several(target), val, test, several(names), task, dir, budget, seed, device)
+    run_options = RunOptions(
+        table,
+        split_names(target),
+        validation,
+        test,
+        split_names(column_names),
+        task,
+        project_dir,
+        budget,
+        seed,
+        device,
+    )
     if dry_run:
-        show.plan(plan(wish, until), as_json)
+        output.print_plan(preview_run(run_options, until), as_json)
         return
-    project = prepare(wish)
-    with watching(as_json, forecast(project, until)) as watcher:
-        story = run_project(project, watcher, until, fix)
-    show.result(story, as_json)
+    project = prepare_project(run_options)
+    with progress_callbacks(as_json, plan_run(project, until)) as callbacks:
+        report_data = run_project(project, callbacks, until, fix)
+    output.print_result(report_data, as_json)
 
 
 @app.command()
@@ -214,25 +232,31 @@ def predict(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Output, .csv, .parquet or .jsonl.")
     ] = Path("predictions.csv"),
-    memory: Annotated[
+    memory_mb: Annotated[
         float, typer.Option(min=0.001, help="Megabytes that rows may take at once.")
     ] = 256,
-    set_aside: Annotated[
+    max_rejected_fraction: Annotated[
         float, typer.Option(min=0, max=1, help="Share of rows that may be set aside.")
     ] = 0.01,
-    dir: Dir = None,
-    as_json: AsJson = False,
+    project_dir: ProjectDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Predict the rows of a table with a bundle; started again after a stop, it goes on."""
-    from fieldcraft.cli import show
-    from fieldcraft.cli.watch import counting
-    from fieldcraft.stages.predict import Request
+    from fieldcraft.cli import output
+    from fieldcraft.cli.progress import show_row_progress
+    from fieldcraft.stages.predict import PredictRequest
     from fieldcraft.stages.predict import predict as write
 
-    place, table = (find(dir).bundle, bundle) if rows is None else (Path(bundle), rows)
-    with counting("predict", as_json) as told:
-        result = write(Request(place, table, out, memory, set_aside, told=told))
-    show.predicted(result, as_json)
+    bundle_path, table = (
+        (find_project(project_dir).bundle_path, bundle) if rows is None else (Path(bundle), rows)
+    )
+    with show_row_progress("predict", as_json) as on_rows:
+        result = write(
+            PredictRequest(
+                bundle_path, table, out, memory_mb, max_rejected_fraction, on_rows=on_rows
+            )
+        )
+    output.print_predictions(result, as_json)
 
 
 @app.command()
@@ -260,72 +284,86 @@ def serve(
     cert: Annotated[Path | None, typer.Option(help="Certificate, for TLS.")] = None,
     key: Annotated[Path | None, typer.Option(help="Key of the certificate.")] = None,
     log: Annotated[Path | None, typer.Option(help="Folder of the prediction log.")] = None,
-    dir: Dir = None,
+    project_dir: ProjectDirOption = None,
 ) -> None:
     """Put bundles behind HTTP: predictions, metrics, health."""
-    from fieldcraft.stages.serve import Request
+    from fieldcraft.stages.serve import ServeRequest
     from fieldcraft.stages.serve import serve as run
 
-    def started(address: Any) -> None:
+    def on_started(address: Any) -> None:
         scheme = "http" if cert is None else "https"
         print(f"listening on {scheme}://{address[0]}:{address[1]} (docs at /docs)", flush=True)
 
-    given = bundles or [str(find(dir).bundle)]
-    run(Request(given, host, port, workers, token_file, cert, key, log, started))
+    bundle_specs = bundles or [str(find_project(project_dir).bundle_path)]
+    run(ServeRequest(bundle_specs, host, port, workers, token_file, cert, key, log, on_started))
 
 
 @app.command()
-def watch(
+def monitor(
     bundle: Annotated[str, typer.Argument(help="A bundle; may be left out inside a project.")],
-    rows_of: Annotated[
+    source: Annotated[
         str | None,
         typer.Argument(metavar="SOURCE", help="Folder of the prediction log, or a table."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for state and report.")
     ] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="Rows of a window.")] = None,
-    every: Annotated[
+    window_rows: Annotated[int | None, typer.Option(min=1, help="Rows of a window.")] = None,
+    window: Annotated[
         str | None, typer.Option(help="Length of a window instead, such as 1h.")
     ] = None,
-    season: Annotated[
+    seasonality: Annotated[
         str | None, typer.Option(help="Compare with the same time of the day or of the week.")
     ] = None,
-    alerts: Annotated[Path | None, typer.Option(help="File that alerts are added to.")] = None,
-    command: Annotated[str | None, typer.Option(help="Command that gets each alert.")] = None,
-    webhook: Annotated[
+    alert_file: Annotated[Path | None, typer.Option(help="File that alerts are added to.")] = None,
+    alert_command: Annotated[str | None, typer.Option(help="Command that gets each alert.")] = None,
+    alert_webhook: Annotated[
         str | None, typer.Option(envvar="FIELDCRAFT_WEBHOOK", help="Address to post alerts to.")
     ] = None,
-    server: Annotated[
+    metrics_url: Annotated[
         str | None, typer.Option(help="Address of the server: tell its latency and errors too.")
     ] = None,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train a challenger if there are new alerts.")
     ] = False,
-    dir: Dir = None,
-    as_json: AsJson = False,
+    project_dir: ProjectDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Tell what is broken and what drifts at work; exit code 1 if anything."""
-    from fieldcraft.cli.drift import told, watched
-    from fieldcraft.cli.start import seconds
-    from fieldcraft.stages.watch import Request
-    from fieldcraft.stages.watch import watch as look
+    from fieldcraft.cli.monitoring import print_monitoring, resolve_alert_settings
+    from fieldcraft.cli.project_setup import parse_duration_option
+    from fieldcraft.stages.monitor import MonitorRequest
+    from fieldcraft.stages.monitor import monitor as look
 
-    project = find(dir) if rows_of is None else None
-    place, source = (project.bundle, bundle) if project else (Path(bundle), str(rows_of))
-    folder = out or (project.root / "watch" if project else Path("watch"))
-    span = None if every is None else seconds(every, "--every")
-    tell = told(project, alerts, command, webhook, server)
-    result = look(Request(place, source, folder, rows, span, season, tell))
-    watched(result, as_json)
+    project = find_project(project_dir) if source is None else None
+    bundle_path, source_path = (
+        (project.bundle_path, bundle) if project else (Path(bundle), str(source))
+    )
+    out_folder = out or (project.root / "watch" if project else Path("watch"))
+    window_seconds = None if window is None else parse_duration_option(window, "--every")
+    alert_settings = resolve_alert_settings(
+        project, alert_file, alert_command, alert_webhook, metrics_url
+    )
+    result = look(
+        MonitorRequest(
+            bundle_path,
+            source_path,
+            out_folder,
+            window_rows,
+            window_seconds,
+            seasonality,
+            alert_settings,
+        )
+    )
+    print_monitoring(result, as_json)
     if retrain and result["new"]:
-        answer_alerts(find(dir), source, result["new"], as_json)
+        retrain_on_alerts(find_project(project_dir), source_path, result["new"], as_json)
     if result["stand"]:
         raise typer.Exit(1)
 
 
 @app.command()
-def labels(
+def feedback(
     table: Annotated[str, typer.Argument(help="The labels: request, row, and the target.")],
     log: Annotated[str, typer.Option(help="Folder of the prediction log.")],
     bundle: Annotated[
@@ -335,34 +373,40 @@ def labels(
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train a challenger if they have become worse.")
     ] = False,
-    dir: Dir = None,
-    as_json: AsJson = False,
+    project_dir: ProjectDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Tell how good predictions were, once labels are there; exit code 1 if they are worse."""
-    from fieldcraft.cli.drift import labelled, told
-    from fieldcraft.stages.labels import Request
-    from fieldcraft.stages.labels import labels as join
+    from fieldcraft.cli.monitoring import print_feedback, resolve_alert_settings
+    from fieldcraft.stages.feedback import FeedbackRequest
+    from fieldcraft.stages.feedback import feedback as join
 
-    project = None if bundle else find(dir)
-    place = bundle or find(dir).bundle
-    folder = out or (project.root / "watch" if project else Path("watch"))
-    result = join(Request(place, table, log, folder, told(project)))
-    labelled(result, as_json)
+    project = None if bundle else find_project(project_dir)
+    bundle_path = bundle or find_project(project_dir).bundle_path
+    out_folder = out or (project.root / "watch" if project else Path("watch"))
+    result = join(
+        FeedbackRequest(bundle_path, table, log, out_folder, resolve_alert_settings(project))
+    )
+    print_feedback(result, as_json)
     if retrain and result["new"]:
-        answer_alerts(find(dir), log, [{"text": "predictions have become worse"}], as_json)
-    if result["alarmed"] or any(one["alarmed"] for one in result["groups"]):
+        retrain_on_alerts(
+            find_project(project_dir), log, [{"text": "predictions have become worse"}], as_json
+        )
+    if result["alarmed"] or any(group["alarmed"] for group in result["groups"]):
         raise typer.Exit(1)
 
 
-def answer_alerts(project: Folder, log: str, new: Sequence[Any], as_json: bool) -> None:
+def retrain_on_alerts(
+    project: ProjectFolder, log: str, new_alerts: Sequence[Any], as_json: bool
+) -> None:
     """Train a challenger because of alerts; what came of it goes to standard error."""
-    from fieldcraft.cli.champions import retrained
-    from fieldcraft.stages._flow import retrain_project
+    from fieldcraft.cli.versions import print_retraining
+    from fieldcraft.stages._workflows import retrain_project
 
-    why = "; ".join(alert["text"] for alert in new)
-    with watching(as_json) as watcher:
-        result = retrain_project(project, watcher, {"log": log, "why": why[:MOST_SAID]})
-    retrained(result, as_json, sys.stderr)
+    reason = "; ".join(alert["text"] for alert in new_alerts)
+    with progress_callbacks(as_json) as callbacks:
+        result = retrain_project(project, callbacks, {"log": log, "why": reason[:MAX_REASON_CHARS]})
+    print_retraining(result, as_json, sys.stderr)
 
 
 @app.command()
@@ -370,146 +414,152 @@ def retrain(
     log: Annotated[
         str | None, typer.Option(help="Folder of the prediction log; the one that is watched.")
     ] = None,
-    rows: Annotated[
+    data: Annotated[
         str | None, typer.Option(help="A table of labelled rows, instead of log and labels.")
     ] = None,
-    every: Annotated[
+    interval: Annotated[
         str | None, typer.Option(help="Do it again and again, after such a time: 1d, 12h.")
     ] = None,
-    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
-    anyway: Annotated[
+    reason: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    force: Annotated[
         bool, typer.Option("--anyway", help="Also with broken columns or few new rows.")
     ] = False,
-    dir: Dir = None,
-    as_json: AsJson = False,
+    project_dir: ProjectDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a challenger on new rows; it is promoted only if it is better (else exit code 1)."""
-    from fieldcraft.cli.champions import retrained
-    from fieldcraft.cli.start import seconds
-    from fieldcraft.stages._flow import retrain_project
+    from fieldcraft.cli.project_setup import parse_duration_option
+    from fieldcraft.cli.versions import print_retraining
+    from fieldcraft.stages._workflows import retrain_project
 
-    project = find(dir)
-    asked = {"log": log, "rows": rows, "why": why, "anyway": anyway}
+    project = find_project(project_dir)
+    options = {"log": log, "rows": data, "why": reason, "anyway": force}
 
-    def once() -> str:
-        with watching(as_json) as watcher:
-            result = retrain_project(project, watcher, asked)
-        retrained(result, as_json)
+    def run_once() -> str:
+        with progress_callbacks(as_json) as callbacks:
+            result = retrain_project(project, callbacks, options)
+        print_retraining(result, as_json)
         return str(result["outcome"])
 
-    if every is not None:
-        again_and_again(once, seconds(every, "--every"))
-    if once() in ("refused", "blocked"):
+    if interval is not None:
+        repeat_forever(run_once, parse_duration_option(interval, "--every"))
+    if run_once() in ("refused", "blocked"):
         raise typer.Exit(1)
 
 
-def again_and_again(once: Callable[[], object], pause: float) -> NoReturn:
+def repeat_forever(action: Callable[[], object], pause_seconds: float) -> NoReturn:
     """Do something, wait, and do it again; an error is shown, and does not end it."""
     from fieldcraft.core.errors import FieldcraftError
 
     while True:
         try:
-            once()
+            action()
         except FieldcraftError as error:
-            complain(error.what, error.seen, error.way_out)
-        time.sleep(pause)
+            print_error(error.what, error.detail, error.hint)
+        time.sleep(pause_seconds)
 
 
 @app.command()
 def rollback(
     to: Annotated[str | None, typer.Option(help="How the id of the version begins.")] = None,
-    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
-    show: Annotated[bool, typer.Option("--list", help="Show the versions, change none.")] = False,
-    dir: Dir = None,
-    as_json: AsJson = False,
+    reason: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Show the versions, change none.")
+    ] = False,
+    project_dir: ProjectDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the bundle that was there before the current one again."""
-    from fieldcraft.cli.champions import listed, rolled_back
-    from fieldcraft.stages._flow import rollback_project, versions
+    from fieldcraft.cli.versions import print_rollback, print_versions
+    from fieldcraft.stages._workflows import list_versions, rollback_project
 
-    project = find(dir)
-    if show:
-        listed(versions(project), as_json)
+    project = find_project(project_dir)
+    if list_only:
+        print_versions(list_versions(project), as_json)
     else:
-        rolled_back(rollback_project(project, to, why), as_json)
+        print_rollback(rollback_project(project, to, reason), as_json)
 
 
 @app.command()
 def evaluate(
     final: Annotated[bool, typer.Option("--final", help="Open the sealed test set.")] = False,
-    again: Annotated[
+    reopen: Annotated[
         str | None, typer.Option(help="Why the test set is to be opened once more.")
     ] = None,
-    dir: Dir = None,
-    as_json: AsJson = False,
+    project_dir: ProjectDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare the models; --final opens the sealed test set."""
-    from fieldcraft.cli import show
-    from fieldcraft.stages._flow import final_evaluation, run_project
+    from fieldcraft.cli import output
+    from fieldcraft.stages._workflows import run_final_evaluation, run_project
 
-    project = find(dir)
-    with watching(as_json) as watcher:
+    project = find_project(project_dir)
+    with progress_callbacks(as_json) as callbacks:
         if final:
-            story = final_evaluation(project, watcher, again)
+            report_data = run_final_evaluation(project, callbacks, reopen)
         else:
-            story = run_project(project, watcher, "evaluate")
-    show.result(story, as_json)
+            report_data = run_project(project, callbacks, "evaluate")
+    output.print_result(report_data, as_json)
 
 
 @app.command()
 def audit(
     fix: Annotated[bool, typer.Option("--fix", help="Mend findings in the project file.")] = False,
-    dir: Dir = None,
-    as_json: AsJson = False,
+    project_dir: ProjectDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Look for what is wrong with the data."""
-    from fieldcraft.cli import show
-    from fieldcraft.stages._flow import run_project
+    from fieldcraft.cli import output
+    from fieldcraft.stages._workflows import run_project
 
-    project = find(dir)
-    with watching(as_json) as watcher:
-        story = run_project(project, watcher, "audit", fix)
-    show.findings(story, as_json)
+    project = find_project(project_dir)
+    with progress_callbacks(as_json) as callbacks:
+        report_data = run_project(project, callbacks, "audit", fix)
+    output.print_findings(report_data, as_json)
 
 
 @app.command()
 def package(
-    zip: Annotated[Path | None, typer.Option(help="Also write the bundle as one .zip.")] = None,
+    zip_path: Annotated[
+        Path | None, typer.Option(help="Also write the bundle as one .zip.")
+    ] = None,
     container: Annotated[
         Path | None, typer.Option(help="Also write a folder that builds a serving image.")
     ] = None,
-    dir: Dir = None,
-    as_json: AsJson = False,
+    project_dir: ProjectDirOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Put the champion into a bundle that predicts without PyTorch."""
-    from fieldcraft.bundle.archive import pack
-    from fieldcraft.cli import show
+    from fieldcraft.bundle.archive import pack_bundle
+    from fieldcraft.cli import output
     from fieldcraft.stages._container import write_container
-    from fieldcraft.stages._flow import forecast, run_project
+    from fieldcraft.stages._pipeline import plan_run
+    from fieldcraft.stages._workflows import run_project
 
-    project = find(dir)
-    with watching(as_json, forecast(project)) as watcher:
-        story = run_project(project, watcher)
-    if zip is not None:
-        pack(project.bundle, zip)
+    project = find_project(project_dir)
+    with progress_callbacks(as_json, plan_run(project)) as callbacks:
+        report_data = run_project(project, callbacks)
+    if zip_path is not None:
+        pack_bundle(project.bundle_path, zip_path)
     if container is not None:
-        write_container(project.bundle, container, project.root.name)
-    show.result(story, as_json)
+        write_container(project.bundle_path, container, project.root.name)
+    output.print_result(report_data, as_json)
 
 
-def command_until(stage: str, summary: str) -> None:
+def add_stage_command(stage: str, summary: str) -> None:
     """Add the command of a stage that needs no arguments of its own: run up to it."""
 
-    def until(dir: Dir = None, as_json: AsJson = False) -> None:
-        from fieldcraft.cli import show
-        from fieldcraft.stages._flow import forecast, run_project
+    def run_until(project_dir: ProjectDirOption = None, as_json: JsonOption = False) -> None:
+        from fieldcraft.cli import output
+        from fieldcraft.stages._pipeline import plan_run
+        from fieldcraft.stages._workflows import run_project
 
-        project = find(dir)
-        with watching(as_json, forecast(project, stage)) as watcher:
-            story = run_project(project, watcher, stage)
-        show.result(story, as_json)
+        project = find_project(project_dir)
+        with progress_callbacks(as_json, plan_run(project, stage)) as callbacks:
+            report_data = run_project(project, callbacks, stage)
+        output.print_result(report_data, as_json)
 
-    app.command(stage, help=summary)(until)
+    app.command(stage, help=summary)(run_until)
 
 
 for stage, summary in {  # as `Stage.summary` says; importing the stages would make --help slow
@@ -519,50 +569,50 @@ for stage, summary in {  # as `Stage.summary` says; importing the stages would m
     "blend": "Blend the trained models where together they are better.",
     "explain": "Tell on which columns the champion's predictions hang.",
 }.items():
-    command_until(stage, summary)
+    add_stage_command(stage, summary)
 
 
 @app.command()
-def status(dir: Dir = None, as_json: AsJson = False) -> None:
+def status(project_dir: ProjectDirOption = None, as_json: JsonOption = False) -> None:
     """Show where the project stands."""
-    from fieldcraft.cli import show
+    from fieldcraft.cli import output
 
-    show.status(find(dir), as_json)
+    output.print_status(find_project(project_dir), as_json)
 
 
 @app.command()
-def log(dir: Dir = None, as_json: AsJson = False) -> None:
+def log(project_dir: ProjectDirOption = None, as_json: JsonOption = False) -> None:
     """Show every entry of the ledger, oldest first."""
-    from fieldcraft.cli import show
+    from fieldcraft.cli import output
 
-    show.log(find(dir), as_json)
+    output.print_log(find_project(project_dir), as_json)
 
 
 @app.command()
-def reproduce(dir: Dir = None, as_json: AsJson = False) -> None:
+def reproduce(project_dir: ProjectDirOption = None, as_json: JsonOption = False) -> None:
     """Do the whole run over again and see whether the same comes out."""
-    from fieldcraft.cli import show
-    from fieldcraft.stages._flow import reproduce_project
+    from fieldcraft.cli import output
+    from fieldcraft.stages._workflows import reproduce_project
 
-    project = find(dir)
-    with watching(as_json) as watcher:
-        found = reproduce_project(project, watcher)
-    show.reproduced(found, as_json)
-    if not all(item["same"] for item in found):
+    project = find_project(project_dir)
+    with progress_callbacks(as_json) as callbacks:
+        comparisons = reproduce_project(project, callbacks)
+    output.print_reproduction(comparisons, as_json)
+    if not all(item["same"] for item in comparisons):
         raise typer.Exit(1)
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON schema of the project file, for editors."""
-    from fieldcraft.project.file import schema as described
+    from fieldcraft.project.project_file import build_editor_schema as described
 
     print(json.dumps(described(), indent=1))
 
 
 @app.command()
-def verify(dir: Dir = None, as_json: AsJson = False) -> None:
+def verify(project_dir: ProjectDirOption = None, as_json: JsonOption = False) -> None:
     """Check the chain of evidence and the bundle."""
-    from fieldcraft.cli import show
+    from fieldcraft.cli import output
 
-    show.verify(find(dir), as_json)
+    output.print_verification(find_project(project_dir), as_json)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-BLOCK = 1 << 20
+READ_BLOCK_BYTES = 1 << 20
 
 
 def of_bytes(data: bytes) -> str:
@@ -15,7 +15,7 @@ def of_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
     """The one spelling of a JSON value that digests are taken of: sorted keys, no blanks, UTF-8.
 
     Raises:
@@ -32,16 +32,16 @@ def of_json(value: Any) -> str:
     >>> of_json({"a": 1, "b": 2}) == of_json({"b": 2, "a": 1})
     True
     """
-    return of_bytes(canonical(value))
+    return of_bytes(canonical_json(value))
 
 
 def of_file(path: Path) -> str:
     """Digest of a file's bytes, read block by block."""
-    state = hashlib.sha256()
+    hasher = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            state.update(block)
-    return state.hexdigest()
+        while block := stream.read(READ_BLOCK_BYTES):
+            hasher.update(block)
+    return hasher.hexdigest()
 
 
 def of_folder(folder: Path) -> dict[str, str]:

@@ -25,23 +25,25 @@ class FieldcraftError(Exception):
 
     Args:
         what: what is wrong, as one sentence.
-        seen: the value, file or line that was met.
-        way_out: what the user can do about it.
+        detail: the value, file or line that was met.
+        hint: what the user can do about it.
     """
 
-    def __init__(self, what: str, *, seen: str, way_out: str) -> None:
-        super().__init__(f"{what}\n  seen: {seen}\n  way out: {way_out}")
+    def __init__(self, what: str, *, detail: str, hint: str) -> None:
+        super().__init__(f"{what}\n  seen: {detail}\n  way out: {hint}")
         self.what = what
-        self.seen = seen
-        self.way_out = way_out
+        self.detail = detail
+        self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), self.what, self.seen, self.way_out)
+        return _rebuild_error, (type(self), self.what, self.detail, self.hint)
 
 
-def _again(kind: type[FieldcraftError], what: str, seen: str, way_out: str) -> FieldcraftError:
+def _rebuild_error(
+    error_type: type[FieldcraftError], what: str, detail: str, hint: str
+) -> FieldcraftError:
     """An error that comes from another process."""
-    return kind(what, seen=seen, way_out=way_out)
+    return error_type(what, detail=detail, hint=hint)
 
 
 class ProjectError(FieldcraftError):
@@ -56,7 +58,7 @@ class InputError(DataError, ValueError):
     """Rows, targets or settings that an estimator cannot use."""
 
 
-class HeldError(FieldcraftError):
+class BlockedByFindingsError(FieldcraftError):
     """A finding of severity "stop" holds the run until it is fixed or accepted by name."""
 
 
@@ -76,7 +78,7 @@ class BundleError(FieldcraftError):
     """A bundle cannot be written, trusted or run."""
 
 
-class PlugError(FieldcraftError):
+class PluginError(FieldcraftError):
     """No kind, task, learner, check, stage or format has that name."""
 
 
@@ -84,16 +86,16 @@ class MissingExtraError(FieldcraftError):
     """An optional dependency is not installed."""
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known_names: Iterable[str]) -> str:
     """The known name closest to a mistyped one, as a hint such as ``did you mean 'age'?``.
 
     >>> near("Survivd", ["Survived", "Age"])
     "did you mean 'Survived'?"
     """
-    choices = sorted(set(known))
-    lowered = {choice.lower(): choice for choice in choices}
-    found = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
-    if found:
-        return f"did you mean {lowered[found[0]]!r}?"
-    shown = ", ".join(choices[:12]) + (", ..." if len(choices) > 12 else "")
-    return f"choose one of: {shown}" if shown else "there is nothing to choose from"
+    choices = sorted(set(known_names))
+    choice_by_lower_name = {choice.lower(): choice for choice in choices}
+    matches = difflib.get_close_matches(name.lower(), list(choice_by_lower_name), n=1, cutoff=0.6)
+    if matches:
+        return f"did you mean {choice_by_lower_name[matches[0]]!r}?"
+    shown_choices = ", ".join(choices[:12]) + (", ..." if len(choices) > 12 else "")
+    return f"choose one of: {shown_choices}" if shown_choices else "there is nothing to choose from"

@@ -15,47 +15,47 @@ from pathlib import Path
 from typing import Any
 
 
-def sync(path: Path) -> None:
+def fsync_path(path: Path) -> None:
     """Make sure a file's or folder's content has reached the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        os.fsync(descriptor)
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a crash leaves the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    temporary_path = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
-        with aside.open("wb") as stream:
+        with temporary_path.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        aside.replace(path)
+        temporary_path.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
-    sync(path.parent)
+        temporary_path.unlink(missing_ok=True)
+    fsync_path(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
+def atomic_write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
-    write_bytes(path, text.encode())
+    atomic_write_bytes(path, text.encode())
 
 
 def cache_folder() -> Path:
     """Where files are kept that can be fetched again: ``FIELDCRAFT_CACHE``, or the user's cache."""
-    given = os.environ.get("FIELDCRAFT_CACHE")
-    if given:
-        return Path(given)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "fieldcraft"
+    own_folder = os.environ.get("FIELDCRAFT_CACHE")
+    if own_folder:
+        return Path(own_folder)
+    xdg_folder = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg_folder) if xdg_folder else Path.home() / ".cache") / "fieldcraft"
 
 
-def write_json(path: Path, value: Any) -> None:
+def atomic_write_json(path: Path, value: Any) -> None:
     """Write a JSON file, indented, whole or not at all; NaN is refused."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    atomic_write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -63,50 +63,52 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def commit_folder(aside: Path, final: Path) -> None:
+def replace_folder(temporary_folder: Path, target_folder: Path) -> None:
     """Move a finished folder into its place, replacing what stood there, and sync all of it."""
-    for path in aside.rglob("*"):
-        sync(path)
-    sync(aside)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    if not final.exists():
-        aside.rename(final)
-    elif not exchange(aside, final):
-        old = final.with_name(f".{final.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        final.rename(old)
-        aside.rename(final)
-        shutil.rmtree(old, ignore_errors=True)
-    sync(final.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    for path in temporary_folder.rglob("*"):
+        fsync_path(path)
+    fsync_path(temporary_folder)
+    target_folder.parent.mkdir(parents=True, exist_ok=True)
+    if not target_folder.exists():
+        temporary_folder.rename(target_folder)
+    elif not swap_folders(temporary_folder, target_folder):
+        old_folder = target_folder.with_name(f".{target_folder.name}.old")
+        shutil.rmtree(old_folder, ignore_errors=True)
+        target_folder.rename(old_folder)
+        temporary_folder.rename(target_folder)
+        shutil.rmtree(old_folder, ignore_errors=True)
+    fsync_path(target_folder.parent)
+    shutil.rmtree(temporary_folder, ignore_errors=True)
 
 
-def exchange(one: Path, other: Path) -> bool:
+def swap_folders(first: Path, second: Path) -> bool:
     """Swap two folders in one step, so that neither is ever missing; False where that cannot be."""
     if not sys.platform.startswith("linux"):
         return False
-    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    here, exchange_flag = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
-    if swap is None:
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    at_cwd, exchange_flag = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
+    if renameat2 is None:
         return False
-    return bool(swap(here, os.fsencode(one), here, os.fsencode(other), exchange_flag) == 0)
+    return bool(
+        renameat2(at_cwd, os.fsencode(first), at_cwd, os.fsencode(second), exchange_flag) == 0
+    )
 
 
 @contextmanager
-def whole_folder(final: Path) -> Iterator[Path]:
+def atomic_folder(target_folder: Path) -> Iterator[Path]:
     """A folder to fill that appears under its final name only if the block ends well."""
-    aside = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    temporary_folder = target_folder.with_name(f".{target_folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary_folder, ignore_errors=True)
+    temporary_folder.mkdir(parents=True)
     try:
-        yield aside
-        commit_folder(aside, final)
+        yield temporary_folder
+        replace_folder(temporary_folder, target_folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary_folder, ignore_errors=True)
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[bool]:
+def try_lock(path: Path) -> Iterator[bool]:
     """Hold a lock file while the block runs; tells whether nobody else holds it.
 
     The system frees the lock when the process ends, however it ends.

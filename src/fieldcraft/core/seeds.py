@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 
-def derive(seed: int, *names: str | int) -> int:
+def derive_seed(seed: int, *purpose: str | int) -> int:
     """A seed below 2**31 for one use, the same whenever seed and names are the same.
 
     >>> derive(0, "split") == derive(0, "split")
@@ -13,5 +13,5 @@ def derive(seed: int, *names: str | int) -> int:
     >>> derive(0, "split") == derive(0, "train")
     False
     """
-    text = "/".join([str(seed), *map(str, names)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+    seed_path = "/".join([str(seed), *map(str, purpose)])
+    return int.from_bytes(hashlib.sha256(seed_path.encode()).digest()[:4], "big") >> 1

@@ -1,7 +1,7 @@
 """Read a table as it stands, wherever it is: the one door to `fieldcraft.data.sources`.
 
 Cells of text files stay text here; what they mean is decided per column by its kind, in one
-place (`fieldcraft.data.table.Schema`), for training and prediction alike.
+place (`fieldcraft.data.schema.Schema`), for training and prediction alike.
 """
 
 from __future__ import annotations
@@ -12,23 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.core.words import plural
-from fieldcraft.data.frames import from_frame, plain_columns
-from fieldcraft.data.place import Place, located, relative
-from fieldcraft.data.reading import Reading, read_place, source_of
-
-__all__ = [
-    "Reading",
-    "digest_of",
-    "from_frame",
-    "located",
-    "plain_columns",
-    "read_table",
-    "relative",
-]
+from fieldcraft.core.formatting import pluralize
+from fieldcraft.data.location import SourceLocation
+from fieldcraft.data.source import ReadResult, find_source, read_location
 
 
-def read_table(source: str | Path, names: Sequence[str] = ()) -> Reading:
+def read_table(source: str | Path, names: Sequence[str] = ()) -> ReadResult:
     """Read a table into a frame; text files give text cells.
 
     Args:
@@ -40,21 +29,25 @@ def read_table(source: str | Path, names: Sequence[str] = ()) -> Reading:
     Raises:
         DataError: the table is missing, empty, damaged, or not of a known form.
     """
-    place = Place(str(source))
-    reading = read_again(place.address, tuple(names), stamp(place))
-    if reading.frame.is_empty() or reading.frame.width == 0:
-        odd = len(reading.odd_lines)
+    location = SourceLocation(str(source))
+    result = read_cached(location.address, tuple(names), file_stamp(location))
+    if result.frame.is_empty() or result.frame.width == 0:
+        n_malformed = len(result.malformed_lines)
         raise DataError(
-            f"{place.name or place.address} holds no rows",
-            seen=f"{reading.frame.height} rows x {reading.frame.width} columns"
-            + (f", {plural(odd, 'line')} that did not fit: {reading.odd()}" if odd else ""),
-            way_out="use a table with at least one row of data under its column names",
+            f"{location.name or location.address} holds no rows",
+            detail=f"{result.frame.height} rows x {result.frame.width} columns"
+            + (
+                f", {pluralize(n_malformed, 'line')} that did not fit: {result.describe_malformed()}"
+                if n_malformed
+                else ""
+            ),
+            hint="use a table with at least one row of data under its column names",
         )
-    return reading
+    return result
 
 
 @lru_cache(maxsize=1)
-def read_again(address: str, names: tuple[str, ...], stamp: tuple[int, ...]) -> Reading:
+def read_cached(address: str, names: tuple[str, ...], stamp: tuple[int, ...]) -> ReadResult:
     """Read a place, or remember it: several stages in a row read the same file.
 
     Args:
@@ -62,19 +55,19 @@ def read_again(address: str, names: tuple[str, ...], stamp: tuple[int, ...]) -> 
         names: column names, for a table without a header.
         stamp: changes with the file.
     """
-    return read_place(Place(address), names)
+    return read_location(SourceLocation(address), names)
 
 
-def stamp(place: Place) -> tuple[int, ...]:
+def file_stamp(location: SourceLocation) -> tuple[int, ...]:
     """Size, time and number of a file; of other places something that is never the same."""
     try:
-        found = place.path.stat() if place.is_file and not place.scheme else None
+        stat = location.path.stat() if location.is_file and not location.scheme else None
     except OSError:
-        found = None
-    return (found.st_size, found.st_mtime_ns, found.st_ino) if found else (time.monotonic_ns(),)
+        stat = None
+    return (stat.st_size, stat.st_mtime_ns, stat.st_ino) if stat else (time.monotonic_ns(),)
 
 
-def digest_of(source: str | Path) -> str:
+def table_digest(source: str | Path) -> str:
     """Digest of the content of a table's source; it stays while the content stays.
 
     Args:
@@ -83,5 +76,5 @@ def digest_of(source: str | Path) -> str:
     Raises:
         DataError: the source is missing or not of a known form.
     """
-    place = Place(str(source))
-    return source_of(place).digest(place)
+    location = SourceLocation(str(source))
+    return find_source(location).digest(location)

@@ -14,7 +14,7 @@ from fieldcraft.core import files
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """Where the training stands after an epoch.
 
     The marked loss is the last one that was worth waiting on from: see `Training.worth`.
@@ -24,54 +24,62 @@ class Progress:
     step: int = 0
     best_epoch: int = 0
     best_loss: float = 1e300  # none yet
-    mark_epoch: int = 0
-    mark_loss: float = 1e300
-    elapsed: float = 0.0
+    last_improvement_epoch: int = 0
+    last_improvement_loss: float = 1e300
+    elapsed_seconds: float = 0.0
     train_losses: list[float] = field(default_factory=list)
-    tune_losses: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
 
 
-def snapshot(module: nn.Module) -> dict[str, Tensor]:
+def copy_weights(module: nn.Module) -> dict[str, Tensor]:
     """A copy of a module's weights in the processor's memory."""
     return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
 
 
-def unpack(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def tensors_under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors under a prefix such as ``network/``, by the rest of their names."""
-    start = f"{prefix}/"
-    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
+    full_prefix = f"{prefix}/"
+    return {
+        name[len(full_prefix) :]: tensor
+        for name, tensor in tensors.items()
+        if name.startswith(full_prefix)
+    }
 
 
-def write_checkpoint(
+def save_checkpoint(
     path: Path,
-    progress: Progress,
+    state: TrainingState,
     network: nn.Module,
-    shadow: nn.Module,
-    best: Mapping[str, Tensor],
-    memory: Mapping[str, Tensor],
+    ema_model: nn.Module,
+    best_weights: Mapping[str, Tensor],
+    optimizer_state: Mapping[str, Tensor],
 ) -> None:
     """Write a checkpoint as one file, whole or not at all; the progress stands in its header.
 
     Args:
         path: of the file.
-        progress: where the training stands.
+        state: where the training stands.
         network: as it is now.
-        shadow: its averaged weights.
-        best: the weights of the best epoch.
-        memory: what the optimizers remember.
+        ema_model: its averaged weights.
+        best_weights: the weights of the best epoch.
+        optimizer_state: what the optimizers remember.
     """
     groups = {
-        "network": snapshot(network),
-        "shadow": snapshot(shadow),
-        "best": best,
-        "optimizer": memory,
+        "network": copy_weights(network),
+        "shadow": copy_weights(ema_model),
+        "best": best_weights,
+        "optimizer": optimizer_state,
     }
-    tensors = {f"{group}/{name}": t for group, named in groups.items() for name, t in named.items()}
-    files.write_bytes(path, save(tensors, {"progress": json.dumps(asdict(progress))}))
+    tensors = {
+        f"{group}/{name}": tensor
+        for group, tensors_of_group in groups.items()
+        for name, tensor in tensors_of_group.items()
+    }
+    files.atomic_write_bytes(path, save(tensors, {"progress": json.dumps(asdict(state))}))
 
 
-def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, Tensor]]:
     """The progress and tensors that `write_checkpoint` wrote."""
     data = path.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return Progress(**json.loads(header["__metadata__"]["progress"])), load(data)
+    return TrainingState(**json.loads(header["__metadata__"]["progress"])), load(data)

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TURNS = ((3.4445, -4.7750, 2.0315),) * 5  # of the Newton-Schulz iteration
-RMS = 0.2  # root mean square of AdamW's usual step, which Muon's is brought to
-TINY = 1e-7
-LONG = 3  # times as wide as high
+NEWTON_SCHULZ_COEFFICIENTS = ((3.4445, -4.7750, 2.0315),) * 5  # of the Newton-Schulz iteration
+ADAMW_STEP_RMS = 0.2  # root mean square of AdamW's usual step, which Muon's is brought to
+NORM_EPSILON = 1e-7
+MIN_ASPECT_RATIO = 3  # times as wide as high
 
 
 class Muon(torch.optim.Optimizer):
@@ -35,22 +35,24 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Move every matrix once."""
         for group in self.param_groups:
-            rate, momentum = group["lr"], group["momentum"]
+            learning_rate, momentum = group["lr"], group["momentum"]
             for matrix in group["params"]:
                 if matrix.grad is None:
                     continue
-                memory = self.state[matrix]
-                if not memory:
-                    memory["momentum"] = torch.zeros_like(matrix)
-                memory["momentum"].lerp_(matrix.grad, 1 - momentum)
-                ahead = matrix.grad.lerp(memory["momentum"], momentum)
-                flat = ahead.flatten(1)
-                size = RMS * max(flat.shape) ** 0.5
-                matrix.mul_(1 - rate * group["weight_decay"])
-                matrix.add_(orthogonal(flat).view_as(matrix), alpha=-rate * size)
+                state = self.state[matrix]
+                if not state:
+                    state["momentum"] = torch.zeros_like(matrix)
+                state["momentum"].lerp_(matrix.grad, 1 - momentum)
+                nesterov_update = matrix.grad.lerp(state["momentum"], momentum)
+                matrix_update = nesterov_update.flatten(1)
+                step_scale = ADAMW_STEP_RMS * max(matrix_update.shape) ** 0.5
+                matrix.mul_(1 - learning_rate * group["weight_decay"])
+                matrix.add_(
+                    orthogonalize(matrix_update).view_as(matrix), alpha=-learning_rate * step_scale
+                )
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
+def orthogonalize(matrix: Tensor) -> Tensor:
     """Nearly the closest matrix with all singular values 1, by Newton-Schulz iteration.
 
     A step multiplies the matrix by a polynomial of its rows' products. Of a long matrix, such as
@@ -58,22 +60,22 @@ def orthogonal(matrix: Tensor) -> Tensor:
     once: the same to rounding in less than half the time.
     """
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = wide / (wide.norm() + TINY)
-    if x.shape[1] >= LONG * x.shape[0]:
-        x = polynomials(x @ x.T) @ x
+    x = wide / (wide.norm() + NORM_EPSILON)
+    if x.shape[1] >= MIN_ASPECT_RATIO * x.shape[0]:
+        x = compose_newton_schulz(x @ x.T) @ x
     else:
-        for a, b, c in TURNS:
-            square = x @ x.T
-            x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    turned: Tensor = x.T if matrix.shape[0] > matrix.shape[1] else x
-    return turned
+        for a, b, c in NEWTON_SCHULZ_COEFFICIENTS:
+            gram = x @ x.T
+            x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    orthogonal: Tensor = x.T if matrix.shape[0] > matrix.shape[1] else x
+    return orthogonal
 
 
-def polynomials(square: Tensor) -> Tensor:
+def compose_newton_schulz(gram: Tensor) -> Tensor:
     """What all turns together multiply a matrix by, from the products of its rows."""
-    found = torch.eye(len(square), dtype=square.dtype, device=square.device)
-    for a, b, c in TURNS:
-        turn = torch.addmm(square, square, square, beta=b, alpha=c)
-        turn.diagonal().add_(a)
-        found, square = turn @ found, turn @ square @ turn
-    return found
+    product = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    for a, b, c in NEWTON_SCHULZ_COEFFICIENTS:
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        product, gram = factor @ product, factor @ gram @ factor
+    return product

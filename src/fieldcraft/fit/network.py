@@ -17,22 +17,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fieldcraft.fit.mixing import Mixing
-from fieldcraft.fit.settings import Recipe
+from fieldcraft.fit.mixup import MixupPlan
+from fieldcraft.fit.settings import TrainingRecipe
 
-Trunk = Callable[[tuple[int, ...], int], nn.Module]
+TrunkFactory = Callable[[tuple[int, ...], int], nn.Module]
 
 
-class PassNet(nn.Module):
+class IdentityNet(nn.Module):
     """An encoder net that passes its one input on, each number a feature of its own."""
 
     recipe = None
 
-    def __init__(self, name: str, width: int) -> None:
+    def __init__(self, input_name: str, n_features: int) -> None:
         """Set up for an input of some width."""
         super().__init__()
-        self.inputs = (name,)
-        self.chunks = (1,) * width
+        self.inputs = (input_name,)
+        self.feature_widths = (1,) * n_features
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """The input."""
@@ -53,47 +53,68 @@ class FusedNetwork(nn.Module):
     def __init__(
         self,
         nets: Mapping[str, nn.Module],
-        trunk: Trunk | Mapping[str, Trunk],
-        width: int,
+        trunk: TrunkFactory | Mapping[str, TrunkFactory],
+        n_outputs: int,
         activate: Callable[[Tensor], Tensor],
     ) -> None:
         super().__init__()
         self.nets = nn.ModuleDict(dict(sorted(nets.items())))
-        chunks: dict[str, tuple[int, ...]] = {k: net.chunks for k, net in self.nets.items()}  # type: ignore[misc]
-        self.late = isinstance(trunk, Mapping)
+        feature_widths: dict[str, tuple[int, ...]] = {}
+        for kind, net in self.nets.items():
+            feature_widths[kind] = net.feature_widths  # type: ignore[assignment]
+        self.is_late_fusion = isinstance(trunk, Mapping)
         self.trunk = (
-            nn.ModuleDict({name: trunk[name](own, width) for name, own in chunks.items()})
+            nn.ModuleDict(
+                {name: trunk[name](widths, n_outputs) for name, widths in feature_widths.items()}
+            )
             if isinstance(trunk, Mapping)
-            else trunk(tuple(chunk for own in chunks.values() for chunk in own), width)
+            else trunk(
+                tuple(
+                    feature_width for widths in feature_widths.values() for feature_width in widths
+                ),
+                n_outputs,
+            )
         )
         self.activate = activate
         self.inputs = tuple(name for net in self.nets.values() for name in net.inputs)  # type: ignore[union-attr]
-        self.lengths = tuple(n for net in self.nets.values() for n in getattr(net, "lengths", ()))
+        self.sequence_inputs = tuple(
+            input_name
+            for net in self.nets.values()
+            for input_name in getattr(net, "sequence_inputs", ())
+        )
 
-    def recipe(self, rows: int) -> Recipe | None:
+    def training_recipe(self, n_rows: int) -> TrainingRecipe | None:
         """How the first of its deep encoder nets wants it to be trained; None if there is none."""
-        asked: list[Any] = [net.recipe for net in self.nets.values() if net.recipe is not None]
-        return asked[0](rows) if asked else None
+        recipes: list[Any] = [net.recipe for net in self.nets.values() if net.recipe is not None]
+        return recipes[0](n_rows) if recipes else None
 
-    def raw(self, tensors: dict[str, Tensor], mixing: Mixing | None = None) -> Tensor:
+    def logits(self, tensors: dict[str, Tensor], mixup: MixupPlan | None = None) -> Tensor:
         """Raw outputs of every member, shape (rows, members, width); of mixed rows in training."""
-        read = {name: features(net, tensors, mixing) for name, net in self.nets.items()}
-        if not self.late:
-            raw: Tensor = self.trunk(torch.cat(list(read.values()), dim=1))
-            return raw
-        said = [self.trunk.get_submodule(name)(vectors) for name, vectors in read.items()]
-        most = max(part.shape[1] for part in said)
-        return torch.cat([part.repeat(1, most // part.shape[1], 1) for part in said], dim=1)
+        read = {name: compute_features(net, tensors, mixup) for name, net in self.nets.items()}
+        if not self.is_late_fusion:
+            logits: Tensor = self.trunk(torch.cat(list(read.values()), dim=1))
+            return logits
+        logits_by_kind = [
+            self.trunk.get_submodule(name)(kind_features) for name, kind_features in read.items()
+        ]
+        max_members = max(kind_logits.shape[1] for kind_logits in logits_by_kind)
+        return torch.cat(
+            [
+                kind_logits.repeat(1, max_members // kind_logits.shape[1], 1)
+                for kind_logits in logits_by_kind
+            ],
+            dim=1,
+        )
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """Outputs, averaged over the members after activation, shape (rows, width)."""
-        return self.activate(self.raw(tensors).float()).mean(1)
+        return self.activate(self.logits(tensors).float()).mean(1)
 
 
-def features(net: nn.Module, tensors: dict[str, Tensor], mixing: Mixing | None) -> Tensor:
+def compute_features(net: nn.Module, tensors: dict[str, Tensor], mixup: MixupPlan | None) -> Tensor:
     """What an encoder net makes of rows, mixed if they are to be."""
-    if mixing is None:
+    if mixup is None:
         return net(tensors)  # type: ignore[no-any-return]
-    own: Any = getattr(net, "mixed", None)
-    found: Tensor = own(tensors, mixing) if own else mixing.mixed(net(tensors))
-    return found
+    forward_mixed: Any = getattr(net, "forward_mixed", None)
+    features: Tensor = forward_mixed(tensors, mixup) if forward_mixed else mixup.mix(net(tensors))
+    return features

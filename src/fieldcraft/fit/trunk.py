@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from fieldcraft.fit.dropout import DropRelu
+from fieldcraft.fit.dropout import ReluDropout
 
 
 class TabM(nn.Module):
@@ -20,81 +20,88 @@ class TabM(nn.Module):
 
     def __init__(
         self,
-        chunks: tuple[int, ...],
-        width: int,
+        feature_widths: tuple[int, ...],
+        n_outputs: int,
         *,
-        members: int,
-        hidden: int,
-        layers: int,
+        n_members: int,
+        hidden_size: int,
+        n_layers: int,
         dropout: float,
     ) -> None:
         """Set up for feature vectors of the given widths.
 
         Args:
-            chunks: width of each feature's vector.
-            width: outputs a row.
-            members: how many MLPs.
-            hidden: units of each shared layer.
-            layers: how many shared layers.
+            feature_widths: width of each feature's vector.
+            n_outputs: outputs a row.
+            n_members: how many MLPs.
+            hidden_size: units of each shared layer.
+            n_layers: how many shared layers.
             dropout: share of units dropped in training.
         """
         super().__init__()
-        scales = [member_scales(members, size) for size in chunks]
-        self.adapter = nn.Parameter(torch.cat(scales, dim=1))
-        self.first = nn.Linear(sum(chunks), hidden)
-        blocks: list[nn.Module] = [DropRelu(dropout)]
-        for _ in range(layers - 1):
-            blocks += [nn.Linear(hidden, hidden), DropRelu(dropout)]
-        self.shared = nn.Sequential(*blocks)
-        bound = hidden**-0.5
-        self.head = nn.Parameter(torch.empty(members, hidden, width).uniform_(-bound, bound))
-        self.head_bias = nn.Parameter(torch.empty(members, 1, width).uniform_(-bound, bound))
+        scales_by_feature = [init_member_scales(n_members, width) for width in feature_widths]
+        self.input_scales = nn.Parameter(torch.cat(scales_by_feature, dim=1))
+        self.input_layer = nn.Linear(sum(feature_widths), hidden_size)
+        modules: list[nn.Module] = [ReluDropout(dropout)]
+        for _ in range(n_layers - 1):
+            modules += [nn.Linear(hidden_size, hidden_size), ReluDropout(dropout)]
+        self.shared_layers = nn.Sequential(*modules)
+        bound = hidden_size**-0.5
+        self.head = nn.Parameter(
+            torch.empty(n_members, hidden_size, n_outputs).uniform_(-bound, bound)
+        )
+        self.head_bias = nn.Parameter(torch.empty(n_members, 1, n_outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs of each member, shape (rows, members, width)."""
-        last: Tensor = self.shared(self.scaled(x))
-        return (last.transpose(0, 1) @ self.head + self.head_bias).transpose(0, 1)
+        hidden: Tensor = self.shared_layers(self.apply_input_layer(x))
+        return (hidden.transpose(0, 1) @ self.head + self.head_bias).transpose(0, 1)
 
-    def scaled(self, x: Tensor) -> Tensor:
+    def apply_input_layer(self, x: Tensor) -> Tensor:
         """The first layer of each member, shape (rows, members, hidden).
 
         (x * scales) @ W is x @ (scales * W): unless there are fewer rows than units, scaling the
         weights is cheaper, and in an exported network the scaled weights are constants.
         """
-        members, hidden = len(self.adapter), len(self.first.bias)
-        if self.training and len(x) < hidden:
-            joined: Tensor = self.first(x[:, None, :] * self.adapter)
-            return joined
-        weights = (self.adapter[:, None, :] * self.first.weight).flatten(0, 1)
-        bias = self.first.bias.repeat(members)
-        return nn.functional.linear(x, weights, bias).view(-1, members, hidden)
+        n_members, hidden_size = len(self.input_scales), len(self.input_layer.bias)
+        if self.training and len(x) < hidden_size:
+            scaled_inputs: Tensor = self.input_layer(x[:, None, :] * self.input_scales)
+            return scaled_inputs
+        weights = (self.input_scales[:, None, :] * self.input_layer.weight).flatten(0, 1)
+        bias = self.input_layer.bias.repeat(n_members)
+        return nn.functional.linear(x, weights, bias).view(-1, n_members, hidden_size)
 
 
-def member_scales(members: int, size: int) -> Tensor:
+def init_member_scales(n_members: int, width: int) -> Tensor:
     """How each member scales one feature at the start: one number for all of an embedding, a
     random sign for a plain number."""
-    if size > 1:
-        return torch.randn(members, 1).expand(members, size)
-    return torch.randint(0, 2, (members, 1)).float() * 2 - 1
+    if width > 1:
+        return torch.randn(n_members, 1).expand(n_members, width)
+    return torch.randint(0, 2, (n_members, 1)).float() * 2 - 1
 
 
-class Mlp(nn.Module):
+class MLP(nn.Module):
     """Dense layers with ReLU and dropout, one after the other."""
 
     def __init__(
-        self, chunks: tuple[int, ...], width: int, *, layers: tuple[int, ...], dropout: float
+        self,
+        feature_widths: tuple[int, ...],
+        n_outputs: int,
+        *,
+        hidden_sizes: tuple[int, ...],
+        dropout: float,
     ) -> None:
         """Set up with the units of each hidden layer."""
         super().__init__()
-        sizes = [sum(chunks), *layers]
-        blocks: list[nn.Module] = []
-        for before, after in pairwise(sizes):
-            blocks += [nn.Linear(before, after), DropRelu(dropout)]
-        output = nn.Linear(sizes[-1], width)
-        output.is_output = True  # type: ignore[assignment]
-        self.body = nn.Sequential(*blocks, output)
+        layer_sizes = [sum(feature_widths), *hidden_sizes]
+        modules: list[nn.Module] = []
+        for in_features, out_features in pairwise(layer_sizes):
+            modules += [nn.Linear(in_features, out_features), ReluDropout(dropout)]
+        output_layer = nn.Linear(layer_sizes[-1], n_outputs)
+        output_layer.is_output = True  # type: ignore[assignment]
+        self.layers = nn.Sequential(*modules, output_layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs of the only member, shape (rows, 1, width)."""
-        raw: Tensor = self.body(x)
-        return raw[:, None, :]
+        logits: Tensor = self.layers(x)
+        return logits[:, None, :]

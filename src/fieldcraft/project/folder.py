@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fieldcraft.core.errors import ProjectError
-from fieldcraft.project import file
-from fieldcraft.project.settings import Settings
+from fieldcraft.project import project_file
+from fieldcraft.project.settings import ProjectSettings
 
-KEY_SHOWN = 16  # characters of a key in a folder's name
+KEY_PREFIX_LENGTH = 16  # characters of a key in a folder's name
 
 
 @dataclass(frozen=True)
-class Folder:
+class ProjectFolder:
     """The folder of a project.
 
     ::
@@ -27,57 +27,57 @@ class Folder:
 
     Attributes:
         root: the folder.
-        trial: a project file that is tried in place of the project's own.
+        trial_file: a project file that is tried in place of the project's own.
     """
 
     root: Path
-    trial: Path | None = None
+    trial_file: Path | None = None
 
     @classmethod
-    def find(cls, start: Path) -> Folder:
+    def find(cls, start: Path) -> ProjectFolder:
         """The project whose folder this is, or lies above this folder.
 
         Raises:
             ProjectError: neither this folder nor one above it holds a project file.
         """
         for folder in (start.resolve(), *start.resolve().parents):
-            if (folder / file.NAME).exists():
+            if (folder / project_file.PROJECT_FILE_NAME).exists():
                 return cls(folder)
         raise ProjectError(
             "there is no project here",
-            seen=f"no {file.NAME} in {start.resolve()} or above it",
-            way_out="go to a project folder, pass --dir, or start one: "
+            detail=f"no {project_file.PROJECT_FILE_NAME} in {start.resolve()} or above it",
+            hint="go to a project folder, pass --dir, or start one: "
             "fieldcraft run DATA --target COLUMN",
         )
 
     @property
-    def file(self) -> Path:
+    def file_path(self) -> Path:
         """The project file."""
-        return self.trial or self.root / file.NAME
+        return self.trial_file or self.root / project_file.PROJECT_FILE_NAME
 
     @property
-    def report(self) -> Path:
+    def report_path(self) -> Path:
         """The report."""
         return self.root / "report.html"
 
     @property
-    def bundle(self) -> Path:
+    def bundle_path(self) -> Path:
         """The current bundle."""
         return self.root / "bundle"
 
     @property
-    def ledger(self) -> Path:
+    def ledger_path(self) -> Path:
         """The evidence."""
         return self.root / "ledger.sqlite"
 
-    def settings(self) -> Settings:
+    def load_settings(self) -> ProjectSettings:
         """What the project file says."""
-        return file.load(self.file)
+        return project_file.load_settings(self.file_path)
 
-    def run(self, step: str, key: str) -> Path:
+    def run_folder(self, step: str, key: str) -> Path:
         """The folder of what a step made from the inputs of that key."""
-        return self.root / "runs" / step / key[:KEY_SHOWN]
+        return self.root / "runs" / step / key[:KEY_PREFIX_LENGTH]
 
-    def partial(self, step: str, key: str) -> Path:
+    def partial_folder(self, step: str, key: str) -> Path:
         """The folder of a step that is not finished yet; it survives a crash."""
-        return self.root / "runs" / step / f"{key[:KEY_SHOWN]}.partial"
+        return self.root / "runs" / step / f"{key[:KEY_PREFIX_LENGTH]}.partial"

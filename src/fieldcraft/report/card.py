@@ -11,43 +11,57 @@ from pathlib import Path
 from fieldcraft.bundle.manifest import read_manifest, write_manifest
 from fieldcraft.core import files
 from fieldcraft.report import checklist
-from fieldcraft.report.html import columns, intervals, main_measure
-from fieldcraft.report.render import fill
-from fieldcraft.report.story import Story, seal_state
+from fieldcraft.report.project_report import (
+    describe_columns,
+    describe_coverage,
+    get_champion_metric,
+)
+from fieldcraft.report.render import render_template
+from fieldcraft.report.report_data import ReportData, describe_test_set
 
-OWN = ("format", "model_id", "files", "digest")  # entries that the manifest computes itself
+COMPUTED_MANIFEST_FIELDS = (
+    "format",
+    "model_id",
+    "files",
+    "digest",
+)  # entries that the manifest computes itself
 
 
-def refresh(bundle: Path, story: Story) -> None:
+def update_model_card(bundle: Path, report_data: ReportData) -> None:
     """Write the card into a bundle if it says something new; the model's id stays as it is."""
     manifest = read_manifest(bundle)
     texts = {
-        "card.html": text(story, manifest["model_id"], "card.html.j2"),
-        "card.md": text(story, manifest["model_id"], "card.md.j2"),
+        "card.html": render_card(report_data, manifest["model_id"], "card.html.j2"),
+        "card.md": render_card(report_data, manifest["model_id"], "card.md.j2"),
     }
-    old = {name: (bundle / name) for name in texts}
-    if all(p.exists() and p.read_text(encoding="utf-8") == texts[n] for n, p in old.items()):
+    paths = {name: (bundle / name) for name in texts}
+    if all(
+        card_path.exists() and card_path.read_text(encoding="utf-8") == texts[card_name]
+        for card_name, card_path in paths.items()
+    ):
         return
-    about = {key: value for key, value in manifest.items() if key not in OWN}
-    about["lineage"] = {**about["lineage"], "ledger": story.head}
-    with files.whole_folder(bundle) as aside:
-        shutil.copytree(bundle, aside, dirs_exist_ok=True)
+    manifest_body = {
+        key: value for key, value in manifest.items() if key not in COMPUTED_MANIFEST_FIELDS
+    }
+    manifest_body["lineage"] = {**manifest_body["lineage"], "ledger": report_data.ledger_head}
+    with files.atomic_folder(bundle) as staging:
+        shutil.copytree(bundle, staging, dirs_exist_ok=True)
         for name, content in texts.items():
-            files.write_text(aside / name, content)
-        write_manifest(aside, about)
+            files.atomic_write_text(staging / name, content)
+        write_manifest(staging, manifest_body)
 
 
-def text(story: Story, model_id: str, template: str) -> str:
+def render_card(report_data: ReportData, model_id: str, template: str) -> str:
     """The card in one of its forms."""
-    serious = [f for f in story.findings if f.severity != "tip"]
-    return fill(
+    serious_findings = [finding for finding in report_data.findings if finding.severity != "tip"]
+    return render_template(
         template,
-        story=story,
+        story=report_data,
         model_id=model_id,
-        seal=seal_state(story),
-        main=main_measure(story),
-        columns=columns(story),
-        findings=serious,
-        items=checklist.items(story),
-        intervals=intervals(story),
+        seal=describe_test_set(report_data),
+        main=get_champion_metric(report_data),
+        columns=describe_columns(report_data),
+        findings=serious_findings,
+        items=checklist.build_checklist(report_data),
+        intervals=describe_coverage(report_data),
     )

@@ -14,81 +14,99 @@ import altair as alt
 import polars as pl
 import vl_convert
 
-from fieldcraft.contracts import Json
+from fieldcraft.core.types import Json
 
 # Stand-ins for the page's colours; no chart uses them by chance.
-INK, MUTED, GRID, MAIN, SECOND = "#010101", "#020202", "#030303", "#040404", "#050505"
-VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", MAIN: "main", SECOND: "second"}
-WIDTH = 420
-SQUARE = 260
-FONT = "system-ui, sans-serif"
-PADDING = {"left": 20, "right": 16, "top": 6, "bottom": 6}  # the page's font may be wider
+INK_COLOR, MUTED_COLOR, GRID_COLOR, MAIN_COLOR, SECOND_COLOR = (
+    "#010101",
+    "#020202",
+    "#030303",
+    "#040404",
+    "#050505",
+)
+CSS_VARIABLES = {
+    INK_COLOR: "ink",
+    MUTED_COLOR: "muted",
+    GRID_COLOR: "grid",
+    MAIN_COLOR: "main",
+    SECOND_COLOR: "second",
+}
+CHART_WIDTH_PX = 420
+SQUARE_CHART_PX = 260
+FONT_FAMILY = "system-ui, sans-serif"
+CHART_PADDING_PX = {"left": 20, "right": 16, "top": 6, "bottom": 6}  # the page's font may be wider
 
 
-def draw(chart: alt.Chart | alt.LayerChart) -> str:
+def render_svg(chart: alt.Chart | alt.LayerChart) -> str:
     """A chart as SVG text for the page."""
-    dressed = (
-        chart.configure(background="transparent", font=FONT, padding=PADDING)
+    styled_chart = (
+        chart.configure(background="transparent", font=FONT_FAMILY, padding=CHART_PADDING_PX)
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=MUTED,
-            titleColor=MUTED,
-            gridColor=GRID,
-            domainColor=GRID,
-            tickColor=GRID,
+            labelColor=MUTED_COLOR,
+            titleColor=MUTED_COLOR,
+            gridColor=GRID_COLOR,
+            domainColor=GRID_COLOR,
+            tickColor=GRID_COLOR,
             labelFontSize=12,
             titleFontSize=12,
             titleFontWeight="normal",
             labelLimit=220,
         )
-        .configure_legend(labelColor=MUTED, titleColor=MUTED, labelFontSize=12)
+        .configure_legend(labelColor=MUTED_COLOR, titleColor=MUTED_COLOR, labelFontSize=12)
     )
-    text = vl_convert.vegalite_to_svg(dressed.to_dict())
-    for stand_in, name in VARIABLES.items():
-        text = text.replace(f'"{stand_in}"', f'"var(--{name})"')
-    size = re.search(r'<svg[^>]*?width="([\d.]+)"', text)
-    width = float(size[1]) if size else WIDTH
+    svg = vl_convert.vegalite_to_svg(styled_chart.to_dict())
+    for stand_in, name in CSS_VARIABLES.items():
+        svg = svg.replace(f'"{stand_in}"', f'"var(--{name})"')
+    size = re.search(r'<svg[^>]*?width="([\d.]+)"', svg)
+    width = float(size[1]) if size else CHART_WIDTH_PX
     return re.sub(
         r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"',
         rf'\1 style="max-width:{width:.0f}px"',
-        text,
+        svg,
         count=1,
     )
 
 
-def learners(described: Sequence[Json], metric: str, champion: str) -> str:
+def plot_models(models: Sequence[Json], metric: str, champion: str) -> str:
     """Each learner's figure with its interval, the champion marked."""
     rows = [
         {
-            "learner": learner["title"],
-            "champion": learner["name"] == champion,
-            **{key: learner["measures"][metric][key] for key in ("value", "low", "high")},
+            "learner": model["title"],
+            "champion": model["name"] == champion,
+            **{key: model["measures"][metric][key] for key in ("value", "low", "high")},
         }
-        for learner in described
+        for model in models
     ]
-    title = described[0]["measures"][metric]["title"]
+    title = models[0]["measures"][metric]["title"]
     order = [row["learner"] for row in rows]
     base = alt.Chart(pl.DataFrame(rows)).encode(
         y=alt.Y("learner:N", sort=order, title=None),
-        color=alt.condition("datum.champion", alt.value(MAIN), alt.value(MUTED)),
+        color=alt.condition("datum.champion", alt.value(MAIN_COLOR), alt.value(MUTED_COLOR)),
     )
     whisker = base.mark_rule(strokeWidth=3).encode(
         x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)),
         x2="high:Q",
     )
     point = base.mark_point(filled=True, size=110, opacity=1).encode(x="value:Q")
-    return draw((whisker + point).properties(width=WIDTH, height=34 * len(rows)))
+    return render_svg((whisker + point).properties(width=CHART_WIDTH_PX, height=34 * len(rows)))
 
 
-def parts(counts: Json) -> str:
+def plot_parts(counts: Json) -> str:
     """How many rows each part has, as one bar cut into pieces."""
     order = ["train", "cross", "tune", "judge", "test", "unused"]
     rows = [
-        {"part": name, "rows": counts[name], "at": i}
-        for i, name in enumerate(order)
+        {"part": name, "rows": counts[name], "at": number}
+        for number, name in enumerate(order)
         if name in counts
     ]
-    colours = {"train": MAIN, "cross": MAIN, "tune": SECOND, "judge": SECOND, "test": INK}
+    colors = {
+        "train": MAIN_COLOR,
+        "cross": MAIN_COLOR,
+        "tune": SECOND_COLOR,
+        "judge": SECOND_COLOR,
+        "test": INK_COLOR,
+    }
     chart = (
         alt.Chart(pl.DataFrame(rows))
         .mark_bar(height=22)
@@ -99,79 +117,91 @@ def parts(counts: Json) -> str:
                 "part:N",
                 legend=None,
                 scale=alt.Scale(
-                    domain=[r["part"] for r in rows],
-                    range=[colours.get(str(r["part"]), MUTED) for r in rows],
+                    domain=[row["part"] for row in rows],
+                    range=[colors.get(str(row["part"]), MUTED_COLOR) for row in rows],
                 ),
             ),
         )
     )
-    return draw(chart.properties(width=WIDTH, height=30 * len(rows)))
+    return render_svg(chart.properties(width=CHART_WIDTH_PX, height=30 * len(rows)))
 
 
-def diagonal(low: float, high: float) -> alt.Chart:
+def diagonal_line(low: float, high: float) -> alt.Chart:
     """The line on which both axes are equal."""
-    ends = pl.DataFrame({"x": [low, high], "y": [low, high]})
-    line: alt.Chart = alt.Chart(ends).mark_line(color=MUTED, strokeDash=[4, 4])
+    endpoints = pl.DataFrame({"x": [low, high], "y": [low, high]})
+    line: alt.Chart = alt.Chart(endpoints).mark_line(color=MUTED_COLOR, strokeDash=[4, 4])
     return line.encode(x="x:Q", y="y:Q")
 
 
-def reliability(curve: Sequence[Json]) -> str:
+def plot_reliability(curve: Sequence[Json]) -> str:
     """Predicted against observed frequency."""
     data = alt.Chart(pl.DataFrame(list(curve)))
     x = alt.X("predicted:Q", title="predicted", scale=alt.Scale(domain=[0, 1]))
     y = alt.Y("observed:Q", title="observed", scale=alt.Scale(domain=[0, 1]))
-    line = data.mark_line(color=MAIN).encode(x=x, y=y)
-    points = data.mark_point(color=MAIN, filled=True, size=50, opacity=1).encode(x=x, y=y)
-    return draw((diagonal(0, 1) + line + points).properties(width=SQUARE, height=SQUARE))
+    line = data.mark_line(color=MAIN_COLOR).encode(x=x, y=y)
+    points = data.mark_point(color=MAIN_COLOR, filled=True, size=50, opacity=1).encode(x=x, y=y)
+    return render_svg(
+        (diagonal_line(0, 1) + line + points).properties(
+            width=SQUARE_CHART_PX, height=SQUARE_CHART_PX
+        )
+    )
 
 
-def roc(points: Sequence[Sequence[float]]) -> str:
+def plot_roc_curve(points: Sequence[Sequence[float]]) -> str:
     """True against false positive rate."""
-    frame = pl.DataFrame({"miss": [p[0] for p in points], "hit": [p[1] for p in points]})
+    frame = pl.DataFrame(
+        {"miss": [point[0] for point in points], "hit": [point[1] for point in points]}
+    )
     line = (
         alt.Chart(frame)
-        .mark_line(color=MAIN, interpolate="linear")
+        .mark_line(color=MAIN_COLOR, interpolate="linear")
         .encode(
             x=alt.X("miss:Q", title="false positive rate", scale=alt.Scale(domain=[0, 1])),
             y=alt.Y("hit:Q", title="true positive rate", scale=alt.Scale(domain=[0, 1])),
             order="hit:Q",
         )
     )
-    return draw((diagonal(0, 1) + line).properties(width=SQUARE, height=SQUARE))
+    return render_svg(
+        (diagonal_line(0, 1) + line).properties(width=SQUARE_CHART_PX, height=SQUARE_CHART_PX)
+    )
 
 
-def scatter(points: Sequence[Sequence[float]], target: str) -> str:
+def plot_scatter(points: Sequence[Sequence[float]], target: str) -> str:
     """Predicted against true values."""
-    frame = pl.DataFrame({"true": [p[0] for p in points], "predicted": [p[1] for p in points]})
+    frame = pl.DataFrame(
+        {"true": [point[0] for point in points], "predicted": [point[1] for point in points]}
+    )
     low, high = float(min(map(min, points))), float(max(map(max, points)))
     scale = alt.Scale(domain=[low, high], nice=True)
     axis = alt.Axis(tickCount=5, format="~s")
     dots = (
         alt.Chart(frame)
-        .mark_point(color=MAIN, filled=True, size=22, opacity=0.45)
+        .mark_point(color=MAIN_COLOR, filled=True, size=22, opacity=0.45)
         .encode(
             x=alt.X("true:Q", title=f"true {target}", scale=scale, axis=axis),
             y=alt.Y("predicted:Q", title="predicted", scale=scale, axis=axis),
         )
     )
-    return draw((diagonal(low, high) + dots).properties(width=SQUARE, height=SQUARE))
+    return render_svg(
+        (diagonal_line(low, high) + dots).properties(width=SQUARE_CHART_PX, height=SQUARE_CHART_PX)
+    )
 
 
-def curves(members: Sequence[Json]) -> str:
+def plot_learning_curves(members: Sequence[Json]) -> str:
     """Training and tune loss by epoch, a thin line for each member, its best epoch marked."""
     rows: list[dict[str, Any]] = []
     best: list[dict[str, Any]] = []
     for number, curve in enumerate(members):
-        for kind, losses in (("training", curve["train_losses"]), ("tune", curve["tune_losses"])):
+        for part, losses in (("training", curve["train_losses"]), ("tune", curve["tune_losses"])):
             step = max(1, len(losses) // 200)
             rows += [
-                {"epoch": i + 1, "loss": losses[i], "rows": kind, "line": f"{kind} {number}"}
+                {"epoch": i + 1, "loss": losses[i], "rows": part, "line": f"{part} {number}"}
                 for i in range(0, len(losses), step)
             ]
-        at = curve["best_epoch"]
-        best.append({"epoch": at, "loss": curve["tune_losses"][at - 1]})
-    colour = alt.Color(
-        "rows:N", title=None, scale=alt.Scale(domain=["training", "tune"], range=[MUTED, MAIN]),
+        best_epoch = curve["best_epoch"]
+        best.append({"epoch": best_epoch, "loss": curve["tune_losses"][best_epoch - 1]})
+    color = alt.Color(
+        "rows:N", title=None, scale=alt.Scale(domain=["training", "tune"], range=[MUTED_COLOR, MAIN_COLOR]),
         legend=alt.Legend(orient="top"),
     )  # fmt: skip
     lines = (
@@ -180,30 +210,32 @@ def curves(members: Sequence[Json]) -> str:
         .encode(
             x=alt.X("epoch:Q", title="epoch"),
             y=alt.Y("loss:Q", title="loss", scale=alt.Scale(zero=False)),
-            color=colour,
+            color=color,
             detail="line:N",
         )
     )
     points = (
         alt.Chart(pl.DataFrame(best))
-        .mark_point(color=SECOND, filled=True, size=60, opacity=1)
+        .mark_point(color=SECOND_COLOR, filled=True, size=60, opacity=1)
         .encode(x="epoch:Q", y="loss:Q")
     )
-    return draw((lines + points).properties(width=WIDTH, height=220))
+    return render_svg((lines + points).properties(width=CHART_WIDTH_PX, height=220))
 
 
-def importance(found: Sequence[Json], title: str) -> str:
+def plot_importance(importances: Sequence[Json], title: str) -> str:
     """How much worse the metric gets when a column is shuffled, with its interval."""
-    order = [item["column"] for item in found]
-    base = alt.Chart(pl.DataFrame(list(found))).encode(y=alt.Y("column:N", sort=order, title=None))
-    bars = base.mark_bar(color=MAIN, height=12).encode(
+    order = [item["column"] for item in importances]
+    base = alt.Chart(pl.DataFrame(list(importances))).encode(
+        y=alt.Y("column:N", sort=order, title=None)
+    )
+    bars = base.mark_bar(color=MAIN_COLOR, height=12).encode(
         x=alt.X("value:Q", title=f"{title} lost", axis=alt.Axis(tickCount=6))
     )
-    whisker = base.mark_rule(color=MUTED, strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    return draw((bars + whisker).properties(width=WIDTH, height=22 * len(order)))
+    whisker = base.mark_rule(color=MUTED_COLOR, strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    return render_svg((bars + whisker).properties(width=CHART_WIDTH_PX, height=22 * len(order)))
 
 
-def thresholds(curve: Sequence[Json], chosen: float) -> str:
+def plot_thresholds(curve: Sequence[Json], chosen: float) -> str:
     """Precision and recall by the probability from which a row is decided positive."""
     rows = [
         {"threshold": point["threshold"], "share": point[name], "figure": name}
@@ -219,11 +251,17 @@ def thresholds(curve: Sequence[Json], chosen: float) -> str:
             color=alt.Color(
                 "figure:N",
                 title=None,
-                scale=alt.Scale(domain=["precision", "recall"], range=[MAIN, SECOND]),
+                scale=alt.Scale(domain=["precision", "recall"], range=[MAIN_COLOR, SECOND_COLOR]),
                 legend=alt.Legend(orient="top"),
             ),
             order="threshold:Q",
         )
     )
-    mark = alt.Chart(pl.DataFrame({"at": [chosen]})).mark_rule(color=MUTED, strokeDash=[4, 4])
-    return draw((lines + mark.encode(x="at:Q")).properties(width=SQUARE, height=SQUARE))
+    threshold_rule = alt.Chart(pl.DataFrame({"at": [chosen]})).mark_rule(
+        color=MUTED_COLOR, strokeDash=[4, 4]
+    )
+    return render_svg(
+        (lines + threshold_rule.encode(x="at:Q")).properties(
+            width=SQUARE_CHART_PX, height=SQUARE_CHART_PX
+        )
+    )

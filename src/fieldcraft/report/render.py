@@ -8,38 +8,44 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from fieldcraft.core.words import figure, sentence
+from fieldcraft.core.formatting import format_number, to_sentence
 
 
-def count(value: int) -> str:
+def format_count(value: int) -> str:
     """A whole number with its thousands set apart."""
     return f"{value:,}"
 
 
-def percent(value: float | None) -> str:
+def format_percent(value: float | None) -> str:
     """A share as a percentage."""
     return "-" if value is None else f"{value:.1%}"
 
 
-def heat(share: float) -> Markup:
+def format_heat(fraction: float) -> Markup:
     """A background as strong as a share, for cells of a table."""
-    return Markup(f"--heat:{100 * share:.0f}%")
+    return Markup(f"--heat:{100 * fraction:.0f}%")
 
 
 @cache
-def environment() -> Environment:
+def template_environment() -> Environment:
     """The templates of this package."""
-    found = Environment(
+    created = Environment(
         loader=PackageLoader("fieldcraft.report"),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(figure=figure, count=count, percent=percent, heat=heat, sentence=sentence)
-    return found
+    created.filters.update(
+        figure=format_number,
+        count=format_count,
+        percent=format_percent,
+        heat=format_heat,
+        sentence=to_sentence,
+    )
+    return created
 
 
-def fill(template: str, **values: Any) -> str:
+def render_template(template: str, **values: Any) -> str:
     """A template filled with values."""
-    return environment().get_template(template).render(**values)
+    return template_environment().get_template(template).render(**values)

@@ -13,227 +13,275 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.runtime import Bundle, load_bundle
-from fieldcraft.contracts import Array, Json
 from fieldcraft.core import files
-from fieldcraft.data.frames import column_as, type_of
-from fieldcraft.evidence.metrics import Said
-from fieldcraft.serving.answers import answers
-from fieldcraft.serving.asked import Row
-from fieldcraft.serving.novelty import Novelty
-from fieldcraft.serving.trouble import Fault, Trouble
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.dataframes import build_typed_column, common_dtype
+from fieldcraft.serving.errors import ErrorDetail, RequestError
+from fieldcraft.serving.ood import OutOfRangeDetector
+from fieldcraft.serving.json_body import RequestRow
+from fieldcraft.serving.response import to_json
+from fieldcraft.statistics.metrics import Predictions
 
-MOST_SHOWN = 60  # characters of a value in an error
-ISO_DAY = "%Y-%m-%d"
-NATIVE = {"number": frozenset({int, float}), "boolean": frozenset({bool})}
-VERSION = 16  # characters of the model's id that name it
+MAX_SHOWN_VALUE_LENGTH = 60  # characters of a value in an error
+ISO_DATE_FORMAT = "%Y-%m-%d"
+NATIVE_TYPES = {"number": frozenset({int, float}), "boolean": frozenset({bool})}
+VERSION_LENGTH = 16  # characters of the model's id that name it
 
 
 @dataclass(frozen=True)
-class Manners:
+class RequestPolicy:
     """How a model deals with callers.
 
     Attributes:
-        extra: what happens to columns that the model does not know.
-        private: whether errors keep names of columns and values to themselves.
-        rows: that one request may hold.
-        files: whether cells may name files and addresses that this machine can read; otherwise
+        extra_columns: what happens to columns that the model does not know.
+        redact_errors: whether errors keep names of columns and values to themselves.
+        max_rows: that one request may hold.
+        allow_file_paths: whether cells may name files and addresses that this machine can read; otherwise
             photos come in the request, as ``data:`` addresses.
     """
 
-    extra: str = "ignore"
-    private: bool = False
-    rows: int = 10_000
-    files: bool = False
+    extra_columns: str = "ignore"
+    redact_errors: bool = False
+    max_rows: int = 10_000
+    allow_file_paths: bool = False
 
 
 @dataclass
-class Told:
+class BatchResult:
     """What a batch of requests came to.
 
     Attributes:
         answers: of each request, in order: answers of its rows, or what is wrong with it.
         tally: what is to be counted: rows, unseen words, numbers out of range, and more.
-        recorded: the rows that were predicted, for the log: places in the batch, and what was said.
-        values: all rows of the batch that could be read, parsed.
-        owner: the request of each of them.
+        predictions: the rows that were predicted, for the log: places in the batch, and what was said.
+        rows: all rows of the batch that could be read, parsed.
+        request_of_row: the request of each of them.
     """
 
-    answers: list[list[Json] | Trouble]
+    answers: list[list[Json] | RequestError]
     tally: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    recorded: list[tuple[Array, Said]] = field(default_factory=list)
-    values: pl.DataFrame = field(default_factory=pl.DataFrame)
-    owner: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    predictions: list[tuple[Array, Predictions]] = field(default_factory=list)
+    rows: pl.DataFrame = field(default_factory=pl.DataFrame)
+    request_of_row: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
-class Model:
+class ServedModel:
     """A bundle with what it takes to answer requests."""
 
     def __init__(
-        self, bundle: Bundle, profile: Json, manners: Manners | None = None, name: str = "model"
+        self,
+        bundle: Bundle,
+        profile: Json,
+        policy: RequestPolicy | None = None,
+        name: str = "model",
     ) -> None:
         """Put a model to work; `load_model` is the usual way to one."""
         self.bundle = bundle
         self.name = name
-        self.manners = manners or Manners()
-        self.version = bundle.model_id[:VERSION]
-        self.columns = bundle.columns
-        self.known = frozenset(self.columns)
-        self.novelty = Novelty(profile["columns"])
-        self.needed = {column.name: column for column in bundle.schema.needed}
-        self.types = {name: self.json_type(name) for name in self.columns}
+        self.policy = policy or RequestPolicy()
+        self.version = bundle.model_id[:VERSION_LENGTH]
+        self.columns = bundle.required_columns
+        self.column_set = frozenset(self.columns)
+        self.out_of_range_detector = OutOfRangeDetector(profile["columns"])
+        self.input_columns = {column.name: column for column in bundle.schema.input_columns}
+        self.json_types = {name: self.json_type(name) for name in self.columns}
 
     def json_type(self, name: str) -> str:
         """What the cells of a column are: number, boolean, date (an ISO day), moment or string."""
-        if name not in self.needed:
+        if name not in self.input_columns:
             return "string"  # the key of a table that the bundle joins
-        column = self.needed[name]
-        kind = self.bundle.schema.type_of(column)
-        if kind.is_temporal():
-            return "date" if column.options.get("format", ISO_DAY) == ISO_DAY else "moment"
-        return "boolean" if kind == pl.Boolean else "number" if kind.is_numeric() else "string"
+        column = self.input_columns[name]
+        dtype = self.bundle.schema.dtype_of(column)
+        if dtype.is_temporal():
+            return (
+                "date"
+                if column.options.get("format", ISO_DATE_FORMAT) == ISO_DATE_FORMAT
+                else "moment"
+            )
+        return "boolean" if dtype == pl.Boolean else "number" if dtype.is_numeric() else "string"
 
-    def answer(self, requests: Sequence[Sequence[Row]]) -> Told:
+    def predict_requests(self, requests: Sequence[Sequence[RequestRow]]) -> BatchResult:
         """Answer requests of several rows each, together; what is wrong with one harms no other."""
-        told = Told([[] for _ in requests])
-        whole = [number for number, rows in enumerate(requests) if self.fits(rows, number, told)]
-        rows = [row for number in whole for row in requests[number]]
+        result = BatchResult([[] for _ in requests])
+        valid_requests = [
+            request
+            for request, rows in enumerate(requests)
+            if self.check_columns(rows, request, result)
+        ]
+        rows = [row for request in valid_requests for row in requests[request]]
         if not rows:
-            return told
-        owner = np.repeat(whole, [len(requests[number]) for number in whole])
-        frame, nested = self.frame(rows)
-        values = self.bundle.schema.apply(self.bundle.joined(frame))
-        for number in self.unreadable(frame, values, owner, nested, told):
-            kept = owner != number
-            values, owner, frame = values.filter(kept), owner[kept], frame.filter(kept)
-        if len(owner):
-            self.predict(values, owner, told)
-        return told
+            return result
+        request_of_row = np.repeat(
+            valid_requests, [len(requests[request]) for request in valid_requests]
+        )
+        frame, nested_cells = self.build_frame(rows)
+        parsed = self.bundle.schema.apply(self.bundle.join_tables(frame))
+        for request in self.find_unparseable_requests(
+            frame, parsed, request_of_row, nested_cells, result
+        ):
+            is_valid = request_of_row != request
+            parsed, request_of_row, frame = (
+                parsed.filter(is_valid),
+                request_of_row[is_valid],
+                frame.filter(is_valid),
+            )
+        if len(request_of_row):
+            self.predict_rows(parsed, request_of_row, result)
+        return result
 
-    def fits(self, rows: Sequence[Row], number: int, told: Told) -> bool:
+    def check_columns(self, rows: Sequence[RequestRow], request: int, result: BatchResult) -> bool:
         """Whether the rows of a request have the model's columns; if not, it is told so."""
-        faults = []
-        for place, row in enumerate(rows):
-            if row.keys() == self.known:
+        details = []
+        for row_number, row in enumerate(rows):
+            if row.keys() == self.column_set:
                 continue
-            absent = [name for name in self.columns if name not in row]
-            faults += [Fault(f"the column {n!r} is missing; send null for no value", place, n)
-                       for n in absent]  # fmt: skip
-            further = [name for name in row if name not in self.known]
-            told.tally["extra_columns",] += len(further)
-            if self.manners.extra == "refuse":
-                faults += [Fault("the model does not know this column", place, n) for n in further]
-        if faults:
-            told.answers[number] = Trouble("bad_rows", "some rows do not fit the model", faults)
-        return not faults
+            missing = [name for name in self.columns if name not in row]
+            details += [ErrorDetail(f"the column {column!r} is missing; send null for no value", row_number, column)
+                       for column in missing]  # fmt: skip
+            extra = [name for name in row if name not in self.column_set]
+            result.tally["extra_columns",] += len(extra)
+            if self.policy.extra_columns == "refuse":
+                details += [
+                    ErrorDetail("the model does not know this column", row_number, column)
+                    for column in extra
+                ]
+        if details:
+            result.answers[request] = RequestError(
+                "bad_rows", "some rows do not fit the model", details
+            )
+        return not details
 
-    def frame(self, rows: Sequence[Row]) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
+    def build_frame(self, rows: Sequence[RequestRow]) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
         """The cells of rows; those that are lists or objects are missing, and named beside.
 
         Columns of one type are made in one piece, as each call of Polars takes time.
         """
-        nested: list[tuple[int, str]] = []
-        alike: dict[pl.DataType, list[tuple[str, list[Any]]]] = {}
+        nested_cells: list[tuple[int, str]] = []
+        columns_by_dtype: dict[pl.DataType, list[tuple[str, list[Any]]]] = {}
         for name in self.columns:
             cells = [row[name] for row in rows]
             if any(map(is_nested, cells)):
-                nested += [(row, name) for row, cell in enumerate(cells) if is_nested(cell)]
+                nested_cells += [(row, name) for row, cell in enumerate(cells) if is_nested(cell)]
                 cells = [None if is_nested(cell) else cell for cell in cells]
-            kind = self.type_for(name, cells)
-            alike.setdefault(kind, []).append((name, cells))
-        made = {}
-        for kind, columns in alike.items():
-            whole = column_as("", list(chain.from_iterable(c for _, c in columns)), kind)
-            for place, (name, _) in enumerate(columns):
-                made[name] = whole.slice(place * len(rows), len(rows)).rename(name)
-        return pl.DataFrame([made[name] for name in self.columns]), nested
+            dtype = self.choose_dtype(name, cells)
+            columns_by_dtype.setdefault(dtype, []).append((name, cells))
+        series_by_name = {}
+        for dtype, columns in columns_by_dtype.items():
+            stacked = build_typed_column(
+                "", list(chain.from_iterable(column_cells for _, column_cells in columns)), dtype
+            )
+            for position, (name, _) in enumerate(columns):
+                series_by_name[name] = stacked.slice(position * len(rows), len(rows)).rename(name)
+        return pl.DataFrame([series_by_name[name] for name in self.columns]), nested_cells
 
-    def type_for(self, name: str, cells: Sequence[Any]) -> pl.DataType:
+    def choose_dtype(self, name: str, cells: Sequence[Any]) -> pl.DataType:
         """The type in which cells are read: what one means must not depend on those beside it.
 
         Numbers and truth values are read as such where all cells of their column are, else as
         text, which is read the same; all other columns are text.
         """
         types = set(map(type, cells)) - {type(None)}
-        if not types <= NATIVE.get(self.types[name], frozenset()):
+        if not types <= NATIVE_TYPES.get(self.json_types[name], frozenset()):
             return pl.String()
-        whole = (abs(cell) for cell in cells if type(cell) is int) if int in types else ()
-        return type_of(types, max(whole, default=0))
+        magnitudes = (abs(cell) for cell in cells if type(cell) is int) if int in types else ()
+        return common_dtype(types, max(magnitudes, default=0))
 
-    def unreadable(
+    def find_unparseable_requests(
         self,
         frame: pl.DataFrame,
-        values: pl.DataFrame,
-        owner: Array,
-        nested: Sequence[tuple[int, str]],
-        told: Told,
+        parsed: pl.DataFrame,
+        request_of_row: Array,
+        nested_cells: Sequence[tuple[int, str]],
+        result: BatchResult,
     ) -> list[int]:
         """The requests with a value that its column cannot hold; they are told so."""
-        faults: dict[int, list[Fault]] = {}
-        for row, name in nested:
-            number, place = place_of(row, owner)
-            fault = Fault("send a single value, not a list or an object", place, name)
-            faults.setdefault(number, []).append(fault)
-        for name, column in self.needed.items():
-            if name not in frame.columns or name not in values.columns:
+        details_by_request: dict[int, list[ErrorDetail]] = {}
+        for row, name in nested_cells:
+            request, row_in_request = locate_row(row, request_of_row)
+            detail = ErrorDetail(
+                "send a single value, not a list or an object", row_in_request, name
+            )
+            details_by_request.setdefault(request, []).append(detail)
+        for name, column in self.input_columns.items():
+            if name not in frame.columns or name not in parsed.columns:
                 continue
-            if values[name].null_count() == frame[name].null_count():
+            if parsed[name].null_count() == frame[name].null_count():
                 continue
-            given = self.bundle.schema.stripped(frame[name])
-            odd = (values[name].is_null() & given.is_not_null()).arg_true().to_list()
-            for row in odd:
-                number, place = place_of(row, owner)
-                shown = str(given[row])[:MOST_SHOWN]
-                fault = Fault(f"{shown!r} is no {column.kind}", place, name)
-                faults.setdefault(number, []).append(fault)
-        for number, found in faults.items():
-            told.answers[number] = Trouble("bad_rows", "some values do not fit the model", found)
-        return list(faults)
+            stripped = self.bundle.schema.normalize_missing(frame[name])
+            unparseable_rows = (
+                (parsed[name].is_null() & stripped.is_not_null()).arg_true().to_list()
+            )
+            for row in unparseable_rows:
+                request, row_in_request = locate_row(row, request_of_row)
+                shown_value = str(stripped[row])[:MAX_SHOWN_VALUE_LENGTH]
+                detail = ErrorDetail(f"{shown_value!r} is no {column.kind}", row_in_request, name)
+                details_by_request.setdefault(request, []).append(detail)
+        for request, details in details_by_request.items():
+            result.answers[request] = RequestError(
+                "bad_rows", "some values do not fit the model", details
+            )
+        return list(details_by_request)
 
-    def predict(self, values: pl.DataFrame, owner: Array, told: Told) -> None:
+    def predict_rows(
+        self, values: pl.DataFrame, request_of_row: Array, result: BatchResult
+    ) -> None:
         """Fill in the answers of requests whose rows are fine."""
-        new, beyond, unseen = self.novelty.of(values)
-        for code, counts in (("out_of_range", beyond), ("unseen", unseen)):
-            told.tally.update({(code, name): count for name, count in counts.items()})
-        told.tally["ood",] += int(new.sum())
-        told.values, told.owner, told.recorded = values, owner, self.said(values, owner, told)
-        for places, said in told.recorded:
-            found = answers(self.bundle.task, said, self.bundle.about)
-            for place, answer in zip(places.tolist(), found, strict=True):
-                answer["ood"] = bool(new[place])
-                told.answers[int(owner[place])].append(answer)  # type: ignore[union-attr]
-            told.tally["rows",] += len(found)
+        is_ood, n_out_of_range, n_unseen = self.out_of_range_detector.detect(values)
+        for code, counts in (("out_of_range", n_out_of_range), ("unseen", n_unseen)):
+            result.tally.update({(code, name): count for name, count in counts.items()})
+        result.tally["ood",] += int(is_ood.sum())
+        result.rows, result.request_of_row, result.predictions = (
+            values,
+            request_of_row,
+            self.predict_isolating_failures(values, request_of_row, result),
+        )
+        for positions, predictions in result.predictions:
+            answers_of_rows = to_json(self.bundle.task, predictions, self.bundle.target_spec)
+            for position, answer in zip(positions.tolist(), answers_of_rows, strict=True):
+                answer["ood"] = bool(is_ood[position])
+                result.answers[int(request_of_row[position])].append(answer)  # type: ignore[union-attr]
+            result.tally["rows",] += len(answers_of_rows)
 
-    def said(self, values: pl.DataFrame, owner: Array, told: Told) -> list[tuple[Array, Said]]:
+    def predict_isolating_failures(
+        self, values: pl.DataFrame, request_of_row: Array, result: BatchResult
+    ) -> list[tuple[Array, Predictions]]:
         """What the model says of rows, all at once; if that fails, of each request by itself."""
-        every = np.arange(len(owner))
+        positions = np.arange(len(request_of_row))
         try:
-            return [(every, self.sound(values))]
+            return [(positions, self.predict_checked(values))]
         except Exception:  # noqa: BLE001  whatever one poisoned row makes a library raise
-            found = []
-            for number in np.unique(owner):
-                places = every[owner == number]
+            predictions = []
+            for request in np.unique(request_of_row):
+                request_positions = positions[request_of_row == request]
                 try:
-                    found.append((places, self.sound(values[places.tolist()])))
-                except Trouble as trouble:
-                    told.answers[int(number)] = trouble
+                    predictions.append(
+                        (
+                            request_positions,
+                            self.predict_checked(values[request_positions.tolist()]),
+                        )
+                    )
+                except RequestError as request_error:
+                    result.answers[int(request)] = request_error
                 except Exception as error:  # noqa: BLE001
-                    told.answers[int(number)] = Trouble(
+                    result.answers[int(request)] = RequestError(
                         "model_error", f"the model failed on these rows: {type(error).__name__}"
                     )
-            return found
+            return predictions
 
-    def sound(self, values: pl.DataFrame) -> Said:
+    def predict_checked(self, values: pl.DataFrame) -> Predictions:
         """What the model says of parsed rows, if that is sound.
 
         Raises:
             Trouble: it says something that is no number, or not something of each row.
         """
-        outputs = self.bundle.outputs_of(values)
+        outputs = self.bundle.outputs_from_values(values)
         if len(outputs) != values.height:
-            raise Trouble("bad_shape", "the model did not answer for every row")
+            raise RequestError("bad_shape", "the model did not answer for every row")
         if not np.isfinite(outputs).all():
-            raise Trouble("nonfinite_output", "the model answered with something that is no number")
-        return self.bundle.said(outputs)
+            raise RequestError(
+                "nonfinite_output", "the model answered with something that is no number"
+            )
+        return self.bundle.predictions_from_outputs(outputs)
 
 
 def is_nested(value: Any) -> bool:
@@ -241,17 +289,19 @@ def is_nested(value: Any) -> bool:
     return isinstance(value, (list, dict))
 
 
-def place_of(row: int, owner: Array) -> tuple[int, int]:
+def locate_row(row: int, request_of_row: Array) -> tuple[int, int]:
     """The request of a row of a batch, and its place there."""
-    number = int(owner[row])
-    return number, row - int(np.searchsorted(owner, number))
+    request = int(request_of_row[row])
+    return request, row - int(np.searchsorted(request_of_row, request))
 
 
-def load_model(folder: Path, manners: Manners | None = None, name: str = "model") -> Model:
+def load_served_model(
+    folder: Path, policy: RequestPolicy | None = None, name: str = "model"
+) -> ServedModel:
     """Load a bundle and put it to work.
 
     Raises:
         BundleError: it cannot be trusted or run.
     """
     bundle = load_bundle(folder)
-    return Model(bundle, files.read_json(folder / "profile.json"), manners, name)
+    return ServedModel(bundle, files.read_json(folder / "profile.json"), policy, name)

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fieldcraft.serving import plain, vertex
+from fieldcraft.serving.protocols import json_protocol, vertex
 
-SAGEMAKER_PREDICT, SAGEMAKER_HEALTH = "/invocations", "/ping"
-VERTEX_PREDICT, VERTEX_HEALTH = "AIP_PREDICT_ROUTE", "AIP_HEALTH_ROUTE"
+SAGEMAKER_PREDICT_PATH, SAGEMAKER_HEALTH_PATH = "/invocations", "/ping"
+VERTEX_PREDICT_VARIABLE, VERTEX_HEALTH_VARIABLE = "AIP_PREDICT_ROUTE", "AIP_HEALTH_ROUTE"
 
 
-def predict_routes(environment: Mapping[str, str]) -> dict[str, str]:
+def get_prediction_routes(environment: Mapping[str, str]) -> dict[str, str]:
     """Paths of predictions with their protocol."""
-    found = {SAGEMAKER_PREDICT: plain.NAME}
-    if path := environment.get(VERTEX_PREDICT):
-        found[path] = vertex.NAME
-    return found
+    protocol_by_path = {SAGEMAKER_PREDICT_PATH: json_protocol.NAME}
+    if path := environment.get(VERTEX_PREDICT_VARIABLE):
+        protocol_by_path[path] = vertex.NAME
+    return protocol_by_path
 
 
-def health_routes(environment: Mapping[str, str]) -> list[str]:
+def get_health_routes(environment: Mapping[str, str]) -> list[str]:
     """Paths that tell whether the models answer."""
-    path = environment.get(VERTEX_HEALTH)
-    return [SAGEMAKER_HEALTH, *([path] if path else [])]
+    path = environment.get(VERTEX_HEALTH_VARIABLE)
+    return [SAGEMAKER_HEALTH_PATH, *([path] if path else [])]

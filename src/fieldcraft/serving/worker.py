@@ -19,92 +19,101 @@ from typing import Any
 import numpy as np
 
 from fieldcraft.core.errors import FieldcraftError
-from fieldcraft.data import media
-from fieldcraft.serving import v2
-from fieldcraft.serving.frames import packed, receive
-from fieldcraft.serving.model import Manners, Model, Told, load_model
-from fieldcraft.serving.protocols import PROTOCOLS
-from fieldcraft.serving.record import Batch, Log, Recorder
-from fieldcraft.serving.trouble import Trouble
+from fieldcraft.data import file_cells
+from fieldcraft.serving.errors import RequestError
+from fieldcraft.serving.ipc import pack_message, receive_message
+from fieldcraft.serving.model import BatchResult, RequestPolicy, ServedModel, load_served_model
+from fieldcraft.serving.prediction_log import (
+    PredictionBatch,
+    PredictionLogConfig,
+    PredictionLogWriter,
+)
+from fieldcraft.serving.protocols import PROTOCOLS, open_inference
 
-SWITCH = 0.0005  # seconds after which the thread that writes the log lets others run
-Item = tuple[str, str, bytes]  # protocol, id of the request, body
-Reply = tuple[str, bytes]  # code of what is wrong, empty if nothing is; body
+THREAD_SWITCH_SECONDS = 0.0005  # seconds after which the thread that writes the log lets others run
+WorkerRequest = tuple[str, str, bytes]  # protocol, id of the request, body
+WorkerReply = tuple[str, bytes]  # code of what is wrong, empty if nothing is; body
 
 
 @dataclass(frozen=True)
-class Done:
+class ProcessedRequests:
     """What some requests came to.
 
     Attributes:
         replies: to each.
-        told: what the model made of those that could be read.
-        requests: their ids.
+        result: what the model made of those that could be read.
+        request_ids: their ids.
     """
 
-    replies: list[Reply]
-    told: Told
-    requests: list[str]
+    replies: list[WorkerReply]
+    result: BatchResult
+    request_ids: list[str]
 
 
-def work(model: Model, items: list[Item]) -> list[Done]:
+def process_batch(model: ServedModel, items: list[WorkerRequest]) -> list[ProcessedRequests]:
     """What some requests come to, computed together; if that fails, each by itself."""
     try:
-        return [together(model, items)]
+        return [process_requests(model, items)]
     except Exception as error:  # noqa: BLE001  whatever a request nobody foresaw makes a library raise
         if len(items) > 1:
-            return [done for item in items for done in work(model, [item])]
-        trouble = Trouble("model_error", f"the request could not be read: {type(error).__name__}")
-        return [Done([refused(trouble, model, items[0])], Told([]), [])]
+            return [processed for item in items for processed in process_batch(model, [item])]
+        request_error = RequestError(
+            "model_error", f"the request could not be read: {type(error).__name__}"
+        )
+        return [
+            ProcessedRequests(
+                [format_error_reply(request_error, model, items[0])], BatchResult([]), []
+            )
+        ]
 
 
-def together(model: Model, items: list[Item]) -> Done:
+def process_requests(model: ServedModel, items: list[WorkerRequest]) -> ProcessedRequests:
     """The replies to some requests, computed together."""
-    replies: list[Reply | None] = [None] * len(items)
-    places, asked, kept = [], [], []
-    for place, (protocol, _, body) in enumerate(items):
+    replies: list[WorkerReply | None] = [None] * len(items)
+    positions, rows_by_request, contexts = [], [], []
+    for position, (protocol, _, body) in enumerate(items):
         try:
-            rows, keep = PROTOCOLS[protocol].read(body, model)
-        except Trouble as trouble:
-            replies[place] = refused(trouble, model, items[place])
+            rows, context = PROTOCOLS[protocol].read(body, model)
+        except RequestError as error:
+            replies[position] = format_error_reply(error, model, items[position])
             continue
-        places.append(place)
-        asked.append(rows)
-        kept.append(keep)
-    told = model.answer(asked)
-    for place, found, keep in zip(places, told.answers, kept, strict=True):
-        protocol, request, _ = items[place]
-        if isinstance(found, Trouble):
-            replies[place] = refused(found, model, items[place])
+        positions.append(position)
+        rows_by_request.append(rows)
+        contexts.append(context)
+    result = model.predict_requests(rows_by_request)
+    for position, answers, context in zip(positions, result.answers, contexts, strict=True):
+        protocol, request_id, _ = items[position]
+        if isinstance(answers, RequestError):
+            replies[position] = format_error_reply(answers, model, items[position])
         else:
-            replies[place] = ("", PROTOCOLS[protocol].write(found, keep, model, request))
-    requests = [items[place][1] for place in places]
-    return Done([reply for reply in replies if reply is not None], told, requests)
+            replies[position] = ("", PROTOCOLS[protocol].write(answers, context, model, request_id))
+    request_ids = [items[position][1] for position in positions]
+    return ProcessedRequests([reply for reply in replies if reply is not None], result, request_ids)
 
 
-def record(recorder: Recorder, done: Done) -> None:
+def log_predictions(writer: PredictionLogWriter, processed: ProcessedRequests) -> None:
     """Have the log record what was predicted."""
-    told = done.told
-    starts = np.searchsorted(told.owner, np.arange(len(done.requests)))
-    for places, said in told.recorded:
-        owner = told.owner[places]
-        values = told.values
-        recorder.add(
-            Batch(
-                time.time(), [done.requests[number] for number in owner],
-                (places - starts[owner]).tolist(),
-                values if len(places) == values.height else values[places.tolist()], said,
+    result = processed.result
+    first_rows = np.searchsorted(result.request_of_row, np.arange(len(processed.request_ids)))
+    for positions, predictions in result.predictions:
+        owner = result.request_of_row[positions]
+        values = result.rows
+        writer.add(
+            PredictionBatch(
+                time.time(), [processed.request_ids[number] for number in owner],
+                (positions - first_rows[owner]).tolist(),
+                values if len(positions) == values.height else values[positions.tolist()], predictions,
             )
         )  # fmt: skip
 
 
-def refused(trouble: Trouble, model: Model, item: Item) -> Reply:
+def format_error_reply(error: RequestError, model: ServedModel, item: WorkerRequest) -> WorkerReply:
     """What is wrong, as a reply."""
-    protocol, request, _ = item
-    return trouble.code, PROTOCOLS[protocol].refuse(trouble, model.manners.private, request)
+    protocol, request_id, _ = item
+    return error.code, PROTOCOLS[protocol].refuse(error, model.policy.redact_errors, request_id)
 
 
-def flat(tally: Counter[tuple[str, ...]]) -> dict[str, int]:
+def flatten_tally(tally: Counter[tuple[str, ...]]) -> dict[str, int]:
     """Counts by names that are joined by a line feed, as messages carry them."""
     return {"\n".join(name): count for name, count in tally.items() if count}
 
@@ -112,59 +121,73 @@ def flat(tally: Counter[tuple[str, ...]]) -> dict[str, int]:
 def main() -> None:
     """Work for the server that started this process, until it closes the stream."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it is over
-    sys.setswitchinterval(SWITCH)
-    number, *words = sys.argv[1:]
-    run_worker(socket.socket(fileno=int(number)), *words)
+    sys.setswitchinterval(THREAD_SWITCH_SECONDS)
+    file_descriptor, *arguments = sys.argv[1:]
+    run_worker(socket.socket(fileno=int(file_descriptor)), *arguments)
 
 
-def run_worker(stream: socket.socket, folder: str, name: str, manners: str, log: str) -> None:
+def run_worker(
+    stream: socket.socket, folder: str, name: str, policy_json: str, log_json: str
+) -> None:
     """Load a bundle, say so, and answer batches until the other side closes the stream.
 
     Args:
         stream: to the server.
         folder: of the bundle.
         name: of the model.
-        manners: of the model, as JSON.
-        log: of predictions, as JSON: null if they are not recorded.
+        policy_json: of the model, as JSON.
+        log_json: of predictions, as JSON: null if they are not recorded.
     """
     try:
-        model = load_model(Path(folder), Manners(**json.loads(manners)), name)
-        if not model.manners.files:
-            media.stay_inside()
-        recorder = recorder_for(model, json.loads(log))
-        model.answer([[dict.fromkeys(model.columns)]])  # so that the first caller need not wait
+        model = load_served_model(Path(folder), RequestPolicy(**json.loads(policy_json)), name)
+        if not model.policy.allow_file_paths:
+            file_cells.allow_data_urls_only()
+        log_writer = create_log_writer(model, json.loads(log_json))
+        model.predict_requests(
+            [[dict.fromkeys(model.columns)]]
+        )  # so that the first caller need not wait
     except FieldcraftError as error:
-        stream.sendall(packed({"error": str(error)}))
+        stream.sendall(pack_message({"error": str(error)}))
         return
-    stream.sendall(packed({"error": "", **described(model)}))
-    while (items := receive(stream)) is not None:
-        found = work(model, items)
-        tally = sum((done.told.tally for done in found), Counter[tuple[str, ...]]())
-        if recorder is not None:  # what it had to leave out since the last time
-            tally["log_dropped",] = recorder.take_dropped()
-        stream.sendall(packed(([reply for done in found for reply in done.replies], flat(tally))))
-        if recorder is not None:  # once nobody waits for it
-            for done in found:
-                record(recorder, done)
-    if recorder is not None:
-        recorder.stop()
+    stream.sendall(pack_message({"error": "", **describe_model(model)}))
+    while (items := receive_message(stream)) is not None:
+        processed = process_batch(model, items)
+        tally = sum((group.result.tally for group in processed), Counter[tuple[str, ...]]())
+        if log_writer is not None:  # what it had to leave out since the last time
+            tally["log_dropped",] = log_writer.take_dropped()
+        stream.sendall(
+            pack_message(
+                ([reply for group in processed for reply in group.replies], flatten_tally(tally))
+            )
+        )
+        if log_writer is not None:  # once nobody waits for it
+            for group in processed:
+                log_predictions(log_writer, group)
+    if log_writer is not None:
+        log_writer.stop()
 
 
-def recorder_for(model: Model, log: dict[str, Any] | None) -> Recorder | None:
+def create_log_writer(
+    model: ServedModel, log_json: dict[str, Any] | None
+) -> PredictionLogWriter | None:
     """The recorder of a model's predictions, if they are to be recorded."""
-    if log is None:
+    if log_json is None:
         return None
-    wanted = Log(Path(log["folder"]), log["share"], tuple(log["without"]))
-    return Recorder(wanted, model.bundle.model_id, model.bundle.task, model.bundle.about)
+    log_config = PredictionLogConfig(
+        Path(log_json["folder"]), log_json["share"], tuple(log_json["without"])
+    )
+    return PredictionLogWriter(
+        log_config, model.bundle.model_id, model.bundle.task, model.bundle.target_spec
+    )
 
 
-def described(model: Model) -> dict[str, Any]:
+def describe_model(model: ServedModel) -> dict[str, Any]:
     """What the server must know of a model."""
     return {
         "version": model.version,
         "model_id": model.bundle.model_id,
-        "metadata": json.dumps(v2.metadata(model)),
-        "columns": model.types,
+        "metadata": json.dumps(open_inference.get_model_metadata(model)),
+        "columns": model.json_types,
         "pid": os.getpid(),
     }
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError
-from fieldcraft.data.table import kind_named
+from fieldcraft.data.schema import load_kind
 
-PORT = 8_080  # that SageMaker, KServe and Vertex AI call by default
-DOCKERFILE = """\
+CONTAINER_PORT = 8_080  # that SageMaker, KServe and Vertex AI call by default
+DOCKERFILE_TEMPLATE = """\
 # The model {model} behind HTTP; there is no PyTorch in this image.
 # A release that is not on the package index: pip wheel --no-deps -w wheels PATH-OF-FIELDCRAFT
 FROM python:3.11-slim
@@ -28,7 +28,7 @@ HEALTHCHECK CMD python -c "import urllib.request as u; u.urlopen('http://localho
 ENTRYPOINT ["fieldcraft"]
 CMD ["serve"]
 """
-KSERVE = """\
+KSERVE_TEMPLATE = """\
 apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
 metadata:
@@ -70,22 +70,26 @@ def write_container(bundle: Path, folder: Path, name: str) -> Path:
     if folder.exists() and any(folder.iterdir()) and not (folder / "Dockerfile").is_file():
         raise BundleError(
             "there is something else where the container's files are to be",
-            seen=str(folder),
-            way_out="give a folder that does not exist yet: fieldcraft package --container FOLDER",
+            detail=str(folder),
+            hint="give a folder that does not exist yet: fieldcraft package --container FOLDER",
         )
     kinds = {column["kind"] for column in manifest["schema"]["columns"]}
     packages = [f"fieldcraft[serve]=={version('fieldcraft')}"]
-    packages += sorted(name for kind in kinds for name in kind_named(kind).packages)
-    words = {
+    packages += sorted(name for kind in kinds for name in load_kind(kind).packages)
+    template_values = {
         "name": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model",
         "model": str(manifest["model_id"])[:16],
-        "port": PORT,
+        "port": CONTAINER_PORT,
         "packages": " ".join(f'"{package}"' for package in packages),
     }
-    with files.whole_folder(folder) as aside:
-        shutil.copytree(bundle, aside / "bundle")
-        (aside / "wheels").mkdir()
-        (aside / "wheels" / ".keep").touch()
-        (aside / "Dockerfile").write_text(DOCKERFILE.format(**words), encoding="utf-8")
-        (aside / "kserve.yaml").write_text(KSERVE.format(**words), encoding="utf-8")
+    with files.atomic_folder(folder) as staging:
+        shutil.copytree(bundle, staging / "bundle")
+        (staging / "wheels").mkdir()
+        (staging / "wheels" / ".keep").touch()
+        (staging / "Dockerfile").write_text(
+            DOCKERFILE_TEMPLATE.format(**template_values), encoding="utf-8"
+        )
+        (staging / "kserve.yaml").write_text(
+            KSERVE_TEMPLATE.format(**template_values), encoding="utf-8"
+        )
     return folder / "Dockerfile"

@@ -11,21 +11,21 @@ import numpy as np
 import polars as pl
 
 from fieldcraft.bundle.manifest import read_manifest
-from fieldcraft.contracts import Json
 from fieldcraft.core import files
-from fieldcraft.core.edit import Edit
+from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.errors import ProjectError
-from fieldcraft.data.read import located
-from fieldcraft.develop.candidate import models_in
-from fieldcraft.evidence.ledger import Ledger
-from fieldcraft.project import file
-from fieldcraft.project.folder import Folder
-from fieldcraft.stages import _plan
+from fieldcraft.core.types import Json
+from fieldcraft.data.location import resolve_address
+from fieldcraft.ledger.store import Ledger
+from fieldcraft.modeling.candidate import find_models
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.stages import _pipeline
 
-TRAINING = ("baseline", "train", "blend")
+MODEL_STEPS = ("baseline", "train", "blend")
 
 
-def reproduce(project: Folder, watcher: _plan.Watcher) -> list[Json]:
+def reproduce(project: ProjectFolder, callbacks: _pipeline.RunCallbacks) -> list[Json]:
     """Run the project again in a folder of its own; what was decided by the clock is replayed.
 
     Returns:
@@ -35,93 +35,129 @@ def reproduce(project: Folder, watcher: _plan.Watcher) -> list[Json]:
     Raises:
         ProjectError: the project was not run to its end with its present file and data.
     """
-    before = {step.name: project.run(step.name, key) for step, key in steps(project)}
-    undone = [name for name, folder in before.items() if not folder.exists()]
-    if undone:
+    original_folders = {
+        step.name: project.run_folder(step.name, key) for step, key in list_step_keys(project)
+    }
+    missing_steps = [name for name, folder in original_folders.items() if not folder.exists()]
+    if missing_steps:
         raise ProjectError(
             "there is no finished run to reproduce",
-            seen=f"not done with the present file and data: {', '.join(undone)}",
-            way_out="run it first: fieldcraft run",
+            detail=f"not done with the present file and data: {', '.join(missing_steps)}",
+            hint="run it first: fieldcraft run",
         )
-    with tempfile.TemporaryDirectory(prefix=".reproduce-", dir=project.root) as place:
-        again = copy_project(project, Path(place))
-        replay(before["train"], partial_of(again, "train"))
-        outcome = _plan.run(again, watcher)
-        found = compare(before, outcome.folders)
-    same = all(item["same"] for item in found)
-    body = {"decision": "reproduced", "same": same, "parts": found}
-    Ledger(project.ledger).append([("decision", "reproduce", "", body)])
-    return found
+    with tempfile.TemporaryDirectory(prefix=".reproduce-", dir=project.root) as temporary_folder:
+        copied_project = copy_project(project, Path(temporary_folder))
+        write_runtime_configs(
+            original_folders["train"], partial_step_folder(copied_project, "train")
+        )
+        rerun = _pipeline.run_steps(copied_project, callbacks)
+        comparisons = compare_runs(original_folders, rerun.folders)
+    is_identical = all(item["same"] for item in comparisons)
+    body = {"decision": "reproduced", "same": is_identical, "parts": comparisons}
+    Ledger(project.ledger_path).append([("decision", "reproduce", "", body)])
+    return comparisons
 
 
-def steps(project: Folder) -> list[tuple[_plan.Step, str]]:
+def list_step_keys(project: ProjectFolder) -> list[tuple[_pipeline.Step, str]]:
     """All steps with their present keys."""
-    return _plan.keyed(project, project.settings(), None)
+    return _pipeline.step_keys(project, project.load_settings(), None)
 
 
-def copy_project(project: Folder, place: Path) -> Folder:
+def copy_project(project: ProjectFolder, folder: Path) -> ProjectFolder:
     """A project of the same file in another folder, its sources named by their full paths."""
-    again = Folder(place)
-    files.write_text(again.file, project.file.read_text(encoding="utf-8"))
-    settings = project.settings()
+    copied_project = ProjectFolder(folder)
+    files.atomic_write_text(copied_project.file_path, project.file_path.read_text(encoding="utf-8"))
+    settings = project.load_settings()
     source: Any = settings.data.source
     if isinstance(source, str):
-        wanted: Any = str(located(source, project.root))
+        absolute_source: Any = str(resolve_address(source, project.root))
     else:
-        named = source.model_dump(exclude_none=True)
-        wanted = {part: str(located(path, project.root)) for part, path in named.items()}
-    edits = [Edit(("data", "source"), wanted)]
+        source_files = source.model_dump(exclude_none=True)
+        absolute_source = {
+            name: str(resolve_address(path, project.root)) for name, path in source_files.items()
+        }
+    edits = [ConfigEdit(("data", "source"), absolute_source)]
     if settings.data.join:
         joins = [item.model_dump(exclude_defaults=True) for item in settings.data.join]
-        moved = [{**item, "source": str(located(item["source"], project.root))} for item in joins]
-        edits.append(Edit(("data", "join"), moved))
-    file.edit(again.file, edits)
-    return again
+        absolute_joins = [
+            {**item, "source": str(resolve_address(item["source"], project.root))} for item in joins
+        ]
+        edits.append(ConfigEdit(("data", "join"), absolute_joins))
+    project_file.apply_edits(copied_project.file_path, edits)
+    return copied_project
 
 
-def partial_of(project: Folder, name: str) -> Path:
+def partial_step_folder(project: ProjectFolder, name: str) -> Path:
     """The folder that a step will fill."""
     return next(
-        project.partial(step.name, key) for step, key in steps(project) if step.name == name
+        project.partial_folder(step.name, key)
+        for step, key in list_step_keys(project)
+        if step.name == name
     )
 
 
-def replay(trained: Path, place: Path) -> None:
+def write_runtime_configs(training_folder: Path, target_folder: Path) -> None:
     """Lay out for a training what the clock decided in an earlier one."""
-    for path in trained.glob("*/*/model.json"):
+    for path in training_folder.glob("*/*/model.json"):
         curves = files.read_json(path).get("curves")
         if curves:
-            decided = {name: curves[name] for name in ("precision", "threads")}
-            decided["epochs"] = len(curves["train_losses"])
-            decided["horizon"] = curves["training"]["epochs"]
-            inside = path.parent.relative_to(trained)
-            files.write_json(place / inside / "checkpoints" / "decisions.json", decided)
+            runtime_config = {name: curves[name] for name in ("precision", "threads")}
+            runtime_config["epochs"] = len(curves["train_losses"])
+            runtime_config["horizon"] = curves["training"]["epochs"]
+            member_folder = path.parent.relative_to(training_folder)
+            files.atomic_write_json(
+                target_folder / member_folder / "checkpoints" / "decisions.json", runtime_config
+            )
 
 
-def compare(before: Mapping[str, Path], after: Mapping[str, Path]) -> list[Json]:
+def compare_runs(
+    original_folders: Mapping[str, Path], rerun_folders: Mapping[str, Path]
+) -> list[Json]:
     """What is the same in two runs, part by part."""
-    digests = [files.read_json(run["split"] / "about.json")["digests"] for run in (before, after)]
-    found: list[Json] = [{"part": "split", "same": digests[0] == digests[1], "difference": None}]
-    models, again = (models_in({n: run[n] for n in TRAINING}) for run in (before, after))
-    found += [compare_model(name, models.get(name), again.get(name)) for name in models | again]
-    figures = [files.read_json(run["evaluate"] / "evaluation.json") for run in (before, after)]
-    for figure in figures:
-        for learner in figure["learners"]:
-            learner.pop("seconds")  # the clock's
-    found.append({"part": "figures", "same": figures[0] == figures[1], "difference": None})
-    ids = [read_manifest(run["package"] / "bundle")["model_id"] for run in (before, after)]
-    found.append({"part": "bundle", "same": ids[0] == ids[1], "difference": None})
-    return found
+    digests = [
+        files.read_json(folders["split"] / "about.json")["digests"]
+        for folders in (original_folders, rerun_folders)
+    ]
+    comparisons: list[Json] = [
+        {"part": "split", "same": digests[0] == digests[1], "difference": None}
+    ]
+    original_models, rerun_models = (
+        find_models({step: folders[step] for step in MODEL_STEPS})
+        for folders in (original_folders, rerun_folders)
+    )
+    comparisons += [
+        compare_model(name, original_models.get(name), rerun_models.get(name))
+        for name in original_models | rerun_models
+    ]
+    evaluations = [
+        files.read_json(folders["evaluate"] / "evaluation.json")
+        for folders in (original_folders, rerun_folders)
+    ]
+    for evaluation in evaluations:
+        for model in evaluation["learners"]:
+            model.pop("seconds")  # the clock's
+    comparisons.append(
+        {"part": "figures", "same": evaluations[0] == evaluations[1], "difference": None}
+    )
+    model_ids = [
+        read_manifest(folders["package"] / "bundle")["model_id"]
+        for folders in (original_folders, rerun_folders)
+    ]
+    comparisons.append({"part": "bundle", "same": model_ids[0] == model_ids[1], "difference": None})
+    return comparisons
 
 
-def compare_model(name: str, before: Path | None, after: Path | None) -> Json:
+def compare_model(name: str, original_folder: Path | None, rerun_folder: Path | None) -> Json:
     """Whether a model says the same in two runs; in one of them it may not be there."""
-    if before is None or after is None:
+    if original_folder is None or rerun_folder is None:
         return {"part": name, "same": False, "difference": None}
-    pair = [pl.read_parquet(place / "predictions.parquet") for place in (before, after)]
-    same = pair[0].equals(pair[1])
-    outputs = [frame.select(pl.col("^out_.*$")).to_numpy() for frame in pair]
-    if same or outputs[0].shape != outputs[1].shape:
-        return {"part": name, "same": same, "difference": None}
-    gap = float(np.abs(outputs[0] - outputs[1]).max(initial=0.0))
-    return {"part": name, "same": False, "difference": gap}
+    tables = [
+        pl.read_parquet(folder / "predictions.parquet")
+        for folder in (original_folder, rerun_folder)
+    ]
+    is_identical = tables[0].equals(tables[1])
+    outputs = [frame.select(pl.col("^out_.*$")).to_numpy() for frame in tables]
+    if is_identical or outputs[0].shape != outputs[1].shape:
+        return {"part": name, "same": is_identical, "difference": None}
+    max_difference = float(np.abs(outputs[0] - outputs[1]).max(initial=0.0))
+    return {"part": name, "same": False, "difference": max_difference}

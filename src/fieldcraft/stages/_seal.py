@@ -8,24 +8,24 @@ from pathlib import Path
 import polars as pl
 
 from fieldcraft.bundle.runtime import Bundle, load_bundle
-from fieldcraft.contracts import Json
 from fieldcraft.core import digest, files, seeds
 from fieldcraft.core.errors import SealError
-from fieldcraft.core.words import plural
-from fieldcraft.develop.rows import parse_target, units_of, weights_of
-from fieldcraft.evidence.bootstrap import Draw, interval, resample
-from fieldcraft.evidence.ledger import Entry, Ledger
-from fieldcraft.evidence.records import Measure
-from fieldcraft.project.folder import Folder
+from fieldcraft.core.formatting import pluralize
+from fieldcraft.core.types import Json
+from fieldcraft.ledger.records import MetricRecord
+from fieldcraft.ledger.store import Ledger, LedgerEntry
+from fieldcraft.modeling.dataset import assign_clusters, parse_target, read_weights
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.statistics.bootstrap import BootstrapPlan, percentile_interval, resample
 
 
-def openings(project: Folder, test: str | None = None) -> list[Entry]:
+def list_openings(project: ProjectFolder, test_digest: str | None = None) -> list[LedgerEntry]:
     """Every opening of the project's test set on record; of one test set if its digest is given."""
-    entries = Ledger(project.ledger).entries(kind="opening")
-    return [entry for entry in entries if test in (None, entry.body["test"])]
+    entries = Ledger(project.ledger_path).entries(kind="opening")
+    return [entry for entry in entries if test_digest in (None, entry.body["test"])]
 
 
-def open_seal(project: Folder, split: Path, again: str | None) -> Json:
+def open_seal(project: ProjectFolder, split_folder: Path, reopen_reason: str | None) -> Json:
     """Measure the current bundle on the test rows.
 
     The opening is written into the ledger before the rows are read, so it cannot go unseen.
@@ -33,58 +33,82 @@ def open_seal(project: Folder, split: Path, again: str | None) -> Json:
     Raises:
         SealError: the test set was opened before and no reason is given, or it has no rows.
     """
-    about = files.read_json(split / "about.json")
-    test = about["digests"]["test"]
-    before = openings(project, test)
-    if before and not (again and again.strip()):
-        model = before[-1].body["model_id"]
+    split_metadata = files.read_json(split_folder / "about.json")
+    test_digest = split_metadata["digests"]["test"]
+    earlier_openings = list_openings(project, test_digest)
+    if earlier_openings and not (reopen_reason and reopen_reason.strip()):
+        model_id = earlier_openings[-1].body["model_id"]
         raise SealError(
             "the test set has been opened before",
-            seen=f"{plural(len(before), 'time')}, last {before[-1].at[:16]} for model {model[:12]}",
-            way_out="judge rows serve for choosing models; if the test set must be used again, "
+            detail=f"{pluralize(len(earlier_openings), 'time')}, last {earlier_openings[-1].created_at[:16]} for model {model_id[:12]}",
+            hint="judge rows serve for choosing models; if the test set must be used again, "
             'say why: fieldcraft evaluate --final --again "why"',
         )
-    if not about["counts"].get("test"):
+    if not split_metadata["counts"].get("test"):
         raise SealError(
             "there are no test rows",
-            seen=f"parts of the split: {about['counts']}",
-            way_out="set split.test above 0, or give a test file with --test",
+            detail=f"parts of the split: {split_metadata['counts']}",
+            hint="set split.test above 0, or give a test file with --test",
         )
-    bundle = load_bundle(project.bundle)
-    ledger = Ledger(project.ledger)
-    reason = again.strip() if again else "final evaluation"
-    body = {"test": test, "model_id": bundle.model_id, "reason": reason, "number": len(before) + 1}
-    ledger.append([("opening", "evaluate", test, body)])
-    measures = measure(project, bundle, split, digest.of_json([test, "test"]))
+    bundle = load_bundle(project.bundle_path)
+    ledger = Ledger(project.ledger_path)
+    reason = reopen_reason.strip() if reopen_reason else "final evaluation"
+    body = {
+        "test": test_digest,
+        "model_id": bundle.model_id,
+        "reason": reason,
+        "number": len(earlier_openings) + 1,
+    }
+    ledger.append([("opening", "evaluate", test_digest, body)])
+    metric_records = measure_test_set(
+        project, bundle, split_folder, digest.of_json([test_digest, "test"])
+    )
     titles = {metric.name: metric.title for metric in bundle.task.metrics}
     result = {
         **body,
-        "rows": measures[0].rows,
-        "measures": [{**found.as_json(), "title": titles[found.metric]} for found in measures],
+        "rows": metric_records[0].n_rows,
+        "measures": [
+            {**metric_record.to_json(), "title": titles[metric_record.metric]}
+            for metric_record in metric_records
+        ],
     }
-    records = [("measure", "evaluate", test, found.as_json()) for found in measures]
-    ledger.append([*records, ("final", "evaluate", test, result)])
+    records = [
+        ("measure", "evaluate", test_digest, metric_record.to_json())
+        for metric_record in metric_records
+    ]
+    ledger.append([*records, ("final", "evaluate", test_digest, result)])
     return result
 
 
-def measure(project: Folder, bundle: Bundle, split: Path, data: str) -> list[Measure]:
+def measure_test_set(
+    project: ProjectFolder, bundle: Bundle, split_folder: Path, data_digest: str
+) -> list[MetricRecord]:
     """Every metric of the bundle on the sealed rows, with its interval."""
-    settings = project.settings()
-    rows = pl.read_parquet(split / "sealed" / "test.parquet")
-    y = bundle.task.encode(parse_target(rows, settings), bundle.about)
-    said = bundle.read(rows)
-    seed = seeds.derive(settings.train.seed, "bootstrap")
-    draw = Draw(len(y), seed, units_of(rows, settings), weights_of(rows, settings))
+    settings = project.load_settings()
+    rows = pl.read_parquet(split_folder / "sealed" / "test.parquet")
+    y = bundle.task.encode(parse_target(rows, settings), bundle.target_spec)
+    predictions = bundle.predict_raw(rows)
+    seed = seeds.derive_seed(settings.train.seed, "bootstrap")
+    bootstrap_plan = BootstrapPlan(
+        len(y), seed, assign_clusters(rows, settings), read_weights(rows, settings)
+    )
     metrics = bundle.task.metrics
-    drawn = resample({metric.name: partial(metric.values, y, said) for metric in metrics}, draw)
-    found = []
+    bootstrap_metrics = resample(
+        {metric.name: partial(metric.compute, y, predictions) for metric in metrics}, bootstrap_plan
+    )
+    metric_records = []
     for metric in metrics:
-        at = interval(drawn[metric.name], inflated=metric.inflated)
-        value, low, high = (v if v == v else None for v in (at.value, at.low, at.high))
-        found.append(
-            Measure(
-                metric.name, "test", bundle.manifest["learner"], value, low, high, at.level,
-                len(y), data, bundle.model_id,
+        estimate = percentile_interval(
+            bootstrap_metrics[metric.name], bias_corrected=metric.is_biased_upwards
+        )
+        value, low, high = (
+            bound if bound == bound else None
+            for bound in (estimate.value, estimate.low, estimate.high)
+        )
+        metric_records.append(
+            MetricRecord(
+                metric.name, "test", bundle.manifest["learner"], value, low, high, estimate.level,
+                len(y), data_digest, bundle.model_id,
             )
         )  # fmt: skip
-    return found
+    return metric_records

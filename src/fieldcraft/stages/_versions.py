@@ -9,21 +9,23 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from fieldcraft.bundle.manifest import NAME, read_manifest
-from fieldcraft.contracts import Json
+from fieldcraft.bundle.manifest import MANIFEST_FILE, read_manifest
 from fieldcraft.core import files
-from fieldcraft.core.edit import Edit
+from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.errors import BundleError, ProjectError
-from fieldcraft.evidence.ledger import Entry, Ledger
-from fieldcraft.project import file
-from fieldcraft.project.folder import Folder
-from fieldcraft.project.settings import Data
+from fieldcraft.core.types import Json
+from fieldcraft.ledger.store import Ledger, LedgerEntry
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.project.settings import DataSettings
 
-CARD = ("card.html", "card.md")
-SHOWN = 12  # characters of a model's id
+CARD_FILES = ("card.html", "card.md")
+MODEL_ID_CHARS = 12  # characters of a model's id
 
 
-def publish(project: Folder, folders: Mapping[str, Path], by: str, why: str = "") -> bool:
+def publish(
+    project: ProjectFolder, folders: Mapping[str, Path], command: str, reason: str = ""
+) -> bool:
     """Make a packaged bundle the project's current one, on the record, unless it is already.
 
     The same model is published again where something else of its bundle is new, such as how it is
@@ -32,74 +34,76 @@ def publish(project: Folder, folders: Mapping[str, Path], by: str, why: str = ""
     Args:
         project: the project.
         folders: of the steps that made the bundle.
-        by: the command that publishes.
-        why: the reason.
+        command: the command that publishes.
+        reason: the reason.
     """
     source = folders["package"] / "bundle"
-    new = read_manifest(source)
-    before, key = current(project), folders["package"].name
-    if before is None or not same(before, new):
-        put(project, source)
-    elif (last := versions(project)) and last[-1].body["steps"]["package"] == key:
+    manifest = read_manifest(source)
+    current_bundle, key = load_current_manifest(project), folders["package"].name
+    if current_bundle is None or not is_same_bundle(current_bundle, manifest):
+        install_bundle(project, source)
+    elif (published := list_versions(project)) and published[-1].body["steps"]["package"] == key:
         return False  # else whoever put it there was killed before it was on the record
     body = {
-        "decision": "published", "model_id": new["model_id"], "by": by, "who": user(), "why": why,
-        "before": before["model_id"] if before else None,
+        "decision": "published", "model_id": manifest["model_id"], "by": command, "who": get_user(), "why": reason,
+        "before": current_bundle["model_id"] if current_bundle else None,
         "steps": {name: folder.name for name, folder in folders.items()},
-        "data": source_of(project.settings().data),
+        "data": get_source_settings(project.load_settings().data),
     }  # fmt: skip
-    Ledger(project.ledger).append([("decision", by, key, body)])
+    Ledger(project.ledger_path).append([("decision", command, key, body)])
     return True
 
 
-def current(project: Folder) -> Json | None:
+def load_current_manifest(project: ProjectFolder) -> Json | None:
     """The manifest of the current bundle; None if there is none, or it is damaged."""
     try:
-        return read_manifest(project.bundle)
+        return read_manifest(project.bundle_path)
     except BundleError:
         return None
 
 
-def put(project: Folder, source: Path) -> None:
+def install_bundle(project: ProjectFolder, source: Path) -> None:
     """Put a bundle in the place of the current one, in one step.
 
     Raises:
         BundleError: it could not be put there.
     """
-    with files.whole_folder(project.bundle) as aside:
-        shutil.copytree(source, aside, dirs_exist_ok=True)
-    if not (project.bundle / NAME).exists():
+    with files.atomic_folder(project.bundle_path) as staging:
+        shutil.copytree(source, staging, dirs_exist_ok=True)
+    if not (project.bundle_path / MANIFEST_FILE).exists():
         raise BundleError(
             "the bundle could not be put in its place",
-            seen=str(project.bundle),
-            way_out="make sure the disk is not full, then run again",
+            detail=str(project.bundle_path),
+            hint="make sure the disk is not full, then run again",
         )
 
 
-def same(one: Json, other: Json) -> bool:
+def is_same_bundle(first: Json, second: Json) -> bool:
     """Whether two manifests say the same but for the model card, which is written afterwards."""
 
-    def kept(manifest: Json) -> Json:
-        sums = {name: found for name, found in manifest["files"].items() if name not in CARD}
-        lineage = {name: said for name, said in manifest["lineage"].items() if name != "ledger"}
-        return {**manifest, "files": sums, "lineage": lineage}
+    def comparable(manifest: Json) -> Json:
+        checksums = {
+            name: checksum for name, checksum in manifest["files"].items() if name not in CARD_FILES
+        }
+        lineage = {name: value for name, value in manifest["lineage"].items() if name != "ledger"}
+        return {**manifest, "files": checksums, "lineage": lineage}
 
-    return kept(one) == kept(other)
+    return comparable(first) == comparable(second)
 
 
-def versions(project: Folder) -> list[Entry]:
+def list_versions(project: ProjectFolder) -> list[LedgerEntry]:
     """Each time that a bundle became the current one, oldest first."""
-    entries = Ledger(project.ledger).entries(kind="decision")
+    entries = Ledger(project.ledger_path).entries(kind="decision")
     return [entry for entry in entries if entry.body.get("decision") == "published"]
 
 
-def rollback(project: Folder, to: str | None, why: str) -> Json:
+def rollback(project: ProjectFolder, id_prefix: str | None, reason: str) -> Json:
     """Make an earlier bundle the current one again, and its rows those of the project.
 
     Args:
         project: the project.
-        to: how the model's id begins; the one before the current one if left out.
-        why: the reason.
+        id_prefix: how the model's id begins; the one before the current one if left out.
+        reason: the reason.
 
     Returns:
         The ``model_id``, that ``before``, the ``folders`` of its steps and the ``seconds`` it took.
@@ -107,64 +111,74 @@ def rollback(project: Folder, to: str | None, why: str) -> Json:
     Raises:
         ProjectError: there is no such version, or its run folder is gone.
     """
-    begun = time.perf_counter()
-    now = current(project)
-    model = str(now["model_id"]) if now else ""
-    entry = chosen(versions(project), model, to)
-    folders = {name: project.run(name, key) for name, key in entry.body["steps"].items()}
-    gone = [str(folder.relative_to(project.root)) for folder in folders.values()
+    start = time.perf_counter()
+    current_bundle = load_current_manifest(project)
+    current_id = str(current_bundle["model_id"]) if current_bundle else ""
+    entry = select_version(list_versions(project), current_id, id_prefix)
+    folders = {name: project.run_folder(name, key) for name, key in entry.body["steps"].items()}
+    missing = [str(folder.relative_to(project.root)) for folder in folders.values()
             if not folder.exists()]  # fmt: skip
-    if gone:
+    if missing:
         raise ProjectError(
             "what made that version is not there any more",
-            seen=", ".join(gone[:3]),
-            way_out="restore the folder from a copy, or go back to another: "
+            detail=", ".join(missing[:3]),
+            hint="restore the folder from a copy, or go back to another: "
             "fieldcraft rollback --list",
         )
     read_manifest(folders["package"] / "bundle")
-    set_source(project, entry.body["data"])
-    publish(project, folders, "rollback", why)
+    restore_source_settings(project, entry.body["data"])
+    publish(project, folders, "rollback", reason)
     return {
-        "model_id": entry.body["model_id"], "before": model, "folders": folders,
-        "seconds": time.perf_counter() - begun,
+        "model_id": entry.body["model_id"], "before": current_id, "folders": folders,
+        "seconds": time.perf_counter() - start,
     }  # fmt: skip
 
 
-def chosen(entries: list[Entry], model: str, to: str | None) -> Entry:
+def select_version(
+    entries: list[LedgerEntry], current_id: str, id_prefix: str | None
+) -> LedgerEntry:
     """The version that is meant.
 
     Raises:
         ProjectError: none is, or several are.
     """
-    others = [entry for entry in entries if entry.body["model_id"] != model]
-    fitting = [entry for entry in others if to is None or entry.body["model_id"].startswith(to)]
-    ids = dict.fromkeys(entry.body["model_id"] for entry in fitting)
-    if not fitting or (to is not None and len(ids) > 1):
-        known = dict.fromkeys(str(entry.body["model_id"])[:SHOWN] for entry in others)
+    others = [entry for entry in entries if entry.body["model_id"] != current_id]
+    matches = [
+        entry
+        for entry in others
+        if id_prefix is None or entry.body["model_id"].startswith(id_prefix)
+    ]
+    model_ids = dict.fromkeys(entry.body["model_id"] for entry in matches)
+    if not matches or (id_prefix is not None and len(model_ids) > 1):
+        known_ids = dict.fromkeys(str(entry.body["model_id"])[:MODEL_ID_CHARS] for entry in others)
         raise ProjectError(
-            "there is no earlier version to go back to" if to is None
-            else "there is no such version" if not fitting else "several versions begin like that",
-            seen=f"{to or 'the current one'}; earlier ones: {', '.join(known) or 'none'}",
-            way_out="versions come with fieldcraft run and fieldcraft retrain; "
+            "there is no earlier version to go back to" if id_prefix is None
+            else "there is no such version" if not matches else "several versions begin like that",
+            detail=f"{id_prefix or 'the current one'}; earlier ones: {', '.join(known_ids) or 'none'}",
+            hint="versions come with fieldcraft run and fieldcraft retrain; "
             "fieldcraft rollback --list shows them",
         )  # fmt: skip
-    return fitting[-1]
+    return matches[-1]
 
 
-def source_of(data: Data) -> Json:
+def get_source_settings(data: DataSettings) -> Json:
     """What the project file says of its rows that a retraining changes."""
     return {name: data.model_dump(mode="json")[name] for name in ("source", "names")}
 
 
-def set_source(project: Folder, wanted: Json) -> None:
+def restore_source_settings(project: ProjectFolder, source_settings: Json) -> None:
     """Let the project file name its rows as it did, if it names others."""
-    now = source_of(project.settings().data)
-    edits = [Edit(("data", name), value) for name, value in wanted.items() if value != now[name]]
+    current_settings = get_source_settings(project.load_settings().data)
+    edits = [
+        ConfigEdit(("data", name), value)
+        for name, value in source_settings.items()
+        if value != current_settings[name]
+    ]
     if edits:
-        file.edit(project.file, edits)
+        project_file.apply_edits(project.file_path, edits)
 
 
-def user() -> str:
+def get_user() -> str:
     """Who runs this process."""
     try:
         return getpass.getuser()

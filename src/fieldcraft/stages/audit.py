@@ -9,150 +9,167 @@ from typing import Any
 
 import polars as pl
 
-from fieldcraft.contracts import Json, Sight, Stage, View
+from fieldcraft.contracts import CheckContext, CheckScope, Stage
 from fieldcraft.core import files
-from fieldcraft.core.words import plural
-from fieldcraft.data.look import looks
-from fieldcraft.data.personal import hidden
-from fieldcraft.data.read import located, read_table
-from fieldcraft.data.table import Schema
-from fieldcraft.develop.checking import checks_of, keep
-from fieldcraft.develop.rows import (
-    LINE,
-    SOURCE,
+from fieldcraft.core.formatting import pluralize
+from fieldcraft.core.types import Json
+from fieldcraft.data.column_profile import looks
+from fieldcraft.data.location import resolve_address
+from fieldcraft.data.pii import redact_pii
+from fieldcraft.data.read import read_table
+from fieldcraft.data.schema import Schema
+from fieldcraft.ledger.records import SEVERITIES, Finding
+from fieldcraft.modeling.check_runner import checks_for_scope, save_findings
+from fieldcraft.modeling.dataset import (
+    ROW_NUMBER_COLUMN,
+    SOURCE_COLUMN,
     TARGET_SECTIONS,
-    Development,
-    column_for,
+    ModelingDataset,
+    excluded_columns,
     feature_schema,
-    load_development,
-    read_rows,
-    set_aside,
+    load_dataset,
+    make_column,
+    read_joined_rows,
     target_columns,
 )
-from fieldcraft.evidence.records import SEVERITIES, Finding
-from fieldcraft.project.work import Work
+from fieldcraft.project.context import StageContext
 
 
-def audit(work: Work) -> Json:
+def audit(context: StageContext) -> Json:
     """Run the checks that fit: label-free ones on all rows, the others on training rows."""
-    split = work.inputs.get("split")
-    view = training_view(split, work) if split else data_view(work)
-    wanted: Sight = "split" if split else "data"
-    found = [] if split else from_reading(work)
-    checks = checks_of(wanted)
+    split_folder = context.inputs.get("split")
+    check_context = (
+        build_training_context(split_folder, context)
+        if split_folder
+        else build_data_context(context)
+    )
+    scope: CheckScope = "split" if split_folder else "data"
+    findings = [] if split_folder else find_unreadable_rows(context)
+    checks = checks_for_scope(scope)
     for number, check in enumerate(checks):
-        work.progress(check.code, number / len(checks))
-        found += check.run(view)
-    keep(found, work)
-    counts: Json = {str(name): sum(f.severity == name for f in found) for name in SEVERITIES}
-    profile = {} if split else profile_of(view)
-    files.write_json(work.out / "profile.json", profile)
+        context.on_progress(check.code, number / len(checks))
+        findings += check.run(check_context)
+    save_findings(findings, context)
+    counts: Json = {
+        str(name): sum(finding.severity == name for finding in findings) for name in SEVERITIES
+    }
+    profile = {} if split_folder else profile_columns(check_context)
+    files.atomic_write_json(context.out / "profile.json", profile)
     return {"checks": [check.code for check in checks], **counts}
 
 
-def from_reading(work: Work) -> list[Finding]:
+def find_unreadable_rows(context: StageContext) -> list[Finding]:
     """Rows that could not be read and are left out, file by file."""
-    sources = work.settings.data.sources()
-    found = []
+    sources = context.settings.data.source_files()
+    findings = []
     for name in (sources.train, sources.validation, sources.test):
         if name is None:
             continue
-        reading = read_table(located(name, work.project.root), work.settings.data.names)
-        count = len(reading.odd_lines)
+        read_result = read_table(
+            resolve_address(name, context.project.root), context.settings.data.column_names
+        )
+        count = len(read_result.malformed_lines)
         if count:
-            found.append(
+            findings.append(
                 Finding(
                     "reading",
                     "warn",
-                    f"{plural(count, 'row')} of {Path(name).name} did not fit and "
-                    f"{'is' if count == 1 else 'are'} left out (lines {reading.odd()})",
+                    f"{pluralize(count, 'row')} of {Path(name).name} did not fit and "
+                    f"{'is' if count == 1 else 'are'} left out (lines {read_result.describe_malformed()})",
                     None,
-                    {"rows": count, "lines": list(reading.odd_lines[:100])},
+                    {"rows": count, "lines": list(read_result.malformed_lines[:100])},
                     "look at these lines: too few or too many cells, or torn quotes",
                 )
             )
-    return found
+    return findings
 
 
-def data_view(work: Work) -> View:
+def build_data_context(context: StageContext) -> CheckContext:
     """All rows as read, without a look at what the target says about them."""
-    settings = work.settings
-    frame = read_rows(work.project, settings).drop(LINE, SOURCE)
-    apart = set_aside(settings)
+    settings = context.settings
+    frame = read_joined_rows(context.project, settings).drop(ROW_NUMBER_COLUMN, SOURCE_COLUMN)
+    excluded = excluded_columns(settings)
     columns = tuple(
-        column_for(settings, name)
+        make_column(settings, name)
         for name in settings.data.columns
-        if name in frame.columns and name not in apart
+        if name in frame.columns and name not in excluded
     )
-    missing = tuple(settings.data.missing)
+    na_values = tuple(settings.data.na_values)
     features = feature_schema(settings)
-    with_targets = replace(features, columns=(*features.columns, *target_columns(settings)))
-    return View(
-        schema=Schema(columns, missing),
+    schema_with_targets = replace(features, columns=(*features.columns, *target_columns(settings)))
+    return CheckContext(
+        schema=Schema(columns, na_values),
         targets=settings.problem.targets,
-        looks=looks(frame, missing),
-        values=with_targets.apply(frame),
-        rows=range(1, frame.height + 1),
-        **roles(work),
+        column_profiles=looks(frame, na_values),
+        values=schema_with_targets.apply(frame),
+        row_numbers=range(1, frame.height + 1),
+        **get_column_roles(context),
     )
 
 
-def training_view(split: Path, work: Work) -> View:
+def build_training_context(split_folder: Path, context: StageContext) -> CheckContext:
     """Training rows with their target, and the digests of all parts."""
-    rows: Development = load_development(split, work.settings)
-    parts = pl.read_parquet(split / "split.parquet")
-    training = (
+    dataset: ModelingDataset = load_dataset(split_folder, context.settings)
+    parts = pl.read_parquet(split_folder / "split.parquet")
+    is_training = (
         parts.filter(pl.col("place") == "develop")["part"].is_in(["train", "cross"]).to_numpy()
     )
-    frame = rows.frame.filter(training)
-    needed = [*(c.name for c in rows.schema.needed), *work.settings.problem.groups]
-    seen = [name for name in dict.fromkeys(needed) if name in frame.columns]
-    return View(
-        schema=rows.schema,
-        targets=work.settings.problem.targets,
-        looks=looks(frame.select(seen), rows.schema.missing),
-        values=rows.values.filter(training),
-        rows=[line for line, used in zip(rows.rows, training, strict=True) if used],
-        task=rows.task,
-        about=rows.about,
-        y=rows.y[training],
-        digests=digests_by_part(parts, "features"),
-        entities=digests_by_part(parts, "entity") if work.settings.data.entity else None,
-        **roles(work),
+    frame = dataset.frame.filter(is_training)
+    needed_columns = [
+        *(column.name for column in dataset.schema.input_columns),
+        *context.settings.problem.sensitive_features,
+    ]
+    present_columns = [name for name in dict.fromkeys(needed_columns) if name in frame.columns]
+    return CheckContext(
+        schema=dataset.schema,
+        targets=context.settings.problem.targets,
+        column_profiles=looks(frame.select(present_columns), dataset.schema.missing_markers),
+        values=dataset.features.filter(is_training),
+        row_numbers=[
+            line for line, is_used in zip(dataset.row_numbers, is_training, strict=True) if is_used
+        ],
+        task=dataset.task,
+        target_spec=dataset.target_spec,
+        y=dataset.y[is_training],
+        row_digests=group_digests_by_part(parts, "features"),
+        group_digests=group_digests_by_part(parts, "entity")
+        if context.settings.data.group
+        else None,
+        **get_column_roles(context),
     )
 
 
-def roles(work: Work) -> dict[str, Any]:
+def get_column_roles(context: StageContext) -> dict[str, Any]:
     """Columns that the project file gives a part of their own."""
-    settings = work.settings
+    settings = context.settings
     return {
-        "groups": tuple(settings.problem.groups),
-        "time": settings.data.time if settings.split.rule == "time" else None,
-        "entity": settings.data.entity,
+        "groups": tuple(settings.problem.sensitive_features),
+        "time": settings.data.time_column if settings.split.strategy == "time" else None,
+        "entity": settings.data.group,
     }
 
 
-def digests_by_part(parts: pl.DataFrame, what: str) -> Mapping[str, list[bytes]]:
+def group_digests_by_part(parts: pl.DataFrame, digest_column: str) -> Mapping[str, list[bytes]]:
     """Digests of some cells by part; the folds of a small table count as training rows."""
-    named = parts.with_columns(pl.col("part").replace("cross", "train"))
+    merged_parts = parts.with_columns(pl.col("part").replace("cross", "train"))
     return {
-        part: named.filter(pl.col("part") == part)[what].to_list()
+        part: merged_parts.filter(pl.col("part") == part)[digest_column].to_list()
         for part in ("train", "tune", "judge", "test")
-        if part in named["part"]
+        if part in merged_parts["part"]
     }
 
 
-def profile_of(view: View) -> Json:
+def profile_columns(check_context: CheckContext) -> Json:
     """Counts of every column, for the report; personal data in values is hidden."""
     return {
-        "rows": len(view.rows),
+        "rows": len(check_context.row_numbers),
         "columns": {
             name: {
-                "missing": look.missing,
-                "distinct": look.distinct,
-                "top": [(hidden(value), count) for value, count in look.top(3)],
+                "missing": profile.n_missing,
+                "distinct": profile.n_unique,
+                "top": [(redact_pii(value), count) for value, count in profile.most_common(3)],
             }
-            for name, look in view.looks.items()
+            for name, profile in check_context.column_profiles.items()
         },
     }
 
@@ -161,6 +178,6 @@ STAGE = Stage(
     "audit",
     "Look for what is wrong with the data, before the split and after it.",
     audit,
-    sections=(*TARGET_SECTIONS, "problem.groups", "data", "clean", "split.rule"),
+    config_sections=(*TARGET_SECTIONS, "problem.groups", "data", "clean", "split.rule"),
     version=5,
 )

@@ -4,79 +4,98 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fieldcraft.contracts import Json, Learner, Stage
-from fieldcraft.core import catalogue
-from fieldcraft.core.words import joined
-from fieldcraft.develop.members import Effort, fit_members
-from fieldcraft.develop.rows import TARGET_SECTIONS, Development, load_development, plain
-from fieldcraft.project.work import Work
+from fieldcraft.contracts import Learner, Stage
+from fieldcraft.core import catalog
+from fieldcraft.core.formatting import join_names
+from fieldcraft.core.types import Json
+from fieldcraft.modeling.dataset import (
+    TARGET_SECTIONS,
+    ModelingDataset,
+    drop_file_columns,
+    load_dataset,
+)
+from fieldcraft.modeling.fold_models import TrainingLimits, fit_fold_models
+from fieldcraft.project.context import StageContext
 
-WHOLE = 2  # complexity from which on a learner uses all columns together
+MIN_COMPLEXITY_OF_ALL_COLUMNS = 2  # complexity from which on a learner uses all columns together
 
 
-def baseline(work: Work) -> Json:
+def baseline(context: StageContext) -> Json:
     """Fit every baseline on the training rows of each fold.
 
     Where some columns name files, such as photos, and others do not, models of all columns are
     fitted once more without those: files are worth their trouble only if they are better.
     """
-    rows = load_development(work.inputs["split"], work.settings)
-    wanted = [
-        Baseline(catalogue.load("learners", name), rows, name) for name in rows.task.baselines
+    dataset = load_dataset(context.inputs["split"], context.settings)
+    baselines = [
+        BaselineSpec(catalog.load_plugin("learners", name), dataset, name)
+        for name in dataset.task.baselines
     ]
-    without = plain(rows)
-    if without is not None:
-        wanted += [less(one, without) for one in wanted if one.learner.complexity >= WHOLE]
-    found: Json = {}
-    for number, one in enumerate(wanted):
+    dataset_without_files = drop_file_columns(dataset)
+    if dataset_without_files is not None:
+        baselines += [
+            without_file_columns(spec, dataset_without_files)
+            for spec in baselines
+            if spec.learner.complexity >= MIN_COMPLEXITY_OF_ALL_COLUMNS
+        ]
+    summary: Json = {}
+    for position, spec in enumerate(baselines):
 
-        def tell(text: str, share: float | None, i: int = number) -> None:
-            done = (i + (share or 0)) / len(wanted)
-            work.progress(f"{wanted[i].title}: {text}", done)
+        def report_progress(message: str, fraction: float | None, index: int = position) -> None:
+            total_fraction = (index + (fraction or 0)) / len(baselines)
+            context.on_progress(f"{baselines[index].title}: {message}", total_fraction)
 
-        tell("fitting", None)
-        about = fit_members(
-            one.learner, one.learner.options(), one.rows, work.out / one.name,
-            Effort(work.settings.train.seed, tell=tell), one.further,
+        report_progress("fitting", None)
+        metadata = fit_fold_models(
+            spec.learner, spec.learner.options(), spec.dataset, context.out / spec.name,
+            TrainingLimits(context.settings.train.seed, on_progress=report_progress), spec.extra_metadata,
         )  # fmt: skip
-        found[one.name] = {"members": about["members"], "seconds": about["seconds"]}
-    return found
+        summary[spec.name] = {"members": metadata["members"], "seconds": metadata["seconds"]}
+    return summary
 
 
 @dataclass(frozen=True)
-class Baseline:
+class BaselineSpec:
     """A learner to be fitted as a baseline.
 
     Attributes:
         learner: the learner.
-        rows: that it is fitted on.
+        dataset: that it is fitted on.
         name: of its folder.
-        further: entries of its ``model.json``.
+        extra_metadata: entries of its ``model.json``.
     """
 
     learner: Learner
-    rows: Development
+    dataset: ModelingDataset
     name: str
-    further: Json = field(default_factory=dict)
+    extra_metadata: Json = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """How it is called where people read."""
-        return str(self.further.get("title", self.learner.title))
+        return str(self.extra_metadata.get("title", self.learner.title))
 
 
-def less(one: Baseline, rows: Development) -> Baseline:
+def without_file_columns(spec: BaselineSpec, dataset: ModelingDataset) -> BaselineSpec:
     """A baseline on the same rows with fewer columns."""
-    names = [column.name for column in rows.schema.columns]
-    left_out = sorted({f"{c.kind}s" for c in one.rows.schema.columns if c.name not in names})
-    title = f"{one.learner.title} without {joined(left_out)}"
-    return Baseline(one.learner, rows, f"{one.name}-plain", {"title": title, "columns": names})
+    names = [column.name for column in dataset.schema.columns]
+    excluded_kinds = sorted(
+        {
+            f"{schema_column.kind}s"
+            for schema_column in spec.dataset.schema.columns
+            if schema_column.name not in names
+        }
+    )
+    title = f"{spec.learner.title} without {join_names(excluded_kinds)}"
+    return BaselineSpec(
+        spec.learner, dataset, f"{spec.name}-plain", {"title": title, "columns": names}
+    )
 
 
 STAGE = Stage(
     "baseline",
     "Train the baselines: what any model must beat.",
     baseline,
-    sections=(*TARGET_SECTIONS, "data", "clean", "model.kinds", "train.seed"),
+    config_sections=(*TARGET_SECTIONS, "data", "clean", "model.kinds", "train.seed"),
     version=8,
 )

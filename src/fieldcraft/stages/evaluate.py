@@ -9,210 +9,289 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Array, Json, Stage
-from fieldcraft.core import catalogue, digest, files, seeds
-from fieldcraft.develop.candidate import Candidate, load_candidate, models_in
-from fieldcraft.develop.checking import checks_of, judge_view, keep
-from fieldcraft.develop.contest import Contest, Drawn, finite, main_metric, simplicity
-from fieldcraft.develop.groups import by_groups
-from fieldcraft.develop.rows import TARGET_SECTIONS, Development, load_development
-from fieldcraft.evidence.bootstrap import Draw, interval, resample
-from fieldcraft.evidence.fitness import judge_fit
-from fieldcraft.evidence.metrics import Metric, Said
-from fieldcraft.evidence.records import Measure
-from fieldcraft.project.settings import Problem
-from fieldcraft.project.work import Work
+from fieldcraft.contracts import Stage
+from fieldcraft.core import catalog, digest, files, seeds
+from fieldcraft.core.types import Array, Json
+from fieldcraft.ledger.records import MetricRecord
+from fieldcraft.modeling.candidate import Candidate, find_models, load_candidate
+from fieldcraft.modeling.check_runner import (
+    checks_for_scope,
+    make_evaluation_context,
+    save_findings,
+)
+from fieldcraft.modeling.dataset import TARGET_SECTIONS, ModelingDataset, load_dataset
+from fieldcraft.modeling.group_metrics import compute_group_metrics
+from fieldcraft.modeling.model_comparison import (
+    BootstrapMetrics,
+    ModelComparison,
+    choose_metric,
+    complexity_key,
+    finite_or_none,
+)
+from fieldcraft.project.context import StageContext
+from fieldcraft.project.settings import ProblemSettings
+from fieldcraft.statistics.bootstrap import BootstrapPlan, percentile_interval, resample
+from fieldcraft.statistics.learning_curves import diagnose_learning_curves
+from fieldcraft.statistics.metrics import Metric, Predictions
 
-MOST_OF_A_CELL = 2_000  # characters of a worst row's cell that are kept
+MAX_STORED_CELL_CHARS = 2_000  # characters of a worst row's cell that are kept
 
 
-def evaluate(work: Work) -> Json:
+def evaluate(context: StageContext) -> Json:
     """Measure, compare and choose; the test rows stay sealed."""
-    rows = load_development(work.inputs["split"], work.settings)
-    places = models_in({name: work.inputs[name] for name in ("baseline", "train", "blend")})
-    candidates = [load_candidate(place, rows) for place in places.values()]
-    candidates.sort(key=simplicity)
-    judge = np.concatenate([fold.judge for fold in rows.folds])
-    draw = draw_for(rows, judge, seeds.derive(work.settings.train.seed, "bootstrap"))
-    metric = main_metric(rows, work.settings.problem.metric)
-    work.progress("measuring with intervals", None)
-    drawn = measured(candidates, rows, judge, draw)
-    match = Contest(candidates, drawn, metric)
-    champion = match.champion()
-    for found in candidates:
-        for measure in measures(found, drawn, rows, judge):
-            work.record("measure", measure.as_json())
-    comparisons = match.against_all(champion)
-    groups = by_groups(rows, judge, champion.said, metric, draw, work.settings)
+    dataset = load_dataset(context.inputs["split"], context.settings)
+    model_folders = find_models(
+        {name: context.inputs[name] for name in ("baseline", "train", "blend")}
+    )
+    candidates = [load_candidate(folder, dataset) for folder in model_folders.values()]
+    candidates.sort(key=complexity_key)
+    evaluation_rows = np.concatenate([fold.evaluation for fold in dataset.folds])
+    bootstrap_plan = plan_bootstrap(
+        dataset, evaluation_rows, seeds.derive_seed(context.settings.train.seed, "bootstrap")
+    )
+    metric = choose_metric(dataset, context.settings.problem.metric)
+    context.on_progress("measuring with intervals", None)
+    bootstrap_metrics = resample_metrics(candidates, dataset, evaluation_rows, bootstrap_plan)
+    comparison = ModelComparison(candidates, bootstrap_metrics, metric)
+    champion = comparison.choose_champion()
+    for candidate in candidates:
+        for metric_record in build_metric_records(
+            candidate, bootstrap_metrics, dataset, evaluation_rows
+        ):
+            context.log_record("measure", metric_record.to_json())
+    comparisons = comparison.compare_champion_with_all(champion)
+    groups = compute_group_metrics(
+        dataset, evaluation_rows, champion.predictions, metric, bootstrap_plan, context.settings
+    )
     for body in groups:
-        work.record("groups", body)
+        context.log_record("groups", body)
     result = {
         "metric": metric.name,
-        "judge_rows": len(judge),
-        "folds": len(rows.folds),
+        "judge_rows": len(evaluation_rows),
+        "folds": len(dataset.folds),
         "champion": champion.name,
-        "learners": [described(found, drawn, rows) for found in candidates],
+        "learners": [
+            describe_model(candidate, bootstrap_metrics, dataset) for candidate in candidates
+        ],
         "comparisons": comparisons,
-        "without_files": match.without_files(rows.values.columns),
-        "sentence": match.sentence(champion, len(judge)),
-        "bar": bar(work.settings.problem, metric, drawn[champion.name, metric.name]),
+        "without_files": comparison.compare_without_files(dataset.features.columns),
+        "sentence": comparison.summarize(champion, len(evaluation_rows)),
+        "bar": check_goal(
+            context.settings.problem, metric, bootstrap_metrics[champion.name, metric.name]
+        ),
         "calibration": champion.calibration,
-        "calibrations": champion.calibrations,
-        "evidence": rows.task.evidence(rows.y[judge], champion.said, rows.about),
+        "calibrations": champion.fold_calibrations,
+        "evidence": dataset.task.diagnostics(
+            dataset.y[evaluation_rows], champion.predictions, dataset.target_spec
+        ),
         "groups": groups,
-        "fitness": fitness(work, places),
-        "worst": worst(rows, judge, champion.said),
-        "doubts": doubts(rows, judge, champion.said, work),
+        "fitness": diagnose_training(context, model_folders),
+        "worst": find_largest_errors(dataset, evaluation_rows, champion.predictions),
+        "doubts": find_label_issues(dataset, evaluation_rows, champion.predictions, context),
     }
-    work.record("decision", {
+    context.log_record("decision", {
         "decision": "champion", "learner": champion.name, "metric": metric.name,
         "comparisons": comparisons, "bar": result["bar"],
     })  # fmt: skip
-    files.write_json(work.out / "evaluation.json", result)
-    save_predictions(rows, judge, champion.said).write_parquet(work.out / "judge.parquet")
+    files.atomic_write_json(context.out / "evaluation.json", result)
+    build_predictions_table(dataset, evaluation_rows, champion.predictions).write_parquet(
+        context.out / "judge.parquet"
+    )
     return {"champion": champion.name, "sentence": result["sentence"]}
 
 
-def draw_for(rows: Development, judge: Array, seed: int) -> Draw:
+def plan_bootstrap(dataset: ModelingDataset, evaluation_rows: Array, seed: int) -> BootstrapPlan:
     """How judge rows are drawn: whole units where rows depend on each other."""
-    return Draw(
-        len(judge),
+    return BootstrapPlan(
+        len(evaluation_rows),
         seed,
-        None if rows.units is None else rows.units[judge],
-        rows.weights_at(judge),
+        None if dataset.clusters is None else dataset.clusters[evaluation_rows],
+        dataset.weights_at(evaluation_rows),
     )
 
 
-def measured(candidates: list[Candidate], rows: Development, judge: Array, draw: Draw) -> Drawn:
+def resample_metrics(
+    candidates: list[Candidate],
+    dataset: ModelingDataset,
+    evaluation_rows: Array,
+    bootstrap_plan: BootstrapPlan,
+) -> BootstrapMetrics:
     """Every metric of every model, on the rows as they are and on all resamples."""
-    y = rows.y[judge]
+    y = dataset.y[evaluation_rows]
     return resample(
         {
-            (found.name, metric.name): partial(metric.values, y, found.said)
-            for found in candidates
-            for metric in rows.task.metrics
+            (candidate.name, metric.name): partial(metric.compute, y, candidate.predictions)
+            for candidate in candidates
+            for metric in dataset.task.metrics
         },
-        draw,
+        bootstrap_plan,
     )
 
 
-def measures(found: Candidate, drawn: Drawn, rows: Development, judge: Array) -> list[Measure]:
+def build_metric_records(
+    candidate: Candidate,
+    bootstrap_metrics: BootstrapMetrics,
+    dataset: ModelingDataset,
+    evaluation_rows: Array,
+) -> list[MetricRecord]:
     """Every metric of a learner with its interval, as evidence."""
-    data = digest.of_json([rows.digest, "judge", sorted(judge.tolist())])
-    result = []
-    for metric in rows.task.metrics:
-        at = interval(drawn[found.name, metric.name], inflated=metric.inflated)
-        result.append(
-            Measure(
-                metric.name, "judge", found.name, finite(at.value),
-                finite(at.low), finite(at.high), at.level, len(judge), data,
-                found.digest,
+    data_digest = digest.of_json([dataset.digest, "judge", sorted(evaluation_rows.tolist())])
+    records = []
+    for metric in dataset.task.metrics:
+        estimate = percentile_interval(
+            bootstrap_metrics[candidate.name, metric.name], bias_corrected=metric.is_biased_upwards
+        )
+        records.append(
+            MetricRecord(
+                metric.name, "judge", candidate.name, finite_or_none(estimate.value),
+                finite_or_none(estimate.low), finite_or_none(estimate.high), estimate.level, len(evaluation_rows), data_digest,
+                candidate.digest,
             )
         )  # fmt: skip
-    return result
+    return records
 
 
-def described(found: Candidate, drawn: Drawn, rows: Development) -> Json:
+def describe_model(
+    candidate: Candidate, bootstrap_metrics: BootstrapMetrics, dataset: ModelingDataset
+) -> Json:
     """A learner with its measures, for the report."""
-    taken = {}
-    for metric in rows.task.metrics:
-        at = interval(drawn[found.name, metric.name], inflated=metric.inflated)
-        taken[metric.name] = {
+    metrics = {}
+    for metric in dataset.task.metrics:
+        estimate = percentile_interval(
+            bootstrap_metrics[candidate.name, metric.name], bias_corrected=metric.is_biased_upwards
+        )
+        metrics[metric.name] = {
             "title": metric.title,
             "greater_is_better": metric.greater_is_better,
-            "value": finite(at.value),
-            "low": finite(at.low),
-            "high": finite(at.high),
+            "value": finite_or_none(estimate.value),
+            "low": finite_or_none(estimate.low),
+            "high": finite_or_none(estimate.high),
         }
-    return {"name": found.name, **found.about, "measures": taken}
+    return {"name": candidate.name, **candidate.metadata, "measures": metrics}
 
 
-def bar(problem: Problem, metric: Metric, drawn: Array) -> Json | None:
+def check_goal(problem: ProblemSettings, metric: Metric, bootstrap_values: Array) -> Json | None:
     """Whether the champion reaches what the project file asks for, with how much certainty."""
-    if problem.bar is None:
+    if problem.goal is None:
         return None
-    at = interval(drawn, inflated=metric.inflated)
+    estimate = percentile_interval(bootstrap_values, bias_corrected=metric.is_biased_upwards)
     sign = 1 if metric.greater_is_better else -1
-    surely = sign * (at.low if sign > 0 else at.high) >= sign * problem.bar
-    reached = sign * at.value >= sign * problem.bar
-    verdict = "met" if surely else "met, but not surely" if reached else "missed"
-    return {"metric": metric.name, "title": metric.title, "wanted": problem.bar, "verdict": verdict}
+    is_significant = sign * (estimate.low if sign > 0 else estimate.high) >= sign * problem.goal
+    is_reached = sign * estimate.value >= sign * problem.goal
+    verdict = "met" if is_significant else "met, but not surely" if is_reached else "missed"
+    return {
+        "metric": metric.name,
+        "title": metric.title,
+        "wanted": problem.goal,
+        "verdict": verdict,
+    }
 
 
-def fitness(work: Work, places: dict[str, Any]) -> Json | None:
+def diagnose_training(context: StageContext, model_folders: dict[str, Any]) -> Json | None:
     """What the training curves say of the trained model."""
-    name = work.settings.model.learner
-    if name not in places:
+    name = context.settings.model.learner
+    if name not in model_folders:
         return None
-    states = [files.read_json(path) for path in sorted(places[name].glob("*/model.json"))]
+    states = [files.read_json(path) for path in sorted(model_folders[name].glob("*/model.json"))]
     curves = [state["curves"] for state in states if state.get("curves")]
     if not curves:
         return None
-    found = judge_fit(curves, min(curve["training"]["epochs"] for curve in curves))
-    return asdict(found) if found else None
+    diagnosis = diagnose_learning_curves(
+        curves, min(curve["training"]["epochs"] for curve in curves)
+    )
+    return asdict(diagnosis) if diagnosis else None
 
 
-def worst(rows: Development, judge: Array, said: Said) -> list[Json]:
+def find_largest_errors(
+    dataset: ModelingDataset, evaluation_rows: Array, predictions: Predictions
+) -> list[Json]:
     """The judge rows that the champion gets most wrong, with their cells."""
-    positions = rows.task.evidence(rows.y[judge], said, rows.about)["worst"]
-    return shown(rows, judge, said, positions)
+    positions = dataset.task.diagnostics(
+        dataset.y[evaluation_rows], predictions, dataset.target_spec
+    )["worst"]
+    return collect_row_details(dataset, evaluation_rows, predictions, positions)
 
 
-def doubts(rows: Development, judge: Array, said: Said, work: Work) -> list[Json]:
+def find_label_issues(
+    dataset: ModelingDataset,
+    evaluation_rows: Array,
+    predictions: Predictions,
+    context: StageContext,
+) -> list[Json]:
     """What checks of the champion find; the rows that they name, with their cells."""
-    view = judge_view(rows, judge, said, work.settings.problem.targets)
-    work.progress("looking at what the champion contradicts", None)
-    found = keep([f for check in checks_of("model") for f in check.run(view)], work)
-    named = [row for finding in found for row in finding.evidence.get("rows", [])]
-    cells = shown(rows, judge, said, [row["at"] for row in named])
-    return [{**row, **more} for row, more in zip(named, cells, strict=True)]
+    check_context = make_evaluation_context(
+        dataset, evaluation_rows, predictions, context.settings.problem.targets
+    )
+    context.on_progress("looking at what the champion contradicts", None)
+    findings = save_findings(
+        [reported for check in checks_for_scope("model") for reported in check.run(check_context)],
+        context,
+    )
+    issues = [issue for finding in findings for issue in finding.evidence.get("rows", [])]
+    row_details = collect_row_details(
+        dataset, evaluation_rows, predictions, [issue["at"] for issue in issues]
+    )
+    return [{**issue, **details} for issue, details in zip(issues, row_details, strict=True)]
 
 
-def shown(rows: Development, judge: Array, said: Said, places: list[int]) -> list[Json]:
+def collect_row_details(
+    dataset: ModelingDataset, evaluation_rows: Array, predictions: Predictions, indices: list[int]
+) -> list[Json]:
     """Some judge rows with their cells and photos, and what the champion says about them.
 
     Args:
-        rows: all rows.
-        judge: positions of the judge rows among them.
-        said: about judge rows.
-        places: of the wanted rows among the judge rows.
+        dataset: all rows.
+        evaluation_rows: positions of the judge rows among them.
+        predictions: about judge rows.
+        indices: of the wanted rows among the judge rows.
     """
-    decided = rows.task.decide(said, rows.about)
-    found = []
-    for place in places:
-        position = int(judge[place])
-        cells = rows.frame.row(position, named=True)
-        values = rows.values.row(position, named=True)
-        drawn = {
-            column.name: catalogue.load("kinds", column.kind).picture(values[column.name])
-            for column in rows.schema.columns
+    frame = dataset.task.to_frame(predictions, dataset.target_spec)
+    details = []
+    for index in indices:
+        position = int(evaluation_rows[index])
+        cells = dataset.frame.row(position, named=True)
+        values = dataset.features.row(position, named=True)
+        thumbnails = {
+            column.name: catalog.load_plugin("kinds", column.kind).thumbnail(values[column.name])
+            for column in dataset.schema.columns
         }
-        found.append(
+        details.append(
             {
-                "pictures": {name: picture for name, picture in drawn.items() if picture},
+                "pictures": {
+                    name: thumbnail for name, thumbnail in thumbnails.items() if thumbnail
+                },
                 "position": position,
-                "line": rows.rows[position],
-                "prediction": decided["prediction"][place],
+                "line": dataset.row_numbers[position],
+                "prediction": frame["prediction"][index],
                 "cells": {
-                    name: None if v is None else str(v)[:MOST_OF_A_CELL]
-                    for name, v in cells.items()
+                    name: None if value is None else str(value)[:MAX_STORED_CELL_CHARS]
+                    for name, value in cells.items()
                 },
             }
         )
-    return found
+    return details
 
 
-def save_predictions(rows: Development, judge: Array, said: Said) -> pl.DataFrame:
+def build_predictions_table(
+    dataset: ModelingDataset, evaluation_rows: Array, predictions: Predictions
+) -> pl.DataFrame:
     """The champion's predictions on judge rows, with the number of each row."""
-    lines = pl.DataFrame({"line": [rows.rows[i] for i in judge], "position": judge})
-    return pl.concat([lines, rows.task.decide(said, rows.about)], how="horizontal")
+    lines = pl.DataFrame(
+        {
+            "line": [dataset.row_numbers[position] for position in evaluation_rows],
+            "position": evaluation_rows,
+        }
+    )
+    return pl.concat(
+        [lines, dataset.task.to_frame(predictions, dataset.target_spec)], how="horizontal"
+    )
 
 
 STAGE = Stage(
     "evaluate",
     "Judge and compare all learners on rows they have not seen; choose the champion.",
     evaluate,
-    sections=(
+    config_sections=(
         *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
         "problem.coverage", "problem.reject", "problem.groups", "data", "clean", "train.seed",
     ),

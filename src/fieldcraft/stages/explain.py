@@ -13,53 +13,74 @@ from pathlib import Path
 
 import polars as pl
 
-from fieldcraft.contracts import Json, Stage
+from fieldcraft.contracts import Stage
 from fieldcraft.core import files, seeds
-from fieldcraft.develop.candidate import fold_calibration, models_in
-from fieldcraft.develop.importance import Model, Trial, contributions, importances
-from fieldcraft.develop.reasons import reasons
-from fieldcraft.develop.rows import TARGET_SECTIONS, Development, load_development
-from fieldcraft.develop.write import members_of, parts_of, used_by
-from fieldcraft.project.work import Work
+from fieldcraft.core.types import Json
+from fieldcraft.modeling.candidate import find_models, fit_fold_calibration
+from fieldcraft.modeling.dataset import TARGET_SECTIONS, ModelingDataset, load_dataset
+from fieldcraft.modeling.feature_importance import (
+    PermutationImportance,
+    WeightedEnsemble,
+    compute_feature_importance,
+    compute_kind_importance,
+)
+from fieldcraft.modeling.local_explanations import explain_rows
+from fieldcraft.modeling.packaging import load_ensemble_parts, load_fold_models, restrict_columns
+from fieldcraft.project.context import StageContext
 
 
-def explain(work: Work) -> Json:
+def explain(context: StageContext) -> Json:
     """Shuffle columns on judge rows and see how much worse the champion gets; explain the worst."""
-    rows = load_development(work.inputs["split"], work.settings)
-    evaluation = files.read_json(work.inputs["evaluate"] / "evaluation.json")
-    metric = next(m for m in rows.task.metrics if m.name == evaluation["metric"])
-    places = models_in({name: work.inputs[name] for name in ("baseline", "train", "blend")})
-    champion = places[evaluation["champion"]]
-    rows = used_by(parts_of(champion, places), rows)
-    model = whole(champion, places, rows, evaluation["calibration"])
-    trial = Trial(model, rows, metric, seeds.derive(work.settings.train.seed, "importance"))
-    found = importances(trial, work.progress)
-    kinds = contributions(trial, found, work.progress)
+    dataset = load_dataset(context.inputs["split"], context.settings)
+    evaluation = files.read_json(context.inputs["evaluate"] / "evaluation.json")
+    metric = next(
+        candidate for candidate in dataset.task.metrics if candidate.name == evaluation["metric"]
+    )
+    model_folders = find_models(
+        {name: context.inputs[name] for name in ("baseline", "train", "blend")}
+    )
+    champion = model_folders[evaluation["champion"]]
+    dataset = restrict_columns(load_ensemble_parts(champion, model_folders), dataset)
+    model = load_weighted_ensemble(champion, model_folders, dataset, evaluation["calibration"])
+    permutation = PermutationImportance(
+        model, dataset, metric, seeds.derive_seed(context.settings.train.seed, "importance")
+    )
+    importance = compute_feature_importance(permutation, context.on_progress)
+    kind_importance = compute_kind_importance(permutation, importance, context.on_progress)
     positions = [row["position"] for row in evaluation["worst"]]
-    why = reasons(by_fold(model, champion, rows), rows, positions, work.progress)
-    files.write_json(work.out / "importance.json", found)
-    files.write_json(work.out / "kinds.json", kinds)
-    files.write_json(work.out / "explained.json", why)
-    for item in found:
-        work.record("importance", {"metric": metric.name, **item})
-    for item in kinds:
-        work.record("contribution", {"metric": metric.name, **item})
-    return {"most": [item["column"] for item in found[:3]]}
+    explanations = explain_rows(
+        split_by_fold(model, champion, dataset), dataset, positions, context.on_progress
+    )
+    files.atomic_write_json(context.out / "importance.json", importance)
+    files.atomic_write_json(context.out / "kinds.json", kind_importance)
+    files.atomic_write_json(context.out / "explained.json", explanations)
+    for item in importance:
+        context.log_record("importance", {"metric": metric.name, **item})
+    for item in kind_importance:
+        context.log_record("contribution", {"metric": metric.name, **item})
+    return {"most": [item["column"] for item in importance[:3]]}
 
 
-def whole(place: Path, places: dict[str, Path], rows: Development, calibration: Json) -> Model:
+def load_weighted_ensemble(
+    folder: Path, model_folders: dict[str, Path], dataset: ModelingDataset, calibration: Json
+) -> WeightedEnsemble:
     """The members of a model, those of each fold together."""
-    parts = parts_of(place, places)
-    by_part = [[(member, part.weight) for member in members_of(part, rows)] for part in parts]
-    return Model(list(zip(*by_part, strict=True)), calibration)
+    components = load_ensemble_parts(folder, model_folders)
+    members_by_component = [
+        [(member, component.weight) for member in load_fold_models(component, dataset)]
+        for component in components
+    ]
+    return WeightedEnsemble(list(zip(*members_by_component, strict=True)), calibration)
 
 
-def by_fold(model: Model, place: Path, rows: Development) -> list[Model]:
+def split_by_fold(
+    model: WeightedEnsemble, folder: Path, dataset: ModelingDataset
+) -> list[WeightedEnsemble]:
     """Each fold's members by themselves, calibrated as they were when they judged their rows."""
-    table = pl.read_parquet(place / "predictions.parquet")
+    table = pl.read_parquet(folder / "predictions.parquet")
     return [
-        Model([members], fold_calibration(table, rows, number))
-        for number, members in enumerate(model.folds)
+        WeightedEnsemble([members], fit_fold_calibration(table, dataset, number))
+        for number, members in enumerate(model.members_by_fold)
     ]
 
 
@@ -67,6 +88,6 @@ STAGE = Stage(
     "explain",
     "Tell on which columns the champion's predictions hang, and why on single rows.",
     explain,
-    sections=(*TARGET_SECTIONS, "data", "clean", "train.seed"),
+    config_sections=(*TARGET_SECTIONS, "data", "clean", "train.seed"),
     version=5,
 )

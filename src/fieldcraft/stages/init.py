@@ -10,22 +10,25 @@ from typing import Any
 import polars as pl
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from fieldcraft.contracts import Json, Stage
-from fieldcraft.core import catalogue
-from fieldcraft.core.errors import DataError, ProjectError, near
-from fieldcraft.core.words import joined, listed, plural
-from fieldcraft.data.look import Guess, Look, looks
-from fieldcraft.data.read import Reading, read_table, relative
-from fieldcraft.develop.guess import by_confidence, guess_kind, missing_marks
-from fieldcraft.project import file
-from fieldcraft.project.folder import Folder
-from fieldcraft.project.settings import Model
+from fieldcraft.contracts import Stage
+from fieldcraft.core import catalog
+from fieldcraft.core.errors import DataError, ProjectError, did_you_mean
+from fieldcraft.core.formatting import join_names, pluralize, truncated_list
+from fieldcraft.core.types import Json
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference, looks
+from fieldcraft.data.location import relative_address
+from fieldcraft.data.read import read_table
+from fieldcraft.data.source import ReadResult
+from fieldcraft.modeling.type_inference import confidence_of, find_missing_markers, infer_kind
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.project.settings import ModelSettings
 
 COMMENT_COLUMN = 44
 
 
 @dataclass(frozen=True)
-class Request:
+class InitRequest:
     """What a new project starts from.
 
     Attributes:
@@ -34,7 +37,7 @@ class Request:
         targets: names of the target columns, or their numbers counted from 1.
         validation: validation file of a ready-made split.
         test: test file of a ready-made split.
-        names: column names, for a file without a header.
+        column_names: column names, for a file without a header.
         task: overrules the guess.
     """
 
@@ -43,37 +46,37 @@ class Request:
     targets: tuple[str, ...]
     validation: str | None = None
     test: str | None = None
-    names: tuple[str, ...] = ()
+    column_names: tuple[str, ...] = ()
     task: str | None = None
 
 
-def init(request: Request) -> Json:
+def init(request: InitRequest) -> Json:
     """Write the project file of a new project.
 
     Raises:
         ProjectError: the folder holds another project already.
         DataError: the table cannot be read, or has no such target.
     """
-    folder = Folder(request.folder)
-    if folder.file.exists():
+    folder = ProjectFolder(request.folder)
+    if folder.file_path.exists():
         raise ProjectError(
             "there is a project here already",
-            seen=f"{folder.file}",
-            way_out="go on with: fieldcraft run (inside it), or use another --dir",
+            detail=f"{folder.file_path}",
+            hint="go on with: fieldcraft run (inside it), or use another --dir",
         )
-    reading = read_table(request.source, request.names)
-    targets = [find_target(target, reading.frame) for target in request.targets]
-    missing = missing_marks(reading.frame)
-    seen = looks(reading.frame, missing)
-    task = guess_task([seen[target] for target in targets], request.task)
+    read_result = read_table(request.source, request.column_names)
+    targets = [find_target(target, read_result.frame) for target in request.targets]
+    na_values = find_missing_markers(read_result.frame)
+    column_profiles = looks(read_result.frame, na_values)
+    task = infer_task([column_profiles[target] for target in targets], request.task)
     document = CommentedMap()
-    document["problem"] = problem_section(targets, task, request.source)
-    document["data"] = data_section(request, reading, missing, seen, targets)
+    document["problem"] = build_problem_section(targets, task, request.source)
+    document["data"] = build_data_section(request, read_result, na_values, column_profiles, targets)
     sections = {
         "split": ("rule", "stratified", "rows are dealt out at random, classes evenly"),
         "model": (
             "learner",
-            Model().learner,
+            ModelSettings().learner,
             "many small networks in one; README tells its settings",
         ),
         "train": ("seed", 0, "the same seed gives the same model"),
@@ -87,13 +90,13 @@ def init(request: Request) -> Json:
     )
     for name in ("data", "split", "model", "train"):
         document.yaml_set_comment_before_after_key(name, before="\n")
-    file.write(folder.file, document)
+    project_file.write_document(folder.file_path, document)
     return {
-        "file": str(folder.file),
-        "target": joined(targets),
+        "file": str(folder.file_path),
+        "target": join_names(targets),
         "task": task.name,
-        "rows": reading.frame.height,
-        "notes": list(reading.notes),
+        "rows": read_result.frame.height,
+        "notes": list(read_result.notes),
     }
 
 
@@ -109,56 +112,67 @@ def find_target(target: str, frame: pl.DataFrame) -> str:
         return frame.columns[int(target) - 1]
     raise DataError(
         f"there is no column {target!r} to predict",
-        seen=f"{plural(frame.width, 'column')}: {listed(frame.columns)}",
-        way_out=f"pass another --target: {near(target, frame.columns)} (a file without a header "
+        detail=f"{pluralize(frame.width, 'column')}: {truncated_list(frame.columns)}",
+        hint=f"pass another --target: {did_you_mean(target, frame.columns)} (a file without a header "
         "takes --names a,b,... or --target with a column number)",
     )
 
 
-def guess_task(looks: Sequence[Look], wanted: str | None) -> Guess:
+def infer_task(column_profiles: Sequence[ColumnProfile], task_name: str | None) -> TypeInference:
     """What the target asks, guessed from its values unless the user said it.
 
     Raises:
         DataError: no task fits the target.
     """
-    if wanted is not None:
-        task = catalogue.load("tasks", wanted)
-        guess = task.recognise(looks)
-        return Guess(str(task.name), 1.0, "as given", guess.options if guess else {})
-    guesses = [task.recognise(looks) for task in catalogue.load_all("tasks")]
-    best: Guess | None = max((g for g in guesses if g), key=by_confidence, default=None)
+    if task_name is not None:
+        task = catalog.load_plugin("tasks", task_name)
+        inference = task.infer(column_profiles)
+        return TypeInference(
+            str(task.name), 1.0, "as given", inference.options if inference else {}
+        )
+    inferences = [task.infer(column_profiles) for task in catalog.load_plugins("tasks")]
+    best: TypeInference | None = max(
+        (candidate for candidate in inferences if candidate), key=confidence_of, default=None
+    )
     if best is None:
-        raise no_task(looks)
+        raise unsupported_target_error(column_profiles)
     return best
 
 
-def no_task(looks: Sequence[Look]) -> DataError:
+def unsupported_target_error(column_profiles: Sequence[ColumnProfile]) -> DataError:
     """The error for targets that no task fits."""
-    common = {look.name: ", ".join(value for value, _ in look.top(3)) for look in looks}
-    if len(looks) > 1:
+    common_values = {
+        profile.name: ", ".join(value for value, _ in profile.most_common(3))
+        for profile in column_profiles
+    }
+    if len(column_profiles) > 1:
         return DataError(
             "several targets must be columns of yes and no, one for each label",
-            seen="; ".join(f"{name}: {values}" for name, values in list(common.items())[:4]),
-            way_out="choose one target, or columns of 1 and 0",
+            detail="; ".join(
+                f"{name}: {values}" for name, values in list(common_values.items())[:4]
+            ),
+            hint="choose one target, or columns of 1 and 0",
         )
-    look = looks[0]
+    profile = column_profiles[0]
     return DataError(
-        f"the target {look.name!r} cannot be predicted as it is",
-        seen=f"{look.distinct:,} different values in {len(look.values):,} rows, "
-        f"such as {common[look.name] or 'none'}",
-        way_out="choose another target, or give --task if one of "
-        f"{', '.join(catalogue.names('tasks'))} is meant",
+        f"the target {profile.name!r} cannot be predicted as it is",
+        detail=f"{profile.n_unique:,} different values in {len(profile.present_values):,} rows, "
+        f"such as {common_values[profile.name] or 'none'}",
+        hint="choose another target, or give --task if one of "
+        f"{', '.join(catalog.list_plugins('tasks'))} is meant",
     )
 
 
-def problem_section(targets: Sequence[str], task: Guess, source: str) -> CommentedMap:
+def build_problem_section(targets: Sequence[str], task: TypeInference, source: str) -> CommentedMap:
     """The section that says what is to be predicted."""
     section = CommentedMap()
-    section["question"] = f"Predict {joined(targets)} from the other columns of {Path(source).name}"
-    section["target"] = targets[0] if len(targets) == 1 else flow(list(targets))
+    section["question"] = (
+        f"Predict {join_names(targets)} from the other columns of {Path(source).name}"
+    )
+    section["target"] = targets[0] if len(targets) == 1 else inline_list(list(targets))
     section["task"] = task.name
     section.yaml_add_eol_comment(task.reason, "task", column=COMMENT_COLUMN)
-    metric = catalogue.load("tasks", task.name).metrics[0]
+    metric = catalog.load_plugin("tasks", task.name).metrics[0]
     section["metric"] = metric.name
     section.yaml_add_eol_comment("models are compared by this", "metric", column=COMMENT_COLUMN)
     for name, value in task.options.items():
@@ -168,63 +182,65 @@ def problem_section(targets: Sequence[str], task: Guess, source: str) -> Comment
     return section
 
 
-def data_section(
-    request: Request,
-    reading: Reading,
-    missing: Sequence[str],
-    seen: dict[str, Look],
+def build_data_section(
+    request: InitRequest,
+    read_result: ReadResult,
+    na_values: Sequence[str],
+    column_profiles: dict[str, ColumnProfile],
     targets: Sequence[str],
 ) -> CommentedMap:
     """The section that says where the rows are and what each column holds."""
     section = CommentedMap()
-    section["source"] = source_value(request)
-    if reading.notes:
+    section["source"] = format_source(request)
+    if read_result.notes:
         section.yaml_set_comment_before_after_key(
-            "source", before=one_line("; ".join(reading.notes)), indent=2
+            "source", before=to_single_line("; ".join(read_result.notes)), indent=2
         )
-    if request.names:
-        section["names"] = flow(list(request.names))
-    section["missing"] = flow(list(missing))
-    marks = ", ".join(map(repr, missing))
+    if request.column_names:
+        section["names"] = inline_list(list(request.column_names))
+    section["missing"] = inline_list(list(na_values))
+    shown_values = ", ".join(map(repr, na_values))
     section.yaml_add_eol_comment(
-        f"empty cells, and {marks}" if missing else "empty cells only", "missing", COMMENT_COLUMN
+        f"empty cells, and {shown_values}" if na_values else "empty cells only",
+        "missing",
+        COMMENT_COLUMN,
     )
     columns = CommentedMap()
-    for name, look in seen.items():
-        guess = guess_kind(look)
-        entry = CommentedMap({"kind": guess.name, **guess.options})
+    for name, profile in column_profiles.items():
+        inference = infer_kind(profile)
+        entry = CommentedMap({"kind": inference.name, **inference.options})
         entry.fa.set_flow_style()
         columns[name] = entry
-        said = "the target: " + guess.reason if name in targets else guess.reason
-        columns.yaml_add_eol_comment(one_line(said), name, column=COMMENT_COLUMN)
+        comment = "the target: " + inference.reason if name in targets else inference.reason
+        columns.yaml_add_eol_comment(to_single_line(comment), name, column=COMMENT_COLUMN)
     section["columns"] = columns
-    if reading.split:
-        section["split"] = reading.split
+    if read_result.split_column:
+        section["split"] = read_result.split_column
         section.yaml_add_eol_comment("says which part a row is for", "split", column=COMMENT_COLUMN)
-    section["drop"] = flow([])
+    section["drop"] = inline_list([])
     section.yaml_add_eol_comment("columns no model may use", "drop", column=COMMENT_COLUMN)
     return section
 
 
-def source_value(request: Request) -> Any:
+def format_source(request: InitRequest) -> Any:
     """The source as it stands in the file: paths relative to the project folder."""
 
     if request.validation is None and request.test is None:
-        return relative(request.source, request.folder)
+        return relative_address(request.source, request.folder)
     parts = {"train": request.source, "validation": request.validation, "test": request.test}
     return CommentedMap(
-        {name: relative(path, request.folder) for name, path in parts.items() if path}
+        {name: relative_address(path, request.folder) for name, path in parts.items() if path}
     )
 
 
-def flow(values: list[str]) -> CommentedSeq:
+def inline_list(values: list[str]) -> CommentedSeq:
     """A list written on one line."""
-    found = CommentedSeq(values)
-    found.fa.set_flow_style()
-    return found
+    sequence = CommentedSeq(values)
+    sequence.fa.set_flow_style()
+    return sequence
 
 
-def one_line(text: str) -> str:
+def to_single_line(text: str) -> str:
     """Text that may stand in a comment."""
     return " ".join(text.split())
 

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fieldcraft.bundle.archive import unpacked
+from fieldcraft.bundle.archive import unpacked_bundle
 from fieldcraft.bundle.manifest import read_manifest
-from fieldcraft.contracts import Json, Stage
+from fieldcraft.contracts import Stage
 from fieldcraft.core.errors import BundleError, ProjectError
-from fieldcraft.core.optional import needs
-from fieldcraft.project.settings import Serve
+from fieldcraft.core.extras import require_extra
+from fieldcraft.core.types import Json
+from fieldcraft.project.settings import ServeSettings
 
-TOKEN = "FIELDCRAFT_TOKEN"  # environment variable that may hold the token
+TOKEN_VARIABLE = "FIELDCRAFT_TOKEN"  # environment variable that may hold the token
 
 
 @dataclass(frozen=True)
-class Request:
+class ServeRequest:
     """What is to be served, and how.
 
     Attributes:
@@ -30,7 +31,7 @@ class Request:
             ``FIELDCRAFT_TOKEN``, if it is set.
         certificate, key: files for TLS.
         log: folder of the prediction log.
-        started: told the host and the port once the server listens.
+        on_started: told the host and the port once the server listens.
     """
 
     bundles: Sequence[str]
@@ -41,10 +42,10 @@ class Request:
     certificate: Path | None = None
     key: Path | None = None
     log: Path | None = None
-    started: Callable[[Any], None] = lambda address: None
+    on_started: Callable[[Any], None] = lambda address: None
 
 
-def serve(request: Request) -> Json:
+def serve(request: ServeRequest) -> Json:
     """Serve bundles until the process is told to stop.
 
     Raises:
@@ -52,80 +53,87 @@ def serve(request: Request) -> Json:
         MissingExtraError: the extra ``serve`` is not installed.
         ProjectError: the token or the certificate cannot be used.
     """
-    needs("serve")
-    from fieldcraft.serving.run import Address, Plan
-    from fieldcraft.serving.run import serve as run
-    from fieldcraft.serving.served import named
+    require_extra("serve")
+    from fieldcraft.serving.deployed_model import name_bundles
+    from fieldcraft.serving.server import ListenAddress, ServerConfig
+    from fieldcraft.serving.server import serve as run
 
-    bundles = named(request.bundles)
-    wishes = wishes_of(bundles)
+    bundles = name_bundles(request.bundles)
+    serve_settings = load_serve_settings(bundles)
     if (request.certificate is None) != (request.key is None):
         raise ProjectError(
             "TLS needs a certificate and its key",
-            seen=f"only {request.certificate or request.key}",
-            way_out="pass both --cert and --key",
+            detail=f"only {request.certificate or request.key}",
+            hint="pass both --cert and --key",
         )
-    address = Address(request.host, request.port, request.certificate, request.key)
+    address = ListenAddress(request.host, request.port, request.certificate, request.key)
     run(
-        Plan(
-            bundles, address, manners=manners_of(wishes), workers=request.workers,
-            route=wishes.route, invalid=wishes.invalid, token=token_of(request.token_file),
-            log=log_of(wishes, request.log),
+        ServerConfig(
+            bundles, address, policy=build_request_policy(serve_settings), n_workers=request.workers,
+            extra_route=serve_settings.route, invalid_status=serve_settings.invalid_status, token=read_token(request.token_file),
+            log_config=build_log_config(serve_settings, request.log),
         ),
-        request.started,
+        request.on_started,
     )  # fmt: skip
     return {"served": sorted(bundles)}
 
 
-def wishes_of(bundles: Mapping[str, Path]) -> Serve:
+def load_serve_settings(bundles: Mapping[str, Path]) -> ServeSettings:
     """What the project said of how its bundle is to be served; of several, the plain way.
 
     Raises:
         BundleError: a bundle cannot be trusted, or is a zip, which cannot be replaced at work.
     """
-    found = []
+    settings = []
     for path in bundles.values():
         if path.is_file():
-            with unpacked(path):  # says first if it is no bundle at all
+            with unpacked_bundle(path):  # says first if it is no bundle at all
                 raise BundleError(
                     "the server works with the folder of a bundle",
-                    seen=str(path),
-                    way_out=f"unpack it first: python -m zipfile -e {path} {path.stem}",
+                    detail=str(path),
+                    hint=f"unpack it first: python -m zipfile -e {path} {path.stem}",
                 )
-        found.append(Serve.model_validate(read_manifest(path).get("serve", {})))
-    return found[0] if len(found) == 1 else Serve()
+        settings.append(ServeSettings.model_validate(read_manifest(path).get("serve", {})))
+    return settings[0] if len(settings) == 1 else ServeSettings()
 
 
-def manners_of(wishes: Serve) -> Any:
+def build_request_policy(serve_settings: ServeSettings) -> Any:
     """How models deal with callers."""
-    from fieldcraft.serving.model import Manners
+    from fieldcraft.serving.model import RequestPolicy
 
-    return Manners(wishes.extra, wishes.private, wishes.rows, wishes.files)
+    return RequestPolicy(
+        serve_settings.extra_columns,
+        serve_settings.redact_errors,
+        serve_settings.max_rows,
+        serve_settings.allow_file_paths,
+    )
 
 
-def log_of(wishes: Serve, folder: Path | None) -> Any:
+def build_log_config(serve_settings: ServeSettings, folder: Path | None) -> Any:
     """The prediction log, if there is to be one."""
-    from fieldcraft.serving.record import Log
+    from fieldcraft.serving.prediction_log import PredictionLogConfig
 
     if folder is None:
         return None
-    return Log(folder.resolve(), wishes.log, tuple(wishes.without))
+    return PredictionLogConfig(
+        folder.resolve(), serve_settings.log_fraction, tuple(serve_settings.log_exclude)
+    )
 
 
-def token_of(path: Path | None) -> str | None:
+def read_token(path: Path | None) -> str | None:
     """The token that callers must bring, if any.
 
     Raises:
         ProjectError: the file holds none.
     """
     if path is None:
-        return os.environ.get(TOKEN) or None
+        return os.environ.get(TOKEN_VARIABLE) or None
     token = path.read_text(encoding="utf-8").strip()
     if not token or not token.isascii() or not token.isprintable():
         raise ProjectError(
             f"{path.name} holds no token",
-            seen=f"{len(token)} characters",
-            way_out="write a token of ASCII letters and digits into it, on one line",
+            detail=f"{len(token)} characters",
+            hint="write a token of ASCII letters and digits into it, on one line",
         )
     return token
 

@@ -14,339 +14,424 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Array, Json, Stage
-from fieldcraft.core import catalogue, digest, files, seeds
-from fieldcraft.core.errors import DataError, near
-from fieldcraft.core.words import joined, seconds
-from fieldcraft.data.parse import strip
-from fieldcraft.data.prepare import matching, names_in
-from fieldcraft.data.split import HALF_FOLDS, PART_WORDS, SMALL, by_time, deal, strata_of
-from fieldcraft.data.table import row_digests
-from fieldcraft.develop.rows import (
-    AGED,
-    LINE,
-    SOURCE,
+from fieldcraft.contracts import Stage
+from fieldcraft.core import catalog, digest, files, seeds
+from fieldcraft.core.errors import DataError, did_you_mean
+from fieldcraft.core.formatting import join_names, parse_duration
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.cell_parser import normalize_missing
+from fieldcraft.data.schema import row_digests
+from fieldcraft.data.splitting import (
+    MAX_CROSS_FITTED_ROWS,
+    N_HALF_FOLDS,
+    SPLIT_NAMES,
+    assign_parts,
+    stratification_labels,
+    time_ordered_split,
+)
+from fieldcraft.data.sql_transforms import filter_mask, referenced_columns
+from fieldcraft.modeling.dataset import (
+    RETRAIN_WEIGHT_COLUMN,
+    ROW_NUMBER_COLUMN,
+    SOURCE_COLUMN,
     TARGET_SECTIONS,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    columns_of,
+    TEST_SOURCE,
+    TRAIN_SOURCE,
+    VALIDATION_SOURCE,
+    digest_file_contents,
     feature_schema,
     file_columns,
-    moments_of,
     parse_target,
-    read_rows,
-    with_contents,
+    read_joined_rows,
+    read_time_column,
+    schema_of_columns,
 )
-from fieldcraft.evidence.ties import tied_groups
-from fieldcraft.project.settings import Settings
-from fieldcraft.project.work import Work
+from fieldcraft.project.context import StageContext
+from fieldcraft.project.settings import ProjectSettings
+from fieldcraft.statistics.connected_components import connected_components
 
-PARTS = ("train", "tune", "judge", "test")
-GIVEN = {  # what a ready-made split calls its parts: a word, or a number
+PART_NAMES = ("train", "tune", "judge", "test")
+PART_NUMBER_BY_WORD = {  # what a ready-made split calls its parts: a word, or a number
     word: number
-    for number, part in ((TRAIN, "train"), (VALIDATION, "validation"), (TEST, "test"))
-    for word in (*PART_WORDS[part], str(number))
+    for number, part in (
+        (TRAIN_SOURCE, "train"),
+        (VALIDATION_SOURCE, "validation"),
+        (TEST_SOURCE, "test"),
+    )
+    for word in (*SPLIT_NAMES[part], str(number))
 }
-MOST_ALIKE, ALIKE_SHARE = 20, 0.02  # rows of a group that is kept together: a number, a share
-FEWEST = 20  # rows with a target, below which nothing can be learned and judged
+MAX_NEAR_DUPLICATE_ROWS, MAX_NEAR_DUPLICATE_FRACTION = (
+    20,
+    0.02,
+)  # rows of a group that is kept together: a number, a share
+MIN_TARGET_ROWS = 20  # rows with a target, below which nothing can be learned and judged
 
 
-def split(work: Work) -> Json:
+def split(context: StageContext) -> Json:
     """Assign every row to its part and write develop and test rows apart."""
-    settings = work.settings
-    frame = with_given_parts(read_rows(work.project, settings), settings)
+    settings = context.settings
+    frame = apply_split_column(read_joined_rows(context.project, settings), settings)
     target = parse_target(frame, settings)
-    told = with_contents(frame, settings)
+    frame_with_contents = digest_file_contents(frame, settings)
     features = feature_schema(settings).apply(frame)
-    files = [name for name in features.columns if name in file_columns(settings)]
-    parts = pl.DataFrame(
+    file_column_names = [name for name in features.columns if name in file_columns(settings)]
+    table = pl.DataFrame(
         {
-            "line": frame[LINE],
-            "digest": row_digests(told.drop(LINE, SOURCE, AGED, strict=False)),
-            "features": row_digests(features.with_columns(told[name] for name in files)),
-            "entity": row_digests(frame, [settings.data.entity] if settings.data.entity else []),
+            "line": frame[ROW_NUMBER_COLUMN],
+            "digest": row_digests(
+                frame_with_contents.drop(
+                    ROW_NUMBER_COLUMN, SOURCE_COLUMN, RETRAIN_WEIGHT_COLUMN, strict=False
+                )
+            ),
+            "features": row_digests(
+                features.with_columns(frame_with_contents[name] for name in file_column_names)
+            ),
+            "entity": row_digests(frame, [settings.data.group] if settings.data.group else []),
         }
     )
-    parts = parts.with_columns(unit=together(parts, features, settings))
-    torn = conflicting(parts["features"], target, settings)
-    usable = (~target.is_null() & ~torn & wanted(frame, settings)).to_numpy()
-    if usable.sum() < FEWEST:
+    table = table.with_columns(unit=group_related_rows(table, features, settings))
+    conflicts = mask_conflicting_rows(table["features"], target, settings)
+    usable = (~target.is_null() & ~conflicts & mask_filtered_rows(frame, settings)).to_numpy()
+    if usable.sum() < MIN_TARGET_ROWS:
         raise DataError(
             "there are too few rows to learn from",
-            seen=f"{usable.sum()} rows with a target in {frame.height} rows",
-            way_out=f"use a table with at least {FEWEST} rows that have a value of "
-            f"{joined(settings.problem.targets)}",
+            detail=f"{usable.sum()} rows with a target in {frame.height} rows",
+            hint=f"use a table with at least {MIN_TARGET_ROWS} rows that have a value of "
+            f"{join_names(settings.problem.targets)}",
         )
-    rule = rule_of(settings)
-    assigned = assign(frame, parts, target, usable, settings, earlier(work.previous, rule))
-    table = parts.with_columns(
-        part=pl.Series(assigned.part.tolist(), dtype=pl.String), fold=pl.Series(assigned.fold)
+    rule_digest = compute_rule_digest(settings)
+    assignment = assign_rows(
+        frame,
+        table,
+        target,
+        usable,
+        settings,
+        load_previous_assignment(context.previous, rule_digest),
+    )
+    assigned_table = table.with_columns(
+        part=pl.Series(assignment.parts.tolist(), dtype=pl.String), fold=pl.Series(assignment.folds)
     ).with_columns(
         place=pl.when(pl.col("part") == "test").then(pl.lit("sealed"))
         .when(pl.col("part") == "unused").then(pl.lit("unused")).otherwise(pl.lit("develop"))
     )  # fmt: skip
-    return write(work, frame, table, target, rule)
+    return write_split(context, frame, assigned_table, target, rule_digest)
 
 
-def write(
-    work: Work, frame: pl.DataFrame, table: pl.DataFrame, target: pl.Series, rule: str
+def write_split(
+    context: StageContext,
+    frame: pl.DataFrame,
+    table: pl.DataFrame,
+    target: pl.Series,
+    rule_digest: str,
 ) -> Json:
     """Write develop and test rows apart, and what is known about the target."""
-    cells = frame.drop(LINE, SOURCE)
-    develop, sealed = (table["place"] == name for name in ("develop", "sealed"))
-    problem = work.settings.problem
-    task = catalogue.load("tasks", problem.task)
+    cells = frame.drop(ROW_NUMBER_COLUMN, SOURCE_COLUMN)
+    is_development, is_sealed = (table["place"] == name for name in ("develop", "sealed"))
+    problem = context.settings.problem
+    task = catalog.load_plugin("tasks", problem.task)
     # A given test part must not add classes; rows dealt out here share one list of classes.
-    given = bool((frame[SOURCE] == TEST).any())
-    listed = target.filter(develop if given else develop | sealed)
-    about = task.describe(listed, problem.model_dump(mode="json"))
-    task.encode(target.filter(sealed), about)
-    (work.out / "sealed").mkdir(exist_ok=True)
-    table.write_parquet(work.out / "split.parquet")
-    cells.filter(develop).write_parquet(work.out / "develop.parquet")
-    cells.filter(sealed).write_parquet(work.out / "sealed" / "test.parquet")
+    has_given_test = bool((frame[SOURCE_COLUMN] == TEST_SOURCE).any())
+    described_target = target.filter(
+        is_development if has_given_test else is_development | is_sealed
+    )
+    target_spec = task.describe(described_target, problem.model_dump(mode="json"))
+    task.encode(target.filter(is_sealed), target_spec)
+    (context.out / "sealed").mkdir(exist_ok=True)
+    table.write_parquet(context.out / "split.parquet")
+    cells.filter(is_development).write_parquet(context.out / "develop.parquet")
+    cells.filter(is_sealed).write_parquet(context.out / "sealed" / "test.parquet")
     digests = {
         name: digest.of_bytes(b"".join(sorted(table.filter(rows)["digest"].to_list())))
-        for name, rows in (("develop", develop), ("test", sealed))
+        for name, rows in (("develop", is_development), ("test", is_sealed))
     }
     counts = {
         name: int(count) for name, count in table["part"].value_counts().sort("part").iter_rows()
     }
-    files.write_json(
-        work.out / "about.json",
-        {"target": about, "digests": digests, "counts": counts, "rule": rule},
+    files.atomic_write_json(
+        context.out / "about.json",
+        {"target": target_spec, "digests": digests, "counts": counts, "rule": rule_digest},
     )
-    body = {"counts": counts, "test": digests["test"], "rule": work.settings.split.rule}
-    work.record("decision", {"decision": "split", **body})
+    body = {"counts": counts, "test": digests["test"], "rule": context.settings.split.strategy}
+    context.log_record("decision", {"decision": "split", **body})
     return {"rows": counts, "test": digests["test"][:12]}
 
 
-def with_given_parts(frame: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+def apply_split_column(frame: pl.DataFrame, settings: ProjectSettings) -> pl.DataFrame:
     """The rows with the number of their source as the column of a ready-made split says.
 
     Raises:
         DataError: the column holds other words than train, validation and test.
     """
-    name = settings.data.split
+    name = settings.data.split_column
     if name is None:
         return frame
-    cells = strip(frame[name]).cast(pl.String).str.to_lowercase()
-    numbers = cells.replace_strict(GIVEN, default=None, return_dtype=pl.Int64)
-    odd = cells.filter(numbers.is_null())
-    if len(odd):
+    cells = normalize_missing(frame[name]).cast(pl.String).str.to_lowercase()
+    numbers = cells.replace_strict(PART_NUMBER_BY_WORD, default=None, return_dtype=pl.Int64)
+    unknown_words = cells.filter(numbers.is_null())
+    if len(unknown_words):
         raise DataError(
             f"the column {name!r} does not say which part a row is for",
-            seen=f"{odd[0]!r} in {len(odd):,} rows; {near(str(odd[0]), GIVEN)}",
-            way_out="use the words train, validation and test, or leave out data.split",
+            detail=f"{unknown_words[0]!r} in {len(unknown_words):,} rows; {did_you_mean(str(unknown_words[0]), PART_NUMBER_BY_WORD)}",
+            hint="use the words train, validation and test, or leave out data.split",
         )
-    return frame.with_columns(numbers.alias(SOURCE))
+    return frame.with_columns(numbers.alias(SOURCE_COLUMN))
 
 
-def wanted(frame: pl.DataFrame, settings: Settings) -> pl.Series:
+def mask_filtered_rows(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Series:
     """The rows that the project file's filter lets through."""
     condition = settings.data.filter
     if condition is None:
         return pl.repeat(True, frame.height, eager=True)
-    schema = columns_of(settings, names_in(condition, "data.filter"))
-    return matching(schema.apply(frame), condition)
+    schema = schema_of_columns(settings, referenced_columns(condition, "data.filter"))
+    return filter_mask(schema.apply(frame), condition)
 
 
-def conflicting(features: pl.Series, target: pl.Series, settings: Settings) -> pl.Series:
+def mask_conflicting_rows(
+    features: pl.Series, target: pl.Series, settings: ProjectSettings
+) -> pl.Series:
     """Rows to leave out because a twin has another target, if the file asks for that."""
-    if settings.clean.conflicting == "keep":
+    if settings.clean.conflicting_rows == "keep":
         return pl.repeat(False, len(features), eager=True)
     grouped = pl.DataFrame({"features": features, "target": target})
     return grouped.select(pl.col("target").n_unique().over("features") > 1).to_series()
 
 
-def rule_of(settings: Settings) -> str:
+def compute_rule_digest(settings: ProjectSettings) -> str:
     """Digest of what decides the assignment; while it stays, known rows keep their part."""
-    data = {"time": settings.data.time, "entity": settings.data.entity}
+    data = {"time": settings.data.time_column, "entity": settings.data.group}
     return digest.of_json([settings.split.model_dump(), data, settings.problem.target])
 
 
-def earlier(previous: Path | None, rule: str) -> dict[bytes, tuple[str, int]]:
+def load_previous_assignment(
+    previous_folder: Path | None, rule_digest: str
+) -> dict[bytes, tuple[str, int]]:
     """Part and fold of rows that an earlier split under the same rule has assigned."""
-    if previous is None or files.read_json(previous / "about.json")["rule"] != rule:
+    if (
+        previous_folder is None
+        or files.read_json(previous_folder / "about.json")["rule"] != rule_digest
+    ):
         return {}
-    table = pl.read_parquet(previous / "split.parquet").filter(pl.col("part") != "unused")
+    table = pl.read_parquet(previous_folder / "split.parquet").filter(pl.col("part") != "unused")
     return {row[0]: (row[1], row[2]) for row in table.select("digest", "part", "fold").iter_rows()}
 
 
 @dataclass
-class Assignment:
+class PartAssignment:
     """Part and fold of every row while they are being dealt out; ``unused`` is not yet or never."""
 
-    part: Array
-    fold: Array
-    units: list[bytes]
+    parts: Array
+    folds: Array
+    groups: list[bytes]
     strata: list[str]
     seed: int
 
     @classmethod
-    def start(cls, units: list[bytes], strata: list[str], seed: int) -> Assignment:
+    def unassigned(cls, groups: list[bytes], strata: list[str], seed: int) -> PartAssignment:
         """Nothing is dealt out yet."""
-        rows = len(units)
-        return cls(np.full(rows, "unused", dtype=object), np.full(rows, -1), units, strata, seed)
+        n_rows = len(groups)
+        return cls(
+            np.full(n_rows, "unused", dtype=object), np.full(n_rows, -1), groups, strata, seed
+        )
 
-    def follow(
-        self, digests: list[bytes], known: Mapping[bytes, tuple[str, int]], open_: Array
+    def keep_known(
+        self,
+        digests: list[bytes],
+        known_assignment: Mapping[bytes, tuple[str, int]],
+        is_open: Array,
     ) -> None:
         """Put rows where they, or the rows they belong to, have been before."""
-        for row in np.flatnonzero(open_):
-            if digests[row] in known:
-                self.part[row], self.fold[row] = known[digests[row]]
-        settled = np.flatnonzero(open_ & (self.part != "unused"))
-        home = {self.units[i]: (self.part[i], self.fold[i]) for i in settled}
-        for row in np.flatnonzero(open_ & (self.part == "unused")):
-            if self.units[row] in home:
-                self.part[row], self.fold[row] = home[self.units[row]]
+        for row in np.flatnonzero(is_open):
+            if digests[row] in known_assignment:
+                self.parts[row], self.folds[row] = known_assignment[digests[row]]
+        assigned_rows = np.flatnonzero(is_open & (self.parts != "unused"))
+        assignment_by_group = {
+            self.groups[i]: (self.parts[i], self.folds[i]) for i in assigned_rows
+        }
+        for row in np.flatnonzero(is_open & (self.parts == "unused")):
+            if self.groups[row] in assignment_by_group:
+                self.parts[row], self.folds[row] = assignment_by_group[self.groups[row]]
 
-    def deal(self, where: Array, names: Sequence[str], shares: Sequence[float], use: str) -> None:
+    def assign(
+        self, rows: Array, part_names: Sequence[str], fractions: Sequence[float], seed_name: str
+    ) -> None:
         """Deal some rows out to named parts by lot."""
-        numbers = self._lot(where, shares, use)
-        self.part[where] = np.array(names, dtype=object)[numbers]
+        numbers = self._draw(rows, fractions, seed_name)
+        self.parts[rows] = np.array(part_names, dtype=object)[numbers]
 
-    def deal_folds(self, where: Array) -> None:
+    def assign_folds(self, rows: Array) -> None:
         """Deal some rows out to the half-folds of nested out-of-fold prediction."""
-        self.part[where] = "cross"
-        self.fold[where] = self._lot(where, (1 / HALF_FOLDS,) * HALF_FOLDS, "folds")
+        self.parts[rows] = "cross"
+        self.folds[rows] = self._draw(rows, (1 / N_HALF_FOLDS,) * N_HALF_FOLDS, "folds")
 
-    def _lot(self, where: Array, shares: Sequence[float], use: str) -> Array:
-        units, strata = [self.units[i] for i in where], [self.strata[i] for i in where]
-        return deal(units, strata, shares, seeds.derive(self.seed, use))
+    def _draw(self, rows: Array, fractions: Sequence[float], seed_name: str) -> Array:
+        groups, strata = [self.groups[i] for i in rows], [self.strata[i] for i in rows]
+        return assign_parts(groups, strata, fractions, seeds.derive_seed(self.seed, seed_name))
 
 
-def assign(
+def assign_rows(
     frame: pl.DataFrame,
     parts: pl.DataFrame,
     target: pl.Series,
     usable: Array,
-    settings: Settings,
-    known: Mapping[bytes, tuple[str, int]],
-) -> Assignment:
+    settings: ProjectSettings,
+    known_assignment: Mapping[bytes, tuple[str, int]],
+) -> PartAssignment:
     """Part and fold of every usable row."""
-    source = frame[SOURCE].to_numpy()
-    found = Assignment.start(parts["unit"].to_list(), strata_of(target), settings.split.seed)
-    found.part[usable & (source == TEST)] = "test"
-    open_ = usable & (source != TEST) & ~new_copies(found, parts["digest"].to_list(), known)
-    if (source == VALIDATION).any():
-        found.part[open_ & (source == TRAIN)] = "train"
-        halves = {row: home for row, home in known.items() if home[0] in ("tune", "judge")}
-        found.follow(parts["digest"].to_list(), halves, open_ & (source == VALIDATION))
-        held = np.flatnonzero(open_ & (source == VALIDATION) & (found.part == "unused"))
-        found.deal(held, ("tune", "judge"), (0.5, 0.5), "halves")
-        return found
-    shares = settings.split
-    test = 0.0 if (source == TEST).any() else shares.test
-    sizes = (1 - shares.tune - shares.judge - test, shares.tune, shares.judge, test)
-    if settings.split.rule == "time":
-        deal_by_time(found, frame, np.flatnonzero(open_), sizes, settings)
-        return found
-    found.follow(parts["digest"].to_list(), known, open_)
-    rest = np.flatnonzero(open_ & (found.part == "unused"))
-    dealt = set(found.part[open_]) - {"unused", "test"}
-    small = "cross" in dealt if dealt else open_.sum() < SMALL
-    if not small:
-        found.deal(rest, PARTS, sizes, "parts")
-        return found
-    found.deal(rest, ("develop", "test"), (1 - test, test), "parts")
-    found.deal_folds(np.flatnonzero(found.part == "develop"))
-    return found
+    source = frame[SOURCE_COLUMN].to_numpy()
+    assignment = PartAssignment.unassigned(
+        parts["unit"].to_list(), stratification_labels(target), settings.split.seed
+    )
+    assignment.parts[usable & (source == TEST_SOURCE)] = "test"
+    is_open = (
+        usable
+        & (source != TEST_SOURCE)
+        & ~mask_copies_of_sealed_rows(assignment, parts["digest"].to_list(), known_assignment)
+    )
+    if (source == VALIDATION_SOURCE).any():
+        assignment.parts[is_open & (source == TRAIN_SOURCE)] = "train"
+        known_halves = {
+            row: part_and_fold
+            for row, part_and_fold in known_assignment.items()
+            if part_and_fold[0] in ("tune", "judge")
+        }
+        assignment.keep_known(
+            parts["digest"].to_list(), known_halves, is_open & (source == VALIDATION_SOURCE)
+        )
+        held_out_rows = np.flatnonzero(
+            is_open & (source == VALIDATION_SOURCE) & (assignment.parts == "unused")
+        )
+        assignment.assign(held_out_rows, ("tune", "judge"), (0.5, 0.5), "halves")
+        return assignment
+    split_settings = settings.split
+    test_fraction = 0.0 if (source == TEST_SOURCE).any() else split_settings.test
+    fractions = (
+        1 - split_settings.validation - split_settings.evaluation - test_fraction,
+        split_settings.validation,
+        split_settings.evaluation,
+        test_fraction,
+    )
+    if settings.split.strategy == "time":
+        assign_by_time(assignment, frame, np.flatnonzero(is_open), fractions, settings)
+        return assignment
+    assignment.keep_known(parts["digest"].to_list(), known_assignment, is_open)
+    unassigned_rows = np.flatnonzero(is_open & (assignment.parts == "unused"))
+    assigned_parts = set(assignment.parts[is_open]) - {"unused", "test"}
+    is_small = (
+        "cross" in assigned_parts if assigned_parts else is_open.sum() < MAX_CROSS_FITTED_ROWS
+    )
+    if not is_small:
+        assignment.assign(unassigned_rows, PART_NAMES, fractions, "parts")
+        return assignment
+    assignment.assign(
+        unassigned_rows, ("develop", "test"), (1 - test_fraction, test_fraction), "parts"
+    )
+    assignment.assign_folds(np.flatnonzero(assignment.parts == "develop"))
+    return assignment
 
 
-def new_copies(
-    found: Assignment, digests: list[bytes], known: Mapping[bytes, tuple[str, int]]
+def mask_copies_of_sealed_rows(
+    assignment: PartAssignment,
+    digests: list[bytes],
+    known_assignment: Mapping[bytes, tuple[str, int]],
 ) -> Array:
     """Rows that came after the test rows were sealed, and belong to one of them: they go unused."""
-    sealed = {found.units[row] for row in np.flatnonzero(found.part == "test")}
-    if not known or not sealed:
+    sealed_groups = {assignment.groups[row] for row in np.flatnonzero(assignment.parts == "test")}
+    if not known_assignment or not sealed_groups:
         return np.zeros(len(digests), dtype=bool)
-    pairs = zip(found.units, digests, strict=True)
-    return np.array([unit in sealed and digest not in known for unit, digest in pairs])
+    pairs = zip(assignment.groups, digests, strict=True)
+    return np.array(
+        [group in sealed_groups and digest not in known_assignment for group, digest in pairs]
+    )
 
 
-def deal_by_time(
-    found: Assignment, frame: pl.DataFrame, where: Array, sizes: Sequence[float], settings: Settings
+def assign_by_time(
+    assignment: PartAssignment,
+    frame: pl.DataFrame,
+    rows: Array,
+    fractions: Sequence[float],
+    settings: ProjectSettings,
 ) -> None:
     """Deal rows out from the oldest to the newest; those within the gap before a part go unused.
 
     Raises:
         DataError: the gap does not fit the column, or leaves a part without rows.
     """
-    moments = moments_of(frame[where.tolist()], settings)
-    numbers = by_time(moments, sizes)
-    found.part[where] = np.array(PARTS, dtype=object)[numbers]
+    times = read_time_column(frame[rows.tolist()], settings)
+    numbers = time_ordered_split(times, fractions)
+    assignment.parts[rows] = np.array(PART_NAMES, dtype=object)[numbers]
     if settings.split.gap is None:
         return
-    span = span_of(settings.split.gap, moments)
-    temporal = moments.dtype.is_temporal()
-    places = (moments.dt.epoch("s") if temporal else moments).cast(pl.Float64).to_numpy()
-    for part in range(1, len(PARTS)):
+    gap = parse_gap(settings.split.gap, times)
+    is_temporal = times.dtype.is_temporal()
+    positions = (times.dt.epoch("s") if is_temporal else times).cast(pl.Float64).to_numpy()
+    for part in range(1, len(PART_NAMES)):
         if (numbers == part).any():
-            start = np.nanmin(places[numbers == part])
-            found.part[where[(numbers < part) & (places > start - span)]] = "unused"
-    empty = [name for name in PARTS[:-1] if name not in found.part[where]]
-    if empty:
+            start = np.nanmin(positions[numbers == part])
+            assignment.parts[rows[(numbers < part) & (positions > start - gap)]] = "unused"
+    empty_parts = [name for name in PART_NAMES[:-1] if name not in assignment.parts[rows]]
+    if empty_parts:
         raise DataError(
-            f"the gap leaves no rows for the part {empty[0]}",
-            seen=f"split.gap: {settings.split.gap}, {settings.data.time} from {moments.min()!r} "
-            f"to {moments.max()!r}",
-            way_out="set split.gap to less, or leave it out",
+            f"the gap leaves no rows for the part {empty_parts[0]}",
+            detail=f"split.gap: {settings.split.gap}, {settings.data.time_column} from {times.min()!r} "
+            f"to {times.max()!r}",
+            hint="set split.gap to less, or leave it out",
         )
 
 
-def span_of(gap: str | float, moments: pl.Series) -> float:
+def parse_gap(gap: str | float, times: pl.Series) -> float:
     """The gap in seconds, or in units of time if that is a number.
 
     Raises:
         DataError: it is a length of time where time is a number, or the other way round.
     """
-    temporal = moments.dtype.is_temporal()
-    if temporal != isinstance(gap, str):
-        held = "dates" if temporal else "numbers"
+    is_temporal = times.dtype.is_temporal()
+    if is_temporal != isinstance(gap, str):
+        content = "dates" if is_temporal else "numbers"
         raise DataError(
             "split.gap does not fit the column that orders the rows",
-            seen=f"split.gap: {gap}, while {moments.name} holds {held}",
-            way_out="use a length of time such as 7d" if temporal else "use a number, such as 30",
+            detail=f"split.gap: {gap}, while {times.name} holds {content}",
+            hint="use a length of time such as 7d" if is_temporal else "use a number, such as 30",
         )
-    return float(seconds(gap) or 0) if isinstance(gap, str) else gap
+    return float(parse_duration(gap) or 0) if isinstance(gap, str) else gap
 
 
-def together(parts: pl.DataFrame, features: pl.DataFrame, settings: Settings) -> pl.Series:
+def group_related_rows(
+    parts: pl.DataFrame, features: pl.DataFrame, settings: ProjectSettings
+) -> pl.Series:
     """What must stay together, as the digest of one of its rows.
 
     The rows of an entity, else rows with the same features, and, unless the file says otherwise,
     rows whose texts or photos are nearly the same. Very large groups of these are of one form
     rather than of one thing, and are not kept together.
     """
-    if settings.split.rule == "entity" and settings.data.entity:
+    if settings.split.strategy == "entity" and settings.data.group:
         return parts["entity"]
-    same = parts["features"]
-    if settings.split.near == "apart" or settings.split.rule == "time":
-        return same
-    most = max(MOST_ALIKE, round(ALIKE_SHARE * parts.height))
-    kinds = ((name, catalogue.load("kinds", settings.data.columns[name].kind))
+    feature_digests = parts["features"]
+    if settings.split.near_duplicates == "apart" or settings.split.strategy == "time":
+        return feature_digests
+    max_group_rows = max(MAX_NEAR_DUPLICATE_ROWS, round(MAX_NEAR_DUPLICATE_FRACTION * parts.height))
+    kinds = ((name, catalog.load_plugin("kinds", settings.data.columns[name].kind))
              for name in features.columns if name in settings.data.columns)  # fmt: skip
     groups = [
-        group for name, kind in kinds for group in kind.alike(features[name]) or ()
-        if len(group) <= most
+        group for name, kind in kinds for group in kind.near_duplicate_groups(features[name]) or ()
+        if len(group) <= max_group_rows
     ]  # fmt: skip
-    first = same.rank("min").to_numpy().astype(np.int64) - 1
-    home = np.unique(first, return_index=True, return_inverse=True)
-    copies = np.stack([home[1][home[2]], np.arange(len(same))], axis=1)
-    ties = [np.stack([group[:-1], group[1:]], axis=1) for group in groups]
-    chosen = np.arange(len(same))
-    for group in tied_groups(len(same), np.concatenate([copies, *ties])):
-        chosen[group] = group[0]
-    return same.gather(chosen)
+    first = feature_digests.rank("min").to_numpy().astype(np.int64) - 1
+    unique = np.unique(first, return_index=True, return_inverse=True)
+    duplicate_pairs = np.stack([unique[1][unique[2]], np.arange(len(feature_digests))], axis=1)
+    near_duplicate_pairs = [np.stack([group[:-1], group[1:]], axis=1) for group in groups]
+    representatives = np.arange(len(feature_digests))
+    for group in connected_components(
+        len(feature_digests), np.concatenate([duplicate_pairs, *near_duplicate_pairs])
+    ):
+        representatives[group] = group[0]
+    return feature_digests.gather(representatives)
 
 
 STAGE = Stage(
     "split",
     "Divide the rows into training, tune, judge and sealed test rows.",
     split,
-    sections=(*TARGET_SECTIONS, "data", "clean", "split"),
+    config_sections=(*TARGET_SECTIONS, "data", "clean", "split"),
     version=4,
 )

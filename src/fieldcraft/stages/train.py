@@ -8,36 +8,45 @@ Folder of the stage::
 
 from __future__ import annotations
 
-from fieldcraft.contracts import Json, Learner, Stage
-from fieldcraft.core import catalogue, files, seeds
-from fieldcraft.develop.augmented import augmented
-from fieldcraft.develop.members import Effort, fit_members, load_member
-from fieldcraft.develop.rows import TARGET_SECTIONS, load_development
-from fieldcraft.project.work import Work
+from fieldcraft.contracts import Learner, Stage
+from fieldcraft.core import catalog, files, seeds
+from fieldcraft.core.types import Json
+from fieldcraft.modeling.augmentation_examples import make_augmentation_examples
+from fieldcraft.modeling.dataset import TARGET_SECTIONS, load_dataset
+from fieldcraft.modeling.fold_models import TrainingLimits, fit_fold_models, load_fold_model
+from fieldcraft.project.context import StageContext
 
 
-def train(work: Work) -> Json:
+def train(context: StageContext) -> Json:
     """Fit the learner on the training rows of each fold, within the time budget."""
-    rows = load_development(work.inputs["split"], work.settings)
-    model, limits = work.settings.model, work.settings.train
-    learner: Learner = catalogue.load("learners", model.learner)
-    options = learner.options.model_validate(model.options())
-    work.progress("starting", None)
-    effort = Effort(limits.seed, limits.budget, limits.device, work.progress)
-    about = fit_members(learner, options, rows, work.out / learner.name, effort)
-    first = load_member(learner, options, work.out / learner.name / "0", rows.task, rows.about)
-    forms = augmented(first, rows, seeds.derive(limits.seed, "augmented"))
-    if forms:
-        files.write_json(work.out / "augmented.json", forms)
-    work.record("decision", {"decision": "trained", **about})
-    return {learner.name: {"members": about["members"], "seconds": about["seconds"]}}
+    dataset = load_dataset(context.inputs["split"], context.settings)
+    model, train_settings = context.settings.model, context.settings.train
+    learner: Learner = catalog.load_plugin("learners", model.learner)
+    options = learner.options.model_validate(model.learner_options())
+    context.on_progress("starting", None)
+    training_limits = TrainingLimits(
+        train_settings.seed, train_settings.time_budget, train_settings.device, context.on_progress
+    )
+    metadata = fit_fold_models(
+        learner, options, dataset, context.out / learner.name, training_limits
+    )
+    first_member = load_fold_model(
+        learner, options, context.out / learner.name / "0", dataset.task, dataset.target_spec
+    )
+    examples = make_augmentation_examples(
+        first_member, dataset, seeds.derive_seed(train_settings.seed, "augmented")
+    )
+    if examples:
+        files.atomic_write_json(context.out / "augmented.json", examples)
+    context.log_record("decision", {"decision": "trained", **metadata})
+    return {learner.name: {"members": metadata["members"], "seconds": metadata["seconds"]}}
 
 
 STAGE = Stage(
     "train",
     "Train the model that the project file asks for.",
     train,
-    sections=(
+    config_sections=(
         *TARGET_SECTIONS, "data", "clean", "model.learner", "model.options", "model.kinds", "train",
     ),
     version=8,

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.blocks.read import Several, read_blocks
-from fieldcraft.data.blocks.shape import Blocks, Wish
-from fieldcraft.data.blocks.whole import Whole
+from fieldcraft.data.blocks.base import ReadOptions, TableBlocks
+from fieldcraft.data.blocks.memory_blocks import InMemoryBlocks
+from fieldcraft.data.blocks.read import ConcatenatedBlocks, open_blocks
 from fieldcraft.data.read import read_table
 
 FRAME = pl.DataFrame({"a": range(60), "b": [f"w{i}" for i in range(60)]})
@@ -55,29 +55,29 @@ def database(folder: Path) -> str:
     return f"sqlite:///{folder / 't.db'}?table=t"
 
 
-def all_of(blocks: Blocks) -> pl.DataFrame:
-    return pl.concat([blocks.read(number).frame for number in range(len(blocks.weights))])
+def concat_blocks(blocks: TableBlocks) -> pl.DataFrame:
+    return pl.concat([blocks.read_block(number).frame for number in range(len(blocks.sizes))])
 
 
 @pytest.mark.parametrize(
     ("make", "form"),
-    [(csvs, Several), (parquets, Several), (mixed_records, Whole), (zipped, Whole),
-     (database, Whole)],
+    [(csvs, ConcatenatedBlocks), (parquets, ConcatenatedBlocks), (mixed_records, InMemoryBlocks), (zipped, InMemoryBlocks),
+     (database, InMemoryBlocks)],
 )  # fmt: skip
 def test_blocks_of_any_table_make_the_table(
     tmp_path: Path, make: Callable[[Path], str], form: type
 ) -> None:
     (tmp_path / "in").mkdir()
     source = make(tmp_path / "in")
-    blocks = read_blocks(source, Wish(100), tmp_path / "scratch")
+    blocks = open_blocks(source, ReadOptions(100), tmp_path / "scratch")
     assert isinstance(blocks, form)
-    assert len(blocks.weights) > 1
-    assert all_of(blocks).equals(read_table(source).frame)
+    assert len(blocks.sizes) > 1
+    assert concat_blocks(blocks).equals(read_table(source).frame)
 
 
 def test_lines_set_aside_name_their_file(tmp_path: Path) -> None:
-    blocks = read_blocks(csvs(tmp_path), Wish(100), tmp_path / "scratch")
-    found = [reject for n in range(len(blocks.weights)) for reject in blocks.read(n).rejects]
+    blocks = open_blocks(csvs(tmp_path), ReadOptions(100), tmp_path / "scratch")
+    found = [reject for n in range(len(blocks.sizes)) for reject in blocks.read_block(n).rejects]
     assert [str(reject) for reject in found] == ["t2.csv line 3 (1 cell in place of 2)"]
 
 
@@ -85,6 +85,6 @@ def test_files_of_other_columns_are_refused(tmp_path: Path) -> None:
     csvs(tmp_path)
     (tmp_path / "t11.csv").write_text("a,c\n1,2\n", encoding="utf-8")
     with pytest.raises(DataError, match="does not have the columns of the other files"):
-        read_blocks(tmp_path, Wish(100), tmp_path / "scratch")
+        open_blocks(tmp_path, ReadOptions(100), tmp_path / "scratch")
     with pytest.raises(DataError, match="there is no file"):
-        read_blocks(tmp_path / "none.csv", Wish(100), tmp_path / "scratch")
+        open_blocks(tmp_path / "none.csv", ReadOptions(100), tmp_path / "scratch")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.place import Place
+from fieldcraft.data.location import SourceLocation
 from fieldcraft.data.sources.delimited import SOURCE
 
 Write = Callable[[str, str | bytes], Path]
@@ -17,19 +17,19 @@ Write = Callable[[str, str | bytes], Path]
 
 @pytest.mark.parametrize("name", ["a.csv", "a.TSV", "a.txt.gz", "a.b.data", "A.CSV.GZ"])
 def test_endings_are_claimed_in_any_case(name: str) -> None:
-    assert SOURCE.claims(Place(name))
+    assert SOURCE.can_read(SourceLocation(name))
 
 
 @pytest.mark.parametrize("name", ["a", "a.gz", "a.csv.zip", "csv", "a.csvx", "*.csv"])
 def test_other_endings_and_patterns_are_not(name: str) -> None:
-    assert not SOURCE.claims(Place(name))
+    assert not SOURCE.can_read(SourceLocation(name))
 
 
-def test_a_file_is_unpacked_if_it_is_packed_whatever_its_name(write: Write) -> None:
-    packed = write("t.csv", gzip.compress(b"a,b\n1,2\n"))
-    plain = write("t.csv.gz", b"a,b\n1,2\n")
+def test_a_file_is_unpacked_if_it_is_packed_whatever_its_name(write_file: Write) -> None:
+    packed = write_file("t.csv", gzip.compress(b"a,b\n1,2\n"))
+    plain = write_file("t.csv.gz", b"a,b\n1,2\n")
     for path in (packed, plain):
-        assert SOURCE.read(Place(str(path)), ()).frame.rows() == [("1", "2")]
+        assert SOURCE.read(SourceLocation(str(path)), ()).frame.rows() == [("1", "2")]
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_a_file_is_unpacked_if_it_is_packed_whatever_its_name(write: Write) -> N
     ],
 )
 def test_a_file_of_another_form_is_said_to_be_what_it_is(
-    data: bytes, said: str, write: Write
+    data: bytes, said: str, write_file: Write
 ) -> None:
-    path = write("t.csv.gz", gzip.compress(data))
+    path = write_file("t.csv.gz", gzip.compress(data))
     with pytest.raises(DataError, match="is not a text file") as caught:
-        SOURCE.read(Place(str(path)), ())
-    assert said in caught.value.seen
+        SOURCE.read(SourceLocation(str(path)), ())
+    assert said in caught.value.detail

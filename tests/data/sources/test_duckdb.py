@@ -9,10 +9,10 @@ import duckdb
 import polars as pl
 import pytest
 
-from fieldcraft.core import optional
+from fieldcraft.core import extras
 from fieldcraft.core.errors import DataError, MissingExtraError
-from fieldcraft.data.place import Place
-from fieldcraft.data.reading import Reading
+from fieldcraft.data.location import SourceLocation
+from fieldcraft.data.source import ReadResult
 from fieldcraft.data.sources.duckdb import SOURCE
 
 Make = Callable[[str], str]
@@ -30,8 +30,8 @@ def make(tmp_path: Path) -> Make:
     return do
 
 
-def read(address: str) -> Reading:
-    return SOURCE.read(Place(address), ())
+def read(address: str) -> ReadResult:
+    return SOURCE.read(SourceLocation(address), ())
 
 
 def test_columns_keep_types_that_kinds_know(make: Make) -> None:
@@ -51,7 +51,7 @@ def test_tables_of_other_schemas_are_named_with_them(make: Make) -> None:
     assert read(f"{address}?table=s.t").frame.rows() == [(2,)]
     with pytest.raises(DataError, match="one must be named") as caught:
         read(address)
-    assert caught.value.seen == "tables: s.t, t"
+    assert caught.value.detail == "tables: s.t, t"
 
 
 def test_a_query_gives_its_rows_and_twin_columns_get_names_of_their_own(make: Make) -> None:
@@ -94,8 +94,8 @@ def test_without_the_extra_the_error_says_how_to_install_it(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = make("CREATE TABLE t AS SELECT 1 a")
-    monkeypatch.setitem(optional.EXTRAS, "duckdb", ("nowhere_to_be_found",))
+    monkeypatch.setitem(extras.MODULES_BY_EXTRA, "duckdb", ("nowhere_to_be_found",))
     with pytest.raises(MissingExtraError, match="extra 'duckdb'") as caught:
         read(address)
-    assert 'pip install "fieldcraft[duckdb]"' in caught.value.way_out
-    assert len(SOURCE.digest(Place(address))) == 64
+    assert 'pip install "fieldcraft[duckdb]"' in caught.value.hint
+    assert len(SOURCE.digest(SourceLocation(address))) == 64

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.place import Place, located
+from fieldcraft.data.location import SourceLocation, resolve_address
 from fieldcraft.data.sources.folder import SOURCE
 
 
@@ -32,41 +32,41 @@ def parts(tmp_path: Path) -> Path:
     ],
 )
 def test_files_follow_each_other_by_number(address: str, cells: list[str], parts: Path) -> None:
-    reading = SOURCE.read(Place(str(parts / address)), ())
+    reading = SOURCE.read(SourceLocation(str(parts / address)), ())
     assert reading.frame["a"].to_list() == cells
 
 
 def test_other_files_are_left_out_and_told(parts: Path) -> None:
-    notes = SOURCE.read(Place(str(parts)), ()).notes
+    notes = SOURCE.read(SourceLocation(str(parts)), ()).notes
     assert notes[-1] == "left out, for they are no tables: notes.pdf"
 
 
 def test_a_folder_may_be_named_like_a_file(tmp_path: Path) -> None:
     (tmp_path / "data.csv").mkdir()
     (tmp_path / "data.csv" / "part-0000.csv").write_text("a,b\n1,2\n")
-    place = Place(str(tmp_path / "data.csv"))
-    assert SOURCE.claims(place)
+    place = SourceLocation(str(tmp_path / "data.csv"))
+    assert SOURCE.can_read(place)
     assert SOURCE.read(place, ()).frame.rows() == [("1", "2")]
 
 
 def test_a_folder_without_a_table_says_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     with pytest.raises(DataError, match="no file of a table in") as caught:
-        SOURCE.read(Place(str(tmp_path)), ())
-    assert "holds: deep" in caught.value.seen
-    assert "**" in caught.value.way_out
+        SOURCE.read(SourceLocation(str(tmp_path)), ())
+    assert "holds: deep" in caught.value.detail
+    assert "**" in caught.value.hint
 
 
 def test_a_pattern_that_fits_nothing_says_what_is_there(parts: Path) -> None:
     with pytest.raises(DataError, match="no file of a table in") as caught:
-        SOURCE.read(Place(str(parts / "q*.csv")), ())
-    assert "p1.csv" in caught.value.seen
+        SOURCE.read(SourceLocation(str(parts / "q*.csv")), ())
+    assert "p1.csv" in caught.value.detail
 
 
 def test_the_digest_sees_names_and_contents_of_tables_alone(parts: Path) -> None:
-    place = Place(str(parts))
+    place = SourceLocation(str(parts))
     first = SOURCE.digest(place)
-    assert SOURCE.digest(Place(str(parts / "p*.csv"))) == first
+    assert SOURCE.digest(SourceLocation(str(parts / "p*.csv"))) == first
     (parts / "notes.pdf").write_text("other")
     assert SOURCE.digest(place) == first
     (parts / "p2.csv").rename(parts / "p3.csv")
@@ -77,6 +77,6 @@ def test_a_pattern_works_below_a_folder_with_marks_in_its_name(tmp_path: Path) -
     base = tmp_path / "a[b]"
     (base / "data").mkdir(parents=True)
     (base / "data" / "x.csv").write_text("a,b\n1,2\n")
-    place = Place(str(located("data/*.csv", base)))
+    place = SourceLocation(str(resolve_address("data/*.csv", base)))
     assert SOURCE.read(place, ()).frame.rows() == [("1", "2")]
-    assert SOURCE.digest(place) == SOURCE.digest(Place(str(base / "data")))
+    assert SOURCE.digest(place) == SOURCE.digest(SourceLocation(str(base / "data")))

@@ -9,14 +9,14 @@ import polars as pl
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.place import Place
-from fieldcraft.data.reading import Reading
+from fieldcraft.data.location import SourceLocation
+from fieldcraft.data.source import ReadResult
 from fieldcraft.data.sources.jsonl import SOURCE
 
 
-def read(text: str | bytes) -> Reading:
+def read(text: str | bytes) -> ReadResult:
     data = text.encode() if isinstance(text, str) else text
-    return SOURCE.read(Place("t.jsonl", data), ())
+    return SOURCE.read(SourceLocation("t.jsonl", data), ())
 
 
 def test_fields_are_matched_by_name_and_keep_their_types() -> None:
@@ -39,8 +39,8 @@ def test_gzip_and_other_encodings_are_understood() -> None:
 def test_nested_values_are_named_by_field_and_line(value: str) -> None:
     with pytest.raises(DataError, match=r"the field 'tags' of t\.jsonl") as caught:
         read(f'{{"tags":1}}\n\n{{"tags":{value}}}\n')
-    assert caught.value.seen.startswith("line 3: ")
-    assert '"tags_1"' in caught.value.way_out
+    assert caught.value.detail.startswith("line 3: ")
+    assert '"tags_1"' in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -58,22 +58,22 @@ def test_broken_lines_are_set_aside_up_to_a_share(line: str, why: str) -> None:
     good = '{"a":1}\n'
     reading = read(f"{good * 3}{line}\n{good * 120}")
     assert reading.frame.height == 123
-    assert reading.odd_lines == (4,)
+    assert reading.malformed_lines == (4,)
     with pytest.raises(DataError, match=r"2 of 3 lines of t\.jsonl are not records") as caught:
         read(f"{line}\n{good}{line}\n")
-    assert caught.value.seen.startswith("first such lines: 1 (")
-    assert why in caught.value.seen
+    assert caught.value.detail.startswith("first such lines: 1 (")
+    assert why in caught.value.detail
 
 
 def test_one_json_list_is_answered_with_how_lines_look() -> None:
     with pytest.raises(DataError, match="are not records") as caught:
         read('[\n{"a":1},\n{"a":2}\n]\n')
-    assert "without brackets or commas" in caught.value.way_out
+    assert "without brackets or commas" in caught.value.hint
 
 
 def test_real_records_are_read(shared_data: Path) -> None:
     path = shared_data / "text/human_eval/HumanEval.jsonl.gz"
-    frame = SOURCE.read(Place(str(path)), ()).frame
+    frame = SOURCE.read(SourceLocation(str(path)), ()).frame
     assert frame.height == 164
     assert frame["task_id"][0] == "HumanEval/0"
     assert set(frame.dtypes) == {pl.String}

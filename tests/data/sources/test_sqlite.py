@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.place import Place
-from fieldcraft.data.reading import Reading
+from fieldcraft.data.location import SourceLocation
+from fieldcraft.data.source import ReadResult
 from fieldcraft.data.sources.sqlite import SOURCE
 
 Make = Callable[[str], str]
@@ -30,8 +30,8 @@ def make(tmp_path: Path) -> Make:
     return do
 
 
-def read(address: str, names: tuple[str, ...] = ()) -> Reading:
-    return SOURCE.read(Place(address), names)
+def read(address: str, names: tuple[str, ...] = ()) -> ReadResult:
+    return SOURCE.read(SourceLocation(address), names)
 
 
 def test_numbers_stay_numbers_and_mixed_columns_become_text(make: Make) -> None:
@@ -70,7 +70,7 @@ def test_a_query_that_writes_or_fails_is_refused(query: str, make: Make) -> None
     address = make("CREATE TABLE t (a); INSERT INTO t VALUES (1);")
     with pytest.raises(DataError, match="cannot be read as an SQLite database") as caught:
         read(f"{address}?query={query} ")
-    assert query in caught.value.seen
+    assert query in caught.value.detail
     assert read(address).frame.rows() == [(1,)]
 
 
@@ -86,12 +86,12 @@ def test_text_that_is_not_utf_8_is_read(make: Make) -> None:
 
 def test_what_another_program_has_just_written_is_seen(make: Make) -> None:
     address = make("PRAGMA journal_mode=WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1);")
-    before = SOURCE.digest(Place(address))
+    before = SOURCE.digest(SourceLocation(address))
     with sqlite3.connect(address.removeprefix("sqlite:///")) as writer:
         writer.execute("INSERT INTO t VALUES (2)")
         writer.commit()
         assert read(address).frame.rows() == [(1,), (2,)]
-        assert SOURCE.digest(Place(address)) != before
+        assert SOURCE.digest(SourceLocation(address)) != before
     writer.close()
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data import unpack
-from fieldcraft.data.place import Place
-from fieldcraft.data.reading import Reading
+from fieldcraft.data import decompression
+from fieldcraft.data.location import SourceLocation
+from fieldcraft.data.source import ReadResult
 from fieldcraft.data.sources.zip import SOURCE
 
 CSV = b"a,b\n1,x\n"
@@ -27,9 +27,9 @@ def packed(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byt
     return stream.getvalue()
 
 
-def read(data: bytes, folder: Path) -> Reading:
+def read(data: bytes, folder: Path) -> ReadResult:
     (folder / "t.zip").write_bytes(data)
-    return SOURCE.read(Place(str(folder / "t.zip")), ())
+    return SOURCE.read(SourceLocation(str(folder / "t.zip")), ())
 
 
 def test_the_one_table_is_found_among_other_things(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_an_archive_without_a_table_says_what_it_holds(
 ) -> None:
     with pytest.raises(DataError, match=r"no file of a table in t\.zip") as caught:
         read(packed(members), tmp_path)
-    assert (list(members) or ["nothing"])[0] in caught.value.seen
+    assert (list(members) or ["nothing"])[0] in caught.value.detail
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_an_archive_without_a_table_says_what_it_holds(
 def test_names_that_lead_out_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="leads out of the archive") as caught:
         read(packed({"t.csv": CSV, name: CSV}), tmp_path)
-    assert caught.value.seen == name
+    assert caught.value.detail == name
 
 
 def test_links_are_refused(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_bombs_are_refused_and_large_pictures_beside_a_table_are_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpack, "FREE", 1 << 20)
+    monkeypatch.setattr(decompression, "MIN_BOMB_BYTES", 1 << 20)
     zeros = b"0" * (8 << 20)
     with pytest.raises(DataError, match=r"t\.zip unpacks to far too much"):
         read(packed({"t.csv": zeros}), tmp_path)

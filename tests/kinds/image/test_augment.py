@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from fieldcraft.contracts import Array
-from fieldcraft.fit.mixing import Mixing
+from fieldcraft.core.types import Array
+from fieldcraft.fit.mixup import MixupPlan
 from fieldcraft.kinds.image.augment import (
-    augmented,
-    drawn,
-    hidden,
-    mirrored,
-    patched,
-    relit,
-    shifted,
+    augment_batch,
+    cutmix,
+    cutout,
+    jitter_brightness_contrast,
+    random_flip,
+    random_shift,
+    render_augmented_images,
 )
 
 PHOTOS = torch.arange(16 * 3 * 16 * 16).float().view(16, 3, 16, 16) / 1_000
@@ -28,14 +28,14 @@ PHOTOS = torch.arange(16 * 3 * 16 * 16).float().view(16, 3, 16, 16) / 1_000
 def test_photos_keep_their_shape_and_change() -> None:
     torch.manual_seed(0)
     for mirror in (True, False):
-        found = augmented(PHOTOS, mirror)
+        found = augment_batch(PHOTOS, mirror)
         assert found.shape == PHOTOS.shape
         assert not torch.equal(found, PHOTOS)
 
 
 def test_photos_are_moved_by_an_eighth_at_most() -> None:
     torch.manual_seed(0)
-    found = shifted(PHOTOS)
+    found = random_shift(PHOTOS)
     inner = found[:, :, 4:12, 4:12]
     for number in range(16):
         places = [
@@ -52,7 +52,7 @@ def test_photos_are_moved_by_an_eighth_at_most() -> None:
 def test_about_half_of_the_photos_are_mirrored_whole() -> None:
     torch.manual_seed(0)
     photos = PHOTOS.repeat(20, 1, 1, 1)
-    found = mirrored(photos)
+    found = random_flip(photos)
     same = (found == photos).flatten(1).all(1)
     swapped = (found == photos.flip(3)).flatten(1).all(1)
     assert bool((same ^ swapped).all())
@@ -61,28 +61,28 @@ def test_about_half_of_the_photos_are_mirrored_whole() -> None:
 
 def test_light_changes_a_photo_as_a_whole() -> None:
     torch.manual_seed(0)
-    found = relit(PHOTOS)
+    found = jitter_brightness_contrast(PHOTOS)
     slope = (found[:, 0, 0, 1] - found[:, 0, 0, 0]) / (PHOTOS[:, 0, 0, 1] - PHOTOS[:, 0, 0, 0])
     assert 0.4 < float(slope.min()) < 1 < float(slope.max()) < 1.6
 
 
 def test_the_same_seed_gives_the_same_photos() -> None:
     torch.manual_seed(3)
-    first = augmented(PHOTOS, True)
+    first = augment_batch(PHOTOS, True)
     torch.manual_seed(3)
-    assert torch.equal(augmented(PHOTOS, True), first)
+    assert torch.equal(augment_batch(PHOTOS, True), first)
 
 
 def test_a_square_of_each_photo_is_hidden() -> None:
     torch.manual_seed(0)
-    found = hidden(torch.ones(400, 3, 16, 16))
+    found = cutout(torch.ones(400, 3, 16, 16))
     covered = (found == 0).all(1).flatten(1).sum(1)
     assert int(covered.max()) == 16
     assert int(covered.min()) >= 4  # a quarter of it in a corner
     assert torch.equal((found == 0).any(1), (found == 0).all(1))
 
 
-class Inverts(nn.Module):
+class InvertingNet(nn.Module):
     """A net of two columns that turns photos into their negatives."""
 
     augment = True
@@ -96,7 +96,7 @@ class Inverts(nn.Module):
         return -x
 
 
-def pixels_of(address: str) -> Array:
+def decode_data_url(address: str) -> Array:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))))
 
 
@@ -104,32 +104,32 @@ def test_photos_are_drawn_as_they_are_changed_column_by_column() -> None:
     photos = np.zeros((3, 2, 20, 20, 3), dtype=np.uint8)
     photos[:, 1] = 200
     photos[2, 0] = (255, 255, 0)
-    network: Any = SimpleNamespace(nets={"image": Inverts()})
-    first, second = drawn(network, {"image": photos})
-    assert [pixels_of(a).shape for a in first] == [(96, 96, 3)] * 3
-    assert [int(pixels_of(a).mean()) for a in first[:2]] == [255, 255]
-    assert all(abs(pixels_of(a).mean() - 55) < 2 for a in second)
-    assert np.abs(pixels_of(first[2]).mean((0, 1)) - (0, 0, 255)).max() < 5
+    network: Any = SimpleNamespace(nets={"image": InvertingNet()})
+    first, second = render_augmented_images(network, {"image": photos})
+    assert [decode_data_url(a).shape for a in first] == [(96, 96, 3)] * 3
+    assert [int(decode_data_url(a).mean()) for a in first[:2]] == [255, 255]
+    assert all(abs(decode_data_url(a).mean() - 55) < 2 for a in second)
+    assert np.abs(decode_data_url(first[2]).mean((0, 1)) - (0, 0, 255)).max() < 5
 
 
 def test_nothing_is_drawn_where_no_photo_is_changed() -> None:
     for nets in ({}, {"image": nn.Identity()}):
         network: Any = SimpleNamespace(nets=nets)
-        assert drawn(network, {"image": np.zeros((1, 8), dtype=np.float32)}) == []
+        assert render_augmented_images(network, {"image": np.zeros((1, 8), dtype=np.float32)}) == []
 
 
 def test_a_square_as_large_as_its_share_shows_the_partners_photo() -> None:
     torch.manual_seed(0)
     photos = torch.arange(200.0)[:, None, None, None, None].expand(200, 2, 3, 32, 32)
-    mixing = Mixing(torch.rand(200), torch.arange(200).roll(1), cut=True)
-    found = patched(photos, mixing)
+    mixing = MixupPlan(torch.rand(200), torch.arange(200).roll(1), is_cutmix=True)
+    found = cutmix(photos, mixing)
     own = found == photos
     assert torch.equal(found[~own], photos[mixing.partner][~own])
     assert torch.equal(own[:, :1, :1].expand_as(own), own)  # the same in all columns and colours
-    for mask, share in zip(own[:, 0, 0], mixing.share, strict=True):
+    for mask, share in zip(own[:, 0, 0], mixing.own_fraction, strict=True):
         assert abs(float(mask.float().mean()) - float(share)) < 0.035
         down, across = (~mask).any(1), (~mask).any(0)
         assert torch.equal(~mask, down[:, None] & across[None, :])
         assert int(down.sum()) == int(across.sum())
-    whole = Mixing(torch.ones(200), mixing.partner, cut=True)
-    assert torch.equal(patched(photos, whole), photos)
+    whole = MixupPlan(torch.ones(200), mixing.partner, is_cutmix=True)
+    assert torch.equal(cutmix(photos, whole), photos)

@@ -11,20 +11,20 @@ import pytest
 
 import fieldcraft as fc
 from fieldcraft.core import files
-from fieldcraft.stages.predict import Request, predict
-from tests.conftest import change, start
-from tests.drawing import picture
+from fieldcraft.stages.predict import PredictRequest, predict
+from tests.conftest import create_project, set_settings
+from tests.images import draw_image
 
 ROWS = 60
 
 
-def table(first: int, rows: int) -> pl.DataFrame:
+def write_table(first: int, rows: int) -> pl.DataFrame:
     """Photos as Hugging Face writes them, with what they show."""
     shapes = [("disc", "square")[i % 2] for i in range(rows)]
     cells: list[Any] = []
     for i, shape in enumerate(shapes):
         stream = io.BytesIO()
-        picture(first + i, shape).save(stream, "PNG")
+        draw_image(first + i, shape).save(stream, "PNG")
         cells.append({"bytes": stream.getvalue(), "path": f"{i}.png"})
     kind = pl.Struct({"bytes": pl.Binary, "path": pl.String})
     return pl.DataFrame({"image": pl.Series(cells, dtype=kind), "shape": shapes})
@@ -32,18 +32,20 @@ def table(first: int, rows: int) -> pl.DataFrame:
 
 def test_photos_in_cells_go_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIELDCRAFT_CACHE", str(tmp_path / "cache"))
-    table(0, ROWS).write_parquet(tmp_path / "shapes.parquet")
-    project = start(tmp_path / "p", tmp_path / "shapes.parquet", "shape", edits=())
-    assert project.settings().data.columns["image"].kind == "image"
-    change(project, {"model": {"learner": "linear"}, "data.columns.image.size": 32})
+    write_table(0, ROWS).write_parquet(tmp_path / "shapes.parquet")
+    project = create_project(tmp_path / "p", tmp_path / "shapes.parquet", "shape", edits=())
+    assert project.load_settings().data.columns["image"].kind == "image"
+    set_settings(project, {"model": {"learner": "linear"}, "data.columns.image.size": 32})
     story = fc.Project(project.root).run(fix=True)
     assert story.evaluation["learners"]
     assert any(row["pictures"] for row in story.evaluation["worst"])
-    new = table(1_000, 12)
-    bundle = fc.load_bundle(project.bundle)
+    new = write_table(1_000, 12)
+    bundle = fc.load_bundle(project.bundle_path)
     told = bundle.predict(new.drop("shape"))
     new.write_parquet(tmp_path / "new.parquet")
     monkeypatch.setenv("FIELDCRAFT_CACHE", str(tmp_path / "another"))  # another machine
-    predict(Request(project.bundle, str(tmp_path / "new.parquet"), tmp_path / "out.parquet"))
+    predict(
+        PredictRequest(project.bundle_path, str(tmp_path / "new.parquet"), tmp_path / "out.parquet")
+    )
     assert pl.read_parquet(tmp_path / "out.parquet")["prediction"].equals(told["prediction"])
     assert list(files.cache_folder().rglob("*.png"))

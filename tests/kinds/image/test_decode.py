@@ -12,19 +12,19 @@ from PIL import Image
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.kinds.image import decode as door
-from fieldcraft.kinds.image.decode import decode, glance
-from tests.drawing import picture
+from fieldcraft.kinds.image.decode import decode_image, read_image_header
+from tests.images import draw_image
 
 SIDE = 32
 
 
-def stored(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+def encode_image(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, form, **options)
+    image.save(stream, image_format, **options)
     return stream.getvalue()
 
 
-def claim(width: int, height: int) -> bytes:
+def write_png_header(width: int, height: int) -> bytes:
     """A PNG that says how large it is and holds nothing."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = b"IHDR" + head
@@ -34,24 +34,24 @@ def claim(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_every_form_gives_nearly_the_same_pixels(form: str) -> None:
-    image = picture(1, size=(64, 64)).resize((32, 32)).resize((64, 64))  # without noise
-    found = decode(stored(image, form), SIDE).astype(int)
+    image = draw_image(1, size=(64, 64)).resize((32, 32)).resize((64, 64))  # without noise
+    found = decode_image(encode_image(image, form), SIDE).astype(int)
     assert found.shape == (SIDE, SIDE, 3)
-    assert np.abs(found - decode(stored(image), SIDE)).mean() < 6
+    assert np.abs(found - decode_image(encode_image(image), SIDE)).mean() < 6
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "RGBA", "LA", "YCbCr", "LAB"])
 def test_every_mode_becomes_colours(mode: str) -> None:
     form = "JPEG" if mode in ("CMYK", "YCbCr") else "TIFF" if mode == "LAB" else "PNG"
-    image = picture(1)
-    image = image.convert("RGB").convert(mode) if mode != "LAB" else lab(image)
-    found = decode(stored(image, form), SIDE)
+    image = draw_image(1)
+    image = image.convert("RGB").convert(mode) if mode != "LAB" else to_lab(image)
+    found = decode_image(encode_image(image, form), SIDE)
     assert found.shape == (SIDE, SIDE, 3)
     assert found.dtype == np.uint8
     assert found.std() > 5
 
 
-def lab(image: Image.Image) -> Image.Image:
+def to_lab(image: Image.Image) -> Image.Image:
     """A photo in the mode LAB."""
     return Image.merge("LAB", image.split())
 
@@ -59,19 +59,19 @@ def lab(image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize(("most", "white"), [(255, 255), (4_095, 4_095), (65_535, 65_535)])
 def test_sixteen_bits_become_eight(most: int, white: int) -> None:
     ramp = np.linspace(0, most, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.uint16)
-    found = decode(stored(Image.fromarray(ramp), "PNG"), SIDE)
+    found = decode_image(encode_image(Image.fromarray(ramp), "PNG"), SIDE)
     np.testing.assert_allclose(found[..., 0], ramp * (255 / white), atol=1)
 
 
 def test_fractions_are_stretched_over_their_range() -> None:
     ramp = np.linspace(-2, 3, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.float32)
     ramp[0, 1] = np.nan
-    found = decode(stored(Image.fromarray(ramp), "TIFF"), SIDE)
+    found = decode_image(encode_image(Image.fromarray(ramp), "TIFF"), SIDE)
     assert (found.min(), found.max()) == (0, 255)
 
 
 def test_what_is_seen_through_is_white() -> None:
-    found = decode(stored(Image.new("RGBA", (8, 8), (0, 0, 0, 0))), SIDE)
+    found = decode_image(encode_image(Image.new("RGBA", (8, 8), (0, 0, 0, 0))), SIDE)
     assert (found == 255).all()
 
 
@@ -81,43 +81,45 @@ def test_a_photo_stands_as_its_exif_mark_says() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees to the right
     lying = upright.rotate(90, expand=True)
-    data = stored(lying, "JPEG", exif=exif, quality=95)
-    assert (glance(data).width, glance(data).height) == (60, 40)
-    found = decode(data, SIDE)
+    data = encode_image(lying, "JPEG", exif=exif, quality=95)
+    assert (read_image_header(data).width, read_image_header(data).height) == (60, 40)
+    found = decode_image(data, SIDE)
     assert found[4, :, 0].mean() > 200
     assert found[-4, :, 0].mean() < 50
 
 
 def test_the_first_of_several_frames_counts() -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    data = stored(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert decode(data, SIDE)[0, 0].tolist() == pytest.approx([255, 0, 0], abs=2)
+    data = encode_image(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode_image(data, SIDE)[0, 0].tolist() == pytest.approx([255, 0, 0], abs=2)
 
 
 @pytest.mark.parametrize("bad", ["empty", "text", "truncated", "huge", "many", "svg"])
 def test_what_is_no_photo_is_told(bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = stored(picture(1, size=(200, 200)), "JPEG")
+    whole = encode_image(draw_image(1, size=(200, 200)), "JPEG")
     data = {
         "empty": b"", "text": b"not a photo", "truncated": whole[: len(whole) // 2],
-        "huge": claim(60_000, 60_000), "many": claim(15_000, 15_000), "svg": b"<svg/>",
+        "huge": write_png_header(60_000, 60_000), "many": write_png_header(15_000, 15_000), "svg": b"<svg/>",
     }[bad]  # fmt: skip
     with pytest.raises(DataError, match="a photo cannot be read"):
-        decode(data, SIDE)
+        decode_image(data, SIDE)
 
 
 def test_memory_is_bounded_for_large_jpegs(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
-    plain = door.upright
+    plain = door.to_upright_rgb
 
     def watched(image: Image.Image) -> Image.Image:
         seen.append(image.size)
         return plain(image)
 
-    monkeypatch.setattr(door, "upright", watched)
-    decode(stored(Image.new("RGB", (1_600, 1_200)), "JPEG"), SIDE)
+    monkeypatch.setattr(door, "to_upright_rgb", watched)
+    decode_image(encode_image(Image.new("RGB", (1_600, 1_200)), "JPEG"), SIDE)
     assert seen == [(200, 150)]
 
 
 def test_decoding_needs_no_file(tmp_path: Path) -> None:
-    data = stored(picture(3))
-    np.testing.assert_array_equal(decode(data, SIDE), decode(bytes(data), SIDE), strict=True)
+    data = encode_image(draw_image(3))
+    np.testing.assert_array_equal(
+        decode_image(data, SIDE), decode_image(bytes(data), SIDE), strict=True
+    )

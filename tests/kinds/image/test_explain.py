@@ -12,24 +12,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fieldcraft.contracts import Array
-from fieldcraft.core import catalogue
-from fieldcraft.data import media
-from fieldcraft.kinds.image.decode import decode
-from fieldcraft.kinds.image.explain import GRID
-from fieldcraft.kinds.image.heat import SHOWN
-from tests.drawing import draw_photo, picture
+from fieldcraft.core import catalog
+from fieldcraft.core.types import Array
+from fieldcraft.data import file_cells
+from fieldcraft.kinds.image.decode import decode_image
+from fieldcraft.kinds.image.explain import GRID_CELLS
+from fieldcraft.kinds.image.heatmap import MAX_SIDE_PIXELS
+from tests.images import draw_image, save_image
 
-KIND = catalogue.load("kinds", "image")
+KIND = catalog.load_plugin("kinds", "image")
 
 
-def scoring(score: Callable[[Array], float]) -> Callable[[Sequence[Any]], Array]:
+def build_score_function(score: Callable[[Array], float]) -> Callable[[Sequence[Any]], Array]:
     """A model that looks at the decoded photo, shape (64, 64, 3), from 0 to 1."""
-    return lambda cells: np.array([score(decode(media.content(c), 64) / 255) for c in cells])
+    return lambda cells: np.array(
+        [score(decode_image(file_cells.read_content(c), 64) / 255) for c in cells]
+    )
 
 
-def drawn(found: dict[str, Any]) -> Array:
-    head, _, body = found["picture"].partition(",")
+def decode_heatmap(explanation: dict[str, Any]) -> Array:
+    head, _, body = explanation["picture"].partition(",")
     assert head == "data:image/jpeg;base64"
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(body))), dtype=float)
 
@@ -45,9 +47,9 @@ def photo(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_place_that_matters_is_found(photo: str, sign: int) -> None:
-    found = KIND.explain(photo, scoring(lambda p: sign * p[8:24, 8:24].mean()))
+    found = KIND.explain(photo, build_score_function(lambda p: sign * p[8:24, 8:24].mean()))
     weights = np.array(found["weights"])
-    assert weights.shape == (GRID, GRID)
+    assert weights.shape == (GRID_CELLS, GRID_CELLS)
     assert np.abs(weights).max() == pytest.approx(1)
     assert sign * weights[1:3, 1:3].mean() > 0.5
     assert np.abs(weights[4:, 4:]).max() < 0.05
@@ -56,28 +58,28 @@ def test_the_place_that_matters_is_found(photo: str, sign: int) -> None:
 
 def test_what_speaks_for_it_is_blue_and_what_speaks_against_it_orange(photo: str) -> None:
     def warm(found: dict[str, Any]) -> float:
-        spot = drawn(found)[15:45, 20:60]
+        spot = decode_heatmap(found)[15:45, 20:60]
         return float(spot[..., 0].mean() - spot[..., 2].mean())
 
-    against = KIND.explain(photo, scoring(lambda p: -p[8:24, 8:24].mean()))
-    favour = KIND.explain(photo, scoring(lambda p: p[8:24, 8:24].mean()))
+    against = KIND.explain(photo, build_score_function(lambda p: -p[8:24, 8:24].mean()))
+    favour = KIND.explain(photo, build_score_function(lambda p: p[8:24, 8:24].mean()))
     assert warm(favour) < -40
     assert warm(against) > 40
 
 
 def test_a_model_that_looks_elsewhere_leaves_the_photo_grey(photo: str) -> None:
-    found = KIND.explain(photo, scoring(lambda p: 0.7))
+    found = KIND.explain(photo, build_score_function(lambda p: 0.7))
     assert found["most"] == 0
-    pixels = drawn(found)
+    pixels = decode_heatmap(found)
     assert np.abs(pixels[..., 0] - pixels[..., 2]).max() < 8
 
 
 def test_broken_and_missing_photos_are_left_out(tmp_path: Path) -> None:
-    torn = Path(draw_photo(tmp_path / "torn.png"))
+    torn = Path(save_image(tmp_path / "torn.png"))
     torn.write_bytes(torn.read_bytes()[:300])
     (tmp_path / "no.jpg").write_bytes(b"zero")
     for value in (None, str(torn), str(tmp_path / "no.jpg"), "nowhere.jpg", "data:image/png,%00"):
-        assert KIND.explain(value, scoring(lambda p: 1.0)) is None
+        assert KIND.explain(value, build_score_function(lambda p: 1.0)) is None
 
 
 @pytest.mark.parametrize(("mode", "size"), [("L", (40, 30)), ("RGBA", (900, 20)), ("P", (3, 2)),
@@ -89,9 +91,9 @@ def test_photos_of_any_form_and_size_are_explained(
     if mode == "I;16":
         Image.fromarray(np.arange(900, dtype=np.uint16).reshape(30, 30)).save(path)
     else:
-        picture(size=(max(size[0], 8), max(size[1], 8))).resize(size).convert(mode).save(path)
-    found = KIND.explain(str(path), scoring(lambda p: p.mean()))
-    assert max(drawn(found).shape[:2]) <= SHOWN
+        draw_image(size=(max(size[0], 8), max(size[1], 8))).resize(size).convert(mode).save(path)
+    found = KIND.explain(str(path), build_score_function(lambda p: p.mean()))
+    assert max(decode_heatmap(found).shape[:2]) <= MAX_SIDE_PIXELS
 
 
 def test_no_file_is_left_behind(photo: str) -> None:

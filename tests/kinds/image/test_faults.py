@@ -15,78 +15,78 @@ import pytest
 from PIL import Image
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data import media
-from fieldcraft.evidence.records import Finding
+from fieldcraft.data import file_cells
 from fieldcraft.kinds.image import KIND
-from fieldcraft.kinds.image.audit import Unreadable
-from fieldcraft.kinds.image.store import Store
-from fieldcraft.stages import _flow, _plan
-from tests.checks.views import data_view, found
-from tests.conftest import change, start
-from tests.drawing import draw_photo, picture
-from tests.kinds.image.test_decode import claim, stored
+from fieldcraft.kinds.image.checks import UnreadableImages
+from fieldcraft.kinds.image.pixel_cache import PixelCache
+from fieldcraft.ledger.records import Finding
+from fieldcraft.stages import _pipeline, _workflows
+from tests.checks.contexts import data_context, run_check
+from tests.conftest import create_project, set_settings
+from tests.images import draw_image, save_image
+from tests.kinds.image.test_decode import encode_image, write_png_header
 
-NOTHING = np.zeros(3, dtype=np.uint8)
+FILL_COLOR = np.zeros(3, dtype=np.uint8)
 
 
-def odd_photos(folder: Path) -> dict[str, tuple[bytes, str]]:
+def build_odd_files(folder: Path) -> dict[str, tuple[bytes, str]]:
     """Odd files by name: their bytes, and what the audit calls them ("" if they are read)."""
-    whole = stored(picture(1, size=(200, 200)), "JPEG")
-    frames = [picture(i) for i in range(3)]
+    complete = encode_image(draw_image(1, size=(200, 200)), "JPEG")
+    frames = [draw_image(i) for i in range(3)]
     exif = Image.Exif()
     exif[0x0112] = 8
-    deep = Image.fromarray(np.arange(900, dtype=np.uint16).reshape(30, 30))
-    begun = zlib.compress(b"\0" * 50_000_000, 9)
-    bomb = chunk(b"IDAT", begun) + chunk(b"IEND", b"")
+    sixteen_bit = Image.fromarray(np.arange(900, dtype=np.uint16).reshape(30, 30))
+    compressed = zlib.compress(b"\0" * 50_000_000, 9)
+    bomb = build_png_chunk(b"IDAT", compressed) + build_png_chunk(b"IEND", b"")
     return {
-        "truncated.jpg": (whole[: len(whole) // 2], "cut short"),
-        "cmyk.jpg": (stored(picture(2).convert("CMYK"), "JPEG"), ""),
-        "turned.jpg": (stored(picture(3), "JPEG", exif=exif), ""),
-        "one_bit.png": (stored(picture(4).convert("1")), ""),
-        "sixteen.png": (stored(deep), ""),
-        "animated.gif": (stored(frames[0], "GIF", save_all=True, append_images=frames[1:]), ""),
-        "animated.webp": (stored(frames[0], "WEBP", save_all=True, append_images=frames[1:]), ""),
-        "claim.png": (claim(60_000, 60_000), "no photo"),  # for it holds nothing else
-        "bomb.png": (claim(60_000, 60_000) + bomb, "too large"),
+        "truncated.jpg": (complete[: len(complete) // 2], "cut short"),
+        "cmyk.jpg": (encode_image(draw_image(2).convert("CMYK"), "JPEG"), ""),
+        "turned.jpg": (encode_image(draw_image(3), "JPEG", exif=exif), ""),
+        "one_bit.png": (encode_image(draw_image(4).convert("1")), ""),
+        "sixteen.png": (encode_image(sixteen_bit), ""),
+        "animated.gif": (encode_image(frames[0], "GIF", save_all=True, append_images=frames[1:]), ""),
+        "animated.webp": (encode_image(frames[0], "WEBP", save_all=True, append_images=frames[1:]), ""),
+        "claim.png": (write_png_header(60_000, 60_000), "no photo"),  # for it holds nothing else
+        "bomb.png": (write_png_header(60_000, 60_000) + bomb, "too large"),
         "empty.jpg": (b"", "empty"),
         "page.jpg": (b"<!doctype html><p>404</p>", "no photo"),
-        "really_png.jpg": (stored(picture(5)), ""),
-        "really_jpg.png": (stored(picture(6), "JPEG"), ""),
+        "really_png.jpg": (encode_image(draw_image(5)), ""),
+        "really_jpg.png": (encode_image(draw_image(6), "JPEG"), ""),
         "really_zip.jpg": (b"PK\x03\x04" + bytes(200), "no photo"),
     }  # fmt: skip
 
 
-def chunk(name: bytes, body: bytes) -> bytes:
+def build_png_chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def unreadable(paths: list[str]) -> Finding:
-    (finding,) = found(Unreadable(), data_view({"photo": paths}, photo="image"))
+def find_unreadable(paths: list[str]) -> Finding:
+    (finding,) = run_check(UnreadableImages(), data_context({"photo": paths}, photo="image"))
     return finding
 
 
 def test_every_odd_file_is_read_or_named_and_fills_its_place(tmp_path: Path) -> None:
-    odd = odd_photos(tmp_path)
+    odd = build_odd_files(tmp_path)
     for name, (body, _) in odd.items():
         (tmp_path / name).write_bytes(body)
     paths = [str(tmp_path / name) for name in odd]
-    finding = unreadable(paths)
+    finding = find_unreadable(paths)
     torn = [str(tmp_path / name) for name, (_, fault) in odd.items() if fault]
     assert finding.evidence["cells"] == torn
     assert finding.evidence["faults"] == {
         "no photo": 3, "too large": 1, "cut short": 1, "empty": 1,
     }  # fmt: skip
-    pixels = Store(16).pixels(paths, NOTHING)
+    pixels = PixelCache(16).get_pixels(paths, FILL_COLOR)
     told = {name: bool(square.any()) for name, square in zip(odd, pixels, strict=True)}
     assert told == {name: not fault for name, (_, fault) in odd.items()}
 
 
 def test_a_photo_that_claims_to_be_giant_takes_no_memory(tmp_path: Path) -> None:
     for name in ("claim.png", "bomb.png"):
-        (tmp_path / name).write_bytes(odd_photos(tmp_path)[name][0])
+        (tmp_path / name).write_bytes(build_odd_files(tmp_path)[name][0])
     code = (
         "import resource, sys\n"
-        "from fieldcraft.kinds.image.store import Store\n"
+        "from fieldcraft.kinds.image.pixel_cache import Store\n"
         "import numpy as np\n"
         "draw = Store(16)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -103,14 +103,14 @@ def test_a_photo_that_claims_to_be_giant_takes_no_memory(tmp_path: Path) -> None
 def test_a_bomb_in_an_archive_is_refused_before_it_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(file_cells, "MAX_FILE_BYTES", 1 << 20)
     path = tmp_path / "photos.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.jpg", bytes(64 << 20))
-        archive.writestr("good.png", stored(picture(1)))
+        archive.writestr("good.png", encode_image(draw_image(1)))
     assert path.stat().st_size < 100_000
     with pytest.raises(DataError, match="too large"):
-        media.content(f"{path}/bomb.jpg")
+        file_cells.read_content(f"{path}/bomb.jpg")
     cells = pl.Series("photo", [f"{path}/bomb.jpg", f"{path}/good.png"])
     assert KIND.parse(cells, {}).is_not_null().to_list() == [False, True]
 
@@ -118,10 +118,10 @@ def test_a_bomb_in_an_archive_is_refused_before_it_is_unpacked(
 def test_a_class_with_one_photo_is_told_and_no_crash(tmp_path: Path) -> None:
     for i in range(48):
         shape = ("disc", "square")[i % 2]
-        draw_photo(tmp_path / "photos" / shape / f"{i}.png", i, shape)
-    draw_photo(tmp_path / "photos" / "star" / "lonely.png", 99)
-    project = start(tmp_path / "p", tmp_path / "photos", "label", edits=())
-    change(project, {"model": {"learner": "linear"}, "data.columns.image.size": 32})
-    outcome = _plan.run(project, _flow.Unwatched(), until="baseline", fix=True)
+        save_image(tmp_path / "photos" / shape / f"{i}.png", i, shape)
+    save_image(tmp_path / "photos" / "star" / "lonely.png", 99)
+    project = create_project(tmp_path / "p", tmp_path / "photos", "label", edits=())
+    set_settings(project, {"model": {"learner": "linear"}, "data.columns.image.size": 32})
+    outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="baseline", fix=True)
     told = [f for f in outcome.findings if f.code in ("imbalance", "few_rows", "target")]
     assert any("star" in finding.title for finding in told), [f.title for f in outcome.findings]

@@ -9,37 +9,37 @@ import polars as pl
 import pytest
 import torch
 
-from fieldcraft.core import catalogue
-from fieldcraft.data.look import Look
-from fieldcraft.data.table import Column
-from fieldcraft.fit.export import to_onnx
+from fieldcraft.core import catalog
+from fieldcraft.data.column_profile import ColumnProfile
+from fieldcraft.data.schema import Column
 from fieldcraft.fit.network import FusedNetwork
-from fieldcraft.kinds.image.encode import ImageEncoder, side_for
-from fieldcraft.kinds.image.features import NAMES, describe
-from fieldcraft.kinds.image.net import ImageNet
-from tests.drawing import draw_photo, picture
-from tests.encoding import fit_encode
+from fieldcraft.fit.onnx_export import export_network
+from fieldcraft.kinds.image.encode import ImageEncoder, choose_side
+from fieldcraft.kinds.image.handcrafted_features import FEATURE_NAMES, extract_features
+from fieldcraft.kinds.image.net import ImageEncoderNet
+from tests.encoding import fit_and_encode
+from tests.images import draw_image, save_image
 
-KIND = catalogue.load("kinds", "image")
+KIND = catalog.load_plugin("kinds", "image")
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[str]:
-    return [draw_photo(tmp_path / f"{i}.png", i, ("disc", "square")[i % 2]) for i in range(12)]
+    return [save_image(tmp_path / f"{i}.png", i, ("disc", "square")[i % 2]) for i in range(12)]
 
 
 @pytest.mark.parametrize(
     "name", ["a/1.jpg", "b/2.PNG", "http://h/3.webp", "data:image/png;base64,xx"]
 )
 def test_names_of_images_are_recognised(name: str) -> None:
-    guess = KIND.recognise(Look(pl.Series("photo", [name] * 30)))
+    guess = KIND.infer(ColumnProfile(pl.Series("photo", [name] * 30)))
     assert guess is not None
     assert guess.confidence > 0.95
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "jpg", "see a.jpg for more", "1.5"])
 def test_other_texts_are_not(name: str) -> None:
-    assert KIND.recognise(Look(pl.Series("photo", [name] * 30))) is None
+    assert KIND.infer(ColumnProfile(pl.Series("photo", [name] * 30))) is None
 
 
 def test_parsing_keeps_what_leads_to_a_photo(paths: list[str], tmp_path: Path) -> None:
@@ -51,47 +51,47 @@ def test_parsing_keeps_what_leads_to_a_photo(paths: list[str], tmp_path: Path) -
 def test_squares_fit_the_middle_photo(tmp_path: Path) -> None:
     for size, side in ((20, 32), (33, 32), (60, 64), (100, 96), (900, 128)):
         path = tmp_path / f"{size}.png"
-        picture(size=(size, size)).save(path)
-        assert side_for([str(path)] * 3) == side
-    assert side_for([]) == 32
+        draw_image(size=(size, size)).save(path)
+        assert choose_side([str(path)] * 3) == side
+    assert choose_side([]) == 32
 
 
 def test_a_size_that_is_asked_for_is_kept(paths: list[str]) -> None:
     encoder = ImageEncoder([Column("p", "image", {"size": 48})])
     rows = pl.DataFrame({"p": paths})
-    found = fit_encode(encoder, rows, np.zeros((12, 1))).tensors()["image"]
+    found = fit_and_encode(encoder, rows, np.zeros((12, 1))).tensors()["image"]
     assert found.shape == (12, 1, 48, 48, 3)
 
 
 def test_photos_are_mirrored_only_if_every_column_lets_them() -> None:
     columns = [Column("p", "image", {"mirror": True}), Column("q", "image", {"mirror": False})]
-    assert ImageEncoder(columns[:1]).mirror
-    assert not ImageEncoder(columns).mirror
+    assert ImageEncoder(columns[:1]).allow_flip
+    assert not ImageEncoder(columns).allow_flip
 
 
 def test_a_photo_that_is_not_there_is_missing_to_trees(paths: list[str]) -> None:
     encoder = ImageEncoder([Column("p", "image")])
     rows = pl.DataFrame({"p": [*paths, None]})
-    encoded = fit_encode(encoder, rows, np.zeros((13, 1)))
+    encoded = fit_and_encode(encoder, rows, np.zeros((13, 1)))
     values = encoded.matrix().values
     assert np.isnan(values[-1]).all()
     assert np.isfinite(values[:-1]).all()
-    assert values.shape[1] == len(NAMES)
+    assert values.shape[1] == len(FEATURE_NAMES)
     square = encoded.tensors()["image"][-1, 0]
-    np.testing.assert_array_equal(square, np.broadcast_to(encoder.fill, square.shape))
+    np.testing.assert_array_equal(square, np.broadcast_to(encoder.fill_color, square.shape))
 
 
 def test_features_tell_colour_and_direction() -> None:
     stripes = np.zeros((2, 32, 32, 3), dtype=np.uint8)
     stripes[0, :, ::4] = 255  # upright edges
     stripes[1, ::4] = 255  # level edges
-    upright, level = describe(stripes)
-    first = NAMES.index("edges 2.2 0°")
+    upright, level = extract_features(stripes)
+    first = FEATURE_NAMES.index("edges 2.2 0°")
     assert upright[first] > 0.9 > 0.1 > level[first]
     assert level[first + 4] > 0.9 > 0.1 > upright[first + 4]
     red = np.zeros((1, 16, 16, 3), dtype=np.uint8)
     red[..., 0] = 255
-    assert describe(red)[0, :3].tolist() == [1, 0, 0]
+    assert extract_features(red)[0, :3].tolist() == [1, 0, 0]
 
 
 @pytest.mark.parametrize("columns", [1, 2])
@@ -101,11 +101,11 @@ def test_an_exported_net_says_what_the_trained_one_says(paths: list[str], column
     names = [f"p{i}" for i in range(columns)]
     rows = pl.DataFrame({name: paths[i:] + paths[:i] for i, name in enumerate(names)})
     encoder = ImageEncoder([Column(name, "image") for name in names])
-    tensors = fit_encode(encoder, rows, np.zeros((12, 1))).tensors()
+    tensors = fit_and_encode(encoder, rows, np.zeros((12, 1))).tensors()
     torch.manual_seed(0)
-    net = ImageNet(encoder)
+    net = ImageEncoderNet(encoder)
     network = FusedNetwork(
-        {"image": net}, lambda chunks, width: Head(sum(chunks)), 2, lambda raw: raw
+        {"image": net}, lambda chunks, width: LinearHead(sum(chunks)), 2, lambda raw: raw
     )
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -113,13 +113,13 @@ def test_an_exported_net_says_what_the_trained_one_says(paths: list[str], column
     network.eval()
     with torch.no_grad():
         expected = network({"image": torch.as_tensor(tensors["image"])}).numpy()
-    session = onnxruntime.InferenceSession(to_onnx(network, tensors))
+    session = onnxruntime.InferenceSession(export_network(network, tensors))
     (found,) = session.run(None, {"image": tensors["image"]})
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert net.chunks == (len(expected) and net.chunks[0],) * columns
+    assert net.feature_widths == (len(expected) and net.feature_widths[0],) * columns
 
 
-class Head(torch.nn.Module):
+class LinearHead(torch.nn.Module):
     """One layer of two outputs."""
 
     def __init__(self, width: int) -> None:
@@ -132,7 +132,7 @@ class Head(torch.nn.Module):
 
 
 def test_drift_of_photos_is_watched_by_size_form_light_and_colour(paths: list[str]) -> None:
-    found = KIND.measures(pl.Series("p", [*paths, None]))
+    found = KIND.drift_statistics(pl.Series("p", [*paths, None]))
     assert found["form"].to_list() == ["PNG"] * 12 + [None]
     for name in ("size", "shape", "brightness", "contrast", "colour"):
         assert found[name].null_count() == 1

@@ -11,18 +11,19 @@ import polars as pl
 import pytest
 import torch
 
-from fieldcraft.bundle.encoders import EncoderSet
-from fieldcraft.contracts import Array, Fitted, Job
+from fieldcraft.bundle.encoder_set import EncoderSet
+from fieldcraft.contracts import FittedModel, TrainingJob
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.table import Column, Schema
-from fieldcraft.fit.mixing import Mixing
-from fieldcraft.kinds.image import scratch
-from fieldcraft.kinds.image.export import load_network
-from fieldcraft.kinds.image.pretrained import open_pretrained
-from tests.drawing import draw_photo, picture
-from tests.encoding import encode, fit_encode
-from tests.kinds.image.tiny import tiny_network
-from tests.networks import fit_column, keep_and_restore, run_onnx
+from fieldcraft.core.types import Array
+from fieldcraft.data.schema import Column, Schema
+from fieldcraft.fit.mixup import MixupPlan
+from fieldcraft.kinds.image import architectures
+from fieldcraft.kinds.image.hf_backbone import load_image_backbone
+from fieldcraft.kinds.image.pretrained import load_image_encoder
+from tests.column_networks import fit_column, run_onnx, save_and_restore
+from tests.encoding import encode, fit_and_encode
+from tests.images import draw_image, save_image
+from tests.kinds.image.tiny_backbones import write_tiny_backbone
 
 ROWS = 24
 BROKEN, MISSING = 5, 7
@@ -34,9 +35,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     small = {"resnet18": ("basic", (1, 1), (8, 16)), "resnet50": ("bottleneck", (1, 1), (8, 16))}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIELDCRAFT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(scratch, "RESNETS", small)
-        patch.setattr(scratch, "VIT_WIDTH", 24)
-        patch.setattr(scratch, "VIT_LAYERS", 2)
+        patch.setattr(architectures, "RESNETS", small)
+        patch.setattr(architectures, "VIT_WIDTH", 24)
+        patch.setattr(architectures, "VIT_LAYERS", 2)
         yield
 
 
@@ -45,7 +46,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with folders of small pretrained networks."""
     folder = tmp_path_factory.mktemp("tiny")
     for name in ("resnet", "convnext", "vit", "dinov2"):
-        tiny_network(folder, name)
+        write_tiny_backbone(folder, name)
     return folder
 
 
@@ -54,9 +55,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[pl.DataFrame, Array]
     """Photos of discs and squares, one of them missing and one broken, and which they show."""
     folder = tmp_path_factory.mktemp("photos")
     paths: list[str | None] = [
-        draw_photo(folder / f"{i}.png", i, ("disc", "square")[i % 2]) for i in range(ROWS)
+        save_image(folder / f"{i}.png", i, ("disc", "square")[i % 2]) for i in range(ROWS)
     ]
-    picture(BROKEN).save(folder / "broken.jpg")
+    draw_image(BROKEN).save(folder / "broken.jpg")
     whole = (folder / "broken.jpg").read_bytes()
     (folder / "broken.jpg").write_bytes(
         whole[: 4 * len(whole) // 5]
@@ -68,59 +69,61 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[pl.DataFrame, Array]
 Rows = tuple[pl.DataFrame, Array]
 
 
-def fitted(options: dict[str, Any], rows: Rows) -> tuple[EncoderSet, Fitted, pl.DataFrame, Job]:
+def fit_network(
+    options: dict[str, Any], rows: Rows
+) -> tuple[EncoderSet, FittedModel, pl.DataFrame, TrainingJob]:
     """A network trained for two epochs on photos that are encoded as the options say."""
     return fit_column(Column("photo", "image", options), *rows)
 
 
-def assert_kept_and_exported(options: dict[str, Any], rows: Rows, folder: Path) -> Fitted:
+def assert_restored_and_exported(options: dict[str, Any], rows: Rows, folder: Path) -> FittedModel:
     """What was trained comes back from disk, and says the same as ONNX, alone and together.
 
     The folder that the network came from is not there any more.
     """
-    encoders, model, values, job = fitted(options, rows)
+    encoders, model, values, job = fit_network(options, rows)
     expected = model.outputs(encode(encoders, values))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fieldcraft.kinds.image.pretrained.weights_folder", gone)
-        patch.setattr("fieldcraft.kinds.image.encode.bundle_at", gone)
-        patch.setattr("fieldcraft.kinds.image.encode.open_pretrained", gone)
-        patch.setattr("fieldcraft.kinds.image.net.load_network", gone)
-        again, restored = keep_and_restore(encoders, model, job, folder)
-        encoded = encode(again, values)
+        patch.setattr("fieldcraft.kinds.image.pretrained.weights_folder", fail_if_called)
+        patch.setattr("fieldcraft.kinds.image.encode.bundle_at", fail_if_called)
+        patch.setattr("fieldcraft.kinds.image.encode.open_pretrained", fail_if_called)
+        patch.setattr("fieldcraft.kinds.image.net.load_network", fail_if_called)
+        restored_encoders, restored = save_and_restore(encoders, model, job, folder)
+        encoded = encode(restored_encoders, values)
     assert encode(encoders, values).matrix().names == encoded.matrix().names
     np.testing.assert_array_equal(encode(encoders, values).matrix().values, encoded.matrix().values)
     np.testing.assert_allclose(restored.outputs(encoded), expected, atol=1e-6)
-    data = restored.onnx()
+    data = restored.to_onnx()
     np.testing.assert_allclose(run_onnx(data, encoded), expected, atol=1e-5)
     for row in (0, BROKEN, MISSING):
-        alone = run_onnx(data, encode(again, values[row : row + 1]))
+        alone = run_onnx(data, encode(restored_encoders, values[row : row + 1]))
         np.testing.assert_allclose(alone[0], expected[row], atol=1e-5)
     return model
 
 
-def gone(*args: Any) -> Any:
+def fail_if_called(*args: Any) -> Any:
     """What is not to be asked again."""
     raise AssertionError(f"a restored model looked for {args}")
 
 
 @pytest.mark.parametrize("name", ["cnn", "resnet18", "vit"])
 def test_a_network_from_the_ground_up(name: str, rows: Rows, tmp_path: Path) -> None:
-    assert_kept_and_exported({"encoder": name, "size": 16}, rows, tmp_path)
+    assert_restored_and_exported({"encoder": name, "size": 16}, rows, tmp_path)
 
 
 def test_photos_reach_the_network_channels_last_which_is_quicker(rows: Rows) -> None:
     encoders = EncoderSet(Schema((Column("photo", "image", {"size": 16}),)))
-    tensors = fit_encode(encoders, rows[0], rows[1][:, None]).tensors()
-    net: Any = encoders.nets()["image"]
+    tensors = fit_and_encode(encoders, rows[0], rows[1][:, None]).tensors()
+    net: Any = encoders.build_nets()["image"]
     seen: list[bool] = []
     net.body.register_forward_pre_hook(
         lambda _, given: seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
     )
     given = {name: torch.as_tensor(array) for name, array in tensors.items()}
-    turn = Mixing(torch.ones(ROWS), torch.arange(ROWS))
+    turn = MixupPlan(torch.ones(ROWS), torch.arange(ROWS))
     for train in (True, False):
         net.train(train)(given)
-    net.train().mixed(given, turn)
+    net.train().forward_mixed(given, turn)
     assert len(seen) >= 3
     assert all(seen)
 
@@ -129,16 +132,16 @@ def test_photos_reach_the_network_channels_last_which_is_quicker(rows: Rows) -> 
 def test_photos_are_mixed_before_they_are_read(cut: bool, rows: Rows) -> None:
     """A row that keeps all of itself is seen as it is; one that keeps nothing, as its partner."""
     encoders = EncoderSet(Schema((Column("photo", "image", {"size": 16}),)))
-    tensors = fit_encode(encoders, rows[0], rows[1][:, None]).tensors()
-    net: Any = encoders.nets()["image"]
+    tensors = fit_and_encode(encoders, rows[0], rows[1][:, None]).tensors()
+    net: Any = encoders.build_nets()["image"]
     net.changed = lambda x: x
     given = {name: torch.as_tensor(array) for name, array in tensors.items()}
     turn = torch.arange(ROWS).roll(1)
     plain = net.train()(given)
     for share, wanted in ((torch.ones(ROWS), plain), (torch.zeros(ROWS), plain[turn])):
-        found = net.mixed(given, Mixing(share, turn, cut))
+        found = net.forward_mixed(given, MixupPlan(share, turn, cut))
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
-    half = net.mixed(given, Mixing(torch.full((ROWS,), 0.5), turn, cut))
+    half = net.forward_mixed(given, MixupPlan(torch.full((ROWS,), 0.5), turn, cut))
     assert not torch.allclose(half, (plain + plain[turn]) / 2, atol=1e-2)
 
 
@@ -147,31 +150,31 @@ def test_photos_are_mixed_before_they_are_read(cut: bool, rows: Rows) -> None:
     [("dinov2", False), ("resnet", True), ("vit", True), ("convnext", "lora")],
 )
 def test_a_pretrained_network(name: str, tune: Any, tiny: Path, rows: Rows, tmp_path: Path) -> None:
-    assert_kept_and_exported({"encoder": str(tiny / name), "tune": tune}, rows, tmp_path)
+    assert_restored_and_exported({"encoder": str(tiny / name), "tune": tune}, rows, tmp_path)
     assert [path.suffix for path in (tmp_path / "shared").iterdir()] == [".onnx"]
 
 
 @pytest.mark.parametrize("name", ["resnet", "vit"])
 def test_vectors_are_those_of_the_network_in_any_company(name: str, tiny: Path, rows: Rows) -> None:
-    pretrained = open_pretrained(str(tiny / name))
+    pretrained = load_image_encoder(str(tiny / name))
     addresses = rows[0]["photo"].to_list()
-    together = pretrained.vectors(addresses)
-    alone = np.vstack([pretrained.vectors([address]) for address in addresses[:9]])
+    together = pretrained.embed(addresses)
+    alone = np.vstack([pretrained.embed([address]) for address in addresses[:9]])
     np.testing.assert_array_equal(together[:9], alone)
     assert np.flatnonzero(np.isnan(together).any(axis=1)).tolist() == [BROKEN, MISSING]
-    from fieldcraft.kinds.image.decode import decode
+    from fieldcraft.kinds.image.decode import decode_image
 
-    pixels = decode(Path(addresses[0]).read_bytes(), 32) / 255
-    photo = (pixels - pretrained.wanted.mean) / pretrained.wanted.spread
+    pixels = decode_image(Path(addresses[0]).read_bytes(), 32) / 255
+    photo = (pixels - pretrained.preprocessor.mean) / pretrained.preprocessor.std
     with torch.no_grad():
-        body = load_network(tiny / name)
+        body = load_image_backbone(tiny / name)
         found = body(torch.as_tensor(photo).float().permute(2, 0, 1)[None])[0].numpy()
     np.testing.assert_allclose(together[0], found, atol=1e-5)
 
 
 def test_what_is_missing_is_zero_to_networks_and_nan_to_trees(tiny: Path, rows: Rows) -> None:
     encoders = EncoderSet(Schema((Column("photo", "image", {"encoder": str(tiny / "dinov2")}),)))
-    encoded = fit_encode(encoders, encoders.schema.apply(rows[0]), np.zeros((ROWS, 1)))
+    encoded = fit_and_encode(encoders, encoders.schema.apply(rows[0]), np.zeros((ROWS, 1)))
     matrix, tensors = encoded.matrix(), encoded.tensors()["image"]
     assert not tensors[[BROKEN, MISSING]].any()
     assert np.isnan(matrix.values[MISSING]).all()
@@ -185,8 +188,8 @@ def test_deeper_layers_learn_less(tiny: Path, rows: Rows) -> None:
     encoders = EncoderSet(
         Schema((Column("photo", "image", {"encoder": str(tiny / "vit"), "tune": True}),))
     )
-    fit_encode(encoders, encoders.schema.apply(rows[0]), np.zeros((ROWS, 1)))
-    net = encoders.nets()["image"]
+    fit_and_encode(encoders, encoders.schema.apply(rows[0]), np.zeros((ROWS, 1)))
+    net = encoders.build_nets()["image"]
     rates = {name: getattr(p, "rate", 1.0) for name, p in net.named_parameters()}
     embedding = next(rate for name, rate in rates.items() if "cls_token" in name)
     first, second = (
@@ -197,8 +200,8 @@ def test_deeper_layers_learn_less(tiny: Path, rows: Rows) -> None:
 
 
 def test_the_statistics_of_a_tuned_network_stay(tiny: Path, rows: Rows) -> None:
-    _, model, _, _ = fitted({"encoder": str(tiny / "resnet"), "tune": True}, rows)
-    before = load_network(tiny / "resnet").state_dict()
+    _, model, _, _ = fit_network({"encoder": str(tiny / "resnet"), "tune": True}, rows)
+    before = load_image_backbone(tiny / "resnet").state_dict()
     after = {k.partition("nets.image.body.")[2]: v for k, v in model.state().arrays.items()}
     for name, tensor in before.items():
         same = np.array_equal(after[name], tensor.numpy())
@@ -207,8 +210,8 @@ def test_the_statistics_of_a_tuned_network_stay(tiny: Path, rows: Rows) -> None:
 
 def test_lora_wants_linear_layers(tiny: Path, rows: Rows) -> None:
     with pytest.raises(DataError, match="way out") as told:
-        fitted({"encoder": str(tiny / "resnet"), "tune": "lora"}, rows)
-    assert "tune to true" in told.value.way_out
+        fit_network({"encoder": str(tiny / "resnet"), "tune": "lora"}, rows)
+    assert "tune to true" in told.value.hint
 
 
 def test_weights_that_are_not_there_are_told(tiny: Path, tmp_path: Path) -> None:
@@ -217,14 +220,14 @@ def test_weights_that_are_not_there_are_told(tiny: Path, tmp_path: Path) -> None
     more = config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3')
     (tmp_path / "vit" / "config.json").write_text(more, "utf-8")
     with pytest.raises(DataError, match="weights are not in its files"):
-        open_pretrained(str(tmp_path / "vit"))
+        load_image_encoder(str(tmp_path / "vit"))
 
 
 def test_squares_that_a_network_cannot_read_are_told(tiny: Path) -> None:
     with pytest.raises(DataError, match="with photos of 48 pixels"):
-        open_pretrained(str(tiny / "vit"), 48)
+        load_image_encoder(str(tiny / "vit"), 48)
 
 
 def test_a_name_that_is_none_is_told() -> None:
     with pytest.raises(DataError, match="did you mean 'resnet18'"):
-        open_pretrained("resnet8")
+        load_image_encoder("resnet8")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.table import Column
-from fieldcraft.kinds.image.options import Asked, asked_of
+from fieldcraft.data.schema import Column
+from fieldcraft.kinds.image.options import ImageOptions, parse_image_options
 
 
-def columns(*options: dict[str, Any]) -> list[Column]:
+def build_columns(*options: dict[str, Any]) -> list[Column]:
     return [Column("pq"[i], "image", said) for i, said in enumerate(options)]
 
 
@@ -27,8 +27,8 @@ def columns(*options: dict[str, Any]) -> list[Column]:
 )  # fmt: skip
 def test_options_that_make_no_sense_are_told(options: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="does not fit") as told:
-        asked_of(columns(options))
-    assert "data.columns.p." in told.value.way_out
+        parse_image_options(build_columns(options))
+    assert "data.columns.p." in told.value.hint
 
 
 @pytest.mark.parametrize(
@@ -39,17 +39,21 @@ def test_options_that_make_no_sense_are_told(options: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_one_network_reads_all_columns(options: tuple[dict[str, Any], ...]) -> None:
     with pytest.raises(DataError, match="one network reads them all"):
-        asked_of(columns(*options))
+        parse_image_options(build_columns(*options))
 
 
 def test_what_one_column_asks_holds_for_all() -> None:
-    found = asked_of(columns({"size": 48}, {"encoder": "a/b", "tune": "lora", "size": 64}))
-    assert found == Asked(64, None, "a/b", "lora", True, "q")
-    assert found.learned
-    assert not asked_of(columns({}, {})).learned
+    found = parse_image_options(
+        build_columns({"size": 48}, {"encoder": "a/b", "tune": "lora", "size": 64})
+    )
+    assert found == ImageOptions(64, None, "a/b", "lora", True, "q")
+    assert found.has_pretrained_weights
+    assert not parse_image_options(build_columns({}, {})).has_pretrained_weights
 
 
 def test_names_of_changes_may_stand_in_any_order() -> None:
-    found = asked_of(columns({"augment": ["zoom", "flip"]}, {"augment": ["flip", "zoom"]}))
+    found = parse_image_options(
+        build_columns({"augment": ["zoom", "flip"]}, {"augment": ["flip", "zoom"]})
+    )
     assert found.augment == ("flip", "zoom")
-    assert asked_of(columns({"augment": False})).augment is False
+    assert parse_image_options(build_columns({"augment": False})).augment is False

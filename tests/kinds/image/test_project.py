@@ -10,35 +10,35 @@ import polars as pl
 import pytest
 
 import fieldcraft as fc
-from fieldcraft.project import file
-from fieldcraft.stages.init import Request, init
-from tests.drawing import draw_photo
+from fieldcraft.project import project_file
+from fieldcraft.stages.init import InitRequest, init
+from tests.images import save_image
 
-EACH = 40
+PHOTOS_PER_CLASS = 40
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of discs and squares that has run; some photos are copies, one is broken."""
     root = tmp_path_factory.mktemp("shapes")
-    for number in range(2 * EACH):
+    for number in range(2 * PHOTOS_PER_CLASS):
         shape = ("disc", "square")[number % 2]
         part = "validation" if number % 10 > 6 else "train"
-        draw_photo(root / "photos" / part / shape / f"{number}.png", number, shape)
+        save_image(root / "photos" / part / shape / f"{number}.png", number, shape)
     train = root / "photos" / "train"
     for number in (3, 5):
         shutil.copy(train / f"square/{number}.png", train / f"square/copy{number}.png")
     (train / "disc" / "broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
-    init(Request(root / "p", str(root / "photos"), ("label",)))
-    text = (root / "p" / file.NAME).read_text("utf-8")
+    init(InitRequest(root / "p", str(root / "photos"), ("label",)))
+    text = (root / "p" / project_file.PROJECT_FILE_NAME).read_text("utf-8")
     text = text.replace("learner: network", "learner: network\n  epochs: 2")
-    (root / "p" / file.NAME).write_text(text, "utf-8")
+    (root / "p" / project_file.PROJECT_FILE_NAME).write_text(text, "utf-8")
     fc.Project(root / "p").run(fix=True)
     return root
 
 
 def test_the_project_file_says_what_the_folders_hold(project: Path) -> None:
-    text = (project / "p" / file.NAME).read_text("utf-8")
+    text = (project / "p" / project_file.PROJECT_FILE_NAME).read_text("utf-8")
     assert "image: {kind: image}" in text
     assert "split: split" in text
 
@@ -48,7 +48,7 @@ def test_copies_of_a_photo_stay_together(project: Path) -> None:
     parts = pl.read_parquet(split / "split.parquet")
     cells = pl.concat([pl.read_parquet(path) for path in split.rglob("*.parquet")
                        if path.name in ("develop.parquet", "test.parquet")])  # fmt: skip
-    assert cells.height == 2 * EACH + 3
+    assert cells.height == 2 * PHOTOS_PER_CLASS + 3
     twins = parts.group_by("features").agg(
         pl.col("part").n_unique(), pl.col("fold").n_unique(), pl.len()
     )
@@ -68,7 +68,7 @@ def test_the_report_shows_photos_as_training_changes_them(project: Path) -> None
 
 def test_the_bundle_predicts_photos_by_their_paths(project: Path) -> None:
     bundle = fc.load_bundle(project / "p" / "bundle")
-    new = [draw_photo(project / "new" / f"{i}.png", 900 + i) for i in range(3)]
+    new = [save_image(project / "new" / f"{i}.png", 900 + i) for i in range(3)]
     together = bundle.predict(pl.DataFrame({"image": new}))
     alone = pl.concat([bundle.predict(pl.DataFrame({"image": [path]})) for path in new])
     assert together["prediction"].to_list() == alone["prediction"].to_list()
@@ -76,11 +76,11 @@ def test_the_bundle_predicts_photos_by_their_paths(project: Path) -> None:
 
 
 def test_a_folder_of_photos_is_predicted_as_a_table(project: Path, tmp_path: Path) -> None:
-    from fieldcraft.stages.predict import Request as Asked
+    from fieldcraft.stages.predict import PredictRequest as Asked
     from fieldcraft.stages.predict import predict
 
     for number in range(4):
-        draw_photo(tmp_path / "new" / f"{number}.png", 700 + number)
+        save_image(tmp_path / "new" / f"{number}.png", 700 + number)
     (tmp_path / "new" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     told = predict(Asked(project / "p" / "bundle", str(tmp_path / "new"), tmp_path / "out.csv"))
     assert told["rows"] == 5

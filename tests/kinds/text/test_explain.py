@@ -8,21 +8,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fieldcraft.contracts import Array
-from fieldcraft.core import catalogue
-from fieldcraft.kinds.text.explain import LONGEST, MOST, TRIED, explained, phrases, some_left_out
-from tests.kinds.text.prose import prose
+from fieldcraft.core import catalog
+from fieldcraft.core.types import Array
+from fieldcraft.kinds.text.explain import (
+    MAX_CHARACTERS,
+    MAX_SPANS,
+    PERTURBATIONS_RANGE,
+    explain_text,
+    sample_masks,
+    split_into_spans,
+)
+from tests.kinds.text.sentences import make_texts
 
-KIND = catalogue.load("kinds", "text")
+KIND = catalog.load_plugin("kinds", "text")
 HOSTILE = "<script>alert('x')</script> \"quoted\" & \u202eback\u202c \x00 {{ 7*7 }}"
 
 
-def scoring(score: Callable[[str], float]) -> Callable[[Sequence[Any]], Array]:
+def build_score_function(score: Callable[[str], float]) -> Callable[[Sequence[Any]], Array]:
     return lambda texts: np.array([score(text) for text in texts])
 
 
-def weights_of(text: str, score: Callable[[str], float]) -> dict[str, float]:
-    found = explained(text, scoring(score))
+def explain_weights(text: str, score: Callable[[str], float]) -> dict[str, float]:
+    found = explain_text(text, build_score_function(score))
     assert found is not None
     return {piece.strip(): weight for piece, weight in found["spans"]}
 
@@ -30,7 +37,9 @@ def weights_of(text: str, score: Callable[[str], float]) -> dict[str, float]:
 def test_words_for_and_against_are_told_by_their_weight() -> None:
     text = "The lamp shone and the saddle broke when we moved."
     score = {"shone": 0.4, "broke": -0.2}
-    found = explained(text, scoring(lambda t: 0.5 + sum(v for w, v in score.items() if w in t)))
+    found = explain_text(
+        text, build_score_function(lambda t: 0.5 + sum(v for w, v in score.items() if w in t))
+    )
     assert found is not None
     weights = {piece.strip(): weight for piece, weight in found["spans"]}
     assert weights.pop("shone") == 1.0
@@ -41,7 +50,7 @@ def test_words_for_and_against_are_told_by_their_weight() -> None:
 
 def test_words_of_which_any_one_is_enough_are_found() -> None:
     """Leaving out one after the other would find neither."""
-    weights = weights_of(
+    weights = explain_weights(
         "good lamp and a great kettle for the money", lambda t: float("good" in t or "great" in t)
     )
     ordered = sorted(weights, key=lambda word: -weights[word])
@@ -50,39 +59,39 @@ def test_words_of_which_any_one_is_enough_are_found() -> None:
 
 
 def test_the_same_text_gives_the_same() -> None:
-    text = prose(1)[0]
-    score = scoring(lambda t: len(t) / 100)
-    assert explained(text, score) == explained(text, score)
+    text = make_texts(1)[0]
+    score = build_score_function(lambda t: len(t) / 100)
+    assert explain_text(text, score) == explain_text(text, score)
 
 
 @pytest.mark.parametrize(
     "text", [HOSTILE, "word " * 10_000, "x" * 50_000, "  odd \n\t blanks ", "灯はとても良いです",
-             "one", "💥", prose(1, 40)[0]],
+             "one", "💥", make_texts(1, 40)[0]],
 )  # fmt: skip
 def test_spans_are_the_whole_text_and_few(text: str) -> None:
-    found = explained(text, scoring(lambda t: len(t) / (1 + len(text))))
+    found = explain_text(text, build_score_function(lambda t: len(t) / (1 + len(text))))
     assert found is not None
-    assert "".join(piece for piece, _ in found["spans"]) == text[:LONGEST]
-    assert 1 <= len(found["spans"]) <= MOST
+    assert "".join(piece for piece, _ in found["spans"]) == text[:MAX_CHARACTERS]
+    assert 1 <= len(found["spans"]) <= MAX_SPANS
     assert max(abs(weight) for _, weight in found["spans"]) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("value", [None, "", "   \n "])
 def test_nothing_is_said_of_nothing(value: str | None) -> None:
-    assert KIND.explain(value, scoring(lambda t: 1.0)) is None
+    assert KIND.explain(value, build_score_function(lambda t: 1.0)) is None
 
 
 def test_words_that_change_nothing_weigh_nothing() -> None:
-    assert set(weights_of("a b c", lambda t: 0.7).values()) == {0.0}
+    assert set(explain_weights("a b c", lambda t: 0.7).values()) == {0.0}
 
 
 def test_in_scripts_without_blanks_each_sign_is_a_word() -> None:
-    assert phrases("灯は良い") == ["灯", "は", "良", "い"]
+    assert split_into_spans("灯は良い") == ["灯", "は", "良", "い"]
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, MOST])
+@pytest.mark.parametrize("count", [1, 2, 7, MAX_SPANS])
 def test_the_whole_text_comes_first_and_each_word_is_left_out_alone(count: int) -> None:
-    kept = some_left_out(count, 200)
+    kept = sample_masks(count, 200)
     assert kept[0].all()
     assert (kept[1 : count + 1].sum(axis=1) == count - 1).all()
     assert len(kept) == 201
@@ -96,8 +105,8 @@ def test_of_long_texts_fewer_are_tried() -> None:
         return np.zeros(len(texts))
 
     for text in ("a lamp", "a lamp " * 5_000):
-        explained(text, said)
-    assert asked == [TRIED[1] + 1, TRIED[0] + 1]
+        explain_text(text, said)
+    assert asked == [PERTURBATIONS_RANGE[1] + 1, PERTURBATIONS_RANGE[0] + 1]
 
 
 def test_of_a_giant_text_the_start_is_explained() -> None:
@@ -107,7 +116,7 @@ def test_of_a_giant_text_the_start_is_explained() -> None:
         longest.append(max(map(len, texts)))
         return np.array([float("lamp" in text[:100]) for text in texts])
 
-    found = explained("a lamp " * 1_000_000, said)
+    found = explain_text("a lamp " * 1_000_000, said)
     assert found is not None
     assert longest == [20_000]
     assert sum(len(span) for span, _ in found["spans"]) == 20_000

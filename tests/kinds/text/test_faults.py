@@ -15,11 +15,11 @@ import pytest
 
 import fieldcraft as fc
 from fieldcraft.bundle.runtime import Bundle
-from fieldcraft.core.edit import Edit
+from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.errors import DataError
-from fieldcraft.project import file
-from fieldcraft.stages.init import Request, init
-from tests.kinds.text.prose import prose
+from fieldcraft.project import project_file
+from fieldcraft.stages.init import InitRequest, init
+from tests.kinds.text.sentences import make_texts
 
 ROWS = 160
 GIANT = "The lamp broke after a week. " * 350_000  # 10 MB
@@ -30,19 +30,19 @@ ODD = ["", "   \n\t", "\x00", "\u202e \ufeff", "💥" * 400, "灯" * 3_000, "e\u
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The bundle of a project whose training rows hold odd texts; `prose` otherwise."""
     root = tmp_path_factory.mktemp("odd")
-    texts: list[str | None] = [*prose(ROWS, 2, seed=1)]
+    texts: list[str | None] = [*make_texts(ROWS, 2, seed=1)]
     label = ["broke" if "broke" in str(text) else "held" for text in texts]
     texts[3], texts[4:11] = GIANT, ODD
     texts[20] = None
     lines = [json.dumps({"note": t, "label": y}) for t, y in zip(texts, label, strict=True)]
     lines[30] = '{"note": "half a sign: \\ud83d", "label": "held"}'  # set aside as it is read
     (root / "notes.jsonl").write_text("\n".join(lines), "utf-8")
-    init(Request(root / "p", str(root / "notes.jsonl"), ("label",)))
+    init(InitRequest(root / "p", str(root / "notes.jsonl"), ("label",)))
     edits = [
-        Edit(("data", "columns", "note"), {"kind": "text", "encoder": request.param}),
-        Edit(("model", "trunk"), "mlp"), Edit(("model", "epochs"), 2),
+        ConfigEdit(("data", "columns", "note"), {"kind": "text", "encoder": request.param}),
+        ConfigEdit(("model", "trunk"), "mlp"), ConfigEdit(("model", "epochs"), 2),
     ]  # fmt: skip
-    file.edit(root / "p" / file.NAME, edits)
+    project_file.apply_edits(root / "p" / project_file.PROJECT_FILE_NAME, edits)
     fc.Project(root / "p").run(fix=True)
     return fc.load_bundle(root / "p" / "bundle")
 
@@ -91,7 +91,7 @@ def test_cells_of_another_type_are_read_as_they_are_written(bundle: Bundle, cell
 def test_cells_that_hold_no_single_value_are_told(bundle: Bundle, cells: Any) -> None:
     with pytest.raises(DataError, match="do not hold single values") as told:
         bundle.predict(pl.DataFrame({"note": cells}))
-    assert "note" in told.value.seen
+    assert "note" in told.value.detail
 
 
 def test_halves_of_signs_and_mixed_cells_are_told(bundle: Bundle) -> None:

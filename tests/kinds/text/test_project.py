@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 
 import fieldcraft as fc
-from fieldcraft.bundle.archive import pack
-from fieldcraft.core.edit import Edit
-from fieldcraft.project import file
-from fieldcraft.stages.init import Request, init
-from tests.kinds.text.prose import prose
-from tests.kinds.text.tiny import tiny_encoder
+from fieldcraft.bundle.archive import pack_bundle
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.project import project_file
+from fieldcraft.stages.init import InitRequest, init
+from tests.kinds.text.sentences import make_texts
+from tests.kinds.text.tiny_backbone import write_tiny_backbone
 
 ROWS = 120
 
@@ -24,20 +24,20 @@ ROWS = 120
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of notes that has run; the encoder's own folder is gone."""
     root = tmp_path_factory.mktemp("notes")
-    texts = prose(ROWS, 2, seed=1)
+    texts = make_texts(ROWS, 2, seed=1)
     label = ["broke" if "broke" in text else "held" for text in texts]
     pl.DataFrame({"note": texts, "label": label}).write_csv(root / "notes.csv")
-    encoder = tiny_encoder(root / "encoder")
+    encoder = write_tiny_backbone(root / "encoder")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIELDCRAFT_CACHE", str(root / "cache"))
-        init(Request(root / "p", str(root / "notes.csv"), ("label",)))
+        init(InitRequest(root / "p", str(root / "notes.csv"), ("label",)))
         edits = [
-            Edit(("model", "text"), {"encoder": "../encoder"}),
-            Edit(("model", "trunk"), "mlp"), Edit(("model", "epochs"), 2),
-            Edit(("data", "columns", "note"), {"kind": "text"}),
-            Edit(("problem", "reject"), 0.1),
+            ConfigEdit(("model", "text"), {"encoder": "../encoder"}),
+            ConfigEdit(("model", "trunk"), "mlp"), ConfigEdit(("model", "epochs"), 2),
+            ConfigEdit(("data", "columns", "note"), {"kind": "text"}),
+            ConfigEdit(("problem", "reject"), 0.1),
         ]  # fmt: skip
-        file.edit(root / "p" / file.NAME, edits)
+        project_file.apply_edits(root / "p" / project_file.PROJECT_FILE_NAME, edits)
         fc.Project(root / "p").run(fix=True)
     (root / "cache").rename(root / "gone")
     encoder.rename(root / "moved")
@@ -69,8 +69,8 @@ print(sorted({"torch", "transformers", "peft"} & set(sys.modules)))
 
 
 def test_the_bundle_is_the_same_as_one_file(project: Path) -> None:
-    pack(project / "p" / "bundle", project / "notes.zip")
-    rows = pl.DataFrame({"note": prose(5, 2, seed=9)})
+    pack_bundle(project / "p" / "bundle", project / "notes.zip")
+    rows = pl.DataFrame({"note": make_texts(5, 2, seed=9)})
     packed, folder = (fc.load_bundle(place).predict(rows)
                       for place in (project / "notes.zip", project / "p" / "bundle"))  # fmt: skip
     assert packed.equals(folder)

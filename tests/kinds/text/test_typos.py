@@ -6,16 +6,20 @@ from difflib import SequenceMatcher
 
 import pytest
 
-from fieldcraft.kinds.text.typos import BESIDE, KEYS, mistyped
-from tests.kinds.text.prose import prose
+from fieldcraft.kinds.text.augment.typos import (
+    KEYBOARD_NEIGHBORS,
+    KEYBOARD_ROWS,
+    add_typos,
+)
+from tests.kinds.text.sentences import make_texts
 
-TEXTS = prose(60, 3)
+TEXTS = make_texts(60, 3)
 
 
 def test_about_a_tenth_of_the_longer_words_is_mistyped() -> None:
     changed = total = 0
     for number, text in enumerate(TEXTS):
-        before, after = text.split(), mistyped(text, number).split()
+        before, after = text.split(), add_typos(text, number).split()
         assert len(before) == len(after)
         total += sum(len(word.strip(".")) > 3 for word in before)
         for old, new in zip(before, after, strict=True):
@@ -27,22 +31,28 @@ def test_about_a_tenth_of_the_longer_words_is_mistyped() -> None:
 
 
 def test_the_same_text_and_number_give_the_same_and_others_others() -> None:
-    found = {mistyped(TEXTS[0], number) for number in range(9)}
+    found = {add_typos(TEXTS[0], number) for number in range(9)}
     assert len(found) > 5
     assert TEXTS[0] not in found
-    assert mistyped(TEXTS[0], 3) == mistyped(TEXTS[0], 3)
+    assert add_typos(TEXTS[0], 3) == add_typos(TEXTS[0], 3)
 
 
 @pytest.mark.parametrize("text", ["", "a an the", "灯は", "!!! ...", "💥"])
 def test_where_no_word_is_long_enough_nothing_is_changed(text: str) -> None:
-    assert mistyped(text, 0) == text
+    assert add_typos(text, 0) == text
 
 
 @pytest.mark.parametrize("text", ["лампа сломалась вчера", "Straße überall", "日本語文章", "aaaa"])
 def test_letters_that_are_not_on_the_keyboard_are_mistyped_too(text: str) -> None:
-    assert any(mistyped(text, number) != text for number in range(3))
+    assert any(add_typos(text, number) != text for number in range(3))
 
 
 def test_keys_that_are_hit_instead_lie_beside_the_right_one() -> None:
-    assert all(other in row for row in KEYS for key in row for other in BESIDE[key])
-    assert all(key in BESIDE[other] for key in BESIDE for other in BESIDE[key])
+    assert all(
+        other in row for row in KEYBOARD_ROWS for key in row for other in KEYBOARD_NEIGHBORS[key]
+    )
+    assert all(
+        key in KEYBOARD_NEIGHBORS[other]
+        for key in KEYBOARD_NEIGHBORS
+        for other in KEYBOARD_NEIGHBORS[key]
+    )

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldcraft.bundle.session import open_session
-from fieldcraft.contracts import Array, Fitted
+from fieldcraft.bundle.onnx_session import open_onnx_session
+from fieldcraft.contracts import FittedModel
 from fieldcraft.core import files
+from fieldcraft.core.types import Array
 
-AT_ONCE = 512  # rows of one run: what is between layers stays near the processor, and little
+MAX_RUN_ROWS = 512  # rows of one run: what is between layers stays near the processor, and little
 
 
 class OnnxFormat:
@@ -20,9 +21,9 @@ class OnnxFormat:
     name = "onnx"
     suffix = ".onnx"
 
-    def write(self, model: Fitted, path: Path) -> None:
+    def write(self, model: FittedModel, path: Path) -> None:
         """Write a trained model as one file."""
-        files.write_bytes(path, model.onnx())
+        files.atomic_write_bytes(path, model.to_onnx())
 
     def load(self, path: Path) -> Callable[[Mapping[str, Array]], Array]:
         """A function from named inputs to outputs, shape (rows, width).
@@ -30,19 +31,25 @@ class OnnxFormat:
         Raises:
             BundleError: the file is not an ONNX model that runs here.
         """
-        session = open_session(path.name, path.read_bytes())
-        wanted = [item.name for item in session.get_inputs()]
+        session = open_onnx_session(path.name, path.read_bytes())
+        input_names = [graph_input.name for graph_input in session.get_inputs()]
 
-        def run(inputs: Mapping[str, Array]) -> Array:
-            given = {name: inputs[name] for name in wanted}
-            rows = max(map(len, given.values()), default=0)
-            if rows <= AT_ONCE:
-                return np.asarray(session.run(["outputs"], given)[0])
-            starts = range(0, rows, AT_ONCE)
-            parts = [{name: a[at : at + AT_ONCE] for name, a in given.items()} for at in starts]
-            return np.concatenate([session.run(["outputs"], part)[0] for part in parts])
+        def run_model(inputs: Mapping[str, Array]) -> Array:
+            model_inputs = {name: inputs[name] for name in input_names}
+            n_rows = max(map(len, model_inputs.values()), default=0)
+            if n_rows <= MAX_RUN_ROWS:
+                return np.asarray(session.run(["outputs"], model_inputs)[0])
+            offsets = range(0, n_rows, MAX_RUN_ROWS)
+            batches = [
+                {
+                    name: array[offset : offset + MAX_RUN_ROWS]
+                    for name, array in model_inputs.items()
+                }
+                for offset in offsets
+            ]
+            return np.concatenate([session.run(["outputs"], batch)[0] for batch in batches])
 
-        return run
+        return run_model
 
 
 FORMAT = OnnxFormat()

@@ -8,54 +8,58 @@ from pathlib import Path
 
 import polars as pl
 
-from fieldcraft.data.blocks.lines import in_lines
-from fieldcraft.data.blocks.parquet import Columnar, in_rows
-from fieldcraft.data.blocks.records import Records, in_records
-from fieldcraft.data.blocks.shape import Blocks, Piece, Wish
-from fieldcraft.data.blocks.spool import narrow_file, plain_file
-from fieldcraft.data.blocks.whole import in_memory
-from fieldcraft.data.place import Place, present, root_of
-from fieldcraft.data.reading import read_place, source_of
-from fieldcraft.data.sources.folder import files_of, parts_of, photos_of
-from fieldcraft.data.together import refuse_twins, same_columns
+from fieldcraft.data.blocks.base import Block, ReadOptions, TableBlocks
+from fieldcraft.data.blocks.csv_blocks import open_csv_blocks
+from fieldcraft.data.blocks.jsonl_blocks import JsonlBlocks, open_jsonl_blocks
+from fieldcraft.data.blocks.memory_blocks import split_into_blocks
+from fieldcraft.data.blocks.parquet_blocks import ParquetBlocks, open_parquet_blocks
+from fieldcraft.data.blocks.text_files import decompressed_copy, utf8_copy
+from fieldcraft.data.concat import align_columns, reject_duplicate_tables
+from fieldcraft.data.location import SourceLocation, require_path, root_folder
+from fieldcraft.data.source import find_source, read_location
+from fieldcraft.data.sources.folder import find_table_files, list_files, list_images
 
-Cutter = Callable[[Path, str, Wish], Blocks]
-CUTTERS: Mapping[str, Cutter] = {"delimited": in_lines, "jsonl": in_records, "parquet": in_rows}
-TEXTS = frozenset({"delimited", "jsonl"})
+BlockOpener = Callable[[Path, str, ReadOptions], TableBlocks]
+BLOCK_OPENERS: Mapping[str, BlockOpener] = {
+    "delimited": open_csv_blocks,
+    "jsonl": open_jsonl_blocks,
+    "parquet": open_parquet_blocks,
+}
+TEXT_SOURCES = frozenset({"delimited", "jsonl"})
 
 
 @dataclass(frozen=True)
-class Several:
+class ConcatenatedBlocks:
     """Files of one table in blocks, one after the other.
 
     Attributes:
-        names: of the files.
-        parts: the blocks of each.
+        file_names: of the files.
+        files: the blocks of each.
         columns: the names of all columns, in the order of the first file.
     """
 
-    names: tuple[str, ...]
-    parts: tuple[Blocks, ...]
+    file_names: tuple[str, ...]
+    files: tuple[TableBlocks, ...]
     columns: tuple[str, ...]
 
     @property
-    def weights(self) -> tuple[int, ...]:
+    def sizes(self) -> tuple[int, ...]:
         """How large each block is."""
-        return tuple(weight for part in self.parts for weight in part.weights)
+        return tuple(size for blocks in self.files for size in blocks.sizes)
 
-    def read(self, number: int) -> Piece:
+    def read_block(self, number: int) -> Block:
         """The rows of a block, columns in the order of the first file."""
-        for name, part in zip(self.names, self.parts, strict=True):
-            if number < len(part.weights):
-                piece = part.read(number)
-                order = [column for column in self.columns if column in piece.frame.columns]
-                rejects = tuple(replace(reject, file=name) for reject in piece.rejects)
-                return Piece(piece.frame.select(order), rejects)
-            number -= len(part.weights)
+        for name, blocks in zip(self.file_names, self.files, strict=True):
+            if number < len(blocks.sizes):
+                block = blocks.read_block(number)
+                order = [column for column in self.columns if column in block.frame.columns]
+                rejects = tuple(replace(reject, file=name) for reject in block.rejects)
+                return Block(block.frame.select(order), rejects)
+            number -= len(blocks.sizes)
         raise IndexError(number)
 
 
-def read_blocks(source: str | Path, wish: Wish, scratch: Path) -> Blocks:
+def open_blocks(source: str | Path, options: ReadOptions, scratch_folder: Path) -> TableBlocks:
     """A table in blocks that take little memory, where its form allows that.
 
     CSV, JSON lines and Parquet files, also gzipped, and folders and patterns of these are read in
@@ -64,75 +68,87 @@ def read_blocks(source: str | Path, wish: Wish, scratch: Path) -> Blocks:
 
     Args:
         source: what `read_table` takes.
-        wish: how it is to be read.
-        scratch: folder for unpacked copies of gzipped files and of text in UTF-16.
+        options: how it is to be read.
+        scratch_folder: folder for unpacked copies of gzipped files and of text in UTF-16.
 
     Raises:
         DataError: the table is missing, damaged, or not of a known form.
     """
-    place = Place(str(source))
-    name = source_of(place).name
-    if name in CUTTERS:
-        return of_file(place, name, wish, scratch)
-    if name == "folder" and not photos_of(place):
-        found = of_files(parts_of(place)[0], wish, scratch, place.address)
-        if found is not None:
-            return found
-    return in_memory(read_place(place, wish.names), wish)
+    location = SourceLocation(str(source))
+    source_name = find_source(location).name
+    if source_name in BLOCK_OPENERS:
+        return open_file_blocks(location, source_name, options, scratch_folder)
+    if source_name == "folder" and not list_images(location):
+        blocks = open_concatenated_blocks(
+            find_table_files(location)[0], options, scratch_folder, location.address
+        )
+        if blocks is not None:
+            return blocks
+    return split_into_blocks(read_location(location, options.column_names), options)
 
 
-def of_file(place: Place, source: str, wish: Wish, scratch: Path) -> Blocks:
+def open_file_blocks(
+    location: SourceLocation, source_name: str, options: ReadOptions, scratch_folder: Path
+) -> TableBlocks:
     """One file in blocks."""
-    path = plain_file(place, scratch)
-    if source in TEXTS:
-        path = narrow_file(path, place, scratch)
-    return CUTTERS[source](path, place.name, wish)
+    path = decompressed_copy(location, scratch_folder)
+    if source_name in TEXT_SOURCES:
+        path = utf8_copy(path, location, scratch_folder)
+    return BLOCK_OPENERS[source_name](path, location.name, options)
 
 
-def of_files(places: Sequence[Place], wish: Wish, scratch: Path, whole: str) -> Blocks | None:
+def open_concatenated_blocks(
+    locations: Sequence[SourceLocation], options: ReadOptions, scratch_folder: Path, address: str
+) -> TableBlocks | None:
     """Several files of one table in blocks; None where they are of different types.
 
     Raises:
         DataError: one cannot be read, or has other columns than the rest.
     """
-    refuse_twins(places, whole)
-    source = source_of(places[0]).name
-    if source not in CUTTERS:
+    reject_duplicate_tables(locations, address)
+    source_name = find_source(locations[0]).name
+    if source_name not in BLOCK_OPENERS:
         return None
-    parts = [of_file(place, source, wish, scratch) for place in places]
-    if len(parts) == 1:
-        return parts[0]
-    filled = [(p.name, part) for p, part in zip(places, parts, strict=True) if part.columns]
-    if not filled or len({types_of(part) for _, part in filled}) > 1:
+    files = [
+        open_file_blocks(location, source_name, options, scratch_folder) for location in locations
+    ]
+    if len(files) == 1:
+        return files[0]
+    nonempty_files = [
+        (p.name, blocks) for p, blocks in zip(locations, files, strict=True) if blocks.columns
+    ]
+    if not nonempty_files or len({column_types(blocks) for _, blocks in nonempty_files}) > 1:
         return None
-    frames = [(name, pl.DataFrame(schema=list(part.columns))) for name, part in filled]
-    columns = tuple(same_columns(frames)[0].columns)
-    names, kept = zip(*filled, strict=True)
-    return Several(names, kept, columns)
+    frames = [(name, pl.DataFrame(schema=list(blocks.columns))) for name, blocks in nonempty_files]
+    columns = tuple(align_columns(frames)[0].columns)
+    names, nonempty_blocks = zip(*nonempty_files, strict=True)
+    return ConcatenatedBlocks(names, nonempty_blocks, columns)
 
 
-def types_of(part: Blocks) -> frozenset[tuple[str, str]]:
+def column_types(blocks: TableBlocks) -> frozenset[tuple[str, str]]:
     """The types of the columns of a file that are wanted; of text all are the same."""
-    if isinstance(part, Records):
-        return frozenset(zip(part.columns, map(str, part.types.values()), strict=True))
-    if isinstance(part, Columnar):
-        return frozenset((name, str(kind)) for name, kind in part.read(0).frame.schema.items())
+    if isinstance(blocks, JsonlBlocks):
+        return frozenset(zip(blocks.columns, map(str, blocks.dtypes.values()), strict=True))
+    if isinstance(blocks, ParquetBlocks):
+        return frozenset(
+            (name, str(dtype)) for name, dtype in blocks.read_block(0).frame.schema.items()
+        )
     return frozenset()
 
 
-def stamps_of(source: str | Path) -> list[list[str | int]]:
+def file_stamps(source: str | Path) -> list[list[str | int]]:
     """What changes when a table does: path, size and time of each file, or a digest of the content.
 
     Raises:
         DataError: the table is missing or not of a known form.
     """
-    place = Place(str(source))
-    if place.scheme:
-        return [[place.address, source_of(place).digest(place)]]
-    found = [place] if place.is_file else files_of(place)
-    if photos := [] if place.is_file else photos_of(place):
-        found = [Place(str(root_of(place) / name)) for name in photos]
-    for file in found:
-        present(file.path)
-    stats = [(file.path.absolute(), file.path.stat()) for file in found]
+    location = SourceLocation(str(source))
+    if location.scheme:
+        return [[location.address, find_source(location).digest(location)]]
+    locations = [location] if location.is_file else list_files(location)
+    if image_names := [] if location.is_file else list_images(location):
+        locations = [SourceLocation(str(root_folder(location) / name)) for name in image_names]
+    for file in locations:
+        require_path(file.path)
+    stats = [(file.path.absolute(), file.path.stat()) for file in locations]
     return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fieldcraft.data.place import Place
-from fieldcraft.data.reading import Reading
-from fieldcraft.data.text import read_text
+from fieldcraft.data.csv_reader import read_delimited_text
+from fieldcraft.data.location import SourceLocation
+from fieldcraft.data.source import ReadResult
 
 
-class Delimited:
+class DelimitedSource:
     """Files of lines of cells; the delimiter, header and encoding are found from the content."""
 
     name = "delimited"
-    forms = (".csv", ".tsv", ".txt", ".data")
+    address_forms = (".csv", ".tsv", ".txt", ".data")
 
-    def claims(self, place: Place) -> bool:
+    def can_read(self, location: SourceLocation) -> bool:
         """Whether this is a file with such an ending, also with ``.gz``."""
-        return place.ends(*self.forms)
+        return location.has_suffix(*self.address_forms)
 
-    def read(self, place: Place, names: Sequence[str]) -> Reading:
+    def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
         """Read the cells as text.
 
         Raises:
             DataError: the file is not there, not text, or too many of its rows do not fit.
         """
-        return read_text(place.data(), place.name, names)
+        return read_delimited_text(location.read_bytes(), location.name, names)
 
-    def digest(self, place: Place) -> str:
+    def digest(self, location: SourceLocation) -> str:
         """Digest of the file."""
-        return place.digest()
+        return location.digest()
 
 
-SOURCE = Delimited()
+SOURCE = DelimitedSource()

@@ -7,68 +7,81 @@ from contextlib import closing
 
 import polars as pl
 
-from fieldcraft.core import optional
+from fieldcraft.core import extras
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.cut import unique_names
-from fieldcraft.data.database import asked, digest_of_rows, spelt, statement
-from fieldcraft.data.frames import plain_columns, renamed
-from fieldcraft.data.place import Place
-from fieldcraft.data.reading import Reading
+from fieldcraft.data.csv_parser import make_unique_names
+from fieldcraft.data.database_url import (
+    build_query,
+    database_digest,
+    parse_database_url,
+    quote_identifier,
+)
+from fieldcraft.data.dataframes import normalize_dtypes, rename_columns
+from fieldcraft.data.location import SourceLocation
+from fieldcraft.data.source import ReadResult
 
 # Rows come in one order whatever the machine, and a query sees this file alone.
-SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+CONNECTION_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
     "enable_external_access": False,
     "python_enable_replacements": False,
 }
-TABLES = """
+TABLES_QUERY = """
     SELECT table_schema, table_name FROM information_schema.tables
     WHERE table_schema NOT IN ('information_schema', 'pg_catalog')
 """
 
 
-class DuckDb:
+class DuckDbSource:
     """Tables of database files, opened for reading only; needs the extra ``duckdb``."""
 
     name = "duckdb"
-    forms = ("duckdb:///FILE?table=NAME",)
+    address_forms = ("duckdb:///FILE?table=NAME",)
 
-    def claims(self, place: Place) -> bool:
+    def can_read(self, location: SourceLocation) -> bool:
         """Whether this is a URL of a DuckDB database."""
-        return place.scheme == "duckdb"
+        return location.scheme == "duckdb"
 
-    def read(self, place: Place, names: Sequence[str]) -> Reading:
+    def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
         """Read the rows with the types of their columns.
 
         Raises:
             DataError: the file or table is not there, the query fails, or columns hold lists.
             MissingExtraError: the extra is not installed.
         """
-        wanted = asked(place)
-        optional.needs("duckdb")
+        request = parse_database_url(location)
+        extras.require_extra("duckdb")
         import duckdb
 
         try:
-            with closing(duckdb.connect(wanted.path, read_only=True, config=SETTINGS)) as db:
+            with closing(
+                duckdb.connect(request.path, read_only=True, config=CONNECTION_SETTINGS)
+            ) as db:
                 tables = {
-                    (table if schema == "main" else f"{schema}.{table}"): spelt(schema, table)
-                    for schema, table in db.execute(TABLES).fetchall()
+                    (table if schema == "main" else f"{schema}.{table}"): quote_identifier(
+                        schema, table
+                    )
+                    for schema, table in db.execute(TABLES_QUERY).fetchall()
                 }
-                rows = db.sql(statement(wanted, tables))
-                found = rows.to_arrow_table() if rows is not None else pl.DataFrame().to_arrow()
-            frame = pl.DataFrame(found.rename_columns(unique_names(found.column_names)))
+                rows = db.sql(build_query(request, tables))
+                arrow_table = (
+                    rows.to_arrow_table() if rows is not None else pl.DataFrame().to_arrow()
+                )
+            frame = pl.DataFrame(
+                arrow_table.rename_columns(make_unique_names(arrow_table.column_names))
+            )
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             raise DataError(
-                f"{wanted.path.name} cannot be read as a DuckDB database",
-                seen=str(error).splitlines()[0],
-                way_out="make sure that it is one, that the query is a SELECT that runs in it, "
+                f"{request.path.name} cannot be read as a DuckDB database",
+                detail=str(error).splitlines()[0],
+                hint="make sure that it is one, that the query is a SELECT that runs in it, "
                 "and that no other program has it open",
             ) from error
-        return Reading(plain_columns(renamed(frame, names)))
+        return ReadResult(normalize_dtypes(rename_columns(frame, names)))
 
-    def digest(self, place: Place) -> str:
+    def digest(self, location: SourceLocation) -> str:
         """Digest of the database file and of what is asked of it."""
-        return digest_of_rows(place)
+        return database_digest(location)
 
 
-SOURCE = DuckDb()
+SOURCE = DuckDbSource()

@@ -9,85 +9,91 @@ from pathlib import Path
 
 from fieldcraft.core.digest import of_json
 from fieldcraft.core.errors import DataError
-from fieldcraft.core.words import listed
-from fieldcraft.data.photos import is_photo, photo_table, photos_below, photos_digest
-from fieldcraft.data.place import Place, names_in, present, root_of
-from fieldcraft.data.reading import Reading, claimant
-from fieldcraft.data.together import of_parts, read_together, tables_among
+from fieldcraft.core.formatting import truncated_list
+from fieldcraft.data.concat import file_digests, partition_tables, read_and_concat
+from fieldcraft.data.image_folder import find_images, image_table, images_digest, is_image
+from fieldcraft.data.location import SourceLocation, list_folder, require_path, root_folder
+from fieldcraft.data.source import ReadResult, matching_source
 
 
-class Folder:
+class FolderSource:
     """Files with the same columns, put together in the natural order of their names; or photos."""
 
     name = "folder"
-    forms = ("a folder", "a pattern such as data/*.csv")
+    address_forms = ("a folder", "a pattern such as data/*.csv")
 
-    def claims(self, place: Place) -> bool:
+    def can_read(self, location: SourceLocation) -> bool:
         """Whether this is a folder or a pattern."""
-        return place.is_pattern or not (place.is_file or place.scheme)
+        return location.is_pattern or not (location.is_file or location.scheme)
 
-    def read(self, place: Place, names: Sequence[str]) -> Reading:
+    def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
         """Read all files, one after the other.
 
         Raises:
             DataError: there are none, one cannot be read, or one has other columns.
         """
-        if photos := photos_of(place):
-            root = root_of(place)
-            rest = [f.path.name for f in files_of(place) if not is_photo(f.path.name)]
-            return photo_table(photos, rest, root.name)
-        tables, others = parts_of(place)
-        reading = read_together(tables, names, place.address)
+        if image_names := list_images(location):
+            root = root_folder(location)
+            other_names = [
+                file.path.name for file in list_files(location) if not is_image(file.path.name)
+            ]
+            return image_table(image_names, other_names, root.name)
+        tables, others = find_table_files(location)
+        result = read_and_concat(tables, names, location.address)
         if not others:
-            return reading
-        note = f"left out, for they are no tables: {listed([p.path.name for p in others], 5)}"
-        return replace(reading, notes=(*reading.notes, note))
+            return result
+        note = (
+            f"left out, for they are no tables: {truncated_list([p.path.name for p in others], 5)}"
+        )
+        return replace(result, notes=(*result.notes, note))
 
-    def digest(self, place: Place) -> str:
+    def digest(self, location: SourceLocation) -> str:
         """Digest of the names and contents of the files."""
-        if photos := photos_of(place):
-            return photos_digest(root_of(place), photos)
-        tables, _ = parts_of(place)
-        return of_json(of_parts(tables, root_of(place)))
+        if image_names := list_images(location):
+            return images_digest(root_folder(location), image_names)
+        tables, _ = find_table_files(location)
+        return of_json(file_digests(tables, root_folder(location)))
 
 
-def parts_of(place: Place) -> tuple[list[Place], list[Place]]:
+def find_table_files(location: SourceLocation) -> tuple[list[SourceLocation], list[SourceLocation]]:
     """The files of tables in a folder or of a pattern, in natural order, and other files.
 
     Raises:
         DataError: there is no such folder, no file of that pattern, or no table among them.
     """
-    tables, rest = tables_among(files_of(place))
+    tables, other_files = partition_tables(list_files(location))
     if tables:
-        return tables, rest
-    root = root_of(place)
-    present(root)
-    there = names_in(root)
+        return tables, other_files
+    root = root_folder(location)
+    require_path(root)
+    present_names = list_folder(root)
     raise DataError(
-        f"no file of a table in {place.address}",
-        seen=f"{root} holds: {listed(there, 6)}" if there else f"{root} is empty",
-        way_out="name a file, or a pattern that fits some: data/*.csv, or data/**/*.csv for "
+        f"no file of a table in {location.address}",
+        detail=f"{root} holds: {truncated_list(present_names, 6)}"
+        if present_names
+        else f"{root} is empty",
+        hint="name a file, or a pattern that fits some: data/*.csv, or data/**/*.csv for "
         "folders within folders",
     )
 
 
-def files_of(place: Place) -> list[Place]:
+def list_files(location: SourceLocation) -> list[SourceLocation]:
     """The files in a folder, without those in folders within, or of a pattern."""
-    if place.is_pattern:
-        found = [Path(name) for name in glob.glob(place.address, recursive=True)]
+    if location.is_pattern:
+        paths = [Path(name) for name in glob.glob(location.address, recursive=True)]
     else:
-        found = [place.path / name for name in names_in(place.path) if name[0] not in "._"]
-    return [Place(str(path)) for path in found if path.is_file()]
+        paths = [location.path / name for name in list_folder(location.path) if name[0] not in "._"]
+    return [SourceLocation(str(path)) for path in paths if path.is_file()]
 
 
-def photos_of(place: Place) -> list[str]:
+def list_images(location: SourceLocation) -> list[str]:
     """The photos below a folder that holds no table, relative to it; or those of a pattern."""
-    files, root = files_of(place), root_of(place)
-    if any(claimant(file) for file in files):
+    files, root = list_files(location), root_folder(location)
+    if any(matching_source(file) for file in files):
         return []
-    if place.is_pattern:
-        return [f.path.relative_to(root).as_posix() for f in files if is_photo(f.path.name)]
-    return photos_below(root) if root.is_dir() else []
+    if location.is_pattern:
+        return [f.path.relative_to(root).as_posix() for f in files if is_image(f.path.name)]
+    return find_images(root) if root.is_dir() else []
 
 
-SOURCE = Folder()
+SOURCE = FolderSource()

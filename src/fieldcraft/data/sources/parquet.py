@@ -8,57 +8,66 @@ from collections.abc import Sequence
 import polars as pl
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.blobs import holds_files
-from fieldcraft.data.frames import plain_columns, renamed, with_files
-from fieldcraft.data.place import Place
-from fieldcraft.data.reading import Reading
+from fieldcraft.data.dataframes import extract_embedded_files, normalize_dtypes, rename_columns
+from fieldcraft.data.embedded_files import can_hold_files
+from fieldcraft.data.location import SourceLocation
+from fieldcraft.data.source import ReadResult
 
-SLICE = 256  # rows with photos that are held at once
+IMAGE_ROWS_AT_ONCE = 256  # rows with photos that are held at once
 
 
-class Parquet:
+class ParquetSource:
     """Files of typed columns."""
 
     name = "parquet"
-    forms = (".parquet",)
+    address_forms = (".parquet",)
 
-    def claims(self, place: Place) -> bool:
+    def can_read(self, location: SourceLocation) -> bool:
         """Whether this is a file with that ending."""
-        return place.ends(*self.forms)
+        return location.has_suffix(*self.address_forms)
 
-    def read(self, place: Place, names: Sequence[str]) -> Reading:
+    def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
         """Read the columns with their types; names, if given, replace those in the file.
 
         Raises:
             DataError: the file is not there or damaged, or columns hold lists or records.
         """
         try:
-            frame = whole(place)
+            frame = read_parquet(location)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DataError(
-                f"{place.name} cannot be read as Parquet",
-                seen=str(error).splitlines()[0],
-                way_out="use a Parquet file that is whole, or export the table again",
+                f"{location.name} cannot be read as Parquet",
+                detail=str(error).splitlines()[0],
+                hint="use a Parquet file that is whole, or export the table again",
             ) from error
-        return Reading(plain_columns(renamed(frame, names)))
+        return ReadResult(normalize_dtypes(rename_columns(frame, names)))
 
-    def digest(self, place: Place) -> str:
+    def digest(self, location: SourceLocation) -> str:
         """Digest of the file."""
-        return place.digest()
+        return location.digest()
 
 
-def whole(place: Place) -> pl.DataFrame:
+def read_parquet(location: SourceLocation) -> pl.DataFrame:
     """All rows; where cells hold photos as bytes, some rows at a time, for they need not fit."""
-    data = place.data()
-    blobs = [name for name, kind in pl.read_parquet_schema(io.BytesIO(data)).items()
-             if holds_files(kind)]  # fmt: skip
-    if not blobs:
+    data = location.read_bytes()
+    binary_columns = [name for name, dtype in pl.read_parquet_schema(io.BytesIO(data)).items()
+             if can_hold_files(dtype)]  # fmt: skip
+    if not binary_columns:
         return pl.read_parquet(io.BytesIO(data))
     rows = pl.scan_parquet(io.BytesIO(data))
     height = int(rows.select(pl.len()).collect().item())
-    parts = [with_files(rows.slice(start, SLICE).collect()) for start in range(0, height, SLICE)]
-    sure = {name for part in parts for name in blobs if part.schema[name] == pl.String}
-    return pl.concat([with_files(part, sure) for part in parts]) if parts else rows.collect()
+    parts = [
+        extract_embedded_files(rows.slice(start, IMAGE_ROWS_AT_ONCE).collect())
+        for start in range(0, height, IMAGE_ROWS_AT_ONCE)
+    ]
+    image_columns = {
+        name for part in parts for name in binary_columns if part.schema[name] == pl.String
+    }
+    return (
+        pl.concat([extract_embedded_files(part, image_columns) for part in parts])
+        if parts
+        else rows.collect()
+    )
 
 
-SOURCE = Parquet()
+SOURCE = ParquetSource()

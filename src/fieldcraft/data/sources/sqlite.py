@@ -10,66 +10,71 @@ from urllib.parse import quote
 import polars as pl
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.cut import unique_names
-from fieldcraft.data.database import asked, digest_of_rows, spelt, statement
-from fieldcraft.data.decode import old_text
-from fieldcraft.data.frames import column_of, renamed
-from fieldcraft.data.place import Place
-from fieldcraft.data.reading import Reading
+from fieldcraft.data.csv_parser import make_unique_names
+from fieldcraft.data.database_url import (
+    build_query,
+    database_digest,
+    parse_database_url,
+    quote_identifier,
+)
+from fieldcraft.data.dataframes import build_column, rename_columns
+from fieldcraft.data.location import SourceLocation
+from fieldcraft.data.source import ReadResult
+from fieldcraft.data.text_encoding import decode_cp1252_or_latin1
 
-TABLES = (
+TABLES_QUERY = (
     "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
 )
 
 
-class Sqlite:
+class SqliteSource:
     """Tables of database files, opened for reading only."""
 
     name = "sqlite"
-    forms = ("sqlite:///FILE?table=NAME",)
+    address_forms = ("sqlite:///FILE?table=NAME",)
 
-    def claims(self, place: Place) -> bool:
+    def can_read(self, location: SourceLocation) -> bool:
         """Whether this is a URL of an SQLite database."""
-        return place.scheme == "sqlite"
+        return location.scheme == "sqlite"
 
-    def read(self, place: Place, names: Sequence[str]) -> Reading:
+    def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
         """Read the rows; numbers stay numbers, and a column that mixes types becomes text.
 
         Raises:
             DataError: the file or table is not there, the query fails, or values are bytes.
         """
-        wanted = asked(place)
+        request = parse_database_url(location)
         try:
             with closing(
-                sqlite3.connect(f"file:{quote(str(wanted.path))}?mode=ro", uri=True)
+                sqlite3.connect(f"file:{quote(str(request.path))}?mode=ro", uri=True)
             ) as db:
-                db.text_factory = readable
-                tables = {name: spelt(name) for (name,) in db.execute(TABLES)}
-                cursor = db.execute(statement(wanted, tables))
+                db.text_factory = decode_cell
+                tables = {name: quote_identifier(name) for (name,) in db.execute(TABLES_QUERY)}
+                cursor = db.execute(build_query(request, tables))
                 rows = cursor.fetchall()
-                fields = unique_names([column[0] for column in cursor.description or ()])
+                fields = make_unique_names([column[0] for column in cursor.description or ()])
         except sqlite3.Error as error:
             raise DataError(
-                f"{wanted.path.name} cannot be read as an SQLite database",
-                seen=f"{error}; query: {wanted.query}" if wanted.query else str(error),
-                way_out="make sure that it is one, that the query is a SELECT that runs in it, "
+                f"{request.path.name} cannot be read as an SQLite database",
+                detail=f"{error}; query: {request.query}" if request.query else str(error),
+                hint="make sure that it is one, that the query is a SELECT that runs in it, "
                 "and that no other program is writing",
             ) from error
         columns = zip(*rows, strict=True) if rows else [()] * len(fields)
-        frame = pl.DataFrame([column_of(*pair) for pair in zip(fields, columns, strict=True)])
-        return Reading(renamed(frame, names))
+        frame = pl.DataFrame([build_column(*pair) for pair in zip(fields, columns, strict=True)])
+        return ReadResult(rename_columns(frame, names))
 
-    def digest(self, place: Place) -> str:
+    def digest(self, location: SourceLocation) -> str:
         """Digest of the database file and of what is asked of it."""
-        return digest_of_rows(place)
+        return database_digest(location)
 
 
-def readable(data: bytes) -> str:
+def decode_cell(data: bytes) -> str:
     """The text of a cell, also where it is not UTF-8 as it should be."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        return old_text(data)[0]
+        return decode_cp1252_or_latin1(data)[0]
 
 
-SOURCE = Sqlite()
+SOURCE = SqliteSource()

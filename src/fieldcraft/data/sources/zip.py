@@ -14,69 +14,73 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.core.words import listed
-from fieldcraft.data.photos import is_photo, photo_table
-from fieldcraft.data.place import Place, present
-from fieldcraft.data.reading import Reading
-from fieldcraft.data.together import read_together, tables_among
-from fieldcraft.data.unpack import inflated, refuse_bomb
+from fieldcraft.core.formatting import truncated_list
+from fieldcraft.data.concat import partition_tables, read_and_concat
+from fieldcraft.data.decompression import read_decompressed, reject_decompression_bomb
+from fieldcraft.data.image_folder import image_table, is_image
+from fieldcraft.data.location import SourceLocation, require_path
+from fieldcraft.data.source import ReadResult
 
-ENCRYPTED = 1  # bit of a member's flags
-DAMAGE = (
+ENCRYPTED_FLAG = 1  # bit of a member's flags
+ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError,
     NotImplementedError, UnicodeDecodeError,
 )  # fmt: skip
 
 
-class Zip:
+class ZipSource:
     """Archives of tables or of photos; nothing is written to disk."""
 
     name = "zip"
-    forms = (".zip",)
+    address_forms = (".zip",)
 
-    def claims(self, place: Place) -> bool:
+    def can_read(self, location: SourceLocation) -> bool:
         """Whether this is a file with that ending, and no archive within an archive."""
-        return place.content is None and place.ends(*self.forms)
+        return location.content is None and location.has_suffix(*self.address_forms)
 
-    def read(self, place: Place, names: Sequence[str]) -> Reading:
+    def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
         """Read the tables in the archive, one after the other.
 
         Raises:
             DataError: the archive is not there, damaged, encrypted, a bomb, or has names that
                 lead out of it; it holds no table, or files of different columns.
         """
-        present(place.path)
+        require_path(location.path)
         try:
-            with zipfile.ZipFile(place.path) as archive:
-                tables, rest = members(archive, place.name)
-        except DAMAGE as error:
+            with zipfile.ZipFile(location.path) as archive:
+                tables, other_members = read_members(archive, location.name)
+        except ZIP_ERRORS as error:
             raise DataError(
-                f"{place.name} cannot be unpacked",
-                seen=str(error),
-                way_out="use a ZIP file that is whole; copy or download it again",
+                f"{location.name} cannot be unpacked",
+                detail=str(error),
+                hint="use a ZIP file that is whole; copy or download it again",
             ) from error
-        photos = [other.address for other in rest if is_photo(other.address)]
-        if not tables and photos:
-            others = [other.address for other in rest if not is_photo(other.address)]
-            return photo_table(photos, others, place.name)
+        image_names = [member.address for member in other_members if is_image(member.address)]
+        if not tables and image_names:
+            other_names = [
+                member.address for member in other_members if not is_image(member.address)
+            ]
+            return image_table(image_names, other_names, location.name)
         if not tables:
             raise DataError(
-                f"no file of a table in {place.name}",
-                seen=f"it holds: {listed([other.address for other in rest]) or 'nothing'}",
-                way_out="use an archive with photos, or a CSV, Parquet or JSON lines file in it",
+                f"no file of a table in {location.name}",
+                detail=f"it holds: {truncated_list([member.address for member in other_members]) or 'nothing'}",
+                hint="use an archive with photos, or a CSV, Parquet or JSON lines file in it",
             )
-        reading = read_together(tables, names, place.name)
-        if not rest:
-            return reading
-        note = f"left out, for they are no tables: {listed([p.address for p in rest], 5)}"
-        return replace(reading, notes=(*reading.notes, note))
+        result = read_and_concat(tables, names, location.name)
+        if not other_members:
+            return result
+        note = f"left out, for they are no tables: {truncated_list([other_member.address for other_member in other_members], 5)}"
+        return replace(result, notes=(*result.notes, note))
 
-    def digest(self, place: Place) -> str:
+    def digest(self, location: SourceLocation) -> str:
         """Digest of the archive."""
-        return place.digest()
+        return location.digest()
 
 
-def members(archive: zipfile.ZipFile, name: str) -> tuple[list[Place], list[Place]]:
+def read_members(
+    archive: zipfile.ZipFile, name: str
+) -> tuple[list[SourceLocation], list[SourceLocation]]:
     """The tables in an archive with their bytes, and its other files without.
 
     Raises:
@@ -85,31 +89,37 @@ def members(archive: zipfile.ZipFile, name: str) -> tuple[list[Place], list[Plac
     """
     infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
     for info in archive.infolist():
-        refuse_unsafe(info, name)
+        reject_unsafe_member(info, name)
     names = Counter(archive.namelist())
-    if twice := [path for path, count in names.items() if count > 1]:
+    if duplicate_names := [path for path, count in names.items() if count > 1]:
         raise DataError(
             f"{name} holds two files of one name",
-            seen=listed(twice, 3),
-            way_out="pack the files again, each once",
+            detail=truncated_list(duplicate_names, 3),
+            hint="pack the files again, each once",
         )
-    tables, rest = tables_among([Place(path, b"", name) for path in infos if not is_hidden(path)])
-    wanted = [infos[place.address] for place in tables]
-    packed = sum(info.compress_size for info in wanted)
-    refuse_bomb(sum(info.file_size for info in wanted), packed, name)
-    found: list[Place] = []
-    for place, info in zip(tables, wanted, strict=True):
+    tables, other_members = partition_tables(
+        [SourceLocation(path, b"", name) for path in infos if not is_hidden_member(path)]
+    )
+    table_infos = [infos[location.address] for location in tables]
+    compressed_bytes = sum(info.compress_size for info in table_infos)
+    reject_decompression_bomb(sum(info.file_size for info in table_infos), compressed_bytes, name)
+    locations: list[SourceLocation] = []
+    for location, info in zip(tables, table_infos, strict=True):
         with archive.open(info) as stream:
-            found.append(replace(place, content=inflated(stream, info.compress_size, place.name)))
-    return found, rest
+            locations.append(
+                replace(
+                    location, content=read_decompressed(stream, info.compress_size, location.name)
+                )
+            )
+    return locations, other_members
 
 
-def is_hidden(path: str) -> bool:
+def is_hidden_member(path: str) -> bool:
     """Whether a member is none of the archive's own files but of the system that packed it."""
     return any(part == "__MACOSX" or part.startswith(".") for part in PurePosixPath(path).parts)
 
 
-def refuse_unsafe(info: zipfile.ZipInfo, name: str) -> None:
+def reject_unsafe_member(info: zipfile.ZipInfo, name: str) -> None:
     """Refuse a member that is encrypted, a link, or named to lead out of the archive.
 
     Raises:
@@ -117,15 +127,15 @@ def refuse_unsafe(info: zipfile.ZipInfo, name: str) -> None:
     """
     path = PurePosixPath(info.filename.replace("\\", "/"))
     leads_out = path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", info.filename)
-    if info.flag_bits & ENCRYPTED:
-        why, way_out = "is encrypted", "unpack it with its password, and name the table within"
+    if info.flag_bits & ENCRYPTED_FLAG:
+        reason, hint = "is encrypted", "unpack it with its password, and name the table within"
     elif stat.S_ISLNK(info.external_attr >> 16):
-        why, way_out = "is a link", "pack the file itself"
+        reason, hint = "is a link", "pack the file itself"
     elif leads_out:
-        why, way_out = "has a name that leads out of the archive", "pack it with a plain name"
+        reason, hint = "has a name that leads out of the archive", "pack it with a plain name"
     else:
         return
-    raise DataError(f"a member of {name} {why}", seen=info.filename, way_out=way_out)
+    raise DataError(f"a member of {name} {reason}", detail=info.filename, hint=hint)
 
 
-SOURCE = Zip()
+SOURCE = ZipSource()

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.encoders import Views
-from fieldcraft.contracts import Array, Matrix, State
-from fieldcraft.data.table import Column
+from fieldcraft.bundle.encoder_set import LazyEncodedRows
+from fieldcraft.contracts import Matrix, State
+from fieldcraft.core.types import Array
+from fieldcraft.data.schema import Column
 
 
 class BooleanEncoder:
@@ -19,46 +20,55 @@ class BooleanEncoder:
     missing value counts as it, and trees see a flag as networks always do.
     """
 
-    most_rows = None
+    max_batch_rows = None
 
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
-        self.names = [column.name for column in columns]
-        self.imputed = [column.options.get("impute") == "mode" for column in columns]
-        self.commoner: list[bool] = []
+        self.column_names = [column.name for column in columns]
+        self.uses_mode_imputation = [column.options.get("impute") == "mode" for column in columns]
+        self.most_frequent: list[bool] = []
 
-    def read(self, rows: pl.DataFrame) -> Array:
+    def precompute(self, rows: pl.DataFrame) -> Array:
         """1 for yes, 0 for no, NaN where missing, shape (rows, columns)."""
-        casts = [rows[name].cast(pl.Float32).to_numpy() for name in self.names]
-        return np.stack(casts, axis=1)
+        arrays = [rows[name].cast(pl.Float32).to_numpy() for name in self.column_names]
+        return np.stack(arrays, axis=1)
 
-    def fit_transform(self, truths: Array, target: Array) -> Views:
+    def fit_transform(self, booleans: Array, target: Array) -> LazyEncodedRows:
         """Learn the commoner values; return the rows encoded."""
-        yes, there = np.nansum(truths, axis=0), (~np.isnan(truths)).sum(axis=0)
-        self.commoner = [bool(more) for more in 2 * yes > there]
-        return self.transform(truths)
+        true_counts, present_counts = np.nansum(booleans, axis=0), (~np.isnan(booleans)).sum(axis=0)
+        self.most_frequent = [
+            bool(is_mostly_true) for is_mostly_true in 2 * true_counts > present_counts
+        ]
+        return self.transform(booleans)
 
-    def transform(self, truths: Array) -> Views:
+    def transform(self, booleans: Array) -> LazyEncodedRows:
         """Encode rows: for networks signs and flags, for trees 1, 0 and NaN."""
-        missing = np.isnan(truths)
-        values = np.where(missing & self.imputed, np.array(self.commoner, dtype=np.float32), truths)
+        missing = np.isnan(booleans)
+        filled = np.where(
+            missing & self.uses_mode_imputation,
+            np.array(self.most_frequent, dtype=np.float32),
+            booleans,
+        )
 
-        def tensors() -> dict[str, Array]:
-            signs = np.where(np.isnan(values), 0, 2 * values - 1)
+        def build_tensors() -> dict[str, Array]:
+            signs = np.where(np.isnan(filled), 0, 2 * filled - 1)
             return {"boolean": np.hstack([signs, missing]).astype(np.float32)}
 
-        def matrix() -> Matrix:
-            flagged = np.flatnonzero(self.imputed)
-            names = [*self.names, *(f"{self.names[i]} (missing)" for i in flagged)]
-            joined = np.hstack([values, missing[:, flagged]]).astype(np.float32)
-            return Matrix(joined, tuple(names), (0,) * len(names))
+        def build_matrix() -> Matrix:
+            flagged_columns = np.flatnonzero(self.uses_mode_imputation)
+            matrix_names = [
+                *self.column_names,
+                *(f"{self.column_names[i]} (missing)" for i in flagged_columns),
+            ]
+            table = np.hstack([filled, missing[:, flagged_columns]]).astype(np.float32)
+            return Matrix(table, tuple(matrix_names), (0,) * len(matrix_names))
 
-        return Views(tensors, matrix)
+        return LazyEncodedRows(build_tensors, build_matrix)
 
     def state(self) -> State:
         """The commoner values."""
-        return State({"commoner": self.commoner})
+        return State({"commoner": self.most_frequent})
 
     def restore(self, state: State) -> None:
         """Become the encoder that `state` described."""
-        self.commoner = list(state.values["commoner"])
+        self.most_frequent = list(state.values["commoner"])

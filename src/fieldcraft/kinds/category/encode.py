@@ -9,37 +9,44 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.encoders import Views
-from fieldcraft.contracts import Array, Matrix, State
-from fieldcraft.data.table import Column
+from fieldcraft.bundle.encoder_set import LazyEncodedRows
+from fieldcraft.contracts import Matrix, State
+from fieldcraft.core.types import Array
+from fieldcraft.data.schema import Column
 
-RARE = 2  # a level must stand on this many training rows; rarer ones share the unseen slot
-MANY = 50  # above this many levels, target means join the codes
-PRIOR = 10.0  # rows' worth of the overall mean in each level's target mean
-PARTS = 5  # of the out-of-fold target means
-MOST_MEANS = 10  # of a level; of more columns of the target none are taken
-MISSING = "\0missing"
-FOR_NUMBERS = ("mean", "median", "model")  # ways to impute that mean nothing here
+MIN_ROWS_PER_LEVEL = (
+    2  # a level must stand on this many training rows; rarer ones share the unseen slot
+)
+TARGET_MEANS_ABOVE_LEVELS = 50  # above this many levels, target means join the codes
+TARGET_MEAN_PRIOR_ROWS = 10.0  # rows' worth of the overall mean in each level's target mean
+TARGET_MEAN_FOLDS = 5  # of the out-of-fold target means
+MAX_TARGET_MEANS_PER_LEVEL = 10  # of a level; of more columns of the target none are taken
+MISSING_LEVEL = "\0missing"
+NUMERIC_IMPUTE_STRATEGIES = ("mean", "median", "model")  # ways to impute that mean nothing here
 
 
 @dataclass(frozen=True)
-class Levels:
+class CategoryLevels:
     """The levels of one column, commonest first; equally common ones in alphabetical order."""
 
     names: list[str]
 
     @classmethod
-    def of(cls, column: pl.Series) -> Levels:
+    def from_column(cls, column: pl.Series) -> CategoryLevels:
         """The levels in training rows that are not rare."""
-        counted = column.alias("level").value_counts(name="count").filter(pl.col("count") >= RARE)
-        kept = counted.sort(["count", "level"], descending=[True, False])
-        return cls(kept["level"].to_list())
+        level_counts = (
+            column.alias("level")
+            .value_counts(name="count")
+            .filter(pl.col("count") >= MIN_ROWS_PER_LEVEL)
+        )
+        sorted_counts = level_counts.sort(["count", "level"], descending=[True, False])
+        return cls(sorted_counts["level"].to_list())
 
     def __len__(self) -> int:
         return len(self.names)
 
     @cached_property
-    def known(self) -> dict[str, int]:
+    def code_by_name(self) -> dict[str, int]:
         """The code of every spelling of a level.
 
         A code that lost its leading zeros on the way (020 as the number 20) is known all the same.
@@ -50,12 +57,12 @@ class Levels:
                 codes.setdefault(name.lstrip("0") or "0", code)
         return codes
 
-    def codes(self, column: pl.Series, fill: str) -> Array:
+    def encode(self, column: pl.Series, fill_level: str) -> Array:
         """The code of each cell, a missing one read as the level `fill`; 0 for none of these."""
-        known, cells = self.known, column.to_list()
-        missing = known.get(fill, 0)
-        found = [missing if cell is None else known.get(cell, 0) for cell in cells]
-        return np.array(found, dtype=np.int64)
+        code_by_name, cells = self.code_by_name, column.to_list()
+        missing_code = code_by_name.get(fill_level, 0)
+        codes = [missing_code if cell is None else code_by_name.get(cell, 0) for cell in cells]
+        return np.array(codes, dtype=np.int64)
 
 
 class CategoryEncoder:
@@ -70,118 +77,159 @@ class CategoryEncoder:
     training rows the means come out of fold, so that no row sees its own target.
     """
 
-    most_rows = None
+    max_batch_rows = None
 
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
-        self.names = [column.name for column in columns]
-        self.imputes = [column.options.get("impute") for column in columns]
-        self.fills: list[str] = []  # what a missing value counts as
-        self.levels: list[Levels] = []
-        self.facts: dict[int, Array] = {}  # column number -> (levels + 1, target columns + 1)
+        self.column_names = [column.name for column in columns]
+        self.impute_options = [column.options.get("impute") for column in columns]
+        self.fill_levels: list[str] = []  # what a missing value counts as
+        self.levels: list[CategoryLevels] = []
+        self.level_statistics: dict[
+            int, Array
+        ] = {}  # column number -> (levels + 1, target columns + 1)
 
-    def read(self, rows: pl.DataFrame) -> list[pl.Series]:
+    def precompute(self, rows: pl.DataFrame) -> list[pl.Series]:
         """The columns as they are."""
-        return [rows[name] for name in self.names]
+        return [rows[name] for name in self.column_names]
 
-    def fit_transform(self, columns: list[pl.Series], target: Array) -> Views:
+    def fit_transform(self, columns: list[pl.Series], target: Array) -> LazyEncodedRows:
         """Learn levels and target means from training rows; return them encoded."""
-        self.fills = [learn_fill(*pair) for pair in zip(columns, self.imputes, strict=True)]
-        filled = zip(columns, self.fills, strict=True)
-        self.levels = [Levels.of(column.fill_null(fill)) for column, fill in filled]
-        codes = self._codes(columns)
-        target = target if target.shape[1] <= MOST_MEANS else target[:, :0]
-        wide = [i for i, levels in enumerate(self.levels) if len(levels) > MANY]
-        self.facts = {i: facts_of(codes[:, i], target, len(self.levels[i])) for i in wide}
-        own = [out_of_fold(codes[:, i], target, self.facts[i]) for i in wide]
-        return self._views(codes, own)
+        self.fill_levels = [
+            fit_fill_level(*pair) for pair in zip(columns, self.impute_options, strict=True)
+        ]
+        column_fills = zip(columns, self.fill_levels, strict=True)
+        self.levels = [
+            CategoryLevels.from_column(column.fill_null(fill_level))
+            for column, fill_level in column_fills
+        ]
+        codes = self._encode_codes(columns)
+        target = target if target.shape[1] <= MAX_TARGET_MEANS_PER_LEVEL else target[:, :0]
+        high_cardinality = [
+            i for i, levels in enumerate(self.levels) if len(levels) > TARGET_MEANS_ABOVE_LEVELS
+        ]
+        self.level_statistics = {
+            i: compute_level_statistics(codes[:, i], target, len(self.levels[i]))
+            for i in high_cardinality
+        }
+        training_statistics = [
+            compute_out_of_fold_statistics(codes[:, i], target, self.level_statistics[i])
+            for i in high_cardinality
+        ]
+        return self._lazy_rows(codes, training_statistics)
 
-    def transform(self, columns: list[pl.Series]) -> Views:
+    def transform(self, columns: list[pl.Series]) -> LazyEncodedRows:
         """Encode rows with what was learned."""
-        codes = self._codes(columns)
-        return self._views(codes, [facts[codes[:, i]] for i, facts in self.facts.items()])
+        codes = self._encode_codes(columns)
+        return self._lazy_rows(
+            codes, [statistics[codes[:, i]] for i, statistics in self.level_statistics.items()]
+        )
 
-    def _codes(self, columns: list[pl.Series]) -> Array:
-        parts = zip(columns, self.fills, self.levels, strict=True)
-        return np.stack([levels.codes(column, fill) for column, fill, levels in parts], axis=1)
+    def _encode_codes(self, columns: list[pl.Series]) -> Array:
+        fitted_columns = zip(columns, self.fill_levels, self.levels, strict=True)
+        return np.stack(
+            [levels.encode(column, fill_level) for column, fill_level, levels in fitted_columns],
+            axis=1,
+        )
 
-    def _views(self, codes: Array, facts: list[Array]) -> Views:
-        def tensors() -> dict[str, Array]:
-            found = {"category": codes.astype(np.int64)}
-            if facts:
-                found["category_facts"] = np.hstack(facts).astype(np.float32)
-            return found
+    def _lazy_rows(self, codes: Array, statistics: list[Array]) -> LazyEncodedRows:
+        def build_tensors() -> dict[str, Array]:
+            arrays = {"category": codes.astype(np.int64)}
+            if statistics:
+                arrays["category_facts"] = np.hstack(statistics).astype(np.float32)
+            return arrays
 
-        def matrix() -> Matrix:
+        def build_matrix() -> Matrix:
             # A tree must not chop up hundreds of codes: there the target means stand alone.
-            told = {i for i, table in self.facts.items() if table.shape[1] > 1}
-            kept = [i for i in range(len(self.names)) if i not in told]
-            names = [self.names[i] for i in kept]
-            for i, table in self.facts.items():
-                means = [f"{self.names[i]} (target mean {j})" for j in range(table.shape[1] - 1)]
-                names += [*means, f"{self.names[i]} (log count)"]
-            values = np.hstack([codes[:, kept], *facts]).astype(np.float32)
-            levels = [len(self.levels[i]) for i in kept]
-            levels += [0] * (len(names) - len(levels))
-            return Matrix(values, tuple(names), tuple(levels))
+            target_mean_columns = {
+                i
+                for i, column_statistics in self.level_statistics.items()
+                if column_statistics.shape[1] > 1
+            }
+            code_columns = [
+                i for i in range(len(self.column_names)) if i not in target_mean_columns
+            ]
+            matrix_names = [self.column_names[i] for i in code_columns]
+            for i, column_statistics in self.level_statistics.items():
+                means = [
+                    f"{self.column_names[i]} (target mean {j})"
+                    for j in range(column_statistics.shape[1] - 1)
+                ]
+                matrix_names += [*means, f"{self.column_names[i]} (log count)"]
+            values = np.hstack([codes[:, code_columns], *statistics]).astype(np.float32)
+            levels = [len(self.levels[i]) for i in code_columns]
+            levels += [0] * (len(matrix_names) - len(levels))
+            return Matrix(values, tuple(matrix_names), tuple(levels))
 
-        return Views(tensors, matrix)
+        return LazyEncodedRows(build_tensors, build_matrix)
 
     def state(self) -> State:
         """What was learned, as JSON values and arrays."""
-        arrays = {f"facts.{i}": facts.astype(np.float64) for i, facts in self.facts.items()}
+        arrays = {
+            f"facts.{i}": statistics.astype(np.float64)
+            for i, statistics in self.level_statistics.items()
+        }
         levels = [list(levels.names) for levels in self.levels]
-        return State({"fills": self.fills, "levels": levels, "wide": list(self.facts)}, arrays)
+        return State(
+            {"fills": self.fill_levels, "levels": levels, "wide": list(self.level_statistics)},
+            arrays,
+        )
 
     def restore(self, state: State) -> None:
         """Become the encoder that `state` described."""
-        self.fills = list(state.values["fills"])
-        self.levels = [Levels(list(names)) for names in state.values["levels"]]
-        self.facts = {i: state.arrays[f"facts.{i}"] for i in state.values["wide"]}
+        self.fill_levels = list(state.values["fills"])
+        self.levels = [CategoryLevels(list(names)) for names in state.values["levels"]]
+        self.level_statistics = {i: state.arrays[f"facts.{i}"] for i in state.values["wide"]}
 
 
-def learn_fill(column: pl.Series, impute: float | str | None) -> str:
+def fit_fill_level(column: pl.Series, impute: float | str | None) -> str:
     """The level that a missing value counts as; one of its own unless the option says another."""
     if isinstance(impute, (int, float)):
         return f"{impute:.15g}"
-    if impute is None or impute in FOR_NUMBERS:
-        return MISSING
-    commonest = Levels.of(column.drop_nulls()).names if impute == "mode" else [impute]
-    return commonest[0] if commonest else MISSING
+    if impute is None or impute in NUMERIC_IMPUTE_STRATEGIES:
+        return MISSING_LEVEL
+    candidates = (
+        CategoryLevels.from_column(column.drop_nulls()).names if impute == "mode" else [impute]
+    )
+    return candidates[0] if candidates else MISSING_LEVEL
 
 
-def facts_of(codes: Array, target: Array, levels: int) -> Array:
+def compute_level_statistics(codes: Array, target: Array, n_levels: int) -> Array:
     """Target means of each code and the logarithm of its rows, shape (levels + 1, columns + 1).
 
     The unseen code 0 counts as one row: rare levels, which share it, have one.
     """
-    counts = np.bincount(codes, minlength=levels + 1)
+    counts = np.bincount(codes, minlength=n_levels + 1)
     counts[0] = 1
-    return np.hstack([means_by(codes, target, levels), np.log(counts)[:, None]])
+    return np.hstack([compute_target_means(codes, target, n_levels), np.log(counts)[:, None]])
 
 
-def out_of_fold(codes: Array, target: Array, facts: Array) -> Array:
+def compute_out_of_fold_statistics(codes: Array, target: Array, statistics: Array) -> Array:
     """The facts of training rows, target means from the rows of the other folds."""
-    own = facts[codes]
+    oof_statistics = statistics[codes]
     # By lot, for rows often come in rounds: the same level in every fifth row.
-    fold = np.random.default_rng(0).permutation(len(codes)) % PARTS
-    for part in range(PARTS):
-        inside = fold == part
-        others = means_by(codes[~inside], target[~inside], len(facts) - 1)
-        own[inside, :-1] = others[codes[inside]]
-    return own
+    fold_of_row = np.random.default_rng(0).permutation(len(codes)) % TARGET_MEAN_FOLDS
+    for fold_index in range(TARGET_MEAN_FOLDS):
+        in_fold = fold_of_row == fold_index
+        other_fold_means = compute_target_means(
+            codes[~in_fold], target[~in_fold], len(statistics) - 1
+        )
+        oof_statistics[in_fold, :-1] = other_fold_means[codes[in_fold]]
+    return oof_statistics
 
 
-def means_by(codes: Array, target: Array, levels: int) -> Array:
+def compute_target_means(codes: Array, target: Array, n_levels: int) -> Array:
     """Smoothed mean of the target columns for each code, shape (levels + 1, columns).
 
     The unseen code 0 has the overall mean.
     """
-    means = np.zeros((levels + 1, target.shape[1]))
-    counts = np.bincount(codes, minlength=levels + 1)
+    means = np.zeros((n_levels + 1, target.shape[1]))
+    counts = np.bincount(codes, minlength=n_levels + 1)
     for k, column in enumerate(target.T):
-        overall = column.mean()
-        sums = np.bincount(codes, weights=column, minlength=levels + 1)
-        means[:, k] = (sums + PRIOR * overall) / (counts + PRIOR)
-        means[0, k] = overall
+        overall_mean = column.mean()
+        sums = np.bincount(codes, weights=column, minlength=n_levels + 1)
+        means[:, k] = (sums + TARGET_MEAN_PRIOR_ROWS * overall_mean) / (
+            counts + TARGET_MEAN_PRIOR_ROWS
+        )
+        means[0, k] = overall_mean
     return means

@@ -8,78 +8,82 @@ from typing import Any, Literal
 import polars as pl
 
 from fieldcraft.contracts import Check
-from fieldcraft.data.aside import PlainValues
-from fieldcraft.data.look import Guess, Look
-from fieldcraft.data.parse import ENOUGH, datetimes
-from fieldcraft.data.table import Column
+from fieldcraft.data.cell_parser import MIN_PARSED_FRACTION, parse_datetimes
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference
+from fieldcraft.data.schema import Column
+from fieldcraft.kinds._base import PlainValueKind
 from fieldcraft.kinds.datetime.encode import DatetimeEncoder
 
-ISO_8601 = (
+ISO_8601_FORMATS = (
     "%Y-%m-%d",
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y-%m-%dT%H:%M:%S%.f%#z",
 )
-MONTHS = ("%Y-%m", "%Y/%m")  # read as their first day
+MONTH_FORMATS = ("%Y-%m", "%Y/%m")  # read as their first day
 
 
-class DatetimeKind(PlainValues):
+class DatetimeKind(PlainValueKind):
     """A column of moments."""
 
     name = "datetime"
-    used = True
-    holds: Literal["values", "files"] = "values"
+    is_feature = True
+    storage: Literal["values", "files"] = "values"
     options: tuple[str, ...] = ("format",)
 
-    def recognise(self, look: Look) -> Guess | None:
+    def infer(self, profile: ColumnProfile) -> TypeInference | None:
         """A column of which one known date format reads at least 95 % of the values."""
-        form = look.datetime_format or month_format(look)
-        if form is None or look.column.dtype in (pl.Time, pl.Duration):
+        date_format = profile.datetime_format or infer_month_format(profile)
+        if date_format is None or profile.column.dtype in (pl.Time, pl.Duration):
             return None
-        reason = "dates" if form == "native" else f"dates such as {look.values[0]}"
-        return Guess(self.name, 0.95, reason, {"format": form})
+        reason = (
+            "dates" if date_format == "native" else f"dates such as {profile.present_values[0]}"
+        )
+        return TypeInference(self.name, 0.95, reason, {"format": date_format})
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
         """Cells as moments in UTC; what the format cannot read is missing."""
-        form = options.get("format", "%Y-%m-%d")
-        if form != "native" or cells.dtype != pl.String:
-            return datetimes(cells, form)
+        date_format = options.get("format", "%Y-%m-%d")
+        if date_format != "native" or cells.dtype != pl.String:
+            return parse_datetimes(cells, date_format)
         # What were dates in the training file may come as text with the rows to predict.
-        read = [datetimes(cells, iso) for iso in ISO_8601]
-        return pl.select(pl.coalesce(read)).to_series().rename(cells.name)
+        parsed = [parse_datetimes(cells, iso_format) for iso_format in ISO_8601_FORMATS]
+        return pl.select(pl.coalesce(parsed)).to_series().rename(cells.name)
 
     def encoder(self, columns: Sequence[Column]) -> DatetimeEncoder:
         """A fresh encoder for the date columns of a table."""
         return DatetimeEncoder(columns)
 
-    def net(self, encoder: DatetimeEncoder, plain: bool) -> Any:
+    def net(self, encoder: DatetimeEncoder, without_embeddings: bool) -> Any:
         """A fresh network over the encoded columns, which passes them as they are."""
-        from fieldcraft.fit.network import PassNet
+        from fieldcraft.fit.network import IdentityNet
 
-        return PassNet("datetime", encoder.width)
+        return IdentityNet("datetime", encoder.n_features)
 
     def checks(self) -> Sequence[Check]:
         """There are no checks for date columns alone."""
         return ()
 
-    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+    def drift_statistics(self, values: pl.Series) -> dict[str, pl.Series]:
         """Weekday and hour, and the moment itself, which goes on without being drift."""
-        moments = values.cast(pl.Datetime("us"))
+        timestamps = values.cast(pl.Datetime("us"))
         return {
-            "value": moments,
-            "weekday": moments.dt.strftime("%A"),
-            "hour": moments.dt.hour().cast(pl.Float64),
+            "value": timestamps,
+            "weekday": timestamps.dt.strftime("%A"),
+            "hour": timestamps.dt.hour().cast(pl.Float64),
         }
 
 
-def month_format(look: Look) -> str | None:
+def infer_month_format(profile: ColumnProfile) -> str | None:
     """The format of a column of months such as 2024-02, if it is one."""
-    if not look.is_text or not len(look.values):
+    if not profile.is_text or not len(profile.present_values):
         return None
-    for form in MONTHS:
-        if datetimes(look.values, form).null_count() <= (1 - ENOUGH) * len(look.values):
-            return form
+    for date_format in MONTH_FORMATS:
+        if parse_datetimes(profile.present_values, date_format).null_count() <= (
+            1 - MIN_PARSED_FRACTION
+        ) * len(profile.present_values):
+            return date_format
     return None
 
 

@@ -10,54 +10,57 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.encoders import Views
-from fieldcraft.contracts import Array, Matrix, State
-from fieldcraft.data.table import Column
+from fieldcraft.bundle.encoder_set import LazyEncodedRows
+from fieldcraft.contracts import Matrix, State
+from fieldcraft.core.types import Array
+from fieldcraft.data.schema import Column
 
-MICROSECONDS_A_DAY = 86_400_000_000
-MINUTES_AN_HOUR = 60
-THURSDAY = 4  # the weekday of 1 January 1970
-CYCLES = {"month": 12, "day": 31, "weekday": 7, "day of year": 365.25, "hour": 24}
-FARTHEST = 3.0  # standard deviations of elapsed time beyond which a date says "later" only
-SMALLEST_CHANGE = 1e-5  # days, about a second; less is rounding
-MOST_DELAYS = 15  # the pairs of six columns
+MICROSECONDS_PER_DAY = 86_400_000_000
+MINUTES_PER_HOUR = 60
+EPOCH_WEEKDAY = 4  # the weekday of 1 January 1970
+CYCLE_LENGTHS = {"month": 12, "day": 31, "weekday": 7, "day of year": 365.25, "hour": 24}
+MAX_ABS_ZSCORE = 3.0  # standard deviations of elapsed time beyond which a date says "later" only
+MIN_CHANGE_DAYS = 1e-5  # days, about a second; less is rounding
+MAX_DELAY_PAIRS = 15  # the pairs of six columns
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeScale:
     """The scale of elapsed time on training rows, and whether there is a time of day."""
 
-    centre: float
-    spread: float
-    clock: bool
+    mean: float
+    std: float
+    has_time_of_day: bool
 
-    def scaled(self, days: Array) -> Array:
+    def standardize(self, days: Array) -> Array:
         """Standardised, cut off where training rows say nothing, 0 where missing."""
-        far = np.clip((days - self.centre) / self.spread, -FARTHEST, FARTHEST)
-        return np.asarray(np.where(np.isnan(far), 0.0, far))
+        clipped = np.clip((days - self.mean) / self.std, -MAX_ABS_ZSCORE, MAX_ABS_ZSCORE)
+        return np.asarray(np.where(np.isnan(clipped), 0.0, clipped))
 
 
-class Calendar(dict[str, Array]):
+class CalendarFeatures(dict[str, Array]):
     """The calendar's numbers of a column by name, NaN where missing, and what networks see of them.
 
     That is the same for all members of a model, and so computed once.
     """
 
     @cached_property
-    def clocked(self) -> Array:
+    def cyclic_with_hour(self) -> Array:
         """Sine and cosine of each cycle, whether a month ends, whether the moment is missing."""
         missing = np.isnan(self["days"])
-        found = []
-        for name, length in CYCLES.items():
-            turn = 2 * np.pi * np.where(missing, 0.0, self[name]) / length
-            found += [np.sin(turn) * ~missing, np.cos(turn) * ~missing]
-        found += [np.where(missing, 0.0, self["month end"]), missing]
-        return np.stack(found, axis=1)
+        features = []
+        for name, length in CYCLE_LENGTHS.items():
+            angle = 2 * np.pi * np.where(missing, 0.0, self[name]) / length
+            features += [np.sin(angle) * ~missing, np.cos(angle) * ~missing]
+        features += [np.where(missing, 0.0, self["month end"]), missing]
+        return np.stack(features, axis=1)
 
     @cached_property
-    def dated(self) -> Array:
+    def cyclic_without_hour(self) -> Array:
         """The same without the hour, which is the last cycle."""
-        return np.delete(self.clocked, [2 * len(CYCLES) - 2, 2 * len(CYCLES) - 1], axis=1)
+        return np.delete(
+            self.cyclic_with_hour, [2 * len(CYCLE_LENGTHS) - 2, 2 * len(CYCLE_LENGTHS) - 1], axis=1
+        )
 
 
 class DatetimeEncoder:
@@ -70,109 +73,136 @@ class DatetimeEncoder:
     those of columns that stand close to each other first; pairs that never change are left out.
     """
 
-    most_rows = None
+    max_batch_rows = None
 
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
-        self.names = [column.name for column in columns]
-        self.spans: list[Span] = []
-        self.pairs: list[tuple[int, int]] = []
-        self.delays: list[Span] = []
+        self.column_names = [column.name for column in columns]
+        self.time_scales: list[TimeScale] = []
+        self.delay_pairs: list[tuple[int, int]] = []
+        self.delay_scales: list[TimeScale] = []
 
     @property
-    def width(self) -> int:
+    def n_features(self) -> int:
         """Numbers a row for networks."""
-        circles = [len(CYCLES) - (not span.clock) for span in self.spans]
-        return sum(3 + 2 * count for count in circles) + len(self.pairs)
+        cycle_counts = [
+            len(CYCLE_LENGTHS) - (not scale.has_time_of_day) for scale in self.time_scales
+        ]
+        return sum(3 + 2 * count for count in cycle_counts) + len(self.delay_pairs)
 
-    def read(self, rows: pl.DataFrame) -> list[Calendar]:
+    def precompute(self, rows: pl.DataFrame) -> list[CalendarFeatures]:
         """The calendar's numbers of each column."""
-        return [Calendar(calendar(rows[name])) for name in self.names]
+        return [CalendarFeatures(compute_calendar(rows[name])) for name in self.column_names]
 
-    def fit_transform(self, parts: list[Calendar], target: Array) -> Views:
+    def fit_transform(self, calendars: list[CalendarFeatures], target: Array) -> LazyEncodedRows:
         """Learn spans of time from training rows; return them encoded."""
-        self.spans = [learn_span(p["days"], bool((p["days"] % 1 > 0).any())) for p in parts]
-        self.pairs, self.delays = [], []
-        near_first = sorted(combinations(range(len(parts)), 2), key=lambda pair: pair[1] - pair[0])
-        for first, second in near_first:
-            days = parts[second]["days"] - parts[first]["days"]
-            there = days[~np.isnan(days)]
-            if len(self.pairs) < MOST_DELAYS and len(there) and np.ptp(there) > SMALLEST_CHANGE:
-                self.pairs.append((first, second))
-                self.delays.append(learn_span(np.arcsinh(days), False))
-        return self.transform(parts)
+        self.time_scales = [
+            fit_time_scale(calendar_values["days"], bool((calendar_values["days"] % 1 > 0).any()))
+            for calendar_values in calendars
+        ]
+        self.delay_pairs, self.delay_scales = [], []
+        pairs_by_distance = sorted(
+            combinations(range(len(calendars)), 2), key=lambda pair: pair[1] - pair[0]
+        )
+        for first, second in pairs_by_distance:
+            delay_days = calendars[second]["days"] - calendars[first]["days"]
+            present = delay_days[~np.isnan(delay_days)]
+            if (
+                len(self.delay_pairs) < MAX_DELAY_PAIRS
+                and len(present)
+                and np.ptp(present) > MIN_CHANGE_DAYS
+            ):
+                self.delay_pairs.append((first, second))
+                self.delay_scales.append(fit_time_scale(np.arcsinh(delay_days), False))
+        return self.transform(calendars)
 
-    def transform(self, parts: list[Calendar]) -> Views:
+    def transform(self, calendars: list[CalendarFeatures]) -> LazyEncodedRows:
         """Encode rows with what was learned."""
-        delays = [parts[second]["days"] - parts[first]["days"] for first, second in self.pairs]
-        return Views(lambda: self._tensors(parts, delays), lambda: self._matrix(parts, delays))
+        delay_days = [
+            calendars[second]["days"] - calendars[first]["days"]
+            for first, second in self.delay_pairs
+        ]
+        return LazyEncodedRows(
+            lambda: self._tensors(calendars, delay_days),
+            lambda: self._matrix(calendars, delay_days),
+        )
 
-    def _tensors(self, parts: list[Calendar], delays: list[Array]) -> dict[str, Array]:
-        found: list[Array] = []
-        for part, span in zip(parts, self.spans, strict=True):
-            found.append(span.scaled(part["days"])[:, None])
-            found.append(part.clocked if span.clock else part.dated)
-        for days, span in zip(delays, self.delays, strict=True):
-            found.append(span.scaled(np.arcsinh(days))[:, None])
-        return {"datetime": np.concatenate(found, axis=1).astype(np.float32)}
+    def _tensors(
+        self, calendars: list[CalendarFeatures], delay_days: list[Array]
+    ) -> dict[str, Array]:
+        features: list[Array] = []
+        for calendar_values, scale in zip(calendars, self.time_scales, strict=True):
+            features.append(scale.standardize(calendar_values["days"])[:, None])
+            features.append(
+                calendar_values.cyclic_with_hour
+                if scale.has_time_of_day
+                else calendar_values.cyclic_without_hour
+            )
+        for days, scale in zip(delay_days, self.delay_scales, strict=True):
+            features.append(scale.standardize(np.arcsinh(days))[:, None])
+        return {"datetime": np.concatenate(features, axis=1).astype(np.float32)}
 
-    def _matrix(self, parts: list[Calendar], delays: list[Array]) -> Matrix:
-        found: dict[str, Array] = {}
-        for column, part, span in zip(self.names, parts, self.spans, strict=True):
-            for name, values in part.items():
-                if span.clock or name != "hour":
-                    found[f"{column} ({name})"] = values
-        for days, (first, second) in zip(delays, self.pairs, strict=True):
-            found[f"{self.names[first]} to {self.names[second]} (days)"] = days
-        values = np.stack(list(found.values()), axis=1).astype(np.float32)
-        return Matrix(values, tuple(found), (0,) * len(found))
+    def _matrix(self, calendars: list[CalendarFeatures], delay_days: list[Array]) -> Matrix:
+        columns_by_name: dict[str, Array] = {}
+        for column, calendar_values, scale in zip(
+            self.column_names, calendars, self.time_scales, strict=True
+        ):
+            for name, values in calendar_values.items():
+                if scale.has_time_of_day or name != "hour":
+                    columns_by_name[f"{column} ({name})"] = values
+        for days, (first, second) in zip(delay_days, self.delay_pairs, strict=True):
+            columns_by_name[f"{self.column_names[first]} to {self.column_names[second]} (days)"] = (
+                days
+            )
+        values = np.stack(list(columns_by_name.values()), axis=1).astype(np.float32)
+        return Matrix(values, tuple(columns_by_name), (0,) * len(columns_by_name))
 
     def state(self) -> State:
         """What was learned, as JSON values."""
         return State(
             {
-                "spans": [asdict(span) for span in self.spans],
-                "pairs": [list(pair) for pair in self.pairs],
-                "delays": [asdict(span) for span in self.delays],
+                "spans": [asdict(scale) for scale in self.time_scales],
+                "pairs": [list(pair) for pair in self.delay_pairs],
+                "delays": [asdict(scale) for scale in self.delay_scales],
             }
         )
 
     def restore(self, state: State) -> None:
         """Become the encoder that `state` described."""
-        self.spans = [Span(**span) for span in state.values["spans"]]
-        self.pairs = [(first, second) for first, second in state.values["pairs"]]
-        self.delays = [Span(**span) for span in state.values["delays"]]
+        self.time_scales = [TimeScale(**scale) for scale in state.values["spans"]]
+        self.delay_pairs = [(first, second) for first, second in state.values["pairs"]]
+        self.delay_scales = [TimeScale(**scale) for scale in state.values["delays"]]
 
 
-def learn_span(days: Array, clock: bool) -> Span:
+def fit_time_scale(days: Array, has_time_of_day: bool) -> TimeScale:
     """The middle and the spread of times on training rows, NaN where missing."""
-    there = days[~np.isnan(days)]
-    if not len(there):
-        return Span(0.0, 1.0, clock)
-    spread = float(there.std())
-    return Span(float(there.mean()), spread if spread > SMALLEST_CHANGE else 1.0, clock)
+    present = days[~np.isnan(days)]
+    if not len(present):
+        return TimeScale(0.0, 1.0, has_time_of_day)
+    std = float(present.std())
+    return TimeScale(float(present.mean()), std if std > MIN_CHANGE_DAYS else 1.0, has_time_of_day)
 
 
-def calendar(moments: pl.Series) -> dict[str, Array]:
+def compute_calendar(timestamps: pl.Series) -> dict[str, Array]:
     """Days since 1970 and the calendar's numbers of each moment, NaN where missing."""
-    at = moments.cast(pl.Datetime("us")).to_numpy()
-    missing = np.isnat(at)
-    at = np.where(missing, np.datetime64(0, "us"), at)
-    day, month, year = (at.astype(f"datetime64[{unit}]") for unit in "DMY")
-    since = day.astype(np.int64)
-    weekday = (since + THURSDAY - 1) % 7 + 1  # Monday is 1
+    datetimes = timestamps.cast(pl.Datetime("us")).to_numpy()
+    missing = np.isnat(datetimes)
+    datetimes = np.where(missing, np.datetime64(0, "us"), datetimes)
+    day, month, year = (datetimes.astype(f"datetime64[{unit}]") for unit in "DMY")
+    days_since_epoch = day.astype(np.int64)
+    weekday = (days_since_epoch + EPOCH_WEEKDAY - 1) % 7 + 1  # Monday is 1
     # A week belongs to the year of its Thursday (ISO 8601).
-    thursday = (since + THURSDAY - weekday).astype("datetime64[D]")
-    first = thursday.astype("datetime64[Y]").astype("datetime64[D]")
-    parts = {
-        "days": at.astype(np.int64) / MICROSECONDS_A_DAY,
+    thursday = (days_since_epoch + EPOCH_WEEKDAY - weekday).astype("datetime64[D]")
+    first_of_year = thursday.astype("datetime64[Y]").astype("datetime64[D]")
+    fields = {
+        "days": datetimes.astype(np.int64) / MICROSECONDS_PER_DAY,
         "year": 1970 + year.astype(np.int64),
         "month": 1 + month.astype(np.int64) % 12,
         "day": 1 + (day - month.astype("datetime64[D]")).astype(np.int64),
         "weekday": weekday,
-        "week": 1 + (thursday - first).astype(np.int64) // 7,
+        "week": 1 + (thursday - first_of_year).astype(np.int64) // 7,
         "day of year": 1 + (day - year.astype("datetime64[D]")).astype(np.int64),
-        "hour": (at - day).astype("timedelta64[m]").astype(np.int64) / MINUTES_AN_HOUR,
+        "hour": (datetimes - day).astype("timedelta64[m]").astype(np.int64) / MINUTES_PER_HOUR,
         "month end": (day + 1).astype("datetime64[M]") != month,
     }
-    return {name: np.where(missing, np.nan, part) for name, part in parts.items()}
+    return {name: np.where(missing, np.nan, field_values) for name, field_values in fields.items()}

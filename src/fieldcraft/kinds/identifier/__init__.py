@@ -7,52 +7,62 @@ from collections.abc import Sequence
 import polars as pl
 
 from fieldcraft.contracts import Check
-from fieldcraft.data.aside import SetAside
-from fieldcraft.data.look import Guess, Look
-from fieldcraft.data.wording import SEVERAL, called_a_key, called_a_label, padded, words_a_value
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference
+from fieldcraft.data.text_heuristics import (
+    MIN_FREE_TEXT_WORDS,
+    has_id_name,
+    has_label_name,
+    has_zero_padded_codes,
+    median_words,
+)
+from fieldcraft.kinds._base import ExcludedKind
 
-NEARLY_ALL = 0.9  # share of the values that must be different
-MOSTLY = 0.5  # the same, where the name says that it is a key
-FEW_ROWS = 20
+MIN_DISTINCT_FRACTION = 0.9  # share of the values that must be different
+MIN_DISTINCT_FRACTION_IF_NAMED_KEY = 0.5  # the same, where the name says that it is a key
+MIN_ROWS = 20
 
 
-class IdentifierKind(SetAside):
+class IdentifierKind(ExcludedKind):
     """A column that names rows: a key, a running number, a text that is different in each."""
 
     name = "identifier"
 
-    def recognise(self, look: Look) -> Guess | None:
+    def infer(self, profile: ColumnProfile) -> TypeInference | None:
         """Different in (nearly) every row, and a code, a running number, or named as a key."""
-        there = len(look.values)
-        enough = MOSTLY if called_a_key(look.name) else NEARLY_ALL
-        if there < FEW_ROWS or look.distinct < enough * there:
+        n_values = len(profile.present_values)
+        min_fraction = (
+            MIN_DISTINCT_FRACTION_IF_NAMED_KEY
+            if has_id_name(profile.name)
+            else MIN_DISTINCT_FRACTION
+        )
+        if n_values < MIN_ROWS or profile.n_unique < min_fraction * n_values:
             return None
-        reason = f"{look.distinct:,} different values in {there:,} rows"
-        if look.numeric_share >= NEARLY_ALL:
-            return self._number(look, reason)
-        if look.datetime_format or words_a_value(look) >= SEVERAL:
+        reason = f"{profile.n_unique:,} different values in {n_values:,} rows"
+        if profile.numeric_fraction >= MIN_DISTINCT_FRACTION:
+            return self._infer_numeric_key(profile, reason)
+        if profile.datetime_format or median_words(profile) >= MIN_FREE_TEXT_WORDS:
             return None
-        return Guess(self.name, 0.85, reason + ", text without sentences")
+        return TypeInference(self.name, 0.85, reason + ", text without sentences")
 
-    def _number(self, look: Look, reason: str) -> Guess | None:
-        if padded(look):
-            return Guess(self.name, 0.85, reason + ", codes with leading zeros")
-        if not look.whole_numbers or "year" in look.name.lower():
+    def _infer_numeric_key(self, profile: ColumnProfile, reason: str) -> TypeInference | None:
+        if has_zero_padded_codes(profile):
+            return TypeInference(self.name, 0.85, reason + ", codes with leading zeros")
+        if not profile.is_integer or "year" in profile.name.lower():
             return None
-        low, high = look.span
-        if look.distinct == len(look.values) == high - low + 1:
-            return Guess(self.name, 0.95, f"every number from {low:.0f} to {high:.0f} once")
-        if called_a_key(look.name) or called_a_label(look.name):
-            return Guess(self.name, 0.85, reason + ", named as a key")
+        low, high = profile.value_range
+        if profile.n_unique == len(profile.present_values) == high - low + 1:
+            return TypeInference(self.name, 0.95, f"every number from {low:.0f} to {high:.0f} once")
+        if has_id_name(profile.name) or has_label_name(profile.name):
+            return TypeInference(self.name, 0.85, reason + ", named as a key")
         return None
 
     def checks(self) -> Sequence[Check]:
         """The checks for identifier columns."""
-        from fieldcraft.kinds.identifier.audit import CHECKS
+        from fieldcraft.kinds.identifier.checks import CHECKS
 
         return CHECKS
 
-    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+    def drift_statistics(self, values: pl.Series) -> dict[str, pl.Series]:
         """Nothing: keys are always new, and none of them is kept."""
         return {}
 

@@ -7,107 +7,121 @@ from typing import Any, Literal
 
 import polars as pl
 
-from fieldcraft.contracts import Array, Check, Json, Output, Rescore, Tensors
+from fieldcraft.contracts import Check, Output, ScoreFunction, Tensors
 from fieldcraft.core.errors import DataError
-from fieldcraft.data import media
-from fieldcraft.data.look import Guess, Look
-from fieldcraft.data.photos import ENDINGS
-from fieldcraft.data.table import Column
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data import file_cells
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference
+from fieldcraft.data.image_folder import IMAGE_SUFFIXES
+from fieldcraft.data.schema import Column
 from fieldcraft.kinds.image.encode import ImageEncoder
-from fieldcraft.kinds.image.store import look_at
+from fieldcraft.kinds.image.pixel_cache import read_image_headers
 
-NEARLY_ALL = 0.95  # share of the cells that must name photos
-NAME = r"(?i)(\.(" + "|".join(sorted(e[1:] for e in ENDINGS)) + r")$|^data:image/)"
+MIN_IMAGE_NAME_FRACTION = 0.95  # share of the cells that must name photos
+IMAGE_NAME_PATTERN = (
+    r"(?i)(\.(" + "|".join(sorted(e[1:] for e in IMAGE_SUFFIXES)) + r")$|^data:image/)"
+)
 
 
 class ImageKind:
     """A column of photos: paths, addresses on the web, or members of an archive."""
 
     name = "image"
-    used = True
-    holds: Literal["values", "files"] = "files"
+    is_feature = True
+    storage: Literal["values", "files"] = "files"
     options: tuple[str, ...] = ("augment", "encoder", "mirror", "size", "tune")
     packages: tuple[str, ...] = ("pillow",)
 
-    def recognise(self, look: Look) -> Guess | None:
+    def infer(self, profile: ColumnProfile) -> TypeInference | None:
         """Nearly all cells end as the names of image files do."""
-        if not look.is_text or not len(look.values):
+        if not profile.is_text or not len(profile.present_values):
             return None
-        texts = look.values.cast(pl.String)
-        if texts.str.contains(NAME).mean() < NEARLY_ALL:  # type: ignore[operator]
+        texts = profile.present_values.cast(pl.String)
+        if texts.str.contains(IMAGE_NAME_PATTERN).mean() < MIN_IMAGE_NAME_FRACTION:  # type: ignore[operator]
             return None
-        return Guess(self.name, 0.97, f"names of images such as {texts[0][:60]}")
+        return TypeInference(self.name, 0.97, f"names of images such as {texts[0][:60]}")
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
         """Cells as addresses; one that leads to no photo is missing."""
         texts = cells.cast(pl.String)
-        there = texts.drop_nulls().unique().to_list()
-        looks = dict(zip(there, look_at(there), strict=True))
-        found = [t if t is not None and looks[t] is not None else None for t in texts.to_list()]
-        return pl.Series(cells.name, found, dtype=pl.String)
+        addresses = texts.drop_nulls().unique().to_list()
+        headers = dict(zip(addresses, read_image_headers(addresses), strict=True))
+        valid_cells = [
+            text if text is not None and headers[text] is not None else None
+            for text in texts.to_list()
+        ]
+        return pl.Series(cells.name, valid_cells, dtype=pl.String)
 
     def encoder(self, columns: Sequence[Column]) -> ImageEncoder:
         """A fresh encoder for the photo columns of a table."""
         return ImageEncoder(columns)
 
-    def net(self, encoder: ImageEncoder, plain: bool) -> Any:
+    def net(self, encoder: ImageEncoder, without_embeddings: bool) -> Any:
         """A fresh network over the photos; what is a vector already it passes as it is."""
-        if encoder.frozen:
-            from fieldcraft.fit.network import PassNet
+        if encoder.is_frozen:
+            from fieldcraft.fit.network import IdentityNet
 
-            return PassNet("image", encoder.width)
+            return IdentityNet("image", encoder.n_features)
 
-        from fieldcraft.kinds.image.net import ImageNet
+        from fieldcraft.kinds.image.net import ImageEncoderNet
 
-        return ImageNet(encoder)
+        return ImageEncoderNet(encoder)
 
     def checks(self) -> Sequence[Check]:
         """The checks for photo columns."""
-        from fieldcraft.kinds.image import audit, audit_classes
+        from fieldcraft.kinds.image import checks, class_checks
 
-        return (*audit.CHECKS, *audit_classes.CHECKS)
+        return (*checks.CHECKS, *class_checks.CHECKS)
 
-    def measures(self, values: pl.Series) -> dict[str, pl.Series]:
+    def drift_statistics(self, values: pl.Series) -> dict[str, pl.Series]:
         """Size, shape and form of a photo, and how bright and colourful it is."""
-        from fieldcraft.kinds.image.measure import measures
+        from fieldcraft.kinds.image.image_statistics import compute_drift_statistics
 
-        return measures(values)
+        return compute_drift_statistics(values)
 
-    def alike(self, values: pl.Series) -> Sequence[Array]:
+    def near_duplicate_groups(self, values: pl.Series) -> Sequence[Array]:
         """Groups of rows whose photos look nearly the same."""
-        from fieldcraft.kinds.image.near import alike_rows
+        from fieldcraft.kinds.image.near_duplicates import find_near_duplicate_images
 
-        return alike_rows(values)
+        return find_near_duplicate_images(values)
 
-    def picture(self, value: Any) -> str | None:
+    def thumbnail(self, value: Any) -> str | None:
         """A photo as a small JPEG; None where it cannot be read."""
-        from fieldcraft.kinds.image.decode import thumbnail
+        from fieldcraft.kinds.image.decode import render_thumbnail
 
         try:
-            return thumbnail(media.content(str(value))) if value is not None else None
+            return (
+                render_thumbnail(file_cells.read_content(str(value))) if value is not None else None
+            )
         except DataError:
             return None
 
-    def explain(self, value: Any, said: Rescore) -> Json | None:
+    def explain(self, value: Any, score: ScoreFunction) -> Json | None:
         """Where a photo speaks for a prediction and where against it; None if it is broken."""
-        from fieldcraft.kinds.image.explain import explained
+        from fieldcraft.kinds.image.explain import explain_image
 
         try:
-            return explained(media.content(str(value)), said) if value is not None else None
+            return (
+                explain_image(file_cells.read_content(str(value)), score)
+                if value is not None
+                else None
+            )
         except DataError:
             return None
 
-    def trace(self, network: Any, row: Tensors, chosen: int, output: Output) -> list[Json]:
+    def attributions(
+        self, network: Any, row: Tensors, output_index: int, output: Output
+    ) -> list[Json]:
         """Of each photo of one row the maps of what a network traces its output back to."""
-        from fieldcraft.kinds.image.gradients import maps
+        from fieldcraft.kinds.image.attributions import compute_image_attributions
 
-        return maps(network, row, chosen, output)
+        return compute_image_attributions(network, row, output_index, output)
 
-    def augmented(self, network: Any, rows: Tensors) -> list[list[str]]:
+    def augmentation_examples(self, network: Any, rows: Tensors) -> list[list[str]]:
         """Of each column the photos of some rows as training changes them, drawn small."""
-        from fieldcraft.kinds.image.augment import drawn
+        from fieldcraft.kinds.image.augment import render_augmented_images
 
-        return drawn(network, rows)
+        return render_augmented_images(network, rows)
 
 
 KIND = ImageKind()

@@ -10,53 +10,54 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.backbone import load_backbone
-from fieldcraft.bundle.encoders import Views
-from fieldcraft.bundle.meaning import Meaning, learn_meaning
-from fieldcraft.contracts import Array, Json, Matrix, State
-from fieldcraft.core.optional import needs
-from fieldcraft.data.table import Column
-from fieldcraft.data.weights import has_linear_layers
-from fieldcraft.kinds.image.features import NAMES, describe
-from fieldcraft.kinds.image.inherit import bundle_at, inherited_weights
-from fieldcraft.kinds.image.mirror import may_mirror
-from fieldcraft.kinds.image.options import LORA, asked_of, unfit
-from fieldcraft.kinds.image.pretrained import Pretrained, open_pretrained
-from fieldcraft.kinds.image.scratch import OWN, config_for
-from fieldcraft.kinds.image.store import look_at, store_for
-from fieldcraft.kinds.image.wanted import Wanted
+from fieldcraft.bundle.embedding_scaler import EmbeddingScaler, fit_embedding_scaler
+from fieldcraft.bundle.encoder_set import LazyEncodedRows
+from fieldcraft.bundle.onnx_backbone import load_backbone
+from fieldcraft.contracts import Matrix, State
+from fieldcraft.core.extras import require_extra
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.pretrained_weights import has_linear_layers
+from fieldcraft.data.schema import Column
+from fieldcraft.kinds.image.architectures import DEFAULT_NETWORK, build_network_config
+from fieldcraft.kinds.image.flip_invariance import is_flip_invariant
+from fieldcraft.kinds.image.handcrafted_features import FEATURE_NAMES, extract_features
+from fieldcraft.kinds.image.options import LORA, invalid_option_error, parse_image_options
+from fieldcraft.kinds.image.pixel_cache import get_pixel_cache, read_image_headers
+from fieldcraft.kinds.image.preprocessor_config import PreprocessorConfig
+from fieldcraft.kinds.image.pretrained import PretrainedImageEncoder, load_image_encoder
+from fieldcraft.kinds.image.transfer import find_bundle, load_transferred_weights
 
-SIDES = (32, 64, 96, 128)  # of the squares, in pixels
-SAMPLE = 1_000  # training photos that tell size and colours
-SOME = 256  # of them, that tell what inherited weights make of photos
-NO_SPREAD = 1e-2  # of a channel, as a share of its range: photos of one colour
+CANDIDATE_SIDES_PIXELS = (32, 64, 96, 128)  # of the squares, in pixels
+MAX_SAMPLE_IMAGES = 1_000  # training photos that tell size and colours
+MAX_TRANSFER_IMAGES = 256  # of them, that tell what inherited weights make of photos
+MIN_CHANNEL_STD = 1e-2  # of a channel, as a share of its range: photos of one colour
 
 
 @dataclass(frozen=True)
-class Photos:
+class ImageColumns:
     """The addresses of the photos of each column; pixels are read when their size is known.
 
     Attributes:
-        columns: the addresses; None where there is no photo.
-        rows: how many.
+        column_addresses: the addresses; None where there is no photo.
+        n_rows: how many.
         pretrained: the network that gives their vectors, if one is asked for.
     """
 
-    columns: tuple[tuple[str | None, ...], ...]
-    rows: int
-    pretrained: Pretrained | None = None
+    column_addresses: tuple[tuple[str | None, ...], ...]
+    n_rows: int
+    pretrained: PretrainedImageEncoder | None = None
 
     @cached_property
-    def flat(self) -> list[str | None]:
+    def addresses(self) -> list[str | None]:
         """The addresses row by row."""
-        return [address for row in zip(*self.columns, strict=True) for address in row]
+        return [address for row in zip(*self.column_addresses, strict=True) for address in row]
 
     @cached_property
-    def vectors(self) -> list[Array]:
+    def embeddings(self) -> list[Array]:
         """What the pretrained network makes of the photos of each column; NaN where none is."""
         if self.pretrained is None:
             return []
-        return [self.pretrained.vectors(column) for column in self.columns]
+        return [self.pretrained.embed(addresses) for addresses in self.column_addresses]
 
 
 class ImageEncoder:
@@ -71,167 +72,201 @@ class ImageEncoder:
     tuned, networks get the square, of the size and on the scale that it wants.
     """
 
-    most_rows = None
+    max_batch_rows = None
 
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of their photos yet."""
-        self.names = [column.name for column in columns]
-        self.asked = asked_of(columns)
-        self.side = self.asked.side or SIDES[0]
+        self.column_names = [column.name for column in columns]
+        self.options = parse_image_options(columns)
+        self.side = self.options.side or CANDIDATE_SIDES_PIXELS[0]
         self.mean = np.zeros(3)
-        self.spread = np.ones(3)
-        self.mirror = bool(self.asked.mirror)
-        self.config: Json = {}  # of the network that is trained, unless it is our own
-        self.pretrained: Pretrained | None = None
-        self.meanings: list[Meaning] = []  # of the vectors of each column
-        self.inherited: dict[str, Array] | None = None  # {}: those of a bundle, long since learned
-        self.some = np.zeros((0, 1, 1, 3), dtype=np.uint8)
+        self.std = np.ones(3)
+        self.allow_flip = bool(self.options.allow_flip)
+        self.backbone_config: Json = {}  # of the network that is trained, unless it is our own
+        self.pretrained: PretrainedImageEncoder | None = None
+        self.embedding_scalers: list[EmbeddingScaler] = []  # of the vectors of each column
+        self.transferred_weights: dict[str, Array] | None = (
+            None  # {}: those of a bundle, long since learned
+        )
+        self.transfer_pixels = np.zeros((0, 1, 1, 3), dtype=np.uint8)
 
     @property
-    def network(self) -> str:
+    def network_name(self) -> str:
         """The name of the network that is trained, whatever it begins with."""
-        return OWN if self.asked.learned else self.asked.name
+        return DEFAULT_NETWORK if self.options.has_pretrained_weights else self.options.encoder
 
     @property
-    def frozen(self) -> bool:
+    def is_frozen(self) -> bool:
         """Whether photos are vectors, to networks as well."""
-        return self.pretrained is not None and not self.asked.tune
+        return self.pretrained is not None and not self.options.finetune
 
     @property
-    def width(self) -> int:
+    def n_features(self) -> int:
         """Numbers of the vectors of a row."""
-        return sum(len(meaning.centre) for meaning in self.meanings)
+        return sum(len(scaler.mean) for scaler in self.embedding_scalers)
 
-    def read(self, rows: pl.DataFrame) -> Photos:
+    def precompute(self, rows: pl.DataFrame) -> ImageColumns:
         """The addresses of the photos of each column."""
-        if self.asked.learned and self.pretrained is None and self.inherited is None:
-            self._open()
-        columns = tuple(tuple(rows[name].to_list()) for name in self.names)
-        return Photos(columns, rows.height, self.pretrained)
+        if (
+            self.options.has_pretrained_weights
+            and self.pretrained is None
+            and self.transferred_weights is None
+        ):
+            self._load_initial_weights()
+        columns = tuple(tuple(rows[name].to_list()) for name in self.column_names)
+        return ImageColumns(columns, rows.height, self.pretrained)
 
-    def _open(self) -> None:
+    def _load_initial_weights(self) -> None:
         """Open what the network begins with: the weights of a bundle, or a pretrained network."""
-        bundle = bundle_at(self.asked.name)
+        bundle = find_bundle(self.options.encoder)
         if bundle is None:
-            folder = Path(self.asked.name).expanduser()
-            if self.asked.tune == LORA and folder.is_dir() and not has_linear_layers(folder):
-                wanted = "true, for the network has convolutions only, which LoRA does not train"
-                raise unfit(self.asked.column, "tune", LORA, wanted)
-            self.pretrained = open_pretrained(self.asked.name, self.asked.side)
-        elif self.asked.tune == LORA:
-            wanted = "true: the network of a bundle is trained as a whole"
-            raise unfit(self.asked.column, "tune", LORA, wanted)
+            folder = Path(self.options.encoder).expanduser()
+            if self.options.finetune == LORA and folder.is_dir() and not has_linear_layers(folder):
+                allowed = "true, for the network has convolutions only, which LoRA does not train"
+                raise invalid_option_error(self.options.first_column, "tune", LORA, allowed)
+            self.pretrained = load_image_encoder(self.options.encoder, self.options.side)
+        elif self.options.finetune == LORA:
+            allowed = "true: the network of a bundle is trained as a whole"
+            raise invalid_option_error(self.options.first_column, "tune", LORA, allowed)
         else:
-            self.inherited = inherited_weights(bundle)
+            self.transferred_weights = load_transferred_weights(bundle)
 
-    def fit_transform(self, photos: Photos, target: Array) -> Views:
+    def fit_transform(self, photos: ImageColumns, target: Array) -> LazyEncodedRows:
         """Learn size, colours and whether to mirror from training photos; return them encoded."""
-        places = [place for place, address in enumerate(photos.flat) if address is not None]
-        chosen = np.linspace(0, len(places) - 1, min(SAMPLE, len(places)), dtype=int)
-        places = [places[i] for i in chosen]
-        sample = [photos.flat[place] for place in places]
-        self.side = self.asked.side or side_for(sample)
-        if self.pretrained is not None and not self.frozen:
-            self._take_over(self.pretrained)
-        elif self.network != OWN:
-            needs("text")  # it brings the library of networks
-            self.config = config_for(self.network, self.side)
-        if sample:
-            self._learn_light(sample, target[np.array(places) // len(self.names)])
-        self.meanings = [learn_meaning(vectors) for vectors in photos.vectors]
+        positions = [
+            position for position, address in enumerate(photos.addresses) if address is not None
+        ]
+        sample_indices = np.linspace(
+            0, len(positions) - 1, min(MAX_SAMPLE_IMAGES, len(positions)), dtype=int
+        )
+        positions = [positions[i] for i in sample_indices]
+        sample_addresses = [photos.addresses[position] for position in positions]
+        self.side = self.options.side or choose_side(sample_addresses)
+        if self.pretrained is not None and not self.is_frozen:
+            self._apply_preprocessor_config(self.pretrained)
+        elif self.network_name != DEFAULT_NETWORK:
+            require_extra("text")  # it brings the library of networks
+            self.backbone_config = build_network_config(self.network_name, self.side)
+        if sample_addresses:
+            self._fit_pixel_statistics(
+                sample_addresses, target[np.array(positions) // len(self.column_names)]
+            )
+        self.embedding_scalers = [
+            fit_embedding_scaler(embeddings) for embeddings in photos.embeddings
+        ]
         return self.transform(photos)
 
-    def _take_over(self, pretrained: Pretrained) -> None:
+    def _apply_preprocessor_config(self, pretrained: PretrainedImageEncoder) -> None:
         """Give a network that is tuned its photos as it wants them."""
-        self.config, wanted = pretrained.config, pretrained.wanted
-        self.side, self.mean, self.spread = (
-            wanted.side, np.array(wanted.mean), np.array(wanted.spread)
+        self.backbone_config, preprocessor = pretrained.config, pretrained.preprocessor
+        self.side, self.mean, self.std = (
+            preprocessor.side, np.array(preprocessor.mean), np.array(preprocessor.std)
         )  # fmt: skip
 
-    def _learn_light(self, sample: list[str | None], target: Array) -> None:
+    def _fit_pixel_statistics(self, addresses: list[str | None], target: Array) -> None:
         """Learn colours and whether to mirror from training photos."""
-        pixels = store_for(self.side).pixels(sample, self.fill)
-        if self.pretrained is None or self.frozen:
+        pixels = get_pixel_cache(self.side).get_pixels(addresses, self.fill_color)
+        if self.pretrained is None or self.is_frozen:
             self.mean = pixels.mean(axis=(0, 1, 2)) / 255
-            self.spread = np.maximum(pixels.std(axis=(0, 1, 2)) / 255, NO_SPREAD)
-        if self.asked.mirror is None and not self.frozen:
-            self.mirror = may_mirror(pixels, target)
-        if self.inherited:
-            chosen = np.linspace(0, len(pixels) - 1, min(SOME, len(pixels)), dtype=int)
-            self.some = pixels[chosen]
+            self.std = np.maximum(pixels.std(axis=(0, 1, 2)) / 255, MIN_CHANNEL_STD)
+        if self.options.allow_flip is None and not self.is_frozen:
+            self.allow_flip = is_flip_invariant(pixels, target)
+        if self.transferred_weights:
+            indices = np.linspace(
+                0, len(pixels) - 1, min(MAX_TRANSFER_IMAGES, len(pixels)), dtype=int
+            )
+            self.transfer_pixels = pixels[indices]
 
     @property
-    def fill(self) -> Array:
+    def fill_color(self) -> Array:
         """The colour of the square that stands for a photo that is not there."""
         return np.rint(np.clip(self.mean, 0, 1) * 255).astype(np.uint8)
 
-    def transform(self, photos: Photos) -> Views:
+    def transform(self, photos: ImageColumns) -> LazyEncodedRows:
         """Encode rows: shape (rows, columns, side, side, 3), unsigned 8-bit integers.
 
         Of a pretrained network that is not tuned: its vectors, shape (rows, width), standardised.
         """
 
         @cache
-        def pixels() -> Array:
-            return store_for(self.side).pixels(photos.flat, self.fill)
+        def load_pixels() -> Array:
+            return get_pixel_cache(self.side).get_pixels(photos.addresses, self.fill_color)
 
         @cache
-        def meant() -> list[Array]:  # a network that is tuned does without
-            pairs = zip(self.meanings, photos.vectors, strict=True)
-            return [meaning.encode(found) for meaning, found in pairs]
+        def encode_embeddings() -> list[Array]:  # a network that is tuned does without
+            pairs = zip(self.embedding_scalers, photos.embeddings, strict=True)
+            return [scaler.transform(embeddings) for scaler, embeddings in pairs]
 
-        def tensors() -> dict[str, Array]:
-            if self.frozen:
-                return {"image": np.hstack(meant()).astype(np.float32)}
-            return {"image": pixels().reshape(photos.rows, len(self.names), *pixels().shape[1:])}
+        def build_tensors() -> dict[str, Array]:
+            if self.is_frozen:
+                return {"image": np.hstack(encode_embeddings()).astype(np.float32)}
+            return {
+                "image": load_pixels().reshape(
+                    photos.n_rows, len(self.column_names), *load_pixels().shape[1:]
+                )
+            }
 
-        return Views(tensors, lambda: self._matrix(photos, pixels(), meant()))
+        return LazyEncodedRows(
+            build_tensors, lambda: self._matrix(photos, load_pixels(), encode_embeddings())
+        )
 
-    def _matrix(self, photos: Photos, pixels: Array, meant: list[Array]) -> Matrix:
+    def _matrix(self, photos: ImageColumns, pixels: Array, embeddings: list[Array]) -> Matrix:
         """Colours and edges of each photo, then the vectors; NaN where there is no photo."""
-        values = describe(pixels)
-        values[[address is None for address in photos.flat]] = np.nan
-        names = [f"{column} ({name})" for column in self.names for name in NAMES]
-        parts = [values.reshape(photos.rows, len(names))]
-        for column, addresses, vectors in zip(self.names, photos.columns, meant, strict=False):
-            there = np.array([address is not None for address in addresses], dtype=bool)
-            parts.append(np.where(there[:, None], vectors, np.nan))
-            names += [f"{column} (vector {i + 1})" for i in range(vectors.shape[1])]
+        values = extract_features(pixels)
+        values[[address is None for address in photos.addresses]] = np.nan
+        names = [f"{column} ({name})" for column in self.column_names for name in FEATURE_NAMES]
+        parts = [values.reshape(photos.n_rows, len(names))]
+        for column, addresses, column_embeddings in zip(
+            self.column_names, photos.column_addresses, embeddings, strict=False
+        ):
+            is_present = np.array([address is not None for address in addresses], dtype=bool)
+            parts.append(np.where(is_present[:, None], column_embeddings, np.nan))
+            names += [f"{column} (vector {i + 1})" for i in range(column_embeddings.shape[1])]
         table = np.hstack(parts).astype(np.float32)
         return Matrix(table, tuple(names), (0,) * len(names))
 
     def state(self) -> State:
         """What was learned, as JSON values and arrays; the pretrained network as a file."""
-        values: Json = {"side": self.side, "mirror": self.mirror, "config": self.config}
-        arrays = {"mean": self.mean, "spread": self.spread}
+        values: Json = {
+            "side": self.side,
+            "mirror": self.allow_flip,
+            "config": self.backbone_config,
+        }
+        arrays = {"mean": self.mean, "spread": self.std}
         if self.pretrained is None:
             return State(values, arrays)
-        for i, meaning in enumerate(self.meanings):
-            arrays[f"meaning.{i}"] = np.stack([meaning.centre, meaning.spread])
-        values["wanted"] = asdict(self.pretrained.wanted)
+        for i, scaler in enumerate(self.embedding_scalers):
+            arrays[f"meaning.{i}"] = np.stack([scaler.mean, scaler.std])
+        values["wanted"] = asdict(self.pretrained.preprocessor)
         return State(values, arrays, {"backbone": self.pretrained.backbone.path})
 
     def restore(self, state: State) -> None:
         """Become the encoder that `state` described; no folder is needed any more."""
-        self.side, self.mirror = state.values["side"], state.values["mirror"]
-        self.mean, self.spread = (
+        self.side, self.allow_flip = state.values["side"], state.values["mirror"]
+        self.mean, self.std = (
             np.asarray(state.arrays[name], dtype=np.float64) for name in ("mean", "spread")
         )
-        self.config = state.values.get("config", {})
+        self.backbone_config = state.values.get("config", {})
         if "backbone" not in state.files:
-            self.inherited = {}
+            self.transferred_weights = {}
             return
-        wanted = Wanted(**state.values["wanted"])
-        self.pretrained = Pretrained(wanted, load_backbone(state.files["backbone"]))
-        arrays = (state.arrays[f"meaning.{i}"] for i in range(len(self.names)))
-        self.meanings = [Meaning(*array) for array in arrays]
+        preprocessor = PreprocessorConfig(**state.values["wanted"])
+        self.pretrained = PretrainedImageEncoder(
+            preprocessor, load_backbone(state.files["backbone"])
+        )
+        arrays = (state.arrays[f"meaning.{i}"] for i in range(len(self.column_names)))
+        self.embedding_scalers = [EmbeddingScaler(*array) for array in arrays]
 
 
-def side_for(addresses: Sequence[str | None]) -> int:
+def choose_side(addresses: Sequence[str | None]) -> int:
     """The side of the squares: the largest that is hardly larger than the middle photo."""
-    found = [look for look in look_at([a for a in addresses if a]) if look]
-    if not found:
-        return SIDES[0]
-    middle = float(np.median([(look.width * look.height) ** 0.5 for look in found]))
-    fitting = [side for side in SIDES if side <= 1.15 * middle]
-    return max(fitting, default=SIDES[0])
+    headers = [
+        header
+        for header in read_image_headers([address for address in addresses if address])
+        if header
+    ]
+    if not headers:
+        return CANDIDATE_SIDES_PIXELS[0]
+    median_side = float(np.median([(header.width * header.height) ** 0.5 for header in headers]))
+    fitting_sides = [side for side in CANDIDATE_SIDES_PIXELS if side <= 1.15 * median_side]
+    return max(fitting_sides, default=CANDIDATE_SIDES_PIXELS[0])

@@ -10,37 +10,37 @@ from typing import Any
 
 import numpy as np
 
-from fieldcraft.bundle.backbone import Backbone, load_backbone
-from fieldcraft.contracts import Array
+from fieldcraft.bundle.onnx_backbone import Backbone, load_backbone
 from fieldcraft.core import files
-from fieldcraft.core.errors import DataError, near
-from fieldcraft.core.optional import needs
-from fieldcraft.data.weights import (
-    CONFIG,
-    Stamp,
-    place_of,
-    stamp_of,
+from fieldcraft.core.errors import DataError, did_you_mean
+from fieldcraft.core.extras import require_extra
+from fieldcraft.core.types import Array
+from fieldcraft.data.pretrained_weights import (
+    CONFIG_FILE,
+    FileStamps,
+    find_backbone_folder,
+    resolve_path,
     weights_digest,
-    weights_folder,
+    weights_stamps,
 )
-from fieldcraft.kinds.image.scratch import SCRATCH
-from fieldcraft.kinds.image.store import store_for
-from fieldcraft.kinds.image.wanted import Wanted, wanted_by
+from fieldcraft.kinds.image.architectures import IMAGE_NETWORKS_FROM_SCRATCH
+from fieldcraft.kinds.image.pixel_cache import get_pixel_cache
+from fieldcraft.kinds.image.preprocessor_config import PreprocessorConfig, read_preprocessor_config
 
-AT_ONCE = 128  # photos whose pixels are held together
+BATCH_IMAGES = 128  # photos whose pixels are held together
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class PretrainedImageEncoder:
     """A pretrained network: how it wants its photos, and itself as ONNX.
 
     Attributes:
-        wanted: how it wants its photos.
+        preprocessor: how it wants its photos.
         backbone: the network, from pixels to a vector.
         folder: where its weights are, for training them further.
     """
 
-    wanted: Wanted
+    preprocessor: PreprocessorConfig
     backbone: Backbone
     folder: Path | None = None
 
@@ -48,24 +48,28 @@ class Pretrained:
     def config(self) -> dict[str, Any]:
         """What the network is made of, without its weights."""
         assert self.folder is not None, "a packaged network is not trained further"
-        found: dict[str, Any] = files.read_json(self.folder / CONFIG)
-        return found
+        config: dict[str, Any] = files.read_json(self.folder / CONFIG_FILE)
+        return config
 
-    def vectors(self, addresses: Sequence[str | None]) -> Array:
+    def embed(self, addresses: Sequence[str | None]) -> Array:
         """The vector of each photo, shape (photos, width); NaN where there is none to be seen."""
-        found = np.full((len(addresses), self.backbone.width), np.nan, dtype=np.float32)
-        store, nothing = store_for(self.wanted.side), np.zeros(3, dtype=np.uint8)
-        named = [(place, address) for place, address in enumerate(addresses) if address]
-        for start in range(0, len(named), AT_ONCE):
-            part = named[start : start + AT_ONCE]
-            broken = store.broken([address for _, address in part])
-            there = [one for one, is_broken in zip(part, broken, strict=True) if not is_broken]
-            pixels = store.pixels([address for _, address in there], nothing)
-            found[[place for place, _ in there]] = self.backbone.vectors(list(pixels))
-        return found
+        embeddings = np.full(
+            (len(addresses), self.backbone.embedding_size), np.nan, dtype=np.float32
+        )
+        cache, fill_color = get_pixel_cache(self.preprocessor.side), np.zeros(3, dtype=np.uint8)
+        addressed = [(position, address) for position, address in enumerate(addresses) if address]
+        for start in range(0, len(addressed), BATCH_IMAGES):
+            batch = addressed[start : start + BATCH_IMAGES]
+            broken_flags = cache.find_broken([address for _, address in batch])
+            readable = [
+                item for item, is_broken in zip(batch, broken_flags, strict=True) if not is_broken
+            ]
+            pixels = cache.get_pixels([address for _, address in readable], fill_color)
+            embeddings[[position for position, _ in readable]] = self.backbone.embed(list(pixels))
+        return embeddings
 
 
-def open_pretrained(name: str, side: int | None = None) -> Pretrained:
+def load_image_encoder(name: str, side: int | None = None) -> PretrainedImageEncoder:
     """A pretrained network by name; exported once, its vectors kept, as training asks often.
 
     Args:
@@ -76,27 +80,31 @@ def open_pretrained(name: str, side: int | None = None) -> Pretrained:
         DataError: there is no such network, or it reads no photos.
         MissingExtraError: what runs it is not installed.
     """
-    if "/" not in name and not place_of(name).is_dir():
+    if "/" not in name and not resolve_path(name).is_dir():
         raise DataError(
             f"there is no network {name!r} for photos",
-            seen=f"neither a network that is known nor a folder in {place_of('').resolve()}",
-            way_out=f"{near(name, SCRATCH)}; or give the folder of a pretrained one: ./{name}",
+            detail=f"neither a network that is known nor a folder in {resolve_path('').resolve()}",
+            hint=f"{did_you_mean(name, IMAGE_NETWORKS_FROM_SCRATCH)}; or give the folder of a pretrained one: ./{name}",
         )
-    needs("text")  # it brings the library of pretrained networks
-    needs("train")
-    folder = weights_folder(name, {})
-    return opened(folder, stamp_of(folder), side)
+    require_extra("text")  # it brings the library of pretrained networks
+    require_extra("train")
+    folder = find_backbone_folder(name, {})
+    return load_image_encoder_from_folder(folder, weights_stamps(folder), side)
 
 
 @lru_cache(maxsize=4)
-def opened(folder: Path, stamp: Stamp, side: int | None) -> Pretrained:
+def load_image_encoder_from_folder(
+    folder: Path, stamp: FileStamps, side: int | None
+) -> PretrainedImageEncoder:
     """The pretrained network in a folder, opened again when its files have another stamp."""
-    wanted = wanted_by(folder, side)
-    network = files.cache_folder() / "backbones" / weights_digest(folder) / f"{wanted.side}.onnx"
-    if not network.is_file():
-        from fieldcraft.kinds.image.export import export_network
+    preprocessor = read_preprocessor_config(folder, side)
+    onnx_path = (
+        files.cache_folder() / "backbones" / weights_digest(folder) / f"{preprocessor.side}.onnx"
+    )
+    if not onnx_path.is_file():
+        from fieldcraft.kinds.image.hf_backbone import export_image_backbone
 
-        files.write_bytes(network, export_network(folder, wanted))
-    backbone = load_backbone(network)
-    backbone.keeps = True
-    return Pretrained(wanted, backbone, folder)
+        files.atomic_write_bytes(onnx_path, export_image_backbone(folder, preprocessor))
+    backbone = load_backbone(onnx_path)
+    backbone.caches_embeddings = True
+    return PretrainedImageEncoder(preprocessor, backbone, folder)

@@ -8,68 +8,91 @@ from dataclasses import fields
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.encoders import Views
-from fieldcraft.contracts import Array, Matrix, State
-from fieldcraft.data.table import Column
-from fieldcraft.kinds.number.curve import MOST_STEPS, Curves
-from fieldcraft.kinds.number.impute import GapFiller, learn_gaps
-from fieldcraft.kinds.number.shape import Shape, learn_shape
+from fieldcraft.bundle.encoder_set import LazyEncodedRows
+from fieldcraft.contracts import Matrix, State
+from fieldcraft.core.types import Array
+from fieldcraft.data.schema import Column
+from fieldcraft.kinds.number.impute import IterativeImputer, fit_iterative_imputer
+from fieldcraft.kinds.number.interpolation import MAX_LOOKUP_STEPS, BatchedLinearInterpolator
+from fieldcraft.kinds.number.transform import NumberTransform, fit_number_transform
 
-MOST_BINS = 48
-ROWS_A_BIN = 20
-LARGEST_FLOAT = float(np.finfo(np.float32).max)
-FEW = 64  # rows up to which calls cost more than what they compute
-BLOCK = 8_192  # rows at a time, so that intermediate results stay near the processor
-ARRAYS = ("values", "normals")  # of a shape
+MAX_BINS = 48
+MIN_ROWS_PER_BIN = 20
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+MAX_VECTORIZED_ROWS = 64  # rows up to which calls cost more than what they compute
+BLOCK_ROWS = 8_192  # rows at a time, so that intermediate results stay near the processor
+KNOT_FIELDS = ("values", "normals")  # of a shape
 
 
-def learn_bins(column: Array) -> Array:
+def fit_bin_edges(column: Array) -> Array:
     """Edges of bins for the piecewise-linear encoding, increasing, shape (bins + 1,).
 
     Bins hold about equally many rows, but a value that very many rows share (a zero for "none")
     counts as one bin's worth only: the other values would be left with no bins else.
     """
     values, counts = np.unique(column, return_counts=True)
-    weights = np.minimum(counts, len(column) / MOST_BINS)
-    bins = int(max(1, min(MOST_BINS, len(values) - 1, weights.sum() // ROWS_A_BIN)))
-    if bins >= len(values) - 1:
+    weights = np.minimum(counts, len(column) / MAX_BINS)
+    n_bins = int(max(1, min(MAX_BINS, len(values) - 1, weights.sum() // MIN_ROWS_PER_BIN)))
+    if n_bins >= len(values) - 1:
         return values
-    shares = np.cumsum(weights) / weights.sum()
-    inner = values[np.searchsorted(shares, np.linspace(0, 1, bins + 1)[1:-1])]
-    return np.unique([values[0], *inner, values[-1]])
+    cumulative_fractions = np.cumsum(weights) / weights.sum()
+    inner_edges = values[np.searchsorted(cumulative_fractions, np.linspace(0, 1, n_bins + 1)[1:-1])]
+    return np.unique([values[0], *inner_edges, values[-1]])
 
 
-class Together:
+class VectorizedTransform:
     """What networks see of few rows, all columns at once: see `Shape.features`."""
 
-    def __init__(self, shapes: Sequence[Shape]) -> None:
+    def __init__(self, transforms: Sequence[NumberTransform]) -> None:
         """Tell the columns that follow curves from the others."""
-        self.shapes = shapes
-        counts = [0 if s.flat else 1 + (s.heavy and s.scale == "quantile") for s in shapes]
-        self.starts = np.cumsum([0, *counts[:-1]]).tolist()
-        self.curved = [
-            i for i, shape in enumerate(shapes)
-            if shape.scale == "quantile" and not shape.flat and shape.curve.steps <= MOST_STEPS
+        self.transforms = transforms
+        feature_counts = [
+            0
+            if column_transform.is_constant
+            else 1 + (column_transform.is_heavy_tailed and column_transform.scaling == "quantile")
+            for column_transform in transforms
+        ]
+        self.feature_starts = np.cumsum([0, *feature_counts[:-1]]).tolist()
+        self.interpolated_columns = [
+            i for i, number_transform in enumerate(transforms)
+            if number_transform.scaling == "quantile" and not number_transform.is_constant and number_transform.quantile_transform.lookup_steps <= MAX_LOOKUP_STEPS
         ]  # fmt: skip
-        self.others = sorted(set(range(len(shapes))) - set(self.curved))
-        mine = [shapes[i] for i in self.curved]
-        self.fills = np.array([shape.fill for shape in mine])
-        self.curves = Curves([shape.curve for shape in mine]) if mine else None
-        self.places = [self.starts[i] for i in self.curved]
-        self.heavy = [at for at, shape in enumerate(mine) if shape.heavy]
+        self.other_columns = sorted(set(range(len(transforms))) - set(self.interpolated_columns))
+        interpolated_transforms = [transforms[i] for i in self.interpolated_columns]
+        self.fill_values = np.array(
+            [number_transform.fill_value for number_transform in interpolated_transforms]
+        )
+        self.interpolators = (
+            BatchedLinearInterpolator(
+                [
+                    number_transform.quantile_transform
+                    for number_transform in interpolated_transforms
+                ]
+            )
+            if interpolated_transforms
+            else None
+        )
+        self.feature_indices = [self.feature_starts[i] for i in self.interpolated_columns]
+        self.heavy_tailed = [
+            position
+            for position, number_transform in enumerate(interpolated_transforms)
+            if number_transform.is_heavy_tailed
+        ]
 
-    def fill(self, columns: Sequence[Array], numbers: Array) -> None:
+    def fill_features(self, columns: Sequence[Array], features: Array) -> None:
         """Fill in an array of a row for each row and a column for each feature."""
-        if self.curves is not None:
-            given = np.stack([columns[i] for i in self.curved], axis=1)
-            filled = np.where(np.isnan(given), self.fills, given)
-            numbers[:, self.places] = self.curves(filled)
-            for at in self.heavy:
-                bent = self.shapes[self.curved[at]].bent(filled[:, at])
-                numbers[:, self.places[at] + 1] = bent
-        for i in self.others:
-            for further, feature in enumerate(self.shapes[i].features(columns[i])):
-                numbers[:, self.starts[i] + further] = feature
+        if self.interpolators is not None:
+            values = np.stack([columns[i] for i in self.interpolated_columns], axis=1)
+            filled = np.where(np.isnan(values), self.fill_values, values)
+            features[:, self.feature_indices] = self.interpolators(filled)
+            for position in self.heavy_tailed:
+                clipped_tail = self.transforms[self.interpolated_columns[position]].smooth_clip(
+                    filled[:, position]
+                )
+                features[:, self.feature_indices[position] + 1] = clipped_tail
+        for i in self.other_columns:
+            for offset, feature in enumerate(self.transforms[i].compute_features(columns[i])):
+                features[:, self.feature_starts[i] + offset] = feature
 
 
 class NumberEncoder:
@@ -83,107 +106,135 @@ class NumberEncoder:
     flag; ``scale`` is another scale for networks; ``clip: auto`` cuts off values that are far out.
     """
 
-    most_rows = None
+    max_batch_rows = None
 
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
         self.columns = tuple(columns)
-        self.shapes: list[Shape] = []
-        self.bins: list[Array] = []
-        self.filler: GapFiller | None = None
-        self.side_by_side: Together | None = None
+        self.transforms: list[NumberTransform] = []
+        self.bin_edges: list[Array] = []
+        self.imputer: IterativeImputer | None = None
+        self.vectorized_transform: VectorizedTransform | None = None
 
-    def read(self, rows: pl.DataFrame) -> list[Array]:
+    def precompute(self, rows: pl.DataFrame) -> list[Array]:
         """Each column as floats, NaN where missing."""
         return [rows[column.name].cast(pl.Float64).to_numpy() for column in self.columns]
 
-    def fit_transform(self, raw: list[Array], target: Array) -> Views:
+    def fit_transform(self, raw: list[Array], target: Array) -> LazyEncodedRows:
         """Learn scales, fill values and bins from training rows; return them encoded."""
         options = [column.options for column in self.columns]
-        self.shapes = [learn_shape(*pair) for pair in zip(raw, options, strict=True)]
-        self.side_by_side = None
-        modelled = [i for i, o in enumerate(options) if o.get("impute") == "model"]
-        gaps = [np.isnan(column) for column in raw]
-        self.filler = learn_gaps(self._filled(raw), gaps, modelled) if modelled else None
-        cleaned = self._cleaned(raw)
-        pairs = zip(self.shapes, cleaned, strict=True)
-        self.bins = [learn_bins(f) for shape, column in pairs for f in shape.features(column)]
-        return self._views(raw, cleaned)
+        self.transforms = [fit_number_transform(*pair) for pair in zip(raw, options, strict=True)]
+        self.vectorized_transform = None
+        model_imputed = [
+            i for i, column_options in enumerate(options) if column_options.get("impute") == "model"
+        ]
+        missing_masks = [np.isnan(column) for column in raw]
+        self.imputer = (
+            fit_iterative_imputer(self._clip_and_fill(raw), missing_masks, model_imputed)
+            if model_imputed
+            else None
+        )
+        cleaned = self._apply_clean_options(raw)
+        pairs = zip(self.transforms, cleaned, strict=True)
+        self.bin_edges = [
+            fit_bin_edges(feature)
+            for number_transform, column in pairs
+            for feature in number_transform.compute_features(column)
+        ]
+        return self._lazy_rows(raw, cleaned)
 
-    def transform(self, raw: list[Array]) -> Views:
+    def transform(self, raw: list[Array]) -> LazyEncodedRows:
         """Encode rows with what was learned."""
-        return self._views(raw, self._cleaned(raw))
+        return self._lazy_rows(raw, self._apply_clean_options(raw))
 
-    def _filled(self, raw: list[Array]) -> list[Array]:
+    def _clip_and_fill(self, raw: list[Array]) -> list[Array]:
         """Columns cut off and filled, whether that is asked for or not."""
         return [
-            np.where(np.isnan(column), shape.fill, np.clip(column, shape.low, shape.high))
-            for column, shape in zip(raw, self.shapes, strict=True)
+            np.where(
+                np.isnan(column),
+                number_transform.fill_value,
+                np.clip(column, number_transform.clip_low, number_transform.clip_high),
+            )
+            for column, number_transform in zip(raw, self.transforms, strict=True)
         ]
 
-    def _cleaned(self, raw: list[Array]) -> list[Array]:
+    def _apply_clean_options(self, raw: list[Array]) -> list[Array]:
         """Columns cut off and filled where that is asked for."""
-        asked = [column.options.keys() & {"impute", "clip"} for column in self.columns]
-        filled = self._filled(raw) if any(asked) else raw
-        if self.filler:
-            filled = self.filler.fill(filled, [np.isnan(column) for column in raw])
-        found = []
-        for own, column, full in zip(asked, raw, filled, strict=True):
-            cut = np.where(np.isnan(column), np.nan, full) if own else column
-            found.append(full if "impute" in own else cut)
-        return found
+        requested_options = [column.options.keys() & {"impute", "clip"} for column in self.columns]
+        filled = self._clip_and_fill(raw) if any(requested_options) else raw
+        if self.imputer:
+            filled = self.imputer.impute(filled, [np.isnan(column) for column in raw])
+        cleaned = []
+        for requested, column, filled_column in zip(requested_options, raw, filled, strict=True):
+            clipped = np.where(np.isnan(column), np.nan, filled_column) if requested else column
+            cleaned.append(filled_column if "impute" in requested else clipped)
+        return cleaned
 
-    def _views(self, raw: list[Array], cleaned: list[Array]) -> Views:
-        return Views(lambda: self._tensors(raw, cleaned), lambda: self._matrix(raw, cleaned))
+    def _lazy_rows(self, raw: list[Array], cleaned: list[Array]) -> LazyEncodedRows:
+        return LazyEncodedRows(
+            lambda: self._tensors(raw, cleaned), lambda: self._matrix(raw, cleaned)
+        )
 
     def _tensors(self, raw: list[Array], cleaned: list[Array]) -> dict[str, Array]:
         rows = len(raw[0])
-        numbers = np.empty((rows, len(self.bins)), dtype=np.float32)
-        if rows <= FEW:
-            self.side_by_side = self.side_by_side or Together(self.shapes)
-            self.side_by_side.fill(cleaned, numbers)
-        for start in range(0, rows if rows > FEW else 0, BLOCK):
-            part = slice(start, start + BLOCK)
-            place = iter(range(len(self.bins)))
-            for column, shape in zip(cleaned, self.shapes, strict=True):
-                for feature in shape.features(column[part]):
-                    numbers[part, next(place)] = feature
+        features = np.empty((rows, len(self.bin_edges)), dtype=np.float32)
+        if rows <= MAX_VECTORIZED_ROWS:
+            self.vectorized_transform = self.vectorized_transform or VectorizedTransform(
+                self.transforms
+            )
+            self.vectorized_transform.fill_features(cleaned, features)
+        for start in range(0, rows if rows > MAX_VECTORIZED_ROWS else 0, BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            feature_indices = iter(range(len(self.bin_edges)))
+            for column, number_transform in zip(cleaned, self.transforms, strict=True):
+                for feature in number_transform.compute_features(column[block]):
+                    features[block, next(feature_indices)] = feature
         flags = [
             np.isnan(column)
-            for column, shape in zip(raw, self.shapes, strict=True)
-            if shape.has_missing
+            for column, number_transform in zip(raw, self.transforms, strict=True)
+            if number_transform.has_missing
         ]
-        found = {"number": numbers} if self.bins else {}
+        arrays = {"number": features} if self.bin_edges else {}
         if flags:
-            found["number_missing"] = np.stack(flags, axis=1).astype(np.float32)
-        return found or {"number_missing": np.zeros((rows, 1), dtype=np.float32)}
+            arrays["number_missing"] = np.stack(flags, axis=1).astype(np.float32)
+        return arrays or {"number_missing": np.zeros((rows, 1), dtype=np.float32)}
 
     def _matrix(self, raw: list[Array], cleaned: list[Array]) -> Matrix:
         names = [column.name for column in self.columns]
-        values = [np.clip(column, -LARGEST_FLOAT, LARGEST_FLOAT) for column in cleaned]
-        for column, shape, numbers in zip(self.columns, self.shapes, raw, strict=True):
-            if shape.has_missing and "impute" in column.options:
+        values = [np.clip(column, -MAX_FLOAT32, MAX_FLOAT32) for column in cleaned]
+        for column, number_transform, raw_values in zip(
+            self.columns, self.transforms, raw, strict=True
+        ):
+            if number_transform.has_missing and "impute" in column.options:
                 names.append(f"{column.name} (missing)")
-                values.append(np.isnan(numbers).astype(np.float64))
+                values.append(np.isnan(raw_values).astype(np.float64))
         return Matrix(np.stack(values, axis=1).astype(np.float32), tuple(names), (0,) * len(names))
 
     def state(self) -> State:
         """What was learned, as JSON values and arrays."""
-        arrays = {f"bins.{i}": edges.astype(np.float64) for i, edges in enumerate(self.bins)}
-        for i, shape in enumerate(self.shapes):
-            arrays |= {f"{name}.{i}": getattr(shape, name).astype(np.float64) for name in ARRAYS}
-        scalars = [field.name for field in fields(Shape) if field.name not in ARRAYS]
-        shapes = [{name: getattr(shape, name) for name in scalars} for shape in self.shapes]
-        filler = self.filler.state() if self.filler else State()
-        values = {"shapes": shapes, "bins": len(self.bins), **filler.values}
-        return State(values, {**arrays, **filler.arrays})
+        arrays = {f"bins.{i}": edges.astype(np.float64) for i, edges in enumerate(self.bin_edges)}
+        for i, number_transform in enumerate(self.transforms):
+            arrays |= {
+                f"{name}.{i}": getattr(number_transform, name).astype(np.float64)
+                for name in KNOT_FIELDS
+            }
+        scalar_fields = [
+            field.name for field in fields(NumberTransform) if field.name not in KNOT_FIELDS
+        ]
+        transform_values = [
+            {name: getattr(number_transform, name) for name in scalar_fields}
+            for number_transform in self.transforms
+        ]
+        imputer_state = self.imputer.state() if self.imputer else State()
+        values = {"shapes": transform_values, "bins": len(self.bin_edges), **imputer_state.values}
+        return State(values, {**arrays, **imputer_state.arrays})
 
     def restore(self, state: State) -> None:
         """Become the encoder that `state` described."""
-        self.shapes = []
-        for i, scalars in enumerate(state.values["shapes"]):
-            knots = {name: state.arrays[f"{name}.{i}"] for name in ARRAYS}
-            self.shapes.append(Shape(**{**scalars, **knots}))
-        self.side_by_side = None
-        self.bins = [state.arrays[f"bins.{i}"] for i in range(state.values["bins"])]
-        self.filler = GapFiller.restored(state) if "models" in state.values else None
+        self.transforms = []
+        for i, scalar_values in enumerate(state.values["shapes"]):
+            knot_arrays = {name: state.arrays[f"{name}.{i}"] for name in KNOT_FIELDS}
+            self.transforms.append(NumberTransform(**{**scalar_values, **knot_arrays}))
+        self.vectorized_transform = None
+        self.bin_edges = [state.arrays[f"bins.{i}"] for i in range(state.values["bins"])]
+        self.imputer = IterativeImputer.from_state(state) if "models" in state.values else None

@@ -11,41 +11,44 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from fieldcraft.contracts import Array, State
+from fieldcraft.contracts import State
+from fieldcraft.core.types import Array
 
-ROUNDS = 3
-MOST_HELPERS = 30  # columns that a gap is filled from, those that go most with the column
-MOST_ROWS = 50_000  # that are learned from
-RIDGE = 1e-3  # of the rows, added to the diagonal
-SMALLEST_SPREAD = 1e-100
-FARTHEST = 10.0  # standard deviations at which a helper stops
+IMPUTATION_ROUNDS = 3
+MAX_PREDICTOR_COLUMNS = 30  # columns that a gap is filled from, those that go most with the column
+MAX_FIT_ROWS = 50_000  # that are learned from
+RIDGE_ALPHA_PER_ROW = 1e-3  # of the rows, added to the diagonal
+MIN_STD = 1e-100
+MAX_ABS_ZSCORE = 10.0  # standard deviations at which a helper stops
 
 
 @dataclass
-class GapModel:
+class ColumnImputer:
     """How gaps of one column are filled in each round from standardised helper columns."""
 
     column: int
-    helpers: list[int]
+    predictors: list[int]
     weights: Array  # (rounds, helpers + 1), the constant last
     low: float
     high: float
 
-    def predict(self, columns: Sequence[Array], rows: Array, turn: int) -> Array:
+    def predict(self, columns: Sequence[Array], rows: Array, round_index: int) -> Array:
         """Guesses for some rows; summed column by column, so that each row stands alone."""
-        weights = self.weights[turn]
-        found = np.full(len(rows), weights[-1])
-        for helper, weight in zip(self.helpers, weights[:-1], strict=True):
-            found += weight * np.clip(columns[helper][rows], -FARTHEST, FARTHEST)
-        return np.asarray(np.clip(found, self.low, self.high))
+        weights = self.weights[round_index]
+        predictions = np.full(len(rows), weights[-1])
+        for predictor, weight in zip(self.predictors, weights[:-1], strict=True):
+            predictions += weight * np.clip(
+                columns[predictor][rows], -MAX_ABS_ZSCORE, MAX_ABS_ZSCORE
+            )
+        return np.asarray(np.clip(predictions, self.low, self.high))
 
 
-class GapFiller:
+class IterativeImputer:
     """Fills the gaps of several columns, each from all others, in a few rounds."""
 
-    def __init__(self, centres: Array, spreads: Array, models: list[GapModel]) -> None:
+    def __init__(self, means: Array, stds: Array, models: list[ColumnImputer]) -> None:
         """Keep what was learned: see `learn_gaps`."""
-        self.centres, self.spreads, self.models = centres, spreads, models
+        self.means, self.stds, self.models = means, stds, models
 
     def state(self) -> State:
         """What was learned, as JSON values and arrays."""
@@ -54,85 +57,96 @@ class GapFiller:
         for model in models:
             del model["weights"]
         return State(
-            {"models": models}, {**arrays, "gap_centres": self.centres, "gap_spreads": self.spreads}
+            {"models": models}, {**arrays, "gap_centres": self.means, "gap_spreads": self.stds}
         )
 
     @classmethod
-    def restored(cls, state: State) -> GapFiller:
+    def from_state(cls, state: State) -> IterativeImputer:
         """The filler that `state` described."""
         models = [
-            GapModel(**model, weights=state.arrays[f"gap_weights.{model['column']}"])
+            ColumnImputer(**model, weights=state.arrays[f"gap_weights.{model['column']}"])
             for model in state.values["models"]
         ]
         return cls(state.arrays["gap_centres"], state.arrays["gap_spreads"], models)
 
-    def fill(self, columns: Sequence[Array], gaps: Sequence[Array]) -> list[Array]:
+    def impute(self, columns: Sequence[Array], missing_masks: Sequence[Array]) -> list[Array]:
         """Columns with better guesses where there are gaps.
 
         Args:
             columns: without gaps, first guesses in their place.
-            gaps: of each column, true where a value is a guess.
+            missing_masks: of each column, true where a value is a guess.
         """
-        scaled = [
-            (column - centre) / spread
-            for column, centre, spread in zip(columns, self.centres, self.spreads, strict=True)
+        standardized = [
+            (column - mean) / std
+            for column, mean, std in zip(columns, self.means, self.stds, strict=True)
         ]
-        where = {model.column: np.flatnonzero(gaps[model.column]) for model in self.models}
-        for turn in range(ROUNDS):
+        missing_rows = {
+            model.column: np.flatnonzero(missing_masks[model.column]) for model in self.models
+        }
+        for round_index in range(IMPUTATION_ROUNDS):
             for model in self.models:
-                rows = where[model.column]
-                scaled[model.column][rows] = model.predict(scaled, rows, turn)
-        found = list(columns)
-        for i, rows in where.items():
-            found[i] = columns[i].copy()
-            found[i][rows] = scaled[i][rows] * self.spreads[i] + self.centres[i]
-        return found
+                rows = missing_rows[model.column]
+                standardized[model.column][rows] = model.predict(standardized, rows, round_index)
+        imputed = list(columns)
+        for i, rows in missing_rows.items():
+            imputed[i] = columns[i].copy()
+            imputed[i][rows] = standardized[i][rows] * self.stds[i] + self.means[i]
+        return imputed
 
 
-def learn_gaps(columns: Sequence[Array], gaps: Sequence[Array], wanted: Sequence[int]) -> GapFiller:
+def fit_iterative_imputer(
+    columns: Sequence[Array], missing_masks: Sequence[Array], target_columns: Sequence[int]
+) -> IterativeImputer:
     """Learn from training rows how to fill the gaps of the wanted columns.
 
     Args:
         columns: without gaps, first guesses in their place.
-        gaps: of each column, true where a value is a guess.
-        wanted: numbers of the columns that are to be filled.
+        missing_masks: of each column, true where a value is a guess.
+        target_columns: numbers of the columns that are to be filled.
     """
-    step = max(1, -(-len(columns[0]) // MOST_ROWS))
-    columns, gaps = ([array[::step] for array in arrays] for arrays in (columns, gaps))
-    centres = np.array([column.mean() for column in columns])
-    spreads = np.array([max(column.std(), SMALLEST_SPREAD) for column in columns])
-    scaled = [
-        (column - centre) / spread
-        for column, centre, spread in zip(columns, centres, spreads, strict=True)
+    stride = max(1, -(-len(columns[0]) // MAX_FIT_ROWS))
+    columns, missing_masks = (
+        [array[::stride] for array in arrays] for arrays in (columns, missing_masks)
+    )
+    means = np.array([column.mean() for column in columns])
+    stds = np.array([max(column.std(), MIN_STD) for column in columns])
+    standardized = [
+        (column - mean) / std for column, mean, std in zip(columns, means, stds, strict=True)
     ]
-    models = [new_model(scaled, gaps, i) for i in wanted]
-    for turn in range(ROUNDS):
+    models = [init_column_imputer(standardized, missing_masks, i) for i in target_columns]
+    for round_index in range(IMPUTATION_ROUNDS):
         for model in models:
-            learn_round(model, scaled, gaps[model.column], turn)
-    return GapFiller(centres, spreads, models)
+            fit_round(model, standardized, missing_masks[model.column], round_index)
+    return IterativeImputer(means, stds, models)
 
 
-def new_model(scaled: Sequence[Array], gaps: Sequence[Array], column: int) -> GapModel:
+def init_column_imputer(
+    standardized: Sequence[Array], missing_masks: Sequence[Array], column: int
+) -> ColumnImputer:
     """A model that knows its helpers and the range of its column, but no weights yet."""
-    there = ~gaps[column]
-    own = scaled[column][there] if there.any() else np.zeros(1)
-    strength = {
-        i: abs(float(np.mean(other[there] * own))) if there.any() else 0.0
-        for i, other in enumerate(scaled)
+    present = ~missing_masks[column]
+    observed = standardized[column][present] if present.any() else np.zeros(1)
+    association = {
+        i: abs(float(np.mean(values[present] * observed))) if present.any() else 0.0
+        for i, values in enumerate(standardized)
         if i != column
     }
-    helpers = sorted(sorted(strength, key=lambda i: -strength[i])[:MOST_HELPERS])
-    weights = np.zeros((ROUNDS, len(helpers) + 1))
-    return GapModel(column, helpers, weights, float(own.min()), float(own.max()))
+    predictors = sorted(sorted(association, key=lambda i: -association[i])[:MAX_PREDICTOR_COLUMNS])
+    weights = np.zeros((IMPUTATION_ROUNDS, len(predictors) + 1))
+    return ColumnImputer(column, predictors, weights, float(observed.min()), float(observed.max()))
 
 
-def learn_round(model: GapModel, scaled: Sequence[Array], gaps: Array, turn: int) -> None:
+def fit_round(
+    model: ColumnImputer, standardized: Sequence[Array], is_missing: Array, round_index: int
+) -> None:
     """Learn one round of a model, and put its guesses in place of the gaps."""
-    there, rows = ~gaps, np.flatnonzero(gaps)
-    parts = [np.clip(scaled[i][there], -FARTHEST, FARTHEST) for i in model.helpers]
-    design = np.stack([*parts, np.ones(there.sum())], axis=1)
-    penalty = RIDGE * max(len(design), 1) * np.eye(design.shape[1])
+    present, rows = ~is_missing, np.flatnonzero(is_missing)
+    predictor_values = [
+        np.clip(standardized[i][present], -MAX_ABS_ZSCORE, MAX_ABS_ZSCORE) for i in model.predictors
+    ]
+    design = np.stack([*predictor_values, np.ones(present.sum())], axis=1)
+    penalty = RIDGE_ALPHA_PER_ROW * max(len(design), 1) * np.eye(design.shape[1])
     penalty[-1, -1] = 1e-9
-    own = scaled[model.column][there]
-    model.weights[turn] = np.linalg.solve(design.T @ design + penalty, design.T @ own)
-    scaled[model.column][rows] = model.predict(scaled, rows, turn)
+    observed = standardized[model.column][present]
+    model.weights[round_index] = np.linalg.solve(design.T @ design + penalty, design.T @ observed)
+    standardized[model.column][rows] = model.predict(standardized, rows, round_index)

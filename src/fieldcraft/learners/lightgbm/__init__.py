@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fieldcraft.contracts import Brief, Fitted, Job, State
+from fieldcraft.contracts import FittedModel, ModelSpec, State, TrainingJob
 
 
 class LightgbmOptions(BaseModel):
@@ -16,20 +16,20 @@ class LightgbmOptions(BaseModel):
 
     Attributes:
         learning_rate: shrinkage of each tree; 0.05 or, of very many classes, 0.1 if left out.
-        leaves: leaves of a tree at most.
+        num_leaves: leaves of a tree at most.
         subsample: share of the rows that each tree is grown on.
-        columns: share of the columns that each tree looks at; left out, all of up to 100, and of
+        colsample_bytree: share of the columns that each tree looks at; left out, all of up to 100, and of
             more about as many, such as of the vectors of a pretrained encoder.
-        trees: boosting rounds at most; left out, 2,000, and fewer for very many classes or labels.
+        n_estimators: boosting rounds at most; left out, 2,000, and fewer for very many classes or labels.
         patience: rounds without a better tune loss before stopping.
     """
 
     model_config = ConfigDict(extra="forbid")
     learning_rate: float | None = Field(default=None, gt=0, le=1)
-    leaves: int = Field(default=31, ge=2)
+    num_leaves: int = Field(default=31, ge=2)
     subsample: float = Field(default=0.75, gt=0, le=1)
-    columns: float | None = Field(default=None, gt=0, le=1)
-    trees: int | None = Field(default=None, ge=1)
+    colsample_bytree: float | None = Field(default=None, gt=0, le=1)
+    n_estimators: int | None = Field(default=None, ge=1)
     patience: int = Field(default=50, ge=1)
 
 
@@ -41,17 +41,17 @@ class LightgbmLearner:
     complexity = 3
     options = LightgbmOptions
 
-    def fit(self, job: Job) -> Fitted:
+    def fit(self, job: TrainingJob) -> FittedModel:
         """Grow trees until the tune loss stops getting better."""
-        from fieldcraft.learners.lightgbm.fit import fit_trees
+        from fieldcraft.learners.lightgbm.fit import fit_lightgbm
 
-        return fit_trees(job)
+        return fit_lightgbm(job)
 
-    def restore(self, state: State, brief: Brief) -> Fitted:
+    def restore(self, state: State, spec: ModelSpec) -> FittedModel:
         """The model whose state was saved."""
-        from fieldcraft.learners.lightgbm.fit import TreesModel
+        from fieldcraft.learners.lightgbm.fit import LightgbmModel
 
-        return TreesModel(state.values["models"], state.values["columns"], brief.task.output)
+        return LightgbmModel(state.values["models"], state.values["columns"], spec.task.output)
 
 
 LEARNER = LightgbmLearner()

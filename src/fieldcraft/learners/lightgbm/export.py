@@ -10,139 +10,163 @@ import lightgbm
 import numpy as np
 from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
 
-from fieldcraft.contracts import Json, Output
+from fieldcraft.contracts import Output
+from fieldcraft.core.types import Json
 
-OPSETS = {"": 17, "ai.onnx.ml": 3}
-ENDLESS = 1e300  # what LightGBM writes for a limit that all numbers keep, infinite ones too
+OPSET_VERSIONS = {"": 17, "ai.onnx.ml": 3}
+INFINITE_THRESHOLD = (
+    1e300  # what LightGBM writes for a limit that all numbers keep, infinite ones too
+)
 
 
-class Node(NamedTuple):
+class TreeNode(NamedTuple):
     """A node of a tree as ONNX lists it."""
 
     tree: int
     node: int
-    column: int = 0
+    feature: int = 0
     mode: str = "LEAF"
     value: float = 0.0
-    yes: int = 0
-    no: int = 0
-    missing: bool = False  # whether a missing value goes to yes
+    true_node: int = 0
+    false_node: int = 0
+    is_missing_true: bool = False  # whether a missing value goes to yes
 
 
-class Leaf(NamedTuple):
+class TreeLeaf(NamedTuple):
     """What a leaf adds to which output."""
 
     tree: int
     node: int
-    target: int
+    output_index: int
     weight: float
 
 
-def trees_onnx(boosters: Sequence[lightgbm.Booster], columns: int, output: Output) -> bytes:
+def build_trees_onnx(boosters: Sequence[lightgbm.Booster], n_columns: int, output: Output) -> bytes:
     """A graph from a matrix to outputs of shape (rows, width)."""
     roots: list[tuple[Json, int]] = []
-    targets = 0
+    n_targets = 0
     for booster in boosters:
-        told = booster.dump_model()
-        each = told["num_tree_per_iteration"]
-        trees = enumerate(told["tree_info"])
-        roots += [(tree["tree_structure"], targets + i % each) for i, tree in trees]
-        targets += each
-    steps = [
+        dump = booster.dump_model()
+        trees_per_iteration = dump["num_tree_per_iteration"]
+        trees = enumerate(dump["tree_info"])
+        roots += [
+            (tree["tree_structure"], n_targets + i % trees_per_iteration) for i, tree in trees
+        ]
+        n_targets += trees_per_iteration
+    nodes = [
         helper.make_node("Cast", ["matrix"], ["exact"], to=TensorProto.DOUBLE),
-        ensemble(roots, targets),
-        *finish(output, targets),
+        build_tree_ensemble(roots, n_targets),
+        *build_link_nodes(output, n_targets),
     ]
-    width = 2 if output == "probabilities" and targets == 1 else targets
+    n_outputs = 2 if output == "probabilities" and n_targets == 1 else n_targets
     graph = helper.make_graph(
-        steps,
+        nodes,
         "trees",
-        [helper.make_tensor_value_info("matrix", TensorProto.FLOAT, ["rows", columns])],
-        [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["rows", width])],
+        [helper.make_tensor_value_info("matrix", TensorProto.FLOAT, ["rows", n_columns])],
+        [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["rows", n_outputs])],
         [numpy_helper.from_array(np.ones(1, dtype=np.float32), "one")],
     )
-    opsets = [helper.make_opsetid(name, version) for name, version in OPSETS.items()]
+    opsets = [helper.make_opsetid(name, version) for name, version in OPSET_VERSIONS.items()]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     checker.check_model(model)
     return bytes(model.SerializeToString())
 
 
-def list_tree(root: Json, tree: int, target: int) -> tuple[list[Node], list[Leaf]]:
+def flatten_tree(root: Json, tree: int, output_index: int) -> tuple[list[TreeNode], list[TreeLeaf]]:
     """The nodes of one tree, root first, and its leaves.
 
     A set of categories becomes a chain of comparisons that all lead to the same place.
     """
-    nodes: list[Node] = []
-    leaves: list[Leaf] = []
-    waiting = deque([(0, root)])
-    free = 1
-    while waiting:
-        place, part = waiting.popleft()
-        if "leaf_value" in part:
-            nodes.append(Node(tree, place))
-            leaves.append(Leaf(tree, place, target, part["leaf_value"]))
+    nodes: list[TreeNode] = []
+    leaves: list[TreeLeaf] = []
+    queue = deque([(0, root)])
+    next_id = 1
+    while queue:
+        node_id, subtree = queue.popleft()
+        if "leaf_value" in subtree:
+            nodes.append(TreeNode(tree, node_id))
+            leaves.append(TreeLeaf(tree, node_id, output_index, subtree["leaf_value"]))
             continue
-        yes, no, free = free, free + 1, free + 2
-        waiting += [(yes, part["left_child"]), (no, part["right_child"])]
-        column, limit = part["split_feature"], part["threshold"]
-        if part["decision_type"] == "<=":
-            missing = part["default_left"] if part["missing_type"] == "NaN" else limit >= 0
-            limit = limit if limit < ENDLESS else np.inf
-            nodes.append(Node(tree, place, column, "BRANCH_LEQ", limit, yes, no, missing))
+        true_id, false_id, next_id = next_id, next_id + 1, next_id + 2
+        queue += [(true_id, subtree["left_child"]), (false_id, subtree["right_child"])]
+        feature, threshold = subtree["split_feature"], subtree["threshold"]
+        if subtree["decision_type"] == "<=":
+            is_missing_true = (
+                subtree["default_left"] if subtree["missing_type"] == "NaN" else threshold >= 0
+            )
+            threshold = threshold if threshold < INFINITE_THRESHOLD else np.inf
+            nodes.append(
+                TreeNode(
+                    tree,
+                    node_id,
+                    feature,
+                    "BRANCH_LEQ",
+                    threshold,
+                    true_id,
+                    false_id,
+                    is_missing_true,
+                )
+            )
             continue
-        codes = [float(code) for code in str(limit).split("||")]
-        chain = [place, *range(free, free + len(codes) - 1), no]
-        free += len(codes) - 1
+        codes = [float(code) for code in str(threshold).split("||")]
+        chain = [node_id, *range(next_id, next_id + len(codes) - 1), false_id]
+        next_id += len(codes) - 1
         nodes += [
-            Node(tree, here, column, "BRANCH_EQ", code, yes, after)
-            for here, after, code in zip(chain, chain[1:], codes, strict=False)
+            TreeNode(tree, current, feature, "BRANCH_EQ", code, true_id, following)
+            for current, following, code in zip(chain, chain[1:], codes, strict=False)
         ]
     return nodes, leaves
 
 
-def ensemble(roots: Sequence[tuple[Json, int]], targets: int) -> NodeProto:
+def build_tree_ensemble(roots: Sequence[tuple[Json, int]], n_targets: int) -> NodeProto:
     """The operator that sums the leaves which a row falls into, by the target of each tree."""
-    listed = [list_tree(root, tree, target) for tree, (root, target) in enumerate(roots)]
-    nodes = [node for found, _ in listed for node in found]
-    leaves = [leaf for _, found in listed for leaf in found]
-    tree, node, column, mode, value, yes, no, missing = zip(*nodes, strict=True)
-    of_tree, of_node, target, weight = zip(*leaves, strict=True)
+    flattened = [
+        flatten_tree(root, tree, output_index) for tree, (root, output_index) in enumerate(roots)
+    ]
+    nodes = [node for parts, _ in flattened for node in parts]
+    leaves = [leaf for _, parts in flattened for leaf in parts]
+    tree, node, feature, mode, value, true_ids, false_ids, is_missing_true = zip(
+        *nodes, strict=True
+    )
+    leaf_tree_ids, leaf_node_ids, output_index, weight = zip(*leaves, strict=True)
     return helper.make_node(
         "TreeEnsembleRegressor",
         ["exact"],
         ["raw"],
         domain="ai.onnx.ml",
-        n_targets=targets,
+        n_targets=n_targets,
         nodes_treeids=tree,
         nodes_nodeids=node,
-        nodes_featureids=column,
+        nodes_featureids=feature,
         nodes_modes=mode,
         nodes_values_as_tensor=numpy_helper.from_array(np.array(value, dtype=np.float64)),
-        nodes_truenodeids=yes,
-        nodes_falsenodeids=no,
-        nodes_missing_value_tracks_true=[int(goes) for goes in missing],
-        target_treeids=of_tree,
-        target_nodeids=of_node,
-        target_ids=target,
+        nodes_truenodeids=true_ids,
+        nodes_falsenodeids=false_ids,
+        nodes_missing_value_tracks_true=[int(flag) for flag in is_missing_true],
+        target_treeids=leaf_tree_ids,
+        target_nodeids=leaf_node_ids,
+        target_ids=output_index,
         target_weights_as_tensor=numpy_helper.from_array(np.array(weight, dtype=np.float64)),
     )
 
 
-def finish(output: Output, targets: int) -> list[NodeProto]:
+def build_link_nodes(output: Output, n_targets: int) -> list[NodeProto]:
     """From sums of leaves to outputs."""
-    node = helper.make_node
+    make_node = helper.make_node
     if output == "value":
-        return [node("Identity", ["raw"], ["outputs"])]
+        return [make_node("Identity", ["raw"], ["outputs"])]
     if output == "labels":
-        return [node("Sigmoid", ["raw"], ["outputs"])]
-    if targets > 1:
+        return [make_node("Sigmoid", ["raw"], ["outputs"])]
+    if n_targets > 1:
         return [
-            node("Cast", ["raw"], ["wide"], to=TensorProto.DOUBLE),  # there may be many classes
-            node("Softmax", ["wide"], ["shares"], axis=1),
-            node("Cast", ["shares"], ["outputs"], to=TensorProto.FLOAT),
+            make_node(
+                "Cast", ["raw"], ["wide"], to=TensorProto.DOUBLE
+            ),  # there may be many classes
+            make_node("Softmax", ["wide"], ["shares"], axis=1),
+            make_node("Cast", ["shares"], ["outputs"], to=TensorProto.FLOAT),
         ]
     return [
-        node("Sigmoid", ["raw"], ["yes"]),
-        node("Sub", ["one", "yes"], ["no"]),
-        node("Concat", ["no", "yes"], ["outputs"], axis=1),
+        make_node("Sigmoid", ["raw"], ["yes"]),
+        make_node("Sub", ["one", "yes"], ["no"]),
+        make_node("Concat", ["no", "yes"], ["outputs"], axis=1),
     ]

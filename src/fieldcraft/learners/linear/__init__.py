@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fieldcraft.contracts import Brief, Fitted, Job, State
+from fieldcraft.contracts import FittedModel, ModelSpec, State, TrainingJob
 
 
 class LinearOptions(BaseModel):
     """Settings of the linear model.
 
     Attributes:
-        penalty: strength of the L2 penalty; left out, the one with the lowest tune loss.
+        l2: strength of the L2 penalty; left out, the one with the lowest tune loss.
     """
 
     model_config = ConfigDict(extra="forbid")
-    penalty: float | None = Field(default=None, ge=0)
+    l2: float | None = Field(default=None, ge=0)
 
 
 class LinearLearner:
@@ -26,13 +26,13 @@ class LinearLearner:
     complexity = 2
     options = LinearOptions
 
-    def fit(self, job: Job) -> Fitted:
+    def fit(self, job: TrainingJob) -> FittedModel:
         """Fit the weights on training rows; choose the penalty on tune rows."""
         from fieldcraft.learners.linear.fit import fit_linear
 
         return fit_linear(job)
 
-    def restore(self, state: State, brief: Brief) -> Fitted:
+    def restore(self, state: State, spec: ModelSpec) -> FittedModel:
         """The model whose state was saved."""
         from fieldcraft.learners.linear.fit import LinearModel
 

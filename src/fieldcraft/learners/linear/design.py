@@ -9,39 +9,40 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fieldcraft.contracts import Array, Matrix
+from fieldcraft.contracts import Matrix
+from fieldcraft.core.types import Array
 
-FARTHEST = 10.0  # where a standardised number stops, against wild extrapolation
-HEAVY_SKEW = 2.0
-MOST_DENSE = 256  # columns of levels; more of them are kept as a sparse matrix
-SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+MAX_ABS_ZSCORE = 10.0  # where a standardised number stops, against wild extrapolation
+HEAVY_TAIL_MIN_SKEW = 2.0
+MAX_DENSE_LEVELS = 256  # columns of levels; more of them are kept as a sparse matrix
+MIN_NORMAL_FLOAT32, MAX_FLOAT32 = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
-class Shape:
+class ColumnScale:
     """Where a number column lies on training rows, and how wide it is."""
 
-    centre: float = 0.0
-    spread: float = 1.0
-    middle: float = 0.0
-    width: float = 1.0
-    heavy: bool = False
+    mean: float = 0.0
+    std: float = 1.0
+    median: float = 0.0
+    iqr: float = 1.0
+    is_heavy_tailed: bool = False
 
 
-def learn_shape(column: Array) -> Shape:
+def fit_column_scale(column: Array) -> ColumnScale:
     """Mean and deviation; for a column with a heavy tail also median and quartile distance."""
-    there = column[~np.isnan(column)].astype(np.float64)
-    spread = float(there.std()) if len(there) else 0.0
-    if spread < SMALLEST:
-        return Shape(centre=float(there[0]) if len(there) else 0.0)
-    centre = float(there.mean())
-    skew = float((((there - centre) / spread) ** 3).mean())
-    low, middle, high = (float(value) for value in np.quantile(there, [0.25, 0.5, 0.75]))
-    width = high - low if high - low >= SMALLEST else spread
-    return Shape(centre, spread, middle, min(width, LARGEST), abs(skew) > HEAVY_SKEW)
+    present = column[~np.isnan(column)].astype(np.float64)
+    std = float(present.std()) if len(present) else 0.0
+    if std < MIN_NORMAL_FLOAT32:
+        return ColumnScale(mean=float(present[0]) if len(present) else 0.0)
+    mean = float(present.mean())
+    skew = float((((present - mean) / std) ** 3).mean())
+    low, median, high = (float(value) for value in np.quantile(present, [0.25, 0.5, 0.75]))
+    iqr = high - low if high - low >= MIN_NORMAL_FLOAT32 else std
+    return ColumnScale(mean, std, median, min(iqr, MAX_FLOAT32), abs(skew) > HEAVY_TAIL_MIN_SKEW)
 
 
-def learn_design(matrix: Matrix) -> dict[str, Array]:
+def fit_design(matrix: Matrix) -> dict[str, Array]:
     """What `numbers_of` and `places_of` need, from training rows.
 
     Returns:
@@ -51,29 +52,29 @@ def learn_design(matrix: Matrix) -> dict[str, Array]:
         the coded ones and ``first``, the place before the first level of each.
     """
     levels = np.array(matrix.levels, dtype=np.int64)
-    numeric, coded = np.flatnonzero(levels == 0), np.flatnonzero(levels)
-    shapes = [learn_shape(matrix.values[:, column]) for column in numeric]
-    heavy = [i for i, shape in enumerate(shapes) if shape.heavy]
-    gaps = [bool(np.isnan(matrix.values[:, column]).any()) for column in numeric]
+    numeric, categorical = np.flatnonzero(levels == 0), np.flatnonzero(levels)
+    scales = [fit_column_scale(matrix.values[:, column]) for column in numeric]
+    heavy_tailed = [i for i, scale in enumerate(scales) if scale.is_heavy_tailed]
+    has_missing = [bool(np.isnan(matrix.values[:, column]).any()) for column in numeric]
 
-    def floats(name: str, where: Any) -> Array:
-        return np.array([getattr(shapes[i], name) for i in where], dtype=np.float32)
+    def stack_field(name: str, indices: Any) -> Array:
+        return np.array([getattr(scales[i], name) for i in indices], dtype=np.float32)
 
     return {
         "numeric": numeric,
-        "centre": floats("centre", range(len(numeric))),
-        "spread": floats("spread", range(len(numeric))),
-        "heavy": numeric[heavy],
-        "middle": floats("middle", heavy),
-        "width": floats("width", heavy),
-        "flagged": numeric[np.array(gaps, dtype=bool)],
-        "coded": coded,
-        "levels": levels[coded],
-        "first": np.cumsum(levels[coded]) - levels[coded],
+        "centre": stack_field("centre", range(len(numeric))),
+        "spread": stack_field("spread", range(len(numeric))),
+        "heavy": numeric[heavy_tailed],
+        "middle": stack_field("middle", heavy_tailed),
+        "width": stack_field("width", heavy_tailed),
+        "flagged": numeric[np.array(has_missing, dtype=bool)],
+        "coded": categorical,
+        "levels": levels[categorical],
+        "first": np.cumsum(levels[categorical]) - levels[categorical],
     }
 
 
-def numbers_of(learned: Mapping[str, Array], values: Array) -> Array:
+def encode_numbers(design_params: Mapping[str, Array], values: Array) -> Array:
     """Numbers standardised, heavy tails once more on a logarithmic scale, flags for gaps.
 
     Gaps become 0: the mean, or the median of a heavy tail.
@@ -81,38 +82,45 @@ def numbers_of(learned: Mapping[str, Array], values: Array) -> Array:
     Returns:
         Shape (rows, numeric + heavy + flagged), float32.
     """
-    a = learned
+    params = design_params
     with np.errstate(over="ignore"):  # what overflows is cut off
-        plain = (values[:, a["numeric"]] - a["centre"]) / a["spread"]
-        tails = np.arcsinh((values[:, a["heavy"]] - a["middle"]) / a["width"])
-    numbers = np.clip(np.nan_to_num(np.hstack([plain, tails]), nan=0.0), -FARTHEST, FARTHEST)
-    flags = np.isnan(values[:, a["flagged"]])
+        standardized = (values[:, params["numeric"]] - params["centre"]) / params["spread"]
+        heavy_tails = np.arcsinh((values[:, params["heavy"]] - params["middle"]) / params["width"])
+    numbers = np.clip(
+        np.nan_to_num(np.hstack([standardized, heavy_tails]), nan=0.0),
+        -MAX_ABS_ZSCORE,
+        MAX_ABS_ZSCORE,
+    )
+    flags = np.isnan(values[:, params["flagged"]])
     return np.hstack([numbers, flags]).astype(np.float32)
 
 
-def places_of(learned: Mapping[str, Array], values: Array) -> Array:
+def encode_levels(design_params: Mapping[str, Array], values: Array) -> Array:
     """Place of each code among the levels of all columns, counted from 1; 0 for unseen ones.
 
     Returns:
         Shape (rows, coded), int64.
     """
-    codes = values[:, learned["coded"]]
-    known = (codes > 0.5) & (codes < learned["levels"] + 0.5)
-    return np.asarray(np.where(known, codes + learned["first"], 0).astype(np.int64))
+    codes = values[:, design_params["coded"]]
+    is_known = (codes > 0.5) & (codes < design_params["levels"] + 0.5)
+    return np.asarray(np.where(is_known, codes + design_params["first"], 0).astype(np.int64))
 
 
-def design_of(learned: Mapping[str, Array], values: Array) -> Any:
+def build_design_matrix(design_params: Mapping[str, Array], values: Array) -> Any:
     """Numbers, flags and one 0/1 column a level, side by side, for fitting.
 
     Returns:
         Shape (rows, columns), float32: an array, or a CSR matrix where there are many levels.
     """
-    numbers, places = numbers_of(learned, values), places_of(learned, values)
-    row, column = np.nonzero(places)
-    hot = sparse.csr_matrix(
-        (np.ones(len(row), dtype=np.float32), (row, places[row, column] - 1)),
-        shape=(len(values), int(learned["levels"].sum())),
+    numbers, level_positions = (
+        encode_numbers(design_params, values),
+        encode_levels(design_params, values),
     )
-    if hot.shape[1] <= MOST_DENSE:
-        return np.hstack([numbers, hot.toarray()])
-    return sparse.hstack([sparse.csr_matrix(numbers), hot], format="csr")
+    row, column = np.nonzero(level_positions)
+    one_hot = sparse.csr_matrix(
+        (np.ones(len(row), dtype=np.float32), (row, level_positions[row, column] - 1)),
+        shape=(len(values), int(design_params["levels"].sum())),
+    )
+    if one_hot.shape[1] <= MAX_DENSE_LEVELS:
+        return np.hstack([numbers, one_hot.toarray()])
+    return sparse.hstack([sparse.csr_matrix(numbers), one_hot], format="csr")

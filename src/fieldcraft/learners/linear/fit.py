@@ -7,25 +7,31 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fieldcraft.contracts import Array, Encoded, Form, Job, State
-from fieldcraft.learners.linear.design import design_of, learn_design, numbers_of, places_of
-from fieldcraft.learners.linear.solve import SOLVERS, Rows, Solver
+from fieldcraft.contracts import Encoded, InputFormat, State, TrainingJob
+from fieldcraft.core.types import Array
+from fieldcraft.learners.linear.design import (
+    build_design_matrix,
+    encode_levels,
+    encode_numbers,
+    fit_design,
+)
+from fieldcraft.learners.linear.solvers import SOLVERS, Solver, SolverData
 
 PENALTIES = (1_000.0, 100.0, 10.0, 1.0, 0.1, 0.01)  # strongest first
-WORTH = 0.001  # share by which a weaker penalty must lower the tune loss
-PATIENCE = 2  # penalties in a row that are not worth it, after which the search ends
-SEARCH_ROWS = 20_000  # training rows that the penalty is chosen with
-USUAL = 1.0  # the penalty where choosing one would take too long
-STEPS = (25, 500)  # of L-BFGS: fewest and most
-WORK = 1e11  # products that all steps of one fit may take, before steps are cut
-SEARCH_WORK = 5e8  # products a step may take, for a search to be worth while
+MIN_RELATIVE_IMPROVEMENT = 0.001  # share by which a weaker penalty must lower the tune loss
+PENALTY_PATIENCE = 2  # penalties in a row that are not worth it, after which the search ends
+MAX_SEARCH_ROWS = 20_000  # training rows that the penalty is chosen with
+DEFAULT_PENALTY = 1.0  # the penalty where choosing one would take too long
+MAX_ITERATIONS_RANGE = (25, 500)  # of L-BFGS: fewest and most
+MAX_FIT_OPERATIONS = 1e11  # products that all steps of one fit may take, before steps are cut
+MAX_SEARCH_OPERATIONS_PER_STEP = 5e8  # products a step may take, for a search to be worth while
 ACTIVATIONS = {"probabilities": "softmax", "labels": "sigmoid", "value": "identity"}
 
 
 class LinearModel:
     """Numbers times weights, plus a weight for each level, plus a bias."""
 
-    view: Form = "matrix"
+    input_format: InputFormat = "matrix"
 
     def __init__(self, arrays: Mapping[str, Array], activation: str, penalty: float) -> None:
         """Keep the fitted arrays.
@@ -40,74 +46,91 @@ class LinearModel:
 
     def outputs(self, rows: Encoded) -> Array:
         """Probabilities of classes or labels, or values."""
-        a, values = self.arrays, rows.matrix().values
-        raw = numbers_of(a, values) @ a["weights"] + a["bias"]
-        for places in places_of(a, values).T:
-            raw += a["level_weights"][places]
+        arrays, values = self.arrays, rows.matrix().values
+        logits = encode_numbers(arrays, values) @ arrays["weights"] + arrays["bias"]
+        for level_positions in encode_levels(arrays, values).T:
+            logits += arrays["level_weights"][level_positions]
         if self.activation == "identity":
-            return np.asarray(raw)
+            return np.asarray(logits)
         if self.activation == "sigmoid":
-            return np.asarray((1 + np.tanh(raw / 2)) / 2)
-        powers = np.exp(raw - raw.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+            return np.asarray((1 + np.tanh(logits / 2)) / 2)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
     def state(self) -> State:
         """The fitted arrays, the activation and the penalty."""
         return State({"activation": self.activation, "penalty": self.penalty}, self.arrays)
 
-    def onnx(self) -> bytes:
+    def to_onnx(self) -> bytes:
         """The same steps as an ONNX graph."""
-        from fieldcraft.learners.linear.export import linear_onnx
+        from fieldcraft.learners.linear.export import build_linear_onnx
 
-        return linear_onnx(self.arrays, self.activation)
+        return build_linear_onnx(self.arrays, self.activation)
 
 
-def fit_linear(job: Job) -> LinearModel:
+def fit_linear(job: TrainingJob) -> LinearModel:
     """Fit logistic regression or ridge regression, at the penalty asked for or the best one."""
     matrix = job.train.matrix()
-    learned = learn_design(matrix)
-    design = design_of(learned, matrix.values)
-    work = float(design.size) * job.task.width(job.about)
+    design_params = fit_design(matrix)
+    design = build_design_matrix(design_params, matrix.values)
+    operations = float(design.size) * job.task.n_outputs(job.target_spec)
     weights = np.ones(len(job.train_y)) if job.weights is None else job.weights
-    rows = Rows(
-        design, job.train_y, weights / weights.mean(), job.task.width(job.about),
-        int(np.clip(WORK / max(work, 1), *STEPS)),
+    solver_data = SolverData(
+        design, job.train_y, weights / weights.mean(), job.task.n_outputs(job.target_spec),
+        int(np.clip(MAX_FIT_OPERATIONS / max(operations, 1), *MAX_ITERATIONS_RANGE)),
     )  # fmt: skip
-    make = SOLVERS[job.task.output]
-    if job.options.penalty is not None or work > SEARCH_WORK:
-        penalty = USUAL if job.options.penalty is None else job.options.penalty
-        return assemble(job, learned, make(rows), penalty)
-    if len(job.train_y) <= SEARCH_ROWS:
-        return best_penalty(job, learned, make(rows))
-    chosen = np.random.default_rng(job.seed).permutation(len(job.train_y))[:SEARCH_ROWS]
-    found = best_penalty(job, learned, make(rows.take(np.sort(chosen))))
-    return assemble(job, learned, make(rows), found.penalty)
+    make_solver = SOLVERS[job.task.output]
+    if job.options.l2 is not None or operations > MAX_SEARCH_OPERATIONS_PER_STEP:
+        penalty = DEFAULT_PENALTY if job.options.l2 is None else job.options.l2
+        return build_model(job, design_params, make_solver(solver_data), penalty)
+    if len(job.train_y) <= MAX_SEARCH_ROWS:
+        return search_penalty(job, design_params, make_solver(solver_data))
+    sample = np.random.default_rng(job.seed).permutation(len(job.train_y))[:MAX_SEARCH_ROWS]
+    search_model = search_penalty(
+        job, design_params, make_solver(solver_data.select_rows(np.sort(sample)))
+    )
+    return build_model(job, design_params, make_solver(solver_data), search_model.penalty)
 
 
-def best_penalty(job: Job, learned: Mapping[str, Array], solve: Solver) -> LinearModel:
+def search_penalty(
+    job: TrainingJob, design_params: Mapping[str, Array], solve: Solver
+) -> LinearModel:
     """Weaken the penalty until that is no longer worth it, or the time is over."""
     start = time.monotonic()
-    best, lowest, waited = None, np.inf, 0
+    best_model, best_loss, n_waited = None, np.inf, 0
     for penalty in PENALTIES:
-        job.progress(f"penalty {penalty:g}", None)
-        model = assemble(job, learned, solve, penalty)
-        loss = job.task.validation_loss(model.outputs(job.tune), job.tune_y, job.tune_weights)
-        if best is None or loss < lowest * (1 - WORTH):
-            best, lowest, waited = model, loss, 0
+        job.on_progress(f"penalty {penalty:g}", None)
+        model = build_model(job, design_params, solve, penalty)
+        loss = job.task.validation_loss(
+            model.outputs(job.validation), job.validation_y, job.validation_weights
+        )
+        if best_model is None or loss < best_loss * (1 - MIN_RELATIVE_IMPROVEMENT):
+            best_model, best_loss, n_waited = model, loss, 0
         else:
-            waited += 1
-        late = job.budget is not None and time.monotonic() - start > job.budget
-        if late or waited == PATIENCE:
+            n_waited += 1
+        is_over_budget = job.budget is not None and time.monotonic() - start > job.budget
+        if is_over_budget or n_waited == PENALTY_PATIENCE:
             break
-    assert best is not None
-    return best
+    assert best_model is not None
+    return best_model
 
 
-def assemble(job: Job, learned: Mapping[str, Array], solve: Solver, penalty: float) -> LinearModel:
+def build_model(
+    job: TrainingJob, design_params: Mapping[str, Array], solve: Solver, penalty: float
+) -> LinearModel:
     """The model at one penalty."""
     weights, bias = solve(penalty)
-    levels = int(learned["levels"].sum())
-    numbers, hot = weights[: len(weights) - levels], weights[len(weights) - levels :]
-    unseen = np.zeros((1, weights.shape[1]), dtype=np.float32)
-    fitted = {"weights": numbers, "level_weights": np.vstack([unseen, hot]), "bias": bias}
-    return LinearModel({**learned, **fitted}, ACTIVATIONS[job.task.output], float(penalty))
+    n_levels = int(design_params["levels"].sum())
+    numeric_weights, level_weights = (
+        weights[: len(weights) - n_levels],
+        weights[len(weights) - n_levels :],
+    )
+    unseen_weights = np.zeros((1, weights.shape[1]), dtype=np.float32)
+    solver_arrays = {
+        "weights": numeric_weights,
+        "level_weights": np.vstack([unseen_weights, level_weights]),
+        "bias": bias,
+    }
+    return LinearModel(
+        {**design_params, **solver_arrays}, ACTIVATIONS[job.task.output], float(penalty)
+    )

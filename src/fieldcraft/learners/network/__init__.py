@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fieldcraft.contracts import Brief, Fitted, Job, State
+from fieldcraft.contracts import FittedModel, ModelSpec, State, TrainingJob
 from fieldcraft.learners.network.options import NetworkOptions
 
 
@@ -14,17 +14,17 @@ class NetworkLearner:
     complexity = 4
     options = NetworkOptions
 
-    def fit(self, job: Job) -> Fitted:
+    def fit(self, job: TrainingJob) -> FittedModel:
         """Train until the tune loss stops getting better."""
         from fieldcraft.learners.network.fit import fit_network
 
         return fit_network(job)
 
-    def restore(self, state: State, brief: Brief) -> Fitted:
+    def restore(self, state: State, spec: ModelSpec) -> FittedModel:
         """The model whose state was saved."""
         from fieldcraft.learners.network.fit import restore_network
 
-        return restore_network(state, brief)
+        return restore_network(state, spec)
 
 
 LEARNER = NetworkLearner()

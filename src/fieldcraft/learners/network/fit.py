@@ -8,170 +8,198 @@ from functools import partial
 import numpy as np
 import torch
 
-from fieldcraft.contracts import Array, Brief, Encoded, Form, Job, Json, State
+from fieldcraft.contracts import Encoded, InputFormat, ModelSpec, State, TrainingJob
 from fieldcraft.core import seeds
 from fieldcraft.core.errors import TrainingError
-from fieldcraft.data.split import SMALL
-from fieldcraft.fit.checkpoint import snapshot
-from fieldcraft.fit.export import to_onnx
-from fieldcraft.fit.loop import Goal, Place, Rows, Trainer, predict
-from fieldcraft.fit.network import FusedNetwork, Trunk
-from fieldcraft.fit.settings import Recipe, Training, batch_size_for
-from fieldcraft.fit.trunk import Mlp, TabM
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.splitting import MAX_CROSS_FITTED_ROWS
+from fieldcraft.fit.checkpoint import copy_weights
+from fieldcraft.fit.network import FusedNetwork, TrunkFactory
+from fieldcraft.fit.onnx_export import export_network
+from fieldcraft.fit.settings import TrainingRecipe, TrainingSettings, choose_batch_size
+from fieldcraft.fit.trainer import Objective, TensorRows, Trainer, TrainingContext, predict_outputs
+from fieldcraft.fit.trunk import MLP, TabM
 from fieldcraft.learners.network.options import NetworkOptions
 
-DECAY = {"muon": 0.1}  # of weights by optimizer; 3e-4 for the others
-RATE = {"muon": 4e-3}  # learning rate by optimizer; 2e-3 for the others
-FEW = 7 * SMALL // 10  # training rows of a fold, where a table is cut into folds
-MANY = 100_000
-PLAIN = Training(
+WEIGHT_DECAY_BY_OPTIMIZER = {"muon": 0.1}  # of weights by optimizer; 3e-4 for the others
+LEARNING_RATE_BY_OPTIMIZER = {"muon": 4e-3}  # learning rate by optimizer; 2e-3 for the others
+SMALL_TABLE_ROWS = (
+    7 * MAX_CROSS_FITTED_ROWS // 10
+)  # training rows of a fold, where a table is cut into folds
+LARGE_TABLE_ROWS = 100_000
+MLP_TRAINING = TrainingSettings(
     "adamw",
     learning_rate=1e-3,
     weight_decay=0.0,
     patience=10,
-    patience_share=0.0,
-    worth=0.0,
-    ema=0.0,
+    patience_fraction=0.0,
+    min_relative_improvement=0.0,
+    ema_decay=0.0,
 )
-AVERAGED = Training("muon")
+TABM_TRAINING = TrainingSettings("muon")
 
 
 @dataclass(frozen=True)
-class Size:
+class TabmSize:
     """How large the shared layers of a TabM trunk are."""
 
-    members: int
-    width: int
-    layers: int
+    ensemble_size: int
+    hidden_size: int
+    n_layers: int
 
 
-def size_for(rows: int, options: NetworkOptions, gpu: bool) -> Size:
+def choose_tabm_size(rows: int, options: NetworkOptions, has_gpu: bool) -> TabmSize:
     """The size of TabM for a number of training rows; the user's choice goes first.
 
     Many rows need wider layers. On a GPU the sizes are those of the paper; on a processor the
     smaller ones were level with them on California housing at less than half the cost. Few rows
     come in five folds, whose members add up.
     """
-    if gpu:
-        chosen = Size(32, 512, 2)
-    elif rows > MANY:
-        chosen = Size(8, 256, 3)
-    elif rows < FEW:
-        chosen = Size(8, 128, 3)
+    if has_gpu:
+        default = TabmSize(32, 512, 2)
+    elif rows > LARGE_TABLE_ROWS:
+        default = TabmSize(8, 256, 3)
+    elif rows < SMALL_TABLE_ROWS:
+        default = TabmSize(8, 128, 3)
     else:
-        chosen = Size(16, 128, 3)
-    layers = options.layers if isinstance(options.layers, int) else chosen.layers
-    return Size(options.members or chosen.members, options.width or chosen.width, layers)
+        default = TabmSize(16, 128, 3)
+    n_layers = options.layers if isinstance(options.layers, int) else default.n_layers
+    return TabmSize(
+        options.ensemble_size or default.ensemble_size,
+        options.hidden_size or default.hidden_size,
+        n_layers,
+    )
 
 
-def training_for(rows: int, options: NetworkOptions, recipe: Recipe | None = None) -> Training:
+def choose_training_settings(
+    rows: int, options: NetworkOptions, recipe: TrainingRecipe | None = None
+) -> TrainingSettings:
     """Settings of the loop: the user's, then those of a deep net's recipe, then our own."""
-    known = {field.name for field in fields(Training)}
-    given = options.model_dump(include=known, exclude_none=True)
+    training_fields = {field.name for field in fields(TrainingSettings)}
+    user_settings = options.model_dump(include=training_fields, exclude_none=True)
     if recipe is not None:
-        return replace(recipe.training, **given)
+        return replace(recipe.settings, **user_settings)
     if options.trunk in ("mlp", "linear"):  # trained the plain way, without averaging
-        found = replace(PLAIN, batch_size=batch_size_for(rows, plain=True))
+        settings = replace(MLP_TRAINING, batch_size=choose_batch_size(rows, is_mlp=True))
     else:
-        optimizer = given.get("optimizer", AVERAGED.optimizer)
-        rate, decay = RATE.get(optimizer, 2e-3), DECAY.get(optimizer, 3e-4)
-        size = batch_size_for(rows, plain=False)
-        found = replace(AVERAGED, learning_rate=rate, weight_decay=decay, batch_size=size)
+        optimizer = user_settings.get("optimizer", TABM_TRAINING.optimizer)
+        learning_rate, weight_decay = (
+            LEARNING_RATE_BY_OPTIMIZER.get(optimizer, 2e-3),
+            WEIGHT_DECAY_BY_OPTIMIZER.get(optimizer, 3e-4),
+        )
+        batch_size = choose_batch_size(rows, is_mlp=False)
+        settings = replace(
+            TABM_TRAINING,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+        )
     if options.patience:  # the user's, as it stands
-        found = replace(found, patience_share=0.0, worth=0.0)
-    return replace(found, **given)
+        settings = replace(settings, patience_fraction=0.0, min_relative_improvement=0.0)
+    return replace(settings, **user_settings)
 
 
-def build(brief: Brief, size: Size) -> FusedNetwork:
+def build_network(spec: ModelSpec, size: TabmSize) -> FusedNetwork:
     """The untrained network for a task and fitted encoders."""
-    options: NetworkOptions = brief.options
-    plain = options.trunk in ("mlp", "linear")
-    nets = brief.nets(plain)
-    deep = {name: net.recipe is not None for name, net in nets.items()}
-    trunk: Trunk | dict[str, Trunk]
+    options: NetworkOptions = spec.options
+    is_plain = options.trunk in ("mlp", "linear")
+    nets = spec.encoder_nets(is_plain)
+    is_deep = {name: net.recipe is not None for name, net in nets.items()}
+    trunk: TrunkFactory | dict[str, TrunkFactory]
     if options.fusion == "late":
-        trunk = {name: trunk_for(options, size, own) for name, own in deep.items()}
+        trunk = {
+            name: choose_trunk(options, size, has_deep_net)
+            for name, has_deep_net in is_deep.items()
+        }
     else:
-        trunk = trunk_for(options, size, all(deep.values()))
-    width = brief.task.width(brief.about)
-    return FusedNetwork(nets, trunk, width, brief.task.activate)
+        trunk = choose_trunk(options, size, all(is_deep.values()))
+    n_outputs = spec.task.n_outputs(spec.target_spec)
+    return FusedNetwork(nets, trunk, n_outputs, spec.task.activate)
 
 
-def trunk_for(options: NetworkOptions, size: Size, deep: bool) -> Trunk:
+def choose_trunk(options: NetworkOptions, size: TabmSize, is_deep: bool) -> TrunkFactory:
     """What builds the trunk: the one that is asked for, else one layer on deep nets, else TabM."""
-    if options.trunk == "linear" or (options.trunk is None and deep):
-        return partial(Mlp, layers=(), dropout=0.0)
+    if options.trunk == "linear" or (options.trunk is None and is_deep):
+        return partial(MLP, hidden_sizes=(), dropout=0.0)
     if options.trunk == "mlp":
-        units = options.layers if isinstance(options.layers, list) else [128, 64]
-        return partial(Mlp, layers=tuple(units), dropout=options.dropout)
+        layer_sizes = options.layers if isinstance(options.layers, list) else [128, 64]
+        return partial(MLP, hidden_sizes=tuple(layer_sizes), dropout=options.dropout)
     return partial(
         TabM,
-        members=size.members,
-        hidden=size.width,
-        layers=size.layers,
+        n_members=size.ensemble_size,
+        hidden_size=size.hidden_size,
+        n_layers=size.n_layers,
         dropout=options.dropout,
     )
 
 
-def fit_network(job: Job) -> NetworkModel:
+def fit_network(job: TrainingJob) -> NetworkModel:
     """Build and train the network; its weights are those of the best epoch."""
     rows = len(job.train_y)
-    torch.manual_seed(seeds.derive(job.seed, "weights"))
-    size = size_for(rows, job.options, torch.cuda.is_available())
-    network = build(job, size)
-    recipe = network.recipe(rows)
-    settings = training_for(rows, job.options, recipe)
-    place = Place(job.seed, job.budget, job.folder, job.progress, job.device)
+    torch.manual_seed(seeds.derive_seed(job.seed, "weights"))
+    size = choose_tabm_size(rows, job.options, torch.cuda.is_available())
+    network = build_network(job, size)
+    recipe = network.training_recipe(rows)
+    settings = choose_training_settings(rows, job.options, recipe)
+    context = TrainingContext(
+        job.seed, job.budget, job.checkpoint_folder, job.on_progress, job.device
+    )
     smoothing = job.options.label_smoothing
     if smoothing is None:
-        smoothing = recipe.smoothing if recipe else 0.0
-    goal = Goal(job.task.loss(smoothing), job.task.validation_loss)
-    trainer = Trainer(network, goal, settings, place)
-    train = Rows.of(job.train.tensors(), job.train_y, trainer.device, row_weights(job))
-    tune = Rows.of(job.tune.tensors(), job.tune_y, trainer.device, job.tune_weights)
-    progress = trainer.fit(train, tune)
+        smoothing = recipe.label_smoothing if recipe else 0.0
+    objective = Objective(job.task.loss(smoothing), job.task.validation_loss)
+    trainer = Trainer(network, objective, settings, context)
+    train = TensorRows.from_arrays(
+        job.train.tensors(), job.train_y, trainer.device, compute_row_weights(job)
+    )
+    validation = TensorRows.from_arrays(
+        job.validation.tensors(), job.validation_y, trainer.device, job.validation_weights
+    )
+    history = trainer.fit(train, validation)
     curves = {
-        "train_losses": progress.train_losses,
-        "tune_losses": progress.tune_losses,
-        "best_epoch": progress.best_epoch,
-        "precision": trainer.decided.precision,
-        "threads": trainer.decided.threads,
+        "train_losses": history.train_losses,
+        "tune_losses": history.validation_losses,
+        "best_epoch": history.best_epoch,
+        "precision": trainer.runtime_config.precision,
+        "threads": trainer.runtime_config.threads,
         "training": asdict(trainer.settings),
     }
     inputs = {name: [str(a.dtype), *a.shape[1:]] for name, a in job.train.tensors().items()}
     return NetworkModel(
-        trainer.shadow.cpu(), {"size": asdict(size), "inputs": inputs, "curves": curves}
+        trainer.ema_model.cpu(), {"size": asdict(size), "inputs": inputs, "curves": curves}
     )
 
 
-def row_weights(job: Job) -> Array | None:
+def compute_row_weights(job: TrainingJob) -> Array | None:
     """How much each training row counts: its own weight times that of its class.
 
     Raises:
         TrainingError: weights of classes where there are none, or of an unknown class.
     """
-    wanted, weights = job.options.class_weights, job.weights
-    if not wanted:
+    class_weights, weights = job.options.class_weights, job.weights
+    if not class_weights:
         return weights
-    classes = job.about.get("classes")
-    odd = set(wanted) - set(classes or ()) if isinstance(wanted, dict) else set()
-    if classes is None or odd:
+    classes = job.target_spec.get("classes")
+    unknown_classes = (
+        set(class_weights) - set(classes or ()) if isinstance(class_weights, dict) else set()
+    )
+    if classes is None or unknown_classes:
         raise TrainingError(
             "model.class_weights does not fit the target",
-            seen=f"{sorted(odd) or wanted}; classes: {', '.join(classes or ['none'])}",
-            way_out="use balanced, or a weight for each class by its name",
+            detail=f"{sorted(unknown_classes) or class_weights}; classes: {', '.join(classes or ['none'])}",
+            hint="use balanced, or a weight for each class by its name",
         )
-    if isinstance(wanted, dict):
-        by_class = np.array([wanted.get(label, 1.0) for label in classes])
+    if isinstance(class_weights, dict):
+        by_class = np.array([class_weights.get(label, 1.0) for label in classes])
     else:
         counts = np.bincount(job.train_y, minlength=len(classes))
         by_class = len(job.train_y) / (len(classes) * np.maximum(counts, 1))
     return by_class[job.train_y] * (1.0 if weights is None else weights)
 
 
-def restore_network(state: State, brief: Brief) -> NetworkModel:
+def restore_network(state: State, spec: ModelSpec) -> NetworkModel:
     """Build the network again and give it its weights."""
-    network = build(brief, Size(**state.values["size"]))
+    network = build_network(spec, TabmSize(**state.values["size"]))
     network.load_state_dict({name: torch.as_tensor(a) for name, a in state.arrays.items()})
     return NetworkModel(network.eval(), state.values)
 
@@ -179,30 +207,30 @@ def restore_network(state: State, brief: Brief) -> NetworkModel:
 class NetworkModel:
     """A trained network with the story of its training."""
 
-    view: Form = "tensors"
+    input_format: InputFormat = "tensors"
 
-    def __init__(self, network: FusedNetwork, about: Json) -> None:
+    def __init__(self, network: FusedNetwork, metadata: Json) -> None:
         """Keep the network and what is known of it: its size, inputs and curves."""
-        self.network, self.about = network, about
+        self.network, self.metadata = network, metadata
 
     def outputs(self, rows: Encoded) -> Array:
         """Probabilities of the classes, or values."""
         tensors = rows.tensors()
-        count = len(next(iter(tensors.values())))
-        arrays = Rows.of(tensors, np.zeros(count), torch.device("cpu"))
-        return predict(self.network, arrays)
+        n_rows = len(next(iter(tensors.values())))
+        dataset = TensorRows.from_arrays(tensors, np.zeros(n_rows), torch.device("cpu"))
+        return predict_outputs(self.network, dataset)
 
     def state(self) -> State:
         """Weights, size, inputs and curves."""
-        arrays = {name: t.numpy() for name, t in snapshot(self.network).items()}
-        return State(self.about, arrays)
+        arrays = {name: t.numpy() for name, t in copy_weights(self.network).items()}
+        return State(self.metadata, arrays)
 
-    def onnx(self) -> bytes:
+    def to_onnx(self) -> bytes:
         """The network as an ONNX graph."""
-        return to_onnx(
+        return export_network(
             self.network,
             {
-                name: np.zeros((2, *shape), dtype=kind)
-                for name, (kind, *shape) in self.about["inputs"].items()
+                name: np.zeros((2, *shape), dtype=dtype)
+                for name, (dtype, *shape) in self.metadata["inputs"].items()
             },
         )

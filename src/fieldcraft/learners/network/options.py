@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fieldcraft.fit.settings import OptimizerName, Schedule
+from fieldcraft.fit.settings import LearningRateSchedule, OptimizerName
 
 
 class NetworkOptions(BaseModel):
@@ -18,8 +18,8 @@ class NetworkOptions(BaseModel):
         fusion: ``early``: one trunk joins all kinds of column; ``late``: each kind has a trunk of
             its own, and what they say is averaged.
         layers: hidden layers: how many (tabm), or the units of each (mlp).
-        width: units of each shared layer (tabm).
-        members: how many MLPs share them (tabm).
+        hidden_size: units of each shared layer (tabm).
+        ensemble_size: how many MLPs share them (tabm).
         dropout: share of units dropped in training.
         optimizer: muon (tabm's own choice), adamw (mlp's), adam, sgd or rmsprop.
         learning_rate: step size at its highest.
@@ -43,12 +43,12 @@ class NetworkOptions(BaseModel):
     trunk: Literal["tabm", "mlp", "linear"] | None = None
     fusion: Literal["early", "late"] = "early"
     layers: int | list[int] | None = None
-    width: int | None = Field(default=None, ge=1)
-    members: int | None = Field(default=None, ge=1)
+    hidden_size: int | None = Field(default=None, ge=1)
+    ensemble_size: int | None = Field(default=None, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     optimizer: OptimizerName | None = None
     learning_rate: float | None = Field(default=None, gt=0)
-    schedule: Schedule | None = None
+    schedule: LearningRateSchedule | None = None
     warmup: float | None = Field(default=None, ge=0)
     weight_decay: float | None = Field(default=None, ge=0)
     batch_size: int | None = Field(default=None, ge=1)
@@ -63,13 +63,13 @@ class NetworkOptions(BaseModel):
     class_weights: Literal["balanced"] | dict[str, float] | None = None
 
     @model_validator(mode="after")
-    def layers_fit_trunk(self) -> NetworkOptions:
+    def check_layers(self) -> NetworkOptions:
         """A list of layers belongs to the plain MLP, a number of layers to TabM."""
         if self.layers is None:
             return self
         if self.trunk == "linear":
             raise ValueError("trunk linear has no layers; leave layers out")
         if isinstance(self.layers, list) != (self.trunk == "mlp"):
-            wanted = "a list of units, such as [128, 64]" if self.trunk == "mlp" else "a number"
-            raise ValueError(f"layers of trunk {self.trunk or 'tabm'} should be {wanted}")
+            expected = "a list of units, such as [128, 64]" if self.trunk == "mlp" else "a number"
+            raise ValueError(f"layers of trunk {self.trunk or 'tabm'} should be {expected}")
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fieldcraft.contracts import Brief, Fitted, Job, State
+from fieldcraft.contracts import FittedModel, ModelSpec, State, TrainingJob
 
 
 class RuleOptions(BaseModel):
@@ -30,13 +30,13 @@ class RuleLearner:
     complexity = 1
     options = RuleOptions
 
-    def fit(self, job: Job) -> Fitted:
+    def fit(self, job: TrainingJob) -> FittedModel:
         """Bin every column on training rows; keep the one with the lowest tune loss."""
         from fieldcraft.learners.rule.fit import fit_rule
 
         return fit_rule(job)
 
-    def restore(self, state: State, brief: Brief) -> Fitted:
+    def restore(self, state: State, spec: ModelSpec) -> FittedModel:
         """The model whose state was saved."""
         from fieldcraft.learners.rule.fit import RuleModel
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fieldcraft.contracts import Array, Encoded, Form, Job, Json, Matrix, State
-from fieldcraft.learners.rule.bins import Target, number_cuts, place_of
+from fieldcraft.contracts import Encoded, InputFormat, Matrix, State, TrainingJob
+from fieldcraft.core.types import Array, Json
+from fieldcraft.learners.rule.bins import BinnedTarget, assign_bins, fit_cuts
 
-SHORTLIST = 10  # columns at most that are compared on tune rows
-NEAR = 0.8  # share of what the best column explains of training rows, to be compared with it
+MAX_SHORTLISTED_COLUMNS = 10  # columns at most that are compared on tune rows
+MIN_EXPLAINED_FRACTION = (
+    0.8  # share of what the best column explains of training rows, to be compared with it
+)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class RuleCandidate:
     """A rule on one column, and what it costs on training rows, its bins included."""
 
     column: int
@@ -31,7 +34,7 @@ class RuleModel:
     and ``high`` (values in training rows, with the ``cut`` that ends the bin) or ``missing``.
     """
 
-    view: Form = "matrix"
+    input_format: InputFormat = "matrix"
 
     def __init__(self, arrays: Mapping[str, Array], values: Json) -> None:
         """Keep the fitted arrays and the readable rule.
@@ -46,86 +49,106 @@ class RuleModel:
     def outputs(self, rows: Encoded) -> Array:
         """Probabilities of classes or labels, or values."""
         column = rows.matrix().values[:, int(self.arrays["column"][0])]
-        return np.asarray(self.arrays["table"][place_of(column, self.arrays["cuts"])])
+        return np.asarray(self.arrays["table"][assign_bins(column, self.arrays["cuts"])])
 
     def state(self) -> State:
         """The arrays, and the readable rule."""
         return State(self.values, self.arrays)
 
-    def onnx(self) -> bytes:
+    def to_onnx(self) -> bytes:
         """The same steps as an ONNX graph."""
-        from fieldcraft.learners.rule.export import rule_onnx
+        from fieldcraft.learners.rule.export import build_rule_onnx
 
-        return rule_onnx(self.arrays)
+        return build_rule_onnx(self.arrays)
 
 
-def fit_rule(job: Job) -> RuleModel:
+def fit_rule(job: TrainingJob) -> RuleModel:
     """Bin every column; of those that explain training rows best, the best on tune rows."""
     matrix = job.train.matrix()
     weights = np.ones(len(job.train_y)) if job.weights is None else job.weights
-    target = Target(
-        job.task.output, job.train_y, weights / weights.mean(), job.task.width(job.about)
+    target = BinnedTarget(
+        job.task.output, job.train_y, weights / weights.mean(), job.task.n_outputs(job.target_spec)
     )
-    found = [
-        candidate(matrix, column, target, job.options.bins) for column in range(len(matrix.levels))
+    candidates = [
+        fit_candidate(matrix, column, target, job.options.bins)
+        for column in range(len(matrix.levels))
     ]
-    models = [build(matrix, one, target) for one in shortlist(found, target)]
+    models = [
+        build_rule_model(matrix, chosen, target) for chosen in select_candidates(candidates, target)
+    ]
     losses = [
-        job.task.validation_loss(model.outputs(job.tune), job.tune_y, job.tune_weights)
+        job.task.validation_loss(
+            model.outputs(job.validation), job.validation_y, job.validation_weights
+        )
         for model in models
     ]
     return models[int(np.argmin(losses))]
 
 
-def shortlist(found: list[Candidate], target: Target) -> list[Candidate]:
+def select_candidates(candidates: list[RuleCandidate], target: BinnedTarget) -> list[RuleCandidate]:
     """The rules that explain training rows about as well as the best one, best first.
 
     Tune rows, which may be few, then choose between near equals only.
     """
-    rows = target.tally(np.zeros(len(target.y), dtype=np.int64), 1)
-    nothing = float(rows.costs().sum()) + target.price
-    ranked = sorted(found, key=lambda one: one.cost)
-    enough = nothing - NEAR * (nothing - ranked[0].cost)
-    return [ranked[0], *(one for one in ranked[1:SHORTLIST] if one.cost <= enough < nothing)]
+    statistics = target.summarize_bins(np.zeros(len(target.y), dtype=np.int64), 1)
+    baseline_cost = float(statistics.compute_costs().sum()) + target.bin_penalty
+    ranked = sorted(candidates, key=lambda one: one.cost)
+    max_cost = baseline_cost - MIN_EXPLAINED_FRACTION * (baseline_cost - ranked[0].cost)
+    return [
+        ranked[0],
+        *(
+            rule
+            for rule in ranked[1:MAX_SHORTLISTED_COLUMNS]
+            if rule.cost <= max_cost < baseline_cost
+        ),
+    ]
 
 
-def candidate(matrix: Matrix, column: int, target: Target, most: int) -> Candidate:
+def fit_candidate(
+    matrix: Matrix, column: int, target: BinnedTarget, max_bins: int
+) -> RuleCandidate:
     """The rule on one column: its levels, or the best few cuts."""
     values, levels = matrix.values[:, column], matrix.levels[column]
     if levels:
         cuts = np.arange(levels, dtype=np.float32) + np.float32(0.5)
     else:
-        cuts = number_cuts(values, target, most)
-    tally = target.tally(place_of(values, cuts), len(cuts) + 2)
-    bins = int((tally.counts > 0).sum())
-    return Candidate(column, cuts, float(tally.costs().sum()) + bins * target.price)
+        cuts = fit_cuts(values, target, max_bins)
+    statistics = target.summarize_bins(assign_bins(values, cuts), len(cuts) + 2)
+    n_bins = int((statistics.counts > 0).sum())
+    return RuleCandidate(
+        column, cuts, float(statistics.compute_costs().sum()) + n_bins * target.bin_penalty
+    )
 
 
-def build(matrix: Matrix, chosen: Candidate, target: Target) -> RuleModel:
+def build_rule_model(matrix: Matrix, candidate: RuleCandidate, target: BinnedTarget) -> RuleModel:
     """The model of a candidate."""
-    values, cuts = matrix.values[:, chosen.column], chosen.cuts
+    values, cuts = matrix.values[:, candidate.column], candidate.cuts
     if not len(cuts):  # a bin that nothing falls into keeps the arrays from being empty
         cuts = np.array([np.inf], dtype=np.float32)
-    place = place_of(values, cuts)
-    table = target.tally(place, len(cuts) + 2).table().astype(np.float32)
+    bin_index = assign_bins(values, cuts)
+    table = target.summarize_bins(bin_index, len(cuts) + 2).compute_outputs().astype(np.float32)
     rule = {
-        "column": matrix.names[chosen.column],
-        "levels": matrix.levels[chosen.column],
+        "column": matrix.names[candidate.column],
+        "levels": matrix.levels[candidate.column],
         "bins": [
-            {**bounds(values[place == number], cuts, number, matrix.levels[chosen.column]),
-             "rows": int((place == number).sum()), "outputs": table[number].tolist()}
-            for number in np.unique(place)
+            {**build_bin_bounds(values[bin_index == bin_number], cuts, bin_number, matrix.levels[candidate.column]),
+             "rows": int((bin_index == bin_number).sum()), "outputs": table[bin_number].tolist()}
+            for bin_number in np.unique(bin_index)
         ],
     }  # fmt: skip
-    arrays = {"column": np.array([chosen.column]), "cuts": cuts, "table": table}
+    arrays = {"column": np.array([candidate.column]), "cuts": cuts, "table": table}
     return RuleModel(arrays, rule)
 
 
-def bounds(values: Array, cuts: Array, number: int, levels: int) -> Json:
+def build_bin_bounds(values: Array, cuts: Array, bin_number: int, n_levels: int) -> Json:
     """Which values of training rows a bin holds, as JSON."""
-    if number > len(cuts):
+    if bin_number > len(cuts):
         return {"missing": True}
-    if levels:
-        return {"code": int(number)}
-    cut = float(cuts[number]) if number < len(cuts) and np.isfinite(cuts[number]) else None
+    if n_levels:
+        return {"code": int(bin_number)}
+    cut = (
+        float(cuts[bin_number])
+        if bin_number < len(cuts) and np.isfinite(cuts[bin_number])
+        else None
+    )
     return {"low": float(values.min()), "high": float(values.max()), "cut": cut}

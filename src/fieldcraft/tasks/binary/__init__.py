@@ -9,104 +9,121 @@ from typing import Any
 
 import numpy as np
 
-from fieldcraft.contracts import Array, Json
-from fieldcraft.core import catalogue
-from fieldcraft.data.look import Guess, Look
-from fieldcraft.data.parse import TRUE_WORDS
-from fieldcraft.evidence import calibration, class_metrics, classes, thresholds
-from fieldcraft.evidence.metrics import Said
+from fieldcraft.core import catalog
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.cell_parser import TRUE_WORDS
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference
+from fieldcraft.statistics import calibration, classification_metrics, thresholds
+from fieldcraft.statistics.metrics import Predictions
+from fieldcraft.tasks import _base
 
 POSITIVE_WORDS = TRUE_WORDS | {
     "positive", "pos", "bad", "fraud", "spam", "churned", "sick", "dead",
 }  # fmt: skip
 
 
-class BinaryTask(classes.Classes):
+class BinaryTask(_base.ClassificationTask):
     """Tell which of two classes a row belongs to, and how likely."""
 
     name = "binary"
     metrics = (
-        class_metrics.ROC_AUC,
-        class_metrics.LOG_LOSS,
-        class_metrics.ACCURACY,
-        class_metrics.BALANCED_ACCURACY,
-        class_metrics.AVERAGE_PRECISION,
-        class_metrics.F1,
-        class_metrics.PRECISION,
-        class_metrics.RECALL,
-        class_metrics.MATTHEWS,
-        class_metrics.BRIER,
-        class_metrics.BINARY_CALIBRATION,
-        class_metrics.COVERAGE,
-        class_metrics.SET_SIZE,
+        classification_metrics.ROC_AUC,
+        classification_metrics.LOG_LOSS,
+        classification_metrics.ACCURACY,
+        classification_metrics.BALANCED_ACCURACY,
+        classification_metrics.AVERAGE_PRECISION,
+        classification_metrics.F1,
+        classification_metrics.PRECISION,
+        classification_metrics.RECALL,
+        classification_metrics.MATTHEWS_CORRCOEF,
+        classification_metrics.BRIER,
+        classification_metrics.BINARY_CALIBRATION_ERROR,
+        classification_metrics.COVERAGE,
+        classification_metrics.MEAN_SET_SIZE,
     )
     baselines = ("constant", "rule", "linear", "lightgbm")
 
-    def recognise(self, looks: Sequence[Look]) -> Guess | None:
+    def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
         """A target with two different values."""
-        look = looks[0]
-        if len(looks) > 1 or look.distinct != 2:
+        profile = profiles[0]
+        if len(profiles) > 1 or profile.n_unique != 2:
             return None
-        shown = " and ".join(f"{value!r} ({count:,})" for value, count in look.top(2))
-        return Guess(self.name, 0.9, f"two classes, {shown}", {"positive": positive_class(look)})
+        class_counts = " and ".join(
+            f"{value!r} ({count:,})" for value, count in profile.most_common(2)
+        )
+        return TypeInference(
+            self.name,
+            0.9,
+            f"two classes, {class_counts}",
+            {"positive": guess_positive_class(profile)},
+        )
 
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Cross-entropy, for training a network."""
         from fieldcraft.fit.losses import cross_entropy
 
-        return partial(cross_entropy, smoothing=smoothing)
+        return partial(cross_entropy, label_smoothing=smoothing)
 
     def activate(self, raw: Any) -> Any:
         """Raw network outputs to probabilities."""
         return raw.softmax(-1)
 
     def calibrate(
-        self, outputs: Array, y: Array, about: Json, weights: Array | None = None
+        self, outputs: Array, y: Array, target_spec: Json, weights: Array | None = None
     ) -> Json:
         """Temperature and set limit, and the threshold that the project file asks for."""
-        found = super().calibrate(outputs, y, about, weights)
-        score = self.calibrated(outputs, found)[:, 1]
-        wanted = about.get("threshold")
-        if isinstance(wanted, str):
-            wanted = thresholds.best_threshold(y == 1, score, wanted, weights)
-        return {**found, "threshold": wanted}
+        fitted = super().calibrate(outputs, y, target_spec, weights)
+        positive_probability = self.apply_calibration(outputs, fitted)[:, 1]
+        threshold = target_spec.get("threshold")
+        if isinstance(threshold, str):
+            threshold = thresholds.best_threshold(y == 1, positive_probability, threshold, weights)
+        return {**fitted, "threshold": threshold}
 
-    def read(self, outputs: Array, about: Json, calibration: Json) -> Said:
+    def predictions_from_outputs(
+        self, outputs: Array, target_spec: Json, calibration: Json
+    ) -> Predictions:
         """Positive above the threshold; without one, the likelier or the cheaper class."""
-        said = super().read(outputs, about, calibration)
+        predictions = super().predictions_from_outputs(outputs, target_spec, calibration)
         threshold = calibration["threshold"]
-        if threshold is None or about.get("costs"):
-            return said
-        return replace(said, decisions=(outputs[:, 1] >= threshold).astype(np.int64))
+        if threshold is None or target_spec.get("costs"):
+            return predictions
+        return replace(predictions, decisions=(outputs[:, 1] >= threshold).astype(np.int64))
 
-    def evidence(self, y: Array, said: Said, about: Json) -> Json:
+    def diagnostics(self, y: Array, predictions: Predictions, target_spec: Json) -> Json:
         """Tables, reliability, ROC and threshold curves, worst rows."""
-        positive = said.outputs[:, 1]
+        positive_probability = predictions.outputs[:, 1]
         return {
-            **super().evidence(y, said, about),
-            "reliability": calibration.reliability(positive, y == 1),
-            "roc": roc_points(y, positive),
-            "thresholds": thresholds.curve(y == 1, positive),
+            **super().diagnostics(y, predictions, target_spec),
+            "reliability": calibration.reliability_curve(positive_probability, y == 1),
+            "roc": compute_roc_points(y, positive_probability),
+            "thresholds": thresholds.precision_recall_curve(y == 1, positive_probability),
         }
 
 
-def positive_class(look: Look) -> str:
+def guess_positive_class(profile: ColumnProfile) -> str:
     """The class that counts as yes: the only one with a word for it, else the rarer one."""
-    read = catalogue.load("kinds", "category").parse(look.counts["value"], {})
-    labels = [str(value) for value in read]  # as classes are read, commonest first
-    named = [label for label in labels if label.strip().lower() in POSITIVE_WORDS]
-    return named[0] if len(named) == 1 else labels[-1]
+    parsed = catalog.load_plugin("kinds", "category").parse(profile.value_counts["value"], {})
+    labels = [str(value) for value in parsed]  # as classes are read, commonest first
+    positive_labels = [label for label in labels if label.strip().lower() in POSITIVE_WORDS]
+    return positive_labels[0] if len(positive_labels) == 1 else labels[-1]
 
 
-def roc_points(y: Array, score: Array, most: int = 100) -> list[list[float]]:
+def compute_roc_points(y: Array, scores: Array, max_points: int = 100) -> list[list[float]]:
     """Points (false positive rate, true positive rate) of the ROC curve, thinned for drawing."""
-    order = np.argsort(-score, kind="stable")
-    positive = y[order] == 1
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-    hits = np.cumsum(positive)[ends] / max(int(positive.sum()), 1)
-    misses = np.cumsum(~positive)[ends] / max(int((~positive).sum()), 1)
-    kept = np.unique(np.linspace(0, len(ends) - 1, most).round().astype(int))
-    return [[0.0, 0.0], *([float(misses[i]), float(hits[i])] for i in kept)]
+    order = np.argsort(-scores, kind="stable")
+    is_positive = y[order] == 1
+    threshold_ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    true_positive_rate = np.cumsum(is_positive)[threshold_ends] / max(int(is_positive.sum()), 1)
+    false_positive_rate = np.cumsum(~is_positive)[threshold_ends] / max(
+        int((~is_positive).sum()), 1
+    )
+    shown_indices = np.unique(
+        np.linspace(0, len(threshold_ends) - 1, max_points).round().astype(int)
+    )
+    return [
+        [0.0, 0.0],
+        *([float(false_positive_rate[i]), float(true_positive_rate[i])] for i in shown_indices),
+    ]
 
 
 TASK = BinaryTask()

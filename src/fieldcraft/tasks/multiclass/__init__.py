@@ -6,48 +6,55 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from fieldcraft.data.look import Guess, Look
-from fieldcraft.evidence import class_metrics, classes
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference
+from fieldcraft.statistics import classification_metrics
+from fieldcraft.tasks import _base
 
-MOST_NUMBERED = 10  # whole numbers up to this many different ones are taken for classes
-MOST_SHARE = 0.2  # of different values among the rows
+MAX_NUMERIC_CLASSES = 10  # whole numbers up to this many different ones are taken for classes
+MAX_DISTINCT_FRACTION = 0.2  # of different values among the rows
 
 
-class MulticlassTask(classes.Classes):
+class MulticlassTask(_base.ClassificationTask):
     """Tell which of several classes a row belongs to, and how likely each is."""
 
     name = "multiclass"
     metrics = (
-        class_metrics.LOG_LOSS,
-        class_metrics.ACCURACY,
-        class_metrics.BALANCED_ACCURACY,
-        class_metrics.MACRO_F1,
-        class_metrics.MATTHEWS,
-        class_metrics.ROC_AUC_OF_ALL,
-        class_metrics.BRIER_OF_ALL,
-        class_metrics.CALIBRATION_ERROR,
-        class_metrics.COVERAGE,
-        class_metrics.SET_SIZE,
+        classification_metrics.LOG_LOSS,
+        classification_metrics.ACCURACY,
+        classification_metrics.BALANCED_ACCURACY,
+        classification_metrics.MACRO_F1,
+        classification_metrics.MATTHEWS_CORRCOEF,
+        classification_metrics.ROC_AUC_OVR,
+        classification_metrics.MULTICLASS_BRIER,
+        classification_metrics.TOP_LABEL_CALIBRATION_ERROR,
+        classification_metrics.COVERAGE,
+        classification_metrics.MEAN_SET_SIZE,
     )
     baselines = ("constant", "rule", "linear", "lightgbm")
 
-    def recognise(self, looks: Sequence[Look]) -> Guess | None:
+    def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
         """A target with three or more words, or a few different whole numbers."""
-        look = looks[0]
-        if len(looks) > 1 or look.distinct < 3 or look.distinct > MOST_SHARE * len(look.values) + 3:
+        profile = profiles[0]
+        if (
+            len(profiles) > 1
+            or profile.n_unique < 3
+            or profile.n_unique > MAX_DISTINCT_FRACTION * len(profile.present_values) + 3
+        ):
             return None
-        if look.numeric_share == 1.0:
-            if not look.whole_numbers or look.distinct > MOST_NUMBERED:
+        if profile.numeric_fraction == 1.0:
+            if not profile.is_integer or profile.n_unique > MAX_NUMERIC_CLASSES:
                 return None
-            reason = f"{look.distinct} different whole numbers"
-            return Guess(self.name, 0.6, reason + "; 'ordinal' or 'regression' if order matters")
-        return Guess(self.name, 0.9, f"{look.distinct:,} different classes")
+            reason = f"{profile.n_unique} different whole numbers"
+            return TypeInference(
+                self.name, 0.6, reason + "; 'ordinal' or 'regression' if order matters"
+            )
+        return TypeInference(self.name, 0.9, f"{profile.n_unique:,} different classes")
 
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Cross-entropy, for training a network."""
         from fieldcraft.fit.losses import cross_entropy
 
-        return partial(cross_entropy, smoothing=smoothing)
+        return partial(cross_entropy, label_smoothing=smoothing)
 
     def activate(self, raw: Any) -> Any:
         """Raw network outputs to probabilities."""

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Array, Json
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.look import Guess, Look
-from fieldcraft.data.parse import truths
-from fieldcraft.evidence import calibration, classes, conformal, label_metrics, thresholds
-from fieldcraft.evidence.metrics import SMALLEST, Said
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.cell_parser import parse_booleans
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference
+from fieldcraft.statistics import calibration, conformal, multilabel_metrics, thresholds
+from fieldcraft.statistics.metrics import MIN_PROBABILITY, Predictions
+from fieldcraft.tasks import _base
 
 
 class MultilabelTask:
@@ -23,26 +24,26 @@ class MultilabelTask:
     name = "multilabel"
     output: Literal["labels"] = "labels"
     metrics = (
-        label_metrics.MACRO_ROC_AUC,
-        label_metrics.LOG_LOSS,
-        label_metrics.MACRO_AVERAGE_PRECISION,
-        label_metrics.MICRO_F1,
-        label_metrics.MACRO_F1,
-        label_metrics.HAMMING_LOSS,
-        label_metrics.SUBSET_ACCURACY,
-        label_metrics.BRIER,
-        label_metrics.COVERAGE,
-        label_metrics.OPEN_LABELS,
+        multilabel_metrics.MACRO_ROC_AUC,
+        multilabel_metrics.LOG_LOSS,
+        multilabel_metrics.MACRO_AVERAGE_PRECISION,
+        multilabel_metrics.MICRO_F1,
+        multilabel_metrics.MACRO_F1,
+        multilabel_metrics.HAMMING_LOSS,
+        multilabel_metrics.SUBSET_ACCURACY,
+        multilabel_metrics.BRIER,
+        multilabel_metrics.COVERAGE,
+        multilabel_metrics.MEAN_UNDECIDED_LABELS,
     )
     baselines = ("constant", "rule", "linear", "lightgbm")
 
-    def recognise(self, looks: Sequence[Look]) -> Guess | None:
+    def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
         """Several target columns, each of yes and no."""
-        if len(looks) < 2 or any(look.distinct != 2 for look in looks):
+        if len(profiles) < 2 or any(profile.n_unique != 2 for profile in profiles):
             return None
-        if any(truths(look.counts["value"]).null_count() for look in looks):
+        if any(parse_booleans(profile.value_counts["value"]).null_count() for profile in profiles):
             return None
-        return Guess(self.name, 0.9, f"{len(looks)} columns of yes and no")
+        return TypeInference(self.name, 0.9, f"{len(profiles)} columns of yes and no")
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
         """The labels.
@@ -52,61 +53,65 @@ class MultilabelTask:
         """
         labels = target.struct.fields
         y = self.encode(target.drop_nulls(), {"labels": labels})
-        same = [label for label, rows in zip(labels, y.T, strict=True) if len(set(rows)) < 2]
-        if same:
+        constant_labels = [
+            label
+            for label, label_values in zip(labels, y.T, strict=True)
+            if len(set(label_values)) < 2
+        ]
+        if constant_labels:
             raise DataError(
                 "some labels are the same in every row, so there is nothing to learn of them",
-                seen=", ".join(same[:8]),
-                way_out="leave them out of problem.target, or give rows that differ",
+                detail=", ".join(constant_labels[:8]),
+                hint="leave them out of problem.target, or give rows that differ",
             )
         return {"labels": labels}
 
-    def encode(self, target: pl.Series, about: Json) -> Array:
+    def encode(self, target: pl.Series, target_spec: Json) -> Array:
         """0 or 1 for each label, shape (rows, labels).
 
         Raises:
             DataError: a cell that is neither yes nor no.
         """
-        found = []
-        for label in about["labels"]:
+        indicator_columns = []
+        for label in target_spec["labels"]:
             cells = target.struct.field(label)
-            yes = truths(cells)
-            odd = cells.filter(yes.is_null() & cells.is_not_null())
-            if len(odd):
+            parsed = parse_booleans(cells)
+            invalid = cells.filter(parsed.is_null() & cells.is_not_null())
+            if len(invalid):
                 raise DataError(
                     f"the label {label!r} has cells that are neither yes nor no",
-                    seen=", ".join(map(repr, odd.unique().head(5).to_list())),
-                    way_out="use 1 and 0, true and false, or yes and no",
+                    detail=", ".join(map(repr, invalid.unique().head(5).to_list())),
+                    hint="use 1 and 0, true and false, or yes and no",
                 )
-            found.append(yes.fill_null(False).cast(pl.Int64).to_numpy())
-        return np.stack(found, axis=1)
+            indicator_columns.append(parsed.fill_null(False).cast(pl.Int64).to_numpy())
+        return np.stack(indicator_columns, axis=1)
 
-    def scale(self, y: Array) -> Json:
+    def fit_target_scale(self, y: Array) -> Json:
         """Nothing: labels are not scaled."""
         return {}
 
-    def scaled(self, y: Array, scale: Json) -> Array:
+    def scale_target(self, y: Array, scale: Json) -> Array:
         """Labels as they are."""
         return y
 
-    def unscaled(self, outputs: Array, scale: Json) -> Array:
+    def unscale_outputs(self, outputs: Array, scale: Json) -> Array:
         """Probabilities as they are."""
         return outputs
 
-    def columns(self, y: Array, about: Json) -> Array:
+    def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
         """One column for each label; none where they are many."""
-        many = y.shape[1] > classes.MOST_TARGET_COLUMNS
-        return np.zeros((len(y), 0)) if many else y.astype(np.float64)
+        has_many_labels = y.shape[1] > _base.MAX_TARGET_COLUMNS
+        return np.zeros((len(y), 0)) if has_many_labels else y.astype(np.float64)
 
-    def width(self, about: Json) -> int:
+    def n_outputs(self, target_spec: Json) -> int:
         """One output for each label."""
-        return len(about["labels"])
+        return len(target_spec["labels"])
 
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Cross-entropy of each label, for training a network."""
-        from fieldcraft.fit.losses import label_cross_entropy
+        from fieldcraft.fit.losses import multilabel_cross_entropy
 
-        return partial(label_cross_entropy, smoothing=smoothing)
+        return partial(multilabel_cross_entropy, label_smoothing=smoothing)
 
     def activate(self, raw: Any) -> Any:
         """Raw network outputs to probabilities."""
@@ -114,73 +119,89 @@ class MultilabelTask:
 
     def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
         """Log loss over all labels after the best temperature."""
-        pairs, truth = as_pairs(outputs), y.reshape(-1)
-        each = None if weights is None else weights.repeat(y.shape[1])
-        temperature = calibration.fit_temperature(pairs, truth, each, steps=12)
-        chosen = calibration.scale(pairs, temperature)[np.arange(len(truth)), truth]
-        return float(np.average(-np.log(np.clip(chosen, SMALLEST, 1)), weights=each))
+        pair_probabilities, truth = to_binary_probabilities(outputs), y.reshape(-1)
+        pair_weights = None if weights is None else weights.repeat(y.shape[1])
+        temperature = calibration.fit_temperature(pair_probabilities, truth, pair_weights, steps=12)
+        true_probability = calibration.apply_temperature(pair_probabilities, temperature)[
+            np.arange(len(truth)), truth
+        ]
+        return float(
+            np.average(-np.log(np.clip(true_probability, MIN_PROBABILITY, 1)), weights=pair_weights)
+        )
 
     def calibrate(
-        self, outputs: Array, y: Array, about: Json, weights: Array | None = None
+        self, outputs: Array, y: Array, target_spec: Json, weights: Array | None = None
     ) -> Json:
         """One temperature for all labels; threshold and limit of each."""
-        each = None if weights is None else weights.repeat(y.shape[1])
-        temperature = calibration.fit_temperature(as_pairs(outputs), y.reshape(-1), each)
-        scaled = self.calibrated(outputs, {"temperature": temperature})
-        wanted = about.get("threshold")
-        limits = [
-            thresholds.best_threshold(y[:, k] == 1, scaled[:, k], wanted, weights)
-            if isinstance(wanted, str)
-            else wanted or 0.5
+        pair_weights = None if weights is None else weights.repeat(y.shape[1])
+        temperature = calibration.fit_temperature(
+            to_binary_probabilities(outputs), y.reshape(-1), pair_weights
+        )
+        calibrated = self.apply_calibration(outputs, {"temperature": temperature})
+        threshold = target_spec.get("threshold")
+        label_thresholds = [
+            thresholds.best_threshold(y[:, k] == 1, calibrated[:, k], threshold, weights)
+            if isinstance(threshold, str)
+            else threshold or 0.5
             for k in range(y.shape[1])
         ]
-        coverage = about.get("coverage", classes.COVERAGE)
+        coverage = target_spec.get("coverage", _base.DEFAULT_COVERAGE)
         return {
             "temperature": temperature,
-            "thresholds": limits,
-            "limits": conformal.label_limits(scaled, y, coverage, weights),
+            "thresholds": label_thresholds,
+            "limits": conformal.label_set_thresholds(calibrated, y, coverage, weights),
         }
 
-    def calibrated(self, outputs: Array, calibrated: Json) -> Array:
+    def apply_calibration(self, outputs: Array, fitted: Json) -> Array:
         """Probabilities at the fitted temperature."""
-        scaled = calibration.scale(as_pairs(outputs), calibrated["temperature"])
-        return np.asarray(scaled[:, 1].reshape(outputs.shape))
+        pair_probabilities = calibration.apply_temperature(
+            to_binary_probabilities(outputs), fitted["temperature"]
+        )
+        return np.asarray(pair_probabilities[:, 1].reshape(outputs.shape))
 
-    def read(self, outputs: Array, about: Json, calibration: Json) -> Said:
+    def predictions_from_outputs(
+        self, outputs: Array, target_spec: Json, calibration: Json
+    ) -> Predictions:
         """The labels above their thresholds, and those that may be either way."""
-        decided = (outputs >= np.asarray(calibration["thresholds"])).astype(np.int64)
-        regions = conformal.label_sets(outputs, calibration["limits"])
-        return Said(outputs, decided, regions, about.get("coverage", classes.COVERAGE))
+        decisions = (outputs >= np.asarray(calibration["thresholds"])).astype(np.int64)
+        label_sets = conformal.label_prediction_sets(outputs, calibration["limits"])
+        return Predictions(
+            outputs, decisions, label_sets, target_spec.get("coverage", _base.DEFAULT_COVERAGE)
+        )
 
-    def decide(self, said: Said, about: Json) -> pl.DataFrame:
+    def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame:
         """The labels that apply as ``prediction``, joined by ``|``, and ``probability_<label>``."""
-        labels = about["labels"]
-        columns = [
-            pl.Series(f"probability_{label}", said.outputs[:, k].astype(np.float64))
+        labels = target_spec["labels"]
+        probability_columns = [
+            pl.Series(f"probability_{label}", predictions.outputs[:, k].astype(np.float64))
             for k, label in enumerate(labels)
         ]
-        chosen = classes.joined_labels(said.decisions, labels).rename("prediction")
-        return pl.DataFrame([chosen, *columns])
+        prediction = _base.join_labels(predictions.decisions, labels).rename("prediction")
+        return pl.DataFrame([prediction, *probability_columns])
 
-    def evidence(self, y: Array, said: Said, about: Json) -> Json:
+    def diagnostics(self, y: Array, predictions: Predictions, target_spec: Json) -> Json:
         """Figures of each label, reliability over all of them, worst rows."""
-        pairs = zip(about["labels"], said.decisions.T, y.T, strict=True)
-        chosen = np.where(y == 1, said.outputs, 1 - said.outputs)
+        label_columns = zip(target_spec["labels"], predictions.decisions.T, y.T, strict=True)
+        true_probability = np.where(y == 1, predictions.outputs, 1 - predictions.outputs)
         return {
-            "labels": about["labels"],
+            "labels": target_spec["labels"],
             "per_class": [
-                classes.per_class(classes.confusion(true, decided, 2), ["", label])[1]
-                for label, decided, true in pairs
+                _base.per_class_metrics(_base.confusion_matrix(truth, decisions, 2), ["", label])[1]
+                for label, decisions, truth in label_columns
             ],
-            "reliability": calibration.reliability(said.outputs.reshape(-1), y.reshape(-1) == 1),
-            "worst": classes.worst_rows(-np.log(np.clip(chosen, SMALLEST, 1)).mean(axis=1)),
+            "reliability": calibration.reliability_curve(
+                predictions.outputs.reshape(-1), y.reshape(-1) == 1
+            ),
+            "worst": _base.largest_error_rows(
+                -np.log(np.clip(true_probability, MIN_PROBABILITY, 1)).mean(axis=1)
+            ),
         }
 
 
-def as_pairs(outputs: Array) -> Array:
+def to_binary_probabilities(outputs: Array) -> Array:
     """Probabilities of no and yes for each label of each row, shape (rows x labels, 2)."""
-    yes = outputs.reshape(-1)
-    return np.stack([1 - yes, yes], axis=1)
+    positive = outputs.reshape(-1)
+    return np.stack([1 - positive, positive], axis=1)
 
 
 TASK = MultilabelTask()

@@ -10,84 +10,87 @@ from typing import Any
 
 import numpy as np
 
-from fieldcraft.contracts import Array, Json
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.look import Guess, Look
-from fieldcraft.evidence import calibration, class_metrics, classes, order_metrics
-from fieldcraft.evidence.metrics import SMALLEST, Said
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference
+from fieldcraft.statistics import calibration, classification_metrics, ordinal_metrics
+from fieldcraft.statistics.metrics import MIN_PROBABILITY, Predictions
+from fieldcraft.tasks import _base
 
 
-class OrdinalTask(classes.Classes):
+class OrdinalTask(_base.ClassificationTask):
     """Tell which step of a scale a row is on; a near miss is better than a far one."""
 
     name = "ordinal"
     metrics = (
-        order_metrics.RANKED_PROBABILITY,
-        order_metrics.QUADRATIC_KAPPA,
-        order_metrics.MEAN_STEPS,
-        order_metrics.MACRO_STEPS,
-        class_metrics.ACCURACY,
-        class_metrics.BALANCED_ACCURACY,
-        class_metrics.LOG_LOSS,
-        class_metrics.CALIBRATION_ERROR,
-        class_metrics.COVERAGE,
-        class_metrics.SET_SIZE,
+        ordinal_metrics.RANKED_PROBABILITY_SCORE,
+        ordinal_metrics.QUADRATIC_KAPPA,
+        ordinal_metrics.ORDINAL_MAE,
+        ordinal_metrics.MACRO_ORDINAL_MAE,
+        classification_metrics.ACCURACY,
+        classification_metrics.BALANCED_ACCURACY,
+        classification_metrics.LOG_LOSS,
+        classification_metrics.TOP_LABEL_CALIBRATION_ERROR,
+        classification_metrics.COVERAGE,
+        classification_metrics.MEAN_SET_SIZE,
     )
     baselines = ("constant", "rule", "linear", "lightgbm")
 
-    def recognise(self, looks: Sequence[Look]) -> Guess | None:
+    def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
         """Never by itself: whether an order matters cannot be seen."""
         return None
 
-    def in_order(self, labels: Sequence[str], problem: Json) -> list[str]:
+    def order_classes(self, labels: Sequence[str], problem: Json) -> list[str]:
         """The classes from lowest to highest: as the file says, else by their numbers.
 
         Raises:
             DataError: words without an order in the file, or an order that lacks a class.
         """
         order = list(problem.get("order") or [])
-        lacking = sorted(set(labels) - set(order))
-        if order and not lacking:
+        missing_labels = sorted(set(labels) - set(order))
+        if order and not missing_labels:
             return [label for label in order if label in set(labels)]
         if order or not all(is_number(label) for label in labels):
             raise DataError(
                 "the order of the classes is not known",
-                seen=f"classes without a place: {', '.join((lacking or sorted(labels))[:8])}",
-                way_out="set problem.order to the classes, from lowest to highest",
+                detail=f"classes without a place: {', '.join((missing_labels or sorted(labels))[:8])}",
+                hint="set problem.order to the classes, from lowest to highest",
             )
-        return classes.natural_order(labels)
+        return _base.sort_labels(labels)
 
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
         """Cross-entropy of "at most this step", for training a network."""
-        from fieldcraft.fit.losses import ordered_cross_entropy
+        from fieldcraft.fit.losses import ordinal_cross_entropy
 
-        return partial(ordered_cross_entropy, smoothing=smoothing)
+        return partial(ordinal_cross_entropy, label_smoothing=smoothing)
 
     def activate(self, raw: Any) -> Any:
         """Raw network outputs to probabilities."""
         return raw.softmax(-1)
 
-    def columns(self, y: Array, about: Json) -> Array:
+    def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
         """The step itself, as one column."""
         return y[:, None].astype(np.float64)
 
     def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
         """Log loss of "at most this step", over all steps, after the best temperature."""
         temperature = calibration.fit_temperature(outputs, y, weights, steps=12)
-        scaled = calibration.scale(outputs, temperature)
-        below = np.cumsum(scaled, axis=1)[:, :-1]
-        truth = np.arange(below.shape[1]) >= y[:, None]
-        right = np.clip(np.where(truth, below, 1 - below), SMALLEST, 1)
-        return float(np.average(-np.log(right).mean(axis=1), weights=weights))
+        scaled = calibration.apply_temperature(outputs, temperature)
+        cumulative = np.cumsum(scaled, axis=1)[:, :-1]
+        truth = np.arange(cumulative.shape[1]) >= y[:, None]
+        true_probability = np.clip(np.where(truth, cumulative, 1 - cumulative), MIN_PROBABILITY, 1)
+        return float(np.average(-np.log(true_probability).mean(axis=1), weights=weights))
 
-    def read(self, outputs: Array, about: Json, calibration: Json) -> Said:
+    def predictions_from_outputs(
+        self, outputs: Array, target_spec: Json, calibration: Json
+    ) -> Predictions:
         """The middle of the predicted steps (the median), or the cheapest class."""
-        said = super().read(outputs, about, calibration)
-        if about.get("costs"):
-            return said
-        median = (np.cumsum(outputs, axis=1) < 0.5).sum(axis=1)
-        decided = np.minimum(median, outputs.shape[1] - 1)
-        return replace(said, decisions=decided)
+        predictions = super().predictions_from_outputs(outputs, target_spec, calibration)
+        if target_spec.get("costs"):
+            return predictions
+        median_class = (np.cumsum(outputs, axis=1) < 0.5).sum(axis=1)
+        decisions = np.minimum(median_class, outputs.shape[1] - 1)
+        return replace(predictions, decisions=decisions)
 
 
 def is_number(text: str) -> bool:

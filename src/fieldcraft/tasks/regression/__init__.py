@@ -8,15 +8,16 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Array, Json
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.look import Guess, Look
-from fieldcraft.data.parse import ENOUGH
-from fieldcraft.evidence import classes, conformal, value_metrics
-from fieldcraft.evidence.metrics import Said
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.cell_parser import MIN_PARSED_FRACTION
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference
+from fieldcraft.statistics import conformal, regression_metrics
+from fieldcraft.statistics.metrics import Predictions
+from fieldcraft.tasks import _base
 
-MARGIN = 0.05  # of the training range, beyond which predictions are cut off
-SHOWN = 500  # points of the scatter of predicted against true values
+RANGE_MARGIN_FRACTION = 0.05  # of the training range, beyond which predictions are cut off
+MAX_SCATTER_POINTS = 500  # points of the scatter of predicted against true values
 
 
 class RegressionTask:
@@ -25,25 +26,29 @@ class RegressionTask:
     name = "regression"
     output: Literal["value"] = "value"
     metrics = (
-        value_metrics.RMSE,
-        value_metrics.MAE,
-        value_metrics.R2,
-        value_metrics.MAPE,
-        value_metrics.BIAS,
-        value_metrics.PINBALL,
-        value_metrics.COVERAGE,
-        value_metrics.WIDTH,
+        regression_metrics.RMSE,
+        regression_metrics.MAE,
+        regression_metrics.R2,
+        regression_metrics.MAPE,
+        regression_metrics.MEAN_ERROR,
+        regression_metrics.PINBALL,
+        regression_metrics.COVERAGE,
+        regression_metrics.MEAN_INTERVAL_WIDTH,
     )
     baselines = ("constant", "rule", "linear", "lightgbm")
 
-    def recognise(self, looks: Sequence[Look]) -> Guess | None:
+    def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
         """A target of numbers with more than two different values."""
-        look = looks[0]
-        if len(looks) > 1 or look.distinct < 3 or look.numeric_share < ENOUGH:
+        profile = profiles[0]
+        if (
+            len(profiles) > 1
+            or profile.n_unique < 3
+            or profile.numeric_fraction < MIN_PARSED_FRACTION
+        ):
             return None
-        low, high = look.span
-        return Guess(
-            self.name, 0.5, f"{look.distinct:,} different numbers from {low:g} to {high:g}"
+        low, high = profile.value_range
+        return TypeInference(
+            self.name, 0.5, f"{profile.n_unique:,} different numbers from {low:g} to {high:g}"
         )
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
@@ -55,40 +60,40 @@ class RegressionTask:
         if target.drop_nulls().n_unique() < 2:
             raise DataError(
                 "the target is the same in every row, so there is nothing to learn",
-                seen=f"column {target.name!r}: {target.drop_nulls().head(1).to_list()}",
-                way_out="choose another target, or give rows that differ",
+                detail=f"column {target.name!r}: {target.drop_nulls().head(1).to_list()}",
+                hint="choose another target, or give rows that differ",
             )
         return {}
 
-    def encode(self, target: pl.Series, about: Json) -> Array:
+    def encode(self, target: pl.Series, target_spec: Json) -> Array:
         """The target as floats, in its own units."""
         return target.cast(pl.Float64).to_numpy()
 
-    def scale(self, y: Array) -> Json:
+    def fit_target_scale(self, y: Array) -> Json:
         """Mean, deviation and range of the training target."""
         low, high = float(y.min()), float(y.max())
-        edge = MARGIN * (high - low)
+        margin = RANGE_MARGIN_FRACTION * (high - low)
         return {
             "mean": float(y.mean()),
             "deviation": float(y.std()) or 1.0,
-            "low": low - edge,
-            "high": high + edge,
+            "low": low - margin,
+            "high": high + margin,
         }
 
-    def scaled(self, y: Array, scale: Json) -> Array:
+    def scale_target(self, y: Array, scale: Json) -> Array:
         """The target standardised."""
         return np.asarray((y - scale["mean"]) / scale["deviation"])
 
-    def unscaled(self, outputs: Array, scale: Json) -> Array:
+    def unscale_outputs(self, outputs: Array, scale: Json) -> Array:
         """Outputs in units of the target, kept within 5 % of the training range."""
         values = outputs.astype(np.float64) * scale["deviation"] + scale["mean"]
         return np.asarray(np.clip(values, scale["low"], scale["high"]))
 
-    def columns(self, y: Array, about: Json) -> Array:
+    def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
         """The target itself, as one column."""
         return y[:, None].astype(np.float64)
 
-    def width(self, about: Json) -> int:
+    def n_outputs(self, target_spec: Json) -> int:
         """One output."""
         return 1
 
@@ -107,41 +112,51 @@ class RegressionTask:
         return float(np.average((outputs[:, 0] - y) ** 2, weights=weights))
 
     def calibrate(
-        self, outputs: Array, y: Array, about: Json, weights: Array | None = None
+        self, outputs: Array, y: Array, target_spec: Json, weights: Array | None = None
     ) -> Json:
         """How wide the interval around each value must be to hold the truth often enough."""
-        coverage = about.get("coverage", classes.COVERAGE)
-        return conformal.interval_widths(outputs[:, 0], y, coverage, weights)
+        coverage = target_spec.get("coverage", _base.DEFAULT_COVERAGE)
+        return conformal.fit_interval_half_widths(outputs[:, 0], y, coverage, weights)
 
-    def calibrated(self, outputs: Array, calibration: Json) -> Array:
+    def apply_calibration(self, outputs: Array, calibration: Json) -> Array:
         """Values as they are."""
         return outputs
 
-    def read(self, outputs: Array, about: Json, calibration: Json) -> Said:
+    def predictions_from_outputs(
+        self, outputs: Array, target_spec: Json, calibration: Json
+    ) -> Predictions:
         """The values, and the interval around each."""
         values = outputs[:, 0].astype(np.float64)
-        regions = conformal.intervals(values, calibration)
-        return Said(outputs, values, regions, about.get("coverage", classes.COVERAGE))
-
-    def decide(self, said: Said, about: Json) -> pl.DataFrame:
-        """The value as ``prediction``, with ``prediction_low`` and ``prediction_high``."""
-        low, high = said.regions.T
-        return pl.DataFrame(
-            {"prediction": said.decisions, "prediction_low": low, "prediction_high": high}
+        intervals = conformal.prediction_intervals(values, calibration)
+        return Predictions(
+            outputs, values, intervals, target_spec.get("coverage", _base.DEFAULT_COVERAGE)
         )
 
-    def evidence(self, y: Array, said: Said, about: Json) -> Json:
+    def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame:
+        """The value as ``prediction``, with ``prediction_low`` and ``prediction_high``."""
+        low, high = predictions.regions.T
+        return pl.DataFrame(
+            {"prediction": predictions.decisions, "prediction_low": low, "prediction_high": high}
+        )
+
+    def diagnostics(self, y: Array, predictions: Predictions, target_spec: Json) -> Json:
         """A sample of predicted against true values, quantiles of the error, worst rows."""
-        predicted = said.decisions
+        predicted = predictions.decisions
         error = predicted - y
-        kept = np.unique(np.linspace(0, len(y) - 1, SHOWN).round().astype(int))
-        shares = (0.05, 0.25, 0.5, 0.75, 0.95)
+        shown_indices = np.unique(
+            np.linspace(0, len(y) - 1, MAX_SCATTER_POINTS).round().astype(int)
+        )
+        quantile_levels = (0.05, 0.25, 0.5, 0.75, 0.95)
         return {
-            "scatter": [[float(y[i]), float(predicted[i])] for i in kept],
+            "scatter": [[float(y[i]), float(predicted[i])] for i in shown_indices],
             "error_quantiles": dict(
-                zip(map(str, shares), np.quantile(error, shares).tolist(), strict=True)
+                zip(
+                    map(str, quantile_levels),
+                    np.quantile(error, quantile_levels).tolist(),
+                    strict=True,
+                )
             ),
-            "worst": classes.worst_rows(np.abs(error)),
+            "worst": _base.largest_error_rows(np.abs(error)),
         }
 
 

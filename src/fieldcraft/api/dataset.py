@@ -1,0 +1,102 @@
+"""The rows that an estimator is given, dealt out to folds and ready to develop a model on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.api.model import ProblemSpec
+from fieldcraft.core import catalog, digest
+from fieldcraft.core.types import Array
+from fieldcraft.data.schema import Schema, row_digests
+from fieldcraft.data.splitting import (
+    MAX_CROSS_FITTED_ROWS,
+    Fold,
+    assign_parts,
+    stratification_labels,
+)
+from fieldcraft.modeling.dataset import ModelingDataset
+
+N_FOLDS = 5  # of a small table
+VALIDATION_FRACTION = 0.125  # share of a large table that early stopping and calibration get
+
+
+def build_dataset(
+    frame: pl.DataFrame,
+    y: Array,
+    schema: Schema,
+    problem: ProblemSpec,
+    weights: Array | None,
+    seed: int,
+) -> ModelingDataset:
+    """The rows of a table with their folds; rows of weight 0 are left out.
+
+    Args:
+        frame: cells as handed over.
+        y: the target as the task encodes it.
+        schema: of the columns that a model may use.
+        problem: what the target asks.
+        weights: how much each row counts.
+        seed: decides which rows go where.
+    """
+    if weights is not None and not weights.all():
+        weighted_rows = np.flatnonzero(weights)
+        frame, y, weights = frame[weighted_rows.tolist()], y[weighted_rows], weights[weighted_rows]
+    values = schema.apply(frame)
+    digests = row_digests(values)
+    return ModelingDataset(
+        frame,
+        values,
+        y,
+        list(range(1, frame.height + 1)),
+        make_folds(digests, compute_strata(y), seed),
+        schema,
+        catalog.load_plugin("tasks", problem.task),
+        problem.target_spec,
+        digest.of_bytes(b"".join(sorted(digests))),
+        weights,
+    )
+
+
+def compute_strata(y: Array) -> list[str]:
+    """The stratum of each row: its class or labels, or the quantile bin of an amount."""
+    if y.ndim == 2:
+        return ["".join(map(str, row)) for row in y]
+    return stratification_labels(pl.Series(y.astype(str) if y.dtype.kind in "iu" else y))
+
+
+def make_folds(digests: Sequence[bytes], strata: Sequence[str], seed: int) -> list[Fold]:
+    """Which rows each member is trained and tuned on; there are no judge rows.
+
+    A small table has five folds, each tuned on another fifth of the rows, so that all of them
+    serve to calibrate; a large one has one. Rows alike stay together, unless most of the rows are
+    alike, as where there are few columns.
+    """
+    rows = len(digests)
+    groups = make_unique_groups(digests, strata) if 2 * len(set(digests)) <= rows else digests
+    if rows >= MAX_CROSS_FITTED_ROWS:
+        numbers = assign_parts(groups, strata, (1 - VALIDATION_FRACTION, VALIDATION_FRACTION), seed)
+        masks = [(numbers == 0, numbers == 1)]
+    else:
+        n_folds = min(N_FOLDS, rows)
+        numbers = assign_parts(groups, strata, (1 / n_folds,) * n_folds, seed)
+        masks = [(numbers != number, numbers == number) for number in range(n_folds)]
+    no_rows = np.zeros(0, dtype=np.int64)
+    return [
+        Fold(np.flatnonzero(train), np.flatnonzero(validation), no_rows)
+        for train, validation in masks
+        if train.any() and validation.any()
+    ]
+
+
+def make_unique_groups(digests: Sequence[bytes], strata: Sequence[str]) -> list[bytes]:
+    """A unit for each row, whatever the order of the rows."""
+    occurrences: Counter[tuple[bytes, str]] = Counter()
+    groups = []
+    for pair in zip(digests, strata, strict=True):
+        groups.append(b"/".join([pair[0], pair[1].encode(), str(occurrences[pair]).encode()]))
+        occurrences[pair] += 1
+    return groups

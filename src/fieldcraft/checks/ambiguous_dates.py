@@ -1,0 +1,160 @@
+"""Dates that can be read in two ways, are written in several, or are taken for numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from fieldcraft.contracts import CheckContext, CheckScope
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.core.formatting import join_names
+from fieldcraft.data.cell_parser import DATETIME_FORMATS, parse_datetimes
+from fieldcraft.data.column_names import split_words
+from fieldcraft.data.column_profile import ColumnProfile
+from fieldcraft.data.schema import Column
+from fieldcraft.ledger.records import Finding
+
+MIN_VALUES = 20
+MIN_DISTINCT_DAYS = 5  # days that must occur before it is odd that none is above the twelfth
+MAX_SAMPLED_VALUES = 500  # different values tried in every format
+MIN_PARSED_FRACTION = 0.9
+CALENDAR_DATE_RANGE = (19000101, 21001231)  # eight digits as a date
+EPOCH_SECONDS_RANGE = (631_152_000, 4_102_444_800)  # seconds from 1990 to 2100
+TIMESTAMP_WORDS = frozenset(
+    {"time", "timestamp", "ts", "date", "datetime", "epoch", "created", "updated"}
+)
+
+
+class AmbiguousDates:
+    """Reports columns of dates that may be read wrongly."""
+
+    code = "dates"
+    scope: CheckScope = "data"
+
+    def run(self, context: CheckContext) -> Iterable[Finding]:
+        """Read dates in other ways than they are read now."""
+        for column in context.schema.columns:
+            profile = context.column_profiles[column.name]
+            if len(profile.present_values) < MIN_VALUES:
+                continue
+            if column.kind == "datetime" and profile.is_text:
+                yield from self._check_day_month_order(
+                    profile, str(column.options.get("format", ""))
+                )
+            elif column.kind == "number":
+                yield from self._check_numeric_dates(profile, column)
+            elif column.kind in ("category", "identifier", "text") and profile.is_text:
+                yield from self._check_mixed_formats(profile)
+
+    def _check_day_month_order(self, profile: ColumnProfile, date_format: str) -> Iterator[Finding]:
+        """Day and month may have changed places, in all cells or in some."""
+        swapped_format = date_format.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
+        if (
+            not date_format.startswith(("%d", "%m"))
+            or swapped_format == date_format
+            or "%m" not in date_format
+        ):
+            return
+        parsed, parsed_swapped = (
+            parse_datetimes(profile.present_values, date_format),
+            parse_datetimes(profile.present_values, swapped_format),
+        )
+        n_only_swapped = int((parsed.is_null() & parsed_swapped.is_not_null()).sum())
+        order = "day before month" if date_format.startswith("%d") else "month before day"
+        if n_only_swapped:
+            cell = profile.present_values.filter(parsed.is_null() & parsed_swapped.is_not_null())[0]
+            yield Finding(
+                self.code,
+                "warn",
+                f"{profile.name}: {n_only_swapped:,} of {len(profile.present_values):,} dates are not written with "
+                f"{order}, as the others are (such as {cell!r}), and count as missing",
+                profile.name,
+                {
+                    "other_way": n_only_swapped,
+                    "rows": len(profile.present_values),
+                    "format": date_format,
+                },
+                "two sources seem to be mixed; then dates that can be read both ways are wrong too",
+            )
+        elif parsed.null_count() == 0 == parsed_swapped.null_count() and is_ambiguous(
+            parsed, parsed_swapped
+        ):
+            yield Finding(
+                self.code,
+                "warn",
+                f"{profile.name}: every date can be read with the day or the month first "
+                f"(such as {profile.present_values[0]!r}); it is read with {order}",
+                profile.name,
+                {"rows": len(profile.present_values), "format": date_format},
+                f"make sure, and set data.columns.{profile.name}.format if it is {swapped_format}",
+            )
+
+    def _check_numeric_dates(self, profile: ColumnProfile, column: Column) -> Iterator[Finding]:
+        """Dates written as eight digits, or as seconds since 1970."""
+        low, high = profile.value_range
+        if not profile.is_integer:
+            return
+        if CALENDAR_DATE_RANGE[0] <= low and high <= CALENDAR_DATE_RANGE[1]:
+            digits = profile.numbers.drop_nulls().cast(pl.Int64).cast(pl.String)
+            if parse_datetimes(digits, "%Y%m%d").null_count():
+                return
+            path = ("data", "columns", profile.name)
+            edits = (
+                ConfigEdit((*path, "kind"), "datetime"),
+                ConfigEdit((*path, "format"), "%Y%m%d"),
+            )
+            yield Finding(
+                self.code,
+                "tip",
+                f"{profile.name}: the numbers are dates, such as {digits[0]}",
+                profile.name,
+                {"first": int(low), "last": int(high)},
+                "read them as dates: from 31 December to 1 January is one day",
+                edits if profile.is_text and not column.options else (),
+            )
+        elif (
+            EPOCH_SECONDS_RANGE[0] <= low
+            and high <= EPOCH_SECONDS_RANGE[1]
+            and TIMESTAMP_WORDS & set(split_words(profile.name))
+        ):
+            yield Finding(
+                self.code,
+                "tip",
+                f"{profile.name}: the numbers seem to be seconds since 1970",
+                profile.name,
+                {"first": int(low), "last": int(high)},
+                "write them as dates to have weekday and hour, and to split by time",
+            )
+
+    def _check_mixed_formats(self, profile: ColumnProfile) -> Iterator[Finding]:
+        """Words that are dates in more than one format."""
+        cells = profile.value_counts["value"].head(MAX_SAMPLED_VALUES).cast(pl.String)
+        if not cells.head(20).str.contains(r"\d.*[-/. ,:].*\d").any():
+            return
+        unparsed, formats = cells, list[str]()
+        for date_format in DATETIME_FORMATS:
+            is_parsed = parse_datetimes(unparsed, date_format).is_not_null()
+            if is_parsed.sum() >= max(2, 0.01 * len(cells)):
+                formats.append(date_format)
+                unparsed = unparsed.filter(~is_parsed)
+        if len(formats) > 1 and len(cells) - len(unparsed) >= MIN_PARSED_FRACTION * len(cells):
+            yield Finding(
+                self.code,
+                "warn",
+                f"{profile.name} holds dates in {len(formats)} formats ({join_names(formats[:4])}) and is read "
+                "as words",
+                profile.name,
+                {"formats": formats, "unread": len(unparsed), "different": len(cells)},
+                "write them in one format in the file, best as 2024-12-31",
+            )
+
+
+def is_ambiguous(parsed: pl.Series, parsed_swapped: pl.Series) -> bool:
+    """Whether two readings differ, and enough different days occur to wonder."""
+    return (
+        bool((parsed != parsed_swapped).any()) and parsed.dt.date().n_unique() >= MIN_DISTINCT_DAYS
+    )
+
+
+CHECK = AmbiguousDates()

@@ -1,0 +1,58 @@
+"""Rows that are alike in every feature but have different targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from fieldcraft.contracts import CheckContext, CheckScope
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.data.schema import row_digests
+from fieldcraft.ledger.records import Finding, Severity
+
+WARNING_FRACTION = 0.01
+MAX_DROPPED_FRACTION = 0.05  # to leave out unseen
+
+
+class ConflictingLabels:
+    """Reports training rows that no model can get right: same features, different target."""
+
+    code = "conflicts"
+    scope: CheckScope = "split"
+
+    def run(self, context: CheckContext) -> Iterable[Finding]:
+        """Report conflicting duplicates among the training rows of a classification."""
+        if (
+            context.task is None
+            or context.y is None
+            or context.task.output == "value"
+            or not len(context.y)
+        ):
+            return
+        features = [column.name for column in context.schema.columns]
+        digests = np.array(row_digests(context.values, features))
+        _, duplicate_groups = np.unique(digests, return_inverse=True)
+        label_codes = np.unique(context.y, axis=0, return_inverse=True)[1].reshape(len(context.y))
+        order = np.lexsort((label_codes, duplicate_groups))
+        is_same_features = duplicate_groups[order][1:] == duplicate_groups[order][:-1]
+        is_conflict = is_same_features & (label_codes[order][1:] != label_codes[order][:-1])
+        is_conflicting_row = np.isin(duplicate_groups, duplicate_groups[order][1:][is_conflict])
+        if not is_conflicting_row.any():
+            return
+        fraction = float(is_conflicting_row.mean())
+        severity: Severity = "warn" if fraction >= WARNING_FRACTION else "tip"
+        row_numbers = [context.row_numbers[i] for i in np.flatnonzero(is_conflicting_row)[:6]]
+        fixes = (ConfigEdit(("clean", "conflicting"), "drop"),)
+        yield Finding(
+            self.code,
+            severity,
+            f"{int(is_conflicting_row.sum()):,} training rows ({fraction:.1%}) have twins with a different target",
+            None,
+            {"rows": int(is_conflicting_row.sum()), "lines": row_numbers},
+            "labels may be wrong or a column may be missing that tells them apart",
+            fixes if WARNING_FRACTION <= fraction < MAX_DROPPED_FRACTION else (),
+        )
+
+
+CHECK = ConflictingLabels()

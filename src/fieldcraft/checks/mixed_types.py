@@ -1,0 +1,261 @@
+"""Numbers that are written as text: with units, as ranges, among words, with another mark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from fieldcraft.contracts import CheckContext, CheckScope
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.core.formatting import pluralize, truncated_list
+from fieldcraft.data.cell_parser import MISSING_MARKERS, parse_numbers
+from fieldcraft.data.column_profile import ColumnProfile
+from fieldcraft.data.schema import Column
+from fieldcraft.ledger.records import Finding, group_findings, single_column
+
+NUMBER_PATTERN = r"[+-]?\d+(?:[.,'’ \x{00a0}\x{202f}]\d+)*"
+CURRENCY_PATTERN = r"(?:[$€£¥₹]|USD|EUR|CHF|GBP|Fr\.)"
+UNIT_PATTERN = r"(?:%|‰|°?[A-Za-zµμΩ²³/$€£¥₹°·.]{1,10}\d?)"
+NUMBER_WITH_UNIT_PATTERN = rf"^[<>~≈]?\s*(?:{CURRENCY_PATTERN}\s*{NUMBER_PATTERN}|{NUMBER_PATTERN}\s*{UNIT_PATTERN}|{CURRENCY_PATTERN}\s*{NUMBER_PATTERN}\s*{UNIT_PATTERN})$"
+GROUPED_DIGITS_PATTERN = r"^[+-]?\d{1,3}(?:['’ \x{00a0}\x{202f}]\d{3})+(?:[.,]\d+)?$"
+BOUND_WORD_PATTERN = (
+    r"(?i:less than|more than|greater than|over|under|up to|above|below|bis|über|unter|ab)"
+)
+RANGE_PATTERN = (
+    rf"^(?:{NUMBER_PATTERN}\s*(?:-|–|—|to|bis|\.\.)\s*{NUMBER_PATTERN}|(?:[<>]=?|[≤≥]|{BOUND_WORD_PATTERN})\s*{NUMBER_PATTERN}"
+    rf"|{NUMBER_PATTERN}\s*(?:\+|or more|and over|and above|plus))(?:\s*{UNIT_PATTERN})?$"
+)
+MISSING_WORDS = MISSING_MARKERS | {
+    "unknown",
+    "none",
+    "missing",
+    "not available",
+    "n.a.",
+    "tbd",
+    "nil",
+}
+MIN_VALUES = 20  # values
+MIN_DISTINCT_NUMBERS = 10  # different numbers; fewer are as well off as categories
+MAX_DISTINCT_WORDS = 20  # different ones; more are codes
+MIN_UNIT_FRACTION = 0.9
+MIN_RANGE_FRACTION = 0.7
+HALF_FRACTION = 0.5
+WARNING_FRACTION = 0.01
+MAX_SAMPLED_VALUES = 5_000  # different values looked at
+
+
+@dataclass(frozen=True)
+class UnparsedCells:
+    """Cells of a number column that are no numbers."""
+
+    column: str
+    count: int
+    rows: int
+    examples: tuple[str, ...]
+
+
+class MixedTypes:
+    """Reports columns whose numbers are hidden in text."""
+
+    code = "mixed"
+    scope: CheckScope = "data"
+
+    def run(self, context: CheckContext) -> Iterable[Finding]:
+        """Look at how the cells of text columns are written."""
+        unparsed: list[UnparsedCells] = []
+        for column in context.schema.columns:
+            profile = context.column_profiles[column.name]
+            if not profile.is_text or len(profile.present_values) < MIN_VALUES:
+                continue
+            if column.kind == "number":
+                yield from self._check_decimal_mark(profile, column)
+                unparsed += find_unparsed_cells(profile, column)
+            elif column.kind not in ("datetime", "boolean", "constant"):
+                yield from self._check_text_column(profile, column)
+        for name in context.targets:
+            if name in context.column_profiles and context.column_profiles[name].is_text:
+                yield from self._check_text_column(context.column_profiles[name], None)
+        yield from self._report_unparsed(unparsed)
+
+    def _check_decimal_mark(self, profile: ColumnProfile, column: Column) -> Iterator[Finding]:
+        """A number column with decimal commas that is read with a decimal point."""
+        if profile.decimal_mark == "," and column.options.get("decimal", ".") != ",":
+            n_parsed_by_comma = profile.n_rows - profile.numbers.null_count()
+            yield Finding(
+                self.code,
+                "warn",
+                f"{profile.name} is written with decimal commas, such as {example_with(profile, ',')}",
+                profile.name,
+                {"read_by_comma": n_parsed_by_comma, "rows": profile.n_rows},
+                "read it with a decimal comma, or its fractions are lost",
+                (ConfigEdit(("data", "columns", profile.name, "decimal"), ","),),
+            )
+        elif profile.decimal_mark == ".":
+            cells_with_comma = profile.present_values.filter(
+                profile.present_values.str.contains(",", literal=True)
+            )
+            ungrouped_cells = profile.present_values.filter(
+                profile.present_values.str.contains(r"^\d{4,}$")
+            )
+            if len(cells_with_comma) and len(ungrouped_cells):
+                yield Finding(
+                    self.code,
+                    "tip",
+                    f"{profile.name}: {len(cells_with_comma):,} cells such as {cells_with_comma[0]!r} are read as "
+                    f"thousands, but {len(ungrouped_cells):,} such as {ungrouped_cells[0]!r} are written without a comma",
+                    profile.name,
+                    {"with_comma": len(cells_with_comma), "without": len(ungrouped_cells)},
+                    "make sure that the comma is not a decimal mark in some of the rows",
+                )
+
+    def _check_text_column(
+        self, profile: ColumnProfile, column: Column | None
+    ) -> Iterator[Finding]:
+        if profile.numeric_fraction >= HALF_FRACTION:
+            yield from self._report_words_among_numbers(profile, column)
+            return
+        counts = profile.value_counts.head(MAX_SAMPLED_VALUES).with_columns(
+            pl.col("value").cast(pl.String)
+        )
+        has_unit = pl.col("value").str.contains(NUMBER_WITH_UNIT_PATTERN) | pl.col(
+            "value"
+        ).str.contains(GROUPED_DIGITS_PATTERN)
+        is_range = pl.col("value").str.contains(RANGE_PATTERN)
+        unit_counts = counts.filter(has_unit & ~is_range)
+        fraction = total_count(unit_counts) / max(total_count(counts), 1)
+        unit = most_common_unit(unit_counts)
+        if (
+            fraction >= MIN_UNIT_FRACTION
+            and unit_counts.height >= MIN_DISTINCT_NUMBERS
+            and unit is not None
+        ):
+            yield Finding(
+                self.code,
+                "warn",
+                f"{profile.name}: {fraction:.0%} of the cells are numbers with {unit}, such as "
+                f"{unit_counts['value'][0]!r}, and are read as words",
+                profile.name,
+                {"share": fraction, "unit": unit, "different": unit_counts.height},
+                "write plain numbers in one unit, or derive a column of numbers (data.derive)",
+            )
+            return
+        range_counts = counts.filter(is_range)
+        fraction = total_count(range_counts) / max(total_count(counts), 1)
+        if fraction >= MIN_RANGE_FRACTION and counts.height > 2 and column is not None:
+            yield Finding(
+                self.code,
+                "tip",
+                f"{profile.name}: {fraction:.0%} of the cells are ranges, such as "
+                f"{range_counts['value'][0]!r}, and are read without their order",
+                profile.name,
+                {"share": fraction, "different": counts.height},
+                "if their order matters, derive a number from them, such as the middle",
+            )
+
+    def _report_words_among_numbers(
+        self, profile: ColumnProfile, column: Column | None
+    ) -> Iterator[Finding]:
+        words = profile.present_values.filter(
+            parse_numbers(profile.present_values, profile.decimal_mark).is_null()
+        )
+        distinct_words = [str(word) for word in words.unique(maintain_order=True)]
+        n_distinct_numbers = profile.n_unique - len(distinct_words)
+        if (
+            not 0 < len(distinct_words) <= MAX_DISTINCT_WORDS
+            or n_distinct_numbers < MIN_DISTINCT_NUMBERS
+        ):
+            return
+        # Words that only say "nothing" lose nothing when they count as missing.
+        is_all_missing_words = all(word.lower() in MISSING_WORDS for word in distinct_words)
+        options = {"kind": "number"} | ({"decimal": ","} if profile.decimal_mark == "," else {})
+        edits = (
+            ConfigEdit(("data", "columns", profile.name, key), value)
+            for key, value in options.items()
+        )
+        has_no_options = column is not None and not column.options
+        yield Finding(
+            self.code,
+            "warn",
+            f"{profile.name}: {len(words):,} of {len(profile.present_values):,} cells are words among numbers "
+            f"({truncated_list([repr(word) for word in distinct_words], 4)}), so all are read as words",
+            profile.name,
+            {"words": distinct_words[:20], "rows": len(words), "numbers": n_distinct_numbers},
+            "read it as numbers if the words mean that there is no value, or put them in a column "
+            "of their own",
+            tuple(edits) if is_all_missing_words and has_no_options else (),
+        )
+
+    def _report_unparsed(self, unparsed: list[UnparsedCells]) -> Iterator[Finding]:
+        for group in group_findings(unparsed):
+            descriptions = [
+                f"{item.column} ({item.count:,}, such as {item.examples[0]!r})" for item in group
+            ]
+            yield Finding(
+                self.code,
+                "warn"
+                if any(item.count >= WARNING_FRACTION * item.rows for item in group)
+                else "tip",
+                f"{pluralize(sum(item.count for item in group), 'cell')} of number columns "
+                f"cannot be read and count as missing: {truncated_list(descriptions, 5)}",
+                single_column(item.column for item in group),
+                {"cells": {item.column: list(item.examples) for item in group}},
+                "correct them in the file if they hold a number",
+            )
+
+
+def find_unparsed_cells(profile: ColumnProfile, column: Column) -> list[UnparsedCells]:
+    """Cells of a number column that are no numbers, and are not just a word for nothing."""
+    decimal = str(column.options.get("decimal", "."))
+    if profile.decimal_mark != decimal:
+        return []
+    unparsed = profile.present_values.filter(
+        parse_numbers(profile.present_values, decimal).is_null()
+    )
+    unparsed = unparsed.filter(~unparsed.str.to_lowercase().is_in(list(MISSING_WORDS)))
+    examples = tuple(str(cell) for cell in unparsed.unique(maintain_order=True).head(5))
+    return (
+        [UnparsedCells(profile.name, len(unparsed), profile.n_rows, examples)]
+        if len(unparsed)
+        else []
+    )
+
+
+def total_count(counts: pl.DataFrame) -> int:
+    """How many rows some values have."""
+    return int(counts["count"].sum())
+
+
+def example_with(profile: ColumnProfile, mark: str) -> str:
+    """A cell with a mark in it."""
+    return repr(
+        str(
+            profile.present_values.filter(profile.present_values.str.contains(mark, literal=True))[
+                0
+            ]
+        )
+    )
+
+
+def most_common_unit(counts: pl.DataFrame) -> str | None:
+    """In words, the unit that most numbers have; None if they have many different ones."""
+    if not counts.height:
+        return None
+    units = (
+        pl.col("value")
+        .str.extract(rf"({CURRENCY_PATTERN})", 1)
+        .fill_null(pl.col("value").str.extract(rf"\d\s*({UNIT_PATTERN})$", 1).fill_null(""))
+    )
+    counts_by_unit = counts.group_by(units.str.to_lowercase().alias("unit")).agg(
+        pl.col("count").sum()
+    )
+    counts_by_unit = counts_by_unit.sort(["count", "unit"], descending=[True, False])
+    if counts_by_unit["count"][0] < HALF_FRACTION * total_count(counts_by_unit):
+        return None
+    return (
+        f"the unit {counts_by_unit['unit'][0]!r}" if counts_by_unit["unit"][0] else "grouped digits"
+    )
+
+
+CHECK = MixedTypes()

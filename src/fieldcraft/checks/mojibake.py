@@ -1,0 +1,89 @@
+"""Text that was read in the wrong encoding somewhere on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from fieldcraft.contracts import CheckContext, CheckScope
+from fieldcraft.core.formatting import truncated_list
+from fieldcraft.data.pii import redact_pii
+from fieldcraft.ledger.records import Finding, single_column
+
+# What the second byte of a letter in UTF-8 becomes where it is read as Windows-1252 or Latin-1,
+# without the marks that stand beside letters in honest text; and as Windows-1251.
+WESTERN_BYTES = r"\x{0080}-\x{00bf}‚ƒ„†‡ˆ‰Š‹ŒŽ˜™š›œžŸ€"
+QUOTE_BYTES = r"‘’“”•–—…"
+CYRILLIC_BYTES = r"ЂЃ‚ѓ„…†‡€‰Љ‹ЊЌЋЏђ‘’“”•–—™љ›њќћџ\x{00a0}ЎўЈ¤Ґ¦§Ё©Є«¬\x{00ad}®Ї°±Ііґµ¶·ё№є»јЅѕї"
+MOJIBAKE_PATTERN = "|".join((
+    rf"Ã[{WESTERN_BYTES}{QUOTE_BYTES}]|â€|Â[\x{{00a0}}-\x{{00bf}}]",  # "MÃ¼ller", "donâ€™t"
+    rf"[ÄÅ][{WESTERN_BYTES}]",  # Turkish, Polish, Czech: "aÅŸk", "Ä±ÅŸÄ±k"
+    rf"(?:[ÐÑ][{WESTERN_BYTES}{QUOTE_BYTES}]){{2}}",  # Cyrillic as Windows-1252: "Ð¾Ð½Ð°"
+    rf"(?:[РС][{CYRILLIC_BYTES}]){{2}}",  # and as Windows-1251: "РїСЂРё"
+    r"[À-ÖØ-öø-ÿ]{4}",  # Windows-1251 as Windows-1252: "Ïðèâåò"
+    r"[\x{0080}-\x{009f}\x{fffd}\x{feff}]",  # control signs, a lost letter, a mark of UTF-8
+))  # fmt: skip
+# Windows-1254 as Windows-1252, "Ýþçi": Icelandic has these letters too, but not ç and ü.
+TURKISH_AS_LATIN_PATTERN, TURKISH_ONLY_PATTERN, ICELANDIC_PATTERN = (
+    r"[ðþýÐÞÝ]",
+    r"[çüÇÜ]",
+    r"[áíúæÁÍÚÆ]",
+)
+WARNING_FRACTION = 0.01
+
+
+class Mojibake:
+    """Reports cells with letters that were garbled."""
+
+    code = "garbled"
+    scope: CheckScope = "data"
+
+    def run(self, context: CheckContext) -> Iterable[Finding]:
+        """Look for the traces of a wrong encoding in the cells and names of columns."""
+        names = [*(column.name for column in context.schema.columns), *context.targets]
+        profiles = [
+            profile
+            for name in names
+            if (profile := context.column_profiles.get(name)) and profile.is_text
+        ]
+        examples_by_column: dict[str, tuple[int, str]] = {}
+        for profile in profiles:
+            garbled_counts = profile.value_counts.filter(
+                has_mojibake(pl.col("value").cast(pl.String))
+            )
+            if garbled_counts.height:
+                examples_by_column[profile.name] = (
+                    int(garbled_counts["count"].sum()),
+                    redact_pii(str(garbled_counts["value"][0]))[:40],
+                )
+        if examples_by_column:
+            descriptions = [
+                f"{name} ({count:,}, such as {cell!r})"
+                for name, (count, cell) in examples_by_column.items()
+            ]
+            max_count = max(count for count, _ in examples_by_column.values())
+            yield Finding(
+                self.code,
+                "warn"
+                if max_count >= WARNING_FRACTION * max(len(context.row_numbers), 1)
+                else "tip",
+                f"cells with garbled letters: {truncated_list(descriptions, 4)}",
+                single_column(examples_by_column),
+                {"cells": {name: count for name, (count, _) in examples_by_column.items()}},
+                "export the table again as UTF-8; rows to predict will be written rightly and "
+                "would not be recognised",
+            )
+
+
+def has_mojibake(cells: pl.Expr) -> pl.Expr:
+    """Whether cells hold traces of a wrong encoding."""
+    is_turkish = cells.str.contains(TURKISH_AS_LATIN_PATTERN) & cells.str.contains(
+        TURKISH_ONLY_PATTERN
+    )
+    return cells.str.contains(MOJIBAKE_PATTERN) | (
+        is_turkish & ~cells.str.contains(ICELANDIC_PATTERN)
+    )
+
+
+CHECK = Mojibake()

@@ -1,0 +1,78 @@
+"""Numbers that are names of categories: codes, classes, postcodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fieldcraft.contracts import CheckContext, CheckScope
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.core.formatting import truncated_list
+from fieldcraft.data.column_names import find_known_words
+from fieldcraft.data.column_profile import ColumnProfile
+from fieldcraft.ledger.records import Finding, single_column
+
+POSTAL_CODE_WORDS = frozenset({
+    "zip", "zipcode", "postcode", "postalcode", "postal", "plz", "postleitzahl", "fips", "areacode",
+    "codigopostal", "codepostal", "cap",
+})  # fmt: skip
+CODE_WORDS = POSTAL_CODE_WORDS | {
+    "code", "codes", "class", "subclass", "type", "category", "kategorie", "categorie", "kind",
+    "region", "district", "county", "state", "branch", "segment", "cluster", "group", "channel",
+    "department", "dept", "sector", "sic", "naics", "icd", "cpt", "occupation", "reason", "status",
+    "method", "station", "route", "color", "colour", "brand", "make", "store", "shop", "product",
+    "sku", "item", "country", "city", "language", "currency", "marriage", "marital", "race",
+    "ethnicity", "religion", "label", "diagnosis", "browser", "os", "platform", "industry", "typ",
+    "klasse", "gruppe", "filiale",
+}  # fmt: skip
+ORDINAL_WORDS = frozenset({"age", "income", "size", "level", "grade", "number", "count"})
+MAX_DISTINCT_CODES = 100  # different values; of places, any number
+MIN_DISTINCT_CODES = 3
+MIN_ROWS_PER_CODE = 5
+
+
+class NumericCodes:
+    """Reports columns of whole numbers whose name says that they are codes."""
+
+    code = "codes"
+    scope: CheckScope = "data"
+
+    def run(self, context: CheckContext) -> Iterable[Finding]:
+        """Propose the kind `category` for numbers without an order."""
+        profiles = [
+            context.column_profiles[column.name]
+            for column in context.schema.columns_of_kind("number")
+            if not column.options and is_numeric_code(context.column_profiles[column.name])
+        ]
+        if profiles:
+            yield self._build_finding(profiles)
+
+    def _build_finding(self, profiles: Sequence[ColumnProfile]) -> Finding:
+        descriptions = [f"{profile.name} ({profile.n_unique:,} values)" for profile in profiles]
+        names = [profile.name for profile in profiles]
+        title = f"the numbers of {descriptions[0]} may be codes without an order"
+        if len(profiles) > 1:
+            title = f"{len(profiles)} columns of numbers may be codes without an order: {truncated_list(descriptions)}"
+        return Finding(
+            self.code,
+            "tip",
+            title,
+            single_column(names),
+            {"distinct": {profile.name: profile.n_unique for profile in profiles}},
+            "if 3 is not more than 2 there, read it as a category",
+            tuple(ConfigEdit(("data", "columns", name, "kind"), "category") for name in names),
+        )
+
+
+def is_numeric_code(profile: ColumnProfile) -> bool:
+    """Whether a column of numbers is named as a code and has the values of one."""
+    words = find_known_words(profile.name, CODE_WORDS)
+    if not words or find_known_words(profile.name, ORDINAL_WORDS) or not profile.is_integer:
+        return False
+    is_few_codes = profile.n_unique <= MAX_DISTINCT_CODES or bool(set(words) & POSTAL_CODE_WORDS)
+    has_enough_rows_per_code = (
+        MIN_DISTINCT_CODES <= profile.n_unique <= len(profile.present_values) / MIN_ROWS_PER_CODE
+    )
+    return is_few_codes and has_enough_rows_per_code and profile.value_range[0] >= 0
+
+
+CHECK = NumericCodes()

@@ -1,0 +1,158 @@
+"""A target that hardly varies, is cut off, rounded, or has a long tail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from fieldcraft.contracts import CheckContext, CheckScope
+from fieldcraft.core.formatting import format_number, truncated_list
+from fieldcraft.core.types import Array
+from fieldcraft.ledger.records import Finding, single_column
+from fieldcraft.statistics.association import split_targets
+
+MIN_ROWS = 50
+MIN_CENSORED_FRACTION = 0.01  # share of the rows at one end of the range
+MIN_CENSORED_RATIO = 5.0  # times as many rows as at any value near the end
+MIN_MODE_FRACTION = 0.3  # of the rows at one value, of a target that is a number
+MAX_DISTANCE_IN_IQR = 8.0  # interquartile ranges
+MAX_OUTLIER_FRACTION = 0.01  # a tail with more rows than this is a shape
+MIN_TAIL_FRACTION = 0.25  # of the sum that the largest 1 % of the rows hold
+ROUNDED_FRACTION_RANGE = (
+    0.2,
+    0.99,
+)  # share of multiples of ten times the usual step: some rows are rounded
+
+
+class TargetDistribution:
+    """Reports targets that need another look before they are predicted."""
+
+    code = "target"
+    scope: CheckScope = "split"
+
+    def run(self, context: CheckContext) -> Iterable[Finding]:
+        """Look at the training targets by themselves."""
+        if context.task is None or context.y is None or not len(context.y):
+            return
+        targets = split_targets(context.y, context.targets)
+        yield from self._report_constant([name for name, y in targets if np.all(y == y[0])])
+        if context.task.output == "value":
+            for name, y in targets:
+                if len(y) >= MIN_ROWS and np.ptp(y) > 0:
+                    yield from self._report_censoring(name, y)
+                    yield from self._report_dominant_value(name, y)
+                    yield from self._report_outliers(name, y, context)
+                    yield from self._report_heavy_tail(name, y)
+                    yield from self._report_rounding(name, y)
+
+    def _report_constant(self, names: list[str]) -> Iterator[Finding]:
+        if names:
+            yield Finding(
+                self.code,
+                "warn",
+                f"{truncated_list(names)} {'is' if len(names) == 1 else 'are'} the same in every training "
+                "row",
+                single_column(names),
+                {"targets": names},
+                "nothing can be learned of it; give rows that differ, or split in another way",
+            )
+
+    def _report_censoring(self, name: str, y: Array) -> Iterator[Finding]:
+        """Many rows at the very end of the range: values beyond were cut off."""
+        values, counts = np.unique(y, return_counts=True)
+        if len(values) < MIN_ROWS:
+            return
+        for end_name, end_index, nearby_counts in (
+            ("largest", -1, counts[-21:-1]),
+            ("smallest", 0, counts[1:21]),
+        ):
+            count = int(counts[end_index])
+            if (
+                values[end_index] != 0
+                and count >= MIN_CENSORED_FRACTION * len(y)
+                and count >= MIN_CENSORED_RATIO * nearby_counts.max()
+            ):
+                yield Finding(
+                    self.code,
+                    "tip",
+                    f"{name}: {count:,} of {len(y):,} rows ({count / len(y):.1%}) have the "
+                    f"{end_name} value, {format_number(float(values[end_index]))}; values beyond seem to be cut off",
+                    name,
+                    {"value": float(values[end_index]), "rows": count},
+                    "a model learns the limit, not what lies beyond it; say so where it is used, "
+                    "or leave these rows out with data.filter",
+                )
+
+    def _report_dominant_value(self, name: str, y: Array) -> Iterator[Finding]:
+        values, counts = np.unique(y, return_counts=True)
+        mode_index = int(counts.argmax())
+        fraction = counts[mode_index] / len(y)
+        if len(values) >= MIN_ROWS and fraction >= MIN_MODE_FRACTION:
+            yield Finding(
+                self.code,
+                "tip",
+                f"{name} is {format_number(float(values[mode_index]))} in {fraction:.0%} of the rows",
+                name,
+                {"value": float(values[mode_index]), "rows": int(counts[mode_index])},
+                "two questions may be easier than one: whether it is that value, and how much if "
+                "it is not",
+            )
+
+    def _report_outliers(self, name: str, y: Array, context: CheckContext) -> Iterator[Finding]:
+        low, high = np.quantile(y, [0.25, 0.75])
+        is_outlier = (y < low - MAX_DISTANCE_IN_IQR * (high - low)) | (
+            y > high + MAX_DISTANCE_IN_IQR * (high - low)
+        )
+        if high > low and 0 < is_outlier.sum() <= max(1, MAX_OUTLIER_FRACTION * len(y)):
+            positions = np.flatnonzero(is_outlier)
+            yield Finding(
+                self.code,
+                "tip",
+                f"{name}: {len(positions):,} training rows lie far from the rest "
+                f"({truncated_list([format_number(float(y[i])) for i in positions], 4)})",
+                name,
+                {
+                    "values": y[positions[:20]].tolist(),
+                    "rows": [context.row_numbers[i] for i in positions[:20]],
+                },
+                "look at these rows: mistakes in the target cost more than mistakes elsewhere",
+            )
+
+    def _report_heavy_tail(self, name: str, y: Array) -> Iterator[Finding]:
+        if y.min() < 0 or y.sum() == 0:
+            return
+        top_fraction = np.sort(y)[-max(1, len(y) // 100) :].sum() / y.sum()
+        if top_fraction >= MIN_TAIL_FRACTION:
+            yield Finding(
+                self.code,
+                "tip",
+                f"{name}: the largest 1% of the rows hold {top_fraction:.0%} of the sum",
+                name,
+                {"share": float(top_fraction)},
+                "a squared error looks at these rows only; consider mean absolute error as metric, "
+                "or the logarithm as target",
+            )
+
+    def _report_rounding(self, name: str, y: Array) -> Iterator[Finding]:
+        """Some rows are round numbers and some are not: the round ones were guessed."""
+        if not np.array_equal(y, np.round(y)) or len(np.unique(y)) < MIN_ROWS:
+            return
+        for step in (1_000, 100, 10):
+            fraction = float((y % step == 0).mean())
+            if (
+                fraction >= ROUNDED_FRACTION_RANGE[0] + 1 / step
+                and fraction <= ROUNDED_FRACTION_RANGE[1]
+            ):
+                yield Finding(
+                    self.code,
+                    "tip",
+                    f"{name}: {fraction:.0%} of the rows are multiples of {step:,}",
+                    name,
+                    {"step": step, "share": fraction},
+                    "these were rounded by people; no model can be more exact than they were",
+                )
+                return
+
+
+CHECK = TargetDistribution()

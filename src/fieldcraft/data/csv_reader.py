@@ -1,0 +1,119 @@
+"""Read a delimited text: its encoding, delimiter and header found, what does not fit set aside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.core.formatting import pluralize, truncated_list
+from fieldcraft.data.csv_fast_path import parse_csv_fast
+from fieldcraft.data.csv_parser import ParsedTable, RowFault, parse_csv_strict
+from fieldcraft.data.csv_sniffer import SEP_DECLARATION_PATTERN, CsvDialect, detect_dialect
+from fieldcraft.data.source import ReadResult
+from fieldcraft.data.text_encoding import decode_text
+
+CLOSE_QUOTES_HINT = "make sure that quotes on those lines are closed"
+FAULT_MESSAGES: dict[RowFault, tuple[str, str]] = {
+    "width": (
+        "do not have {width} cells",
+        f"{CLOSE_QUOTES_HINT}; pass --names for a file without a header",
+    ),
+    "torn": (
+        "take several lines, as a stray quotation mark would make them",
+        f"{CLOSE_QUOTES_HINT}, and that marks within a cell are doubled",
+    ),
+    "nul": ("hold NUL characters", "write the file again, or take these lines out"),
+}
+MAX_MALFORMED_FRACTION = 0.01  # share of rows that may be set aside because they do not fit
+
+
+def read_delimited_text(content: bytes, name: str, names: Sequence[str] = ()) -> ReadResult:
+    """Read a delimited text as a frame of text cells; one without rows gives an empty frame.
+
+    Args:
+        content: the bytes of the file, unpacked.
+        name: what it is called in messages.
+        names: column names, for a file without a header.
+
+    Raises:
+        DataError: it is not text, or too many of its rows do not fit.
+    """
+    decoded = decode_text(content, name)
+    text = decoded.text
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text or text.isspace():
+        return ReadResult(pl.DataFrame())
+    dialect = replace(detect_dialect(text), encoding=decoded.encoding)
+    if declaration := SEP_DECLARATION_PATTERN.match(text):
+        text = "\n" + text[declaration.end() :]  # lines keep their numbers
+    try:
+        parsed = parse_csv_fast(text, dialect, names) or parse_csv_strict(text, dialect, names)
+    except DataError as error:
+        what = f"{name}: {error.what}"
+        raise DataError(what, detail=error.detail, hint=error.hint) from error
+    reject_malformed(parsed, name)
+    frame = drop_empty_trailing_columns(parsed)
+    return ReadResult(
+        frame,
+        replace(dialect, has_header=dialect.has_header and not names),
+        tuple(row.last_line for row in parsed.malformed),
+        notes=tuple(filter(None, [decoded.note, *reading_notes(parsed, dialect, frame.width)])),
+    )
+
+
+def reading_notes(parsed: ParsedTable, dialect: CsvDialect, width: int) -> list[str]:
+    """What a person should know of how a text was cut."""
+    notes = []
+    if not dialect.delimiter:
+        notes.append("lines are read whole: no mark cuts them evenly")
+    if n_dropped := parsed.frame.width - width:
+        notes.append(f"{pluralize(n_dropped, 'empty column')} without a name left out")
+    if torn_rows := [str(row) for row in parsed.malformed if row.fault == "torn"]:
+        line_ranges = truncated_list(torn_rows, 3)
+        notes.append(
+            f"set aside, for a stray quotation mark seems to join them: lines {line_ranges}"
+        )
+    return notes
+
+
+def reject_malformed(parsed: ParsedTable, name: str) -> None:
+    """Make sure that only few rows had to be left out.
+
+    Raises:
+        DataError: more than 1 % of the rows do not fit, counted by the lines lost with them.
+    """
+    n_lost_lines = sum(row.n_lines for row in parsed.malformed)
+    if n_lost_lines <= max(1, MAX_MALFORMED_FRACTION * parsed.n_rows):
+        return
+    width = parsed.frame.width
+    shown = f"first such lines: {truncated_list([str(row) for row in parsed.malformed], 5)}"
+    modal_width, count = Counter(row.n_cells for row in parsed.malformed).most_common(1)[0]
+    if modal_width != width and count > 0.9 * parsed.n_rows > 2:
+        raise DataError(
+            f"the first row of {name} holds {pluralize(width, 'cell')}, the rows below it {modal_width}",
+            detail=shown,
+            hint="delete what stands above the column names, or give every column a name; "
+            "pass --names for a file without a header",
+        )
+    fault, hint = FAULT_MESSAGES[
+        Counter(row.fault for row in parsed.malformed).most_common(1)[0][0]
+    ]
+    raise DataError(
+        f"{len(parsed.malformed):,} of {parsed.n_rows:,} rows of {name} {fault.format(width=width)}",
+        detail=shown,
+        hint=hint,
+    )
+
+
+def drop_empty_trailing_columns(parsed: ParsedTable) -> pl.DataFrame:
+    """The frame without columns at its end that have neither a name nor a cell."""
+    n_columns = parsed.frame.width
+    min_columns = max(n_columns - parsed.n_unnamed, 1)
+    while n_columns > min_columns and not parsed.frame[:, n_columns - 1].str.contains(r"\S").any():
+        n_columns -= 1
+    return parsed.frame[:, :n_columns]

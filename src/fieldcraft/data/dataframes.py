@@ -1,0 +1,154 @@
+"""Frames of plain columns: from Polars and pandas ones, and from lists of values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import polars as pl
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.csv_parser import validate_names
+from fieldcraft.data.embedded_files import can_hold_files, save_embedded_files
+
+UNSUPPORTED_DTYPES = frozenset({pl.Binary, pl.Object, pl.List, pl.Array, pl.Struct})
+NUMERIC_LIKE_DTYPES = frozenset({pl.Decimal, pl.Time, pl.Duration})
+INT64_LIMIT = 2**63  # integers from here on do not fit a column of them
+MAX_EXACT_FLOAT_INTEGER = 2**53  # integers up to here keep their value as floats
+
+
+def to_polars(frame: Any) -> pl.DataFrame:
+    """A Polars frame from a Polars or pandas one; the row index of pandas is left behind.
+
+    Raises:
+        DataError: the object is neither, or its columns are mixed or share a name.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return normalize_dtypes(frame)
+    if isinstance(frame, pl.LazyFrame):
+        return normalize_dtypes(frame.collect())
+    if type(frame).__module__.startswith("pandas") and hasattr(frame, "columns"):
+        try:
+            converted: pl.DataFrame = extract_embedded_files(
+                pl.from_pandas(frame.rename(columns=str))
+            )
+        except (TypeError, ValueError) as error:  # pyarrow's own errors are among these
+            raise DataError(
+                "this pandas table cannot be turned into typed columns",
+                detail=str(error).splitlines()[0],
+                hint="use one type and a name of its own for each column; "
+                "a mixed column reads as text: frame[name].astype(str)",
+            ) from error
+        return converted
+    raise DataError(
+        "this is not a table",
+        detail=f"an object of type {type(frame).__name__}",
+        hint="pass a Polars or pandas DataFrame, or the path of a file",
+    )
+
+
+def normalize_dtypes(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with decimals as floats, times of day and durations as seconds, photos as files.
+
+    Raises:
+        DataError: a column holds lists, records or bytes, of which no kind of column is made.
+    """
+    frame = extract_embedded_files(frame)
+    dtypes = {name: dtype.base_type() for name, dtype in frame.schema.items()}
+    unsupported = [name for name, dtype in dtypes.items() if dtype in UNSUPPORTED_DTYPES]
+    if unsupported:
+        raise DataError(
+            "some columns do not hold single values",
+            detail=", ".join(f"{name} ({frame.schema[name]})" for name in unsupported[:5]),
+            hint="drop them, or set them out as columns of numbers, words or dates; bytes are "
+            "read where they are photos",
+        )
+    if NUMERIC_LIKE_DTYPES.isdisjoint(dtypes.values()):
+        return frame
+    return frame.with_columns(
+        pl.col(pl.Decimal).cast(pl.Float64),
+        pl.col(pl.Time).cast(pl.Duration).dt.total_seconds(),
+        pl.col(pl.Duration).dt.total_seconds(),
+    )
+
+
+def extract_embedded_files(
+    frame: pl.DataFrame, image_columns: Collection[str] = ()
+) -> pl.DataFrame:
+    """The frame with the names of files in place of photos that its cells hold as bytes.
+
+    Args:
+        frame: cells as read.
+        image_columns: columns of which other cells are photos.
+    """
+    binary_columns = [name for name, dtype in frame.schema.items() if can_hold_files(dtype)]
+    name_columns = [
+        save_embedded_files(frame[name], name in image_columns) for name in binary_columns
+    ]
+    replaced_columns = [names for names in name_columns if names is not None]
+    return frame.with_columns(replaced_columns) if replaced_columns else frame
+
+
+def rename_columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """The frame with the names that were given, if any were.
+
+    Raises:
+        DataError: the names do not fit.
+    """
+    if not names:
+        return frame
+    return frame.rename(dict(zip(frame.columns, validate_names(names, frame.width), strict=True)))
+
+
+def build_column(name: str, values: Sequence[Any]) -> pl.Series:
+    """A column of values of any type: numbers or truth values where all are, else text.
+
+    Raises:
+        DataError: a value is a list, a record or bytes.
+    """
+    types = {type(value) for value in values} - {type(None)}
+    if unsupported := sorted(value_type.__name__ for value_type in types - {bool, int, float, str}):
+        raise DataError(
+            f"the column {name!r} does not hold single values",
+            detail=f"a value of type {unsupported[0]}",
+            hint="leave the column out, or set it out as columns of numbers, words or dates",
+        )
+    magnitudes = (abs(value) for value in values if type(value) is int)
+    return build_typed_column(name, values, common_dtype(types, max(magnitudes, default=0)))
+
+
+def common_dtype(types: Collection[type], max_integer: int) -> pl.DataType:
+    """What a column of values of some types is: numbers or truth values where all are, else text.
+
+    Args:
+        types: of all values, but for None.
+        max_integer: the largest of the whole numbers, signs aside.
+    """
+    type_set = set(types)
+    if type_set == {bool}:
+        return pl.Boolean()
+    if type_set == {int} and max_integer < INT64_LIMIT:
+        return pl.Int64()
+    return (
+        pl.Float64()
+        if type_set in ({float}, {int, float}) and max_integer <= MAX_EXACT_FLOAT_INTEGER
+        else pl.String()
+    )
+
+
+def build_typed_column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
+    """A column of single values as a type that `type_of` told for them."""
+    if dtype == pl.String:
+        return pl.Series(name, [value_to_text(value) for value in values], dtype=pl.String)
+    return pl.Series(name, values, dtype=dtype, strict=dtype != pl.Float64)
+
+
+def value_to_text(value: str | float | bool | None) -> str | None:
+    """A word, number or truth value as text.
+
+    >>> said(True), said(2), said(0.5), said("two")
+    ('true', '2', '0.5', 'two')
+    """
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,159 @@
+"""Turn the bytes of a text file into text: its encoding, and what is not text at all."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.core.formatting import truncated_list
+from fieldcraft.data import file_signature
+
+SAMPLE_BYTES = 256 * 1024
+BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like UTF-16, so it is asked first
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# What no text holds: control characters but for tab, line ends, form feed and the old end mark.
+CONTROL_CHARACTERS = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1a")
+MAX_CONTROL_FRACTION = 0.02  # share of them that a text with stray bytes may hold
+CP1252_FALLBACK_HANDLER = "fieldcraft-cp1252"  # name of the handler of bytes that are not UTF-8
+MIN_UTF8_LINE_FRACTION = (
+    0.05  # share of UTF-8 among lines beyond ASCII from which a file counts as mixed
+)
+
+
+@dataclass(frozen=True)
+class DecodedText:
+    """The text of a file, its encoding, and what a person should know of that."""
+
+    text: str
+    encoding: str
+    note: str = ""
+
+
+def decode_text(data: bytes, name: str) -> DecodedText:
+    """The text of a file: UTF-8, -16 or -32, else Windows-1252; or two of these, line by line.
+
+    Args:
+        data: the bytes of the file.
+        name: what it is called in messages.
+
+    Raises:
+        DataError: the bytes are not text.
+    """
+    for bom, encoding in BOMS:
+        if data.startswith(bom):
+            return DecodedText(data.decode(encoding, errors="replace"), encoding)
+    reject_known_format(data, name)
+    if wide_encoding_name := detect_utf16(data[:SAMPLE_BYTES]):
+        return DecodedText(data.decode(wide_encoding_name, errors="replace"), wide_encoding_name)
+    reject_binary(data[:SAMPLE_BYTES].rstrip(b"\0"), name)
+    encoding = "utf-8"
+    if data.startswith(codecs.BOM_UTF8):
+        data, encoding = data[len(codecs.BOM_UTF8) :], "utf-8-sig"
+    try:
+        return DecodedText(data.decode("utf-8"), encoding)
+    except UnicodeDecodeError:
+        return decode_legacy(data, encoding)
+
+
+def reject_known_format(data: bytes, name: str) -> None:
+    """Refuse a file of a known form that is not text.
+
+    Raises:
+        DataError: its first bytes are those of an image, a workbook, an archive or the like.
+    """
+    signature = file_signature.detect_format(data[: file_signature.HEAD_BYTES])
+    if signature is not None:
+        raise DataError(
+            f"{name} is not a text file",
+            detail=f"it is {signature.description}",
+            hint=signature.hint,
+        )
+
+
+def reject_binary(sample: bytes, name: str) -> None:
+    """Refuse bytes that no text file holds.
+
+    Raises:
+        DataError: too many of them are control characters.
+    """
+    n_controls = len(sample) - len(sample.translate(None, CONTROL_CHARACTERS))
+    if n_controls > MAX_CONTROL_FRACTION * len(sample):
+        raise DataError(
+            f"{name} is not a text file",
+            detail=f"{n_controls:,} control characters, such as NUL, "
+            f"among its first {len(sample):,} bytes",
+            hint="use a CSV, TSV or Parquet file; compressed files end in .gz or .zip",
+        )
+
+
+def detect_utf16(sample: bytes) -> str | None:
+    """UTF-16 without a mark, if every second byte of nearly all pairs is zero."""
+    n_pairs = len(sample) // 2
+    even_zeros, odd_zeros = (
+        sample[0 : 2 * n_pairs : 2].count(0),
+        sample[1 : 2 * n_pairs : 2].count(0),
+    )
+    if (
+        n_pairs >= 8
+        and max(even_zeros, odd_zeros) > 0.8 * n_pairs
+        and min(even_zeros, odd_zeros) < 0.02 * n_pairs
+    ):
+        return "utf-16-le" if odd_zeros > even_zeros else "utf-16-be"
+    return None
+
+
+def decode_legacy(data: bytes, encoding: str) -> DecodedText:
+    """The text of bytes that are not all UTF-8: Windows-1252, or a mixture of both."""
+    non_ascii_lines = [
+        (n, line) for n, line in enumerate(data.split(b"\n"), 1) if not line.isascii()
+    ]
+    invalid_line_numbers = [number for number, line in non_ascii_lines if not is_utf8(line)]
+    if encoding == "utf-8" and len(non_ascii_lines) - len(
+        invalid_line_numbers
+    ) < MIN_UTF8_LINE_FRACTION * len(non_ascii_lines):
+        return DecodedText(*decode_cp1252_or_latin1(data))
+    line_numbers = f"line{'s' * (len(invalid_line_numbers) > 1)} {truncated_list([str(number) for number in invalid_line_numbers], 5)}"
+    return DecodedText(
+        decode_utf8_with_fallback(data),
+        "utf-8 and cp1252" if encoding == "utf-8" else encoding,
+        f"not all is UTF-8; read as Windows-1252: {line_numbers}",
+    )
+
+
+def is_utf8(line: bytes) -> bool:
+    """Whether bytes are UTF-8."""
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def decode_cp1252_or_latin1(data: bytes) -> tuple[str, str]:
+    """Text and encoding of bytes that are not UTF-8."""
+    # Every byte means something in Latin-1; five of them do not in cp1252.
+    try:
+        return data.decode("cp1252"), "cp1252"
+    except UnicodeDecodeError:
+        return data.decode("latin-1"), "latin-1"
+
+
+def decode_utf8_with_fallback(data: bytes) -> str:
+    """UTF-8 text in which bytes that are not UTF-8 are read as Windows-1252.
+
+    >>> patched(b"Zo\\xc3\\xab, Zo\\xeb")
+    'Zoë, Zoë'
+    """
+    codecs.register_error(CP1252_FALLBACK_HANDLER, replace_invalid_bytes)
+    return data.decode("utf-8", errors=CP1252_FALLBACK_HANDLER)
+
+
+def replace_invalid_bytes(error: UnicodeError) -> tuple[str, int]:
+    """The text of the bytes that an error is about, and where to go on."""
+    assert isinstance(error, UnicodeDecodeError)
+    return decode_cp1252_or_latin1(error.object[error.start : error.end])[0], error.end

@@ -1,0 +1,433 @@
+"""The one training loop: fit, run_epoch, step, validate.
+
+Every epoch starts from a seed of its own, so a run that was killed and resumed from a
+checkpoint goes through the same shuffles and dropouts and ends in the same weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from fieldcraft.core import files, seeds
+from fieldcraft.core.errors import TrainingError
+from fieldcraft.core.types import Array
+from fieldcraft.fit.allocator import tuned_allocator
+from fieldcraft.fit.checkpoint import (
+    TrainingState,
+    copy_weights,
+    load_checkpoint,
+    save_checkpoint,
+    tensors_under,
+)
+from fieldcraft.fit.compute import (
+    ComputeConfig,
+    autocast,
+    autotune_compute,
+    limit_threads,
+    time_steps,
+)
+from fieldcraft.fit.mixup import sample_mixup
+from fieldcraft.fit.network import FusedNetwork
+from fieldcraft.fit.optimizers import build_optimizers, load_optimizer_state, optimizer_state
+from fieldcraft.fit.settings import TrainingSettings
+
+MAX_PREDICTION_ROWS = 2_048  # when predicting, at most
+MAX_PREDICTION_BYTES = (
+    1 << 23
+)  # of what a network reads: layers of photos take a hundred times as much
+STEP_TIME_FRACTION = 0.8  # share of the time that goes into steps forward and back
+RUNTIME_CONFIG_FILE = "decisions.json"
+CHECKPOINT_INTERVAL_SECONDS = 2.0  # seconds between checkpoints at least
+
+
+@dataclass(frozen=True)
+class TensorRows:
+    """Encoded rows with their target, as tensors."""
+
+    tensors: Mapping[str, Tensor]
+    y: Tensor
+    weights: Tensor | None = None
+
+    @classmethod
+    def from_arrays(
+        cls,
+        tensors: Mapping[str, Array],
+        y: Array,
+        device: torch.device,
+        weights: Array | None = None,
+    ) -> TensorRows:
+        """Rows on a device: whole numbers as labels, others as 32-bit floats, weights of mean 1."""
+        target = torch.as_tensor(np.asarray(y)).to(device)
+        arrays = {name: torch.as_tensor(array).to(device) for name, array in tensors.items()}
+        normalized_weights = None
+        if weights is not None:
+            normalized_weights = torch.as_tensor(weights / weights.mean()).float().to(device)
+        return cls(
+            arrays, target if not target.is_floating_point() else target.float(), normalized_weights
+        )
+
+    def select(self, index: Tensor | slice) -> TensorRows:
+        """Some of the rows."""
+        tensors = {name: tensor[index] for name, tensor in self.tensors.items()}
+        weights = None if self.weights is None else self.weights[index]
+        return TensorRows(tensors, self.y[index], weights)
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.y)
+
+    @property
+    def prediction_batch_size(self) -> int:
+        """How many rows a network takes in one go when it predicts."""
+        row_bytes = [tensor[:1].nbytes for tensor in self.tensors.values()]
+        return max(1, min(MAX_PREDICTION_ROWS, MAX_PREDICTION_BYTES // max(sum(row_bytes), 1)))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What training aims at: a loss to follow down, and one that says when to stop."""
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    validation_loss: Callable[[Array, Array, Array | None], float]
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """Where, how long and under whose eyes a training runs; `clock` tells its seconds."""
+
+    seed: int = 0
+    budget_seconds: float | None = None
+    checkpoint_folder: Path | None = None
+    on_progress: Callable[[str, float | None], None] = lambda text, share: None
+    device: str = "auto"
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True)
+class RuntimeConfig(ComputeConfig):
+    """What hangs on the clock.
+
+    Attributes:
+        exact_epochs: after how many to end, if a training is done over again.
+        schedule_epochs: over how many the step size falls, where the budget leaves time for fewer.
+    """
+
+    exact_epochs: int | None = None
+    schedule_epochs: int | None = None
+
+
+class Trainer:
+    """Trains a network on rows in memory until the tune loss stops getting better."""
+
+    def __init__(
+        self,
+        network: FusedNetwork,
+        objective: Objective,
+        settings: TrainingSettings,
+        context: TrainingContext,
+    ) -> None:
+        """Set up the training; nothing runs yet."""
+        self.accelerator = make_accelerator(context.device)
+        self.settings, self.objective, self.context = settings, objective, context
+        self.network: FusedNetwork
+        self.optimizers: list[torch.optim.Optimizer]
+        self.network, *self.optimizers = self.accelerator.prepare(
+            network, *build_optimizers(network, settings)
+        )
+        self.ema_model = copy.deepcopy(self.accelerator.unwrap_model(self.network)).eval()
+        self.best_weights = copy_weights(self.ema_model)
+        self.state = TrainingState()
+        self.runtime_config = RuntimeConfig()
+        self.last_saved_at = -math.inf
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lives."""
+        device: torch.device = self.accelerator.device
+        return device
+
+    def fit(self, train: TensorRows, validation: TensorRows) -> TrainingState:
+        """Train to the end, from the last checkpoint if there is one.
+
+        The weights of the best epoch are then those of `shadow`.
+
+        Raises:
+            TrainingError: the loss stopped being a number.
+        """
+        self.load_checkpoint()
+        with tuned_allocator():
+            self.runtime_config = self.resolve_runtime_config(train)
+            if self.runtime_config.schedule_epochs is not None:
+                self.settings = replace(self.settings, epochs=self.runtime_config.schedule_epochs)
+            with limit_threads(self.runtime_config.threads):
+                self.fit_loop(train, validation)
+        self.ema_model.load_state_dict(self.best_weights)
+        return self.state
+
+    def fit_loop(self, train: TensorRows, validation: TensorRows) -> None:
+        """Train, validate, save and tell, epoch by epoch, until it is time to stop."""
+        while not self.should_stop():
+            epoch_start = self.context.clock()
+            self.state.train_losses.append(self.run_epoch(train))
+            self.state.epoch += 1
+            self.validate(validation)
+            self.state.elapsed_seconds += self.context.clock() - epoch_start
+            self.save_checkpoint()
+            self.report_progress(self.context.clock() - epoch_start)
+
+    def run_epoch(self, train: TensorRows) -> float:
+        """Pass over the training rows once, in an order of this epoch's own."""
+        torch.manual_seed(seeds.derive_seed(self.context.seed, "epoch", self.state.epoch))
+        order = torch.randperm(len(train)).to(self.device)
+        self.network.train()
+        loss_sum = torch.zeros((), device=self.device)
+        self.set_learning_rates()
+        for start in range(0, len(train), self.settings.batch_size):
+            if self.settings.has_step_schedule:
+                self.set_learning_rates(start / len(train))
+            batch = train.select(order[start : start + self.settings.batch_size])
+            loss_sum += self.train_step(batch) * len(batch)
+        mean_loss = float(loss_sum) / len(train)
+        if not math.isfinite(mean_loss):
+            self.raise_non_finite_loss(train, mean_loss)
+        return mean_loss
+
+    def set_learning_rates(self, epoch_fraction: float = 0.0) -> None:
+        """Give the optimizers the learning rate of this epoch, of which a share is done."""
+        learning_rate = self.settings.learning_rate_at(self.state.epoch + epoch_fraction)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * group.get("rate", 1.0)
+
+    def train_step(self, batch: TensorRows) -> Tensor:
+        """One step of the optimizer, and of the moving average that follows it."""
+        loss = self.compute_loss(batch)
+        self.accelerator.backward(loss + self.l1_penalty() if self.settings.l1 else loss)
+        if self.settings.max_grad_norm:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.max_grad_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.state.step += 1
+        self.update_ema()
+        return loss.detach()
+
+    def compute_loss(self, batch: TensorRows) -> Tensor:
+        """The mean loss of a batch, of which each row counts by its weight and may be mixed."""
+        mixup = sample_mixup(self.settings, len(batch), self.device)
+        with autocast(self.device.type, self.runtime_config.precision):
+            logits = self.network.logits(batch.tensors, mixup)  # type: ignore[arg-type]
+        if mixup is not None:
+            return mixup.mixed_losses(
+                partial(self.objective.loss, logits), batch.y, batch.weights
+            ).mean()
+        losses = self.objective.loss(logits, batch.y)
+        return (losses if batch.weights is None else losses * batch.weights).mean()
+
+    def l1_penalty(self) -> Tensor:
+        """The L1 penalty on weight matrices."""
+        layers = [module for module in self.network.modules() if isinstance(module, nn.Linear)]
+        return (
+            self.settings.l1 * torch.stack([module.weight.abs().sum() for module in layers]).sum()
+        )
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        """Move the averaged weights towards the present ones, faster at the start."""
+        step = self.state.step
+        decay = (
+            min(self.settings.ema_decay, (1 + step) / (10 + step))
+            if self.settings.ema_decay
+            else 0.0
+        )
+        pairs = zip(self.ema_model.parameters(), self.network.parameters(), strict=True)
+        trainable_pairs = [
+            (averaged, parameter.detach())
+            for averaged, parameter in pairs
+            if parameter.requires_grad
+        ]
+        torch._foreach_lerp_(
+            [averaged for averaged, _ in trainable_pairs],
+            [parameter for _, parameter in trainable_pairs],
+            1 - decay,
+        )
+        for ema_buffer, buffer in zip(
+            self.ema_model.buffers(), self.network.buffers(), strict=True
+        ):
+            ema_buffer.copy_(buffer)
+
+    def validate(self, validation: TensorRows) -> None:
+        """Take the tune loss of the averaged weights and keep them if it is the best yet."""
+        outputs = predict_outputs(self.ema_model, validation)
+        weights = None if validation.weights is None else validation.weights.cpu().numpy()
+        loss = self.objective.validation_loss(outputs, validation.y.cpu().numpy(), weights)
+        self.state.validation_losses.append(loss)
+        if loss < self.state.best_loss:
+            self.state.best_loss, self.state.best_epoch = loss, self.state.epoch
+            if loss < self.state.last_improvement_loss * (
+                1 - self.settings.min_relative_improvement
+            ):
+                self.state.last_improvement_loss, self.state.last_improvement_epoch = (
+                    loss,
+                    self.state.epoch,
+                )
+            self.best_weights = copy_weights(self.ema_model)
+
+    def should_stop(self) -> bool:
+        """Whether epochs, patience or time have run out."""
+        state = self.state
+        if self.runtime_config.exact_epochs is not None:
+            return state.epoch >= self.runtime_config.exact_epochs
+        if state.epoch >= self.settings.epochs:
+            return True
+        epochs_without_improvement = state.epoch - state.last_improvement_epoch
+        if state.epoch and epochs_without_improvement >= self.settings.patience_at(
+            state.last_improvement_epoch
+        ):
+            return True
+        if self.context.budget_seconds is None or not state.epoch:
+            return False
+        return state.elapsed_seconds * (1 + 1 / state.epoch) > self.context.budget_seconds
+
+    def resolve_runtime_config(self, train: TensorRows) -> RuntimeConfig:
+        """What the clock decides: taken once, and kept for when the training resumes."""
+        path = (
+            self.context.checkpoint_folder / RUNTIME_CONFIG_FILE
+            if self.context.checkpoint_folder
+            else None
+        )
+        if path and path.exists():
+            return RuntimeConfig(**files.read_json(path))
+        batch = train.select(slice(0, self.settings.batch_size))
+
+        def batch_loss(network: nn.Module) -> Tensor:
+            return self.objective.loss(network.logits(batch.tensors), batch.y).mean()  # type: ignore[operator]
+
+        network = self.accelerator.unwrap_model(self.network)
+        compute_config = autotune_compute(network, batch_loss)
+        runtime_config = RuntimeConfig(**asdict(compute_config))
+        if self.context.budget_seconds is not None and self.settings.lr_schedule != "constant":
+            steps_per_epoch = math.ceil(len(train) / self.settings.batch_size)
+            epochs_in_budget = (
+                STEP_TIME_FRACTION
+                * self.context.budget_seconds
+                / (steps_per_epoch * time_steps(network, batch_loss, compute_config))
+            )
+            runtime_config = replace(
+                runtime_config,
+                schedule_epochs=max(1, min(self.settings.epochs, int(epochs_in_budget))),
+            )
+        if path:
+            files.atomic_write_json(path, asdict(runtime_config))
+        return runtime_config
+
+    def save_checkpoint(self) -> None:
+        """Write a checkpoint, unless one was written a moment ago."""
+        if (
+            self.context.checkpoint_folder is None
+            or self.context.clock() - self.last_saved_at < CHECKPOINT_INTERVAL_SECONDS
+        ):
+            return
+        network = self.accelerator.unwrap_model(self.network)
+        path = self.context.checkpoint_folder / "checkpoint.safetensors"
+        optimizer_tensors = optimizer_state(self.optimizers)
+        save_checkpoint(
+            path, self.state, network, self.ema_model, self.best_weights, optimizer_tensors
+        )
+        self.last_saved_at = self.context.clock()
+
+    def load_checkpoint(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        path = (
+            self.context.checkpoint_folder / "checkpoint.safetensors"
+            if self.context.checkpoint_folder
+            else None
+        )
+        if path is None or not path.exists():
+            return
+        self.state, tensors = load_checkpoint(path)
+        self.accelerator.unwrap_model(self.network).load_state_dict(
+            tensors_under(tensors, "network")
+        )
+        self.ema_model.load_state_dict(tensors_under(tensors, "shadow"))
+        self.best_weights = tensors_under(tensors, "best")
+        load_optimizer_state(self.optimizers, tensors_under(tensors, "optimizer"))
+
+    def report_progress(self, epoch_seconds: float) -> None:
+        """Say how far the training is and how long it may still take."""
+        state = self.state
+        patience_left = (
+            state.last_improvement_epoch
+            + self.settings.patience_at(state.last_improvement_epoch)
+            - state.epoch
+        )
+        seconds_left = min(patience_left, self.settings.epochs - state.epoch) * epoch_seconds
+        if self.context.budget_seconds is not None:
+            seconds_left = min(seconds_left, self.context.budget_seconds - state.elapsed_seconds)
+        fraction = state.epoch / max(state.epoch + patience_left, 1)
+        text = f"epoch {state.epoch}, tune loss {state.validation_losses[-1]:.4f} "
+        text += f"(best {state.best_loss:.4f} at {state.best_epoch}), "
+        text += f"at least {max(seconds_left, 0):.0f} s left"
+        self.context.on_progress(text, fraction)
+
+    def raise_non_finite_loss(self, train: TensorRows, loss: float) -> None:
+        """Name the cause of a loss that is not a number.
+
+        Raises:
+            TrainingError: always.
+        """
+        non_finite_inputs = [
+            name
+            for name, tensor in train.tensors.items()
+            if not bool(tensor.float().isfinite().all())
+        ]
+        cause = (
+            f"inputs that are not finite: {', '.join(non_finite_inputs)}"
+            if non_finite_inputs
+            else "diverging steps"
+        )
+        raise TrainingError(
+            "the training loss is no longer a number",
+            detail=f"loss {loss} in epoch {self.state.epoch + 1}, {cause}",
+            hint=f"set model.learning_rate below {self.settings.learning_rate:g}, "
+            "or clip far values: clean.all.clip: auto",
+        )
+
+
+def make_accelerator(device: str) -> Accelerator:
+    """The device to train on: a graphics card if there is one, unless another is named.
+
+    Raises:
+        TrainingError: the device that is asked for is not there.
+    """
+    is_available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    device_names = ["cpu", *(name for name in is_available if is_available[name])]
+    if not is_available.get(device, True):
+        raise TrainingError(
+            f"there is no device {device} here",
+            detail=f"devices: {', '.join(device_names)}",
+            hint="set train.device to auto, or run where the device is",
+        )
+    return Accelerator(cpu=device == "cpu")
+
+
+@torch.no_grad()
+def predict_outputs(network: nn.Module, rows: TensorRows) -> Array:
+    """Outputs of a network in evaluation mode, shape (rows, width), in 32-bit floats."""
+    network.eval()
+    batches = [
+        network(rows.select(slice(start, start + rows.prediction_batch_size)).tensors).float().cpu()
+        for start in range(0, len(rows), rows.prediction_batch_size)
+    ]
+    return torch.cat(batches).numpy()

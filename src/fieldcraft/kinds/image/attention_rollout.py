@@ -1,0 +1,69 @@
+"""Where a vision transformer looks in a photo, whatever it concludes from it.
+
+Abnar & Zuidema, *Quantifying Attention Flow in Transformers*, ACL 2020: the attention of all layers
+is followed back from what the prediction is read from to the patches of the photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fieldcraft.kinds.image.hf_backbone import PooledImageBackbone
+
+
+@torch.no_grad()
+def compute_attention_map(net: nn.Module, photos: Tensor) -> Tensor | None:
+    """How much each patch counts, from 0 to 1; shape (photos, patches, patches).
+
+    Args:
+        net: that reads the photos.
+        photos: of rows, shape (rows, columns, side, side, channels).
+
+    Returns:
+        None if the network has no attention among all patches of a photo.
+    """
+    backbone: Any = getattr(net, "body", None)
+    patch_size = getattr(
+        getattr(getattr(backbone, "body", None), "config", None), "patch_size", None
+    )
+    if not isinstance(backbone, PooledImageBackbone) or not isinstance(patch_size, int):
+        return None
+    x: Tensor = net.standardised(photos)  # type: ignore[operator]
+    attentions = getattr(backbone.body(pixel_values=x, output_attentions=True), "attentions", None)
+    patches_per_side = x.shape[-1] // patch_size
+    if (
+        not attentions
+        or len({layer.shape for layer in attentions}) > 1
+        or len(attentions[0]) != len(x)
+    ):
+        return None
+    rollout = roll_out_attention(attentions)
+    n_prefix_tokens = rollout.shape[-1] - patches_per_side**2  # tokens that stand for no patch
+    if n_prefix_tokens < 0:
+        return None
+    token_rollout = (
+        rollout[:, 0] if backbone.uses_cls_token else rollout[:, n_prefix_tokens:].mean(1)
+    )
+    weights = token_rollout[:, n_prefix_tokens:]
+    low, high = weights.amin(1, keepdim=True), weights.amax(1, keepdim=True)
+    scaled: Tensor = (weights - low) / (high - low).clamp_min(1e-12)
+    return scaled.view(-1, patches_per_side, patches_per_side)
+
+
+def roll_out_attention(layers: Sequence[Tensor]) -> Tensor:
+    """How much of each token goes into each at the end, shape (photos, tokens, tokens).
+
+    Half of what a token becomes in a layer is what it was; heads count alike.
+
+    Args:
+        layers: their attention, shape (photos, heads, tokens, tokens), the first layer first.
+    """
+    identity = torch.eye(layers[0].shape[-1])
+    rollout = identity.expand(len(layers[0]), -1, -1)
+    for attention in layers:
+        rollout = (attention.float().cpu().mean(1) + identity) / 2 @ rollout
+    return rollout

@@ -1,0 +1,171 @@
+"""Find photos that look nearly the same, whatever their size, form or small changes of light."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.core.types import Array
+from fieldcraft.kinds.image.pixel_cache import get_pixel_cache
+from fieldcraft.statistics.connected_components import connected_components
+
+COMPARISON_SIDE_PIXELS = 32  # of the squares that are compared
+FILL_COLOR = np.zeros(3, dtype=np.uint8)
+COARSE_GRID_CELLS, MIN_COARSE_CORRELATION = (
+    8,
+    0.99,
+)  # fields a side of the first look, and how alike two must be there
+MIN_PIXEL_CORRELATION = 0.985  # correlation of all pixels of two photos that are nearly the same
+MIN_PIXEL_STD = 4.0  # spread of the pixels, of 255, below which a photo shows too little to compare
+BLOCK_IMAGES = 512  # photos compared at once with all
+MAX_EXHAUSTIVE_IMAGES = (
+    20_000  # photos up to which each is compared with each; of more, those of like hashes
+)
+MAX_PAIRS = 200_000  # beyond that photos are of one sort, such as scans of one form
+HASH_BITS = 64  # bits
+N_HASH_TABLES, KEY_BITS = (
+    20,
+    22,
+)  # ways to put photos into buckets, each by so many bits of their hashes
+MAX_BUCKET_IMAGES = 1_000  # photos of a bucket with which one is compared
+BATCH_ITEMS = 1 << 15  # photos or pairs that are worked on together
+
+
+def find_near_duplicate_images(addresses: pl.Series) -> list[Array]:
+    """Groups of rows whose photos look nearly the same, largest first."""
+    values = addresses.to_list()
+    present_rows = [row for row, address in enumerate(values) if address is not None]
+    present_addresses = [str(values[row]) for row in present_rows]
+    cache = get_pixel_cache(COMPARISON_SIDE_PIXELS)
+    readable = [
+        i for i, is_broken in enumerate(cache.find_broken(present_addresses)) if not is_broken
+    ]
+    row_numbers = np.array([present_rows[i] for i in readable], dtype=np.int64)
+    pixels = cache.get_pixels([present_addresses[i] for i in readable], FILL_COLOR)
+    groups, _ = group_near_duplicates(pixels)
+    return [row_numbers[group] for group in groups]
+
+
+def group_near_duplicates(pixels: Array) -> tuple[list[Array], bool]:
+    """Groups of photos of which each is nearly the same as another of its group, largest first.
+
+    Photos are compared as squares: first coarse ones in grey, then all pixels, both freed of
+    brightness and contrast.
+
+    Args:
+        pixels: shape (photos, side, side, 3), the side a multiple of 8.
+
+    Returns:
+        Numbers of the photos of each group, and whether all photos were compared: where very
+        many are alike, the rest is left.
+    """
+    shown_indices, coarse = compute_coarse_descriptors(pixels)
+    duplicate_pairs = [np.zeros((0, 2), dtype=np.int64)]
+    n_compared = 0
+    for candidate_pairs in iter_candidate_pairs(coarse):
+        if n_compared > MAX_PAIRS:
+            return connected_components(len(pixels), np.concatenate(duplicate_pairs)), False
+        pairs = shown_indices[candidate_pairs]
+        duplicate_pairs.append(
+            pairs[compute_correlations(pixels, *pairs.T) >= MIN_PIXEL_CORRELATION]
+        )
+        n_compared += len(pairs)
+    return connected_components(len(pixels), np.concatenate(duplicate_pairs)), True
+
+
+def compute_coarse_descriptors(pixels: Array) -> tuple[Array, Array]:
+    """The numbers of the photos that show something, and these as coarse squares in grey."""
+    shown_indices, coarse = (
+        [np.zeros(0, dtype=np.int64)],
+        [np.zeros((0, COARSE_GRID_CELLS**2), dtype=np.float32)],
+    )
+    for start in range(0, len(pixels), BLOCK_IMAGES):
+        batch = np.asarray(pixels[start : start + BLOCK_IMAGES])
+        has_content = batch.reshape(len(batch), -1).std(axis=1) >= MIN_PIXEL_STD
+        shown_indices.append(start + np.flatnonzero(has_content))
+        coarse.append(standardize_rows(average_gray_cells(batch[has_content])))
+    return np.concatenate(shown_indices), np.concatenate(coarse)
+
+
+def iter_candidate_pairs(coarse: Array) -> Iterator[Array]:
+    """Pairs of photos that look alike at first, some at a time.
+
+    Args:
+        coarse: their standardised fields, shape (photos, 64).
+    """
+    if len(coarse) > MAX_EXHAUSTIVE_IMAGES:
+        for pairs in iter_hash_collisions(compute_hashes(coarse)):
+            similarity = (coarse[pairs[:, 0]] * coarse[pairs[:, 1]]).sum(axis=1)
+            yield pairs[similarity >= MIN_COARSE_CORRELATION]
+        return
+    for start in range(0, len(coarse), BLOCK_IMAGES):
+        similarity = coarse[start : start + BLOCK_IMAGES] @ coarse[start:].T
+        yield start + np.argwhere(np.triu(similarity >= MIN_COARSE_CORRELATION, 1))
+
+
+def compute_hashes(coarse: Array) -> Array:
+    """A hash of 64 bits of each photo: on which side of 64 planes of chance it lies.
+
+    Two photos of correlation c differ in a share of arccos(c) / pi of the bits: 3 of 64 for 0.99
+    (Charikar, *Similarity Estimation Techniques from Rounding Algorithms*, STOC 2002).
+    """
+    planes = np.random.default_rng(0).normal(size=(coarse.shape[1], HASH_BITS)).astype(np.float32)
+    hash_values = np.zeros(len(coarse), dtype=np.uint64)
+    for start in range(0, len(coarse), BATCH_ITEMS):
+        bits = coarse[start : start + BATCH_ITEMS] @ planes > 0
+        hash_values[start : start + BATCH_ITEMS] = np.packbits(bits, axis=1).view(np.uint64)[:, 0]
+    return hash_values
+
+
+def iter_hash_collisions(hash_values: Array) -> Iterator[Array]:
+    """Pairs of photos that some bits of their hashes put into one bucket, some at a time.
+
+    Each of 20 tables sorts photos by 22 of the bits; 98 of 100 pairs of correlation 0.993 meet in
+    one of them. In a bucket, each is compared with the next 1,000 in the order of hashes.
+    """
+    rng = np.random.default_rng(1)
+    for _ in range(N_HASH_TABLES):
+        bits = rng.choice(HASH_BITS, KEY_BITS, replace=False).astype(np.uint64)
+        keys = hash_values & np.bitwise_or.reduce(np.uint64(1) << bits)
+        order = np.lexsort((hash_values, keys))
+        keys = keys[order]
+        active = np.arange(len(keys))
+        for offset in range(1, MAX_BUCKET_IMAGES):
+            active = active[active + offset < len(keys)]
+            active = active[keys[active] == keys[active + offset]]
+            if not len(active):
+                break
+            for start in range(0, len(active), BATCH_ITEMS):
+                batch = active[start : start + BATCH_ITEMS]
+                yield np.sort(np.stack([order[batch], order[batch + offset]], axis=1), axis=1)
+
+
+def average_gray_cells(pixels: Array) -> Array:
+    """Mean greys of an 8 x 8 grid, shape (photos, 64)."""
+    cell_size = pixels.shape[1] // COARSE_GRID_CELLS
+    gray = pixels.mean(axis=-1, dtype=np.float32)
+    cells = gray.reshape(len(pixels), COARSE_GRID_CELLS, cell_size, COARSE_GRID_CELLS, cell_size)
+    return np.asarray(cells.mean(axis=(2, 4)).reshape(-1, COARSE_GRID_CELLS**2))
+
+
+def standardize_rows(values: Array) -> Array:
+    """Rows of mean 0 and length 1, so that their products are correlations."""
+    centered = values - values.mean(axis=1, keepdims=True)
+    return np.asarray(centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-6))
+
+
+def compute_correlations(pixels: Array, left_indices: Array, right_indices: Array) -> Array:
+    """Correlation of all pixels of pairs of photos."""
+    correlation = np.zeros(len(left_indices))
+    for start in range(0, len(left_indices), BLOCK_IMAGES):
+        block = slice(start, start + BLOCK_IMAGES)
+        left, right = (
+            standardize_rows(
+                pixels[indices[block]].reshape(len(indices[block]), -1).astype(np.float32)
+            )
+            for indices in (left_indices, right_indices)
+        )
+        correlation[block] = (left * right).sum(axis=1)
+    return correlation

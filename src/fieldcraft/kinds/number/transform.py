@@ -1,0 +1,195 @@
+"""What is learned of one column of numbers, and the scales that networks may see it on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from fieldcraft.core.types import Array
+from fieldcraft.kinds.number.interpolation import LinearInterpolator
+
+MAX_QUANTILES = 1_000
+HEAVY_TAIL_MIN_SKEW = 2.0
+MIN_RELATIVE_RANGE = 1e-6
+MIN_SCALE = 1e-100
+MAX_NORMAL_QUANTILE = 5.2  # the normal quantile of 1e-7, where the transform ends
+MAX_ABS_VALUE = 1e100  # where numbers stop anyway
+MAX_ABS_NETWORK_INPUT = (
+    1e30  # of what a network sees: sums of many such numbers are still 32-bit floats
+)
+CLIP_IQR_FACTOR = 8.0  # interquartile ranges from the quartiles, of `clip: auto`
+
+
+@dataclass(frozen=True)
+class NumberTransform:
+    """What was learned of one column on training rows.
+
+    Attributes:
+        scaling: ``quantile`` (to a normal shape), ``standard``, ``robust``, ``minmax``, ``none``.
+        clip_low: values below it count as it, with ``clip: auto``.
+        clip_high: values above it count as it.
+        minimum: the smallest value.
+        maximum: the largest value.
+        fill_value: what stands for a missing value.
+        has_missing: whether training rows miss values.
+        is_constant: whether the column is the same in all training rows, or nearly so.
+        center: what is taken off, on a linear scale and in the copy of a heavy tail.
+        scale: what is divided by there.
+        is_heavy_tailed: whether the column comes a second time, robustly scaled.
+        knots: knots of the quantile transform, increasing.
+        normal_quantiles: the normal quantile of each knot.
+    """
+
+    scaling: str
+    clip_low: float
+    clip_high: float
+    minimum: float
+    maximum: float
+    fill_value: float
+    has_missing: bool
+    is_constant: bool
+    center: float
+    scale: float
+    is_heavy_tailed: bool = False
+    knots: Array = field(default_factory=lambda: np.zeros(0))
+    normal_quantiles: Array = field(default_factory=lambda: np.zeros(0))
+
+    @cached_property
+    def quantile_transform(self) -> LinearInterpolator:
+        """The quantile transform."""
+        return LinearInterpolator(
+            self.knots,
+            self.normal_quantiles,
+            self.smooth_clip(self.knots) if self.is_heavy_tailed else None,
+        )
+
+    def smooth_clip(self, column: Array) -> Array:
+        """The column robustly scaled, its tails bent smoothly towards 3 (RealMLP, 2024)."""
+        scaled = (column - self.center) / self.scale
+        return np.asarray(scaled / np.hypot(1, scaled / 3))
+
+    def compute_features(self, column: Array) -> list[Array]:
+        """What networks see of values: one array, two for a heavy tail, none if it is flat."""
+        if self.is_constant:
+            return []
+        filled = np.where(np.isnan(column), self.fill_value, column)
+        if self.scaling != "quantile":
+            # A straight line never ends; a network is led one training range beyond it at most.
+            clipped = np.clip(
+                filled, 2 * self.minimum - self.maximum, 2 * self.maximum - self.minimum
+            )
+            return [
+                np.clip(
+                    (clipped - self.center) / self.scale,
+                    -MAX_ABS_NETWORK_INPUT,
+                    MAX_ABS_NETWORK_INPUT,
+                )
+            ]
+        if not self.is_heavy_tailed:
+            return [self.quantile_transform(filled)]
+        clipped_tail = self.smooth_clip(filled)
+        return [self.quantile_transform(filled, clipped_tail), clipped_tail]
+
+
+def fit_number_transform(column: Array, options: Mapping[str, Any]) -> NumberTransform:
+    """Learn a column from training rows.
+
+    Args:
+        column: numbers, NaN where missing.
+        options: ``impute``, ``scale`` and ``clip``, as in the project file.
+    """
+    present = column[~np.isnan(column)]
+    scaling, impute = options.get("scale", "quantile"), options.get("impute", "median")
+    has_missing = len(present) < len(column)
+    if not len(present):
+        fill_value = 0.0 if isinstance(impute, str) else float(impute)
+        return NumberTransform(
+            scaling,
+            -MAX_ABS_VALUE,
+            MAX_ABS_VALUE,
+            0.0,
+            0.0,
+            fill_value,
+            has_missing,
+            True,
+            0.0,
+            1.0,
+        )
+    low, high = (
+        compute_clip_bounds(present)
+        if options.get("clip") == "auto"
+        else (-MAX_ABS_VALUE, MAX_ABS_VALUE)
+    )
+    present = np.clip(present, low, high)
+    fill_value = compute_fill_value(present, impute)
+    minimum, maximum = float(present.min()), float(present.max())
+    is_constant = maximum - minimum < MIN_RELATIVE_RANGE * max(1e-30, abs(minimum), abs(maximum))
+    center, scale = compute_center_scale(present, scaling)
+    number_transform = NumberTransform(
+        scaling, low, high, minimum, maximum, fill_value, has_missing, is_constant, center, scale
+    )
+    return (
+        add_quantile_knots(number_transform, present) if scaling == "quantile" else number_transform
+    )
+
+
+def compute_clip_bounds(present: Array) -> tuple[float, float]:
+    """Eight interquartile ranges around the middle half; the ends of all numbers if it is one."""
+    low, high = np.quantile(present, [0.25, 0.75])
+    if high == low:
+        return -MAX_ABS_VALUE, MAX_ABS_VALUE
+    reach = CLIP_IQR_FACTOR * (high - low)
+    return float(max(low - reach, -MAX_ABS_VALUE)), float(min(high + reach, MAX_ABS_VALUE))
+
+
+def compute_fill_value(present: Array, impute: float | str) -> float:
+    """What stands for a missing value; imputation by a model starts from the mean."""
+    if not isinstance(impute, str):
+        return float(impute)
+    if impute == "mode":
+        values, counts = np.unique(present, return_counts=True)
+        return float(values[counts.argmax()])
+    return float(np.median(present) if impute == "median" else present.mean())
+
+
+def compute_center_scale(present: Array, scaling: str) -> tuple[float, float]:
+    """What is taken off and what is divided by; the robust ones for the quantile transform."""
+    if scaling == "none":
+        return 0.0, 1.0
+    if scaling == "standard":
+        center, scale = present.mean(), present.std()
+    elif scaling == "minmax":
+        center, scale = present.min(), np.ptp(present)
+    else:
+        low, center, high = np.quantile(present, [0.25, 0.5, 0.75])
+        scale = high - low or np.ptp(present) / 2 or 1.0
+    return float(center), max(float(scale), MIN_SCALE)
+
+
+def add_quantile_knots(number_transform: NumberTransform, present: Array) -> NumberTransform:
+    """A shape with the quantile transform of its column."""
+    n_quantiles = int(max(min(len(present) // 30, MAX_QUANTILES), 10))
+    probabilities = np.linspace(0, 1, n_quantiles)
+    normal = NormalDist()
+    clipped = np.clip(probabilities, 1e-7, 1 - 1e-7)
+    normal_quantiles = np.array([normal.inv_cdf(probability) for probability in clipped])
+    # Equal quantiles (a value that many rows share) become one knot with their mean position.
+    knots, knot_index = np.unique(np.quantile(present, probabilities), return_inverse=True)
+    mean_quantiles = np.bincount(knot_index, weights=normal_quantiles) / np.bincount(knot_index)
+    std = present.std()
+    skew = (((present - present.mean()) / std) ** 3).mean() if std > 0 else 0.0
+    is_heavy_tailed, knot_quantiles = (
+        bool(abs(skew) > HEAVY_TAIL_MIN_SKEW),
+        np.clip(mean_quantiles, -MAX_NORMAL_QUANTILE, MAX_NORMAL_QUANTILE),
+    )
+    return replace(
+        number_transform,
+        is_heavy_tailed=is_heavy_tailed,
+        knots=knots,
+        normal_quantiles=knot_quantiles,
+    )

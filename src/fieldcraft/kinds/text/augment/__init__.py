@@ -1,0 +1,1 @@
+"""Ways to make training texts vary: paraphrases, typos, noise on tokens."""

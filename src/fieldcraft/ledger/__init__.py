@@ -1,0 +1,1 @@
+"""The ledger: append-only records of a project, chained by hash."""

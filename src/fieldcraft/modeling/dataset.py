@@ -1,0 +1,456 @@
+"""Rows as the project file wants them: read, joined, typed, and those a model is developed on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.contracts import Task
+from fieldcraft.core import catalog, files
+from fieldcraft.core.errors import DataError, did_you_mean
+from fieldcraft.core.types import Array, Json
+from fieldcraft.data.column_profile import ColumnProfile
+from fieldcraft.data.file_cells import base_folder, digest_contents, resolve_file_columns
+from fieldcraft.data.location import resolve_address
+from fieldcraft.data.read import read_table
+from fieldcraft.data.schema import Column, Schema, load_kind, row_digests
+from fieldcraft.data.splitting import Fold, make_folds
+from fieldcraft.data.sql_transforms import left_join, referenced_columns
+from fieldcraft.modeling.type_inference import infer_kind
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.project.settings import ProjectSettings
+
+ROW_NUMBER_COLUMN, SOURCE_COLUMN = (
+    "(line)",
+    "(source)",
+)  # columns that are put beside those of the table
+RETRAIN_WEIGHT_COLUMN = (
+    "(weight)"  # column of a retraining: how much older rows count beside new ones
+)
+TRAIN_SOURCE, VALIDATION_SOURCE, TEST_SOURCE = 0, 1, 2  # numbers of the sources
+TARGET_SECTIONS = ("problem.target", "problem.task", "problem.positive", "problem.order")
+DECISION_SETTINGS = (
+    "costs",
+    "threshold",
+    "coverage",
+    "reject",
+)  # how to decide: no model depends on it
+
+
+@dataclass(frozen=True)
+class ModelingDataset:
+    """Rows for training, tuning and judging, with their target and folds."""
+
+    frame: pl.DataFrame  # cells as read
+    features: pl.DataFrame  # features, parsed
+    y: Array
+    row_numbers: list[int]  # number of each row in its source
+    folds: list[Fold]
+    schema: Schema  # of the features
+    task: Task
+    target_spec: Json
+    digest: str
+    weights: Array | None = None  # how much each row counts
+    clusters: Array | None = None  # rows of the same unit depend on each other
+    encoded_folds: dict[int, Any] = field(
+        default_factory=dict, init=False
+    )  # folds encoded, by identity
+
+    def weights_at(self, positions: Array) -> Array | None:
+        """How much each of some rows counts; None if all count the same."""
+        return None if self.weights is None else self.weights[positions]
+
+
+def select_columns(dataset: ModelingDataset, names: Sequence[str]) -> ModelingDataset:
+    """The same rows with some of their columns."""
+    columns = tuple(column for column in dataset.schema.columns if column.name in set(names))
+    values = dataset.features.select(column.name for column in columns)
+    return replace(dataset, features=values, schema=replace(dataset.schema, columns=columns))
+
+
+def drop_file_columns(dataset: ModelingDataset) -> ModelingDataset | None:
+    """The rows without columns that name files, such as photos; None if that is all or nothing."""
+    names = [
+        column.name
+        for column in dataset.schema.columns
+        if load_kind(column.kind).storage == "values"
+    ]
+    return select_columns(dataset, names) if 0 < len(names) < len(dataset.schema.columns) else None
+
+
+def read_joined_rows(project: ProjectFolder, settings: ProjectSettings) -> pl.DataFrame:
+    """All rows with what is joined to them, the number of each and that of its source.
+
+    Raises:
+        DataError: files of a ready-made split do not have the same columns, or a column of the
+            project file is in none of the tables.
+    """
+    frame = read_sources(project, settings)
+    for _, table, on in read_joined_tables(project, settings):
+        frame = left_join(frame, table, on)
+        undeclared_columns = [
+            name for name in table.columns if name not in (*on, *settings.data.columns)
+        ]
+        if undeclared_columns:
+            raise DataError(
+                "joined columns have no kind yet",
+                detail=", ".join(undeclared_columns[:8]),
+                hint="add to data.columns: "
+                + "; ".join(map(suggest_column_entry, table[undeclared_columns])),
+            )
+    known_columns = [*frame.columns, *settings.data.derived_columns]
+    unknown_columns = [name for name in settings.data.columns if name not in known_columns]
+    if unknown_columns:
+        raise DataError(
+            "the project file names columns that the table does not have",
+            detail=", ".join(unknown_columns[:8]),
+            hint=f"set data.columns to those of the table; {did_you_mean(unknown_columns[0], frame.columns)}",
+        )
+    return frame
+
+
+def read_sources(project: ProjectFolder, settings: ProjectSettings) -> pl.DataFrame:
+    """The rows of all files of the table, the number of each in its file and that of its file.
+
+    Raises:
+        DataError: the files do not have the same columns.
+    """
+    sources = settings.data.source_files()
+    frames: list[pl.DataFrame] = []
+    for source_index, path in enumerate((sources.train, sources.validation, sources.test)):
+        if path is None:
+            continue
+        location = resolve_address(path, project.root)
+        frame = read_table(location, settings.data.column_names).frame
+        frame = resolve_file_columns(frame, file_columns(settings), base_folder(location))
+        expected_columns = frames[0].columns[:-2] if frames else frame.columns
+        if (
+            RETRAIN_WEIGHT_COLUMN in expected_columns and RETRAIN_WEIGHT_COLUMN not in frame.columns
+        ):  # sealed rows
+            frame = frame.with_columns(pl.lit(1.0).alias(RETRAIN_WEIGHT_COLUMN))
+        missing_columns = [name for name in expected_columns if name not in frame]
+        if missing_columns:
+            raise DataError(
+                f"{Path(path).name} lacks columns that the training file has",
+                detail=", ".join(missing_columns[:8]),
+                hint="use files with the same columns; pass --names if they have no header",
+            )
+        row_number = pl.int_range(1, frame.height + 1).alias(ROW_NUMBER_COLUMN)
+        frames.append(
+            frame.select(
+                *expected_columns,
+                row_number,
+                pl.lit(source_index, dtype=pl.Int64).alias(SOURCE_COLUMN),
+            )
+        )
+    return pl.concat(frames, how="vertical_relaxed")
+
+
+def file_columns(settings: ProjectSettings) -> list[str]:
+    """The columns whose cells name files, such as photos."""
+    columns = settings.data.columns.items()
+    return [
+        name
+        for name, settings_of_column in columns
+        if catalog.load_plugin("kinds", settings_of_column.kind).storage == "files"
+    ]
+
+
+def digest_file_contents(frame: pl.DataFrame, settings: ProjectSettings) -> pl.DataFrame:
+    """The frame with digests of files where cells name them, so that copies are told."""
+    present = [name for name in file_columns(settings) if name in frame.columns]
+    return frame.with_columns([digest_contents(frame[name]) for name in present])
+
+
+def suggest_column_entry(cells: pl.Series) -> str:
+    """The line under ``data.columns`` that a column would get."""
+    inference = infer_kind(ColumnProfile(cells))
+    options_text = ", ".join(
+        f"{key}: {value}" for key, value in {"kind": inference.name, **inference.options}.items()
+    )
+    return f"{cells.name}: {{{options_text}}}"
+
+
+def read_joined_tables(
+    project: ProjectFolder, settings: ProjectSettings
+) -> list[tuple[str, pl.DataFrame, list[str]]]:
+    """The further tables with their names and keys, only the columns that are wanted."""
+    tables = []
+    for join_settings in settings.data.join:
+        location = resolve_address(join_settings.source, project.root)
+        table = resolve_file_columns(
+            read_table(location).frame, file_columns(settings), base_folder(location)
+        )
+        column_names = join_settings.columns or [
+            name for name in table.columns if name not in join_settings.keys
+        ]
+        missing_columns = [
+            name for name in [*join_settings.keys, *column_names] if name not in table.columns
+        ]
+        if missing_columns:
+            raise DataError(
+                f"{Path(join_settings.source).name} lacks columns that data.join names",
+                detail=", ".join(missing_columns),
+                hint=f"use columns of that table; {did_you_mean(missing_columns[0], table.columns)}",
+            )
+        tables.append(
+            (
+                join_settings.source,
+                table.select([*join_settings.keys, *column_names]),
+                join_settings.keys,
+            )
+        )
+    return tables
+
+
+def make_column(settings: ProjectSettings, name: str, kind: str | None = None) -> Column:
+    """A column with its options: those of its own, and how it is cleaned."""
+    column_settings = settings.data.columns[name]
+    if kind is not None and kind != column_settings.kind:
+        return Column(name, kind, {})
+    kind_options = catalog.load_plugin("kinds", column_settings.kind).options
+    own_cleaning = (
+        settings.clean.columns[name].encoder_options() if name in settings.clean.columns else {}
+    )
+    shared_cleaning = (
+        {} if name in settings.problem.targets else settings.clean.all.encoder_options()
+    )
+    cleaning = {**shared_cleaning, **own_cleaning}
+    options = {key: value for key, value in cleaning.items() if key in kind_options}
+    encoding = settings.model.kind_options().get(column_settings.kind) or {}
+    return Column(name, column_settings.kind, {**options, **encoding, **column_settings.options()})
+
+
+def feature_schema(settings: ProjectSettings) -> Schema:
+    """The columns that a model may use, with the markers of missing values.
+
+    Raises:
+        DataError: every column is set aside.
+    """
+    data, excluded = settings.data, excluded_columns(settings)
+    columns = [
+        make_column(settings, name)
+        for name, column in data.columns.items()
+        if name not in excluded and catalog.load_plugin("kinds", column.kind).is_feature
+    ]
+    columns += [
+        derived_column
+        for derived_column in infer_derived_columns(settings)
+        if derived_column.name not in excluded | set(data.columns)
+    ]
+    if not columns:
+        raise DataError(
+            "there is no column left that a model could use",
+            detail=f"{len(data.columns)} columns, all of them the target or set aside",
+            hint="give a column another kind under data.columns, or shorten data.drop",
+        )
+    return make_schema(settings, columns)
+
+
+def excluded_columns(settings: ProjectSettings) -> set[str]:
+    """Columns that no model may see: the target, those dropped, those with a part of their own."""
+    data = settings.data
+    role_columns = (data.sample_weight, data.id_column, data.split_column, data.group)
+    return {*settings.problem.targets, *data.drop, *(name for name in role_columns if name)}
+
+
+def make_schema(settings: ProjectSettings, columns: Sequence[Column]) -> Schema:
+    """A schema of some columns with the expressions they need, and what those read."""
+    expressions, names = settings.data.derived_columns, [column.name for column in columns]
+    derived_names = [name for name in names if name in expressions]
+    source_names: list[str] = []
+    for name in derived_names:  # grows while it is gone through
+        for root in referenced_columns(expressions[name], f"data.derive.{name}"):
+            (derived_names if root in expressions else source_names).append(root)
+    used_expressions = {name: sql for name, sql in expressions.items() if name in derived_names}
+    unknown_names = [name for name in source_names if name not in settings.data.columns]
+    if unknown_names:
+        raise DataError(
+            "data.derive reads a column that is not there",
+            detail=unknown_names[0],
+            hint=f"use names under data.columns; {did_you_mean(unknown_names[0], settings.data.columns)}",
+        )
+    input_columns = [
+        make_column(settings, name) for name in dict.fromkeys(source_names) if name not in names
+    ]
+    return Schema(
+        tuple(columns), tuple(settings.data.na_values), used_expressions, tuple(input_columns)
+    )
+
+
+def infer_derived_columns(settings: ProjectSettings) -> list[Column]:
+    """The computed columns of which the file does not say the kind, by the type of their result."""
+    expressions, data = settings.data.derived_columns, settings.data
+    if not expressions:
+        return []
+    base_columns = [make_column(settings, name) for name in data.columns if name not in expressions]
+    empty = pl.DataFrame(
+        [
+            catalog.load_plugin("kinds", column.kind).parse(
+                pl.Series(column.name, [], dtype=pl.String), column.options
+            )
+            for column in base_columns
+        ]
+    )
+    columns = []
+    for name, sql in expressions.items():
+        try:
+            empty = empty.with_columns(pl.sql_expr(sql).alias(name))
+        except pl.exceptions.PolarsError:  # evaluating it on the rows says what is wrong
+            columns.append(Column(name, "number"))
+            continue
+        kind = empty.schema[name]
+        inference = (
+            "number" if kind.is_numeric() else "datetime" if kind.is_temporal() else "category"
+        )
+        columns.append(Column(name, "boolean" if kind == pl.Boolean else inference, {}))
+    return columns
+
+
+def schema_of_columns(settings: ProjectSettings, names: Sequence[str]) -> Schema:
+    """A schema of columns by name, for what reads them beside the model.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    derived = {column.name: column for column in infer_derived_columns(settings)}
+    known_columns = {**settings.data.columns, **derived}
+    unknown_names = [name for name in names if name not in known_columns]
+    if unknown_names:
+        raise DataError(
+            "the project file asks for a column that is not there",
+            detail=unknown_names[0],
+            hint=f"use names under data.columns; {did_you_mean(unknown_names[0], known_columns)}",
+        )
+    columns = [
+        make_column(settings, name) if name in settings.data.columns else derived[name]
+        for name in names
+    ]
+    return make_schema(settings, columns)
+
+
+def target_columns(settings: ProjectSettings) -> tuple[Column, ...]:
+    """How the cells of the target are read: as classes, labels or numbers."""
+    task = catalog.load_plugin("tasks", settings.problem.task)
+    kind = "number" if task.output == "value" else "category"
+    return tuple(make_column(settings, name, kind) for name in settings.problem.targets)
+
+
+def parse_target(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Series:
+    """The target of rows as read, null where there is none; of several columns a struct."""
+    columns = target_columns(settings)
+    values = Schema(columns, tuple(settings.data.na_values)).apply(frame)
+    if isinstance(settings.problem.target, str):
+        return values.to_series()
+    complete_rows = pl.when(~pl.any_horizontal(pl.all().is_null())).then(pl.struct(pl.all()))
+    return values.select(complete_rows.alias("target")).to_series()
+
+
+def read_weights(frame: pl.DataFrame, settings: ProjectSettings) -> Array | None:
+    """How much each row counts.
+
+    Raises:
+        DataError: a weight is missing, negative or not a number.
+    """
+    name = settings.data.sample_weight
+    retrain_weights = (
+        frame[RETRAIN_WEIGHT_COLUMN].to_numpy() if RETRAIN_WEIGHT_COLUMN in frame.columns else None
+    )
+    if name is None:
+        return retrain_weights
+    schema = schema_of_columns(settings, [name])
+    column = Column(name, "number", dict(schema.columns[0].options))
+    weights = schema.parse(frame[name], column).to_numpy()
+    invalid_positions = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
+    if len(invalid_positions):
+        raise DataError(
+            "some rows have no weight that counts",
+            detail=f"{name} is {frame[name][int(invalid_positions[0])]!r} in row {invalid_positions[0] + 1:,}, "
+            f"{len(invalid_positions):,} such rows",
+            hint="give each row a number above 0, or leave out data.weight",
+        )
+    return np.asarray(
+        weights if retrain_weights is None else weights * retrain_weights, dtype=np.float64
+    )
+
+
+def read_time_column(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Series:
+    """The column that orders rows in time: dates, or numbers such as those of steps.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    schema = schema_of_columns(settings, [str(settings.data.time_column)])
+    timestamps = schema.apply(frame).to_series()
+    if timestamps.dtype == pl.String:  # as running numbers are, which name rows
+        text, timestamps = timestamps, schema.parse(timestamps, Column(timestamps.name, "number"))
+        unparseable = text.filter(timestamps.is_null() & text.is_not_null())
+        if len(unparseable):
+            raise DataError(
+                f"the column {text.name!r} does not order rows in time",
+                detail=f"{unparseable[0]!r} in {len(unparseable):,} rows",
+                hint=f"set data.columns.{text.name} to the kind datetime or number",
+            )
+    return timestamps
+
+
+def assign_clusters(frame: pl.DataFrame, settings: ProjectSettings) -> Array | None:
+    """Which rows depend on each other: those of an entity, or of a stretch of time."""
+    if settings.split.strategy == "entity" and settings.data.group:
+        digests = row_digests(frame, [settings.data.group])
+        return np.unique(np.array(digests), return_inverse=True)[1]
+    if settings.split.strategy == "time":
+        chronological_rank = (
+            read_time_column(frame, settings).rank("ordinal").fill_null(0).to_numpy()
+        )
+        return np.asarray(chronological_rank // max(1, round(frame.height**0.5)), dtype=np.int64)
+    return None
+
+
+def has_required_gaps(values: pl.DataFrame, settings: ProjectSettings) -> Array:
+    """Rows that are left out of training since they miss a value that must be there."""
+    cleaning = settings.clean
+    missing_rules = {
+        name: column.missing
+        for name, column in cleaning.columns.items()
+        if "missing" in column.model_fields_set
+    }
+    names = [
+        name for name in values.columns if missing_rules.get(name, cleaning.all.missing) == "drop"
+    ]
+    if not names:
+        return np.zeros(values.height, dtype=bool)
+    return values.select(pl.any_horizontal(pl.col(names).is_null())).to_series().to_numpy()
+
+
+def load_dataset(split_folder: Path, settings: ProjectSettings) -> ModelingDataset:
+    """The rows that the split stage put in ``develop.parquet``."""
+    metadata = files.read_json(split_folder / "about.json")
+    decision_settings = settings.problem.model_dump(
+        mode="json", include=set(DECISION_SETTINGS), exclude_defaults=True
+    )
+    frame = pl.read_parquet(split_folder / "develop.parquet")
+    parts = pl.read_parquet(split_folder / "split.parquet").filter(pl.col("place") == "develop")
+    task: Task = catalog.load_plugin("tasks", settings.problem.task)
+    schema = feature_schema(settings)
+    values = schema.apply(frame)
+    has_gap = has_required_gaps(values, settings)
+    folds = [replace(fold, train=fold.train[~has_gap[fold.train]]) for fold in make_folds(parts)]
+    return ModelingDataset(
+        frame,
+        values,
+        task.encode(parse_target(frame, settings), metadata["target"]),
+        parts["line"].to_list(),
+        folds,
+        schema,
+        task,
+        {**metadata["target"], **decision_settings},
+        metadata["digests"]["develop"],
+        read_weights(frame, settings),
+        assign_clusters(frame, settings),
+    )

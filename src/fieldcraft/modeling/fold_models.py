@@ -1,0 +1,239 @@
+"""A model and its members: one learner fitted on each fold, with the encoders of that fold.
+
+Folder of a model::
+
+    model.json             learner, options, number of members, seconds; columns if not all
+    predictions.parquet    outputs on tune and judge rows: position, fold, part, out_0, out_1, ...
+    <fold>/encoders.*      what the encoders learned
+    <fold>/model.*         what the learner learned
+    <fold>/scale.json      how the target was scaled
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.bundle.encoder_set import EncoderSet, load_state, save_state
+from fieldcraft.contracts import Encoded, FittedModel, Learner, ModelSpec, Task, TrainingJob
+from fieldcraft.core import files, seeds
+from fieldcraft.core.types import Array, Json, ProgressCallback
+from fieldcraft.data.splitting import Fold
+from fieldcraft.modeling.dataset import ModelingDataset
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """A fitted model with the encoders and the target's scale of its fold."""
+
+    encoders: EncoderSet
+    fitted: FittedModel
+    target_scale: Json
+    task: Task
+
+    def outputs(self, values: pl.DataFrame) -> Array:
+        """Outputs for parsed rows, in units of the target."""
+        batch_outputs = [
+            self.fitted.outputs(self.encoders.transform(self.encoders.precompute(batch)))
+            for batch in self.encoders.iter_batches(values)
+        ]
+        return self.task.unscale_outputs(np.concatenate(batch_outputs), self.target_scale)
+
+
+@dataclass(frozen=True)
+class TrainingLimits:
+    """How much a fit may take, and where it stands."""
+
+    seed: int = 0
+    budget_seconds: float | None = None
+    device: str = "auto"
+    on_progress: ProgressCallback = lambda text, share: None
+
+
+def fit_fold_models(
+    learner: Learner, options: Any, dataset: ModelingDataset, folder: Path, limits: TrainingLimits,
+    extra_metadata: Mapping[str, Any] | None = None,
+) -> Json:  # fmt: skip
+    """Fit a learner on each fold and write everything it learned.
+
+    Folds that an earlier, killed run finished are left as they are; an unfinished one goes on
+    from its checkpoint.
+
+    Args:
+        learner: that is fitted.
+        options: its settings.
+        dataset: with their folds.
+        folder: of the model.
+        limits: how much it may take.
+        extra_metadata: entries of ``model.json``, such as another title.
+
+    Returns:
+        What ``model.json`` says.
+    """
+    start = time.monotonic()
+    seconds_before = 0.0
+    for index, fold in enumerate(dataset.folds):
+        fold_folder = folder / str(index)
+        if (fold_folder / "done.json").exists():
+            seconds_before += files.read_json(fold_folder / "done.json")["seconds"]
+            continue
+        folds_left = len(dataset.folds) - index
+        seconds_spent = seconds_before + time.monotonic() - start
+        budget = (
+            max(limits.budget_seconds - seconds_spent, 1.0) / folds_left
+            if limits.budget_seconds
+            else None
+        )
+        encode_fold(dataset, fold)  # of no learner's time
+        fold_start = time.monotonic()
+        fit_fold(learner, options, dataset, fold, fold_folder, TrainingLimits(
+            seeds.derive_seed(limits.seed, learner.name, index), budget, limits.device,
+            name_fold_in_progress(limits.on_progress, index, len(dataset.folds)),
+        ))  # fmt: skip
+        files.atomic_write_json(
+            fold_folder / "done.json", {"seconds": time.monotonic() - fold_start}
+        )
+    seconds = [
+        files.read_json(folder / str(fold_index) / "done.json")["seconds"]
+        for fold_index in range(len(dataset.folds))
+    ]
+    metadata = {
+        "learner": learner.name,
+        "title": learner.title,
+        "complexity": learner.complexity,
+        "options": options.model_dump(mode="json"),
+        "members": len(dataset.folds),
+        "seconds": round(sum(seconds), 3),
+        **(extra_metadata or {}),
+    }
+    predictions_by_fold = [
+        pl.read_parquet(folder / str(fold_index) / "predictions.parquet")
+        for fold_index in range(len(dataset.folds))
+    ]
+    pl.concat(predictions_by_fold).write_parquet(folder / "predictions.parquet")
+    files.atomic_write_json(folder / "model.json", metadata)
+    return metadata
+
+
+def name_fold_in_progress(
+    on_progress: ProgressCallback, fold_index: int, n_folds: int
+) -> ProgressCallback:
+    """Progress that says which of several folds is meant, its share counted over all."""
+    if n_folds == 1:
+        return on_progress
+
+    def on_fold_progress(message: str, fraction: float | None) -> None:
+        total_fraction = (
+            (fold_index + fraction) / n_folds if fraction is not None else fold_index / n_folds
+        )
+        on_progress(f"fold {fold_index + 1} of {n_folds}, {message}", total_fraction)
+
+    return on_fold_progress
+
+
+@dataclass(frozen=True)
+class EncodedFold:
+    """The encoders fitted on the training rows of a fold, and its rows encoded."""
+
+    encoders: EncoderSet
+    train: Encoded
+    validation: Encoded
+    target_scale: Json
+
+
+def encode_fold(dataset: ModelingDataset, fold: Fold) -> EncodedFold:
+    """A fold encoded; once for all learners, as what encoders learn does not depend on them."""
+    cache_key = id(fold)
+    if cache_key not in dataset.encoded_folds:
+        train_y = dataset.y[fold.train]
+        target_scale = dataset.task.fit_target_scale(train_y)
+        target = dataset.task.target_indicator_matrix(
+            dataset.task.scale_target(train_y, target_scale), dataset.target_spec
+        )
+        encoders = EncoderSet(dataset.schema)
+        train = encoders.fit_transform(encoders.precompute(dataset.features[fold.train]), target)
+        validation = encoders.transform(encoders.precompute(dataset.features[fold.validation]))
+        dataset.encoded_folds[cache_key] = EncodedFold(encoders, train, validation, target_scale)
+    encoded_fold: EncodedFold = dataset.encoded_folds[cache_key]
+    return encoded_fold
+
+
+def fit_fold(
+    learner: Learner,
+    options: Any,
+    dataset: ModelingDataset,
+    fold: Fold,
+    folder: Path,
+    limits: TrainingLimits,
+) -> None:
+    """Fit encoders and learner on the training rows of a fold; predict its tune and judge rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    encoded_fold = encode_fold(dataset, fold)
+    checkpoint_folder = folder / "checkpoints"
+    job = TrainingJob(
+        task=dataset.task,
+        target_spec=dataset.target_spec,
+        options=options,
+        encoder_nets=encoded_fold.encoders.build_nets,
+        train=encoded_fold.train,
+        train_y=dataset.task.scale_target(dataset.y[fold.train], encoded_fold.target_scale),
+        validation=encoded_fold.validation,
+        validation_y=dataset.task.scale_target(
+            dataset.y[fold.validation], encoded_fold.target_scale
+        ),
+        weights=dataset.weights_at(fold.train),
+        validation_weights=dataset.weights_at(fold.validation),
+        seed=limits.seed,
+        budget=limits.budget_seconds,
+        device=limits.device,
+        checkpoint_folder=checkpoint_folder,
+        on_progress=limits.on_progress,
+    )
+    fold_model = FoldModel(
+        encoded_fold.encoders, learner.fit(job), encoded_fold.target_scale, dataset.task
+    )
+    encoded_fold.encoders.save(folder, fold_model.fitted.input_format)
+    save_state(folder, "model", fold_model.fitted.state())
+    files.atomic_write_json(folder / "scale.json", encoded_fold.target_scale)
+    make_predictions_table(fold_model, dataset, fold, int(folder.name)).write_parquet(
+        folder / "predictions.parquet"
+    )
+    shutil.rmtree(checkpoint_folder, ignore_errors=True)
+
+
+def make_predictions_table(
+    fold_model: FoldModel, dataset: ModelingDataset, fold: Fold, fold_index: int
+) -> pl.DataFrame:
+    """Outputs of a member on its tune and judge rows, one row each."""
+    tables = []
+    for part, positions in (("tune", fold.validation), ("judge", fold.evaluation)):
+        if not len(positions):
+            continue
+        outputs = fold_model.outputs(dataset.features[positions]).astype(np.float64)
+        columns = {
+            f"out_{output_index}": outputs[:, output_index]
+            for output_index in range(outputs.shape[1])
+        }
+        tables.append(
+            pl.DataFrame({"position": positions, **columns}).with_columns(
+                fold=pl.lit(fold_index), part=pl.lit(part)
+            )
+        )
+    return pl.concat(tables)
+
+
+def load_fold_model(
+    learner: Learner, options: Any, folder: Path, task: Task, target_spec: Json
+) -> FoldModel:
+    """The member that `fit_fold` wrote."""
+    encoders = EncoderSet.load(folder)
+    spec = ModelSpec(task, target_spec, options, encoders.build_nets)
+    fitted = learner.restore(load_state(folder, "model"), spec)
+    return FoldModel(encoders, fitted, files.read_json(folder / "scale.json"), task)

@@ -1,0 +1,163 @@
+"""Figures of the champion for each group of people or things that the project file names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.core.types import Array, Json
+from fieldcraft.modeling.dataset import ModelingDataset, schema_of_columns
+from fieldcraft.modeling.model_comparison import finite_or_none
+from fieldcraft.project.settings import ProjectSettings
+from fieldcraft.statistics.bootstrap import (
+    CONFIDENCE_LEVEL,
+    BootstrapPlan,
+    percentile_interval,
+    resample,
+)
+from fieldcraft.statistics.groups import MAX_GROUPS_PER_COLUMN, MIN_ROWS_PER_GROUP, groups_in_order
+from fieldcraft.statistics.metrics import Metric, Predictions, weighted_mean
+
+MAX_GROUP_METRICS = 4
+PREFERRED_METRICS = (  # of what a model does to a group, beside the main metric
+    "recall", "precision", "accuracy", "mae", "bias", "macro_f1", "quadratic_kappa", "micro_f1",
+)  # fmt: skip
+
+
+def compute_group_metrics(
+    dataset: ModelingDataset,
+    evaluation_positions: Array,
+    predictions: Predictions,
+    main_metric: Metric,
+    bootstrap_plan: BootstrapPlan,
+    settings: ProjectSettings,
+) -> list[Json]:
+    """For each column of ``problem.groups``: each group's figures, and the widest gaps.
+
+    A gap is between the groups with the highest and the lowest figure, on the same resamples of
+    all judge rows. Since these two were picked among all pairs, its interval is so much wider
+    (Bonferroni's correction).
+    """
+    names = settings.problem.sensitive_features
+    if not names:
+        return []
+    values = schema_of_columns(settings, names).apply(dataset.frame[evaluation_positions.tolist()])
+    results = []
+    for name in names:
+        codes, group_names = groups_in_order(values[name])
+        counts = dict(codes.value_counts(name="rows").iter_rows())
+        measured_groups = [
+            group for group in group_names if counts.get(group, 0) >= MIN_ROWS_PER_GROUP
+        ][:MAX_GROUPS_PER_COLUMN]
+        results.append(
+            metrics_of_column(
+                name,
+                codes,
+                measured_groups,
+                (dataset, evaluation_positions, predictions),
+                main_metric,
+                bootstrap_plan,
+            )
+        )
+    return results
+
+
+def choose_group_metrics(dataset: ModelingDataset, main_metric: Metric) -> list[Metric]:
+    """The figures by which groups are told apart: the main one, a few more, and who is called."""
+    metrics_by_name = {
+        metric.name: metric for metric in dataset.task.metrics if metric is not main_metric
+    }
+    chosen = [
+        main_metric,
+        *(metrics_by_name[name] for name in PREFERRED_METRICS if name in metrics_by_name),
+    ][:MAX_GROUP_METRICS]
+    if dataset.task.name == "binary":
+        chosen.append(Metric("called", "called positive", True, selection_rate))
+    return chosen
+
+
+def selection_rate(y: Array, predictions: Predictions, weights: Array) -> Array:
+    """Share of rows that are decided positive."""
+    return weighted_mean(predictions.decisions == 1, weights)
+
+
+def metrics_of_column(
+    name: str,
+    codes: pl.Series,
+    measured_groups: list[str],
+    evaluated: tuple[ModelingDataset, Array, Predictions],
+    main_metric: Metric,
+    bootstrap_plan: BootstrapPlan,
+) -> Json:
+    """The figures of one column's groups, on the same resamples of all judge rows."""
+    dataset, evaluation_positions, predictions = evaluated
+    y, metrics = dataset.y[evaluation_positions], choose_group_metrics(dataset, main_metric)
+    masks = {group: (codes == group).to_numpy() for group in measured_groups}
+
+    def metric_within(metric: Metric, mask: Array, weights: Array) -> Array:
+        group_predictions = predictions.select_rows(mask)
+        return metric.compute(y[mask], group_predictions, weights[:, mask])
+
+    resampled = resample(
+        {
+            (group, metric.name): partial(metric_within, metric, mask)
+            for group, mask in masks.items()
+            for metric in metrics
+        },
+        bootstrap_plan,
+    )
+    gaps = {
+        metric.name: max_group_gap(
+            {group: resampled[group, metric.name] for group in measured_groups}
+        )
+        for metric in metrics
+        if len(measured_groups) > 1
+    }
+    return {
+        "column": name,
+        "metrics": {metric.name: metric.title for metric in metrics},
+        "groups": [
+            {
+                "group": group,
+                "rows": int(masks[group].sum()),
+                "figures": {
+                    metric_of_group.name: interval_to_json(resampled[group, metric_of_group.name])
+                    for metric_of_group in metrics
+                },
+            }
+            for group in measured_groups
+        ],
+        "too_few": sorted(set(codes.unique().to_list()) - set(measured_groups)),
+        "gaps": gaps,
+    }
+
+
+def max_group_gap(resampled_by_group: Mapping[str, Array]) -> Json:
+    """The two groups that are furthest apart, and by how much."""
+    values_by_group = {
+        group: values[0] for group, values in resampled_by_group.items() if np.isfinite(values[0])
+    }
+    if len(values_by_group) < 2:
+        return {"value": None, "low": None, "high": None}
+    high, low = (
+        max(values_by_group, key=values_by_group.__getitem__),
+        min(values_by_group, key=values_by_group.__getitem__),
+    )
+    n_pairs = len(values_by_group) * (len(values_by_group) - 1) / 2
+    gap = interval_to_json(
+        resampled_by_group[high] - resampled_by_group[low], 1 - (1 - CONFIDENCE_LEVEL) / n_pairs
+    )
+    return {"highest": high, "lowest": low, **gap}
+
+
+def interval_to_json(resampled: Array, level: float = CONFIDENCE_LEVEL) -> Json:
+    """A figure with its interval."""
+    confidence_interval = percentile_interval(resampled, level)
+    return {
+        "value": finite_or_none(confidence_interval.value),
+        "low": finite_or_none(confidence_interval.low),
+        "high": finite_or_none(confidence_interval.high),
+    }

@@ -1,0 +1,170 @@
+"""Compare models by paired tests on the same resamples, and say in words who won."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fieldcraft.core.formatting import format_number, join_names
+from fieldcraft.core.types import Array, Json
+from fieldcraft.modeling.candidate import Candidate
+from fieldcraft.modeling.dataset import ModelingDataset
+from fieldcraft.statistics.bootstrap import PairedComparison, paired_comparison
+from fieldcraft.statistics.metrics import Metric
+
+BootstrapMetrics = Mapping[tuple[str, str], Array]  # by learner and metric
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """Models, the simplest first, with their metrics on the same resamples."""
+
+    candidates: Sequence[Candidate]
+    bootstrap_metrics: BootstrapMetrics
+    metric: Metric
+
+    def compare_pair(self, a: Candidate, b: Candidate) -> PairedComparison:
+        """How much better A is than B."""
+        metric_a, metric_b = (
+            self.bootstrap_metrics[candidate.name, self.metric.name] for candidate in (a, b)
+        )
+        return paired_comparison(metric_a, metric_b, self.metric.greater_is_better)
+
+    def metric_value(self, candidate: Candidate) -> float:
+        """The metric of a model on the rows as they are."""
+        return float(self.bootstrap_metrics[candidate.name, self.metric.name][0])
+
+    def selection_score(self, candidate: Candidate) -> float:
+        """The metric of a model, turned so that more is better; least where there is none."""
+        sign = 1 if self.metric.greater_is_better else -1
+        return float(np.nan_to_num(sign * self.metric_value(candidate), nan=-np.inf))
+
+    def choose_champion(self) -> Candidate:
+        """The best model, or the simplest of those that are not significantly worse.
+
+        A model whose figure is not defined, as is the precision of a guess that calls no row
+        positive, is level with none.
+        """
+        best = max(self.candidates, key=self.selection_score)
+        ties = [
+            candidate
+            for candidate in self.candidates
+            if candidate is best
+            or (
+                np.isfinite(self.metric_value(candidate))
+                and self.compare_pair(best, candidate).verdict != "better"
+            )
+        ]
+        return min(ties, key=complexity_key)
+
+    def compare_champion_with_all(self, champion: Candidate) -> list[Json]:
+        """The champion against each of the others."""
+        comparisons = []
+        for challenger in self.candidates:
+            if challenger is champion:
+                continue
+            comparison = self.compare_pair(champion, challenger)
+            comparisons.append(
+                {
+                    "a": champion.name,
+                    "b": challenger.name,
+                    "title": challenger.metadata["title"],
+                    "metric": self.metric.name,
+                    "difference": finite_or_none(comparison.difference),
+                    "low": finite_or_none(comparison.low),
+                    "high": finite_or_none(comparison.high),
+                    "p_value": finite_or_none(comparison.p_value),
+                    "verdict": comparison.verdict,
+                }
+            )
+        return comparisons
+
+    def compare_without_files(self, column_names: Sequence[str]) -> Json | None:
+        """The best model against the best of those that do without columns of files, if any do.
+
+        Args:
+            column_names: of all columns.
+        """
+        file_free = [candidate for candidate in self.candidates if "columns" in candidate.metadata]
+        if not file_free:
+            return None
+        min_complexity = min(
+            candidate.metadata["complexity"] for candidate in file_free
+        )  # simpler ones have no such twin
+        rivals = [
+            candidate
+            for candidate in self.candidates
+            if candidate.metadata["complexity"] >= min_complexity
+        ]
+        with_files = [candidate for candidate in rivals if "columns" not in candidate.metadata]
+        if not with_files:
+            return None
+        best_with_files, best_file_free = (
+            max(candidates, key=self.selection_score) for candidates in (with_files, file_free)
+        )
+        comparison = self.compare_pair(best_with_files, best_file_free)
+        return {
+            "with": best_with_files.metadata["title"], "without": best_file_free.metadata["title"],
+            "left_out": [name for name in column_names if name not in best_file_free.metadata["columns"]],
+            "verdict": comparison.verdict,
+            "difference": finite_or_none(comparison.difference), "low": finite_or_none(comparison.low),
+            "high": finite_or_none(comparison.high),
+        }  # fmt: skip
+
+    def summarize(self, champion: Candidate, n_rows: int) -> str:
+        """The comparison with the baselines in words, the bad news first."""
+        simplest = self.candidates[0]
+        if champion is simplest:
+            return (
+                f"No model is better than a {simplest.metadata['title']} by {self.metric.title} "
+                f"on {n_rows:,} judge rows: there is nothing here to deploy yet."
+            )
+        rivals = [
+            candidate
+            for candidate in self.candidates
+            if candidate is not champion and candidate is not simplest
+        ]
+        significantly_worse = [
+            candidate
+            for candidate in rivals
+            if self.compare_pair(champion, candidate).verdict == "better"
+        ]
+        ties = [candidate for candidate in rivals if candidate not in significantly_worse]
+        text = (
+            f"Champion: {champion.metadata['title']}, {self.metric.title} "
+            f"{format_number(self.metric_value(champion))} on {n_rows:,} judge rows "
+            f"({simplest.metadata['title']}: {format_number(self.metric_value(simplest))})."
+        )
+        if significantly_worse:
+            text += f" Significantly better than {join_titles(significantly_worse)}."
+        if ties:
+            is_simpler = all(
+                complexity_key(candidate) > complexity_key(champion) for candidate in ties
+            )
+            text += f" Level with {join_titles(ties)}" + (", but simpler." if is_simpler else ".")
+        return text
+
+
+def complexity_key(candidate: Candidate) -> tuple[int, bool]:
+    """What goes up with all that it takes to run a model: its form, and columns of files."""
+    return candidate.metadata["complexity"], "columns" not in candidate.metadata
+
+
+def join_titles(candidates: Sequence[Candidate]) -> str:
+    """The titles of learners, joined for a sentence."""
+    return join_names([candidate.metadata["title"] for candidate in candidates])
+
+
+def finite_or_none(value: float) -> float | None:
+    """A number that JSON can carry, None for what is not one."""
+    return float(value) if np.isfinite(value) else None
+
+
+def choose_metric(dataset: ModelingDataset, metric_name: str | None) -> Metric:
+    """The metric by which models are compared."""
+    return next(
+        (metric for metric in dataset.task.metrics if metric.name == metric_name),
+        dataset.task.metrics[0],
+    )

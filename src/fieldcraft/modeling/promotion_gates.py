@@ -1,0 +1,392 @@
+"""A challenger against the champion: gates, each with its figures and its reason.
+
+The rows are the challenger's judge rows that the champion was neither trained nor tuned on: the
+champion's own judge rows (frozen) and new ones (recent). Where a table is small each row is judged
+by the member of its fold, of both models alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fieldcraft.bundle.runtime import Bundle
+from fieldcraft.core.formatting import format_number, join_names, truncated_list
+from fieldcraft.core.types import Array, Json
+from fieldcraft.modeling.dataset import (
+    RETRAIN_WEIGHT_COLUMN,
+    ModelingDataset,
+    read_weights,
+    schema_of_columns,
+)
+from fieldcraft.modeling.model_comparison import finite_or_none
+from fieldcraft.modeling.retraining_data import ChampionDataset
+from fieldcraft.project.settings import ProjectSettings
+from fieldcraft.statistics.bootstrap import (
+    BootstrapPlan,
+    PairedComparison,
+    paired_comparison,
+    resample,
+)
+from fieldcraft.statistics.groups import MAX_GROUPS_PER_COLUMN, MIN_ROWS_PER_GROUP, groups_in_order
+from fieldcraft.statistics.metrics import Metric, Predictions
+
+CALIBRATION_METRIC = "calibration_error"
+MAX_CALIBRATION_ERROR_INCREASE = (
+    0.01  # by which calibration, or 0.02 by which coverage, may be worse
+)
+MAX_COVERAGE_DECREASE = 0.02
+LATENCY_CALLS = 60  # of one row each, in turns
+MIN_ALLOWED_INCREASE_MS = 5.0  # milliseconds that are no matter
+MIN_ALLOWED_INCREASE_MB = 1.0  # megabytes that are none
+HALF_FOLDS_PER_FOLD = 2  # half-folds of a fold
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """Something in which a challenger must hold its own.
+
+    Attributes:
+        name: of the gate.
+        passed: whether it does.
+        message: what was found, in a sentence.
+        details: behind it.
+    """
+
+    name: str
+    passed: bool
+    message: str
+    details: Json
+
+    def to_json(self) -> Json:
+        """The gate as a JSON value."""
+        return {"gate": self.name, "passed": self.passed, "text": self.message, **self.details}
+
+
+@dataclass(frozen=True)
+class ModelPair:
+    """Champion and challenger, loaded, with their folders."""
+
+    champion: Bundle
+    challenger: Bundle
+    folders: tuple[Path, Path]
+
+
+@dataclass(frozen=True)
+class ChallengerEvaluation:
+    """What both models say about the rows on which they are compared.
+
+    Attributes:
+        dataset: of the challenger.
+        positions: of the rows among them.
+        is_previous_evaluation: whether each is a judge row of the champion, else it is new.
+        champion: what the champion says.
+        challenger: what the challenger says.
+        y: what is true.
+    """
+
+    dataset: ModelingDataset
+    positions: Array
+    is_previous_evaluation: Array
+    champion: Predictions
+    challenger: Predictions
+    y: Array
+
+
+def evaluate_challenger(
+    dataset: ModelingDataset,
+    row_digests: Sequence[bytes],
+    champion_data: ChampionDataset,
+    pair: ModelPair,
+) -> ChallengerEvaluation | None:
+    """Let both models judge the rows that neither was trained or tuned on; None without such.
+
+    Args:
+        dataset: those of the challenger.
+        row_digests: of each.
+        champion_data: the rows of the champion.
+        pair: champion and challenger.
+    """
+    champion_parts = {
+        digest: (part, fold // HALF_FOLDS_PER_FOLD if part == "cross" else 0)
+        for digest, part, fold in champion_data.parts.select("digest", "part", "fold").iter_rows()
+    }
+    champion_has_folds = {fold for part, fold in champion_parts.values()} != {0}
+    positions, folds, champion_folds = list[int](), list[int](), list[int]()
+    for fold_index, fold in enumerate(dataset.folds):
+        for position in fold.evaluation.tolist():
+            part, champion_fold = champion_parts.get(
+                row_digests[position], ("", fold_index if champion_has_folds else 0)
+            )
+            if part not in ("train", "tune"):
+                positions.append(position)
+                folds.append(fold_index)
+                champion_folds.append(champion_fold)
+    if not positions:
+        return None
+    position_array = np.array(positions, dtype=np.int64)
+    frame = dataset.frame[positions]
+    is_previous_evaluation = np.array(
+        [row_digests[position] in champion_parts for position in positions], dtype=bool
+    )
+    champion = pair.champion.out_of_fold_predictions(frame, np.array(champion_folds))
+    challenger = pair.challenger.out_of_fold_predictions(frame, np.array(folds))
+    return ChallengerEvaluation(
+        dataset,
+        position_array,
+        is_previous_evaluation,
+        champion,
+        challenger,
+        dataset.y[position_array],
+    )
+
+
+def run_gates(
+    evaluation: ChallengerEvaluation,
+    pair: ModelPair,
+    metric: Metric,
+    settings: ProjectSettings,
+    seed: int,
+) -> list[GateResult]:
+    """All gates; the challenger is promoted only if it passes each."""
+    weights = read_weights(
+        evaluation.dataset.frame.drop(RETRAIN_WEIGHT_COLUMN, strict=False), settings
+    )
+    bootstrap_plan = BootstrapPlan(
+        len(evaluation.y), seed,
+        None if evaluation.dataset.clusters is None else evaluation.dataset.clusters[evaluation.positions],
+        None if weights is None else weights[evaluation.positions],
+    )  # fmt: skip
+    all_rows = np.ones(len(evaluation.y), dtype=bool)
+    subsets = {
+        "all": all_rows,
+        "frozen": evaluation.is_previous_evaluation,
+        "recent": ~evaluation.is_previous_evaluation,
+    }
+    subsets = {name: mask for name, mask in subsets.items() if mask.sum() >= MIN_ROWS_PER_GROUP}
+    masks_by_group = group_masks(evaluation, settings)
+    comparisons = compare_subsets(evaluation, metric, {**subsets, **masks_by_group}, bootstrap_plan)
+    return [
+        check_performance({name: comparisons[name] for name in subsets}, metric, subsets),
+        check_group_performance(
+            {name: comparisons[name] for name in masks_by_group}, metric, settings
+        ),
+        check_calibration(evaluation, bootstrap_plan),
+        check_latency(evaluation, pair, settings),
+        check_size(pair, settings),
+    ]
+
+
+def compare_subsets(
+    evaluation: ChallengerEvaluation,
+    metric: Metric,
+    subsets: Mapping[str, Array],
+    bootstrap_plan: BootstrapPlan,
+) -> dict[str, tuple[PairedComparison, float, float]]:
+    """How much better the challenger is on each part of the rows, its figure, the champion's."""
+
+    def metric_on(predictions: Predictions, mask: Array) -> Callable[[Array], Array]:
+        subset_predictions, y = predictions.select_rows(mask), evaluation.y[mask]
+        return lambda weights: metric.compute(y, subset_predictions, weights[:, mask])
+
+    statistics = {
+        (name, side): metric_on(predictions, mask)
+        for name, mask in subsets.items()
+        for side, predictions in (("new", evaluation.challenger), ("old", evaluation.champion))
+    }
+    resampled = resample(statistics, bootstrap_plan)
+    return {
+        name: (
+            paired_comparison(resampled[name, "new"], resampled[name, "old"], metric.greater_is_better),
+            float(resampled[name, "new"][0]), float(resampled[name, "old"][0]),
+        )
+        for name in subsets
+    }  # fmt: skip
+
+
+def comparison_to_json(result: tuple[PairedComparison, float, float]) -> Json:
+    """A comparison for the record."""
+    comparison, challenger_value, champion_value = result
+    return {
+        "challenger": finite_or_none(challenger_value), "champion": finite_or_none(champion_value), "difference": finite_or_none(comparison.difference),
+        "low": finite_or_none(comparison.low), "high": finite_or_none(comparison.high), "verdict": comparison.verdict,
+    }  # fmt: skip
+
+
+def check_performance(
+    comparisons: Mapping[str, tuple[PairedComparison, float, float]],
+    metric: Metric,
+    subsets: Mapping[str, Array],
+) -> GateResult:
+    """It must be better on all or on recent rows, and worse on none of them."""
+    verdicts = {name: comparison.verdict for name, (comparison, _, _) in comparisons.items()}
+    worse_subsets = [name for name, verdict in verdicts.items() if verdict == "worse"]
+    better_subsets = [name for name in ("all", "recent") if verdicts.get(name) == "better"]
+    descriptions = "; ".join(
+        f"{name} ({int(subsets[name].sum()):,} rows): {format_number(challenger_value)}, was {format_number(champion_value)} ({comparison.verdict})"
+        for name, (comparison, challenger_value, champion_value) in comparisons.items()
+    )
+    message = f"{metric.title} on {descriptions}" if comparisons else "too few rows to compare on"
+    details = {name: comparison_to_json(result) for name, result in comparisons.items()}
+    return GateResult(
+        "better", bool(better_subsets) and not worse_subsets, message, {"parts": details}
+    )
+
+
+def group_masks(evaluation: ChallengerEvaluation, settings: ProjectSettings) -> dict[str, Array]:
+    """The rows of each group that the project file names."""
+    names = settings.problem.sensitive_features
+    if not names:
+        return {}
+    values = schema_of_columns(settings, names).apply(
+        evaluation.dataset.frame[evaluation.positions.tolist()]
+    )
+    masks_by_group: dict[str, Array] = {}
+    for name in names:
+        codes, group_names = groups_in_order(values[name])
+        masks = {f"{name}: {group}": (codes == group).to_numpy() for group in group_names}
+        masks_by_group |= dict(
+            list(
+                {
+                    name_of_group: mask
+                    for name_of_group, mask in masks.items()
+                    if mask.sum() >= MIN_ROWS_PER_GROUP
+                }.items()
+            )[:MAX_GROUPS_PER_COLUMN]
+        )
+    return masks_by_group
+
+
+def check_group_performance(
+    comparisons: Mapping[str, tuple[PairedComparison, float, float]],
+    metric: Metric,
+    settings: ProjectSettings,
+) -> GateResult:
+    """It must be worse for no group. That there may be many is no excuse: nothing is corrected."""
+    worse_groups = {
+        name: result for name, result in comparisons.items() if result[0].verdict == "worse"
+    }
+    descriptions = [
+        f"{name} ({format_number(challenger_value)}, was {format_number(champion_value)})"
+        for name, (_, challenger_value, champion_value) in worse_groups.items()
+    ]
+    message = f"{metric.title} is worse for {join_names(descriptions)}" if worse_groups else (
+        f"worse for none of {len(comparisons)} groups" if comparisons else
+        "no group has enough rows" if settings.problem.sensitive_features else "no groups are declared"
+    )  # fmt: skip
+    return GateResult(
+        "groups",
+        not worse_groups,
+        message,
+        {"groups": {group: comparison_to_json(result) for group, result in comparisons.items()}},
+    )
+
+
+def check_calibration(
+    evaluation: ChallengerEvaluation, bootstrap_plan: BootstrapPlan
+) -> GateResult:
+    """Its probabilities, or intervals, must be no less honest."""
+    metrics = {metric.name: metric for metric in evaluation.dataset.task.metrics}
+    all_rows = {"all": np.ones(len(evaluation.y), dtype=bool)}
+    if CALIBRATION_METRIC in metrics:
+        result = compare_subsets(evaluation, metrics[CALIBRATION_METRIC], all_rows, bootstrap_plan)[
+            "all"
+        ]
+        comparison, challenger_value, champion_value = result
+        passed = not (
+            comparison.verdict == "worse"
+            and -comparison.difference > MAX_CALIBRATION_ERROR_INCREASE
+        )
+        message = f"calibration error {format_number(challenger_value)}, was {format_number(champion_value)}"
+        return GateResult("calibration", passed, message, comparison_to_json(result))
+    comparison, challenger_value, champion_value = compare_subsets(
+        evaluation, metrics["coverage"], all_rows, bootstrap_plan
+    )["all"]
+    target_coverage = evaluation.challenger.coverage
+    passed = not (
+        comparison.verdict == "worse"
+        and max(target_coverage - challenger_value, 0) - max(target_coverage - champion_value, 0)
+        > MAX_COVERAGE_DECREASE
+    )
+    message = f"intervals hold {challenger_value:.1%} of the rows, held {champion_value:.1%}, should hold {target_coverage:.0%}"
+    return GateResult(
+        "calibration",
+        passed,
+        message,
+        comparison_to_json((comparison, challenger_value, champion_value)),
+    )
+
+
+def check_latency(
+    evaluation: ChallengerEvaluation, pair: ModelPair, settings: ProjectSettings
+) -> GateResult:
+    """It must not take much longer for a row, nor longer than the project file allows."""
+    milliseconds = np.zeros((LATENCY_CALLS, 2))
+    for call in range(LATENCY_CALLS):
+        row = evaluation.dataset.frame[call % evaluation.dataset.frame.height]
+        for model_index, bundle in enumerate((pair.champion, pair.challenger)):
+            start = time.perf_counter()
+            bundle.predict(row)
+            milliseconds[call, model_index] = 1e3 * (time.perf_counter() - start)
+    champion_ms, challenger_ms = np.median(milliseconds, axis=0).tolist()
+    max_latency_ms = settings.deploy.max_latency_ms
+    allowed_ms = min(
+        max(
+            settings.deploy.retrain.max_latency_ratio * champion_ms,
+            champion_ms + MIN_ALLOWED_INCREASE_MS,
+        ),
+        max_latency_ms or np.inf,
+    )
+    message = f"{format_number(challenger_ms)} ms a row, was {format_number(champion_ms)}, may be {format_number(allowed_ms)}"
+    details = {"challenger": challenger_ms, "champion": champion_ms, "allowed": allowed_ms}
+    return GateResult("speed", challenger_ms <= allowed_ms, message, details)
+
+
+def check_size(pair: ModelPair, settings: ProjectSettings) -> GateResult:
+    """It must not be much larger, nor larger than the project file allows."""
+    champion_mb, challenger_mb = (sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+                for folder in pair.folders)  # fmt: skip
+    max_size_mb = settings.deploy.max_size_mb
+    allowed_mb = min(
+        max(
+            settings.deploy.retrain.max_size_ratio * champion_mb,
+            champion_mb + MIN_ALLOWED_INCREASE_MB,
+        ),
+        max_size_mb or np.inf,
+    )
+    message = f"{format_number(challenger_mb)} MB, was {format_number(champion_mb)}, may have {format_number(allowed_mb)}"
+    return GateResult(
+        "size",
+        challenger_mb <= allowed_mb,
+        message,
+        {"challenger": challenger_mb, "champion": champion_mb, "allowed": allowed_mb},
+    )
+
+
+def check_schema(champion: Bundle, challenger: Bundle) -> GateResult:
+    """Whoever asks the champion must be able to ask the challenger, and understand its answers."""
+    added_columns = [
+        name for name in challenger.required_columns if name not in champion.required_columns
+    ]
+    classes = [list(bundle.target_spec.get("classes") or bundle.target_spec.get("labels") or [])
+               for bundle in (champion, challenger)]  # fmt: skip
+    problems = []
+    if champion.manifest["task"] != challenger.manifest["task"]:
+        problems.append(
+            f"the task is {challenger.manifest['task']}, was {champion.manifest['task']}"
+        )
+    if added_columns:
+        problems.append(f"it asks for more columns: {truncated_list(added_columns)}")
+    if classes[0] != classes[1]:
+        changed_classes = sorted(set(map(str, classes[0])) ^ set(map(str, classes[1])))
+        problems.append(
+            f"the classes are others: {truncated_list(changed_classes) if changed_classes else 'another order'}"
+        )
+    message = join_names(problems) if problems else "same columns, same answers"
+    return GateResult(
+        "schema", not problems, message, {"columns": list(challenger.required_columns)}
+    )

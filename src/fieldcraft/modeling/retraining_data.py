@@ -1,0 +1,278 @@
+"""Rows that a challenger learns from: those of the champion and new ones, the seal unbroken."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.core import files
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.core.errors import DataError, did_you_mean
+from fieldcraft.core.formatting import truncated_list
+from fieldcraft.core.types import Array
+from fieldcraft.data.schema import row_digests
+from fieldcraft.data.splitting import assign_parts, stratification_labels
+from fieldcraft.data.sql_transforms import left_join
+from fieldcraft.modeling.dataset import (
+    RETRAIN_WEIGHT_COLUMN,
+    digest_file_contents,
+    feature_schema,
+    parse_target,
+    read_joined_tables,
+    read_time_column,
+)
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.project.settings import ProjectSettings, RetrainSettings
+
+VALIDATION_EVALUATION_FRACTION = (
+    0.15  # of new rows, where tune and judge rows have a file or a word of their own
+)
+TRAIN_FILE, VALIDATION_FILE, TEST_FILE = "rows.parquet", "held.parquet", "test.parquet"
+
+
+@dataclass(frozen=True)
+class ChampionDataset:
+    """The rows of a split, but for those that are sealed.
+
+    Attributes:
+        folder: of the split.
+        frame: their cells as read.
+        parts: ``digest``, ``part`` and ``fold`` of each.
+        row_digests: of all rows, also of those that are sealed or go unused.
+    """
+
+    folder: Path
+    frame: pl.DataFrame
+    parts: pl.DataFrame
+    row_digests: frozenset[bytes]
+
+    @classmethod
+    def load(cls, folder: Path) -> ChampionDataset:
+        """The rows that the split stage put in a folder."""
+        split_table = pl.read_parquet(folder / "split.parquet")
+        development_rows = split_table.filter(pl.col("place") == "develop")
+        frame = pl.read_parquet(folder / "develop.parquet")
+        return cls(folder, frame, development_rows, frozenset(split_table["digest"].to_list()))
+
+
+def conform_to_champion(
+    new_rows: pl.DataFrame, champion_data: ChampionDataset, settings: ProjectSettings
+) -> pl.DataFrame:
+    """New rows with the columns and types of the known ones; columns that they lack are empty.
+
+    Raises:
+        DataError: a column of the model or the target is missing, or cells do not fit.
+    """
+    data, problem = settings.data, settings.problem
+    feature_names = [column.name for column in feature_schema(settings).input_columns]
+    role_columns = {"time": data.time_column, "entity": data.group}
+    split_columns = [
+        name for rule, name in role_columns.items() if name and settings.split.strategy == rule
+    ]
+    required_columns = [
+        *feature_names,
+        *problem.targets,
+        *split_columns,
+        *([data.sample_weight] if data.sample_weight else []),
+    ]
+    champion_columns = [
+        name for name in champion_data.frame.columns if name != RETRAIN_WEIGHT_COLUMN
+    ]
+    missing_columns = [
+        name for name in dict.fromkeys(required_columns) if name not in new_rows.columns
+    ]
+    if missing_columns:
+        raise DataError(
+            "the new rows lack columns that the project learns from",
+            detail=truncated_list(missing_columns),
+            hint=f"use the column names of the training table; {did_you_mean(missing_columns[0], new_rows.columns)}",
+        )
+    columns = []
+    for name in champion_columns:
+        dtype = champion_data.frame[name].dtype
+        empty = pl.Series(name, [None] * new_rows.height, dtype=dtype)
+        cells = new_rows[name] if name in new_rows.columns else empty
+        casted = cells.cast(dtype, strict=False)
+        n_lost = casted.null_count() - cells.null_count()
+        if n_lost:
+            raise DataError(
+                f"cells of the new rows do not fit the column {name!r}",
+                detail=f"{cells.filter(casted.is_null() & cells.is_not_null())[0]!r}, {n_lost:,} such "
+                f"rows; it holds {dtype}",
+                hint="give new rows in the form of the training table",
+            )
+        columns.append(casted)
+    return pl.DataFrame(columns)
+
+
+def join_tables(
+    rows: pl.DataFrame, project: ProjectFolder, settings: ProjectSettings
+) -> pl.DataFrame:
+    """Rows with the columns of the joined tables, unless they have them already."""
+    for _, table, on in read_joined_tables(project, settings):
+        if not set(table.columns) - set(on) <= set(rows.columns):
+            rows = left_join(rows, table, on)
+    return rows
+
+
+def drop_known_rows(
+    new_rows: pl.DataFrame, champion_data: ChampionDataset, settings: ProjectSettings
+) -> pl.DataFrame:
+    """The new rows that are not among the known ones already."""
+    is_new = [
+        digest not in champion_data.row_digests for digest in row_digests_of(new_rows, settings)
+    ]
+    return new_rows.filter(pl.Series(is_new, dtype=pl.Boolean))
+
+
+def merge_rows(
+    new_rows: pl.DataFrame,
+    champion_data: ChampionDataset,
+    settings: ProjectSettings,
+    retrain_settings: RetrainSettings,
+) -> pl.DataFrame:
+    """Known and new rows, older ones left out or counted less as the policy says."""
+    champion_rows, parts = (
+        champion_data.frame.drop(RETRAIN_WEIGHT_COLUMN, strict=False),
+        champion_data.parts["part"],
+    )
+    is_training = parts.is_in(["train", "cross"]).to_numpy()
+    if retrain_settings.policy == "window":
+        max_rows = retrain_settings.window_rows or int(is_training.sum())
+        oldest_first = np.flatnonzero(is_training)[
+            chronological_ranks(champion_rows, settings)[is_training].argsort(kind="stable")
+        ]
+        dropped = oldest_first[: max(len(oldest_first) + new_rows.height - max_rows, 0)]
+        keep_mask = np.ones(champion_rows.height, dtype=bool)
+        keep_mask[dropped] = False
+        champion_rows = champion_rows.filter(pl.Series(keep_mask))
+    merged = pl.concat([champion_rows, new_rows], how="vertical")
+    if retrain_settings.policy != "weight":
+        return merged
+    previous_weights = (
+        champion_data.frame[RETRAIN_WEIGHT_COLUMN].to_numpy()
+        if RETRAIN_WEIGHT_COLUMN in champion_data.frame.columns
+        else np.ones(champion_rows.height)
+    )
+    weights = np.where(is_training, previous_weights * retrain_settings.decay, previous_weights)
+    return merged.with_columns(
+        pl.Series(RETRAIN_WEIGHT_COLUMN, np.concatenate([weights, np.ones(new_rows.height)]))
+    )
+
+
+def chronological_ranks(rows: pl.DataFrame, settings: ProjectSettings) -> Array:
+    """Where each row stands from the oldest to the newest; in the order of the file without times.
+
+    Rows without a moment are the oldest.
+    """
+    if settings.data.time_column is None:
+        return np.arange(rows.height)
+    return read_time_column(rows, settings).rank("ordinal").fill_null(0).to_numpy()
+
+
+def write_sources(
+    folder: Path,
+    folder_in_project_file: str,
+    rows: pl.DataFrame,
+    n_new_rows: int,
+    champion_data: ChampionDataset,
+    project: ProjectFolder,
+    settings: ProjectSettings,
+) -> list[ConfigEdit]:
+    """Write the rows as the sources of a run; what the project file must say to use them.
+
+    The sealed rows are handed on as they lie, unread, and stay the test rows. Where rows are
+    divided by time the newest of all are sealed instead, and those sealed before go unused.
+
+    Args:
+        folder: folder for the files.
+        folder_in_project_file: how the project file names the place where it will be.
+        rows: known and new ones, the new ones last.
+        n_new_rows: how many are new.
+        champion_data: the rows of the champion.
+        project: the project.
+        settings: what its file says.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    joined_columns = [name for _, table, on in read_joined_tables(project, settings)
+               for name in table.columns if name not in on]  # fmt: skip
+    cells = rows.drop(joined_columns, strict=False)
+    tables_by_file: dict[str, pl.DataFrame] = {TRAIN_FILE: cells}
+    sources = settings.data.source_files()
+    if settings.data.split_column is not None:
+        part_names = [
+            ("train", "validation")[part_index]
+            for part_index in assign_held_out(rows, n_new_rows, settings)
+        ]
+        previous_parts = (
+            cells[settings.data.split_column].cast(pl.String).head(rows.height - n_new_rows)
+        )
+        tables_by_file = {
+            TRAIN_FILE: cells.with_columns(
+                previous_parts.append(pl.Series(part_names, dtype=pl.String))
+            )
+        }
+    elif sources.validation is not None:
+        known_parts = champion_data.parts.select("digest", "part").unique("digest")
+        digests = pl.DataFrame({"digest": row_digests_of(rows, settings)})
+        part = digests.join(known_parts, on="digest", how="left", maintain_order="left")["part"]
+        is_validation = part.is_in(["tune", "judge"]).fill_null(False).to_numpy().copy()
+        is_validation[rows.height - n_new_rows :] = assign_held_out(rows, n_new_rows, settings) == 1
+        tables_by_file = {
+            TRAIN_FILE: cells.filter(~pl.Series(is_validation)),
+            VALIDATION_FILE: cells.filter(pl.Series(is_validation)),
+        }
+    for name, table in tables_by_file.items():
+        table.write_parquet(folder / name)
+    source: dict[str, Any] = {"train": f"{folder_in_project_file}/{TRAIN_FILE}"}
+    if VALIDATION_FILE in tables_by_file:
+        source["validation"] = f"{folder_in_project_file}/{VALIDATION_FILE}"
+    if settings.split.strategy != "time":
+        source |= hand_on_sealed_rows(folder, folder_in_project_file, champion_data, joined_columns)
+    edits = [ConfigEdit(("data", "source"), source)]
+    return edits + ([ConfigEdit(("data", "names"), [])] if settings.data.column_names else [])
+
+
+def hand_on_sealed_rows(
+    folder: Path,
+    folder_in_project_file: str,
+    champion_data: ChampionDataset,
+    joined_columns: list[str],
+) -> Mapping[str, str]:
+    """The file of the sealed rows, handed on."""
+    sealed_path = champion_data.folder / "sealed" / "test.parquet"
+    if not files.read_json(champion_data.folder / "about.json")["counts"].get("test"):
+        return {}
+    if joined_columns:  # joined again by whoever reads it
+        pl.scan_parquet(sealed_path).drop(joined_columns).sink_parquet(folder / TEST_FILE)
+    else:
+        shutil.copyfile(sealed_path, folder / TEST_FILE)
+    return {"test": f"{folder_in_project_file}/{TEST_FILE}"}
+
+
+def assign_held_out(rows: pl.DataFrame, n_new_rows: int, settings: ProjectSettings) -> Array:
+    """Which of the new rows, the last ones, are to tune and judge on: 1, else 0."""
+    new_rows = rows.tail(n_new_rows)
+    strata, digests = (
+        stratification_labels(parse_target(new_rows, settings)),
+        row_digests_of(new_rows, settings),
+    )
+    return assign_parts(
+        digests,
+        strata,
+        (1 - VALIDATION_EVALUATION_FRACTION, VALIDATION_EVALUATION_FRACTION),
+        settings.split.seed,
+    )
+
+
+def row_digests_of(rows: pl.DataFrame, settings: ProjectSettings) -> list[bytes]:
+    """The digest of each row, as the split stage takes it."""
+    return row_digests(
+        digest_file_contents(rows.drop(RETRAIN_WEIGHT_COLUMN, strict=False), settings)
+    )

@@ -1,0 +1,33 @@
+"""What the columns of a table hold, guessed from their cells."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from fieldcraft.core import catalog
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference
+
+
+def infer_kind(profile: ColumnProfile) -> TypeInference:
+    """What a column holds: the most confident guess of all kinds."""
+    inferences = [kind.infer(profile) for kind in catalog.load_plugins("kinds")]
+    most_confident: TypeInference = max(
+        (inference for inference in inferences if inference), key=confidence_of
+    )
+    return most_confident
+
+
+def confidence_of(inference: TypeInference) -> float:
+    """How sure a guess is."""
+    return inference.confidence
+
+
+def find_missing_markers(frame: pl.DataFrame) -> list[str]:
+    """The markers of missing values that occur in a table, such as ``?``."""
+    return sorted(
+        {
+            marker
+            for name in frame.columns
+            for marker in ColumnProfile(frame[name]).missing_marker_counts
+        }
+    )

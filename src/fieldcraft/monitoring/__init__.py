@@ -1,0 +1,1 @@
+"""What watches a model in production: drift, data quality, feedback, server metrics."""

@@ -1,0 +1,236 @@
+"""The way in: requests go to models by the shortest way, everything else to the pages."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from fieldcraft.serving.deployed_model import DeployedModel
+from fieldcraft.serving.errors import STATUS_BY_CODE, RequestError
+from fieldcraft.serving.limits import ServerLimits
+from fieldcraft.serving.metrics import ServerMetrics
+from fieldcraft.serving.protocols import PROTOCOLS
+from fieldcraft.serving.queue import PendingRequest
+from fieldcraft.serving.request_body import ClientDisconnect, ReceiveFunction, read_request_body
+
+SendFunction = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiScope = MutableMapping[str, Any]
+AsgiApp = Callable[[AsgiScope, ReceiveFunction, SendFunction], Awaitable[None]]
+
+JSON_CONTENT_TYPE = (b"content-type", b"application/json")
+REQUEST_ID_HEADER = b"x-request-id"
+MAX_REQUEST_ID_LENGTH = 128
+DISCONNECT_POLL_SECONDS = 0.05  # seconds after which it is watched whether a caller hangs up
+DRAIN_BODY_SECONDS = 1.0  # seconds in which the rest of a refused body may run out
+MAX_DRAINED_BYTES = 64 << 20  # bytes of it at most
+
+
+class PredictionApp:
+    """The server as an ASGI application.
+
+    Args:
+        routes: of prediction requests: path to protocol and model.
+        management_app: answers all other requests.
+        metrics: of the server.
+        limits: of the server.
+        authorization: that callers must bring, if any.
+        invalid: status of an answer to rows that do not fit the model.
+    """
+
+    def __init__(
+        self, routes: Mapping[str, tuple[str, DeployedModel]], management_app: AsgiApp, metrics: ServerMetrics,
+        limits: ServerLimits, token: str | None = None, invalid_status: int = 422,
+    ) -> None:  # fmt: skip
+        self.routes = dict(routes)
+        self.management_app = management_app
+        self.metrics = metrics
+        self.limits = limits
+        self.authorization = None if token is None else f"Bearer {token}".encode()
+        self.status_by_code = {**STATUS_BY_CODE, "": 200, "bad_rows": invalid_status}
+        self.is_accepting = True
+        self.active_requests = 0
+
+    async def __call__(
+        self, scope: AsgiScope, receive: ReceiveFunction, send: SendFunction
+    ) -> None:
+        """Answer a request."""
+        route = self.routes.get(scope["path"]) if scope["type"] == "http" else None
+        if route is None:
+            await self.management_app(scope, receive, send)
+            return
+        protocol, model = route
+        start_time = time.perf_counter()
+        headers = dict(scope["headers"])
+        request = get_request_id(headers)
+        self.active_requests += 1
+        try:
+            code, response_body = await self.handle_request(
+                scope["method"], headers, receive, (protocol, request), model
+            )
+        except RequestError as error:
+            code = error.code
+            response_body = PROTOCOLS[protocol].refuse(error, model.policy.redact_errors, request)
+            await self.send_error(receive, send, error, response_body, request)
+        except ClientDisconnect:
+            code = "gone"
+        else:
+            await send_response(send, self.status_by_code[code], response_body, request)
+        finally:
+            self.active_requests -= 1
+        self.metrics.requests.labels(model.name, code or "ok").inc()
+        self.metrics.request_duration_seconds.labels(model.name).observe(
+            time.perf_counter() - start_time
+        )
+
+    async def handle_request(
+        self, method: str, headers: Mapping[bytes, bytes], receive: ReceiveFunction,
+        protocol_and_id: tuple[str, str], model: DeployedModel,
+    ) -> tuple[str, bytes]:  # fmt: skip
+        """The code of what is wrong, empty if nothing is, and the body of the answer.
+
+        Raises:
+            Trouble: the request is refused.
+            Gone: the caller hung up.
+        """
+        if method != "POST":
+            raise RequestError("wrong_method", "send rows with POST")
+        self.check_request(headers, PROTOCOLS[protocol_and_id[0]].TYPES)
+        body = await read_request_body(headers, receive, self.limits)
+        pending = PendingRequest(*protocol_and_id, body)
+        model.queue.enqueue(pending)
+        deadline = asyncio.get_running_loop().call_later(
+            self.limits.request_timeout_seconds, fail_with_timeout, pending
+        )
+        try:
+            done, _ = await asyncio.wait([pending.reply], timeout=DISCONNECT_POLL_SECONDS)
+            if not done:
+                await self.wait_or_disconnect(pending, receive)
+            return pending.reply.result()
+        finally:
+            deadline.cancel()
+            pending.reply.cancel()  # so that it is not computed if it has not been
+
+    async def wait_or_disconnect(self, pending: PendingRequest, receive: ReceiveFunction) -> None:
+        """Wait for a reply while watching whether the caller hangs up.
+
+        Raises:
+            Gone: the caller hung up.
+        """
+        disconnect: asyncio.Future[Any] = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait([pending.reply, disconnect], return_when=asyncio.FIRST_COMPLETED)
+            if not pending.reply.done():
+                raise ClientDisconnect
+        finally:
+            disconnect.cancel()
+
+    def check_request(self, headers: Mapping[bytes, bytes], content_types: Sequence[bytes]) -> None:
+        """Make sure that a request may come in.
+
+        Raises:
+            Trouble: the server is closing, the token is missing, or the body is no JSON.
+        """
+        if not self.is_accepting:
+            raise RequestError("not_ready", "the server is closing")
+        if self.authorization is not None:
+            authorization = headers.get(b"authorization", b"")
+            if not hmac.compare_digest(authorization, self.authorization):
+                raise RequestError("unauthorized", "send the header Authorization: Bearer <token>")
+        content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if content_type not in content_types:
+            raise RequestError("wrong_type", "send the header Content-Type: application/json")
+
+    async def send_error(
+        self,
+        receive: ReceiveFunction,
+        send: SendFunction,
+        error: RequestError,
+        body: bytes,
+        request_id: str,
+    ) -> None:
+        """Tell a caller what is wrong; close where the rest of the body is still to come."""
+        extra_headers = []
+        if error.retry_after is not None:
+            extra_headers.append((b"retry-after", str(error.retry_after).encode()))
+        if error.code == "wrong_method":
+            extra_headers.append((b"allow", b"POST"))
+        if error.code == "unauthorized":
+            extra_headers.append((b"www-authenticate", b"Bearer"))
+        has_unread_body = error.code in ("too_large", "too_slow")
+        if has_unread_body:
+            extra_headers.append((b"connection", b"close"))
+        await send_response(
+            send,
+            self.status_by_code[error.code],
+            body,
+            request_id,
+            extra_headers,
+            more_body=has_unread_body,
+        )
+        if has_unread_body:
+            await drain_request_body(receive)
+            await send({"type": "http.response.body", "body": b""})
+
+
+def fail_with_timeout(pending: PendingRequest) -> None:
+    """Give up a request whose time is up."""
+    pending.fail(RequestError("deadline", "the answer was not ready in time"))
+
+
+def get_request_id(headers: Mapping[bytes, bytes]) -> str:
+    """The id that the caller gave, if it is a plain one, or a fresh one."""
+    request_id = headers.get(REQUEST_ID_HEADER, b"").decode("latin-1")
+    if (
+        request_id
+        and len(request_id) <= MAX_REQUEST_ID_LENGTH
+        and request_id.isascii()
+        and request_id.isprintable()
+    ):
+        return request_id
+    return secrets.token_hex(8)
+
+
+async def send_response(
+    send: SendFunction,
+    status: int,
+    body: bytes,
+    request_id: str,
+    extra_headers: list[tuple[bytes, bytes]] | None = None,
+    more_body: bool = False,
+) -> None:
+    """Send an answer of JSON; an open one is ended by an empty piece of it."""
+    headers = [
+        JSON_CONTENT_TYPE,
+        (b"content-length", str(len(body)).encode()),
+        (REQUEST_ID_HEADER, request_id.encode()),
+    ]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": headers + (extra_headers or []),
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": more_body})
+
+
+async def drain_request_body(receive: ReceiveFunction) -> None:
+    """Let the rest of a refused body run out for a moment.
+
+    A connection that is closed while bytes are still unread is reset, and the caller would never
+    see the answer (RFC 9112, section 9.6).
+    """
+    bytes_left = MAX_DRAINED_BYTES
+    try:
+        async with asyncio.timeout(DRAIN_BODY_SECONDS):
+            while bytes_left > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    break
+                bytes_left -= len(message["body"])
+    except TimeoutError:
+        pass

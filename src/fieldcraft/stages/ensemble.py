@@ -1,0 +1,166 @@
+"""Weigh the trained models against each other, and blend them where together they are better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.contracts import Stage
+from fieldcraft.core import files
+from fieldcraft.core.types import Array, Json
+from fieldcraft.modeling.candidate import find_models, select_outputs
+from fieldcraft.modeling.dataset import TARGET_SECTIONS, ModelingDataset, load_dataset
+from fieldcraft.project.context import StageContext
+
+ENSEMBLE_NAME = "blend"
+SELECTION_ROUNDS = 10  # of selection; a model's weight is its share of them
+RESAMPLES = 20  # of the tune rows, so that weights do not hang on a few of them
+MAX_OUTPUTS_PER_RESAMPLE = 100_000  # outputs in a resample
+MIN_WEIGHT = 0.1  # weight below which a model is not worth carrying
+MIN_COMPLEXITY = 2  # complexity of models that may be part of a blend
+MIN_RELATIVE_GAIN = 1e-4  # relative gain in tune loss that a blend must bring
+
+
+def ensemble(context: StageContext) -> Json:
+    """Blend the models by their outputs on tune rows; no model is trained again."""
+    if not context.settings.model.ensemble:
+        return {"parts": {}}
+    dataset = load_dataset(context.inputs["split"], context.settings)
+    model_folders = find_models({name: context.inputs[name] for name in ("baseline", "train")})
+    metadata = {
+        name: files.read_json(folder / "model.json") for name, folder in model_folders.items()
+    }
+    tables = {
+        name: pl.read_parquet(model_folders[name] / "predictions.parquet")
+        for name in model_folders
+        if metadata[name]["complexity"] >= MIN_COMPLEXITY
+    }
+    weights = select_weights(
+        {name: validation_outputs(table, dataset) for name, table in tables.items()}, dataset
+    )
+    if len(weights) > 1:
+        write_ensemble(context.out / ENSEMBLE_NAME, weights, metadata, tables)
+        context.log_record("decision", {"decision": "blended", "weights": weights})
+    return {"parts": weights}
+
+
+def validation_outputs(table: pl.DataFrame, dataset: ModelingDataset) -> Array:
+    """A model's outputs on the tune rows of all folds."""
+    return np.concatenate(
+        [select_outputs(table, fold, "tune") for fold in range(len(dataset.folds))]
+    )
+
+
+def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> dict[str, float]:
+    """The weight of each model in a blend on tune rows; one model alone if that is as good.
+
+    Ensemble selection, its weights averaged over resamples of the tune rows (Caruana et al.,
+    *Ensemble Selection from Libraries of Models*, ICML 2004, and *Getting the Most Out of
+    Ensemble Selection*, ICDM 2006).
+    """
+    validation_rows = np.concatenate([fold.validation for fold in dataset.folds])
+    y, sample_weights, loss = (
+        dataset.y[validation_rows],
+        dataset.weights_at(validation_rows),
+        dataset.task.validation_loss,
+    )
+    rng, n_outputs = np.random.default_rng(0), next(iter(outputs.values())).shape[1]
+    sampling_probabilities = (
+        None if sample_weights is None else sample_weights / sample_weights.sum()
+    )
+    fractions = dict.fromkeys(outputs, 0.0)
+    for _ in range(RESAMPLES):
+        sample = rng.choice(
+            len(y),
+            size=min(len(y), MAX_OUTPUTS_PER_RESAMPLE // n_outputs),
+            p=sampling_probabilities,
+        )
+        selection = select_greedily(
+            {name: model_outputs[sample] for name, model_outputs in outputs.items()},
+            y[sample],
+            loss,
+        )
+        for name in selection:
+            fractions[name] += 1 / (SELECTION_ROUNDS * RESAMPLES)
+    large_fractions = {
+        name: fraction for name, fraction in fractions.items() if fraction >= MIN_WEIGHT
+    }
+    weights = {
+        name: round(fraction / sum(large_fractions.values()), 4)
+        for name, fraction in large_fractions.items()
+    }
+    ensemble_outputs = np.sum([weight * outputs[name] for name, weight in weights.items()], axis=0)
+    single_losses = {
+        name: loss(model_outputs, y, sample_weights) for name, model_outputs in outputs.items()
+    }
+    best = min(single_losses, key=single_losses.__getitem__)
+    return (
+        weights
+        if loss(ensemble_outputs, y, sample_weights) < single_losses[best] * (1 - MIN_RELATIVE_GAIN)
+        else {best: 1.0}
+    )
+
+
+def select_greedily(
+    outputs: Mapping[str, Array], y: Array, loss: Callable[[Array, Array], float]
+) -> list[str]:
+    """Models chosen one after the other, each the one that most improves the mean of them all."""
+    selection: list[str] = []
+    total = np.zeros_like(next(iter(outputs.values())))
+    while len(selection) < SELECTION_ROUNDS:
+        count = len(selection) + 1
+        losses = {
+            name: loss((total + model_outputs) / count, y)
+            for name, model_outputs in outputs.items()
+        }
+        selection.append(min(losses, key=losses.__getitem__))
+        total = total + outputs[selection[-1]]
+    return selection
+
+
+def write_ensemble(
+    folder: Path, weights: Mapping[str, float], metadata: Mapping[str, Json],
+    tables: Mapping[str, pl.DataFrame],
+) -> None:  # fmt: skip
+    """Write the blend like any model: what it is, and its outputs on tune and judge rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    first_table = tables[next(iter(weights))]
+    output_columns = [name for name in first_table.columns if name.startswith("out_")]
+    ensemble_outputs = sum(
+        weight * tables[name].select(output_columns).to_numpy() for name, weight in weights.items()
+    )
+    output_frame = pl.DataFrame(np.asarray(ensemble_outputs), schema=output_columns)
+    first_table.drop(output_columns).hstack(output_frame).write_parquet(
+        folder / "predictions.parquet"
+    )
+    components = [metadata[name] for name in weights]
+    columns = {column for component in components for column in component.get("columns", [])}
+    columns_entry = (
+        {"columns": sorted(columns)}
+        if all("columns" in component for component in components)
+        else {}
+    )
+    files.atomic_write_json(
+        folder / "model.json",
+        {
+            "learner": ENSEMBLE_NAME,
+            "title": f"blend of {len(components)} models",
+            "complexity": max(component["complexity"] for component in components) + 1,
+            "members": sum(component["members"] for component in components),
+            "seconds": round(sum(component["seconds"] for component in components), 3),
+            "parts": dict(weights),
+            **columns_entry,
+        },
+    )
+
+
+STAGE = Stage(
+    "blend",
+    "Blend the trained models where together they are better.",
+    ensemble,
+    config_sections=(*TARGET_SECTIONS, "data", "clean", "model.blend"),
+    version=3,
+)

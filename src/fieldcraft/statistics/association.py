@@ -1,0 +1,305 @@
+"""How much one thing tells of another: measures of association on codes and ranks.
+
+Goodman & Kruskal, *Measures of Association for Cross Classifications*, 1954 (lambda, tau);
+Theil, *On the Estimation of Relationships Involving Qualitative Variables*, 1970 (U);
+Chatterjee, *A New Coefficient of Correlation*, 2021 (xi).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from fieldcraft.core.types import Array
+from fieldcraft.statistics.proportions import wilson_interval
+
+MAX_QUANTILE_BINS = 64
+MIN_ROWS_PER_CLASS = 10
+MIN_MEAN_ROWS_PER_LEVEL = 5.0  # on average; else a column of names would explain everything
+N_PERMUTATIONS = 5
+MAX_OUTLIER_FRACTION = 0.02  # share of the rows that may stray from a function
+
+
+def sample_rows(n_rows: int, max_rows: int, seed: int = 0) -> Array:
+    """Positions of all rows in their order, or of a random sample if there are too many."""
+    if n_rows <= max_rows:
+        return np.arange(n_rows)
+    return np.sort(np.random.default_rng(seed).choice(n_rows, max_rows, replace=False))
+
+
+def to_floats(column: pl.Series) -> Array | None:
+    """Numbers, truth values and moments as floats, NaN where missing; None for anything else."""
+    if column.dtype in (pl.Date, pl.Datetime):
+        column = column.dt.epoch("s")
+    elif not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+        return None
+    return column.cast(pl.Float64).to_numpy()
+
+
+def encode_levels(column: pl.Series, max_bins: int = MAX_QUANTILE_BINS) -> Array:
+    """The column as codes from 0: quantile bins of numbers, levels of anything else.
+
+    Missing values are a level of their own.
+    """
+    values = to_floats(column)
+    if values is not None:
+        codes = quantile_codes(values, max_bins)
+    elif column.dtype.is_nested():
+        codes = column.is_null().to_numpy().astype(np.int64)
+    else:
+        indexed = column.alias("value").to_frame().with_row_index("row")
+        codes = indexed.select(pl.col("row").min().over("value")).to_series().to_numpy()
+    return np.unique(codes, return_inverse=True)[1]
+
+
+def quantile_codes(values: Array, max_bins: int = MAX_QUANTILE_BINS) -> Array:
+    """Numbers as quantile bins, or as they are if there are few; NaN has a bin of its own."""
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return np.zeros(len(values), dtype=np.int64)
+    distinct_values = np.unique(present)
+    max_bins = max(
+        2, min(max_bins, int(len(values) / MIN_MEAN_ROWS_PER_LEVEL) - 1)
+    )  # one for missing
+    edges = (
+        distinct_values
+        if len(distinct_values) <= max_bins
+        else np.unique(np.quantile(present, np.linspace(0, 1, max_bins + 1)[1:-1]))
+    )
+    return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values))
+
+
+def average_ranks(values: Array) -> Array:
+    """Ranks of numbers, ties sharing the mean of theirs."""
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[codes])
+
+
+def spearman_correlation(a: Array, b: Array) -> float:
+    """Spearman's correlation; 0 where one side does not change."""
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(average_ranks(a), average_ranks(b))[0, 1])
+
+
+def split_targets(y: Array, names: Sequence[str]) -> list[tuple[str, Array]]:
+    """Targets one by one with their names: one of them, or as many as there are labels.
+
+    Args:
+        y: numbers or class indexes (rows,), or labels 0 or 1 (rows, labels).
+        names: of the target columns.
+    """
+    if y.ndim == 1:
+        return [(names[0], y)]
+    return [(name, label.astype(np.int64)) for name, label in zip(names, y.T, strict=True)]
+
+
+def association_strength(
+    codes: Array, y: Array, is_numeric: bool, min_strength: float = 0.0
+) -> float:
+    """Share of a target that codes explain beyond chance, 0 to 1.
+
+    Args:
+        codes: from 0, shape (rows,).
+        y: numbers, or class indexes.
+        is_numeric: whether the target is a number.
+        min_strength: below which the exact share does not matter and 0 may be returned.
+    """
+    n_levels = int(codes.max()) + 1 if len(codes) else 0
+    if n_levels < 2 or len(y) < MIN_MEAN_ROWS_PER_LEVEL * n_levels:
+        return 0.0
+    return (
+        correlation_ratio(codes, y)
+        if is_numeric
+        else goodman_kruskal_lambda(codes, y, min_strength)
+    )
+
+
+def correlation_ratio(codes: Array, y: Array) -> float:
+    """How much of the variance of the target's ranks the codes explain, less what is chance.
+
+    Ranks, since a few far amounts would hide that the rest is given away.
+    """
+    return explained_variance_fraction(codes, average_ranks(y)[:, None])
+
+
+def explained_variance_fraction(codes: Array, columns: Array) -> float:
+    """Share of the summed variance of columns that codes explain, less what is chance.
+
+    On class indicators this is Goodman and Kruskal's tau.
+
+    Args:
+        codes: from 0, shape (rows,).
+        columns: shape (rows, columns).
+    """
+    n_rows, counts = len(codes), np.bincount(codes)
+    centered = columns - columns.mean(axis=0)
+    total_squares = float((centered**2).sum())
+    if total_squares <= 0:
+        return 0.0
+    explained_squares = sum(
+        float((np.bincount(codes, weights=column) ** 2 / np.maximum(counts, 1)).sum())
+        for column in centered.T
+    )
+    unbiased_residual = (
+        (total_squares - explained_squares)
+        / max(n_rows - int((counts > 0).sum()), 1)
+        * (n_rows - 1)
+    )
+    return max(0.0, 1 - unbiased_residual / total_squares)
+
+
+def goodman_kruskal_lambda(codes: Array, y: Array, min_strength: float = 0.0) -> float:
+    """How much of the error of the best guess of a class vanishes when the codes are known.
+
+    Goodman and Kruskal's lambda on balanced classes, set against that of shuffled targets: a rare
+    class has its few rows in levels of their own by chance alone. Classes of fewer than ten
+    rows are left out. A share below ``least`` may be returned as 0.
+    """
+    is_common = np.bincount(y)[y] >= MIN_ROWS_PER_CLASS
+    _, classes = np.unique(y[is_common], return_inverse=True)
+    n_classes = int(classes.max()) + 1 if len(classes) else 0
+    if n_classes < 2:
+        return 0.0
+    common_codes = codes[is_common]
+    accuracy = best_balanced_accuracy(common_codes, classes, n_classes)
+    if accuracy - 1 / n_classes < min_strength * (
+        1 - 1 / n_classes
+    ):  # chance is not below an even guess
+        return 0.0
+    rng = np.random.default_rng(0)
+    permuted_accuracies = [
+        best_balanced_accuracy(common_codes, rng.permutation(classes), n_classes)
+        for _ in range(N_PERMUTATIONS)
+    ]
+    chance_accuracy = float(np.mean(permuted_accuracies))
+    return (
+        max(0.0, (accuracy - chance_accuracy) / (1 - chance_accuracy))
+        if chance_accuracy < 1
+        else 0.0
+    )
+
+
+def best_balanced_accuracy(codes: Array, classes: Array, n_classes: int) -> float:
+    """Mean over the classes of the share of their rows that the best guess by code gets right."""
+    contingency = np.bincount(
+        codes * n_classes + classes, minlength=(int(codes.max()) + 1) * n_classes
+    )
+    recalls = contingency.reshape(-1, n_classes) / np.maximum(
+        np.bincount(classes, minlength=n_classes), 1
+    )
+    return float(recalls.max(axis=1).sum()) / n_classes
+
+
+@dataclass(frozen=True)
+class ClassLift:
+    """The code that gives one class away best, though it may be silent about the others.
+
+    Attributes:
+        lift: share of the way from the class's usual share to certainty, at the least.
+        code: that gives the class away.
+        class_index: the class.
+        confidence: of the class among the rows of the code.
+        n_rows: of the code.
+    """
+
+    lift: float
+    code: int
+    class_index: int
+    confidence: float
+    n_rows: int
+
+
+def find_best_lift(codes: Array, y: Array, min_rows: int = 30) -> ClassLift:
+    """The code under which one class is most nearly certain, of those with enough rows."""
+    best = ClassLift(0.0, 0, 0, 0.0, 0)
+    if not len(y):
+        return best
+    n_classes, n_levels = int(y.max()) + 1, int(codes.max()) + 1
+    contingency = np.bincount(codes * n_classes + y, minlength=n_levels * n_classes).reshape(
+        n_levels, n_classes
+    )
+    class_priors = np.bincount(y, minlength=n_classes) / len(y)
+    for code in np.flatnonzero(contingency.sum(axis=1) >= min_rows):
+        n_rows = int(contingency[code].sum())
+        class_index = int((contingency[code] / n_rows - class_priors).argmax())
+        lower_bound = wilson_interval(int(contingency[code, class_index]), n_rows).low
+        lift = (
+            (lower_bound - class_priors[class_index]) / (1 - class_priors[class_index])
+            if class_priors[class_index] < 1
+            else 0.0
+        )
+        if lift > best.lift:
+            confidence = float(contingency[code, class_index]) / n_rows
+            best = ClassLift(float(lift), int(code), class_index, confidence, n_rows)
+    return best
+
+
+def theils_u(codes: Array, target_codes: Array) -> float:
+    """Theil's U: share of the entropy of codes that other codes take away, less what is chance.
+
+    Args:
+        codes: what is known, from 0, shape (rows,).
+        target_codes: what is to be told, from 0, shape (rows,).
+    """
+    n_rows, n_target_levels = len(codes), int(target_codes.max()) + 1 if len(target_codes) else 0
+    target_entropy = entropy(np.bincount(target_codes)) if n_rows else 0.0
+    if target_entropy <= 0:
+        return 0.0
+    joint_counts = np.bincount(codes * n_target_levels + target_codes)
+    mutual_information = entropy(np.bincount(codes)) + target_entropy - entropy(joint_counts)
+    # Miller & Madow: what two unrelated codes share on average in so many rows.
+    chance_information = (
+        (len(np.unique(codes)) - 1) * (len(np.unique(target_codes)) - 1) / (2 * n_rows)
+    )
+    return float(min(1.0, max(0.0, (mutual_information - chance_information) / target_entropy)))
+
+
+def entropy(counts: Array) -> float:
+    """Entropy of counts, in nats."""
+    probabilities = counts[counts > 0] / counts.sum()
+    return float(-(probabilities * np.log(probabilities)).sum())
+
+
+def chatterjee_xi(x: Array, y: Array) -> float:
+    """How nearly a number is a function of another: 1 for a function, about 0 for unrelated ones.
+
+    Chatterjee's xi without the 2 % of rows that stray most: rows in the order of x have
+    neighbouring targets. Where values of x repeat, a step function counts as exact too: the
+    targets of one value lie apart from those of the others.
+
+    Args:
+        x: what is known, without gaps, shape (rows,).
+        y: what is to be told, shape (rows,).
+    """
+    n_rows = len(x)
+    if n_rows < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    y_ranks = average_ranks(y)
+    random_order = np.random.default_rng(0).permutation(n_rows)  # so that ties come in no order
+    order = random_order[np.argsort(x[random_order], kind="stable")]
+    rank_steps = np.sort(np.abs(np.diff(y_ranks[order])))
+    kept_steps = rank_steps[: max(1, int(len(rank_steps) * (1 - MAX_OUTLIER_FRACTION)))]
+    min_total = float(np.ptp(y_ranks))  # of a monotone function
+    weights = 2 * np.arange(1, n_rows + 1) - n_rows - 1
+    expected_total = float((weights * np.sort(y_ranks)).sum()) * 2 / n_rows**2 * len(kept_steps)
+    xi = (
+        1 - (float(kept_steps.sum()) - min_total) / (expected_total - min_total)
+        if expected_total > min_total
+        else 0.0
+    )
+    return min(1.0, max(xi, step_function_score(x, y_ranks)))
+
+
+def step_function_score(x: Array, y_ranks: Array) -> float:
+    """Share of the ranks that the values of x, where they repeat, divide among them."""
+    _, codes, counts = np.unique(x, return_inverse=True, return_counts=True)
+    if counts.mean() < 2:
+        return 0.0
+    min_ranks, max_ranks = np.full(len(counts), np.inf), np.full(len(counts), -np.inf)
+    np.minimum.at(min_ranks, codes, y_ranks)
+    np.maximum.at(max_ranks, codes, y_ranks)
+    return float(min(1.0, len(x) / max(float((max_ranks - min_ranks + 1).sum()), 1.0)))

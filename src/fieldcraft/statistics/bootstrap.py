@@ -1,0 +1,149 @@
+"""Intervals and paired tests by resampling rows, vectorised over the resamples.
+
+Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993 (percentile intervals, paired
+differences on the same resamples).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from fieldcraft.core.types import Array
+
+Name = TypeVar("Name", bound=Hashable)
+
+N_RESAMPLES = 1_000
+CONFIDENCE_LEVEL = 0.95
+MAX_WEIGHTS_PER_CHUNK = 4_000_000  # weights held in memory at once
+
+
+@dataclass(frozen=True)
+class ConfidenceInterval:
+    """An estimate with the interval that holds it at the stated level."""
+
+    value: float
+    low: float
+    high: float
+    level: float = CONFIDENCE_LEVEL
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """How much better A is than B, on the same resamples of the same rows.
+
+    A positive difference means that A is better, whatever the direction of the metric.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def verdict(self) -> str:
+        """``better`` or ``worse`` if the interval leaves out zero, else ``level``."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "level"
+
+
+@dataclass(frozen=True)
+class BootstrapPlan:
+    """How rows are drawn; equal draws give equal resamples, so that results pair up.
+
+    Attributes:
+        n_rows: how many there are.
+        seed: of the drawing.
+        clusters: rows of the same unit (a person, a stretch of time) are drawn together, shape
+            (rows,); every row by itself if None.
+        weights: how much each row counts, shape (rows,); all the same if None.
+        n_resamples: how many to draw.
+    """
+
+    n_rows: int
+    seed: int
+    clusters: Array | None = None
+    weights: Array | None = None
+    n_resamples: int = N_RESAMPLES
+
+    def weight_chunks(self) -> Iterator[Array]:
+        """Weights of the rows as they are, (1, rows), then of all resamples, some at a time."""
+        row_weights = (
+            np.ones(self.n_rows) if self.weights is None else self.weights / self.weights.mean()
+        )
+        base_weights = row_weights.astype(np.float32)
+        yield base_weights[None, :]
+        rng = np.random.default_rng(self.seed)
+        cluster_codes = (
+            None if self.clusters is None else np.unique(self.clusters, return_inverse=True)[1]
+        )
+        n_clusters = self.n_rows if cluster_codes is None else int(cluster_codes.max()) + 1
+        chunk_size = max(1, min(self.n_resamples, MAX_WEIGHTS_PER_CHUNK // max(self.n_rows, 1)))
+        for start in range(0, self.n_resamples, chunk_size):
+            n = min(chunk_size, self.n_resamples - start)
+            drawn_indices = rng.integers(0, n_clusters, size=(n, n_clusters))
+            drawn_indices += n_clusters * np.arange(n)[:, None]
+            counts = np.bincount(drawn_indices.ravel(), minlength=n * n_clusters).reshape(
+                n, n_clusters
+            )
+            counts = counts.astype(np.float32)
+            yield base_weights * (counts if cluster_codes is None else counts[:, cluster_codes])
+
+
+Statistic = Callable[[Array], Array]
+
+
+def resample(statistics: Mapping[Name, Statistic], plan: BootstrapPlan) -> dict[Name, Array]:
+    """Each statistic on the rows as they are, followed by its values on the resamples.
+
+    Args:
+        statistics: by name; each maps row weights, shape (resamples, rows), to (resamples,).
+        plan: how rows are drawn. The resamples are the same for all statistics.
+    """
+    values: dict[Name, list[Array]] = {name: [] for name in statistics}
+    for weights in plan.weight_chunks():
+        for name, statistic in statistics.items():
+            values[name].append(statistic(weights))
+    return {name: np.concatenate(chunks) for name, chunks in values.items()}
+
+
+def percentile_interval(
+    values: Array, level: float = CONFIDENCE_LEVEL, bias_corrected: bool = False
+) -> ConfidenceInterval:
+    """Percentile interval from what `resample` returned, undefined values left out.
+
+    Args:
+        values: the figure on the rows as they are, then on each resample.
+        level: how often such intervals hold the truth.
+        bias_corrected: whether resamples show more of a figure that is never below 0 than there is; the
+            interval is then moved by the bias (Efron & Tibshirani 1993, chapter 10).
+    """
+    resampled = values[1:][np.isfinite(values[1:])]
+    if not len(resampled):
+        return ConfidenceInterval(float(values[0]), float("nan"), float("nan"), level)
+    bounds = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    if bias_corrected:
+        bounds = np.maximum(bounds - max(resampled.mean() - values[0], 0.0), 0.0)
+    return ConfidenceInterval(float(values[0]), float(bounds[0]), float(bounds[1]), level)
+
+
+def paired_comparison(
+    a: Array, b: Array, greater_is_better: bool, level: float = CONFIDENCE_LEVEL
+) -> PairedComparison:
+    """Compare two models by what `resample` returned for each with the same seed.
+
+    The p-value is two-sided: twice the share of resamples on the far side of zero, with one
+    added to both counts (Davison & Hinkley 1997, section 4.2.2).
+    """
+    differences = (a - b) if greater_is_better else (b - a)
+    resampled = differences[1:][np.isfinite(differences[1:])]
+    if not len(resampled):
+        return PairedComparison(float(differences[0]), float("nan"), float("nan"), 1.0)
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    tail_count = min((resampled <= 0).sum(), (resampled >= 0).sum())
+    p_value = min(1.0, 2 * (tail_count + 1) / (len(resampled) + 1))
+    return PairedComparison(float(differences[0]), float(low), float(high), float(p_value))

@@ -1,0 +1,59 @@
+"""Metrics of classes in an order; a mistake of two steps is worse than one of one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fieldcraft.core.types import Array
+from fieldcraft.statistics.metrics import (
+    Metric,
+    Predictions,
+    nanmean_over_first_axis,
+    safe_divide,
+    weighted_mean,
+)
+
+
+def quadratic_kappa(y: Array, predictions: Predictions, weights: Array) -> Array:
+    """Agreement beyond chance, mistakes weighed by the square of their steps (Cohen 1968)."""
+    classes = predictions.outputs.shape[1]
+    w = weights.astype(np.float64)
+    observed_cost = w @ ((predictions.decisions - y) ** 2).astype(np.float64)
+    actual = w @ np.eye(classes)[y]
+    predicted = w @ np.eye(classes)[predictions.decisions]
+    class_indices = np.arange(classes)
+    costs = (class_indices[:, None] - class_indices) ** 2
+    expected_cost = np.einsum("ri,ij,rj->r", actual, costs, predicted)
+    return 1 - safe_divide(
+        observed_cost * w.sum(axis=1), np.where(expected_cost > 0, expected_cost, np.nan)
+    )
+
+
+def ordinal_mae(y: Array, predictions: Predictions, weights: Array) -> Array:
+    """Steps between decided and true class, on average (mean absolute error of ranks)."""
+    return weighted_mean(np.abs(predictions.decisions - y), weights)
+
+
+def macro_ordinal_mae(y: Array, predictions: Predictions, weights: Array) -> Array:
+    """Steps between decided and true class, the mean over the classes (Baccianella et al. 2009)."""
+    errors = np.abs(predictions.decisions - y).astype(np.float64)
+    class_means = [
+        safe_divide(weights @ (errors * (y == k)), weights @ (y == k)) for k in np.unique(y)
+    ]
+    return nanmean_over_first_axis(np.stack(class_means))
+
+
+def ranked_probability_score(y: Array, predictions: Predictions, weights: Array) -> Array:
+    """Mean squared error of the cumulative probabilities (Epstein 1969), over the cuts."""
+    n_classes = predictions.outputs.shape[1]
+    cumulative_truth = np.arange(n_classes - 1) >= y[:, None]
+    cumulative_probabilities = np.cumsum(predictions.outputs.astype(np.float64), axis=1)[:, :-1]
+    return weighted_mean(((cumulative_probabilities - cumulative_truth) ** 2).mean(axis=1), weights)
+
+
+QUADRATIC_KAPPA = Metric("quadratic_kappa", "quadratic kappa", True, quadratic_kappa)
+ORDINAL_MAE = Metric("mae", "mean steps off", False, ordinal_mae)
+MACRO_ORDINAL_MAE = Metric("macro_mae", "mean steps off (by class)", False, macro_ordinal_mae)
+RANKED_PROBABILITY_SCORE = Metric(
+    "rps", "ranked probability score", False, ranked_probability_score
+)

@@ -1,0 +1,63 @@
+"""The check that reports rows which stand in the table more than once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fieldcraft.checks.duplicate_rows import CHECK
+from tests.checks.contexts import data_context, run_check
+
+
+def rows(repeated: int, count: int = 200) -> dict[str, list[str]]:
+    """A table whose first row stands in it again at the end, some times over."""
+    first = [str(i) for i in range(count)]
+    return {"a": [*first, *["0"] * repeated], "y": ["u", "v"] * (count // 2) + ["u"] * repeated}
+
+
+def test_rows_that_differ_are_not_reported() -> None:
+    assert run_check(CHECK, data_context(rows(0), a="number")) == []
+
+
+@pytest.mark.parametrize(("repeated", "severity"), [(1, "tip"), (3, "warn")])
+def test_repeated_rows_are_counted_and_shown(repeated: int, severity: str) -> None:
+    (finding,) = run_check(CHECK, data_context(rows(repeated), a="number"))
+    assert finding.severity == severity
+    assert finding.evidence["repeated"] == repeated
+    assert finding.evidence["lines"] == [1, *range(201, 201 + repeated)]
+
+
+def test_rows_with_another_target_are_no_repeats() -> None:
+    cells = rows(1)
+    cells["y"][-1] = "v"
+    assert run_check(CHECK, data_context(cells, a="number")) == []
+
+
+def test_names_of_rows_do_not_hide_repeats() -> None:
+    cells = rows(2) | {"key": [f"k{i}" for i in range(202)]}
+    (finding,) = run_check(CHECK, data_context(cells, a="number", key="identifier"))
+    assert finding.evidence["repeated"] == 2
+
+
+def test_blanks_around_cells_do_not_hide_repeats() -> None:
+    cells = rows(1)
+    cells["a"][-1] = " 0 "
+    (finding,) = run_check(CHECK, data_context(cells, a="category"))
+    assert finding.evidence["repeated"] == 1
+
+
+@pytest.mark.parametrize(("different", "severity"), [(198, "warn"), (199, "tip")])
+def test_one_row_in_a_hundred_is_many(different: int, severity: str) -> None:
+    cells = {"a": [*map(str, range(different)), "0", "0"]}
+    (finding,) = run_check(CHECK, data_context(cells, a="number"))
+    assert finding.severity == severity
+    assert finding.title == f"2 of {different + 2} rows (1.0%) repeat another row"
+    assert finding.evidence["rows"] == different + 2
+    assert (finding.column, finding.fixes) == (None, ())
+
+
+def test_the_row_that_is_repeated_most_is_shown_by_its_first_five_numbers_in_the_file() -> None:
+    view = data_context({"a": [*"uvuvvvvv", *map(str, range(90))]}, a="category")
+    (finding,) = run_check(CHECK, replace(view, row_numbers=range(501, 599)))
+    assert finding.evidence == {"repeated": 6, "rows": 98, "lines": [502, 504, 505, 506, 507]}

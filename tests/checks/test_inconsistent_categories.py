@@ -1,0 +1,221 @@
+"""The check that compares how levels are written."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fieldcraft.checks.inconsistent_categories import (
+    CHECK,
+    damerau_levenshtein,
+    delete_letters,
+    is_typo,
+    normalize_level,
+)
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.data.schema import Column
+from fieldcraft.ledger.records import Finding
+from tests.checks.contexts import data_context, run_check
+
+
+def look(**levels: int) -> list[Finding]:
+    return of(levels)
+
+
+def of(levels: dict[str, int]) -> list[Finding]:
+    cells = [level for level, count in levels.items() for _ in range(count)]
+    return run_check(CHECK, data_context({"a": cells}, a="category"))
+
+
+def test_levels_that_differ_are_not_reported() -> None:
+    assert look(Bern=50, Basel=60, Genf=3, Chur=1) == []
+
+
+@pytest.mark.parametrize(
+    "odd", ["bern", "BERN", "Bérn", "B ern".replace(" ", "") + ".", "-Bern", "bern_"]
+)
+def test_case_accents_and_joining_signs_make_no_other_level(odd: str) -> None:
+    (finding,) = of({"Bern": 80, odd: 20})
+    assert (finding.severity, finding.column, finding.fixes) == ("warn", "a", ())
+    assert finding.evidence["levels"] == [
+        {"column": "a", "odd": odd, "usual": "Bern", "rows": 20}
+    ]  # fmt: skip
+
+
+def test_a_few_odd_rows_are_a_tip() -> None:
+    (finding,) = of({"new york": 400, "New-York": 2})
+    assert finding.severity == "tip"
+
+
+def test_signs_of_numbers_count() -> None:
+    assert of({"-5": 40, "5": 40}) == []
+
+
+@pytest.mark.parametrize("odd", ["Hambrug", "Hamburgg", "Hambrg", "Hanburg"])
+def test_a_rare_slip_of_the_pen_is_asked_about(odd: str) -> None:
+    (finding,) = of({"Hamburg": 90, "Bremen": 50, odd: 2})
+    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert f"a {odd!r} and 'Hamburg'" in finding.title
+    assert of({"Hamburg": 90, odd: 30}) == []
+
+
+@pytest.mark.parametrize(
+    ("odd", "usual", "slip"),
+    [
+        ("fernsehen", "fernsehn", True),
+        ("elementary school", "elementry scool", True),
+        ("basement 1", "basement 2", False),
+        ("island", "inland", False),
+        ("type a", "type b", False),
+        ("fusep", "fusea", False),
+        ("part time", "parttime", False),
+        ("kassel", "bremen", False),
+    ],
+)
+def test_what_is_a_slip(odd: str, usual: str, slip: bool) -> None:
+    assert is_typo(odd, usual) is slip
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "letters"),
+    [("", "", 0), ("a", "", 1), ("abcd", "abdc", 1), ("abc", "adc", 1), ("kitten", "sitting", 3)],
+)
+def test_distance_counts_letters(a: str, b: str, letters: int) -> None:
+    assert damerau_levenshtein(a, b) == damerau_levenshtein(b, a) == letters
+
+
+def test_yes_and_no_in_many_ways_can_be_read_as_boolean() -> None:
+    (finding,) = look(yes=50, no=40, Y=20, N=10)
+    assert finding.severity == "warn"
+    assert "yes and no in 4 ways" in finding.title
+    assert finding.fixes == (ConfigEdit(("data", "columns", "a", "kind"), "boolean"),)
+
+
+def test_classes_of_the_target_are_compared_too() -> None:
+    cells = {"y": ["good"] * 50 + ["Good"] * 9 + ["bad"] * 40}
+    (finding,) = run_check(CHECK, data_context(cells))
+    assert finding.column == "y"
+
+
+def test_levels_of_many_columns_share_a_line() -> None:
+    cells = {name: ["bern"] * 50 + ["Bern"] * 50 for name in "abcdef"}
+    (finding,) = run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "category")))
+    assert "6 levels differ" in finding.title
+
+
+@cache
+def slow_distance(a: str, b: str) -> int:
+    """Optimal string alignment, straight from its definition."""
+    if not a or not b:
+        return len(a) + len(b)
+    steps = [
+        slow_distance(a[:-1], b) + 1,
+        slow_distance(a, b[:-1]) + 1,
+        slow_distance(a[:-1], b[:-1]) + (a[-1] != b[-1]),
+    ]
+    if len(a) > 1 and len(b) > 1 and a[-1] == b[-2] and a[-2] == b[-1]:
+        steps.append(slow_distance(a[:-2], b[:-2]) + 1)
+    return min(steps)
+
+
+WRITTEN = st.text("abc", max_size=7)
+
+
+@given(WRITTEN, WRITTEN)
+def test_distance_is_the_fewest_steps_from_one_text_to_another(a: str, b: str) -> None:
+    assert damerau_levenshtein(a, b) == slow_distance(a, b)
+
+
+@pytest.mark.parametrize(
+    ("text", "rests"),
+    [
+        ("abcdefghi", 1 + 9),  # nine letters: without one
+        ("abcdefghij", 1 + 10 + 45),  # ten: without one or two
+        ("abcdefghijklmnopqrstuvwx", 1 + 24 + 276),
+        ("abcdefghijklmnopqrstuvwxy", 1 + 25),  # above 24 without one
+        ("aab", 3),  # "aab", "ab", "aa"
+    ],
+)
+def test_rests_of_a_text_are_without_one_or_two_letters(text: str, rests: int) -> None:
+    found_ = delete_letters(text)
+    assert len(found_) == len(set(found_)) == rests
+    assert found_ == sorted(found_)
+    assert min(map(len, found_)) == len(text) - (2 if 10 <= len(text) <= 24 else 1)
+
+
+@pytest.mark.parametrize(
+    ("odd", "usual", "slip"),
+    [
+        ("ladnes", "landes", True),  # six letters, two swapped
+        ("landos", "landes", False),  # six letters, one changed
+        ("landex", "landes", False),  # only the end differs
+        ("lanndes", "landes", True),
+        ("abcdefghi", "abdcefgih", False),  # nine letters, two slips
+        ("abcdefghij", "abdcefghji", True),  # ten
+        ("abcdefghij", "abdcegfhji", False),  # three slips
+        ("kreis 12 a", "kreis 21 a", False),
+    ],
+)
+def test_how_many_letters_a_slip_may_change(odd: str, usual: str, slip: bool) -> None:
+    assert is_typo(odd, usual) is slip
+
+
+@pytest.mark.parametrize(
+    ("usual", "odd", "reported"), [(40, 2, True), (39, 2, False), (19, 0, False)]
+)
+def test_the_usual_spelling_has_twenty_times_as_many_rows(
+    usual: int, odd: int, reported: bool
+) -> None:
+    assert bool(of({"Hamburg": usual, "Hambrug": odd, "Kiel": 900})) is reported
+
+
+@pytest.mark.parametrize(("count", "severity"), [(9, "tip"), (10, "warn")])
+def test_variants_in_one_row_of_a_hundred_are_a_warning(count: int, severity: str) -> None:
+    (finding,) = of({"Bern": 1_000 - count, "bern": count})
+    assert finding.severity == severity
+    assert finding.title.startswith("1 level differs from another only in case, blanks, accents")
+
+
+def test_slips_are_a_tip_however_many_there_are() -> None:
+    (finding,) = of({"Hamburg": 100, "Hambrug": 5})
+    assert finding.severity == "tip"
+    assert "1 level differs from another only by a letter or two" in finding.title
+
+
+def test_only_levels_of_six_letters_and_more_and_no_sentences_are_compared() -> None:
+    assert of({"bonn": 90, "bnon": 2}) == []
+    sentence = "abcdefghij " * 7 + "abcd"
+    assert len(sentence) == 81
+    assert of({sentence: 90, sentence.replace("abcd", "abdc", 1): 2}) == []
+    assert len(of({sentence[:-1]: 90, sentence[:-1].replace("abcd", "abdc", 1): 2})) == 1
+
+
+def test_what_is_plain_has_no_case_accents_and_joining_signs() -> None:
+    assert normalize_level(" Größe_A-b/c.d'e ") == "grosse a b c d e"
+
+
+def test_a_boolean_that_was_chosen_with_options_is_not_changed() -> None:
+    cells = {"a": ["yes"] * 50 + ["no"] * 40 + ["Y"] * 20}
+    (finding,) = run_check(CHECK, data_context(cells, a=Column("a", "category", {"merge": 3})))
+    assert (finding.severity, finding.fixes) == ("warn", ())
+    assert finding.evidence == {"words": {"yes": 50, "no": 40, "Y": 20}}
+    assert look(yes=50, no=40) == []
+
+
+def test_a_column_that_is_passed_does_not_end_the_look_at_others() -> None:
+    cells = {
+        "number": [1.0, 2.0] * 50,
+        "answer": ["yes", "no", "Y", "N"] * 25,
+        "town": ["Bern"] * 60 + ["bern"] * 40,
+    }
+    findings = run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "category")))
+    assert [finding.column for finding in findings] == ["answer", "town"]
+
+
+def test_eight_ways_of_saying_yes_are_listed() -> None:
+    words = ["yes", "no", "Y", "N", "true", "false", "T", "F", "1"]
+    (finding,) = of({word: 20 - i for i, word in enumerate(words)})
+    assert finding.title.endswith("in 9 ways: 'yes', 'no', 'Y', 'N', 'true', 'false', 'T', 'F'")

@@ -1,0 +1,229 @@
+"""The check that finds numbers hidden in text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.checks.mixed_types import CHECK, most_common_unit
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.data.schema import Column
+from fieldcraft.ledger.records import Finding
+from tests.checks.contexts import data_context, run_check
+
+ROWS = 200
+VALUES = np.random.default_rng(0).uniform(1, 99_999, ROWS).round(2).tolist()
+
+
+def look(cells: list[str], kind: str | Column = "category", name: str = "a") -> list[Finding]:
+    return run_check(CHECK, data_context({name: cells}, (), **{name: kind}))
+
+
+@pytest.mark.parametrize(
+    ("form", "unit"),
+    [
+        ("{:.1f} kg", "the unit 'kg'"),
+        ("{:.1f}kg", "the unit 'kg'"),
+        ("${:,.2f}", "the unit '$'"),
+        ("€ {:.2f}", "the unit '€'"),
+        ("{:.1f}%", "the unit '%'"),
+        ("{:.0f} m²", "the unit 'm²'"),
+        ("{:.0f} CHF", "the unit 'chf'"),
+    ],
+)
+def test_numbers_with_a_unit_are_a_warning(form: str, unit: str) -> None:
+    (finding,) = look([form.format(value) for value in VALUES])
+    assert (finding.severity, finding.column, finding.fixes) == ("warn", "a", ())
+    assert finding.evidence["unit"] == unit
+    again = [form.format(value) for value in [*VALUES, *[VALUES[3]] * 9]]
+    assert f"such as {form.format(VALUES[3])!r}, and are read" in look(again)[0].title
+
+
+@pytest.mark.parametrize("group", [" ", "'", "\u00a0", "’"])
+def test_groups_of_digits_that_no_number_is_read_from_are_a_warning(group: str) -> None:
+    (finding,) = look([f"{value + 1000:,.2f}".replace(",", group) for value in VALUES])
+    assert finding.evidence["unit"] == "grouped digits"
+
+
+def test_a_target_with_a_unit_is_noticed() -> None:
+    (finding,) = run_check(CHECK, data_context({"y": [f"${value:,.2f}" for value in VALUES]}))
+    assert finding.column == "y"
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        ["10-20", "20-30", "30-40"],
+        ["< 100 DM", "100 - 200 DM", "> 200 DM"],
+        ["under 25", "25 to 45", "over 45"],
+        ["1-3 years", "4-7 years", "8+ years"],
+    ],
+)
+def test_ranges_lose_their_order(levels: list[str]) -> None:
+    (finding,) = look([levels[i % 3] for i in range(ROWS)])
+    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert "ranges" in finding.title
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["red", "blue"] * 100,
+        [f"A/5 {i}" if i % 3 else str(i) for i in range(ROWS)],  # codes of tickets
+        [f"{i % 30 + 1}{'ABCDEFGH'[i % 8]}" for i in range(ROWS)],  # numbers of seats
+        [f"192.168.0.{i}" for i in range(ROWS)],
+        [f"2020-{i % 12 + 1:02}-11" for i in range(ROWS)],
+        [f"{i % 4 + 1} doors" for i in range(ROWS)],  # few enough to be categories
+    ],
+    ids=["words", "tickets", "seats", "addresses", "dates", "doors"],
+)
+def test_other_words_are_not_reported(cells: list[str]) -> None:
+    assert look(cells) == []
+
+
+def test_numbers_among_words_for_nothing_can_be_read_as_numbers() -> None:
+    cells = [str(v) if i % 5 else ["unknown", "n.a."][i % 2] for i, v in enumerate(VALUES)]
+    (finding,) = look(cells)
+    assert (finding.severity, finding.evidence["rows"]) == ("warn", 40)
+    assert finding.fixes == (ConfigEdit(("data", "columns", "a", "kind"), "number"),)
+    comma = [cell.replace(".", ",") if cell[0].isdigit() else cell for cell in cells]
+    (finding,) = look(comma)
+    assert finding.fixes[1] == ConfigEdit(("data", "columns", "a", "decimal"), ",")
+
+
+def test_words_that_may_mean_something_are_left_to_a_person() -> None:
+    (finding,) = look([str(v) if i % 5 else "too low" for i, v in enumerate(VALUES)])
+    assert (finding.severity, finding.fixes) == ("warn", ())
+
+
+def test_a_decimal_comma_that_is_not_read_is_mended() -> None:
+    cells = [f"{value:.2f}".replace(".", ",") for value in VALUES]
+    (finding,) = look(cells, "number")
+    assert finding.severity == "warn"
+    (edit,) = finding.fixes
+    assert edit == ConfigEdit(("data", "columns", "a", "decimal"), ",")
+    assert look(cells, Column("a", "number", {"decimal": ","})) == []
+
+
+def test_thousands_with_and_without_a_comma_are_asked_about() -> None:
+    cells = [f"{i * 37 + 1000:,}" if i % 9 else str(i * 37 + 1000) for i in range(ROWS)]
+    (finding,) = look(cells, "number")
+    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert look([f"{i * 37:,}" for i in range(ROWS)], "number") == []
+
+
+@pytest.mark.parametrize(("count", "severity"), [(1, "tip"), (5, "warn")])
+def test_cells_of_a_number_column_that_are_lost_are_shown(count: int, severity: str) -> None:
+    cells = ["12 approx"] * count + [str(value) for value in VALUES[count:]]
+    (finding,) = look(cells, "number")
+    assert (finding.severity, finding.column) == (severity, "a")
+    assert finding.evidence["cells"] == {"a": ["12 approx"]}
+    assert look(["unknown"] + [str(value) for value in VALUES[1:]], "number") == []
+
+
+def test_many_columns_with_lost_cells_share_a_line() -> None:
+    cells: dict[str, Any] = {f"c{i}": ["x", *map(str, VALUES[1:])] for i in range(6)}
+    (finding,) = run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "number")))
+    assert finding.column is None
+    assert "6 cells of number columns" in finding.title
+    assert finding.title.endswith("c4 (1, such as 'x'), ...")
+
+
+def united(plain: int, rows: int = 200, levels: int = 200) -> list[str]:
+    """Numbers with a unit, and so many words at the end."""
+    return [f"{i % levels + 0.5} kg" if i < rows - plain else f"odd {i}x{i}" for i in range(rows)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "reported"),
+    [
+        (united(20), True),
+        (united(21), False),  # nine cells of ten
+        (united(0, 20), True),
+        (united(0, 19), False),  # twenty values
+        (united(0, levels=10), True),
+        (united(0, levels=9), False),  # ten different numbers
+    ],
+    ids=["most", "fewer", "twenty", "nineteen", "ten levels", "nine"],
+)
+def test_bounds_of_numbers_with_a_unit(cells: list[str], reported: bool) -> None:
+    findings = look(cells)
+    assert [(f.severity, f.evidence["unit"]) for f in findings] == (
+        [("warn", "the unit 'kg'")] * reported
+    )
+
+
+@pytest.mark.parametrize(("words", "reported"), [(60, True), (61, False)])
+def test_seven_cells_of_ten_are_ranges(words: int, reported: bool) -> None:
+    levels = ["10-20", "20-30", "30-40"]
+    cells = [levels[i % 3] if i >= words else "other" for i in range(200)]
+    findings = look(cells)
+    assert [(f.severity, f.evidence) for f in findings] == (
+        [("tip", {"share": 0.7, "different": 4})] * reported
+    )
+    assert all("such as '10-20'" in f.title or "such as '20-30'" in f.title for f in findings)
+
+
+def test_two_ranges_have_no_order_to_lose() -> None:
+    assert look(["under 25", "over 25"] * 100) == []
+    assert run_check(CHECK, data_context({"y": ["10-20", "20-30", "30-40"] * 70})) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers", "reported"),
+    [(20, 10, True), (21, 10, False), (3, 9, False), (3, 10, True)],
+)
+def test_words_among_numbers_are_few_and_numbers_are_several(
+    words: int, numbers: int, reported: bool
+) -> None:
+    cells = [f"w{'abcdefghijklmnopqrstuvwxyz'[i]}" for i in range(words)]
+    cells += [str(i % numbers + 0.5) for i in range(200)]
+    findings = look(cells)
+    assert [f.evidence["numbers"] for f in findings] == [numbers] * reported
+    assert all(f.evidence["words"] == cells[:words] for f in findings)
+    assert all(f.title.startswith(f"a: {words} of {200 + words} cells are words") for f in findings)
+
+
+@pytest.mark.parametrize(("words", "among"), [(100, True), (101, False)])
+def test_words_stand_among_numbers_where_half_of_the_cells_are_numbers(
+    words: int, among: bool
+) -> None:
+    cells = ["low"] * words + [str(v) for v in VALUES[: 200 - words]]
+    assert any("are words among numbers" in f.title for f in look(cells)) is among
+
+
+@pytest.mark.parametrize(("count", "severity"), [(9, "tip"), (10, "warn")])
+def test_one_lost_cell_in_a_hundred_is_a_warning(count: int, severity: str) -> None:
+    cells = ["12 approx"] * count + [str(i / 2) for i in range(1_000 - count)]
+    (finding,) = look(cells, "number")
+    assert finding.severity == severity
+    assert finding.title.startswith(f"{count} cells of number columns cannot be read and count as")
+    assert f"a ({count}, such as '12 approx')" in finding.title
+
+
+def test_a_column_with_options_is_not_changed() -> None:
+    cells = [str(v) if i % 5 else "unknown" for i, v in enumerate(VALUES)]
+    (finding,) = look(cells, Column("a", "category", {"merge": 3}))
+    assert (finding.severity, finding.fixes) == ("warn", ())
+
+
+def test_the_fix_of_a_decimal_comma_reads_the_fractions() -> None:
+    cells = [f"{value:.2f}".replace(".", ",") for value in VALUES]
+    (finding,) = look(cells, "number")
+    assert finding.evidence == {"read_by_comma": ROWS, "rows": ROWS}
+    mended = Column("a", "number", {finding.fixes[0].path[-1]: finding.fixes[0].value})
+    view = data_context({"a": cells}, (), a=mended)
+    np.testing.assert_allclose(view.values["a"].to_numpy(), VALUES)
+
+
+def test_the_commonest_unit_has_half_of_the_numbers() -> None:
+    counts = pl.DataFrame({"value": ["1 kg", "2 KG", "3 g"], "count": [2, 3, 5]})
+    assert most_common_unit(counts) == "the unit 'g'"  # of two as common the first by name
+    counts = pl.DataFrame({"value": ["1 kg", "2 g", "3 t"], "count": [4, 4, 1]})
+    assert most_common_unit(counts) is None
+    assert most_common_unit(counts.clear()) is None
+    assert most_common_unit(pl.DataFrame({"value": ["1 000"], "count": [1]})) == "grouped digits"
+    assert most_common_unit(pl.DataFrame({"value": ["$1"], "count": [1]})) == "the unit '$'"

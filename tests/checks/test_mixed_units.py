@@ -1,0 +1,87 @@
+"""The check that finds two units in one column."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fieldcraft.checks.mixed_units import CHECK, split_by_unit
+from tests.checks.contexts import data_context, run_check
+
+DRAW = np.random.default_rng(0)
+HEIGHTS = DRAW.normal(1.75, 0.09, 500)
+ODD = np.arange(500) % 8 == 0
+
+
+@pytest.mark.parametrize("factor", [100, 1000, 39.37, 2.54, 0.01, 60])
+def test_values_in_another_unit_are_noticed(factor: float) -> None:
+    cells = np.where(ODD, HEIGHTS * factor, HEIGHTS)
+    (finding,) = run_check(CHECK, data_context({"a": cells}, a="number"))
+    assert (finding.severity, finding.column, finding.fixes) == ("warn", "a", ())
+    assert (finding.evidence["few"], finding.evidence["many"]) == (63, 437)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        HEIGHTS,
+        DRAW.gamma(0.3, 100, 500) + 1e-9,
+        np.where(ODD, HEIGHTS * 20, HEIGHTS),  # no unit that we know
+        np.where(ODD, 0.0, HEIGHTS),
+        np.where(np.arange(500) < 3, HEIGHTS * 100, HEIGHTS),  # a few: for the check `outliers`
+        np.where(ODD, DRAW.gamma(0.5, 200, 500) + 20, HEIGHTS),  # another shape
+    ],
+    ids=["one heap", "skewed", "odd factor", "zeros", "three values", "another shape"],
+)
+def test_other_columns_are_not_reported(values: np.ndarray) -> None:
+    assert run_check(CHECK, data_context({"a": values}, a="number")) == []
+
+
+def heap(rows: int, width: float, middle: float = 0.0) -> np.ndarray:
+    """Numbers even on a scale of powers of ten, of which the middle half spans a width."""
+    return 10 ** (middle + 2 * width * (np.linspace(0, 1, rows) - 0.5))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "found_"),
+    [
+        (heap(90, 0.1), heap(10, 0.1, 2), True),
+        (heap(89, 0.1), heap(10, 0.1, 2), False),  # a hundred values
+        (heap(91, 0.1), heap(9, 0.1, 2), False),  # ten in the smaller heap
+        (heap(10, 0.1), heap(990, 0.1, 2), True),  # one in a hundred
+        (heap(10, 0.1), heap(991, 0.1, 2), False),
+        (heap(60, 0.2), heap(60, 0.39, 3), False),  # too wide
+        (heap(60, 0.2), heap(60, 0.34, 3), True),
+        (heap(60, 0.1), heap(60, 0.19, 2), True),
+        (heap(60, 0.1), heap(60, 0.21, 2), False),  # more than twice as wide
+        (heap(60, 0.1), heap(60, 0.1, np.log10(114)), True),
+        (heap(60, 0.1), heap(60, 0.1, np.log10(116)), False),  # no unit that is known
+        (heap(60, 0.1), heap(60, 0.1, np.log10(86)), True),
+        (heap(60, 0.1), heap(60, 0.1, np.log10(84)), False),
+        (heap(60, 0.04), heap(60, 0.04, np.log10(2.54)), True),
+        (heap(60, 0.06), heap(60, 0.06, np.log10(2.54)), False),  # no gap of .3 between them
+        (np.ones(60), np.full(60, 100.0), False),  # two values are no heaps
+    ],
+)
+def test_bounds_of_two_heaps(low: np.ndarray, high: np.ndarray, found_: bool) -> None:
+    values = np.concatenate([high, low])
+    heaps = split_by_unit(values)
+    assert (heaps is not None) is found_
+    if heaps is not None:
+        np.testing.assert_allclose(heaps[0], np.sort(low))
+        np.testing.assert_allclose(heaps[1], np.sort(high))
+
+
+@pytest.mark.parametrize("factor", [2.54, 12, 39.37, 60, 100, 1_000, 3_600, 10_000, 1_000_000])
+def test_the_factor_between_the_heaps_is_told(factor: float) -> None:
+    heaps = split_by_unit(np.concatenate([heap(100, 0.04), factor * heap(100, 0.04)]))
+    assert heaps is not None
+    assert heaps[2] == factor
+    assert split_by_unit(np.append(heap(200, 0.04), 0.0)) is None
+
+
+def test_the_smaller_heap_is_told_first_with_both_medians() -> None:
+    cells = np.concatenate([np.linspace(150, 190, 20), np.linspace(1.5, 1.9, 201)])
+    (finding,) = run_check(CHECK, data_context({"a": cells}, a="number"))
+    assert "20 values around 170, 201 around 1.7" in finding.title
+    assert finding.evidence == {"few": 20, "many": 201, "factor": 100}

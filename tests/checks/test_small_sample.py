@@ -1,0 +1,55 @@
+"""The check that compares rows with columns."""
+
+from __future__ import annotations
+
+import pytest
+
+from fieldcraft.checks.small_sample import CHECK
+from tests.checks.contexts import data_context, run_check
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "severity", "words"),
+    [
+        (400, 5, None, ""),
+        (40, 2, "warn", "only 40 rows"),
+        (150, 2, "tip", "only 150 rows"),
+        (300, 400, "warn", "more columns (400) than rows (300)"),
+        (300, 100, "tip", "300 rows for 100 columns (3.0 for each)"),
+    ],
+)
+def test_rows_are_set_against_columns(
+    rows: int, columns: int, severity: str | None, words: str
+) -> None:
+    cells = {f"c{i}": ["1", "2"] * (rows // 2) for i in range(columns)}
+    findings = run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "number")))
+    assert [f.severity for f in findings] == ([severity] if severity else [])
+    assert all(words in f.title and not f.fixes for f in findings)
+
+
+def test_only_rows_with_a_target_count() -> None:
+    cells = {"a": ["1", "2"] * 150, "y": ["u"] * 30 + [""] * 270}
+    (finding,) = run_check(CHECK, data_context(cells, a="number"))
+    assert finding.evidence == {"rows": 30, "columns": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "severity"),
+    [
+        (49, 2, "warn"), (50, 2, "tip"), (199, 2, "tip"), (200, 2, None),
+        (200, 40, None), (200, 41, "tip"),  # five rows a column
+        (200, 200, "tip"), (200, 201, "warn"),
+        (199, 300, "tip"), (0, 2, "tip"),
+    ],
+)  # fmt: skip
+def test_bounds_of_rows(rows: int, columns: int, severity: str | None) -> None:
+    cells = {f"c{i}": list(map(str, range(rows))) for i in range(columns)}
+    findings = run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "number")))
+    assert [f.severity for f in findings] == ([severity] if severity else [])
+    assert all(f.evidence == {"rows": rows, "columns": columns} for f in findings)
+
+
+def test_columns_that_no_model_sees_and_the_target_that_lacks_most_count() -> None:
+    cells = {"a": ["1", "2"] * 30, "key": ["k"] * 60, "y": [""] * 5 + ["u"] * 55}
+    (finding,) = run_check(CHECK, data_context(cells, a="number", key="identifier"))
+    assert finding.evidence == {"rows": 55, "columns": 1}

@@ -1,0 +1,41 @@
+"""A table read in blocks, to compare with the same read at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.blocks.base import ReadOptions
+from fieldcraft.data.blocks.read import open_blocks
+from fieldcraft.data.read import read_table
+
+TOO_MANY_MALFORMED_MESSAGES = ("rows of", "lines of", "holds no rows", "the first row of")
+
+
+def read_in_blocks(path: Path, block_bytes: int, names: Sequence[str] = ()) -> object:
+    """Columns, rows and lines set aside; or the text of an error."""
+    try:
+        blocks = open_blocks(
+            path, ReadOptions(block_bytes, column_names=tuple(names)), path.parent / "scratch"
+        )
+        parts = [blocks.read_block(number) for number in range(len(blocks.sizes))]
+    except DataError as error:
+        return str(error)
+    frames = [piece.frame for piece in parts if piece.frame.width]
+    frame = pl.concat(frames) if frames else pl.DataFrame()
+    lines = tuple(reject.last_line for piece in parts for reject in piece.rejects)
+    return frame.schema, frame.rows(), lines
+
+
+def read_at_once(path: Path, names: Sequence[str] = ()) -> object:
+    """The same of the careful reading; None where it refuses, for too much is odd."""
+    try:
+        result = read_table(path, names)
+    except DataError as error:
+        return (
+            None if any(what in error.what for what in TOO_MANY_MALFORMED_MESSAGES) else str(error)
+        )
+    return result.frame.schema, result.frame.rows(), result.malformed_lines

@@ -1,0 +1,89 @@
+"""Copies that one may jump about in: unpacked, recoded, and never half written."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data import text_encoding
+from fieldcraft.data.blocks import text_files
+from fieldcraft.data.blocks.text_files import (
+    decode_lines,
+    decompressed_copy,
+    detect_file_encoding,
+    utf8_copy,
+)
+from fieldcraft.data.location import SourceLocation
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "Zoë\n".encode() * 30,
+        b"\xef\xbb\xbf" + "Zoë\n".encode() * 30,
+        b"Zo\xeb\n" * 30,
+        b"Zo\xeb\n\x81\n" * 30,  # a byte that means nothing in cp1252
+        "Zoë\n".encode() * 30 + b"Zo\xeb\n",
+        b"Zo\xeb\n" * 300 + "Zoë\n".encode(),
+    ],
+)
+def test_bytes_become_the_text_that_reading_at_once_gives(
+    tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_files, "READ_BLOCK_BYTES", 50)
+    (tmp_path / "t.csv").write_bytes(data)
+    coding = detect_file_encoding(tmp_path / "t.csv")
+    assert (
+        decode_lines(data, coding, is_file_start=True)
+        == text_encoding.decode_text(data, "t.csv").text
+    )
+
+
+def test_a_file_that_is_plain_is_not_copied(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    assert decompressed_copy(SourceLocation(str(path)), tmp_path / "s") == path
+    assert utf8_copy(path, SourceLocation(str(path)), tmp_path / "s") == path
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_copy_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n"))
+    copy = decompressed_copy(SourceLocation(str(path)), tmp_path / "s")
+    assert copy.read_bytes() == b"a,b\n"
+    path.write_bytes(path.read_bytes()[:2])  # what is there is not unpacked again
+    assert decompressed_copy(SourceLocation(str(path)), tmp_path / "s") == copy
+
+
+def test_damaged_archives_and_bombs_leave_no_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n" * 9_000)[:-9])
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        decompressed_copy(SourceLocation(str(path)), tmp_path / "s")
+    path.write_bytes(gzip.compress(b"0" * 3_000_000))
+    monkeypatch.setattr(text_files, "MIN_BOMB_BYTES", 1_000)
+    monkeypatch.setattr("fieldcraft.data.decompression.MIN_BOMB_BYTES", 1_000)
+    with pytest.raises(DataError, match="unpacks to far too much"):
+        decompressed_copy(SourceLocation(str(path)), tmp_path / "s")
+    assert [p.name for p in (tmp_path / "s").glob("*") if not p.name.endswith(".tmp")] == []
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9)
+    with pytest.raises(DataError, match="is not a text file"):
+        utf8_copy(path, SourceLocation(str(path)), tmp_path / "s")
+
+
+@pytest.mark.parametrize(("old", "coding"), [(19, "utf-8"), (20, "cp1252"), (21, "cp1252")])
+def test_one_line_of_utf_8_in_twenty_makes_a_file_a_mixed_one(
+    tmp_path: Path, old: int, coding: str
+) -> None:
+    (tmp_path / "t.csv").write_bytes("é\n".encode() + b"plain\n" * 99 + b"\xe9\n" * old)
+    assert detect_file_encoding(tmp_path / "t.csv") == coding

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image, ImageEnhance
+
+from fieldcraft.core.errors import DataError
+from fieldcraft.data.pretrained_weights import has_linear_layers
+from fieldcraft.data.schema import Column
+from fieldcraft.kinds.image import class_checks
+from fieldcraft.kinds.image.checks import ShortcutFeatures
+from fieldcraft.kinds.image.class_checks import (
+    ClassSourceBias,
+    FewDistinctImages,
+    UnsupportedLora,
+    count_distinct_images,
+    iter_classes,
+    iter_separable_classes,
+)
+from fieldcraft.kinds.image.encode import ImageEncoder
+from tests.checks.contexts import data_context, run_check, split_context
+from tests.kinds.image.test_near_duplicates import draw_scene
+from tests.kinds.image.tiny_backbones import write_tiny_backbone
+
+ROWS = 90
+ANIMALS = ("cat", "dog", "owl")
+Y = [ANIMALS[i % 3] for i in range(ROWS)]
+
+
+def save_photo(path: Path, image: Image.Image, camera: str = "") -> str:
+    """Save a photo, taken by a camera."""
+    exif = Image.Exif()
+    if camera:
+        exif[0x010F], exif[0x0110] = camera, "one"
+    image.save(path, exif=exif)
+    return str(path)
+
+
+def test_a_class_of_few_shots_is_named_with_their_number(tmp_path: Path) -> None:
+    paths = []
+    for i, animal in enumerate(Y):
+        image = draw_scene(1_000 + i % 4 if animal == "dog" else i)
+        image = ImageEnhance.Brightness(image).enhance(0.8 + 0.3 * (i % 11) / 11)
+        paths.append(save_photo(tmp_path / f"{i}.png", image))
+    view = split_context({"photo": paths, "y": Y}, "multiclass", photo="image")
+    (finding,) = run_check(FewDistinctImages(), view)
+    assert finding.severity == "warn"
+    assert finding.evidence["classes"] == {"dog": {"photos": 30, "shots": 4}}
+    assert "dog (30 photos, 4 shots)" in finding.title
+    assert "more things" in finding.advice
+
+
+@pytest.mark.parametrize("check", [FewDistinctImages(), ClassSourceBias()])
+def test_photos_of_many_things_from_many_places_are_passed(
+    tmp_path: Path, check: FewDistinctImages | ClassSourceBias
+) -> None:
+    paths = [
+        save_photo(tmp_path / f"{i}.jpg", draw_scene(i), ("Acme", "Bolt")[i // 3 % 2])
+        for i in range(ROWS)
+    ]
+    assert (
+        run_check(check, split_context({"photo": paths, "y": Y}, "multiclass", photo="image")) == []
+    )
+
+
+def test_a_class_from_a_camera_of_its_own_is_named(tmp_path: Path) -> None:
+    paths = []
+    for i, animal in enumerate(Y):
+        camera = "Coyote" if animal == "owl" else ("Acme", "Bolt")[i // 3 % 2]
+        paths.append(save_photo(tmp_path / f"{i}.jpg", draw_scene(i), camera))
+    view = split_context({"photo": paths, "y": Y}, "multiclass", photo="image")
+    (finding,) = run_check(ClassSourceBias(), view)
+    assert set(finding.evidence["power"]) == {"owl"}
+    assert finding.evidence["power"]["owl"]["the camera"] > 0.9
+    assert "owl by the camera" in finding.title
+
+
+def test_a_class_on_a_background_of_its_own_is_named(tmp_path: Path) -> None:
+    paths = []
+    for i, animal in enumerate(Y):
+        image = draw_scene(i)
+        if animal == "cat":  # in a studio
+            studio = Image.new("RGB", (96, 96), (40, 160, 60))
+            studio.paste(image.resize((48, 48)), (24, 24))
+            image = studio
+        paths.append(save_photo(tmp_path / f"{i}.png", image))
+    view = split_context({"photo": paths, "y": Y}, "multiclass", photo="image")
+    (finding,) = run_check(ClassSourceBias(), view)
+    assert set(finding.evidence["power"]) == {"cat"}
+    assert "the evenness of the edge" in finding.evidence["power"]["cat"]
+
+
+def test_cameras_that_tell_two_classes_are_a_shortcut(tmp_path: Path) -> None:
+    y = [ANIMALS[i % 2] for i in range(ROWS)]
+    paths = [
+        save_photo(tmp_path / f"{i}.jpg", draw_scene(i), {"cat": "Acme", "dog": "Bolt"}[animal])
+        for i, animal in enumerate(y)
+    ]
+    view = split_context({"photo": paths, "y": y}, "binary", photo="image")
+    (finding,) = run_check(ShortcutFeatures(), view)
+    assert finding.evidence["power"]["the camera"] > 0.9
+    assert run_check(ClassSourceBias(), view) == []  # not told twice
+
+
+def test_shots_are_counted_for_each_class_alone() -> None:
+    of_class = np.arange(30) < 20
+    groups = [np.arange(0, 16), np.arange(16, 18), np.arange(20, 30)]
+    assert count_distinct_images(of_class, groups) == (20, 4)
+    assert count_distinct_images(~of_class, groups) == (10, 1)
+    assert count_distinct_images(of_class, []) is None
+    assert count_distinct_images(np.arange(30) < 9, groups) is None
+
+
+@pytest.mark.parametrize(
+    ("network", "fits"), [("resnet", False), ("vit", True), ("convnext", True)]
+)
+def test_lora_of_a_network_without_linear_layers_is_told_before_anything_is_built(
+    tmp_path: Path, network: str, fits: bool
+) -> None:
+    folder = write_tiny_backbone(tmp_path, network)
+    assert has_linear_layers(Path(folder)) is fits
+    column = Column("photo", "image", {"encoder": folder, "tune": "lora"})
+    findings = run_check(UnsupportedLora(), data_context({"photo": ["a.png"]}, photo=column))
+    assert [f.severity for f in findings] == ([] if fits else ["stop"])
+    if not fits:
+        assert findings[0].fixes[0].describe() == "data.columns.photo.tune: True"
+        with pytest.raises(DataError, match="does not fit") as told:
+            ImageEncoder([column]).precompute(pl.DataFrame({"photo": ["a.png"]}))
+        assert "convolutions only" in told.value.hint
+
+
+@pytest.mark.parametrize(
+    ("photos", "alike", "expected"),
+    [(30, 21, (30, 10)), (30, 20, None), (10, 8, (10, 3)), (9, 9, None)],
+    ids=["a third", "more", "ten photos", "nine photos"],
+)
+def test_shots_are_few_up_to_a_third_of_ten_photos_or_more(
+    photos: int, alike: int, expected: tuple[int, int] | None
+) -> None:
+    assert count_distinct_images(np.ones(photos, dtype=bool), [np.arange(alike)]) == expected
+
+
+@pytest.mark.parametrize(("wrong", "told"), [(85, True), (105, False)])
+def test_a_fact_tells_a_class_apart_by_three_fifths(wrong: int, told: bool) -> None:
+    # Goodman and Kruskal's lambda of two even classes is 1 - 2 e: .66 and .58.
+    owl = np.arange(1_000) % 2 == 0
+    camera = np.where(np.arange(1_000) < 2 * wrong, ~owl, owl).astype(np.int64)
+    facts = {"the camera": camera, "the size": np.arange(1_000) % 3}
+    expected = {"owl": ["the camera"]} if told else {}
+    assert {label: list(f) for label, f in iter_separable_classes(facts, {"owl": owl})} == expected
+
+
+@pytest.mark.parametrize(("photos", "told"), [(10, True), (9, False)])
+def test_a_class_of_ten_photos_can_be_told_apart(photos: int, told: bool) -> None:
+    owl = np.arange(100) < photos
+    assert (
+        bool(dict(iter_separable_classes({"the camera": owl.astype(np.int64)}, {"owl": owl})))
+        is told
+    )
+
+
+@pytest.mark.parametrize(("classes", "count"), [(100, 100), (101, 0)])
+def test_up_to_a_hundred_classes_are_looked_at(classes: int, count: int) -> None:
+    cells = {"photo": ["a.png"] * 202, "y": [f"c{i % classes:03}" for i in range(202)]}
+    found_ = list(iter_classes(split_context(cells, "multiclass", photo="image")))
+    assert len(found_) == count
+    for i, (label, rows) in enumerate(found_):
+        assert label == f"c{i:03}"
+        assert np.flatnonzero(rows).tolist() == list(range(i, 202, classes))
+
+
+def test_each_label_is_a_class_and_amounts_have_none() -> None:
+    cells = {"photo": ["a.png"] * 4, "wet": [1, 0, 0, 1], "cold": [0, 0, 0, 1]}
+    view = split_context(cells, "labels", ("wet", "cold"), photo="image")
+    assert {name: rows.tolist() for name, rows in iter_classes(view)} == {
+        "wet": [True, False, False, True], "cold": [False, False, False, True],
+    }  # fmt: skip
+    cells = {"photo": ["a.png"] * 4, "y": [1, 0, 0, 1]}
+    assert list(iter_classes(split_context(cells, "regression", photo="image"))) == []
+
+
+@pytest.mark.parametrize(("cameras", "told"), [((0, 1, 2), []), ((0, 0, 1), ["owl"])])
+def test_what_tells_all_classes_is_left_to_the_check_of_shortcuts(
+    monkeypatch: pytest.MonkeyPatch, cameras: tuple[int, int, int], told: list[str]
+) -> None:
+    codes = np.array([cameras[i % 3] for i in range(ROWS)])
+    monkeypatch.setattr(class_checks, "image_metadata", lambda addresses: {"the camera": codes})
+    cells = [f"{i}.png" for i in range(ROWS)]
+    view = split_context({"photo": cells, "y": Y}, "multiclass", photo="image")
+    findings = run_check(ClassSourceBias(), replace(view, values=pl.DataFrame({"photo": cells})))
+    assert [label for finding in findings for label in finding.evidence["power"]] == told

@@ -1,0 +1,148 @@
+"""Photos are changed in the ways that are named, and in no others."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch import Tensor
+
+from fieldcraft.bundle.encoder_set import EncoderSet
+from fieldcraft.core import extras
+from fieldcraft.core.errors import MissingExtraError
+from fieldcraft.data.schema import Column, Schema
+from fieldcraft.kinds.image.kornia_augmentations import (
+    PIXEL_VALUE_AUGMENTATIONS,
+    apply_augmentations,
+    build_augmentation,
+)
+from fieldcraft.kinds.image.options import AUGMENTATIONS
+from tests.encoding import fit_and_encode
+from tests.images import save_image
+
+MEAN, SPREAD = torch.full((3, 1, 1), 0.4), torch.full((3, 1, 1), 0.3)
+SIDE = 24
+
+
+@pytest.fixture
+def photos() -> Tensor:
+    """Standardised photos whose light rises from one corner to the other, in three colours."""
+    torch.manual_seed(0)
+    rise = torch.linspace(0.1, 0.6, SIDE)
+    pixels = 0.5 * (rise[:, None] * 0.8 + rise[None, :])[None, None].repeat(32, 3, 1, 1)
+    pixels = pixels * torch.tensor([0.6, 0.8, 1.0])[:, None, None] + 0.02 * torch.rand(32, 3, 1, 1)
+    found: Tensor = (pixels - MEAN) / SPREAD
+    return found
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_each_change_does_something_is_repeatable_and_keeps_the_shape(
+    name: str, photos: Tensor
+) -> None:
+    torch.manual_seed(3)
+    found = apply_augmentations(photos, (name,), MEAN, SPREAD)
+    assert found.shape == photos.shape
+    assert found.isfinite().all()
+    same = (found - photos).abs().amax((1, 2, 3)) < 1e-4
+    assert float(same.float().mean()) < 0.8
+    torch.manual_seed(3)
+    assert torch.equal(apply_augmentations(photos, (name,), MEAN, SPREAD), found)
+
+
+@pytest.mark.parametrize("name", PIXEL_VALUE_AUGMENTATIONS)
+def test_changed_colours_are_colours(name: str, photos: Tensor) -> None:
+    pixels = apply_augmentations(photos, (name,), MEAN, SPREAD) * SPREAD + MEAN
+    assert float(pixels.min()) > -1e-5
+    assert float(pixels.max()) < 1 + 1e-5
+
+
+def test_light_keeps_the_order_of_places_and_colour_the_strongest_of_the_three(
+    photos: Tensor,
+) -> None:
+    lit = apply_augmentations(photos, ("light",), MEAN, SPREAD)
+    assert (lit.diff(dim=3) >= -1e-5).all()
+    coloured, plain = (
+        x * SPREAD + MEAN for x in (apply_augmentations(photos, ("colour",), MEAN, SPREAD), photos)
+    )
+    assert float((coloured - plain).abs().amax()) > 0.02
+    torch.testing.assert_close(coloured.amax(1), plain.amax(1), atol=1e-3, rtol=0)
+
+
+def test_flips_turn_whole_photos_and_only_some(photos: Tensor) -> None:
+    for name, axis in (("flip", 3), ("vertical_flip", 2)):
+        found = apply_augmentations(photos, (name,), MEAN, SPREAD)
+        same = (found == photos).flatten(1).all(1)
+        turned = (found == photos.flip(axis)).flatten(1).all(1)
+        assert bool((same ^ turned).all())
+        assert 4 < int(turned.sum()) < 28
+
+
+def test_a_zoomed_photo_shows_a_part_and_a_turned_one_is_filled_with_the_mean_colour(
+    photos: Tensor,
+) -> None:
+    zoomed = apply_augmentations(photos, ("zoom",), MEAN, SPREAD)
+    low, high = photos.amin((2, 3)), photos.amax((2, 3))
+    assert (zoomed.amin((2, 3)) >= low - 1e-3).all()
+    assert ((zoomed.amax((2, 3)) - zoomed.amin((2, 3))) < 0.99 * (high - low)).float().mean() > 0.7
+    turned = apply_augmentations(photos, ("rotate",), MEAN, SPREAD)
+    corners = turned[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert (corners.abs() < 0.3).any((1, 2)).float().mean() > 0.5
+    middle = slice(SIDE // 2 - 2, SIDE // 2 + 2)
+    off = (turned - photos)[:, :, middle, middle].abs().max()
+    assert float(off) < 0.2
+
+
+def test_half_precision_of_the_training_does_not_reach_the_photos(photos: Tensor) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        found = apply_augmentations(photos, AUGMENTATIONS, MEAN, SPREAD)
+    assert found.dtype == torch.float32
+
+
+def test_a_missing_library_is_told_with_the_line_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "kornia" else object())
+    build_augmentation.cache_clear()
+    with pytest.raises(MissingExtraError, match="not installed") as told:
+        build_augmentation("zoom", SIDE)
+    assert told.value.detail == "missing: kornia"
+    assert "fieldcraft[train]" in told.value.hint
+    assert build_augmentation("flip", SIDE) is not None
+
+
+def build_net(folder: Any, options: dict[str, Any]) -> Any:
+    frame = pl.DataFrame({"a": [save_image(folder / f"{i}.png", i) for i in range(8)]})
+    encoders = EncoderSet(Schema((Column("a", "image", {"size": 16, **options}),)))
+    fit_and_encode(encoders, frame, np.zeros((8, 1)))
+    return encoders.build_nets()["image"].train()
+
+
+@pytest.mark.parametrize(
+    ("options", "augment", "mirror"),
+    [
+        ({"mirror": True}, True, True),
+        ({"mirror": False}, True, False),
+        ({"mirror": True, "augment": False}, False, False),
+        ({"mirror": True, "augment": ["flip", "zoom"]}, ("flip", "zoom"), True),
+        ({"mirror": True, "augment": ["zoom"]}, ("zoom",), False),
+        ({"mirror": False, "augment": ["flip", "vertical_flip", "zoom"]}, ("zoom",), False),
+        ({"mirror": False, "augment": ["flip"]}, (), False),
+    ],
+)
+def test_a_net_flips_only_what_may_be_mirrored_and_reads_both_ways_what_it_learned_both_ways(
+    options: dict[str, Any], augment: Any, mirror: bool, tmp_path: Any
+) -> None:
+    net = build_net(tmp_path, options)
+    assert (net.augment, net.mirror) == (augment, mirror)
+    x = torch.randn(8, 3, 16, 16)
+    assert torch.equal(net.changed(x), x) == (not augment)
+
+
+def test_kornia_is_not_imported_by_our_own_changes(tmp_path: Any) -> None:
+    before = {name for name in sys.modules if name.startswith("kornia")}
+    build_net(tmp_path, {}).changed(torch.randn(8, 3, 16, 16))
+    assert {name for name in sys.modules if name.startswith("kornia")} == before

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fieldcraft.core.types import Array
+from fieldcraft.kinds.image import pixel_cache as door
+from fieldcraft.kinds.image.decode import decode_image
+from fieldcraft.kinds.image.pixel_cache import PixelCache, allocate_pixels, read_image_headers
+from tests.images import save_image
+
+FILL = np.array([1, 2, 3], dtype=np.uint8)
+
+
+def test_photos_come_in_the_order_asked_for(tmp_path: Path) -> None:
+    paths = [save_image(tmp_path / f"{i}.png", i) for i in range(12)]
+    store = PixelCache(16)
+    found = store.get_pixels([paths[3], None, *paths[::-1]], FILL)
+    assert found.shape == (14, 16, 16, 3)
+    assert (found[1] == FILL).all()
+    np.testing.assert_array_equal(found[0], found[2 + 12 - 1 - 3])
+    alone = PixelCache(16).get_pixels([paths[3]], FILL)
+    np.testing.assert_array_equal(found[0], alone[0])
+
+
+def test_broken_and_absent_photos_get_the_fill(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    found = PixelCache(8).get_pixels(
+        [str(tmp_path / "broken.jpg"), str(tmp_path / "absent.jpg")], FILL
+    )
+    assert (found == FILL).all()
+    assert read_image_headers([str(tmp_path / "broken.jpg")]) == [None]
+
+
+def test_a_photo_is_decoded_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_image(tmp_path / "1.png")
+    calls: list[int] = []
+
+    def watched(data: bytes, side: int) -> Array:
+        calls.append(side)
+        return decode_image(data, side)
+
+    monkeypatch.setattr(door, "decode_image", watched)
+    store = PixelCache(8)
+    first = store.get_pixels([path, path], FILL)
+    store.get_pixels([path], FILL)
+    assert calls == [8]
+    save_image(tmp_path / "1.png", 5, "square")
+    assert (store.get_pixels([path], FILL) != first[0]).any()
+    assert calls == [8, 8]
+
+
+def test_pixels_go_to_disk_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not isinstance(allocate_pixels((2, 2)), np.memmap)
+    monkeypatch.setattr(door, "MEMORY_FRACTION_DIVISOR", 1 << 60)
+    found = allocate_pixels((2, 2))
+    assert isinstance(found, np.memmap)
+    found[:] = 7
+    assert (found == 7).all()
+
+
+def test_blocks_grow_with_the_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "BLOCK_BYTES", 3 * 8 * 8 * 2)  # two photos
+    paths = [save_image(tmp_path / f"{i}.png", i) for i in range(5)]
+    store = PixelCache(8)
+    together = store.get_pixels(paths, FILL)
+    assert len(store.blocks) == 3
+    for path, expected in zip(paths, together, strict=True):
+        np.testing.assert_array_equal(store.get_pixels([path], FILL)[0], expected)

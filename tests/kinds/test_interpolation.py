@@ -1,0 +1,65 @@
+"""Piecewise-linear functions: the same as a plain search, and as quick for crowded knots."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fieldcraft.core.types import Array
+from fieldcraft.kinds.number.interpolation import MAX_LOOKUP_STEPS, N_GRID_CELLS, LinearInterpolator
+
+DRAW = np.random.default_rng(0)
+KNOTS = {
+    "normal": np.unique(DRAW.normal(size=1_000)),
+    "even": np.arange(50.0),
+    "heavy": np.unique(np.exp(3 * DRAW.normal(size=1_000))),
+    "two": np.array([-1.0, 4.0]),
+    "far": 1.6e9 + np.unique(DRAW.uniform(size=500)),
+    "tiny": np.array([0.0, 1e-320, 1e-310, 5.0]),
+    "huge": np.array([-1e100, 0.0, 3.0, 1e100]),
+}
+
+
+def probe_points(knots: Array) -> Array:
+    random_points = DRAW.uniform(knots[0], knots[-1], 2_000)
+    points_near_knots = np.concatenate(
+        [knots, np.nextafter(knots, -np.inf), np.nextafter(knots, np.inf)]
+    )
+    return np.concatenate([random_points, points_near_knots, [-1e100, 1e100]])
+
+
+@pytest.mark.parametrize("name", KNOTS)
+def test_a_curve_is_the_straight_line_between_its_knots(name: str) -> None:
+    x = KNOTS[name]
+    y = np.linspace(-5, 5, len(x))
+    values = probe_points(x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        wanted = np.interp(values, x, y)
+    found = LinearInterpolator(x, y)(values)
+    there = np.isfinite(wanted)
+    np.testing.assert_allclose(found[there], wanted[there], atol=1e-6 if name != "tiny" else 4)
+    assert np.isfinite(found).all()
+
+
+def test_a_bent_axis_finds_the_same_values() -> None:
+    x = KNOTS["heavy"]
+    y = np.linspace(-5, 5, len(x))
+    values = probe_points(x)
+    curve = LinearInterpolator(x, y, np.arcsinh(x))
+    np.testing.assert_allclose(curve(values, np.arcsinh(values)), np.interp(values, x, y))
+    assert (
+        curve.lookup_steps <= MAX_LOOKUP_STEPS < LinearInterpolator(x, y).lookup_steps
+    )  # crowded cells are searched instead
+
+
+def test_each_value_stands_alone() -> None:
+    curve = LinearInterpolator(KNOTS["normal"], np.linspace(-5, 5, len(KNOTS["normal"])))
+    values = DRAW.normal(size=100)
+    alone = np.concatenate([curve(values[i : i + 1]) for i in range(100)])
+    np.testing.assert_array_equal(curve(values), alone)
+
+
+def test_knots_of_equal_distance_are_found_in_a_step() -> None:
+    assert LinearInterpolator(KNOTS["even"], KNOTS["even"]).lookup_steps == 1
+    assert LinearInterpolator(KNOTS["two"], KNOTS["two"]).lookup_steps == 0
+    assert np.iinfo(np.int16).max >= N_GRID_CELLS

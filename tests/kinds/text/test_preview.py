@@ -1,0 +1,81 @@
+"""What a network reads of training texts is told as texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from fieldcraft.bundle.encoder_set import EncoderSet
+from fieldcraft.core.types import Array
+from fieldcraft.data.schema import Column, Schema
+from fieldcraft.fit.network import FusedNetwork
+from fieldcraft.fit.trunk import MLP
+from fieldcraft.kinds.text import KIND
+from tests.encoding import encode, fit_and_encode
+from tests.kinds.text.sentences import make_texts
+
+ROWS = pl.DataFrame({"a": [None, *make_texts(11)], "b": make_texts(12, 1, seed=1)})
+
+
+def build_network(*columns: Column) -> tuple[FusedNetwork, dict[str, Array], dict[str, Array]]:
+    """A network, training rows, and the same rows as any others."""
+    encoders = EncoderSet(Schema(columns))
+    values = ROWS.select([column.name for column in columns])
+    tensors = fit_and_encode(encoders, values, np.zeros((len(ROWS), 1))).tensors()
+    network = FusedNetwork(
+        encoders.build_nets(),
+        lambda chunks, width: MLP(chunks, width, hidden_sizes=(), dropout=0.0),
+        2,
+        lambda raw: raw,
+    )
+    return network, tensors, encode(encoders, values).tensors()
+
+
+def build_options(*ways: str) -> dict[str, Any]:
+    return {"encoder": "bag", "augment": list(ways)}
+
+
+def test_tokens_that_are_left_out_are_not_there() -> None:
+    network, rows, _ = build_network(Column("a", "text", build_options("drop")))
+    (texts,) = KIND.augmentation_examples(network, rows)
+    assert texts[0] == ""
+    for text, before in zip(texts[1:], ROWS["a"][1:].to_list(), strict=True):
+        left = iter(before.lower())
+        assert all(sign in left for sign in text)  # in this order
+    assert sum(map(len, texts)) < 0.97 * sum(map(len, ROWS["a"][1:]))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_typos_are_shown_of_training_rows_and_of_others(training: bool) -> None:
+    network, *rows = build_network(Column("b", "text", build_options("typos")))
+    (texts,) = KIND.augmentation_examples(network, rows[0] if training else rows[1])
+    same = [text == before.lower() for text, before in zip(texts, ROWS["b"], strict=True)]
+    assert 0 < sum(same) < 8
+
+
+def test_it_is_always_the_same_and_draws_nothing_from_a_training() -> None:
+    network, rows, _ = build_network(Column("a", "text", build_options("drop", "swap", "typos")))
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    first = KIND.augmentation_examples(network, rows)
+    assert torch.equal(torch.rand(3), expected)
+    assert KIND.augmentation_examples(network, rows) == first
+
+
+def test_columns_that_no_network_reads_have_none() -> None:
+    network, rows, _ = build_network(
+        Column("a", "text"), Column("b", "text", build_options("swap"))
+    )
+    found = KIND.augmentation_examples(network, rows)
+    assert [len(texts) for texts in found] == [0, 12]
+
+
+def test_where_nothing_is_changed_nothing_is_shown() -> None:
+    for column in (Column("a", "text"), Column("a", "text", {"encoder": "bag"})):
+        network, rows, _ = build_network(column)
+        assert KIND.augmentation_examples(network, rows) == []

@@ -1,0 +1,102 @@
+"""Some training rows are shown as training changes them, whatever the kind of their column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.contracts import Tensors
+from fieldcraft.core import catalog
+from fieldcraft.modeling.augmentation_examples import (
+    ELLIPSIS,
+    MAX_TEXT_CHARACTERS,
+    N_EXAMPLE_ROWS,
+    column_examples,
+    make_augmentation_examples,
+    most_complete_rows,
+)
+from fieldcraft.modeling.dataset import load_dataset
+from fieldcraft.modeling.packaging import EnsemblePart, load_fold_models
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.stages import _workflows
+
+
+def random_variants(network: Any, rows: Tensors) -> Sequence[Sequence[str]]:
+    """Of the first column of numbers each row with a number of chance behind it."""
+    import torch
+
+    found = rows["number"][:, 0].tolist()
+    return [[f"{value:.3f} {float(torch.rand(())):.6f}" for value in found]]
+
+
+@pytest.fixture
+def numbers_are_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers are changed by training."""
+    monkeypatch.setattr(
+        catalog.load_plugin("kinds", "number"), "augmented", random_variants, raising=False
+    )
+
+
+def examples_of(project: ProjectFolder, name: str, seed: int = 0) -> Any:
+    folders = _workflows.load_latest_report_data(project).folders
+    rows = load_dataset(folders["split"], project.load_settings())
+    step = "train" if name == "network" else "baseline"
+    return make_augmentation_examples(
+        load_fold_models(EnsemblePart(folders[step] / name), rows)[0], rows, seed
+    )
+
+
+def test_each_row_has_four_forms_of_its_own(
+    finished_project: ProjectFolder, numbers_are_augmented: None
+) -> None:
+    (found,) = examples_of(finished_project, "network")
+    assert (found["column"], found["pictures"], len(found["rows"])) == (
+        "age",
+        False,
+        N_EXAMPLE_ROWS,
+    )
+    every: list[str] = []
+    for row in found["rows"]:
+        numbers, chances = zip(*(form.split() for form in row["forms"]), strict=True)
+        assert len(set(numbers)) == 1  # of the row itself
+        every += chances
+    assert len(set(every)) == 4 * N_EXAMPLE_ROWS
+    assert examples_of(finished_project, "network") == [found]
+    assert examples_of(finished_project, "network", 1) != [found]
+
+
+def test_only_networks_and_only_changes_are_shown(finished_project: ProjectFolder) -> None:
+    assert examples_of(finished_project, "network") == []
+    assert examples_of(finished_project, "linear") == []
+
+
+def test_training_rows_without_gaps_are_taken_far_from_each_other() -> None:
+    values = pl.DataFrame({"a": [None if i % 2 else i for i in range(40)], "b": range(40)})
+    found = most_complete_rows(values, np.arange(4, 40))
+    assert (found % 2 == 0).all()
+    assert (found[0], found[-1], len(found)) == (4, 38, N_EXAMPLE_ROWS)
+    assert most_complete_rows(values, np.array([3, 5])).tolist() == [3, 5]
+
+
+def test_long_texts_are_cut_and_cells_that_are_not_there_left_out() -> None:
+    kind: Any = SimpleNamespace(picture=lambda value: None)
+    values = pl.Series("words", ["many " * 100, None])
+    found = column_examples(kind, values, ["few", "none", "x" * 999, "none"])
+    (row,) = found["rows"]
+    assert row["forms"] == ["few", "x" * MAX_TEXT_CHARACTERS + ELLIPSIS]
+    assert row["original"].endswith("many" + ELLIPSIS)
+    assert column_examples(kind, values, [])["rows"] == []
+
+
+def test_a_photo_that_cannot_be_drawn_is_left_out(tmp_path: Path) -> None:
+    kind: Any = SimpleNamespace(picture=lambda value: f"data:{value}" if value == "a" else None)
+    forms = ["data:" + "x" * 999] * 4
+    found = column_examples(kind, pl.Series("photo", ["a", "b"]), forms)
+    assert found["pictures"]
+    assert found["rows"] == [{"original": "data:a", "forms": forms[:2]}]

@@ -1,0 +1,243 @@
+"""Shuffling a column shows how much a model hangs on it: a planted one first, noise not at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.core.types import Json
+from fieldcraft.data.schema import Schema
+from fieldcraft.data.splitting import Fold
+from fieldcraft.modeling import feature_importance
+from fieldcraft.modeling.dataset import ModelingDataset, load_dataset
+from fieldcraft.modeling.feature_importance import (
+    MAX_EVALUATION_ROWS,
+    MIN_COLUMNS,
+    PermutationImportance,
+    WeightedEnsemble,
+    choose_columns_to_measure,
+    compute_feature_importance,
+    compute_kind_importance,
+    permute_columns,
+    predict_by_fold,
+    round_result,
+    sample_positions,
+)
+from fieldcraft.modeling.packaging import EnsemblePart, load_fold_models
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.report.report_data import ReportData
+from fieldcraft.stages import _pipeline, _workflows
+from fieldcraft.statistics.metrics import Metric, Predictions
+from fieldcraft.statistics.regression_metrics import R2, RMSE
+from tests.conftest import create_project, set_settings
+
+
+@pytest.fixture(scope="module")
+def report_data(finished_project_folder: Path) -> ReportData:
+    return _workflows.load_latest_report_data(ProjectFolder(finished_project_folder / "project"))
+
+
+@pytest.fixture(scope="module")
+def rows(report_data: ReportData) -> ModelingDataset:
+    return load_dataset(report_data.folders["split"], report_data.settings)
+
+
+@pytest.fixture(scope="module")
+def model(report_data: ReportData, rows: ModelingDataset) -> WeightedEnsemble:
+    members = load_fold_models(EnsemblePart(report_data.folders["baseline"] / "linear"), rows)
+    return WeightedEnsemble([[(member, 1.0)] for member in members], {"temperature": 1.0, "limit": 0.5,
+                                                          "threshold": None})  # fmt: skip
+
+
+def importance_by_column(
+    model: WeightedEnsemble, rows: ModelingDataset, metric: Metric, seed: int = 0
+) -> dict[str, Json]:
+    found = compute_feature_importance(
+        PermutationImportance(model, rows, metric, seed), lambda text, share: None
+    )
+    return {item["column"]: item for item in found}
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "log_loss"])
+def test_planted_columns_come_first_and_noise_holds_zero(
+    model: WeightedEnsemble, rows: ModelingDataset, name: str
+) -> None:
+    metric = next(m for m in rows.task.metrics if m.name == name)
+    found = importance_by_column(model, rows, metric)
+    assert list(found)[:2] == ["age", "city"]
+    assert found["age"]["low"] > 0  # whichever way the metric goes, worse is above zero
+    assert found["city"]["low"] > 0
+    assert found["seen"]["low"] <= 0 <= found["seen"]["high"]
+    values = [item["value"] for item in found.values()]
+    assert values == sorted(values, reverse=True)
+
+
+def test_the_same_seed_gives_the_same_and_another_nearly(
+    model: WeightedEnsemble, rows: ModelingDataset
+) -> None:
+    metric = rows.task.metrics[0]
+    one, same, other = (importance_by_column(model, rows, metric, seed) for seed in (0, 0, 1))
+    assert one == same
+    assert one["age"]["value"] != other["age"]["value"]
+    assert one["age"]["value"] == pytest.approx(other["age"]["value"], abs=0.1)
+
+
+def test_every_column_is_named_while_it_is_shuffled(
+    model: WeightedEnsemble, rows: ModelingDataset
+) -> None:
+    told: list[tuple[str, float | None]] = []
+    metric = rows.task.metrics[0]
+    compute_feature_importance(
+        PermutationImportance(model, rows, metric, 0),
+        lambda text, share: told.append((text, share)),
+    )
+    assert told == [(f"shuffling {name}", i / 4) for i, name in enumerate(rows.features.columns)]
+
+
+def test_a_fold_is_spoken_of_by_its_own_members_by_their_weights(
+    model: WeightedEnsemble, rows: ModelingDataset
+) -> None:
+    tables = [rows.features[fold.evaluation.tolist()] for fold in rows.folds]
+    (first, _), (second, _) = model.members_by_fold[0][0], model.members_by_fold[1][0]
+    mixed = WeightedEnsemble(
+        [[(first, 3.0), (second, 1.0)], *model.members_by_fold[1:]], model.calibration
+    )
+    found = predict_by_fold(mixed, tables)
+    expected = 0.75 * first.outputs(tables[0]) + 0.25 * second.outputs(tables[0])
+    np.testing.assert_allclose(found[: len(expected)], expected, atol=1e-7)
+    rest = model.members_by_fold[1][0][0].outputs(tables[1])
+    np.testing.assert_array_equal(found[len(expected) :][: len(rest)], rest)
+
+
+def test_a_column_is_dealt_out_anew_within_each_piece_and_nothing_else_is_touched() -> None:
+    pieces = [pl.DataFrame({"a": range(i, i + 50), "b": range(50)}) for i in (0, 100)]
+    first, second = permute_columns(pieces, ["a"], seed=1)
+    assert first["a"].sort().to_list() == list(range(50))
+    assert second["a"].sort().to_list() == list(range(100, 150))
+    assert first["a"].to_list() != list(range(50))
+    assert first["b"].equals(pieces[0]["b"])
+
+
+def test_a_fold_with_many_judge_rows_is_sampled() -> None:
+    few, many = np.arange(10, 400), np.arange(7, 9_000)
+    assert sample_positions(few, 5, 0) is few
+    found = sample_positions(many, 5, 0)
+    assert len(set(found.tolist())) == MAX_EVALUATION_ROWS // 5
+    assert set(found) <= set(many)
+    np.testing.assert_array_equal(found, sample_positions(many, 5, 0))
+
+
+def test_of_very_many_columns_those_are_weighed_that_go_with_the_outputs() -> None:
+    draw = np.random.default_rng(0)
+    values = pl.DataFrame(draw.normal(size=(200, 2_500)), schema=[f"x{i}" for i in range(2_500)])
+    outputs_ = np.stack([values["x7"].to_numpy(), 0.1 * values["x9"].to_numpy()], axis=1)
+    found = choose_columns_to_measure(values, outputs_)
+    assert found[0] == "x7"
+    assert len(found) == MIN_COLUMNS
+    assert choose_columns_to_measure(values[["x9", "x7"]], outputs_) == ["x9", "x7"]
+
+
+def test_columns_that_tell_the_same_are_missed_when_their_kind_is_shuffled(tmp_path: Path) -> None:
+    """Either of two copies makes up for the other; without both the model is lost."""
+    draw = np.random.default_rng(0)
+    age = draw.normal(size=240)
+    table = pl.DataFrame(
+        {
+            "a": age + draw.normal(0, 0.01, 240),
+            "b": age + draw.normal(0, 0.01, 240),
+            "city": draw.choice(["Bern", "Oslo"], 240),
+            "bought": np.where(age + draw.normal(0, 0.7, 240) > 0, "yes", "no"),
+        }
+    )
+    table.write_csv(tmp_path / "t.csv")
+    project = create_project(tmp_path / "p", tmp_path / "t.csv", edits=())
+    set_settings(
+        project, {"model": {"learner": "linear"}, "audit.accept": ["copies:a", "copies:b"]}
+    )
+    folders = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="baseline").folders
+    rows = load_dataset(folders["split"], project.load_settings())
+    members = load_fold_models(EnsemblePart(folders["baseline"] / "linear"), rows)
+    model = WeightedEnsemble([[(m, 1.0)] for m in members], {"temperature": 1.0, "limit": 0.5,
+                                                  "threshold": None})  # fmt: skip
+    trial = PermutationImportance(model, rows, rows.task.metrics[0], 0)
+    alone = compute_feature_importance(trial, lambda text, share: None)
+    found = compute_kind_importance(trial, alone, lambda text, share: None)
+    assert [item["columns"] for item in found] == [["a", "b"], ["city"]]
+    largest = max(item["value"] for item in alone)
+    assert found[0]["value"] > largest + 0.1
+    assert found[0]["low"] > 0
+    assert found[1]["low"] <= 0 <= found[1]["high"]
+    assert found[1]["value"] == next(i["value"] for i in alone if i["column"] == "city")
+
+
+def test_columns_shuffled_together_stay_together() -> None:
+    piece = pl.DataFrame({"a": range(50), "b": range(50), "c": range(50)})
+    (found,) = permute_columns([piece], ["a", "b"], seed=1)
+    assert found["a"].equals(found["b"].alias("a"))
+    assert not found["a"].equals(piece["a"])
+    assert found["c"].equals(piece["c"])
+
+
+def test_a_table_of_one_kind_has_no_contributions(
+    model: WeightedEnsemble, rows: ModelingDataset
+) -> None:
+    few = replace(rows, schema=Schema((rows.schema.columns_of_kind("number")[0],)))
+    assert (
+        compute_kind_importance(
+            PermutationImportance(model, few, rows.task.metrics[0], 0), [], lambda t, s: None
+        )
+        == []
+    )
+
+
+def test_the_rounding_of_sums_is_no_importance() -> None:
+    assert str(round_result(-1e-16)) == "0.0"
+    assert round_result(0.25) == 0.25
+    assert round_result(float("nan")) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "lost"),
+    [  # of the rows as they are, backwards, and moved by one
+        (RMSE, (0 + 5**0.5 + 3**0.5) / 3),
+        (R2, 1 - (1 - 3 - 1.4) / 3),
+    ],
+)
+def test_an_importance_is_how_much_worse_the_figure_is_on_average(
+    metric: Metric, lost: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders, seeds = iter([[0, 1, 2, 3], [3, 2, 1, 0], [1, 2, 3, 0]] * 2), list[int]()
+
+    def dealt(pieces: list[pl.DataFrame], names: list[str], seed: int) -> list[pl.DataFrame]:
+        seeds.append(seed)
+        return [pieces[0][next(orders)]]
+
+    monkeypatch.setattr(feature_importance, "permute_columns", dealt)
+    y = np.arange(4.0)
+    task = SimpleNamespace(
+        apply_calibration=lambda outputs, calibration: outputs + calibration["shift"],
+        predictions_from_outputs=lambda outputs, target_spec, calibration: Predictions(
+            outputs, outputs[:, 0], outputs
+        ),
+    )
+    rows: Any = SimpleNamespace(
+        folds=[Fold(y, y, np.arange(4))],
+        values=pl.DataFrame({"a": y - 3}),
+        y=y,
+        task=task,
+        about={},
+    )
+    member: Any = SimpleNamespace(outputs=lambda values: values["a"].to_numpy()[:, None])
+    trial = PermutationImportance(
+        WeightedEnsemble([[(member, 1.0)]], {"shift": 3.0}), rows, metric, 0
+    )
+    found = trial.metric_drop(["a"], "a")
+    assert found["value"] == pytest.approx(lost)
+    trial.metric_drop(["a"], "b")
+    assert len(set(seeds)) == 6  # every shuffle of its own

@@ -1,0 +1,475 @@
+"""Gates: better on average is not enough, and each refusal says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.core import catalog
+from fieldcraft.data.splitting import Fold
+from fieldcraft.modeling import promotion_gates
+from fieldcraft.modeling.dataset import RETRAIN_WEIGHT_COLUMN, ModelingDataset, load_dataset
+from fieldcraft.modeling.promotion_gates import (
+    ChallengerEvaluation,
+    GateResult,
+    ModelPair,
+    check_calibration,
+    check_group_performance,
+    check_latency,
+    check_performance,
+    check_schema,
+    check_size,
+    compare_subsets,
+    evaluate_challenger,
+    run_gates,
+)
+from fieldcraft.modeling.retraining_data import ChampionDataset
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.project.settings import (
+    DataSettings,
+    DeploySettings,
+    ProblemSettings,
+    ProjectSettings,
+)
+from fieldcraft.stages import _workflows
+from fieldcraft.statistics.bootstrap import BootstrapPlan, PairedComparison
+from fieldcraft.statistics.classification_metrics import ACCURACY, LOG_LOSS
+from fieldcraft.statistics.metrics import Metric, Predictions
+from tests.conftest import set_settings
+
+Array = Any
+PLAIN_SETTINGS: Any = {
+    "problem": ProblemSettings(target="y", task="binary"),
+    "data": DataSettings.model_validate({"source": "t.csv", "columns": {}}),
+}
+
+
+@pytest.fixture(autouse=True)
+def steady_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call takes a millisecond, whatever else the machine does."""
+    ticks = count(0.0, 1e-3)
+    monkeypatch.setattr(promotion_gates, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+
+
+@pytest.fixture
+def settings(finished_project: ProjectFolder) -> ProjectSettings:
+    return set_settings(finished_project, {"problem.groups": ["city"]}).load_settings()
+
+
+@pytest.fixture
+def rows(finished_project: ProjectFolder, settings: ProjectSettings) -> ModelingDataset:
+    return load_dataset(
+        _workflows.load_latest_report_data(finished_project).folders["split"], settings
+    )
+
+
+@pytest.fixture
+def pair(finished_project: ProjectFolder) -> ModelPair:
+    bundle = load_bundle(finished_project.bundle_path)
+    return ModelPair(bundle, bundle, (finished_project.bundle_path, finished_project.bundle_path))
+
+
+def make_predictions(chance: Array) -> Predictions:
+    """What a model says that gives these chances of yes."""
+    outputs = np.stack([1 - chance, chance], axis=1)
+    return Predictions(outputs, outputs.argmax(1), np.ones_like(outputs, dtype=bool))
+
+
+def random_chances(y: Array, right: float | Array, seed: int) -> Array:
+    """Chances that are on the right side as often as is said, and surer the more they are."""
+    draw = np.random.default_rng(seed)
+    good = draw.random(len(y)) < right
+    far = draw.uniform(0.55, 0.95, len(y))
+    return np.where(good == (y == 1), far, 1 - far)
+
+
+def make_evaluation(
+    rows: ModelingDataset, champion: Array, challenger: Array, frozen: float = 0.5
+) -> ChallengerEvaluation:
+    places = np.arange(len(rows.y))
+    return ChallengerEvaluation(
+        rows,
+        places,
+        places < frozen * len(places),
+        make_predictions(champion),
+        make_predictions(challenger),
+        rows.y,
+    )
+
+
+def gates_by_name(
+    found: ChallengerEvaluation, pair: ModelPair, settings: ProjectSettings
+) -> dict[str, GateResult]:
+    metric = next(m for m in metrics_of(found) if m.name == "roc_auc")
+    return {gate.name: gate for gate in run_gates(found, pair, metric, settings, 0)}
+
+
+def metrics_of(found: ChallengerEvaluation) -> Any:
+    return found.dataset.task.metrics
+
+
+def test_better_on_every_part_passes(
+    rows: ModelingDataset, pair: ModelPair, settings: ProjectSettings
+) -> None:
+    found = gates_by_name(
+        make_evaluation(rows, random_chances(rows.y, 0.6, 0), random_chances(rows.y, 0.95, 1)),
+        pair,
+        settings,
+    )
+    assert all(gate.passed for gate in found.values()), found
+    assert set(found["groups"].details["groups"]) == {"city: Bern", "city: Oslo", "city: Rome"}
+    assert set(found["better"].details["parts"]) == {"all", "frozen", "recent"}
+
+
+def test_level_is_not_better(
+    rows: ModelingDataset, pair: ModelPair, settings: ProjectSettings
+) -> None:
+    same = random_chances(rows.y, 0.8, 0)
+    found = gates_by_name(make_evaluation(rows, same, same), pair, settings)
+    assert not found["better"].passed
+    assert "level" in found["better"].message
+
+
+def test_worse_on_frozen_rows_is_refused_though_it_is_better_on_average(
+    rows: ModelingDataset, pair: ModelPair, settings: ProjectSettings
+) -> None:
+    early = np.arange(len(rows.y)) < 0.3 * len(rows.y)
+    champion = random_chances(rows.y, np.where(early, 0.98, 0.4), 0)
+    challenger = random_chances(rows.y, np.where(early, 0.5, 0.98), 1)
+    found = gates_by_name(make_evaluation(rows, champion, challenger, frozen=0.3), pair, settings)
+    assert found["better"].details["parts"]["all"]["verdict"] == "better"
+    assert found["better"].details["parts"]["frozen"]["verdict"] == "worse"
+    assert not found["better"].passed
+
+
+def test_worse_for_one_group_is_refused_though_it_is_better_on_average(
+    rows: ModelingDataset, pair: ModelPair, settings: ProjectSettings
+) -> None:
+    here = (rows.features["city"] == "Bern").to_numpy()
+    champion = random_chances(rows.y, np.where(here, 0.95, 0.55), 0)
+    challenger = random_chances(rows.y, np.where(here, 0.55, 0.98), 1)
+    found = gates_by_name(make_evaluation(rows, champion, challenger), pair, settings)
+    assert found["better"].details["parts"]["all"]["verdict"] == "better"
+    assert not found["groups"].passed
+    assert "worse for city: Bern" in found["groups"].message
+
+
+def test_less_honest_probabilities_are_refused(rows: ModelingDataset) -> None:
+    y, draw = rows.y, BootstrapPlan(len(rows.y), 0)
+    honest = np.where(y == 1, 0.7, 0.3)
+    honest[::4] = np.round(1 - honest[::4], 3)
+    sure = np.where(honest > 0.5, 0.999, 0.001)
+    assert not check_calibration(make_evaluation(rows, honest, sure), draw).passed
+    assert check_calibration(make_evaluation(rows, sure, honest), draw).passed
+
+
+def test_intervals_that_hold_too_little_are_refused(ensemble_project: ProjectFolder) -> None:
+    rows = load_dataset(
+        _workflows.load_latest_report_data(ensemble_project).folders["split"],
+        ensemble_project.load_settings(),
+    )
+    y, places = rows.y, np.arange(len(rows.y))
+
+    def about(half: float) -> Predictions:
+        return Predictions(y[:, None], y, np.stack([y - half, y + half], axis=1))
+
+    narrow = replace(about(1.0), regions=np.stack([y + 1, y + 2], axis=1))
+    found = ChallengerEvaluation(rows, places, places < 100, about(1.0), narrow, y)
+    gate = check_calibration(found, BootstrapPlan(len(y), 0))
+    assert not gate.passed
+    assert gate.message == "intervals hold 0.0% of the rows, held 100.0%, should hold 90%"
+    better = ChallengerEvaluation(rows, places, places < 100, narrow, about(1.0), y)
+    assert check_calibration(better, BootstrapPlan(len(y), 0)).passed
+
+
+def comparison_with_verdict(
+    verdict: str, new: float = 0.5, old: float = 0.25
+) -> tuple[PairedComparison, float, float]:
+    """A comparison that ends in a verdict."""
+    low, high = {"better": (0.1, 0.3), "worse": (-0.3, -0.1), "level": (-0.1, 0.3)}[verdict]
+    return PairedComparison((low + high) / 2, low, high, 0.5), new, old
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "passed"),
+    [
+        ({"all": "better", "frozen": "level", "recent": "level"}, True),
+        ({"all": "level", "frozen": "level", "recent": "better"}, True),
+        ({"all": "level", "frozen": "better", "recent": "level"}, False),
+        ({"all": "better", "frozen": "worse", "recent": "better"}, False),
+        ({"all": "better", "frozen": "better", "recent": "worse"}, False),
+        ({"all": "level"}, False),
+        ({}, False),
+    ],
+)
+def test_it_must_be_better_on_all_or_recent_rows_and_worse_on_none(
+    verdicts: dict[str, str], passed: bool
+) -> None:
+    parts = {name: np.arange(40) < 30 for name in verdicts}
+    gate = check_performance(
+        {n: comparison_with_verdict(v) for n, v in verdicts.items()}, ACCURACY, parts
+    )
+    assert gate.passed is passed
+    words = "; ".join(f"{n} (30 rows): 0.5000, was 0.2500 ({v})" for n, v in verdicts.items())
+    assert gate.message == (f"accuracy on {words}" if words else "too few rows to compare on")
+
+
+def test_it_must_be_worse_for_no_group(settings: ProjectSettings) -> None:
+    found = {
+        "city: Bern": comparison_with_verdict("better"),
+        "city: Oslo": comparison_with_verdict("level"),
+    }
+    gate = check_group_performance(found, ACCURACY, settings)
+    assert (gate.passed, gate.message) == (True, "worse for none of 2 groups")
+    gate = check_group_performance(
+        {**found, "city: Rome": comparison_with_verdict("worse", 0.1)}, ACCURACY, settings
+    )
+    assert gate.passed is False
+    assert gate.message == "accuracy is worse for city: Rome (0.1000, was 0.2500)"
+    assert gate.to_json()["groups"]["city: Rome"] == {
+        "challenger": 0.1, "champion": 0.25, "difference": -0.2, "low": -0.3, "high": -0.1,
+        "verdict": "worse",
+    }  # fmt: skip
+    assert check_group_performance({}, ACCURACY, settings).message == "no group has enough rows"
+
+
+@pytest.mark.parametrize(
+    ("task", "difference", "high", "new", "old", "passed"),
+    [
+        ("binary", -0.011, -0.001, 0.05, 0.039, False),
+        ("binary", -0.009, -0.001, 0.05, 0.041, True),
+        ("binary", -0.5, 0.001, 0.6, 0.1, True),  # it may be chance
+        ("regression", -0.03, -0.01, 0.87, 0.9, False),
+        ("regression", -0.03, -0.01, 0.875, 0.86, True),  # nearer than before
+        ("regression", -0.03, -0.01, 0.885, 0.95, True),  # too wide before, now about right
+        ("regression", -0.03, 0.01, 0.8, 0.9, True),
+        ("regression", -0.03, -0.01, 0.89, 0.9, True),
+    ],
+)
+def test_calibration_may_get_worse_by_one_point_and_coverage_by_two(
+    task: str, difference: float, high: float, new: float, old: float, passed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    result = (PairedComparison(difference, 2 * difference, high, 0.5), new, old)
+    monkeypatch.setattr(promotion_gates, "compare_subsets", lambda *args: {"all": result})
+    rows: Any = SimpleNamespace(task=catalog.load_plugin("tasks", task))
+    y = np.zeros(1)
+    found = ChallengerEvaluation(rows, y, y, make_predictions(y), make_predictions(y), y)
+    assert check_calibration(found, BootstrapPlan(1, 0)).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "limit", "allowed", "passed"),
+    [
+        (7.8125, 15.625, None, 15.625, True), (7.8125, 15.75, None, 15.625, False),
+        (2.0, 6.9, None, 7.0, True), (2.0, 7.1, None, 7.0, False),
+        (15.625, 15.625, 15.625, 15.625, True), (15.625, 15.75, 15.625, 15.625, False),
+    ],
+)  # fmt: skip
+def test_it_may_take_twice_as_long_or_five_milliseconds_more_but_never_above_the_limit(
+    old: float, new: float, limit: float | None, allowed: float, passed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    now, asked = [0.0], list[tuple[str, int]]()
+
+    def bundle(name: str, milliseconds: float) -> Any:
+        def predict(row: pl.DataFrame) -> None:
+            asked.append((name, row["row"].item()))
+            hangs = len(asked) > 100  # the median does not mind
+            now[0] += 1e3 if hangs else milliseconds / 1e3
+
+        return SimpleNamespace(predict=predict)
+
+    monkeypatch.setattr(promotion_gates, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    pair = ModelPair(bundle("old", old), bundle("new", new), (Path(), Path()))
+    rows: Any = SimpleNamespace(frame=pl.DataFrame({"row": range(7)}))
+    y = np.zeros(1)
+    found = ChallengerEvaluation(rows, y, y, make_predictions(y), make_predictions(y), y)
+    settings = ProjectSettings(deploy=DeploySettings(max_latency_ms=limit), **PLAIN_SETTINGS)
+    gate = check_latency(found, pair, settings)
+    assert asked == [(name, call % 7) for call in range(60) for name in ("old", "new")]
+    assert gate.details == pytest.approx({"challenger": new, "champion": old, "allowed": allowed})
+    assert gate.passed is passed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "limit", "allowed"),
+    [(2_000_000, 4_000_000, None, 4.0), (2_000_000, 4_000_001, None, 4.0),
+     (400_000, 1_400_000, None, 1.4), (400_000, 1_400_001, None, 1.4),
+     (2_000_000, 3_000_001, 3.0, 3.0)],
+)  # fmt: skip
+def test_it_may_be_twice_as_large_or_a_megabyte_more_but_never_above_the_limit(
+    old: int, new: int, limit: float | None, allowed: float, tmp_path: Path
+) -> None:
+    folders = (tmp_path / "old", tmp_path / "new")
+    for folder, size in zip(folders, (old, new), strict=True):
+        (folder / "members").mkdir(parents=True)
+        (folder / "card.md").write_bytes(bytes(1_000))
+        (folder / "members" / "model").write_bytes(bytes(size - 1_000))
+    bundle: Any = None
+    settings = ProjectSettings(deploy=DeploySettings(max_size_mb=limit), **PLAIN_SETTINGS)
+    gate = check_size(ModelPair(bundle, bundle, folders), settings)
+    assert gate.details == pytest.approx(
+        {"challenger": new / 1e6, "champion": old / 1e6, "allowed": allowed}
+    )
+    assert gate.passed is (new / 1e6 <= allowed)
+
+
+def test_both_are_compared_on_the_rows_of_a_part_by_their_weights() -> None:
+    y = np.array([1, 1, 0, 0, 1])
+    champion, challenger = np.array([0.9, 0.9, 0.9, 0.1, 0.1]), np.array([0.1, 0.9, 0.1, 0.1, 0.9])
+    rows: Any = None
+    found = ChallengerEvaluation(
+        rows, np.arange(5), y > 0, make_predictions(champion), make_predictions(challenger), y
+    )
+    parts = {"first": np.arange(5) < 3, "last": np.arange(5) >= 3}
+    draw = BootstrapPlan(5, 0, weights=np.array([3.0, 1.0, 2.0, 1.0, 1.0]), n_resamples=200)
+    result = compare_subsets(found, ACCURACY, parts, draw)
+    (first, *firsts), (last, *lasts) = result["first"], result["last"]
+    assert firsts == pytest.approx([3 / 6, 4 / 6])  # the challenger's figure, the champion's
+    assert lasts == pytest.approx([1.0, 0.5])
+    assert first.difference == pytest.approx(-1 / 6)
+    assert last.difference == pytest.approx(0.5)
+    assert (first.low, first.high) == (-1.0, 1.0)
+    assert (
+        compare_subsets(found, LOG_LOSS, parts, draw)["last"][0].difference > 0
+    )  # lower is better
+
+
+def test_rows_are_drawn_by_unit_and_weight_and_parts_of_few_rows_left_out(
+    rows: ModelingDataset,
+    pair: ModelPair,
+    settings: ProjectSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That a retraining counted older rows less is no reason to count them less when judging."""
+    drawn: list[tuple[set[str], BootstrapPlan]] = []
+
+    def same(
+        match: ChallengerEvaluation, metric: Metric, parts: dict[str, Array], draw: BootstrapPlan
+    ) -> Any:
+        drawn.append((set(parts), draw))
+        return dict.fromkeys(parts, comparison_with_verdict("better"))
+
+    monkeypatch.setattr(promotion_gates, "compare_subsets", same)
+    weights, size = np.linspace(1, 2, len(rows.y)), len(rows.y)
+    frame = rows.frame.with_columns(
+        pl.Series("w", weights), pl.lit(0.5).alias(RETRAIN_WEIGHT_COLUMN)
+    )
+    heavy = replace(rows, frame=frame, clusters=np.arange(size) // 2)
+    data = settings.data.model_copy(
+        update={
+            "weight": "w",
+            "columns": {**settings.data.columns, "w": settings.data.columns["age"]},
+        }
+    )
+    places = np.arange(size - 60, size)
+    half = make_predictions(np.full(60, 0.5))
+    found = ChallengerEvaluation(heavy, places, np.arange(60) < 30, half, half, rows.y[places])
+    passed = run_gates(found, pair, ACCURACY, settings.model_copy(update={"data": data}), 7)
+    assert [gate.name for gate in passed] == ["better", "groups", "calibration", "speed", "size"]
+    parts, draw = drawn[0]
+    assert {"all", "frozen", "recent"} <= parts
+    assert draw.seed == 7
+    assert draw.weights is not None
+    assert draw.clusters is not None
+    np.testing.assert_array_equal(draw.weights, weights[places])
+    np.testing.assert_array_equal(draw.clusters, places // 2)
+    few = replace(found, is_previous_evaluation=np.arange(60) < 29)
+    run_gates(few, pair, ACCURACY, settings, 7)
+    assert "frozen" not in drawn[2][0]
+
+
+def test_callers_must_be_able_to_ask_it_and_to_understand_it(pair: ModelPair) -> None:
+    assert check_schema(pair.champion, pair.challenger).passed
+
+    def other(**about: Any) -> Bundle:
+        return Bundle({**pair.champion.manifest, **about}, pair.champion.models)
+
+    known = pair.champion.manifest["schema"]
+    more = {
+        **known,
+        "columns": [*known["columns"], {"name": "pulse", "kind": "number", "options": {}}],
+    }
+    gate = check_schema(pair.champion, other(schema=more))
+    assert (gate.passed, gate.message) == (False, "it asks for more columns: pulse")
+    fewer = {**known, "columns": known["columns"][:1]}
+    assert check_schema(pair.champion, other(schema=fewer)).passed
+    classes = {**pair.champion.target_spec, "classes": ["no", "yes", "maybe"]}
+    assert (
+        check_schema(pair.champion, other(about=classes)).message == "the classes are others: maybe"
+    )
+    assert not check_schema(pair.champion, other(task="regression", about={})).passed
+
+
+class RecordingBundle:
+    """A bundle that remembers which fold it was asked about for each row."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def judged(self, frame: pl.DataFrame, folds: Array) -> Predictions:
+        self.asked = list(zip(frame["row"].to_list(), folds.tolist(), strict=True))
+        return make_predictions(np.full(len(folds), 0.5))
+
+
+CHAMPION_PARTS = {  # of the champion's rows; the others are new
+    0: ("train", -1), 1: ("tune", -1), 2: ("judge", -1), 3: ("cross", 1), 4: ("cross", 4),
+    5: ("cross", 7),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "places", "of_champion"),
+    [
+        # A champion of one fold has one member for all rows, also those of its own judge rows.
+        ([0, 1, 2], [2, 6, 3, 4, 5, 7], [0, 0, 0, 0, 0, 0]),
+        # One of several folds: two half-folds a fold; new rows go to the fold of the same number.
+        ([0, 1, 3, 4, 5], [2, 6, 3, 4, 5, 7], [0, 0, 0, 2, 3, 1]),
+    ],
+)
+def test_each_row_is_judged_by_the_members_that_did_not_learn_from_it(
+    known: list[int], places: list[int], of_champion: list[int]
+) -> None:
+    none, judge = np.array([]), ([0, 1, 2, 6], [3, 4, 5, 7])
+    folds = [Fold(none, none, np.array(rows)) for rows in judge]
+    digests = [bytes([row]) for row in range(8)]
+    rows: Any = SimpleNamespace(
+        folds=folds, frame=pl.DataFrame({"row": range(8)}), y=10 * np.arange(8)
+    )
+    table = pl.DataFrame(
+        [(digests[row], *CHAMPION_PARTS[row]) for row in known], orient="row",
+        schema={"digest": pl.Binary, "part": pl.String, "fold": pl.Int64},
+    )  # fmt: skip
+    champion, challenger = RecordingBundle(), RecordingBundle()
+    pair: Any = ModelPair(champion, challenger, (Path(), Path()))  # type: ignore[arg-type]
+    found = evaluate_challenger(
+        rows, digests, ChampionDataset(Path(), rows.frame, table, frozenset()), pair
+    )
+    assert found is not None
+    assert found.positions.tolist() == places
+    assert found.y.tolist() == [10 * place for place in places]
+    assert found.is_previous_evaluation.tolist() == [place in known for place in places]
+    assert challenger.asked == [(place, int(place in (3, 4, 5, 7))) for place in places]
+    assert champion.asked == list(zip(places, of_champion, strict=True))
+
+
+def test_without_a_row_that_both_may_be_judged_on_there_is_no_match(
+    rows: ModelingDataset, pair: ModelPair
+) -> None:
+    digests = [str(place).encode() for place in range(len(rows.y))]
+    trained = pl.DataFrame({"digest": digests, "part": "train", "fold": -1})
+    assert (
+        evaluate_challenger(
+            rows, digests, ChampionDataset(Path(), rows.frame, trained, frozenset()), pair
+        )
+        is None
+    )

@@ -1,0 +1,184 @@
+"""Alerts reach those who listen, again and later where nobody does, and never twice."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fieldcraft.monitoring import alerts
+from fieldcraft.project.settings import MonitorSettings
+
+SLOW_RESPONSE = -1  # says nothing for longer than anyone waits
+ALERT = {"id": "drift|age|value", "text": "age: distance 0.2"}
+WAITING = [{"alert": ALERT, "ways": ["webhook"]}]
+
+
+class AlertServer(HTTPServer):
+    """Answers with the statuses it is given, then with 200; keeps what it accepted."""
+
+    def __init__(self, statuses: list[int]) -> None:
+        super().__init__(("127.0.0.1", 0), AlertHandler)
+        self.statuses, self.received = statuses, list[Any]()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/alerts"
+
+
+class AlertHandler(BaseHTTPRequestHandler):
+    server: AlertServer
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        status = self.server.statuses.pop(0) if self.server.statuses else 200
+        if status == SLOW_RESPONSE:
+            time.sleep(0.3)
+            status = 0
+        if status == 200:
+            self.server.received.append(json.loads(body))
+        if status:
+            self.send_response(status)
+            self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[AlertServer]:
+    with AlertServer([]) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_flapping_receiver_gets_each_alert_once_after_longer_pauses(
+    receiver: AlertServer,
+) -> None:
+    receiver.statuses = [503, 0, 500]
+    pauses: list[float] = []
+    left, failed = alerts.deliver_alerts(
+        WAITING, MonitorSettings(alert_webhook=receiver.address), pauses.append
+    )
+    assert (left, failed) == ([], {})
+    assert pauses == [1, 2, 4]
+    assert receiver.received == [ALERT]
+
+
+def test_a_slow_receiver_is_given_up_and_tried_again(
+    receiver: AlertServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "ATTEMPT_TIMEOUT_SECONDS", 0.1)
+    receiver.statuses = [SLOW_RESPONSE]
+    wishes = MonitorSettings(alert_webhook=receiver.address)
+    assert alerts.deliver_alerts(WAITING, wishes, lambda seconds: time.sleep(0.3)) == ([], {})
+    assert receiver.received == [ALERT]
+
+
+def test_what_nobody_takes_waits_and_goes_out_later(receiver: AlertServer) -> None:
+    receiver.statuses = [500] * alerts.MAX_ATTEMPTS
+    wishes = MonitorSettings(alert_webhook=receiver.address)
+    left, failed = alerts.deliver_alerts([*WAITING, *WAITING], wishes, lambda seconds: None)
+    assert len(left) == 2
+    assert receiver.statuses == []  # after the first failed, the second was not tried
+    assert "500" in failed["webhook"]
+    assert alerts.deliver_alerts(left, wishes, lambda seconds: None) == ([], {})
+    assert len(receiver.received) == 2
+
+
+def test_a_receiver_that_is_down_holds_up_nobody_else(tmp_path: Path) -> None:
+    wishes = MonitorSettings(
+        alert_webhook="http://127.0.0.1:9/", alert_file=str(tmp_path / "deep" / "alerts.jsonl")
+    )
+    item = {"alert": ALERT, "ways": list(alerts.build_channels(wishes))}
+    left, failed = alerts.deliver_alerts([item], wishes, lambda seconds: None)
+    assert [one["ways"] for one in left] == [["webhook"]]
+    assert set(failed) == {"webhook"}
+    told = (tmp_path / "deep" / "alerts.jsonl").read_text(encoding="utf-8")
+    assert json.loads(told) == ALERT
+
+
+def test_a_command_gets_the_alert_on_its_standard_input(tmp_path: Path) -> None:
+    place = str(tmp_path / "got")
+    code = f"import sys; open({place!r}, 'wb').write(sys.stdin.buffer.read())"
+    item = {"alert": ALERT, "ways": ["command"]}
+    wishes = MonitorSettings(alert_command=[sys.executable, "-c", code])
+    assert alerts.deliver_alerts([item], wishes, lambda seconds: None) == ([], {})
+    assert json.loads((tmp_path / "got").read_bytes()) == ALERT
+    bad = MonitorSettings(alert_command=[sys.executable, "-c", "raise SystemExit(3)"])
+    left, failed = alerts.deliver_alerts([item], bad, lambda seconds: None)
+    assert len(left) == 1
+    assert "exit code 3" in failed["command"]
+
+
+def test_what_waits_is_bounded_and_ways_that_are_gone_are_forgotten() -> None:
+    many = [
+        {"alert": {"id": str(i)}, "ways": ["webhook"]} for i in range(alerts.MAX_PENDING_ALERTS + 5)
+    ]
+    left, _ = alerts.deliver_alerts(
+        many, MonitorSettings(alert_webhook="http://127.0.0.1:9/"), lambda seconds: None
+    )
+    assert len(left) == alerts.MAX_PENDING_ALERTS
+    assert left[-1]["alert"]["id"] == str(alerts.MAX_PENDING_ALERTS + 4)
+    assert alerts.deliver_alerts(many, MonitorSettings(), lambda seconds: None) == ([], {})
+
+
+def test_alerts_go_out_in_order_and_each_way_gets_what_it_still_lacks(tmp_path: Path) -> None:
+    wishes = MonitorSettings(
+        alert_file=str(tmp_path / "alerts"), alert_webhook="http://127.0.0.1:9/"
+    )
+    items = [
+        {"alert": {"id": "1"}, "ways": ["file"]}, {"alert": {"id": "2"}, "ways": ["webhook"]},
+        {"alert": {"id": "3"}, "ways": ["file", "webhook", "gone"]},
+    ]  # fmt: skip
+    pauses: list[float] = []
+    left, failed = alerts.deliver_alerts(items, wishes, pauses.append)
+    assert [(item["alert"]["id"], item["ways"]) for item in left] == [
+        ("2", ["webhook"]), ("3", ["webhook"]),
+    ]  # fmt: skip
+    assert set(failed) == {"webhook"}
+    assert pauses == [1, 2, 4]  # a way that failed is not tried again this time
+    lines = (tmp_path / "alerts").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["1", "3"]
+
+
+def test_a_way_that_was_only_slow_has_not_failed() -> None:
+    outcomes = [OSError("busy"), None, None]
+    bodies: list[bytes] = []
+
+    def send(body: bytes) -> None:
+        bodies.append(body)
+        if (error := outcomes.pop(0)) is not None:
+            raise error
+
+    failed: dict[str, str] = {}
+    assert alerts.send_with_retries("way", send, b"one", failed, lambda seconds: None)
+    assert alerts.send_with_retries("way", send, b"two", failed, lambda seconds: None)
+    assert failed == {}
+    assert bodies == [b"one", b"one", b"two"]
+
+
+def test_a_webhook_is_posted_json(receiver: AlertServer) -> None:
+    seen: list[tuple[str, str]] = []
+    plain = AlertHandler.do_POST
+
+    class Noting(AlertHandler):
+        def do_POST(self) -> None:
+            seen.append((self.command, self.headers["content-type"]))
+            plain(self)
+
+    receiver.RequestHandlerClass = Noting
+    alerts.deliver_alerts(
+        WAITING, MonitorSettings(alert_webhook=receiver.address), lambda seconds: None
+    )
+    assert seen == [("POST", "application/json")]

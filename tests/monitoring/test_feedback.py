@@ -1,0 +1,200 @@
+"""Labels are joined to predictions once: the first stays, and odd ones are counted and left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.core.errors import DataError
+from fieldcraft.monitoring import feedback
+from fieldcraft.monitoring.feedback import FEEDBACK_SCHEMA, join_labels
+from fieldcraft.project.folder import ProjectFolder
+
+START = datetime(2026, 11, 28, 10, tzinfo=UTC)
+NONE_YET = pl.DataFrame(schema=FEEDBACK_SCHEMA)
+COUNTS = ("new_labels", "known", "twice", "contradictory", "unknown", "unread")
+CHANCES = {"a": 0.75, "b": 0.25, "c": 0.5}  # of yes
+
+
+@pytest.fixture(scope="module")
+def bundle(finished_project_folder: Path) -> Bundle:
+    return load_bundle(ProjectFolder(finished_project_folder / "project").bundle_path)
+
+
+def write_part(folder: Path, number: int, rows: list[tuple[str, int]], model: str) -> None:
+    """A part of a log, of rows given by their request and number in it."""
+    chances = [CHANCES.get(request[:1], 0.5) for request, _ in rows]
+    table = pl.DataFrame(
+        {
+            "time": [START + timedelta(minutes=number, seconds=i) for i in range(len(rows))],
+            "request": [request for request, _ in rows], "row": [row for _, row in rows],
+            "model": [model] * len(rows), "city": ["Bern"] * len(rows),
+            "said.prediction": ["yes" if chance > 0.5 else "no" for chance in chances],
+            "said.probability_no": [1 - chance for chance in chances],
+            "said.probability_yes": chances,
+        },
+        schema_overrides={"time": pl.Datetime("us", "UTC"), "row": pl.Int64},
+    )  # fmt: skip
+    path = folder / "2026-11-28" / f"10{number:02}00-1-{number}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.write_parquet(path)
+
+
+@pytest.fixture(scope="module")
+def log(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of three requests of this model, one of them of two rows, and one of another."""
+    folder = tmp_path_factory.mktemp("log")
+    write_part(folder, 0, [("a", 0), ("a", 1), ("b", 0)], bundle.model_id)
+    write_part(folder, 1, [("other", 0)], "another")
+    write_part(folder, 2, [("c", 0), ("b", 0)], bundle.model_id)  # b: logged twice
+    return folder
+
+
+def table(*rows: tuple[Any, ...], **names: str) -> pl.DataFrame:
+    schema = {"request": pl.String, "row": pl.Int64, "bought": pl.String}
+    return pl.DataFrame(list(rows), schema=schema, orient="row").rename(names)
+
+
+def test_loss_and_rightness_are_those_of_the_prediction(bundle: Bundle, log: Path) -> None:
+    given_rows = table(("c", 0, "no"), ("a", 1, "no"), ("a", 0, "yes"), ("b", 0, "yes"))
+    found = join_labels(given_rows, log, bundle, NONE_YET)
+    rows = found.rows.select("request", "row", "label", "loss", "right").rows()
+    assert rows == [  # in the order of their predictions; half the Brier score is (1 - p)^2
+        ("a", 0, "yes", 0.0625, True), ("a", 1, "no", 0.5625, False),
+        ("b", 0, "yes", 0.5625, False), ("c", 0, "no", 0.25, True),
+    ]  # fmt: skip
+    assert found.rows["time"].to_list() == [
+        START, START + timedelta(seconds=1), START + timedelta(seconds=2),
+        START + timedelta(minutes=2),
+    ]  # fmt: skip
+    assert set(found.rows["model"]) == {bundle.model_id}
+    assert found.counts["predictions"] == 5  # of this model
+    assert found.rows.schema == pl.Schema(FEEDBACK_SCHEMA)
+
+
+keys = st.sampled_from([("a", 0), ("a", 1), ("b", 0), ("c", 0), ("other", 0), ("x", 0), ("a", 2)])
+tables = st.lists(st.tuples(keys, st.sampled_from(["yes", "no", "perhaps", None])), max_size=7)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.lists(tables, min_size=1, max_size=3))
+def test_labels_late_twice_contradictory_or_unknown_are_joined_as_one_by_one(
+    bundle: Bundle, log: Path, rounds: list[list[tuple[tuple[str, int], str | None]]]
+) -> None:
+    logged = {("a", 0), ("a", 1), ("b", 0), ("c", 0)}
+    known: dict[tuple[str, int], str] = {}
+    before = NONE_YET
+    for rows in rounds:
+        expected = Counter(dict.fromkeys(COUNTS, 0))
+        read = [(key, label) for key, label in rows if label in ("yes", "no")]
+        expected["unread"] = len(rows) - len(read)
+        expected["twice"] = len(read) - len(set(read))
+        fresh = {}
+        for key in {key for key, _ in read}:
+            (label, *more) = {label for place, label in read if place == key}
+            if more:
+                expected["contradictory"] += 2
+            elif key in known:
+                expected["known" if known[key] == label else "contradictory"] += 1
+            elif key in logged:
+                expected["new_labels"] += 1
+                fresh[key] = str(label)
+            else:
+                expected["unknown"] += 1
+        found = join_labels(table(*((*key, label) for key, label in rows)), log, bundle, before)
+        assert {name: found.counts[name] for name in COUNTS} == dict(expected)
+        known |= fresh
+        before = found.rows
+        joined = {(row["request"], row["row"]): row["label"] for row in before.to_dicts()}
+        assert joined == known
+        assert before.height == len(known)
+
+
+def test_what_was_joined_before_keeps_its_place_and_comes_first(bundle: Bundle, log: Path) -> None:
+    first = join_labels(table(("c", 0, "yes")), log, bundle, NONE_YET).rows
+    second = join_labels(table(("a", 0, "yes"), ("c", 0, "no")), log, bundle, first).rows
+    assert second["request"].to_list() == ["c", "a"]
+    assert second.head(1).equals(first)
+
+
+def test_a_label_of_no_prediction_counts_once_the_log_has_it(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    write_part(tmp_path, 0, [("a", 0)], bundle.model_id)
+    early = join_labels(table(("b", 0, "yes")), tmp_path, bundle, NONE_YET)
+    assert (early.counts["unknown"], early.rows.height) == (1, 0)
+    write_part(tmp_path, 1, [("b", 0)], bundle.model_id)
+    late = join_labels(table(("b", 0, "yes")), tmp_path, bundle, early.rows)
+    assert (late.counts["unknown"], late.counts["new_labels"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("label", "read"),
+    [("yes", "yes"), (" yes ", "yes"), ("yes.", "yes"), ("Yes", None), ("", None), ("yes..", None)],
+)
+def test_a_label_is_read_as_the_target_is(
+    bundle: Bundle, log: Path, label: str, read: str | None
+) -> None:
+    found = join_labels(table(("a", 0, label)), log, bundle, NONE_YET)
+    assert found.rows["label"].to_list() == ([read] if read else [])
+    assert found.counts["unread"] == (read is None)
+
+
+def test_the_column_may_be_called_label_and_a_request_of_one_row_needs_no_number(
+    bundle: Bundle, log: Path
+) -> None:
+    short = table(("a", 7, "no"), ("c", 7, "yes"), bought="label").drop("row")
+    found = join_labels(short, log, bundle, NONE_YET)
+    assert found.rows.select("request", "row", "label").rows() == [("a", 0, "no"), ("c", 0, "yes")]
+    both = table(("a", 0, "no")).with_columns(label=pl.lit("yes"))
+    assert join_labels(both, log, bundle, NONE_YET).rows["label"].to_list() == [
+        "no"
+    ]  # the target's name
+
+
+@pytest.mark.parametrize("number", ["x", None, "1.5"])
+def test_a_row_without_a_number_is_unread(bundle: Bundle, log: Path, number: str | None) -> None:
+    rows = table(("a", 0, "yes")).with_columns(row=pl.lit(number, pl.String))
+    assert join_labels(rows, log, bundle, NONE_YET).counts["unread"] == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [({"request": "requests"}, "'request'"), ({"bought": "sold"}, "'bought'")],
+)
+def test_a_table_without_keys_or_labels_is_refused(
+    bundle: Bundle, log: Path, names: dict[str, str], why: str
+) -> None:
+    with pytest.raises(DataError, match=f"no column {why}"):
+        join_labels(table(("a", 0, "yes"), **names), log, bundle, NONE_YET)
+
+
+def test_models_of_several_targets_are_refused(
+    bundle: Bundle, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(bundle.manifest, "targets", ["one", "two"])
+    with pytest.raises(DataError, match="several targets"):
+        join_labels(table(("a", 0, "yes")), log, bundle, NONE_YET)
+
+
+def test_groups_come_with_the_labels_before_the_log(
+    bundle: Bundle, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    column = {"kind": "category", "options": {}}
+    known = {"city": {"column": column, "edges": None, "groups": {}}}
+    performance = {**bundle.manifest["performance"], "groups": known}
+    monkeypatch.setitem(bundle.manifest, "performance", performance)
+    plain = join_labels(table(("a", 0, "yes")), log, bundle, NONE_YET).rows["groups"]
+    given_too = table(("a", 0, "yes")).with_columns(city=pl.lit("Oslo"))
+    own = join_labels(given_too, log, bundle, NONE_YET).rows["groups"]
+    assert (plain.to_list(), own.to_list()) == (['{"city": "Bern"}'], ['{"city": "Oslo"}'])
+    monkeypatch.setitem(performance, "groups", {})
+    assert feedback.encode_groups(given_too, bundle).to_list() == [None]

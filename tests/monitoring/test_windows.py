@@ -1,0 +1,312 @@
+"""Windows come whole, in order and once, from the prediction log as from any table."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.core.errors import DataError
+from fieldcraft.monitoring import windows
+from fieldcraft.monitoring.windows import MonitoringWindow, WindowSpec
+from fieldcraft.project.folder import ProjectFolder
+from tests.conftest import mixed_table
+
+START = datetime(2026, 11, 26, 10, tzinfo=UTC)
+LATER = START + timedelta(days=9)
+
+
+@pytest.fixture(scope="module")
+def bundle(finished_project_folder: Path) -> Bundle:
+    return load_bundle(ProjectFolder(finished_project_folder / "project").bundle_path)
+
+
+def write_part(folder: Path, at: datetime, numbers: range, model: str, step: float = 1.0) -> Path:
+    """A part of a log, written at a time, of rows that came so many seconds apart before."""
+    table = pl.DataFrame(
+        {
+            "time": [at - timedelta(seconds=step * (numbers.stop - i)) for i in numbers],
+            "request": [f"r{i}" for i in numbers],
+            "row": [0] * len(numbers),
+            "model": [model] * len(numbers),
+            "age": [float(i) for i in numbers],
+            "said.prediction": ["yes"] * len(numbers),
+        },
+        schema_overrides={"time": pl.Datetime("us", "UTC")},
+    )
+    path = folder / f"{at:%Y-%m-%d}" / f"{at:%H%M%S}-77-{numbers.start}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.write_parquet(path)
+    return path
+
+
+def ages_of(found: list[tuple[MonitoringWindow, Any]]) -> list[list[float]]:
+    return [
+        window.values["age"].to_list() if "age" in window.values.columns else []
+        for window, _ in found
+    ]
+
+
+def test_rows_of_a_log_are_cut_across_its_parts_and_read_once(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    for number in range(4):
+        at = START + timedelta(seconds=20 * number)
+        write_part(tmp_path, at, range(10 * number, 10 * number + 10), bundle.model_id)
+    assert windows.find_prediction_log(str(tmp_path), bundle.model_id) == tmp_path
+    span = WindowSpec(rows=15)
+    found = list(windows.iter_windows(str(tmp_path), bundle, span, {}, LATER))
+    assert ages_of(found) == [list(range(15)), list(range(15, 30))]
+    assert found[0][0].outputs["prediction"].to_list() == ["yes"] * 15
+    assert found[0][0].start == START - timedelta(seconds=10)
+    again = list(windows.iter_windows(str(tmp_path), bundle, span, found[0][1], LATER))
+    assert ages_of(again) == [list(range(15, 30))]
+    write_part(tmp_path, START + timedelta(days=1), range(40, 45), bundle.model_id)
+    more = list(windows.iter_windows(str(tmp_path), bundle, span, found[1][1], LATER))
+    assert ages_of(more) == [list(range(30, 45))]
+
+
+def test_the_log_of_a_model_is_found_among_those_of_others(tmp_path: Path, bundle: Bundle) -> None:
+    write_part(tmp_path / "a", START, range(5), "another")
+    assert (
+        windows.find_prediction_log(str(tmp_path), bundle.model_id) == tmp_path / "a"
+    )  # of an earlier version
+    write_part(tmp_path / "b", START, range(5), bundle.model_id)
+    assert windows.find_prediction_log(str(tmp_path), bundle.model_id) == tmp_path / "b"
+    assert windows.find_prediction_log(str(tmp_path), "none of these") is None
+
+
+def test_parts_that_may_not_all_be_there_yet_wait(tmp_path: Path, bundle: Bundle) -> None:
+    write_part(tmp_path, START, range(10), bundle.model_id)
+    span = WindowSpec(rows=5)
+    assert list(windows.iter_windows(str(tmp_path), bundle, span, {}, START)) == []
+    later = START + timedelta(seconds=3)
+    assert len(list(windows.iter_windows(str(tmp_path), bundle, span, {}, later))) == 2
+
+
+def test_rows_of_other_versions_are_left_out_and_counted(tmp_path: Path, bundle: Bundle) -> None:
+    write_part(tmp_path, START + timedelta(seconds=20), range(4), "another")
+    write_part(tmp_path, START + timedelta(seconds=40), range(4, 10), bundle.model_id)
+    for span in (WindowSpec(rows=6), WindowSpec(window_seconds=3600.0)):
+        found = [
+            w for w, _ in windows.iter_windows(str(tmp_path), bundle, span, {}, LATER) if w.n_rows
+        ]
+        assert [(w.n_rows, w.n_other_model_rows) for w in found] == [(6, 4)]
+
+
+def test_windows_of_time_end_when_they_are_over_and_empty_ones_are_told(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    for hour in (0, 1, 3):
+        at = START + timedelta(hours=hour, minutes=30)
+        write_part(tmp_path, at, range(10 * hour, 10 * hour + 10), bundle.model_id)
+    span = WindowSpec(window_seconds=3600.0)
+    now = START + timedelta(hours=4, seconds=5)  # the last hour may still be written
+    found = list(windows.iter_windows(str(tmp_path), bundle, span, {}, now))
+    assert [window.n_rows for window, _ in found] == [10, 10, 0]
+    assert [window.start for window, _ in found] == [START + timedelta(hours=h) for h in range(3)]
+    rest = list(windows.iter_windows(str(tmp_path), bundle, span, found[-1][1], LATER))
+    assert [window.n_rows for window, _ in rest[:2]] == [10, 0]
+    assert len(rest) < 9 * 24 + 2
+    last = rest[-1][0].end
+    assert last is not None
+    assert last <= LATER
+
+
+def test_a_gap_of_years_is_stepped_over(tmp_path: Path, bundle: Bundle) -> None:
+    write_part(tmp_path, START, range(5), bundle.model_id)
+    write_part(tmp_path, START + timedelta(days=800), range(5, 9), bundle.model_id)
+    now = START + timedelta(days=800, hours=2)
+    found = list(
+        windows.iter_windows(str(tmp_path), bundle, WindowSpec(window_seconds=3600.0), {}, now)
+    )
+    assert [window.n_rows for window, _ in found if window.n_rows] == [5, 4]
+    assert len(found) < 10
+
+
+def test_of_very_many_rows_in_a_window_an_even_sample_is_held(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "MAX_BUFFERED_ROWS", 100)
+    for number in range(10):
+        at = START + timedelta(minutes=number + 1)
+        write_part(tmp_path, at, range(50 * number, 50 * number + 50), bundle.model_id)
+    write_part(tmp_path, START + timedelta(hours=2, minutes=3), range(9), bundle.model_id)
+    found = list(
+        windows.iter_windows(str(tmp_path), bundle, WindowSpec(window_seconds=3600.0), {}, LATER)
+    )
+    [first, _, third] = ages_of(found[:3])
+    assert 50 < len(first) <= 100
+    assert 200 < sum(first) / len(first) < 300
+    assert len(third) == 9  # held whole again
+
+
+def test_tables_are_cut_evenly_and_only_new_rows_are_read(tmp_path: Path, bundle: Bundle) -> None:
+    path = tmp_path / "rows.csv"
+    mixed_table(130).write_csv(path)
+    found = list(windows.iter_windows(str(path), bundle, WindowSpec(rows=40), {}, LATER))
+    assert [window.n_rows for window, _ in found] == [44, 43, 43]
+    assert found[0][0].outputs.height == 44
+    expected = bundle.predict(mixed_table(130).cast(pl.String))["prediction"].to_list()
+    assert [p for window, _ in found for p in window.outputs["prediction"]] == expected
+    mark = found[-1][1]
+    assert list(windows.iter_windows(str(path), bundle, WindowSpec(rows=40), mark, LATER)) == []
+    mixed_table(150).write_csv(path)
+    assert [
+        w.n_rows for w, _ in windows.iter_windows(str(path), bundle, WindowSpec(40), mark, LATER)
+    ] == [20]
+    mixed_table(150).write_csv(tmp_path / "other.csv")
+    other = windows.iter_windows(str(tmp_path / "other.csv"), bundle, WindowSpec(150), mark, LATER)
+    assert [w.n_rows for w, _ in other] == [150]  # the mark is of another source
+    mixed_table(60).write_csv(path)  # another file: from its start
+    assert [
+        w.n_rows for w, _ in windows.iter_windows(str(path), bundle, WindowSpec(99), mark, LATER)
+    ] == [60]
+
+
+def test_what_a_table_lacks_or_nobody_can_read_is_told(tmp_path: Path, bundle: Bundle) -> None:
+    path = tmp_path / "rows.csv"
+    mixed_table(20).drop("city").with_columns(age=pl.lit("old")).write_csv(path)
+    [(window, _)] = windows.iter_windows(str(path), bundle, WindowSpec(rows=40), {}, LATER)
+    assert window.missing_columns == ("city",)
+    assert window.n_unparseable == {"age": 20}
+
+
+def test_other_tables_have_no_times(tmp_path: Path, bundle: Bundle) -> None:
+    mixed_table(20).write_csv(tmp_path / "rows.csv")
+    assert windows.find_prediction_log(str(tmp_path), bundle.model_id) is None
+    assert windows.find_prediction_log("nowhere", bundle.model_id) is None
+    with pytest.raises(DataError, match="only the prediction log"):
+        windows.iter_windows(
+            str(tmp_path / "rows.csv"), bundle, WindowSpec(window_seconds=60.0), {}, LATER
+        )
+
+
+def test_a_part_is_read_once_its_name_is_two_seconds_old(tmp_path: Path, bundle: Bundle) -> None:
+    write_part(tmp_path, START, range(4), bundle.model_id)
+    write_part(tmp_path, START + timedelta(seconds=1), range(4, 8), bundle.model_id)
+
+    def count(seconds: float) -> int:
+        now = START + timedelta(seconds=seconds)
+        return len(list(windows.iter_windows(str(tmp_path), bundle, WindowSpec(rows=4), {}, now)))
+
+    assert [count(seconds) for seconds in (1.999, 2.0, 2.999, 3.0)] == [0, 1, 1, 2]
+
+
+def test_a_window_of_time_holds_its_first_moment_and_not_its_last(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    edge = START + timedelta(minutes=1)
+    write_part(tmp_path, edge, range(2), bundle.model_id, step=30.0)  # at 0 and 30 seconds
+    write_part(tmp_path, edge + timedelta(minutes=1), range(2, 4), bundle.model_id, step=30.0)
+    write_part(tmp_path, edge + timedelta(minutes=9), range(4, 5), bundle.model_id, step=60.0)
+    span = WindowSpec(window_seconds=60.0)
+    found = list(windows.iter_windows(str(tmp_path), bundle, span, {}, LATER))[:2]
+    assert ages_of(found) == [[0, 1], [2, 3]]
+    assert [(w.start, w.end, mark) for w, mark in found] == [
+        (START, edge, {"until": edge.timestamp()}),
+        (edge, edge + timedelta(minutes=1), {"until": edge.timestamp() + 60}),
+    ]
+    late = timedelta(seconds=windows.MAX_ROW_DELAY_SECONDS)
+
+    def count(now: datetime) -> int:
+        return len(list(windows.iter_windows(str(tmp_path), bundle, span, {}, now)))
+
+    assert count(edge + late - timedelta(seconds=1)) == 0  # rows of the minute may be on their way
+    assert count(edge + late) == 1
+
+
+def test_rows_of_a_window_that_is_over_are_lost_and_never_told_twice(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    write_part(tmp_path, START + timedelta(seconds=30), range(3), bundle.model_id)
+    span, edge = WindowSpec(window_seconds=60.0), START + timedelta(seconds=60)
+    now = edge + timedelta(seconds=windows.MAX_ROW_DELAY_SECONDS)
+    [(window, mark)] = windows.iter_windows(str(tmp_path), bundle, span, {}, now)
+    assert (window.n_rows, mark) == (3, {"until": edge.timestamp()})
+    write_part(tmp_path, now, range(3, 5), bundle.model_id, step=40.0)  # one late, one in time
+    later = now + timedelta(seconds=60)
+    [(window, _)] = windows.iter_windows(str(tmp_path), bundle, span, mark, later)
+    assert (window.values["age"].to_list(), window.n_rows) == ([], 0)
+    assert list(windows.iter_windows(str(tmp_path), bundle, span, mark, now)) == []
+
+
+def test_short_gaps_are_told_window_by_window_and_long_ones_are_stepped_over() -> None:
+    assert windows.skip_empty_windows(1_000 * 60.0, 0.0, 60.0) == 0.0
+    assert windows.skip_empty_windows(1_001 * 60.0, 0.0, 60.0) == 1_000 * 60.0
+    assert windows.skip_empty_windows(5_000.5 * 60.0, 60.0, 60.0) == 60.0 + 4_998 * 60.0
+
+
+def test_parts_come_in_the_order_of_their_names_from_one_on(tmp_path: Path) -> None:
+    names = [
+        "2026-11-26/235959-1-0", "2026-11-27/000001-1-1", "2026-11-27/000001-2-0", "2026-11-28/1-1",
+    ]  # fmt: skip
+    for name in reversed([*names, "2026-11-27/.000002-1-2.parquet.tmp", "2026-11-27/notes"]):
+        path = tmp_path / (name if "." in name.rpartition("/")[2] else f"{name}.parquet")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    (tmp_path / "labels.parquet").write_bytes(b"")
+    found = [
+        windows.part_name(path).removesuffix(".parquet") for path in windows.list_parts(tmp_path)
+    ]
+    assert found == names
+    for number, name in enumerate(names):
+        rest = list(windows.list_parts(tmp_path, f"{name}.parquet"))
+        assert [windows.part_name(path) for path in rest] == [
+            f"{n}.parquet" for n in names[number:]
+        ]
+    moments = [windows.part_time(path) for path in windows.list_parts(tmp_path)]
+    assert moments[0] == datetime(2026, 11, 26, 23, 59, 59, tzinfo=UTC)
+    assert moments[-1] > LATER  # of another name: never taken for settled
+    assert windows.first_part_name(moments[1].timestamp()) == "2026-11-27/000001"
+    assert windows.first_part_name(None) == ""
+
+
+def test_the_log_whose_newest_part_is_of_the_model_is_its_log(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    for folder, models in {"a": (bundle.model_id, "b"), "b": ("b", bundle.model_id)}.items():
+        for hour, model in enumerate(models):
+            at = START + timedelta(hours=hour)
+            write_part(tmp_path / folder, at, range(3), model)
+    (tmp_path / "c" / "2026-11-26").mkdir(parents=True)
+    mixed_table(3).write_parquet(tmp_path / "c" / "2026-11-26" / "1.parquet")  # no log
+    assert windows.find_prediction_log(str(tmp_path), bundle.model_id) == tmp_path / "b"
+    assert windows.find_prediction_log(str(tmp_path / "a"), bundle.model_id) == tmp_path / "a"
+    assert windows.find_prediction_log(str(tmp_path / "c"), bundle.model_id) is None
+
+
+def test_nothing_else_is_at_work_on_a_folder_that_is_held(tmp_path: Path) -> None:
+    with (
+        windows.lock_monitoring_folder(tmp_path),
+        pytest.raises(DataError, match="another watch is at work"),
+    ):
+        windows.lock_monitoring_folder(tmp_path).__enter__()
+    with windows.lock_monitoring_folder(tmp_path):  # free again
+        pass
+
+
+def test_rows_of_other_versions_count_for_the_window_that_they_fall_in(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    ours = bundle.model_id
+    for number, (model, count) in enumerate([("a", 2), (ours, 3), ("a", 1), (ours, 5), ("a", 4)]):
+        write_part(tmp_path, START + timedelta(seconds=9 * number), range(count), model)
+    found = windows.iter_windows(str(tmp_path), bundle, WindowSpec(rows=4), {}, LATER)
+    assert [(w.n_rows, w.n_other_model_rows) for w, _ in found] == [(4, 3), (4, 0)]
+
+
+def test_a_row_on_the_edge_of_two_windows_is_in_the_later_one(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    edge = START + timedelta(minutes=1)
+    write_part(tmp_path, edge + timedelta(seconds=1), range(2), bundle.model_id)
+    now = edge + timedelta(minutes=2)
+    found = list(
+        windows.iter_windows(str(tmp_path), bundle, WindowSpec(window_seconds=60.0), {}, now)
+    )
+    assert ages_of(found) == [[0.0], [1.0]]

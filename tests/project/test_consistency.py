@@ -1,0 +1,228 @@
+"""Names of plugs and columns that do not exist, or may not stand where they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fieldcraft.project.consistency import (
+    check_column_references,
+    check_impute_values,
+    check_plugin_names,
+    check_split_strategy,
+    iter_column_references,
+)
+from fieldcraft.project.settings import ProjectSettings
+
+MINIMAL_VALUES: dict[str, Any] = {
+    "problem": {"target": "churn", "task": "binary"},
+    "data": {
+        "source": "t.csv",
+        "columns": {
+            "churn": {"kind": "boolean"},
+            "age": {"kind": "number"},
+            "rate": {"kind": "number"},
+        },
+        "derive": {"rate": "age / 2", "half": "rate / 2"},
+    },
+}
+
+
+def make_values(**changes: Any) -> dict[str, Any]:
+    """The values of a small project file, some entries of its sections changed."""
+    sections = {**MINIMAL_VALUES, **{name: {} for name in changes if name not in MINIMAL_VALUES}}
+    return {
+        name: {**entries, **changes[name]} if isinstance(changes.get(name), dict)
+        else changes.get(name, entries)
+        for name, entries in sections.items()
+    }  # fmt: skip
+
+
+def test_a_file_without_mistakes_has_none() -> None:
+    odd: dict[str, Any] = {"problem": None, "data": 5, "model": [], "clean": "x"}
+    for values in (make_values(), {}, odd):
+        assert [
+            *check_plugin_names(values),
+            *check_column_references(values),
+            *check_split_strategy(values),
+        ] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "text"),
+    [
+        (
+            {"problem": {"task": "binry"}},
+            "problem.task",
+            "problem.task: no task 'binry'; did you mean 'binary'?",
+        ),
+        (
+            {"problem": {"metric": "rmse"}},
+            "problem.metric",
+            "problem.metric: no metric 'rmse' for binary; choose one of: accuracy,",
+        ),
+        (
+            {"problem": {"target": ["churn"]}},
+            "problem.target",
+            "problem.target: binary wants one column, not a list",
+        ),
+        (
+            {"problem": {"task": "multilabel"}},
+            "problem.target",
+            "problem.target: multilabel wants a list of columns, one for each label",
+        ),
+        (
+            {"data": {"columns": {"churn": {"kind": "bool"}}}},
+            "data.columns.churn.kind",
+            "data.columns.churn.kind: no kind 'bool'; did you mean 'boolean'?",
+        ),
+        (
+            {"data": {"columns": {"age": {"kind": "number", "decimals": ","}}}},
+            "data.columns.age.decimals",
+            "data.columns.age.decimals is not known here; did you mean 'decimal'?",
+        ),
+        (
+            {"model": {"learner": "lightbgm"}},
+            "model.learner",
+            "model.learner: no learner 'lightbgm'; did you mean 'lightgbm'?",
+        ),
+        (
+            {"model": {"learner": "lightgbm", "dropout": 0.1}},
+            "model.dropout",
+            "model.dropout is not a setting of lightgbm; ",
+        ),
+        (
+            {"model": {"drpout": None}},
+            "model.drpout",
+            "model.drpout is not a setting of network; did you mean 'dropout'?",
+        ),
+        (
+            {"model": {"class_weights": "equal"}},
+            "model.class_weights",
+            "model.class_weights must be balanced, or names, each with a number (seen: 'equal')",
+        ),
+        (
+            {"model": {"class_weights": {"yes": "x"}}},
+            "model.class_weights.yes",
+            "model.class_weights.yes must be a number (seen: 'x')",
+        ),
+        (
+            {"model": {"layers": "many"}},
+            "model.layers",
+            "model.layers must be a whole number",
+        ),
+    ],
+)
+def test_names_of_plugins_that_do_not_exist(changes: dict[str, Any], path: str, text: str) -> None:
+    ((where, message),) = check_plugin_names(make_values(**changes))
+    assert ".".join(where) == path
+    assert message.startswith(text)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"learner": None, "dropout": None}, {"learner": 5}, {"blend": True}]
+)
+def test_settings_left_out_or_of_another_type_are_no_unknown_names(changes: dict[str, Any]) -> None:
+    assert list(check_plugin_names(make_values(model=changes))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"problem": {"target": "chrun"}},
+            "problem.target: no column 'chrun'; did you mean 'churn'?",
+        ),
+        ({"problem": {"target": ["churn", "aeg"]}}, "problem.target: no column 'aeg'"),
+        ({"problem": {"groups": ["aeg"]}}, "problem.groups: no column 'aeg'; did you mean 'age'?"),
+        ({"data": {"drop": ["aeg"]}}, "data.drop: no column 'aeg'; did you mean 'age'?"),
+        ({"data": {"time": "aeg"}}, "data.time: no column 'aeg'; did you mean 'age'?"),
+        ({"data": {"entity": "aeg"}}, "data.entity: no column 'aeg'; did you mean 'age'?"),
+        ({"data": {"weight": "aeg"}}, "data.weight: no column 'aeg'; did you mean 'age'?"),
+        ({"data": {"id": "aeg"}}, "data.id: no column 'aeg'; did you mean 'age'?"),
+        (
+            {"data": {"split": 5}},
+            "data.split: no column '5'; choose one of: age, churn, half, rate",
+        ),
+        (
+            {"clean": {"columns": {"aeg": {}}}},
+            "clean.columns: no column 'aeg'; did you mean 'age'?",
+        ),
+        (
+            {"clean": {"columns": {"half": {}}}},
+            "clean.columns: 'half' is computed; give it a kind under data.columns",
+        ),
+        ({"problem": {"target": "half"}}, "problem.target: 'half' is computed; only a column"),
+        ({"data": {"weight": "half"}}, "data.weight: 'half' is computed; only a column"),
+        ({"split": {"rule": "time"}}, "split.rule is time, but data.time names no column"),
+        ({"split": {"rule": "entity"}}, "split.rule is entity, but data.entity names no column"),
+        ({"split": {"gap": "7d"}}, "split.gap needs the rule time"),
+        ({"split": {"gap": 0}}, "split.gap needs the rule time"),
+    ],
+)
+def test_names_of_columns_that_do_not_fit(changes: dict[str, Any], text: str) -> None:
+    values = make_values(**changes)
+    ((where, message),) = (*check_column_references(values), *check_split_strategy(values))
+    assert message.startswith(text)
+    assert message.startswith(".".join(where[:2]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"problem": {"groups": ["half", "age"]}, "data": {"drop": ["half"], "time": "half"}},
+        {"clean": {"columns": {"rate": {"clip": "auto"}}}},
+        {"data": {"time": "age", "entity": "age"}, "split": {"rule": "time", "gap": 7}},
+        {"data": {"entity": "age"}, "split": {"rule": "entity", "gap": None}},
+        {"data": {"weight": None, "drop": None, "time": ["age"]}},
+    ],
+)
+def test_names_of_columns_that_fit_or_are_told_by_other_rules(changes: dict[str, Any]) -> None:
+    values = make_values(**changes)
+    assert [*check_column_references(values), *check_split_strategy(values)] == []
+
+
+def test_without_columns_their_names_are_not_looked_at() -> None:
+    values = make_values(problem={"target": "x"}, data={"columns": None, "weight": "x"})
+    assert list(check_column_references(values)) == []
+
+
+def test_every_entry_that_is_the_name_of_a_column_is_looked_at() -> None:
+    definitions = ProjectSettings.model_json_schema()["$defs"]
+    named = {
+        (section.lower(), field)
+        for section in ("Problem", "Data")
+        for field, node in definitions[section]["properties"].items()
+        if "the name of a column" in str(node) and field != "names"
+    }
+    looked = {path[:2] for path, _, _ in iter_column_references(make_values())}
+    assert looked == named
+
+
+def test_a_word_may_fill_the_gaps_of_categories_and_of_nothing_else() -> None:
+    words = {"street": {"kind": "category"}, "all": {"kind": "category"}}
+    columns = {**MINIMAL_VALUES["data"]["columns"], **words}
+    clean = {
+        "all": {"impute": "medain"},
+        "columns": {
+            "street": {"impute": "unknown"},
+            "age": {"impute": "unknown"},
+            "churn": {"impute": "mode"},
+            "rate": {"impute": 0},
+        },
+    }
+    values = make_values(data={"columns": columns}, clean=clean)
+    assert list(check_impute_values(values)) == [
+        (
+            ("clean", "all", "impute"),
+            "clean.all.impute: 'medain' fills categories only; did you mean 'median'?",
+        ),
+        (
+            ("clean", "columns", "age", "impute"),
+            "clean.columns.age.impute: 'unknown' fills categories only; "
+            "choose one of: mean, median, mode, model",
+        ),
+    ]
+    for odd in ({}, {"clean": None}, {"clean": {"all": 3, "columns": ["age"]}}):
+        assert list(check_impute_values(odd)) == []

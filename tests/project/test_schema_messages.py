@@ -1,0 +1,218 @@
+"""Mistakes in values are told once, at their place, in words that name what may stand there."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from fieldcraft.project.schema_messages import (
+    describe_node,
+    drop_empty_entries,
+    explain_validation_error,
+    format_path,
+    format_value_note,
+    resolve_location,
+)
+from fieldcraft.project.settings import ProjectSettings
+
+
+class SectionModel(BaseModel):
+    """A section."""
+
+    model_config = ConfigDict(extra="forbid")
+    size: float
+    word: str | None = None
+
+
+def require_even_length(value: list[int]) -> list[int]:
+    """A rule of its own."""
+    if len(value) % 2:
+        raise ValueError("give an even number of them")
+    return value
+
+
+class EveryFormModel(BaseModel):
+    """Every form there is."""
+
+    model_config = ConfigDict(extra="forbid")
+    text_or_list: str | list[str] | None = None
+    mixed: int | SectionModel | dict[str, int] | None = None
+    rule: Literal["a", "b", "c"] | Annotated[float, Field(gt=0, le=2)] = "a"
+    pairs: Annotated[list[int], AfterValidator(require_even_length)] | Literal["auto"] = "auto"
+    parts: list[SectionModel] = Field(default_factory=list)
+    by_name: dict[str, SectionModel] = Field(default_factory=dict)
+    table: dict[str, dict[str, float]] = Field(default_factory=dict)
+    truth: bool = True
+
+
+SCHEMA = EveryFormModel.model_json_schema()
+
+
+def explain_errors(**values: Any) -> list[str]:
+    """What is told about values."""
+    with pytest.raises(ValidationError) as caught:
+        EveryFormModel.model_validate(values)
+    return [text for _, text in explain_validation_error(caught.value, SCHEMA)]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"one": 5}, "one must be a text, or a list of texts (seen: 5)"),
+        ({"one": ["x", 5]}, "one, entry 2 must be a text (seen: 5)"),
+        ({"one": {"x": 1}}, "one must be a text, or a list of texts"),
+        (
+            {"several": "x"},
+            "several must be a whole number, or a section with size and word, "
+            "or names, each with a whole number (seen: 'x')",
+        ),
+        ({"rule": "d"}, "rule must be a, b or c, or a number above 0 and of 2 or less (seen: 'd')"),
+        ({"rule": 3}, "rule must be a, b or c, or a number above 0 and of 2 or less (seen: 3)"),
+        ({"pairs": "all"}, "pairs must be a list of whole numbers, or auto (seen: 'all')"),
+        ({"pairs": [1]}, "pairs: give an even number of them (seen: [1])"),
+        ({"pairs": [1, "x"]}, "pairs, entry 2 must be a whole number (seen: 'x')"),
+        ({"parts": 5}, "parts must be a list, each entry a section with size and word (seen: 5)"),
+        ({"parts": [{"size": 1}, {}]}, "parts, entry 2: size is missing"),
+        (
+            {"parts": [{"size": 1, "wrd": "x"}]},
+            "parts, entry 1: wrd is not known here; did you mean 'word'?",
+        ),
+        ({"by_name": {"x": 5}}, "by_name.x must be a section with size and word (seen: 5)"),
+        ({"by_name": {"x": {"size": "big"}}}, "by_name.x.size must be a number (seen: 'big')"),
+        (
+            {"table": 5},
+            "table must be names, each with names, each with a number (seen: 5)",
+        ),
+        ({"table": {"x": {"y": "z"}}}, "table.x.y must be a number (seen: 'z')"),
+        ({"truth": "maybe"}, "truth must be true or false (seen: 'maybe')"),
+        ({"trth": True}, "trth is not known here; did you mean 'truth'?"),
+    ],
+)
+def test_a_mistake_is_told_once_in_plain_words(values: dict[str, Any], text: str) -> None:
+    assert explain_errors(**values) == [text]
+
+
+@pytest.mark.parametrize("name", ["str", "float", "Part", "list[str]", "literal['a']"])
+def test_a_name_in_the_file_is_never_taken_for_the_name_of_a_form(name: str) -> None:
+    assert explain_errors(table={name: {name: "x"}}) == [
+        f"table.{name}.{name} must be a number (seen: 'x')"
+    ]
+    assert explain_errors(by_name={name: {"size": 1, name: 2}})[0].startswith(
+        f"by_name.{name}.{name} is"
+    )
+
+
+def test_a_value_that_fits_one_form_but_for_something_within_is_told_only_that() -> None:
+    assert explain_errors(one=["x", 5, None]) == [
+        "one, entry 2 must be a text (seen: 5)",
+        "one, entry 3 must be a text (seen: nothing)",
+    ]
+
+
+def test_all_mistakes_are_told() -> None:
+    assert len(explain_errors(one=5, rule="d", parts=[{}, {"size": "x"}], other=1)) == 5
+
+
+def test_mistakes_of_a_part_are_told_by_their_place_in_the_whole() -> None:
+    with pytest.raises(ValidationError) as caught:
+        SectionModel.model_validate({"word": 5})
+    assert explain_validation_error(caught.value, SectionModel.model_json_schema(), ("model",)) == [
+        (("model", "size"), "model.size is missing"),
+        (("model", "word"), "model.word must be a text (seen: 5)"),
+    ]
+
+
+def test_a_mistake_of_the_whole_stands_at_its_root() -> None:
+    with pytest.raises(ValidationError) as caught:
+        EveryFormModel.model_validate(5)
+    ((path, text),) = explain_validation_error(caught.value, SCHEMA)
+    assert path == ()
+    assert text.startswith("the file must be a section with one, several")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ((), ""),
+        (("data",), "data"),
+        (("data", "columns", "age"), "data.columns.age"),
+        (("problem", "target", 0), "problem.target, entry 1"),
+        (("data", "join", 1, "on", 2), "data.join, entry 2: on, entry 3"),
+    ],
+)
+def test_paths_are_named_as_people_count(path: tuple[Any, ...], text: str) -> None:
+    assert format_path(path) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5, " (seen: 5)"),
+        ("x", " (seen: 'x')"),
+        (None, " (seen: nothing)"),
+        (True, " (seen: true)"),
+        (datetime.date(2024, 1, 31), " (seen: 2024-01-31)"),
+        ({"x": 1}, ""),
+        ([1, "x"], " (seen: [1, 'x'])"),
+    ],
+)
+def test_the_value_that_was_met_is_shown(value: object, text: str) -> None:
+    assert format_value_note(value) == text
+
+
+def test_a_long_value_is_shown_in_part() -> None:
+    assert len(format_value_note("x" * 1_000)) < 100
+    assert format_value_note("x" * 1_000).endswith("...)")
+
+
+@pytest.mark.parametrize(
+    ("loc", "path"),
+    [
+        (("one", "list[str]", 1), ("one", 1)),
+        (("one", "str"), ("one",)),
+        (("several", "Part", "size"), ("several", "size")),
+        (("by_name", "int", "size"), ("by_name", "int", "size")),
+        (("parts", 0, "size"), ("parts", 0, "size")),
+        ((), ()),
+    ],
+)
+def test_names_of_forms_are_no_part_of_a_path(loc: tuple[Any, ...], path: tuple[Any, ...]) -> None:
+    assert resolve_location(SCHEMA, loc)[0] == path
+
+
+def test_what_may_stand_at_the_places_of_a_project_file() -> None:
+    tree = ProjectSettings.model_json_schema()
+
+    def said(*loc: str) -> str:
+        return describe_node(resolve_location(tree, loc)[1], tree)
+
+    assert said("problem", "bar") == "a number"
+    assert said("problem", "order") == "a list of texts"
+    assert said("data", "source") == (
+        "the path of a table, or a section with train, validation and test"
+    )
+    assert said("clean", "all", "clip") == "a list of 2 numbers, or auto"
+    assert said("split", "seed") == "a whole number of 0 or more"
+    assert said("nowhere") == "something else"
+
+
+@pytest.mark.parametrize(
+    ("values", "remaining"),
+    [
+        ({"one": None, "rule": "a"}, {"rule": "a"}),
+        ({"parts": [{"size": 1, "word": None}]}, {"parts": [{"size": 1}]}),
+        ({"by_name": {"x": None, "y": {"word": None}}}, {"by_name": {"x": {}, "y": {}}}),
+        ({"several": {"size": None}}, {"several": {}}),
+        ({"other": None}, {"other": None}),  # not known: a mistake, even so
+        ({"parts": [{"other": None}]}, {"parts": [{"other": None}]}),
+        ({"table": {"x": {"y": None}}}, {"table": {"x": {"y": None}}}),
+        ({"one": ["x", None]}, {"one": ["x", None]}),
+        (5, 5),
+        (None, None),
+    ],
+)
+def test_names_with_nothing_under_them_are_left_out(values: Any, remaining: Any) -> None:
+    assert drop_empty_entries(values, SCHEMA, SCHEMA) == remaining

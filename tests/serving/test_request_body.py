@@ -1,0 +1,109 @@
+"""A body is unpacked up to the limit to the byte; what is damaged, unknown or late is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from typing import Any
+
+import pytest
+
+from fieldcraft.serving.errors import RequestError
+from fieldcraft.serving.limits import ServerLimits
+from fieldcraft.serving.request_body import ClientDisconnect, read_request_body
+
+LIMITS = ServerLimits(max_body_bytes=100_000, read_timeout_seconds=0.01)
+
+
+def body(
+    *pieces: bytes | None, encoding: str | None = None, limits: ServerLimits = LIMITS
+) -> bytes:
+    """What is read of the pieces of a request; None is a caller that leaves."""
+    left = list(pieces)
+
+    async def receive() -> dict[str, Any]:
+        piece = left.pop(0)
+        if piece is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": piece, "more_body": bool(left)}
+
+    headers = {} if encoding is None else {b"content-encoding": encoding.encode()}
+    return asyncio.run(read_request_body(headers, receive, limits))
+
+
+def raw_deflate(data: bytes) -> bytes:
+    machine = zlib.compressobj(wbits=-15)
+    return machine.compress(data) + machine.flush()
+
+
+@pytest.mark.parametrize("encoding", [None, "identity", " GZIP ", "deflate"])
+@pytest.mark.parametrize("excess", [-1, 0, 1])
+def test_the_limit_holds_to_the_byte_after_unpacking(encoding: str | None, excess: int) -> None:
+    plain = b"ab" * 50_000 + b"x" * excess if excess >= 0 else b"a" * 99_999
+    name = (encoding or "").strip().lower()
+    packed = {"gzip": gzip.compress(plain), "deflate": zlib.compress(plain)}.get(name, plain)
+    if excess > 0:
+        with pytest.raises(RequestError, match="may have 100,000 bytes") as caught:
+            body(packed, encoding=encoding)
+        assert caught.value.code == "too_large"
+    else:
+        assert body(packed[:10], packed[10:], encoding=encoding) == plain
+
+
+def test_a_bomb_is_unpacked_no_further_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = zlib.decompressobj
+    lengths: list[int] = []
+
+    class Counted:
+        def __init__(self, bits: int) -> None:
+            self.machine = made(bits)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.machine, name)
+
+        def decompress(self, data: bytes, most: int) -> bytes:
+            lengths.append(len(found := self.machine.decompress(data, most)))
+            return found
+
+    monkeypatch.setattr(zlib, "decompressobj", Counted)
+    with pytest.raises(RequestError, match="may have"):
+        body(gzip.compress(b" " * (50 << 20)), encoding="gzip")
+    assert 100_000 < sum(lengths) < 300_000
+
+
+@pytest.mark.parametrize(
+    ("packed", "encoding", "code", "said"),
+    [
+        (b"{}", "br", "wrong_type", "gzip or deflate"),
+        (b"{}", "gzip, deflate", "wrong_type", "gzip or deflate"),
+        (b"{}", "gzip", "bad_request", "cannot be unpacked"),
+        (b"", "gzip", "bad_request", "cut short"),
+        (gzip.compress(b"{}" * 99)[:-4], "gzip", "bad_request", "cut short"),
+        (gzip.compress(b"{}" * 99)[:-4] + b"oops", "gzip", "bad_request", "cannot be unpacked"),
+        (raw_deflate(b"{}"), "deflate", "bad_request", "cannot be unpacked"),
+        (zlib.compress(b"{}"), "gzip", "bad_request", "cannot be unpacked"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_refused(
+    packed: bytes, encoding: str, code: str, said: str
+) -> None:
+    with pytest.raises(RequestError, match=said) as caught:
+        body(packed, encoding=encoding)
+    assert caught.value.code == code
+
+
+def test_a_body_that_came_packed_over_the_limit_is_not_unpacked() -> None:
+    with pytest.raises(RequestError, match="may have"):
+        body(b"x" * 100_001, encoding="gzip")
+
+
+def test_pieces_are_put_together_in_order() -> None:
+    assert body(b"a", b"", b"b", b"c") == b"abc"
+    assert body(b"") == b""
+
+
+@pytest.mark.parametrize("pieces", [(None,), (b"a", None), (b"a", b"b", None)])
+def test_a_caller_that_leaves_half_way_is_gone(pieces: tuple[bytes | None, ...]) -> None:
+    with pytest.raises(ClientDisconnect):
+        body(*pieces)

@@ -1,0 +1,121 @@
+"""Who sends the head of a request slowly, or not at all, is told so; others are not held up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from fieldcraft.serving.timeouts import header_timeout_protocol
+
+WHOLE = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
+
+
+async def hello_app(scope: Any, receive: Any, send: Any) -> None:
+    headers = [(b"content-length", b"5")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def raw_response(*pieces: bytes, seconds: float = 0.3) -> bytes:
+    """What a server says until it closes, when it is sent pieces of bytes one after the other."""
+    config = uvicorn.Config(
+        hello_app, port=0, log_level="error", lifespan="off", http=header_timeout_protocol(seconds),
+        timeout_keep_alive=1,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        running = asyncio.create_task(server.serve([listening]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        said = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        server.should_exit = True
+        await running
+    return said
+
+
+@pytest.mark.parametrize(
+    "pieces", [(), (b"GET / HT",), (b"GET / HTTP/1.1\r\n", b"host: here\r\n", b"x-slow: ")]
+)
+def test_a_head_that_does_not_come_is_answered_408(pieces: tuple[bytes, ...]) -> None:
+    said = asyncio.run(raw_response(*pieces))
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in head
+    assert json.loads(body)["error"]["code"] == "too_slow"
+
+
+def test_a_second_head_that_stops_half_way_is_answered_408_after_the_first() -> None:
+    said = asyncio.run(raw_response(WHOLE, b"GET /again"))
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in said
+
+
+def test_whole_requests_are_answered_and_an_idle_connection_is_closed_without_a_word() -> None:
+    said = asyncio.run(raw_response(WHOLE[:10], WHOLE[10:], WHOLE, seconds=20.0))
+    assert said.count(b"HTTP/1.1 200 ") == 2
+    assert b"408" not in said
+
+
+def test_the_clock_of_a_head_starts_with_it_and_stops_when_it_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def timers() -> list[int]:
+        loop = asyncio.get_running_loop()
+        made: list[asyncio.TimerHandle] = []
+        later = loop.call_later
+
+        def noted(delay: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
+            handle = later(delay, callback, *arguments)
+            if getattr(callback, "__name__", "") == "give_up":
+                assert delay == 7.0
+                made.append(handle)
+            return handle
+
+        monkeypatch.setattr(loop, "call_later", noted)
+        config = uvicorn.Config(hello_app, log_level="error", lifespan="off")
+        config.load()
+        protocol = header_timeout_protocol(7.0)(config, server_state=ServerState(), app_state={})
+        transport = Transport()
+        protocol.connection_made(transport)
+        waiting = [len([one for one in made if not one.cancelled()])]
+        for piece in (WHOLE[:3], WHOLE[3:9], WHOLE[9:], WHOLE[:5], WHOLE[5:], WHOLE[:5]):
+            protocol.data_received(piece)
+            await asyncio.sleep(0.01)
+            waiting.append(len([one for one in made if not one.cancelled()]))
+        protocol.connection_lost(None)
+        waiting.append(len([one for one in made if not one.cancelled()]))
+        assert len(made) == 3  # one for each head
+        assert transport.written.count(b"hello") == 2
+        return waiting
+
+    assert asyncio.run(timers()) == [1, 1, 1, 0, 1, 0, 1, 0]
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,260 @@
+"""Labels are joined once, late, twice, contradictory or unknown as they come; harm is told once."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from fieldcraft.bundle.runtime import Bundle, load_bundle
+from fieldcraft.core.errors import DataError
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.project.settings import MonitorSettings
+from fieldcraft.serving.prediction_log import (
+    PredictionBatch,
+    PredictionLogConfig,
+    PredictionLogWriter,
+)
+from fieldcraft.stages import _workflows
+from fieldcraft.stages.feedback import FeedbackRequest, evaluate_groups, feedback, write_feedback
+from tests.conftest import mixed_table, set_settings
+
+ROWS = 400
+
+
+@pytest.fixture
+def bundle(finished_project: ProjectFolder) -> Bundle:
+    return load_bundle(finished_project.bundle_path)
+
+
+@pytest.fixture
+def truth(bundle: Bundle, tmp_path: Path) -> pl.DataFrame:
+    """A log of predictions, and the labels of them."""
+    return log_predictions(bundle, mixed_table(ROWS, seed=300), tmp_path)
+
+
+def log_predictions(bundle: Bundle, rows: pl.DataFrame, tmp_path: Path) -> pl.DataFrame:
+    """Predict rows, two a request, as a server does; the labels of them."""
+    cells, places = rows.cast(pl.String), range(rows.height)
+    log = PredictionLogWriter(
+        PredictionLogConfig(tmp_path / "log"), bundle.model_id, bundle.task, bundle.target_spec
+    )
+    requests = [f"r{number // 2}" for number in places]
+    values = bundle.schema.apply(cells)
+    at = datetime.now(UTC).timestamp()
+    log.add(
+        PredictionBatch(at, requests, [n % 2 for n in places], values, bundle.predict_raw(cells))
+    )
+    log.stop()
+    return pl.DataFrame(
+        {"request": requests, "row": [n % 2 for n in places], "bought": rows["bought"]}
+    )
+
+
+def submit_labels(
+    project: ProjectFolder, tmp_path: Path, table: pl.DataFrame, **alert_settings: Any
+) -> dict[str, Any]:
+    table.write_csv(tmp_path / "labels.csv")
+    request = FeedbackRequest(
+        project.bundle_path, str(tmp_path / "labels.csv"), str(tmp_path / "log"), tmp_path / "out",
+        MonitorSettings(**alert_settings),
+    )  # fmt: skip
+    result = feedback(request)
+    json.dumps(result, allow_nan=False)
+    return result
+
+
+def test_labels_are_joined_once_and_coverage_is_shown(
+    finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame
+) -> None:
+    first = submit_labels(finished_project, tmp_path, truth.head(100))
+    assert (first["new_labels"], first["rows"], first["coverage"]) == (100, 100, 0.25)
+    assert first["enough"]
+    again = submit_labels(finished_project, tmp_path, truth.head(150))
+    assert (again["new_labels"], again["known"], again["rows"]) == (50, 100, 150)
+    assert again["loss"] is not None
+    assert 0.5 < again["right"] <= 1
+    assert not again["alarmed"]
+
+
+def test_odd_labels_are_counted_and_left_out(
+    finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame
+) -> None:
+    submit_labels(finished_project, tmp_path, truth.head(3))
+    flipped = pl.col("bought").replace({"yes": "no", "no": "yes"})
+    odd = pl.concat([
+        truth[3:10],
+        truth[3:5],  # twice
+        truth[5:7].with_columns(flipped),  # contradictory among themselves
+        truth[0:1].with_columns(flipped),  # contradicts what is known
+        truth[7:8].with_columns(request=pl.lit("nobody")),
+        truth[20:21].with_columns(bought=pl.lit("perhaps")),
+    ])  # fmt: skip
+    result = submit_labels(finished_project, tmp_path, odd)
+    names = ("new_labels", "twice", "contradictory", "unknown", "unread", "rows")
+    assert [result[name] for name in names] == [5, 2, 5, 1, 1, 8]
+    assert not result["enough"]
+    feedback_rows = pl.read_parquet(tmp_path / "out" / "labels.parquet")
+    assert feedback_rows.head(1)["label"].to_list() == truth.head(1)["bought"].to_list()
+
+
+def test_harm_is_told_once(
+    finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame
+) -> None:
+    wrong = truth.with_columns(pl.col("bought").replace({"yes": "no", "no": "yes"}))
+    file = tmp_path / "alerts.jsonl"
+    result = submit_labels(finished_project, tmp_path, wrong, file=str(file))
+    assert result["alarmed"]
+    assert result["new"]
+    again = submit_labels(finished_project, tmp_path, wrong, file=str(file))
+    assert again["alarmed"]
+    assert not again["new"]
+    [line] = file.read_text(encoding="utf-8").splitlines()
+    assert "predictions have become worse" in json.loads(line)["text"]
+
+
+def test_what_cannot_be_joined_is_told(
+    finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame
+) -> None:
+    with pytest.raises(DataError, match="no column 'request'"):
+        submit_labels(finished_project, tmp_path, truth.rename({"request": "requests"}))
+    with pytest.raises(DataError, match="no column 'bought'"):
+        submit_labels(finished_project, tmp_path, truth.drop("bought"))
+    (tmp_path / "log").rename(tmp_path / "moved")
+    with pytest.raises(DataError, match="there is no prediction log"):
+        submit_labels(finished_project, tmp_path, truth)
+
+
+def test_a_group_that_fares_worse_is_told_though_the_others_do_not(
+    finished_project: ProjectFolder, tmp_path: Path
+) -> None:
+    set_settings(finished_project, {"problem.groups": ["city", "age"]})
+    _workflows.run_project(finished_project, _workflows.NullCallbacks())
+    bundle = load_bundle(finished_project.bundle_path)
+    known = bundle.manifest["performance"]["groups"]
+    assert set(known["city"]["groups"]) == {"Bern", "Oslo", "Rome"}
+    assert len(known["age"]["groups"]) == 4
+    rows = mixed_table(4_000, seed=301)
+    truth = log_predictions(bundle, rows, tmp_path)
+    flipped = pl.col("bought").replace({"yes": "no", "no": "yes"})
+    wrong = pl.when(rows["city"] == "Bern").then(flipped).otherwise(pl.col("bought"))
+    file = tmp_path / "alerts.jsonl"
+    result = submit_labels(
+        finished_project, tmp_path, truth.with_columns(wrong.alias("bought")), file=str(file)
+    )
+    worse = {
+        f"{group['column']}: {group['group']}" for group in result["groups"] if group["alarmed"]
+    }
+    assert "city: Bern" in worse
+    assert not worse & {"city: Oslo", "city: Rome"}
+    texts = [json.loads(line)["text"] for line in file.read_text(encoding="utf-8").splitlines()]
+    assert any("worse for city: Bern" in text for text in texts)
+    again = submit_labels(
+        finished_project, tmp_path, truth.with_columns(wrong.alias("bought")), file=str(file)
+    )
+    assert not again["new"]
+
+
+def test_the_group_may_come_with_the_labels(
+    finished_project: ProjectFolder, tmp_path: Path
+) -> None:
+    set_settings(finished_project, {"problem.groups": ["city"], "data.drop": ["city"]})
+    _workflows.run_project(finished_project, _workflows.NullCallbacks())
+    rows = mixed_table(600, seed=302)
+    truth = log_predictions(load_bundle(finished_project.bundle_path), rows, tmp_path)
+    assert not submit_labels(finished_project, tmp_path, truth.head(300))["groups"]
+    more = truth.tail(300).with_columns(rows["city"].tail(300))
+    groups = submit_labels(finished_project, tmp_path, more)["groups"]
+    assert {group["group"] for group in groups} == {"Bern", "Oslo", "Rome"}
+    assert sum(group["rows"] for group in groups) == 300
+
+
+def test_figures_are_those_of_the_labelled_predictions(
+    finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame, bundle: Bundle
+) -> None:
+    said = bundle.predict(mixed_table(ROWS, seed=300).cast(pl.String))
+    yes = truth["bought"] == "yes"
+    missed = [1 - p if right else p for p, right in zip(said["probability_yes"], yes, strict=True)]
+    for count, enough in ((49, False), (50, True)):
+        found = submit_labels(finished_project, tmp_path, truth.head(count))
+        assert (found["rows"], found["enough"]) == (count, enough)
+        assert found["coverage"] == pytest.approx(count / ROWS)
+        assert found["loss"] == pytest.approx(sum(m * m for m in missed[:count]) / count, abs=1e-6)
+        right = (said["prediction"] == truth["bought"]).head(count).mean()
+        assert found["right"] == pytest.approx(right)
+    assert (found["model_id"], found["new"], found["failed"]) == (bundle.model_id, False, {})
+
+
+def test_an_alert_that_nobody_takes_is_sent_with_the_next_labels(
+    finished_project: ProjectFolder,
+    tmp_path: Path,
+    truth: pl.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fieldcraft.monitoring.alerts.FIRST_RETRY_DELAY_SECONDS", 0.0)
+    wrong = truth.with_columns(pl.col("bought").replace({"yes": "no", "no": "yes"}))
+    target = tmp_path / "there" / "alerts.jsonl"
+    target.parent.write_text("in the way", encoding="utf-8")
+    assert set(submit_labels(finished_project, tmp_path, wrong, file=str(target))["failed"]) == {
+        "file"
+    }
+    target.parent.unlink()
+    again = submit_labels(finished_project, tmp_path, wrong, file=str(target))
+    assert (again["new"], again["failed"]) == (False, {})
+    assert target.read_text(encoding="utf-8").count("\n") == 1
+
+
+def test_labels_of_an_earlier_version_are_kept_and_do_not_count(
+    finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame, bundle: Bundle
+) -> None:
+    submit_labels(finished_project, tmp_path, truth.head(60))
+    path = tmp_path / "out" / "labels.parquet"
+    older = pl.read_parquet(path).with_columns(model=pl.lit("an older one"))
+    older.drop("groups").write_parquet(path)  # of a time when there were none
+    found = submit_labels(finished_project, tmp_path, truth[60:70])
+    assert (found["rows"], found["new_labels"], found["enough"]) == (10, 10, False)
+    assert found["coverage"] == pytest.approx(10 / ROWS)
+    assert pl.read_parquet(path).height == 70
+
+
+def test_joined_labels_are_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "labels.parquet"
+    write_feedback(pl.DataFrame({"label": ["before"]}), path)
+
+    def half(frame: pl.DataFrame, aside: Path) -> None:
+        aside.write_bytes(b"PAR1")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", half)
+    with pytest.raises(OSError, match="no space"):
+        write_feedback(pl.DataFrame({"label": ["after"]}), path)
+    assert pl.read_parquet(path)["label"].to_list() == ["before"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_group_is_told_from_fifty_labels_on_with_its_own_loss() -> None:
+    reference = {"rows": 1_000, "loss": 0.1, "spread": 0.1}
+    groups = {"city": {"groups": dict.fromkeys(["Bern", "Oslo", "Rome"], reference)}}
+    bundle: Any = SimpleNamespace(manifest={"performance": {"groups": groups}})
+    counts = {"Bern": 49, "Oslo": 50, "Rome": 51}
+    names = [name for name, count in counts.items() for _ in range(count)]
+    rows = pl.DataFrame(
+        {
+            "groups": [None, *(json.dumps({"city": name}) for name in names)],
+            "loss": [0.9, *(counts[name] / 1_000 for name in names)],
+        }
+    )
+    found = evaluate_groups(rows, bundle)
+    assert [(one["column"], one["group"], one["rows"], one["reference"]) for one in found] == [
+        ("city", "Oslo", 50, 0.1), ("city", "Rome", 51, 0.1),
+    ]  # fmt: skip
+    assert [one["loss"] for one in found] == pytest.approx([0.05, 0.051])
+    bundle.manifest["performance"] = {}
+    assert evaluate_groups(rows, bundle) == []

@@ -1,0 +1,262 @@
+"""What is done already is kept, what depends on an edit is done again, a killed run goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from fieldcraft.core import files
+from fieldcraft.core.config_edit import ConfigEdit
+from fieldcraft.core.errors import BlockedByFindingsError, PluginError, ProjectError
+from fieldcraft.ledger.records import Finding
+from fieldcraft.ledger.store import Ledger
+from fieldcraft.project import project_file
+from fieldcraft.project.folder import ProjectFolder
+from fieldcraft.stages import _pipeline, _workflows
+from tests.conftest import create_project, source_table_path
+
+AFTER_TRAINING = ["train", "blend", "evaluate", "explain", "package"]
+
+
+class RecordingCallbacks(_workflows.NullCallbacks):
+    """A watcher that remembers which steps ran and which were kept."""
+
+    def __init__(self) -> None:
+        self.ran_steps: list[str] = []
+        self.skipped_steps: list[str] = []
+        self.fixed_findings: list[str] = []
+
+    def on_step_end(self, step: str, seconds: float, summary: dict[str, Any]) -> None:
+        self.ran_steps.append(step)
+
+    def on_step_skip(self, step: str) -> None:
+        self.skipped_steps.append(step)
+
+    def on_fix(self, finding: Finding) -> None:
+        self.fixed_findings.append(finding.accept_key)
+
+
+def run_recorded(project: ProjectFolder, **arguments: Any) -> RecordingCallbacks:
+    callbacks = RecordingCallbacks()
+    _pipeline.run_steps(project, callbacks, **arguments)
+    return callbacks
+
+
+def test_a_second_run_does_nothing(finished_project: ProjectFolder) -> None:
+    before = Ledger(finished_project.ledger_path).head()
+    assert run_recorded(finished_project).ran_steps == []
+    assert Ledger(finished_project.ledger_path).head() == before
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (ConfigEdit(("model", "epochs"), 3), AFTER_TRAINING),
+        (ConfigEdit(("model", "blend"), False), AFTER_TRAINING[1:]),
+        (ConfigEdit(("problem", "metric"), "log_loss"), AFTER_TRAINING[2:]),
+        (ConfigEdit(("problem", "question"), "Who buys?"), ["package"]),
+        (ConfigEdit(("deploy", "size"), 1000), ["package"]),
+        (ConfigEdit(("card", "owner"), "Ada"), []),
+        (ConfigEdit(("audit", "accept"), ["leak:age"]), []),
+        (ConfigEdit(("data", "drop"), ["city"]), [step.name for step in _pipeline.STEPS]),
+    ],
+)
+def test_an_edit_runs_again_just_what_depends_on_it(
+    finished_project: ProjectFolder, edit: ConfigEdit, expected: list[str]
+) -> None:
+    project_file.apply_edits(finished_project.file_path, [edit])
+    assert run_recorded(finished_project).ran_steps == expected
+
+
+def test_a_comment_changes_nothing(finished_project: ProjectFolder) -> None:
+    text = finished_project.file_path.read_text(encoding="utf-8")
+    finished_project.file_path.write_text(text + "\n# looked over on Monday\n", encoding="utf-8")
+    assert run_recorded(finished_project).ran_steps == []
+
+
+def test_new_rows_in_the_source_run_everything_again(finished_project: ProjectFolder) -> None:
+    source = source_table_path(finished_project)
+    pl.concat([pl.read_csv(source), pl.read_csv(source).head(3)]).write_csv(source)
+    assert "train" in run_recorded(finished_project).ran_steps
+
+
+def test_another_network_in_the_folder_of_an_encoder_runs_everything_again(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def keys() -> list[str]:
+        return [key for _, key in _pipeline.step_keys(project, project.load_settings(), None)]
+
+    project_file.apply_edits(project.file_path, [ConfigEdit(("model", "text"), {"encoder": "own"})])
+    absent = keys()
+    files.atomic_write_text(project.root / "own" / "config.json", "{}")
+    files.atomic_write_bytes(project.root / "own" / "model.safetensors", b"weights")
+    before = keys()
+    assert not set(before) & set(absent)
+    files.atomic_write_text(project.root / "own" / "notes.log", "nothing of it")
+    monkeypatch.chdir(tmp_path)
+    assert keys() == before
+    files.atomic_write_bytes(project.root / "own" / "model.safetensors", b"others")
+    assert not set(keys()) & set(before)
+
+
+def test_a_run_is_planned_without_doing_anything(project: ProjectFolder) -> None:
+    steps = _pipeline.plan_run(project)
+    assert [step.name for step in steps] == [step.name for step in _pipeline.STEPS]
+    assert not any(step.done for step in steps)
+    assert all(step.seconds and step.seconds > 0 for step in steps)
+    assert not (project.root / "runs").exists()
+    assert [step.name for step in _pipeline.plan_run(project, "split")] == ["audit", "split"]
+
+
+def test_larger_tables_are_foretold_to_take_longer() -> None:
+    assert _pipeline.estimate_seconds("train", 50_000) > 2 * _pipeline.estimate_seconds(
+        "train", 1_000
+    )
+    most = _pipeline.estimate_seconds("train", _pipeline.MAX_COUNTED_ROWS)
+    assert _pipeline.estimate_seconds("train", 10 * _pipeline.MAX_COUNTED_ROWS) == most
+
+
+def test_the_budget_bounds_what_is_foretold_of_training(project: ProjectFolder) -> None:
+    project_file.apply_edits(project.file_path, [ConfigEdit(("train", "budget"), 1.5)])
+    seconds = {step.name: step.seconds for step in _pipeline.plan_run(project)}
+    assert seconds["train"] == 1.5
+    assert seconds["package"]
+    assert seconds["package"] > 1.5
+
+
+def test_finished_steps_are_planned_as_done_and_others_by_their_last_duration(
+    finished_project: ProjectFolder,
+) -> None:
+    assert all(step.done and step.seconds is None for step in _pipeline.plan_run(finished_project))
+    project_file.apply_edits(finished_project.file_path, [ConfigEdit(("model", "epochs"), 3)])
+    steps = {step.name: step for step in _pipeline.plan_run(finished_project)}
+    assert [name for name, step in steps.items() if not step.done] == AFTER_TRAINING
+    last = Ledger(finished_project.ledger_path).last("done", "train")
+    assert last is not None
+    assert steps["train"].seconds == last.body["seconds"]
+
+
+def test_until_stops_after_the_stage(project: ProjectFolder) -> None:
+    assert run_recorded(project, until="split").ran_steps == ["audit", "split"]
+    assert not project.bundle_path.exists()
+
+
+def test_an_unknown_stage_is_named_with_a_near_one(project: ProjectFolder) -> None:
+    with pytest.raises(PluginError, match="did you mean 'split'"):
+        run_recorded(project, until="splitt")
+
+
+def test_a_crash_before_the_ledger_is_closed_loses_nothing(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise OSError("the power went")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_pipeline, "record_done", crash)
+        with pytest.raises(OSError, match="power"):
+            run_recorded(project, until="split")
+    watcher = run_recorded(project, until="split")
+    assert "audit" in watcher.skipped_steps
+    assert Ledger(project.ledger_path).last("done", "audit") is not None
+    assert len(Ledger(project.ledger_path).entries(kind="finding", stage="audit")) > 0
+
+
+def test_a_second_run_at_the_same_time_is_refused(project: ProjectFolder) -> None:
+    with files.try_lock(project.root / ".lock"), pytest.raises(ProjectError, match="another run"):
+        run_recorded(project)
+
+
+def test_missing_data_are_named(project: ProjectFolder) -> None:
+    source_table_path(project).unlink()
+    with pytest.raises(ProjectError, match="not where its file says"):
+        run_recorded(project)
+
+
+@pytest.fixture
+def leaky_project(tmp_path: Path, table: pl.DataFrame) -> ProjectFolder:
+    path = tmp_path / "leaking.csv"
+    table.with_columns(paid=pl.col("bought").replace({"yes": "1", "no": "0"})).write_csv(path)
+    return create_project(tmp_path / "leaking", path)
+
+
+def test_a_stop_finding_holds_the_run_and_names_both_ways_out(leaky_project: ProjectFolder) -> None:
+    with pytest.raises(BlockedByFindingsError, match=r"paid alone tells.*\[leak:paid\]") as caught:
+        run_recorded(leaky_project)
+    assert "data.drop: add 'paid'" in caught.value.hint
+    assert "audit.accept: [leak:paid]" in caught.value.hint
+    assert not list(leaky_project.root.glob("runs/train/*"))
+
+
+def test_fix_mends_the_project_file_and_goes_on(leaky_project: ProjectFolder) -> None:
+    watcher = run_recorded(leaky_project, until="baseline", fix=True)
+    assert "leak:paid" in watcher.fixed_findings
+    assert leaky_project.load_settings().data.drop == ["paid"]
+    assert "baseline" in watcher.ran_steps
+    fixes = [
+        e.body
+        for e in Ledger(leaky_project.ledger_path).entries(kind="decision")
+        if "finding" in e.body
+    ]
+    assert any(body["finding"] == "leak:paid" for body in fixes)
+
+
+def test_an_accepted_finding_holds_no_more(leaky_project: ProjectFolder) -> None:
+    project_file.apply_edits(
+        leaky_project.file_path, [ConfigEdit(("audit", "accept"), ["leak:paid"])]
+    )
+    assert "baseline" in run_recorded(leaky_project, until="baseline").ran_steps
+
+
+def test_a_fix_that_does_not_help_is_tried_once_and_the_run_goes_on(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = Finding(
+        "odd", "warn", "it stays", fixes=(ConfigEdit(("problem", "question"), "Why?"),)
+    )
+    monkeypatch.setattr(_pipeline, "load_findings", lambda folder: [stubborn])
+    watcher = run_recorded(project, until="split", fix=True)
+    assert watcher.fixed_findings == ["odd"]
+    assert "split" in watcher.ran_steps
+
+
+def read_metrics(project: ProjectFolder) -> dict[tuple[str, str], float]:
+    entries = Ledger(project.ledger_path).entries(kind="measure")
+    return {(e.body["model"], e.body["metric"]): e.body["value"] for e in entries}
+
+
+def test_kill_9_during_training_and_a_second_run_end_in_the_same_measures(
+    tmp_path: Path, csv_path: Path
+) -> None:
+    """The run is killed as soon as a checkpoint is on the disk."""
+    unbroken, killed = (create_project(tmp_path / name, csv_path) for name in ("whole", "killed"))
+    for project in (unbroken, killed):
+        project_file.apply_edits(
+            project.file_path,
+            [ConfigEdit(("model", "epochs"), 30), ConfigEdit(("model", "patience"), 30)],
+        )
+    _pipeline.run_steps(unbroken, _workflows.NullCallbacks(), until="evaluate")
+    code = (
+        "import sys; from fieldcraft.api.project import Project; from fieldcraft.fit import loop;"
+        "loop.SAVE_EVERY = 0.0; Project(sys.argv[1]).run('evaluate')"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(killed.root)])
+    deadline = time.monotonic() + 120
+    pattern = "runs/train/*.partial/network/*/checkpoints/checkpoint.safetensors"
+    while not list(killed.root.glob(pattern)) and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(killed.root.glob(pattern))
+    assert Ledger(killed.ledger_path).last("done", "train") is None
+    _pipeline.run_steps(killed, _workflows.NullCallbacks(), until="evaluate")
+    assert read_metrics(killed) == read_metrics(unbroken)

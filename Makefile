@@ -18,7 +18,7 @@ check: $(VENV)/ready
 
 setup: $(VENV)/ready
 
-# torch comes first and by pip, so that a CPU build that is provided locally is found.
+# Install torch first, with pip, so that a local CPU build is found.
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt "torch==2.13.0"

@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--learner", default="network")
-    parser.add_argument("--memory", type=float, default=256)
+    parser.add_argument("--memory-mb", type=float, default=256)
     parser.add_argument("--out", default="out.csv")
     parser.add_argument("--keep", type=Path, help="folder for bundle and rows, to use them again")
     options = parser.parse_args()
@@ -173,7 +173,7 @@ def main() -> None:
         path = place if place.exists() else train_bundle(folder, options.learner)
         rows, bundle = write_csv(folder, options.rows), load_bundle(path)
         print_step_times(bundle, rows, folder, options.memory)
-        given = ["--memory", str(options.memory)]
+        given = ["--memory-mb", str(options.memory)]
         fieldcraft_seconds, onnxruntime_seconds, peaks = [], [], []
         for number in range(options.rounds):
             seconds, peak = time_command(path, rows, folder / options.out, given)
@@ -181,12 +181,14 @@ def main() -> None:
             peaks.append(peak)
             onnxruntime_seconds.append(time_onnxruntime(bundle, options.rows))
             print(
-                f"round {number + 1}: ours {seconds:.1f} s, onnxruntime {onnxruntime_seconds[-1]:.1f} s"
+                f"round {number + 1}: ours {seconds:.1f} s, "
+                f"onnxruntime {onnxruntime_seconds[-1]:.1f} s"
             )
         print(
             f"{options.learner}, {options.rows:,} rows ({rows.stat().st_size / 1e6:.0f} MB): "
             f"ours {options.rows / median(fieldcraft_seconds):,.0f} rows/s, onnxruntime alone "
-            f"{options.rows / median(onnxruntime_seconds):,.0f}, ratio {median(onnxruntime_seconds) / median(fieldcraft_seconds):.2f}; "
+            f"{options.rows / median(onnxruntime_seconds):,.0f}, "
+            f"ratio {median(onnxruntime_seconds) / median(fieldcraft_seconds):.2f}; "
             f"peak memory {max(peaks):.0f} MB"
         )
 

@@ -194,7 +194,7 @@ def print_power(simulations: int, size: int = 500) -> None:
 def hourly_fractions(column: SimulatedColumn) -> Array:
     """What share is in each bin in each hour: ordered bins swing, words wax and wane in turn."""
     place = np.linspace(-1, 1, len(column.fractions))
-    if column.bin_spec["form"] == "word":
+    if column.bin_spec["type"] == "categorical":
         place = np.cos(np.arange(len(place)) * 2.4)
     swing = SWING_LOG_RATIO * np.sin(2 * np.pi * np.arange(HOURS) / HOURS)
     hourly = column.fractions * np.exp(swing[:, None] * place)
@@ -224,7 +224,8 @@ def print_seasonal(simulations: int, size: int = 500) -> None:
     level = alarm_threshold(looks, len(every))
     month = [hourly_fractions(column)[np.arange(WINDOWS) % HOURS] for column in every]
     plain = sum(
-        count_alerts(DriftDetector({**c.bin_spec, "counts": draw.multinomial(5_000, of.mean(axis=0))},
+        count_alerts(DriftDetector({
+                          **c.bin_spec, "counts": draw.multinomial(5_000, of.mean(axis=0))},
                       AlarmLimits(level, 0.0)), draw.multinomial(size, of[:168])) > 0
         for draw in [np.random.default_rng(5)] for c, of in zip(every, month, strict=True)
     )  # fmt: skip
@@ -246,7 +247,8 @@ def print_seasonal(simulations: int, size: int = 500) -> None:
                 reference_profile.bin_counts(pl.Series(draw.normal(mean, 1, size)), normal.bin_spec)
                 for mean in swing + later
             ])  # fmt: skip
-            alarm_hours = [hour for hour in seasonal_alarm_hours(normal, 5_000, make_limits(), windows, draw)
+            hours = seasonal_alarm_hours(normal, 5_000, make_limits(), windows, draw)
+            alarm_hours = [hour for hour in hours
                     if hour >= 3 * HOURS]  # fmt: skip
             delays.append(alarm_hours[0] - 3 * HOURS + 1 if alarm_hours else np.inf)
         detected_fraction = np.mean(np.isfinite(delays))

@@ -24,7 +24,7 @@ import polars as pl
 from PIL import Image
 
 from fieldcraft.bundle.encoder_set import EncoderSet
-from fieldcraft.bundle.onnx_session import open_onnx_session
+from fieldcraft.bundle.formats.onnx import open_onnx_session
 from fieldcraft.contracts import ModelSpec
 from fieldcraft.core import catalog
 from fieldcraft.data.schema import Column, Schema

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from serving import free_port, wait_until_open
+from serving import find_free_port, wait_until_open
 
 import fieldcraft as fc
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("st")
     parser.add_argument("--examples", default="1000", help="of each route and phase")
     options = parser.parse_args()
-    port = free_port()
+    port = find_free_port()
     with tempfile.TemporaryDirectory() as aside:
         bundle = train_bundle(Path(aside))
         words = [sys.executable, "-m", "fieldcraft", "serve", str(bundle), "--port", str(port)]
@@ -59,7 +59,8 @@ def main() -> None:
             play = [options.st, "run", address, "--max-examples", options.examples, "--seed", "1",
                     "--continue-on-failure", "--no-color"]  # fmt: skip
             parts = (["--exclude-path-regex", TENSORS],
-                     ["--include-path-regex", TENSORS, "--exclude-checks", POSITIVE_CHECK])  # fmt: skip
+                     ["--include-path-regex", TENSORS, "--exclude-checks",
+                     POSITIVE_CHECK])  # fmt: skip
             codes = [subprocess.run([*play, *part], check=False).returncode for part in parts]
         finally:
             server.terminate()

@@ -18,14 +18,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from batch import made_bundle, written  # type: ignore[import-not-found]
+from batch import train_bundle, write_csv  # type: ignore[import-not-found]
 
 MEMORY_MB = "4"  # megabytes: many small blocks
 
 
 def predict_command(bundle: Path, rows: Path, out: Path) -> list[str]:
     """The command that predicts."""
-    given = [str(bundle), str(rows), "-o", str(out), "--memory", MEMORY_MB, "--json"]
+    given = [str(bundle), str(rows), "-o", str(out), "--memory-mb", MEMORY_MB, "--json"]
     return [sys.executable, "-m", "fieldcraft", "predict", *given]
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     draw = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as aside:
         folder = Path(aside)
-        bundle, rows = made_bundle(folder, "linear"), written(folder, options.rows)
+        bundle, rows = train_bundle(folder, "linear"), write_csv(folder, options.rows)
         for form in ("csv", "parquet", "jsonl"):
             reference_path, out = folder / f"whole.{form}", folder / f"out.{form}"
             begun = time.perf_counter()

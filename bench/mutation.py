@@ -33,12 +33,14 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = Path("src/fieldcraft")
 # What must not be wrong, with the tests that guard it. The twin of a module runs first.
 AREAS: dict[str, tuple[str, ...]] = {
-    "evidence": ("tests/evidence",),
+    "statistics": ("tests/statistics",),
+    "ledger": ("tests/ledger",),
     "bundle": ("tests/bundle",),
     "fit": ("tests/fit",),
     "data": ("tests/data",),
     "checks": ("tests/checks",),
     "serving": ("tests/serving",),
+    "monitoring": ("tests/monitoring",),
     "stages/split.py": ("tests/stages/test_split.py",),
     "core/files.py": ("tests/core",),
 }
@@ -150,7 +152,7 @@ def copy_tree(folder: Path) -> Path:
 
 def test_paths(mutant: Mutant, tests: Sequence[str]) -> list[str]:
     """The twin test and the doctests of a module first, then the other tests of its area."""
-    twin = f"test_{Path(mutant.module).name}"
+    twin = f"test_{Path(mutant.module).name.lstrip('_')}"
     twins = [str(p.relative_to(ROOT)) for t in tests for p in (ROOT / t).rglob(twin)]
     return [*twins, mutant.module, *tests]
 

@@ -68,13 +68,13 @@ def run_project(source: Path, target: str, folder: Path, edits: Edits = ()) -> d
 
 def format_row(name: str, outcome: Mapping[str, Any]) -> str:
     """A line about one project."""
-    measures = {m["metric"]: m for m in outcome["final"]["measures"]}
+    measures = {m["metric"]: m for m in outcome["final_evaluation"]["measures"]}
     figures_text = ", ".join(
         f"{m} {measures[m]['value']:.4f} ({measures[m]['low']:.4f} to {measures[m]['high']:.4f})"
         for m in METRICS_SHOWN
         if m in measures
     )
-    rows = outcome["final"]["measures"][0]["rows"]
+    rows = outcome["final_evaluation"]["measures"][0]["rows"]
     return (
         f"| {name} | {rows:,} | {outcome['champion']} | {figures_text} | {outcome['seconds']:.0f} |"
     )
@@ -155,8 +155,10 @@ def run_peers(name: str, folder: Path, venvs: Path, seconds: float) -> list[str]
             raise SystemExit(done.stderr)
         results = json.loads(done.stdout.splitlines()[-1])
         lines.append(
-            f"| {name}, {method} | {len(arrays['test_y']):,} | {results['epochs']} epochs | accuracy "
-            f"{results['accuracy']:.4f}, macro_f1 {results['macro_f1']:.4f} | {results['seconds']:.0f} |"
+            f"| {name}, {method} | {len(arrays['test_y']):,} | {results['epochs']} epochs "
+            f"| accuracy "
+            f"{results['accuracy']:.4f}, macro_f1 {results['macro_f1']:.4f} "
+            f"| {results['seconds']:.0f} |"
         )
     return lines
 

@@ -247,7 +247,8 @@ def build_other_systems(
                                         f"{bin_of('mlserver', 'mlserver')} start {place}"],
                            json.dumps({"inputs": [tensor]}).encode(), "/v2/models/net/infer",
                            environment={"PYTHONPATH": str(SERVED)}),
-        "mlflow": ServingSystem("MLflow", [bin_of("mlflow", "mlflow"), "models", "serve", "-m", str(flow),
+        "mlflow": ServingSystem("MLflow",
+        [bin_of("mlflow", "mlflow"), "models", "serve", "-m", str(flow),
                                     "--env-manager", "local", "--port", "%PORT%", "--workers", "1"],
                          json.dumps({"inputs": values}).encode(), "/invocations",
                          environment={"PATH": f"{venvs / 'mlflow' / 'bin'}:{os.environ['PATH']}"}),
@@ -290,9 +291,12 @@ def main() -> None:
         for system in played[1:]:
             rate, tail, alone = (
                 np.median(np.divide(own_values, plain_values))
-                for own_values, plain_values in ((system.request_rates, plain.request_rates), (system.p99_latencies, plain.p99_latencies),
-                                     (system.single_caller_latencies, plain.single_caller_latencies))
-            )  # fmt: skip
+                for own_values, plain_values in (
+                    (system.request_rates, plain.request_rates),
+                    (system.p99_latencies, plain.p99_latencies),
+                    (system.single_caller_latencies, plain.single_caller_latencies),
+                )
+            )
             print(f"{system.name}: requests/s {rate:.2f} times the plain server's, p99 {tail:.2f} "
                   f"times, one caller {alone:.2f} times")  # fmt: skip
 

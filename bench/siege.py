@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz import pack
-from serving import called, free_port, wait_until_open
+from fuzz import train_bundle
+from serving import find_free_port, run_load, wait_until_open
 
 ROW = {"age": 40.5, "city": "Rome", "member": "yes", "seen": "2025-01-31"}
 BODY = json.dumps(ROW).encode()
@@ -67,12 +67,12 @@ class RunningServer:
 @contextmanager
 def start_server(bundle: Path, log: Path) -> Iterator[RunningServer]:
     """A server that has warmed up."""
-    port = free_port()
+    port = find_free_port()
     words = [sys.executable, "-m", "fieldcraft", "serve", str(bundle), "--port", str(port)]
     process = subprocess.Popen([*words, "--log", str(log)], stdout=subprocess.DEVNULL)
     try:
         wait_until_open(port)
-        called(port, BODY, CALLERS, 3.0)
+        run_load(port, BODY, CALLERS, 3.0)
         yield RunningServer(port, process.pid)
     finally:
         process.terminate()
@@ -131,10 +131,10 @@ def measure_beside(
     server: RunningServer, hostile: Callable[[], Awaitable[object]]
 ) -> tuple[object, float, float]:
     """What a hostile caller got, and the 99th percentile of others before and meanwhile, in ms."""
-    before = np.quantile(called(server.port, BODY, 4, 5.0), 0.99)
+    before = np.quantile(run_load(server.port, BODY, 4, 5.0), 0.99)
 
     async def both() -> tuple[object, list[float]]:
-        others = asyncio.to_thread(called, server.port, BODY, 4, 5.0)
+        others = asyncio.to_thread(run_load, server.port, BODY, 4, 5.0)
         response, latencies = await asyncio.gather(hostile(), others)
         return response, latencies
 
@@ -197,7 +197,7 @@ async def call_repeatedly(port: int, until: float, codes: Counter[str]) -> None:
 
 def check_crowd(server: RunningServer) -> bool:
     """Row 18: far more callers than can wait."""
-    capacity = len(called(server.port, BODY, CALLERS, 10.0)) / 10.0
+    capacity = len(run_load(server.port, BODY, CALLERS, 10.0)) / 10.0
     codes: Counter[str] = Counter()
 
     async def all_of_them(seconds: float) -> None:
@@ -208,7 +208,8 @@ def check_crowd(server: RunningServer) -> bool:
 
     asyncio.run(all_of_them(20.0))
     served = codes["200"] / 20.0
-    print(f"| {N_CROWD_CALLERS} callers at once | {dict(codes)} | {served:,.0f} a second of {capacity:,.0f} "
+    print(f"| {N_CROWD_CALLERS} callers at once | {dict(codes)} "
+          f"| {served:,.0f} a second of {capacity:,.0f} "
           f"({served / capacity:.0%}) | |", flush=True)  # fmt: skip
     return set(codes) <= {"200", "503 with retry-after"}
 
@@ -228,7 +229,7 @@ async def call_at_rate(port: int, rate: float, seconds: float) -> None:
 
 def check_soak(server: RunningServer, minutes: float, load_fraction: float) -> bool:
     """Row 24: for some time at a share of what it can; memory and open files stay flat."""
-    rate = load_fraction * len(called(server.port, BODY, 8, 5.0)) / 5.0
+    rate = load_fraction * len(run_load(server.port, BODY, 8, 5.0)) / 5.0
 
     async def some(seconds: float) -> None:
         await asyncio.gather(*(call_at_rate(server.port, rate / 8, seconds) for _ in range(8)))
@@ -266,7 +267,7 @@ def main() -> None:
     }
     failed = []
     with tempfile.TemporaryDirectory() as aside:
-        bundle = pack(Path(aside))
+        bundle = train_bundle(Path(aside))
         for name in options.cases or cases:
             with start_server(bundle, Path(aside) / f"log-{name}") as server:
                 if not cases[name](server):

@@ -2,7 +2,7 @@
 
     python bench/tables.py [NAME ...] [--keep FOLDER]
 
-Needs the developers' data. Figures are of judge rows; the test sets stay sealed.
+Needs the developers' data. Figures are of evaluation rows; the test sets stay sealed.
 """
 
 from __future__ import annotations

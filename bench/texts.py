@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--tune", action="store_true", help="train the pretrained encoder further")
     options = parser.parse_args()
     encoder = {"encoder": options.encoder} if options.encoder else {}
-    encoder |= {name: True for name in ("tune", "augment") if getattr(options, name)}
+    encoder |= {name: True for name in ("finetune", "augment") if getattr(options, name)}
     print("| set | texts | n-grams | ours | difference | champion | seconds | ours | rejected |")
     print("|---|---:|---:|---:|---:|---|---:|---:|---:|")
     for name in options.names or SETS:

@@ -1,4 +1,4 @@
-"""Run the main job on two real tables that come with scikit-learn: `make demo`."""
+"""Run Fieldcraft on two real tables that come with scikit-learn: `make demo`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COMMAND = [sys.executable, "-m", "fieldcraft"]
 
 
 def write_tables(folder: Path) -> None:
-    """Write the breast cancer and diabetes tables as CSV files, as a user would have them."""
+    """Write the breast cancer and diabetes tables as CSV files."""
     folder.mkdir(exist_ok=True)
     cancer = load_breast_cancer(as_frame=True)
     table = cancer.data.round(6)
@@ -28,14 +28,14 @@ def write_tables(folder: Path) -> None:
 def main() -> None:
     """Write the tables, then run the commands that a user would type."""
     write_tables(DEMO_FOLDER)
-    jobs = (("breast_cancer.csv", "diagnosis"), ("diabetes.csv", "progression"))
-    for name, target in jobs:
+    datasets = (("breast_cancer.csv", "diagnosis"), ("diabetes.csv", "progression"))
+    for name, target in datasets:
         source, folder = DEMO_FOLDER / name, DEMO_FOLDER / target
         arguments = ["run", str(source), "--target", target, "--dir", str(folder)]
         print(f"\n$ fieldcraft {' '.join(arguments)}", flush=True)
         subprocess.run([*COMMAND, *arguments], check=True)
     print("\nThe reports:")
-    for _, target in jobs:
+    for _, target in datasets:
         print(f"  {(DEMO_FOLDER / target / 'report.html').resolve()}")
 
 

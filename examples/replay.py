@@ -1,9 +1,9 @@
-"""Send the rows of a table to a server as traffic, and keep what was true for later.
+"""Send the rows of a table to a server as traffic, and write their labels for later feedback.
 
     python examples/replay.py TABLE --target COLUMN --labels FILE [--shift COLUMN=NUMBER ...]
 
-Requests of 50 rows carry ids of their own, so that the labels in FILE can be joined to the
-predictions. A shift adds a number to a column, as when a unit changes or people grow older.
+Each request of 50 rows has its own id, by which the labels in FILE are joined to the predictions
+(`fieldcraft feedback FILE`). A shift adds a number to a column, as when a unit changes.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ import urllib.request
 
 import polars as pl
 
-ROWS_PER_REQUEST = 50  # of a request
-SERVER_TIMEOUT_SECONDS = 60.0  # seconds to wait for the server
+ROWS_PER_REQUEST = 50
+SERVER_TIMEOUT_SECONDS = 60.0
 
 
 def wait_until_ready(address: str) -> None:
-    """Wait until every model answers."""
-    until = time.monotonic() + SERVER_TIMEOUT_SECONDS
+    """Wait until every model of the server is ready."""
+    deadline = time.monotonic() + SERVER_TIMEOUT_SECONDS
     while True:
         try:
             with urllib.request.urlopen(f"{address}/health/ready"):
                 return
         except (urllib.error.URLError, ConnectionError) as error:
-            if time.monotonic() > until:
-                raise SystemExit(f"no server answers at {address}: {error}") from error
+            if time.monotonic() > deadline:
+                raise SystemExit(f"no server at {address}: {error}") from error
             time.sleep(0.2)
 
 
-def send_rows(address: str, name: str, rows: pl.DataFrame) -> None:
-    """Have some rows predicted by one request."""
+def send_rows(address: str, request_id: str, rows: pl.DataFrame) -> None:
+    """Send rows for prediction in one request."""
     body = json.dumps({"rows": rows.to_dicts()}, default=str).encode()
-    headers = {"content-type": "application/json", "x-request-id": name}
+    headers = {"content-type": "application/json", "x-request-id": request_id}
     request = urllib.request.Request(f"{address}/predict", body, headers)
-    with urllib.request.urlopen(request) as answer:
-        answer.read()
+    with urllib.request.urlopen(request) as response:
+        response.read()
 
 
 def main() -> None:
@@ -64,19 +64,19 @@ def main() -> None:
     wait_until_ready(arguments.address)
     request_prefix, labels = secrets.token_hex(4), []
     for number, rows in enumerate(table.iter_slices(ROWS_PER_REQUEST)):
-        send_rows(arguments.address, f"{request_prefix}-{number}", rows.drop(arguments.target))
-        names = [f"{request_prefix}-{number}"] * rows.height
+        request_id = f"{request_prefix}-{number}"
+        send_rows(arguments.address, request_id, rows.drop(arguments.target))
         labels.append(
             pl.DataFrame(
                 {
-                    "request": names,
+                    "request_id": [request_id] * rows.height,
                     "row": range(rows.height),
                     arguments.target: rows[arguments.target],
                 }
             )
         )
     pl.concat(labels).write_csv(arguments.labels)
-    print(f"{table.height:,} rows were answered; their labels are in {arguments.labels}")
+    print(f"{table.height:,} rows were predicted; their labels are in {arguments.labels}")
 
 
 if __name__ == "__main__":

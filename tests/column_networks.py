@@ -29,7 +29,7 @@ def fit_column(
     learner = catalog.load_plugin("learners", "network")
     job = TrainingJob(
         catalog.load_plugin("tasks", "binary"), {"classes": ["0", "1"]},
-        learner.options(epochs=2, warmup=0.2), encoders.build_nets, encoded, y, encoded, y,
+        learner.options(epochs=2, warmup_epochs=0.2), encoders.build_nets, encoded, y, encoded, y,
     )  # fmt: skip
     return encoders, learner.fit(job), values, job
 

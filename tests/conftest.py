@@ -1,4 +1,4 @@
-"""What many tests need: small tables, a finished project, the developers' data."""
+"""Shared fixtures: small tables, finished projects, and the developers' data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMALL_MODEL = (
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The developers' data; tests that want it skip where it is not."""
+    """The developers' data; tests that need it are skipped where it is missing."""
     if not SHARED_DATA_FOLDER.is_dir():
         pytest.skip(f"needs the developers' data at {SHARED_DATA_FOLDER}")
     return SHARED_DATA_FOLDER
@@ -44,14 +44,14 @@ def mixed_table(rows: int = 240, seed: int = 0) -> pl.DataFrame:
     member = draw.choice(["yes", "no"], rows)
     score = (age - 40) / 12 + (city == "Rome") - 0.5 * (member == "yes")
     bought = score + draw.normal(0, 0.5, rows) > 0.2
-    seen = np.datetime64("2024-01-01") + draw.integers(0, 700, rows)
+    seen_day = np.datetime64("2024-01-01") + draw.integers(0, 700, rows)
     return pl.DataFrame(
         {
             "key": [f"k{i:05d}" for i in range(rows)],
             "age": [None if i % 17 == 0 else v for i, v in enumerate(age.tolist())],
             "city": city.tolist(),
             "member": member.tolist(),
-            "seen": seen.astype("datetime64[D]").astype(str).tolist(),
+            "seen": seen_day.astype("datetime64[D]").astype(str).tolist(),
             "same": ["x"] * rows,
             "bought": np.where(bought, "yes", "no").tolist(),
         }
@@ -79,7 +79,7 @@ def create_project(
     task: str | None = None,
     edits: Sequence[ConfigEdit] = SMALL_MODEL,
 ) -> ProjectFolder:
-    """A project with a small network, or other changes in its file, not run yet."""
+    """A project with a small network, or with other edits, that has not been run."""
     targets = (target,) if isinstance(target, str) else tuple(target)
     init(InitRequest(folder, str(source), targets, task=task))
     project = ProjectFolder(folder)
@@ -88,7 +88,7 @@ def create_project(
 
 
 def set_settings(project: ProjectFolder, values: Mapping[str, Any]) -> ProjectFolder:
-    """Set entries of the project file, named by their path, such as ``data.filter``."""
+    """Set entries of the project file by path, such as ``data.filter``."""
     project_file.apply_edits(
         project.file_path,
         [ConfigEdit(tuple(path.split(".")), value) for path, value in values.items()],
@@ -97,19 +97,19 @@ def set_settings(project: ProjectFolder, values: Mapping[str, Any]) -> ProjectFo
 
 
 def source_table_path(project: ProjectFolder) -> Path:
-    """The table that a project is about."""
+    """The path of the training file of a project."""
     return Path(resolve_address(project.load_settings().data.source_files().train, project.root))
 
 
 @pytest.fixture
 def project(tmp_path: Path, csv_path: Path) -> ProjectFolder:
-    """A project on the small table, not run yet."""
+    """A project of the small table that has not been run."""
     return create_project(tmp_path / "project", csv_path)
 
 
 @pytest.fixture(scope="session")
 def finished_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the small table and a project on it that has run to the end."""
+    """A folder with the small table and a finished project."""
     folder = tmp_path_factory.mktemp("finished")
     mixed_table().write_csv(folder / "table.csv")
     _workflows.run_project(
@@ -120,14 +120,14 @@ def finished_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def finished_project(tmp_path: Path, finished_project_folder: Path) -> ProjectFolder:
-    """A copy of a finished project, to do with as a test likes."""
+    """A copy of a finished project that a test may change."""
     shutil.copytree(finished_project_folder, tmp_path / "copy")
     return ProjectFolder(tmp_path / "copy" / "project")
 
 
 @pytest.fixture(scope="session")
 def linear_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of a linear model of the small table; not to be changed."""
+    """The bundle of a linear model of the small table; tests must not change it."""
     table = mixed_table()
     model = fc.Classifier("linear").fit(table.drop("bought"), table["bought"])
     path = tmp_path_factory.mktemp("packed") / "bundle"
@@ -136,7 +136,7 @@ def linear_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rent_table(rows: int = 400, seed: int = 0) -> pl.DataFrame:
-    """Flats whose rent a linear model knows one half of, and trees the other."""
+    """Flats whose rent is partly linear and partly nonlinear, so that an ensemble is better."""
     draw = np.random.default_rng(seed)
     plain = draw.normal(size=(rows, 8)).round(3)
     floor, district = draw.uniform(-3, 3, rows).round(3), draw.integers(0, 6, rows)
@@ -155,8 +155,8 @@ def rent_table(rows: int = 400, seed: int = 0) -> pl.DataFrame:
 
 @pytest.fixture(scope="session")
 def ensemble_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished project of a blend, on rows that are joined, filtered, weighed and computed."""
-    folder = tmp_path_factory.mktemp("blended")
+    """A finished project of an ensemble with joined, filtered, weighted and derived columns."""
+    folder = tmp_path_factory.mktemp("ensembled")
     rent_table().write_csv(folder / "flats.csv")
     districts = pl.DataFrame({"district": [f"d{i}" for i in range(6)], "trees": range(6)})
     districts.write_csv(folder / "districts.csv")
@@ -164,13 +164,13 @@ def ensemble_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {
         "data.join": [{"source": "../districts.csv", "on": "district"}],
         "data.columns.trees": {"kind": "number"},
-        "data.derive": {"green": "trees * 2 + x0"},
+        "data.derived_columns": {"green": "trees * 2 + x0"},
         "data.filter": "floor > -2.9",
-        "data.weight": "times",
-        "data.id": "flat",
+        "data.sample_weight": "times",
+        "data.id_column": "flat",
         "model": {"learner": "linear"},
-        "problem.groups": ["district"],
-        "problem.bar": 3.0,
+        "problem.sensitive_features": ["district"],
+        "problem.goal": 3.0,
     }
     _workflows.run_project(set_settings(project, settings), _workflows.NullCallbacks())
     return folder
@@ -178,9 +178,9 @@ def ensemble_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ensemble_project(tmp_path: Path, ensemble_project_folder: Path) -> ProjectFolder:
-    """A copy of the finished project of a blend."""
-    shutil.copytree(ensemble_project_folder, tmp_path / "blend")
-    return ProjectFolder(tmp_path / "blend" / "project")
+    """A copy of the finished project with an ensemble."""
+    shutil.copytree(ensemble_project_folder, tmp_path / "ensemble")
+    return ProjectFolder(tmp_path / "ensemble" / "project")
 
 
 @pytest.fixture

@@ -58,6 +58,6 @@ def create_offers_project(folder: Path, learner: str = "linear") -> ProjectFolde
     settings = {
         "model": {"learner": learner},
         "data.columns.words": {"kind": "text"},
-        "data.columns.photo": {"kind": "image", "size": 32},
+        "data.columns.photo": {"kind": "image", "image_size": 32},
     }
     return set_settings(project, settings)

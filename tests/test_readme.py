@@ -1,4 +1,4 @@
-"""What the README shows, runs."""
+"""The commands and code blocks of the README run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fieldcraft.project import project_file
 from fieldcraft.project.folder import ProjectFolder
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-ROWS = 100  # of the demo's tables, so that the default network trains in seconds
+ROWS = 100  # of the demo tables, so that the default network trains in seconds
 
 
 def find_code_blocks(language: str) -> list[str]:
@@ -31,7 +31,7 @@ def find_code_blocks(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def readme_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a part of the demo's tables, in which the README's commands have run."""
+    """A folder with a part of the demo tables, for the commands of the README."""
     folder = tmp_path_factory.mktemp("readme")
     cancer: Any = load_breast_cancer(as_frame=True)
     table = cancer.data.iloc[:ROWS, :6].round(4)
@@ -59,8 +59,8 @@ def test_the_commands_run_one_after_the_other(readme_folder: Path) -> None:
             env={**os.environ, "COLUMNS": "80"},
         )  # fmt: skip
         assert done.returncode == 0, f"{line}\n{done.stderr}"
-    made = {path.name for path in (readme_folder / "diagnosis").iterdir()}
-    assert {"fieldcraft.yaml", "report.html", "bundle", "ledger.sqlite", "runs"} <= made
+    created = {path.name for path in (readme_folder / "diagnosis").iterdir()}
+    assert {"fieldcraft.yaml", "report.html", "bundle", "ledger.sqlite", "runs"} <= created
 
 
 def test_the_python_block_runs(
@@ -72,8 +72,8 @@ def test_the_python_block_runs(
     exec(compile(project, "README.md", "exec"), {"rows": rows})
     assert "RMSE" in capsys.readouterr().out
     table = pl.read_csv("breast_cancer.csv")
-    known = {"fc": fieldcraft, "X": table.drop("diagnosis"), "y": table["diagnosis"]}
-    exec(compile(estimator, "README.md", "exec"), known)
+    variables = {"fc": fieldcraft, "X": table.drop("diagnosis"), "y": table["diagnosis"]}
+    exec(compile(estimator, "README.md", "exec"), variables)
     assert capsys.readouterr().out.count("[") > 3
     assert (readme_folder / "churn.bundle" / "manifest.json").exists()
 
@@ -87,38 +87,38 @@ def test_the_model_block_is_a_valid_section(project: ProjectFolder) -> None:
     assert options == {"trunk": "mlp", "layers": [128, 64], "dropout": 0.3, "optimizer": "adam"}
 
 
-def test_every_option_that_is_shown_exists() -> None:
-    shown = re.findall(r"^(?:\$ )?fieldcraft (\w+)(.*)$", README, flags=re.MULTILINE)
-    assert len(shown) > 10
-    for command in {name for name, _ in shown}:
+def test_every_option_in_the_readme_exists() -> None:
+    commands = re.findall(r"^(?:\$ )?fieldcraft (\w+)(.*)$", README, flags=re.MULTILINE)
+    assert len(commands) > 10
+    for command in {name for name, _ in commands}:
         done = subprocess.run(
             [sys.executable, "-m", "fieldcraft", command, "--help"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         used = {
-            o
-            for name, rest in shown
+            option
+            for name, rest in commands
             if name == command
-            for o in re.findall(r"(?<= )--?\w[\w-]*", rest.split("#")[0])
+            for option in re.findall(r"(?<= )--?\w[\w-]*", rest.split("#")[0])
         }
         assert all(option in done.stdout for option in used), (command, used)
 
 
-def test_every_page_that_is_linked_exists() -> None:
+def test_every_linked_page_exists() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (Path(__file__).parents[1] / target).exists(), target
 
 
 REPLAY_SCRIPT = Path(__file__).parents[1] / "examples" / "replay.py"
-LOG_WRITE_SECONDS = 8.0  # seconds until the log holds what was asked
+LOG_WRITE_SECONDS = 8.0  # the log is written every 5 seconds
 
 
 def parse_command(line: str, port: int) -> list[str]:
-    """A line of the loop as this Python runs it, with a port that is free."""
+    """A command line run by this Python, with a free port for the server."""
     words = shlex.split(line, comments=True)
     if words[0] == "fieldcraft":
-        served = ["--port", str(port)] if words[1] == "serve" else []
-        return [sys.executable, "-m", *(word for word in words if word != "&"), *served]
+        port_option = ["--port", str(port)] if words[1] == "serve" else []
+        return [sys.executable, "-m", *(word for word in words if word != "&"), *port_option]
     assert words[0] == "python"
     return [sys.executable, *words[1:], "--address", f"http://127.0.0.1:{port}"]
 
@@ -168,6 +168,6 @@ def test_the_loop_from_traffic_to_a_better_model(tmp_path: Path, shared_data: Pa
     assert labels[1] == 0, labels
     assert "new labels" in labels[2]
     promoted = "promoted: the challenger is the champion now" in retrained[2]
-    assert promoted or "refused: the champion stays" in retrained[2], retrained
+    assert promoted or "not promoted: the champion stays" in retrained[2], retrained
     assert retrained[1] == (0 if promoted else 1)
     assert versions[2].count("  by ") == 1 + promoted

@@ -19,7 +19,7 @@ COMPARED_LOCALS = {"one", "other"}
 VAGUE_PREFIXES = ("MOST_", "LEAST", "FEW", "MANY", "SOME")
 DEFINED_ONCE = ("Array", "Json", "ProgressCallback")
 # A module-level function of a plug-in that its contract names.
-CONTRACT_FUNCTIONS: set[str] = set()
+CONTRACT_FUNCTIONS = {"parse_request", "format_response"}  # serving.protocols.RequestProtocol
 
 
 def module_name(path: Path) -> str:

@@ -40,9 +40,9 @@ def score_pairs(
 
     >>> def line(auc):
     ...     return {"metrics": {"roc_auc": auc}, "resampled": [auc - 0.01, auc + 0.01]}
-    >>> decide([(line(0.90), line(0.85)), (line(0.92), line(0.86))], "roc_auc", False)
+    >>> score_pairs([(line(0.90), line(0.85)), (line(0.92), line(0.86))], "roc_auc", False)
     1.0
-    >>> decide([(line(0.90), line(0.85)), (line(0.82), line(0.86))], "roc_auc", False)
+    >>> score_pairs([(line(0.90), line(0.85)), (line(0.82), line(0.86))], "roc_auc", False)
     0.5
     """
     sign = 1.0 if metric in GREATER_IS_BETTER else -1.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, geometric_mean, stdev
 
-from contest.compare import Line, Results, both, decide, gather, time_ratio
+from contest.compare import ResultLine, Results, group_results, pair_lines, score_pairs, time_ratio
 from contest.score import GREATER_IS_BETTER, main_metric
-from contest.tables import TABLES, Table
+from contest.tables import TABLES, BenchmarkTable
 
-OUR_METHODS = ("ours:network", "ours:blend")
+OUR_METHODS = ("ours:network", "ours:ensemble")
 TITLES = {
     "roc_auc": "ROC AUC", "log_loss": "log loss", "rmse": "RMSE", "mae": "MAE",
     "accuracy": "accuracy",
@@ -22,11 +22,11 @@ RULES = (
 )
 
 
-def render_report(lines: Sequence[Line]) -> str:
+def render_report(lines: Sequence[ResultLine]) -> str:
     """The whole report."""
     if not lines:
         return "No results yet: python bench/tabular.py run"
-    results = gather(lines)
+    results = group_results(lines)
     played = [table for table in TABLES if table.name in results]
     parts = [describe_conditions(lines)]
     parts += [render_table(table, results[table.name]) for table in played]
@@ -39,7 +39,7 @@ def render_report(lines: Sequence[Line]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def format_line(line: Line) -> str:
+def format_line(line: ResultLine) -> str:
     """One result as a line for the terminal."""
     where = f"{line['table']}, seed {line['seed']}, {line['method']}"
     if "error" in line:
@@ -48,7 +48,7 @@ def format_line(line: Line) -> str:
     return f"{where}: {figures}, {line['seconds']:.1f} s"
 
 
-def describe_conditions(lines: Sequence[Line]) -> str:
+def describe_conditions(lines: Sequence[ResultLine]) -> str:
     """When, where and with what the results were made."""
     days = sorted({line["date"][:10] for line in lines})
     machines = sorted({f"{line['machine']}, {line['threads']} threads" for line in lines})
@@ -66,12 +66,12 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def mean_of(lines: Mapping[int, Line], metric: str) -> float:
+def mean_of(lines: Mapping[int, ResultLine], metric: str) -> float:
     """The mean of a figure over seeds."""
     return fmean(line["metrics"][metric] for line in lines.values())
 
 
-def render_table(table: Table, methods: Mapping[str, Mapping[int, Line]]) -> str:
+def render_table(table: BenchmarkTable, methods: Mapping[str, Mapping[int, ResultLine]]) -> str:
     """Every method on one table: means over seeds, the best first."""
     first = next(iter(next(iter(methods.values())).values()))
     metric, names = main_metric(table.task), list(first["metrics"])
@@ -97,7 +97,7 @@ def render_table(table: Table, methods: Mapping[str, Mapping[int, Line]]) -> str
     )
 
 
-def mean_and_error(lines: Iterable[Line], metric: str) -> str:
+def mean_and_error(lines: Iterable[ResultLine], metric: str) -> str:
     """A mean over seeds with its standard error."""
     values = [line["metrics"][metric] for line in lines]
     if len(values) == 1:
@@ -118,14 +118,14 @@ def compare_with_peers(title: str, results: Results, cell: Callable[[str, str], 
     return f"### {title}\n\n" + markdown_table(["", *peers], rows)
 
 
-def win_rates(results: Results, played: Sequence[Table]) -> str:
+def win_rates(results: Results, played: Sequence[BenchmarkTable]) -> str:
     """How often ours wins, over tables, a tie as a half."""
 
     def cell(our_method: str, peer: str) -> str:
         points = [
-            decide(pairs, main_metric(table.task), table.test is not None)
+            score_pairs(pairs, main_metric(table.task), table.test is not None)
             for table in played
-            if (pairs := both(results[table.name], our_method, peer))
+            if (pairs := pair_lines(results[table.name], our_method, peer))
         ]
         if not points:
             return ""
@@ -135,25 +135,27 @@ def win_rates(results: Results, played: Sequence[Table]) -> str:
     return compare_with_peers("Win rate", results, cell)
 
 
-def time_ratios(results: Results, played: Sequence[Table]) -> str:
+def time_ratios(results: Results, played: Sequence[BenchmarkTable]) -> str:
     """How many times as long ours takes to train, as the geometric mean over tables."""
 
     def cell(our_method: str, peer: str) -> str:
         ratios = [
             time_ratio(pairs)
             for table in played
-            if (pairs := both(results[table.name], our_method, peer))
+            if (pairs := pair_lines(results[table.name], our_method, peer))
         ]
         return f"{geometric_mean(ratios):.2f}" if ratios else ""
 
     return compare_with_peers("Training time as a multiple of the peer's", results, cell)
 
 
-def against_catboost(results: Results, played: Sequence[Table]) -> str:
+def against_catboost(results: Results, played: Sequence[BenchmarkTable]) -> str:
     """Training time as a multiple of CatBoost's, table by table."""
     rows = []
     for table in played:
-        pairs = [both(results[table.name], our_method, "catboost") for our_method in OUR_METHODS]
+        pairs = [
+            pair_lines(results[table.name], our_method, "catboost") for our_method in OUR_METHODS
+        ]
         if any(pairs):
             rows.append([table.name, *(f"{time_ratio(p):.2f}" if p else "" for p in pairs)])
     title = "### Training time as a multiple of CatBoost's\n\n"
@@ -186,7 +188,7 @@ def adult(results: Results) -> str:
     return title + markdown_table(["method", "accuracy", "ROC AUC"], rows) if rows else ""
 
 
-def failures(lines: Sequence[Line]) -> str:
+def failures(lines: Sequence[ResultLine]) -> str:
     """Rounds that came to nothing and were not made good later."""
     good = {(line["table"], line["seed"], line["run"]) for line in lines if "error" not in line}
     bad = [

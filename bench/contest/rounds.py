@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from contest import score
-from contest.tables import TARGET, Parts, Table, divide, numbered
+from contest.tables import TARGET, BenchmarkTable, TableParts, divide, numbered
 from contest.venvs import python_of
 
 PEERS = Path(__file__).parents[1] / "peers"
@@ -56,7 +56,9 @@ class PeerEnvironments:
     limit: float
 
 
-def play_round(table: Table, seed: int, name: str, place: PeerEnvironments) -> list[dict[str, Any]]:
+def play_round(
+    table: BenchmarkTable, seed: int, name: str, place: PeerEnvironments
+) -> list[dict[str, Any]]:
     """Run a method on a table; returns the lines for the file of results."""
     parts = divide(table, seed)
     common = {
@@ -94,7 +96,7 @@ def play_round(table: Table, seed: int, name: str, place: PeerEnvironments) -> l
         return lines
 
 
-def write_job(folder: Path, table: Table, parts: Parts, seed: int, name: str) -> None:
+def write_job(folder: Path, table: BenchmarkTable, parts: TableParts, seed: int, name: str) -> None:
     """Fill a folder as `bench/peers/job.py` reads it."""
     for part in ("train", "val"):
         frame = getattr(parts, part)

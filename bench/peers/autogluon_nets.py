@@ -9,12 +9,12 @@ import tempfile
 
 import pandas as pd
 from autogluon.tabular import TabularPredictor
-from job import TARGET, Job, Predict, run
+from job import TARGET, PeerJob, Predict, run
 
 METRIC = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "root_mean_squared_error"}
 
 
-def train(job: Job, network: str) -> Predict:
+def train(job: PeerJob, network: str) -> Predict:
     """Fit one kind of network, with the validation rows for tuning."""
     train, val = (job.rows(part).assign(**{TARGET: job.y(part)}) for part in ("train", "val"))
     folder = tempfile.mkdtemp(dir=job.checkpoint_folder)  # goes with the job

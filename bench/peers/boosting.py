@@ -9,13 +9,13 @@ from __future__ import annotations
 import catboost
 import lightgbm
 import pandas as pd
-from job import Job, Predict, run
+from job import PeerJob, Predict, run
 from words import coded, filled
 
 EARLY_STOPPING_ROUNDS = 50
 
 
-def train_lightgbm(job: Job) -> Predict:
+def train_lightgbm(job: PeerJob) -> Predict:
     """LightGBM with categories as its own."""
     known = job.rows("train")
 
@@ -36,7 +36,7 @@ def train_lightgbm(job: Job) -> Predict:
     return lambda rows: job.spread(model.predict_proba(encode(rows)), model.classes_)
 
 
-def train_catboost(job: Job) -> Predict:
+def train_catboost(job: PeerJob) -> Predict:
     """CatBoost with categories as its own, and the best round on validation rows."""
     kind = catboost.CatBoostRegressor if job.is_regression else catboost.CatBoostClassifier
     model = kind(

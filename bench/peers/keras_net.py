@@ -13,7 +13,7 @@ os.environ["KERAS_BACKEND"] = "torch"  # before Keras is imported
 import keras
 import pandas as pd
 import torch
-from job import Job, Predict, run
+from job import PeerJob, Predict, run
 from keras import layers
 from pipeline import preparation
 from sklearn.preprocessing import StandardScaler
@@ -25,7 +25,7 @@ LOSS = {
 }
 
 
-def build(job: Job, inputs: int) -> keras.Model:
+def build(job: PeerJob, inputs: int) -> keras.Model:
     """The network, compiled for the task."""
     activation, loss = LOSS[job.task]
     outputs = len(job.labels) if job.task == "multiclass" else 1
@@ -43,7 +43,7 @@ def build(job: Job, inputs: int) -> keras.Model:
     return model
 
 
-def train(job: Job) -> Predict:
+def train(job: PeerJob) -> Predict:
     """Fit the network behind the usual preparation; a number as target is standardised."""
     torch.set_num_threads(job.threads)
     keras.utils.set_random_seed(job.seed)

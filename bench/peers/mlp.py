@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from job import Job, Predict, run
+from job import PeerJob, Predict, run
 from pipeline import preparation
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
-def train(job: Job) -> Predict:
+def train(job: PeerJob) -> Predict:
     """Fit the classifier, or the regressor on a standardised target."""
     rows = pd.concat([job.rows("train"), job.rows("val")])
     y = np.concatenate([job.y("train"), job.y("val")])

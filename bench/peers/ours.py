@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from job import Job
+from job import PeerJob
 
 import fieldcraft
 from fieldcraft import Project
@@ -23,30 +23,30 @@ from fieldcraft.project import project_file
 from fieldcraft.report.report_data import ReportData
 
 
-def run_fieldcraft(job: Job) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+def run_fieldcraft(job: PeerJob) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Outputs on the test rows and seconds of training, by learner.
 
     The project gets all rows that are not test rows as one table and divides them itself, by lot
     as the test rows were drawn (it would rather go by time where there is one). It seals none and
     changes nothing about the data: findings that would hold the run are accepted.
-    A blend takes the time of all its parts; where none was better, its place is taken by the model
-    that was the best on tune rows.
+    An ensemble takes the time of all its parts; where none was better, the model takes its place
+    that was the best on the validation rows.
     """
     source = job.checkpoint_folder / "develop.parquet"
     project = Project.create(job.checkpoint_folder / "project", source, job.target, job.task)
     seeds = [ConfigEdit((section, "seed"), job.seed) for section in ("split", "train")]
-    drawn = [ConfigEdit(("split", "test"), 0.0), ConfigEdit(("split", "rule"), "stratified")]
+    drawn = [ConfigEdit(("split", "test"), 0.0), ConfigEdit(("split", "strategy"), "stratified")]
     project_file.apply_edits(project.folder.file_path, [*drawn, *seeds])
     story = run_accepting_findings(project)
     rows = load_dataset(story.folders["split"], story.settings)
     test = pl.read_parquet(job.checkpoint_folder / "test.parquet")
-    places = find_models({step: story.folders[step] for step in ("baseline", "train", "blend")})
+    places = find_models({step: story.folders[step] for step in ("baseline", "train", "ensemble")})
     outputs = {name: predict(name, places, rows, test) for name in places}
     seconds = {name: files.read_json(p / "model.json")["seconds"] for name, p in places.items()}
-    if "blend" not in places:
-        parts = files.read_json(story.folders["blend"] / "outcome.json")["summary"]["parts"]
+    if "ensemble" not in places:
+        parts = files.read_json(story.folders["ensemble"] / "outcome.json")["summary"]["parts"]
         (best,) = parts
-        outputs["blend"], seconds["blend"] = outputs[best], seconds[best]
+        outputs["ensemble"], seconds["ensemble"] = outputs[best], seconds[best]
     classes = [list(rows.target_spec.get("classes", ())).index(label) for label in job.labels]
     return {
         name: model_outputs[:, classes or [0]] for name, model_outputs in outputs.items()
@@ -83,7 +83,7 @@ def predict(
 
 def main() -> None:
     """Run the job named on the command line."""
-    job = Job.read(Path(sys.argv[1]))
+    job = PeerJob.read(Path(sys.argv[1]))
     outputs, seconds = run_fieldcraft(job)
     versions = {name: version(name) for name in ("torch", "lightgbm", "scikit-learn")}
     details = {"seconds": seconds, "versions": {"fieldcraft": fieldcraft.__version__, **versions}}

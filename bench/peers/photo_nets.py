@@ -62,7 +62,8 @@ def train_keras(photos: Photos, seconds: float) -> tuple[Any, int]:
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     stop = keras.callbacks.EarlyStopping(patience=10, restore_best_weights=True)
     past = model.fit(
-        photos["train_x"].astype("float32"), photos["train_y"], validation_split=VALIDATION_FRACTION,
+        photos["train_x"].astype("float32"), photos["train_y"],
+        validation_split=VALIDATION_FRACTION,
         epochs=MAX_EPOCHS, callbacks=[stop, InTime()], verbose=0,
     )  # fmt: skip
     probabilities = model.predict(photos["test_x"].astype("float32"), verbose=0)
@@ -97,7 +98,8 @@ def train_fastai(photos: Photos, seconds: float, name: str) -> tuple[Any, int]:
             fv.PILImage.create(pixels).save(folder / f"{i:06}.png")
     side = photos["train_x"].shape[1]
     loaders = fv.ImageDataLoaders.from_folder(
-        place / "train", valid_pct=VALIDATION_FRACTION, seed=0, num_workers=0, bs=64, item_tfms=fv.Resize(side),
+        place / "train", valid_pct=VALIDATION_FRACTION, seed=0, num_workers=0, bs=64,
+        item_tfms=fv.Resize(side),
         batch_tfms=fv.aug_transforms(),
     )  # fmt: skip
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from job import Job
+from job import PeerJob
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 
-def preparation(job: Job) -> ColumnTransformer:
+def preparation(job: PeerJob) -> ColumnTransformer:
     """A fresh transformer of a job's rows to one dense table of numbers."""
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)

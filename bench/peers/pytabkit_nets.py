@@ -7,7 +7,7 @@ best log loss, as we judge probabilities; their own choice would be the share of
 from __future__ import annotations
 
 import pandas as pd
-from job import Job, Predict, run
+from job import PeerJob, Predict, run
 from pytabkit import (
     RealMLP_TD_Classifier,
     RealMLP_TD_Regressor,
@@ -22,7 +22,7 @@ KINDS = {
 }
 
 
-def train(job: Job) -> Predict:
+def train(job: PeerJob) -> Predict:
     """Fit the wanted network, with the validation rows for early stopping."""
     known = job.rows("train")
     medians = known.drop(columns=list(job.categories)).median()

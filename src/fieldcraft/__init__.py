@@ -1,4 +1,4 @@
-"""Fieldcraft: from raw data to a model in production that you can vouch for."""
+"""Fieldcraft: from raw data to a model in production, with the evidence to back it."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name in _NEEDS:
-        import_module("fieldcraft.core.extras").needs(_NEEDS[name])
+        import_module("fieldcraft.core.extras").require_extra(_NEEDS[name])
     return getattr(import_module(_WHERE[name]), name)

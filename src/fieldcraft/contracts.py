@@ -1,4 +1,7 @@
-"""All that can be plugged in, on a page; `core.catalogue` finds it, tests/conformance tests it."""
+"""The plug-in contracts, on one page; `core.catalog` finds plug-ins, tests/conformance tests them.
+
+Shapes: n rows, n_outputs outputs of a row; raw network outputs are (n, ensemble_size, n_outputs).
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,17 @@ from fieldcraft.project.context import StageContext
 from fieldcraft.statistics.metrics import Metric, Predictions
 
 Tensors = Mapping[str, Array]
-Weights = Array | None  # how much each row counts; None if all count the same
-InputFormat = Literal["tensors", "matrix"]  # what a model reads of encoded rows
-Output = Literal["probabilities", "labels", "value"]  # of classes (adding up to 1), of labels
-CheckScope = Literal["data", "split", "model", "traffic"]  # what a check looks at
-ScoreFunction = Callable[[Sequence[Any]], Array]  # what the champion says if a cell held each of these
+Weights = Array | None  # sample weights, (n,); None for equal weights
+InputFormat = Literal["tensors", "matrix"]  # form of encoded rows that a model reads
+Output = Literal["probabilities", "labels", "value"]  # of classes, of labels; a value
+CheckScope = Literal["data", "split", "model", "traffic"]  # what a check examines
+ScoreFunction = Callable[[Sequence[Any]], Array]  # scores with the cell replaced by each value
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows as one float32 table, NaN where missing; levels > 0: codes, 0 for unseen ones."""
+    """Rows as one float32 array, NaN where missing; levels > 0: category codes, 0 if unseen."""
+
     values: Array
     names: tuple[str, ...]
     levels: tuple[int, ...]
@@ -34,164 +38,268 @@ class Matrix:
 
 @dataclass(frozen=True)
 class State:
-    """What a fitted encoder or model is made of: JSON values and arrays, nothing else."""
+    """The fitted state of an encoder or model: JSON values, arrays and large files."""
+
     values: Json = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
-    files: Mapping[str, Path] = field(default_factory=dict)  # large; matrix/...: for matrices only
+    files: Mapping[str, Path] = field(default_factory=dict)  # matrix/...: needed for matrices only
 
 
 class Encoded(Protocol):
-    """Encoded rows, in the form that a learner asks for."""
-    def tensors(self) -> dict[str, Array]: """Arrays by input name, for networks."""
-    def matrix(self) -> Matrix: """One table, for trees and linear models."""
+    """Encoded rows, in the input format of a learner."""
+
+    def tensors(self) -> dict[str, Array]:
+        """Arrays by input name, for networks."""
+
+    def matrix(self) -> Matrix:
+        """One array, for trees and linear models."""
 
 
 class Encoder(Protocol):
-    """Turns the columns of one kind into numbers; fitted on training rows only."""
+    """Encodes all columns of one kind as arrays; fitted on training rows only."""
+
     @property
-    def max_batch_rows(self) -> int | None: """A network may read at once; None: as memory allows."""
-    def precompute(self, rows: pl.DataFrame) -> Any: """What needs nothing learned, done once."""
-    def fit_transform(self, precomputed: Any, target: Array) -> Encoded: """Learn and encode."""
-    def transform(self, precomputed: Any) -> Encoded: """Encode, each row by itself."""
-    def state(self) -> State: """What was learned."""
-    def restore(self, state: State) -> None: """Become the encoder whose state this is."""
+    def max_batch_rows(self) -> int | None:
+        """Largest batch for a network; None: no limit."""
+
+    def precompute(self, rows: pl.DataFrame) -> Any:
+        """The part that needs no fitting."""
+
+    def fit_transform(self, precomputed: Any, target: Array) -> Encoded:
+        """Fit and encode."""
+
+    def transform(self, precomputed: Any) -> Encoded:
+        """Encode; rows are independent."""
+
+    def state(self) -> State:
+        """The fitted state."""
+
+    def restore(self, state: State) -> None:
+        """Load a fitted state."""
 
 
 class Kind(Protocol):
-    """What a column holds; `data.aside.PlainValues` brings the last five."""
+    """A kind of column; `data.plain_kind` has defaults of the last five methods."""
+
     name: str
-    is_feature: bool  # False: columns of this kind are set aside and no model sees them
-    storage: Literal["values", "files"]  # files: cells name files, see data/media.py
-    options: tuple[str, ...]  # what a column's entry in the project file may say beside `kind`
-    packages: tuple[str, ...]  # that a bundle with such columns needs beside the core
-    def infer(self, profile: ColumnProfile) -> TypeInference | None: """Whether a column is of this kind."""
-    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series: """To values."""
-    def encoder(self, columns: Sequence[Column]) -> Encoder: """A fresh one for these columns."""
-    def net(self, encoder: Encoder, without_embeddings: bool) -> Any: """A torch module: see fit/network.py."""
-    def checks(self) -> Sequence[Check]: """Checks of columns of this kind."""
-    def drift_statistics(self, values: pl.Series) -> Mapping[str, pl.Series]: """To watch drift by."""
-    def near_duplicate_groups(self, values: pl.Series) -> Sequence[Array] | None: """Rows nearly the same."""
-    def thumbnail(self, value: Any) -> str | None: """A value drawn small, as a data: address."""
-    def explain(self, value: Any, score: ScoreFunction) -> Json | None: """Why: see develop/reasons.py."""
-    def attributions(self, network: Any, row: Tensors, output_index: int, output: Output) -> Sequence[Json]:
-        """For each column further maps by name, drawn by what a network does with a row."""
-    def augmentation_examples(self, network: Any, rows: Tensors) -> Sequence[Sequence[str]]: """As trained."""
+    is_feature: bool  # False: columns of this kind are no model input
+    storage: Literal["values", "files"]  # files: cells are paths or URLs of files
+    options: tuple[str, ...]  # options of a column besides `kind`
+    packages: tuple[str, ...]  # requirements of a bundle with such columns
+
+    def infer(self, profile: ColumnProfile) -> TypeInference | None:
+        """Whether a column has it."""
+
+    def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
+        """Parse."""
+
+    def encoder(self, columns: Sequence[Column]) -> Encoder:
+        """An unfitted encoder."""
+
+    def net(self, encoder: Encoder, without_embeddings: bool) -> Any:
+        """See fit.network."""
+
+    def checks(self) -> Sequence[Check]:
+        """Checks of such columns."""
+
+    def drift_statistics(self, values: pl.Series) -> Mapping[str, pl.Series]:
+        """By name."""
+
+    def near_duplicate_groups(self, values: pl.Series) -> Sequence[Array] | None:
+        """Row indexes."""
+
+    def thumbnail(self, value: Any) -> str | None:
+        """A small image as a data: URL."""
+
+    def explain(self, value: Any, score: ScoreFunction) -> Json | None:
+        """Local explanation."""
+
+    def attributions(
+        self, network: Any, row: Tensors, output_index: int, output: Output
+    ) -> Sequence[Json]:
+        """For each column, attribution maps of a network for one row, by method."""
+
+    def augmentation_examples(self, network: Any, rows: Tensors) -> Sequence[Sequence[str]]:
+        """Variants of the rows, by column."""
 
 
 class Task(Protocol):
-    """What the target asks. Outputs are (rows, width), raw ones (rows, members, width)."""
+    """The prediction task: loss, metrics, calibration and decision rule."""
+
     name: str
     output: Output
-    metrics: tuple[Metric, ...]  # the first is the default for choosing the champion
+    metrics: tuple[Metric, ...]  # the first one is the default for choosing the champion
     baselines: tuple[str, ...]  # names of learners, simplest first
-    def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None: """Whether a target asks this."""
-    def describe(self, target: pl.Series, problem: Json) -> Json: """Such as classes and costs."""
-    def encode(self, target: pl.Series, target_spec: Json) -> Array: """The target as numbers."""
-    def fit_target_scale(self, y: Array) -> Json: """The scale of training targets; {} if there is none."""
-    def scale_target(self, y: Array, scale: Json) -> Array: """Targets as learners see them."""
-    def unscale_outputs(self, outputs: Array, scale: Json) -> Array: """Outputs in units of the target."""
-    def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array: """What encoders may learn of."""
-    def n_outputs(self, target_spec: Json) -> int: """Outputs a row."""
-    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]: """Of rows, in torch."""
-    def activate(self, raw: Any) -> Any: """Torch: raw outputs of a network to outputs."""
+
+    def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
+        """Fit?"""
+
+    def describe(self, target: pl.Series, problem: Json) -> Json:
+        """The target_spec."""
+
+    def encode(self, target: pl.Series, target_spec: Json) -> Array:
+        """The target as numbers."""
+
+    def fit_target_scale(self, y: Array) -> Json:
+        """Scale of the training targets; {} if none."""
+
+    def scale_target(self, y: Array, scale: Json) -> Array:
+        """Targets as learners get them."""
+
+    def unscale_outputs(self, outputs: Array, scale: Json) -> Array:
+        """In units of the target."""
+
+    def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
+        """For encoders."""
+
+    def n_outputs(self, target_spec: Json) -> int:
+        """Outputs of a row."""
+
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
+        """Of each row, in torch."""
+
+    def activate(self, raw: Any) -> Any:
+        """Torch: raw outputs to outputs."""
+
     def validation_loss(self, outputs: Array, y: Array, weights: Weights = None) -> float:
-        """What early stopping watches."""
-    def calibrate(self, outputs: Array, y: Array, target_spec: Json, weights: Weights = None) -> Json:
-        """What makes outputs honest, from tune rows."""
-    def apply_calibration(self, outputs: Array, calibration: Json) -> Array: """Outputs made honest."""
-    def predictions_from_outputs(self, outputs: Array, target_spec: Json, calibration: Json) -> Predictions: """And decisions."""
-    def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame: """`prediction` and more."""
-    def diagnostics(self, y: Array, predictions: Predictions, target_spec: Json) -> Json: """For the report."""
+        """The loss for early stopping and ensemble weights."""
+
+    def calibrate(
+        self, outputs: Array, y: Array, target_spec: Json, weights: Weights = None
+    ) -> Json:
+        """Fit the calibration on the validation rows."""
+
+    def apply_calibration(self, outputs: Array, calibration: Json) -> Array:
+        """Calibrate outputs."""
+
+    def predictions_from_outputs(
+        self, outputs: Array, target_spec: Json, calibration: Json
+    ) -> Predictions:
+        """Add decisions and prediction sets or intervals to calibrated outputs."""
+
+    def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame:
+        """The columns of an answer: `prediction`, probabilities and others of the task."""
+
+    def diagnostics(self, y: Array, predictions: Predictions, target_spec: Json) -> Json:
+        """Tables and curves for the report, such as the confusion matrix."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a model is to be built for: the task, the options, and fresh encoder nets by kind."""
+    """What a learner needs to build a model: task, options and new encoder networks by kind."""
+
     task: Task
     target_spec: Json
     options: Any
-    encoder_nets: Callable[[bool], Mapping[str, Any]]  # True: plain ones, without embeddings
+    encoder_nets: Callable[[bool], Mapping[str, Any]]  # True: without embeddings
 
 
 @dataclass(frozen=True)
 class TrainingJob(ModelSpec):
-    """A brief with encoded rows and targets to train and to tune on, limits and a place."""
+    """A model spec with encoded training and validation rows, limits and callbacks."""
+
     train: Encoded
     train_y: Array
     validation: Encoded
     validation_y: Array
-    weights: Weights = None  # of training rows
+    weights: Weights = None  # of the training rows
     validation_weights: Weights = None
     seed: int = 0
     budget: float | None = None  # seconds
     device: str = "auto"
-    checkpoint_folder: Path | None = None  # for checkpoints
-    on_progress: ProgressCallback = lambda text, share: None
+    checkpoint_folder: Path | None = None
+    on_progress: ProgressCallback = lambda message, fraction: None
 
 
 class FittedModel(Protocol):
-    """A trained model: encoded rows in, outputs out; as data on disk, or as ONNX."""
+    """A trained model: maps encoded rows to outputs; can be saved or exported to ONNX."""
+
     input_format: InputFormat
-    def outputs(self, rows: Encoded) -> Array: """Outputs on the scale that learners see."""
-    def state(self) -> State: """What was learned."""
-    def to_onnx(self) -> bytes: """Inputs named as the view names them, one output `outputs`."""
+
+    def outputs(self, rows: Encoded) -> Array:
+        """(n, n_outputs), target scaled."""
+
+    def state(self) -> State:
+        """The fitted state."""
+
+    def to_onnx(self) -> bytes:
+        """Inputs as in the input format, one output `outputs`."""
 
 
 class Learner(Protocol):
-    """Turns training rows into a model. A baseline is a learner like any other."""
+    """Trains models. A baseline is a learner like any other."""
+
     name: str
     title: str
-    complexity: int  # ties go to the lower
-    options: type[Any]  # pydantic model of what `model:` may say
-    def fit(self, job: TrainingJob) -> FittedModel: """Train a model."""
-    def restore(self, state: State, spec: ModelSpec) -> FittedModel: """The model whose state this is."""
+    complexity: int  # the lower one wins a tie
+    options: type[Any]  # pydantic model of its options under `model:`
+
+    def fit(self, job: TrainingJob) -> FittedModel:
+        """Train a model."""
+
+    def restore(self, state: State, spec: ModelSpec) -> FittedModel:
+        """Load a state."""
 
 
 class Predictor(Protocol):
-    """Turns rows into predictions; later stages see nothing else of a model."""
-    def outputs(self, rows: pl.DataFrame) -> Array: """Calibrated outputs for rows as read."""
-    def predict(self, rows: Any) -> pl.DataFrame: """Decisions and probabilities."""
+    """Predicts rows; later stages know nothing else of a model."""
+
+    def outputs(self, rows: pl.DataFrame) -> Array:
+        """Calibrated outputs of unparsed rows."""
+
+    def predict(self, rows: Any) -> pl.DataFrame:
+        """Predictions and probabilities."""
 
 
 @dataclass(frozen=True)
 class CheckContext:
-    """What a check may look at; parts that are not there yet are None."""
+    """The data that a check may examine; what does not exist yet is None."""
+
     schema: Schema
     targets: tuple[str, ...]
-    column_profiles: Mapping[str, ColumnProfile]  # columns as read: of all rows before the split, else of training
+    column_profiles: Mapping[str, ColumnProfile]  # of all rows, after the split of training rows
     values: pl.DataFrame  # the same rows, parsed
-    row_numbers: Sequence[int]  # number of each row in its source, counted from 1
-    sensitive_features: tuple[str, ...] = ()  # columns that the project file wants to be fair to
-    time_column: str | None = None  # column that orders the rows
-    group_column: str | None = None  # column whose rows belong together
+    row_numbers: Sequence[int]  # in the source, counted from 1
+    sensitive_features: tuple[str, ...] = ()  # problem.sensitive_features
+    time_column: str | None = None  # set where it orders the split
+    group_column: str | None = None  # data.group
     task: Task | None = None
     target_spec: Json | None = None
-    y: Array | None = None  # training rows only, and judge rows where `said` is there
-    predictions: Predictions | None = None  # of the champion, about these rows
-    row_digests: Mapping[str, Sequence[bytes]] | None = None  # of feature cells, by part
-    group_digests: Mapping[str, Sequence[bytes]] | None = None  # of the entity's cell, by part
+    y: Array | None = None  # of training rows; of evaluation rows where predictions are set
+    predictions: Predictions | None = None  # of the champion for these rows
+    row_digests: Mapping[str, Sequence[bytes]] | None = None  # digests of the features, by part
+    group_digests: Mapping[str, Sequence[bytes]] | None = None  # digests of the group, by part
 
 
 class Check(Protocol):
-    """Looks at data, a split, a model or live traffic and may report findings."""
+    """Examines data, a split, a model or live traffic and reports findings."""
+
     code: str
     scope: CheckScope
-    def run(self, context: CheckContext) -> Iterable[Finding]: """Look, and report."""
+
+    def run(self, context: CheckContext) -> Iterable[Finding]:
+        """Run the check."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A step from records to records; its name is its command."""
+    """A step of the pipeline; its name is its command."""
+
     name: str
     summary: str
-    run: Callable[[StageContext], Json]  # returns what it did in short
-    config_sections: tuple[str, ...] = ()  # of the project file that its result depends on
+    run: Callable[[StageContext], Json]  # returns its summary
+    config_sections: tuple[str, ...] = ()  # sections of the project file that affect its result
     version: int = 1  # raised when the same inputs would give another result
 
 
 class Format(Protocol):
-    """A file form of a trained model that runs without the engine that trained it."""
+    """A file format of a trained model that runs without the training framework."""
+
     name: str
     suffix: str
-    def write(self, model: FittedModel, path: Path) -> None: """Write a model as one file."""
-    def load(self, path: Path) -> Callable[[Tensors], Array]: """Inputs to outputs."""
+
+    def write(self, model: FittedModel, path: Path) -> None:
+        """Write one file."""
+
+    def load(self, path: Path) -> Callable[[Tensors], Array]:
+        """A function of the inputs."""

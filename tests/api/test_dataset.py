@@ -1,4 +1,4 @@
-"""Rows are dealt out to folds so that every row is tuned on and none is tuned and trained on."""
+"""Every row is a validation row of one fold, and a training row of the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def to_digests(values: list[int]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("rows", [2, 3, 7, 11, 200])
-def test_few_rows_are_each_validated_on_once(rows: int) -> None:
+def test_rows_of_small_tables_are_validation_rows_once(rows: int) -> None:
     made_folds = make_folds(to_digests(list(range(rows))), ["a"] * rows, 0)
     assert len(made_folds) == min(N_FOLDS, rows)
     assert sorted(np.concatenate([fold.validation for fold in made_folds])) == list(range(rows))
@@ -33,14 +33,14 @@ def test_few_rows_are_each_validated_on_once(rows: int) -> None:
         assert sorted([*fold.train, *fold.validation]) == list(range(rows))
 
 
-def test_many_rows_make_one_fold_with_the_same_share_of_each_class() -> None:
+def test_large_tables_have_one_stratified_fold() -> None:
     labels = ["rare" if i % 20 == 0 else "usual" for i in range(6_000)]
     (fold,) = make_folds(to_digests(list(range(6_000))), labels, 0)
     assert len(fold.validation) == pytest.approx(VALIDATION_FRACTION * 6_000, abs=1)
     assert (np.array(labels)[fold.validation] == "rare").mean() == pytest.approx(0.05, abs=0.002)
 
 
-def test_rows_alike_stay_together_unless_most_are_alike() -> None:
+def test_duplicates_stay_together_unless_most_rows_are_duplicates() -> None:
     pairs = [i // 2 for i in range(100)] + list(range(100, 160))
     for fold in make_folds(to_digests(pairs), ["a"] * 160, 0):
         assert not set(np.array(pairs)[fold.validation]) & set(np.array(pairs)[fold.train])
@@ -63,7 +63,7 @@ def test_the_order_of_the_rows_does_not_matter_and_the_seed_does() -> None:
     assert not np.array_equal(first, other_seed)
 
 
-def test_strata_are_classes_labels_or_parts_of_the_range() -> None:
+def test_strata_are_classes_labels_or_quantile_bins() -> None:
     assert compute_strata(np.array([0, 2, 1])) == ["0", "2", "1"]
     assert compute_strata(np.array([[0, 1], [1, 1]])) == ["01", "11"]
     assert len(set(compute_strata(np.arange(100.0)))) == 10

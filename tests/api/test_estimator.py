@@ -1,4 +1,4 @@
-"""The estimators keep scikit-learn's conventions, and take tables as they are."""
+"""The estimators follow scikit-learn's conventions and accept raw tables."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from fieldcraft.api.table import ColumnSpec
 from fieldcraft.core.errors import BundleError, InputError, PluginError
 from tests.conftest import mixed_table
 
-FEW_TREES = {"trees": 20}
+FEW_TREES = {"n_estimators": 20}
 SMALL_NETWORK = {"trunk": "mlp", "layers": [8], "epochs": 2}
 EXPECTED_FAILED_CHECKS = {
     "check_sample_weight_equivalence_on_dense_data": "weights count in training and calibration, "
-    "but not when columns are scaled or rows dealt out to folds",
+    "but not in scaling or in the assignment of rows to folds",
 }
 
 
@@ -84,7 +84,7 @@ def test_polars_and_pandas_tables_give_the_same(
         np.testing.assert_allclose(pandas_classifier.predict_proba(given), expected, atol=1e-9)
 
 
-def test_what_columns_hold_is_guessed_and_can_be_overruled(new_rows: pl.DataFrame) -> None:
+def test_kinds_are_inferred_and_can_be_overridden(new_rows: pl.DataFrame) -> None:
     table = mixed_table()
     columns: ColumnSpec = {"member": "category", "age": {"kind": "number", "clip": [0, 60]}}
     model = fc.Classifier("linear", columns=columns).fit(table.drop("bought"), table["bought"])
@@ -119,14 +119,14 @@ def test_classes_of_any_type_come_back(new_rows: pl.DataFrame) -> None:
         np.testing.assert_array_equal(model.classes_, np.sort(names))
 
 
-def test_gaps_and_words_never_seen_are_taken(
+def test_missing_values_and_unseen_categories_are_accepted(
     fitted_classifier: Any, new_rows: pl.DataFrame
 ) -> None:
     odd = new_rows.drop("bought").with_columns(age=pl.lit(None), city=pl.lit("Atlantis"))
     assert np.isfinite(fitted_classifier.predict_proba(odd)).all()
 
 
-def test_sets_and_intervals_hold_the_truth_for_nine_in_ten() -> None:
+def test_sets_and_intervals_have_90_percent_coverage() -> None:
     X, y = load_diabetes(return_X_y=True)
     low, high = fc.Regressor("linear").fit(X[::2], y[::2]).predict_interval(X[1::2])
     assert 0.8 < ((low <= y[1::2]) & (y[1::2] <= high)).mean() < 0.98
@@ -139,7 +139,7 @@ def test_sets_and_intervals_hold_the_truth_for_nine_in_ten() -> None:
     assert 0.85 < sets[np.arange(1_000), true].mean() < 0.97
 
 
-def test_rows_of_large_tables_are_learned_by_one_member() -> None:
+def test_large_tables_have_one_fold_model() -> None:
     draw = np.random.default_rng(0)
     X = draw.normal(size=(5_200, 2))
     y = X[:, 0] > 0
@@ -149,7 +149,7 @@ def test_rows_of_large_tables_are_learned_by_one_member() -> None:
     assert large.score(X, y) > 0.9
 
 
-def test_the_same_seed_gives_the_same_model_and_none_is_nought() -> None:
+def test_the_same_seed_gives_the_same_model_and_none_is_zero() -> None:
     X, y = load_iris(return_X_y=True)
     first, second, other_seed = (
         fc.Classifier("lightgbm", options=FEW_TREES, random_state=seed).fit(X, y).predict_proba(X)
@@ -161,7 +161,7 @@ def test_the_same_seed_gives_the_same_model_and_none_is_nought() -> None:
     assert drawn.score(X, y) > 0.9
 
 
-def test_weights_count_and_weightless_rows_do_not() -> None:
+def test_weights_count_and_rows_of_weight_zero_are_ignored() -> None:
     draw = np.random.default_rng(0)
     X = draw.normal(size=(300, 3))
     y = np.where(np.arange(300) < 200, X[:, 0], -5 * X[:, 0])
@@ -172,7 +172,7 @@ def test_weights_count_and_weightless_rows_do_not() -> None:
     assert np.corrcoef(heavy, X[:, 0])[0, 1] < 0 < np.corrcoef(without, X[:, 0])[0, 1]
 
 
-def test_labels_are_learned_where_targets_have_many_columns() -> None:
+def test_targets_with_many_columns_are_multilabel() -> None:
     X, y = make_multilabel_classification(200, n_classes=3, random_state=0)
     frame = pd.DataFrame(y, columns=["jazz", "pop", "rock"])
     model = fc.Classifier("linear").fit(X, frame)
@@ -190,23 +190,23 @@ def test_a_model_survives_pickling_and_leaves_no_folder_behind(
     expected = fitted_classifier.predict_proba(rows)
     again = pickle.loads(pickle.dumps(fitted_classifier))
     np.testing.assert_array_equal(again.predict_proba(rows), expected)
-    assert "members" not in pickle.loads(pickle.dumps(again)).model_.__dict__
+    assert "fold_models" not in pickle.loads(pickle.dumps(again)).model_.__dict__
     clone(fitted_classifier).fit(rows, new_rows["bought"])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_works_in_other_processes_and_searches(new_rows: pl.DataFrame) -> None:
+def test_cross_validation_and_grid_search_work(new_rows: pl.DataFrame) -> None:
     table = mixed_table(120)
     X, y = table.drop("bought").to_pandas(), table["bought"].to_pandas()
     scores = cross_val_score(fc.Classifier("linear"), X, y, cv=2, n_jobs=2)
     assert scores.mean() > 0.6
     pipeline = make_pipeline(FunctionTransformer(), fc.Classifier("linear"))
-    grid = {"classifier__options": [{"penalty": 1.0}, {"penalty": 100.0}]}
+    grid = {"classifier__options": [{"l2_penalty": 1.0}, {"l2_penalty": 100.0}]}
     search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
     assert search.best_score_ > 0.6
 
 
-def test_an_error_in_another_process_comes_back_whole() -> None:
+def test_an_error_in_another_process_keeps_its_parts() -> None:
     X, y = load_iris(return_X_y=True)
     wrong = fc.Classifier("linear", columns={"x9": "number"})
     with pytest.raises(InputError, match="which is not a column") as caught:
@@ -214,7 +214,7 @@ def test_an_error_in_another_process_comes_back_whole() -> None:
     assert caught.value.detail == "x0, x1, x2, x3"
 
 
-def test_a_network_is_the_usual_learner() -> None:
+def test_the_default_learner_is_the_network() -> None:
     X, y = load_iris(return_X_y=True)
     model = fc.Classifier(options=SMALL_NETWORK, device="cpu").fit(X, y)
     assert model.model_.metadata["learner"] == "network"
@@ -241,7 +241,7 @@ def test_a_bundle_predicts_what_the_estimator_predicts(
     )  # fmt: skip
 
 
-def test_amounts_and_arrays_make_bundles_too(tmp_path: Path) -> None:
+def test_regressors_on_arrays_make_bundles(tmp_path: Path) -> None:
     X, y = load_diabetes(return_X_y=True)
     model = fc.Regressor("lightgbm", options=FEW_TREES).fit(X, y)
     model.to_bundle(tmp_path / "bundle")
@@ -259,25 +259,25 @@ def test_a_bundle_replaces_an_older_one_and_nothing_else(
     assert fitted_classifier.to_bundle(tmp_path / "b") == fitted_classifier.to_bundle(
         tmp_path / "b"
     )
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("all of it", encoding="utf-8")
-    for path in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "thesis.txt").write_text("all of it", encoding="utf-8")
+    for path in (tmp_path / "papers", tmp_path / "papers" / "thesis.txt"):
         with pytest.raises(BundleError, match="something else"):
             fitted_classifier.to_bundle(path)
-    assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "all of it"
+    assert (tmp_path / "papers" / "thesis.txt").read_text(encoding="utf-8") == "all of it"
 
 
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "message"),
     [
-        ({"options": {"penalti": 1}}, "did you mean 'penalty'"),
-        ({"options": {"penalty": -1}}, r"greater than or equal to 0(.|\n)*-1"),
+        ({"options": {"l2_penalti": 1}}, "did you mean 'l2_penalty'"),
+        ({"options": {"l2_penalty": -1}}, r"greater than or equal to 0(.|\n)*-1"),
         ({"columns": {"aeg": "number"}}, "did you mean 'age'"),
-        ({"columns": {"age": {"decimal": ","}}}, "of which kind"),
+        ({"columns": {"age": {"decimal": ","}}}, "no kind"),
         ({"columns": {"age": {"kind": "number", "decimals": 3}}}, "did you mean 'decimal'"),
     ],
 )
-def test_settings_that_do_not_fit_are_told(parameters: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_errors(parameters: dict[str, Any], message: str) -> None:
     table = mixed_table(60)
     with pytest.raises(InputError, match=message) as caught:
         fc.Classifier("linear", **parameters).fit(table.drop("bought"), table["bought"])
@@ -292,25 +292,23 @@ def test_unknown_plugins_are_errors(parameters: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("X", "y", "weights", "said"),
+    ("X", "y", "weights", "message"),
     [
         (np.zeros((4, 1)), ["a"] * 4, None, "only one class"),
         (np.zeros((4, 1)), ["a", "b", None, "a"], None, "no target"),
         (np.zeros((4, 1)), None, None, "requires y"),
-        (np.zeros((4, 1)), ["a", "b"] * 2, [1, 1, -1, 1], "none below zero"),
+        (np.zeros((4, 1)), ["a", "b"] * 2, [1, 1, -1, 1], "none negative"),
         (np.zeros((4, 1)), ["a", "b"] * 2, [0, 1, 0, 1], "only one class"),
         (pl.DataFrame({"a": []}), [], None, "0 sample"),
         (pl.DataFrame({"a": [1]}), ["a"], None, "only one class"),
     ],
 )
-def test_rows_that_cannot_be_learned_from_are_told(
-    X: Any, y: Any, weights: Any, message: str
-) -> None:
+def test_invalid_training_rows_are_errors(X: Any, y: Any, weights: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fc.Classifier("linear").fit(X, y, weights)
 
 
-def test_a_table_of_one_row_or_no_columns_is_told() -> None:
+def test_a_table_of_one_row_or_no_columns_is_an_error() -> None:
     for frame in (pl.DataFrame({"a": [1]}), pd.DataFrame(index=range(3))):
         with pytest.raises(InputError, match="too few rows or columns"):
             fc.Regressor("linear").fit(frame, np.arange(float(len(frame))))

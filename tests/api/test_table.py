@@ -1,4 +1,4 @@
-"""Arrays and frames become one frame with typed columns."""
+"""Arrays and frames are converted to a frame with typed columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fieldcraft.data.cell_parser import normalize_missing
 from fieldcraft.data.schema import Column
 
 
-def test_frames_are_told_from_what_looks_like_them() -> None:
+def test_only_frames_are_frames() -> None:
     frame = pl.DataFrame({"a": [1]})
     assert is_frame(frame)
     assert is_frame(frame.to_pandas())
@@ -57,7 +57,7 @@ def test_an_array_becomes_a_frame_column_by_column() -> None:
     assert frame.to_dict(as_series=False) == {"a": [0, 2, 4], "b": [1, 3, 5]}
 
 
-def test_columns_set_aside_are_used_where_there_are_no_others() -> None:
+def test_excluded_columns_are_used_if_there_are_no_others() -> None:
     frame = pl.DataFrame({"n": [7.0] * 30, "s": ["x"] * 30})
     assert infer_schema(frame, {}, is_numeric=False).columns == (
         Column("n", "number"), Column("s", "category"),
@@ -66,7 +66,7 @@ def test_columns_set_aside_are_used_where_there_are_no_others() -> None:
     assert [column.name for column in infer_schema(more, {}, is_numeric=False).columns] == ["z"]
 
 
-def test_what_is_said_of_a_column_goes_before_the_guess() -> None:
+def test_given_kinds_override_inferred_ones() -> None:
     frame = pl.DataFrame({"a": ["1,5", "2,5", "?"] * 10, "b": range(30)})
     schema = infer_schema(frame, {"b": "category"}, is_numeric=False)
     assert schema.columns == (Column("a", "number", {"decimal": ","}), Column("b", "category"))

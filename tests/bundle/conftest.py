@@ -1,4 +1,4 @@
-"""A small bundle, made without a project."""
+"""A copy of a small bundle."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ import pytest
 
 @pytest.fixture
 def bundle(linear_bundle: Path, tmp_path: Path) -> Path:
-    """A copy of the small bundle, to do with as a test likes."""
+    """A copy of the small bundle, which a test may change."""
     return Path(shutil.copytree(linear_bundle, tmp_path / "bundle"))

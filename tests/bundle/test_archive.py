@@ -1,4 +1,4 @@
-"""An archive gives back the bundle that was packed, and nothing else comes out of one."""
+"""An archive unpacks to the bundle that was packed, and to nothing else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def packed(linear_bundle: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def temporary_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary folders are made during a test."""
+    """The folder of temporary folders during a test."""
     place = tmp_path / "room"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
@@ -54,7 +54,7 @@ def entry_with_mode(name: str, mode: int) -> zipfile.ZipInfo:
     return info
 
 
-def test_a_bundle_comes_out_as_it_went_in_and_leaves_nothing_behind(
+def test_an_unpacked_bundle_is_unchanged_and_temporary(
     packed: Path, linear_bundle: Path, temporary_root: Path
 ) -> None:
     with unpacked_bundle(packed) as folder:
@@ -63,33 +63,31 @@ def test_a_bundle_comes_out_as_it_went_in_and_leaves_nothing_behind(
     assert list(temporary_root.iterdir()) == []
 
 
-def test_the_same_folder_gives_the_same_bytes_whenever_it_was_written(
-    packed: Path, linear_bundle: Path, tmp_path: Path
-) -> None:
+def test_packing_is_reproducible(packed: Path, linear_bundle: Path, tmp_path: Path) -> None:
     again = Path(shutil.copytree(linear_bundle, tmp_path / "again", copy_function=shutil.copyfile))
     pack_bundle(again, tmp_path / "deep" / "again.zip")
     assert (tmp_path / "deep" / "again.zip").read_bytes() == packed.read_bytes()
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["again.zip"]
 
 
-def test_an_archive_is_on_disk_before_it_has_its_name_and_then_its_name_is(
+def test_content_is_synced_before_the_rename_and_the_folder_after(
     linear_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash leaves the whole archive under that name, or nothing."""
+    """A crash leaves the complete archive under its name, or nothing."""
     path, synced = tmp_path / "bundle.zip", list[tuple[str, bool]]()
     monkeypatch.setattr(files, "fsync_path", lambda what: synced.append((what.name, path.exists())))
     pack_bundle(linear_bundle, path)
     assert synced == [("bundle.zip", False), (tmp_path.name, True)]
 
 
-def test_only_a_bundle_that_can_be_trusted_is_packed(bundle: Path, tmp_path: Path) -> None:
+def test_an_invalid_bundle_is_not_packed(bundle: Path, tmp_path: Path) -> None:
     (bundle / "extra.json").write_text("{}", encoding="utf-8")
     with pytest.raises(BundleError, match="does not belong"):
         pack_bundle(bundle, tmp_path / "bundle.zip")
     assert not (tmp_path / "bundle.zip").exists()
 
 
-def test_an_archive_that_other_tools_packed_is_read(linear_bundle: Path, tmp_path: Path) -> None:
+def test_an_archive_packed_by_other_tools_is_read(linear_bundle: Path, tmp_path: Path) -> None:
     path = shutil.make_archive(str(tmp_path / "other"), "zip", linear_bundle)  # with its folders
     assert load_bundle(path).model_id == load_bundle(linear_bundle).model_id
 
@@ -102,9 +100,7 @@ def test_an_archive_that_other_tools_packed_is_read(linear_bundle: Path, tmp_pat
         "a .json/", "a\x00b.json", "a\nb.json", "x" * 300 + ".json", "é.json", " ",
     ],
 )  # fmt: skip
-def test_a_name_that_may_lead_elsewhere_is_refused(
-    name: str, tmp_path: Path, temporary_root: Path
-) -> None:
+def test_an_unsafe_name_is_refused(name: str, tmp_path: Path, temporary_root: Path) -> None:
     path = tmp_path / "evil.zip"
     with zipfile.ZipFile(path, "w") as made:
         made.writestr(MANIFEST_FILE, b"{}")
@@ -118,7 +114,7 @@ def test_a_name_that_may_lead_elsewhere_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("entries", "said"),
+    ("entries", "message"),
     [
         ([("a.json", b"1"), ("a.json", b"2")], "the same name as a.json"),
         ([("a.json", b"1"), ("A.json", b"2")], "the same name as "),
@@ -136,17 +132,20 @@ def test_a_name_that_may_lead_elsewhere_is_refused(
     ],
 )
 def test_an_entry_that_no_bundle_has_is_refused(
-    entries: list[Entry], said: str, tmp_path: Path
+    entries: list[Entry], message: str, tmp_path: Path
 ) -> None:
     path = make_archive(tmp_path / "odd.zip", *entries)
-    with pytest.raises(BundleError, match=said), unpacked_bundle(path):
+    with pytest.raises(BundleError, match=message), unpacked_bundle(path):
         pass
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
-def test_an_unusual_packing_is_refused(method: int, tmp_path: Path) -> None:
+def test_an_unsupported_compression_is_refused(method: int, tmp_path: Path) -> None:
     path = make_archive(tmp_path / "odd.zip", method=method)
-    with pytest.raises(BundleError, match="packed in an unusual way"), unpacked_bundle(path):
+    with (
+        pytest.raises(BundleError, match="compressed with an unsupported method"),
+        unpacked_bundle(path),
+    ):
         pass
 
 
@@ -164,11 +163,11 @@ def test_an_encrypted_entry_is_refused_before_it_is_read(flag: int) -> None:
     entry = zipfile.ZipInfo("a.json")
     archive.check_entry(entry, set())
     entry.flag_bits = flag
-    with pytest.raises(BundleError, match="encrypted, or packed in an unusual way"):
+    with pytest.raises(BundleError, match="encrypted, or compressed with an unsupported method"):
         archive.check_entry(entry, set())
 
 
-def test_ten_thousand_entries_are_the_most() -> None:
+def test_more_than_ten_thousand_entries_are_refused() -> None:
     entries = [
         zipfile.ZipInfo(MANIFEST_FILE),
         *(zipfile.ZipInfo(f"{i}.json") for i in range(9_999)),
@@ -178,7 +177,7 @@ def test_ten_thousand_entries_are_the_most() -> None:
         archive.check_entries([*entries, zipfile.ZipInfo("more.json")])
 
 
-def test_an_archive_without_a_manifest_at_its_top_is_told(tmp_path: Path) -> None:
+def test_an_archive_without_a_manifest_at_the_top_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "around.zip"
     with zipfile.ZipFile(path, "w") as made:
         made.writestr(f"bundle/{MANIFEST_FILE}", b"{}")
@@ -195,24 +194,29 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(
         tmp_path / "bomb.zip", ("a.json", bytes(50 << 20)), method=zipfile.ZIP_DEFLATED
     )
     assert path.stat().st_size * archive.MAX_COMPRESSION_RATIO < 50 << 20
-    with pytest.raises(BundleError, match="bytes come out"), unpacked_bundle(path):
+    with pytest.raises(BundleError, match="unpacks to more than"), unpacked_bundle(path):
         pass
     assert list(temporary_root.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("free", "most", "size", "fits"),
+    ("min_limit", "max_limit", "size", "fits"),
     [
         (0, 10**6, 998, True), (0, 10**6, 999, False),  # a hundred times the 10 bytes packed
-        (2_000, 10**6, 1_998, True), (2_000, 10**6, 1_999, False),  # or what is always free
-        (2_000, 500, 498, True), (2_000, 500, 499, False),  # and never more than the most
+        (2_000, 10**6, 1_998, True), (2_000, 10**6, 1_999, False),  # or the fixed minimum
+        (2_000, 500, 498, True), (2_000, 500, 499, False),  # and never more than the maximum
     ],
 )  # fmt: skip
-def test_what_comes_out_is_bounded_by_what_went_in(
-    free: int, most: int, size: int, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_unpacked_size_is_limited_by_the_packed_size(
+    min_limit: int,
+    max_limit: int,
+    size: int,
+    fits: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(archive, "MIN_UNPACKED_LIMIT_BYTES", free)
-    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", most)
+    monkeypatch.setattr(archive, "MIN_UNPACKED_LIMIT_BYTES", min_limit)
+    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", max_limit)
     (tmp_path / "out").mkdir()
     path = make_archive(tmp_path / "a.zip", ("a.json", bytes(size)))  # beside a manifest of 2 bytes
     with zipfile.ZipFile(path) as made:
@@ -220,7 +224,7 @@ def test_what_comes_out_is_bounded_by_what_went_in(
             archive.extract_safely(made, tmp_path / "out", 10)
             assert (tmp_path / "out" / "a.json").stat().st_size == size
         else:
-            with pytest.raises(BundleError, match="bytes come out"):
+            with pytest.raises(BundleError, match="unpacks to more than"):
                 archive.extract_safely(made, tmp_path / "out", 10)
 
 
@@ -228,13 +232,13 @@ def test_a_name_may_have_two_hundred_characters(tmp_path: Path) -> None:
     with unpacked_bundle(make_archive(tmp_path / "a.zip", ("a" * 200, b"1"))) as folder:
         assert (folder / ("a" * 200)).exists()
     with (
-        pytest.raises(BundleError, match="a name that may lead out"),
+        pytest.raises(BundleError, match="a name that may point outside"),
         unpacked_bundle(make_archive(tmp_path / "b.zip", ("a" * 201, b"1"))),
     ):
         pass
 
 
-def test_an_archive_that_lies_about_its_sizes_is_refused(tmp_path: Path) -> None:
+def test_an_archive_with_wrong_sizes_is_refused(tmp_path: Path) -> None:
     path = make_archive(
         tmp_path / "lie.zip", ("a.json", bytes(1 << 20)), method=zipfile.ZIP_DEFLATED
     )
@@ -278,7 +282,7 @@ def test_a_damaged_archive_is_refused_or_holds_the_same_bundle(
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"nothing of the kind"])
-def test_what_is_no_archive_is_told(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "none.zip").write_bytes(content)
     with pytest.raises(BundleError, match="archive cannot be trusted: none"):
         load_bundle(tmp_path / "none.zip")

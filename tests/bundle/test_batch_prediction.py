@@ -1,4 +1,4 @@
-"""A block of rows is predicted as the bundle predicts rows, and is as large as memory allows."""
+"""A block of rows gets the predictions of its rows, and its size fits in memory."""
 
 from __future__ import annotations
 
@@ -18,29 +18,33 @@ def loaded(linear_bundle: Path) -> Bundle:
     return load_bundle(linear_bundle)
 
 
-def test_a_block_is_predicted_as_its_rows_are(loaded: Bundle) -> None:
+def test_a_block_gets_the_predictions_of_its_rows(loaded: Bundle) -> None:
     rows = mixed_table(50, seed=6).cast(pl.String)
     odd = rows.with_columns(
         age=pl.when(pl.int_range(50) < 3).then(pl.lit("?!")).otherwise("age"),
         city=pl.when(pl.int_range(50) < 2).then(pl.lit("Atlantis")).otherwise("city"),
     )
-    scored = predict_block(loaded, odd, Path())
-    assert scored.predictions.equals(loaded.predict(odd))
-    assert scored.input_anomalies == {"unread": {"age": 3}, "unseen": {"city": 2}, "outside": {}}
+    prediction = predict_block(loaded, odd, Path())
+    assert prediction.predictions.equals(loaded.predict(odd))
+    assert prediction.input_anomalies == {
+        "unparseable": {"age": 3},
+        "unseen_category": {"city": 2},
+        "out_of_range": {},
+    }
 
 
-def test_rows_keep_the_name_that_the_project_gives_them(ensemble_project_folder: Path) -> None:
+def test_the_id_column_comes_first(ensemble_project_folder: Path) -> None:
     bundle = load_bundle(ProjectFolder(ensemble_project_folder / "project").bundle_path)
     rows = rent_table(30, seed=2)
-    scored = predict_block(bundle, rows, Path())
-    assert scored.predictions["flat"].to_list() == rows["flat"].to_list()
+    prediction = predict_block(bundle, rows, Path())
+    assert prediction.predictions["flat"].to_list() == rows["flat"].to_list()
     assert {"flat", "district", "trees", "x0"} <= columns_to_read(bundle)
     narrow = rows.select(name for name in rows.columns if name in columns_to_read(bundle))
     assert "rent" not in narrow.columns
-    assert predict_block(bundle, narrow, Path()).predictions.equals(scored.predictions)
+    assert predict_block(bundle, narrow, Path()).predictions.equals(prediction.predictions)
 
 
-def test_a_block_is_as_large_as_memory_and_its_outputs_allow(
+def test_the_size_of_a_block_follows_from_memory_and_outputs(
     linear_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = load_bundle(linear_bundle)

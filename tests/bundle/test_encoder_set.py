@@ -1,4 +1,4 @@
-"""All kinds of a table are encoded side by side, and saved without a trace of code."""
+"""All kinds of columns are encoded together, and saved without code."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def test_tensor_names_of_kinds_do_not_collide(values: pl.DataFrame) -> None:
     assert set(encoded.tensors()) == expected
 
 
-def test_arrays_of_a_state_come_in_the_order_of_their_names(
+def test_arrays_of_a_state_are_sorted_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order in which the library lists them is one of chance."""
+    """safetensors lists them in no fixed order."""
     arrays = {name: np.arange(3.0) + i for i, name in enumerate("cab")}
     save_state(tmp_path, "state", State({"a": 1}, arrays))
     for order in ("cab", "bca"):
@@ -75,28 +75,28 @@ def test_arrays_of_a_state_come_in_the_order_of_their_names(
 
 
 @pytest.mark.parametrize(
-    ("rows", "row_bytes", "most_rows", "sizes"),
+    ("rows", "row_bytes", "max_rows", "sizes"),
     [
-        (64, 1 << 26, None, [64]),  # few rows are one piece, however wide
+        (64, 1 << 26, None, [64]),  # few rows are one batch, however wide
         (200, 1 << 26, None, [64, 64, 64, 8]),
         (300, 1 << 19, None, [128, 128, 44]),  # as many as fit in 64 MB
         (40_000, 1, None, [16_384, 16_384, 7_232]),
         (300, 1, 100, [100, 100, 100]),  # as many as a network may read
     ],
 )
-def test_rows_come_in_pieces_of_which_what_networks_read_fits(
-    rows: int, row_bytes: int, most_rows: int | None, sizes: list[int]
+def test_batches_fit_in_memory(
+    rows: int, row_bytes: int, max_rows: int | None, sizes: list[int]
 ) -> None:
     encoders = EncoderSet(Schema(()))
     encoders.bytes_per_row = row_bytes
-    encoders.by_kind = {"a": FileEncoder({}, most_rows), "b": FileEncoder({})}
+    encoders.by_kind = {"a": FileEncoder({}, max_rows), "b": FileEncoder({})}
     values = pl.DataFrame({"a": range(rows)})
-    pieces = list(encoders.iter_batches(values))
-    assert [piece.height for piece in pieces] == sizes
-    assert pl.concat(pieces).equals(values)
+    batches = list(encoders.iter_batches(values))
+    assert [piece.height for piece in batches] == sizes
+    assert pl.concat(batches).equals(values)
 
 
-def test_bytes_of_a_row_are_those_of_its_tensors(values: pl.DataFrame) -> None:
+def test_bytes_per_row_are_those_of_its_tensors(values: pl.DataFrame) -> None:
     encoders = EncoderSet(SCHEMA)
     fit_and_encode(encoders, values, np.zeros((values.height, 0)))
     assert sum(piece.height for piece in encoders.iter_batches(values)) == values.height
@@ -104,17 +104,17 @@ def test_bytes_of_a_row_are_those_of_its_tensors(values: pl.DataFrame) -> None:
     assert encoders.bytes_per_row == sum(array.nbytes for array in tensors) / values.height
 
 
-def test_without_encoders_a_matrix_has_its_rows_and_no_column() -> None:
+def test_without_encoders_a_matrix_has_no_columns() -> None:
     encoded = encode(EncoderSet(Schema(())), pl.DataFrame({"a": [1, 2, 3]}))
     assert encoded.matrix().values.shape == (3, 0)
     assert encoded.tensors() == {}
 
 
 class FileEncoder:
-    """An encoder that has nothing but files."""
+    """An encoder whose state is only files."""
 
-    def __init__(self, files: dict[str, Path], most_rows: int | None = None) -> None:
-        self.files, self.max_batch_rows = files, most_rows
+    def __init__(self, files: dict[str, Path], max_rows: int | None = None) -> None:
+        self.files, self.max_batch_rows = files, max_rows
 
     def precompute(self, rows: pl.DataFrame) -> None: ...
     def fit_transform(self, precomputed: Any, target: Array) -> Any: ...
@@ -127,7 +127,7 @@ class FileEncoder:
         self.files = dict(state.files)
 
 
-def test_large_files_lie_once_beside_members_and_only_where_they_are_read(
+def test_large_files_are_shared_by_members_and_only_saved_if_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, text in (("a.onnx", "first"), ("b.onnx", "second"), ("c.bin", "third")):
@@ -153,8 +153,8 @@ def test_large_files_lie_once_beside_members_and_only_where_they_are_read(
         ("0", {"net": "first"}),
         ("1", {"net": "first", "matrix/net": "second"}),
     ):
-        found = EncoderSet.load(tmp_path / "model" / folder)
-        texts, others = (found.by_kind[kind].state().files for kind in ("text", "texts"))
+        loaded = EncoderSet.load(tmp_path / "model" / folder)
+        texts, others = (loaded.by_kind[kind].state().files for kind in ("text", "texts"))
         assert {k: p.read_text(encoding="utf-8") for k, p in texts.items()} == expected
         assert [p.read_text(encoding="utf-8") for p in others.values()] == ["third"]
         assert {p.parent for p in texts.values()} == {shared}

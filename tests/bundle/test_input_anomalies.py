@@ -1,4 +1,4 @@
-"""Cells that a model was not made for are served, counted by column, and told."""
+"""Cells a model was not trained for are predicted, counted by column, and reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from fieldcraft.data.schema import Column, Schema
 from fieldcraft.stages.predict import PredictRequest, predict
 from tests.conftest import mixed_table
 
-NO_ANOMALIES: dict[str, dict[str, int]] = {"unread": {}, "unseen": {}, "outside": {}}
+NO_ANOMALIES: dict[str, dict[str, int]] = {
+    "unparseable": {},
+    "unseen_category": {},
+    "out_of_range": {},
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def replace_first_cells(rows: pl.DataFrame, name: str, cells: list[str | None]) 
     return rows.with_columns(pl.Series(name, column, dtype=pl.String))
 
 
-def test_rows_like_those_of_training_hold_nothing_odd(loaded: Bundle, rows: pl.DataFrame) -> None:
+def test_rows_like_the_training_rows_have_no_anomalies(loaded: Bundle, rows: pl.DataFrame) -> None:
     assert count_input_anomalies(rows, loaded.schema, loaded.profile) == NO_ANOMALIES
     assert describe_anomalies(NO_ANOMALIES) == []
 
@@ -44,15 +48,15 @@ def test_rows_like_those_of_training_hold_nothing_odd(loaded: Bundle, rows: pl.D
 @pytest.mark.parametrize(
     ("what", "column", "cells"),
     [
-        ("unread", "age", ["forty", "12 years", "?!"]),
-        ("unread", "seen", ["soon", "2024-13-45"]),
-        ("unread", "member", ["perhaps"]),
-        ("unseen", "city", ["Atlantis", "bern "]),
-        ("outside", "age", ["1e300", "-900"]),
-        ("outside", "seen", ["1066-10-14", "2999-01-01"]),
+        ("unparseable", "age", ["forty", "12 years", "?!"]),
+        ("unparseable", "seen", ["soon", "2024-13-45"]),
+        ("unparseable", "member", ["perhaps"]),
+        ("unseen_category", "city", ["Atlantis", "bern "]),
+        ("out_of_range", "age", ["1e300", "-900"]),
+        ("out_of_range", "seen", ["1066-10-14", "2999-01-01"]),
     ],
 )
-def test_odd_cells_are_served_and_counted(
+def test_anomalous_cells_are_predicted_and_counted(
     loaded: Bundle, rows: pl.DataFrame, what: str, column: str, cells: list[str | None]
 ) -> None:
     odd = replace_first_cells(rows, column, cells)
@@ -65,7 +69,7 @@ def test_odd_cells_are_served_and_counted(
     assert predictions.tail(30).equals(loaded.predict(rows).tail(30))  # others do not notice
 
 
-def test_each_sort_is_counted_by_column_and_told_on_a_line_of_its_own(
+def test_each_type_is_counted_by_column_and_described_on_its_own_line(
     loaded: Bundle, rows: pl.DataFrame
 ) -> None:
     odd = replace_first_cells(
@@ -74,43 +78,45 @@ def test_each_sort_is_counted_by_column_and_told_on_a_line_of_its_own(
     odd = replace_first_cells(odd, "seen", ["soon", "never", "1066-10-14"])
     counts = count_input_anomalies(odd, loaded.schema, loaded.profile)
     assert counts == {
-        "unread": {"age": 1, "seen": 2}, "unseen": {"city": 2}, "outside": {"age": 2, "seen": 1},
-    }  # fmt: skip
+        "unparseable": {"age": 1, "seen": 2},
+        "unseen_category": {"city": 2},
+        "out_of_range": {"age": 2, "seen": 1},
+    }
     assert (
         count_input_anomalies(odd, loaded.schema, loaded.profile, loaded.schema.apply(odd))
         == counts
     )
-    assert describe_anomalies({**counts, "unseen": {"city": 12_345}}) == [
-        "cells that cannot be read and count as missing: age 1, seen 2",
-        "cells with a category that was never seen in training: city 12,345",
-        "cells far outside of what was seen in training: age 2, seen 1",
+    assert describe_anomalies({**counts, "unseen_category": {"city": 12_345}}) == [
+        "unparseable cells, which count as missing: age 1, seen 2",
+        "cells with a category that was not seen in training: city 12,345",
+        "cells far out of the range seen in training: age 2, seen 1",
     ]
 
 
-def test_numbers_are_outside_when_they_are_further_off_than_training_was_wide() -> None:
+def test_numbers_are_out_of_range_beyond_the_width_of_the_training_range() -> None:
     schema = Schema((Column("a", "number"),))
-    about = {"form": "number", "low": 10.0, "high": 30.0}
-    profile = {"columns": {"a": {"value": about}}}
+    value_profile = {"type": "numeric", "min": 10.0, "max": 30.0}
+    profile = {"columns": {"a": {"value": value_profile}}}
     rows = pl.DataFrame({"a": ["-10", "50", "-10.1", "50.1", "20"]})
-    assert count_input_anomalies(rows, schema, profile) == NO_ANOMALIES | {"outside": {"a": 2}}
+    assert count_input_anomalies(rows, schema, profile) == NO_ANOMALIES | {"out_of_range": {"a": 2}}
     assert count_input_anomalies(rows, schema, {}) == NO_ANOMALIES
 
 
-def test_columns_that_only_an_expression_reads_are_counted_too() -> None:
+def test_columns_that_only_an_expression_reads_are_counted() -> None:
     schema = Schema((Column("half", "number"),), (), {"half": "a / 2"}, (Column("a", "number"),))
-    found = count_input_anomalies(pl.DataFrame({"a": ["1", "x", "y", ""]}), schema, {})
-    assert found == NO_ANOMALIES | {"unread": {"a": 2}}
+    anomalies = count_input_anomalies(pl.DataFrame({"a": ["1", "x", "y", ""]}), schema, {})
+    assert anomalies == NO_ANOMALIES | {"unparseable": {"a": 2}}
 
 
-def test_what_is_missing_is_not_odd(loaded: Bundle, rows: pl.DataFrame) -> None:
+def test_missing_cells_are_no_anomaly(loaded: Bundle, rows: pl.DataFrame) -> None:
     for name in rows.columns:
         odd = replace_first_cells(rows, name, [None, "", " "])
         assert count_input_anomalies(odd, loaded.schema, loaded.profile) == NO_ANOMALIES
 
 
-def test_of_very_many_categories_none_is_called_unseen(loaded: Bundle, rows: pl.DataFrame) -> None:
+def test_without_known_categories_none_is_unseen(loaded: Bundle, rows: pl.DataFrame) -> None:
     columns = loaded.profile["columns"]
-    city = {"value": {**columns["city"]["value"], "seen": None}}
+    city = {"value": {**columns["city"]["value"], "known_categories": None}}
     profile = {**loaded.profile, "columns": {**columns, "city": city}}
     assert (
         count_input_anomalies(
@@ -120,31 +126,35 @@ def test_of_very_many_categories_none_is_called_unseen(loaded: Bundle, rows: pl.
     )
 
 
-def test_a_file_with_odd_cells_is_predicted_and_told(
+def test_anomalies_of_a_file_are_reported(
     linear_bundle: Path, rows: pl.DataFrame, tmp_path: Path
 ) -> None:
     odd = replace_first_cells(
         replace_first_cells(rows, "age", ["forty", "1e300"]), "city", ["Atlantis"]
     )
     odd.write_csv(tmp_path / "rows.csv")
-    told = predict(PredictRequest(linear_bundle, str(tmp_path / "rows.csv"), tmp_path / "out.csv"))
-    assert told["rows"] == 40
-    assert told["unread"] == 1
-    assert told["odd"] == {
-        "unread": {"age": 1}, "unseen": {"city": 1}, "outside": {"age": 1},
+    result = predict(
+        PredictRequest(linear_bundle, str(tmp_path / "rows.csv"), tmp_path / "out.csv")
+    )
+    assert result["rows"] == 40
+    assert result["unparseable_cells"] == 1
+    assert result["input_anomalies"] == {
+        "unparseable": {"age": 1}, "unseen_category": {"city": 1}, "out_of_range": {"age": 1},
     }  # fmt: skip
-    json.dumps(told)
+    json.dumps(result)
     command = ["predict", str(linear_bundle), str(tmp_path / "rows.csv"), "-o"]
     shown = CliRunner().invoke(app, [*command, str(tmp_path / "again.csv")])
     assert shown.exit_code == 0
-    assert "cells with a category that was never seen in training: city 1" in shown.output
+    assert "cells with a category that was not seen in training: city 1" in shown.output
 
 
 def test_a_file_without_a_column_is_refused_by_name(
     linear_bundle: Path, rows: pl.DataFrame, tmp_path: Path
 ) -> None:
     rows.drop("city").write_csv(tmp_path / "rows.csv")
-    with pytest.raises(DataError, match="1 column of the model cannot be found") as caught:
+    with pytest.raises(
+        DataError, match="1 column of the model is missing from these rows"
+    ) as caught:
         predict(PredictRequest(linear_bundle, str(tmp_path / "rows.csv"), tmp_path / "out.csv"))
     assert "city" in caught.value.detail
     assert not (tmp_path / "out.csv").exists()

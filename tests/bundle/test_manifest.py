@@ -1,4 +1,4 @@
-"""A bundle that is not what was packaged is refused, and the file is named."""
+"""A bundle that was changed is refused, and the changed file is named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fieldcraft.core.errors import BundleError
 from tests.bundle.manifests import rewrite_manifest
 
 
-def test_an_untouched_bundle_is_accepted_also_elsewhere(bundle: Path, tmp_path: Path) -> None:
+def test_a_copied_bundle_is_accepted(bundle: Path, tmp_path: Path) -> None:
     shutil.copytree(bundle, tmp_path / "elsewhere")
     assert read_manifest(tmp_path / "elsewhere") == read_manifest(bundle)
 
@@ -47,14 +47,14 @@ def test_a_file_that_does_not_belong_to_it_is_refused(bundle: Path, name: str) -
 def test_a_file_that_could_hold_code_is_refused_even_with_its_checksum(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"cos\nsystem\n")
     empty: dict[str, object] = {
-        "about": {},
+        "target_spec": {},
         "schema": {},
         "calibration": {},
         "members": [],
         "tables": [],
     }
     write_manifest(tmp_path, {"task": "binary", **empty})
-    with pytest.raises(BundleError, match="data only"):
+    with pytest.raises(BundleError, match="data files only"):
         read_manifest(tmp_path)
 
 
@@ -72,7 +72,7 @@ def test_a_member_outside_the_bundle_is_refused_even_with_its_checksum(
 def test_a_table_outside_the_bundle_is_refused_even_with_its_checksum(
     bundle: Path, name: str
 ) -> None:
-    rewrite_manifest(bundle, tables=[{"file": name, "on": ["city"]}])
+    rewrite_manifest(bundle, tables=[{"file": name, "keys": ["city"]}])
     with pytest.raises(BundleError, match="a file outside the bundle"):
         read_manifest(bundle)
 
@@ -109,27 +109,31 @@ def test_a_pipe_in_place_of_a_file_is_refused_without_waiting_on_it(bundle: Path
     path = next(bundle.rglob("scale.json"))
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(BundleError, match=r"scale\.json(.|\n)*plain files"):
+    with pytest.raises(BundleError, match=r"scale\.json(.|\n)*regular data files"):
         read_manifest(bundle)
 
 
 @pytest.mark.parametrize(
-    ("found", "said", "way_out"),
+    ("version", "message", "hint"),
     [
         (FORMAT_VERSION + 1, "a newer format", "or a newer one"),
         (1, "an older format", "package its"),
     ],
 )
-def test_another_format_says_what_to_do(bundle: Path, found: int, said: str, way_out: str) -> None:
+def test_another_format_version_is_refused_with_a_hint(
+    bundle: Path, version: int, message: str, hint: str
+) -> None:
     manifest = json.loads((bundle / MANIFEST_FILE).read_text(encoding="utf-8"))
-    (bundle / MANIFEST_FILE).write_text(json.dumps({**manifest, "format": found}), encoding="utf-8")
-    with pytest.raises(BundleError, match=said) as caught:
+    (bundle / MANIFEST_FILE).write_text(
+        json.dumps({**manifest, "format": version}), encoding="utf-8"
+    )
+    with pytest.raises(BundleError, match=message) as caught:
         read_manifest(bundle)
-    assert way_out in caught.value.hint
+    assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "{}", "[" * 100_000])
-def test_a_manifest_that_is_none_is_refused(bundle: Path, content: str) -> None:
+def test_an_invalid_manifest_is_refused(bundle: Path, content: str) -> None:
     (bundle / MANIFEST_FILE).write_text(content, encoding="utf-8")
     with pytest.raises(BundleError, match=r"cannot be trusted: manifest\.json"):
         read_manifest(bundle)
@@ -148,7 +152,7 @@ def test_a_manifest_of_another_shape_is_refused_even_with_its_checksum(
         read_manifest(bundle)
 
 
-def test_the_model_id_follows_what_predicts_and_not_the_card(bundle: Path) -> None:
+def test_the_model_id_depends_on_the_model_and_not_on_the_card(bundle: Path) -> None:
     before = read_manifest(bundle)["model_id"]
     (bundle / "tables").mkdir()
     (bundle / "tables" / "0.parquet").write_bytes(b"rows to join")

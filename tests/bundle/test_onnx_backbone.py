@@ -1,4 +1,4 @@
-"""Pretrained networks run each item alone, and the same content is loaded once."""
+"""Backbones run each item alone, and the same content is loaded once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fieldcraft.core.types import Array
 
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A network that adds up what it reads, times one, two and three; none is loaded yet."""
+    """A backbone that returns the sum of its input times one, two and three."""
     monkeypatch.setattr("fieldcraft.bundle.onnx_backbone.loaded_backbones", {})
     weights = helper.make_tensor("weights", TensorProto.FLOAT, [1, 3], [1.0, 2.0, 3.0])
     nodes = [
@@ -41,7 +41,7 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "network.onnx"
 
 
-def test_items_of_any_length_give_vectors_in_their_order(network: Path) -> None:
+def test_items_of_any_length_give_embeddings_in_order(network: Path) -> None:
     backbone = load_backbone(network)
     assert backbone.embedding_size == 3
     items = [np.ones(count, dtype=np.float32) for count in (4, 1, 4, 2)]
@@ -50,7 +50,7 @@ def test_items_of_any_length_give_vectors_in_their_order(network: Path) -> None:
     assert not backbone.cache
 
 
-def test_vectors_are_kept_where_training_asks_again(network: Path) -> None:
+def test_embeddings_are_cached_for_training(network: Path) -> None:
     backbone = load_backbone(network)
     backbone.caches_embeddings = True
     items = [np.ones(2, dtype=np.float32), np.ones(5, dtype=np.float32)]
@@ -60,7 +60,7 @@ def test_vectors_are_kept_where_training_asks_again(network: Path) -> None:
     np.testing.assert_array_equal(backbone.embed(items[::-1]), first[::-1])
 
 
-def test_an_item_that_is_there_twice_runs_once(network: Path) -> None:
+def test_equal_items_run_once(network: Path) -> None:
     backbone = load_backbone(network)
     session, runs = backbone.session, list[int]()
 
@@ -74,7 +74,7 @@ def test_an_item_that_is_there_twice_runs_once(network: Path) -> None:
     assert sorted(runs) == [1, 4]
 
 
-def test_no_more_vectors_are_kept_than_fit(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_limited_in_bytes(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = load_backbone(network)
     backbone.caches_embeddings = True
     monkeypatch.setattr(
@@ -85,18 +85,14 @@ def test_no_more_vectors_are_kept_than_fit(network: Path, monkeypatch: pytest.Mo
     assert len(backbone.cache) == 2
 
 
-def test_the_same_content_is_loaded_once_from_where_it_is_now(
-    network: Path, tmp_path: Path
-) -> None:
+def test_the_same_content_is_loaded_once(network: Path, tmp_path: Path) -> None:
     first = load_backbone(network)
     copy = Path(shutil.copy(network, tmp_path / "copy.onnx"))
     assert load_backbone(copy) is first
     assert first.path == copy
 
 
-def test_four_networks_stay_loaded_those_that_were_asked_for_last(
-    network: Path, tmp_path: Path
-) -> None:
+def test_the_four_most_recently_used_backbones_stay_loaded(network: Path, tmp_path: Path) -> None:
     paths = [tmp_path / f"{number}.onnx" for number in range(5)]
     for number, path in enumerate(paths):
         model = onnx.load(network)
@@ -110,7 +106,7 @@ def test_four_networks_stay_loaded_those_that_were_asked_for_last(
     assert load_backbone(paths[1]) is not loaded[1]
 
 
-def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_onnx_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"no network")
     with pytest.raises(BundleError, match="cannot be loaded as an ONNX model"):

@@ -1,4 +1,4 @@
-"""A bundle predicts from raw rows, whatever their form, without PyTorch."""
+"""A bundle predicts from raw rows of any type, without PyTorch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import subprocess
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import onnx
 import polars as pl
 import pytest
 
+import fieldcraft
 from fieldcraft.bundle.archive import pack_bundle
 from fieldcraft.bundle.encoder_set import EncoderSet
 from fieldcraft.bundle.manifest import read_manifest
@@ -41,18 +43,18 @@ def rows() -> pl.DataFrame:
     return mixed_table(40, seed=5).drop("bought", "key", "same")
 
 
-def test_predictions_are_a_label_and_probabilities_that_add_to_one(
+def test_predictions_are_a_label_and_probabilities_that_sum_to_one(
     loaded: Bundle, rows: pl.DataFrame
 ) -> None:
-    found = loaded.predict(rows)
-    assert found.columns == [
+    predictions = loaded.predict(rows)
+    assert predictions.columns == [
         "prediction", "probability_no", "probability_yes", "prediction_set",
     ]  # fmt: skip
-    assert found.height == rows.height
-    total = found["probability_no"] + found["probability_yes"]
+    assert predictions.height == rows.height
+    total = predictions["probability_no"] + predictions["probability_yes"]
     assert np.allclose(total, 1)
-    likelier = np.where(found["probability_yes"] > 0.5, "yes", "no")
-    assert found["prediction"].to_list() == likelier.tolist()
+    likelier = np.where(predictions["probability_yes"] > 0.5, "yes", "no")
+    assert predictions["prediction"].to_list() == likelier.tolist()
 
 
 def test_the_model_has_learned_something(loaded: Bundle) -> None:
@@ -61,38 +63,40 @@ def test_the_model_has_learned_something(loaded: Bundle) -> None:
     assert right.mean() > 0.7  # type: ignore[operator]
 
 
-def test_one_row_gets_what_it_gets_among_others_and_order_is_kept(
-    loaded: Bundle, rows: pl.DataFrame
-) -> None:
+def test_a_single_row_has_the_outputs_it_has_in_a_batch(loaded: Bundle, rows: pl.DataFrame) -> None:
     together = loaded.outputs(rows)
     alone = np.concatenate([loaded.outputs(rows[i]) for i in range(rows.height)])
     np.testing.assert_allclose(alone, together, atol=1e-6)
     np.testing.assert_allclose(loaded.outputs(rows.reverse()), together[::-1], atol=1e-6)
 
 
-def test_text_typed_and_pandas_rows_give_the_same(loaded: Bundle, rows: pl.DataFrame) -> None:
+def test_string_typed_and_pandas_rows_give_the_same_predictions(
+    loaded: Bundle, rows: pl.DataFrame
+) -> None:
     text = rows.with_columns(pl.all().cast(pl.String))
     typed = rows.with_columns(pl.col("seen").str.to_date(), pl.col("member") == "yes")
     expected = loaded.predict(rows)
-    for other in (text, typed, rows.to_pandas()):
-        assert loaded.predict(other).equals(expected)
+    for same_rows in (text, typed, rows.to_pandas()):
+        assert loaded.predict(same_rows).equals(expected)
 
 
-def test_further_columns_do_not_matter(loaded: Bundle, rows: pl.DataFrame) -> None:
+def test_extra_columns_do_not_matter(loaded: Bundle, rows: pl.DataFrame) -> None:
     more = rows.with_columns(mood=pl.lit("good")).select("mood", *reversed(rows.columns))
     assert loaded.predict(more).equals(loaded.predict(rows))
 
 
-def test_a_missing_column_is_named_with_a_near_one(loaded: Bundle, rows: pl.DataFrame) -> None:
+def test_a_missing_column_is_named_with_a_similar_one(loaded: Bundle, rows: pl.DataFrame) -> None:
     with pytest.raises(DataError, match="'city': did you mean 'citty'"):
         loaded.predict(rows.rename({"city": "citty"}))
 
 
-def test_no_rows_give_an_empty_table_of_the_same_form(loaded: Bundle, rows: pl.DataFrame) -> None:
+def test_no_rows_give_an_empty_table_with_the_same_schema(
+    loaded: Bundle, rows: pl.DataFrame
+) -> None:
     assert loaded.predict(rows.head(0)).schema == loaded.predict(rows).schema
 
 
-def test_what_was_never_seen_is_served(loaded: Bundle, rows: pl.DataFrame) -> None:
+def test_unseen_values_are_predicted(loaded: Bundle, rows: pl.DataFrame) -> None:
     odd = rows.with_columns(
         city=pl.lit("Atlantis"), age=pl.lit("1e300"), seen=pl.lit("soon"), member=pl.lit(None)
     )
@@ -138,7 +142,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 
 class UnpickleTrap:
-    """Ends the tests if it is ever unpickled."""
+    """Exits the process if it is ever unpickled."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return os._exit, (66,)
@@ -165,15 +169,15 @@ def test_members_that_do_not_fit_the_task_are_refused(bundle: Path) -> None:
         load_bundle(bundle)
 
 
-def test_a_joined_table_that_is_none_is_refused(bundle: Path) -> None:
+def test_an_invalid_lookup_table_is_refused(bundle: Path) -> None:
     (bundle / "tables").mkdir()
     (bundle / "tables" / "0.parquet").write_bytes(b"PAR1" + bytes(40) + b"PAR1")
-    rewrite_manifest(bundle, tables=[{"file": "tables/0.parquet", "on": ["city"]}])
+    rewrite_manifest(bundle, tables=[{"file": "tables/0.parquet", "keys": ["city"]}])
     with pytest.raises(BundleError, match="cannot be run"):
         load_bundle(bundle)
 
 
-def test_a_model_cannot_take_other_files_for_its_weights(bundle: Path) -> None:
+def test_a_model_cannot_load_external_files_as_weights(bundle: Path) -> None:
     path = bundle / "members" / "linear-0" / "model.onnx"
     model = onnx.load(path)
     for weights in model.graph.initializer:
@@ -202,19 +206,20 @@ def test_an_archive_predicts_what_its_folder_predicts(
     assert pl.read_parquet(out).equals(expected)
 
 
+SOURCE_FOLDER = Path(fieldcraft.__file__).parent
 SCHEMA = Schema((Column("chance", "number"),))
 
 
 @pytest.fixture(scope="module")
 def encoders() -> EncoderSet:
-    """Those of one column of numbers, whose matrix is the numbers themselves."""
-    found = EncoderSet(SCHEMA)
-    fit_and_encode(found, pl.DataFrame({"chance": [0.0, 0.5, 1.0]}), np.zeros((3, 0)))
-    return found
+    """Encoders of one column of numbers, whose matrix is the numbers themselves."""
+    encoder_set = EncoderSet(SCHEMA)
+    fit_and_encode(encoder_set, pl.DataFrame({"chance": [0.0, 0.5, 1.0]}), np.zeros((3, 0)))
+    return encoder_set
 
 
 def make_model(encoders: EncoderSet, factor: float, weight: float, fold: int = 0) -> PackagedModel:
-    """A member by which the chance of the second class is some part of a row's number."""
+    """A member whose probability of the second class is a factor times the row's number."""
 
     def run(inputs: Mapping[str, Array]) -> Array:
         chance = factor * inputs["matrix"][:, 0].astype(np.float64)
@@ -225,18 +230,18 @@ def make_model(encoders: EncoderSet, factor: float, weight: float, fold: int = 0
 
 def make_bundle(members: Sequence[PackagedModel], **manifest: Any) -> Bundle:
     """A bundle for two classes over one column of numbers."""
-    plain = {"temperature": 1.0, "threshold": None, "limit": 0.0}
+    plain = {"temperature": 1.0, "threshold": None, "set_threshold": 0.0}
     return Bundle(
         {
-            "schema": SCHEMA.as_json(), "task": "binary", "about": {"classes": ["no", "yes"]},
-            "calibration": plain, "calibrations": [plain, plain], **manifest,
+            "schema": SCHEMA.as_json(), "task": "binary", "target_spec": {"classes": ["no", "yes"]},
+            "calibration": plain, "fold_calibrations": [plain, plain], **manifest,
         },
         members,
     )  # fmt: skip
 
 
 def apply_temperature(chance: Array, temperature: float) -> Array:
-    """A chance whose log odds are divided by a temperature."""
+    """A probability whose log odds are divided by a temperature."""
     odds = (chance / (1 - chance)) ** (1 / temperature)
     return np.asarray(odds / (1 + odds))
 
@@ -244,41 +249,43 @@ def apply_temperature(chance: Array, temperature: float) -> Array:
 CHANCES = np.array([0.25, 0.5, 0.75, 0.875, 0.125])
 
 
-def test_members_count_by_their_weights_and_then_outputs_are_calibrated(
+def test_outputs_are_averaged_by_weight_and_then_calibrated(
     encoders: EncoderSet,
 ) -> None:
     members = [make_model(encoders, 1.0, 3.0), make_model(encoders, 0.5, 1.0, 1)]
-    calibration = {"temperature": 0.5, "threshold": 0.2, "limit": 0.0}
+    calibration = {"temperature": 0.5, "threshold": 0.2, "set_threshold": 0.0}
     bundle = make_bundle(members, calibration=calibration)
-    found = bundle.predict(pl.DataFrame({"chance": CHANCES}))
+    predictions = bundle.predict(pl.DataFrame({"chance": CHANCES}))
     expected = apply_temperature((3 * CHANCES + 0.5 * CHANCES) / 4, 0.5)
-    np.testing.assert_allclose(found["probability_yes"], expected, atol=1e-7)
+    np.testing.assert_allclose(predictions["probability_yes"], expected, atol=1e-7)
     decided = np.where(expected >= 0.2, "yes", "no")
-    assert found["prediction"].to_list() == decided.tolist()
+    assert predictions["prediction"].to_list() == decided.tolist()
     assert set(decided) == {"yes", "no"}
 
 
-def test_each_row_is_judged_by_the_members_and_the_calibration_of_its_fold(
+def test_out_of_fold_predictions_use_the_members_and_calibration_of_each_fold(
     encoders: EncoderSet,
 ) -> None:
     members = [
-        make_model(encoders, 1.0, 0.5, 0), make_model(encoders, 0.5, 0.5, 1), make_model(encoders, 0.25, 1.5, 1)
-    ]  # fmt: skip
+        make_model(encoders, 1.0, 0.5, 0),
+        make_model(encoders, 0.5, 0.5, 1),
+        make_model(encoders, 0.25, 1.5, 1),
+    ]
     calibrations = [
-        {"temperature": 2.0, "threshold": 0.9, "limit": 0.0},
-        {"temperature": 0.5, "threshold": 0.01, "limit": 0.0},
+        {"temperature": 2.0, "threshold": 0.9, "set_threshold": 0.0},
+        {"temperature": 0.5, "threshold": 0.01, "set_threshold": 0.0},
     ]
     folds = np.array([1, 0, 1, 0, 0])
-    bundle = make_bundle(members, calibrations=calibrations)
-    found = bundle.out_of_fold_predictions(pl.DataFrame({"chance": CHANCES}), folds)
+    bundle = make_bundle(members, fold_calibrations=calibrations)
+    predictions = bundle.out_of_fold_predictions(pl.DataFrame({"chance": CHANCES}), folds)
     second = apply_temperature((0.5 * 0.5 * CHANCES + 1.5 * 0.25 * CHANCES) / 2, 0.5)
     expected = np.where(folds == 1, second, apply_temperature(CHANCES, 2.0))
-    np.testing.assert_allclose(found.outputs[:, 1], expected, atol=1e-7)
+    np.testing.assert_allclose(predictions.outputs[:, 1], expected, atol=1e-7)
     decided = np.where(folds == 1, expected >= 0.01, expected >= 0.9)
-    assert found.decisions.tolist() == decided.astype(int).tolist()
+    assert predictions.decisions.tolist() == decided.astype(int).tolist()
 
 
-def test_many_rows_are_predicted_in_pieces_and_keep_their_order(
+def test_many_rows_are_predicted_in_batches_in_their_order(
     encoders: EncoderSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fieldcraft.bundle.encoder_set.MAX_BATCH_BYTES", 1)
@@ -287,31 +294,45 @@ def test_many_rows_are_predicted_in_pieces_and_keep_their_order(
     members = [make_model(encoders, 1.0, 1.0, 0), make_model(encoders, 0.5, 1.0, 1)]
     bundle = make_bundle(members)
     np.testing.assert_allclose(bundle.outputs(rows)[:, 1], 0.75 * chances, atol=1e-7)
-    judged = bundle.out_of_fold_predictions(rows, folds).outputs[:, 1]
-    np.testing.assert_allclose(judged, np.where(folds, 0.5, 1.0) * chances, atol=1e-7)
+    probability = bundle.out_of_fold_predictions(rows, folds).outputs[:, 1]
+    np.testing.assert_allclose(probability, np.where(folds, 0.5, 1.0) * chances, atol=1e-7)
 
 
-def test_rows_are_read_by_the_encoders_of_the_member_that_reads_most(encoders: EncoderSet) -> None:
-    none = EncoderSet(Schema(()))
-    half = PackagedModel(none, lambda inputs: np.full((2, 2), 0.5), "tensors", {}, 1.0)
-    found = make_bundle([half, make_model(encoders, 1.0, 1.0), half])
-    assert found.largest_encoder_set is encoders
-    outputs = found.outputs(pl.DataFrame({"chance": [0.2, 0.8]}))
+def test_rows_are_precomputed_by_the_largest_encoder_set(encoders: EncoderSet) -> None:
+    empty = EncoderSet(Schema(()))
+    half = PackagedModel(empty, lambda inputs: np.full((2, 2), 0.5), "tensors", {}, 1.0)
+    bundle = make_bundle([half, make_model(encoders, 1.0, 1.0), half])
+    assert bundle.largest_encoder_set is encoders
+    outputs = bundle.outputs(pl.DataFrame({"chance": [0.2, 0.8]}))
     np.testing.assert_allclose(outputs[:, 1], [0.4, 0.6], atol=1e-7)
 
 
-def test_amounts_of_a_member_are_in_units_of_the_target_within_its_range(
+def test_predict_reaches_the_members_in_three_frames(encoders: EncoderSet) -> None:
+    own_frames: list[str] = []
+
+    def run(inputs: Mapping[str, Array]) -> Array:
+        # Called by `outputs` of the member, the innermost of these frames.
+        paths = [(frame.name, Path(frame.filename)) for frame in traceback.extract_stack()]
+        own_frames.extend(name for name, path in paths if path.is_relative_to(SOURCE_FOLDER))
+        return np.full((2, 2), 0.5)
+
+    bundle = make_bundle([PackagedModel(encoders, run, "matrix", {})])
+    bundle.predict(pl.DataFrame({"chance": [0.2, 0.8]}))
+    assert own_frames == ["predict", "outputs_from_values", "outputs"]
+
+
+def test_outputs_of_a_regression_member_are_unscaled_and_clipped(
     encoders: EncoderSet,
 ) -> None:
-    scale = {"mean": 10.0, "deviation": 2.0, "low": 9.0, "high": 12.5}
+    scale = {"mean": 10.0, "std": 2.0, "min": 9.0, "max": 12.5}
     amounts = PackagedModel(encoders, lambda inputs: inputs["matrix"], "matrix", scale)
     read = encoders.precompute(pl.DataFrame({"chance": [-1.0, 0.0, 1.0, 2.0]}))
-    found = amounts.outputs(read, catalog.load_plugin("tasks", "regression"))
-    np.testing.assert_allclose(found[:, 0], [9.0, 10.0, 12.0, 12.5])
+    outputs = amounts.outputs(read, catalog.load_plugin("tasks", "regression"))
+    np.testing.assert_allclose(outputs[:, 0], [9.0, 10.0, 12.0, 12.5])
 
 
-def test_a_members_weight_and_fold_are_those_of_the_manifest(bundle: Path) -> None:
-    folder = {"folder": "members/linear-0", "format": "onnx", "view": "matrix"}
+def test_weight_and_fold_of_a_member_come_from_the_manifest(bundle: Path) -> None:
+    folder = {"folder": "members/linear-0", "format": "onnx", "input_format": "matrix"}
     rewrite_manifest(
         bundle, members=[{**folder, "weight": 0.25, "fold": 3}, {**folder, "weight": 0.75}]
     )
@@ -321,12 +342,12 @@ def test_a_members_weight_and_fold_are_those_of_the_manifest(bundle: Path) -> No
     ]  # fmt: skip
 
 
-def test_a_bundle_joins_its_own_tables_unless_rows_have_their_columns() -> None:
+def test_lookup_tables_are_joined_unless_rows_have_their_columns() -> None:
     columns = (Column("age", "number"), Column("trees", "number"), Column("photo", "image"))
     schema = Schema((*columns, Column("snow", "number")))
     places = pl.DataFrame({"city": ["Bern", "Oslo"], "trees": [5, 9], "snow": [60, 90]})
     bundle = Bundle(
-        {"schema": schema.as_json(), "task": "binary", "about": {}},
+        {"schema": schema.as_json(), "task": "binary", "target_spec": {}},
         [],
         [LookupTable(places, ("city",))],
     )
@@ -338,13 +359,13 @@ def test_a_bundle_joins_its_own_tables_unless_rows_have_their_columns() -> None:
     assert joined["snow"].to_list() == [90, 60, None]
     own = rows.with_columns(trees=pl.lit(1), snow=pl.lit(2))
     assert bundle.join_tables(own).equals(own)
-    some = bundle.join_tables(rows.with_columns(trees=pl.lit(1)))  # not all: the table goes first
-    assert some["trees"].to_list() == [9, 5, None]
+    partial = bundle.join_tables(
+        rows.with_columns(trees=pl.lit(1))
+    )  # not all: the table goes first
+    assert partial["trees"].to_list() == [9, 5, None]
 
 
-def test_a_loaded_bundle_knows_what_columns_looked_like(
-    linear_bundle: Path, loaded: Bundle
-) -> None:
+def test_a_loaded_bundle_has_its_reference_profile(linear_bundle: Path, loaded: Bundle) -> None:
     stored = json.loads((linear_bundle / "profile.json").read_text(encoding="utf-8"))
     assert loaded.profile == stored
     assert loaded.model_id == read_manifest(linear_bundle)["model_id"]

@@ -1,4 +1,4 @@
-"""Views of small tables, as the audit stage builds them, for tests of checks."""
+"""Check contexts of small tables, as the audit stage builds them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fieldcraft.core import catalog
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.types import Array, Json
 from fieldcraft.data.cell_parser import MISSING_MARKERS
-from fieldcraft.data.column_profile import ColumnProfile, looks
+from fieldcraft.data.column_profile import ColumnProfile, profile_columns
 from fieldcraft.data.schema import Column, Schema, row_digests
 from fieldcraft.ledger.records import Finding
 from fieldcraft.tasks._base import sort_labels
@@ -25,14 +25,14 @@ TRAIN_FRACTION = 0.7
 
 @dataclass(frozen=True)
 class LabelsTask:
-    """As much of a task of many labels as checks look at."""
+    """The part of a multilabel task that checks use."""
 
     name: str = "labels"
     output: Output = "labels"
 
 
 def load_task(name: str) -> Task:
-    """The task of that name; checks see no more of it than its name and its output."""
+    """The task of that name; checks use only its name and its output type."""
     return cast(Task, LabelsTask()) if name == "labels" else catalog.load_plugin("tasks", name)
 
 
@@ -51,8 +51,8 @@ def data_context(
 
     Args:
         cells: of each column as read; one called ``y`` is the target.
-        missing: words that stand for a missing value.
-        kinds: of the columns, the target left out.
+        missing: markers of a missing value.
+        kinds: of the columns except the target.
     """
     frame = pl.DataFrame(cells)
     schema = make_schema(kinds, missing)
@@ -62,7 +62,9 @@ def data_context(
     target = [Column(TARGET, "category")] if TARGET in frame.columns else []
     values = Schema((*used, *target), schema.missing_markers).apply(frame)
     rows = range(1, frame.height + 1)
-    return CheckContext(schema, (TARGET,), looks(frame, schema.missing_markers), values, rows)
+    return CheckContext(
+        schema, (TARGET,), profile_columns(frame, schema.missing_markers), values, rows
+    )
 
 
 def encode_target(
@@ -90,7 +92,7 @@ def split_context(
     y, target_spec = encode_target(frame, targets, task_plugin.output)
     values = schema.apply(frame)
     return CheckContext(
-        schema, tuple(targets), looks(frame.select(values.columns)), values,
+        schema, tuple(targets), profile_columns(frame.select(values.columns)), values,
         range(1, frame.height + 1), task=task_plugin, target_spec=target_spec, y=y,
         row_digests={"train": row_digests(values), "test": []},
     )  # fmt: skip
@@ -103,23 +105,26 @@ def empty_context(
     n_rows = n_rows if kinds else 0
     frame = pl.DataFrame({name: pl.Series([None] * n_rows, dtype=pl.String) for name in kinds})
     schema = make_schema(kinds)
-    context = CheckContext(schema, (TARGET,), looks(frame), schema.apply(frame), range(n_rows))
+    context = CheckContext(
+        schema, (TARGET,), profile_columns(frame), schema.apply(frame), range(n_rows)
+    )
     if scope == "data":
         return context
     y = np.zeros(
         (n_rows, 1) if task == "labels" else n_rows,
         np.float64 if task == "regression" else np.int64,
     )
-    digests = {"train": row_digests(frame), "judge": []}
+    digests = {"train": row_digests(frame), "evaluation": []}
     target_spec = {"classes": ["a", "b"]} if task == "binary" else {}
     return replace(context, task=load_task(task), target_spec=target_spec, y=y, row_digests=digests)
 
 
 def infer_column(profile: ColumnProfile) -> Column:
-    """A column with the kind that is guessed for it."""
+    """A column with the kind that is inferred for it."""
     inferences = [kind.infer(profile) for kind in catalog.load_plugins("kinds")]
     best = max(
-        (inference for inference in inferences if inference), key=lambda guess: guess.confidence
+        (inference for inference in inferences if inference),
+        key=lambda inference: inference.confidence,
     )
     return Column(profile.name, best.name, best.options)
 
@@ -131,19 +136,19 @@ def run_all_checks(
     edits: Sequence[ConfigEdit] = (),
     **fields: Any,
 ) -> list[Finding]:
-    """Everything that all checks say of a table, before the split and after it.
+    """All findings of all checks on a table, before the split and after it.
 
     Args:
-        frame: cells as read; kinds of columns and markers of missing values are guessed.
+        frame: cells as read; kinds of columns and markers of missing values are inferred.
         targets: the columns to predict.
-        task: what they ask.
-        edits: of the project file, made before the audit.
-        fields: of the view besides, such as ``groups``.
+        task: name of the task.
+        edits: edits of the project file, applied before the audit.
+        fields: further fields of the context, such as ``sensitive_features``.
     """
-    said = infer_project(frame, targets, edits)
-    schema, targets = said.schema, tuple(targets)
-    fields = {"time": said.time, "entity": said.entity} | fields
-    profiles = looks(frame, schema.missing_markers)
+    choices = infer_project(frame, targets, edits)
+    schema, targets = choices.schema, tuple(targets)
+    fields = {"time_column": choices.time_column, "group_column": choices.group_column} | fields
+    profiles = profile_columns(frame, schema.missing_markers)
     used = replace(
         schema,
         columns=tuple(c for c in schema.columns if catalog.load_plugin("kinds", c.kind).is_feature),
@@ -154,11 +159,11 @@ def run_all_checks(
         schema, targets, profiles, values, range(1, frame.height + 1), **fields
     )
     digests = row_digests(features)
-    entities = row_digests(frame, [said.entity]) if said.entity else digests
+    groups = row_digests(frame, [choices.group_column]) if choices.group_column else digests
     is_train = np.array(
         [
             digest[0] < TRAIN_FRACTION * 256
-            for digest in (entities if said.is_group_split else digests)
+            for digest in (groups if choices.is_group_split else digests)
         ]
     )
     has_target = np.all(
@@ -168,10 +173,18 @@ def run_all_checks(
     task_plugin = load_task(task)
     y, target_spec = encode_target(values[rows.tolist()], targets, task_plugin.output)
     split_context = CheckContext(
-        used, targets, looks(frame[rows.tolist()].select(features.columns), schema.missing_markers),
-        features[rows.tolist()], (rows + 1).tolist(), task=task_plugin, target_spec=target_spec, y=y,
-        row_digests={"train": [digests[i] for i in rows], "judge": [digests[i] for i in evaluation_rows]},
-        group_digests={"train": [entities[i] for i in rows], "judge": [entities[i] for i in evaluation_rows]},
+        used, targets,
+        profile_columns(frame[rows.tolist()].select(features.columns), schema.missing_markers),
+        features[rows.tolist()], (rows + 1).tolist(), task=task_plugin, target_spec=target_spec,
+        y=y,
+        row_digests={
+            part: [digests[i] for i in indexes]
+            for part, indexes in (("train", rows), ("evaluation", evaluation_rows))
+        },
+        group_digests={
+            part: [groups[i] for i in indexes]
+            for part, indexes in (("train", rows), ("evaluation", evaluation_rows))
+        },
         **fields,
     )  # fmt: skip
     context_by_scope = {"data": data_context, "split": split_context}
@@ -186,18 +199,18 @@ def run_all_checks(
 
 @dataclass(frozen=True)
 class ProjectChoices:
-    """What a project file says, as far as checks and their fixes go."""
+    """The settings of a project file that checks and their fixes use."""
 
     schema: Schema
-    entity: str | None
-    time: str | None
-    is_group_split: bool  # whether rows are split by entity
+    group_column: str | None
+    time_column: str | None
+    is_group_split: bool
 
 
 def infer_project(
     frame: pl.DataFrame, targets: Sequence[str], edits: Sequence[ConfigEdit]
 ) -> ProjectChoices:
-    """What is guessed from a table, with edits made."""
+    """The settings inferred from a table, with edits applied."""
     added: dict[tuple[str, ...], list[str]] = {}
     set_values: dict[tuple[str, ...], Any] = {}
     for edit in edits:
@@ -207,9 +220,9 @@ def infer_project(
             set_values[edit.path] = edit.value
     text = pl.concat([frame[name].cast(pl.String).str.strip_chars() for name in frame.columns])
     missing_values = set(text.filter(text.str.to_lowercase().is_in(list(MISSING_MARKERS))))
-    missing = tuple(sorted(missing_values | set(added.get(("data", "missing"), []))))
+    missing = tuple(sorted(missing_values | set(added.get(("data", "na_values"), []))))
     columns = []
-    for name, profile in looks(frame, missing).items():
+    for name, profile in profile_columns(frame, missing).items():
         if name in targets or name in added.get(("data", "drop"), []):
             continue
         column = infer_column(profile)
@@ -227,23 +240,23 @@ def infer_project(
         columns.append(Column(name, options.pop("kind", column.kind), options))
     return ProjectChoices(
         Schema(tuple(columns), missing),
-        set_values.get(("data", "entity")),
-        set_values.get(("data", "time")),
-        set_values.get(("split", "rule")) == "entity",
+        set_values.get(("data", "group")),
+        set_values.get(("data", "time_column")),
+        set_values.get(("split", "strategy")) == "group",
     )
 
 
 def run_check(check: Check, context: CheckContext) -> list[Finding]:
-    """What a check reports."""
+    """The findings of a check."""
     return list(check.run(context))
 
 
 def join_titles(findings: Iterable[Finding]) -> str:
-    """What findings say, one a line."""
+    """The titles of findings, one per line."""
     return "\n".join(finding.title for finding in findings)
 
 
 def load_all_checks() -> list[Check]:
-    """Every check that is plugged in, by itself or by a kind."""
+    """Every check in the catalog, and the checks of every kind."""
     checks: list[Check] = catalog.load_plugins("checks")
     return checks + [check for kind in catalog.load_plugins("kinds") for check in kind.checks()]

@@ -20,21 +20,21 @@ def test_classes_of_like_size_are_not_reported() -> None:
 
 def test_a_rare_class_is_named_with_its_share() -> None:
     (finding,) = run_check(CHECK, split_context(table(u=970, v=30), "binary", a="number"))
-    assert finding.severity == "tip"
+    assert finding.severity == "info"
     assert "class v has 30 of 1,000 training rows (3.0%)" in finding.title
     assert finding.evidence == {"counts": {"u": 970, "v": 30}}
 
 
 def test_classes_too_small_to_learn_are_a_warning() -> None:
     (finding,) = run_check(CHECK, split_context(table(u=90, v=9, w=3), "multiclass", a="number"))
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
     assert "2 classes with fewer than 10 training rows" in finding.title
     assert "1 with fewer than one in each of 5 folds: w, v" in finding.title
 
 
 def test_the_rarest_class_is_told_beside_those_that_are_too_small() -> None:
     few, rare = run_check(CHECK, split_context(table(u=900, v=20, w=3), "multiclass", a="number"))
-    assert (few.severity, rare.severity) == ("warn", "tip")
+    assert (few.severity, rare.severity) == ("warning", "info")
     assert "class v has 20" in rare.title
 
 
@@ -69,7 +69,7 @@ def test_a_class_is_rare_below_a_tenth_of_an_even_share(count: int, rare: bool) 
     findings = run_check(
         CHECK, split_context(table(u=1_000 - count, v=count), "binary", a="number")
     )
-    assert [f.severity for f in findings] == ["tip"] * rare
+    assert [f.severity for f in findings] == ["info"] * rare
 
 
 @pytest.mark.parametrize(("classes", "count", "rare"), [(4, 24, True), (4, 25, False)])

@@ -28,9 +28,9 @@ def test_rows_that_agree_are_not_reported() -> None:
 @pytest.mark.parametrize(
     ("torn", "severity", "fixes"),
     [
-        (1, "tip", ()),
-        (4, "warn", (ConfigEdit(("clean", "conflicting"), "drop"),)),
-        (40, "warn", ()),  # too many to drop unseen
+        (1, "info", ()),
+        (4, "warning", (ConfigEdit(("clean", "conflicting_rows"), "drop"),)),
+        (40, "warning", ()),  # too many to drop unseen
     ],
 )
 def test_twins_with_different_targets_are_counted(
@@ -39,14 +39,14 @@ def test_twins_with_different_targets_are_counted(
     (finding,) = run_check(CHECK, split_context(table(torn), "binary", a="number"))
     assert finding.severity == severity
     assert finding.evidence["rows"] == 2 * torn
-    assert finding.evidence["lines"][0] == 1
+    assert finding.evidence["line_numbers"][0] == 1
     assert finding.fixes == fixes
 
 
 def test_three_rows_of_which_one_disagrees_are_all_torn() -> None:
     cells = {"a": ["7", "7", "7", *map(str, range(100, 300))], "y": ["u", "u", "v", *["u"] * 200]}
     (finding,) = run_check(CHECK, split_context(cells, "binary", a="number"))
-    assert finding.evidence == {"rows": 3, "lines": [1, 2, 3]}
+    assert finding.evidence == {"rows": 3, "line_numbers": [1, 2, 3]}
 
 
 def test_amounts_may_differ_from_row_to_row() -> None:
@@ -63,16 +63,16 @@ def test_rows_with_the_same_labels_agree_and_with_one_other_do_not() -> None:
     (finding,) = run_check(
         CHECK, split_context(cells, "labels", targets=("one", "two"), a="number")
     )
-    assert finding.evidence == {"rows": 2, "lines": [2, 302]}
+    assert finding.evidence == {"rows": 2, "line_numbers": [2, 302]}
 
 
 @pytest.mark.parametrize(
     ("torn", "rows", "severity", "fixed"),
     [
-        (2, 201, "tip", False),
-        (2, 200, "warn", True),  # one row in a hundred
-        (10, 201, "warn", True),
-        (10, 200, "warn", False),  # one in twenty is too much to leave out unseen
+        (2, 201, "info", False),
+        (2, 200, "warning", True),  # one row in a hundred
+        (10, 201, "warning", True),
+        (10, 200, "warning", False),  # one in twenty is too much to leave out unseen
     ],
 )
 def test_bounds_of_many_and_of_too_many(torn: int, rows: int, severity: str, fixed: bool) -> None:
@@ -83,20 +83,20 @@ def test_bounds_of_many_and_of_too_many(torn: int, rows: int, severity: str, fix
     }
     (finding,) = run_check(CHECK, split_context(cells, "binary", a="number"))
     assert (finding.severity, bool(finding.fixes)) == (severity, fixed)
-    assert finding.title.startswith(f"{torn} training rows ({torn / rows:.1%}) have twins")
+    assert finding.title.startswith(f"{torn} training rows ({torn / rows:.1%}) have duplicates")
 
 
 def test_six_rows_are_shown_by_their_numbers_in_the_file() -> None:
     view = split_context(table(9), "binary", a="number")
     (finding,) = run_check(CHECK, replace(view, row_numbers=range(2_000, 2_409)))
-    assert finding.evidence["lines"] == list(range(2_000, 2_006))
+    assert finding.evidence["line_numbers"] == list(range(2_000, 2_006))
 
 
 def test_what_the_fix_leaves_out_is_what_is_counted() -> None:
     cells = table(4)
     view = split_context(cells, "binary", a="number")
     (finding,) = run_check(CHECK, view)
-    assert finding.fixes == (ConfigEdit(("clean", "conflicting"), "drop"),)
+    assert finding.fixes == (ConfigEdit(("clean", "conflicting_rows"), "drop"),)
     rest = {name: [*column[4:-4]] for name, column in cells.items()}
     assert finding.evidence["rows"] == len(cells["a"]) - len(rest["a"])
     assert run_check(CHECK, split_context(rest, "binary", a="number")) == []

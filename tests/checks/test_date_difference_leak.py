@@ -28,7 +28,7 @@ def look(days: np.ndarray) -> list[Finding]:
 
 def test_a_date_that_lies_later_where_the_event_came_is_found() -> None:
     (finding,) = look(np.where(YES, DRAW.integers(60, 300, ROWS), DRAW.integers(1, 100, ROWS)))
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
     assert finding.column == "released"
     assert "days after arrested" in finding.title
     assert finding.fixes == ()
@@ -36,7 +36,7 @@ def test_a_date_that_lies_later_where_the_event_came_is_found() -> None:
 
 def test_a_date_that_gives_the_event_away_holds_the_run_and_may_be_dropped() -> None:
     (finding,) = look(np.where(YES, 100, 3))
-    assert (finding.severity, len(finding.fixes)) == ("stop", 1)
+    assert (finding.severity, len(finding.fixes)) == ("error", 1)
 
 
 def test_the_earlier_date_is_not_blamed() -> None:
@@ -62,7 +62,7 @@ def even(wrong: int) -> list[Finding]:
 @pytest.mark.parametrize(
     ("wrong", "severity"),
     # Goodman and Kruskal's lambda is 1 - 2 e, less a little for chance.
-    [(24, "stop"), (36, "warn"), (165, "warn"), (190, None)],
+    [(24, "error"), (36, "warning"), (165, "warning"), (190, None)],
 )
 def test_bounds_of_a_delay_that_is_certain_and_of_one_that_tells_much(
     wrong: int, severity: str | None
@@ -70,12 +70,12 @@ def test_bounds_of_a_delay_that_is_certain_and_of_one_that_tells_much(
     findings = even(wrong)
     assert [f.severity for f in findings] == ([severity] if severity else [])
     for finding in findings:
-        assert finding.evidence["released"]["after"] == "arrested"
-        power = finding.evidence["released"]["power"]
+        assert finding.evidence["released"]["earlier_date"] == "arrested"
+        power = finding.evidence["released"]["association_strength"]
         assert power == pytest.approx(1 - 2 * wrong / 600, abs=0.02)
         assert f"released ({power:.0%}, days after arrested)" in finding.title
         drop = (ConfigEdit(("data", "drop"), "released", append=True),)
-        assert finding.fixes == (drop if severity == "stop" else ())
+        assert finding.fixes == (drop if severity == "error" else ())
 
 
 def test_a_delay_must_tell_more_than_each_of_its_dates() -> None:

@@ -39,7 +39,7 @@ def look(**columns: tuple[Any, str]) -> list[Finding]:
 )
 def test_the_later_of_two_equal_columns_is_dropped(first: Any, again: Any, kind: str) -> None:
     (finding,) = look(a=(first, kind), other=(WORD + "x", "category"), b=(again, kind))
-    assert (finding.severity, finding.column) == ("warn", "b")
+    assert (finding.severity, finding.column) == ("warning", "b")
     assert finding.fixes == (ConfigEdit(("data", "drop"), "b", append=True),)
 
 
@@ -65,7 +65,7 @@ def test_many_repetitions_share_a_line() -> None:
 def test_names_for_the_same_levels_go_one_to_one() -> None:
     numbered = [str({"red": 3, "green": 1, "blue": 2}[word]) for word in WORD]
     (finding,) = look(a=(WORD, "category"), b=(numbered, "number"), c=(NUMBER, "number"))
-    assert (finding.severity, finding.title) == ("tip", "a and b go one to one")
+    assert (finding.severity, finding.title) == ("info", "a and b map one to one")
     assert finding.fixes == ()
 
 
@@ -83,7 +83,7 @@ def test_columns_of_names_and_rare_flags_do_not_go_one_to_one_by_chance() -> Non
 )
 def test_the_same_in_other_units_has_a_correlation_of_one(scaled: Any) -> None:
     (finding,) = look(a=(NUMBER, "number"), b=(scaled, "number"))
-    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert (finding.severity, finding.fixes) == ("info", ())
     assert "a and b have a correlation above" in finding.title
 
 
@@ -109,7 +109,7 @@ def test_columns_go_one_to_one_by_levels_with_rows_enough(
     codes = np.arange(40) % levels if levels > 2 else (np.arange(40) < rare).astype(int)
     a, b = np.char.add("a", codes.astype(str)), np.char.add("b", codes.astype(str))
     assert [f.title for f in look(a=(a, "category"), b=(b, "category"))] == (
-        ["a and b go one to one"] * reported
+        ["a and b map one to one"] * reported
     )
 
 
@@ -146,8 +146,8 @@ def test_groups_that_go_one_to_one_share_a_line() -> None:
     flag = np.where(NUMBER > 50, "x", "y")
     columns = {"a": WORD, "b": WORD + "!", "c": flag, "d": flag + "!"}
     (finding,) = look(**{name: (cells, "category") for name, cells in columns.items()})
-    assert finding.title == "2 groups of columns go one to one: a = b, c = d"
-    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert finding.title == "2 groups of columns map one to one: a = b, c = d"
+    assert (finding.severity, finding.fixes) == ("info", ())
 
 
 def test_dropping_what_the_fix_names_leaves_the_first_of_each_group() -> None:

@@ -11,7 +11,7 @@ from tests.checks.contexts import data_context, run_check
 
 
 def rows(repeated: int, count: int = 200) -> dict[str, list[str]]:
-    """A table whose first row stands in it again at the end, some times over."""
+    """A table whose first row occurs in it again at the end, some times over."""
     first = [str(i) for i in range(count)]
     return {"a": [*first, *["0"] * repeated], "y": ["u", "v"] * (count // 2) + ["u"] * repeated}
 
@@ -20,12 +20,12 @@ def test_rows_that_differ_are_not_reported() -> None:
     assert run_check(CHECK, data_context(rows(0), a="number")) == []
 
 
-@pytest.mark.parametrize(("repeated", "severity"), [(1, "tip"), (3, "warn")])
+@pytest.mark.parametrize(("repeated", "severity"), [(1, "info"), (3, "warning")])
 def test_repeated_rows_are_counted_and_shown(repeated: int, severity: str) -> None:
     (finding,) = run_check(CHECK, data_context(rows(repeated), a="number"))
     assert finding.severity == severity
-    assert finding.evidence["repeated"] == repeated
-    assert finding.evidence["lines"] == [1, *range(201, 201 + repeated)]
+    assert finding.evidence["n_repeated"] == repeated
+    assert finding.evidence["line_numbers"] == [1, *range(201, 201 + repeated)]
 
 
 def test_rows_with_another_target_are_no_repeats() -> None:
@@ -37,17 +37,17 @@ def test_rows_with_another_target_are_no_repeats() -> None:
 def test_names_of_rows_do_not_hide_repeats() -> None:
     cells = rows(2) | {"key": [f"k{i}" for i in range(202)]}
     (finding,) = run_check(CHECK, data_context(cells, a="number", key="identifier"))
-    assert finding.evidence["repeated"] == 2
+    assert finding.evidence["n_repeated"] == 2
 
 
 def test_blanks_around_cells_do_not_hide_repeats() -> None:
     cells = rows(1)
     cells["a"][-1] = " 0 "
     (finding,) = run_check(CHECK, data_context(cells, a="category"))
-    assert finding.evidence["repeated"] == 1
+    assert finding.evidence["n_repeated"] == 1
 
 
-@pytest.mark.parametrize(("different", "severity"), [(198, "warn"), (199, "tip")])
+@pytest.mark.parametrize(("different", "severity"), [(198, "warning"), (199, "info")])
 def test_one_row_in_a_hundred_is_many(different: int, severity: str) -> None:
     cells = {"a": [*map(str, range(different)), "0", "0"]}
     (finding,) = run_check(CHECK, data_context(cells, a="number"))
@@ -60,4 +60,8 @@ def test_one_row_in_a_hundred_is_many(different: int, severity: str) -> None:
 def test_the_row_that_is_repeated_most_is_shown_by_its_first_five_numbers_in_the_file() -> None:
     view = data_context({"a": [*"uvuvvvvv", *map(str, range(90))]}, a="category")
     (finding,) = run_check(CHECK, replace(view, row_numbers=range(501, 599)))
-    assert finding.evidence == {"repeated": 6, "rows": 98, "lines": [502, 504, 505, 506, 507]}
+    assert finding.evidence == {
+        "n_repeated": 6,
+        "rows": 98,
+        "line_numbers": [502, 504, 505, 506, 507],
+    }

@@ -28,20 +28,20 @@ def look(y: Any, task: str = "binary", group: Any = GROUP, **fields: Any) -> lis
     return run_check(CHECK, replace(view, **fields))
 
 
-@pytest.mark.parametrize(("groups", "severity"), [(("sex",), "warn"), ((), "tip")])
+@pytest.mark.parametrize(("groups", "severity"), [(("sex",), "warning"), ((), "info")])
 def test_unequal_shares_are_told_with_their_intervals(
     groups: tuple[str, ...], severity: str
 ) -> None:
-    (finding,) = look(UNEVEN, groups=groups)
+    (finding,) = look(UNEVEN, sensitive_features=groups)
     assert (finding.severity, finding.column, finding.fixes) == (severity, "sex", ())
-    assert "the share of y yes differs by sex" in finding.title
+    assert "the proportion of y yes differs by sex" in finding.title
     value, low, high = (finding.evidence if groups else finding.evidence["sex"])["f"]
     assert low < value < high < 0.3
 
 
 @pytest.mark.parametrize("groups", [("sex",), ()])
 def test_equal_shares_are_not_reported(groups: tuple[str, ...]) -> None:
-    assert look(EVEN, groups=groups) == []
+    assert look(EVEN, sensitive_features=groups) == []
 
 
 def test_a_small_group_proves_nothing() -> None:
@@ -68,27 +68,29 @@ def test_a_number_is_cut_into_quarters() -> None:
 def test_of_many_classes_the_most_unequal_is_told() -> None:
     grades = np.where(UNEVEN == "yes", "b", DRAW.choice(["a", "c"], ROWS))
     (finding,) = look(grades, "multiclass")
-    assert "the share of y b differs" in finding.title
+    assert "the proportion of y b differs" in finding.title
 
 
 def test_labels_are_compared_one_by_one() -> None:
     cells = {"sex": GROUP, "one": (EVEN == "yes") * 1, "two": (UNEVEN == "yes") * 1}
     (finding,) = run_check(CHECK, split_context(cells, "labels", ("one", "two"), sex="category"))
-    assert "the share of two differs" in finding.title
+    assert "the proportion of two differs" in finding.title
 
 
 def test_a_declared_column_that_no_model_sees_is_compared_too() -> None:
     view = split_context({"sex": GROUP, "y": UNEVEN}, "binary", sex="category")
     hidden = replace(view, values=view.values.drop("sex"), sensitive_features=("sex",))
     (finding,) = run_check(CHECK, replace(hidden, schema=replace(view.schema, columns=())))
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
 
 
 def counted(groups: dict[str, tuple[int, int]], declared: bool = True) -> list[Finding]:
     """Findings on groups with so many rows of which so many say yes."""
     cells = [(name, i < hits) for name, (hits, rows) in groups.items() for i in range(rows)]
     sex, hits = zip(*cells, strict=True)
-    return look(np.where(hits, "yes", "no"), group=list(sex), groups=("sex",) * declared)
+    return look(
+        np.where(hits, "yes", "no"), group=list(sex), sensitive_features=("sex",) * declared
+    )
 
 
 @pytest.mark.parametrize("count", [2, 3, 8])
@@ -118,7 +120,7 @@ def test_of_many_groups_some_may_lie_apart_by_chance() -> None:
 def test_means_have_normal_intervals_at_the_same_level() -> None:
     group = np.repeat(["f", "m", "x"], 300)
     amount = np.tile(np.arange(300.0), 3) + np.repeat([0, 100, 0], 300)
-    (finding,) = look(amount, "regression", group, groups=("sex",))
+    (finding,) = look(amount, "regression", group, sensitive_features=("sex",))
     half = norm.ppf(1 - 0.05 / 3 / 2) * np.arange(300).std() / 300**0.5
     for name, mean in {"f": 149.5, "m": 249.5, "x": 149.5}.items():
         np.testing.assert_allclose(finding.evidence[name], [mean, mean - half, mean + half])
@@ -171,12 +173,12 @@ def test_declared_columns_are_warned_of_one_by_one_and_not_told_again_as_suspect
         sex="category", race="category", town="category",
     )  # fmt: skip
     findings = run_check(CHECK, replace(view, sensitive_features=("sex",)))
-    assert [(f.severity, f.column) for f in findings] == [("warn", "sex"), ("tip", "race")]
+    assert [(f.severity, f.column) for f in findings] == [("warning", "sex"), ("info", "race")]
 
 
 def test_a_difference_is_from_the_lowest_to_the_highest_group() -> None:
     groups = {"f": ConfidenceInterval(0.2, 0.1, 0.3), "m": ConfidenceInterval(0.5, 0.4, 0.6)}
-    apart = GroupDifference("sex", "the share of y", "f", "m", groups, is_fraction=True)
+    apart = GroupDifference("sex", "the proportion of y", "f", "m", groups, is_fraction=True)
     assert (apart.difference, apart.ratio, apart.is_significant) == (0.3, 0.4, True)
     assert apart.describe() == "20.0% of f (10.0% to 30.0%), 50.0% of m (40.0% to 60.0%)"
     near = replace(
@@ -197,4 +199,4 @@ def test_of_many_differences_the_largest_is_told_not_that_of_the_commonest_class
         c for name in "fm" for c, n in zip("abc", counts[name], strict=True) for _ in range(n)
     ]
     (finding,) = look(grades, "multiclass", group)
-    assert "the share of y b differs by sex (10.0% of f" in finding.title
+    assert "the proportion of y b differs by sex (10.0% of f" in finding.title

@@ -27,11 +27,11 @@ def look(name: str, cells: Any = KEYS, kind: str = "category", **fields: Any) ->
 )
 def test_a_person_or_machine_with_several_rows_is_to_stay_on_one_side(name: str) -> None:
     (finding,) = look(name)
-    assert (finding.severity, finding.column) == ("warn", name)
+    assert (finding.severity, finding.column) == ("warning", name)
     assert "6.7 rows for each of 90 values" in finding.title
     assert finding.fixes == (
-        ConfigEdit(("data", "entity"), name),
-        ConfigEdit(("split", "rule"), "entity"),
+        ConfigEdit(("data", "group"), name),
+        ConfigEdit(("split", "strategy"), "group"),
         ConfigEdit(("data", "drop"), name, append=True),
     )
 
@@ -60,26 +60,26 @@ def test_a_bare_number_is_a_key_if_its_rows_stand_together() -> None:
 
 def test_a_key_of_nobody_in_particular_is_asked_about() -> None:
     (finding,) = look("ticket_id")
-    assert (finding.severity, finding.column, finding.fixes) == ("tip", "ticket_id", ())
+    assert (finding.severity, finding.column, finding.fixes) == ("info", "ticket_id", ())
     assert look("ticket_id", [f"p{i % 20}" for i in range(1_200)]) == []
 
 
 def test_of_two_keys_a_person_chooses() -> None:
     cells = {"user_id": KEYS, "device_id": KEYS[::-1]}
     findings = run_check(CHECK, data_context(cells, user_id="category", device_id="category"))
-    assert [(f.severity, f.fixes) for f in findings] == [("warn", ()), ("warn", ())]
+    assert [(f.severity, f.fixes) for f in findings] == [("warning", ()), ("warning", ())]
 
 
 def test_declared_entities_and_times_are_respected() -> None:
-    assert look("patient_id", entity="patient_id") == []
-    (finding,) = look("patient_id", time="day")
-    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert look("patient_id", group_column="patient_id") == []
+    (finding,) = look("patient_id", time_column="day")
+    assert (finding.severity, finding.fixes) == ("info", ())
 
 
 def test_a_key_that_is_set_aside_already_is_not_dropped_again() -> None:
     view = data_context({"patient_id": KEYS})
     (finding,) = run_check(CHECK, view)
-    assert [edit.path for edit in finding.fixes] == [("data", "entity"), ("split", "rule")]
+    assert [edit.path for edit in finding.fixes] == [("data", "group"), ("split", "strategy")]
 
 
 def key_of(values: list[Any], name: str = "patient_id") -> bool:
@@ -130,7 +130,7 @@ def test_the_name_says_whether_it_is_a_key(name: str, expected: bool) -> None:
 
 def test_a_time_and_a_target_are_no_keys() -> None:
     assert look("patient_id", targets=("patient_id",)) == []
-    assert look("patient_id", time="patient_id") == []
+    assert look("patient_id", time_column="patient_id") == []
 
 
 def test_several_keys_of_nobody_share_a_line_unless_one_is_of_somebody() -> None:
@@ -138,7 +138,7 @@ def test_several_keys_of_nobody_share_a_line_unless_one_is_of_somebody() -> None
     kinds = dict.fromkeys(cells, "category")
     (finding,) = run_check(CHECK, data_context(cells, **kinds))
     assert finding.title.startswith("2 keys have several rows for each value: ticket_id, session")
-    assert finding.evidence["rows_a_value"]["ticket_id"] == pytest.approx(600 / 90)
+    assert finding.evidence["rows_per_value"]["ticket_id"] == pytest.approx(600 / 90)
     cells = {"ticket_id": KEYS, "patient_id": KEYS[::-1]}
     (finding,) = run_check(CHECK, data_context(cells, ticket_id="category", patient_id="category"))
     assert (finding.column, finding.evidence) == ("patient_id", {"distinct": 90, "rows": 600})

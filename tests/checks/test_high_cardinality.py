@@ -17,8 +17,8 @@ def test_levels_with_many_rows_are_not_reported() -> None:
 
 def test_levels_with_a_single_row_are_counted() -> None:
     (finding,) = run_check(CHECK, data_context({"a": [*EVEN, "pink", "grey"]}, a="category"))
-    assert (finding.severity, finding.column, finding.fixes) == ("tip", "a", ())
-    assert finding.evidence == {"levels": {"a": {"levels": 4, "single": 2}}}
+    assert (finding.severity, finding.column, finding.fixes) == ("info", "a", ())
+    assert finding.evidence == {"levels": {"a": {"levels": 4, "n_singletons": 2}}}
 
 
 def test_many_small_levels_are_another_finding() -> None:
@@ -60,4 +60,4 @@ def test_fifty_rows_are_needed(rows: int, reported: bool) -> None:
 def test_levels_are_counted_over_rows_with_a_value() -> None:
     cells = {"a": [f"l{i % 50}" for i in range(900)] + [""] * 500}
     (finding,) = run_check(CHECK, data_context(cells, a="category"))
-    assert finding.evidence == {"levels": {"a": {"levels": 50, "single": 0}}}
+    assert finding.evidence == {"levels": {"a": {"levels": 50, "n_singletons": 0}}}

@@ -39,15 +39,15 @@ def test_levels_that_differ_are_not_reported() -> None:
 )
 def test_case_accents_and_joining_signs_make_no_other_level(odd: str) -> None:
     (finding,) = of({"Bern": 80, odd: 20})
-    assert (finding.severity, finding.column, finding.fixes) == ("warn", "a", ())
+    assert (finding.severity, finding.column, finding.fixes) == ("warning", "a", ())
     assert finding.evidence["levels"] == [
-        {"column": "a", "odd": odd, "usual": "Bern", "rows": 20}
+        {"column": "a", "variant": odd, "common_spelling": "Bern", "rows": 20}
     ]  # fmt: skip
 
 
 def test_a_few_odd_rows_are_a_tip() -> None:
     (finding,) = of({"new york": 400, "New-York": 2})
-    assert finding.severity == "tip"
+    assert finding.severity == "info"
 
 
 def test_signs_of_numbers_count() -> None:
@@ -57,7 +57,7 @@ def test_signs_of_numbers_count() -> None:
 @pytest.mark.parametrize("odd", ["Hambrug", "Hamburgg", "Hambrg", "Hanburg"])
 def test_a_rare_slip_of_the_pen_is_asked_about(odd: str) -> None:
     (finding,) = of({"Hamburg": 90, "Bremen": 50, odd: 2})
-    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert (finding.severity, finding.fixes) == ("info", ())
     assert f"a {odd!r} and 'Hamburg'" in finding.title
     assert of({"Hamburg": 90, odd: 30}) == []
 
@@ -89,8 +89,8 @@ def test_distance_counts_letters(a: str, b: str, letters: int) -> None:
 
 def test_yes_and_no_in_many_ways_can_be_read_as_boolean() -> None:
     (finding,) = look(yes=50, no=40, Y=20, N=10)
-    assert finding.severity == "warn"
-    assert "yes and no in 4 ways" in finding.title
+    assert finding.severity == "warning"
+    assert "a boolean written in 4 ways" in finding.title
     assert finding.fixes == (ConfigEdit(("data", "columns", "a", "kind"), "boolean"),)
 
 
@@ -172,16 +172,16 @@ def test_the_usual_spelling_has_twenty_times_as_many_rows(
     assert bool(of({"Hamburg": usual, "Hambrug": odd, "Kiel": 900})) is reported
 
 
-@pytest.mark.parametrize(("count", "severity"), [(9, "tip"), (10, "warn")])
+@pytest.mark.parametrize(("count", "severity"), [(9, "info"), (10, "warning")])
 def test_variants_in_one_row_of_a_hundred_are_a_warning(count: int, severity: str) -> None:
     (finding,) = of({"Bern": 1_000 - count, "bern": count})
     assert finding.severity == severity
-    assert finding.title.startswith("1 level differs from another only in case, blanks, accents")
+    assert finding.title.startswith("1 level differs from another only in case, spaces, accents")
 
 
 def test_slips_are_a_tip_however_many_there_are() -> None:
     (finding,) = of({"Hamburg": 100, "Hambrug": 5})
-    assert finding.severity == "tip"
+    assert finding.severity == "info"
     assert "1 level differs from another only by a letter or two" in finding.title
 
 
@@ -200,7 +200,7 @@ def test_what_is_plain_has_no_case_accents_and_joining_signs() -> None:
 def test_a_boolean_that_was_chosen_with_options_is_not_changed() -> None:
     cells = {"a": ["yes"] * 50 + ["no"] * 40 + ["Y"] * 20}
     (finding,) = run_check(CHECK, data_context(cells, a=Column("a", "category", {"merge": 3})))
-    assert (finding.severity, finding.fixes) == ("warn", ())
+    assert (finding.severity, finding.fixes) == ("warning", ())
     assert finding.evidence == {"words": {"yes": 50, "no": 40, "Y": 20}}
     assert look(yes=50, no=40) == []
 

@@ -33,7 +33,7 @@ def at_rates(yes: float, no: float) -> Any:
 
 @pytest.mark.parametrize(
     ("yes", "no", "severity"),
-    [(0.3, 0.3, None), (0.1, 0.3, "tip"), (0.15, 0.85, "warn"), (0.7, 1.0, "warn")],
+    [(0.3, 0.3, None), (0.1, 0.3, "info"), (0.15, 0.85, "warning"), (0.7, 1.0, "warning")],
 )
 def test_gaps_weigh_by_how_much_they_tell(yes: float, no: float, severity: str | None) -> None:
     found_ = look(at_rates(yes, no))
@@ -52,7 +52,7 @@ def test_gaps_that_give_everything_away_are_left_to_the_check_leak() -> None:
 
 def test_gaps_of_an_amount_are_compared_too() -> None:
     (finding,) = look((AMOUNT > 30) & (DRAW.random(ROWS) < 0.5), "regression")
-    assert finding.severity == "tip"
+    assert finding.severity == "info"
 
 
 def test_a_handful_of_gaps_proves_nothing() -> None:
@@ -61,7 +61,7 @@ def test_a_handful_of_gaps_proves_nothing() -> None:
 
 def test_columns_with_the_same_story_share_a_line() -> None:
     (finding,) = look(at_rates(0.1, 0.3), columns=6)
-    assert "gaps of 6 columns go with y" in finding.title
+    assert "missing values of 6 columns are associated with y" in finding.title
 
 
 def test_the_number_of_gaps_in_a_row_may_tell_what_no_column_does() -> None:
@@ -72,11 +72,11 @@ def test_the_number_of_gaps_in_a_row_may_tell_what_no_column_does() -> None:
     findings = run_check(
         CHECK, split_context(cells, "binary", **{f"c{i}": "number" for i in range(24)})
     )
-    (finding,) = [f for f in findings if f.severity == "warn"]
-    assert "the number of gaps in a row tells" in finding.title
+    (finding,) = [f for f in findings if f.severity == "warning"]
+    assert "the number of missing values in a row explains" in finding.title
     most = max(sum(cells[f"c{i}"][row] == "" for i in range(24)) for row in range(ROWS))
-    assert finding.evidence["most"] == most
-    assert 0.5 <= finding.evidence["power"] <= 1
+    assert finding.evidence["max_missing"] == most
+    assert 0.5 <= finding.evidence["association_strength"] <= 1
 
 
 def gaps_of(yes: int, no: int, rows: int = 1_000) -> list[Finding]:
@@ -111,18 +111,21 @@ def test_gaps_must_explain_more_than_chance_and_than_a_trifle(rows: int, bound: 
     first = next(yes for yes, share in shares.items() if share >= bound)
     assert gaps_of(first - 1, no, rows) == []
     (finding,) = gaps_of(first, no, rows)
-    assert finding.severity == "tip"
-    assert finding.evidence["told"]["c"] == pytest.approx(shares[first], rel=1e-9)
-    assert f"gaps of c go with y ({shares[first]:.0%} of its variance)" in finding.title
+    assert finding.severity == "info"
+    assert finding.evidence["explained_fraction"]["c"] == pytest.approx(shares[first], rel=1e-9)
+    assert (
+        f"missing values of c are associated with y ({shares[first]:.0%} of its variance)"
+        in finding.title
+    )
 
 
 @pytest.mark.parametrize(
     ("yes", "no", "severity"),
     [
-        (300, 60, "tip"),  # Goodman and Kruskal's lambda of .48
-        (300, 30, "warn"),  # of .54
-        (145, 10, "tip"),  # the share of yes among the gaps is at least .888: a lift of .776
-        (148, 5, "warn"),  # at least .926: a lift of .852
+        (300, 60, "info"),  # Goodman and Kruskal's lambda of .48
+        (300, 30, "warning"),  # of .54
+        (145, 10, "info"),  # the proportion of yes among the gaps is at least .888: a lift of .776
+        (148, 5, "warning"),  # at least .926: a lift of .852
     ],
 )
 def test_strong_gaps_tell_half_of_the_target_or_make_it_nearly_certain(
@@ -135,5 +138,5 @@ def test_strong_gaps_tell_half_of_the_target_or_make_it_nearly_certain(
 def test_the_lift_is_from_the_usual_share_to_the_least_likely_one() -> None:
     (finding,) = gaps_of(148, 5)
     low = binomtest(148, 153).proportion_ci(0.95, "wilson").low
-    assert finding.evidence["gaps"]["c"]["lift"] == pytest.approx((low - 0.5) / 0.5)
+    assert finding.evidence["missingness_strength"]["c"]["lift"] == pytest.approx((low - 0.5) / 0.5)
     assert finding.title == f"where c is empty, y is {(low - 0.5) / 0.5:.0%} certain"

@@ -26,8 +26,8 @@ def champion(
     view = split_context(cells, task, x="number")
     about = {"classes": classes}
     plug = catalog.load_plugin("tasks", task)
-    calibration = {"temperature": 1.0, "limit": 0.9, "threshold": None}
-    said = plug.read(outputs, about, calibration)
+    calibration = {"temperature": 1.0, "set_threshold": 0.9, "threshold": None}
+    said = plug.predictions_from_outputs(outputs, about, calibration)
     return replace(view, task=plug, target_spec=about, y=y, predictions=said)
 
 
@@ -44,18 +44,18 @@ def easy(classes: int, flipped: float, rows: int = ROWS) -> tuple[Array, Array, 
 def test_planted_labels_are_found_and_counted(flipped: float) -> None:
     outputs, y, wrong = easy(4, flipped)
     (finding,) = run_check(CHECK, champion(outputs, list("abcd"), y))
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
     assert finding.accept_key == "label_noise:y"
     assert finding.evidence["low"] <= flipped <= finding.evidence["high"]
     rows = finding.evidence["rows"]
     assert len(rows) == MAX_LISTED_ROWS
-    assert all(wrong[row["at"]] for row in rows)
+    assert all(wrong[row["index"]] for row in rows)
     assert [row["confidence"] for row in rows] == sorted(row["confidence"] for row in rows)
     for row in rows:
-        assert row["line"] == row["at"] + 1
-        assert row["given"] == "abcd"[y[row["at"]]] != row["suggested"]
+        assert row["line"] == row["index"] + 1
+        assert row["given"] == "abcd"[y[row["index"]]] != row["suggested"]
     assert {item["class"] for item in finding.evidence["classes"]} == set("abcd")
-    assert abs(finding.evidence["doubted"] - wrong.sum()) < 0.25 * wrong.sum()
+    assert abs(finding.evidence["n_suspect"] - wrong.sum()) < 0.25 * wrong.sum()
 
 
 def test_labels_of_a_class_that_are_wrong_more_often_come_first() -> None:
@@ -65,8 +65,10 @@ def test_labels_of_a_class_that_are_wrong_more_often_come_first() -> None:
     (finding,) = run_check(CHECK, champion(outputs, list("abc"), y))
     first, *others = finding.evidence["classes"]
     assert first["class"] == "b"
-    assert first["share"] == pytest.approx(((truth == 0) & torn).sum() / (y == 1).sum(), abs=0.06)
-    assert all(item["share"] < 0.02 for item in others)
+    assert first["fraction"] == pytest.approx(
+        ((truth == 0) & torn).sum() / (y == 1).sum(), abs=0.06
+    )
+    assert all(item["fraction"] < 0.02 for item in others)
 
 
 def test_sound_labels_are_passed() -> None:
@@ -83,14 +85,14 @@ def overlapping(spread: float) -> CheckContext:
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 1.0])
 def test_a_champion_that_knows_little_doubts_nothing(spread: float) -> None:
-    assert [f for f in run_check(CHECK, overlapping(spread)) if f.severity != "tip"] == []
+    assert [f for f in run_check(CHECK, overlapping(spread)) if f.severity != "info"] == []
 
 
 @pytest.mark.parametrize("spread", [2.0, 3.0])
 def test_classes_that_overlap_are_a_tip_in_careful_words(spread: float) -> None:
     for finding in run_check(CHECK, overlapping(spread)):
-        assert finding.severity == "tip"
-        assert "worth a second look" in finding.title
+        assert finding.severity == "info"
+        assert "possibly wrong" in finding.title
         assert "may explain that as well" in finding.title
 
 
@@ -105,9 +107,9 @@ def test_each_label_of_many_is_looked_at() -> None:
     (finding,) = run_check(
         CHECK, replace(view, task=plug, target_spec={"labels": ["happy", "sad"]}, predictions=said)
     )
-    assert (finding.severity, finding.column) == ("warn", "sad")
+    assert (finding.severity, finding.column) == ("warning", "sad")
     assert {row["given"] for row in finding.evidence["rows"]} == {"sad", "not sad"}
-    assert all(flipped[row["at"]] for row in finding.evidence["rows"])
+    assert all(flipped[row["index"]] for row in finding.evidence["rows"])
 
 
 def test_amounts_few_rows_and_rows_without_a_champion_are_passed() -> None:
@@ -141,20 +143,20 @@ def test_the_share_is_of_the_surest_quarter_with_its_interval() -> None:
     view = champion(outputs, ["no", "yes"], y, "binary")
     (finding,) = run_check(CHECK, replace(view, row_numbers=range(5_001, 5_801)))
     interval = binomtest(20, 200).proportion_ci(0.95, "wilson")  # ten of a hundred, twice
-    assert finding.evidence["share"] == 0.1
+    assert finding.evidence["fraction"] == 0.1
     assert finding.evidence["low"] == pytest.approx(interval.low)
     assert finding.evidence["high"] == pytest.approx(interval.high)
-    assert finding.evidence["agreement"] == pytest.approx(0.8)  # Cohen's kappa of nine in ten
+    assert finding.evidence["kappa"] == pytest.approx(0.8)  # Cohen's kappa of nine in ten
     # As many in the second quarter: one, and a standard error of the logarithm of the ratio.
-    assert finding.evidence["rise"] == pytest.approx(np.exp((1 / 20 + 1 / 20) ** 0.5))
-    assert finding.evidence["judged"] == rows
+    assert finding.evidence["disagreement_ratio"] == pytest.approx(np.exp((1 / 20 + 1 / 20) ** 0.5))
+    assert finding.evidence["n_rows"] == rows
     first = finding.evidence["rows"][0]
     assert first == {
-        "at": 0, "line": 5_001, "target": "y", "given": "yes", "suggested": "no",
+        "index": 0, "line": 5_001, "target": "y", "given": "yes", "suggested": "no",
         "confidence": pytest.approx(0.001),
     }  # fmt: skip
-    assert "look at the 20 rows that the report lists" in finding.advice
-    assert "(the first at 0.0010)" in finding.advice
+    assert "review the 20 rows that the report lists" in finding.advice
+    assert "(probability 0.0010)" in finding.advice
     assert finding.title.startswith(f"about 10.0% ({interval.low:.1%} to {interval.high:.1%}) of")
 
 
@@ -169,10 +171,10 @@ def test_the_target_with_most_doubts_gives_the_figures_and_rows_are_ordered_over
     view = replace(view, task=plug, target_spec={"labels": ["one", "two"]}, predictions=said)
     (finding,) = run_check(CHECK, view)
     assert finding.column is None
-    assert finding.evidence["share"] == pytest.approx(0.15, abs=0.04)
+    assert finding.evidence["fraction"] == pytest.approx(0.15, abs=0.04)
     rows = finding.evidence["rows"]
     assert {row["target"] for row in rows} == {"one", "two"}
     assert [row["confidence"] for row in rows] == sorted(row["confidence"] for row in rows)
-    shares = [item["share"] for item in finding.evidence["classes"]]
+    shares = [item["fraction"] for item in finding.evidence["classes"]]
     assert shares == sorted(shares, reverse=True)
     assert "of the labels of one and two look wrong" in finding.title

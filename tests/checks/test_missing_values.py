@@ -19,7 +19,7 @@ def test_a_full_table_is_not_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "severity"), [(0.01, "tip"), (0.29, "tip"), (0.3, "warn"), (0.94, "warn")]
+    ("share", "severity"), [(0.01, "info"), (0.29, "info"), (0.3, "warning"), (0.94, "warning")]
 )
 def test_gaps_are_counted_and_many_are_a_warning(share: float, severity: str) -> None:
     (finding,) = run_check(CHECK, data_context({"a": gaps(share), "y": ["u"] * 200}, a="number"))
@@ -31,7 +31,7 @@ def test_gaps_are_counted_and_many_are_a_warning(share: float, severity: str) ->
 
 def test_a_column_that_is_nearly_all_gaps_may_be_dropped() -> None:
     (finding,) = run_check(CHECK, data_context({"a": gaps(0.97), "y": ["u"] * 200}, a="number"))
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
     assert finding.fixes == (ConfigEdit(("data", "drop"), "a", append=True),)
 
 
@@ -39,7 +39,7 @@ def test_hundreds_of_values_are_not_dropped_unseen() -> None:
     (finding,) = run_check(
         CHECK, data_context({"a": gaps(0.97, 2_000), "y": ["u"] * 2_000}, a="number")
     )
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
     assert finding.fixes == ()
 
 
@@ -49,8 +49,8 @@ def test_many_columns_with_gaps_are_told_in_one_line() -> None:
     }
     findings = run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "number")))
     hollow, tips = findings
-    assert (hollow.severity, len(hollow.fixes), hollow.column) == ("warn", 4, None)
-    assert tips.title.startswith("5 columns miss values: c4 (5.0%), c3 (4.0%)")
+    assert (hollow.severity, len(hollow.fixes), hollow.column) == ("warning", 4, None)
+    assert tips.title.startswith("5 columns have missing values: c4 (5.0%), c3 (4.0%)")
     assert tips.evidence["missing"]["c0"] == 2
 
 
@@ -63,7 +63,7 @@ def test_declared_markers_count_as_gaps() -> None:
 
 def test_rows_without_a_target_are_a_warning() -> None:
     (finding,) = run_check(CHECK, data_context({"a": gaps(0), "y": gaps(0.02)}, a="number"))
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
     assert finding.column == "y"
     assert "4 of 200 rows have no y, the target" in finding.title
 
@@ -71,7 +71,7 @@ def test_rows_without_a_target_are_a_warning() -> None:
 def test_a_few_rows_without_a_target_are_a_tip() -> None:
     cells = {"a": gaps(0, 2_000), "y": [*[""] * 3, *["u"] * 1_997]}
     (finding,) = run_check(CHECK, data_context(cells, a="number"))
-    assert finding.severity == "tip"
+    assert finding.severity == "info"
 
 
 def test_columns_that_no_model_sees_are_not_reported() -> None:
@@ -86,12 +86,12 @@ def column(missing: int, rows: int) -> list[str]:
 @pytest.mark.parametrize(
     ("missing", "rows", "severity", "advice", "dropped"),
     [
-        (59, 200, "tip", "gaps are filled", False),
-        (60, 200, "warn", "gaps are filled", False),  # 30 %
-        (189, 200, "warn", "gaps are filled", False),
-        (190, 200, "warn", "drop it", True),  # 95 %
-        (950, 1_000, "warn", "drop it", False),  # of which 50 values are there
-        (951, 1_000, "warn", "drop it", True),
+        (59, 200, "info", "they are imputed", False),
+        (60, 200, "warning", "they are imputed", False),  # 30 %
+        (189, 200, "warning", "they are imputed", False),
+        (190, 200, "warning", "drop it", True),  # 95 %
+        (950, 1_000, "warning", "drop it", False),  # of which 50 values are there
+        (951, 1_000, "warning", "drop it", True),
     ],
 )
 def test_bounds_of_what_is_much_and_what_is_nearly_all(
@@ -105,7 +105,7 @@ def test_bounds_of_what_is_much_and_what_is_nearly_all(
     )
 
 
-@pytest.mark.parametrize(("missing", "severity"), [(9, "tip"), (10, "warn")])
+@pytest.mark.parametrize(("missing", "severity"), [(9, "info"), (10, "warning")])
 def test_a_target_that_one_row_in_a_hundred_lacks_is_a_warning(missing: int, severity: str) -> None:
     cells = {"a": column(0, 1_000), "y": column(missing, 1_000)}
     (finding,) = run_check(CHECK, data_context(cells, a="number"))

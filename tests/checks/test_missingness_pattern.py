@@ -12,8 +12,8 @@ from sklearn.metrics import mutual_info_score
 
 from fieldcraft.checks.missingness_pattern import (
     CHECK,
-    gap_uncertainty_coefficient,
-    group_by_shared_gaps,
+    group_by_shared_missingness,
+    missingness_uncertainty_coefficient,
 )
 from fieldcraft.ledger.records import Finding
 from tests.checks.contexts import data_context, run_check
@@ -37,7 +37,7 @@ def test_gaps_that_have_nothing_to_do_with_each_other_are_not_reported() -> None
 def test_columns_with_gaps_in_the_same_rows_are_named() -> None:
     gone = DRAW.random(ROWS) < 0.1
     (finding,) = look(a=holed(gone), b=holed(gone), c=holed(DRAW.random(ROWS) < 0.1))
-    assert finding.title == f"2 columns have their gaps in the same {gone.sum()} rows: a, b"
+    assert finding.title == f"2 columns are missing in the same {gone.sum()} rows: a, b"
 
 
 def test_many_groups_of_columns_share_a_line() -> None:
@@ -46,7 +46,7 @@ def test_many_groups_of_columns_share_a_line() -> None:
         gone = DRAW.random(ROWS) < 0.1
         columns |= {f"{group}{i}": holed(gone) for i in range(2 if group < "d" else 5)}
     finding = next(f for f in look(**columns) if "groups" in f.evidence)
-    assert finding.title.startswith("4 groups of columns have their gaps in the same rows: a0 and")
+    assert finding.title.startswith("4 groups of columns are missing in the same rows: a0 and")
     assert f"d0 and 4 more ({finding.evidence['rows'][3]} rows)" in finding.title
     assert [len(group) for group in finding.evidence["groups"]] == [2, 2, 2, 5]
 
@@ -56,18 +56,18 @@ def test_gaps_foretold_by_another_column_are_explained() -> None:
     finish = holed((rooms == 0) | (DRAW.random(ROWS) < 0.01))
     (finding,) = look(finish=finish, rooms=rooms.astype(str), other=holed(False))
     assert finding.column == "finish"
-    assert finding.evidence["told"]["finish"]["by"] == "rooms"
-    assert finding.evidence["told"]["finish"]["share"] > 0.8
+    assert finding.evidence["explained_fraction"]["finish"]["column"] == "rooms"
+    assert finding.evidence["explained_fraction"]["finish"]["fraction"] > 0.8
 
 
-@pytest.mark.parametrize(("empty", "severity"), [(3, "tip"), (60, "warn")])
+@pytest.mark.parametrize(("empty", "severity"), [(3, "info"), (60, "warning")])
 def test_rows_without_most_values_are_counted(empty: int, severity: str) -> None:
     gone = np.arange(ROWS) < empty
     columns = {f"c{i}": holed(gone if i else np.zeros(ROWS, bool)) for i in range(5)}
     finding = next(f for f in look(**columns) if "have no value in more than half" in f.title)
     assert finding.severity == severity
     assert finding.evidence["rows"] == empty
-    assert finding.evidence["lines"][:3] == [1, 2, 3]
+    assert finding.evidence["line_numbers"][:3] == [1, 2, 3]
 
 
 def test_a_table_that_is_hollow_throughout_has_no_empty_rows() -> None:
@@ -78,7 +78,7 @@ def test_a_table_that_is_hollow_throughout_has_no_empty_rows() -> None:
 def test_groups_are_of_columns_whose_gaps_nearly_agree() -> None:
     gone = np.arange(100) < 40
     missing = {"a": gone, "b": np.roll(gone, 1), "c": np.roll(gone, 20), "d": ~gone}
-    assert group_by_shared_gaps(missing) == [["a", "b"], ["c"], ["d"]]
+    assert group_by_shared_missingness(missing) == [["a", "b"], ["c"], ["d"]]
 
 
 @pytest.mark.parametrize(("common", "expected"), [(95, [["a", "b"]]), (94, [["a"], ["b"]])])
@@ -86,8 +86,8 @@ def test_gaps_are_the_same_if_nineteen_of_twenty_are_common(
     common: int, expected: list[list[str]]
 ) -> None:
     row = np.arange(300)
-    assert group_by_shared_gaps({"a": row < 100, "b": row < common}) == expected
-    assert group_by_shared_gaps({}) == []
+    assert group_by_shared_missingness({"a": row < 100, "b": row < common}) == expected
+    assert group_by_shared_missingness({}) == []
 
 
 @pytest.mark.parametrize(("gaps", "reported"), [(20, True), (19, False), (480, True), (481, False)])
@@ -109,15 +109,15 @@ def test_a_row_is_empty_if_more_than_half_of_four_columns_or_more_are(
     cells = {f"c{i}": holed((row == 7) & (i < empty)) for i in range(columns)}
     view = data_context(cells, **dict.fromkeys(cells, "number"))
     findings = run_check(CHECK, replace(view, row_numbers=range(1_001, 1_001 + ROWS)))
-    assert [f.evidence for f in findings] == [{"rows": 1, "lines": [1_008]}] * reported
+    assert [f.evidence for f in findings] == [{"rows": 1, "line_numbers": [1_008]}] * reported
 
 
-@pytest.mark.parametrize(("rows", "severity"), [(24, "tip"), (25, "warn")])
+@pytest.mark.parametrize(("rows", "severity"), [(24, "info"), (25, "warning")])
 def test_one_empty_row_in_twenty_is_many(rows: int, severity: str) -> None:
     cells = {f"c{i}": holed(np.arange(ROWS) < rows) for i in range(4)}
-    finding = next(f for f in look(**cells) if "lines" in f.evidence)
+    finding = next(f for f in look(**cells) if "line_numbers" in f.evidence)
     assert finding.severity == severity
-    assert finding.evidence == {"rows": rows, "lines": [1, 2, 3, 4, 5, 6]}
+    assert finding.evidence == {"rows": rows, "line_numbers": [1, 2, 3, 4, 5, 6]}
     assert finding.title.startswith(f"{rows} of 500 rows have no value in more than half of 4")
 
 
@@ -130,7 +130,7 @@ def test_a_row_is_emptier_than_usual_by_more_than_chance(
     cells = {
         f"c{i}": holed(np.where(row == 7, i < gone, (row + i) % 12 < usual)) for i in range(12)
     }
-    findings = [f for f in look(**cells) if "lines" in f.evidence]
+    findings = [f for f in look(**cells) if "line_numbers" in f.evidence]
     assert 4 * (0.25 * 0.75 / 12) ** 0.5 == 0.5
     assert bool(findings) is (gone / 12 > 0.25 + 0.5)
     assert not reported or gone / 12 == 0.75
@@ -148,8 +148,8 @@ def test_another_column_takes_away_most_of_the_uncertainty_about_a_gap(
     assert bool(expected >= 0.6) is reported
     for by in ("rooms", "area"):  # wherever it stands
         findings = look(**{"finish": holed(gone), by: rooms.astype(str)})
-        assert [f.evidence["told"] for f in findings] == (
-            [{"finish": {"by": by, "share": pytest.approx(expected)}}] * reported
+        assert [f.evidence["explained_fraction"] for f in findings] == (
+            [{"finish": {"column": by, "fraction": pytest.approx(expected)}}] * reported
         )
 
 
@@ -163,12 +163,15 @@ def test_a_gap_is_told_by_rows_enough_of_either_sort(
 ) -> None:
     gap = np.repeat([1, 0], [gaps, others])
     codes = np.where(gap == 1, 0, 1 + np.arange(len(gap)) % (levels - 1))
-    assert bool(gap_uncertainty_coefficient(codes, gap, np.ones(len(gap), dtype=bool)) > 0) is told
+    assert (
+        bool(missingness_uncertainty_coefficient(codes, gap, np.ones(len(gap), dtype=bool)) > 0)
+        is told
+    )
 
 
 def test_only_rows_in_which_the_other_column_has_a_value_count() -> None:
     gap, codes = np.tile([0, 1], 100), np.tile([0, 1], 100)
     there = np.arange(200) < 100
     codes[100:] = 0
-    assert gap_uncertainty_coefficient(codes, gap, there) > 0.9
-    assert gap_uncertainty_coefficient(codes, gap, np.ones(200, dtype=bool)) < 0.5
+    assert missingness_uncertainty_coefficient(codes, gap, there) > 0.9
+    assert missingness_uncertainty_coefficient(codes, gap, np.ones(200, dtype=bool)) < 0.5

@@ -36,7 +36,7 @@ def look(cells: list[str], kind: str | Column = "category", name: str = "a") -> 
 )
 def test_numbers_with_a_unit_are_a_warning(form: str, unit: str) -> None:
     (finding,) = look([form.format(value) for value in VALUES])
-    assert (finding.severity, finding.column, finding.fixes) == ("warn", "a", ())
+    assert (finding.severity, finding.column, finding.fixes) == ("warning", "a", ())
     assert finding.evidence["unit"] == unit
     again = [form.format(value) for value in [*VALUES, *[VALUES[3]] * 9]]
     assert f"such as {form.format(VALUES[3])!r}, and are read" in look(again)[0].title
@@ -64,7 +64,7 @@ def test_a_target_with_a_unit_is_noticed() -> None:
 )
 def test_ranges_lose_their_order(levels: list[str]) -> None:
     (finding,) = look([levels[i % 3] for i in range(ROWS)])
-    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert (finding.severity, finding.fixes) == ("info", ())
     assert "ranges" in finding.title
 
 
@@ -87,7 +87,7 @@ def test_other_words_are_not_reported(cells: list[str]) -> None:
 def test_numbers_among_words_for_nothing_can_be_read_as_numbers() -> None:
     cells = [str(v) if i % 5 else ["unknown", "n.a."][i % 2] for i, v in enumerate(VALUES)]
     (finding,) = look(cells)
-    assert (finding.severity, finding.evidence["rows"]) == ("warn", 40)
+    assert (finding.severity, finding.evidence["rows"]) == ("warning", 40)
     assert finding.fixes == (ConfigEdit(("data", "columns", "a", "kind"), "number"),)
     comma = [cell.replace(".", ",") if cell[0].isdigit() else cell for cell in cells]
     (finding,) = look(comma)
@@ -96,13 +96,13 @@ def test_numbers_among_words_for_nothing_can_be_read_as_numbers() -> None:
 
 def test_words_that_may_mean_something_are_left_to_a_person() -> None:
     (finding,) = look([str(v) if i % 5 else "too low" for i, v in enumerate(VALUES)])
-    assert (finding.severity, finding.fixes) == ("warn", ())
+    assert (finding.severity, finding.fixes) == ("warning", ())
 
 
 def test_a_decimal_comma_that_is_not_read_is_mended() -> None:
     cells = [f"{value:.2f}".replace(".", ",") for value in VALUES]
     (finding,) = look(cells, "number")
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
     (edit,) = finding.fixes
     assert edit == ConfigEdit(("data", "columns", "a", "decimal"), ",")
     assert look(cells, Column("a", "number", {"decimal": ","})) == []
@@ -111,11 +111,11 @@ def test_a_decimal_comma_that_is_not_read_is_mended() -> None:
 def test_thousands_with_and_without_a_comma_are_asked_about() -> None:
     cells = [f"{i * 37 + 1000:,}" if i % 9 else str(i * 37 + 1000) for i in range(ROWS)]
     (finding,) = look(cells, "number")
-    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert (finding.severity, finding.fixes) == ("info", ())
     assert look([f"{i * 37:,}" for i in range(ROWS)], "number") == []
 
 
-@pytest.mark.parametrize(("count", "severity"), [(1, "tip"), (5, "warn")])
+@pytest.mark.parametrize(("count", "severity"), [(1, "info"), (5, "warning")])
 def test_cells_of_a_number_column_that_are_lost_are_shown(count: int, severity: str) -> None:
     cells = ["12 approx"] * count + [str(value) for value in VALUES[count:]]
     (finding,) = look(cells, "number")
@@ -128,7 +128,7 @@ def test_many_columns_with_lost_cells_share_a_line() -> None:
     cells: dict[str, Any] = {f"c{i}": ["x", *map(str, VALUES[1:])] for i in range(6)}
     (finding,) = run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "number")))
     assert finding.column is None
-    assert "6 cells of number columns" in finding.title
+    assert "6 cells of numeric columns" in finding.title
     assert finding.title.endswith("c4 (1, such as 'x'), ...")
 
 
@@ -152,7 +152,7 @@ def united(plain: int, rows: int = 200, levels: int = 200) -> list[str]:
 def test_bounds_of_numbers_with_a_unit(cells: list[str], reported: bool) -> None:
     findings = look(cells)
     assert [(f.severity, f.evidence["unit"]) for f in findings] == (
-        [("warn", "the unit 'kg'")] * reported
+        [("warning", "the unit 'kg'")] * reported
     )
 
 
@@ -162,7 +162,7 @@ def test_seven_cells_of_ten_are_ranges(words: int, reported: bool) -> None:
     cells = [levels[i % 3] if i >= words else "other" for i in range(200)]
     findings = look(cells)
     assert [(f.severity, f.evidence) for f in findings] == (
-        [("tip", {"share": 0.7, "different": 4})] * reported
+        [("info", {"fraction": 0.7, "n_distinct": 4})] * reported
     )
     assert all("such as '10-20'" in f.title or "such as '20-30'" in f.title for f in findings)
 
@@ -195,25 +195,27 @@ def test_words_stand_among_numbers_where_half_of_the_cells_are_numbers(
     assert any("are words among numbers" in f.title for f in look(cells)) is among
 
 
-@pytest.mark.parametrize(("count", "severity"), [(9, "tip"), (10, "warn")])
+@pytest.mark.parametrize(("count", "severity"), [(9, "info"), (10, "warning")])
 def test_one_lost_cell_in_a_hundred_is_a_warning(count: int, severity: str) -> None:
     cells = ["12 approx"] * count + [str(i / 2) for i in range(1_000 - count)]
     (finding,) = look(cells, "number")
     assert finding.severity == severity
-    assert finding.title.startswith(f"{count} cells of number columns cannot be read and count as")
+    assert finding.title.startswith(
+        f"{count} cells of numeric columns cannot be parsed and count as"
+    )
     assert f"a ({count}, such as '12 approx')" in finding.title
 
 
 def test_a_column_with_options_is_not_changed() -> None:
     cells = [str(v) if i % 5 else "unknown" for i, v in enumerate(VALUES)]
     (finding,) = look(cells, Column("a", "category", {"merge": 3}))
-    assert (finding.severity, finding.fixes) == ("warn", ())
+    assert (finding.severity, finding.fixes) == ("warning", ())
 
 
 def test_the_fix_of_a_decimal_comma_reads_the_fractions() -> None:
     cells = [f"{value:.2f}".replace(".", ",") for value in VALUES]
     (finding,) = look(cells, "number")
-    assert finding.evidence == {"read_by_comma": ROWS, "rows": ROWS}
+    assert finding.evidence == {"n_parsed_with_comma": ROWS, "rows": ROWS}
     mended = Column("a", "number", {finding.fixes[0].path[-1]: finding.fixes[0].value})
     view = data_context({"a": cells}, (), a=mended)
     np.testing.assert_allclose(view.values["a"].to_numpy(), VALUES)

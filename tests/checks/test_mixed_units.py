@@ -17,8 +17,8 @@ ODD = np.arange(500) % 8 == 0
 def test_values_in_another_unit_are_noticed(factor: float) -> None:
     cells = np.where(ODD, HEIGHTS * factor, HEIGHTS)
     (finding,) = run_check(CHECK, data_context({"a": cells}, a="number"))
-    assert (finding.severity, finding.column, finding.fixes) == ("warn", "a", ())
-    assert (finding.evidence["few"], finding.evidence["many"]) == (63, 437)
+    assert (finding.severity, finding.column, finding.fixes) == ("warning", "a", ())
+    assert (finding.evidence["minority_rows"], finding.evidence["majority_rows"]) == (63, 437)
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_the_smaller_heap_is_told_first_with_both_medians() -> None:
     cells = np.concatenate([np.linspace(150, 190, 20), np.linspace(1.5, 1.9, 201)])
     (finding,) = run_check(CHECK, data_context({"a": cells}, a="number"))
     assert "20 values around 170, 201 around 1.7" in finding.title
-    assert finding.evidence == {"few": 20, "many": 201, "factor": 100}
+    assert finding.evidence == {"minority_rows": 20, "majority_rows": 201, "factor": 100}

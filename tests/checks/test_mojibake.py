@@ -23,14 +23,14 @@ def misread(word: str, as_: str, written: str = "utf-8") -> str:
 ])  # fmt: skip
 def test_traces_of_a_wrong_encoding_are_shown(word: str) -> None:
     (finding,) = run_check(CHECK, data_context({"a": ["fine"] * 90 + [word] * 10}, a="category"))
-    assert (finding.severity, finding.column) == ("warn", "a")
+    assert (finding.severity, finding.column) == ("warning", "a")
     assert repr(word) in finding.title
     assert finding.evidence == {"cells": {"a": 10}}
 
 
 def test_one_garbled_cell_of_many_is_a_tip() -> None:
     (finding,) = run_check(CHECK, data_context({"a": ["fine"] * 900 + ["MÃ¼ller"]}, a="category"))
-    assert finding.severity == "tip"
+    assert finding.severity == "info"
 
 
 @pytest.mark.parametrize("word", ["Müller", "École", "São Paulo", "ÂME", "25°", "Łódź", "東京",
@@ -53,7 +53,7 @@ def test_personal_data_in_what_is_shown_is_hidden() -> None:
     assert "JosÃ© ****@*******.***" in finding.title
 
 
-@pytest.mark.parametrize(("count", "severity"), [(9, "tip"), (10, "warn")])
+@pytest.mark.parametrize(("count", "severity"), [(9, "info"), (10, "warning")])
 def test_one_row_in_a_hundred_is_many(count: int, severity: str) -> None:
     cells = ["fine"] * (1_000 - count) + ["MÃ¼ller"] * count
     (finding,) = run_check(CHECK, data_context({"a": cells}, a="category"))
@@ -64,7 +64,7 @@ def test_one_row_in_a_hundred_is_many(count: int, severity: str) -> None:
 def test_columns_share_a_line_and_the_worst_gives_the_severity() -> None:
     cells = {"a": ["fine"] * 299 + ["Ã©"], "b": ["fine"] * 290 + ["Ã©"] * 4 + ["Ã¼"] * 6}
     (finding,) = run_check(CHECK, data_context(cells, a="category", b="category"))
-    assert (finding.severity, finding.column) == ("warn", None)
+    assert (finding.severity, finding.column) == ("warning", None)
     assert finding.evidence == {"cells": {"a": 1, "b": 10}}
 
 

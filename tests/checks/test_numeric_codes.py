@@ -17,7 +17,7 @@ FEW = [str([20, 60, 75, 90][i % 4]) for i in range(400)]
 @pytest.mark.parametrize("name", ["MS SubClass", "branch_code", "regionType", "status"])
 def test_a_code_by_name_and_values_may_be_read_as_a_category(name: str) -> None:
     (finding,) = run_check(CHECK, data_context({name: FEW}, **{name: "number"}))
-    assert (finding.severity, finding.column) == ("tip", name)
+    assert (finding.severity, finding.column) == ("info", name)
     assert finding.fixes == (ConfigEdit(("data", "columns", name, "kind"), "category"),)
 
 

@@ -53,9 +53,9 @@ def look(y: Any, **columns: Any) -> list[Finding]:
 )
 def test_a_rule_over_two_numbers_stops_the_run(y: Any) -> None:
     (finding,) = look(y, a=A, b=B)
-    assert finding.severity == "stop"
+    assert finding.severity == "error"
     assert finding.evidence["columns"] == ["a", "b"]
-    assert finding.evidence["power"] > 0.99
+    assert finding.evidence["association_strength"] > 0.99
     assert finding.fixes == tuple(ConfigEdit(("data", "drop"), name, append=True) for name in "ab")
 
 
@@ -67,7 +67,7 @@ def test_a_rule_over_a_number_and_a_category_is_found() -> None:
 def test_a_rule_with_few_exceptions_is_a_warning() -> None:
     exceptions = DRAW.random(ROWS) < 0.008
     (finding,) = look(((A > 15) ^ (B > 13)) ^ exceptions, a=A, b=B)
-    assert (finding.severity, finding.fixes) == ("warn", ())
+    assert (finding.severity, finding.fixes) == ("warning", ())
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def crossed(wrong: int, each: int = 200) -> list[Finding]:
     ("wrong", "severity"),
     # Lambda is 1 - 2 e of a share e of wrong rows in even classes: here .995, .99, .955 and .95,
     # and a little less, as what chance guesses right is more than a half.
-    [(0, "stop"), (1, "stop"), (2, "warn"), (9, "warn"), (10, None)],
+    [(0, "error"), (1, "error"), (2, "warning"), (9, "warning"), (10, None)],
 )
 def test_bounds_of_a_rule_that_is_certain_and_of_one_that_is_suspect(
     wrong: int, severity: str | None
@@ -125,8 +125,10 @@ def test_bounds_of_a_rule_that_is_certain_and_of_one_that_is_suspect(
     findings = crossed(wrong)
     assert [f.severity for f in findings] == ([severity] if severity else [])
     for finding in findings:
-        assert bool(finding.fixes) == (severity == "stop")
-        assert 1 - 2.2 * wrong / 400 <= finding.evidence["power"] <= 1 - 2 * wrong / 400
+        assert bool(finding.fixes) == (severity == "error")
+        assert (
+            1 - 2.2 * wrong / 400 <= finding.evidence["association_strength"] <= 1 - 2 * wrong / 400
+        )
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,7 @@ def test_up_to_twenty_classes_have_rules(levels: int, reported: bool) -> None:
     }
     findings = run_check(CHECK, split_context(cells, "multiclass", a="category", b="category"))
     assert len(set(cells["y"])) == (20 if reported else 21)
-    assert [f.severity for f in findings] == ["stop"] * reported
+    assert [f.severity for f in findings] == ["error"] * reported
 
 
 def test_of_many_columns_those_that_tell_most_are_paired_and_few_keep_their_order() -> None:
@@ -196,7 +198,7 @@ def test_a_column_stands_in_one_rule_only_and_labels_are_told_by_name() -> None:
     )
     (finding,) = run_check(CHECK, view)
     assert (finding.column, finding.evidence["columns"]) == ("a", ["a", "b"])
-    assert "tell 100% of one by a simple rule (alone 0% and 0%)" in finding.title
+    assert "explain 100% of one by a simple rule (alone 0% and 0%)" in finding.title
 
 
 def test_rows_in_which_a_number_is_missing_are_a_side_of_their_own() -> None:
@@ -204,7 +206,7 @@ def test_rows_in_which_a_number_is_missing_are_a_side_of_their_own() -> None:
     y = np.where(gone, B > 13, (A > 15) & (B < 13))
     (finding,) = look(y, a=np.where(gone, np.nan, A), b=B)
     assert finding.evidence["columns"] == ["a", "b"]
-    assert finding.severity == "stop"
+    assert finding.severity == "error"
 
 
 @pytest.mark.parametrize(("wrong", "promises"), [(76, True), (84, False)])

@@ -87,7 +87,7 @@ def mixed_up(cells: Cells, share: float, draw: np.random.Generator) -> Array:
 @pytest.mark.parametrize("task", TARGETS)
 def test_the_sound_table_has_nothing_that_stops_or_warns(task: str) -> None:
     findings = run_all_checks(framed(sound(task)), TARGETS[task], task)
-    assert [f.title for f in findings if f.severity != "tip"] == []
+    assert [f.title for f in findings if f.severity != "info"] == []
     assert len(findings) <= 3, [f.title for f in findings]
 
 
@@ -439,80 +439,80 @@ def p_bare(cells: Cells, draw: np.random.Generator) -> Cells:
 
 
 PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
-    ("leak", "state", "stop", "binary", p_copy),
-    ("leak", "state", "stop", "multiclass", p_copy_of_class),
-    ("leak", "state", "warn", "binary", p_noisy_copy),
-    ("leak", "sum", "stop", "regression", p_copy_of_amount),
-    ("leak", "sum", "stop", "regression", p_monotone),
-    ("leak", "sum", "stop", "regression", p_rounded),
-    ("leak", "sum", "stop", "regression", p_partly_filled),
-    ("leak", "flag", "stop", "labels", p_copy_of_label),
-    ("leak", "notice", "stop", "binary", p_gaps_tell),
-    ("leak", "final_state", "stop", "binary", p_after_nearly_all),
-    ("informative_gaps", "notice", "tip", "binary", p_gaps_lean),
-    ("delay", "settled", "warn", "binary", p_later_date),
-    ("hindsight", "closed_flag", "warn", "binary", p_after),
-    ("hindsight", "was_repaid_early", "warn", "binary", p_kin),
-    ("formula", "part", "stop", "regression", p_sum),
-    ("formula", "one", "stop", "regression", p_difference_of_three),
-    ("formula", "pieces", "stop", "regression", p_product),
-    ("formula", "base", "stop", "regression", p_ratio),
-    ("rule", "a", "stop", "binary", p_rule),
-    ("rule", "a", "stop", "binary", p_greater),
-    ("time_order", "opened", "warn", "binary", p_time),
-    ("row_order", None, "warn", "binary", p_neighbours),
-    ("row_order", None, "tip", "binary", p_sorted),
-    ("row_order", "place", "warn", "binary", p_counter),
-    ("entity", "patient_id", "warn", "binary", p_entity),
-    ("missing", "repaid", "warn", "binary", p_empty_target),
-    ("missing", "rare", "warn", "binary", p_hollow),
-    ("missing", "income", "warn", "binary", p_holes),
-    ("gaps", None, "tip", "binary", p_holes_together),
-    ("gaps", None, "warn", "binary", p_empty_rows),
-    ("placeholders", "income", "warn", "binary", p_code_for_nothing),
-    ("placeholders", "purpose", "tip", "binary", p_word_for_nothing),
-    ("placeholders", "opened", "warn", "binary", p_day_for_nothing),
-    ("mixed", "length", "warn", "binary", p_units),
-    ("mixed", "price", "warn", "binary", p_money),
-    ("mixed", "use", "warn", "binary", p_percent),
-    ("mixed", "income", "warn", "binary", p_words_among_numbers),
-    ("units", "tall", "warn", "binary", p_two_units),
-    ("dates", "seen", "warn", "binary", p_two_orders),
-    ("spellings", "purpose", "warn", "binary", p_spelling),
-    ("spellings", "town", "tip", "binary", p_slip),
-    ("garbled", "town", "warn", "binary", p_garbled),
-    ("copies", "income_1", "warn", "binary", p_repeated_column),
-    ("copies", None, "tip", "binary", p_recoded),
-    ("copies", None, "tip", "binary", p_scaled),
-    ("constant", "system", "tip", "binary", p_constant),
-    ("nearly_constant", "system", "tip", "binary", p_nearly_constant),
-    ("duplicates", None, "warn", "binary", p_repeated_rows),
-    ("conflicts", None, "warn", "binary", p_conflicts),
-    ("outliers", "amount", "tip", "binary", p_outlier),
-    ("impossible", "age", "warn", "binary", p_impossible),
-    ("identifier", "order_id", "warn", "binary", p_key),
-    ("codes", "branch_code", "tip", "binary", p_codes),
-    ("levels", "town", "tip", "binary", p_levels),
-    ("skew", "visits", "tip", "binary", p_skew),
-    ("imbalance", None, "warn", "multiclass", p_rare_class),
-    ("target", "cost", "tip", "regression", p_cut_off),
-    ("sensitive", "Gender", "tip", "binary", p_sensitive),
-    ("disparity", "gender", "tip", "binary", p_disparity),
-    ("proxies", "gender", "tip", "binary", p_proxy),
-    ("contradictions", None, "tip", "binary", p_reversed),
-    ("few_rows", None, "warn", "binary", p_few_rows),
-    ("near_texts", "note", "warn", "binary", p_near_texts),
-    ("markup", "note", "tip", "binary", p_markup),
-    ("personal_data", "note", "warn", "binary", p_personal),
-    ("label_words", "note", "warn", "binary", p_label_said),
-    ("languages", "note", "warn", "binary", p_languages),
-    ("long_texts", "note", "warn", "binary", p_long),
-    ("telling_words", "note", "warn", "binary", p_telling),
-    ("escapes", "note", "warn", "binary", p_escapes),
-    ("stand_ins", "note", "tip", "binary", p_stand_ins),
-    ("boilerplate", "note", "tip", "binary", p_boilerplate),
-    ("giant_texts", "note", "warn", "binary", p_giant),
-    ("without_letters", "note", "tip", "binary", p_bare),
+    ("target_leakage", "state", "error", "binary", p_copy),
+    ("target_leakage", "state", "error", "multiclass", p_copy_of_class),
+    ("target_leakage", "state", "warning", "binary", p_noisy_copy),
+    ("target_leakage", "sum", "error", "regression", p_copy_of_amount),
+    ("target_leakage", "sum", "error", "regression", p_monotone),
+    ("target_leakage", "sum", "error", "regression", p_rounded),
+    ("target_leakage", "sum", "error", "regression", p_partly_filled),
+    ("target_leakage", "flag", "error", "labels", p_copy_of_label),
+    ("target_leakage", "notice", "error", "binary", p_gaps_tell),
+    ("target_leakage", "final_state", "error", "binary", p_after_nearly_all),
+    ("informative_missingness", "notice", "info", "binary", p_gaps_lean),
+    ("date_difference_leak", "settled", "warning", "binary", p_later_date),
+    ("post_outcome_name", "closed_flag", "warning", "binary", p_after),
+    ("post_outcome_name", "was_repaid_early", "warning", "binary", p_kin),
+    ("target_formula", "part", "error", "regression", p_sum),
+    ("target_formula", "one", "error", "regression", p_difference_of_three),
+    ("target_formula", "pieces", "error", "regression", p_product),
+    ("target_formula", "base", "error", "regression", p_ratio),
+    ("pairwise_leak", "a", "error", "binary", p_rule),
+    ("pairwise_leak", "a", "error", "binary", p_greater),
+    ("time_dependence", "opened", "warning", "binary", p_time),
+    ("row_order", None, "warning", "binary", p_neighbours),
+    ("row_order", None, "info", "binary", p_sorted),
+    ("row_order", "place", "warning", "binary", p_counter),
+    ("group_leakage", "patient_id", "warning", "binary", p_entity),
+    ("missing_values", "repaid", "warning", "binary", p_empty_target),
+    ("missing_values", "rare", "warning", "binary", p_hollow),
+    ("missing_values", "income", "warning", "binary", p_holes),
+    ("missingness_pattern", None, "info", "binary", p_holes_together),
+    ("missingness_pattern", None, "warning", "binary", p_empty_rows),
+    ("sentinel_values", "income", "warning", "binary", p_code_for_nothing),
+    ("sentinel_values", "purpose", "info", "binary", p_word_for_nothing),
+    ("sentinel_values", "opened", "warning", "binary", p_day_for_nothing),
+    ("mixed_types", "length", "warning", "binary", p_units),
+    ("mixed_types", "price", "warning", "binary", p_money),
+    ("mixed_types", "use", "warning", "binary", p_percent),
+    ("mixed_types", "income", "warning", "binary", p_words_among_numbers),
+    ("mixed_units", "tall", "warning", "binary", p_two_units),
+    ("ambiguous_dates", "seen", "warning", "binary", p_two_orders),
+    ("inconsistent_categories", "purpose", "warning", "binary", p_spelling),
+    ("inconsistent_categories", "town", "info", "binary", p_slip),
+    ("mojibake", "town", "warning", "binary", p_garbled),
+    ("duplicate_columns", "income_1", "warning", "binary", p_repeated_column),
+    ("duplicate_columns", None, "info", "binary", p_recoded),
+    ("duplicate_columns", None, "info", "binary", p_scaled),
+    ("constant", "system", "info", "binary", p_constant),
+    ("nearly_constant", "system", "info", "binary", p_nearly_constant),
+    ("duplicate_rows", None, "warning", "binary", p_repeated_rows),
+    ("conflicting_labels", None, "warning", "binary", p_conflicts),
+    ("outliers", "amount", "info", "binary", p_outlier),
+    ("impossible_values", "age", "warning", "binary", p_impossible),
+    ("identifier", "order_id", "warning", "binary", p_key),
+    ("numeric_codes", "branch_code", "info", "binary", p_codes),
+    ("high_cardinality", "town", "info", "binary", p_levels),
+    ("skewness", "visits", "info", "binary", p_skew),
+    ("class_imbalance", None, "warning", "multiclass", p_rare_class),
+    ("target_distribution", "cost", "info", "regression", p_cut_off),
+    ("sensitive_features", "Gender", "info", "binary", p_sensitive),
+    ("group_disparity", "gender", "info", "binary", p_disparity),
+    ("proxy_features", "gender", "info", "binary", p_proxy),
+    ("reversed_order", None, "info", "binary", p_reversed),
+    ("small_sample", None, "warning", "binary", p_few_rows),
+    ("near_duplicate_texts", "note", "warning", "binary", p_near_texts),
+    ("markup", "note", "info", "binary", p_markup),
+    ("personal_data", "note", "warning", "binary", p_personal),
+    ("label_in_text", "note", "warning", "binary", p_label_said),
+    ("mixed_languages", "note", "warning", "binary", p_languages),
+    ("truncated_texts", "note", "warning", "binary", p_long),
+    ("leaky_words", "note", "warning", "binary", p_telling),
+    ("escape_sequences", "note", "warning", "binary", p_escapes),
+    ("placeholder_texts", "note", "info", "binary", p_stand_ins),
+    ("boilerplate", "note", "info", "binary", p_boilerplate),
+    ("very_long_texts", "note", "warning", "binary", p_giant),
+    ("without_letters", "note", "info", "binary", p_bare),
 ]
 CASES = [pytest.param(*plant, id=f"{plant[0]}-{plant[4].__name__[2:]}") for plant in PLANTS]
 GIVEN: dict[Plant, tuple[ConfigEdit, ...]] = {  # kinds that a person chose, against the guess
@@ -520,11 +520,14 @@ GIVEN: dict[Plant, tuple[ConfigEdit, ...]] = {  # kinds that a person chose, aga
     p_codes: (ConfigEdit(("data", "columns", "branch_code", "kind"), "number"),),
 }
 BY_A_PERSON = {  # where only a person can know what to do
-    "near_texts", "personal_data", "label_words", "languages", "long_texts",
-    "escapes", "giant_texts", "telling_words",
-    "leak-noisy_copy", "informative_gaps", "row_order", "missing-empty_target", "missing-holes",
-    "gaps", "mixed-units", "mixed-money", "mixed-percent", "units", "dates", "spellings",
-    "garbled", "duplicates", "few_rows", "impossible", "imbalance", "conflicts", "delay",
+    "near_duplicate_texts", "personal_data", "label_in_text", "mixed_languages", "truncated_texts",
+    "escape_sequences", "very_long_texts", "leaky_words",
+    "target_leakage-noisy_copy", "informative_missingness", "row_order",
+    "missing_values-empty_target", "missing_values-holes",
+    "missingness_pattern", "mixed_types-units", "mixed_types-money", "mixed_types-percent",
+    "mixed_units", "ambiguous_dates", "inconsistent_categories",
+    "mojibake", "duplicate_rows", "small_sample", "impossible_values", "class_imbalance",
+    "conflicting_labels", "date_difference_leak",
 }  # fmt: skip
 
 
@@ -550,7 +553,7 @@ def test_a_planted_fault_is_caught(
     findings = first_audit(task, plant)
     caught = {f.severity for f in findings if f.code == code and f.column == column}
     assert severity in caught, [(f.accept_key, f.severity) for f in findings]
-    others = {f.code for f in findings if f.severity == "stop"} - {code}
+    others = {f.code for f in findings if f.severity == "error"} - {code}
     assert others == set(), "a fault must not set off a stop of another kind"
     for finding in findings:
         assert finding.evidence
@@ -564,16 +567,16 @@ def test_a_planted_fault_is_caught(
     [
         case
         for case in CASES
-        if PLANTS[CASES.index(case)][2] != "tip"
+        if PLANTS[CASES.index(case)][2] != "info"
         and not BY_A_PERSON & {str(case.id), str(case.id).partition("-")[0]}
     ],
 )
 def test_a_fix_silences_what_it_mends(
     code: str, column: str | None, severity: str, task: str, plant: Plant
 ) -> None:
-    serious = [f for f in first_audit(task, plant) if f.severity != "tip"]
+    serious = [f for f in first_audit(task, plant) if f.severity != "info"]
     mended = {f.accept_key for f in serious if f.fixes}
     assert code in {name.partition(":")[0] for name in mended}
     edits = [*GIVEN.get(plant, ()), *(edit for finding in serious for edit in finding.fixes)]
     again = run_all_checks(table(task, plant), targets_of(task, plant), task, edits)
-    assert not mended & {f.accept_key for f in again if f.severity != "tip"}
+    assert not mended & {f.accept_key for f in again if f.severity != "info"}

@@ -27,7 +27,8 @@ def look(name: str, column: list[str], target: str = "churned") -> list[Finding]
 
 
 @pytest.mark.parametrize(
-    ("share", "severity", "fixes"), [(0.1, "warn", 1), (0.18, "warn", 0), (0.35, "tip", 0)]
+    ("share", "severity", "fixes"),
+    [(0.1, "warning", 1), (0.18, "warning", 0), (0.35, "info", 0)],
 )
 def test_a_telling_name_weighs_with_what_the_column_tells(
     share: float, severity: str, fixes: int
@@ -53,7 +54,7 @@ def test_what_the_check_leak_reports_is_not_told_twice() -> None:
 def test_one_value_that_is_certain_counts_though_the_rest_says_nothing() -> None:
     column = np.where(YES & (DRAW.random(ROWS) < 0.3), "1", "0").tolist()
     (finding,) = look("is_violent_churn", column)
-    assert (finding.severity, len(finding.fixes)) == ("warn", 1)
+    assert (finding.severity, len(finding.fixes)) == ("warning", 1)
     assert "shares 'churn' with the target" in finding.title
 
 
@@ -85,10 +86,10 @@ def even(wrong: int, name: str = "outcome_code") -> list[Finding]:
     # Goodman and Kruskal's lambda is 1 - 2 e; a value makes a class certain by as much, less what
     # its interval (Wilson) is wide: a lift of .8 at e = .085.
     [
-        (20, None, 0), (30, "warn", 1),  # .92 is for the check `leak`, .88 is strong
-        (70, "warn", 1), (80, "warn", 0),  # .72 and .68
-        (115, "warn", 0), (130, "tip", 0),  # .54 and .48
-        (215, "tip", 0), (232, None, 0),  # .14 and .07
+        (20, None, 0), (30, "warning", 1),  # .92 is for the check `leak`, .88 is strong
+        (70, "warning", 1), (80, "warning", 0),  # .72 and .68
+        (115, "warning", 0), (130, "info", 0),  # .54 and .48
+        (215, "info", 0), (232, None, 0),  # .14 and .07
     ],
 )  # fmt: skip
 def test_bounds_of_what_a_column_with_a_late_name_tells(
@@ -97,7 +98,10 @@ def test_bounds_of_what_a_column_with_a_late_name_tells(
     findings = even(wrong)
     assert [(f.severity, len(f.fixes)) for f in findings] == [(severity, fixes)] * bool(severity)
     for finding in findings:
-        power = finding.evidence.get("power") or finding.evidence["columns"]["outcome_code"]
+        power = (
+            finding.evidence.get("association_strength")
+            or finding.evidence["columns"]["outcome_code"]
+        )
         assert power == pytest.approx(1 - 2 * wrong / 500, abs=0.04)
 
 
@@ -110,14 +114,14 @@ def one_sided(other: int) -> list[Finding]:
     return run_check(CHECK, split_context(cells, "binary", outcome="category"))
 
 
-@pytest.mark.parametrize(("other", "severity"), [(4, "warn"), (8, "tip")])
+@pytest.mark.parametrize(("other", "severity"), [(4, "warning"), (8, "info")])
 def test_a_value_that_makes_a_class_nearly_certain_is_a_warning(other: int, severity: str) -> None:
     low = binomtest(100, 100 + other).proportion_ci(0.95, "wilson").low
     lift = (low - 0.4) / 0.6
-    assert bool(lift >= 0.8) is (severity == "warn")
+    assert bool(lift >= 0.8) is (severity == "warning")
     (finding,) = one_sided(other)
     assert finding.severity == severity
-    if severity == "warn":
+    if severity == "warning":
         assert finding.evidence["lift"] == pytest.approx(lift)
         assert finding.title.startswith(f"outcome has a value that makes y {lift:.0%} certain, and")
         assert finding.fixes == (ConfigEdit(("data", "drop"), "outcome", append=True),)
@@ -126,4 +130,4 @@ def test_a_value_that_makes_a_class_nearly_certain_is_a_warning(other: int, seve
 def test_kin_of_the_target_that_tell_little_are_silent() -> None:
     assert look("churn_code", wrong(0.35)) == []
     (finding,) = look("churn_code", wrong(0.18))
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"

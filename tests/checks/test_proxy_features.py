@@ -34,8 +34,8 @@ def test_columns_that_tell_nothing_are_not_reported() -> None:
 
 def test_a_column_that_tells_the_group_is_named_with_its_power() -> None:
     (finding,) = look(sex=(SEX, "category"), title=(TITLE, "category"), noise=(NOISE, "number"))
-    assert (finding.severity, finding.column, finding.fixes) == ("tip", "sex", ())
-    told = finding.evidence["told"]["sex"]
+    assert (finding.severity, finding.column, finding.fixes) == ("info", "sex", ())
+    told = finding.evidence["explained_fraction"]["sex"]
     assert list(told) == ["title"]
     assert told["title"] == pytest.approx(0.9, abs=0.05)
 
@@ -70,8 +70,8 @@ def test_half_of_what_the_group_leaves_open_must_be_told(wrong: int, reported: b
 def test_the_column_that_tells_most_is_named_first() -> None:
     better = np.where(DRAW.random(ROWS) < 0.02, "Dr", np.where(SEX == "f", "Mrs", "Mr"))
     (finding,) = look(sex=(SEX, "category"), title=(TITLE, "category"), better=(better, "category"))
-    assert list(finding.evidence["told"]["sex"]) == ["better", "title"]
-    assert finding.title.startswith("sex can be told from better (9")
+    assert list(finding.evidence["explained_fraction"]["sex"]) == ["better", "title"]
+    assert finding.title.startswith("sex can be predicted from better (9")
 
 
 def test_several_sensitive_columns_share_a_line() -> None:
@@ -81,7 +81,9 @@ def test_several_sensitive_columns_share_a_line() -> None:
         club=(np.where(race == "p", "u", "v"), "category"),
     )  # fmt: skip
     assert finding.column is None
-    assert finding.title.startswith("2 sensitive columns can be told from others: sex from title (")
+    assert finding.title.startswith(
+        "2 sensitive features can be predicted from others: sex from title ("
+    )
     assert "; race from club (" in finding.title
 
 

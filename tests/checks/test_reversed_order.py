@@ -32,16 +32,16 @@ def test_an_end_before_its_start_is_shown_with_its_row() -> None:
     ends = np.where(np.isin(np.arange(ROWS), [4, 9]), START - 5, END)
     for columns in ({"start": START, "end": ends}, {"end": ends, "start": START}):
         (finding,) = look("datetime", **columns)
-        assert (finding.severity, finding.column) == ("tip", None)
+        assert (finding.severity, finding.column) == ("info", None)
         assert "end before start in 2 rows" in finding.title
-        assert finding.evidence["lines"] == [5, 10]
+        assert finding.evidence["line_numbers"] == [5, 10]
 
 
 def test_numbers_whose_names_are_opposites_are_compared() -> None:
     low = DRAW.normal(10, 3, ROWS)
     high = low + np.where(np.arange(ROWS) == 7, -4, DRAW.gamma(2, 2, ROWS))
     (finding,) = look("number", temp_min=low, temp_max=high)
-    assert finding.evidence == {"rows": {"temp_max before temp_min": 1}, "lines": [8]}
+    assert finding.evidence == {"rows": {"temp_max before temp_min": 1}, "line_numbers": [8]}
     assert look("number", temp_min=low, wind=high) == []
 
 
@@ -72,7 +72,10 @@ def test_three_rows_of_a_pair_are_shown_by_their_numbers_in_the_file() -> None:
     cells = {"start": START.astype(str), "end": ends.astype(str), "alone": [""] * ROWS}
     view = data_context(cells, start="datetime", end="datetime", alone="datetime")
     (finding,) = run_check(CHECK, replace(view, row_numbers=range(1_001, 1_001 + ROWS)))
-    assert finding.evidence == {"rows": {"end before start": 5}, "lines": [1_005, 1_075, 1_145]}
+    assert finding.evidence == {
+        "rows": {"end before start": 5},
+        "line_numbers": [1_005, 1_075, 1_145],
+    }
     assert finding.title == "rows that contradict the others: end before start in 5 rows"
 
 
@@ -90,4 +93,4 @@ def test_twelve_rows_are_shown_of_many_pairs() -> None:
     later = {f"d{i}": START + 100 * i for i in range(1, 5)}
     (finding,) = look("datetime", start=start, **later, d5=START + 450)
     assert len(finding.evidence["rows"]) == 5
-    assert len(finding.evidence["lines"]) == 12
+    assert len(finding.evidence["line_numbers"]) == 12

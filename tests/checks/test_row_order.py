@@ -50,18 +50,18 @@ def test_rows_in_no_order_are_not_reported(y: Any, task: str) -> None:
 )
 def test_like_neighbours_are_a_warning(y: Any, task: str) -> None:
     (finding,) = run_check(CHECK, view(y, task))
-    assert (finding.severity, finding.column, finding.fixes) == ("warn", None, ())
-    assert finding.evidence["beyond"] > 0.3
+    assert (finding.severity, finding.column, finding.fixes) == ("warning", None, ())
+    assert finding.evidence["partial_serial_correlation"] > 0.3
 
 
 def test_neighbours_whose_columns_explain_their_likeness_are_a_tip() -> None:
     (finding,) = run_check(CHECK, view(waving(0.2), wave=WAVE))
-    assert finding.severity == "tip"
+    assert finding.severity == "info"
 
 
 def test_a_file_sorted_by_class_does_no_harm() -> None:
     (finding,) = run_check(CHECK, view(np.sort(DRAW.choice(["yes", "no"], ROWS))))
-    assert finding.severity == "tip"
+    assert finding.severity == "info"
     assert "sorted by y" in finding.title
 
 
@@ -73,12 +73,12 @@ def test_a_file_sorted_by_amount_does_no_harm() -> None:
 def test_a_column_that_counts_the_rows_of_a_sorted_file_is_named() -> None:
     late = np.where(DRAW.random(ROWS) < np.linspace(0.1, 0.9, ROWS), "yes", "no")
     (finding,) = run_check(CHECK, view(late, counter=np.cumsum(DRAW.integers(1, 5, ROWS)) * 1.0))
-    assert (finding.severity, finding.column) == ("warn", "counter")
+    assert (finding.severity, finding.column) == ("warning", "counter")
     (finding,) = run_check(CHECK, view(late, first=np.arange(ROWS), counter=np.arange(ROWS) * 2.0))
     assert finding.column == "first"
 
 
-@pytest.mark.parametrize("declared", ["time", "entity"])
+@pytest.mark.parametrize("declared", ["time_column", "group_column"])
 def test_declared_time_or_entities_explain_the_order(declared: str) -> None:
     assert run_check(CHECK, replace(view(waving()), **{declared: "noise"})) == []  # type: ignore[arg-type]
 
@@ -105,10 +105,10 @@ def test_a_file_is_sorted_if_classes_come_in_stretches_of_thirty(
     view = split_context({"a": np.zeros(len(y)), "y": y}, "binary", a="number")
     (finding,) = run_check(CHECK, view)
     assert ("the file is sorted by y" in finding.title) is is_sorted
-    assert finding.severity == ("tip" if is_sorted else "warn")
+    assert finding.severity == ("info" if is_sorted else "warning")
     # Of neighbours all but 29 are alike: the serial correlation of the indicator.
     rows, breaks = len(y), 29
-    assert finding.evidence["alike"] == pytest.approx((rows - 1 - 2 * breaks) / rows)
+    assert finding.evidence["serial_correlation"] == pytest.approx((rows - 1 - 2 * breaks) / rows)
 
 
 @pytest.mark.parametrize(("gaps", "expected"), [(10, True), (11, False)])

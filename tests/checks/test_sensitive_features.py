@@ -23,8 +23,8 @@ def look(groups: tuple[str, ...] = (), **columns: Any) -> list[Finding]:
 @pytest.mark.parametrize("name", ["sex", "Gender", "race_ethnicity", "Geschlecht", "age_group"])
 def test_a_sensitive_name_is_proposed(name: str) -> None:
     (finding,) = look((), **{name: GROUPS})
-    assert (finding.severity, finding.column) == ("tip", name)
-    assert finding.fixes == (ConfigEdit(("problem", "groups"), name, append=True),)
+    assert (finding.severity, finding.column) == ("info", name)
+    assert finding.fixes == (ConfigEdit(("problem", "sensitive_features"), name, append=True),)
 
 
 def test_declared_groups_and_other_names_are_not_proposed() -> None:
@@ -33,12 +33,12 @@ def test_declared_groups_and_other_names_are_not_proposed() -> None:
 
 def test_several_names_share_a_line_and_the_target_is_none_of_them() -> None:
     (finding,) = look(sex=GROUPS, religion=GROUPS)
-    assert "2 columns may say who a person is: sex, religion" in finding.title
+    assert "2 columns may be about a protected attribute: sex, religion" in finding.title
     view = replace(data_context({"gender": GROUPS}), targets=("gender",))
     assert run_check(CHECK, view) == []
 
 
-@pytest.mark.parametrize(("declared", "severity"), [(("sex",), "warn"), ((), "tip")])
+@pytest.mark.parametrize(("declared", "severity"), [(("sex",), "warning"), ((), "info")])
 def test_groups_with_few_rows_are_counted(declared: tuple[str, ...], severity: str) -> None:
     findings = look(declared, sex=["f"] * 300 + ["m"] * 300 + ["x"] * 12)
     finding = next(f for f in findings if f.evidence.get("rows") == {"x": 12})
@@ -49,7 +49,7 @@ def test_groups_with_few_rows_are_counted(declared: tuple[str, ...], severity: s
 def test_a_target_that_is_missing_for_one_group_is_noticed() -> None:
     y = ["" if group == "m" and i % 2 else "u" for i, group in enumerate(GROUPS)]
     (finding,) = look(("sex",), sex=GROUPS, y=y)
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
     assert "y is missing in 50% of the rows of sex m, in 0% of those of f" in finding.title
     even = ["" if i % 10 == 0 else "u" for i in range(len(GROUPS))]
     assert look(("sex",), sex=GROUPS, y=even) == []
@@ -82,7 +82,7 @@ def share_explained(first: int, second: int, rows: int) -> float:
     [(800, 15 / 800), (4_000, 0.01)],
     ids=["more than chance", "more than a trifle"],
 )
-@pytest.mark.parametrize(("declared", "severity"), [(("sex",), "warn"), ((), "tip")])
+@pytest.mark.parametrize(("declared", "severity"), [(("sex",), "warning"), ((), "info")])
 def test_missing_targets_must_differ_by_more_than_chance_and_than_a_trifle(
     rows: int, bound: float, declared: tuple[str, ...], severity: str
 ) -> None:

@@ -35,7 +35,7 @@ def test_marks_of_missing_values_are_reported_until_they_are_declared(mark: str)
     cells = {"a": with_some(amounts(), mark, 3)}
     (finding,) = run_check(CHECK, data_context(cells, a="number"))
     assert finding.evidence == {"value": mark, "rows": 3, "columns": ["a"]}
-    assert finding.fixes == (ConfigEdit(("data", "missing"), mark, append=True),)
+    assert finding.fixes == (ConfigEdit(("data", "na_values"), mark, append=True),)
     assert run_check(CHECK, data_context(cells, missing=[mark], a="number")) == []
 
 
@@ -44,7 +44,7 @@ def test_lonely_extreme_numbers_are_reported_as_they_are_written(value: str) -> 
     low, high = (20, 60) if value == "-1" else (0, 80)
     cells = {"a": with_some(amounts(low + 200, high + 200), value, 5)}
     (finding,) = run_check(CHECK, data_context(cells, a="number"))
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
     assert finding.evidence == {"value": value, "rows": 5, "columns": ["a"]}
 
 
@@ -72,7 +72,7 @@ def test_honest_numbers_are_not_reported(cells: list[str]) -> None:
 def test_words_for_nothing_are_reported_among_categories(word: str) -> None:
     cells = {"a": with_some(["red", "blue"] * (ROWS // 2), word, 8)}
     (finding,) = run_check(CHECK, data_context(cells, a="category"))
-    assert finding.severity == "tip"
+    assert finding.severity == "info"
     assert finding.evidence == {"value": word, "rows": 8, "columns": ["a"]}
 
 
@@ -131,7 +131,7 @@ def test_days_that_programs_write_for_nothing_are_reported(day: str) -> None:
     days = [str(np.datetime64("2021-01-01") + i % 300) for i in range(ROWS)]
     (finding,) = run_check(CHECK, data_context({"a": with_some(days, day, 5)}, a="datetime"))
     assert finding.evidence == {"value": day, "rows": 5, "columns": ["a"]}
-    assert finding.fixes == (ConfigEdit(("data", "missing"), day, append=True),)
+    assert finding.fixes == (ConfigEdit(("data", "na_values"), day, append=True),)
     near = [str(np.datetime64("1970-01-01") + i % 300) for i in range(ROWS)]
     assert run_check(CHECK, data_context({"a": near}, a="datetime")) == []
 
@@ -140,7 +140,7 @@ def test_days_that_programs_write_for_nothing_are_reported(day: str) -> None:
 def test_what_programs_write_for_an_error_is_a_warning(word: str) -> None:
     cells = {"a": with_some(["red", "blue"] * (ROWS // 2), word, 1)}
     (finding,) = run_check(CHECK, data_context(cells, a="category"))
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
 
 
 def test_a_mark_as_a_class_of_the_target_is_reported() -> None:
@@ -155,7 +155,7 @@ def test_zero_far_below_the_rest_is_asked_about() -> None:
     (finding,) = run_check(
         CHECK, data_context(cells, full="number", count="number", weight="number")
     )
-    assert (finding.severity, finding.column, finding.fixes) == ("tip", "weight", ())
+    assert (finding.severity, finding.column, finding.fixes) == ("info", "weight", ())
     assert finding.evidence == {"zeros": {"weight": 9}}
 
 
@@ -246,7 +246,7 @@ def test_a_day_stands_twice_beside_ten_others(marks: int, others: int, reported:
 def test_a_word_for_nothing_stands_in_one_row_of_two_hundred(count: int, reported: bool) -> None:
     cells = {"a": with_some(["red", "blue"] * 200, "unknown", count)}
     assert [f.severity for f in run_check(CHECK, data_context(cells, a="category"))] == [
-        "tip"
+        "info"
     ] * reported
 
 

@@ -12,10 +12,10 @@ from tests.checks.contexts import data_context, run_check
     ("rows", "columns", "severity", "words"),
     [
         (400, 5, None, ""),
-        (40, 2, "warn", "only 40 rows"),
-        (150, 2, "tip", "only 150 rows"),
-        (300, 400, "warn", "more columns (400) than rows (300)"),
-        (300, 100, "tip", "300 rows for 100 columns (3.0 for each)"),
+        (40, 2, "warning", "only 40 rows"),
+        (150, 2, "info", "only 150 rows"),
+        (300, 400, "warning", "more columns (400) than rows (300)"),
+        (300, 100, "info", "300 rows for 100 columns (3.0 for each)"),
     ],
 )
 def test_rows_are_set_against_columns(
@@ -36,10 +36,10 @@ def test_only_rows_with_a_target_count() -> None:
 @pytest.mark.parametrize(
     ("rows", "columns", "severity"),
     [
-        (49, 2, "warn"), (50, 2, "tip"), (199, 2, "tip"), (200, 2, None),
-        (200, 40, None), (200, 41, "tip"),  # five rows a column
-        (200, 200, "tip"), (200, 201, "warn"),
-        (199, 300, "tip"), (0, 2, "tip"),
+        (49, 2, "warning"), (50, 2, "info"), (199, 2, "info"), (200, 2, None),
+        (200, 40, None), (200, 41, "info"),  # five rows a column
+        (200, 200, "info"), (200, 201, "warning"),
+        (199, 300, "info"), (0, 2, "info"),
     ],
 )  # fmt: skip
 def test_bounds_of_rows(rows: int, columns: int, severity: str | None) -> None:

@@ -40,10 +40,10 @@ def test_ordinary_amounts_are_not_reported(y: Any) -> None:
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (np.minimum(AMOUNT, 125), "have the largest value, 125; values beyond seem to be cut off"),
+        (np.minimum(AMOUNT, 125), "have the largest value, 125; values beyond seem to be censored"),
         (np.maximum(AMOUNT, 75), "have the smallest value, 75"),
         (np.where(DRAW.random(ROWS) < 0.4, 0, AMOUNT), "y is 0.0000 in 4"),
-        (np.where(np.arange(ROWS) < 3, 900, AMOUNT), "3 training rows lie far from the rest (900"),
+        (np.where(np.arange(ROWS) < 3, 900, AMOUNT), "3 training rows are far from the rest (900"),
         (np.exp(2 * DRAW.normal(size=ROWS)), "the largest 1% of the rows hold"),
         (np.where(DRAW.random(ROWS) < 0.6, np.round(AMOUNT * 50, -3), np.round(AMOUNT * 50)),
          "of the rows are multiples of 1,000"),
@@ -53,12 +53,12 @@ def test_ordinary_amounts_are_not_reported(y: Any) -> None:
 def test_what_is_odd_about_an_amount_is_a_tip(y: Any, words: str) -> None:
     findings = look(y)
     assert any(words in f.title for f in findings), [f.title for f in findings]
-    assert {(f.severity, f.column, f.fixes) for f in findings} == {("tip", "y", ())}
+    assert {(f.severity, f.column, f.fixes) for f in findings} == {("info", "y", ())}
 
 
 def test_a_single_class_is_a_warning() -> None:
     (finding,) = look(np.array(["a"] * 60), "binary")
-    assert (finding.severity, finding.column) == ("warn", "y")
+    assert (finding.severity, finding.column) == ("warning", "y")
     assert look(np.array(["a", "b"] * 30), "binary") == []
 
 
@@ -81,7 +81,7 @@ EVEN = np.arange(1_000.0)  # no value twice, and none far away
 @pytest.mark.parametrize("sign", [1, -1], ids=["largest", "smallest"])
 def test_one_row_in_a_hundred_at_an_end_is_a_heap(count: int, reported: bool, sign: int) -> None:
     y = sign * (np.minimum(EVEN, 1_000 - count) + 1)
-    findings = about(y, "seem to be cut off")
+    findings = about(y, "seem to be censored")
     assert bool(findings) is reported
     for finding in findings:
         assert finding.evidence == {"value": sign * (1_001 - count), "rows": count}
@@ -92,13 +92,13 @@ def test_one_row_in_a_hundred_at_an_end_is_a_heap(count: int, reported: bool, si
 def test_a_heap_is_five_times_as_high_as_what_is_near(near: int, reported: bool) -> None:
     y = np.concatenate([np.arange(900), np.repeat(890, near - 1), np.repeat(900, 20)]) + 1.0
     y = np.append(y, np.repeat(879, 9) + 1.0)  # twenty-first below the end: not near
-    assert bool(about(y, "seem to be cut off")) is reported
+    assert bool(about(y, "seem to be censored")) is reported
 
 
 def test_zero_at_an_end_and_few_values_are_no_heap() -> None:
-    assert about(np.maximum(EVEN - 100, 0), "seem to be cut off") == []
-    assert about(np.minimum(np.arange(1_000) % 49, 47), "seem to be cut off") == []
-    assert len(about(np.minimum(np.arange(1_000) % 100, 49) + 1, "seem to be cut off")) == 1
+    assert about(np.maximum(EVEN - 100, 0), "seem to be censored") == []
+    assert about(np.minimum(np.arange(1_000) % 49, 47), "seem to be censored") == []
+    assert len(about(np.minimum(np.arange(1_000) % 100, 49) + 1, "seem to be censored")) == 1
 
 
 @pytest.mark.parametrize(("count", "reported"), [(300, True), (299, False)])
@@ -133,7 +133,7 @@ def test_a_quarter_of_the_sum_in_one_row_of_a_hundred_is_a_tail(
 ) -> None:
     y = np.append(np.full(990, 0.1), np.full(10, largest))  # 10 x of 99 + 10 x
     findings = about(y, "hold")
-    assert [f.evidence["share"] for f in findings] == (
+    assert [f.evidence["fraction"] for f in findings] == (
         [pytest.approx(10 * largest / (99 + 10 * largest))] * reported
     )
     assert about(np.append(y, -0.1), "hold") == []
@@ -145,7 +145,7 @@ def test_a_quarter_of_the_sum_in_one_row_of_a_hundred_is_a_tail(
 def test_some_multiples_of_ten_are_rounded(tens: int, reported: bool) -> None:
     y = np.where(tens > EVEN, 10 * EVEN, 10 * EVEN + 3)
     findings = about(y, "are multiples of 10")
-    assert [f.evidence for f in findings] == [{"step": 10, "share": tens / 1_000}] * reported
+    assert [f.evidence for f in findings] == [{"step": 10, "fraction": tens / 1_000}] * reported
 
 
 @pytest.mark.parametrize(("rows", "reported"), [(50, True), (49, False)])

@@ -57,7 +57,7 @@ def look(y: Any, **columns: Any) -> list[Finding]:
 )
 def test_a_formula_is_found_and_written_out(y: Any, words: str, names: Any) -> None:
     (finding,) = look(y, a=A, b=B, c=C, off=OFF)
-    assert finding.severity == "stop"
+    assert finding.severity == "error"
     assert f"y is {words} in " in finding.title
     assert (finding.column, finding.evidence["columns"]) == (names[0], list(names))
     assert finding.fixes == tuple(ConfigEdit(("data", "drop"), name, append=True) for name in names)
@@ -149,7 +149,9 @@ def test_a_formula_is_written_out_where_its_weights_are_plain(
 def test_a_formula_fits_ninety_eight_rows_in_a_hundred(wrong: int, fitting: float | None) -> None:
     y = A + B
     y[10 : 10 + wrong] += 50
-    assert [f.evidence["fitting"] for f in look(y, a=A, b=B)] == ([fitting] if fitting else [])
+    assert [f.evidence["fitting_fraction"] for f in look(y, a=A, b=B)] == (
+        [fitting] if fitting else []
+    )
 
 
 @pytest.mark.parametrize(("off", "fits"), [(0.009, True), (0.011, False)])

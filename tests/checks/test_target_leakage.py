@@ -44,7 +44,7 @@ def look(column: Any, target: Any, kind: str, rows: int = ROWS) -> list[Finding]
 )
 def test_a_copy_of_the_target_stops_the_run(column: Any, target: Any, kind: str, rows: int) -> None:
     (finding,) = look(column, target, kind, rows)
-    assert finding.severity == "stop"
+    assert finding.severity == "error"
     assert finding.column == "x"
     assert finding.fixes == (ConfigEdit(("data", "drop"), "x", append=True),)
 
@@ -61,7 +61,7 @@ def test_a_noisy_copy_is_a_warning_that_a_person_decides_on(
     column: Any, target: Any, kind: str
 ) -> None:
     (finding,) = look(column, target, kind)
-    assert finding.severity == "warn"
+    assert finding.severity == "warning"
     assert finding.fixes == ()
 
 
@@ -102,26 +102,26 @@ def test_a_handful_of_rows_proves_nothing() -> None:
 def test_the_power_is_told_with_the_rows_it_was_taken_on() -> None:
     (finding,) = look(LABEL, LABEL, "category")
     assert finding.evidence["rows"] == ROWS
-    assert finding.evidence["power"] == pytest.approx(1)
-    assert "x alone tells 100% of the target y" in finding.title
+    assert finding.evidence["association_strength"] == pytest.approx(1)
+    assert "x alone explains 100% of the target y" in finding.title
 
 
 def test_an_honest_lag_may_tell_nearly_all_of_an_amount() -> None:
     walk = np.cumsum(DRAW.normal(size=ROWS))
     (finding,) = look(np.roll(walk, 1)[1:], walk[1:], "number", ROWS - 1)
-    assert (finding.severity, finding.fixes) == ("warn", ())
+    assert (finding.severity, finding.fixes) == ("warning", ())
 
 
 @pytest.mark.parametrize("step", [0.05, 0.4])
 def test_a_rounded_copy_of_an_amount_stops_the_run(step: float) -> None:
     (finding,) = look(np.round(SCORE / step) * step, SCORE, "number")
-    assert finding.severity == "stop"
+    assert finding.severity == "error"
 
 
 def test_a_copy_that_is_filled_in_some_rows_only_stops_the_run() -> None:
     cells = np.where(DRAW.random(ROWS) < 0.2, SCORE.astype(str), "")
     (finding,) = look(cells, SCORE, "number")
-    assert finding.severity == "stop"
+    assert finding.severity == "error"
     assert "where it has a value (18% of the rows)" in finding.title
 
 
@@ -130,7 +130,7 @@ def test_one_leaking_label_of_many_is_found() -> None:
     cells = {"x": np.where(labels["l1"] == 1, "p", "q"), "noise": SCORE, **labels}
     view = split_context(cells, "labels", targets=("l0", "l1", "l2"), x="category", noise="number")
     (finding,) = run_check(CHECK, view)
-    assert (finding.severity, finding.column) == ("stop", "x")
+    assert (finding.severity, finding.column) == ("error", "x")
     assert "the target l1" in finding.title
 
 
@@ -139,7 +139,12 @@ NOISY = np.where(DRAW.random(ROWS) < 0.03, OTHER, LABEL)
 
 @pytest.mark.parametrize(
     ("name", "severity"),
-    [("final_outcome", "stop"), ("y_flag", "warn"), ("last_outcome", "warn"), ("x", "warn")],
+    [
+        ("final_outcome", "error"),
+        ("y_flag", "warning"),
+        ("last_outcome", "warning"),
+        ("x", "warning"),
+    ],
 )
 def test_a_name_that_says_afterwards_makes_a_strong_column_certain(
     name: str, severity: str
@@ -148,20 +153,20 @@ def test_a_name_that_says_afterwards_makes_a_strong_column_certain(
     view = split_context(cells, "binary", **{name: "category", "noise": "number"})
     (finding,) = run_check(CHECK, view)
     assert finding.severity == severity
-    assert ("its name" in finding.title) == (severity == "stop")
+    assert ("its name" in finding.title) == (severity == "error")
 
 
 def test_a_name_that_is_kin_to_the_target_counts_for_classes_only() -> None:
     view = split_context(
         {"was_churning": NOISY, "churned": LABEL}, "binary", ("churned",), was_churning="category"
     )
-    assert [f.severity for f in run_check(CHECK, view)] == ["stop"]
+    assert [f.severity for f in run_check(CHECK, view)] == ["error"]
     price = AMOUNT * np.exp(DRAW.normal(0, 0.3, ROWS))
     view = split_context(
         {"list_price": price, "sale_price": AMOUNT}, "regression", ("sale_price",),
         list_price="number",
     )  # fmt: skip
-    assert [f.severity for f in run_check(CHECK, view)] == ["warn"]
+    assert [f.severity for f in run_check(CHECK, view)] == ["warning"]
 
 
 def test_columns_filled_along_with_a_leaking_one_are_dropped_too() -> None:
@@ -174,8 +179,8 @@ def test_columns_filled_along_with_a_leaking_one_are_dropped_too() -> None:
     }
     view = split_context(cells, "binary", ended="datetime", reason="category", honest="category")
     leak, companion = run_check(CHECK, view)
-    assert (leak.severity, leak.column) == ("stop", "ended")
-    assert (companion.severity, companion.column) == ("warn", "reason")
+    assert (leak.severity, leak.column) == ("error", "ended")
+    assert (companion.severity, companion.column) == ("warning", "reason")
     assert companion.fixes == (ConfigEdit(("data", "drop"), "reason", append=True),)
 
 
@@ -191,7 +196,7 @@ def with_wrong(count: int) -> list[Finding]:
     ("wrong", "severity"),
     # Lambda is 1 - 2 e of a share e of wrong rows: .992, .988, .904 and .9, less a little since
     # chance guesses more than half of the rows right.
-    [(2, "stop"), (3, "warn"), (24, "warn"), (25, None)],
+    [(2, "error"), (3, "warning"), (24, "warning"), (25, None)],
 )
 def test_bounds_of_a_copy_that_is_certain_and_of_one_that_is_suspect(
     wrong: int, severity: str | None
@@ -199,8 +204,10 @@ def test_bounds_of_a_copy_that_is_certain_and_of_one_that_is_suspect(
     findings = with_wrong(wrong)
     assert [f.severity for f in findings] == ([severity] if severity else [])
     for finding in findings:
-        assert finding.evidence["power"] == pytest.approx(1 - 2 * wrong / 500, abs=0.004)
-        assert bool(finding.fixes) == (severity == "stop")
+        assert finding.evidence["association_strength"] == pytest.approx(
+            1 - 2 * wrong / 500, abs=0.004
+        )
+        assert bool(finding.fixes) == (severity == "error")
 
 
 def partly_filled(rows: int) -> list[Finding]:
@@ -213,9 +220,10 @@ def partly_filled(rows: int) -> list[Finding]:
 def test_a_column_is_judged_on_the_rows_it_fills_if_these_are_fifty() -> None:
     assert partly_filled(49) == []
     (finding,) = partly_filled(50)
-    assert finding.severity == "stop"
+    assert finding.severity == "error"
     assert (
-        "x alone tells 100% of the target y where it has a value (5% of the rows)" in finding.title
+        "x alone explains 100% of the target y where it has a value (5% of the rows)"
+        in finding.title
     )
     assert "where it has" not in partly_filled(1_000)[0].title
 
@@ -240,15 +248,18 @@ def test_companions_are_filled_in_nearly_the_rows_of_a_leaking_column(
     leak, *others = run_check(
         CHECK, split_context(cells, "binary", ended="category", reason="category")
     )
-    assert (leak.severity, leak.column) == ("stop", "ended")
-    assert "whether ended has a value tells 100% of the target y" in leak.title
+    assert (leak.severity, leak.column) == ("error", "ended")
+    assert "whether ended has a value explains 100% of the target y" in leak.title
     assert [f.column for f in others] == ["reason"] * reported
     for finding in others:
         assert finding.title.startswith("reason is filled only where ended is,")
-        assert finding.evidence == {"within": {"reason": "ended"}, "filled": {"reason": filled}}
+        assert finding.evidence == {
+            "leaking_column_by_companion": {"reason": "ended"},
+            "filled_rows": {"reason": filled},
+        }
 
 
-@pytest.mark.parametrize(("noise", "severity"), [(0.03, "stop"), (0.3, "warn")])
+@pytest.mark.parametrize(("noise", "severity"), [(0.03, "error"), (0.3, "warning")])
 def test_an_amount_must_be_told_exactly_to_stop_the_run(noise: float, severity: str) -> None:
     amount = np.arange(1_000) / 100
     wave = noise * np.sin(np.arange(1_000) * 2.0)

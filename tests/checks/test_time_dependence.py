@@ -22,7 +22,7 @@ DRAW = np.random.default_rng(0)
 ROWS = 800
 DAYS = np.datetime64("2021-01-01") + np.arange(ROWS) // 2
 DRIFT = np.where(DRAW.random(ROWS) < np.linspace(0.15, 0.85, ROWS), "yes", "no")
-FIX = (ConfigEdit(("data", "time"), "day"), ConfigEdit(("split", "rule"), "time"))
+FIX = (ConfigEdit(("data", "time_column"), "day"), ConfigEdit(("split", "strategy"), "time"))
 
 
 def view(y: Any, days: Any = DAYS, task: str = "binary", **more: Any) -> CheckContext:
@@ -45,7 +45,7 @@ def test_a_target_that_does_not_change_is_not_reported() -> None:
 )
 def test_a_file_in_the_order_of_its_date_is_to_be_split_by_it(y: Any, task: str) -> None:
     (finding,) = run_check(CHECK, view(y, task=task))
-    assert (finding.severity, finding.column) == ("warn", "day")
+    assert (finding.severity, finding.column) == ("warning", "day")
     assert finding.fixes == FIX
 
 
@@ -57,7 +57,7 @@ def test_a_file_with_the_newest_rows_first_is_in_order_too() -> None:
 def test_a_person_decides_where_the_file_is_in_no_order() -> None:
     order = DRAW.permutation(ROWS)
     (finding,) = run_check(CHECK, view(DRIFT[order], DAYS[order]))
-    assert (finding.severity, finding.fixes) == ("warn", ())
+    assert (finding.severity, finding.fixes) == ("warning", ())
 
 
 def test_a_person_decides_between_two_dates() -> None:
@@ -68,7 +68,7 @@ def test_a_person_decides_between_two_dates() -> None:
 def test_a_weak_drift_is_a_tip() -> None:
     weak = np.where(DRAW.random(ROWS) < np.linspace(0.33, 0.67, ROWS), "yes", "no")
     findings = run_check(CHECK, view(weak))
-    assert [f.severity for f in findings] in ([], ["tip"])
+    assert [f.severity for f in findings] in ([], ["info"])
 
 
 def test_a_date_with_many_gaps_orders_nothing() -> None:
@@ -97,7 +97,7 @@ def blocks(share: float) -> Any:
 @pytest.mark.parametrize(
     ("share", "severity"),
     # Stretches explain (2 share)^2 of the variance, less what is chance: of 20 stretches .005.
-    [(0.085, None), (0.10, "tip"), (0.155, "tip"), (0.17, "warn")],
+    [(0.085, None), (0.10, "info"), (0.155, "info"), (0.17, "warning")],
 )
 def test_bounds_of_what_changes_with_time(share: float, severity: str | None) -> None:
     days = np.datetime64("2011-01-01") + np.arange(4_000)
@@ -107,9 +107,9 @@ def test_bounds_of_what_changes_with_time(share: float, severity: str | None) ->
     for finding in findings:
         explained = (2 * share) ** 2
         expected = 1 - (1 - explained) * 3_999 / 3_980
-        assert finding.evidence["drift"] == pytest.approx(expected, abs=1e-6)
+        assert finding.evidence["trend"] == pytest.approx(expected, abs=1e-6)
         assert f"y changes with day ({expected:.0%} of its variance)" in finding.title
-        assert finding.fixes == (FIX if severity == "warn" else ())
+        assert finding.fixes == (FIX if severity == "warning" else ())
 
 
 @pytest.mark.parametrize(("gaps", "reported"), [(40, True), (41, False)])
@@ -133,7 +133,7 @@ def test_the_stronger_of_drift_and_likeness_is_told() -> None:
     )
     assert drifting.strength == alike.strength == 0.3
     assert drifting.describe() == "changes with d (30% of its variance)"
-    assert alike.describe() == "is alike in rows near in d (30% of the way to equal)"
+    assert alike.describe() == "is similar in rows close in d (serial correlation 30%)"
 
 
 def test_what_may_be_chance_counts_as_nothing() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fieldcraft.checks.train_test_overlap import CHECK, MISSING_ENTITY_DIGEST
+from fieldcraft.checks.train_test_overlap import CHECK, MISSING_GROUP_DIGEST
 from fieldcraft.contracts import CheckContext
 from fieldcraft.core.config_edit import ConfigEdit
 from tests.checks.contexts import run_check, split_context
@@ -19,18 +19,18 @@ def view(shared: int, rows: int = 200) -> CheckContext:
     assert base.row_digests is not None
     train = list(base.row_digests["train"])
     judge = [*train[:shared], *(f"other {i}".encode() for i in range(rows - shared))]
-    return replace(base, row_digests={"train": train, "judge": judge, "test": []})
+    return replace(base, row_digests={"train": train, "evaluation": judge, "test": []})
 
 
 def test_parts_without_a_row_in_common_are_not_reported() -> None:
     assert run_check(CHECK, view(0)) == []
 
 
-@pytest.mark.parametrize(("shared", "severity"), [(1, "tip"), (2, "warn"), (150, "warn")])
+@pytest.mark.parametrize(("shared", "severity"), [(1, "info"), (2, "warning"), (150, "warning")])
 def test_shared_rows_are_counted(shared: int, severity: str) -> None:
     (finding,) = run_check(CHECK, view(shared))
     assert finding.severity == severity
-    assert finding.evidence == {"part": "judge", "shared": shared, "rows": 200}
+    assert finding.evidence == {"part": "evaluation", "shared": shared, "rows": 200}
 
 
 def test_rows_repeated_within_the_training_part_do_not_count() -> None:
@@ -43,26 +43,26 @@ def test_rows_repeated_within_the_training_part_do_not_count() -> None:
 def people(entity: str | None = None, time: str | None = None) -> CheckContext:
     """Parts that share three of four persons, and many rows of nobody."""
     entities = {
-        "train": [b"a", b"b", b"c", MISSING_ENTITY_DIGEST],
-        "judge": [b"a", b"b", b"c", b"d", MISSING_ENTITY_DIGEST],
+        "train": [b"a", b"b", b"c", MISSING_GROUP_DIGEST],
+        "evaluation": [b"a", b"b", b"c", b"d", MISSING_GROUP_DIGEST],
     }
     return replace(view(0), group_digests=entities, group_column=entity, time_column=time)
 
 
 def test_entities_on_both_sides_are_counted_once_each() -> None:
     (finding,) = run_check(CHECK, people(entity="person"))
-    assert (finding.severity, finding.column) == ("warn", "person")
-    assert "3 of 4 values of person in judge rows (75.0%)" in finding.title
-    assert finding.fixes == (ConfigEdit(("split", "rule"), "entity"),)
+    assert (finding.severity, finding.column) == ("warning", "person")
+    assert "3 of 4 values of person in evaluation rows (75.0%)" in finding.title
+    assert finding.fixes == (ConfigEdit(("split", "strategy"), "group"),)
 
 
 def test_entities_may_go_on_where_rows_are_split_by_time() -> None:
     (finding,) = run_check(CHECK, people(entity="person", time="day"))
-    assert (finding.severity, finding.fixes) == ("tip", ())
+    assert (finding.severity, finding.fixes) == ("info", ())
 
 
 def test_rows_without_an_entity_and_parts_without_shared_ones_are_not_reported() -> None:
-    apart = {"train": [b"a", MISSING_ENTITY_DIGEST], "judge": [b"b", MISSING_ENTITY_DIGEST]}
+    apart = {"train": [b"a", MISSING_GROUP_DIGEST], "evaluation": [b"b", MISSING_GROUP_DIGEST]}
     assert run_check(CHECK, replace(people(entity="person"), group_digests=apart)) == []
     assert run_check(CHECK, people()) == []
 
@@ -74,15 +74,15 @@ def test_every_part_but_training_is_compared_with_it() -> None:
     others = [f"other {i}".encode() for i in range(300)]
     parts = {
         "train": train,
-        "judge": [*train[:3], *others[:97]],
+        "evaluation": [*train[:3], *others[:97]],
         "test": [*train[:1], *others[:100]],
     }
     findings = run_check(CHECK, replace(base, row_digests=parts))
     assert [(f.severity, f.evidence) for f in findings] == [
-        ("warn", {"part": "judge", "shared": 3, "rows": 100}),
-        ("tip", {"part": "test", "shared": 1, "rows": 101}),
+        ("warning", {"part": "evaluation", "shared": 3, "rows": 100}),
+        ("info", {"part": "test", "shared": 1, "rows": 101}),
     ]
-    assert findings[0].title == "3 of 100 judge rows (3.0%) also stand among the training rows"
+    assert findings[0].title == "3 of 100 evaluation rows (3.0%) are also training rows"
     assert all(f.fixes == () for f in findings)
 
 
@@ -90,22 +90,24 @@ def test_one_row_in_a_hundred_is_many_and_rows_of_a_part_are_counted_each() -> N
     base = view(0)
     assert base.row_digests is not None
     (first, *_), others = base.row_digests["train"], [f"other {i}".encode() for i in range(200)]
-    for rest, severity in ((198, "warn"), (199, "tip")):
+    for rest, severity in ((198, "warning"), (199, "info")):
         judge = [first, first, *others[:rest]]
-        (finding,) = run_check(CHECK, replace(base, row_digests={"train": [first], "judge": judge}))
+        (finding,) = run_check(
+            CHECK, replace(base, row_digests={"train": [first], "evaluation": judge})
+        )
         assert (finding.severity, finding.evidence["shared"]) == (severity, 2)
 
 
 def test_the_part_that_shares_most_of_its_entities_is_told() -> None:
     entities = {
         "train": [b"a", b"b", b"c"],
-        "judge": [b"a", b"b", b"c", b"d", b"d", b"e", b"f"],
-        "test": [b"a", MISSING_ENTITY_DIGEST],
-        "tune": [MISSING_ENTITY_DIGEST],
+        "evaluation": [b"a", b"b", b"c", b"d", b"d", b"e", b"f"],
+        "test": [b"a", MISSING_GROUP_DIGEST],
+        "tune": [MISSING_GROUP_DIGEST],
     }
     (finding,) = run_check(CHECK, replace(people(entity="person"), group_digests=entities))
     assert "1 of 1 values of person in test rows (100.0%)" in finding.title
     assert finding.evidence == {
-        "shared": {"judge": 3, "test": 1, "tune": 0},
-        "entities": {"judge": 6, "test": 1, "tune": 0},
+        "shared": {"evaluation": 3, "test": 1, "tune": 0},
+        "groups": {"evaluation": 6, "test": 1, "tune": 0},
     }

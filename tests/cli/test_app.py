@@ -1,4 +1,4 @@
-"""The commands as a person types them: what they print, and how they fail."""
+"""The commands as a user types them: what they print, and how they fail."""
 
 from __future__ import annotations
 
@@ -21,28 +21,26 @@ RunCommand = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunCommand:
-    """Run a command line in this process; gives exit code, standard output and error."""
+    """Run a command line in this process; returns exit code, standard output and error."""
     monkeypatch.setenv("COLUMNS", "80")
 
-    def do(*arguments: object) -> tuple[int, str, str]:
+    def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["fieldcraft", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             app.main()
-        code = ended.value.code
-        seen = capsys.readouterr()
-        return int(code or 0), seen.out, seen.err
+        code = exit_info.value.code
+        captured = capsys.readouterr()
+        return int(code or 0), captured.out, captured.err
 
-    return do
+    return run
 
 
-def test_status_says_in_ten_lines_what_a_busy_person_wants(
-    run_command: RunCommand, finished_project: ProjectFolder
-) -> None:
+def test_status_fits_the_terminal(run_command: RunCommand, finished_project: ProjectFolder) -> None:
     code, out, _ = run_command("status", "--dir", finished_project.root)
     assert code == 0
     assert "ROC AUC" in out
-    assert "Sealed: 36 test rows have never been looked at." in " ".join(out.split())
+    assert "Sealed: 36 test rows have never been used." in " ".join(out.split())
     assert "95 % interval" in out
     assert len(out.splitlines()) < 30
     assert max(map(len, out.splitlines())) <= 80
@@ -55,8 +53,8 @@ def test_json_is_one_value_on_standard_output(
     output = json.loads(out)
     assert code == 0
     assert err == ""
-    assert output["champion"] in {learner["name"] for learner in output["learners"]}
-    assert output["rows"] == {"cross": 204, "test": 36}
+    assert output["champion"] in {model["name"] for model in output["models"]}
+    assert output["row_counts"] == {"cv": 204, "test": 36}
 
 
 def test_a_new_project_is_made_and_audited(
@@ -69,9 +67,9 @@ def test_a_new_project_is_made_and_audited(
     assert code == 0
     assert (folder / "fieldcraft.yaml").exists()
     assert (folder / "report.html").exists()
-    assert "key names rows" not in out  # a tip is not the first thing to say
+    assert "key is an identifier" not in out  # an info is not the first thing to print
     code, out, _ = run_command("audit", "--dir", folder)
-    assert "key names rows" in out
+    assert "key is an identifier" in out
 
 
 def test_init_only_writes_the_file(run_command: RunCommand, csv_path: Path, tmp_path: Path) -> None:
@@ -101,13 +99,13 @@ def test_predict_inside_a_project_needs_no_bundle(
     )
 
 
-def test_verify_vouches_for_an_untouched_project(
+def test_verify_passes_on_an_untouched_project(
     run_command: RunCommand, finished_project: ProjectFolder
 ) -> None:
     code, out, _ = run_command("verify", "--dir", finished_project.root)
     assert code == 0
-    assert "chain unbroken" in out
-    assert "every file as packaged" in out
+    assert "hash chain intact" in out
+    assert "all checksums match" in out
 
 
 def test_verify_notices_a_changed_run_folder(
@@ -117,12 +115,12 @@ def test_verify_notices_a_changed_run_folder(
     path.write_text(path.read_text(encoding="utf-8").replace("0.", "1.", 1), encoding="utf-8")
     code, _, err = run_command("verify", "--dir", finished_project.root)
     assert code == 2
-    assert "not what the ledger recorded" in err
+    assert "differs from its record in the ledger" in " ".join(err.split())
 
 
-def test_log_tells_every_entry(run_command: RunCommand, finished_project: ProjectFolder) -> None:
+def test_log_prints_every_entry(run_command: RunCommand, finished_project: ProjectFolder) -> None:
     _, out, _ = run_command("log", "--dir", finished_project.root)
-    assert "done in" in out
+    assert "completed in" in out
     assert "roc_auc" in out
     entries = json.loads(run_command("log", "--dir", finished_project.root, "--json")[1])
     assert [entry["number"] for entry in entries] == list(range(1, len(entries) + 1))
@@ -137,16 +135,16 @@ def test_final_evaluation_is_refused_the_second_time(
     code, _, err = run_command("evaluate", "--final", "--dir", finished_project.root)
     assert code == 2
     assert "opened before" in err
-    assert '--again "why"' in err
+    assert "--reopen" in err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "wrong", "way_out"),
+    ("arguments", "what", "hint"),
     [
-        (["run", "nothing.csv", "--target", "y"], "no file", "make sure that the path is right"),
-        (["run", "{csv}"], "no target is given", "pass --target"),
+        (["run", "nothing.csv", "--target", "y"], "no file", "path"),
+        (["run", "{csv}"], "no target given", "pass --target"),
         (["run", "{csv}", "--target", "bouhgt"], "no column 'bouhgt'", "did you mean 'bought'?"),
-        (["run", "{csv}", "--target", "bought", "--task", "binari"], "no kind", "'binary'"),
+        (["run", "{csv}", "--target", "bought", "--task", "binari"], "no task", "'binary'"),
         (["run", "{csv}", "--target", "bought", "--budget", "soon"], "budget", "90s, 5m or 1h"),
         (["run"], "no project here", "fieldcraft run DATA --target"),
         (["status"], "no project here", "--dir"),
@@ -154,53 +152,58 @@ def test_final_evaluation_is_refused_the_second_time(
         (["evaluate", "--final"], "no project here", "--dir"),
     ],
 )
-def test_an_error_says_what_is_wrong_and_the_way_out(
-    run_command: RunCommand, csv_path: Path, arguments: list[str], wrong: str, way_out: str, tmp_path: Path,
+def test_an_error_says_what_is_wrong_with_a_hint(
+    run_command: RunCommand,
+    csv_path: Path,
+    arguments: list[str],
+    what: str,
+    hint: str,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, err = run_command(*(a.format(csv=csv_path) for a in arguments))
     words = " ".join(err.split())
     assert code == 2
     assert out == ""
-    assert wrong.replace("kind", "task") in words
-    assert way_out in words
+    assert what in words
+    assert hint in words
     assert "Traceback" not in words
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(
     run_command: RunCommand, csv_path: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("precious", encoding="utf-8")
-    code, _, err = run_command("run", csv_path, "--target", "bought", "--dir", tmp_path / "mine")
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "thesis.txt").write_text("precious", encoding="utf-8")
+    code, _, err = run_command("run", csv_path, "--target", "bought", "--dir", tmp_path / "papers")
     assert code == 2
     assert "thesis.txt" in err
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    assert [path.name for path in (tmp_path / "papers").iterdir()] == ["thesis.txt"]
 
 
-def test_another_table_in_a_projects_folder_is_refused(
+def test_a_project_on_other_data_is_refused(
     run_command: RunCommand, csv_path: Path, finished_project: ProjectFolder
 ) -> None:
     code, _, err = run_command("run", csv_path, "--target", "city", "--dir", finished_project.root)
     assert code == 2
-    assert "something else" in err
+    assert "other data" in err
 
 
 def test_a_full_disk_is_one_clear_line(
     run_command: RunCommand, finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object, **__: object) -> None:
+    def raise_disk_full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/data/x")
 
-    monkeypatch.setattr("fieldcraft.stages._workflows.load_latest_report_data", full)
+    monkeypatch.setattr("fieldcraft.stages._workflows.load_latest_report_data", raise_disk_full)
     code, _, err = run_command("status", "--dir", finished_project.root)
     assert code == 2
     assert "No space left on device" in err
     assert "free some space" in err
 
 
-def test_an_interruption_says_how_to_go_on(
+def test_an_interruption_says_how_to_resume(
     run_command: RunCommand, finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
@@ -218,5 +221,27 @@ def test_a_live_line_is_drawn_on_a_terminal_and_cleared(finished_project: Projec
         [sys.executable, "-m", "fieldcraft", "run", "--dir", finished_project.root],
         capture_output=True, text=True, check=True, env=environment,
     )  # fmt: skip
-    assert "kept" in done.stderr
+    assert "up to date" in done.stderr
     assert "Sealed" in done.stdout
+
+
+@pytest.mark.parametrize("name", app.SUMMARIES)
+def test_the_summary_in_the_list_is_that_of_the_command(name: str) -> None:
+    command = app.LazyCommands(name="fieldcraft").get_command(None, name)
+    assert command.help.splitlines()[0] == app.SUMMARIES[name]
+
+
+def test_every_command_has_a_module() -> None:
+    assert sorted(app.SUMMARIES) == sorted(n for names in app.MODULES.values() for n in names)
+
+
+def test_run_shows_goal_and_limits_in_the_plan_of_a_new_project(
+    run_command: RunCommand, csv_path: Path, tmp_path: Path
+) -> None:
+    code, out, _ = run_command(
+        "run", csv_path, "--target", "bought", "--dir", tmp_path / "p", "--dry-run",
+        "--goal", "roc_auc >= 0.8", "--max-latency-ms", 20, "--max-size-mb", 50,
+    )  # fmt: skip
+    assert code == 0
+    assert "ensemble the models" in out
+    assert not (tmp_path / "p").exists()

@@ -1,4 +1,4 @@
-"""What a person sees of rows that are done: a bar, rows a second, the time left."""
+"""The progress display of rows: a bar, rows a second, the time left."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from fieldcraft.cli.progress import EtaEstimator, show_row_progress
 
 
 def test_rows_a_second_and_the_time_left_are_shown() -> None:
-    shown = io.StringIO()
-    console = Console(file=shown, force_terminal=True, width=100)
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100)
     with show_row_progress("predict", False, console) as on_rows:
         on_rows(0, 0.25)
         on_rows(4_000, 0.5)
-    assert "50 %" in shown.getvalue()
-    assert "rows/s, about" in shown.getvalue()
+    assert "50 %" in stream.getvalue()
+    assert "rows/s, about" in stream.getvalue()
 
 
-def test_machines_and_files_are_shown_nothing() -> None:
-    for silent, terminal in ((True, True), (False, False)):
-        shown = io.StringIO()
-        console = Console(file=shown, force_terminal=terminal)
-        with show_row_progress("predict", silent, console) as on_rows:
+def test_nothing_is_shown_with_json_or_without_a_terminal() -> None:
+    for is_silent, is_terminal in ((True, True), (False, False)):
+        stream = io.StringIO()
+        console = Console(file=stream, force_terminal=is_terminal)
+        with show_row_progress("predict", is_silent, console) as on_rows:
             on_rows(10, 0.5)
-        assert shown.getvalue() == ""
+        assert stream.getvalue() == ""
 
 
-def test_what_was_done_before_does_not_count_for_the_pace() -> None:
-    pace = EtaEstimator(iter([0.0, 2.0]).__next__)
-    pace.update(0, 0.9)
-    pace.update(300, 0.95)
-    assert pace.format() == "95 %, 150 rows/s, about 2.0 s left"
+def test_rows_of_an_interrupted_run_do_not_count_for_the_speed() -> None:
+    eta = EtaEstimator(iter([0.0, 2.0]).__next__)
+    eta.update(0, 0.9)
+    eta.update(300, 0.95)
+    assert eta.format() == "95 %, 150 rows/s, about 2.0 s left"

@@ -82,7 +82,7 @@ def target_for() -> Callable[[Task], pl.Series]:
 
     def find_target(task: Task) -> pl.Series:
         inferences = [(task.infer(profile_columns(target)), i) for i, target in enumerate(targets)]
-        scored = [(guess.confidence, i) for guess, i in inferences if guess]
+        scored = [(inference.confidence, i) for inference, i in inferences if inference]
         if scored:
             return targets[max(scored)[1]]
         for target in targets:
@@ -132,7 +132,8 @@ def make_job(target_for: Callable[[Task], pl.Series]) -> MakeJob:
         encoded_validation = encode(encoders, values[validation_rows])
         return TrainingJob(
             task, target_spec, options, encoders.build_nets,
-            train=encoded, train_y=scaled[train], validation=encoded_validation, validation_y=scaled[validation_rows], seed=7,
+            train=encoded, train_y=scaled[train],
+            validation=encoded_validation, validation_y=scaled[validation_rows], seed=7,
         )  # fmt: skip
 
     return build_job

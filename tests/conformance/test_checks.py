@@ -163,7 +163,7 @@ def test_an_error_finding_brings_its_fix() -> None:
     findings = [
         f for check in load_all_checks() for f in run_check(check, make_faulty_context(check.scope))
     ]
-    stops = [finding for finding in findings if finding.severity == "stop"]
+    stops = [finding for finding in findings if finding.severity == "error"]
     assert stops
     assert all(finding.fixes for finding in stops)
 

@@ -74,7 +74,9 @@ def make_schema(
 ) -> Schema:
     """All columns as columns of this kind, with the options that the kind itself suggests."""
     inferences = {name: kind.infer(ColumnProfile(cells)) for name, cells in columns.items()}
-    options = {name: guess.options if guess else {} for name, guess in inferences.items()}
+    options = {
+        name: inference.options if inference else {} for name, inference in inferences.items()
+    }
     return Schema(
         tuple(
             Column(name, kind.name, {**kind_options, **(extra_options or {})})
@@ -122,12 +124,12 @@ def test_looking_at_odd_or_empty_columns_never_fails(name: str, text_columns: Co
     kind: Kind = catalog.load_plugin("kinds", name)
     for cells in text_columns.values():
         for part in (cells, cells.head(1), cells.clear()):
-            guess = kind.infer(ColumnProfile(part))
-            if guess is not None:
-                assert guess.name == name
-                assert 0 < guess.confidence <= 1
-                assert guess.reason
-                assert set(guess.options) <= set(kind.options)
+            inference = kind.infer(ColumnProfile(part))
+            if inference is not None:
+                assert inference.name == name
+                assert 0 < inference.confidence <= 1
+                assert inference.reason
+                assert set(inference.options) <= set(kind.options)
 
 
 def test_some_kind_recognises_every_column(text_columns: Columns) -> None:
@@ -141,9 +143,9 @@ def test_a_recognised_column_keeps_its_values(name: str, text_columns: Columns) 
     kind: Kind = catalog.load_plugin("kinds", name)
     for cells in text_columns.values():
         look = ColumnProfile(cells)
-        guess = kind.infer(look)
-        if guess is not None:
-            values = kind.parse(look.column, guess.options).drop_nulls()
+        inference = kind.infer(look)
+        if inference is not None:
+            values = kind.parse(look.column, inference.options).drop_nulls()
             assert len(values) >= 0.95 * len(look.present_values), cells.name
 
 
@@ -192,8 +194,8 @@ def test_an_explanation_has_a_form_that_the_report_shows(name: str, text_columns
             if explanation is None:
                 continue
             json.dumps(explanation, allow_nan=False)
-            assert explanation["most"] > 0
-            assert "spans" in explanation or explanation["picture"].startswith("data:image/")
+            assert explanation["max_effect"] > 0
+            assert "spans" in explanation or explanation["heatmap"].startswith("data:image/")
             weights = [weight for _, weight in explanation.get("spans", [])]
             assert all(-1 <= weight <= 1 for weight in weights)
 
@@ -208,9 +210,11 @@ def test_each_row_has_measures_and_their_profile_is_json(name: str, text_columns
             for measure in kind.drift_statistics(part).values():
                 assert measure.dtype in (pl.Float64, pl.String, pl.Datetime)
                 assert len(measure) == len(part)
-                about = reference_profile.fit_reference_profile(measure, measure)
-                assert json.loads(json.dumps(about, allow_nan=False)) == about, column.name
-                assert sum(about["counts"]) == len(part)
+                target_spec = reference_profile.fit_reference_profile(measure, measure)
+                assert json.loads(json.dumps(target_spec, allow_nan=False)) == target_spec, (
+                    column.name
+                )
+                assert sum(target_spec["counts"]) == len(part)
 
 
 def save_and_restore(kind: Kind, encoder: Encoder, schema: Schema) -> Encoder:

@@ -22,7 +22,7 @@ MakeJob = Callable[..., TrainingJob]
 # Options that keep a learner quick; learners that are not here run with their defaults.
 QUICK_OPTIONS: dict[str, list[dict[str, Any]]] = {
     "network": [
-        {"trunk": "tabm", "members": 2, "width": 8, "layers": 2, "epochs": 2},
+        {"trunk": "tabm", "ensemble_size": 2, "width": 8, "layers": 2, "epochs": 2},
         {"trunk": "mlp", "layers": [8], "epochs": 3},
     ]
 }

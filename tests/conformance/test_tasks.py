@@ -27,7 +27,7 @@ METRICS = [
 ROWS = 60
 # Coverage is judged by its rate; regions of useless outputs may be as small as the best ones.
 REGION_METRICS = {"set_size", "open_labels", "width", "pinball"}
-PROBLEM: Json = {"order": ["low", "middle", "high"], "threshold": None, "costs": {}}
+PROBLEM: Json = {"class_order": ["low", "middle", "high"], "threshold": None, "costs": {}}
 
 
 def make_targets() -> list[pl.Series]:
@@ -162,8 +162,10 @@ def test_looking_at_odd_or_empty_targets_never_fails(
                 [ColumnProfile(part)],
                 [ColumnProfile(part), ColumnProfile(text_columns["answer"])],
             ):
-                guess = task.infer(looks)
-                assert guess is None or (guess.name == name and 0 < guess.confidence <= 1)
+                inference = task.infer(looks)
+                assert inference is None or (
+                    inference.name == name and 0 < inference.confidence <= 1
+                )
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -379,7 +381,7 @@ def test_constant_outputs_are_calibrated_decided_and_evaluated(sample: TaskSampl
             "micro_f1",
         )
     assert json_round_trip(sample.task.diagnostics(sample.y, predictions, sample.target_spec))[
-        "worst"
+        "largest_errors"
     ]
     assert np.isfinite(sample.task.validation_loss(outputs, sample.scaled_y))
     assert sample.task.to_frame(predictions, sample.target_spec)["prediction"].n_unique() == 1
@@ -475,5 +477,5 @@ def test_diagnostics_are_json_and_point_at_rows(sample: TaskSample) -> None:
             sample.y, sample.predict(sample.useless_outputs), sample.target_spec
         )
     )
-    assert diagnostics["worst"]
-    assert set(diagnostics["worst"]) <= set(range(ROWS))
+    assert diagnostics["largest_errors"]
+    assert set(diagnostics["largest_errors"]) <= set(range(ROWS))

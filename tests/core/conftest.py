@@ -1,8 +1,9 @@
-"""Calls that reach the disk, in their order: what a crash between two of them leaves."""
+"""Record syncs and renames in their order, which decides what a crash between them leaves."""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -11,27 +12,27 @@ DiskCall = tuple[str, int, int]
 
 
 def sync_call(path: Path) -> DiskCall:
-    """How a sync of a file or folder, as it is now, is recorded: its number and its bytes."""
-    found = path.stat()
-    return "sync", found.st_ino, found.st_size if path.is_file() else 0
+    """The record of a sync of a file or folder as it is now: inode and size in bytes."""
+    status = path.stat()
+    return "sync", status.st_ino, status.st_size if path.is_file() else 0
 
 
 def move_call(path: Path) -> DiskCall:
-    """How the move of a file or folder that stands here now is recorded."""
+    """The record of a rename of the file or folder that is now at this path."""
     return "move", path.stat().st_ino, 0
 
 
 @pytest.fixture
 def disk_calls(monkeypatch: pytest.MonkeyPatch) -> list[DiskCall]:
-    """Every sync and every move by name, as they are called."""
+    """Every sync and every rename, in the order of the calls."""
     calls: list[DiskCall] = []
     sync, replace, rename = os.fsync, os.replace, os.rename
 
-    def record_sync(handle: int) -> None:
-        found = os.fstat(handle)
-        is_folder = found.st_mode & 0o170000 == 0o040000
-        calls.append(("sync", found.st_ino, 0 if is_folder else found.st_size))
-        sync(handle)
+    def record_sync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        is_folder = stat.S_ISDIR(status.st_mode)
+        calls.append(("sync", status.st_ino, 0 if is_folder else status.st_size))
+        sync(descriptor)
 
     def record_replace(source: Path, target: Path) -> None:
         calls.append(move_call(Path(source)))

@@ -1,4 +1,4 @@
-"""Plugs are found by folder and by entry point, and loaded by name."""
+"""Plug-ins are found by folder and by entry point, and loaded by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from fieldcraft.core import catalog
 from fieldcraft.core.errors import PluginError
 
-EXTERNAL_MODULE = "outside_plugs"  # stands for another package that adds kinds
+EXTERNAL_MODULE = "external_plugins"  # stands for another package that adds kinds
 
 
 @pytest.fixture
@@ -20,36 +20,36 @@ def external_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """A module that another package offers as the kinds ``molecule`` and ``number``."""
     module = ModuleType(EXTERNAL_MODULE)
     monkeypatch.setitem(sys.modules, EXTERNAL_MODULE, module)
-    found = EntryPoints(
+    points = EntryPoints(
         EntryPoint(name, EXTERNAL_MODULE, "fieldcraft.kinds") for name in ("molecule", "number")
     )
-    monkeypatch.setattr(catalog, "entry_points", lambda group: found.select(group=group))
+    monkeypatch.setattr(catalog, "entry_points", lambda group: points.select(group=group))
     catalog.find_plugin_modules.cache_clear()
     yield module
     catalog.find_plugin_modules.cache_clear()
 
 
-@pytest.mark.parametrize("shape", catalog.PLUGIN_OBJECT_NAMES)
-def test_every_plug_of_every_shape_loads(shape: str) -> None:
-    plugs = catalog.load_plugins(shape)
-    assert len(plugs) == len(catalog.list_plugins(shape)) > 0
+@pytest.mark.parametrize("group", catalog.PLUGIN_OBJECT_NAMES)
+def test_every_plugin_of_every_group_loads(group: str) -> None:
+    plugins = catalog.load_plugins(group)
+    assert len(plugins) == len(catalog.list_plugins(group)) > 0
 
 
-@pytest.mark.parametrize("shape", ["kinds", "tasks", "learners", "stages"])
-def test_a_plug_is_listed_under_its_own_name(shape: str) -> None:
-    assert [plug.name for plug in catalog.load_plugins(shape)] == catalog.list_plugins(shape)
+@pytest.mark.parametrize("group", ["kinds", "tasks", "learners", "stages"])
+def test_a_plugin_is_listed_under_its_own_name(group: str) -> None:
+    assert [plugin.name for plugin in catalog.load_plugins(group)] == catalog.list_plugins(group)
 
 
-def test_names_are_in_order_and_hide_private_modules() -> None:
+def test_names_are_sorted_and_exclude_private_modules() -> None:
     names = catalog.list_plugins("stages")
     assert names == sorted(names)
     assert not [name for name in names if name.startswith("_")]
 
 
-def test_a_mistyped_name_is_answered_with_the_near_one() -> None:
+def test_a_mistyped_name_gets_a_suggestion() -> None:
     with pytest.raises(PluginError, match="no kind named 'numbr'") as caught:
         catalog.load_plugin("kinds", "numbr")
-    assert caught.value.hint == "use a kind that is plugged in; did you mean 'number'?"
+    assert caught.value.hint == "use an installed kind; did you mean 'number'?"
 
 
 def test_another_package_adds_a_kind_by_entry_point(external_plugins: ModuleType) -> None:
@@ -59,11 +59,11 @@ def test_another_package_adds_a_kind_by_entry_point(external_plugins: ModuleType
     assert catalog.load_plugin("kinds", "molecule") is kind
 
 
-def test_another_package_cannot_take_the_place_of_an_own_kind(external_plugins: ModuleType) -> None:
+def test_another_package_cannot_replace_a_builtin_kind(external_plugins: ModuleType) -> None:
     assert catalog.find_plugin_modules("kinds")["number"] == "fieldcraft.kinds.number"
 
 
-def test_a_module_that_offers_nothing_is_named(external_plugins: ModuleType) -> None:
-    with pytest.raises(PluginError, match="offers no KIND") as caught:
+def test_a_module_without_the_plugin_object_is_named(external_plugins: ModuleType) -> None:
+    with pytest.raises(PluginError, match="does not define KIND") as caught:
         catalog.load_plugin("kinds", "molecule")
     assert caught.value.detail == EXTERNAL_MODULE

@@ -1,4 +1,4 @@
-"""An edit of the project file reads as a line that a person could write."""
+"""An edit of the project file is described as the line that a user would write."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from fieldcraft.core.config_edit import ConfigEdit
 
 
 @pytest.mark.parametrize(
-    ("edit", "words"),
+    ("edit", "description"),
     [
-        (ConfigEdit(("clean", "conflicting"), "drop"), "clean.conflicting: drop"),
-        (ConfigEdit(("clean", "clip", "age"), [0, 99]), "clean.clip.age: [0, 99]"),
+        (ConfigEdit(("clean", "conflicting_rows"), "drop"), "clean.conflicting_rows: drop"),
+        (
+            ConfigEdit(("clean", "columns", "age", "clip"), [0, 99]),
+            "clean.columns.age.clip: [0, 99]",
+        ),
         (ConfigEdit(("data", "drop"), "key", append=True), "data.drop: add 'key'"),
     ],
 )
-def test_an_edit_in_words_names_place_and_value(edit: ConfigEdit, words: str) -> None:
-    assert edit.describe() == words
+def test_a_description_has_path_and_value(edit: ConfigEdit, description: str) -> None:
+    assert edit.describe() == description
 
 
-def test_equal_edits_are_equal_and_adding_is_not_setting() -> None:
+def test_setting_and_appending_are_different_edits() -> None:
     assert ConfigEdit(("data", "drop"), "key") == ConfigEdit(("data", "drop"), "key")
     assert ConfigEdit(("data", "drop"), "key") != ConfigEdit(("data", "drop"), "key", append=True)

@@ -1,4 +1,4 @@
-"""Digests are the same for the same content, and only then."""
+"""Digests are equal exactly if the content is."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def test_the_digest_of_bytes_is_their_sha256(data: bytes) -> None:
 
 @fixed
 @given(JSON)
-def test_the_canonical_spelling_reads_back_as_the_same_value(value: object) -> None:
+def test_canonical_json_parses_to_the_same_value(value: object) -> None:
     assert json.loads(digest.canonical_json(value)) == value
 
 
 @fixed
 @given(st.dictionaries(TEXT, SCALARS | st.lists(TEXT), min_size=2))
 def test_the_order_of_keys_does_not_matter(value: dict[str, object]) -> None:
-    turned = dict(reversed(value.items()))
-    assert digest.of_json(turned) == digest.of_json(value)
+    reordered = dict(reversed(value.items()))
+    assert digest.of_json(reordered) == digest.of_json(value)
 
 
 @fixed
 @given(st.lists(SCALARS, min_size=1), st.data())
-def test_another_value_has_another_digest(value: list[object], data: st.DataObject) -> None:
-    place = data.draw(st.integers(0, len(value) - 1))
-    changed = [*value[:place], "changed", *value[place + 1 :]]
+def test_a_different_value_has_a_different_digest(value: list[object], data: st.DataObject) -> None:
+    position = data.draw(st.integers(0, len(value) - 1))
+    changed = [*value[:position], "changed", *value[position + 1 :]]
     assert digest.of_json(changed) != digest.of_json(value)
     assert digest.of_json([*value, None]) != digest.of_json(value)
 
@@ -59,7 +59,7 @@ def test_the_digest_is_the_same_on_every_machine() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), [float("inf")], {"a": float("-inf")}])
-def test_what_json_cannot_carry_is_refused(value: object) -> None:
+def test_nan_and_infinity_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="Out of range float"):
         digest.of_json(value)
 

@@ -1,4 +1,4 @@
-"""An error says what is wrong, what was seen, and the way out."""
+"""An error says what is wrong, the detail, and a hint."""
 
 from __future__ import annotations
 
@@ -9,36 +9,40 @@ import pytest
 from fieldcraft.core import errors
 from fieldcraft.core.errors import FieldcraftError, did_you_mean
 
-LEAVES = [
-    found
-    for found in vars(errors).values()
-    if isinstance(found, type) and issubclass(found, FieldcraftError)
+ERROR_TYPES = [
+    value
+    for value in vars(errors).values()
+    if isinstance(value, type) and issubclass(value, FieldcraftError)
 ]
 
 
-@pytest.mark.parametrize("error", LEAVES)
+@pytest.mark.parametrize("error", ERROR_TYPES)
 def test_every_error_shows_its_three_parts(error: type[FieldcraftError]) -> None:
-    raised = error("the file is torn", detail="line 3", hint="mend it")
-    assert str(raised) == "the file is torn\n  seen: line 3\n  way out: mend it"
-    assert (raised.what, raised.detail, raised.hint) == ("the file is torn", "line 3", "mend it")
+    raised = error("the file is damaged", detail="line 3", hint="repair it")
+    assert str(raised) == "the file is damaged\n  detail: line 3\n  hint: repair it"
+    assert (raised.what, raised.detail, raised.hint) == (
+        "the file is damaged",
+        "line 3",
+        "repair it",
+    )
 
 
-@pytest.mark.parametrize("error", LEAVES)
-def test_an_error_survives_the_way_to_another_process(error: type[FieldcraftError]) -> None:
-    again = pickle.loads(pickle.dumps(error("torn", detail="line 3", hint="mend it")))
-    assert type(again) is error
-    assert (again.what, again.detail, again.hint) == ("torn", "line 3", "mend it")
+@pytest.mark.parametrize("error", ERROR_TYPES)
+def test_an_error_can_be_pickled(error: type[FieldcraftError]) -> None:
+    copy = pickle.loads(pickle.dumps(error("damaged", detail="line 3", hint="repair it")))
+    assert type(copy) is error
+    assert (copy.what, copy.detail, copy.hint) == ("damaged", "line 3", "repair it")
 
 
-def test_an_error_without_a_way_out_cannot_be_made() -> None:
-    with pytest.raises(TypeError, match="way_out"):
-        FieldcraftError("torn", detail="line 3")  # type: ignore[call-arg]
+def test_an_error_needs_a_hint() -> None:
+    with pytest.raises(TypeError, match="hint"):
+        FieldcraftError("damaged", detail="line 3")  # type: ignore[call-arg]
 
 
-def test_the_tree_at_the_top_of_the_module_names_every_error() -> None:
+def test_the_tree_in_the_module_docstring_has_every_error() -> None:
     assert errors.__doc__ is not None
-    assert len(LEAVES) > 5
-    for error in LEAVES:
+    assert len(ERROR_TYPES) > 5
+    for error in ERROR_TYPES:
         assert error.__name__ in errors.__doc__
 
 
@@ -52,7 +56,7 @@ def test_the_tree_at_the_top_of_the_module_names_every_error() -> None:
         ("zzz", [], "there is nothing to choose from"),
     ],
 )
-def test_near_offers_the_closest_name_or_the_choices(
+def test_the_closest_name_or_the_choices_are_suggested(
     name: str, known: list[str], hint: str
 ) -> None:
     assert did_you_mean(name, known).endswith(hint)

@@ -1,4 +1,4 @@
-"""A missing extra names itself and the line that installs it."""
+"""The error for a missing extra has its name and the command that installs it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fieldcraft.core import extras
 from fieldcraft.core.errors import MissingExtraError
 
 
-def test_nothing_is_said_of_an_extra_that_is_there() -> None:
+def test_an_installed_extra_raises_nothing() -> None:
     extras.require_extra("train")
 
 
-def test_a_missing_module_names_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hint_is_the_command_that_installs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extras.MODULES_BY_EXTRA, "text", ("json", "nowhere_to_be_found"))
     with pytest.raises(MissingExtraError, match="extra 'text'") as caught:
         extras.require_extra("text")
@@ -22,7 +22,7 @@ def test_a_missing_module_names_the_line_that_installs_it(monkeypatch: pytest.Mo
     assert 'pip install "fieldcraft[text]"' in caught.value.hint
 
 
-def test_looking_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extras.MODULES_BY_EXTRA, "odd", ("this",))
     sys.modules.pop("this", None)
     extras.require_extra("odd")

@@ -1,4 +1,4 @@
-"""Files and folders are whole or not there, and a lock keeps others out."""
+"""Files and folders are written atomically, and a lock excludes other processes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tests.core.conftest import DiskCall, move_call, sync_call
 HOLD_LOCK_SCRIPT = """
 import sys
 from pathlib import Path
-from fieldcraft.core.files import lock
-with lock(Path(sys.argv[1])) as alone:
-    print(alone, flush=True)
+from fieldcraft.core.files import try_lock
+with try_lock(Path(sys.argv[1])) as has_lock:
+    print(has_lock, flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    """A file with old content, alone in its folder, which is alone in another."""
+    """A file with old content, the only one in its folder."""
     path = tmp_path / "folder" / "target"
     path.parent.mkdir()
     path.write_text("old", encoding="utf-8")
@@ -36,9 +36,9 @@ def target(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No content reaches the disk any more."""
+    """Every sync fails as on a full disk."""
 
-    def refuse(handle: int) -> None:
+    def refuse(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", refuse)
@@ -49,13 +49,13 @@ def test_a_write_makes_the_folders_above_it(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "é\n".encode()
 
 
-def test_a_write_replaces_and_leaves_nothing_beside(target: Path) -> None:
+def test_a_write_replaces_the_file_and_leaves_no_temporary_one(target: Path) -> None:
     files.atomic_write_bytes(target, b"new")
     assert target.read_bytes() == b"new"
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_write_is_on_the_disk_before_its_name_and_its_name_before_it_returns(
+def test_content_is_synced_before_the_rename_and_the_folder_after_it(
     target: Path, disk_calls: list[DiskCall]
 ) -> None:
     files.atomic_write_bytes(target, b"new content")
@@ -64,19 +64,19 @@ def test_a_write_is_on_the_disk_before_its_name_and_its_name_before_it_returns(
 
 
 @pytest.mark.parametrize("number", ["os.getpid", "threading.get_ident"])
-def test_two_processes_or_threads_that_write_a_file_do_not_share_what_is_half_written(
+def test_two_processes_or_threads_use_different_temporary_files(
     target: Path, number: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync = os.fsync
 
-    def write_meanwhile(handle: int) -> None:
+    def write_meanwhile(descriptor: int) -> None:
         monkeypatch.setattr(os, "fsync", sync)
         monkeypatch.setattr(number, lambda: 1)
-        files.atomic_write_bytes(target, b"other")
+        files.atomic_write_bytes(target, b"second")
 
     monkeypatch.setattr(os, "fsync", write_meanwhile)
-    files.atomic_write_bytes(target, b"mine")
-    assert target.read_bytes() == b"mine"
+    files.atomic_write_bytes(target, b"first")
+    assert target.read_bytes() == b"first"
     assert list(target.parent.iterdir()) == [target]
 
 
@@ -99,7 +99,7 @@ def test_json_is_written_with_an_end_of_line_and_indented(target: Path) -> None:
 
 
 @pytest.mark.usefixtures("full_disk")
-def test_a_write_that_fails_leaves_the_old_content_and_nothing_beside(target: Path) -> None:
+def test_a_failed_write_leaves_the_old_content_and_no_temporary_file(target: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         files.atomic_write_bytes(target, b"new")
     assert target.read_bytes() == b"old"
@@ -119,11 +119,11 @@ def test_json_reads_back_as_written(target: Path) -> None:
     assert "Zoë" in target.read_text(encoding="utf-8")
 
 
-def test_a_folder_appears_only_when_its_block_ends_well(tmp_path: Path) -> None:
+def test_a_folder_appears_only_when_its_block_succeeds(tmp_path: Path) -> None:
     final = tmp_path / "runs" / "final"
-    with files.atomic_folder(final) as aside:
-        (aside / "inner").mkdir()
-        (aside / "inner" / "a").write_text("new", encoding="utf-8")
+    with files.atomic_folder(final) as temporary:
+        (temporary / "inner").mkdir()
+        (temporary / "inner" / "a").write_text("new", encoding="utf-8")
         assert not final.exists()
     assert (final / "inner" / "a").read_text(encoding="utf-8") == "new"
     assert list(final.parent.iterdir()) == [final]
@@ -131,8 +131,8 @@ def test_a_folder_appears_only_when_its_block_ends_well(tmp_path: Path) -> None:
 
 def test_a_new_folder_replaces_the_old_one_entirely(target: Path) -> None:
     old = target.parent
-    with files.atomic_folder(old) as aside:
-        (aside / "new").write_text("new", encoding="utf-8")
+    with files.atomic_folder(old) as temporary:
+        (temporary / "new").write_text("new", encoding="utf-8")
     assert [path.name for path in old.iterdir()] == ["new"]
     assert list(old.parent.iterdir()) == [old]
 
@@ -141,8 +141,8 @@ def test_a_block_that_raises_leaves_the_old_folder(target: Path) -> None:
     old = target.parent
 
     def fill_half() -> None:
-        with files.atomic_folder(old) as aside:
-            (aside / "new").write_text("new", encoding="utf-8")
+        with files.atomic_folder(old) as temporary:
+            (temporary / "new").write_text("new", encoding="utf-8")
             raise RuntimeError("stopped half-way")
 
     with pytest.raises(RuntimeError, match="half-way"):
@@ -151,18 +151,18 @@ def test_a_block_that_raises_leaves_the_old_folder(target: Path) -> None:
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_what_a_killed_process_left_aside_does_not_get_into_the_folder(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_do_not_get_into_the_folder(tmp_path: Path) -> None:
     final = tmp_path / "final"
-    with files.atomic_folder(final) as aside:
-        left = aside
-    left.mkdir()
-    (left / "torn").write_text("half", encoding="utf-8")
-    with files.atomic_folder(final) as aside:
-        (aside / "whole").write_text("all", encoding="utf-8")
+    with files.atomic_folder(final) as temporary:
+        leftover = temporary
+    leftover.mkdir()
+    (leftover / "partial").write_text("half", encoding="utf-8")
+    with files.atomic_folder(final) as temporary:
+        (temporary / "whole").write_text("all", encoding="utf-8")
     assert [path.name for path in final.iterdir()] == ["whole"]
 
 
-def test_two_processes_that_fill_a_folder_do_not_share_what_is_half_filled(
+def test_two_processes_use_different_temporary_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     final = tmp_path / "final"
@@ -177,7 +177,7 @@ def test_two_processes_that_fill_a_folder_do_not_share_what_is_half_filled(
 
 
 def start_lock_holder(path: Path) -> subprocess.Popen[str]:
-    """Another process that asks for the lock and waits for its input to end."""
+    """Start a process that tries to take the lock and waits for its input to end."""
     return subprocess.Popen(
         [sys.executable, "-c", HOLD_LOCK_SCRIPT, str(path)],
         stdin=subprocess.PIPE,
@@ -187,34 +187,34 @@ def start_lock_holder(path: Path) -> subprocess.Popen[str]:
 
 
 def read_has_lock(stream: IO[str] | None) -> bool:
-    """Whether the other process has the lock, by its first line."""
+    """Return whether the other process has the lock, from its first line."""
     assert stream is not None
     return bool(json.loads(stream.readline().lower()))
 
 
-def test_a_lock_keeps_a_second_process_out_until_the_first_ends(tmp_path: Path) -> None:
+def test_a_lock_excludes_a_second_process_until_the_first_ends(tmp_path: Path) -> None:
     path = tmp_path / "runs" / "lock"
-    with start_lock_holder(path) as other:
-        assert read_has_lock(other.stdout)
-        with files.try_lock(path) as alone:
-            assert not alone
-        other.kill()  # however it ends
-        other.wait()
-    with files.try_lock(path) as alone:
-        assert alone
-        with start_lock_holder(path) as other:
-            assert not read_has_lock(other.stdout)
+    with start_lock_holder(path) as holder:
+        assert read_has_lock(holder.stdout)
+        with files.try_lock(path) as has_lock:
+            assert not has_lock
+        holder.kill()  # however it ends
+        holder.wait()
+    with files.try_lock(path) as has_lock:
+        assert has_lock
+        with start_lock_holder(path) as holder:
+            assert not read_has_lock(holder.stdout)
 
 
-def test_a_lock_is_free_when_its_block_ends_also_with_an_error(tmp_path: Path) -> None:
+def test_a_lock_is_released_when_its_block_ends_or_raises(tmp_path: Path) -> None:
     path = tmp_path / "new" / "runs" / "lock"
     with pytest.raises(RuntimeError, match="stopped"), files.try_lock(path):
         raise RuntimeError("stopped")
-    with files.try_lock(path) as alone, files.try_lock(path) as again:
-        assert (alone, again) == (True, False)
+    with files.try_lock(path) as has_lock, files.try_lock(path) as again:
+        assert (has_lock, again) == (True, False)
 
 
-def test_a_folder_is_replaced_without_a_moment_in_which_it_is_missing(tmp_path: Path) -> None:
+def test_linux_replaces_a_folder_in_one_step(tmp_path: Path) -> None:
     new, old = tmp_path / "new", tmp_path / "old"
     for folder in (new, old):
         folder.mkdir()
@@ -225,66 +225,66 @@ def test_a_folder_is_replaced_without_a_moment_in_which_it_is_missing(tmp_path: 
 
 
 @pytest.mark.parametrize("swaps", [True, False])
-def test_a_committed_folder_takes_the_place_of_the_old_one(
+def test_a_finished_folder_replaces_the_old_one(
     tmp_path: Path, swaps: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not swaps:
-        monkeypatch.setattr(files, "swap_folders", lambda one, other: False)
-    for name in ("aside", "final"):
+        monkeypatch.setattr(files, "swap_folders", cannot_swap)
+    for name in ("temporary", "final"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "content").write_text(name, encoding="utf-8")
-    files.replace_folder(tmp_path / "aside", tmp_path / "final")
-    assert (tmp_path / "final" / "content").read_text(encoding="utf-8") == "aside"
+    files.replace_folder(tmp_path / "temporary", tmp_path / "final")
+    assert (tmp_path / "final" / "content").read_text(encoding="utf-8") == "temporary"
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
 
 
-def no_exchange(one: Path, other: Path) -> bool:
+def cannot_swap(first: Path, second: Path) -> bool:
     return False
 
 
-def exchange_recorded(calls: list[DiskCall]) -> Callable[[Path, Path], bool]:
-    exchange = files.swap_folders
+def record_swaps(calls: list[DiskCall]) -> Callable[[Path, Path], bool]:
+    swap_folders = files.swap_folders
 
-    def record(one: Path, other: Path) -> bool:
-        calls.append(move_call(one))
-        return exchange(one, other)
+    def record(first: Path, second: Path) -> bool:
+        calls.append(move_call(first))
+        return swap_folders(first, second)
 
     return record
 
 
-@pytest.mark.parametrize("before", ["nothing", "swapped", "moved away"])
-def test_all_of_a_folder_is_on_the_disk_before_its_name_and_its_name_before_the_old_one_goes(
+@pytest.mark.parametrize("before", ["absent", "swapped", "moved away"])
+def test_a_folder_is_synced_before_the_rename_and_its_parent_before_the_old_one_is_removed(
     tmp_path: Path, before: str, disk_calls: list[DiskCall], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swaps = before == "swapped" and sys.platform.startswith("linux")
-    way = exchange_recorded(disk_calls) if swaps else no_exchange
-    monkeypatch.setattr(files, "swap_folders", way)
-    aside, final = tmp_path / "aside", tmp_path / "runs" / "now" / "final"
-    (aside / "inner").mkdir(parents=True)
-    (aside / "a").write_bytes(b"first")
-    (aside / "inner" / "b").write_bytes(b"second")
-    if before != "nothing":
+    swap_folders = record_swaps(disk_calls) if swaps else cannot_swap
+    monkeypatch.setattr(files, "swap_folders", swap_folders)
+    temporary, final = tmp_path / "temporary", tmp_path / "runs" / "now" / "final"
+    (temporary / "inner").mkdir(parents=True)
+    (temporary / "a").write_bytes(b"first")
+    (temporary / "inner" / "b").write_bytes(b"second")
+    if before != "absent":
         final.mkdir(parents=True)
-    old = [move_call(final)] if before != "nothing" and not swaps else []
-    files.replace_folder(aside, final)
-    below = {sync_call(path) for path in final.rglob("*")}
-    assert set(disk_calls[:3]) == below
+    old = [move_call(final)] if before != "absent" and not swaps else []
+    files.replace_folder(temporary, final)
+    expected_syncs = {sync_call(path) for path in final.rglob("*")}
+    assert set(disk_calls[:3]) == expected_syncs
     assert disk_calls[3:] == [sync_call(final), *old, move_call(final), sync_call(final.parent)]
 
 
-def test_an_old_folder_that_a_crash_left_behind_is_in_nobodys_way(
+def test_an_old_folder_that_a_crash_left_behind_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "swap_folders", no_exchange)
-    for name in ("aside", "final", ".final.old"):
+    monkeypatch.setattr(files, "swap_folders", cannot_swap)
+    for name in ("temporary", "final", ".final.old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).write_text(name, encoding="utf-8")
-    files.replace_folder(tmp_path / "aside", tmp_path / "final")
-    assert [path.name for path in tmp_path.rglob("*")] == ["final", "aside"]
+    files.replace_folder(tmp_path / "temporary", tmp_path / "final")
+    assert [path.name for path in tmp_path.rglob("*")] == ["final", "temporary"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 is of Linux")
-def test_folders_that_are_exchanged_have_each_the_content_of_the_other(
+def test_swapped_folders_have_the_content_of_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -296,7 +296,7 @@ def test_folders_that_are_exchanged_have_each_the_content_of_the_other(
 
 
 @pytest.mark.parametrize("lack", ["sys.platform", "ctypes.CDLL"])
-def test_where_the_system_cannot_exchange_folders_nothing_is_moved(
+def test_nothing_is_moved_where_folders_cannot_be_swapped(
     tmp_path: Path, lack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b"):
@@ -305,3 +305,29 @@ def test_where_the_system_cannot_exchange_folders_nothing_is_moved(
     monkeypatch.setattr(lack, instead)
     assert not files.swap_folders(tmp_path / "a", tmp_path / "b")
     assert [next((tmp_path / name).iterdir()).name for name in ("a", "b")] == ["a", "b"]
+
+
+def test_a_file_is_synced_before_the_rename_and_its_folder_after_it(
+    tmp_path: Path, disk_calls: list[DiskCall]
+) -> None:
+    (tmp_path / "temporary").write_bytes(b"rows")
+    (tmp_path / "out").mkdir()
+    final = tmp_path / "out" / "final"
+    files.publish_file(tmp_path / "temporary", final)
+    assert disk_calls == [sync_call(final), move_call(final), sync_call(final.parent)]
+
+
+def test_publishing_replaces_an_existing_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("new", encoding="utf-8")
+    (tmp_path / "b").write_text("old", encoding="utf-8")
+    files.publish_file(tmp_path / "a", tmp_path / "b")
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+    assert (tmp_path / "b").read_text(encoding="utf-8") == "new"
+
+
+def test_a_stamp_changes_with_size_and_time_and_needs_a_file(target: Path) -> None:
+    os.utime(target, ns=(5, 7))
+    assert files.file_stamp(target) == (3, 7)
+    assert files.file_stamp(str(target)) == (3, 7)
+    with pytest.raises(FileNotFoundError):
+        files.file_stamp(target.with_name("missing"))

@@ -1,4 +1,4 @@
-"""Numbers, lists and times as people read and write them."""
+"""Numbers, lists and durations are formatted for people; durations are parsed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from fieldcraft.core.formatting import (
         (-0.0000003, "-3e-07"), (-1234.5, "-1,234"), (999.96, "1000"), (1, "1"),
     ],
 )  # fmt: skip
-def test_figures(value: float | None, text: str) -> None:
+def test_numbers(value: float | None, text: str) -> None:
     assert format_number(value) == text
 
 
-def test_lists_in_sentences() -> None:
+def test_lists() -> None:
     assert join_names(["a"]) == "a"
     assert join_names(["a", "b"]) == "a and b"
     assert join_names([]) == ""
@@ -46,24 +46,24 @@ def test_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "length"),
+    ("text", "seconds"),
     [
         ("90", 90), ("90s", 90), ("5m", 300), ("1.5h", 5_400), ("2 d", 172_800), ("1w", 604_800),
         (" 10M ", 600), ("0s", 0), ("", None), ("soon", None), ("5 minutes", None), ("-5m", None),
         ("5m30s", None), ("1e3", None), ("m", None), (".5h", None),
     ],
 )  # fmt: skip
-def test_lengths_of_time_as_they_are_written(text: str, length: float | None) -> None:
-    assert parse_duration(text) == length
+def test_durations_are_parsed(text: str, seconds: float | None) -> None:
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
-    ("length", "text"),
+    ("seconds", "text"),
     [
         (0, "0.0 s"), (0.04, "0.0 s"), (7.26, "7.3 s"), (59.94, "59.9 s"), (59.96, "1 min 0 s"),
         (60, "1 min 0 s"), (95.4, "1 min 35 s"), (3_599.4, "59 min 59 s"), (3_599.6, "1 h 0 min"),
         (7_200, "2 h 0 min"), (90_000, "25 h 0 min"),
     ],
 )  # fmt: skip
-def test_lengths_of_time_as_they_are_said(length: float, text: str) -> None:
-    assert format_duration(length) == text
+def test_durations_are_formatted(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text

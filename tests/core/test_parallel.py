@@ -1,4 +1,4 @@
-"""Work in threads: all results come, and the first failure ends it."""
+"""Items are processed in threads; the first failure stops the rest."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import pytest
 from fieldcraft.core.parallel import available_cpus, parallel_map
 
 
-def test_all_results_come_from_several_threads() -> None:
-    together = threading.Barrier(2, timeout=5)  # passes only if two work at once
+def test_all_results_arrive_from_several_threads() -> None:
+    barrier = threading.Barrier(2, timeout=5)  # passes only if two work at once
 
     def work(number: int) -> int:
         if number < 2:
-            together.wait()
+            barrier.wait()
         return number * number
 
     assert sorted(parallel_map(work, range(20), 2)) == [n * n for n in range(20)]
     assert available_cpus() >= 1
 
 
-def test_after_a_failure_nothing_more_is_begun() -> None:
-    begun: list[int] = []
+def test_after_a_failure_no_further_item_is_started() -> None:
+    started: list[int] = []
 
     def work(number: int) -> int:
-        begun.append(number)
+        started.append(number)
         time.sleep(0.01)
         if number == 1:
             raise ValueError("bad")
@@ -34,18 +34,18 @@ def test_after_a_failure_nothing_more_is_begun() -> None:
 
     with pytest.raises(ValueError, match="bad"):
         list(parallel_map(work, range(500), 2))
-    assert len(begun) < 50
+    assert len(started) < 50
 
 
-def test_a_reader_that_stops_stops_the_work() -> None:
-    begun: list[int] = []
+def test_closing_the_iterator_stops_the_work() -> None:
+    started: list[int] = []
 
     def work(number: int) -> int:
-        begun.append(number)
+        started.append(number)
         time.sleep(0.01)
         return number
 
-    found = parallel_map(work, range(500), 2)
-    next(found)
-    found.close()  # type: ignore[attr-defined]
-    assert len(begun) < 50
+    results = parallel_map(work, range(500), 2)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert len(started) < 50

@@ -1,4 +1,4 @@
-"""Seeds depend on the project's seed and on what they are for, and on nothing else."""
+"""Seeds depend on the project's seed and the purpose alone."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ def test_a_seed_fits_every_library(seed: int, names: list[str | int]) -> None:
     assert derive_seed(seed, *names) == derive_seed(seed, *names)
 
 
-def test_every_use_and_every_project_seed_has_its_own() -> None:
-    found = {
-        derive_seed(seed, use, fold) for seed in range(10) for use in "ab" for fold in range(10)
+def test_every_purpose_and_project_seed_has_its_own() -> None:
+    seeds = {
+        derive_seed(seed, purpose, fold)
+        for seed in range(10)
+        for purpose in "ab"
+        for fold in range(10)
     }
-    assert len(found) == 200
+    assert len(seeds) == 200
 
 
 def test_another_process_derives_the_same_seed() -> None:
-    code = "from fieldcraft.core.seeds import derive; print(derive(7, 'split', 3))"
+    code = "from fieldcraft.core.seeds import derive_seed; print(derive_seed(7, 'split', 3))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(out.stdout) == derive_seed(7, "split", 3)
 

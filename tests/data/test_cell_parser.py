@@ -1,4 +1,4 @@
-"""Cells of text are read as numbers, dates and truth values, or count as missing."""
+"""Cells of text are parsed as numbers, dates and booleans, or are missing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_blanks_are_trimmed_and_markers_become_missing() -> None:
     ]
 
 
-def test_stripping_reads_categories_as_text_and_nan_as_missing() -> None:
+def test_categories_become_text_and_nan_is_missing() -> None:
     assert normalize_missing(text_column("a ", "b").cast(pl.Categorical)).to_list() == ["a", "b"]
     assert normalize_missing(pl.Series([1.0, float("nan"), None])).to_list() == [1.0, None, None]
     assert normalize_missing(pl.Series([1, None])).to_list() == [1, None]
@@ -60,18 +60,18 @@ def test_markers_that_are_numbers_are_missing_among_numbers() -> None:
     assert normalize_missing(pl.Series([1.0, 2.0]), ("?",)).to_list() == [1.0, 2.0]
 
 
-def test_cells_are_compared_with_each_of_some_values() -> None:
+def test_isin_compares_cells_with_each_value() -> None:
     assert isin(text_column("a", None, "b", "c"), ("c", "a")).to_list() == [True, None, False, True]
     assert isin(text_column("a", None), ()).to_list() == [False, False]
 
 
-def test_cells_are_taken_out_and_the_others_kept() -> None:
+def test_masked_cells_become_null() -> None:
     column = text_column("a", None, "b")
     assert set_null(column, isin(column, ("b",))).to_list() == ["a", None, None]
     assert set_null(column, isin(column, ("z",))).to_list() == ["a", None, "b"]
 
 
-def test_numbers_are_cut_off_at_both_ends() -> None:
+def test_numbers_are_clipped_at_both_ends() -> None:
     column = pl.Series("n", [-5.0, None, 0.5, 7.0])
     assert clip(column, -1, 1).to_list() == [-1.0, None, 0.5, 1.0]
     assert clip(column, -5, 7) is column
@@ -101,7 +101,7 @@ def test_numbers_are_cut_off_at_both_ends() -> None:
         (None, None),
     ],
 )
-def test_numbers_beside_a_decimal_point(cell: str | None, number: float | None) -> None:
+def test_numbers_with_a_decimal_point(cell: str | None, number: float | None) -> None:
     assert parse_numbers(text_column(cell)).to_list() == [number]
 
 
@@ -119,7 +119,7 @@ def test_numbers_beside_a_decimal_point(cell: str | None, number: float | None) 
         ("x", None),
     ],
 )
-def test_numbers_beside_a_decimal_comma(cell: str, number: float | None) -> None:
+def test_numbers_with_a_decimal_comma(cell: str, number: float | None) -> None:
     assert parse_numbers(text_column(cell), ",").to_list() == [number]
 
 
@@ -142,7 +142,7 @@ def test_grouped_thousands_read_back_as_themselves(values: list[int]) -> None:
     assert parse_numbers(text_column(*commas), ",").to_list() == expected
 
 
-def test_columns_that_are_no_text_become_floats_if_they_hold_numbers() -> None:
+def test_typed_columns_become_floats_if_they_hold_numbers() -> None:
     assert parse_numbers(pl.Series([1, None])).to_list() == [1.0, None]
     assert parse_numbers(pl.Series([True, False])).to_list() == [1.0, 0.0]
     assert parse_numbers(pl.Series([float("inf"), float("nan"), 2.5])).to_list() == [
@@ -172,7 +172,7 @@ def test_the_decimal_mark_is_the_one_that_reads_more_cells(
     assert detect_decimal_mark(text_column(*cells)) == mark
 
 
-def test_the_first_cells_tell_how_a_long_column_is_written() -> None:
+def test_the_first_cells_decide_the_decimal_mark_of_a_long_column() -> None:
     point, comma = ["1,234.5"], ["1,5"]
     assert detect_decimal_mark(text_column(*comma * 5_001, *point * 4_999, *point * 9_999)) == ","
     assert detect_decimal_mark(text_column(*comma * 5_000, *point * 5_000, *comma)) == "."
@@ -191,13 +191,13 @@ def test_the_first_cells_tell_how_a_long_column_is_written() -> None:
         (("on", "off", "maybe", None), (True, False, None, None)),
     ],
 )
-def test_truth_words_in_any_case(
+def test_boolean_words_in_any_case(
     cells: tuple[str | None, ...], meaning: tuple[bool | None, ...]
 ) -> None:
     assert tuple(parse_booleans(text_column(*cells))) == meaning
 
 
-def test_truth_in_typed_columns() -> None:
+def test_booleans_in_typed_columns() -> None:
     assert parse_booleans(pl.Series([True, None])).to_list() == [True, None]
     mixed = pl.Series(["yEs", " No ", "TRUE", "True", "oFF", "maybe", None])
     assert parse_booleans(mixed).to_list() == [True, False, True, True, False, None, None]
@@ -233,19 +233,19 @@ def test_truth_in_typed_columns() -> None:
         ("%Y-%m-%d %H:%M:%S.500-05:30", MOMENT + timedelta(hours=5, minutes=30, seconds=0.5)),
     ],
 )
-def test_a_date_is_read_in_any_common_spelling(spelling: str, meaning: datetime) -> None:
+def test_dates_are_parsed_in_all_common_formats(spelling: str, meaning: datetime) -> None:
     column = text_column(*[MOMENT.strftime(spelling)] * 30, None)
     form = detect_datetime_format(column.drop_nulls())
     assert form in DATETIME_FORMATS
     assert parse_datetimes(column, form).to_list() == [meaning] * 30 + [None]
 
 
-def test_days_before_months_are_told_from_months_before_days() -> None:
+def test_day_first_and_month_first_dates_are_distinguished() -> None:
     assert detect_datetime_format(text_column("03/04/2024", "25/04/2024")) == "%d/%m/%Y"
     assert detect_datetime_format(text_column("03/04/2024", "04/25/2024")) == "%m/%d/%Y"
 
 
-def test_two_digits_are_never_a_year_of_antiquity() -> None:
+def test_two_digits_are_never_a_year_of_the_first_century() -> None:
     years = [
         moment.year for moment in parse_datetimes(text_column("31/12/99", "5/6/24"), "%d/%m/%y")
     ]
@@ -266,7 +266,7 @@ def test_other_values_are_not_dates(cells: tuple[str, ...]) -> None:
     assert detect_datetime_format(text_column(*cells)) is None
 
 
-def test_moments_of_several_zones_in_one_column_turn_to_utc() -> None:
+def test_times_in_several_zones_become_utc() -> None:
     column = text_column(
         "2024-01-31T15:00:00+02:00", "2024-01-31T15:00:00Z", "2024-01-31T15:00:00-03:00"
     )
@@ -275,7 +275,7 @@ def test_moments_of_several_zones_in_one_column_turn_to_utc() -> None:
     assert [moment.hour for moment in parse_datetimes(column, form)] == [13, 15, 18]
 
 
-def test_typed_moments_turn_to_utc_microseconds_without_a_zone() -> None:
+def test_typed_times_become_utc_microseconds_without_a_zone() -> None:
     zoned = MOMENT.replace(tzinfo=timezone(timedelta(hours=2))).astimezone(UTC)
     aware = pl.Series([zoned, None]).dt.convert_time_zone("Europe/Zurich")
     parsed = parse_datetimes(aware, "native")
@@ -288,5 +288,5 @@ def test_typed_moments_turn_to_utc_microseconds_without_a_zone() -> None:
     assert parse_datetimes(pl.Series([5]), "native").to_list() == [None]
 
 
-def test_marks_of_missing_values_are_in_lower_case_so_that_any_case_is_found() -> None:
+def test_missing_markers_are_in_lower_case() -> None:
     assert {mark.lower() for mark in MISSING_MARKERS} == MISSING_MARKERS

@@ -1,4 +1,4 @@
-"""Files of one table are put together in order; an odd one is named."""
+"""Files of one table are concatenated in order; one with other columns is named."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def concat_files(*paths: Path, names: tuple[str, ...] = ()) -> ReadResult:
 
 
 def test_columns_are_matched_by_name_and_rows_follow_the_files(write_file: Write) -> None:
-    reading = concat_files(write_file("1.csv", "a,b\n1,x\n"), write_file("2.csv", "b,a\ny,2\n"))
-    assert reading.frame.to_dict(as_series=False) == {"a": ["1", "2"], "b": ["x", "y"]}
-    assert reading.frame.columns == ["a", "b"]
-    assert reading.notes == ("2 files put together: 1.csv (1), 2.csv (1)",)
+    result = concat_files(write_file("1.csv", "a,b\n1,x\n"), write_file("2.csv", "b,a\ny,2\n"))
+    assert result.frame.to_dict(as_series=False) == {"a": ["1", "2"], "b": ["x", "y"]}
+    assert result.frame.columns == ["a", "b"]
+    assert result.notes == ("2 files concatenated: 1.csv (1), 2.csv (1)",)
 
 
 def test_one_file_is_read_as_if_it_were_alone(write_file: Write) -> None:
@@ -40,25 +40,25 @@ def test_files_that_are_all_empty_make_an_empty_table(write_file: Write) -> None
     assert concat_files(write_file("1.csv", ""), write_file("2.csv", "")).frame.shape == (0, 0)
 
 
-def test_of_many_files_and_long_names_the_first_are_told(write_file: Write) -> None:
+def test_messages_list_the_first_files_and_shorten_names(write_file: Write) -> None:
     paths = [write_file(f"{number}.csv", "a,b\n1,2\n") for number in range(7)]
     shown = ", ".join(f"{number}.csv (1)" for number in range(5))
-    assert concat_files(*paths).notes == (f"7 files put together: {shown}, ...",)
+    assert concat_files(*paths).notes == (f"7 files concatenated: {shown}, ...",)
     with pytest.raises(DataError) as caught:
         concat_files(*paths, write_file("7.csv", f"a,b,{'x' * 50}\n1,2,3\n"))
-    assert caught.value.detail == f"it has besides: {'x' * 40}"
+    assert caught.value.detail == f"it has in addition: {'x' * 40}"
 
 
-def test_tables_come_in_natural_order_and_what_is_none_apart(
+def test_tables_are_in_natural_order_and_other_files_separate(
     write_file: Write, tmp_path: Path
 ) -> None:
     names = ["t10.csv", "t9.csv", "notes.pdf", "t9.CSV.gz"]
-    places = [SourceLocation(str(write_file(name, "a\n1\n"))) for name in names] + [
+    locations = [SourceLocation(str(write_file(name, "a\n1\n"))) for name in names] + [
         SourceLocation(str(tmp_path))
     ]
-    tables, rest = partition_tables(places)
-    assert [place.path.name for place in tables] == ["t9.CSV.gz", "t9.csv", "t10.csv"]
-    assert [place.path.name for place in rest] == [tmp_path.name, "notes.pdf"]
+    tables, others = partition_tables(locations)
+    assert [location.path.name for location in tables] == ["t9.CSV.gz", "t9.csv", "t10.csv"]
+    assert [location.path.name for location in others] == [tmp_path.name, "notes.pdf"]
     assert sorted(["a", "1", "a10b", "a9b", ""], key=natural_sort_key) == [
         "",
         "1",
@@ -68,27 +68,27 @@ def test_tables_come_in_natural_order_and_what_is_none_apart(
     ]
 
 
-def test_lines_set_aside_are_known_by_file(write_file: Write) -> None:
+def test_rejected_lines_have_their_file(write_file: Write) -> None:
     good = "1,x\n" * 150
-    one, two = write_file("1.csv", f"a,b\n{good}9\n"), write_file("2.csv", f"a,b\n7\n{good}")
-    reading = concat_files(one, two)
-    assert reading.frame.height == 300
-    assert reading.describe_malformed() == "1.csv line 152, 2.csv line 2"
+    first, second = write_file("1.csv", f"a,b\n{good}9\n"), write_file("2.csv", f"a,b\n7\n{good}")
+    result = concat_files(first, second)
+    assert result.frame.height == 300
+    assert result.describe_malformed() == "1.csv line 152, 2.csv line 2"
 
 
-@pytest.mark.parametrize("odd", [0, 1, 2])
-def test_the_file_with_other_columns_is_named_wherever_it_stands(
-    odd: int, write_file: Write
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_the_file_with_other_columns_is_named_in_any_position(
+    position: int, write_file: Write
 ) -> None:
     texts = ["a,b\n1,2\n"] * 2
-    texts.insert(odd, "a,c\n1,2\n")
+    texts.insert(position, "a,c\n1,2\n")
     paths = [write_file(f"{number}.csv", text) for number, text in enumerate(texts)]
-    with pytest.raises(DataError, match=rf"{odd}\.csv does not have the columns") as caught:
+    with pytest.raises(DataError, match=rf"{position}\.csv does not have the columns") as caught:
         concat_files(*paths)
-    assert caught.value.detail == "it lacks: b; it has besides: c"
+    assert caught.value.detail == "it lacks: b; it has in addition: c"
 
 
-def test_files_without_rows_need_the_same_columns_all_the_same(write_file: Write) -> None:
+def test_files_without_rows_need_the_same_columns(write_file: Write) -> None:
     full, bare = write_file("1.csv", "a,b\n1,2\n"), write_file("2.csv", "a,b\n")
     assert concat_files(full, bare, write_file("3.csv", "")).frame.rows() == [("1", "2")]
     with pytest.raises(DataError, match=r"4\.csv does not have the columns"):
@@ -100,7 +100,7 @@ def test_files_without_a_header_take_the_given_names(write_file: Write) -> None:
     assert concat_files(*paths, names=("n", "c")).frame["n"].to_list() == ["1", "2", "3", "4"]
 
 
-def test_types_that_differ_are_brought_together_or_refused(tmp_path: Path) -> None:
+def test_different_types_are_converted_or_refused(tmp_path: Path) -> None:
     columns = {"1": [1], "2": [2.5], "3": [None]}
     paths = {name: tmp_path / f"{name}.parquet" for name in columns}
     for name, values in columns.items():
@@ -115,10 +115,10 @@ def test_types_that_differ_are_brought_together_or_refused(tmp_path: Path) -> No
         concat_files(paths["1"], tmp_path / "5.parquet")
 
 
-def test_the_same_table_in_two_forms_is_not_read_twice(write_file: Write, tmp_path: Path) -> None:
+def test_the_same_table_in_two_formats_is_refused(write_file: Write, tmp_path: Path) -> None:
     text = write_file("t.csv", "a\n1\n")
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "t.parquet")
-    with pytest.raises(DataError, match="files of different forms") as caught:
+    with pytest.raises(DataError, match="files of different formats") as caught:
         concat_files(text, tmp_path / "t.parquet")
     assert caught.value.detail == "1 delimited and 1 parquet"
     with pytest.raises(DataError, match="same table twice") as caught:

@@ -1,4 +1,4 @@
-"""The fast way to cut a text gives what the careful way gives, or nothing."""
+"""The fast parser gives the same result as the strict one, or None."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fieldcraft.data.csv_fast_path import parse_csv_fast
 from fieldcraft.data.csv_parser import ParsedTable, parse_csv_strict
 from fieldcraft.data.csv_sniffer import CsvDialect
 
-# What CSV files are made of, stray marks and all that other programs might trim.
+# Cells with quotes, delimiters, blanks and newlines.
 CELLS = (
     "", "a", "1", " ", " a", "a ", '"', '""', '"a"', '"a,b"', '"a\nb"', '"a""b"', '" a"', '"a"b',
     '""""', '"\n"', "é", "\ufeff", "\x1c", "\x0b", "\u2028", "\0", "#", "'", "\\", "NA", "null",
@@ -26,30 +26,30 @@ CELLS = (
 
 @st.composite
 def csv_texts(draw: st.DrawFn) -> str:
-    """Mostly even rows of cells, with some that are not."""
+    """Draw texts of mostly regular rows of cells."""
     width = draw(st.integers(1, 4))
-    usual = st.lists(st.sampled_from(CELLS), min_size=width, max_size=width)
-    odd = st.lists(st.sampled_from(CELLS), max_size=5)
+    regular = st.lists(st.sampled_from(CELLS), min_size=width, max_size=width)
+    irregular = st.lists(st.sampled_from(CELLS), max_size=5)
     plain = st.lists(st.sampled_from("ab1"), min_size=width, max_size=width)
-    rows = draw(st.lists(st.one_of(plain, plain, plain, usual, odd), max_size=8))
+    rows = draw(st.lists(st.one_of(plain, plain, plain, regular, irregular), max_size=8))
     ends = draw(st.sampled_from(["", "\n", "\n\n", ",\n"]))
     return "\n".join(",".join(row) for row in rows) + ends
 
 
-def parsed_content(found: ParsedTable | None) -> object:
-    """What two ways of cutting must agree in."""
-    assert found is not None
-    frame = found.frame
-    return frame.schema, frame.rows(), found.malformed, found.n_unnamed
+def parsed_content(result: ParsedTable | None) -> object:
+    """The content in which two parsers must agree."""
+    assert result is not None
+    frame = result.frame
+    return frame.schema, frame.rows(), result.malformed, result.n_unnamed
 
 
-def parse_or_error(way: Callable[..., ParsedTable | None], *given: object) -> object:
-    """What a way of cutting gives: a cut, None, or the text of an error."""
+def parse_or_error(parse: Callable[..., ParsedTable | None], *arguments: object) -> object:
+    """Run a parser; the result is the content, None, or the text of an error."""
     try:
-        found = way(*given)
+        result = parse(*arguments)
     except DataError as error:
         return str(error)
-    return parsed_content(found) if found else None
+    return parsed_content(result) if result else None
 
 
 @settings(derandomize=True, deadline=None, max_examples=600)
@@ -57,7 +57,9 @@ def parse_or_error(way: Callable[..., ParsedTable | None], *given: object) -> ob
 @example(' a, b\n"c",d\n', False, ())
 @example('a,b\n"1\n2",x\n\n"",""\n', True, ())
 @given(csv_texts(), st.booleans(), st.sampled_from([(), ("x", "y"), ("x", "y", "z")]))
-def test_both_ways_agree_in_every_cell(text: str, header: bool, names: tuple[str, ...]) -> None:
+def test_the_fast_and_the_strict_parser_agree(
+    text: str, header: bool, names: tuple[str, ...]
+) -> None:
     quick = parse_or_error(parse_csv_fast, text, CsvDialect(has_header=header), names)
     if quick is not None:
         assert quick == parse_or_error(parse_csv_strict, text, CsvDialect(has_header=header), names)
@@ -76,7 +78,7 @@ def test_both_ways_agree_in_every_cell(text: str, header: bool, names: tuple[str
         "a,b,\n1,2,\n",
     ],
 )
-def test_ordinary_texts_go_the_fast_way(text: str) -> None:
+def test_regular_text_is_parsed_fast(text: str) -> None:
     assert parsed_content(parse_csv_fast(text, CsvDialect())) == parsed_content(
         parse_csv_strict(text, CsvDialect())
     )
@@ -94,30 +96,30 @@ def test_ordinary_texts_go_the_fast_way(text: str) -> None:
         "a,b\n1,\0\n",
     ],
 )
-def test_what_could_be_understood_in_two_ways_goes_the_careful_way(text: str) -> None:
+def test_ambiguous_text_is_left_to_the_strict_parser(text: str) -> None:
     assert parse_csv_fast(text, CsvDialect()) is None
 
 
-def test_a_delimiter_that_is_no_byte_goes_the_careful_way() -> None:
+def test_a_non_ascii_delimiter_is_left_to_the_strict_parser() -> None:
     assert parse_csv_fast("a¦b\n1¦2\n", CsvDialect("¦")) is None
     assert parse_csv_fast("a b\n1 2\n", CsvDialect(" ")) is None
 
 
-@pytest.mark.parametrize(("rows", "quick"), [(3, True), (4, False)])
-def test_many_rows_of_a_cell_too_many_go_the_careful_way(
-    rows: int, quick: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("rows", "is_fast"), [(3, True), (4, False)])
+def test_many_rows_with_an_extra_cell_are_left_to_the_strict_parser(
+    rows: int, is_fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csv_fast_path, "MAX_LONG_ROWS_CHECKED", 3)
-    cut = parse_csv_fast("a,b\n1,2\n" + "1,2,3\n" * rows, CsvDialect())
-    assert (cut is not None) is quick
-    if cut is not None:
-        assert [odd.last_line for odd in cut.malformed] == [3, 4, 5]
+    parsed = parse_csv_fast("a,b\n1,2\n" + "1,2,3\n" * rows, CsvDialect())
+    assert (parsed is not None) is is_fast
+    if parsed is not None:
+        assert [row.last_line for row in parsed.malformed] == [3, 4, 5]
 
 
-def test_rows_are_joined_again_around_those_left_out() -> None:
+def test_the_rows_around_malformed_ones_are_kept() -> None:
     rows = [f"{i},x" if i % 50 else f"{i}" for i in range(5_000)]
-    cut = parse_csv_fast("a,b\n" + "\n".join(rows), CsvDialect())
-    assert cut is not None
-    kept = [str(i) for i in range(5_000) if i % 50]
-    assert_frame_equal(cut.frame, pl.DataFrame({"a": kept, "b": ["x"] * len(kept)}))
-    assert [odd.last_line for odd in cut.malformed][:3] == [2, 52, 102]
+    parsed = parse_csv_fast("a,b\n" + "\n".join(rows), CsvDialect())
+    assert parsed is not None
+    kept_cells = [str(i) for i in range(5_000) if i % 50]
+    assert_frame_equal(parsed.frame, pl.DataFrame({"a": kept_cells, "b": ["x"] * len(kept_cells)}))
+    assert [row.last_line for row in parsed.malformed][:3] == [2, 52, 102]

@@ -1,4 +1,4 @@
-"""Texts are cut into rows and cells; rows that do not fit are named, none is swallowed."""
+"""Text is parsed into rows and cells; malformed rows are reported, none is lost."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ def test_cells_read_back_as_the_csv_module_wrote_them(
     csv.writer(stream, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
         [("first", "second", "third"), *rows]
     )
-    found = read_csv_rows(stream.getvalue().split("\n"), delimiter).rows
-    assert found == [["first", "second", "third"], *map(list, rows)]
+    result = read_csv_rows(stream.getvalue().split("\n"), delimiter).rows
+    assert result == [["first", "second", "third"], *map(list, rows)]
 
 
-def test_the_lines_of_rows_are_counted_as_an_editor_counts_them() -> None:
+def test_line_numbers_are_those_of_an_editor() -> None:
     text = 'a,b\n\n1,"x\ny"\n \n2,z\n'
-    found = read_csv_rows(text.split("\n"), ",")
-    assert (found.first_lines, found.last_lines) == ([1, 3, 6], [1, 4, 6])
+    result = read_csv_rows(text.split("\n"), ",")
+    assert (result.first_lines, result.last_lines) == ([1, 3, 6], [1, 4, 6])
 
 
 def test_names_that_are_all_blank_are_numbered() -> None:
-    cut = parse_csv_strict(",\n,\n", WITH_HEADER)
-    assert cut.frame.to_dict(as_series=False) == {"column_1": [""], "column_2": [""]}
-    assert cut.n_unnamed == 2
+    parsed = parse_csv_strict(",\n,\n", WITH_HEADER)
+    assert parsed.frame.to_dict(as_series=False) == {"column_1": [""], "column_2": [""]}
+    assert parsed.n_unnamed == 2
 
 
-def test_a_cell_of_several_lines_is_whole_in_a_table_of_one_column() -> None:
+def test_a_single_column_may_have_multiline_cells() -> None:
     assert parse_csv_strict('a\n"x\ny"\nz\n', WITH_HEADER).frame["a"].to_list() == ["x\ny", "z"]
 
 
-def test_rows_above_the_names_that_hold_nothing_are_passed_over() -> None:
-    cut = parse_csv_strict(",,\n , \n\na,b,c\n1,2,3\n", CsvDialect())
-    assert cut.frame.columns == ["a", "b", "c"]
-    assert cut.frame.rows() == [("1", "2", "3")]
+def test_empty_rows_above_the_header_are_skipped() -> None:
+    parsed = parse_csv_strict(",,\n , \n\na,b,c\n1,2,3\n", CsvDialect())
+    assert parsed.frame.columns == ["a", "b", "c"]
+    assert parsed.frame.rows() == [("1", "2", "3")]
 
 
 def test_a_row_without_a_cell_is_a_row() -> None:
@@ -72,28 +72,26 @@ def test_a_row_without_a_cell_is_a_row() -> None:
 @pytest.mark.parametrize(
     ("text", "names"), [("a,b\n1,2,\n3,4, \n", ()), ("1,2,\n3,4,\n", ("a", "b"))]
 )
-def test_a_delimiter_at_the_end_of_each_row_makes_no_cell(
-    text: str, names: tuple[str, ...]
-) -> None:
-    cut = parse_csv_strict(text, WITH_HEADER if not names else WITHOUT_HEADER, names)
-    assert cut.frame.to_dict(as_series=False) == {"a": ["1", "3"], "b": ["2", "4"]}
-    assert cut.malformed == ()
+def test_a_trailing_delimiter_does_not_make_a_cell(text: str, names: tuple[str, ...]) -> None:
+    parsed = parse_csv_strict(text, WITH_HEADER if not names else WITHOUT_HEADER, names)
+    assert parsed.frame.to_dict(as_series=False) == {"a": ["1", "3"], "b": ["2", "4"]}
+    assert parsed.malformed == ()
 
 
-def test_a_row_too_long_does_not_hide_that_all_others_end_in_a_delimiter() -> None:
-    cut = parse_csv_strict("1,2,\n3,4,\n5,6,7,8\n", WITHOUT_HEADER, ("a", "b"))
-    assert cut.frame.rows() == [("1", "2"), ("3", "4")]
-    assert cut.malformed == (MalformedRow(3, 1, 4, "width"),)
+def test_a_long_row_does_not_hide_trailing_delimiters() -> None:
+    parsed = parse_csv_strict("1,2,\n3,4,\n5,6,7,8\n", WITHOUT_HEADER, ("a", "b"))
+    assert parsed.frame.rows() == [("1", "2"), ("3", "4")]
+    assert parsed.malformed == (MalformedRow(3, 1, 4, "width"),)
 
 
 def test_columns_without_names_are_numbered_and_no_row_is_lost() -> None:
-    cut = parse_csv_strict("1,2\n3,4\n", WITHOUT_HEADER)
-    assert cut.frame.to_dict(as_series=False) == {"column_1": ["1", "3"], "column_2": ["2", "4"]}
-    assert (cut.malformed, cut.n_unnamed, cut.n_rows) == ((), 0, 2)
+    parsed = parse_csv_strict("1,2\n3,4\n", WITHOUT_HEADER)
+    assert parsed.frame.to_dict(as_series=False) == {"column_1": ["1", "3"], "column_2": ["2", "4"]}
+    assert (parsed.malformed, parsed.n_unnamed, parsed.n_rows) == ((), 0, 2)
     assert parse_csv_strict("a,,b,, \n1,2,3,4,5\n", WITH_HEADER).n_unnamed == 2
 
 
-def test_a_first_row_that_repeats_the_given_names_is_no_data() -> None:
+def test_a_first_row_that_repeats_the_given_names_is_skipped() -> None:
     text = "Age, City \n1,Rome\n"
     assert parse_csv_strict(text, WITH_HEADER, ("age", "city")).frame.rows() == [("1", "Rome")]
     assert parse_csv_strict(text, WITH_HEADER, ("age", "town")).frame.height == 2
@@ -101,7 +99,7 @@ def test_a_first_row_that_repeats_the_given_names_is_no_data() -> None:
 
 
 @pytest.mark.parametrize("names", [("a",), ("a", "b", "c"), ("a", "a")])
-def test_given_names_that_do_not_fit_are_told(names: tuple[str, ...]) -> None:
+def test_given_names_that_do_not_fit_are_an_error(names: tuple[str, ...]) -> None:
     with pytest.raises(DataError, match="do not fit the file") as caught:
         parse_csv_strict("1,2\n3,4\n", WITHOUT_HEADER, names)
     assert caught.value.detail == f"{len(set(names))} different names for 2 columns"
@@ -115,46 +113,47 @@ def test_given_names_that_do_not_fit_are_told(names: tuple[str, ...]) -> None:
         ('a,"b\n1,2\n', 0, 1),
     ],
 )
-def test_a_mark_that_is_never_closed_is_told_by_the_line_of_its_row(
-    text: str, before: int, line: int
-) -> None:
+def test_an_unclosed_quote_is_an_error_with_its_line(text: str, before: int, line: int) -> None:
     with pytest.raises(DataError, match="none closes it before the file ends") as caught:
         parse_csv_strict(text, WITH_HEADER, lines_before=before)
     assert caught.value.detail.startswith(f"the row that starts on line {line} ")
 
 
-def test_lines_are_counted_on_from_those_before() -> None:
-    cut = parse_csv_strict(
+def test_line_numbers_continue_from_earlier_blocks() -> None:
+    parsed = parse_csv_strict(
         '1\n"x\ny",2,3\n', WITHOUT_HEADER, header=Header(["a", "b"]), lines_before=1_000
     )
-    assert cut.malformed == (MalformedRow(1_001, 1, 1, "width"), MalformedRow(1_003, 1, 3, "width"))
+    assert parsed.malformed == (
+        MalformedRow(1_001, 1, 1, "width"),
+        MalformedRow(1_003, 1, 3, "width"),
+    )
     with pytest.raises(DataError) as caught:
         parse_csv_strict('a,"b\n1,2\n3,4"\n5,6\n', WITH_HEADER, lines_before=7)
     assert caught.value.detail.startswith("lines 8 to 10 ")
 
 
 @pytest.mark.parametrize("start", ['"', ' "'])
-def test_a_cell_that_goes_on_after_its_mark_is_torn(start: str) -> None:
-    cut = parse_csv_strict(f'id,note\n1,{start}first\nsecond" third\n2,x\n', WITH_HEADER)
-    assert cut.frame.rows() == [("2", "x")]
-    assert cut.malformed == (MalformedRow(3, 2, 2, "torn"),)
+def test_a_cell_that_goes_on_after_its_closing_quote_is_malformed(start: str) -> None:
+    parsed = parse_csv_strict(f'id,note\n1,{start}first\nsecond" third\n2,x\n', WITH_HEADER)
+    assert parsed.frame.rows() == [("2", "x")]
+    assert parsed.malformed == (MalformedRow(3, 2, 2, "stray_quote"),)
 
 
 @pytest.mark.parametrize(("like", "torn"), [(9, True), (8, False)])
-def test_a_cell_is_torn_if_nine_of_ten_of_its_lines_look_like_rows(like: int, torn: bool) -> None:
+def test_a_multiline_cell_is_malformed_if_90_percent_look_like_rows(like: int, torn: bool) -> None:
     lines = ["1,2"] * (like - 2) + ["no row"] * (10 - like)
-    cut = parse_csv_strict(
+    parsed = parse_csv_strict(
         "a,b\n" + '0,"x\n' + "\n".join([*lines, "", ' \n3,4"']) + "\n", WITH_HEADER
     )
-    assert [odd.fault for odd in cut.malformed] == ["torn"] * torn
+    assert [row.fault for row in parsed.malformed] == ["stray_quote"] * torn
 
 
 def test_prose_in_a_cell_does_not_look_like_rows() -> None:
-    cut = parse_csv_strict('a,b\n1,"one, two\nthree, four\nfive, six"\n', WITH_HEADER)
-    assert cut.frame["b"].to_list() == ["one, two\nthree, four\nfive, six"]
+    parsed = parse_csv_strict('a,b\n1,"one, two\nthree, four\nfive, six"\n', WITH_HEADER)
+    assert parsed.frame["b"].to_list() == ["one, two\nthree, four\nfive, six"]
 
 
-def test_names_that_count_the_empty_end_are_taken() -> None:
+def test_given_names_may_include_the_empty_last_column() -> None:
     assert parse_csv_strict("1,2,\n3,4,\n", WITHOUT_HEADER, ("a", "b", "c")).frame.width == 3
 
 
@@ -166,26 +165,26 @@ def test_names_that_count_the_empty_end_are_taken() -> None:
         '4,5,"6\n7,8,9\n1,2,"3"',  # closed before the end of a cell
     ],
 )
-def test_a_stray_quote_that_swallows_rows_is_noticed(torn: str) -> None:
-    cut = parse_csv_strict(f"a,b,c\n1,2,3\n{torn}\n3,2,1\n", WITH_HEADER)
-    assert cut.frame.rows() == [("1", "2", "3"), ("3", "2", "1")]
-    (odd,) = cut.malformed
-    assert (odd.last_line, odd.n_lines, odd.fault) == (5, 3, "torn")
-    assert str(odd) == "3 to 5"
+def test_a_stray_quote_that_joins_rows_is_detected(torn: str) -> None:
+    parsed = parse_csv_strict(f"a,b,c\n1,2,3\n{torn}\n3,2,1\n", WITH_HEADER)
+    assert parsed.frame.rows() == [("1", "2", "3"), ("3", "2", "1")]
+    (row,) = parsed.malformed
+    assert (row.last_line, row.n_lines, row.fault) == (5, 3, "stray_quote")
+    assert str(row) == "3 to 5"
 
 
-def test_one_odd_line_does_not_hide_that_many_rows_are_swallowed() -> None:
+def test_one_odd_line_does_not_hide_joined_rows() -> None:
     swallowed = "7,8,9\n" * 20
-    cut = parse_csv_strict(f'a,b,c\n1,2,3\n4,"5,6\n{swallowed}1,2,3",0\n', WITH_HEADER)
-    assert [(odd.n_lines, odd.fault) for odd in cut.malformed] == [(22, "torn")]
+    parsed = parse_csv_strict(f'a,b,c\n1,2,3\n4,"5,6\n{swallowed}1,2,3",0\n', WITH_HEADER)
+    assert [(row.n_lines, row.fault) for row in parsed.malformed] == [(22, "stray_quote")]
 
 
 @pytest.mark.parametrize(
     "cell", ["first\nsecond", "Dear Sir,\nthanks, bye\nyours, Bob", "a,b,c,d\ne,f", "\n\n"]
 )
-def test_a_cell_of_several_lines_is_no_torn_one(cell: str) -> None:
-    cut = parse_csv_strict(f'id,note\n1,"{cell}"\n2,x\n', WITH_HEADER)
-    assert cut.frame["note"].to_list() == [cell, "x"]
+def test_a_multiline_cell_is_not_malformed(cell: str) -> None:
+    parsed = parse_csv_strict(f'id,note\n1,"{cell}"\n2,x\n', WITH_HEADER)
+    assert parsed.frame["note"].to_list() == [cell, "x"]
 
 
 def test_a_stray_quote_among_the_names_is_refused() -> None:
@@ -194,31 +193,31 @@ def test_a_stray_quote_among_the_names_is_refused() -> None:
     assert caught.value.detail.startswith("lines 1 to 4 ")
 
 
-def test_names_may_have_several_lines() -> None:
+def test_column_names_may_have_several_lines() -> None:
     assert (
         parse_csv_strict('id,"age\nin years"\n1,2\n', WITH_HEADER).frame.columns[1]
         == "age\nin years"
     )
 
 
-def test_rows_that_hold_nul_are_left_out() -> None:
-    cut = parse_csv_strict("a,b\n1,2\n3,\0\n\0\0\0", WITH_HEADER)
-    assert cut.frame.rows() == [("1", "2")]
-    assert cut.malformed == (MalformedRow(3, 1, 2, "nul"), MalformedRow(4, 1, 1, "nul"))
+def test_rows_with_nul_are_rejected() -> None:
+    parsed = parse_csv_strict("a,b\n1,2\n3,\0\n\0\0\0", WITH_HEADER)
+    assert parsed.frame.rows() == [("1", "2")]
+    assert parsed.malformed == (MalformedRow(3, 1, 2, "nul"), MalformedRow(4, 1, 1, "nul"))
 
 
-def test_rows_of_another_width_are_left_out_and_counted() -> None:
-    cut = parse_csv_strict('a,b\n1\n1,2\n1,"2\nx",3,4\n', WITH_HEADER)
-    assert cut.malformed == (MalformedRow(2, 1, 1, "width"), MalformedRow(5, 1, 4, "width"))
-    assert cut.n_rows == 3
+def test_rows_of_another_width_are_rejected() -> None:
+    parsed = parse_csv_strict('a,b\n1\n1,2\n1,"2\nx",3,4\n', WITH_HEADER)
+    assert parsed.malformed == (MalformedRow(2, 1, 1, "width"), MalformedRow(5, 1, 4, "width"))
+    assert parsed.n_rows == 3
 
 
 def test_lines_are_cells_where_there_is_no_delimiter() -> None:
-    cut = parse_csv_strict('text\n "a", b\n\nc, "d\n', CsvDialect(""))
-    assert cut.frame.rows() == [(' "a", b',), ('c, "d',)]
+    parsed = parse_csv_strict('text\n "a", b\n\nc, "d\n', CsvDialect(""))
+    assert parsed.frame.rows() == [(' "a", b',), ('c, "d',)]
 
 
-def test_many_equal_names_are_told_apart_without_delay() -> None:
+def test_many_equal_names_become_unique_fast() -> None:
     names = make_unique_names(["x", "", "x.1"] * 3_000)
     assert len(set(names)) == 9_000
     assert names[:6] == ["x", "column_2", "x.1", "x.2", "column_5", "x.1.1"]

@@ -1,4 +1,4 @@
-"""How a text file is written is found from its content."""
+"""The dialect of a text file is detected from its content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fieldcraft.data.csv_sniffer import (
 
 
 @pytest.mark.parametrize("delimiter", DELIMITERS)
-def test_the_delimiter_is_the_one_that_cuts_evenly(delimiter: str) -> None:
+def test_the_delimiter_splits_lines_evenly(delimiter: str) -> None:
     others = "".join(set(DELIMITERS) - {delimiter})
     rows = [["name", "note", "size"], ["a", f'"x{others}y"', "1"], ["b", f'"{others}"', "2"]]
     assert detect_delimiter("\n".join(delimiter.join(row) for row in rows)) == delimiter
@@ -46,7 +46,7 @@ def test_the_delimiter_is_the_one_that_cuts_evenly(delimiter: str) -> None:
         ("a,b\n" * SAMPLE_ROWS + "c;d;e\n" * 900, ","),  # the first rows tell
     ],
 )
-def test_marks_inside_cells_do_not_mislead(text: str, delimiter: str) -> None:
+def test_other_delimiters_inside_cells_do_not_count(text: str, delimiter: str) -> None:
     assert detect_delimiter(text) == delimiter
 
 
@@ -63,7 +63,7 @@ def test_marks_inside_cells_do_not_mislead(text: str, delimiter: str) -> None:
         ("1,5;x\n2,5;y\n3,5;z\n", False),
     ],
 )
-def test_a_first_row_of_names_is_told_from_a_row_of_data(text: str, header: bool) -> None:
+def test_a_header_is_distinguished_from_data(text: str, header: bool) -> None:
     assert detect_dialect(text).has_header is header
 
 
@@ -74,12 +74,10 @@ def test_a_first_row_of_names_is_told_from_a_row_of_data(text: str, header: bool
         ([1, 1, 1], 0),
         ([2, 2], 3**0.5),
         ([3, 3, 3, 1], 9 / 16 * 2),  # a quarter of the rows is odd
-        ([1, 8, 8, 8, 8, 1, 1, 1, 1, 1], 0),  # most rows are not cut at all
+        ([1, 8, 8, 8, 8, 1, 1, 1, 1, 1], 0),  # most rows have one cell
     ],
 )
-def test_a_delimiter_scores_by_its_even_rows_squared_and_the_root_of_its_columns(
-    widths: list[int], value: float
-) -> None:
+def test_the_score_of_a_delimiter(widths: list[int], value: float) -> None:
     assert delimiter_score(widths) == pytest.approx(value, rel=1e-12)
 
 
@@ -87,9 +85,7 @@ def test_a_delimiter_scores_by_its_even_rows_squared_and_the_root_of_its_columns
     ("widths", "fraction"),
     [([1, 1], 0), ([], 0), ([1, 1, 3, 3, 2], 2 / 3), ([3, 1, 1, 2], 1 / 4), ([2, 2], 1)],
 )
-def test_rows_above_the_first_that_is_cut_do_not_make_a_table_uneven(
-    widths: list[int], fraction: float
-) -> None:
+def test_titles_above_the_table_do_not_count(widths: list[int], fraction: float) -> None:
     assert modal_width_fraction(widths) == pytest.approx(fraction, rel=1e-12)
 
 
@@ -118,18 +114,18 @@ def test_a_single_row_names_the_columns() -> None:
     assert has_header([])
 
 
-def test_rows_with_gaps_at_their_end_can_be_looked_at() -> None:
+def test_rows_may_be_shorter_than_the_header() -> None:
     assert has_header([["name", "size", "note"], ["x", "1"], ["y"]])
 
 
-def test_rows_are_cut_with_quotes_honoured_and_blank_lines_left_out() -> None:
+def test_sample_rows_respect_quotes_and_skip_blank_lines() -> None:
     text = 'a,"b\nc", "d,e"\n\n , \nf,"g ""h""",i\n'
     assert read_sample_rows(text, ",") == [["a", "b\nc", "d,e"], ["f", 'g "h"', "i"]]
     assert len(read_sample_rows("x,y\n" * 500, ",", max_rows=7)) == 7
 
 
 @pytest.mark.parametrize("cell", ["1", "-1.5", "+2,5", ".5", ",5", "1e-3", " 7 ", "3.", "3,"])
-def test_numbers_in_any_spelling_look_numeric(cell: str) -> None:
+def test_numbers_in_any_format_look_numeric(cell: str) -> None:
     assert looks_numeric(cell)
 
 
@@ -138,7 +134,7 @@ def test_other_cells_do_not_look_numeric(cell: str) -> None:
     assert not looks_numeric(cell)
 
 
-def test_a_sample_is_the_whole_text_up_to_its_bound_and_then_ends_with_a_line() -> None:
+def test_a_sample_is_a_short_text_or_ends_with_a_line() -> None:
     lines = "a;b\n" * (SAMPLE_CHARS // 4)
     assert len(lines) == SAMPLE_CHARS
     assert take_sample(lines) == lines
@@ -147,7 +143,7 @@ def test_a_sample_is_the_whole_text_up_to_its_bound_and_then_ends_with_a_line() 
 
 
 @pytest.mark.parametrize(("short", "more"), [(SAMPLE_LINES, False), (SAMPLE_LINES - 1, True)])
-def test_a_sample_with_too_few_lines_goes_on(short: int, more: bool) -> None:
+def test_a_sample_with_too_few_lines_is_extended(short: int, more: bool) -> None:
     long = "x" * SAMPLE_CHARS
     text = "a;b\n" * short + f"{long}\n" * 3 + "c\n" * 50
     sample = take_sample(text)
@@ -157,7 +153,7 @@ def test_a_sample_with_too_few_lines_goes_on(short: int, more: bool) -> None:
     assert sample.count("c") <= SAMPLE_LINES
 
 
-def test_every_line_of_a_sample_that_goes_on_is_another_one() -> None:
+def test_an_extended_sample_counts_each_line_once() -> None:
     text = ("x" * (SAMPLE_CHARS // 10) + "\n") * 100
     assert SAMPLE_LINES <= take_sample(text).count("\n") + 1 <= 10 + SAMPLE_LINES
 
@@ -182,7 +178,7 @@ def test_a_cell_longer_than_the_csv_module_allows_does_not_end_the_sample() -> N
     assert csv.field_size_limit() == limit
 
 
-def test_the_limit_of_cells_comes_back_when_the_last_reader_ends() -> None:
+def test_the_cell_length_limit_is_restored_by_the_last_reader() -> None:
     limit = csv.field_size_limit()
     assert limit < MAX_CELL_CHARS
     first, second = ExitStack(), ExitStack()
@@ -208,7 +204,7 @@ def test_the_limit_of_cells_comes_back_when_the_last_reader_ends() -> None:
         'it\'s good , " really " good .\n"hm , no .\nso , so , so .\nfine .\n',
     ],
 )
-def test_a_single_column_may_hold_any_mark(text: str) -> None:
+def test_a_single_column_may_contain_any_delimiter(text: str) -> None:
     assert detect_dialect(text).delimiter == ""
 
 
@@ -239,7 +235,7 @@ def test_a_broken_table_is_not_taken_for_a_single_column(text: str, delimiter: s
         ("what they said here", True), ("fine", False),
     ],
 )  # fmt: skip
-def test_a_first_line_that_is_no_name_is_data(first: str, header: bool) -> None:
+def test_a_first_line_that_is_not_a_name_is_data(first: str, header: bool) -> None:
     text = f"{first}\nslow, but good\nfine\ngood, slow, long\nnot, at, all, fine\n"
     assert detect_dialect(text) == CsvDialect("", header)
 

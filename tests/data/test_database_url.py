@@ -1,4 +1,4 @@
-"""URLs of tables in databases are understood, or said how to be written."""
+"""Database URLs are parsed; an invalid one gets the right form."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def db(tmp_path: Path) -> Path:
         ("?query=SELECT%20*%20FROM%20t", None, "SELECT * FROM t"),
     ],
 )  # fmt: skip
-def test_what_stands_behind_the_file_is_taken_as_it_is(
+def test_the_value_of_a_parameter_is_used_as_written(
     parameter: str, table: str | None, query: str | None, db: Path
 ) -> None:
     assert parse_database_url(SourceLocation(f"sqlite:///{db}{parameter}")) == DatabaseRequest(
@@ -49,16 +49,14 @@ def test_what_stands_behind_the_file_is_taken_as_it_is(
     ("address", "hint"),
     [
         ("sqlite:///{db}?tabel=x", "did you mean 'table'"),
-        ("sqlite:///{db}?table=", "cannot be understood"),
+        ("sqlite:///{db}?table=", "invalid database URL"),
         ("sqlite:///{db}?orders", "choose one of: query, table"),
-        ("sqlite://{db}", "cannot be understood"),
-        ("sqlite:///", "cannot be understood"),
+        ("sqlite://{db}", "invalid database URL"),
+        ("sqlite:///", "invalid database URL"),
     ],
 )
-def test_a_url_of_another_form_is_answered_with_the_right_one(
-    address: str, hint: str, db: Path
-) -> None:
-    with pytest.raises(DataError, match="address of a database cannot be understood") as caught:
+def test_an_invalid_url_gets_the_right_form(address: str, hint: str, db: Path) -> None:
+    with pytest.raises(DataError, match="invalid database URL") as caught:
         parse_database_url(
             SourceLocation(address.format(db=str(db).lstrip("/") if "?" not in address else db))
         )
@@ -66,7 +64,7 @@ def test_a_url_of_another_form_is_answered_with_the_right_one(
     assert "sqlite:///FILE?table=NAME" in caught.value.hint
 
 
-def test_an_absolute_path_with_three_slashes_is_pointed_out(db: Path) -> None:
+def test_an_absolute_path_with_three_slashes_gets_a_hint(db: Path) -> None:
     with pytest.raises(DataError, match="there is no file") as caught:
         parse_database_url(SourceLocation(f"sqlite://{db}"))
     assert caught.value.hint.endswith(f"four slashes: sqlite:///{db}")
@@ -74,29 +72,29 @@ def test_an_absolute_path_with_three_slashes_is_pointed_out(db: Path) -> None:
 
 def test_the_only_table_needs_no_name() -> None:
     assert build_query(DatabaseRequest(Path("x")), {"t": '"t"'}) == 'SELECT * FROM "t"'
-    with pytest.raises(DataError, match="2 tables; one must be named") as caught:
+    with pytest.raises(DataError, match="2 tables; select one") as caught:
         build_query(DatabaseRequest(Path("x")), TABLES)
     assert caught.value.detail == "tables: my items, orders"
     with pytest.raises(DataError, match="0 tables"):
         build_query(DatabaseRequest(Path("x")), {})
 
 
-def test_a_table_is_found_whatever_its_case_and_characters() -> None:
+def test_table_names_ignore_case_and_may_have_any_characters() -> None:
     assert build_query(DatabaseRequest(Path("x"), "My Items"), TABLES) == 'SELECT * FROM "my items"'
     with pytest.raises(DataError, match="no table 'order'") as caught:
         build_query(DatabaseRequest(Path("x"), "order"), TABLES)
     assert caught.value.hint.endswith("did you mean 'orders'?")
 
 
-def test_the_digest_is_of_the_file_its_log_and_what_is_asked(db: Path) -> None:
+def test_the_digest_covers_file_log_and_request(db: Path) -> None:
     def of(parameter: str) -> str:
         return database_digest(SourceLocation(f"sqlite:///{db}{parameter}"))
 
-    found = {of(""), of("?table=a"), of("?table=b"), of("?query=a")}
+    result = {of(""), of("?table=a"), of("?table=b"), of("?query=a")}
     db.with_name(f"{db.name}-wal").write_bytes(b"")
-    assert of("?table=a") in found
+    assert of("?table=a") in result
     db.with_name(f"{db.name}-wal").write_bytes(b"not taken in yet")
-    found.add(of("?table=a"))
+    result.add(of("?table=a"))
     db.write_bytes(b"changed")
-    found.add(of("?table=a"))
-    assert len(found) == 6
+    result.add(of("?table=a"))
+    assert len(result) == 6

@@ -1,4 +1,4 @@
-"""Frames and lists of values become frames of plain columns, or are refused by name."""
+"""Frames and lists of values become frames of plain columns, or an error with the name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fieldcraft.data.dataframes import build_column, rename_columns, to_polars
 PEOPLE = pl.DataFrame({"name": ["Zoë", "Ann", "Bo"], "age": ["31", "", "7"]})
 
 
-def test_polars_frames_are_taken_as_they_are() -> None:
+def test_polars_frames_are_unchanged() -> None:
     assert to_polars(PEOPLE) is PEOPLE
     assert_frame_equal(to_polars(PEOPLE.lazy()), PEOPLE)
 
@@ -30,9 +30,9 @@ def test_a_pandas_frame_keeps_values_and_loses_its_index() -> None:
         3: [1, 2],
         "seen": [pd.Timestamp(2024, 1, 31), pd.NaT],
     }
-    found = to_polars(pd.DataFrame(columns, index=["x", "y"]))
-    assert found.columns == ["size", "city", "3", "seen"]
-    assert found.rows() == [(1.5, "Rome", 1, datetime(2024, 1, 31)), (None, None, 2, None)]
+    result = to_polars(pd.DataFrame(columns, index=["x", "y"]))
+    assert result.columns == ["size", "city", "3", "seen"]
+    assert result.rows() == [(1.5, "Rome", 1, datetime(2024, 1, 31)), (None, None, 2, None)]
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_a_pandas_frame_without_typed_columns_is_refused(
 ) -> None:
     import pandas as pd
 
-    with pytest.raises(DataError, match="cannot be turned into typed columns"):
+    with pytest.raises(DataError, match="cannot be converted to typed columns"):
         to_polars(pd.DataFrame(cells, columns=names))
 
 
 @pytest.mark.parametrize("thing", [{"a": [1]}, [[1, 2]], PEOPLE["age"], None])
-def test_what_is_no_table_is_refused(thing: object) -> None:
+def test_an_object_that_is_not_a_table_is_refused(thing: object) -> None:
     with pytest.raises(DataError, match="this is not a table") as caught:
         to_polars(thing)
     assert type(thing).__name__ in caught.value.detail
@@ -58,19 +58,19 @@ def test_decimals_and_durations_become_numbers() -> None:
     frame = pl.DataFrame(
         {"price": [Decimal("1.50")], "took": [timedelta(minutes=2)], "at": [time(1, 0)]}
     )
-    found = to_polars(frame)
-    assert found.row(0) == (1.5, 120, 3600)
+    result = to_polars(frame)
+    assert result.row(0) == (1.5, 120, 3600)
 
 
 @pytest.mark.parametrize("cell", [[1, 2], {"x": 1}, b"bytes"])
-def test_columns_that_hold_more_than_a_value_are_named(cell: object) -> None:
+def test_columns_of_nested_values_are_named(cell: object) -> None:
     frame = pl.DataFrame({"plain": [1], "odd": [cell]})
     with pytest.raises(DataError, match="do not hold single values") as caught:
         to_polars(frame)
     assert caught.value.detail.startswith("odd (")
 
 
-def test_given_names_take_the_place_of_those_in_the_file() -> None:
+def test_given_names_replace_those_of_the_file() -> None:
     assert rename_columns(PEOPLE, ()) is PEOPLE
     assert rename_columns(PEOPLE, ("who", " years ")).columns == ["who", "years"]
     with pytest.raises(DataError, match="names given do not fit"):
@@ -96,7 +96,7 @@ def test_given_names_take_the_place_of_those_in_the_file() -> None:
         ([2**60 + 1, 0.5], pl.String, ["1152921504606846977", "0.5"]),
     ],
 )
-def test_values_make_a_column_of_the_one_type_that_keeps_them_all(
+def test_the_type_of_a_column_keeps_all_values(
     values: list[Any], kind: Any, cells: list[Any]
 ) -> None:
     column = build_column("x", values)

@@ -1,4 +1,4 @@
-"""What is compressed is unpacked whole, and not without bound."""
+"""Compressed data is decompressed completely and within limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fieldcraft.data.decompression import (
 )
 
 
-def test_gzip_is_unpacked_also_from_several_pieces() -> None:
+def test_gzip_of_several_members_is_decompressed() -> None:
     data = gzip.compress(b"a,b\n") + gzip.compress(b"1,2\n")
     assert is_gzip(data)
     assert not is_gzip(b"a,b\n")
@@ -31,11 +31,11 @@ def test_a_gzip_file_cut_short_is_named(keep: int) -> None:
         decompress_gzip(data[:keep], "t.csv.gz")
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decompression_bomb_is_refused_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decompression, "MIN_BOMB_BYTES", 1 << 20)
     bomb = gzip.compress(b"\0" * (64 << 20))
     stream = gzip.GzipFile(fileobj=io.BytesIO(bomb))
-    with pytest.raises(DataError, match=r"bomb\.gz unpacks to far too much"):
+    with pytest.raises(DataError, match=r"bomb\.gz decompresses to far too much"):
         read_decompressed(stream, len(bomb), "bomb.gz")
     assert (
         stream.tell()
@@ -43,17 +43,17 @@ def test_a_bomb_is_refused_before_it_is_unpacked_whole(monkeypatch: pytest.Monke
     )
 
 
-def test_more_than_the_memory_is_refused_even_if_it_was_hardly_compressed(
+def test_more_than_the_memory_is_refused_at_any_ratio(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(decompression, "MIN_BOMB_BYTES", 1 << 10)
     monkeypatch.setattr(decompression, "MAX_MEMORY_FRACTION", 1e-9)
     with pytest.raises(DataError, match="far too much") as caught:
         decompress_gzip(gzip.compress(bytes(range(256)) * 64), "t.gz")
-    assert "name the unpacked file" in caught.value.hint
+    assert "use the unpacked file" in caught.value.hint
 
 
-def test_a_table_that_repeats_itself_is_no_bomb() -> None:
+def test_a_repetitive_table_is_not_a_bomb() -> None:
     table = b"0,0,0,0,0,0\n" * 200_000
     assert decompress_gzip(gzip.compress(table), "t.csv.gz") == table
 
@@ -61,15 +61,15 @@ def test_a_table_that_repeats_itself_is_no_bomb() -> None:
 @pytest.mark.parametrize(
     ("size", "packed", "is_bomb"),
     [
-        (1_000, 1, False),  # any archive may have so much
+        (1_000, 1, False),  # allowed for any archive
         (1_001, 1, True),
-        (5_000, 10, False),  # five hundred times as much
+        (5_000, 10, False),  # a ratio of 500
         (5_001, 10, True),
         (8_000, 8_000, False),  # half of the memory
         (8_001, 8_001, True),
     ],
 )
-def test_unpacked_bytes_have_bounds_by_their_number_their_ratio_and_the_memory(
+def test_limits_of_size_ratio_and_memory(
     size: int, packed: int, is_bomb: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decompression, "MIN_BOMB_BYTES", 1_000)
@@ -79,14 +79,16 @@ def test_unpacked_bytes_have_bounds_by_their_number_their_ratio_and_the_memory(
         with pytest.raises(DataError, match="far too much") as caught:
             reject_decompression_bomb(size, packed, "t.gz")
         assert caught.value.detail == (
-            f"{packed:,} bytes that make more than {size:,}; the memory holds 16,000"
+            f"{packed:,} bytes become more than {size:,}; memory: 16,000"
         )
     else:
         reject_decompression_bomb(size, packed, "t.gz")
 
 
-def test_a_stream_may_hold_exactly_what_any_archive_may(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_may_have_exactly_the_minimum_size_of_a_bomb(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(decompression, "MIN_BOMB_BYTES", 1_000)
     assert read_decompressed(io.BytesIO(b"x" * 1_000), 1, "t.gz") == b"x" * 1_000
-    with pytest.raises(DataError, match="more than 1,001; the memory"):
+    with pytest.raises(DataError, match="more than 1,001; memory"):
         read_decompressed(io.BytesIO(b"x" * 1_001), 1, "t.gz")

@@ -1,4 +1,4 @@
-"""Photos that cells hold as bytes become files, each once."""
+"""Photos in cells become files, each written once."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def cached_files(cache: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("form", ENDINGS)
-def test_every_form_is_told_by_its_first_bytes(form: str) -> None:
+def test_image_formats_are_detected_by_their_first_bytes(form: str) -> None:
     assert embedded_files.image_suffix(image_bytes(0, form)) == ENDINGS[form]
 
 
 @pytest.mark.parametrize("slice_", [2, 256])
-def test_a_parquet_file_with_photos_is_read_as_their_names(
+def test_photos_in_parquet_become_file_names(
     tmp_path: Path, cache: Path, slice_: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet, "IMAGE_ROWS_AT_ONCE", slice_)
@@ -72,24 +72,24 @@ def test_a_parquet_file_with_photos_is_read_as_their_names(
     assert values.is_not_null().to_list() == [True, True, False, True, *[False] * 4]
 
 
-def test_records_of_bytes_and_path_are_read_as_either(tmp_path: Path) -> None:
+def test_records_of_bytes_and_path_use_either(tmp_path: Path) -> None:
     (tmp_path / "other.png").write_bytes(image_bytes(7))
     cells: list[Any] = [
         {"bytes": image_bytes(0), "path": "a.png"}, {"bytes": None, "path": "other.png"}, None,
     ]  # fmt: skip
     kind = pl.Struct({"bytes": pl.Binary, "path": pl.String})
-    found = to_polars(pl.DataFrame({"image": pl.Series(cells, dtype=kind)}))["image"].to_list()
-    assert Path(str(found[0])).read_bytes() == image_bytes(0)
-    assert found[1:] == ["other.png", None]
+    result = to_polars(pl.DataFrame({"image": pl.Series(cells, dtype=kind)}))["image"].to_list()
+    assert Path(str(result[0])).read_bytes() == image_bytes(0)
+    assert result[1:] == ["other.png", None]
 
 
-def test_a_pandas_frame_with_photos_is_read_too() -> None:
+def test_photos_in_pandas_become_file_names() -> None:
     pandas = pytest.importorskip("pandas")
-    found = to_polars(pandas.DataFrame({"image": [image_bytes(0), image_bytes(1)], "n": [1, 2]}))
-    assert [Path(cell).read_bytes() for cell in found["image"]] == [image_bytes(0), image_bytes(1)]
+    result = to_polars(pandas.DataFrame({"image": [image_bytes(0), image_bytes(1)], "n": [1, 2]}))
+    assert [Path(cell).read_bytes() for cell in result["image"]] == [image_bytes(0), image_bytes(1)]
 
 
-def test_what_is_there_is_not_written_again_unless_it_is_torn(cache: Path) -> None:
+def test_a_cached_file_is_written_again_only_if_incomplete(cache: Path) -> None:
     path = Path(embedded_files.cache_content(image_bytes(3)))
     before = path.stat().st_mtime_ns
     assert embedded_files.cache_content(image_bytes(3)) == str(path)
@@ -100,7 +100,7 @@ def test_what_is_there_is_not_written_again_unless_it_is_torn(cache: Path) -> No
     assert len(cached_files(cache)) == 1
 
 
-def test_bytes_that_are_no_photos_are_refused(
+def test_bytes_that_are_not_photos_are_refused(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = pl.DataFrame({"n": [1, 2, 3, 4], "odd": [None, None, b"abc", b"PK\x03\x04"]})

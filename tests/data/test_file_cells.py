@@ -28,7 +28,7 @@ def archive(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a server on this machine that serves a folder."""
+    """The URL of a local server that serves a folder."""
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "1.jpg").write_bytes(BODY)
     monkeypatch.setenv("FIELDCRAFT_CACHE", str(tmp_path / "cache"))
@@ -45,21 +45,21 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     running.server_close()
 
 
-def test_paths_start_at_the_folder_of_the_table(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_folder_of_the_table(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a\n", "utf-8")
     assert file_cells.base_folder(tmp_path / "t.csv") == tmp_path
     assert file_cells.base_folder(tmp_path) == tmp_path
     cells = pl.Series(
         "photo", ["a/1.jpg", "./2.jpg", "b\\3.jpg", "/x/4.jpg", None, "http://h/5.jpg"]
     )
-    found = file_cells.resolve_paths(cells, tmp_path).to_list()
-    assert found == [
+    result = file_cells.resolve_paths(cells, tmp_path).to_list()
+    assert result == [
         f"{tmp_path}/a/1.jpg", f"{tmp_path}/2.jpg", f"{tmp_path}/b/3.jpg", "/x/4.jpg", None,
         "http://h/5.jpg",
     ]  # fmt: skip
 
 
-def test_paths_in_an_archive_start_there_or_beside_it(archive: Path) -> None:
+def test_paths_are_relative_to_the_archive_or_its_folder(archive: Path) -> None:
     cells = pl.Series("photo", ["cats/1.jpg", "dogs/1.jpg"])
     inside, beside = file_cells.resolve_paths(cells, file_cells.base_folder(archive)).to_list()
     assert inside == f"{archive}/cats/1.jpg"
@@ -67,22 +67,22 @@ def test_paths_in_an_archive_start_there_or_beside_it(archive: Path) -> None:
     assert file_cells.read_content(inside) == BODY
 
 
-def test_only_columns_that_name_files_are_touched(tmp_path: Path) -> None:
+def test_only_file_columns_are_changed(tmp_path: Path) -> None:
     frame = pl.DataFrame({"photo": ["1.jpg"], "note": ["1.jpg"], "number": [1]})
-    found = file_cells.resolve_file_columns(frame, ["photo", "number", "absent"], tmp_path)
-    assert found.row(0) == (f"{tmp_path}/1.jpg", "1.jpg", 1)
+    result = file_cells.resolve_file_columns(frame, ["photo", "number", "absent"], tmp_path)
+    assert result.row(0) == (f"{tmp_path}/1.jpg", "1.jpg", 1)
 
 
-def test_content_comes_from_files_archives_servers_and_the_cell_itself(
+def test_content_of_files_members_urls_and_data_urls(
     tmp_path: Path, archive: Path, server: str
 ) -> None:
     (tmp_path / "1.jpg").write_bytes(BODY)
     written = "data:image/jpeg;base64," + base64.b64encode(BODY).decode()
-    places = [str(tmp_path / "1.jpg"), f"{archive}/cats/1.jpg", f"{server}/1.jpg", written]
-    assert [file_cells.read_content(place) for place in places] == [BODY] * 4
+    addresses = [str(tmp_path / "1.jpg"), f"{archive}/cats/1.jpg", f"{server}/1.jpg", written]
+    assert [file_cells.read_content(address) for address in addresses] == [BODY] * 4
 
 
-def test_what_a_server_sent_is_kept(tmp_path: Path, server: str) -> None:
+def test_downloads_are_cached(tmp_path: Path, server: str) -> None:
     assert file_cells.read_content(f"{server}/1.jpg") == BODY
     (tmp_path / "served" / "1.jpg").unlink()
     assert file_cells.read_content(f"{server}/1.jpg") == BODY
@@ -100,7 +100,7 @@ def test_what_a_server_sent_is_kept(tmp_path: Path, server: str) -> None:
         ("{damaged}/cats/1.jpg", "zip"),
     ],
 )
-def test_what_cannot_be_read_is_told(
+def test_an_unreadable_file_is_an_error(
     address: str, why: str, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIELDCRAFT_CACHE", str(archive.parent / "cache"))
@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_told(
     assert why in caught.value.detail
 
 
-def test_files_above_the_bound_are_refused_wherever_they_lie(
+def test_too_large_files_are_refused_from_all_sources(
     tmp_path: Path, archive: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "1.jpg").write_bytes(BODY)
@@ -130,8 +130,8 @@ def test_copies_of_a_file_have_one_digest(tmp_path: Path) -> None:
     cells = file_cells.resolve_paths(
         pl.Series("p", ["1.jpg", "2.jpg", "3.jpg", None, "4.jpg"]), tmp_path
     )
-    one, two, three, none, absent = file_cells.digest_contents(cells).to_list()
-    assert one == two != three
+    first, copy, different, none, absent = file_cells.digest_contents(cells).to_list()
+    assert first == copy != different
     assert none is None
     assert absent == f"{tmp_path}/4.jpg"
 
@@ -146,7 +146,7 @@ def test_a_stamp_changes_with_the_file(tmp_path: Path, archive: Path) -> None:
     assert file_cells.content_stamp("nowhere") is None
 
 
-def test_a_process_that_stays_inside_follows_no_address(
+def test_a_restricted_process_reads_data_urls_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = save_image(tmp_path / "a.png", 0)
@@ -159,5 +159,5 @@ def test_a_process_that_stays_inside_follows_no_address(
     for address in (photo, "http://localhost:9/a.png", f"{tmp_path}/a.zip/a.png"):
         with pytest.raises(DataError, match="cannot be read") as caught:
             file_cells.read_content(address)
-        assert "not followed" in str(caught.value)
+        assert "not accepted" in str(caught.value)
     assert file_cells.content_stamp(photo) is None

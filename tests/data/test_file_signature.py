@@ -1,4 +1,4 @@
-"""Files that are no text are told by their first bytes."""
+"""Binary files are detected by their first bytes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from fieldcraft.data.file_signature import HEAD_BYTES, detect_format
 
 
 @pytest.mark.parametrize("first", ["[Content_Types].xml", "docProps/app.xml", "xl/workbook.xml"])
-def test_a_workbook_is_told_from_other_archives(first: str) -> None:
-    for name, said in ((first, "Excel"), ("table.csv", "ZIP")):
+def test_a_workbook_is_distinguished_from_other_archives(first: str) -> None:
+    for name, description in ((first, "Excel"), ("table.csv", "ZIP")):
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w") as archive:
             archive.writestr(name, "x" * 50)
         known = detect_format(stream.getvalue()[:HEAD_BYTES])
         assert known is not None
-        assert said in known.description
+        assert description in known.description
 
 
-def test_real_files_of_other_programs_are_known(tmp_path: Path) -> None:
+def test_real_files_of_other_programs_are_detected(tmp_path: Path) -> None:
     frame = pl.DataFrame({"a": [1]})
     frame.write_parquet(tmp_path / "p")
     frame.write_ipc(tmp_path / "f")
@@ -35,12 +35,12 @@ def test_real_files_of_other_programs_are_known(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("text")
     with tarfile.open(tmp_path / "t", "w") as tar:
         tar.add(tmp_path / "x")
-    said = {}
+    descriptions = {}
     for name in "pfst":
         known = detect_format((tmp_path / name).read_bytes()[:HEAD_BYTES])
         assert known is not None
-        said[name] = known.description
-    assert said == {
+        descriptions[name] = known.description
+    assert descriptions == {
         "p": "a Parquet file",
         "f": "a Feather or Arrow file",
         "s": "an SQLite database",
@@ -49,5 +49,5 @@ def test_real_files_of_other_programs_are_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("head", [b"", b"a,b\n1,2\n", "ä;ö\n".encode(), b"PK,name\n1,x\n"])
-def test_text_is_nothing_else(head: bytes) -> None:
+def test_text_has_no_detected_format(head: bytes) -> None:
     assert detect_format(head) is None

@@ -16,24 +16,24 @@ def test_folders_give_the_label() -> None:
     assert frame.rows() == [("cat/9.JPG", "cat"), ("cat/10.jpg", "cat"), ("dog/1.png", "dog")]
 
 
-def test_folders_named_as_parts_are_a_ready_made_split() -> None:
-    reading = image_table(["all/train/cat/1.jpg", "all/Test/dog/2.jpg"], [], "photos")
-    assert reading.split_column == "split"
-    assert reading.frame.select("split", "label").rows() == [("test", "dog"), ("train", "cat")]
+def test_folders_named_like_parts_define_a_split() -> None:
+    result = image_table(["all/train/cat/1.jpg", "all/Test/dog/2.jpg"], [], "photos")
+    assert result.split_column == "split"
+    assert result.frame.select("split", "label").rows() == [("test", "dog"), ("train", "cat")]
 
 
 def test_folders_above_the_label_are_kept_where_they_differ() -> None:
     names = ["images/crack/1.jpg", "masks/crack/1.png", "images/free/2.jpg"]
-    reading = image_table(names, ["readme.txt"], "tiles.zip")
-    assert reading.split_column is None
-    assert set(reading.frame["folder"]) == {"images", "masks"}
-    assert "readme.txt" in reading.notes[1]
+    result = image_table(names, ["readme.txt"], "tiles.zip")
+    assert result.split_column is None
+    assert set(result.frame["folder"]) == {"images", "masks"}
+    assert "readme.txt" in result.notes[1]
 
 
 def test_photos_without_folders_have_no_label() -> None:
-    reading = image_table(["1.jpg", "2.jpg"], [], "photos")
-    assert reading.frame.columns == ["image"]
-    assert "no folders give a label" in reading.notes[0]
+    result = image_table(["1.jpg", "2.jpg"], [], "photos")
+    assert result.frame.columns == ["image"]
+    assert "no labels from folder names" in result.notes[0]
 
 
 def test_a_folder_or_an_archive_of_photos_is_a_table(tmp_path: Path) -> None:
@@ -54,27 +54,27 @@ def test_a_folder_or_an_archive_of_photos_is_a_table(tmp_path: Path) -> None:
     assert table_digest(tmp_path / "pets") != before
 
 
-def test_a_table_among_photos_goes_first(tmp_path: Path) -> None:
+def test_a_table_among_photos_wins(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(b"x")
     (tmp_path / "labels.csv").write_text("image,label\n1.jpg,cat\n", "utf-8")
     assert read_table(tmp_path).frame.rows() == [("1.jpg", "cat")]
 
 
-def test_a_folder_without_either_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_tables_and_photos_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "readme.md").write_text("x", "utf-8")
-    with pytest.raises(DataError, match="no file of a table"):
+    with pytest.raises(DataError, match="no table"):
         read_table(tmp_path)
 
 
-def test_a_folder_named_as_a_part_is_no_label_and_no_folder() -> None:
+def test_a_folder_named_like_a_part_is_neither_label_nor_folder() -> None:
     names = ["all/Train/cat/10.jpg", "all/Train/cat/9.jpg", "all/test/dog/1.jpg"]
-    reading = image_table(names, [f"{i}.txt" for i in range(7)], "all.zip")
-    assert reading.frame.columns == ["image", "split", "label"]
-    assert reading.frame.rows() == [
+    result = image_table(names, [f"{i}.txt" for i in range(7)], "all.zip")
+    assert result.frame.columns == ["image", "split", "label"]
+    assert result.frame.rows() == [
         ("all/Train/cat/9.jpg", "train", "cat"),
         ("all/Train/cat/10.jpg", "train", "cat"),
         ("all/test/dog/1.jpg", "test", "dog"),
     ]
-    assert reading.split_column == "split"
+    assert result.split_column == "split"
     shown = "0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ..."
-    assert reading.notes[1] == f"left out, for they are no photos: {shown}"
+    assert result.notes[1] == f"ignored, not a photo: {shown}"

@@ -1,4 +1,4 @@
-"""Addresses are understood, resolved, and answered with what lies near where nothing is."""
+"""Addresses are classified and resolved; a missing file gets suggestions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fieldcraft.data.location import (
 )
 
 
-def test_places_are_told_apart(tmp_path: Path) -> None:
+def test_files_patterns_and_urls_are_distinguished(tmp_path: Path) -> None:
     (tmp_path / "a.csv").mkdir()
     (tmp_path / "b[1].csv").write_text("a\n1\n")
     table = {
@@ -28,8 +28,8 @@ def test_places_are_told_apart(tmp_path: Path) -> None:
         "gone.csv": ("", False, True),
     }
     for name, expected in table.items():
-        place = SourceLocation(str(tmp_path / name))
-        assert (place.scheme, place.is_pattern, place.is_file) == expected
+        location = SourceLocation(str(tmp_path / name))
+        assert (location.scheme, location.is_pattern, location.is_file) == expected
     url = SourceLocation("sqlite:///x*.db?query=SELECT * FROM t")
     assert (url.scheme, url.is_pattern, url.is_file) == ("sqlite", False, False)
     member = SourceLocation("a*/b.CSV.gz", b"", "x.zip")
@@ -55,7 +55,7 @@ def test_addresses_are_relative_to_the_project(source: str, expected: str) -> No
     assert str(resolve_address(source, Path("/p"))) == expected
 
 
-def test_a_folder_whose_name_looks_like_a_pattern_is_none(tmp_path: Path) -> None:
+def test_a_folder_whose_name_looks_like_a_pattern_is_not_one(tmp_path: Path) -> None:
     base = tmp_path / "a[b]*"
     base.mkdir()
     (base / "x1.csv").write_text("a\n1\n")
@@ -64,12 +64,12 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_none(tmp_path: Path) -> Non
     assert str(resolve_address("x?.csv", base)).endswith("/a[[]b][*]/x?.csv")
 
 
-def test_an_address_is_told_relative_to_a_folder(
+def test_an_address_becomes_relative_to_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "p").mkdir()
     monkeypatch.chdir(tmp_path)
-    told = {
+    addresses = {
         "x.csv": "../x.csv",
         "d/*.csv": "../d/*.csv",
         str(tmp_path / "p" / "x.csv"): "x.csv",
@@ -80,21 +80,21 @@ def test_an_address_is_told_relative_to_a_folder(
         "p/[z].csv": "[z].csv",  # a file of that very name
     }
     (tmp_path / "p" / "[z].csv").write_text("")
-    assert {source: relative_address(source, Path("p")) for source in told} == told
+    assert {source: relative_address(source, Path("p")) for source in addresses} == addresses
 
 
-def test_a_pattern_below_a_folder_whose_name_looks_like_one_leads_back_to_it(
+def test_special_characters_of_the_working_folder_are_escaped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here, base = tmp_path / "a[b]", tmp_path / "p"
-    for folder in (here, base):
+    working_folder, base = tmp_path / "a[b]", tmp_path / "p"
+    for folder in (working_folder, base):
         folder.mkdir()
-    monkeypatch.chdir(here)
+    monkeypatch.chdir(working_folder)
     address = relative_address("x*.csv", base)
     assert address == "../a[[]b]/x*.csv"
-    place = SourceLocation(str(resolve_address(address, base)))
-    assert place.is_pattern
-    assert root_folder(place).resolve() == here
+    location = SourceLocation(str(resolve_address(address, base)))
+    assert location.is_pattern
+    assert root_folder(location).resolve() == working_folder
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,11 @@ def test_a_pattern_below_a_folder_whose_name_looks_like_one_leads_back_to_it(
         ("*.csv", "."),
     ],
 )
-def test_names_below_a_pattern_are_relative_to_what_is_fixed_in_it(address: str, root: str) -> None:
+def test_the_root_of_a_pattern_is_its_fixed_part(address: str, root: str) -> None:
     assert root_folder(SourceLocation(address)) == Path(root)
 
 
-def test_the_ending_of_a_file_is_that_of_what_is_packed(tmp_path: Path) -> None:
+def test_the_suffix_ignores_gz(tmp_path: Path) -> None:
     (tmp_path / "d.csv").mkdir()
     for name, ends in (("t.csv", True), ("T.CSV.GZ", True), ("t.gz", False), ("d.csv", False)):
         assert SourceLocation(str(tmp_path / name)).has_suffix(".tsv", ".csv") is ends
@@ -121,60 +121,60 @@ def test_the_ending_of_a_file_is_that_of_what_is_packed(tmp_path: Path) -> None:
     assert not SourceLocation("t.csv").has_suffix(".tsv")
 
 
-def test_bytes_are_unpacked_where_they_are_packed_and_the_digest_is_of_the_file(
+def test_bytes_are_decompressed_and_the_digest_is_of_the_stored_file(
     tmp_path: Path,
 ) -> None:
     plain, packed = b"a,b\n1,2\n", gzip.compress(b"a,b\n1,2\n")
     for name, stored in (("t.csv", plain), ("t.csv.gz", packed), ("packed.csv", packed)):
         (tmp_path / name).write_bytes(stored)
-        place = SourceLocation(str(tmp_path / name))
-        assert place.read_bytes() == SourceLocation(name, stored, "t.zip").read_bytes() == plain
-        assert place.raw_bytes() == SourceLocation(name, stored, "t.zip").raw_bytes() == stored
-        assert place.digest() == hashlib.sha256(stored).hexdigest()
+        location = SourceLocation(str(tmp_path / name))
+        assert location.read_bytes() == SourceLocation(name, stored, "t.zip").read_bytes() == plain
+        assert location.raw_bytes() == SourceLocation(name, stored, "t.zip").raw_bytes() == stored
+        assert location.digest() == hashlib.sha256(stored).hexdigest()
 
 
-def test_beside_a_missing_file_up_to_five_are_named_the_nearest_first(tmp_path: Path) -> None:
+def test_up_to_five_similar_names_are_listed_the_most_similar_first(tmp_path: Path) -> None:
     for name in [f"orders_{i}.csv" for i in range(7)] + ["ORDINARY.txt", "zzz"]:
         (tmp_path / name).write_text("")
     with pytest.raises(DataError) as caught:
         require_path(tmp_path / "orders_3.csvv")
-    beside = caught.value.detail.removeprefix("beside it: ").split(", ")
-    assert beside[0] == "orders_3.csv"
-    assert len(beside) == 5
+    similar_names = caught.value.detail.removeprefix("in the same folder: ").split(", ")
+    assert similar_names[0] == "orders_3.csv"
+    assert len(similar_names) == 5
     assert caught.value.hint.endswith("did you mean 'orders_3.csv'?")
     with pytest.raises(DataError) as caught:
         require_path(tmp_path / "ordxxxxxxxxxxxxxxxxxxxxxxxxx")
-    assert caught.value.detail.startswith("beside it: ORDINARY.txt, orders_0.csv, ")
+    assert caught.value.detail.startswith("in the same folder: ORDINARY.txt, orders_0.csv, ")
     assert caught.value.hint == "make sure that the path is right"
     with pytest.raises(DataError) as caught:
         require_path(tmp_path / "qqq")
     assert caught.value.detail == f"folder: {tmp_path}"
 
 
-def test_what_lies_near_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_gets_a_suggestion(tmp_path: Path) -> None:
     for name in ("people_2024.csv", "Peoples.csv", "other.txt"):
         (tmp_path / name).write_text("")
     with pytest.raises(DataError, match="there is no file") as caught:
         require_path(tmp_path / "poeples.csv")
-    assert caught.value.detail.startswith("beside it: Peoples.csv")
+    assert caught.value.detail.startswith("in the same folder: Peoples.csv")
     assert caught.value.hint.endswith("did you mean 'Peoples.csv'?")
 
 
-def test_a_missing_folder_is_named_with_where_the_way_ends(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named_with_the_nearest_existing_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no file") as caught:
         require_path(tmp_path / "data" / "raw" / "x.csv")
-    assert caught.value.detail.endswith(f"its way ends at {tmp_path}")
+    assert caught.value.detail.endswith(f"the nearest existing one is {tmp_path}")
 
 
 @pytest.mark.parametrize("name", ["x" * 5_000, "a\0b"])
-def test_a_name_that_no_file_can_have_is_a_missing_file(name: str, tmp_path: Path) -> None:
+def test_an_impossible_file_name_is_a_missing_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no file"):
         require_path(tmp_path / name)
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    place = SourceLocation(str(tmp_path))
-    for act in (place.read_bytes, place.digest):
+    location = SourceLocation(str(tmp_path))
+    for act in (location.read_bytes, location.digest):
         with pytest.raises(DataError, match="cannot be opened") as caught:
             act()
         assert "directory" in caught.value.detail

@@ -1,4 +1,4 @@
-"""Personal data is known by its shape and, where there are any, by its check digits."""
+"""Personal data is detected by its form and its check digits."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pytest
 from fieldcraft.data.pii import PII_TYPES, is_iban, is_luhn, redact_pii
 
 
-def test_check_digits_let_as_much_pass_by_chance_as_is_said() -> None:
-    """Of ten last digits one fits a card, of 97 pairs of check digits one fits an account."""
+def test_the_false_positive_rates_of_check_digits() -> None:
+    """One of ten last digits is valid for a card, one of 97 pairs of check digits for an IBAN."""
     chance = {sort.singular: sort.false_positive_rate for sort in PII_TYPES}
     cards = [is_luhn(f"411111111111111{digit}") for digit in range(10)]
     accounts = [is_iban(f"GB{check:02d}WEST12345698765432") for check in range(2, 99)]
     assert sum(cards) / len(cards) == chance.pop("card number")
     assert sum(accounts) / len(accounts) == chance.pop("bank account (IBAN)")
-    assert set(chance.values()) == {0}  # what has no check digits is counted as it is
+    assert set(chance.values()) == {0}  # types without check digits have no chance rate
 
 
 @pytest.mark.parametrize(
@@ -33,5 +33,5 @@ def test_check_digits_let_as_much_pass_by_chance_as_is_said() -> None:
         ("version 12.1.0.2", "version 12.1.0.2"),
     ],
 )
-def test_letters_and_digits_of_personal_data_are_hidden(text: str, shown: str) -> None:
+def test_personal_data_is_masked(text: str, shown: str) -> None:
     assert redact_pii(text) == shown

@@ -1,4 +1,4 @@
-"""Pretrained networks are found by name, folder or hub, and told apart by their content."""
+"""Pretrained networks are found by name, folder or hub; digests depend on their content."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def make_backbone_folder(root: Path, weights: bytes = b"weights") -> Path:
     return root
 
 
-def test_a_folder_is_itself(tmp_path: Path) -> None:
+def test_an_existing_folder_is_used(tmp_path: Path) -> None:
     folder = make_backbone_folder(tmp_path / "own")
     assert find_backbone_folder(str(folder), NONE) == folder
 
 
-def test_a_package_brings_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_packaged_network_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_backbone_folder(tmp_path / "some_package" / "model")
     (tmp_path / "some_package" / "__init__.py").write_text("raise RuntimeError", "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -55,17 +55,17 @@ def test_a_package_brings_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("a/b/c", "no such folder"),
     ],
 )
-def test_what_is_not_there_is_told(name: str, seen: str) -> None:
+def test_an_unavailable_network_is_an_error(name: str, seen: str) -> None:
     with pytest.raises(DataError, match=seen):
         find_backbone_folder(name, {"own": ("no_such_package", "model")})
 
 
-def test_a_folder_without_a_network_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_network_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no config\.json"):
         find_backbone_folder(str(tmp_path), NONE)
 
 
-def test_without_the_hub_a_name_is_told_with_what_is_at_hand(
+def test_without_the_hub_the_error_lists_available_networks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("huggingface_hub")
@@ -73,20 +73,20 @@ def test_without_the_hub_a_name_is_told_with_what_is_at_hand(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    with pytest.raises(DataError, match="not from the hub") as told:
+    with pytest.raises(DataError, match="not available from the hub") as caught:
         find_backbone_folder("nobody/nothing", {"own": ("some_package", "model")})
-    assert "use own, which is at hand" in told.value.hint
+    assert "use own, which is installed" in caught.value.hint
 
 
-def test_other_weights_have_another_digest(tmp_path: Path) -> None:
-    one, same, other = (
+def test_different_weights_have_different_digests(tmp_path: Path) -> None:
+    first, same, different = (
         make_backbone_folder(tmp_path / name, data)
-        for name, data in (("one", b"a"), ("same", b"a"), ("other", b"b"))
+        for name, data in (("first", b"a"), ("same", b"a"), ("different", b"b"))
     )
-    assert weights_digest(one) == weights_digest(same) != weights_digest(other)
+    assert weights_digest(first) == weights_digest(same) != weights_digest(different)
 
 
-def test_relative_folders_start_where_they_are_told_to(tmp_path: Path) -> None:
+def test_relative_folders_start_at_the_base_folder(tmp_path: Path) -> None:
     folder = make_backbone_folder(tmp_path / "project" / "networks" / "own")
     with pytest.raises(DataError, match="networks/own"):
         find_backbone_folder("./networks/own", {})
@@ -99,7 +99,7 @@ def test_relative_folders_start_where_they_are_told_to(tmp_path: Path) -> None:
     assert resolve_path("networks/own") == Path("networks/own")
 
 
-def test_bundles_to_begin_with_are_looked_for_there_too(tmp_path: Path) -> None:
+def test_relative_bundles_start_at_the_base_folder(tmp_path: Path) -> None:
     (tmp_path / "other" / "bundle").mkdir(parents=True)
     (tmp_path / "other" / "bundle" / "manifest.json").write_text("{}", "utf-8")
     assert find_bundle("other") is None
@@ -107,7 +107,7 @@ def test_bundles_to_begin_with_are_looked_for_there_too(tmp_path: Path) -> None:
         assert find_bundle("other") == tmp_path / "other" / "bundle"
 
 
-def test_what_a_name_leads_to_has_a_digest_of_its_content(tmp_path: Path) -> None:
+def test_the_content_digest_of_files_networks_and_bundles(tmp_path: Path) -> None:
     folder = make_backbone_folder(tmp_path / "own")
     bundle = tmp_path / "other" / "bundle"
     bundle.mkdir(parents=True)
@@ -125,7 +125,7 @@ def test_what_a_name_leads_to_has_a_digest_of_its_content(tmp_path: Path) -> Non
             assert content_digest(name) is None
 
 
-def test_a_network_that_was_changed_has_another_stamp(tmp_path: Path) -> None:
+def test_a_changed_network_has_another_stamp(tmp_path: Path) -> None:
     folder = make_backbone_folder(tmp_path / "own")
     before = weights_stamps(folder)
     assert weights_stamps(folder) == before
@@ -133,7 +133,7 @@ def test_a_network_that_was_changed_has_another_stamp(tmp_path: Path) -> None:
     assert weights_stamps(folder) != before
 
 
-def test_linear_layers_are_weights_of_two_dimensions_in_the_body(tmp_path: Path) -> None:
+def test_linear_layers_are_2d_weights_of_the_backbone(tmp_path: Path) -> None:
     numpy = pytest.importorskip("safetensors.numpy")
     shapes: dict[str, dict[str, tuple[int, ...]]] = {
         "head": {"conv.weight": (2, 3, 1, 1), "classifier.weight": (5, 2), "fc.weight": (5, 2)},
@@ -145,5 +145,5 @@ def test_linear_layers_are_weights_of_two_dimensions_in_the_body(tmp_path: Path)
         numpy.save_file(arrays, tmp_path / name / "model.safetensors")
     assert not has_linear_layers(tmp_path / "head")
     assert has_linear_layers(tmp_path / "body")
-    (tmp_path / "head" / "model.safetensors").write_bytes(b"torn")
+    (tmp_path / "head" / "model.safetensors").write_bytes(b"stray_quote")
     assert has_linear_layers(tmp_path / "head")  # loading it says what is wrong

@@ -1,4 +1,4 @@
-"""Tables are read as they stand, whatever their form; what cannot be read is named."""
+"""Tables of all formats are read with unchanged cells; unreadable ones are an error."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ PEOPLE_CSV = "name,age\nZoë,31\nAnn,\nBo,7\n"
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".txt", ".CSV", ".csv.gz"])
 @pytest.mark.parametrize("delimiter", DELIMITERS)
-def test_any_delimiter_is_read_under_any_ending(
+def test_any_delimiter_is_read_under_any_extension(
     delimiter: str, ending: str, write_file: Write
 ) -> None:
     data = PEOPLE_CSV.replace(",", delimiter).encode()
     path = write_file(f"people{ending}", gzip.compress(data) if ending.endswith("gz") else data)
-    reading = read_table(path)
-    assert_frame_equal(reading.frame, PEOPLE)
-    assert reading.dialect == CsvDialect(delimiter)
-    assert reading.malformed_lines == ()
+    result = read_table(path)
+    assert_frame_equal(result.frame, PEOPLE)
+    assert result.dialect == CsvDialect(delimiter)
+    assert result.malformed_lines == ()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
 def test_any_encoding_gives_the_same_cells(encoding: str, write_file: Write) -> None:
-    reading = read_table(write_file("people.csv", PEOPLE_CSV.encode(encoding)))
-    assert_frame_equal(reading.frame, PEOPLE)
-    assert reading.dialect == CsvDialect(encoding=encoding)
+    result = read_table(write_file("people.csv", PEOPLE_CSV.encode(encoding)))
+    assert_frame_equal(result.frame, PEOPLE)
+    assert result.dialect == CsvDialect(encoding=encoding)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_any_line_end_is_read(end: str, write_file: Write) -> None:
+def test_any_newline_is_read(end: str, write_file: Write) -> None:
     path = write_file("people.csv", PEOPLE_CSV.replace("\n", end) + end)
     assert_frame_equal(read_table(path).frame, PEOPLE)
 
 
-def test_blanks_after_commas_belong_to_no_cell(write_file: Write) -> None:
+def test_blanks_after_commas_are_skipped(write_file: Write) -> None:
     path = write_file("raw.csv", '39, State-gov, "x, y", <=50K\n50, Private, z, >50K\n\n')
     assert read_table(path, ("age", "work", "note", "income")).frame.rows() == [
         ("39", "State-gov", "x, y", "<=50K"),
@@ -71,7 +71,7 @@ def test_a_cell_may_be_longer_than_the_csv_module_allows(write_file: Write) -> N
 
 
 @pytest.mark.parametrize("row", ['"3,4', '3,"4', '3,"4""'])
-def test_a_quote_that_is_never_closed_is_named_not_swallowed(row: str, write_file: Write) -> None:
+def test_a_quote_that_is_never_closed_is_an_error(row: str, write_file: Write) -> None:
     path = write_file("torn.csv", "a,b\n1,2\n\n" + row + "\n" + "5,6\n" * 300)
     with pytest.raises(DataError, match="none closes it before the file ends") as caught:
         read_table(path)
@@ -87,7 +87,7 @@ def test_a_file_without_a_header_is_read_from_its_first_row(write_file: Write) -
     assert bare.dialect == named.dialect == CsvDialect(has_header=False)
 
 
-def test_names_that_the_file_has_already_are_not_read_as_a_row(write_file: Write) -> None:
+def test_a_header_that_equals_the_given_names_is_skipped(write_file: Write) -> None:
     path = write_file("people.csv", PEOPLE_CSV)
     assert read_table(path, ("Name", "AGE")).frame.rows() == PEOPLE.rows()
 
@@ -100,24 +100,24 @@ def test_names_that_do_not_fit_are_refused(names: tuple[str, ...], write_file: W
 
 
 def test_names_fit_the_file_even_if_an_early_row_is_too_long(write_file: Write) -> None:
-    reading = read_table(write_file("plain.csv", "1,x,odd\n" + "2,y\n" * 200), ("size", "city"))
-    assert (reading.frame.height, reading.malformed_lines) == (200, (1,))
+    result = read_table(write_file("plain.csv", "1,x,odd\n" + "2,y\n" * 200), ("size", "city"))
+    assert (result.frame.height, result.malformed_lines) == (200, (1,))
 
 
-def test_repeated_and_blank_names_are_told_apart(write_file: Write) -> None:
+def test_repeated_and_blank_names_become_unique(write_file: Write) -> None:
     path = write_file("twins.csv", "id,x,,x,x.1\na,1,2,3,4\nb,5,6,7,8\n")
     assert read_table(path).frame.columns == ["id", "x", "column_3", "x.1", "x.1.1"]
 
 
-def test_odd_rows_are_set_aside_with_their_lines(write_file: Write) -> None:
+def test_malformed_rows_are_rejected_with_their_lines(write_file: Write) -> None:
     good = "1,x\n" * 150
     path = write_file("ragged.csv", f'a,b\n{good}\n1,"two\nlines",3\n{good}only\n')
-    reading = read_table(path)
-    assert reading.frame.rows() == [("1", "x")] * 300
-    assert reading.malformed_lines == (154, 305)
+    result = read_table(path)
+    assert result.frame.rows() == [("1", "x")] * 300
+    assert result.malformed_lines == (154, 305)
 
 
-def test_too_many_odd_rows_are_an_error_that_names_lines(write_file: Write) -> None:
+def test_too_many_malformed_rows_are_an_error_with_their_lines(write_file: Write) -> None:
     path = write_file("ragged.csv", "a,b\n" + "1,2\n" * 98 + "1\n1,2,3\n")
     with pytest.raises(
         DataError, match=r"2 of 100 rows of ragged\.csv do not have 2 cells"
@@ -147,7 +147,7 @@ def test_noise_is_not_a_table(write_file: Write) -> None:
 
 
 def damaged(data: bytes) -> list[bytes]:
-    """A compressed file cut short, with a changed byte, and with nothing but its mark."""
+    """A compressed file truncated, with a changed byte, and with its signature alone."""
     middle = len(data) // 2
     return [data[:-9], data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :], data[:2]]
 
@@ -179,7 +179,7 @@ def test_damaged_parquet_is_named(keep: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "ending"), [("table.xlsx", ".xlsx"), ("table.json.gz", ".json"), ("table", "''")]
 )
-def test_an_unknown_ending_is_answered_with_the_known_ones(
+def test_an_unknown_extension_gets_the_known_ones(
     name: str, ending: str, write_file: Write
 ) -> None:
     with pytest.raises(DataError, match="cannot tell what kind of table") as caught:
@@ -194,20 +194,20 @@ def test_an_address_may_be_text_or_a_path(write_file: Write) -> None:
     assert table_digest(str(path)) == table_digest(path) == of_file(path)
 
 
-def test_rows_that_were_all_set_aside_are_told(write_file: Write) -> None:
+def test_a_table_of_malformed_rows_only_is_an_error(write_file: Write) -> None:
     with pytest.raises(DataError, match="holds no rows") as caught:
         read_table(write_file("people.csv", "a,b\n1,2,3\n"))
-    assert caught.value.detail == "0 rows x 2 columns, 1 line that did not fit: 2"
+    assert caught.value.detail == "0 rows x 2 columns, 1 malformed line: 2"
 
 
-def test_a_missing_file_is_answered_with_what_lies_beside(write_file: Write) -> None:
+def test_a_missing_file_gets_similar_names(write_file: Write) -> None:
     beside = write_file("people_2024.csv", PEOPLE_CSV)
     with pytest.raises(DataError, match="there is no file") as caught:
         read_table(beside.with_name("people.csv"))
-    assert caught.value.detail == "beside it: people_2024.csv"
+    assert caught.value.detail == "in the same folder: people_2024.csv"
 
 
-# The developers' data: files as they are found in the wild.
+# Files of real data sets.
 
 
 def test_adult_in_its_raw_form_equals_its_clean_form(shared_data: Path) -> None:
@@ -239,23 +239,23 @@ def test_a_european_file_holds_the_same_numbers_as_its_parsed_form(shared_data: 
 def test_messy_originals_have_no_header_and_question_marks(
     name: str, shape: tuple[int, int], unknown: int, shared_data: Path
 ) -> None:
-    reading = read_table(shared_data / "tabular/messy" / name)
-    assert reading.frame.shape == shape
-    assert reading.dialect == CsvDialect(has_header=False)
-    marks = [normalize_missing(column, ("?",)).null_count() for column in reading.frame]
+    result = read_table(shared_data / "tabular/messy" / name)
+    assert result.frame.shape == shape
+    assert result.dialect == CsvDialect(has_header=False)
+    marks = [normalize_missing(column, ("?",)).null_count() for column in result.frame]
     assert sum(marks) == unknown
 
 
-def test_messages_in_an_old_encoding_are_all_there(shared_data: Path) -> None:
-    reading = read_table(shared_data / "text/sms_spam/sms_spam_raw_latin1.csv.gz")
-    assert reading.dialect == CsvDialect(encoding="cp1252")
-    assert reading.frame.shape == (5_572, 2)
-    assert set(reading.frame["label"]) == {"ham", "spam"}
-    assert reading.malformed_lines == ()
+def test_messages_in_a_legacy_encoding_are_complete(shared_data: Path) -> None:
+    result = read_table(shared_data / "text/sms_spam/sms_spam_raw_latin1.csv.gz")
+    assert result.dialect == CsvDialect(encoding="cp1252")
+    assert result.frame.shape == (5_572, 2)
+    assert set(result.frame["label"]) == {"ham", "spam"}
+    assert result.malformed_lines == ()
 
 
 @pytest.mark.parametrize("part", ["pos", "neg"])
-def test_sentences_a_line_are_one_column_whatever_marks_they_hold(
+def test_sentences_are_one_column_whatever_delimiters_they_contain(
     part: str, shared_data: Path
 ) -> None:
     name = f"text/rotten_tomatoes/rt_polarity_{part}_raw_cp1252.txt.gz"

@@ -1,4 +1,4 @@
-"""A schema reads cells row by row, and a row has one digest wherever it stands."""
+"""A schema parses cells row by row; the digest of a row does not depend on other rows."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ RAW = pl.DataFrame(
 
 
 def text_frame(rows: list[tuple[str | None, ...]]) -> pl.DataFrame:
-    """Rows of text as a frame."""
+    """Return rows of text as a frame."""
     return pl.DataFrame(rows, schema=dict.fromkeys("abc", pl.String), orient="row")
 
 
 def trimmed_row(row: tuple[str | None, ...]) -> tuple[str | None, ...]:
-    """A row's cells, blanks trimmed."""
+    """Return the cells of a row without blanks around them."""
     trimmed = pl.Series(row, dtype=pl.String).str.strip_chars()
     return tuple(cell or None for cell in trimmed)
 
@@ -64,32 +64,32 @@ PARSED_TOGETHER = pl.DataFrame(
 )
 
 
-def test_columns_that_are_read_together_get_what_each_gets_alone() -> None:
+def test_columns_parsed_in_one_call_get_the_same_values() -> None:
     kinds = ["number"] * 4 + ["boolean"] * 2 + ["category"] * 3
     columns = tuple(map(Column, PARSED_TOGETHER.columns, kinds))
-    many = Schema(columns, ("?", "99")).apply(
-        PARSED_TOGETHER
-    )  # so many rows that each is read alone
-    alone = [Schema((column,), ("?", "99")).apply(PARSED_TOGETHER.head(8)) for column in columns]
-    few = Schema(columns, ("?", "99")).apply(PARSED_TOGETHER.head(8))
+    large = Schema(columns, ("?", "99")).apply(PARSED_TOGETHER)  # parsed one by one
+    single_columns = [
+        Schema((column,), ("?", "99")).apply(PARSED_TOGETHER.head(8)) for column in columns
+    ]
+    small = Schema(columns, ("?", "99")).apply(PARSED_TOGETHER.head(8))
     assert PARSED_TOGETHER.height > MAX_ROWS_PARSED_TOGETHER > 8
-    assert few.equals(many.head(8))
-    assert few.equals(pl.concat(alone, how="horizontal"))
-    assert few.schema == many.schema
-    assert few["c"].to_list() == [1.0, None, None, 4.0] * 2
-    assert Schema(columns).apply(PARSED_TOGETHER.head(0)).schema == few.schema
+    assert small.equals(large.head(8))
+    assert small.equals(pl.concat(single_columns, how="horizontal"))
+    assert small.schema == large.schema
+    assert small["c"].to_list() == [1.0, None, None, 4.0] * 2
+    assert Schema(columns).apply(PARSED_TOGETHER.head(0)).schema == small.schema
 
 
-def test_columns_of_one_kind_and_other_options_are_read_apart() -> None:
+def test_columns_with_different_options_are_parsed_separately() -> None:
     schema = Schema((Column("a", "number", {"decimal": ","}), Column("b", "number")))
-    found = schema.apply(pl.DataFrame({"a": ["1,234"], "b": ["1,234"]}))
-    assert found.row(0) == (1.234, 1234.0)
+    result = schema.apply(pl.DataFrame({"a": ["1,234"], "b": ["1,234"]}))
+    assert result.row(0) == (1.234, 1234.0)
 
 
 def test_cells_become_values_in_the_order_of_the_schema() -> None:
-    found = SCHEMA.apply(RAW)
-    assert found.columns == ["price", "seen", "member", "city"]
-    assert found.rows() == [
+    result = SCHEMA.apply(RAW)
+    assert result.columns == ["price", "seen", "member", "city"]
+    assert result.rows() == [
         (1234.5, datetime(2024, 1, 31), True, "Rome"),
         (None, None, False, None),
         (None, None, None, "Oslo"),
@@ -97,12 +97,12 @@ def test_cells_become_values_in_the_order_of_the_schema() -> None:
 
 
 @pytest.mark.parametrize("row", range(RAW.height))
-def test_one_row_alone_is_read_as_among_others(row: int) -> None:
+def test_a_single_row_is_parsed_as_among_others(row: int) -> None:
     assert SCHEMA.apply(RAW[row : row + 1]).rows() == SCHEMA.apply(RAW).rows()[row : row + 1]
 
 
-def test_absent_columns_are_all_named_with_near_names() -> None:
-    with pytest.raises(DataError, match="2 columns of the model cannot be found") as caught:
+def test_missing_columns_are_named_with_suggestions() -> None:
+    with pytest.raises(DataError, match="2 columns of the model are missing") as caught:
         SCHEMA.apply(RAW.rename({"price": "Price", "member": "nothing"}))
     assert caught.value.detail == "price, member"
     assert "'price': did you mean 'Price'?" in caught.value.hint
@@ -122,40 +122,40 @@ DERIVED = Schema(
 PEOPLE = RAW.with_columns(people=pl.Series(["4", "2", "?"]), rate=pl.lit("not read"))
 
 
-def test_computed_columns_are_values_like_others() -> None:
-    found = DERIVED.apply(PEOPLE.with_columns(price=pl.Series(["1.000", "3000", "?"])))
-    assert found.columns == ["city", "rate", "dear", "price"]  # no input, nothing in between
-    assert found.rows() == [
+def test_derived_columns_have_values_of_their_kind() -> None:
+    result = DERIVED.apply(PEOPLE.with_columns(price=pl.Series(["1.000", "3000", "?"])))
+    assert result.columns == ["city", "rate", "dear", "price"]  # no input, nothing in between
+    assert result.rows() == [
         ("Rome", 250.0, False, 1000.0),
-        (None, 1000.0, True, 3000.0),  # cut off at the end, as its column says
+        (None, 1000.0, True, 3000.0),  # clipped, by the options of the column
         ("Oslo", None, None, None),
     ]
 
 
 @pytest.mark.parametrize("row", range(RAW.height))
-def test_one_row_alone_is_computed_as_among_others(row: int) -> None:
-    alone, whole = DERIVED.apply(PEOPLE[row : row + 1]), DERIVED.apply(PEOPLE)
-    assert alone.schema == whole.schema
-    assert alone.rows() == whole.rows()[row : row + 1]
-    assert DERIVED.apply(PEOPLE.clear()).schema == whole.schema
+def test_a_single_row_is_derived_as_among_others(row: int) -> None:
+    single_row, table = DERIVED.apply(PEOPLE[row : row + 1]), DERIVED.apply(PEOPLE)
+    assert single_row.schema == table.schema
+    assert single_row.rows() == table.rows()[row : row + 1]
+    assert DERIVED.apply(PEOPLE.clear()).schema == table.schema
 
 
-def test_rows_need_the_columns_that_expressions_read_and_not_their_results() -> None:
+def test_inputs_of_expressions_are_required_and_results_are_not() -> None:
     assert [column.name for column in DERIVED.input_columns] == ["city", "price", "people"]
     assert [column.name for column in SCHEMA.input_columns] == ["price", "seen", "member", "city"]
-    with pytest.raises(DataError, match="1 column of the model cannot be found") as caught:
+    with pytest.raises(DataError, match="1 column of the model is missing") as caught:
         DERIVED.apply(RAW.with_columns(poeple=pl.lit("1")))
     assert caught.value.detail == "people"
     assert "did you mean 'poeple'?" in caught.value.hint
 
 
-def test_an_expression_that_does_not_fit_is_told_by_its_name() -> None:
-    odd = Schema(
+def test_an_error_in_an_expression_has_its_name() -> None:
+    schema = Schema(
         (Column("city", "category"), Column("x", "number")), derivations={"x": "city + price"},
         derivation_inputs=(Column("price", "number"),),
     )  # fmt: skip
-    with pytest.raises(DataError, match=r"data\.derive\.x cannot be computed"):
-        odd.apply(RAW)
+    with pytest.raises(DataError, match=r"data\.derived_columns\.x cannot be computed"):
+        schema.apply(RAW)
 
 
 def test_columns_are_found_by_kind() -> None:
@@ -186,13 +186,13 @@ def test_the_digest_of_a_row_does_not_depend_on_other_rows(
     rows: list[tuple[str | None, ...]], random: st.DrawFn
 ) -> None:
     digests = row_digests(text_frame(rows))
-    alone = [row_digests(text_frame([row]))[0] for row in rows]
-    assert alone == digests
+    separate_digests = [row_digests(text_frame([row]))[0] for row in rows]
+    assert separate_digests == digests
     assert row_digests(text_frame(rows[::-1])) == digests[::-1]
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first_row", "second_row"),
     [
         (("a\x1fb", "c", ""), ("a", "b\x1fc", "")),
         (("ab", "c", ""), ("a", "bc", "")),
@@ -202,10 +202,10 @@ def test_the_digest_of_a_row_does_not_depend_on_other_rows(
         (("1:a", "", ""), ("1", "a", "")),
     ],
 )
-def test_cells_that_join_to_the_same_text_are_told_apart(
-    one: tuple[str | None, ...], other: tuple[str | None, ...]
+def test_rows_whose_cells_join_to_the_same_text_have_different_digests(
+    first_row: tuple[str | None, ...], second_row: tuple[str | None, ...]
 ) -> None:
-    first, second = row_digests(text_frame([one, other]))
+    first, second = row_digests(text_frame([first_row, second_row]))
     assert first != second
 
 
@@ -219,5 +219,5 @@ def test_only_the_chosen_columns_count_and_their_order_matters() -> None:
 
 def test_the_digest_of_a_row_stays_the_same_from_release_to_release() -> None:
     frame = pl.DataFrame({"a": ["x"], "b": [None], "c": [7], "d": [0.5], "e": [True]})
-    spelt = b"1:x-1:73:0.54:true"  # each cell led by its length, a gap a dash
-    assert row_digests(frame) == [hashlib.blake2b(spelt, digest_size=16).digest()]
+    text = b"1:x-1:73:0.54:true"  # each cell after its length, a dash for null
+    assert row_digests(frame) == [hashlib.blake2b(text, digest_size=16).digest()]

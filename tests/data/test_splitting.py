@@ -1,4 +1,4 @@
-"""Rows are divided without leaks: whole units, even shares, whatever the order of the file."""
+"""Rows are split without leaks: whole groups, even fractions, in any order of the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fieldcraft.data.splitting import (
 
 fixed = settings(derandomize=True, deadline=None, max_examples=80)
 FRACTIONS = (0.7, 0.075, 0.075, 0.15)
-# Each row: the number of its unit and its label.
+# Each row: the number of its group and its label.
 ROWS = st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abc")), min_size=1, max_size=120)
 SEEDS = st.integers(0, 2**31 - 1)
 
@@ -36,7 +36,7 @@ def assigned_parts(rows: Sequence[tuple[int, str]], seed: int) -> npt.NDArray[np
 
 @fixed
 @given(ROWS, SEEDS)
-def test_rows_of_one_unit_stay_together(rows: list[tuple[int, str]], seed: int) -> None:
+def test_rows_of_a_group_stay_together(rows: list[tuple[int, str]], seed: int) -> None:
     homes = {
         (unit, int(part)) for (unit, _), part in zip(rows, assigned_parts(rows, seed), strict=True)
     }
@@ -57,7 +57,7 @@ def test_the_order_of_the_file_does_not_matter(
 
 @fixed
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=300), SEEDS)
-def test_shares_hold_within_every_stratum(labels: list[str], seed: int) -> None:
+def test_fractions_hold_within_each_stratum(labels: list[str], seed: int) -> None:
     parts = assigned_parts(list(enumerate(labels)), seed)
     for label in set(labels):
         here = parts[np.array(labels) == label]
@@ -67,19 +67,21 @@ def test_shares_hold_within_every_stratum(labels: list[str], seed: int) -> None:
 
 @fixed
 @given(ROWS, SEEDS)
-def test_shares_hold_up_to_the_size_of_the_units(rows: list[tuple[int, str]], seed: int) -> None:
+def test_fractions_hold_up_to_the_size_of_the_groups(
+    rows: list[tuple[int, str]], seed: int
+) -> None:
     parts = assigned_parts(rows, seed)
     largest = max(Counter(unit for unit, _ in rows).values())
     for part, share in enumerate(FRACTIONS):
         assert abs((parts == part).sum() - share * len(rows)) <= largest * len(FRACTIONS) / 2
 
 
-def test_classes_of_one_row_each_do_not_all_land_in_the_same_part() -> None:
+def test_classes_of_one_row_are_spread_over_the_parts() -> None:
     rows = [(i, f"class {i}") for i in range(200)]
     assert np.bincount(assigned_parts(rows, 0)).tolist() == [140, 15, 15, 30]
 
 
-def test_units_with_a_rare_label_are_spread_like_the_label() -> None:
+def test_groups_with_a_rare_label_are_spread_like_the_label() -> None:
     rows = [
         (unit, "rare" if unit % 10 == 0 and row == 3 else "common")
         for unit in range(1000)
@@ -90,18 +92,18 @@ def test_units_with_a_rare_label_are_spread_like_the_label() -> None:
     assert np.bincount(parts[rare]).tolist() == pytest.approx([70, 7.5, 7.5, 15], abs=1)
 
 
-def test_another_seed_deals_other_rows() -> None:
+def test_another_seed_gives_another_split() -> None:
     rows = [(i, "a") for i in range(100)]
     assert assigned_parts(rows, 1).tolist() == assigned_parts(rows, 1).tolist()
     assert assigned_parts(rows, 1).tolist() != assigned_parts(rows, 2).tolist()
 
 
 def crossed(rows: int) -> pl.DataFrame:
-    """The parts of a small table: every row in one of ten half-folds."""
-    return pl.DataFrame({"part": ["cross"] * rows, "fold": [i % N_HALF_FOLDS for i in range(rows)]})
+    """The split of a small table: each row is in one of ten half-folds."""
+    return pl.DataFrame({"part": ["cv"] * rows, "fold": [i % N_HALF_FOLDS for i in range(rows)]})
 
 
-def test_the_folds_of_a_small_table_judge_every_row_once_and_leak_nothing() -> None:
+def test_the_folds_of_a_small_table_evaluate_each_row_once_without_leaks() -> None:
     folds = make_folds(crossed(50))
     assert len(folds) == 5
     assert sorted(np.concatenate([fold.evaluation for fold in folds])) == list(range(50))
@@ -112,8 +114,8 @@ def test_the_folds_of_a_small_table_judge_every_row_once_and_leak_nothing() -> N
         assert (len(fold.train), len(fold.validation), len(fold.evaluation)) == (35, 5, 10)
 
 
-def test_a_large_table_has_the_one_fold_that_its_parts_say() -> None:
-    parts = pl.DataFrame({"part": ["train", "judge", "tune", "train"], "fold": [-1] * 4})
+def test_a_large_table_has_one_fold() -> None:
+    parts = pl.DataFrame({"part": ["train", "evaluation", "validation", "train"], "fold": [-1] * 4})
     (fold,) = make_folds(parts)
     assert [fold.train.tolist(), fold.validation.tolist(), fold.evaluation.tolist()] == [
         [0, 3],
@@ -127,7 +129,7 @@ def test_the_stratum_of_a_label_is_the_label() -> None:
     assert stratification_labels(pl.Series([True, False])) == ["true", "false"]
 
 
-def test_the_stratum_of_many_labels_is_all_of_them_together() -> None:
+def test_the_stratum_of_several_labels_is_their_combination() -> None:
     labels = pl.DataFrame(
         {"calm": [True, True, False, True, None], "happy": ["1", "0", "1", "1", None]}
     )
@@ -139,7 +141,7 @@ def test_the_stratum_of_many_labels_is_all_of_them_together() -> None:
     )  # a row without labels as the project has it
 
 
-def test_rare_labels_together_are_spread_like_common_ones() -> None:
+def test_rare_label_combinations_are_spread_like_common_ones() -> None:
     draw = np.random.default_rng(0)
     moods = pl.DataFrame({"a": draw.random(2_000) < 0.5, "b": draw.random(2_000) < 0.05})
     strata = stratification_labels(moods.to_struct("moods"))
@@ -149,7 +151,7 @@ def test_rare_labels_together_are_spread_like_common_ones() -> None:
         assert np.bincount(here, minlength=4) / len(here) == pytest.approx(FRACTIONS, abs=0.04)
 
 
-def test_an_amount_without_a_value_has_a_stratum_and_spoils_no_edge() -> None:
+def test_a_missing_number_has_a_stratum_and_does_not_change_the_bins() -> None:
     amounts = [float(i) for i in range(100)]
     plain, gappy = (
         stratification_labels(pl.Series(amounts)),
@@ -159,7 +161,7 @@ def test_an_amount_without_a_value_has_a_stratum_and_spoils_no_edge() -> None:
     assert len(gappy) == 102
 
 
-def test_the_strata_of_an_amount_are_ten_bins_of_equal_count() -> None:
+def test_the_strata_of_a_number_are_ten_bins_of_equal_count() -> None:
     amounts = np.random.default_rng(0).lognormal(size=1_000)
     counted = Counter(stratification_labels(pl.Series(amounts)))
     assert len(counted) == 10
@@ -167,7 +169,7 @@ def test_the_strata_of_an_amount_are_ten_bins_of_equal_count() -> None:
     assert stratification_labels(pl.Series([5.0] * 20)) == ["1"] * 20
 
 
-def test_parts_in_time_run_from_old_to_new() -> None:
+def test_time_ordered_parts_run_from_old_to_new() -> None:
     moments = pl.Series(np.random.default_rng(0).permutation(200))
     parts = time_ordered_split(moments, FRACTIONS)
     assert np.bincount(parts).tolist() == [140, 15, 15, 30]
@@ -176,7 +178,7 @@ def test_parts_in_time_run_from_old_to_new() -> None:
 
 @fixed
 @given(st.lists(st.none() | st.integers(0, 40), min_size=1, max_size=100))
-def test_rows_of_one_moment_stay_together_and_never_before_an_older_one(
+def test_rows_of_the_same_time_stay_together_in_order(
     moments: list[int | None],
 ) -> None:
     parts = time_ordered_split(pl.Series(moments, dtype=pl.Int64), FRACTIONS)
@@ -187,12 +189,12 @@ def test_rows_of_one_moment_stay_together_and_never_before_an_older_one(
     assert len(set(aged)) == len({at for at, _ in aged})
 
 
-def test_rows_without_a_moment_count_as_the_oldest() -> None:
+def test_rows_without_a_time_count_as_the_oldest() -> None:
     parts = time_ordered_split(pl.Series([None] * 100 + list(range(100))), FRACTIONS)
     assert set(parts[:100]) == {0}
     assert np.bincount(parts).tolist() == [140, 15, 15, 30]
 
 
-def test_rows_of_a_moment_at_the_border_of_two_parts_are_in_the_newer_one() -> None:
+def test_rows_of_the_time_at_a_cut_are_in_the_newer_part() -> None:
     assert time_ordered_split(pl.Series([1, 2, 2, 2]), (0.5, 0.5)).tolist() == [0, 1, 1, 1]
     assert time_ordered_split(pl.Series([1, 2, 2, 3]), (0.75, 0.25)).tolist() == [0, 0, 0, 1]

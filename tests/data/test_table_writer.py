@@ -1,4 +1,4 @@
-"""Tables written part by part are whole; a CSV file holds no formulas."""
+"""Tables written part by part are complete; CSV files contain no formulas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ TABLE = pl.DataFrame({"id": [f"k{i}" for i in range(500)], "p": [i / 7 for i in 
 
 
 @pytest.mark.parametrize("ending", TABLE_FORMATS)
-def test_parts_make_the_table_and_always_the_same_bytes(tmp_path: Path, ending: str) -> None:
+def test_joined_parts_are_the_table_with_the_same_bytes_each_time(
+    tmp_path: Path, ending: str
+) -> None:
     form = find_format(tmp_path / f"x{ending}")
     cuts = [TABLE[:0], TABLE[:7], TABLE[7:400], TABLE[400:]]
     paths = [tmp_path / f"{number}.part" for number in range(4)]
@@ -32,15 +34,15 @@ def test_parts_make_the_table_and_always_the_same_bytes(tmp_path: Path, ending: 
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_an_unknown_ending_is_told() -> None:
+def test_an_unknown_extension_is_an_error() -> None:
     with pytest.raises(DataError, match="cannot tell how to write") as caught:
         find_format(Path("out.xlsx"))
     assert ".jsonl" in caught.value.hint
 
 
-def test_texts_that_begin_like_formulas_are_made_harmless() -> None:
+def test_texts_that_start_like_formulas_are_escaped() -> None:
     cells = ["=cmd|' /C calc'!A0", "@SUM(1)", "-5", "+3.5", "-x", "ok", None]
-    found = escape_formulas(pl.DataFrame({"id": cells, "n": range(7)}))
-    assert found["id"].to_list() == [
+    result = escape_formulas(pl.DataFrame({"id": cells, "n": range(7)}))
+    assert result["id"].to_list() == [
         "'=cmd|' /C calc'!A0", "'@SUM(1)", "-5", "+3.5", "'-x", "ok", None,
     ]  # fmt: skip

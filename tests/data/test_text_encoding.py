@@ -1,4 +1,4 @@
-"""The encoding of a text is found; what is not text is refused, and said to be what it is."""
+"""The encoding of text is detected; binary data is refused with its format."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ TEXT = "name;price\nZoë;5 €\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
-def test_the_encoding_is_found_and_its_mark_left_out(encoding: str) -> None:
+def test_the_encoding_is_detected_and_its_bom_dropped(encoding: str) -> None:
     assert decode_text(TEXT.encode(encoding), "t.csv") == DecodedText(TEXT, encoding)
 
 
-def test_big_endian_marks_are_understood() -> None:
+def test_big_endian_boms_are_detected() -> None:
     assert decode_text(b"\xfe\xff" + "aé".encode("utf-16-be"), "t.csv").text == "aé"
     assert decode_text(b"\x00\x00\xfe\xff" + "aé".encode("utf-32-be"), "t.csv").text == "aé"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_without_a_mark_is_told_by_its_zeros(encoding: str) -> None:
+def test_utf_16_without_a_bom_is_detected_by_its_zeros(encoding: str) -> None:
     assert decode_text(TEXT.encode(encoding), "t.csv") == DecodedText(TEXT, encoding)
 
 
-def test_a_byte_that_cp1252_lacks_is_read_as_latin_1() -> None:
+def test_a_byte_undefined_in_cp1252_is_latin_1() -> None:
     assert decode_text(b"a\x81\xe9", "t.csv") == DecodedText("a\x81é", "latin-1")
 
 
-def test_lines_of_two_encodings_are_each_read_right() -> None:
+def test_lines_in_two_encodings_are_decoded_separately() -> None:
     lines = ["Zoë,Zürich", "Ann,Rome", "Zoë,Köln"]
     encodings = ["utf-8", "utf-8", "cp1252"]
     data = b"\n".join(line.encode(e) for line, e in zip(lines, encodings, strict=True))
-    found = decode_text(data, "t.csv")
-    assert found.text.split("\n") == lines
-    assert found.encoding == "utf-8 and cp1252"
-    assert found.note == "not all is UTF-8; read as Windows-1252: line 3"
+    result = decode_text(data, "t.csv")
+    assert result.text.split("\n") == lines
+    assert result.encoding == "utf-8 and cp1252"
+    assert result.note == "not valid UTF-8, read as Windows-1252: line 3"
 
 
-def test_a_stray_byte_costs_no_other_letter() -> None:
+def test_a_stray_byte_changes_no_other_character() -> None:
     data = "Zoë\n".encode() * 30 + b"caf\xe9 Zo\xc3\xab\n" + b"\x81\n"
-    found = decode_text(data, "t.csv")
-    assert found.text == "Zoë\n" * 30 + "café Zoë\n\x81\n"
-    assert found.note.endswith("lines 31, 32")
+    result = decode_text(data, "t.csv")
+    assert result.text == "Zoë\n" * 30 + "café Zoë\n\x81\n"
+    assert result.note.endswith("lines 31, 32")
 
 
-def test_a_mark_of_utf_8_before_old_bytes_loses_no_letter() -> None:
+def test_a_utf_8_bom_before_cp1252_bytes_loses_no_character() -> None:
     assert decode_text(b"\xef\xbb\xbfcaf\xe9", "t.csv").text == "café"
 
 
-def test_an_old_text_that_holds_what_could_be_utf_8_once_is_still_an_old_text() -> None:
+def test_one_valid_utf_8_line_does_not_make_a_mixed_text() -> None:
     text = "é\n" * 40 + "CAFÉ’S\n"
     assert decode_text(text.encode("cp1252"), "t.csv") == DecodedText(text, "cp1252")
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "description"),
     [
         (b"PK\x03\x04\x00\x00", "ZIP archive"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "PNG image"),
@@ -65,13 +65,13 @@ def test_an_old_text_that_holds_what_could_be_utf_8_once_is_still_an_old_text() 
         (bytes(range(1, 32)) * 9, "control characters"),
     ],
 )
-def test_what_is_not_text_is_refused_and_said_to_be_what_it_is(data: bytes, said: str) -> None:
+def test_binary_data_is_refused_with_its_format(data: bytes, description: str) -> None:
     with pytest.raises(DataError, match=r"t\.csv is not a text file") as caught:
         decode_text(data, "t.csv")
-    assert said in caught.value.detail
+    assert description in caught.value.detail
 
 
-def test_a_few_stray_control_characters_do_not_make_a_text_something_else() -> None:
+def test_a_few_control_characters_are_allowed() -> None:
     text = "a,b\n" + "1,2\n" * 100 + "3,\0\n"
     assert decode_text(text.encode() + b"\0" * 400, "t.csv").text == text + "\0" * 400
 
@@ -88,14 +88,14 @@ def test_a_few_stray_control_characters_do_not_make_a_text_something_else() -> N
         (b"a\0" * 98 + b"\0\0" * 2, None),
     ],
 )
-def test_utf_16_without_a_mark_has_zeros_in_every_second_byte_alone(
+def test_utf_16_without_a_bom_has_zeros_in_every_second_byte_only(
     data: bytes, encoding: str | None
 ) -> None:
     assert detect_utf16(data) == encoding
 
 
 @pytest.mark.parametrize(("controls", "is_text"), [(2, True), (3, False)])
-def test_a_text_may_hold_two_control_characters_in_a_hundred(controls: int, is_text: bool) -> None:
+def test_two_percent_of_control_characters_are_allowed(controls: int, is_text: bool) -> None:
     data = b"\1" * controls + b"a" * (100 - controls)
     if is_text:
         assert decode_text(data, "t.csv").text == data.decode()
@@ -107,7 +107,7 @@ def test_a_text_may_hold_two_control_characters_in_a_hundred(controls: int, is_t
         )
 
 
-def test_the_beginning_of_a_file_tells_whether_it_is_text() -> None:
+def test_the_start_of_a_file_decides_whether_it_is_text() -> None:
     noise = b"\1" * SAMPLE_BYTES
     assert SAMPLE_BYTES >= 1 << 16
     assert decode_text(b"a" * SAMPLE_BYTES + noise, "t.csv").text.endswith("\1")
@@ -116,6 +116,6 @@ def test_the_beginning_of_a_file_tells_whether_it_is_text() -> None:
 
 
 @pytest.mark.parametrize(("old", "encoding"), [(19, "utf-8 and cp1252"), (20, "cp1252")])
-def test_one_line_of_utf_8_in_twenty_makes_a_text_a_mixed_one(old: int, encoding: str) -> None:
+def test_five_percent_of_utf_8_lines_make_a_mixed_text(old: int, encoding: str) -> None:
     data = "é\n".encode() + b"plain\n" * 99 + b"\xe9\n" * old
     assert decode_text(data, "t.csv").encoding == encoding

@@ -1,4 +1,4 @@
-"""What spelling and names tell of columns, beyond the examples in the functions themselves."""
+"""Heuristics on cells and names, beyond the examples in the docstrings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page on kinds is true: its package is written, and trained and predicted with."""
+"""The package in docs/add-a-kind.md works: a project with it trains and predicts."""
 
 from __future__ import annotations
 
@@ -25,28 +25,30 @@ def find_code_block(language: str) -> str:
 
 @pytest.fixture
 def site_packages(tmp_path: Path) -> Path:
-    """A folder of packages with the one of the page, as pip would install it."""
+    """A folder with the package of the page, as pip would install it."""
     project = tomllib.loads(find_code_block("toml"))["project"]
     (points,) = project["entry-points"].values()
     (module,) = points.values()
-    place = tmp_path / "site"
-    about = place / f"{module}-{project['version']}.dist-info"
-    about.mkdir(parents=True)
-    (place / f"{module}.py").write_text(find_code_block("python"), "utf-8")
-    (about / "METADATA").write_text(
+    site = tmp_path / "site"
+    metadata_folder = site / f"{module}-{project['version']}.dist-info"
+    metadata_folder.mkdir(parents=True)
+    (site / f"{module}.py").write_text(find_code_block("python"), "utf-8")
+    (metadata_folder / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n", "utf-8"
     )
     lines = [f"{name} = {value}" for name, value in points.items()]
-    (about / "entry_points.txt").write_text("\n".join(["[fieldcraft.kinds]", *lines]), "utf-8")
-    return place
+    (metadata_folder / "entry_points.txt").write_text(
+        "\n".join(["[fieldcraft.kinds]", *lines]), "utf-8"
+    )
+    return site
 
 
-def test_a_table_with_a_new_kind_goes_all_the_way(site_packages: Path, tmp_path: Path) -> None:
+def test_a_table_with_the_new_kind_trains_and_predicts(site_packages: Path, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     parts = draw.integers(0, 256, (ROWS, 3))
-    colours = [f"#{r:02X}{g:02x}{b:02x}" for r, g, b in parts]
+    colors = [f"#{r:02X}{g:02x}{b:02x}" for r, g, b in parts]
     warm = np.where(parts[:, 0] > parts[:, 2], "warm", "cold")
-    table = pl.DataFrame({"paint": colours, "litres": draw.random(ROWS).round(3), "mood": warm})
+    table = pl.DataFrame({"paint": colors, "liters": draw.random(ROWS).round(3), "mood": warm})
     table[5, "paint"] = None
     table.write_csv(tmp_path / "t.csv")
 
@@ -63,9 +65,9 @@ def test_a_table_with_a_new_kind_goes_all_the_way(site_packages: Path, tmp_path:
     output = json.loads(
         fieldcraft("run", "t.csv", "--target", "mood", "--dir", "p", "--budget", "2m", "--json")
     )
-    assert "kind: colour" in (tmp_path / "p" / "fieldcraft.yaml").read_text("utf-8")
-    by_name = {learner["name"]: learner["measures"]["roc_auc"]["value"] for learner in output["learners"]}
-    assert min(by_name["linear"], by_name["lightgbm"], by_name["network"]) > 0.95
+    assert "kind: color" in (tmp_path / "p" / "fieldcraft.yaml").read_text("utf-8")
+    roc_auc = {m["name"]: m["metrics"]["roc_auc"]["value"] for m in output["models"]}
+    assert min(roc_auc["linear"], roc_auc["lightgbm"], roc_auc["network"]) > 0.95
     fieldcraft("predict", "p/bundle", "t.csv", "-o", "out.csv")
-    right = (pl.read_csv(tmp_path / "out.csv")["prediction"] == table["mood"]).to_numpy()
-    assert right.mean() > 0.9
+    is_correct = (pl.read_csv(tmp_path / "out.csv")["prediction"] == table["mood"]).to_numpy()
+    assert is_correct.mean() > 0.9

@@ -1,4 +1,4 @@
-"""Checkpoints hold all that the loop needs, and nothing but data."""
+"""Checkpoints contain everything that training needs, as data only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fieldcraft.fit.optimizers import build_optimizers, optimizer_state
 from fieldcraft.fit.settings import TrainingSettings
 from tests.fit.tiny_training import CROSS_ENTROPY_OBJECTIVE, make_network, make_rows
 
-PROGRESS = TrainingState(
+STATE = TrainingState(
     epoch=3,
     step=18,
     best_epoch=2,
@@ -32,8 +32,8 @@ PROGRESS = TrainingState(
 )
 
 
-def step(network: FusedNetwork, optimizer: torch.optim.Optimizer, seed: int) -> None:
-    """One step of the optimizer on rows of their own."""
+def take_step(network: FusedNetwork, optimizer: torch.optim.Optimizer, seed: int) -> None:
+    """Take one step of the optimizer on new rows."""
     rows = make_rows(16, seed)
     optimizer.zero_grad()
     torch.autograd.backward(
@@ -42,42 +42,45 @@ def step(network: FusedNetwork, optimizer: torch.optim.Optimizer, seed: int) -> 
     optimizer.step()
 
 
-def test_a_checkpoint_reads_as_it_was_written(tmp_path: Path) -> None:
+def test_a_checkpoint_loads_as_it_was_saved(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
-    network, shadow, best = make_network(), make_network(seed=1), copy_weights(make_network(seed=2))
+    network, ema_model = make_network(), make_network(seed=1)
+    best = copy_weights(make_network(seed=2))
     optimizers = build_optimizers(network, TrainingSettings())
-    step(network, optimizers[0], 0)
-    save_checkpoint(path, PROGRESS, network, shadow, best, optimizer_state(optimizers))
-    progress, tensors = load_checkpoint(path)
-    assert progress == PROGRESS
-    for prefix, wanted in (
+    take_step(network, optimizers[0], 0)
+    save_checkpoint(path, STATE, network, ema_model, best, optimizer_state(optimizers))
+    state, tensors = load_checkpoint(path)
+    assert state == STATE
+    for prefix, expected in (
         ("network", copy_weights(network)),
-        ("shadow", copy_weights(shadow)),
+        ("ema", copy_weights(ema_model)),
         ("best", best),
         ("optimizer", optimizer_state(optimizers)),
     ):
-        found = tensors_under(tensors, prefix)
-        assert set(found) == set(wanted)
-        assert all(torch.equal(value, found[name]) for name, value in wanted.items())
+        loaded = tensors_under(tensors, prefix)
+        assert set(loaded) == set(expected)
+        assert all(torch.equal(value, loaded[name]) for name, value in expected.items())
 
 
-def test_a_checkpoint_is_a_safetensors_file_like_any_other(tmp_path: Path) -> None:
+def test_a_checkpoint_is_a_plain_safetensors_file(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
     network = make_network()
-    save_checkpoint(path, PROGRESS, network, network, {}, {})
+    save_checkpoint(path, STATE, network, network, {}, {})
     with safe_open(path, framework="np") as stored:
         assert set(stored.metadata()) == {"progress"}
-        assert "network/trunk.body.0.weight" in stored.keys()  # noqa: SIM118
+        assert "network/trunk.layers.0.weight" in stored.keys()  # noqa: SIM118
 
 
-def test_progress_without_a_best_epoch_yet_can_be_written(tmp_path: Path) -> None:
+def test_a_state_without_a_best_epoch_can_be_saved(tmp_path: Path) -> None:
     path, network = tmp_path / "c.safetensors", make_network()
     save_checkpoint(path, TrainingState(), network, network, {}, {})
     assert load_checkpoint(path)[0] == TrainingState()
 
 
-def test_a_snapshot_does_not_move_with_the_weights() -> None:
+def test_copied_weights_do_not_follow_the_network() -> None:
     network = make_network()
-    kept = copy_weights(network)
-    step(network, build_optimizers(network, TrainingSettings())[0], 0)
-    assert any(not torch.equal(kept[name], value) for name, value in copy_weights(network).items())
+    snapshot = copy_weights(network)
+    take_step(network, build_optimizers(network, TrainingSettings())[0], 0)
+    assert any(
+        not torch.equal(snapshot[name], value) for name, value in copy_weights(network).items()
+    )

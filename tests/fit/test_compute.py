@@ -1,4 +1,4 @@
-"""Number format and threads of a training are chosen by the clock, where there is a choice."""
+"""Number format and threads of a training are chosen by timing."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ PRECISIONS = get_args(Precision)
 
 
 def loss(network: nn.Module) -> Tensor:
-    found: Tensor = network(torch.ones(4, 8)).square().mean()
-    return found
+    mean_square: Tensor = network(torch.ones(4, 8)).square().mean()
+    return mean_square
 
 
-def test_choosing_leaves_the_network_and_the_threads_as_they_were(
+def test_autotuning_leaves_network_and_threads_unchanged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(compute, "has_bfloat16", lambda device: True)
     monkeypatch.setattr(compute, "MIN_STEP_SECONDS", 0.0)
     network = nn.Linear(8, 8).eval()
     before, threads = copy_weights(network), torch.get_num_threads()
-    found = autotune_compute(network, loss)
-    assert found.precision in PRECISIONS
-    assert found.threads is not None
-    assert 1 <= found.threads <= threads
+    config = autotune_compute(network, loss)
+    assert config.precision in PRECISIONS
+    assert config.threads is not None
+    assert 1 <= config.threads <= threads
     assert all(torch.equal(value, before[name]) for name, value in copy_weights(network).items())
     assert network.weight.grad is None
     assert not network.training
@@ -50,14 +50,14 @@ def test_choosing_leaves_the_network_and_the_threads_as_they_were(
     [
         ({("bfloat16", 1): 0.5, ("bfloat16", 4): 0.5}, True, ComputeConfig("bfloat16", 4)),
         ({("bfloat16", 1): 0.84, ("bfloat16", 4): 0.84}, True, ComputeConfig("bfloat16", 4)),
-        ({("bfloat16", 1): 0.85}, True, ComputeConfig("float32", 4)),  # not worth it
+        ({("bfloat16", 1): 0.85}, True, ComputeConfig("float32", 4)),  # not clearly faster
         ({("float32", 1): 0.85, ("float32", 2): 0.85}, True, ComputeConfig("float32", 4)),
         (
             {("bfloat16", 4): 0.5},
             True,
             ComputeConfig("float32", 4),
-        ),  # by the work of one thread alone
-        ({("bfloat16", 1): 0.5}, False, ComputeConfig("float32", 4)),  # the clock must be wrong
+        ),  # only the time of one thread counts
+        ({("bfloat16", 1): 0.5}, False, ComputeConfig("float32", 4)),  # a wrong measurement
         ({("float32", 1): 0.7}, True, ComputeConfig("float32", 1)),
         ({("float32", 2): 0.7, ("float32", 1): 0.65}, True, ComputeConfig("float32", 2)),
         (
@@ -67,46 +67,48 @@ def test_choosing_leaves_the_network_and_the_threads_as_they_were(
         ),
     ],
 )
-def test_another_way_must_pay_clearly(
+def test_a_candidate_must_be_clearly_faster(
     seconds: dict[tuple[str, int], float],
     hardware: bool,
     chosen: ComputeConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def timed(
-        network: nn.Module, loss: object, tried: ComputeConfig, clock: object = None
+    def fake_time_steps(
+        network: nn.Module, loss: object, config: ComputeConfig, clock: object = None
     ) -> float:
-        return seconds.get((tried.precision, tried.threads or 0), 1.0)
+        return seconds.get((config.precision, config.threads or 0), 1.0)
 
     monkeypatch.setattr(compute, "has_bfloat16", lambda device: hardware)
-    monkeypatch.setattr(compute, "time_steps", timed)
+    monkeypatch.setattr(compute, "time_steps", fake_time_steps)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     assert autotune_compute(nn.Linear(2, 2), loss) == chosen
 
 
 @pytest.mark.parametrize(("seconds", "threads"), [(0.0019, 4), (0.002, 1)])
-def test_steps_below_two_milliseconds_are_not_worth_a_choice(
+def test_steps_below_two_milliseconds_are_not_tuned(
     seconds: float, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def timed(
-        network: nn.Module, loss: object, tried: ComputeConfig, clock: object = None
+    def fake_time_steps(
+        network: nn.Module, loss: object, config: ComputeConfig, clock: object = None
     ) -> float:
-        return seconds if tried.threads == 4 else 0.5 * seconds * (tried.threads or 0)
+        return seconds if config.threads == 4 else 0.5 * seconds * (config.threads or 0)
 
     monkeypatch.setattr(compute, "has_bfloat16", lambda device: False)
-    monkeypatch.setattr(compute, "time_steps", timed)
+    monkeypatch.setattr(compute, "time_steps", fake_time_steps)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     assert autotune_compute(nn.Linear(2, 2), loss) == ComputeConfig("float32", threads)
 
 
 @pytest.mark.parametrize(
-    ("threads", "tried"), [(None, []), (1, []), (2, [1]), (3, [2, 1]), (16, [8, 4, 2, 1])]
+    ("threads", "candidates"), [(None, []), (1, []), (2, [1]), (3, [2, 1]), (16, [8, 4, 2, 1])]
 )
-def test_fewer_threads_are_tried_in_powers_of_two(threads: int | None, tried: list[int]) -> None:
-    assert smaller_thread_counts(threads) == tried
+def test_smaller_thread_counts_are_powers_of_two(
+    threads: int | None, candidates: list[int]
+) -> None:
+    assert smaller_thread_counts(threads) == candidates
 
 
-def test_the_time_of_a_step_is_that_of_the_fastest_but_for_the_first() -> None:
+def test_the_step_time_is_the_fastest_after_the_first() -> None:
     seconds = [0.25, 5.0, 4.0, 3.0, 6.0, 7.0]
     ticks = iter(
         [tick for start, taken in enumerate(seconds) for tick in (9 * start, 9 * start + taken)]
@@ -119,11 +121,11 @@ def test_the_time_of_a_step_is_that_of_the_fastest_but_for_the_first() -> None:
 def test_steps_are_timed_in_training_mode_and_in_the_format(name: Precision) -> None:
     network, seen = nn.Linear(8, 8).eval(), list[bool]()
 
-    def watched(copied: nn.Module) -> Tensor:
+    def recorded_loss(copied: nn.Module) -> Tensor:
         seen.append(copied.training)
         return loss(copied)
 
-    assert 0 < time_steps(network, watched, ComputeConfig(name, 1)) < float("inf")
+    assert 0 < time_steps(network, recorded_loss, ComputeConfig(name, 1)) < float("inf")
     assert all(seen)
 
 
@@ -135,7 +137,7 @@ def test_autocast_computes_in_the_format(name: Precision, dtype: torch.dtype) ->
         assert nn.Linear(8, 8)(torch.ones(1, 8)).dtype == dtype
 
 
-def test_threads_are_given_back_when_the_block_fails() -> None:
+def test_threads_are_restored_if_the_block_fails() -> None:
     before = torch.get_num_threads()
     with pytest.raises(ZeroDivisionError), limit_threads(before + 2):
         torch.get_num_threads() / 0

@@ -1,4 +1,4 @@
-"""Muon's steps are those of the papers, and go downhill."""
+"""Muon follows its papers, and minimizes."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def test_singular_values_go_through_the_polynomial_of_the_paper_five_times(
         orthogonalize(matrix).numpy(), newton_schulz_reference(matrix.numpy()), atol=2e-4
     )
     values = np.linalg.svd(orthogonalize(matrix).numpy(), compute_uv=False)
-    assert 0.6 < values.min() <= values.max() < 1.25  # the iteration is meant to end near 1
+    assert 0.6 < values.min() <= values.max() < 1.25  # the iteration ends near 1
 
 
-def test_nothing_is_turned_into_nothing() -> None:
+def test_a_zero_matrix_stays_zero() -> None:
     assert not orthogonalize(torch.zeros(3, 4)).any()
 
 
 @pytest.mark.parametrize("shape", [(16, 64), (64, 16), (8, 9)])
-def test_steps_follow_nesterov_momentum_have_the_size_of_adamws_and_decay(
+def test_steps_use_nesterov_momentum_adamw_scale_and_weight_decay(
     shape: tuple[int, int],
 ) -> None:
     torch.manual_seed(0)
@@ -72,13 +72,13 @@ def test_muon_finds_the_least_squares_solution() -> None:
     assert float((weight.detach() - truth).abs().max()) < 0.02
 
 
-def test_matrices_without_a_gradient_stay() -> None:
+def test_matrices_without_a_gradient_do_not_change() -> None:
     weight = torch.nn.Parameter(torch.ones(2, 2))
     Muon([weight], lr=1.0, weight_decay=0.5).step()
     assert torch.equal(weight.detach(), torch.ones(2, 2))
 
 
-def test_the_kernel_of_a_convolution_is_moved_as_a_matrix() -> None:
+def test_a_convolution_kernel_is_updated_as_a_matrix() -> None:
     torch.manual_seed(0)
     kernel = torch.nn.Parameter(torch.randn(8, 4, 3, 3))
     matrix = torch.nn.Parameter(kernel.detach().flatten(1).clone())
@@ -90,11 +90,11 @@ def test_the_kernel_of_a_convolution_is_moved_as_a_matrix() -> None:
 
 @pytest.mark.parametrize("shape", [(8, 24), (72, 8), (16, 400)])
 @pytest.mark.parametrize("rank", [2, 8])
-def test_a_long_matrix_is_turned_as_any_other_even_if_most_of_it_is_nothing(
+def test_long_matrices_are_orthogonalized_alike_even_with_low_rank(
     shape: tuple[int, int], rank: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     matrix = torch.randn(shape[0], rank) @ torch.randn(rank, shape[1])
-    found = orthogonalize(matrix)
+    orthogonal = orthogonalize(matrix)
     monkeypatch.setattr(muon, "MIN_ASPECT_RATIO", 1_000)
-    torch.testing.assert_close(found, orthogonalize(matrix), atol=1e-4, rtol=0)
+    torch.testing.assert_close(orthogonal, orthogonalize(matrix), atol=1e-4, rtol=0)

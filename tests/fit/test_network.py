@@ -1,4 +1,4 @@
-"""The fused network joins encoder nets in one order and averages what members say."""
+"""The fused network joins encoder nets in a fixed order and averages its members."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fieldcraft.fit.trunk import MLP, TabM
 
 
 class EchoTrunk(nn.Module):
-    """A trunk that says what it was given: the joined features, twice over as members."""
+    """A trunk of two members that return the joined features and their negatives."""
 
-    def __init__(self, chunks: tuple[int, ...], width: int) -> None:
+    def __init__(self, feature_widths: tuple[int, ...], n_outputs: int) -> None:
         super().__init__()
-        self.feature_widths = chunks
+        self.feature_widths = feature_widths
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([x, -x], dim=1)
@@ -27,7 +27,7 @@ class EchoTrunk(nn.Module):
 
 def make_fused_network(activate: object = None) -> FusedNetwork:
     nets = {"b": IdentityNet("beta", 2), "a": IdentityNet("alpha", 1)}
-    return FusedNetwork(nets, EchoTrunk, 3, activate or (lambda raw: raw))  # type: ignore[arg-type]
+    return FusedNetwork(nets, EchoTrunk, 3, activate or (lambda logits: logits))  # type: ignore[arg-type]
 
 
 TENSORS = {"alpha": torch.tensor([[1.0]]), "beta": torch.tensor([[2.0, 3.0]])}
@@ -40,26 +40,26 @@ def test_nets_are_joined_in_the_order_of_their_names() -> None:
     assert network.logits(TENSORS)[0, 0].tolist() == [1, 2, 3]
 
 
-def test_members_are_averaged_after_they_are_activated() -> None:
-    raw = torch.tensor([1.0, 2.0, 3.0])
-    wanted = (raw.softmax(-1) + (-raw).softmax(-1)) / 2
+def test_members_are_averaged_after_activation() -> None:
+    logits = torch.tensor([1.0, 2.0, 3.0])
+    expected = (logits.softmax(-1) + (-logits).softmax(-1)) / 2
     torch.testing.assert_close(
-        make_fused_network(lambda found: found.softmax(-1))(TENSORS)[0], wanted
+        make_fused_network(lambda logits: logits.softmax(-1))(TENSORS)[0], expected
     )
 
 
-def test_outputs_are_in_full_precision_whatever_the_trunk_computes_in() -> None:
+def test_outputs_are_32_bit_floats_in_any_precision() -> None:
     halves = {name: tensor.bfloat16() for name, tensor in TENSORS.items()}
     assert make_fused_network()(halves).dtype == torch.float32
 
 
-def test_weights_have_the_same_names_in_whatever_order_nets_are_given() -> None:
+def test_weight_names_do_not_depend_on_the_order_of_nets() -> None:
     nets: dict[str, nn.Module] = {"a": IdentityNet("alpha", 1), "b": IdentityNet("beta", 2)}
     trunk = partial(MLP, hidden_sizes=(4,), dropout=0.0)
-    one = FusedNetwork(nets, trunk, 2, lambda raw: raw)
-    other = FusedNetwork(dict(reversed(nets.items())), trunk, 2, lambda raw: raw)
-    assert list(one.state_dict()) == list(other.state_dict())
-    assert one.inputs == other.inputs
+    first = FusedNetwork(nets, trunk, 2, lambda logits: logits)
+    second = FusedNetwork(dict(reversed(nets.items())), trunk, 2, lambda logits: logits)
+    assert list(first.state_dict()) == list(second.state_dict())
+    assert first.inputs == second.inputs
 
 
 def make_late_fusion_network() -> FusedNetwork:
@@ -68,23 +68,23 @@ def make_late_fusion_network() -> FusedNetwork:
         "a": partial(MLP, hidden_sizes=(), dropout=0.0),
         "b": partial(TabM, n_members=4, hidden_size=8, n_layers=2, dropout=0.0),
     }
-    return FusedNetwork(nets, trunks, 3, lambda raw: raw.softmax(-1))
+    return FusedNetwork(nets, trunks, 3, lambda logits: logits.softmax(-1))
 
 
-def test_fused_late_each_kind_counts_alike_however_many_members_it_has() -> None:
+def test_late_fusion_weights_kinds_equally_whatever_their_members() -> None:
     torch.manual_seed(0)
     network = make_late_fusion_network().eval()
     tensors = {"alpha": torch.randn(5, 1), "beta": torch.randn(5, 2)}
-    raw = network.logits(tensors)
-    assert raw.shape == (5, 8, 3)
-    one = raw[:, :1].softmax(-1).mean(1)
-    other = raw[:, 4:].softmax(-1).mean(1)
-    torch.testing.assert_close(network(tensors), (one + other) / 2)
+    logits = network.logits(tensors)
+    assert logits.shape == (5, 8, 3)
+    first_kind = logits[:, :1].softmax(-1).mean(1)
+    second_kind = logits[:, 4:].softmax(-1).mean(1)
+    torch.testing.assert_close(network(tensors), (first_kind + second_kind) / 2)
     changed = network.logits({**tensors, "beta": torch.zeros(5, 2)})
-    torch.testing.assert_close(changed[:, :4], raw[:, :4])
+    torch.testing.assert_close(changed[:, :4], logits[:, :4])
 
 
-def test_fused_late_it_is_exported_and_its_hidden_matrices_are_moved_by_muon() -> None:
+def test_late_fusion_exports_and_has_hidden_matrices_for_muon() -> None:
     network = make_late_fusion_network().eval()
     assert len(list(iter_hidden_matrices(network))) == 2
     tensors = {"alpha": torch.randn(5, 1), "beta": torch.randn(5, 2)}
@@ -92,5 +92,5 @@ def test_fused_late_it_is_exported_and_its_hidden_matrices_are_moved_by_muon() -
     session = onnxruntime.InferenceSession(
         export_network(network, arrays), providers=["CPUExecutionProvider"]
     )
-    found = session.run(None, arrays)[0]
-    torch.testing.assert_close(torch.as_tensor(found), network(tensors), atol=1e-6, rtol=1e-5)
+    outputs = session.run(None, arrays)[0]
+    torch.testing.assert_close(torch.as_tensor(outputs), network(tensors), atol=1e-6, rtol=1e-5)

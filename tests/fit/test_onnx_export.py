@@ -1,4 +1,4 @@
-"""A network as ONNX gives the outputs of the network, for any number of rows."""
+"""An exported network has the same outputs for any number of rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fit.tiny_training import TRUNKS
 
 
 class EmbeddingNet(nn.Module):
-    """An encoder net over whole numbers."""
+    """An encoder net over integer codes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,11 +24,11 @@ class EmbeddingNet(nn.Module):
         self.table = nn.Embedding(5, 3)
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
-        found: Tensor = self.table(tensors["codes"][:, 0])
-        return found
+        embedding: Tensor = self.table(tensors["codes"][:, 0])
+        return embedding
 
 
-def rows(count: int) -> dict[str, Array]:
+def make_inputs(count: int) -> dict[str, Array]:
     draw = np.random.default_rng(count)
     return {
         "x": draw.normal(size=(count, 2)).astype(np.float32),
@@ -39,17 +39,17 @@ def rows(count: int) -> dict[str, Array]:
 def test_outputs_are_the_same_for_any_number_of_rows() -> None:
     torch.manual_seed(0)
     nets = {"number": IdentityNet("x", 2), "category": EmbeddingNet()}
-    network = FusedNetwork(nets, TRUNKS["tabm"], 3, lambda raw: raw.softmax(-1)).eval()
+    network = FusedNetwork(nets, TRUNKS["tabm"], 3, lambda logits: logits.softmax(-1)).eval()
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     session = onnxruntime.InferenceSession(
-        export_network(network, rows(4)), providers=["CPUExecutionProvider"]
+        export_network(network, make_inputs(4)), providers=["CPUExecutionProvider"]
     )
     assert logger.level == level
     assert [item.name for item in session.get_inputs()] == ["codes", "x"]
     assert [item.name for item in session.get_outputs()] == ["outputs"]
     for count in (1, 2, 3, 500):
-        given = rows(count)
-        wanted = network({name: torch.as_tensor(array) for name, array in given.items()})
-        found = session.run(["outputs"], given)[0]
-        np.testing.assert_allclose(found, wanted.detach().numpy(), atol=1e-6)
+        inputs = make_inputs(count)
+        expected = network({name: torch.as_tensor(array) for name, array in inputs.items()})
+        outputs = session.run(["outputs"], inputs)[0]
+        np.testing.assert_allclose(outputs, expected.detach().numpy(), atol=1e-6)

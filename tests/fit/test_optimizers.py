@@ -21,8 +21,8 @@ from tests.fit.tiny_training import CROSS_ENTROPY_OBJECTIVE, make_network, make_
 NAMES: tuple[OptimizerName, ...] = get_args(OptimizerName)
 
 
-def step(network: FusedNetwork, optimizers: list[torch.optim.Optimizer], seed: int) -> None:
-    """One step of all optimizers on rows of their own."""
+def take_step(network: FusedNetwork, optimizers: list[torch.optim.Optimizer], seed: int) -> None:
+    """Take one step of all optimizers on new rows."""
     rows = make_rows(16, seed)
     network.zero_grad()
     torch.autograd.backward(
@@ -33,7 +33,7 @@ def step(network: FusedNetwork, optimizers: list[torch.optim.Optimizer], seed: i
 
 
 def weight_after(name: OptimizerName, gradients: list[float]) -> float:
-    """Where one decayed weight of 1.0 ends after some gradients, with a rate of 0.1."""
+    """A decayed weight of 1.0 after some gradients, with a learning rate of 0.1."""
     layer = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.ones_(layer.weight)
     (optimizer,) = build_optimizers(
@@ -45,9 +45,9 @@ def weight_after(name: OptimizerName, gradients: list[float]) -> float:
     return float(layer.weight.detach())
 
 
-def test_two_steps_of_each_rule_are_those_of_its_paper() -> None:
+def test_two_steps_of_each_optimizer_follow_its_paper() -> None:
     """Sutskever et al. 2013; Tieleman and Hinton 2012; Kingma and Ba 2015; Loshchilov and Hutter
-    2019. The decay is half of the weight, added to the gradient by all but AdamW."""
+    2019. The weight decay of 0.5 is added to the gradient by all but AdamW."""
     first, second = 3.0, -1.0
     w, momentum, average = 1.0, 0.0, 0.0
     for g in (first, second):
@@ -70,7 +70,7 @@ def test_two_steps_of_each_rule_are_those_of_its_paper() -> None:
 
 
 @pytest.mark.parametrize("optimizer", NAMES)
-def test_only_weight_matrices_are_decayed_and_frozen_weights_left_out(
+def test_only_weight_matrices_are_decayed_and_frozen_weights_are_skipped(
     optimizer: OptimizerName,
 ) -> None:
     network = make_network("tabm")
@@ -80,52 +80,50 @@ def test_only_weight_matrices_are_decayed_and_frozen_weights_left_out(
     built = build_optimizers(network, TrainingSettings(optimizer=optimizer, weight_decay=0.1))
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     groups: dict[float, list[str]] = {0.0: [], 0.1: []}
-    for group in (group for one in built for group in one.param_groups):
+    for group in (group for optimizer in built for group in optimizer.param_groups):
         groups[group["weight_decay"]] += [names[id(p)] for p in group["params"]]
-    assert sorted(groups[0.1]) == ["trunk.first.weight", "trunk.shared.1.weight"]
+    assert sorted(groups[0.1]) == ["trunk.input_layer.weight", "trunk.shared_layers.1.weight"]
     assert set(groups[0.0]) == set(names.values()) - set(groups[0.1]) - {"extra.weight"}
 
 
 @pytest.mark.parametrize("trunk", ["mlp", "tabm"])
 @pytest.mark.parametrize("name", NAMES)
-def test_optimizers_that_got_their_memory_back_take_the_same_step(
-    name: OptimizerName, trunk: str
-) -> None:
+def test_optimizers_with_restored_state_take_the_same_step(name: OptimizerName, trunk: str) -> None:
     settings = TrainingSettings(optimizer=name, learning_rate=1e-2)
-    network, other = make_network(trunk), make_network(trunk)
+    network, copied = make_network(trunk), make_network(trunk)
     optimizers = build_optimizers(network, settings)
     for seed in range(3):
-        step(network, optimizers, seed)
-    other.load_state_dict(copy_weights(network))
-    fresh = build_optimizers(other, settings)
+        take_step(network, optimizers, seed)
+    copied.load_state_dict(copy_weights(network))
+    restored = build_optimizers(copied, settings)
     load_optimizer_state(
-        fresh, {key: value.clone() for key, value in optimizer_state(optimizers).items()}
+        restored, {key: value.clone() for key, value in optimizer_state(optimizers).items()}
     )
-    step(network, optimizers, 9)
-    step(other, fresh, 9)
-    right = copy_weights(other)
-    assert all(torch.equal(value, right[key]) for key, value in copy_weights(network).items())
+    take_step(network, optimizers, 9)
+    take_step(copied, restored, 9)
+    expected = copy_weights(copied)
+    assert all(torch.equal(value, expected[key]) for key, value in copy_weights(network).items())
 
 
-def test_muon_moves_hidden_matrices_and_leaves_outputs_and_biases_to_adamw() -> None:
+def test_muon_updates_hidden_matrices_and_adamw_everything_else() -> None:
     network = make_network("mlp")
     hidden = {id(matrix) for matrix in iter_hidden_matrices(network)}
     names = {name for name, p in network.named_parameters() if id(p) in hidden}
-    assert names == {"trunk.body.0.weight"}  # body.3 gives the outputs
+    assert names == {"trunk.layers.0.weight"}  # layers.3 is the output layer
     muon, rest = build_optimizers(network, TrainingSettings(optimizer="muon"))
-    moved = {id(p) for group in muon.param_groups for p in group["params"]}
-    assert moved == hidden
-    others = {id(p) for group in rest.param_groups for p in group["params"]}
-    assert others == {id(p) for p in network.parameters()} - hidden
+    muon_ids = {id(p) for group in muon.param_groups for p in group["params"]}
+    assert muon_ids == hidden
+    adamw_ids = {id(p) for group in rest.param_groups for p in group["params"]}
+    assert adamw_ids == {id(p) for p in network.parameters()} - hidden
 
 
 @pytest.mark.parametrize("optimizer", NAMES)
-def test_parameters_may_have_a_part_of_the_learning_rate(optimizer: OptimizerName) -> None:
+def test_parameters_may_have_a_scaled_learning_rate(optimizer: OptimizerName) -> None:
     network = make_network("tabm")
-    slow = dict(network.named_parameters())["trunk.shared.1.weight"]
-    slow.rate = 0.25  # type: ignore[attr-defined]
-    groups = [g for one in build_optimizers(network, TrainingSettings(optimizer=optimizer))
-              for g in one.param_groups]  # fmt: skip
-    rates = {id(p): group.get("rate", 1.0) for group in groups for p in group["params"]}
+    slow = dict(network.named_parameters())["trunk.shared_layers.1.weight"]
+    slow.lr_scale = 0.25  # type: ignore[attr-defined]
+    groups = [group for built in build_optimizers(network, TrainingSettings(optimizer=optimizer))
+              for group in built.param_groups]  # fmt: skip
+    rates = {id(p): group.get("lr_scale", 1.0) for group in groups for p in group["params"]}
     assert rates.pop(id(slow)) == 0.25
     assert set(rates.values()) == {1.0}

@@ -1,4 +1,4 @@
-"""What the settings of training mean."""
+"""Training settings: schedule, patience and batch sizes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pytest
 from fieldcraft.fit.settings import TrainingSettings, choose_batch_size
 
 
-def test_without_a_word_the_loop_is_the_one_that_was_measured() -> None:
-    """The figures of docs/benchmarks.md hold for these settings."""
+def test_defaults_are_the_benchmarked_settings() -> None:
+    """docs/benchmarks.md reports results with these settings."""
     assert asdict(TrainingSettings()) == {
-        "optimizer": "adamw", "learning_rate": 2e-3, "schedule": "constant", "warmup": 0,
+        "optimizer": "adamw", "learning_rate": 2e-3, "lr_schedule": "constant", "warmup_epochs": 0,
         "weight_decay": 3e-4, "batch_size": 256, "epochs": 1_000, "patience": 8,
-        "patience_share": 0.2, "worth": 0.005, "ema": 0.998, "clip": 1.0, "l1": 0.0, "mixup": 0.0,
-        "cutmix": 0.0,
+        "patience_fraction": 0.2, "min_relative_improvement": 0.005, "ema_decay": 0.998,
+        "max_grad_norm": 1.0, "l1": 0.0, "mixup": 0.0, "cutmix": 0.0,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("best", [0, 1, 40, 500])
-def test_a_plain_patience_waits_the_same_after_any_epoch(best: int) -> None:
+def test_constant_patience_is_the_same_after_any_epoch(best: int) -> None:
     assert TrainingSettings(patience=7, patience_fraction=0.0).patience_at(best) == 7
 
 
@@ -30,7 +30,7 @@ def test_patience_grows_with_the_epoch_of_the_best_loss() -> None:
     assert waits == [16, 16, 35, 95]
 
 
-def test_the_learning_rate_rises_and_falls_as_the_schedule_says() -> None:
+def test_the_learning_rate_follows_warmup_and_schedule() -> None:
     settings = TrainingSettings(learning_rate=1.0, epochs=12, warmup_epochs=2)
     assert [settings.learning_rate_at(epoch) for epoch in (0, 1, 2, 11)] == pytest.approx(
         [1 / 3, 2 / 3, 1, 1]
@@ -48,7 +48,7 @@ def test_the_learning_rate_rises_and_falls_as_the_schedule_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "moves"),
+    ("settings", "changes"),
     [
         (TrainingSettings(), False),
         (TrainingSettings(warmup_epochs=0.5), True),
@@ -56,19 +56,19 @@ def test_the_learning_rate_rises_and_falls_as_the_schedule_says() -> None:
         (TrainingSettings(lr_schedule="cosine"), True),
     ],
 )
-def test_a_warmup_or_a_schedule_moves_the_step_size_within_an_epoch(
-    settings: TrainingSettings, moves: bool
+def test_warmup_and_schedule_change_the_learning_rate_within_an_epoch(
+    settings: TrainingSettings, changes: bool
 ) -> None:
-    assert settings.has_step_schedule is moves
+    assert settings.has_step_schedule is changes
 
 
 @pytest.mark.parametrize(
-    ("rows", "plain", "ensemble"),
+    ("rows", "mlp", "ensemble"),
     [
         (1, 32, 256), (2_799, 32, 256), (2_800, 64, 256), (4_500, 128, 256), (6_400, 256, 256),
         (8_000, 256, 512), (32_000, 512, 512), (10**7, 512, 512),
     ],
 )  # fmt: skip
-def test_batches_grow_with_the_training_set(rows: int, plain: int, ensemble: int) -> None:
-    assert choose_batch_size(rows, is_mlp=True) == plain
+def test_batch_sizes_grow_with_the_training_set(rows: int, mlp: int, ensemble: int) -> None:
+    assert choose_batch_size(rows, is_mlp=True) == mlp
     assert choose_batch_size(rows) == ensemble

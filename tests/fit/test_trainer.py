@@ -1,9 +1,8 @@
-"""The training loop: learning, stopping, and going on after a kill as if nothing had been."""
+"""The training loop: learning, stopping, and resuming exactly after a crash."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import repeat
@@ -42,7 +41,9 @@ from tests.fit.tiny_training import (
     FAST_SETTINGS,
     FEATURES,
     Clock,
+    ProcessKilled,
     checkpoint_path,
+    kill_after,
     make_network,
     make_rows,
     make_trainer,
@@ -51,24 +52,8 @@ from tests.fit.tiny_training import (
 )
 
 
-class ProcessKilled(Exception):
-    """Stands for the end of the process."""
-
-
-def stop_after(epochs: int) -> Callable[[str, float | None], None]:
-    """A watcher that ends the process after some epochs."""
-    messages: list[str] = []
-
-    def on_progress(text: str, share: float | None) -> None:
-        messages.append(text)
-        if len(messages) == epochs:
-            raise ProcessKilled
-
-    return on_progress
-
-
 def assert_same_result(first: Trainer, second: Trainer) -> None:
-    """Two trainings went through the same curves and ended in the same weights."""
+    """Two trainings have the same learning curves and end in the same weights."""
     assert first.state.train_losses == second.state.train_losses
     assert first.state.validation_losses == second.state.validation_losses
     assert (first.state.epoch, first.state.step) == (second.state.epoch, second.state.step)
@@ -86,16 +71,16 @@ def assert_same_result(first: Trainer, second: Trainer) -> None:
 
 @pytest.fixture(autouse=True)
 def fixed_compute_config(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No choice by the clock, which beside other programs would not fall the same way twice."""
+    """No choice by timing, which other programs on the machine would disturb."""
     monkeypatch.setattr(trainer_module, "autotune_compute", lambda network, loss: ComputeConfig())
 
 
 def test_training_learns() -> None:
     trainer = make_trainer(settings=replace(FAST_SETTINGS, epochs=25, patience=25))
     trainer.fit(make_rows(), make_rows(seed=1))
-    held = make_rows(400, seed=2)
-    right = predict_outputs(trainer.ema_model, held).argmax(axis=1) == held.y.numpy()
-    assert right.mean() > 0.9
+    held_out = make_rows(400, seed=2)
+    is_correct = predict_outputs(trainer.ema_model, held_out).argmax(axis=1) == held_out.y.numpy()
+    assert is_correct.mean() > 0.9
     assert trainer.state.best_loss < 0.5 * trainer.state.validation_losses[0]
 
 
@@ -117,59 +102,59 @@ def test_a_killed_training_ends_in_the_same_weights(
         trainer_module, "autotune_compute", lambda network, loss: ComputeConfig(precision)
     )
     settings = replace(FAST_SETTINGS, optimizer=optimizer)
-    train, tune = make_rows(), make_rows(seed=1)
-    whole = make_trainer(make_network(trunk), settings)
-    whole.fit(train, tune)
+    train, validation = make_rows(), make_rows(seed=1)
+    uninterrupted = make_trainer(make_network(trunk), settings)
+    uninterrupted.fit(train, validation)
 
-    broken = TrainingContext(checkpoint_folder=tmp_path, on_progress=stop_after(3))
+    killed = TrainingContext(checkpoint_folder=tmp_path, on_progress=kill_after(3))
     with pytest.raises(ProcessKilled):
-        make_trainer(make_network(trunk), settings, broken).fit(train, tune)
+        make_trainer(make_network(trunk), settings, killed).fit(train, validation)
     resumed = make_trainer(
         make_network(trunk, seed=9), settings, TrainingContext(checkpoint_folder=tmp_path)
     )
-    resumed.fit(train, tune)
-    assert_same_result(resumed, whole)
+    resumed.fit(train, validation)
+    assert_same_result(resumed, uninterrupted)
 
 
-@pytest.mark.parametrize("save_every", [0.0, math.inf])
-def test_a_kill_in_the_middle_of_an_epoch_loses_nothing_but_time(
-    save_every: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("interval", [0.0, math.inf])
+def test_a_kill_within_an_epoch_changes_no_weights(
+    interval: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer_module, "CHECKPOINT_INTERVAL_SECONDS", save_every)
-    train, tune = make_rows(), make_rows(seed=1)
-    whole = make_trainer()
-    whole.fit(train, tune)
+    monkeypatch.setattr(trainer_module, "CHECKPOINT_INTERVAL_SECONDS", interval)
+    train, validation = make_rows(), make_rows(seed=1)
+    uninterrupted = make_trainer()
+    uninterrupted.fit(train, validation)
     steps = iter(range(100))
 
-    def loss(raw: Tensor, y: Tensor) -> Tensor:
+    def loss(logits: Tensor, y: Tensor) -> Tensor:
         if next(steps) == 27:  # of the six steps in each epoch
             raise ProcessKilled
-        return CROSS_ENTROPY_OBJECTIVE.loss(raw, y)
+        return CROSS_ENTROPY_OBJECTIVE.loss(logits, y)
 
     with pytest.raises(ProcessKilled):
         make_trainer(
             context=TrainingContext(checkpoint_folder=tmp_path),
             objective=Objective(loss, mean_log_loss),
-        ).fit(train, tune)
+        ).fit(train, validation)
     resumed = make_trainer(
         make_network(seed=9), context=TrainingContext(checkpoint_folder=tmp_path)
     )
-    resumed.fit(train, tune)
-    assert_same_result(resumed, whole)
+    resumed.fit(train, validation)
+    assert_same_result(resumed, uninterrupted)
 
 
-def test_a_training_that_has_ended_is_not_run_again(
+def test_a_finished_training_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer_module, "CHECKPOINT_INTERVAL_SECONDS", 0.0)
-    train, tune = make_rows(), make_rows(seed=1)
+    train, validation = make_rows(), make_rows(seed=1)
     first = make_trainer(context=TrainingContext(checkpoint_folder=tmp_path))
-    first.fit(train, tune)
-    again = make_trainer(
-        context=TrainingContext(checkpoint_folder=tmp_path, on_progress=stop_after(1))
+    first.fit(train, validation)
+    repeated = make_trainer(
+        context=TrainingContext(checkpoint_folder=tmp_path, on_progress=kill_after(1))
     )
-    again.fit(train, tune)
-    assert_same_result(again, first)
+    repeated.fit(train, validation)
+    assert_same_result(repeated, first)
 
 
 def test_without_a_folder_nothing_is_written(
@@ -189,33 +174,33 @@ def test_checkpoints_are_written_at_most_every_two_seconds(
 ) -> None:
     clock, epochs = Clock(), list[int]()
 
-    def look(text: str, share: float | None) -> None:
+    def read_checkpoint(message: str, fraction: float | None) -> None:
         epochs.append(load_checkpoint(checkpoint_path(tmp_path))[0].epoch)
 
-    goal = objective_with_losses(repeat(1.0), clock, seconds)
-    place = TrainingContext(checkpoint_folder=tmp_path, on_progress=look, clock=clock)
-    make_trainer(context=place, objective=goal).fit(make_rows(), make_rows(seed=1))
+    objective = objective_with_losses(repeat(1.0), clock, seconds)
+    context = TrainingContext(checkpoint_folder=tmp_path, on_progress=read_checkpoint, clock=clock)
+    make_trainer(context=context, objective=objective).fit(make_rows(), make_rows(seed=1))
     assert epochs == on_disk
 
 
 @pytest.mark.parametrize(("seed", "same"), [(0, True), (1, False)])
-def test_the_seed_alone_decides_the_weights(seed: int, same: bool) -> None:
-    ends = []
-    for chosen in (0, seed):
-        trainer = make_trainer(context=TrainingContext(seed=chosen))
+def test_the_seed_determines_the_training(seed: int, same: bool) -> None:
+    curves = []
+    for training_seed in (0, seed):
+        trainer = make_trainer(context=TrainingContext(seed=training_seed))
         trainer.fit(make_rows(), make_rows(seed=1))
-        ends.append(trainer.state.train_losses)
-    assert (ends[0] == ends[1]) == same
+        curves.append(trainer.state.train_losses)
+    assert (curves[0] == curves[1]) == same
 
 
-def test_each_epoch_passes_over_every_row_once_in_an_order_of_its_own() -> None:
+def test_each_epoch_visits_every_row_once_in_a_new_order() -> None:
     base = make_rows(50)
     rows = TensorRows(base.tensors, torch.arange(50.0))
     seen: list[float] = []
 
-    def loss(raw: Tensor, y: Tensor) -> Tensor:
+    def loss(logits: Tensor, y: Tensor) -> Tensor:
         seen.extend(y.tolist())
-        return squared_error(raw, y)
+        return squared_error(logits, y)
 
     trainer = make_trainer(objective=Objective(loss, lambda outputs, y, weights: 0.0))
     epochs = []
@@ -229,31 +214,33 @@ def test_each_epoch_passes_over_every_row_once_in_an_order_of_its_own() -> None:
 
 def test_training_stops_when_patience_ends_and_keeps_the_best_epoch() -> None:
     settings = replace(FAST_SETTINGS, epochs=50, patience=3, patience_fraction=0.0)
-    goal = objective_with_losses([5.0, 4.0, 3.0, 3.0, 3.5, 3.6, 1.0])
-    kept: list[dict[str, Tensor]] = []
+    objective = objective_with_losses([5.0, 4.0, 3.0, 3.0, 3.5, 3.6, 1.0])
+    weights_by_epoch: list[dict[str, Tensor]] = []
     trainer = make_trainer(
-        settings=settings, objective=goal,
-        context=TrainingContext(on_progress=lambda text, share: kept.append(copy_weights(trainer.ema_model))),
+        settings=settings, objective=objective,
+        context=TrainingContext(
+            on_progress=lambda *_: weights_by_epoch.append(copy_weights(trainer.ema_model))
+        ),
     )  # fmt: skip
     state = trainer.fit(make_rows(), make_rows(seed=1))
     assert (state.epoch, state.best_epoch, state.best_loss) == (6, 3, 3.0)
     end = copy_weights(trainer.ema_model)
-    assert all(torch.equal(value, end[name]) for name, value in kept[2].items())
-    assert not all(torch.equal(value, end[name]) for name, value in kept[5].items())
+    assert all(torch.equal(value, end[name]) for name, value in weights_by_epoch[2].items())
+    assert not all(torch.equal(value, end[name]) for name, value in weights_by_epoch[5].items())
 
 
 @pytest.mark.parametrize(
     ("losses", "end"),
     [
-        # Gains of less than a quarter are kept, but do not make the training wait any longer;
+        # Improvements of less than a quarter are kept, but do not restart patience;
         ([8.0, 7.0, 6.0, 6.0], (4, 3, 1)),
-        # they add up until they are worth it;
+        # they add up until they are sufficient;
         ([8.0, 7.0, 5.5, 5.5, 5.5, 5.5], (6, 3, 3)),
-        # then the next ones are set against the loss of that epoch.
+        # then the next ones are compared with the loss of that epoch.
         ([8.0, 5.0, 4.5, 4.25, 4.0], (5, 5, 2)),
     ],
 )
-def test_waiting_begins_anew_only_with_gains_that_are_worth_it(
+def test_only_sufficient_improvements_restart_patience(
     losses: list[float], end: tuple[int, int, int]
 ) -> None:
     settings = replace(
@@ -265,7 +252,7 @@ def test_waiting_begins_anew_only_with_gains_that_are_worth_it(
     assert state.last_improvement_loss == losses[end[2] - 1]
 
 
-def test_patience_grows_with_the_epoch_of_the_last_gain() -> None:
+def test_patience_grows_with_the_epoch_of_the_last_improvement() -> None:
     settings = replace(FAST_SETTINGS, epochs=50, patience=2, patience_fraction=0.5)
     trainer = make_trainer(
         settings=settings, objective=objective_with_losses([5.0, 4.0, 3.0, 2.0] + [9.0] * 20)
@@ -273,7 +260,7 @@ def test_patience_grows_with_the_epoch_of_the_last_gain() -> None:
     assert trainer.fit(make_rows(), make_rows(seed=1)).epoch == 4 + 7  # half of 4, and 5
 
 
-def test_validation_takes_the_averaged_weights_and_keeps_them() -> None:
+def test_averaged_weights_are_validated_and_kept() -> None:
     seen: list[tuple[Array, Array, Weights]] = []
 
     def loss(outputs: Array, y: Array, weights: Weights) -> float:
@@ -294,7 +281,7 @@ def test_validation_takes_the_averaged_weights_and_keeps_them() -> None:
     assert not any(bool(value.any()) for value in trainer.best_weights.values())
 
 
-def test_epochs_are_the_most_there_will_be() -> None:
+def test_epochs_are_limited() -> None:
     trainer = make_trainer(
         settings=replace(FAST_SETTINGS, epochs=2), objective=objective_with_losses([3.0, 2.0, 1.0])
     )
@@ -305,7 +292,7 @@ def test_epochs_are_the_most_there_will_be() -> None:
     ("budget", "epochs"),
     [(0.5, 1), (2.9, 2), (3.0, 3), (3.9, 3), (4.0, 4), (9.0, FAST_SETTINGS.epochs)],
 )
-def test_an_epoch_that_would_end_after_the_budget_is_not_begun(budget: float, epochs: int) -> None:
+def test_an_epoch_that_would_exceed_the_budget_is_not_started(budget: float, epochs: int) -> None:
     clock = Clock()  # one second an epoch
     trainer = make_trainer(
         context=TrainingContext(budget_seconds=budget, clock=clock),
@@ -318,69 +305,71 @@ def test_time_spent_before_a_kill_counts_against_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer_module, "CHECKPOINT_INTERVAL_SECONDS", 0.0)
-    clock, place = Clock(), TrainingContext(checkpoint_folder=tmp_path, on_progress=stop_after(2))
-    goal = objective_with_losses(repeat(1.0), clock, 1.0)
+    clock, context = Clock(), TrainingContext(checkpoint_folder=tmp_path, on_progress=kill_after(2))
+    objective = objective_with_losses(repeat(1.0), clock, 1.0)
     with pytest.raises(ProcessKilled):
-        make_trainer(context=replace(place, clock=clock), objective=goal).fit(
+        make_trainer(context=replace(context, clock=clock), objective=objective).fit(
             make_rows(), make_rows(seed=1)
         )
     resumed = make_trainer(
         context=TrainingContext(checkpoint_folder=tmp_path, budget_seconds=4.0, clock=clock),
-        objective=goal,
+        objective=objective,
     )
     state = resumed.fit(make_rows(), make_rows(seed=1))
     assert (state.epoch, state.elapsed_seconds) == (4, 4.0)
 
 
-def test_inputs_that_are_not_numbers_are_named() -> None:
+def test_an_error_names_non_finite_inputs() -> None:
     rows = make_rows()
     rows.tensors["x"][5, 1] = math.nan
-    with pytest.raises(TrainingError, match="loss nan in epoch 1, inputs that are not finite: x"):
+    with pytest.raises(TrainingError, match="loss nan in epoch 1, non-finite inputs: x"):
         make_trainer().fit(rows, make_rows(seed=1))
 
 
-def test_diverging_steps_are_named_with_the_learning_rate_to_lower() -> None:
+def test_an_error_of_diverging_training_names_the_learning_rate() -> None:
     settings = TrainingSettings(
         optimizer="sgd", learning_rate=1e20, max_grad_norm=0.0, batch_size=16, epochs=9
     )
-    goal = Objective(squared_error, lambda outputs, y, weights: 0.0)
-    with pytest.raises(TrainingError, match=r"(?s)diverging steps.*learning_rate below 1e\+20"):
-        make_trainer(settings=settings, objective=goal).fit(make_rows(), make_rows(seed=1))
+    objective = Objective(squared_error, lambda outputs, y, weights: 0.0)
+    with pytest.raises(TrainingError, match=r"(?s)training diverges.*learning_rate below 1e\+20"):
+        make_trainer(settings=settings, objective=objective).fit(make_rows(), make_rows(seed=1))
 
 
-def test_the_pace_is_decided_once_and_kept_in_the_folder(tmp_path: Path) -> None:
+def test_the_runtime_config_is_chosen_once_and_saved(tmp_path: Path) -> None:
     trainer = make_trainer(context=TrainingContext(checkpoint_folder=tmp_path))
     trainer.fit(make_rows(), make_rows(seed=1))
-    assert files.read_json(tmp_path / "decisions.json") == asdict(trainer.runtime_config)
+    assert files.read_json(tmp_path / "runtime_config.json") == asdict(trainer.runtime_config)
     for precision in get_args(Precision):
-        files.atomic_write_json(tmp_path / "decisions.json", {"precision": precision, "threads": 1})
-        again = make_trainer(context=TrainingContext(checkpoint_folder=tmp_path))
-        again.fit(make_rows(), make_rows(seed=1))
-        assert again.runtime_config == RuntimeConfig(precision, threads=1)
+        files.atomic_write_json(
+            tmp_path / "runtime_config.json", {"precision": precision, "threads": 1}
+        )
+        repeated = make_trainer(context=TrainingContext(checkpoint_folder=tmp_path))
+        repeated.fit(make_rows(), make_rows(seed=1))
+        assert repeated.runtime_config == RuntimeConfig(precision, threads=1)
 
 
-def test_a_training_runs_in_the_threads_that_were_decided_and_leaves_the_others_theirs(
+def test_threads_are_limited_during_training_only(
     tmp_path: Path,
 ) -> None:
     before, seen = torch.get_num_threads(), list[int]()
-    files.atomic_write_json(tmp_path / "decisions.json", {"threads": before + 1})
-    place = TrainingContext(
+    files.atomic_write_json(tmp_path / "runtime_config.json", {"threads": before + 1})
+    context = TrainingContext(
         checkpoint_folder=tmp_path,
-        on_progress=lambda text, share: seen.append(torch.get_num_threads()),
+        on_progress=lambda message, fraction: seen.append(torch.get_num_threads()),
     )
-    make_trainer(context=place).fit(make_rows(), make_rows(seed=1))
+    make_trainer(context=context).fit(make_rows(), make_rows(seed=1))
     assert set(seen) == {before + 1}
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.27, 0.999])
-def test_the_moving_average_warms_up_to_its_decay(ema: float) -> None:
-    """The decay of update n is min(ema, (1 + n) / (10 + n)), as in TensorFlow's average."""
-    trainer = make_trainer(settings=replace(FAST_SETTINGS, ema_decay=ema))
+@pytest.mark.parametrize("ema_decay", [0.0, 0.27, 0.999])
+def test_the_moving_average_warms_up_to_its_decay(ema_decay: float) -> None:
+    """The decay of update n is min(ema_decay, (1 + n) / (10 + n)), as in TensorFlow's average."""
+    trainer = make_trainer(settings=replace(FAST_SETTINGS, ema_decay=ema_decay))
     expected = {name: value.double() for name, value in copy_weights(trainer.ema_model).items()}
     for step in range(1, 7):
         trainer.train_step(make_rows(16, seed=step))
-        decay = min(ema, (1 + step) / (10 + step))
+        decay = min(ema_decay, (1 + step) / (10 + step))
         for name, value in copy_weights(trainer.network).items():
             assert not torch.equal(value.double(), expected[name])
             expected[name] = decay * expected[name] + (1 - decay) * value.double()
@@ -393,14 +382,14 @@ PLAIN_SGD = TrainingSettings(
 )
 
 
-@pytest.mark.parametrize("clip", [0.0, 1e-3, 0.02, 1e3])
-def test_a_gradient_longer_than_the_clip_is_shortened_to_it(clip: float) -> None:
+@pytest.mark.parametrize("max_norm", [0.0, 1e-3, 0.02, 1e3])
+def test_gradients_are_clipped_to_the_maximum_norm(max_norm: float) -> None:
     rows, network = make_rows(16), make_network().eval()
     loss = CROSS_ENTROPY_OBJECTIVE.loss(network.logits(dict(rows.tensors)), rows.y).mean()
     gradients = torch.autograd.grad(loss, list(network.parameters()))
     norm = float(torch.cat([g.flatten() for g in gradients]).norm())
-    factor = min(1.0, clip / norm) if clip else 1.0
-    trainer = make_trainer(network, replace(PLAIN_SGD, max_grad_norm=clip))
+    factor = min(1.0, max_norm / norm) if max_norm else 1.0
+    trainer = make_trainer(network, replace(PLAIN_SGD, max_grad_norm=max_norm))
     start = [p.detach().clone() for p in network.parameters()]
     trainer.train_step(rows)
     for before, after, gradient in zip(start, network.parameters(), gradients, strict=True):
@@ -408,9 +397,9 @@ def test_a_gradient_longer_than_the_clip_is_shortened_to_it(clip: float) -> None
         torch.testing.assert_close(after.detach(), expected, rtol=1e-4, atol=1e-8)
 
 
-def test_the_l1_penalty_pulls_every_weight_towards_zero_by_the_same_and_no_bias() -> None:
-    goal = Objective(lambda raw, y: 0 * raw.sum((1, 2)), mean_log_loss)
-    trainer = make_trainer(settings=replace(PLAIN_SGD, l1=0.05), objective=goal)
+def test_the_l1_penalty_shrinks_weights_by_a_constant_and_leaves_biases() -> None:
+    objective = Objective(lambda logits, y: 0 * logits.sum((1, 2)), mean_log_loss)
+    trainer = make_trainer(settings=replace(PLAIN_SGD, l1=0.05), objective=objective)
     start = copy_weights(trainer.network)
     assert float(trainer.train_step(make_rows(16))) == 0  # the reported loss is that of the data
     for name, value in copy_weights(trainer.network).items():
@@ -418,7 +407,7 @@ def test_the_l1_penalty_pulls_every_weight_towards_zero_by_the_same_and_no_bias(
         torch.testing.assert_close(value, start[name] - pull)
 
 
-def test_predicting_keeps_the_order_of_rows_however_many_there_are() -> None:
+def test_predictions_keep_the_order_of_rows_over_several_batches() -> None:
     network = make_network().train()
     rows = make_rows(2 * trainer_module.MAX_PREDICTION_ROWS + 5)
     outputs = predict_outputs(network, rows)
@@ -430,7 +419,7 @@ def test_predicting_keeps_the_order_of_rows_however_many_there_are() -> None:
     )
 
 
-def test_rows_keep_labels_whole_and_make_amounts_short_floats() -> None:
+def test_labels_stay_integers_and_values_become_32_bit_floats() -> None:
     x = {"x": np.zeros((3, 2), dtype=np.float32)}
     assert TensorRows.from_arrays(x, np.array([0, 1, 1]), CPU).y.dtype == torch.int64
     assert TensorRows.from_arrays(x, np.array([0.5, 1, 1]), CPU).y.dtype == torch.float32
@@ -441,11 +430,11 @@ def test_rows_keep_labels_whole_and_make_amounts_short_floats() -> None:
     ("epochs", "budget", "seconds_left"),
     [(50, None, [6, 6, 4, 2, 0]), (3, None, [4, 2, 0]), (50, 9.0, [6, 5, 3, 1])],
 )
-def test_progress_names_the_epoch_its_losses_and_the_least_time_left(
+def test_progress_reports_epoch_losses_and_minimum_time_left(
     epochs: int, budget: float | None, seconds_left: list[int]
 ) -> None:
-    clock, told = Clock(), list[tuple[str, float | None]]()
-    losses = [5.0, 3.0, 2.9, 3.25, 6.0]  # two seconds each; the third gain is not worth it
+    clock, messages = Clock(), list[tuple[str, float | None]]()
+    losses = [5.0, 3.0, 2.9, 3.25, 6.0]  # two seconds each; the third improvement is too small
     make_trainer(
         settings=replace(
             FAST_SETTINGS,
@@ -457,36 +446,36 @@ def test_progress_names_the_epoch_its_losses_and_the_least_time_left(
         context=TrainingContext(
             clock=clock,
             budget_seconds=budget,
-            on_progress=lambda text, share: told.append((text, share)),
+            on_progress=lambda message, fraction: messages.append((message, fraction)),
         ),
         objective=objective_with_losses(losses, clock, 2.0),
     ).fit(make_rows(), make_rows(seed=1))
     best, fractions = [(5, 1), (3, 2), *[(2.9, 3)] * 3], [1 / 4, 2 / 5, 3 / 5, 4 / 5, 1.0]
-    assert told == [
+    assert messages == [
         (
-            f"epoch {i + 1}, tune loss {losses[i]:.4f} (best {best[i][0]:.4f} at {best[i][1]}), "
-            f"at least {left} s left",
+            f"epoch {i + 1}, validation loss {losses[i]:.4f} "
+            f"(best {best[i][0]:.4f} at {best[i][1]}), at least {left} s left",
             fractions[i],
         )
         for i, left in enumerate(seconds_left)
     ]
 
 
-def test_a_training_that_is_done_over_again_takes_as_many_epochs(tmp_path: Path) -> None:
+def test_a_reproduced_training_runs_the_given_number_of_epochs(tmp_path: Path) -> None:
     first = make_trainer(settings=replace(FAST_SETTINGS, epochs=4))
     first.fit(make_rows(), make_rows(seed=1))
     files.atomic_write_json(
-        tmp_path / trainer_module.RUNTIME_CONFIG_FILE, {"precision": "float32", "epochs": 4}
+        tmp_path / trainer_module.RUNTIME_CONFIG_FILE, {"precision": "float32", "exact_epochs": 4}
     )
-    again = make_trainer(
+    repeated = make_trainer(
         settings=replace(FAST_SETTINGS, epochs=50),
         context=TrainingContext(checkpoint_folder=tmp_path, budget_seconds=1e-9),
     )
-    again.fit(make_rows(), make_rows(seed=1))
-    assert_same_result(again, first)
+    repeated.fit(make_rows(), make_rows(seed=1))
+    assert_same_result(repeated, first)
 
 
-def test_a_weight_of_two_is_worth_the_row_twice() -> None:
+def test_a_row_of_weight_two_counts_like_two_rows() -> None:
     rows, settings = (
         make_rows(32),
         replace(FAST_SETTINGS, batch_size=64, epochs=3, max_grad_norm=0.0),
@@ -502,7 +491,7 @@ def test_a_weight_of_two_is_worth_the_row_twice() -> None:
             {"x": IdentityNet("x", FEATURES)},
             partial(MLP, hidden_sizes=(8,), dropout=0.0),
             2,
-            lambda raw: raw.softmax(-1),
+            lambda logits: logits.softmax(-1),
         )
         trainer = make_trainer(network, settings)
         trainer.fit(train, make_rows(seed=1))
@@ -511,67 +500,66 @@ def test_a_weight_of_two_is_worth_the_row_twice() -> None:
 
 
 ROW_TARGETS = torch.tensor([1.0, 2.0, 3.0, 4.0])
-MIXING = MixupPlan(torch.tensor([1.0, 0.5, 0.25, 0.0]), torch.tensor([1, 2, 3, 0]))
-
-
-ROW_TARGETS = torch.tensor([1.0, 2.0, 3.0, 4.0])
-MIXING = MixupPlan(torch.tensor([1.0, 0.5, 0.25, 0.0]), torch.tensor([1, 2, 3, 0]))
+MIXUP_PLAN = MixupPlan(torch.tensor([1.0, 0.5, 0.25, 0.0]), torch.tensor([1, 2, 3, 0]))
 
 
 @pytest.mark.parametrize(
-    ("weights", "mixing", "expected"),
+    ("weights", "mixup", "expected"),
     [
         (None, None, 10 / 4),
         ([0.5, 0.5, 1.0, 2.0], None, (0.5 + 1 + 3 + 8) / 4),
-        (None, MIXING, (1 + (1 + 1.5) + (0.75 + 3) + 1) / 4),
-        ([0.5, 0.5, 1.0, 2.0], MIXING, (0.5 + (0.5 + 1.5) + (0.75 + 6) + 0.5) / 4),
+        (None, MIXUP_PLAN, (1 + (1 + 1.5) + (0.75 + 3) + 1) / 4),
+        ([0.5, 0.5, 1.0, 2.0], MIXUP_PLAN, (0.5 + (0.5 + 1.5) + (0.75 + 6) + 0.5) / 4),
         ([0.5, 0.5, 0.5, 0.5], None, 10 / 8),  # one batch may weigh less than another
     ],
 )
-def test_the_loss_of_a_batch_counts_rows_by_weight_and_mixed_ones_by_their_parts(
+def test_the_batch_loss_weights_rows_and_mixed_targets(
     weights: list[float] | None,
-    mixing: MixupPlan | None,
+    mixup: MixupPlan | None,
     expected: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    raws: list[Tensor] = []
+    all_logits: list[Tensor] = []
 
-    def loss(raw: Tensor, y: Tensor) -> Tensor:
-        raws.append(raw)
+    def loss(logits: Tensor, y: Tensor) -> Tensor:
+        all_logits.append(logits)
         return y
 
-    monkeypatch.setattr(trainer_module, "sample_mixup", lambda settings, rows, device: mixing)
+    monkeypatch.setattr(trainer_module, "sample_mixup", lambda settings, rows, device: mixup)
     torch.manual_seed(0)
     nets, linear = {"x": IdentityNet("x", FEATURES)}, partial(MLP, hidden_sizes=(), dropout=0.0)
-    network = FusedNetwork(nets, linear, 2, lambda raw: raw)
+    network = FusedNetwork(nets, linear, 2, lambda logits: logits)
     tensors = dict(make_rows(4).tensors)
     batch = TensorRows(tensors, ROW_TARGETS, None if weights is None else torch.tensor(weights))
     assert (
         float(make_trainer(network, objective=Objective(loss, mean_log_loss)).compute_loss(batch))
         == expected
     )
-    plain = network.logits(tensors)  # of a linear network, outputs are mixed as inputs are
-    if mixing is not None:
-        plain = plain[mixing.partner].lerp(plain, mixing.own_fraction[:, None, None])
-    torch.testing.assert_close(raws[0], plain)
+    # In a linear network, outputs are mixed as inputs are.
+    expected_logits = network.logits(tensors)
+    if mixup is not None:
+        expected_logits = expected_logits[mixup.partner].lerp(
+            expected_logits, mixup.own_fraction[:, None, None]
+        )
+    torch.testing.assert_close(all_logits[0], expected_logits)
 
 
-def test_the_training_loss_is_the_mean_over_rows_however_short_the_last_batch_is() -> None:
+def test_the_training_loss_is_the_mean_over_rows_with_a_short_last_batch() -> None:
     rows = TensorRows(make_rows(50).tensors, torch.arange(50.0))
-    goal = Objective(lambda raw, y: y + 0 * raw.sum((1, 2)), mean_log_loss)
-    assert make_trainer(objective=goal).run_epoch(rows) == 24.5
+    objective = Objective(lambda logits, y: y + 0 * logits.sum((1, 2)), mean_log_loss)
+    assert make_trainer(objective=objective).run_epoch(rows) == 24.5
 
 
-def test_a_device_that_is_not_there_is_an_error_with_a_way_out() -> None:
+def test_an_unavailable_device_is_an_error_with_a_hint() -> None:
     assert make_accelerator("cpu").device.type == "cpu"
     if not torch.cuda.is_available():
-        with pytest.raises(TrainingError, match=r"no device cuda here[\s\S]*devices: cpu"):
+        with pytest.raises(TrainingError, match=r"device cuda is not available[\s\S]*devices: cpu"):
             make_accelerator("cuda")
 
 
-def test_a_parameter_with_a_rate_of_its_own_gets_that_part_of_the_step_size() -> None:
+def test_a_parameter_with_a_learning_rate_scale_gets_that_fraction() -> None:
     network = make_network()
-    network.get_parameter("trunk.body.0.weight").rate = 0.25  # type: ignore[attr-defined]
+    network.get_parameter("trunk.layers.0.weight").lr_scale = 0.25  # type: ignore[attr-defined]
     trainer = make_trainer(
         network, replace(FAST_SETTINGS, lr_schedule="linear", epochs=8, learning_rate=0.8)
     )
@@ -582,26 +570,26 @@ def test_a_parameter_with_a_rate_of_its_own_gets_that_part_of_the_step_size() ->
     assert rates == pytest.approx([0.25 * 0.8 * 5.5 / 8, 0.8 * 5.5 / 8])
 
 
-def test_the_step_size_falls_within_an_epoch() -> None:
+def test_the_learning_rate_decays_within_an_epoch() -> None:
     seen: list[float] = []
     settings = replace(
         FAST_SETTINGS, lr_schedule="linear", epochs=2, batch_size=24, warmup_epochs=0
     )
     trainer = make_trainer(settings=settings)
-    plain = trainer.train_step
+    train_step = trainer.train_step
 
-    def watched(batch: TensorRows) -> torch.Tensor:
+    def recorded_step(batch: TensorRows) -> torch.Tensor:
         seen.append(trainer.optimizers[0].param_groups[0]["lr"])
-        return plain(batch)
+        return train_step(batch)
 
-    trainer.train_step = watched  # type: ignore[method-assign]
+    trainer.train_step = recorded_step  # type: ignore[method-assign]
     trainer.fit(make_rows(96), make_rows(seed=1))
     rate = settings.learning_rate
     assert seen == pytest.approx([rate * (1 - done / 8) for done in range(8)])
 
 
 @pytest.mark.parametrize(
-    ("schedule", "budget", "epochs", "horizon"),
+    ("schedule", "budget", "epochs", "schedule_epochs"),
     [
         ("linear", 2.0, 100, 12),  # 13 steps an epoch, 10 ms each, in 80 % of 2 s: 12.3 epochs
         ("cosine", 2.0, 5, 5),
@@ -610,28 +598,28 @@ def test_the_step_size_falls_within_an_epoch() -> None:
         ("linear", None, 100, None),
     ],
 )
-def test_a_schedule_falls_over_the_epochs_that_fit_the_budget(
+def test_a_schedule_is_shortened_to_the_budget(
     schedule: LearningRateSchedule,
     budget: float | None,
     epochs: int,
-    horizon: int | None,
+    schedule_epochs: int | None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trainer_module, "time_steps", lambda network, loss, pace: 0.01)
+    monkeypatch.setattr(trainer_module, "time_steps", lambda network, loss, config: 0.01)
     settings = replace(FAST_SETTINGS, lr_schedule=schedule, epochs=epochs, batch_size=8)
-    for limit in (budget, 900.0):  # what was decided holds for a training that goes on
-        place = TrainingContext(checkpoint_folder=tmp_path, budget_seconds=limit, clock=Clock())
+    for limit in (budget, 900.0):  # the first choice holds for a resumed training
+        context = TrainingContext(checkpoint_folder=tmp_path, budget_seconds=limit, clock=Clock())
         trainer = make_trainer(
-            settings=settings, context=place, objective=objective_with_losses(repeat(1.0))
+            settings=settings, context=context, objective=objective_with_losses(repeat(1.0))
         )
         trainer.fit(make_rows(100), make_rows(seed=1))
-        assert trainer.runtime_config.schedule_epochs == horizon
-        assert trainer.settings.epochs == (horizon or epochs)
-    assert files.read_json(tmp_path / "decisions.json")["horizon"] == horizon
+        assert trainer.runtime_config.schedule_epochs == schedule_epochs
+        assert trainer.settings.epochs == (schedule_epochs or epochs)
+    assert files.read_json(tmp_path / "runtime_config.json")["schedule_epochs"] == schedule_epochs
 
 
-def test_statistics_of_batches_follow_at_once() -> None:
+def test_buffers_are_copied_instead_of_averaged() -> None:
     trainer = make_trainer()
     trainer.network.register_buffer("seen", torch.full((2,), 7.0))
     trainer.ema_model.register_buffer("seen", torch.zeros(2))
@@ -639,7 +627,7 @@ def test_statistics_of_batches_follow_at_once() -> None:
     assert trainer.ema_model.get_buffer("seen").tolist() == [7.0, 7.0]
 
 
-def test_wide_rows_are_predicted_a_few_at_a_time() -> None:
+def test_wide_rows_are_predicted_in_small_batches() -> None:
     narrow = TensorRows({"x": torch.zeros(10, 3)}, torch.zeros(10))
     wide = TensorRows({"x": torch.zeros(10, 3 << 20, dtype=torch.uint8)}, torch.zeros(10))
     assert narrow.prediction_batch_size == 2_048

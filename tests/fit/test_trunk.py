@@ -1,4 +1,4 @@
-"""Trunks: the plain MLP, and many MLPs that share their weights."""
+"""Trunks: the MLP, and TabM, whose members share weights."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def make_tabm(members: int = 5, layers: int = 3, dropout: float = 0.2) -> TabM:
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("members", [1, 2, 5])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_tabm_is_what_the_paper_says(members: int, layers: int, training: bool, rows: int) -> None:
+def test_tabm_follows_its_paper(members: int, layers: int, training: bool, rows: int) -> None:
     trunk = make_tabm(members, layers, dropout=0.0).train(training)
-    scaled = X[:rows, None] * trunk.input_scales  # each member has scales of its own
+    scaled = X[:rows, None] * trunk.input_scales  # each member has its own scales
     hidden = trunk.shared_layers(trunk.input_layer(scaled))
-    wanted = torch.einsum("rmh,mhw->rmw", hidden, trunk.head) + trunk.head_bias[:, 0]
-    assert wanted.shape == (rows, members, 2)
-    torch.testing.assert_close(trunk(X[:rows]), wanted, rtol=1e-4, atol=1e-5)
+    expected = torch.einsum("rmh,mhw->rmw", hidden, trunk.head) + trunk.head_bias[:, 0]
+    assert expected.shape == (rows, members, 2)
+    torch.testing.assert_close(trunk(X[:rows]), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_heads_begin_as_linear_layers_do() -> None:
-    """Uniform within one by the root of the units they read, as in torch.nn.Linear."""
+def test_heads_are_initialized_like_linear_layers() -> None:
+    """Uniform within 1 / sqrt(inputs), as in torch.nn.Linear."""
     torch.manual_seed(0)
     trunk = TabM((1,), 5, n_members=8, hidden_size=64, n_layers=1, dropout=0.0)
     for weights in (trunk.head, trunk.head_bias):
@@ -43,8 +43,8 @@ def test_heads_begin_as_linear_layers_do() -> None:
 
 def test_members_of_tabm_differ_from_the_start() -> None:
     outputs = make_tabm()(X)
-    apart = (outputs[:, :, None] - outputs[:, None]).abs().amax(dim=(0, 3))
-    assert bool((apart + torch.eye(5) > 1e-3).all())
+    differences = (outputs[:, :, None] - outputs[:, None]).abs().amax(dim=(0, 3))
+    assert bool((differences + torch.eye(5) > 1e-3).all())
 
 
 @pytest.mark.parametrize("trunk", ["tabm", "mlp"])
@@ -58,12 +58,12 @@ def test_every_weight_gets_a_gradient(trunk: str) -> None:
         assert float(weights.grad.abs().sum()) > 0, name
 
 
-def test_an_embedding_is_scaled_as_a_whole_and_a_number_by_its_sign() -> None:
+def test_an_embedding_has_one_scale_and_a_number_a_sign() -> None:
     torch.manual_seed(0)
-    whole = init_member_scales(64, 3)
-    assert whole.shape == (64, 3)
-    assert bool((whole == whole[:, :1]).all())
-    assert len(set(whole[:, 0].tolist())) == 64
+    scales = init_member_scales(64, 3)
+    assert scales.shape == (64, 3)
+    assert bool((scales == scales[:, :1]).all())
+    assert len(set(scales[:, 0].tolist())) == 64
     signs = init_member_scales(64, 1)
     assert signs.shape == (64, 1)
     assert set(signs.flatten().tolist()) == {-1.0, 1.0}

@@ -1,4 +1,4 @@
-"""A network and rows so small that an epoch takes a moment."""
+"""A network and rows so small that an epoch takes milliseconds."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def make_network(trunk: str = "mlp", seed: int = 0) -> FusedNetwork:
     """An untrained network for two classes over one input ``x``."""
     torch.manual_seed(seed)
     return FusedNetwork(
-        {"x": IdentityNet("x", FEATURES)}, TRUNKS[trunk], 2, lambda raw: raw.softmax(-1)
+        {"x": IdentityNet("x", FEATURES)}, TRUNKS[trunk], 2, lambda logits: logits.softmax(-1)
     )
 
 
 def make_rows(count: int = 96, seed: int = 0) -> TensorRows:
-    """Rows of two classes that a plane divides."""
+    """Rows of two linearly separable classes."""
     x = np.random.default_rng(seed).normal(size=(count, FEATURES)).astype(np.float32)
     return TensorRows.from_arrays({"x": x}, (x.sum(axis=1) > 0).astype(np.int64), CPU)
 
@@ -46,7 +46,7 @@ def mean_log_loss(outputs: Array, y: Array, weights: Weights = None) -> float:
 
 
 class Clock:
-    """A clock that only moves when a test moves it."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -67,14 +67,14 @@ def make_trainer(
     context: TrainingContext | None = None,
     objective: Objective = CROSS_ENTROPY_OBJECTIVE,
 ) -> Trainer:
-    """A trainer with whatever is left out made up."""
+    """A trainer with small defaults."""
     return Trainer(network or make_network(), objective, settings, context or TrainingContext())
 
 
 def objective_with_losses(
     losses: Iterable[float], clock: Clock | None = None, seconds: float = 0.0
 ) -> Objective:
-    """A goal whose validation losses are given, with epochs that take the same time each."""
+    """An objective with given validation losses, in epochs of equal time."""
     values = iter(losses)
 
     def next_loss(outputs: Array, y: Array, weights: Weights) -> float:
@@ -86,5 +86,21 @@ def objective_with_losses(
 
 
 def checkpoint_path(folder: Path) -> Path:
-    """Where a trainer keeps its checkpoint."""
+    """The path of a trainer's checkpoint."""
     return folder / "checkpoint.safetensors"
+
+
+class ProcessKilled(Exception):
+    """Stands for the end of the process."""
+
+
+def kill_after(epochs: int) -> Callable[[str, float | None], None]:
+    """A progress callback that ends the process after some epochs."""
+    messages: list[str] = []
+
+    def on_progress(message: str, fraction: float | None) -> None:
+        messages.append(message)
+        if len(messages) == epochs:
+            raise ProcessKilled
+
+    return on_progress

@@ -12,4 +12,4 @@ def test_cells_stay_what_they_say_and_no_encoder_is_made() -> None:
     assert kind.parse(pl.Series([1, None, 3]), {}).to_list() == ["1", None, "3"]
     assert not kind.is_feature
     assert kind.encoder([]) is None
-    assert kind.net(None, use_embeddings=True) is None
+    assert kind.net(None, without_embeddings=True) is None

@@ -30,7 +30,7 @@ def cells(values: list[float]) -> dict[str, list[str]]:
 @pytest.mark.parametrize("far", [[1e6], [-400.0], [1e6, 2e6, -5e5]])
 def test_values_far_from_the_rest_are_shown_with_their_rows(far: list[float]) -> None:
     (finding,) = run_check(Outliers(), data_context(cells([*AMOUNTS, *far]), x="number"))
-    assert finding.severity == "tip"
+    assert finding.severity == "info"
     assert finding.evidence["values"] == {"x": far}
     assert finding.evidence["rows"] == {"x": list(range(501, 501 + len(far)))}
     assert f"({far[0]:,.0f}" in finding.title
@@ -81,7 +81,7 @@ def test_many_columns_with_outliers_are_told_in_one_line() -> None:
 def test_values_that_the_name_rules_out_are_a_warning(name: str, value: str, count: int) -> None:
     column = [str(20 + i % 50) for i in range(300)] + [value] * count
     (finding,) = run_check(ImpossibleValues(), data_context({name: column}, **{name: "number"}))
-    assert (finding.severity, finding.column) == ("warn", name)
+    assert (finding.severity, finding.column) == ("warning", name)
     assert finding.evidence["rows"] == list(range(301, 301 + count))
 
 
@@ -104,7 +104,7 @@ def test_long_tails_are_named_in_one_line_the_longest_first() -> None:
     (finding,) = run_check(
         SkewedColumns(), data_context(columns, a="number", b="number", c="number")
     )
-    assert (finding.severity, finding.column) == ("tip", None)
+    assert (finding.severity, finding.column) == ("info", None)
     assert "2 number columns" in finding.title
     assert finding.title.index("b (") < finding.title.index("a (")
 
@@ -129,14 +129,14 @@ def test_a_name_of_rows_that_is_used_as_a_feature_is_a_warning(
     column: list[str], kind: str
 ) -> None:
     fix = ConfigEdit(("data", "drop"), "x", append=True)
-    assert findings_of_column(IdentifierColumns(), column, kind) == [("warn", (fix,))]
+    assert findings_of_column(IdentifierColumns(), column, kind) == [("warning", (fix,))]
 
 
 def test_a_key_with_a_few_rows_for_each_value_is_a_name_too() -> None:
     keys = [str(7_000 + (i * 37) % 80) for i in range(120)]
     view = data_context({"order_id": keys, "amount": keys}, order_id="number", amount="number")
     (finding,) = run_check(IdentifierColumns(), view)
-    assert (finding.severity, finding.column) == ("warn", "order_id")
+    assert (finding.severity, finding.column) == ("warning", "order_id")
     assert run_check(IdentifierColumns(), replace(view, group_column="order_id")) == []
 
 
@@ -145,11 +145,11 @@ def test_many_names_of_rows_that_are_set_aside_take_one_line() -> None:
     (finding,) = run_check(
         IdentifierColumns(), data_context(columns, **dict.fromkeys(columns, "identifier"))
     )
-    assert "5 columns name rows" in finding.title
+    assert "5 identifiers are not used as features" in finding.title
 
 
 def test_a_name_of_rows_that_is_set_aside_is_mentioned() -> None:
-    assert findings_of_column(IdentifierColumns(), KEYS, "identifier") == [("tip", ())]
+    assert findings_of_column(IdentifierColumns(), KEYS, "identifier") == [("info", ())]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +162,8 @@ def test_a_feature_is_no_name_of_rows(column: list[str], kind: str) -> None:
 @pytest.mark.parametrize("column", [["x"] * 40, [""] * 40])
 def test_a_column_that_never_changes_is_to_be_dropped(column: list[str]) -> None:
     fix = ConfigEdit(("data", "drop"), "x", append=True)
-    assert findings_of_column(ConstantColumns(), column, "category") == [("warn", (fix,))]
-    assert findings_of_column(ConstantColumns(), column, "constant") == [("tip", ())]
+    assert findings_of_column(ConstantColumns(), column, "category") == [("warning", (fix,))]
+    assert findings_of_column(ConstantColumns(), column, "constant") == [("info", ())]
 
 
 @pytest.mark.parametrize("column", [["x", "y"] * 20, ["x", ""] * 20])
@@ -176,7 +176,7 @@ def test_many_columns_that_are_set_aside_take_one_line() -> None:
     (finding,) = run_check(
         ConstantColumns(), data_context(columns, **dict.fromkeys(columns, "constant"))
     )
-    assert "6 columns never change" in finding.title
+    assert "6 constant columns are not used as features" in finding.title
 
 
 @pytest.mark.parametrize(("others", "reported"), [(0, False), (1, True), (2, True), (9, False)])
@@ -184,7 +184,7 @@ def test_a_column_with_one_value_in_nearly_every_row_is_named(others: int, repor
     column = [*["y"] * others, *["x"] * (600 - others)]
     findings = run_check(QuasiConstantColumns(), data_context({"x": column}, x="category"))
     assert [f.evidence for f in findings] == ([{"others": {"x": others}}] if reported else [])
-    assert all(f.severity == "tip" and not f.fixes for f in findings)
+    assert all(f.severity == "info" and not f.fixes for f in findings)
 
 
 @pytest.mark.parametrize(("far", "reported"), [(8.49, False), (8.52, True)])
@@ -239,7 +239,7 @@ def test_up_to_one_value_in_a_hundred_is_a_mistake(count: int, reported: bool) -
 def test_nobody_is_older_than_120_years(name: str, value: str, reported: bool) -> None:
     column = [str(20 + i % 50) for i in range(300)] + [value]
     findings = run_check(ImpossibleValues(), data_context({name: column}, **{name: "number"}))
-    assert [f.severity for f in findings] == ["warn"] * reported
+    assert [f.severity for f in findings] == ["warning"] * reported
     assert all("1 value below zero or above 120 (121)" in f.title for f in findings)
 
 
@@ -287,7 +287,7 @@ def test_nearly_constant_is_the_same_in_995_of_1000(others: int, rows: int, repo
     }
     findings = run_check(QuasiConstantColumns(), data_context(cells, x="category", z="category"))
     assert [f.title for f in findings] == [
-        f"1 column with one value in nearly every row: x ('x' but for {others})"
+        f"1 column with one value in nearly every row: x ('x' in all but {others})"
     ] * reported
 
 
@@ -296,7 +296,8 @@ def test_what_is_set_aside_is_told_with_its_value() -> None:
         ConstantColumns(), data_context({"a": ["x"] * 9, "b": [""] * 9}, a="constant", b="constant")
     )
     assert [f.title for f in findings] == [
-        "a is always 'x' and is set aside", "b is empty and is set aside",
+        "a is always 'x' and is not used as a feature",
+        "b is empty and is not used as a feature",
     ]  # fmt: skip
 
 
@@ -314,7 +315,7 @@ def test_a_sound_column_does_not_end_the_look_at_others(
     cells = {"sound": sound, "odd": odd, "aside": ["z"] * 200, "last": odd}
     kinds = dict.fromkeys(cells, "category") | {"aside": "constant"}
     findings = run_check(check, data_context(cells, **kinds))
-    told = " ".join(finding.title for finding in findings)
-    assert "odd" in told
-    assert "last" in told
-    assert "sound" not in told
+    text = " ".join(finding.title for finding in findings)
+    assert "odd" in text
+    assert "last" in text
+    assert "sound" not in text

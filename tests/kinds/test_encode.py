@@ -54,33 +54,33 @@ def encode_number(encoder: NumberEncoder, *values: float | None) -> Array:
 
 @pytest.mark.parametrize("column", [NORMAL, SKEWED, DRAW.uniform(size=2_000)])
 def test_numbers_come_in_normal_shape_whatever_shape_they_had(column: Array) -> None:
-    found = encode_number(fit_numbers(column), *column)[:, 0]
-    shares = np.quantile(found, [0.025, 0.16, 0.5, 0.84, 0.975])
+    result = encode_number(fit_numbers(column), *column)[:, 0]
+    shares = np.quantile(result, [0.025, 0.16, 0.5, 0.84, 0.975])
     np.testing.assert_allclose(shares, [-1.96, -1, 0, 1, 1.96], atol=0.15)
 
 
 def test_order_is_kept_and_values_outside_the_training_range_stop_at_its_ends() -> None:
     encoder = fit_numbers(NORMAL)
-    found = encode_number(encoder, -1e9, NORMAL.min(), 30, 50, 70, NORMAL.max(), 1e9)[:, 0]
-    assert (np.diff(found) >= 0).all()
-    assert found[0] == found[1]
-    assert found[-1] == found[-2]
-    assert (np.diff(found[1:-1]) > 0).all()
+    result = encode_number(encoder, -1e9, NORMAL.min(), 30, 50, 70, NORMAL.max(), 1e9)[:, 0]
+    assert (np.diff(result) >= 0).all()
+    assert result[0] == result[1]
+    assert result[-1] == result[-2]
+    assert (np.diff(result[1:-1]) > 0).all()
 
 
 def test_a_heavy_tail_comes_a_second_time_bent_towards_three() -> None:
     encoder = fit_numbers(SKEWED)
-    found = encode_number(encoder, float(np.median(SKEWED)), SKEWED.max(), 1e9, 1e100)[:, 1]
-    assert found[0] == pytest.approx(0, abs=1e-6)
-    assert (np.diff(found) >= 0).all()
-    assert found[2:] == pytest.approx([3, 3], abs=1e-3)
+    result = encode_number(encoder, float(np.median(SKEWED)), SKEWED.max(), 1e9, 1e100)[:, 1]
+    assert result[0] == pytest.approx(0, abs=1e-6)
+    assert (np.diff(result) >= 0).all()
+    assert result[2:] == pytest.approx([3, 3], abs=1e-3)
     assert encode_number(fit_numbers(NORMAL), 1.0).shape == (1, 1)
 
 
 def test_a_tail_that_is_endlessly_far_from_the_middle_stays_a_number() -> None:
     column = np.where(np.arange(2_000) % 20, 1e-90 * NORMAL, 1.0)
-    found = encode_number(fit_numbers(column), 1.0, 1e100, -1e100)[:, 1]
-    assert found == pytest.approx([3, 3, -3])
+    result = encode_number(fit_numbers(column), 1.0, 1e100, -1e100)[:, 1]
+    assert result == pytest.approx([3, 3, -3])
 
 
 def test_gaps_are_filled_with_the_median_and_flagged_if_training_rows_had_any() -> None:
@@ -110,9 +110,9 @@ def test_trees_get_numbers_as_they_are() -> None:
 
 def test_a_value_that_many_rows_share_is_one_point_of_the_shape() -> None:
     column = np.where(np.arange(2_000) < 1_500, 0.0, SKEWED)
-    found = encode_number(fit_numbers(column), 0.0, 1e-6, 1.0)[:, 0]
-    assert -1.5 < found[0] < 0  # the middle of the ranks that zeros take
-    assert found[0] <= found[1] < found[2]
+    result = encode_number(fit_numbers(column), 0.0, 1e-6, 1.0)[:, 0]
+    assert -1.5 < result[0] < 0  # the middle of the ranks that zeros take
+    assert result[0] <= result[1] < result[2]
 
 
 @pytest.mark.parametrize(
@@ -141,22 +141,22 @@ def test_a_model_tells_a_gap_from_the_other_columns_whose_gaps_stay() -> None:
     encoder = NumberEncoder(columns)
     fit_and_encode(encoder, rows, empty_target(rows.height))
     new = pl.DataFrame({"a": [None, None], "b": [40.0, None]}, schema_overrides={"a": pl.Float64})
-    found = encode(encoder, new).matrix().values
-    assert found[0, 0] == pytest.approx(121, rel=0.01)
-    assert found[1, 0] == pytest.approx(3 * np.median(NORMAL) + 1, rel=0.01)
-    assert np.isnan(found[1, 1])
+    result = encode(encoder, new).matrix().values
+    assert result[0, 0] == pytest.approx(121, rel=0.01)
+    assert result[1, 0] == pytest.approx(3 * np.median(NORMAL) + 1, rel=0.01)
+    assert np.isnan(result[1, 1])
 
 
 def test_values_far_out_are_cut_off_if_asked_and_only_then() -> None:
     low, high = np.quantile(NORMAL, [0.25, 0.75])
     end = high + 8 * (high - low)
-    for options, wanted in (({"clip": "auto"}, end), ({}, 1e9), ({"clip": [0, 2e9]}, 1e9)):
+    for options, expected in (({"clip": "auto"}, end), ({}, 1e9), ({"clip": [0, 2e9]}, 1e9)):
         encoded = encode(fit_numbers(NORMAL, **options), build_frame([1e9, None]))
-        np.testing.assert_allclose(encoded.matrix().values[:, 0], [wanted, np.nan])
+        np.testing.assert_allclose(encoded.matrix().values[:, 0], [expected, np.nan])
 
 
 @pytest.mark.parametrize(
-    ("scale", "wanted"),
+    ("scale", "expected"),
     [
         ("standard", (60 - NORMAL.mean()) / NORMAL.std()),
         ("robust", (60 - np.median(NORMAL)) / np.subtract(*np.quantile(NORMAL, [0.75, 0.25]))),
@@ -165,10 +165,10 @@ def test_values_far_out_are_cut_off_if_asked_and_only_then() -> None:
     ],
 )
 def test_networks_see_the_scale_that_is_asked_for_and_trees_the_number(
-    scale: str, wanted: float
+    scale: str, expected: float
 ) -> None:
     encoded = encode(fit_numbers(NORMAL, scale=scale), build_frame([60.0]))
-    assert encoded.tensors()["number"] == pytest.approx(np.array([[wanted]]), rel=1e-5)
+    assert encoded.tensors()["number"] == pytest.approx(np.array([[expected]]), rel=1e-5)
     assert encoded.matrix().values.tolist() == [[60.0]]
 
 
@@ -198,8 +198,8 @@ def fit_categories(
 
 def encode_cells(encoder: CategoryEncoder, *cells: str | None) -> list[int]:
     rows = build_frame(pl.Series(cells, dtype=pl.String))
-    found: list[int] = encode(encoder, rows).tensors()["category"][:, 0].tolist()
-    return found
+    result: list[int] = encode(encoder, rows).tensors()["category"][:, 0].tolist()
+    return result
 
 
 def test_levels_are_numbered_by_how_common_they_are_and_rare_and_unseen_ones_are_zero() -> None:
@@ -242,11 +242,11 @@ LABELS = (np.arange(600) % 3 == 0).astype(float)[:, None]
 def test_many_levels_bring_smoothed_target_means() -> None:
     encoder = fit_categories(WIDE, LABELS)
     rows = build_frame(["v00", "never"])
-    found, counts = encode(encoder, rows).tensors()["category_facts"].T
+    result, counts = encode(encoder, rows).tensors()["category_facts"].T
     own = LABELS[[cell == "v00" for cell in WIDE], 0]
     overall = LABELS.mean()
-    wanted = (own.sum() + TARGET_MEAN_PRIOR_ROWS * overall) / (len(own) + TARGET_MEAN_PRIOR_ROWS)
-    assert found == pytest.approx([wanted, overall], rel=1e-6)
+    expected = (own.sum() + TARGET_MEAN_PRIOR_ROWS * overall) / (len(own) + TARGET_MEAN_PRIOR_ROWS)
+    assert result == pytest.approx([expected, overall], rel=1e-6)
     assert counts == pytest.approx([np.log(10), 0], abs=1e-6)
     matrix = encode(encoder, rows).matrix()
     # codes of many levels would be chopped up
@@ -328,10 +328,10 @@ def fit_dates(*columns: Sequence[dt.datetime | None]) -> DatetimeEncoder:
 
 def encode_dates(*moments: dt.datetime | None) -> tuple[Array, dict[str, Array]]:
     encoder = fit_dates(MOMENTS)
-    found = encode(encoder, build_frame(pl.Series(moments, dtype=pl.Datetime("us"))))
-    assert found.tensors()["datetime"].shape == (len(moments), encoder.n_features)
-    matrix = found.matrix()
-    return found.tensors()["datetime"], dict(zip(matrix.names, matrix.values.T, strict=True))
+    result = encode(encoder, build_frame(pl.Series(moments, dtype=pl.Datetime("us"))))
+    assert result.tensors()["datetime"].shape == (len(moments), encoder.n_features)
+    matrix = result.matrix()
+    return result.tensors()["datetime"], dict(zip(matrix.names, matrix.values.T, strict=True))
 
 
 def test_time_goes_on_evenly_and_stops_far_from_the_training_rows() -> None:
@@ -358,8 +358,8 @@ def test_the_calendar_closes_to_a_circle(
 
 
 def test_trees_get_days_and_calendar_numbers() -> None:
-    _, found = encode_dates(dt.datetime(2024, 2, 29, 18, 30), dt.datetime(1969, 12, 30))
-    assert {name: values.tolist() for name, values in found.items()} == {
+    _, result = encode_dates(dt.datetime(2024, 2, 29, 18, 30), dt.datetime(1969, 12, 30))
+    assert {name: values.tolist() for name, values in result.items()} == {
         "x0 (days)": [np.float32(19_782 + 18.5 / 24), -2],
         "x0 (year)": [2024, 1969],
         "x0 (month)": [2, 12],

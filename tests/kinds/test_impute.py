@@ -76,9 +76,9 @@ def test_without_anything_to_go_by_a_gap_is_the_mean(others: list[Array]) -> Non
 def test_guesses_stay_within_what_was_seen() -> None:
     columns, gaps = with_gaps([A, B, C])
     filler = fit_iterative_imputer(columns, gaps, [2])
-    (*_, found) = filler.impute([np.array([1e100]), np.array([-1e100]), np.zeros(1)],
+    (*_, result) = filler.impute([np.array([1e100]), np.array([-1e100]), np.zeros(1)],
                               [np.zeros(1, bool), np.zeros(1, bool), np.ones(1, bool)])  # fmt: skip
-    assert found[0] == pytest.approx(C[~gaps[2]].max())
+    assert result[0] == pytest.approx(C[~gaps[2]].max())
 
 
 def test_of_many_columns_those_help_that_go_with_the_gap() -> None:

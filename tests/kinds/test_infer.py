@@ -131,8 +131,8 @@ def test_how_cells_are_written_is_seen(cells: list[Any], options: dict[str, Any]
 
 
 def test_the_reason_tells_of_cells_that_are_no_numbers() -> None:
-    found = infer_kind(ColumnProfile(pl.Series("x", [*NUMBERS[:97], "a", "b", "c"])))
-    assert "3 cells are not numbers and count as missing" in found.reason
+    result = infer_kind(ColumnProfile(pl.Series("x", [*NUMBERS[:97], "a", "b", "c"])))
+    assert "3 cells are not numbers and count as missing" in result.reason
 
 
 @pytest.mark.parametrize(
@@ -188,11 +188,11 @@ def test_a_level_reads_the_same_alone_and_beside_others() -> None:
                                    "hour": [0.0, None]}),
         ("identifier", ["secret"], {}),
         ("text", ["a bc", None], {"length": [4, None], "words": [2, None],
-                                  "signs a word": [2, None]}),
+                                  "chars_per_word": [2, None]}),
     ],
 )  # fmt: skip
 def test_drift_of_a_column_is_watched_by_numbers_and_words(
     kind: str, values: list[Any], expected: dict[str, Any]
 ) -> None:
-    found = catalog.load_plugin("kinds", kind).drift_statistics(pl.Series(values))
-    assert {name: measure.to_list() for name, measure in found.items()} == expected
+    result = catalog.load_plugin("kinds", kind).drift_statistics(pl.Series(values))
+    assert {name: measure.to_list() for name, measure in result.items()} == expected

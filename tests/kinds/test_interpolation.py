@@ -34,11 +34,11 @@ def test_a_curve_is_the_straight_line_between_its_knots(name: str) -> None:
     y = np.linspace(-5, 5, len(x))
     values = probe_points(x)
     with np.errstate(over="ignore", invalid="ignore"):
-        wanted = np.interp(values, x, y)
-    found = LinearInterpolator(x, y)(values)
-    there = np.isfinite(wanted)
-    np.testing.assert_allclose(found[there], wanted[there], atol=1e-6 if name != "tiny" else 4)
-    assert np.isfinite(found).all()
+        expected = np.interp(values, x, y)
+    result = LinearInterpolator(x, y)(values)
+    there = np.isfinite(expected)
+    np.testing.assert_allclose(result[there], expected[there], atol=1e-6 if name != "tiny" else 4)
+    assert np.isfinite(result).all()
 
 
 def test_a_bent_axis_finds_the_same_values() -> None:

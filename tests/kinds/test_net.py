@@ -53,8 +53,8 @@ def test_an_untrained_embedding_is_a_line() -> None:
         build_embedding(is_trained=False),
         torch.linspace(-5, 5, 30, dtype=torch.float64)[:, None],
     )
-    wanted = (x.expand(30, 3)[:, :, None] * net.weight + net.bias).flatten(1)
-    torch.testing.assert_close(net(x.expand(30, 3)), wanted)
+    expected = (x.expand(30, 3)[:, :, None] * net.weight + net.bias).flatten(1)
+    torch.testing.assert_close(net(x.expand(30, 3)), expected)
 
 
 @pytest.mark.parametrize("feature", range(3))
@@ -103,8 +103,8 @@ def test_many_features_get_narrow_vectors() -> None:
 def build_number_net(*columns: list[float | None]) -> tuple[NumberEncoder, dict[str, torch.Tensor]]:
     rows = pl.DataFrame({f"x{i}": column for i, column in enumerate(columns)})
     encoder = NumberEncoder([Column(name, "number") for name in rows.columns])
-    found = fit_and_encode(encoder, rows, np.zeros((rows.height, 0))).tensors()
-    return encoder, {name: torch.as_tensor(array) for name, array in found.items()}
+    result = fit_and_encode(encoder, rows, np.zeros((rows.height, 0))).tensors()
+    return encoder, {name: torch.as_tensor(array) for name, array in result.items()}
 
 
 def test_flags_of_gaps_pass_beside_the_vectors_as_they_are() -> None:
@@ -117,7 +117,7 @@ def test_flags_of_gaps_pass_beside_the_vectors_as_they_are() -> None:
 
 def test_a_plain_net_passes_numbers_as_they_are() -> None:
     encoder, tensors = build_number_net([float(i) for i in range(80)])
-    net = NumberNet(encoder, plain=True)
+    net = NumberNet(encoder, without_embeddings=True)
     assert net.feature_widths == (1,)
     torch.testing.assert_close(net(tensors), tensors["number"])
 
@@ -158,6 +158,6 @@ def test_target_means_reach_the_network_standardised() -> None:
     tensors = {name: torch.as_tensor(array) for name, array in encoded.tensors().items()}
     net = CategoryNet(encoder)
     assert net.feature_widths == (8, 1, 1, 1)
-    found = net(tensors)[:, -3:-1].detach()
-    np.testing.assert_allclose(found.mean(0), 0, atol=0.1)
-    np.testing.assert_allclose(found.std(0), 1, atol=0.1)
+    result = net(tensors)[:, -3:-1].detach()
+    np.testing.assert_allclose(result.mean(0), 0, atol=0.1)
+    np.testing.assert_allclose(result.std(0), 1, atol=0.1)

@@ -84,9 +84,9 @@ def test_a_value_that_most_rows_share_leaves_cuts_to_the_others() -> None:
     ],
 )
 def test_a_cut_is_between_two_neighbours(column: list[float], cuts: list[float]) -> None:
-    found = propose_cuts(np.array(column, dtype=np.float32))
-    assert found.dtype == np.float32
-    assert found.tolist() == cuts
+    result = propose_cuts(np.array(column, dtype=np.float32))
+    assert result.dtype == np.float32
+    assert result.tolist() == cuts
 
 
 def test_a_bin_holds_its_upper_cut_and_missing_values_have_one_of_their_own() -> None:
@@ -98,9 +98,9 @@ def test_a_bin_holds_its_upper_cut_and_missing_values_have_one_of_their_own() ->
 def test_what_a_bin_says_is_drawn_towards_what_all_rows_say() -> None:
     place = np.array([0, 0, 0, 1])
     overall = np.array([3, 3]) / 6  # Laplace's rule on two rows of each class
-    found = build_classes([0, 1, 0, 1]).summarize_bins(place, 3).compute_outputs()
-    wanted = [(np.array([2, 1]) + 2 * overall) / 5, (np.array([0, 1]) + 2 * overall) / 3, overall]
-    np.testing.assert_allclose(found, wanted)
+    result = build_classes([0, 1, 0, 1]).summarize_bins(place, 3).compute_outputs()
+    expected = [(np.array([2, 1]) + 2 * overall) / 5, (np.array([0, 1]) + 2 * overall) / 3, overall]
+    np.testing.assert_allclose(result, expected)
     both = build_labels([1, 1, 1, 1], [0, 0, 0, 1]).summarize_bins(place, 3).compute_outputs()
     np.testing.assert_allclose(both[2], [5 / 6, 2 / 6])
     means = build_values(np.array([1.0, 2.0, 3.0, 6.0])).summarize_bins(place, 3).compute_outputs()

@@ -23,36 +23,36 @@ def describe_fitted_rule(x: Any, y: Any, levels: tuple[int, ...] = (0,)) -> dict
 
 
 def test_numbers_are_told_as_ranges() -> None:
-    found = describe_fitted_rule(
+    result = describe_fitted_rule(
         np.where(np.arange(ROWS) % 10 == 0, np.nan, X), (X > 5).astype(np.int64)
     )
-    told = describe_rule(found, {"classes": ["no", "yes"]})
-    assert told.startswith("c0: up to ")
-    assert ", above " in told
-    assert ", missing → " in told
-    assert told.count("%") == len(found["bins"])
+    text = describe_rule(result, {"classes": ["no", "yes"]})
+    assert text.startswith("c0: up to ")
+    assert ", above " in text
+    assert ", missing → " in text
+    assert text.count("%") == len(result["bins"])
 
 
 def test_a_bin_of_one_value_is_told_by_the_value() -> None:
-    found = describe_fitted_rule(np.arange(ROWS) % 2, np.arange(ROWS) % 2)
-    assert describe_rule(found, {"classes": ["no", "yes"]}) == "c0: 0 → 0 %, 1 → 100 %"
+    result = describe_fitted_rule(np.arange(ROWS) % 2, np.arange(ROWS) % 2)
+    assert describe_rule(result, {"classes": ["no", "yes"]}) == "c0: 0 → 0 %, 1 → 100 %"
 
 
 def test_levels_are_told_by_name_the_commonest_first() -> None:
     codes = np.repeat([1, 2, 2, 0], ROWS // 4)
     codes = DRAW.permutation(codes)
-    found = describe_fitted_rule(codes, (codes == 1).astype(np.int64), (2,))
-    about = {"classes": ["no", "yes"]}
-    shares = [f"{100 * one['outputs'][1]:.0f} %" for one in found["bins"]]  # of codes 0, 1, 2
-    told = describe_rule(found, about, ["month", "year"])
-    assert told.startswith(f"c0: year → {shares[2]}, ")
-    assert f"month → {shares[1]}" in told
-    assert f"other → {shares[0]}" in told
-    assert "level 2 → " in describe_rule(found, about)
+    result = describe_fitted_rule(codes, (codes == 1).astype(np.int64), (2,))
+    target_spec = {"classes": ["no", "yes"]}
+    shares = [f"{100 * one['outputs'][1]:.0f} %" for one in result["bins"]]  # of codes 0, 1, 2
+    text = describe_rule(result, target_spec, ["month", "year"])
+    assert text.startswith(f"c0: year → {shares[2]}, ")
+    assert f"month → {shares[1]}" in text
+    assert f"other → {shares[0]}" in text
+    assert "level 2 → " in describe_rule(result, target_spec)
 
 
 @pytest.mark.parametrize(
-    ("outputs", "about", "told"),
+    ("outputs", "target_spec", "expected_text"),
     [
         ([0.2, 0.5, 0.3], {"classes": ["a", "b", "c"]}, "b (50 %)"),
         ([0.9, 0.1, 0.6], {"labels": ["calm", "sad", "loud"]}, "calm+loud"),
@@ -61,17 +61,18 @@ def test_levels_are_told_by_name_the_commonest_first() -> None:
     ],
 )
 def test_each_task_says_what_matters_to_it(
-    outputs: list[float], about: dict[str, Any], told: str
+    outputs: list[float], target_spec: dict[str, Any], expected_text: str
 ) -> None:
-    bins = [{"low": 0.0, "high": 9.0, "cut": None, "rows": 9, "outputs": outputs}]
+    bins = [{"min": 0.0, "max": 9.0, "upper_edge": None, "rows": 9, "outputs": outputs}]
     assert (
-        describe_rule({"column": "x", "levels": 0, "bins": bins}, about) == f"x: any value → {told}"
+        describe_rule({"column": "x", "n_levels": 0, "bins": bins}, target_spec)
+        == f"x: any value → {expected_text}"
     )
 
 
 def test_many_bins_are_cut_short() -> None:
-    bins = [{"code": i, "rows": 100 - i, "outputs": [0.5, 0.5]} for i in range(30)]
-    found = {"column": "x", "levels": 30, "bins": bins}
-    told = describe_rule(found, {"classes": ["no", "yes"]})
-    assert told.endswith(", ...")
-    assert told.count("%") == 8
+    bins = [{"level_code": i, "rows": 100 - i, "outputs": [0.5, 0.5]} for i in range(30)]
+    result = {"column": "x", "n_levels": 30, "bins": bins}
+    text = describe_rule(result, {"classes": ["no", "yes"]})
+    assert text.endswith(", ...")
+    assert text.count("%") == 8

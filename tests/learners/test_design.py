@@ -32,39 +32,39 @@ MIXED = build_matrix([[1, 1, NAN], [2, 2, 5], [3, 0, 6], [NAN, 3, 7]], (0, 3, 0)
 
 
 def test_numbers_are_standardised_and_gaps_flagged() -> None:
-    found = encode_numbers(fit_design(MIXED), MIXED.values)
+    result = encode_numbers(fit_design(MIXED), MIXED.values)
     step = 1 / np.sqrt(2 / 3)
-    wanted = [[-step, 0, 0, 1], [0, -step, 0, 0], [step, 0, 0, 0], [0, step, 1, 0]]
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    expected = [[-step, 0, 0, 1], [0, -step, 0, 0], [step, 0, 0, 0], [0, step, 1, 0]]
+    np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 def test_a_gap_that_no_training_row_had_brings_no_flag() -> None:
     whole = build_matrix([[1.0], [2.0]], (0,))
-    found = encode_numbers(fit_design(whole), np.array([[NAN]], dtype=np.float32))
-    assert found.tolist() == [[0.0]]
+    result = encode_numbers(fit_design(whole), np.array([[NAN]], dtype=np.float32))
+    assert result.tolist() == [[0.0]]
 
 
 def test_large_numbers_are_centred_in_double_precision() -> None:
     column = (1.7e9 + np.arange(100_000) * 128).astype(np.float32)
-    found = encode_numbers(fit_design(build_matrix(column[:, None], (0,))), column[:, None])
-    assert abs(found.mean()) < 1e-3
-    assert found.std() == pytest.approx(1, abs=1e-3)
+    result = encode_numbers(fit_design(build_matrix(column[:, None], (0,))), column[:, None])
+    assert abs(result.mean()) < 1e-3
+    assert result.std() == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("value", [3e38, -3e38, np.inf])
 def test_no_number_is_farther_than_the_limit(value: float) -> None:
     learned = fit_design(build_matrix(DRAW.lognormal(0, 2, (500, 1)), (0,)))
-    found = encode_numbers(learned, np.array([[value]], dtype=np.float32))
-    assert found.shape == (1, 2)
-    assert np.abs(found).max() == MAX_ABS_ZSCORE
+    result = encode_numbers(learned, np.array([[value]], dtype=np.float32))
+    assert result.shape == (1, 2)
+    assert np.abs(result).max() == MAX_ABS_ZSCORE
 
 
 def test_a_heavy_tail_comes_once_more_on_a_logarithmic_scale() -> None:
     tail = DRAW.lognormal(0, 2, 2_000)
     learned = fit_design(build_matrix(np.stack([tail, DRAW.normal(size=2_000)], axis=1), (0, 0)))
-    assert learned["heavy"].tolist() == [0]
-    found = encode_numbers(learned, np.array([[np.median(tail), 0]], dtype=np.float32))
-    assert found[0, 2] == pytest.approx(0, abs=1e-3)
+    assert learned["heavy_tailed"].tolist() == [0]
+    result = encode_numbers(learned, np.array([[np.median(tail), 0]], dtype=np.float32))
+    assert result[0, 2] == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize("column", [[], [NAN, NAN], [5.0, 5.0], [1e-45, 2e-45]])

@@ -15,7 +15,7 @@ from tests.learners.jobs import encode_matrix, make_job, run_onnx
 DRAW = np.random.default_rng(0)
 ROWS = 800
 LEARNERS = ["constant", "rule", "linear", "lightgbm"]
-FAST_OPTIONS: dict[str, dict[str, Any]] = {"lightgbm": {"trees": 40}}
+FAST_OPTIONS: dict[str, dict[str, Any]] = {"lightgbm": {"n_estimators": 40}}
 LEVELS = (0, 0, 12)
 X = np.stack(
     [DRAW.normal(size=ROWS), np.exp(3 * DRAW.normal(size=ROWS)), DRAW.integers(0, 13, ROWS)], axis=1
@@ -112,9 +112,9 @@ def test_sets_of_levels_are_told_apart_alike_where_levels_are_many() -> None:
 
 
 def test_very_many_trees_add_up_alike() -> None:
-    job = make_job("lightgbm", X, SCORE, trees=1_500)
+    job = make_job("lightgbm", X, SCORE, n_estimators=1_500)
     job = replace(job, validation=job.train, validation_y=job.train_y)  # no tree is one too many
     model = catalog.load_plugin("learners", "lightgbm").fit(job)
     assert model.boosters[0].num_trees() > 1_000
-    found, wanted = run_onnx(model.to_onnx(), job.train), model.outputs(job.train)
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    result, expected = run_onnx(model.to_onnx(), job.train), model.outputs(job.train)
+    np.testing.assert_allclose(result, expected, atol=1e-6)

@@ -58,11 +58,11 @@ def test_the_constant_gives_the_rate_of_each_label_by_laplaces_rule() -> None:
 
 def test_a_row_of_weight_two_is_to_the_constant_as_two_rows() -> None:
     twice = {"weights": np.array([2.0, 1, 1, 1])}
-    mean = fit("constant", X[:5], np.array([1.0, 2, 3, 6, 99]), more=twice).outputs(
+    mean = fit("constant", X[:5], np.array([1.0, 2, 3, 6, 99]), extra=twice).outputs(
         encode_matrix(X[:1])
     )
     np.testing.assert_allclose(mean, [[13 / 5]])
-    shares = fit("constant", X[:5], np.array([0, 1, 1, 1, 1]), more=twice).outputs(
+    shares = fit("constant", X[:5], np.array([0, 1, 1, 1, 1]), extra=twice).outputs(
         encode_matrix(X[:1])
     )
     np.testing.assert_allclose(shares, [[(4 * 2 / 5 + 1) / 6, (4 * 3 / 5 + 1) / 6]], rtol=1e-6)
@@ -76,16 +76,16 @@ def test_the_rule_finds_the_column_that_tells_most() -> None:
     assert accuracy(model, job) > 0.8
     outputs = model.outputs(job.validation)
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
-    told = [one["outputs"] for one in model.values["bins"]]
-    assert {tuple(row) for row in outputs.tolist()} <= {tuple(row) for row in told}
+    text = [one["outputs"] for one in model.values["bins"]]
+    assert {tuple(row) for row in outputs.tolist()} <= {tuple(row) for row in text}
 
 
 def test_the_rule_takes_levels_as_they_are_and_guesses_for_unseen_ones() -> None:
     codes = DRAW.integers(1, 4, ROWS)
     model = fit("rule", codes[:, None], np.array([0, 1.0, 2.0, 6.0])[codes], levels=(3,))
-    found = model.outputs(encode_matrix([[1], [2], [3], [0]], levels=(3,)))[:, 0]
-    np.testing.assert_allclose(found, [1, 2, 6, 3], atol=0.2)
-    assert [one["code"] for one in model.values["bins"]] == [1, 2, 3]
+    result = model.outputs(encode_matrix([[1], [2], [3], [0]], levels=(3,)))[:, 0]
+    np.testing.assert_allclose(result, [1, 2, 6, 3], atol=0.2)
+    assert [one["level_code"] for one in model.values["bins"]] == [1, 2, 3]
     assert sum(one["rows"] for one in model.values["bins"]) == 800
 
 
@@ -116,57 +116,59 @@ def test_without_a_telling_column_the_rule_is_the_constant() -> None:
 def test_the_rule_has_one_table_for_all_labels() -> None:
     y = np.stack([X[:, 0] > 0, X[:, 0] < 1], axis=1).astype(np.int64)
     model = fit("rule", X, y)
-    found = model.outputs(encode_matrix([[-2, 0, 0], [0.5, 0, 0], [2, 0, 0]]))
-    np.testing.assert_allclose(found, [[0, 1], [1, 1], [1, 0]], atol=0.15)
+    result = model.outputs(encode_matrix([[-2, 0, 0], [0.5, 0, 0], [2, 0, 0]]))
+    np.testing.assert_allclose(result, [[0, 1], [1, 1], [1, 0]], atol=0.15)
 
 
 def test_the_linear_model_finds_a_line() -> None:
-    model = fit("linear", X, 2 * X[:, 0] - X[:, 1] + 0.5, penalty=0.0)
-    found = model.outputs(encode_matrix([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]))[:, 0]
-    np.testing.assert_allclose(found, [0.5, 2.5, -0.5, 0.5], atol=1e-3)
+    model = fit("linear", X, 2 * X[:, 0] - X[:, 1] + 0.5, l2_penalty=0.0)
+    result = model.outputs(encode_matrix([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]))[:, 0]
+    np.testing.assert_allclose(result, [0.5, 2.5, -0.5, 0.5], atol=1e-3)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_linear_model_is_scikit_learns_on_standardised_columns(classes: int) -> None:
     y = np.digitize(X[:, 0] + 0.5 * NOISE, np.linspace(-1, 1, classes + 1)[1:-1])
-    job = make_job("linear", 100 * X + 7, y, penalty=5.0)
+    job = make_job("linear", 100 * X + 7, y, l2_penalty=5.0)
     model = catalog.load_plugin("learners", "linear").fit(job)
     seen = job.train.matrix().values
     centre, spread = seen.mean(axis=0), seen.std(axis=0)
-    wanted = LogisticRegression(C=0.2, max_iter=500).fit((seen - centre) / spread, job.train_y)
+    expected = LogisticRegression(C=0.2, max_iter=500).fit((seen - centre) / spread, job.train_y)
     held = (job.validation.matrix().values - centre) / spread
-    np.testing.assert_allclose(model.outputs(job.validation), wanted.predict_proba(held), atol=1e-3)
+    np.testing.assert_allclose(
+        model.outputs(job.validation), expected.predict_proba(held), atol=1e-3
+    )
 
 
 def test_the_linear_model_fills_gaps_with_the_mean_and_learns_what_a_gap_means() -> None:
     gap = DRAW.random(ROWS) < 0.3
     x = np.where(gap, np.nan, X[:, 0])[:, None]
-    model = fit("linear", x, np.where(gap, 5.0, X[:, 0]), penalty=0.0)
+    model = fit("linear", x, np.where(gap, 5.0, X[:, 0]), l2_penalty=0.0)
     mean = float(np.nanmean(x[:800]))
-    found = model.outputs(encode_matrix([[np.nan], [mean]]))[:, 0]
-    np.testing.assert_allclose(found, [5.0, mean], atol=0.02)
+    result = model.outputs(encode_matrix([[np.nan], [mean]]))[:, 0]
+    np.testing.assert_allclose(result, [5.0, mean], atol=0.02)
 
 
 def test_the_linear_model_gives_each_level_a_weight_and_unseen_ones_none() -> None:
     codes = DRAW.integers(1, 4, ROWS)
     model = fit(
-        "linear", codes[:, None], np.array([0, 1.0, 2.0, 6.0])[codes], levels=(3,), penalty=1e-6
+        "linear", codes[:, None], np.array([0, 1.0, 2.0, 6.0])[codes], levels=(3,), l2_penalty=1e-6
     )
-    found = model.outputs(encode_matrix([[1], [2], [3], [0]], levels=(3,)))[:, 0]
-    np.testing.assert_allclose(found[:3], [1, 2, 6], atol=0.01)
-    assert found[3] == pytest.approx(float(model.arrays["bias"][0]), abs=1e-5)
+    result = model.outputs(encode_matrix([[1], [2], [3], [0]], levels=(3,)))[:, 0]
+    np.testing.assert_allclose(result[:3], [1, 2, 6], atol=0.01)
+    assert result[3] == pytest.approx(float(model.arrays["bias"][0]), abs=1e-5)
 
 
 def test_the_linear_model_does_not_run_away_with_far_values() -> None:
     model = fit("linear", X, X[:, 0])
-    found = model.outputs(encode_matrix([[1e30, 0, 0], [-1e30, 0, 0]]))[:, 0]
-    assert np.abs(found).max() < 11
+    result = model.outputs(encode_matrix([[1e30, 0, 0], [-1e30, 0, 0]]))[:, 0]
+    assert np.abs(result).max() < 11
 
 
 def test_a_penalty_makes_the_linear_model_more_careful() -> None:
     y = (X[:, 0] > 0).astype(int)
     bold, careful = (
-        fit("linear", X, y, penalty=p).outputs(encode_matrix(X)) for p in (0.01, 1_000.0)
+        fit("linear", X, y, l2_penalty=p).outputs(encode_matrix(X)) for p in (0.01, 1_000.0)
     )
     assert np.abs(careful - 0.5).mean() < 0.5 * np.abs(bold - 0.5).mean()
 
@@ -182,9 +184,9 @@ def test_the_linear_model_thinks_little_of_a_class_that_no_training_row_has(abse
 
 def test_the_linear_model_has_weights_of_its_own_for_each_label() -> None:
     y = np.stack([X[:, 0] > 0, X[:, 1] + NOISE > 1, X[:, 2] < 0], axis=1).astype(np.int64)
-    job = make_job("linear", X, y, penalty=2.0)
+    job = make_job("linear", X, y, l2_penalty=2.0)
     model = catalog.load_plugin("learners", "linear").fit(job)
-    alone = [fit("linear", X, label, penalty=2.0).outputs(job.validation)[:, 1] for label in y.T]
+    alone = [fit("linear", X, label, l2_penalty=2.0).outputs(job.validation)[:, 1] for label in y.T]
     np.testing.assert_allclose(model.outputs(job.validation), np.stack(alone, axis=1), atol=1e-4)
 
 
@@ -203,7 +205,7 @@ def test_the_penalty_is_the_one_with_the_lowest_tune_loss_by_more_than_a_hair() 
     chosen = learner.fit(job)
     losses = {}
     for penalty in PENALTIES:
-        fixed = learner.fit(make_job("linear", wide, y, penalty=penalty))
+        fixed = learner.fit(make_job("linear", wide, y, l2_penalty=penalty))
         losses[penalty] = job.task.validation_loss(fixed.outputs(job.validation), job.validation_y)
     assert chosen.penalty == min(losses, key=lambda penalty: losses[penalty])
     assert chosen.penalty > PENALTIES[-1]
@@ -216,16 +218,16 @@ def test_the_penalty_of_many_rows_is_chosen_with_some_of_them(
     y = X[:, 0] + NOISE if kind == "amount" else (X[:, 0] + NOISE > 0).astype(int)
     monkeypatch.setattr(linear_fit, "MAX_SEARCH_ROWS", 300)
     model = fit("linear", X, y)
-    asked = fit("linear", X, y, penalty=model.penalty)
-    found, wanted = (one.outputs(encode_matrix(X)) for one in (model, asked))
-    np.testing.assert_allclose(found, wanted, atol=1e-6)  # fitted on all rows in the end
+    asked = fit("linear", X, y, l2_penalty=model.penalty)
+    result, expected = (one.outputs(encode_matrix(X)) for one in (model, asked))
+    np.testing.assert_allclose(result, expected, atol=1e-6)  # fitted on all rows in the end
 
 
 def test_a_budget_that_is_over_ends_the_search_for_a_penalty() -> None:
-    told: list[str] = []
-    more = {"budget": 1e-9, "progress": lambda text, share: told.append(text)}
-    assert fit("linear", X, X[:, 0], more=more).penalty == PENALTIES[0]
-    assert told == ["penalty 1000"]
+    messages: list[str] = []
+    extra = {"budget": 1e-9, "on_progress": lambda text, share: messages.append(text)}
+    assert fit("linear", X, X[:, 0], extra=extra).penalty == PENALTIES[0]
+    assert messages == ["penalty 1000"]
 
 
 def test_a_search_that_would_take_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +240,7 @@ def test_a_row_of_weight_two_is_to_the_linear_model_as_two_rows(kind: str) -> No
     noisy = X[:, 0] + NOISE
     y = noisy if kind == "amount" else np.digitize(noisy, [-1, 1])
     twice = np.arange(800) % 2 + 1
-    job = make_job("linear", X, y, penalty=0.0)
+    job = make_job("linear", X, y, l2_penalty=0.0)
     learner = catalog.load_plugin("learners", "linear")
     weighted = learner.fit(replace(job, weights=7.0 * twice)).outputs(job.validation)
     rows = np.repeat(np.arange(800), twice)
@@ -257,8 +259,8 @@ def test_trees_learn_what_a_linear_model_cannot() -> None:
 
 def test_trees_stop_growing_when_the_tune_loss_rises() -> None:
     noisy = np.where(NOISE > 1, 1 - CHECKER, CHECKER)
-    most = fit("lightgbm", X, noisy, trees=400, patience=400).boosters[0]
-    few = fit("lightgbm", X, noisy, trees=400, patience=10).boosters[0]
+    most = fit("lightgbm", X, noisy, n_estimators=400, patience=400).boosters[0]
+    few = fit("lightgbm", X, noisy, n_estimators=400, patience=10).boosters[0]
     assert few.num_trees() < 100
     assert most.num_trees() < 400  # the best number, however long one waited
 
@@ -266,7 +268,7 @@ def test_trees_stop_growing_when_the_tune_loss_rises() -> None:
 def test_trees_tell_categories_apart_by_sets_of_codes() -> None:
     codes = DRAW.integers(1, 31, ROWS)
     y = (codes % 2).astype(float)
-    job = make_job("lightgbm", codes[:, None], y, levels=(30,), leaves=2, trees=60)
+    job = make_job("lightgbm", codes[:, None], y, levels=(30,), num_leaves=2, n_estimators=60)
     model = catalog.load_plugin("learners", "lightgbm").fit(job)
     error = np.abs(model.outputs(job.validation)[:, 0] - job.validation_y).mean()
     assert error < 0.1  # two leaves cannot do that by thresholds
@@ -291,27 +293,27 @@ def test_the_trees_do_not_depend_on_the_threads_that_grew_them(
     texts = []
     for threads in (1, 2):
         monkeypatch.setattr(lightgbm_fit, "choose_thread_count", lambda *_, n=threads: n)
-        texts.append(fit("lightgbm", x, (x[:, 0] > 0).astype(int), trees=20).texts)
+        texts.append(fit("lightgbm", x, (x[:, 0] > 0).astype(int), n_estimators=20).model_texts)
     assert texts[0] == texts[1]
 
 
 def test_a_budget_stops_the_trees() -> None:
-    model = fit("lightgbm", X, CHECKER, trees=300, patience=300, more={"budget": 1e-9})
+    model = fit("lightgbm", X, CHECKER, n_estimators=300, patience=300, extra={"budget": 1e-9})
     assert model.boosters[0].num_trees() == 1
 
 
 def test_a_budget_that_is_over_keeps_the_trees_up_to_the_best_round() -> None:
     watch = EarlyStoppingCallback(make_job("lightgbm", X, CHECKER), "", budget=1e9, start=0.0)
     for number, loss in enumerate([0.5, 0.3, 0.4]):
-        told = SimpleNamespace(
+        state = SimpleNamespace(
             iteration=number, end_iteration=9, evaluation_result_list=[("", "", loss, False)]
         )
         if number == 2:
             watch.budget = 0.0
             with pytest.raises(lightgbm.callback.EarlyStopException) as stopped:
-                watch(told)
+                watch(state)
         else:
-            watch(told)
+            watch(state)
     assert stopped.value.best_iteration == 1
 
 
@@ -321,7 +323,7 @@ def test_each_label_gets_trees_of_its_own_and_its_share_of_the_time() -> None:
     model = catalog.load_plugin("learners", "lightgbm").fit(job)
     right = (model.outputs(job.validation) > 0.5) == job.validation_y
     assert (right.mean(axis=0) > [0.9, 0.95, 0.99]).all()
-    short = fit("lightgbm", X, labels, more={"budget": 1e-9})
+    short = fit("lightgbm", X, labels, extra={"budget": 1e-9})
     assert [booster.num_trees() for booster in short.boosters] == [1, 1, 1]
 
 
@@ -329,7 +331,7 @@ def test_very_many_classes_get_fewer_rounds_unless_they_are_asked_for() -> None:
     many = np.arange(ROWS) % 500
     assert choose_max_rounds(make_job("lightgbm", X, CHECKER)) == 2_000
     assert choose_max_rounds(make_job("lightgbm", X, many)) == MAX_TREES // 500
-    assert choose_max_rounds(make_job("lightgbm", X, many, trees=123)) == 123
+    assert choose_max_rounds(make_job("lightgbm", X, many, n_estimators=123)) == 123
 
 
 def test_very_many_classes_are_learned_from_the_rows_that_memory_allows(
@@ -337,8 +339,8 @@ def test_very_many_classes_are_learned_from_the_rows_that_memory_allows(
 ) -> None:
     monkeypatch.setattr(lightgbm_fit, "MAX_ROWS_TIMES_CLASSES", 1_200)
     three = np.digitize(X[:, 0], [-0.5, 0.5])
-    more = {"weights": np.arange(800) + 1.0}
-    job = make_job("lightgbm", X, three, extra=more)
+    extra = {"weights": np.arange(800) + 1.0}
+    job = make_job("lightgbm", X, three, extra=extra)
     kept = lightgbm_fit.select_rows_for_memory(job)
     assert isinstance(kept, np.ndarray)
     assert np.unique(kept).shape == (400,)
@@ -349,15 +351,17 @@ def test_very_many_classes_are_learned_from_the_rows_that_memory_allows(
 def test_trees_give_heavier_rows_more_say() -> None:
     y = DRAW.permutation(np.arange(ROWS) % 2)  # nothing explains it
     weights = np.where(y[:800] == 1, 3.0, 1.0)
-    outputs = fit("lightgbm", X, y, trees=1, more={"weights": weights}).outputs(encode_matrix(X))
+    outputs = fit("lightgbm", X, y, n_estimators=1, extra={"weights": weights}).outputs(
+        encode_matrix(X)
+    )
     assert outputs[:, 1].mean() == pytest.approx(0.75, abs=0.02)
 
 
 def test_trees_tell_how_far_they_are() -> None:
-    told: list[str] = []
-    more = {"progress": lambda text, share: told.append(text)}
-    fit("lightgbm", X, CHECKER, trees=60, patience=60, more=more)
-    assert told == ["tree 0", "tree 25", "tree 50"]
+    messages: list[str] = []
+    extra = {"on_progress": lambda text, share: messages.append(text)}
+    fit("lightgbm", X, CHECKER, n_estimators=60, patience=60, extra=extra)
+    assert messages == ["tree 0", "tree 25", "tree 50"]
 
 
 @pytest.mark.parametrize(
@@ -372,7 +376,7 @@ def test_few_rows_get_fewer_members_and_many_rows_wider_layers(
 
 
 def test_the_size_that_a_user_asks_for_goes_first() -> None:
-    options = NetworkOptions(ensemble_size=3, hidden_size=7, layers=2)
+    options = NetworkOptions(ensemble_size=3, width=7, layers=2)
     for gpu in (False, True):
         size = choose_tabm_size(50_000, options, gpu)
         assert (size.ensemble_size, size.hidden_size, size.n_layers) == (3, 7, 2)
@@ -380,17 +384,23 @@ def test_the_size_that_a_user_asks_for_goes_first() -> None:
 
 def test_settings_that_a_user_asks_for_go_first_even_if_they_are_zero() -> None:
     options = NetworkOptions(
-        learning_rate=0.5, weight_decay=0.0, batch_size=9, epochs=4, patience=2, ema=0.0, clip=0.0
+        learning_rate=0.5,
+        weight_decay=0.0,
+        batch_size=9,
+        epochs=4,
+        patience=2,
+        ema_decay=0.0,
+        max_grad_norm=0.0,
     )
-    found = choose_training_settings(1_000, options)
-    assert (found.learning_rate, found.weight_decay, found.ema_decay, found.max_grad_norm) == (
+    result = choose_training_settings(1_000, options)
+    assert (result.learning_rate, result.weight_decay, result.ema_decay, result.max_grad_norm) == (
         0.5,
         0,
         0,
         0,
     )
-    assert (found.batch_size, found.epochs) == (9, 4)
-    assert [found.patience_at(best) for best in (0, 500)] == [2, 2]
+    assert (result.batch_size, result.epochs) == (9, 4)
+    assert [result.patience_at(best) for best in (0, 500)] == [2, 2]
 
 
 def test_a_plain_mlp_is_trained_the_plain_way() -> None:
@@ -407,7 +417,10 @@ def test_a_deep_nets_recipe_gives_way_to_what_the_user_says() -> None:
     recipe = TrainingRecipe(
         TrainingSettings(epochs=30, lr_schedule="linear", learning_rate=0.5, max_grad_norm=0.0)
     )
-    found = choose_training_settings(1_000, NetworkOptions(epochs=3, optimizer="sgd"), recipe)
-    assert (found.epochs, found.optimizer) == (3, "sgd")
-    assert (found.lr_schedule, found.learning_rate, found.max_grad_norm) == ("linear", 0.5, 0.0)
-    assert choose_training_settings(1_000, NetworkOptions(clip=2.0), recipe).max_grad_norm == 2.0
+    result = choose_training_settings(1_000, NetworkOptions(epochs=3, optimizer="sgd"), recipe)
+    assert (result.epochs, result.optimizer) == (3, "sgd")
+    assert (result.lr_schedule, result.learning_rate, result.max_grad_norm) == ("linear", 0.5, 0.0)
+    assert (
+        choose_training_settings(1_000, NetworkOptions(max_grad_norm=2.0), recipe).max_grad_norm
+        == 2.0
+    )

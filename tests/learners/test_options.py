@@ -20,10 +20,10 @@ def test_a_setting_that_a_learner_does_not_have_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("learner", "options", "message"),
     [
-        ("rule", {"bins": 1}, "greater than or equal to 2"),
-        ("linear", {"penalty": -1}, "greater than or equal to 0"),
-        ("lightgbm", {"trees": 0}, "greater than or equal to 1"),
-        ("lightgbm", {"leaves": 1}, "greater than or equal to 2"),
+        ("rule", {"max_bins": 1}, "greater than or equal to 2"),
+        ("linear", {"l2_penalty": -1}, "greater than or equal to 0"),
+        ("lightgbm", {"n_estimators": 0}, "greater than or equal to 1"),
+        ("lightgbm", {"num_leaves": 1}, "greater than or equal to 2"),
         ("lightgbm", {"learning_rate": 0}, "greater than 0"),
     ],
 )

@@ -36,11 +36,11 @@ def test_ridge_is_scikit_learns_dense_or_sparse(
     monkeypatch.setattr(solvers, "BLOCK_ROWS", 256)
     heavy = DRAW.uniform(0.5, 1.5, ROWS)
     heavy /= heavy.mean()
-    wanted = Ridge(max(penalty, 1e-6)).fit(X.astype(np.float64), AMOUNT, sample_weight=heavy)
+    expected = Ridge(max(penalty, 1e-6)).fit(X.astype(np.float64), AMOUNT, sample_weight=heavy)
     for design in (X, sparse.csr_matrix(X)):
         weights, bias = make_value_solver(build_data(AMOUNT, 1, design, heavy))(penalty)
-        np.testing.assert_allclose(weights[:, 0], wanted.coef_, atol=1e-4)
-        assert bias[0] == pytest.approx(wanted.intercept_, abs=1e-2)
+        np.testing.assert_allclose(weights[:, 0], expected.coef_, atol=1e-4)
+        assert bias[0] == pytest.approx(expected.intercept_, abs=1e-2)
 
 
 def test_columns_that_say_the_same_share_their_weight() -> None:
@@ -52,8 +52,8 @@ def test_solving_again_with_another_penalty_is_solving_afresh() -> None:
     y = np.digitize(X[:, 0] + NOISE, [-1, 1])
     warm = make_class_solver(build_data(y, 3))
     warm(100.0)
-    for found, wanted in zip(warm(1.0), make_class_solver(build_data(y, 3))(1.0), strict=True):
-        np.testing.assert_allclose(found, wanted, atol=0.02)
+    for result, expected in zip(warm(1.0), make_class_solver(build_data(y, 3))(1.0), strict=True):
+        np.testing.assert_allclose(result, expected, atol=0.02)
 
 
 def test_a_class_without_rows_has_its_share_by_laplaces_rule() -> None:
@@ -67,8 +67,8 @@ def test_a_class_without_rows_has_its_share_by_laplaces_rule() -> None:
 def test_one_class_needs_no_weights() -> None:
     weights, bias = make_class_solver(build_data(np.full(ROWS, 1), 3))(1.0)
     assert not weights.any()
-    wanted = np.array([1, ROWS + 1, 1]) / (ROWS + 3)
-    np.testing.assert_allclose(special.softmax(bias), wanted, rtol=1e-5)
+    expected = np.array([1, ROWS + 1, 1]) / (ROWS + 3)
+    np.testing.assert_allclose(special.softmax(bias), expected, rtol=1e-5)
 
 
 def test_labels_are_solved_one_by_one() -> None:

@@ -39,7 +39,10 @@ def random_variants(network: Any, rows: Tensors) -> Sequence[Sequence[str]]:
 def numbers_are_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers are changed by training."""
     monkeypatch.setattr(
-        catalog.load_plugin("kinds", "number"), "augmented", random_variants, raising=False
+        catalog.load_plugin("kinds", "number"),
+        "augmentation_examples",
+        random_variants,
+        raising=False,
     )
 
 
@@ -56,14 +59,14 @@ def test_each_row_has_four_forms_of_its_own(
     finished_project: ProjectFolder, numbers_are_augmented: None
 ) -> None:
     (found,) = examples_of(finished_project, "network")
-    assert (found["column"], found["pictures"], len(found["rows"])) == (
+    assert (found["column"], found["are_images"], len(found["rows"])) == (
         "age",
         False,
         N_EXAMPLE_ROWS,
     )
     every: list[str] = []
     for row in found["rows"]:
-        numbers, chances = zip(*(form.split() for form in row["forms"]), strict=True)
+        numbers, chances = zip(*(form.split() for form in row["variants"]), strict=True)
         assert len(set(numbers)) == 1  # of the row itself
         every += chances
     assert len(set(every)) == 4 * N_EXAMPLE_ROWS
@@ -85,18 +88,18 @@ def test_training_rows_without_gaps_are_taken_far_from_each_other() -> None:
 
 
 def test_long_texts_are_cut_and_cells_that_are_not_there_left_out() -> None:
-    kind: Any = SimpleNamespace(picture=lambda value: None)
+    kind: Any = SimpleNamespace(thumbnail=lambda value: None)
     values = pl.Series("words", ["many " * 100, None])
     found = column_examples(kind, values, ["few", "none", "x" * 999, "none"])
     (row,) = found["rows"]
-    assert row["forms"] == ["few", "x" * MAX_TEXT_CHARACTERS + ELLIPSIS]
+    assert row["variants"] == ["few", "x" * MAX_TEXT_CHARACTERS + ELLIPSIS]
     assert row["original"].endswith("many" + ELLIPSIS)
     assert column_examples(kind, values, [])["rows"] == []
 
 
 def test_a_photo_that_cannot_be_drawn_is_left_out(tmp_path: Path) -> None:
-    kind: Any = SimpleNamespace(picture=lambda value: f"data:{value}" if value == "a" else None)
+    kind: Any = SimpleNamespace(thumbnail=lambda value: f"data:{value}" if value == "a" else None)
     forms = ["data:" + "x" * 999] * 4
     found = column_examples(kind, pl.Series("photo", ["a", "b"]), forms)
-    assert found["pictures"]
-    assert found["rows"] == [{"original": "data:a", "forms": forms[:2]}]
+    assert found["are_images"]
+    assert found["rows"] == [{"original": "data:a", "variants": forms[:2]}]

@@ -39,11 +39,11 @@ def test_every_judge_row_is_spoken_of_once_in_the_order_of_the_folds(
     found = load_candidate(place, rows)
     judge = np.concatenate([fold.evaluation for fold in rows.folds])
     assert found.predictions.outputs.shape == (len(judge), 2)
-    table = pl.read_parquet(place / "predictions.parquet").filter(pl.col("part") == "judge")
+    table = pl.read_parquet(place / "predictions.parquet").filter(pl.col("part") == "evaluation")
     order = table.sort("fold", maintain_order=True)["position"].to_list()
     assert order == judge.tolist()
     assert np.allclose(found.predictions.outputs.sum(axis=1), 1)
-    raw = table.sort("fold", maintain_order=True)["out_1"].to_numpy()
+    raw = table.sort("fold", maintain_order=True)["output_1"].to_numpy()
     np.testing.assert_array_equal(found.predictions.outputs[:, 1] > 0.5, raw > 0.5)
 
 
@@ -73,20 +73,22 @@ def test_each_fold_is_calibrated_on_its_tune_rows_and_the_bundle_on_those_of_all
         return Predictions(outputs, np.full(len(outputs), calibration["number"]), outputs)
 
     task = SimpleNamespace(
-        calibrate=calibrate, read=read,
-        calibrated=lambda outputs, calibration: outputs + 10 * calibration["number"],
+        calibrate=calibrate, predictions_from_outputs=read,
+        apply_calibration=lambda outputs, calibration: outputs + 10 * calibration["number"],
     )  # fmt: skip
     folds = [Fold(np.array([]), np.array([4, 2]), np.array([0, 1])),
              Fold(np.array([]), np.array([1]), np.array([3]))]  # fmt: skip
     y, weights = np.arange(5.0), 100 + np.arange(5.0)
     rows: Any = SimpleNamespace(
-        task=task, folds=folds, y=y, about={}, weights_at=lambda rows: weights[rows]
+        task=task, folds=folds, y=y, target_spec={}, weights_at=lambda rows: weights[rows]
     )
     pl.DataFrame(
         {
             "position": [4, 2, 0, 1, 1, 3], "fold": [0, 0, 0, 0, 1, 1],
-            "part": ["tune", "tune", "judge", "judge", "tune", "judge"],
-            "out_0": [0.4, 0.2, 0.0, 0.1, 1.1, 1.3],
+            "part": [
+                "validation", "validation", "evaluation", "evaluation", "validation", "evaluation",
+            ],
+            "output_0": [0.4, 0.2, 0.0, 0.1, 1.1, 1.3],
         }
     ).write_parquet(tmp_path / "predictions.parquet")  # fmt: skip
     (tmp_path / "model.json").write_text("{}", encoding="utf-8")
@@ -107,7 +109,7 @@ def test_each_fold_is_calibrated_on_its_tune_rows_and_the_bundle_on_those_of_all
 def test_the_digest_changes_with_the_files_of_the_model(rows: ModelingDataset, place: Path) -> None:
     before = load_candidate(place, rows).digest
     assert load_candidate(place, rows).digest == before
-    (place / "0" / "scale.json").write_text('{"deviation": 2}', encoding="utf-8")
+    (place / "0" / "scale.json").write_text('{"std": 2}', encoding="utf-8")
     assert load_candidate(place, rows).digest != before
 
 
@@ -116,13 +118,13 @@ def test_outputs_come_in_the_order_of_the_fold() -> None:
         {
             "position": [5, 3, 4, 1],
             "fold": [0, 0, 1, 0],
-            "part": ["judge", "judge", "judge", "tune"],
-            "out_0": [0.1, 0.2, 0.3, 0.4],
-            "out_1": [0.9, 0.8, 0.7, 0.6],
+            "part": ["evaluation", "evaluation", "evaluation", "validation"],
+            "output_0": [0.1, 0.2, 0.3, 0.4],
+            "output_1": [0.9, 0.8, 0.7, 0.6],
         }
     )
-    assert select_outputs(table, 0, "judge").tolist() == [[0.1, 0.9], [0.2, 0.8]]
-    assert select_outputs(table, 1, "tune").shape == (0, 2)
+    assert select_outputs(table, 0, "evaluation").tolist() == [[0.1, 0.9], [0.2, 0.8]]
+    assert select_outputs(table, 1, "validation").shape == (0, 2)
 
 
 def test_a_model_of_a_later_step_goes_before_one_of_the_same_name(tmp_path: Path) -> None:

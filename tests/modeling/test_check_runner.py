@@ -26,12 +26,12 @@ from fieldcraft.statistics.metrics import Predictions
 
 def test_findings_are_recorded_and_kept_the_worst_first(tmp_path: Path) -> None:
     given = [
-        Finding("a", "tip", "A"), Finding("b", "warn", "B"), Finding("c", "stop", "C", "age"),
-        Finding("d", "warn", "D"), Finding("e", "stop", "E"),
+        Finding("a", "info", "A"), Finding("b", "warning", "B"), Finding("c", "error", "C", "age"),
+        Finding("d", "warning", "D"), Finding("e", "error", "E"),
     ]  # fmt: skip
     recorded: list[tuple[str, str]] = []
     work: Any = SimpleNamespace(
-        out=tmp_path, record=lambda what, body: recorded.append((what, body["code"]))
+        out=tmp_path, log_record=lambda what, body: recorded.append((what, body["code"]))
     )
     found = save_findings(given, work)
     assert [finding.code for finding in found] == ["c", "e", "b", "d", "a"]

@@ -51,7 +51,7 @@ def test_target_names_and_constants_are_no_features(project: ProjectFolder) -> N
     assert names(project) == ["age", "city", "member", "seen"]
 
 
-@pytest.mark.parametrize("role", ["entity", "weight", "id", "split"])
+@pytest.mark.parametrize("role", ["group", "sample_weight", "id_column", "split_column"])
 def test_a_column_with_a_part_of_its_own_is_no_feature(project: ProjectFolder, role: str) -> None:
     assert "member" not in names(set_settings(project, {f"data.{role}": "member"}))
 
@@ -62,7 +62,7 @@ def test_a_dropped_column_is_gone(project: ProjectFolder) -> None:
 
 def test_a_table_without_a_usable_column_is_told(project: ProjectFolder) -> None:
     set_settings(project, {"data.drop": ["age", "city", "member", "seen"]})
-    with pytest.raises(DataError, match="no column left"):
+    with pytest.raises(DataError, match="no feature column"):
         feature_schema(project.load_settings())
 
 
@@ -87,7 +87,7 @@ def test_how_a_column_is_cleaned_travels_with_the_schema(project: ProjectFolder)
 
 def test_the_target_is_read_as_its_task_wants_it(project: ProjectFolder) -> None:
     assert target_columns(project.load_settings())[0].kind == "category"
-    wanted = {"target": "age", "task": "regression", "metric": "rmse", "positive": None}
+    wanted = {"target": "age", "task": "regression", "metric": "rmse", "positive_class": None}
     set_settings(project, {f"problem.{name}": value for name, value in wanted.items()})
     rows = pl.DataFrame({"age": [" 41.5 ", "", "x"]})
     assert parse_target(rows, project.load_settings()).to_list() == [41.5, None, None]
@@ -116,7 +116,8 @@ def test_joined_columns_stand_beside_the_rows_empty_where_no_key_fits(
 
 
 def test_only_the_wanted_columns_are_joined(joined: ProjectFolder) -> None:
-    set_settings(joined, {"data.join": [{**JOIN_SETTINGS[0], "columns": ["snow"]}], "data.columns": {
+    join = [{**JOIN_SETTINGS[0], "columns": ["snow"]}]
+    set_settings(joined, {"data.join": join, "data.columns": {
         name: {"kind": "number" if name in ("age", "snow") else "category"}
         for name in ("age", "city", "snow", "bought")
     }})  # fmt: skip
@@ -164,7 +165,7 @@ def test_files_of_a_ready_made_split_need_the_same_columns(project: ProjectFolde
 
 
 def test_computed_columns_are_features_of_the_kind_of_their_result(project: ProjectFolder) -> None:
-    set_settings(project, {"data.derive": {
+    set_settings(project, {"data.derived_columns": {
         "half": "age / 2", "old": "age > 60", "later": "half * 2 + 1", "shout": "upper(city)",
     }})  # fmt: skip
     schema = feature_schema(project.load_settings())
@@ -181,7 +182,7 @@ def test_computed_columns_are_features_of_the_kind_of_their_result(project: Proj
 def test_what_only_an_expression_reads_is_asked_for_and_hidden_from_the_model(
     project: ProjectFolder,
 ) -> None:
-    set_settings(project, {"data.derive": {"half": "age / 2"}, "data.drop": ["age"]})
+    set_settings(project, {"data.derived_columns": {"half": "age / 2"}, "data.drop": ["age"]})
     schema = feature_schema(project.load_settings())
     assert "age" in {column.name for column in schema.input_columns}
     assert "age" not in schema.apply(read_joined_rows(project, project.load_settings())).columns
@@ -190,8 +191,8 @@ def test_what_only_an_expression_reads_is_asked_for_and_hidden_from_the_model(
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
-        ("agee / 2", "reads a column that is not there"),
-        ("age +", "not an SQL expression"),
+        ("agee / 2", "uses a column that does not exist"),
+        ("age +", "not a valid SQL expression"),
         ("upper(age)", "cannot be computed"),
         ("age - avg(age)", "more than one row"),
     ],
@@ -199,7 +200,7 @@ def test_what_only_an_expression_reads_is_asked_for_and_hidden_from_the_model(
 def test_an_expression_that_cannot_be_computed_is_never_left_out_silently(
     project: ProjectFolder, sql: str, message: str
 ) -> None:
-    set_settings(project, {"data.derive": {"odd": sql}})
+    set_settings(project, {"data.derived_columns": {"odd": sql}})
     with pytest.raises(DataError, match=message):
         feature_schema(project.load_settings()).apply(
             read_joined_rows(project, project.load_settings())
@@ -207,7 +208,7 @@ def test_an_expression_that_cannot_be_computed_is_never_left_out_silently(
 
 
 def test_a_column_asked_for_by_an_unknown_name_is_told(project: ProjectFolder) -> None:
-    with pytest.raises(DataError, match=r"(?s)not there.*did you mean 'age'"):
+    with pytest.raises(DataError, match=r"(?s)does not exist.*did you mean 'age'"):
         schema_of_columns(project.load_settings(), ["agee"])
 
 
@@ -236,7 +237,7 @@ def add_weight_column(project: ProjectFolder, cells: list[object]) -> ProjectFol
     source = source_table_path(project)
     frame = pl.read_csv(source).with_columns(pl.Series("w", (cells * 240)[:240], strict=False))
     frame.write_csv(source)
-    return set_settings(project, {"data.columns.w": {"kind": "number"}, "data.weight": "w"})
+    return set_settings(project, {"data.columns.w": {"kind": "number"}, "data.sample_weight": "w"})
 
 
 def test_weights_are_read_row_by_row(project: ProjectFolder) -> None:
@@ -254,7 +255,7 @@ def test_rows_that_a_retraining_counts_less_do_so_on_top_of_their_weights(
     found = read_weights(frame, settings)
     assert found is not None
     assert found.tolist() == [1.0, 4.0]
-    set_settings(project, {"data.weight": None})
+    set_settings(project, {"data.sample_weight": None})
     found = read_weights(frame, project.load_settings())
     assert found is not None
     assert found.tolist() == [0.5, 1.0]
@@ -264,7 +265,7 @@ def test_rows_that_a_retraining_counts_less_do_so_on_top_of_their_weights(
 @pytest.mark.parametrize("cell", [0, -1, None, "inf"])
 def test_a_row_without_a_weight_that_counts_is_told(project: ProjectFolder, cell: object) -> None:
     add_weight_column(project, ["2", cell])
-    with pytest.raises(DataError, match="no weight that counts"):
+    with pytest.raises(DataError, match="no valid weight"):
         read_weights(read_joined_rows(project, project.load_settings()), project.load_settings())
 
 
@@ -274,7 +275,7 @@ def test_rows_of_an_entity_are_drawn_together(project: ProjectFolder) -> None:
         is None
     )
     settings = set_settings(
-        project, {"data.entity": "city", "split.rule": "entity"}
+        project, {"data.group": "city", "split.strategy": "group"}
     ).load_settings()
     frame = read_joined_rows(project, settings)
     units = assign_clusters(frame, settings)
@@ -283,7 +284,9 @@ def test_rows_of_an_entity_are_drawn_together(project: ProjectFolder) -> None:
 
 
 def test_rows_close_in_time_are_drawn_together(project: ProjectFolder) -> None:
-    settings = set_settings(project, {"data.time": "seen", "split.rule": "time"}).load_settings()
+    settings = set_settings(
+        project, {"data.time_column": "seen", "split.strategy": "time"}
+    ).load_settings()
     frame = read_joined_rows(project, settings)
     units = np.asarray(assign_clusters(frame, settings))
     order = np.argsort(frame["seen"].to_numpy(), kind="stable")

@@ -51,7 +51,8 @@ def rows(report_data: ReportData) -> ModelingDataset:
 @pytest.fixture(scope="module")
 def model(report_data: ReportData, rows: ModelingDataset) -> WeightedEnsemble:
     members = load_fold_models(EnsemblePart(report_data.folders["baseline"] / "linear"), rows)
-    return WeightedEnsemble([[(member, 1.0)] for member in members], {"temperature": 1.0, "limit": 0.5,
+    return WeightedEnsemble([[(member, 1.0)] for member in members], {
+        "temperature": 1.0, "set_threshold": 0.5,
                                                           "threshold": None})  # fmt: skip
 
 
@@ -59,7 +60,7 @@ def importance_by_column(
     model: WeightedEnsemble, rows: ModelingDataset, metric: Metric, seed: int = 0
 ) -> dict[str, Json]:
     found = compute_feature_importance(
-        PermutationImportance(model, rows, metric, seed), lambda text, share: None
+        PermutationImportance(model, rows, metric, seed), lambda message, fraction: None
     )
     return {item["column"]: item for item in found}
 
@@ -158,16 +159,21 @@ def test_columns_that_tell_the_same_are_missed_when_their_kind_is_shuffled(tmp_p
     table.write_csv(tmp_path / "t.csv")
     project = create_project(tmp_path / "p", tmp_path / "t.csv", edits=())
     set_settings(
-        project, {"model": {"learner": "linear"}, "audit.accept": ["copies:a", "copies:b"]}
+        project,
+        {
+            "model": {"learner": "linear"},
+            "audit.accept": ["duplicate_columns:a", "duplicate_columns:b"],
+        },
     )
     folders = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="baseline").folders
     rows = load_dataset(folders["split"], project.load_settings())
     members = load_fold_models(EnsemblePart(folders["baseline"] / "linear"), rows)
-    model = WeightedEnsemble([[(m, 1.0)] for m in members], {"temperature": 1.0, "limit": 0.5,
+    model = WeightedEnsemble([[(m, 1.0)] for m in members], {
+        "temperature": 1.0, "set_threshold": 0.5,
                                                   "threshold": None})  # fmt: skip
     trial = PermutationImportance(model, rows, rows.task.metrics[0], 0)
-    alone = compute_feature_importance(trial, lambda text, share: None)
-    found = compute_kind_importance(trial, alone, lambda text, share: None)
+    alone = compute_feature_importance(trial, lambda message, fraction: None)
+    found = compute_kind_importance(trial, alone, lambda message, fraction: None)
     assert [item["columns"] for item in found] == [["a", "b"], ["city"]]
     largest = max(item["value"] for item in alone)
     assert found[0]["value"] > largest + 0.1
@@ -228,10 +234,10 @@ def test_an_importance_is_how_much_worse_the_figure_is_on_average(
     )
     rows: Any = SimpleNamespace(
         folds=[Fold(y, y, np.arange(4))],
-        values=pl.DataFrame({"a": y - 3}),
+        features=pl.DataFrame({"a": y - 3}),
         y=y,
         task=task,
-        about={},
+        target_spec={},
     )
     member: Any = SimpleNamespace(outputs=lambda values: values["a"].to_numpy()[:, None])
     trial = PermutationImportance(

@@ -67,7 +67,9 @@ def test_nothing_is_fitted_outside_the_training_rows(
         files.read_json(tmp_path / side / "0" / "model.json") for side in ("honest", "planted")
     ]
     for model in models:
-        model.get("curves", {}).pop("threads", None)  # the clock's choice, which changes no weight
+        model.get("learning_curves", {}).pop(
+            "threads", None
+        )  # the clock's choice, which changes no weight
     assert models[0] == models[1]
 
 
@@ -102,9 +104,11 @@ def test_a_restored_member_predicts_the_same(rows: ModelingDataset, tmp_path: Pa
             learner, options, tmp_path / name / "0", rows.task, rows.target_spec
         )
         kept = pl.read_parquet(tmp_path / name / "predictions.parquet")
-        judged = kept.filter(pl.col("part") == "judge")
+        judged = kept.filter(pl.col("part") == "evaluation")
         found = member.outputs(rows.features[judged["position"].to_list()])
-        np.testing.assert_allclose(found, judged.select(pl.col("^out_.*$")).to_numpy(), atol=1e-6)
+        np.testing.assert_allclose(
+            found, judged.select(pl.col("^output_.*$")).to_numpy(), atol=1e-6
+        )
 
 
 def test_finished_folds_are_left_as_they_are(rows: ModelingDataset, tmp_path: Path) -> None:
@@ -193,8 +197,8 @@ def test_what_is_left_of_the_budget_is_shared_among_the_folds_that_are_left(
     assert {job.device for job in learner.jobs} == {"cpu"}
     assert told == [(f"fold {i + 1} of 5, half", (i + 0.5) / 5) for i in range(5)]
     assert about == files.read_json(tmp_path / "model.json") == {
-        "learner": "timed", "title": "timed guess", "complexity": 3, "options": {}, "members": 5,
-        "seconds": 50.0, "columns": ["a"],
+        "learner": "timed", "title": "timed guess", "complexity": 3, "learner_options": {},
+        "n_members": 5, "fit_seconds": 50.0, "columns": ["a"],
     }  # fmt: skip
 
 
@@ -229,7 +233,7 @@ def test_a_learner_gets_scaled_targets_and_the_weights_of_its_rows(
         # In units of the target the guess is the weighted mean.
         table = pl.read_parquet(tmp_path / str(number) / "predictions.parquet")
         expected = np.average(rows.y[fold.train], weights=1.0 + fold.train)
-        np.testing.assert_allclose(table["out_0"].to_numpy(), expected, rtol=1e-6)
+        np.testing.assert_allclose(table["output_0"].to_numpy(), expected, rtol=1e-6)
         assert table["position"].to_list() == [*fold.validation, *fold.evaluation]
-        assert table["part"].to_list() == ["tune"] * 2 + ["judge"] * 2
+        assert table["part"].to_list() == ["validation"] * 2 + ["evaluation"] * 2
         assert set(table["fold"]) == {number}

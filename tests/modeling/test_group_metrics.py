@@ -73,10 +73,10 @@ def test_a_planted_gap_is_found_between_the_right_groups(frame: pl.DataFrame, y:
     draw = np.random.default_rng(2)
     rate = frame["group"].replace_strict({"a": 0.9, "b": 0.8, "c": 0.6}).to_numpy()
     (found,) = group_metrics_of(frame, draw.random(ROWS) < rate, y, ["group"])
-    gap = found["gaps"]["accuracy"]
-    assert (gap["highest"], gap["lowest"]) == ("a", "c")
+    gap = found["max_gaps"]["accuracy"]
+    assert (gap["highest_group"], gap["lowest_group"]) == ("a", "c")
     assert 0.15 < gap["low"] < gap["value"] < gap["high"]
-    figures = {item["group"]: item["figures"]["accuracy"]["value"] for item in found["groups"]}
+    figures = {item["group"]: item["metrics"]["accuracy"]["value"] for item in found["groups"]}
     assert gap["value"] == pytest.approx(figures["a"] - figures["c"])
     assert sum(item["rows"] for item in found["groups"]) == ROWS
 
@@ -87,7 +87,7 @@ def test_equal_groups_show_no_gap_for_sure(frame: pl.DataFrame, y: Array) -> Non
     for seed in range(30):
         right = np.random.default_rng(100 + seed).random(ROWS) < 0.8
         (found,) = group_metrics_of(frame, right, y, ["group"])
-        gap = found["gaps"]["accuracy"]
+        gap = found["max_gaps"]["accuracy"]
         assert gap["value"] >= 0
         sure += gap["low"] > 0
     assert sure <= 4
@@ -99,7 +99,11 @@ def test_a_gap_picked_among_more_pairs_has_a_wider_interval() -> None:
     drawn["a"][0], drawn["b"][0] = 0.9, 0.7
     two = max_group_gap({name: drawn[name] for name in "ab"})
     six = max_group_gap(drawn)
-    assert (six["highest"], six["lowest"]) == (two["highest"], two["lowest"]) == ("a", "b")
+    assert (
+        (six["highest_group"], six["lowest_group"])
+        == (two["highest_group"], two["lowest_group"])
+        == ("a", "b")
+    )
     assert six["low"] < two["low"]
     assert six["high"] > two["high"]
     spread = drawn["a"][1:] - drawn["b"][1:]
@@ -111,9 +115,9 @@ def test_groups_of_too_few_rows_are_named_and_not_measured(y: Array) -> None:
     few = MIN_ROWS_PER_GROUP - 1
     frame = pl.DataFrame({"group": ["few"] * few + ["many"] * (ROWS - few), "age": ["1"] * ROWS})
     (found,) = group_metrics_of(frame, y == 1, y, ["group"])
-    assert found["too_few"] == ["few"]
+    assert found["skipped_groups"] == ["few"]
     assert [item["group"] for item in found["groups"]] == ["many"]
-    assert found["gaps"] == {}  # one group has nobody to differ from
+    assert found["max_gaps"] == {}  # one group has nobody to differ from
 
 
 def test_a_gap_is_unknown_where_figures_are_not_defined() -> None:
@@ -125,8 +129,8 @@ def test_who_is_decided_positive_is_told_of_two_classes(frame: pl.DataFrame, y: 
     (found,) = group_metrics_of(frame, np.ones(ROWS, dtype=bool), y, ["group"])
     item = found["groups"][0]
     inside = (frame["group"] == item["group"]).to_numpy()
-    assert item["figures"]["called"]["value"] == pytest.approx(y[inside].mean())
-    assert found["metrics"]["called"] == "called positive"
+    assert item["metrics"]["selection_rate"]["value"] == pytest.approx(y[inside].mean())
+    assert found["metric_titles"]["selection_rate"] == "selection rate"
 
 
 def test_numbers_are_cut_into_quarters_in_their_order(frame: pl.DataFrame, y: Array) -> None:
@@ -154,7 +158,7 @@ def test_other_tasks_have_figures_of_their_own(frame: pl.DataFrame) -> None:
     (found,) = compute_group_metrics(
         rows, np.arange(ROWS), said, main, BootstrapPlan(ROWS, 0, n_resamples=50), settings
     )
-    assert list(found["metrics"]) == ["rmse", "mae", "bias"]
-    gap = found["gaps"]["bias"]
-    assert gap["highest"] == "a"
+    assert list(found["metric_titles"]) == ["rmse", "mae", "mean_error"]
+    gap = found["max_gaps"]["mean_error"]
+    assert gap["highest_group"] == "a"
     assert gap["low"] > 0.9

@@ -29,7 +29,7 @@ class ExplainingKind:
 
     def explain(self, value: Any, said: Any) -> Json:
         scores: Array = said([value, 10.0, 70.0])
-        return {"spans": [["x", 1.0]], "most": 1.0, "scores": scores.tolist()}
+        return {"spans": [["x", 1.0]], "max_effect": 1.0, "scores": scores.tolist()}
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def explain_some(
     place = folders["baseline"] / learner
     judge = np.concatenate([fold.evaluation for fold in rows.folds])
     chosen = judge[:: len(judge) // count].tolist()
-    found = explain_rows(make_ensembles(rows, place), rows, chosen, lambda text, share: None)
+    found = explain_rows(make_ensembles(rows, place), rows, chosen, lambda message, fraction: None)
     return rows, found, (load_candidate(place, rows), judge)
 
 
@@ -65,14 +65,14 @@ def test_the_score_is_what_the_judged_member_said(finished_project_folder: Path)
     rows, found, (candidate, judge) = explain_some(
         ProjectFolder(finished_project_folder / "project"), "linear"
     )
-    decided = rows.task.to_frame(candidate.said, rows.target_spec)["prediction"].to_list()
+    decided = rows.task.to_frame(candidate.predictions, rows.target_spec)["prediction"].to_list()
     for item in found:
         at = int(np.flatnonzero(judge == item["position"])[0])
-        assert item["of"] == decided[at]
-        assert item["score"] == pytest.approx(candidate.said.outputs[at].max(), abs=1e-6)
+        assert item["class_or_label"] == decided[at]
+        assert item["score"] == pytest.approx(candidate.predictions.outputs[at].max(), abs=1e-6)
         scores = item["columns"]["age"]["scores"]
         assert scores[0] == pytest.approx(item["score"], abs=1e-6)
-        assert (scores[2] > scores[1]) == (item["of"] == "yes")  # age speaks for yes
+        assert (scores[2] > scores[1]) == (item["class_or_label"] == "yes")  # age speaks for yes
         assert list(item["columns"]) == ["age"]
 
 
@@ -84,8 +84,8 @@ def test_kinds_that_explain_nothing_are_left_out(finished_project_folder: Path) 
 @pytest.mark.usefixtures("numbers_are_explained")
 def test_of_an_amount_the_value_is_explained_in_its_unit(ensemble_project_folder: Path) -> None:
     rows, found, _ = explain_some(ProjectFolder(ensemble_project_folder / "project"), "linear", 2)
-    assert found[0]["of"] is None
-    assert found[0]["unit"] == pytest.approx(1.35 * rows.y.std(), rel=0.3)
+    assert found[0]["class_or_label"] is None
+    assert found[0]["score_scale"] == pytest.approx(1.35 * rows.y.std(), rel=0.3)
     assert found[0]["columns"]["floor"]["scores"][0] == pytest.approx(found[0]["score"])
 
 
@@ -104,9 +104,11 @@ def test_of_labels_the_one_that_is_furthest_from_the_truth_is_explained(tmp_path
     rows = load_dataset(folders["split"], project.load_settings())
     chosen = [int(rows.folds[0].evaluation[0])]
     place = folders["baseline"] / "constant"
-    (item,) = explain_rows(make_ensembles(rows, place), rows, chosen, lambda text, share: None)
+    (item,) = explain_rows(
+        make_ensembles(rows, place), rows, chosen, lambda message, fraction: None
+    )
     truth = dict(zip(rows.target_spec["labels"], rows.y[chosen[0]], strict=True))
-    assert abs(truth[item["of"]] - item["score"]) > 0.3
+    assert abs(truth[item["class_or_label"]] - item["score"]) > 0.3
 
 
 def test_no_single_value_blows_up_the_unit() -> None:

@@ -28,8 +28,10 @@ ROWS = 1000
 def make_candidate(name: str, complexity: int, right: Array, y: Array) -> Candidate:
     """A model that is right where it is said to be."""
     outputs = np.eye(2)[np.where(right, y, 1 - y)] * 0.8 + 0.1
-    said = Predictions(outputs, outputs.argmax(axis=1), outputs > 0.3)
-    return Candidate(name, {"title": name, "complexity": complexity}, Path(), said, {}, [], "")
+    predictions = Predictions(outputs, outputs.argmax(axis=1), outputs > 0.3)
+    return Candidate(
+        name, {"title": name, "complexity": complexity}, Path(), predictions, {}, [], ""
+    )
 
 
 def compare_random_models(rates: dict[str, float], metric: Metric = ACCURACY) -> ModelComparison:
@@ -41,7 +43,7 @@ def compare_random_models(rates: dict[str, float], metric: Metric = ACCURACY) ->
         for place, (name, rate) in enumerate(rates.items())
     ]
     drawn = resample(
-        {(c.name, metric.name): lambda w, c=c: metric.compute(y, c.said, w) for c in found},  # type: ignore[misc]
+        {(c.name, metric.name): lambda w, c=c: metric.compute(y, c.predictions, w) for c in found},  # type: ignore[misc]
         BootstrapPlan(ROWS, 1),
     )
     return ModelComparison(found, drawn, metric)
@@ -53,7 +55,7 @@ def test_the_best_wins_if_it_is_significantly_better() -> None:
     assert champion.name == "deep"
     words = match.summarize(champion, ROWS)
     assert words == (
-        "Champion: deep, accuracy 0.9000 on 1,000 judge rows (guess: 0.5000). "
+        "Champion: deep, accuracy 0.9000 on 1,000 evaluation rows (guess: 0.5000). "
         "Significantly better than simple and rival."
     )
 
@@ -62,7 +64,9 @@ def test_a_tie_goes_to_the_simpler() -> None:
     match = compare_random_models({"guess": 0.5, "simple": 0.8, "rival": 0.801})
     champion = match.choose_champion()
     assert champion.name == "simple"
-    assert match.summarize(champion, ROWS).endswith("Level with rival, but simpler.")
+    assert match.summarize(champion, ROWS).endswith(
+        "No significant difference from rival, and simpler."
+    )
 
 
 def test_a_metric_that_is_to_be_low_is_won_by_the_lowest() -> None:
@@ -79,14 +83,19 @@ def test_no_better_than_guessing_is_said_plainly() -> None:
     champion = match.choose_champion()
     assert champion.name == "guess"
     words = match.summarize(champion, ROWS)
-    assert words.startswith("No model is better than a guess by accuracy on 1,000 judge rows")
+    assert words.startswith(
+        "No model is significantly better than the guess (accuracy, 1,000 evaluation rows)"
+    )
 
 
 def test_the_champion_is_compared_with_each_of_the_others() -> None:
     match = compare_random_models({"guess": 0.5, "simple": 0.8, "rival": 0.801})
     found = match.compare_champion_with_all(match.choose_champion())
-    assert [(item["a"], item["b"]) for item in found] == [("simple", "guess"), ("simple", "rival")]
-    assert [item["verdict"] for item in found] == ["better", "level"]
+    assert [(item["model_a"], item["model_b"]) for item in found] == [
+        ("simple", "guess"),
+        ("simple", "rival"),
+    ]
+    assert [item["verdict"] for item in found] == ["better", "tie"]
     for item in found:
         assert item["low"] <= item["difference"] <= item["high"]
     assert found[0]["p_value"] < 0.01 < found[1]["p_value"]
@@ -112,7 +121,7 @@ def test_a_guess_that_calls_no_row_positive_does_not_win_by_a_figure_that_it_has
     right = {"g": y == 0, "s": np.arange(100) % 10 > 0, "d": y >= 0}
     found = [make_candidate(name, place, right[name], y) for place, name in enumerate(right)]
     drawn = resample(
-        {(c.name, metric.name): lambda w, c=c: metric.compute(y, c.said, w) for c in found},  # type: ignore[misc]
+        {(c.name, metric.name): lambda w, c=c: metric.compute(y, c.predictions, w) for c in found},  # type: ignore[misc]
         BootstrapPlan(100, 1),
     )
     match = ModelComparison(found, drawn, metric)
@@ -154,9 +163,13 @@ def test_a_comparison_pairs_figures_of_the_same_resample(metric: Metric, sign: i
     assert result.p_value == pytest.approx(2 / 42)
     assert match.compare_pair(first, second).difference == pytest.approx(-0.1)
     assert match.choose_champion() is second
-    (told,) = match.compare_champion_with_all(second)
-    assert (told["a"], told["b"], told["verdict"]) == (second.name, first.name, "better")
-    assert told["difference"] == result.difference
+    (entry,) = match.compare_champion_with_all(second)
+    assert (entry["model_a"], entry["model_b"], entry["verdict"]) == (
+        second.name,
+        first.name,
+        "better",
+    )
+    assert entry["difference"] == result.difference
 
 
 def test_the_champion_is_the_simplest_of_all_that_are_level_with_the_best() -> None:
@@ -168,13 +181,13 @@ def test_the_champion_is_the_simplest_of_all_that_are_level_with_the_best() -> N
     champion = match.choose_champion()
     assert champion.name == "simple"
     assert match.summarize(champion, 1_234) == (
-        "Champion: simple, accuracy 0.5800 on 1,234 judge rows (guess: 0.2000). "
-        "Level with middle and deep, but simpler."
+        "Champion: simple, accuracy 0.5800 on 1,234 evaluation rows (guess: 0.2000). "
+        "No significant difference from middle and deep, and simpler."
     )
     # Which is level and which is not is told of any model, also one that is not the simplest.
     assert match.summarize(match.candidates[3], 10) == (
-        "Champion: deep, accuracy 0.6000 on 10 judge rows (guess: 0.2000). "
-        "Level with simple and middle."
+        "Champion: deep, accuracy 0.6000 on 10 evaluation rows (guess: 0.2000). "
+        "No significant difference from simple and middle."
     )
 
 
@@ -193,14 +206,18 @@ def test_models_with_and_without_files_are_compared_by_the_best_of_each() -> Non
         found.metadata["complexity"] = complexity
     for found in match.candidates[3:]:
         found.metadata["columns"] = ["n", "m"]
-    told = match.compare_without_files(["n", "photo", "m", "scan"])
-    assert told is not None
-    assert (told["with"], told["without"], told["verdict"]) == ("deep", "lean", "better")
+    result = match.compare_without_files(["n", "photo", "m", "scan"])
+    assert result is not None
+    assert (result["with_files"], result["without_files"], result["verdict"]) == (
+        "deep",
+        "lean",
+        "better",
+    )
     for found, complexity in zip(match.candidates, (0, 3, 2, 2, 3), strict=True):
         found.metadata["complexity"] = complexity  # the best with files has a twin, if not the best
-    assert match.compare_without_files(["n"]) == {**told, "left_out": []}
-    assert told["left_out"] == ["photo", "scan"]
-    assert (told["difference"], told["low"]) == pytest.approx((0.05, 0.06))
+    assert match.compare_without_files(["n"]) == {**result, "excluded_columns": []}
+    assert result["excluded_columns"] == ["photo", "scan"]
+    assert (result["difference"], result["low"]) == pytest.approx((0.05, 0.06))
     # Without a twin that may read files there is nothing to compare with.
     for found in match.candidates[:3]:
         found.metadata["complexity"] = 1
@@ -214,8 +231,12 @@ def test_a_tie_goes_to_the_model_without_files_and_the_two_are_compared() -> Non
         found.metadata["complexity"] = complexity
     match.candidates[2].metadata["columns"] = ["n"]
     assert match.choose_champion().name == "bare"
-    told = match.compare_without_files(["n", "photo"])
-    assert told is not None
-    assert (told["with"], told["without"], told["verdict"]) == ("deep", "bare", "level")
-    assert told["left_out"] == ["photo"]
-    assert told["low"] < 0 < told["high"]
+    result = match.compare_without_files(["n", "photo"])
+    assert result is not None
+    assert (result["with_files"], result["without_files"], result["verdict"]) == (
+        "deep",
+        "bare",
+        "tie",
+    )
+    assert result["excluded_columns"] == ["photo"]
+    assert result["low"] < 0 < result["high"]

@@ -33,9 +33,9 @@ from fieldcraft.stages import _workflows
 
 MANIFEST_BODY = {
     "targets": ["bought"],
-    "names": [],
+    "column_names": [],
     "tables": [],
-    "calibration": {"temperature": 1.0, "threshold": None, "limit": 0.9},
+    "calibration": {"temperature": 1.0, "threshold": None, "set_threshold": 0.9},
     "lineage": {},
 }
 
@@ -55,7 +55,8 @@ def test_every_learner_packages_with_parity(
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     decided = pl.read_parquet(
-        _workflows.load_latest_report_data(finished_project).folders["evaluate"] / "judge.parquet"
+        _workflows.load_latest_report_data(finished_project).folders["evaluate"]
+        / "evaluation_predictions.parquet"
     )
     manifest = write_bundle(
         bundle,
@@ -64,7 +65,7 @@ def test_every_learner_packages_with_parity(
         decided,
         None,
         MANIFEST_BODY,
-        lambda text, share: None,
+        lambda message, fraction: None,
     )
     assert check_parity(bundle, [EnsemblePart(models[learner])], rows) <= 1e-5
     described = [(m["folder"], m["fold"], m["weight"]) for m in manifest["members"]]
@@ -75,10 +76,10 @@ def test_every_learner_packages_with_parity(
 
 def test_a_bundle_that_predicts_otherwise_is_refused(finished_project: ProjectFolder) -> None:
     rows, models = load_dataset_and_models(finished_project)
-    champion = files.read_json(finished_project.bundle_path / "manifest.json")["learner"]
+    champion = files.read_json(finished_project.bundle_path / "manifest.json")["model"]
     table = models[champion] / "predictions.parquet"
-    pl.read_parquet(table).with_columns(pl.col("out_1") + 1e-4).write_parquet(table)
-    with pytest.raises(BundleError, match="does not predict what the trained model predicts"):
+    pl.read_parquet(table).with_columns(pl.col("output_1") + 1e-4).write_parquet(table)
+    with pytest.raises(BundleError, match="predict differently"):
         check_parity(finished_project.bundle_path, [EnsemblePart(models[champion])], rows)
 
 
@@ -88,11 +89,11 @@ def test_the_reference_profile_counts_rows_that_were_not_trained_on(
     profile = files.read_json(finished_project.bundle_path / "profile.json")
     assert set(profile["columns"]) == {"age", "city", "member", "seen"}
     city, age = (profile["columns"][name]["value"] for name in ("city", "age"))
-    assert set(city["levels"]) == set(city["seen"]) == {"Bern", "Oslo", "Rome"}
-    assert age["low"] < age["edges"][0] < age["edges"][-1] < age["high"]
-    assert sum(age["counts"]) == sum(city["counts"]) == profile["rows"]
+    assert set(city["categories"]) == set(city["known_categories"]) == {"Bern", "Oslo", "Rome"}
+    assert age["min"] < age["bin_edges"][0] < age["bin_edges"][-1] < age["max"]
+    assert sum(age["bin_counts"]) == sum(city["bin_counts"]) == profile["n_reference_rows"]
     predicted = profile["predictions"]
-    assert sum(predicted["prediction"]["counts"]) == profile["predicted"] > 0
+    assert sum(predicted["prediction"]["bin_counts"]) == profile["n_predictions"] > 0
     assert {"probability_no", "probability_yes"} <= set(predicted)
 
 
@@ -101,7 +102,7 @@ def test_members_of_an_ensemble_have_their_part_of_the_weight(
 ) -> None:
     rows, models = load_dataset_and_models(finished_project)
     parts = [EnsemblePart(models["constant"], 0.75), EnsemblePart(models["rule"], 0.25)]
-    packed = export_fold_models(tmp_path, parts, rows, lambda text, share: None)
+    packed = export_fold_models(tmp_path, parts, rows, lambda message, fraction: None)
     weights = [(m["folder"], m["fold"], m["weight"]) for m in packed]
     assert weights == [
         *[(f"members/constant-{i}", i, 0.15) for i in range(5)],
@@ -118,16 +119,16 @@ def max_difference_of(
         return np.stack([1 - np.array(chances), np.array(chances)], axis=1)
 
     same: Any = SimpleNamespace(
-        joined=lambda frame: frame, schema=SimpleNamespace(apply=lambda frame: frame),
+        join_tables=lambda frame: frame, schema=SimpleNamespace(apply=lambda frame: frame),
         task=SimpleNamespace(output="probabilities"),
     )  # fmt: skip
     packed: Any = SimpleNamespace(
-        encoders=SimpleNamespace(read=lambda values: values["row"].to_list()),
+        encoders=SimpleNamespace(precompute=lambda values: values["row"].to_list()),
         outputs=lambda read, task: outputs(found)[read],
-        scale={} if deviation is None else {"deviation": deviation},
+        target_scale={} if deviation is None else {"std": deviation},
     )
     order = list(reversed(range(len(expected))))  # rows are found by their position
-    trained = pl.DataFrame(outputs(expected)[order], schema=["out_0", "out_1"]).with_columns(
+    trained = pl.DataFrame(outputs(expected)[order], schema=["output_0", "output_1"]).with_columns(
         position=pl.Series(order)
     )
     rows: Any = SimpleNamespace(frame=pl.DataFrame({"row": range(len(expected))}))
@@ -152,7 +153,7 @@ def test_outputs_may_differ_by_one_hundred_thousandth_of_a_unit(
             abs(difference) / unit
         )
     else:
-        with pytest.raises(BundleError, match=r"model, member 0: .*allowed 1e-05"):
+        with pytest.raises(BundleError, match=r"model, member 0: .*limit 1e-05"):
             max_difference_of(found, expected, deviation)
 
 
@@ -182,11 +183,11 @@ def test_the_reference_profile_has_bins_of_training_rows_and_counts_of_the_other
     decided = pl.DataFrame({"prediction": [1.0, 2.0]})
     profile = make_reference_profile(rows, decided)
     measure = profile["columns"]["a"]["value"]
-    assert (profile["rows"], profile["members"], profile["predicted"]) == (4, 1, 2)
-    assert (measure["low"], measure["high"]) == (0, 50)
-    assert sum(measure["counts"]) == 4
+    assert (profile["n_reference_rows"], profile["n_folds"], profile["n_predictions"]) == (4, 1, 2)
+    assert (measure["min"], measure["max"]) == (0, 50)
+    assert sum(measure["bin_counts"]) == 4
     assert (measure["quantiles"][0], measure["quantiles"][-1]) == (5, 70)
-    assert sum(profile["predictions"]["prediction"]["counts"]) == 2
+    assert sum(profile["predictions"]["prediction"]["bin_counts"]) == 2
 
 
 def test_an_ensemble_reads_the_columns_that_any_of_its_parts_reads(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_an_ensemble_reads_the_columns_that_any_of_its_parts_reads(tmp_path: Pat
     for name, columns in named.items():
         about: dict[str, Any] = {} if columns is None else {"columns": columns}
         if name == "mix":
-            about = {"parts": {"a": 0.75, "b": 0.25}}
+            about = {"ensemble_weights": {"a": 0.75, "b": 0.25}}
         (tmp_path / name).mkdir()
         files.atomic_write_json(tmp_path / name / "model.json", about)
     places = {name: tmp_path / name for name in named}

@@ -61,7 +61,7 @@ def steady_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(finished_project: ProjectFolder) -> ProjectSettings:
-    return set_settings(finished_project, {"problem.groups": ["city"]}).load_settings()
+    return set_settings(finished_project, {"problem.sensitive_features": ["city"]}).load_settings()
 
 
 @pytest.fixture
@@ -78,13 +78,13 @@ def pair(finished_project: ProjectFolder) -> ModelPair:
 
 
 def make_predictions(chance: Array) -> Predictions:
-    """What a model says that gives these chances of yes."""
+    """Predictions with these probabilities of the positive class."""
     outputs = np.stack([1 - chance, chance], axis=1)
     return Predictions(outputs, outputs.argmax(1), np.ones_like(outputs, dtype=bool))
 
 
 def random_chances(y: Array, right: float | Array, seed: int) -> Array:
-    """Chances that are on the right side as often as is said, and surer the more they are."""
+    """Probabilities that are on the right side of 0.5 for a fraction of the rows."""
     draw = np.random.default_rng(seed)
     good = draw.random(len(y)) < right
     far = draw.uniform(0.55, 0.95, len(y))
@@ -92,13 +92,13 @@ def random_chances(y: Array, right: float | Array, seed: int) -> Array:
 
 
 def make_evaluation(
-    rows: ModelingDataset, champion: Array, challenger: Array, frozen: float = 0.5
+    rows: ModelingDataset, champion: Array, challenger: Array, previous_fraction: float = 0.5
 ) -> ChallengerEvaluation:
     places = np.arange(len(rows.y))
     return ChallengerEvaluation(
         rows,
         places,
-        places < frozen * len(places),
+        places < previous_fraction * len(places),
         make_predictions(champion),
         make_predictions(challenger),
         rows.y,
@@ -125,29 +125,35 @@ def test_better_on_every_part_passes(
         settings,
     )
     assert all(gate.passed for gate in found.values()), found
-    assert set(found["groups"].details["groups"]) == {"city: Bern", "city: Oslo", "city: Rome"}
-    assert set(found["better"].details["parts"]) == {"all", "frozen", "recent"}
+    assert set(found["group_performance"].details["groups"]) == {
+        "city: Bern",
+        "city: Oslo",
+        "city: Rome",
+    }
+    assert set(found["performance"].details["subsets"]) == {"all", "previous_evaluation", "new"}
 
 
-def test_level_is_not_better(
+def test_a_tie_is_not_better(
     rows: ModelingDataset, pair: ModelPair, settings: ProjectSettings
 ) -> None:
     same = random_chances(rows.y, 0.8, 0)
     found = gates_by_name(make_evaluation(rows, same, same), pair, settings)
-    assert not found["better"].passed
-    assert "level" in found["better"].message
+    assert not found["performance"].passed
+    assert "tie" in found["performance"].message
 
 
-def test_worse_on_frozen_rows_is_refused_though_it_is_better_on_average(
+def test_worse_on_previous_evaluation_rows_is_refused_though_it_is_better_on_average(
     rows: ModelingDataset, pair: ModelPair, settings: ProjectSettings
 ) -> None:
     early = np.arange(len(rows.y)) < 0.3 * len(rows.y)
     champion = random_chances(rows.y, np.where(early, 0.98, 0.4), 0)
     challenger = random_chances(rows.y, np.where(early, 0.5, 0.98), 1)
-    found = gates_by_name(make_evaluation(rows, champion, challenger, frozen=0.3), pair, settings)
-    assert found["better"].details["parts"]["all"]["verdict"] == "better"
-    assert found["better"].details["parts"]["frozen"]["verdict"] == "worse"
-    assert not found["better"].passed
+    found = gates_by_name(
+        make_evaluation(rows, champion, challenger, previous_fraction=0.3), pair, settings
+    )
+    assert found["performance"].details["subsets"]["all"]["verdict"] == "better"
+    assert found["performance"].details["subsets"]["previous_evaluation"]["verdict"] == "worse"
+    assert not found["performance"].passed
 
 
 def test_worse_for_one_group_is_refused_though_it_is_better_on_average(
@@ -157,12 +163,12 @@ def test_worse_for_one_group_is_refused_though_it_is_better_on_average(
     champion = random_chances(rows.y, np.where(here, 0.95, 0.55), 0)
     challenger = random_chances(rows.y, np.where(here, 0.55, 0.98), 1)
     found = gates_by_name(make_evaluation(rows, champion, challenger), pair, settings)
-    assert found["better"].details["parts"]["all"]["verdict"] == "better"
-    assert not found["groups"].passed
-    assert "worse for city: Bern" in found["groups"].message
+    assert found["performance"].details["subsets"]["all"]["verdict"] == "better"
+    assert not found["group_performance"].passed
+    assert "worse for city: Bern" in found["group_performance"].message
 
 
-def test_less_honest_probabilities_are_refused(rows: ModelingDataset) -> None:
+def test_a_larger_calibration_error_is_refused(rows: ModelingDataset) -> None:
     y, draw = rows.y, BootstrapPlan(len(rows.y), 0)
     honest = np.where(y == 1, 0.7, 0.3)
     honest[::4] = np.round(1 - honest[::4], 3)
@@ -171,7 +177,7 @@ def test_less_honest_probabilities_are_refused(rows: ModelingDataset) -> None:
     assert check_calibration(make_evaluation(rows, sure, honest), draw).passed
 
 
-def test_intervals_that_hold_too_little_are_refused(ensemble_project: ProjectFolder) -> None:
+def test_intervals_that_cover_too_little_are_refused(ensemble_project: ProjectFolder) -> None:
     rows = load_dataset(
         _workflows.load_latest_report_data(ensemble_project).folders["split"],
         ensemble_project.load_settings(),
@@ -185,7 +191,7 @@ def test_intervals_that_hold_too_little_are_refused(ensemble_project: ProjectFol
     found = ChallengerEvaluation(rows, places, places < 100, about(1.0), narrow, y)
     gate = check_calibration(found, BootstrapPlan(len(y), 0))
     assert not gate.passed
-    assert gate.message == "intervals hold 0.0% of the rows, held 100.0%, should hold 90%"
+    assert gate.message == "coverage 0.0%, champion 100.0%, target 90%"
     better = ChallengerEvaluation(rows, places, places < 100, narrow, about(1.0), y)
     assert check_calibration(better, BootstrapPlan(len(y), 0)).passed
 
@@ -194,23 +200,23 @@ def comparison_with_verdict(
     verdict: str, new: float = 0.5, old: float = 0.25
 ) -> tuple[PairedComparison, float, float]:
     """A comparison that ends in a verdict."""
-    low, high = {"better": (0.1, 0.3), "worse": (-0.3, -0.1), "level": (-0.1, 0.3)}[verdict]
+    low, high = {"better": (0.1, 0.3), "worse": (-0.3, -0.1), "tie": (-0.1, 0.3)}[verdict]
     return PairedComparison((low + high) / 2, low, high, 0.5), new, old
 
 
 @pytest.mark.parametrize(
     ("verdicts", "passed"),
     [
-        ({"all": "better", "frozen": "level", "recent": "level"}, True),
-        ({"all": "level", "frozen": "level", "recent": "better"}, True),
-        ({"all": "level", "frozen": "better", "recent": "level"}, False),
-        ({"all": "better", "frozen": "worse", "recent": "better"}, False),
-        ({"all": "better", "frozen": "better", "recent": "worse"}, False),
-        ({"all": "level"}, False),
+        ({"all": "better", "previous_evaluation": "tie", "new": "tie"}, True),
+        ({"all": "tie", "previous_evaluation": "tie", "new": "better"}, True),
+        ({"all": "tie", "previous_evaluation": "better", "new": "tie"}, False),
+        ({"all": "better", "previous_evaluation": "worse", "new": "better"}, False),
+        ({"all": "better", "previous_evaluation": "better", "new": "worse"}, False),
+        ({"all": "tie"}, False),
         ({}, False),
     ],
 )
-def test_it_must_be_better_on_all_or_recent_rows_and_worse_on_none(
+def test_it_must_be_better_on_all_or_new_rows_and_worse_on_none(
     verdicts: dict[str, str], passed: bool
 ) -> None:
     parts = {name: np.arange(40) < 30 for name in verdicts}
@@ -218,14 +224,14 @@ def test_it_must_be_better_on_all_or_recent_rows_and_worse_on_none(
         {n: comparison_with_verdict(v) for n, v in verdicts.items()}, ACCURACY, parts
     )
     assert gate.passed is passed
-    words = "; ".join(f"{n} (30 rows): 0.5000, was 0.2500 ({v})" for n, v in verdicts.items())
-    assert gate.message == (f"accuracy on {words}" if words else "too few rows to compare on")
+    words = "; ".join(f"{n} (30 rows): 0.5000, champion 0.2500 ({v})" for n, v in verdicts.items())
+    assert gate.message == (f"accuracy on {words}" if words else "too few rows for a comparison")
 
 
 def test_it_must_be_worse_for_no_group(settings: ProjectSettings) -> None:
     found = {
         "city: Bern": comparison_with_verdict("better"),
-        "city: Oslo": comparison_with_verdict("level"),
+        "city: Oslo": comparison_with_verdict("tie"),
     }
     gate = check_group_performance(found, ACCURACY, settings)
     assert (gate.passed, gate.message) == (True, "worse for none of 2 groups")
@@ -233,7 +239,7 @@ def test_it_must_be_worse_for_no_group(settings: ProjectSettings) -> None:
         {**found, "city: Rome": comparison_with_verdict("worse", 0.1)}, ACCURACY, settings
     )
     assert gate.passed is False
-    assert gate.message == "accuracy is worse for city: Rome (0.1000, was 0.2500)"
+    assert gate.message == "accuracy is worse for city: Rome (0.1000, champion 0.2500)"
     assert gate.to_json()["groups"]["city: Rome"] == {
         "challenger": 0.1, "champion": 0.25, "difference": -0.2, "low": -0.3, "high": -0.1,
         "verdict": "worse",
@@ -296,7 +302,7 @@ def test_it_may_take_twice_as_long_or_five_milliseconds_more_but_never_above_the
     settings = ProjectSettings(deploy=DeploySettings(max_latency_ms=limit), **PLAIN_SETTINGS)
     gate = check_latency(found, pair, settings)
     assert asked == [(name, call % 7) for call in range(60) for name in ("old", "new")]
-    assert gate.details == pytest.approx({"challenger": new, "champion": old, "allowed": allowed})
+    assert gate.details == pytest.approx({"challenger": new, "champion": old, "limit": allowed})
     assert gate.passed is passed
 
 
@@ -318,7 +324,7 @@ def test_it_may_be_twice_as_large_or_a_megabyte_more_but_never_above_the_limit(
     settings = ProjectSettings(deploy=DeploySettings(max_size_mb=limit), **PLAIN_SETTINGS)
     gate = check_size(ModelPair(bundle, bundle, folders), settings)
     assert gate.details == pytest.approx(
-        {"challenger": new / 1e6, "champion": old / 1e6, "allowed": allowed}
+        {"challenger": new / 1e6, "champion": old / 1e6, "limit": allowed}
     )
     assert gate.passed is (new / 1e6 <= allowed)
 
@@ -367,7 +373,7 @@ def test_rows_are_drawn_by_unit_and_weight_and_parts_of_few_rows_left_out(
     heavy = replace(rows, frame=frame, clusters=np.arange(size) // 2)
     data = settings.data.model_copy(
         update={
-            "weight": "w",
+            "sample_weight": "w",
             "columns": {**settings.data.columns, "w": settings.data.columns["age"]},
         }
     )
@@ -375,9 +381,15 @@ def test_rows_are_drawn_by_unit_and_weight_and_parts_of_few_rows_left_out(
     half = make_predictions(np.full(60, 0.5))
     found = ChallengerEvaluation(heavy, places, np.arange(60) < 30, half, half, rows.y[places])
     passed = run_gates(found, pair, ACCURACY, settings.model_copy(update={"data": data}), 7)
-    assert [gate.name for gate in passed] == ["better", "groups", "calibration", "speed", "size"]
+    assert [gate.name for gate in passed] == [
+        "performance",
+        "group_performance",
+        "calibration",
+        "latency",
+        "size",
+    ]
     parts, draw = drawn[0]
-    assert {"all", "frozen", "recent"} <= parts
+    assert {"all", "previous_evaluation", "new"} <= parts
     assert draw.seed == 7
     assert draw.weights is not None
     assert draw.clusters is not None
@@ -385,10 +397,10 @@ def test_rows_are_drawn_by_unit_and_weight_and_parts_of_few_rows_left_out(
     np.testing.assert_array_equal(draw.clusters, places // 2)
     few = replace(found, is_previous_evaluation=np.arange(60) < 29)
     run_gates(few, pair, ACCURACY, settings, 7)
-    assert "frozen" not in drawn[2][0]
+    assert "previous_evaluation" not in drawn[2][0]
 
 
-def test_callers_must_be_able_to_ask_it_and_to_understand_it(pair: ModelPair) -> None:
+def test_requests_and_answers_must_stay_compatible(pair: ModelPair) -> None:
     assert check_schema(pair.champion, pair.challenger).passed
 
     def other(**about: Any) -> Bundle:
@@ -400,14 +412,15 @@ def test_callers_must_be_able_to_ask_it_and_to_understand_it(pair: ModelPair) ->
         "columns": [*known["columns"], {"name": "pulse", "kind": "number", "options": {}}],
     }
     gate = check_schema(pair.champion, other(schema=more))
-    assert (gate.passed, gate.message) == (False, "it asks for more columns: pulse")
+    assert (gate.passed, gate.message) == (False, "it requires more columns: pulse")
     fewer = {**known, "columns": known["columns"][:1]}
     assert check_schema(pair.champion, other(schema=fewer)).passed
     classes = {**pair.champion.target_spec, "classes": ["no", "yes", "maybe"]}
     assert (
-        check_schema(pair.champion, other(about=classes)).message == "the classes are others: maybe"
+        check_schema(pair.champion, other(target_spec=classes)).message
+        == "the classes differ: maybe"
     )
-    assert not check_schema(pair.champion, other(task="regression", about={})).passed
+    assert not check_schema(pair.champion, other(task="regression", target_spec={})).passed
 
 
 class RecordingBundle:
@@ -416,21 +429,21 @@ class RecordingBundle:
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
 
-    def judged(self, frame: pl.DataFrame, folds: Array) -> Predictions:
+    def out_of_fold_predictions(self, frame: pl.DataFrame, folds: Array) -> Predictions:
         self.asked = list(zip(frame["row"].to_list(), folds.tolist(), strict=True))
         return make_predictions(np.full(len(folds), 0.5))
 
 
 CHAMPION_PARTS = {  # of the champion's rows; the others are new
-    0: ("train", -1), 1: ("tune", -1), 2: ("judge", -1), 3: ("cross", 1), 4: ("cross", 4),
-    5: ("cross", 7),
+    0: ("train", -1), 1: ("validation", -1), 2: ("evaluation", -1), 3: ("cv", 1), 4: ("cv", 4),
+    5: ("cv", 7),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("known", "places", "of_champion"),
     [
-        # A champion of one fold has one member for all rows, also those of its own judge rows.
+        # A champion of one fold has one member for all rows, also those of its own evaluation rows.
         ([0, 1, 2], [2, 6, 3, 4, 5, 7], [0, 0, 0, 0, 0, 0]),
         # One of several folds: two half-folds a fold; new rows go to the fold of the same number.
         ([0, 1, 3, 4, 5], [2, 6, 3, 4, 5, 7], [0, 0, 0, 2, 3, 1]),

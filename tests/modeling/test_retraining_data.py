@@ -76,7 +76,7 @@ def parts_by_digest(folder: Path) -> dict[bytes, str]:
 
 
 def sealed(folder: Path) -> str:
-    return str(files.read_json(folder / "about.json")["digests"]["test"])
+    return str(files.read_json(folder / "metadata.json")["digests"]["test"])
 
 
 def check_parts_stay(before: Path, after: Path) -> dict[bytes, str]:
@@ -90,7 +90,9 @@ def check_parts_stay(before: Path, after: Path) -> dict[bytes, str]:
     return fresh
 
 
-@pytest.mark.parametrize(("rows", "dealt"), [(400, {"cross"}), (6_000, {"train", "tune", "judge"})])
+@pytest.mark.parametrize(
+    ("rows", "dealt"), [(400, {"cv"}), (6_000, {"train", "validation", "evaluation"})]
+)
 def test_new_rows_are_dealt_out_and_known_ones_stay(
     tmp_path: Path, rows: int, dealt: set[str]
 ) -> None:
@@ -130,7 +132,7 @@ def test_a_column_of_parts_says_where_new_rows_go(tmp_path: Path) -> None:
     words = draw.choice(["train", "validation", "test"], 600)
     mixed_table(600).with_columns(pl.Series("for", words)).write_csv(tmp_path / "table.csv")
     project = create_project(tmp_path / "project", tmp_path / "table.csv")
-    before = run_split(set_settings(project, {"data.split": "for"}))
+    before = run_split(set_settings(project, {"data.split_column": "for"}))
     fresh = check_parts_stay(
         before,
         retrain_split(
@@ -140,7 +142,7 @@ def test_a_column_of_parts_says_where_new_rows_go(tmp_path: Path) -> None:
             RetrainSettings(),
         ),
     )
-    assert {part.split()[0] for part in fresh.values()} == {"train", "tune", "judge"}
+    assert {part.split()[0] for part in fresh.values()} == {"train", "validation", "evaluation"}
 
 
 def test_rows_by_time_are_divided_anew_and_what_was_sealed_is_not_learned(tmp_path: Path) -> None:
@@ -150,7 +152,9 @@ def test_rows_by_time_are_divided_anew_and_what_was_sealed_is_not_learned(tmp_pa
 
     dated(400, "2024-01-01", 0).write_csv(tmp_path / "table.csv")
     project = create_project(tmp_path / "project", tmp_path / "table.csv")
-    before = run_split(set_settings(project, {"data.time": "seen", "split.rule": "time"}))
+    before = run_split(
+        set_settings(project, {"data.time_column": "seen", "split.strategy": "time"})
+    )
     after = retrain_split(
         project, ChampionDataset.load(before), dated(N_NEW_ROWS, "2026-01-01", 9), RetrainSettings()
     )
@@ -168,15 +172,15 @@ def test_new_rows_of_a_sealed_entity_go_unused(tmp_path: Path) -> None:
 
     visits(500, 0).write_csv(tmp_path / "table.csv")
     project = create_project(tmp_path / "project", tmp_path / "table.csv")
-    before = run_split(set_settings(project, {"data.entity": "who", "split.rule": "entity"}))
+    before = run_split(set_settings(project, {"data.group": "who", "split.strategy": "group"}))
     after = retrain_split(
         project, ChampionDataset.load(before), visits(N_NEW_ROWS, 9), RetrainSettings()
     )
     fresh = check_parts_stay(before, after)
-    assert {part.split()[0] for part in fresh.values()} == {"cross", "unused"}
+    assert {part.split()[0] for part in fresh.values()} == {"cv", "unused"}
     people = [
         set(pl.read_parquet(after / name)["who"])
-        for name in ("develop.parquet", "sealed/test.parquet")
+        for name in ("development.parquet", "sealed/test.parquet")
     ]
     assert people[0] & people[1] == set()
 
@@ -198,22 +202,25 @@ def test_old_rows_go_or_count_less(tmp_path: Path) -> None:
     after = retrain_split(
         project, known, mixed_table(N_NEW_ROWS, seed=9), RetrainSettings(policy="window")
     )
-    count = files.read_json(after / "about.json")["counts"]["train"]
+    count = files.read_json(after / "metadata.json")["counts"]["train"]
     assert learned <= count + N_NEW_ROWS <= learned + N_NEW_ROWS  # of 200 new rows some are judged
     after = retrain_split(
         project,
         known,
         mixed_table(N_NEW_ROWS, seed=9),
-        RetrainSettings(policy="weight", decay=0.25),
+        RetrainSettings(policy="decay", decay=0.25),
     )
     check_parts_stay(before, after)
-    frame = pl.read_parquet(after / "develop.parquet")
+    frame = pl.read_parquet(after / "development.parquet")
     weights = read_weights(frame, settings)
     assert weights is not None
     assert ((weights == 0.25).sum(), (weights == 1).sum()) == (learned, frame.height - learned)
     next_time = merge_rows(
-        conform_to_champion(mixed_table(N_NEW_ROWS, seed=10), ChampionDataset.load(after), settings), ChampionDataset.load(after), settings,
-        RetrainSettings(policy="weight", decay=0.25),
+        conform_to_champion(
+            mixed_table(N_NEW_ROWS, seed=10), ChampionDataset.load(after), settings
+        ),
+        ChampionDataset.load(after), settings,
+        RetrainSettings(policy="decay", decay=0.25),
     )  # fmt: skip
     assert next_time[RETRAIN_WEIGHT_COLUMN].min() == 0.25**2
 
@@ -233,13 +240,13 @@ def test_a_window_drops_the_oldest_training_rows_and_no_others(
 ) -> None:
     days = ["2024-01-01", "2024-03-01", "2024-02-01", None, "2024-01-05", "2024-04-01"]
     old = pl.DataFrame({"x": range(6), "day": days})
-    part = ["tune", "train", "train", "train", "judge", "train"]
+    part = ["validation", "train", "train", "train", "evaluation", "train"]
     known = ChampionDataset(Path(), old, pl.DataFrame({"part": part}), frozenset())
     new = pl.DataFrame({"x": [6, 7], "day": ["2023-01-01", "2025-01-01"]})
     settings = ProjectSettings(
         problem=ProblemSettings(target="y", task="binary"),
         data=DataSettings.model_validate(
-            {"source": "t.csv", "time": time, "columns": {"day": {"kind": "datetime"}}}
+            {"source": "t.csv", "time_column": time, "columns": {"day": {"kind": "datetime"}}}
         ),
     )
     found = merge_rows(new, known, settings, RetrainSettings(policy="window", window_rows=rows))
@@ -251,20 +258,22 @@ def test_joined_columns_are_joined_again(ensemble_project: ProjectFolder) -> Non
     new = rent_table(N_NEW_ROWS, seed=9)
     after = retrain_split(ensemble_project, ChampionDataset.load(before), new, RetrainSettings())
     check_parts_stay(before, after)
-    trees = pl.read_parquet(after / "develop.parquet")["trees"]
+    trees = pl.read_parquet(after / "development.parquet")["trees"]
     assert trees.null_count() == 0
 
 
 @pytest.mark.parametrize(
-    ("change_of", "said"),
+    ("change_of", "message"),
     [
-        (lambda t: t.drop("city"), "lack columns that the project learns from"),
-        (lambda t: t.drop("bought"), "lack columns that the project learns from"),
+        (lambda t: t.drop("city"), "lack columns that the model needs"),
+        (lambda t: t.drop("bought"), "lack columns that the model needs"),
     ],
 )
-def test_rows_that_do_not_fit_are_told(project: ProjectFolder, change_of: Any, said: str) -> None:
+def test_rows_that_do_not_fit_are_told(
+    project: ProjectFolder, change_of: Any, message: str
+) -> None:
     known = ChampionDataset.load(run_split(project))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         conform_to_champion(change_of(mixed_table(N_NEW_ROWS)), known, project.load_settings())
 
 
@@ -273,5 +282,5 @@ def test_cells_of_another_type_are_told(tmp_path: Path) -> None:
     project = create_project(tmp_path / "project", tmp_path / "table.parquet")
     known = ChampionDataset.load(run_split(project))
     odd = mixed_table(N_NEW_ROWS).with_columns(age=pl.lit("many"))
-    with pytest.raises(DataError, match="cells of the new rows do not fit the column 'age'"):
+    with pytest.raises(DataError, match="values of the new rows do not fit the column 'age'"):
         conform_to_champion(odd, known, project.load_settings())

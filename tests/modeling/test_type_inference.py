@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 
-from fieldcraft.data.column_profile import looks
+from fieldcraft.data.column_profile import profile_columns
 from fieldcraft.modeling.type_inference import find_missing_markers, infer_kind
 from tests.conftest import mixed_table
 
 
 def test_the_most_confident_kind_is_guessed() -> None:
-    found = {name: infer_kind(look).name for name, look in looks(mixed_table()).items()}
+    found = {name: infer_kind(look).name for name, look in profile_columns(mixed_table()).items()}
     assert found == {
         "key": "identifier", "age": "number", "city": "category", "member": "boolean",
         "seen": "datetime", "same": "constant", "bought": "boolean",

@@ -1,4 +1,4 @@
-"""Alerts reach those who listen, again and later where nobody does, and never twice."""
+"""Alerts reach each channel once, with retries now and in later runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fieldcraft.project.settings import MonitorSettings
 
 SLOW_RESPONSE = -1  # says nothing for longer than anyone waits
 ALERT = {"id": "drift|age|value", "text": "age: distance 0.2"}
-WAITING = [{"alert": ALERT, "ways": ["webhook"]}]
+WAITING = [{"alert": ALERT, "channels": ["webhook"]}]
 
 
 class AlertServer(HTTPServer):
@@ -85,7 +85,7 @@ def test_a_slow_receiver_is_given_up_and_tried_again(
     assert receiver.received == [ALERT]
 
 
-def test_what_nobody_takes_waits_and_goes_out_later(receiver: AlertServer) -> None:
+def test_undelivered_alerts_are_sent_later(receiver: AlertServer) -> None:
     receiver.statuses = [500] * alerts.MAX_ATTEMPTS
     wishes = MonitorSettings(alert_webhook=receiver.address)
     left, failed = alerts.deliver_alerts([*WAITING, *WAITING], wishes, lambda seconds: None)
@@ -96,13 +96,14 @@ def test_what_nobody_takes_waits_and_goes_out_later(receiver: AlertServer) -> No
     assert len(receiver.received) == 2
 
 
-def test_a_receiver_that_is_down_holds_up_nobody_else(tmp_path: Path) -> None:
+def test_a_dead_channel_does_not_delay_the_others(tmp_path: Path) -> None:
     wishes = MonitorSettings(
-        alert_webhook="http://127.0.0.1:9/", alert_file=str(tmp_path / "deep" / "alerts.jsonl")
+        alert_webhook="http://127.0.0.1:9/",
+        alert_file=str(tmp_path / "deep" / "alerts.jsonl"),
     )
-    item = {"alert": ALERT, "ways": list(alerts.build_channels(wishes))}
+    item = {"alert": ALERT, "channels": list(alerts.build_channels(wishes))}
     left, failed = alerts.deliver_alerts([item], wishes, lambda seconds: None)
-    assert [one["ways"] for one in left] == [["webhook"]]
+    assert [one["channels"] for one in left] == [["webhook"]]
     assert set(failed) == {"webhook"}
     told = (tmp_path / "deep" / "alerts.jsonl").read_text(encoding="utf-8")
     assert json.loads(told) == ALERT
@@ -111,7 +112,7 @@ def test_a_receiver_that_is_down_holds_up_nobody_else(tmp_path: Path) -> None:
 def test_a_command_gets_the_alert_on_its_standard_input(tmp_path: Path) -> None:
     place = str(tmp_path / "got")
     code = f"import sys; open({place!r}, 'wb').write(sys.stdin.buffer.read())"
-    item = {"alert": ALERT, "ways": ["command"]}
+    item = {"alert": ALERT, "channels": ["command"]}
     wishes = MonitorSettings(alert_command=[sys.executable, "-c", code])
     assert alerts.deliver_alerts([item], wishes, lambda seconds: None) == ([], {})
     assert json.loads((tmp_path / "got").read_bytes()) == ALERT
@@ -121,9 +122,10 @@ def test_a_command_gets_the_alert_on_its_standard_input(tmp_path: Path) -> None:
     assert "exit code 3" in failed["command"]
 
 
-def test_what_waits_is_bounded_and_ways_that_are_gone_are_forgotten() -> None:
+def test_pending_alerts_are_bounded_and_removed_channels_forgotten() -> None:
     many = [
-        {"alert": {"id": str(i)}, "ways": ["webhook"]} for i in range(alerts.MAX_PENDING_ALERTS + 5)
+        {"alert": {"id": str(i)}, "channels": ["webhook"]}
+        for i in range(alerts.MAX_PENDING_ALERTS + 5)
     ]
     left, _ = alerts.deliver_alerts(
         many, MonitorSettings(alert_webhook="http://127.0.0.1:9/"), lambda seconds: None
@@ -133,17 +135,18 @@ def test_what_waits_is_bounded_and_ways_that_are_gone_are_forgotten() -> None:
     assert alerts.deliver_alerts(many, MonitorSettings(), lambda seconds: None) == ([], {})
 
 
-def test_alerts_go_out_in_order_and_each_way_gets_what_it_still_lacks(tmp_path: Path) -> None:
+def test_alerts_are_sent_in_order_to_the_channels_that_lack_them(tmp_path: Path) -> None:
     wishes = MonitorSettings(
         alert_file=str(tmp_path / "alerts"), alert_webhook="http://127.0.0.1:9/"
     )
     items = [
-        {"alert": {"id": "1"}, "ways": ["file"]}, {"alert": {"id": "2"}, "ways": ["webhook"]},
-        {"alert": {"id": "3"}, "ways": ["file", "webhook", "gone"]},
-    ]  # fmt: skip
+        {"alert": {"id": "1"}, "channels": ["file"]},
+        {"alert": {"id": "2"}, "channels": ["webhook"]},
+        {"alert": {"id": "3"}, "channels": ["file", "webhook", "gone"]},
+    ]
     pauses: list[float] = []
     left, failed = alerts.deliver_alerts(items, wishes, pauses.append)
-    assert [(item["alert"]["id"], item["ways"]) for item in left] == [
+    assert [(item["alert"]["id"], item["channels"]) for item in left] == [
         ("2", ["webhook"]), ("3", ["webhook"]),
     ]  # fmt: skip
     assert set(failed) == {"webhook"}
@@ -152,7 +155,7 @@ def test_alerts_go_out_in_order_and_each_way_gets_what_it_still_lacks(tmp_path: 
     assert [json.loads(line)["id"] for line in lines] == ["1", "3"]
 
 
-def test_a_way_that_was_only_slow_has_not_failed() -> None:
+def test_a_channel_that_succeeds_on_retry_has_not_failed() -> None:
     outcomes = [OSError("busy"), None, None]
     bodies: list[bytes] = []
 
@@ -168,7 +171,7 @@ def test_a_way_that_was_only_slow_has_not_failed() -> None:
     assert bodies == [b"one", b"one", b"two"]
 
 
-def test_a_webhook_is_posted_json(receiver: AlertServer) -> None:
+def test_webhooks_get_json_by_post(receiver: AlertServer) -> None:
     seen: list[tuple[str, str]] = []
     plain = AlertHandler.do_POST
 

@@ -1,4 +1,4 @@
-"""A stream is quiet without drift, tells drift that matters, names what is broken, and goes on."""
+"""A detector is quiet without drift, alarms on drift that matters, and finds issues."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def normal_counts(mean: float, rows: int = 500) -> np.ndarray:
     return found
 
 
-def test_what_stays_is_quiet_and_what_moves_is_told_until_it_is_back() -> None:
+def test_drift_is_an_alarm_until_it_is_over() -> None:
     about = DriftDetector(NUMERIC_PROFILE, LIMITS)
     assert {about.update(normal_counts(0)).verdict for _ in range(50)} == {"quiet"}
     found = [about.update(normal_counts(0.5)) for _ in range(4)]
@@ -49,8 +49,8 @@ def test_a_month_of_hours_and_twenty_columns_without_drift_has_at_most_one_alert
         shares = draw.dirichlet(np.full(20, 0.3 + number / 4))
         known = [0, 0, *shares, 0] if number % 2 else [0, 0, 0, *shares]
         about = {
-            "form": "number" if number % 2 else "word",
-            "counts": draw.multinomial(4_500, known),
+            "type": "numeric" if number % 2 else "word",
+            "bin_counts": draw.multinomial(4_500, known),
         }
         one = DriftDetector(about, AlarmLimits(alarm_threshold(720, 20), min_js_distance=0.0))
         for window in draw.multinomial(300, known, size=720):
@@ -63,14 +63,14 @@ def test_a_month_of_hours_and_twenty_columns_without_drift_has_at_most_one_alert
     assert alerts <= 1
 
 
-def test_what_is_sure_but_small_is_no_alarm() -> None:
+def test_significant_drift_below_the_min_effect_is_no_alarm() -> None:
     about = DriftDetector(NUMERIC_PROFILE, AlarmLimits(LIMITS.log_level, min_js_distance=0.15))
     verdicts = {about.update(normal_counts(0.2)).verdict for _ in range(40)}
-    assert verdicts == {"quiet", "small"}
+    assert verdicts == {"quiet", "below_min_effect"}
     assert about.detector.log_level <= LIMITS.log_level + drift_detector.MAX_EXCESS_LOG_LEVEL + 1e-9
 
 
-def test_a_stream_goes_on_from_its_state() -> None:
+def test_a_detector_continues_from_its_state() -> None:
     one, other = DriftDetector(NUMERIC_PROFILE, LIMITS), DriftDetector(NUMERIC_PROFILE, LIMITS)
     windows = [normal_counts(0.15) for _ in range(12)]
     for window in windows[:6]:
@@ -84,7 +84,7 @@ def test_a_stream_goes_on_from_its_state() -> None:
     json.dumps(DriftDetector(NUMERIC_PROFILE, LIMITS).state(), allow_nan=False)
 
 
-def test_a_stream_without_a_reference_gathers_one_at_work() -> None:
+def test_a_detector_with_warmup_uses_live_traffic_as_reference() -> None:
     about = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(1_000))
     levels = [about.update(normal_counts(2)).log_level for _ in range(2)]
     assert levels == [0, 0]
@@ -99,7 +99,7 @@ def counts_at_hour(hour: int, shift: float = 0, rows: int = 500) -> np.ndarray:
     return normal_counts(shift + 1.5 * (hour % 2), rows)
 
 
-def test_a_slot_is_compared_with_its_own_past() -> None:
+def test_slots_are_compared_with_their_own_references() -> None:
     about = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(800, min_windows=2))
     plain = DriftDetector(NUMERIC_PROFILE, LIMITS)
     for hour in range(60):
@@ -118,7 +118,7 @@ def test_a_slot_is_compared_with_its_own_past() -> None:
     assert 2_000 in known  # of both slots
 
 
-def test_slots_are_gathered_until_there_are_rows_and_windows_enough() -> None:
+def test_a_slot_is_ready_after_enough_rows_and_windows() -> None:
     about = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(100, min_windows=3))
     assert about.is_warming_up
     assert about.expected_counts.sum() == 0
@@ -134,7 +134,7 @@ def test_slots_are_gathered_until_there_are_rows_and_windows_enough() -> None:
         )
 
 
-def test_a_broken_column_is_named_by_what_is_broken() -> None:
+def test_data_quality_issues_are_named_by_type() -> None:
     odds = drift_detector.false_break_probability(720, 20)
     assert drift_detector.find_issues(normal_counts(0), NUMERIC_PROFILE, odds) == []
 
@@ -145,10 +145,12 @@ def test_a_broken_column_is_named_by_what_is_broken() -> None:
     good = pl.Series(RNG.normal(size=100))
     empty = pl.Series([None] * 100, dtype=pl.Float64)
     assert found(pl.concat([good, empty]), NUMERIC_PROFILE) == ["missing"]
-    assert found(good * 1_000, NUMERIC_PROFILE) == ["outside"]
-    assert found(pl.Series([0.1] * 100), NUMERIC_PROFILE) == ["alike"]
-    assert found(pl.Series(["new"] * 60 + ["a", "b"] * 20), CATEGORICAL_PROFILE) == ["unseen"]
-    assert found(pl.Series(["a"] * 100), CATEGORICAL_PROFILE) == ["alike"]
+    assert found(good * 1_000, NUMERIC_PROFILE) == ["out_of_range"]
+    assert found(pl.Series([0.1] * 100), NUMERIC_PROFILE) == ["constant"]
+    assert found(pl.Series(["new_alerts"] * 60 + ["a", "b"] * 20), CATEGORICAL_PROFILE) == [
+        "unseen_category"
+    ]
+    assert found(pl.Series(["a"] * 100), CATEGORICAL_PROFILE) == ["constant"]
     assert found(good[:1] * 1_000, NUMERIC_PROFILE) == []  # too few to be sure
     assert found(pl.Series([], dtype=pl.Float64), NUMERIC_PROFILE) == []
 
@@ -156,18 +158,18 @@ def test_a_broken_column_is_named_by_what_is_broken() -> None:
 def test_the_bins_that_changed_most_come_first() -> None:
     window = reference_profile.bin_counts(pl.Series(["a"] * 80 + ["b"] * 20), CATEGORICAL_PROFILE)
     changed = drift_detector.largest_shifts(
-        window, np.array(CATEGORICAL_PROFILE["counts"]), CATEGORICAL_PROFILE
+        window, np.array(CATEGORICAL_PROFILE["bin_counts"]), CATEGORICAL_PROFILE
     )
     assert changed[0]["bin"] == "a"
-    assert changed[0]["share"] == 0.8
-    assert 0.3 < changed[0]["usual"] < 0.37
+    assert changed[0]["fraction"] == 0.8
+    assert 0.3 < changed[0]["reference_fraction"] < 0.37
 
 
 EVEN_PROFILE: Json = {
-    "form": "word",
-    "counts": [0, 0, 0, 2_000, 2_000],
-    "levels": ["a", "b"],
-    "seen": ["a", "b"],
+    "type": "categorical",
+    "bin_counts": [0, 0, 0, 2_000, 2_000],
+    "categories": ["a", "b"],
+    "known_categories": ["a", "b"],
 }
 USUAL_WINDOW, SHIFTED_WINDOW = np.array([0, 0, 0, 100, 100]), np.array([0, 0, 0, 190, 10])
 
@@ -183,13 +185,13 @@ def detector_after(n_shifted: int, n_usual: int, *, n_before: int = 0) -> DriftD
 
 
 @pytest.mark.parametrize("first", [0, 50])
-def test_an_alarm_stands_for_three_times_its_delay_and_is_then_over(first: int) -> None:
+def test_an_alarm_lasts_three_times_its_delay(first: int) -> None:
     assert detector_after(1, 0, n_before=first).alarm == (first + 1, 1)  # found in one window
     assert detector_after(1, 6, n_before=first).alarm == (first + 1, 1)
     assert detector_after(1, 7, n_before=first).alarm is None
 
 
-def test_an_alarm_that_took_longer_stands_longer() -> None:
+def test_an_alarm_that_took_longer_lasts_longer() -> None:
     level, slow = AlarmLimits(LIMITS.log_level, min_js_distance=0.0), np.array([0, 0, 0, 123, 77])
     found = DriftDetector(EVEN_PROFILE, level)
     verdicts = [found.update(USUAL_WINDOW).verdict for _ in range(5)]
@@ -205,7 +207,7 @@ def test_an_alarm_that_took_longer_stands_longer() -> None:
     assert found.alarm is None
 
 
-def test_drift_that_goes_on_renews_the_alarm() -> None:
+def test_persistent_drift_renews_the_alarm() -> None:
     found = detector_after(1, 5)
     found.update(SHIFTED_WINDOW)
     assert found.alarm == (7, 1)
@@ -214,10 +216,10 @@ def test_drift_that_goes_on_renews_the_alarm() -> None:
     assert found.alarm == (7, 1)
 
 
-def test_an_alarm_starts_the_detector_afresh_and_what_is_small_does_not() -> None:
+def test_an_alarm_resets_the_detector_and_small_drift_does_not() -> None:
     assert detector_after(1, 0).detector.log_level == -np.inf
     small = DriftDetector(EVEN_PROFILE, AlarmLimits(LIMITS.log_level, min_js_distance=0.9))
-    assert small.update(SHIFTED_WINDOW).verdict == "small"
+    assert small.update(SHIFTED_WINDOW).verdict == "below_min_effect"
     assert small.alarm is None
     assert small.detector.log_level == pytest.approx(
         LIMITS.log_level + drift_detector.MAX_EXCESS_LOG_LEVEL, abs=1.4
@@ -225,16 +227,16 @@ def test_an_alarm_starts_the_detector_afresh_and_what_is_small_does_not() -> Non
     assert (small.detector.log_sums <= LIMITS.log_level + drift_detector.MAX_EXCESS_LOG_LEVEL).all()
 
 
-def test_an_alarm_is_over_in_small_drift_too() -> None:
+def test_an_alarm_ends_during_small_drift_too() -> None:
     found = detector_after(1, 0)
     found.limits = AlarmLimits(LIMITS.log_level, min_js_distance=0.9)
     verdicts = [found.update(SHIFTED_WINDOW).verdict for _ in range(7)]
-    assert set(verdicts) == {"small"}
+    assert set(verdicts) == {"below_min_effect"}
     assert found.alarm is None
 
 
 @pytest.mark.parametrize("same", [0, 3, 6, 7])
-def test_a_restored_stream_is_the_one_that_was_kept(same: int) -> None:
+def test_a_restored_detector_equals_the_saved_one(same: int) -> None:
     kept = detector_after(1, same, n_before=2)
     found = DriftDetector(EVEN_PROFILE, LIMITS)
     found.restore(json.loads(json.dumps(kept.state(), allow_nan=False)))
@@ -253,15 +255,19 @@ def test_a_restored_stream_is_the_one_that_was_kept(same: int) -> None:
         assert found.alarm == kept.alarm
 
 
-def test_a_state_of_other_bins_or_of_another_order_is_left_alone() -> None:
+def test_a_state_of_other_bins_is_ignored() -> None:
     kept = detector_after(1, 2)
-    longer = {**EVEN_PROFILE, "counts": [*EVEN_PROFILE["counts"], 9], "levels": ["a", "b", "c"]}
+    longer = {
+        **EVEN_PROFILE,
+        "bin_counts": [*EVEN_PROFILE["bin_counts"], 9],
+        "categories": ["a", "b", "c"],
+    }
     ordered = {
-        "form": "number",
-        "counts": EVEN_PROFILE["counts"],
-        "edges": [0.0],
-        "low": -1,
-        "high": 1,
+        "type": "numeric",
+        "bin_counts": EVEN_PROFILE["bin_counts"],
+        "bin_edges": [0.0],
+        "min": -1,
+        "max": 1,
     }
     for about in (longer, ordered):
         other = DriftDetector(about, LIMITS)
@@ -270,7 +276,7 @@ def test_a_state_of_other_bins_or_of_another_order_is_left_alone() -> None:
         assert other.state() == before
 
 
-def test_windows_are_counted_together_from_half_way_to_an_alarm_on() -> None:
+def test_windows_are_suspect_from_half_the_threshold_on() -> None:
     found, slow = DriftDetector(EVEN_PROFILE, LIMITS), np.array([0, 0, 0, 120, 80])
     for number in range(1, 30):
         before = found.detector.log_level
@@ -289,7 +295,7 @@ def test_windows_are_counted_together_from_half_way_to_an_alarm_on() -> None:
     pytest.fail("it never came half way")
 
 
-def test_what_is_usual_is_mixed_as_the_slots_were_seen() -> None:
+def test_references_are_mixed_by_the_rows_of_each_slot() -> None:
     found = DriftDetector(EVEN_PROFILE, LIMITS, warmup=WarmupPolicy(100))
     day, night = np.array([0, 0, 0, 150, 50]), np.array([0, 0, 0, 0, 100])
     found.update(day, slot=1)
@@ -301,7 +307,7 @@ def test_what_is_usual_is_mixed_as_the_slots_were_seen() -> None:
     assert found.expected_counts.tolist() == day.tolist()
 
 
-def test_no_slot_is_known_before_it_has_rows_and_windows_enough() -> None:
+def test_a_slot_is_not_ready_before_it_has_enough_rows() -> None:
     found = DriftDetector(EVEN_PROFILE, LIMITS, warmup=WarmupPolicy(400, min_windows=1))
     assert not found.is_ready(0)
     found.update(USUAL_WINDOW)
@@ -313,7 +319,7 @@ def test_no_slot_is_known_before_it_has_rows_and_windows_enough() -> None:
 
 
 @pytest.mark.parametrize(("windows", "streams"), [(720, 20), (30, 1), (0, 0)])
-def test_the_chance_of_a_false_break_is_shared_by_windows_streams_and_sorts(
+def test_the_false_issue_rate_is_divided_by_windows_statistics_and_types(
     windows: float, streams: int
 ) -> None:
     assert drift_detector.false_break_probability(windows, streams) == 0.05 / max(
@@ -325,8 +331,8 @@ def categorical_counts(missing: int, unseen: int, a: int, b: int) -> np.ndarray:
     return np.array([missing, unseen, 0, a, b])
 
 
-def test_a_column_is_broken_where_a_tenth_more_of_its_rows_are_of_a_sort() -> None:
-    about = {**EVEN_PROFILE, "counts": [400, 0, 0, 1_800, 1_800]}  # a tenth is missing as it is
+def test_an_issue_needs_an_increase_by_a_tenth_of_the_rows() -> None:
+    about = {**EVEN_PROFILE, "bin_counts": [400, 0, 0, 1_800, 1_800]}  # a tenth is missing as it is
     for missing, broken in ((1_990, False), (2_010, True)):
         window = categorical_counts(
             missing, 0, 5_000 - missing // 2, 5_000 - missing + missing // 2
@@ -335,10 +341,10 @@ def test_a_column_is_broken_where_a_tenth_more_of_its_rows_are_of_a_sort() -> No
     (fault,) = drift_detector.find_issues(categorical_counts(300, 0, 350, 350), about, 1e-6)
     assert fault == drift_detector.DataQualityIssue("missing", 0.3, 0.1)
     (unseen,) = drift_detector.find_issues(categorical_counts(0, 300, 350, 350), about, 1e-6)
-    assert unseen == drift_detector.DataQualityIssue("unseen", 0.3, 0.0)
+    assert unseen == drift_detector.DataQualityIssue("unseen_category", 0.3, 0.0)
 
 
-def test_a_break_must_be_beyond_chance_and_beyond_the_error_of_the_reference() -> None:
+def test_an_issue_must_exceed_chance_and_the_error_of_the_reference() -> None:
     # Half of 12 rows are missing where none of 4,000 were: how sure that is, by hand.
     usual = drift.proportion_upper_bound(0, 4_000)
     bound = drift.chernoff_p_value(6, 12, usual)
@@ -347,42 +353,42 @@ def test_a_break_must_be_beyond_chance_and_beyond_the_error_of_the_reference() -
     assert drift_detector.find_issues(window, EVEN_PROFILE, bound * 0.99) == []
     small = {
         **EVEN_PROFILE,
-        "counts": [0, 0, 0, 15, 15],
+        "bin_counts": [0, 0, 0, 15, 15],
     }  # of 30 rows, none being missing says little
     assert drift_detector.find_issues(categorical_counts(30, 0, 35, 35), small, 1e-6) == []
 
 
-def test_all_alike_is_judged_by_the_bin_they_are_in_and_by_the_values_that_are_there() -> None:
+def test_constant_values_are_tested_by_their_bin_without_missing_values() -> None:
     half = drift.proportion_upper_bound(2_000, 4_000)
     assert (
         drift_detector.find_issues(categorical_counts(1, 0, 20, 0), EVEN_PROFILE, half**20 * 1.01)[
             0
         ].issue_type
-        == "alike"
+        == "constant"
     )
     assert (
         drift_detector.find_issues(categorical_counts(1, 0, 20, 0), EVEN_PROFILE, half**20 * 0.99)
         == []
     )
     assert drift_detector.find_issues(categorical_counts(1, 0, 20, 1), EVEN_PROFILE, 0.01) == []
-    one_word = {**EVEN_PROFILE, "counts": [0, 0, 0, 3_900, 100]}
+    one_word = {**EVEN_PROFILE, "bin_counts": [0, 0, 0, 3_900, 100]}
     assert drift_detector.find_issues(categorical_counts(0, 0, 200, 0), one_word, 1e-6) == []
     (fault,) = drift_detector.find_issues(categorical_counts(0, 0, 0, 20), one_word, 1e-6)
-    assert fault == drift_detector.DataQualityIssue("alike", 1.0, 0.025)
+    assert fault == drift_detector.DataQualityIssue("constant", 1.0, 0.025)
 
 
-def test_numbers_on_either_side_of_what_was_seen_are_outside() -> None:
-    about = {"form": "number", "counts": [0, 0, 1_000, 1_000, 0], "edges": [0.0]}
+def test_numbers_below_and_above_the_range_are_out_of_range() -> None:
+    about = {"type": "numeric", "bin_counts": [0, 0, 1_000, 1_000, 0], "bin_edges": [0.0]}
     for window in ([0, 60, 20, 20, 0], [0, 0, 20, 20, 60], [0, 30, 20, 20, 30]):
         (fault,) = drift_detector.find_issues(np.array(window), about, 1e-6)
-        assert fault == drift_detector.DataQualityIssue("outside", 0.6, 0.0)
+        assert fault == drift_detector.DataQualityIssue("out_of_range", 0.6, 0.0)
 
 
-def test_the_largest_changes_come_first_whichever_way_they_went() -> None:
+def test_the_largest_changes_come_first_in_either_direction() -> None:
     changed = drift_detector.largest_shifts(
         categorical_counts(10, 0, 90, 0), np.array([0, 0, 0, 50, 50]), EVEN_PROFILE
     )
-    assert [(item["bin"], item["share"], item["usual"]) for item in changed] == [
+    assert [(item["bin"], item["fraction"], item["reference_fraction"]) for item in changed] == [
         ("b", 0.0, 0.5), ("a", 0.9, 0.5), ("missing", 0.1, 0.0),
     ]  # fmt: skip
     assert (
@@ -396,7 +402,7 @@ def test_the_largest_changes_come_first_whichever_way_they_went() -> None:
     assert drift_detector.largest_shifts(USUAL_WINDOW, 2 * USUAL_WINDOW, EVEN_PROFILE) == []
 
 
-def test_missing_numbers_have_no_place_in_the_order_and_words_have_none_at_all() -> None:
+def test_missing_numbers_and_categories_have_no_rank() -> None:
     scores = DriftDetector(NUMERIC_PROFILE, LIMITS).references[0].rank_scores
     assert scores is not None
     assert scores[0] == 0

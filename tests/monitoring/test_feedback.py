@@ -1,4 +1,4 @@
-"""Labels are joined to predictions once: the first stays, and odd ones are counted and left out."""
+"""Labels are joined to predictions once: the first is final, invalid ones are counted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fieldcraft.project.folder import ProjectFolder
 
 START = datetime(2026, 11, 28, 10, tzinfo=UTC)
 NONE_YET = pl.DataFrame(schema=FEEDBACK_SCHEMA)
-COUNTS = ("new_labels", "known", "twice", "contradictory", "unknown", "unread")
+COUNTS = ("new_labels", "already_known", "duplicates", "contradictory", "unmatched", "unparseable")
 CHANCES = {"a": 0.75, "b": 0.25, "c": 0.5}  # of yes
 
 
@@ -35,11 +35,11 @@ def write_part(folder: Path, number: int, rows: list[tuple[str, int]], model: st
     table = pl.DataFrame(
         {
             "time": [START + timedelta(minutes=number, seconds=i) for i in range(len(rows))],
-            "request": [request for request, _ in rows], "row": [row for _, row in rows],
-            "model": [model] * len(rows), "city": ["Bern"] * len(rows),
-            "said.prediction": ["yes" if chance > 0.5 else "no" for chance in chances],
-            "said.probability_no": [1 - chance for chance in chances],
-            "said.probability_yes": chances,
+            "request_id": [request for request, _ in rows], "row": [row for _, row in rows],
+            "model_id": [model] * len(rows), "input.city": ["Bern"] * len(rows),
+            "output.prediction": ["yes" if chance > 0.5 else "no" for chance in chances],
+            "output.probability_no": [1 - chance for chance in chances],
+            "output.probability_yes": chances,
         },
         schema_overrides={"time": pl.Datetime("us", "UTC"), "row": pl.Int64},
     )  # fmt: skip
@@ -59,14 +59,14 @@ def log(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def table(*rows: tuple[Any, ...], **names: str) -> pl.DataFrame:
-    schema = {"request": pl.String, "row": pl.Int64, "bought": pl.String}
+    schema = {"request_id": pl.String, "row": pl.Int64, "bought": pl.String}
     return pl.DataFrame(list(rows), schema=schema, orient="row").rename(names)
 
 
-def test_loss_and_rightness_are_those_of_the_prediction(bundle: Bundle, log: Path) -> None:
+def test_losses_and_correctness_are_those_of_the_predictions(bundle: Bundle, log: Path) -> None:
     given_rows = table(("c", 0, "no"), ("a", 1, "no"), ("a", 0, "yes"), ("b", 0, "yes"))
     found = join_labels(given_rows, log, bundle, NONE_YET)
-    rows = found.rows.select("request", "row", "label", "loss", "right").rows()
+    rows = found.rows.select("request_id", "row", "label", "loss", "is_correct").rows()
     assert rows == [  # in the order of their predictions; half the Brier score is (1 - p)^2
         ("a", 0, "yes", 0.0625, True), ("a", 1, "no", 0.5625, False),
         ("b", 0, "yes", 0.5625, False), ("c", 0, "no", 0.25, True),
@@ -75,7 +75,7 @@ def test_loss_and_rightness_are_those_of_the_prediction(bundle: Bundle, log: Pat
         START, START + timedelta(seconds=1), START + timedelta(seconds=2),
         START + timedelta(minutes=2),
     ]  # fmt: skip
-    assert set(found.rows["model"]) == {bundle.model_id}
+    assert set(found.rows["model_id"]) == {bundle.model_id}
     assert found.counts["predictions"] == 5  # of this model
     assert found.rows.schema == pl.Schema(FEEDBACK_SCHEMA)
 
@@ -86,7 +86,7 @@ tables = st.lists(st.tuples(keys, st.sampled_from(["yes", "no", "perhaps", None]
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.lists(tables, min_size=1, max_size=3))
-def test_labels_late_twice_contradictory_or_unknown_are_joined_as_one_by_one(
+def test_late_duplicate_contradictory_and_unmatched_labels_are_counted(
     bundle: Bundle, log: Path, rounds: list[list[tuple[tuple[str, int], str | None]]]
 ) -> None:
     logged = {("a", 0), ("a", 1), ("b", 0), ("c", 0)}
@@ -95,65 +95,68 @@ def test_labels_late_twice_contradictory_or_unknown_are_joined_as_one_by_one(
     for rows in rounds:
         expected = Counter(dict.fromkeys(COUNTS, 0))
         read = [(key, label) for key, label in rows if label in ("yes", "no")]
-        expected["unread"] = len(rows) - len(read)
-        expected["twice"] = len(read) - len(set(read))
+        expected["unparseable"] = len(rows) - len(read)
+        expected["duplicates"] = len(read) - len(set(read))
         fresh = {}
         for key in {key for key, _ in read}:
             (label, *more) = {label for place, label in read if place == key}
             if more:
                 expected["contradictory"] += 2
             elif key in known:
-                expected["known" if known[key] == label else "contradictory"] += 1
+                expected["already_known" if known[key] == label else "contradictory"] += 1
             elif key in logged:
                 expected["new_labels"] += 1
                 fresh[key] = str(label)
             else:
-                expected["unknown"] += 1
+                expected["unmatched"] += 1
         found = join_labels(table(*((*key, label) for key, label in rows)), log, bundle, before)
         assert {name: found.counts[name] for name in COUNTS} == dict(expected)
         known |= fresh
         before = found.rows
-        joined = {(row["request"], row["row"]): row["label"] for row in before.to_dicts()}
+        joined = {(row["request_id"], row["row"]): row["label"] for row in before.to_dicts()}
         assert joined == known
         assert before.height == len(known)
 
 
-def test_what_was_joined_before_keeps_its_place_and_comes_first(bundle: Bundle, log: Path) -> None:
+def test_earlier_labels_stay_first_and_unchanged(bundle: Bundle, log: Path) -> None:
     first = join_labels(table(("c", 0, "yes")), log, bundle, NONE_YET).rows
     second = join_labels(table(("a", 0, "yes"), ("c", 0, "no")), log, bundle, first).rows
-    assert second["request"].to_list() == ["c", "a"]
+    assert second["request_id"].to_list() == ["c", "a"]
     assert second.head(1).equals(first)
 
 
-def test_a_label_of_no_prediction_counts_once_the_log_has_it(
+def test_an_unmatched_label_is_joined_once_the_log_has_its_prediction(
     bundle: Bundle, tmp_path: Path
 ) -> None:
     write_part(tmp_path, 0, [("a", 0)], bundle.model_id)
     early = join_labels(table(("b", 0, "yes")), tmp_path, bundle, NONE_YET)
-    assert (early.counts["unknown"], early.rows.height) == (1, 0)
+    assert (early.counts["unmatched"], early.rows.height) == (1, 0)
     write_part(tmp_path, 1, [("b", 0)], bundle.model_id)
     late = join_labels(table(("b", 0, "yes")), tmp_path, bundle, early.rows)
-    assert (late.counts["unknown"], late.counts["new_labels"]) == (0, 1)
+    assert (late.counts["unmatched"], late.counts["new_labels"]) == (0, 1)
 
 
 @pytest.mark.parametrize(
     ("label", "read"),
     [("yes", "yes"), (" yes ", "yes"), ("yes.", "yes"), ("Yes", None), ("", None), ("yes..", None)],
 )
-def test_a_label_is_read_as_the_target_is(
+def test_labels_are_parsed_like_the_target(
     bundle: Bundle, log: Path, label: str, read: str | None
 ) -> None:
     found = join_labels(table(("a", 0, label)), log, bundle, NONE_YET)
     assert found.rows["label"].to_list() == ([read] if read else [])
-    assert found.counts["unread"] == (read is None)
+    assert found.counts["unparseable"] == (read is None)
 
 
-def test_the_column_may_be_called_label_and_a_request_of_one_row_needs_no_number(
+def test_the_column_may_be_called_label_and_the_row_defaults_to_zero(
     bundle: Bundle, log: Path
 ) -> None:
     short = table(("a", 7, "no"), ("c", 7, "yes"), bought="label").drop("row")
     found = join_labels(short, log, bundle, NONE_YET)
-    assert found.rows.select("request", "row", "label").rows() == [("a", 0, "no"), ("c", 0, "yes")]
+    assert found.rows.select("request_id", "row", "label").rows() == [
+        ("a", 0, "no"),
+        ("c", 0, "yes"),
+    ]
     both = table(("a", 0, "no")).with_columns(label=pl.lit("yes"))
     assert join_labels(both, log, bundle, NONE_YET).rows["label"].to_list() == [
         "no"
@@ -161,23 +164,25 @@ def test_the_column_may_be_called_label_and_a_request_of_one_row_needs_no_number
 
 
 @pytest.mark.parametrize("number", ["x", None, "1.5"])
-def test_a_row_without_a_number_is_unread(bundle: Bundle, log: Path, number: str | None) -> None:
+def test_an_invalid_row_number_is_unparseable(
+    bundle: Bundle, log: Path, number: str | None
+) -> None:
     rows = table(("a", 0, "yes")).with_columns(row=pl.lit(number, pl.String))
-    assert join_labels(rows, log, bundle, NONE_YET).counts["unread"] == 1
+    assert join_labels(rows, log, bundle, NONE_YET).counts["unparseable"] == 1
 
 
 @pytest.mark.parametrize(
     ("names", "why"),
-    [({"request": "requests"}, "'request'"), ({"bought": "sold"}, "'bought'")],
+    [({"request_id": "requests"}, "'request_id'"), ({"bought": "sold"}, "'bought'")],
 )
-def test_a_table_without_keys_or_labels_is_refused(
+def test_a_table_without_keys_or_labels_is_an_error(
     bundle: Bundle, log: Path, names: dict[str, str], why: str
 ) -> None:
     with pytest.raises(DataError, match=f"no column {why}"):
         join_labels(table(("a", 0, "yes"), **names), log, bundle, NONE_YET)
 
 
-def test_models_of_several_targets_are_refused(
+def test_models_with_several_targets_are_an_error(
     bundle: Bundle, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(bundle.manifest, "targets", ["one", "two"])
@@ -185,13 +190,13 @@ def test_models_of_several_targets_are_refused(
         join_labels(table(("a", 0, "yes")), log, bundle, NONE_YET)
 
 
-def test_groups_come_with_the_labels_before_the_log(
+def test_groups_in_the_labels_take_precedence_over_the_log(
     bundle: Bundle, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     column = {"kind": "category", "options": {}}
-    known = {"city": {"column": column, "edges": None, "groups": {}}}
-    performance = {**bundle.manifest["performance"], "groups": known}
-    monkeypatch.setitem(bundle.manifest, "performance", performance)
+    known = {"city": {"column": column, "bin_edges": None, "groups": {}}}
+    performance = {**bundle.manifest["reference_loss"], "groups": known}
+    monkeypatch.setitem(bundle.manifest, "reference_loss", performance)
     plain = join_labels(table(("a", 0, "yes")), log, bundle, NONE_YET).rows["groups"]
     given_too = table(("a", 0, "yes")).with_columns(city=pl.lit("Oslo"))
     own = join_labels(given_too, log, bundle, NONE_YET).rows["groups"]

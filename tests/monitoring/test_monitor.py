@@ -1,4 +1,4 @@
-"""What is broken is named in its window, what drifts soon after; what matters less alarms later."""
+"""Issues are found in their window and drift soon after, by importance of the column."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rows(number: int, count: int = 300) -> pl.DataFrame:
     return mixed_table(count, seed=100 + number).cast(pl.String)
 
 
-def test_it_is_quiet_without_drift_and_for_too_few_rows(bundle: Bundle) -> None:
+def test_there_is_no_alert_without_drift_or_with_too_few_rows(bundle: Bundle) -> None:
     found = DriftMonitor(bundle, MonitorSettings())
     for number in range(8):
         assert found.process_window(predict_window(rows(number), bundle)) == []
@@ -42,23 +42,26 @@ def test_it_is_quiet_without_drift_and_for_too_few_rows(bundle: Bundle) -> None:
     assert found.n_windows == 11
 
 
-def test_what_is_broken_is_named_in_its_window_until_it_is_mended(bundle: Bundle) -> None:
+def test_data_quality_alerts_are_active_until_they_are_fixed(bundle: Bundle) -> None:
     found = DriftMonitor(bundle, MonitorSettings())
     broken = rows(1).with_columns(
         age=pl.lit("old"), city=pl.lit("Atlantis"), member=pl.lit(None, pl.String)
     )
     window = predict_window(broken.drop("seen"), bundle)
-    new = {alert["column"]: alert["what"] for alert in found.process_window(window)}
-    assert new == {"age": "unread", "city": "unseen", "member": "missing", "seen": "absent"} | {
-        name: what for name, what in new.items() if name == monitor.PREDICTION_COLUMN
-    }
+    new = {alert["column"]: alert["issue"] for alert in found.process_window(window)}
+    assert new == {
+        "age": "unparseable",
+        "city": "unseen_category",
+        "member": "missing",
+        "seen": "missing_column",
+    } | {name: what for name, what in new.items() if name == monitor.PREDICTION_COLUMN}
     assert found.process_window(window) == []  # told once
     assert {"age", "city"} <= {one["column"] for one in found.active_alerts.values()}
     found.process_window(predict_window(rows(2), bundle))
     assert found.active_alerts == {}
 
 
-def test_drift_is_told_once_with_its_measure_and_unit(bundle: Bundle) -> None:
+def test_drift_is_one_alert_with_effect_size_and_distance(bundle: Bundle) -> None:
     found = DriftMonitor(bundle, MonitorSettings())
     new = []
     for number in range(9):
@@ -67,26 +70,26 @@ def test_drift_is_told_once_with_its_measure_and_unit(bundle: Bundle) -> None:
         )
         new += found.process_window(predict_window(moved, bundle))
     [age] = [alert for alert in new if alert["column"] == "age"]
-    assert age["kind"] == "drift"
-    assert 5 < age["moved"] < 11
-    assert 0.15 < age["effect"] < 0.5
-    assert age["bins"][0]["share"] > age["bins"][0]["usual"]
-    assert "age: distance" in age["text"]
+    assert age["type"] == "drift"
+    assert 5 < age["wasserstein_distance"] < 11
+    assert 0.15 < age["effect_size"] < 0.5
+    assert age["bins"][0]["fraction"] > age["bins"][0]["reference_fraction"]
+    assert "age: distance" in age["message"]
     assert monitor.PREDICTION_COLUMN in {alert["column"] for alert in new}
     assert "age" in {one["column"] for one in found.active_alerts.values()}
 
 
-def test_what_matters_less_needs_a_larger_effect(bundle: Bundle) -> None:
+def test_less_important_columns_need_a_larger_effect(bundle: Bundle) -> None:
     kept = DriftMonitor(bundle, MonitorSettings(min_effect_size=0.03)).statistics
     least = {one.column: one.detector.limits.min_js_distance for one in kept.values()}
-    most = max(bundle.manifest["importance"], key=lambda item: item["value"])["column"]
+    most = max(bundle.manifest["feature_importance"], key=lambda item: item["value"])["column"]
     assert least[monitor.PREDICTION_COLUMN] == least[most] == 0.03
     assert least["seen"] > 0.04
     assert monitor.normalize_importance([{"column": "a", "value": None}]) == {}
 
 
-def test_cells_that_never_could_be_read_are_no_fault(bundle: Bundle) -> None:
-    assert bundle.profile["columns"]["age"]["value"]["counts"][0] > 0  # every 17th is missing
+def test_cells_unparseable_in_the_reference_too_are_no_issue(bundle: Bundle) -> None:
+    assert bundle.profile["columns"]["age"]["value"]["bin_counts"][0] > 0  # every 17th is missing
     few = rows(6).with_columns(
         pl.when(pl.int_range(pl.len()) % 8 == 0).then(pl.lit("?!")).otherwise("age").alias("age")
     )
@@ -96,19 +99,19 @@ def test_cells_that_never_could_be_read_are_no_fault(bundle: Bundle) -> None:
             predict_window(few, bundle)
         )
     }
-    assert monitor.missing_fraction({"counts": [1, 3]}) == 0.25
+    assert monitor.missing_fraction({"bin_counts": [1, 3]}) == 0.25
 
 
-def test_moments_are_alike_in_short_windows_and_no_fault(bundle: Bundle) -> None:
+def test_constant_dates_in_short_windows_are_no_issue(bundle: Bundle) -> None:
     now = rows(4).with_columns(seen=pl.lit("2025-03-04"))
     assert not DriftMonitor(bundle, MonitorSettings()).process_window(predict_window(now, bundle))
     weekly = DriftMonitor(bundle, MonitorSettings(window=7 * 86_400.0)).process_window(
         predict_window(now, bundle)
     )
-    assert [(alert["column"], alert["what"]) for alert in weekly] == [("seen", "alike")]
+    assert [(alert["column"], alert["issue"]) for alert in weekly] == [("seen", "constant")]
     gone = predict_window(rows(4).with_columns(seen=pl.lit(None, pl.String)), bundle)
     assert [
-        alert["what"] for alert in DriftMonitor(bundle, MonitorSettings()).process_window(gone)
+        alert["issue"] for alert in DriftMonitor(bundle, MonitorSettings()).process_window(gone)
     ] == ["missing"]
 
 
@@ -119,7 +122,7 @@ def test_of_two_classes_one_probability_is_enough(bundle: Bundle) -> None:
     assert names == ["|prediction", "|probability_yes"]
 
 
-def test_it_goes_on_from_its_state(bundle: Bundle) -> None:
+def test_a_monitor_continues_from_its_state(bundle: Bundle) -> None:
     one, other = DriftMonitor(bundle, MonitorSettings()), DriftMonitor(bundle, MonitorSettings())
     one.process_window(predict_window(rows(1).with_columns(city=pl.lit("Atlantis")), bundle))
     one.process_window(predict_window(rows(2).head(9), bundle))
@@ -147,7 +150,7 @@ def at(window: MonitoringWindow, hour: int) -> MonitoringWindow:
     )
 
 
-def test_a_window_of_the_least_rows_is_judged(bundle: Bundle) -> None:
+def test_windows_with_min_rows_are_processed(bundle: Bundle) -> None:
     found = DriftMonitor(bundle, MonitorSettings(min_rows=60))
     for count, note in ((59, "not enough rows"), (60, "")):
         odd = rows(0, count).with_columns(city=pl.lit("Atlantis"))
@@ -167,7 +170,7 @@ def test_a_window_of_the_least_rows_is_judged(bundle: Bundle) -> None:
     assert seasonal.season.windows_seen == (1, 0)  # one whose hour is known
 
 
-def test_an_alert_says_what_where_when_and_how_much(bundle: Bundle) -> None:
+def test_a_data_quality_alert_has_all_fields(bundle: Bundle) -> None:
     found = DriftMonitor(bundle, MonitorSettings())
     found.process_window(at(predict_window(rows(1), bundle), 0))
     odd = rows(1).with_columns(city=pl.when(pl.int_range(pl.len()) < 240).then(pl.lit("Atlantis"))
@@ -176,18 +179,26 @@ def test_an_alert_says_what_where_when_and_how_much(bundle: Bundle) -> None:
         a for a in found.process_window(at(predict_window(odd, bundle), 1)) if a["column"] == "city"
     ]
     assert city == {
-        "id": "broken|city|unseen", "kind": "broken", "column": "city", "what": "unseen",
-        "model": bundle.model_id, "window": 2, "rows": 300, "title": "city",
-        "first": "2026-11-28T13:00:00+00:00", "last": "2026-11-28T14:00:00+00:00",
-        "text": "city: 80% of the rows are words that training did not show, 0.0% before",
-        "share": 0.8, "usual": 0.0,
-    }  # fmt: skip
-    assert [item["others"] for item in found.history] == [0, 1]
-    assert [item["faults"] for item in found.history] == [[], ["city"]]
+        "id": "data_quality|city|unseen_category",
+        "type": "data_quality",
+        "column": "city",
+        "issue": "unseen_category",
+        "model_id": bundle.model_id,
+        "window": 2,
+        "rows": 300,
+        "title": "city",
+        "window_start": "2026-11-28T13:00:00+00:00",
+        "window_end": "2026-11-28T14:00:00+00:00",
+        "message": "city: unseen categories in 80% of the rows, 0.0% in the reference",
+        "fraction": 0.8,
+        "reference_fraction": 0.0,
+    }
+    assert [item["other_model_rows"] for item in found.history] == [0, 1]
+    assert [item["data_quality_issues"] for item in found.history] == [[], ["city"]]
     assert not any(key.startswith("city") for key in found.history[1]["levels"])  # not also drift
 
 
-def test_figures_of_the_last_windows_are_kept(
+def test_the_history_keeps_the_last_windows(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor, "MAX_HISTORY_WINDOWS", 3)
@@ -200,17 +211,17 @@ def test_figures_of_the_last_windows_are_kept(
         chances = window.outputs.select("probability_no", "probability_yes").to_numpy()
         promises.append(float(chances.max(axis=1).mean()))
     assert [item["window"] for item in found.history] == [3, 4, 5]
-    expected = [item["expected"] for item in found.history]
+    expected = [item["expected_accuracy"] for item in found.history]
     assert expected == pytest.approx(promises[2:])
     assert found.expected_accuracy() == pytest.approx(np.mean(promises[3:]))
-    found.history[-1]["expected"] = None  # of a window that promised nothing
+    found.history[-1]["expected_accuracy"] = None  # of a window that promised nothing
     assert found.expected_accuracy() == pytest.approx(promises[3])
     found.active_alerts = {"one": {}}
     assert found.expected_accuracy() is None
     assert DriftMonitor(bundle, MonitorSettings()).expected_accuracy() is None
 
 
-def test_the_latest_figures_are_of_the_last_window_that_had_the_measure(bundle: Bundle) -> None:
+def test_latest_levels_are_of_the_last_window_with_the_statistic(bundle: Bundle) -> None:
     found = DriftMonitor(bundle, MonitorSettings())
     found.history = [{"levels": {"a": [1, 2], "b": [3, 4]}}, {"levels": {"a": [5, 6]}}]
     assert found.latest_levels() == {"a": (5, 6), "b": (3, 4)}
@@ -220,12 +231,12 @@ def test_the_latest_figures_are_of_the_last_window_that_had_the_measure(bundle: 
     ("wishes", "looks"),
     [
         ({}, 720.0),  # windows a month; windows of rows count as hours
-        ({"every": 1_800.0}, 1_440.0),
-        ({"every": 3_600.0, "season": "day"}, 720.0 + 30.0),
-        ({"every": 86_400.0, "season": "week"}, 30.0 + 30.0 / 7),
+        ({"window": 1_800.0}, 1_440.0),
+        ({"window": 3_600.0, "seasonality": "day"}, 720.0 + 30.0),
+        ({"window": 86_400.0, "seasonality": "week"}, 30.0 + 30.0 / 7),
     ],
 )
-def test_an_alarm_is_as_rare_however_often_one_looks(
+def test_the_false_alarm_rate_does_not_depend_on_the_windows(
     bundle: Bundle, wishes: dict[str, Any], looks: float
 ) -> None:
     found = DriftMonitor(
@@ -236,29 +247,29 @@ def test_an_alarm_is_as_rare_however_often_one_looks(
     expected = math.log(looks * len(plain) / 0.2)
     assert [one.log_level for one in limits] == pytest.approx([expected] * len(limits))
     assert {one.tolerance for one in limits} == {0.03}
-    windows = 720 * 3_600 / wishes["every"] if wishes else 720
+    windows = 720 * 3_600 / wishes["window"] if wishes else 720
     assert found.false_break_probability == pytest.approx(0.05 / (windows * len(plain) * 4))
     assert {one.false_break_probability for one in limits} == {found.false_break_probability}
-    assert len(found.statistics) == len(plain) * (2 if "season" in wishes else 1)
+    assert len(found.statistics) == len(plain) * (2 if "seasonality" in wishes else 1)
 
 
-def test_a_blend_has_no_reference_of_its_own_predictions(
+def test_predictions_of_an_ensemble_need_a_warmup(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gathering(members: int) -> set[str]:
-        monkeypatch.setitem(bundle.profile, "members", members)
+        monkeypatch.setitem(bundle.profile, "n_folds", members)
         measures = DriftMonitor(bundle, MonitorSettings()).statistics.values()
         return {one.column for one in measures if one.detector.warmup}
 
     assert (gathering(1), gathering(2)) == (set(), {monitor.PREDICTION_COLUMN})
 
 
-def test_measures_are_those_of_the_profile_but_for_times_and_the_other_of_two_classes() -> None:
+def test_statistics_are_those_of_the_profile_without_dates_and_redundant_probabilities() -> None:
     def measured(classes: list[str]) -> list[tuple[str, str]]:
-        predictions = {"prediction": {"form": "word"}}
-        predictions |= {f"probability_{name}": {"form": "number"} for name in classes}
-        columns = {"a": {"value": {"form": "number"}, "length": {"form": "number"}},
-                   "t": {"value": {"form": "time"}}}  # fmt: skip
+        predictions = {"prediction": {"type": "categorical"}}
+        predictions |= {f"probability_{name}": {"type": "numeric"} for name in classes}
+        columns = {"a": {"value": {"type": "numeric"}, "length": {"type": "numeric"}},
+                   "t": {"value": {"type": "temporal"}}}  # fmt: skip
         known = {"predictions": predictions, "columns": columns}
         return [(column, name) for column, name, _ in monitor.iter_profiled_statistics(known)]
 
@@ -268,7 +279,7 @@ def test_measures_are_those_of_the_profile_but_for_times_and_the_other_of_two_cl
     assert measured(["a", "b", "c"]) == [("", "prediction"), *three, *of_rows]
 
 
-def test_weights_are_shares_of_the_largest_importance() -> None:
+def test_importance_is_relative_to_the_largest() -> None:
     items = [{"column": name, "value": value} for name, value in
              {"a": 0.2, "b": 0.05, "c": -0.1, "d": None, "e": 0.0}.items()]  # fmt: skip
     assert monitor.normalize_importance(items) == {
@@ -305,7 +316,7 @@ def test_titles_name_the_column_its_measure_and_the_season() -> None:
     assert keys == ["age|value", "age|value|week"]
 
 
-def test_unread_cells_break_a_column_from_a_tenth_more_than_usual_on(bundle: Bundle) -> None:
+def test_unparseable_cells_are_an_issue_from_a_tenth_above_the_reference_on(bundle: Bundle) -> None:
     found = DriftMonitor(bundle, MonitorSettings())
     usual = monitor.missing_fraction(bundle.profile["columns"]["age"]["value"])
     window = predict_window(rows(3, 1_000), bundle)

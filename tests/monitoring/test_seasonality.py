@@ -1,4 +1,4 @@
-"""A window knows its hour; a whole day is told once, and one with gaps is not."""
+"""Windows know their slot; a season is complete only without gaps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.monitoring.monitor import PREDICTION_COLUMN, DriftMonitor
-from fieldcraft.monitoring.prometheus_textfile import format_gauges
+from fieldcraft.monitoring.prometheus_textfile import format_metrics
 from fieldcraft.monitoring.seasonality import SeasonTracker
 from fieldcraft.monitoring.windows import MonitoringWindow, predict_window
 from fieldcraft.project.folder import ProjectFolder
@@ -40,7 +40,7 @@ def test_a_week_begins_on_monday_and_a_day_at_midnight() -> None:
     assert day.slot_of(MONDAY + timedelta(hours=25)) == 1
 
 
-def test_a_whole_season_is_told_once_with_what_all_windows_had() -> None:
+def test_a_complete_season_returns_the_statistics_that_all_windows_had() -> None:
     day = SeasonTracker("day", HALF)
     assert day.add_window(MONDAY, {**ONE, "city|value": np.array([1])}) == {}
     day.load_state(json.loads(json.dumps(day.get_state())))
@@ -61,7 +61,7 @@ def window(bundle: Bundle, number: int, shift: float = 0.0) -> MonitoringWindow:
     return MonitoringWindow(seen.values, seen.outputs, first, first + timedelta(seconds=HALF))
 
 
-def test_nights_are_no_drift_where_the_season_is_told(bundle: Bundle) -> None:
+def test_nights_are_no_drift_with_seasonality(bundle: Bundle) -> None:
     plain, told = DriftMonitor(bundle, MonitorSettings(window=HALF)), DriftMonitor(bundle, SEASONAL)
     for number in range(12):
         plain.process_window(window(bundle, number))
@@ -75,12 +75,14 @@ def test_nights_are_no_drift_where_the_season_is_told(bundle: Bundle) -> None:
     for number in range(12, 20):
         found += told.process_window(window(bundle, number, shift=8))
     ages = [alert for alert in found if alert["id"] == "drift|age|value|day"]
-    assert "age, same time of the day: distance" in ages[0]["text"]
-    assert "age, same time of the day" in render_monitoring_report(told, {**RESULT, "stand": found})
-    assert any("same time of the day" in line for line in format_gauges(told))
+    assert "age, same time of the day: distance" in ages[0]["message"]
+    assert "age, same time of the day" in render_monitoring_report(
+        told, {**RESULT, "active_alerts": found}
+    )
+    assert any("same time of the day" in line for line in format_metrics(told))
 
 
-def test_hours_that_are_cut_otherwise_begin_anew(bundle: Bundle) -> None:
+def test_windows_of_another_size_start_without_seasonal_state(bundle: Bundle) -> None:
     told = DriftMonitor(bundle, SEASONAL)
     for number in range(4):
         told.process_window(window(bundle, number))
@@ -97,8 +99,9 @@ def test_hours_that_are_cut_otherwise_begin_anew(bundle: Bundle) -> None:
 
 
 RESULT = {
-    "model_id": "0" * 64, "windows": 20, "few": 0, "least": 50, "new": [], "failed": [],
-    "reference": 600, "expected": None, "not_watched": [],
+    "model_id": "0" * 64, "windows": 20, "windows_with_too_few_rows": 0, "min_rows": 50,
+    "new_alerts": [], "failed_channels": {}, "reference_rows": 600, "expected_accuracy": None,
+    "unmonitored_columns": [],
 }  # fmt: skip
 
 
@@ -106,7 +109,7 @@ def test_whole_days_are_compared_with_the_reference_rows(bundle: Bundle) -> None
     told, found = DriftMonitor(bundle, SEASONAL), []
     for number in range(4):  # from the first day on, when no hour has a past
         found += told.process_window(window(bundle, number, shift=15))
-    assert {("age", None)} <= {(alert["column"], alert.get("season")) for alert in found}
+    assert {("age", None)} <= {(alert["column"], alert.get("seasonality")) for alert in found}
     assert told.history[0]["levels"].keys() <= {
         key for key, one in told.statistics.items() if one.seasonality
     }
@@ -114,26 +117,36 @@ def test_whole_days_are_compared_with_the_reference_rows(bundle: Bundle) -> None
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"season": "day"}, {"season": "day", "every": "7h"}, {"season": "day", "every": "1d"},
-              {"season": "week", "every": "30d"}],
-)  # fmt: skip
+    "wrong",
+    [
+        {"seasonality": "day"},
+        {"seasonality": "day", "window": "7h"},
+        {"seasonality": "day", "window": "1d"},
+        {"seasonality": "week", "window": "30d"},
+    ],
+)
 def test_windows_must_divide_their_season(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="such as 1h"):
         MonitorSettings.model_validate(wrong)
-    assert MonitorSettings.model_validate({"season": "week", "every": "1d"}).seasonality == "week"
+    assert (
+        MonitorSettings.model_validate({"seasonality": "week", "window": "1d"}).seasonality
+        == "week"
+    )
 
 
-@pytest.mark.parametrize(("name", "every"), [("day", 3_600.0), ("week", 43_200.0)])
-def test_a_season_has_each_of_its_slots_once(name: str, every: float) -> None:
-    season = SeasonTracker(name, every)
-    count = round(season.length_seconds / every)
-    slots = [season.slot_of(MONDAY + timedelta(seconds=every * n)) for n in range(2 * count)]
+@pytest.mark.parametrize(("name", "seconds"), [("day", 3_600.0), ("week", 43_200.0)])
+def test_a_season_has_each_of_its_slots_once(name: str, seconds: float) -> None:
+    season = SeasonTracker(name, seconds)
+    count = round(season.length_seconds / seconds)
+    slots = [season.slot_of(MONDAY + timedelta(seconds=seconds * n)) for n in range(2 * count)]
     assert slots == [*range(count), *range(count)]
-    within = [season.slot_of(MONDAY + timedelta(seconds=every * 3 + s)) for s in (0.0, every - 1)]
+    within = [
+        season.slot_of(MONDAY + timedelta(seconds=seconds * 3 + s)) for s in (0.0, seconds - 1)
+    ]
     assert within == [3, 3]
 
 
-def test_windows_of_too_few_rows_count_as_passed_and_add_nothing() -> None:
+def test_windows_with_too_few_rows_count_for_the_season_and_add_nothing() -> None:
     season = SeasonTracker("day", 21_600.0)  # four a day
     counts = {"a": np.array([1, 0]), "b": np.array([0, 1])}
     for hour, given in {0: counts, 6: None, 12: {"a": np.array([2, 2])}}.items():

@@ -1,4 +1,4 @@
-"""What a server has counted is told since the last look, and a dead server is told of."""
+"""The metrics of a server are summarized since the last run; a dead server is reported."""
 
 from __future__ import annotations
 
@@ -29,62 +29,66 @@ VERSION = "0123456789abcdef"
 
 def write_metrics(path: Path, version: str = VERSION, good: int = 90) -> str:
     """The figures of a server in a file."""
-    counters = ServerMetrics()
-    counters.model_info.labels("shop", version).set(1)
-    counters.model_info.labels("old", "f" * 16).set(1)
-    counters.requests.labels("old", "model_error").inc(7)
-    for code, count in {"ok": good, "bad_rows": 6, "overloaded": 3, "gone": 1}.items():
-        counters.requests.labels("shop", code).inc(count)
+    metrics = ServerMetrics()
+    metrics.model_info.labels("shop", version).set(1)
+    metrics.model_info.labels("old", "f" * 16).set(1)
+    metrics.requests.labels("old", "model_error", "500").inc(7)
+    for code, status, count in (
+        ("ok", "200", good), ("invalid_input", "400", 6), ("overloaded", "503", 3),
+        ("client_disconnected", "499", 1),
+    ):  # fmt: skip
+        metrics.requests.labels("shop", code, status).inc(count)
     for number in range(good + 10):
-        counters.request_duration_seconds.labels("shop").observe(0.004 if number < good else 0.3)
-    path.write_bytes(counters.to_text())
+        metrics.request_duration_seconds.labels("shop").observe(0.004 if number < good else 0.3)
+    path.write_bytes(metrics.to_text())
     return str(path)
 
 
-def test_requests_errors_and_latency_of_a_version_are_told(tmp_path: Path) -> None:
-    told = scrape_metrics(write_metrics(tmp_path / "metrics"), VERSION).summarize()
-    assert told["requests"] == 100
-    assert told["codes"] == {"bad_rows": 6, "overloaded": 3}
-    assert (told["failed"], told["refused"]) == (0.03, 0.06)
-    assert 0.002 < told["median"] < 0.005
-    assert 0.2 < told["p99"] < 0.5
-    assert describe_server(told) == (
-        f"100 requests since the last look, 3.00% failed, 6.00% refused; "
-        f"median {1000 * told['median']:.1f} ms, p99 {1000 * told['p99']:.1f} ms"
+def test_requests_errors_and_latency_of_a_version_are_summarized(tmp_path: Path) -> None:
+    summary = scrape_metrics(write_metrics(tmp_path / "metrics"), VERSION).summarize()
+    assert summary["requests"] == 100
+    assert summary["error_codes"] == {"invalid_input": 6, "overloaded": 3}
+    assert (summary["server_error_fraction"], summary["client_error_fraction"]) == (0.03, 0.06)
+    assert 0.002 < summary["median_latency_seconds"] < 0.005
+    assert 0.2 < summary["p99_latency_seconds"] < 0.5
+    median, p99 = (1000 * summary[f"{name}_latency_seconds"] for name in ("median", "p99"))
+    assert describe_server(summary) == (
+        f"100 requests since the last run, 3.00% failed, 6.00% refused; "
+        f"median {median:.1f} ms, p99 {p99:.1f} ms"
     )
 
 
-def test_only_what_came_since_the_last_look_counts_unless_the_server_is_new(
+def test_only_requests_since_the_last_run_count_unless_the_server_restarted(
     tmp_path: Path,
 ) -> None:
     before = scrape_metrics(write_metrics(tmp_path / "one", good=90), VERSION)
     now = scrape_metrics(write_metrics(tmp_path / "two", good=140), VERSION)
     since = now.since(ScrapedMetrics(**asdict(before))).summarize()
-    assert (since["requests"], since["codes"]) == (50, {})
-    assert since["p99"] < 0.005
+    assert (since["requests"], since["error_codes"]) == (50, {})
+    assert since["p99_latency_seconds"] < 0.005
     assert before.since(now).summarize()["requests"] == 100  # it was started anew
     assert now.since(now).summarize() | {"requests": 0} == now.since(now).summarize()
-    assert now.since(now).summarize()["median"] is None
-    assert describe_server(now.since(now).summarize()) == "0 requests since the last look"
+    assert now.since(now).summarize()["median_latency_seconds"] is None
+    assert describe_server(now.since(now).summarize()) == "0 requests since the last run"
 
 
-def test_latencies_beyond_the_last_edge_are_at_least_so_long() -> None:
+def test_latencies_beyond_the_last_edge_are_reported_as_the_edge() -> None:
     assert quantile({"1.0": 0, "30.0": 5, "+Inf": 10}, 0.99) == 30
     assert quantile({}, 0.5) is None
 
 
-def test_what_is_no_server_of_this_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not answer with this version"):
+def test_other_servers_and_unreadable_metrics_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not serve this version"):
         scrape_metrics(write_metrics(tmp_path / "metrics"), "9" * 16)
     (tmp_path / "odd").write_text("{not figures", encoding="utf-8")
     with pytest.raises(DataError):
         scrape_metrics(str(tmp_path / "odd"), VERSION)
     for source in (str(tmp_path / "none"), "http://127.0.0.1:9", "http://["):
-        with pytest.raises(DataError, match="cannot be had"):
+        with pytest.raises(DataError, match="cannot be fetched"):
             read_metrics_text(source)
 
 
-def test_a_watch_tells_how_the_server_fares(finished_project_folder: Path, tmp_path: Path) -> None:
+def test_monitoring_includes_the_server(finished_project_folder: Path, tmp_path: Path) -> None:
     bundle = ProjectFolder(finished_project_folder / "project").bundle_path
     table, out = tmp_path / "rows.csv", tmp_path / "out"
     mixed_table(300, seed=9).write_csv(table)
@@ -102,12 +106,12 @@ def test_a_watch_tells_how_the_server_fares(finished_project_folder: Path, tmp_p
         )
 
     assert monitor(look(metrics))["server"]["requests"] == 100
-    assert "3.0 % of them failed" in (out / "report.html").read_text("utf-8").replace("%", " %")
+    assert "3.0 % failed" in (out / "report.html").read_text("utf-8").replace("%", " %")
     write_metrics(tmp_path / "metrics", version, good=95)
     assert monitor(look(metrics))["server"]["requests"] == 5
     dead = monitor(look("http://127.0.0.1:9"))["server"]
-    assert "cannot be had" in dead["trouble"]
-    assert describe_server(dead) == dead["trouble"]
+    assert "cannot be fetched" in dead["error"]
+    assert describe_server(dead) == dead["error"]
     assert monitor(look(None))["server"] is None
     assert monitor(look(metrics))["server"]["requests"] == 0
 
@@ -120,26 +124,28 @@ def test_a_quantile_is_interpolated_within_its_bucket() -> None:
     assert quantile({"0.1": 0, "+Inf": 0}, 0.5) is None
 
 
-def test_counters_that_fell_are_those_of_a_new_server() -> None:
-    before = ScrapedMetrics({"ok": 5, "bad_rows": 2}, {"0.1": 7})
-    grown = ScrapedMetrics({"ok": 6, "bad_rows": 2, "gone": 1}, {"0.1": 8})
-    assert grown.since(before) == ScrapedMetrics({"ok": 1, "bad_rows": 0, "gone": 1}, {"0.1": 1})
+def test_counters_that_fell_belong_to_a_restarted_server() -> None:
+    before = ScrapedMetrics({"ok": 5, "invalid_input": 2}, {"0.1": 7})
+    grown = ScrapedMetrics({"ok": 6, "invalid_input": 2, "client_disconnected": 1}, {"0.1": 8})
+    assert grown.since(before) == ScrapedMetrics(
+        {"ok": 1, "invalid_input": 0, "client_disconnected": 1}, {"0.1": 1}
+    )
     for anew in (
-        ScrapedMetrics({"ok": 9, "bad_rows": 1}, {"0.1": 9}),
+        ScrapedMetrics({"ok": 9, "invalid_input": 1}, {"0.1": 9}),
         ScrapedMetrics({"ok": 9}, {"0.1": 9}),
     ):
         assert anew.since(before) == anew
 
 
-def test_versions_of_one_model_on_several_routes_are_added_up(tmp_path: Path) -> None:
-    counters = ServerMetrics()
+def test_models_with_the_same_version_are_added_up(tmp_path: Path) -> None:
+    metrics = ServerMetrics()
     for model, version in {"a": VERSION, "b": VERSION, "c": "f" * 16}.items():
-        counters.model_info.labels(model, version).set(1)
-        counters.requests.labels(model, "ok").inc(3)
-        counters.request_duration_seconds.labels(model).observe(0.004)
-    counters.model_info.labels("c", VERSION).set(0)  # no longer
+        metrics.model_info.labels(model, version).set(1)
+        metrics.requests.labels(model, "ok", "200").inc(3)
+        metrics.request_duration_seconds.labels(model).observe(0.004)
+    metrics.model_info.labels("c", VERSION).set(0)  # no longer
     path = tmp_path / "metrics"
-    path.write_bytes(counters.to_text())
+    path.write_bytes(metrics.to_text())
     found = scrape_metrics(str(path), VERSION)
     assert found.code_counts == {"ok": 6}
     assert (
@@ -150,7 +156,9 @@ def test_versions_of_one_model_on_several_routes_are_added_up(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/metrics", "/metrics/"])
-def test_a_server_is_asked_at_its_address(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+def test_metrics_are_fetched_from_the_url_of_the_server(
+    monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
     asked: list[tuple[str, float]] = []
 
     def opened(address: str, timeout: float) -> io.BytesIO:

@@ -1,4 +1,4 @@
-"""Windows come whole, in order and once, from the prediction log as from any table."""
+"""Windows come complete, in order and once, from the prediction log or a table."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def write_part(folder: Path, at: datetime, numbers: range, model: str, step: flo
     table = pl.DataFrame(
         {
             "time": [at - timedelta(seconds=step * (numbers.stop - i)) for i in numbers],
-            "request": [f"r{i}" for i in numbers],
+            "request_id": [f"r{i}" for i in numbers],
             "row": [0] * len(numbers),
-            "model": [model] * len(numbers),
-            "age": [float(i) for i in numbers],
-            "said.prediction": ["yes"] * len(numbers),
+            "model_id": [model] * len(numbers),
+            "input.age": [float(i) for i in numbers],
+            "output.prediction": ["yes"] * len(numbers),
         },
         schema_overrides={"time": pl.Datetime("us", "UTC")},
     )
@@ -80,7 +80,7 @@ def test_the_log_of_a_model_is_found_among_those_of_others(tmp_path: Path, bundl
     assert windows.find_prediction_log(str(tmp_path), "none of these") is None
 
 
-def test_parts_that_may_not_all_be_there_yet_wait(tmp_path: Path, bundle: Bundle) -> None:
+def test_parts_that_may_not_be_settled_wait(tmp_path: Path, bundle: Bundle) -> None:
     write_part(tmp_path, START, range(10), bundle.model_id)
     span = WindowSpec(rows=5)
     assert list(windows.iter_windows(str(tmp_path), bundle, span, {}, START)) == []
@@ -98,7 +98,7 @@ def test_rows_of_other_versions_are_left_out_and_counted(tmp_path: Path, bundle:
         assert [(w.n_rows, w.n_other_model_rows) for w in found] == [(6, 4)]
 
 
-def test_windows_of_time_end_when_they_are_over_and_empty_ones_are_told(
+def test_time_windows_are_yielded_once_over_and_empty_ones_too(
     tmp_path: Path, bundle: Bundle
 ) -> None:
     for hour in (0, 1, 3):
@@ -117,7 +117,7 @@ def test_windows_of_time_end_when_they_are_over_and_empty_ones_are_told(
     assert last <= LATER
 
 
-def test_a_gap_of_years_is_stepped_over(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_gap_of_years_is_skipped(tmp_path: Path, bundle: Bundle) -> None:
     write_part(tmp_path, START, range(5), bundle.model_id)
     write_part(tmp_path, START + timedelta(days=800), range(5, 9), bundle.model_id)
     now = START + timedelta(days=800, hours=2)
@@ -128,7 +128,7 @@ def test_a_gap_of_years_is_stepped_over(tmp_path: Path, bundle: Bundle) -> None:
     assert len(found) < 10
 
 
-def test_of_very_many_rows_in_a_window_an_even_sample_is_held(
+def test_an_even_sample_is_held_of_very_many_rows(
     tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(windows, "MAX_BUFFERED_ROWS", 100)
@@ -168,7 +168,9 @@ def test_tables_are_cut_evenly_and_only_new_rows_are_read(tmp_path: Path, bundle
     ] == [60]
 
 
-def test_what_a_table_lacks_or_nobody_can_read_is_told(tmp_path: Path, bundle: Bundle) -> None:
+def test_missing_columns_and_unparseable_cells_of_a_table_are_counted(
+    tmp_path: Path, bundle: Bundle
+) -> None:
     path = tmp_path / "rows.csv"
     mixed_table(20).drop("city").with_columns(age=pl.lit("old")).write_csv(path)
     [(window, _)] = windows.iter_windows(str(path), bundle, WindowSpec(rows=40), {}, LATER)
@@ -176,7 +178,7 @@ def test_what_a_table_lacks_or_nobody_can_read_is_told(tmp_path: Path, bundle: B
     assert window.n_unparseable == {"age": 20}
 
 
-def test_other_tables_have_no_times(tmp_path: Path, bundle: Bundle) -> None:
+def test_other_tables_cannot_be_cut_by_time(tmp_path: Path, bundle: Bundle) -> None:
     mixed_table(20).write_csv(tmp_path / "rows.csv")
     assert windows.find_prediction_log(str(tmp_path), bundle.model_id) is None
     assert windows.find_prediction_log("nowhere", bundle.model_id) is None
@@ -186,7 +188,7 @@ def test_other_tables_have_no_times(tmp_path: Path, bundle: Bundle) -> None:
         )
 
 
-def test_a_part_is_read_once_its_name_is_two_seconds_old(tmp_path: Path, bundle: Bundle) -> None:
+def test_a_part_is_read_when_its_name_is_two_seconds_old(tmp_path: Path, bundle: Bundle) -> None:
     write_part(tmp_path, START, range(4), bundle.model_id)
     write_part(tmp_path, START + timedelta(seconds=1), range(4, 8), bundle.model_id)
 
@@ -197,7 +199,7 @@ def test_a_part_is_read_once_its_name_is_two_seconds_old(tmp_path: Path, bundle:
     assert [count(seconds) for seconds in (1.999, 2.0, 2.999, 3.0)] == [0, 1, 1, 2]
 
 
-def test_a_window_of_time_holds_its_first_moment_and_not_its_last(
+def test_a_time_window_includes_its_start_and_excludes_its_end(
     tmp_path: Path, bundle: Bundle
 ) -> None:
     edge = START + timedelta(minutes=1)
@@ -220,9 +222,7 @@ def test_a_window_of_time_holds_its_first_moment_and_not_its_last(
     assert count(edge + late) == 1
 
 
-def test_rows_of_a_window_that_is_over_are_lost_and_never_told_twice(
-    tmp_path: Path, bundle: Bundle
-) -> None:
+def test_late_rows_of_a_finished_window_are_ignored(tmp_path: Path, bundle: Bundle) -> None:
     write_part(tmp_path, START + timedelta(seconds=30), range(3), bundle.model_id)
     span, edge = WindowSpec(window_seconds=60.0), START + timedelta(seconds=60)
     now = edge + timedelta(seconds=windows.MAX_ROW_DELAY_SECONDS)
@@ -235,35 +235,10 @@ def test_rows_of_a_window_that_is_over_are_lost_and_never_told_twice(
     assert list(windows.iter_windows(str(tmp_path), bundle, span, mark, now)) == []
 
 
-def test_short_gaps_are_told_window_by_window_and_long_ones_are_stepped_over() -> None:
+def test_short_gaps_are_empty_windows_and_long_ones_are_skipped() -> None:
     assert windows.skip_empty_windows(1_000 * 60.0, 0.0, 60.0) == 0.0
     assert windows.skip_empty_windows(1_001 * 60.0, 0.0, 60.0) == 1_000 * 60.0
     assert windows.skip_empty_windows(5_000.5 * 60.0, 60.0, 60.0) == 60.0 + 4_998 * 60.0
-
-
-def test_parts_come_in_the_order_of_their_names_from_one_on(tmp_path: Path) -> None:
-    names = [
-        "2026-11-26/235959-1-0", "2026-11-27/000001-1-1", "2026-11-27/000001-2-0", "2026-11-28/1-1",
-    ]  # fmt: skip
-    for name in reversed([*names, "2026-11-27/.000002-1-2.parquet.tmp", "2026-11-27/notes"]):
-        path = tmp_path / (name if "." in name.rpartition("/")[2] else f"{name}.parquet")
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"")
-    (tmp_path / "labels.parquet").write_bytes(b"")
-    found = [
-        windows.part_name(path).removesuffix(".parquet") for path in windows.list_parts(tmp_path)
-    ]
-    assert found == names
-    for number, name in enumerate(names):
-        rest = list(windows.list_parts(tmp_path, f"{name}.parquet"))
-        assert [windows.part_name(path) for path in rest] == [
-            f"{n}.parquet" for n in names[number:]
-        ]
-    moments = [windows.part_time(path) for path in windows.list_parts(tmp_path)]
-    assert moments[0] == datetime(2026, 11, 26, 23, 59, 59, tzinfo=UTC)
-    assert moments[-1] > LATER  # of another name: never taken for settled
-    assert windows.first_part_name(moments[1].timestamp()) == "2026-11-27/000001"
-    assert windows.first_part_name(None) == ""
 
 
 def test_the_log_whose_newest_part_is_of_the_model_is_its_log(
@@ -280,10 +255,10 @@ def test_the_log_whose_newest_part_is_of_the_model_is_its_log(
     assert windows.find_prediction_log(str(tmp_path / "c"), bundle.model_id) is None
 
 
-def test_nothing_else_is_at_work_on_a_folder_that_is_held(tmp_path: Path) -> None:
+def test_a_locked_folder_cannot_be_locked_again(tmp_path: Path) -> None:
     with (
         windows.lock_monitoring_folder(tmp_path),
-        pytest.raises(DataError, match="another watch is at work"),
+        pytest.raises(DataError, match="another monitor or feedback run"),
     ):
         windows.lock_monitoring_folder(tmp_path).__enter__()
     with windows.lock_monitoring_folder(tmp_path):  # free again

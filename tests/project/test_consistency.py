@@ -24,7 +24,7 @@ MINIMAL_VALUES: dict[str, Any] = {
             "age": {"kind": "number"},
             "rate": {"kind": "number"},
         },
-        "derive": {"rate": "age / 2", "half": "rate / 2"},
+        "derived_columns": {"rate": "age / 2", "half": "rate / 2"},
     },
 }
 
@@ -65,12 +65,12 @@ def test_a_file_without_mistakes_has_none() -> None:
         (
             {"problem": {"target": ["churn"]}},
             "problem.target",
-            "problem.target: binary wants one column, not a list",
+            "problem.target: binary needs one column, not a list",
         ),
         (
             {"problem": {"task": "multilabel"}},
             "problem.target",
-            "problem.target: multilabel wants a list of columns, one for each label",
+            "problem.target: multilabel needs a list of columns, one for each label",
         ),
         (
             {"data": {"columns": {"churn": {"kind": "bool"}}}},
@@ -100,12 +100,12 @@ def test_a_file_without_mistakes_has_none() -> None:
         (
             {"model": {"class_weights": "equal"}},
             "model.class_weights",
-            "model.class_weights must be balanced, or names, each with a number (seen: 'equal')",
+            "model.class_weights must be balanced, or names, each with a number (got: 'equal')",
         ),
         (
             {"model": {"class_weights": {"yes": "x"}}},
             "model.class_weights.yes",
-            "model.class_weights.yes must be a number (seen: 'x')",
+            "model.class_weights.yes must be a number (got: 'x')",
         ),
         (
             {"model": {"layers": "many"}},
@@ -121,7 +121,7 @@ def test_names_of_plugins_that_do_not_exist(changes: dict[str, Any], path: str, 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"learner": None, "dropout": None}, {"learner": 5}, {"blend": True}]
+    "changes", [{"learner": None, "dropout": None}, {"learner": 5}, {"ensemble": True}]
 )
 def test_settings_left_out_or_of_another_type_are_no_unknown_names(changes: dict[str, Any]) -> None:
     assert list(check_plugin_names(make_values(model=changes))) == []
@@ -135,15 +135,24 @@ def test_settings_left_out_or_of_another_type_are_no_unknown_names(changes: dict
             "problem.target: no column 'chrun'; did you mean 'churn'?",
         ),
         ({"problem": {"target": ["churn", "aeg"]}}, "problem.target: no column 'aeg'"),
-        ({"problem": {"groups": ["aeg"]}}, "problem.groups: no column 'aeg'; did you mean 'age'?"),
-        ({"data": {"drop": ["aeg"]}}, "data.drop: no column 'aeg'; did you mean 'age'?"),
-        ({"data": {"time": "aeg"}}, "data.time: no column 'aeg'; did you mean 'age'?"),
-        ({"data": {"entity": "aeg"}}, "data.entity: no column 'aeg'; did you mean 'age'?"),
-        ({"data": {"weight": "aeg"}}, "data.weight: no column 'aeg'; did you mean 'age'?"),
-        ({"data": {"id": "aeg"}}, "data.id: no column 'aeg'; did you mean 'age'?"),
         (
-            {"data": {"split": 5}},
-            "data.split: no column '5'; choose one of: age, churn, half, rate",
+            {"problem": {"sensitive_features": ["aeg"]}},
+            "problem.sensitive_features: no column 'aeg'; did you mean 'age'?",
+        ),
+        ({"data": {"drop": ["aeg"]}}, "data.drop: no column 'aeg'; did you mean 'age'?"),
+        (
+            {"data": {"time_column": "aeg"}},
+            "data.time_column: no column 'aeg'; did you mean 'age'?",
+        ),
+        ({"data": {"group": "aeg"}}, "data.group: no column 'aeg'; did you mean 'age'?"),
+        (
+            {"data": {"sample_weight": "aeg"}},
+            "data.sample_weight: no column 'aeg'; did you mean 'age'?",
+        ),
+        ({"data": {"id_column": "aeg"}}, "data.id_column: no column 'aeg'; did you mean 'age'?"),
+        (
+            {"data": {"split_column": 5}},
+            "data.split_column: no column '5'; choose one of: age, churn, half, rate",
         ),
         (
             {"clean": {"columns": {"aeg": {}}}},
@@ -151,14 +160,23 @@ def test_settings_left_out_or_of_another_type_are_no_unknown_names(changes: dict
         ),
         (
             {"clean": {"columns": {"half": {}}}},
-            "clean.columns: 'half' is computed; give it a kind under data.columns",
+            "clean.columns: 'half' is a derived column; give it a kind under data.columns",
         ),
-        ({"problem": {"target": "half"}}, "problem.target: 'half' is computed; only a column"),
-        ({"data": {"weight": "half"}}, "data.weight: 'half' is computed; only a column"),
-        ({"split": {"rule": "time"}}, "split.rule is time, but data.time names no column"),
-        ({"split": {"rule": "entity"}}, "split.rule is entity, but data.entity names no column"),
-        ({"split": {"gap": "7d"}}, "split.gap needs the rule time"),
-        ({"split": {"gap": 0}}, "split.gap needs the rule time"),
+        (
+            {"problem": {"target": "half"}},
+            "problem.target: 'half' is a derived column; only a column",
+        ),
+        (
+            {"data": {"sample_weight": "half"}},
+            "data.sample_weight: 'half' is a derived column; only a column",
+        ),
+        (
+            {"split": {"strategy": "time"}},
+            "split.strategy is time, but data.time_column is not set",
+        ),
+        ({"split": {"strategy": "group"}}, "split.strategy is group, but data.group is not set"),
+        ({"split": {"gap": "7d"}}, "split.gap needs the strategy time"),
+        ({"split": {"gap": 0}}, "split.gap needs the strategy time"),
     ],
 )
 def test_names_of_columns_that_do_not_fit(changes: dict[str, Any], text: str) -> None:
@@ -171,11 +189,14 @@ def test_names_of_columns_that_do_not_fit(changes: dict[str, Any], text: str) ->
 @pytest.mark.parametrize(
     "changes",
     [
-        {"problem": {"groups": ["half", "age"]}, "data": {"drop": ["half"], "time": "half"}},
+        {
+            "problem": {"sensitive_features": ["half", "age"]},
+            "data": {"drop": ["half"], "time_column": "half"},
+        },
         {"clean": {"columns": {"rate": {"clip": "auto"}}}},
-        {"data": {"time": "age", "entity": "age"}, "split": {"rule": "time", "gap": 7}},
-        {"data": {"entity": "age"}, "split": {"rule": "entity", "gap": None}},
-        {"data": {"weight": None, "drop": None, "time": ["age"]}},
+        {"data": {"time_column": "age", "group": "age"}, "split": {"strategy": "time", "gap": 7}},
+        {"data": {"group": "age"}, "split": {"strategy": "group", "gap": None}},
+        {"data": {"sample_weight": None, "drop": None, "time_column": ["age"]}},
     ],
 )
 def test_names_of_columns_that_fit_or_are_told_by_other_rules(changes: dict[str, Any]) -> None:
@@ -184,7 +205,7 @@ def test_names_of_columns_that_fit_or_are_told_by_other_rules(changes: dict[str,
 
 
 def test_without_columns_their_names_are_not_looked_at() -> None:
-    values = make_values(problem={"target": "x"}, data={"columns": None, "weight": "x"})
+    values = make_values(problem={"target": "x"}, data={"columns": None, "sample_weight": "x"})
     assert list(check_column_references(values)) == []
 
 
@@ -193,8 +214,8 @@ def test_every_entry_that_is_the_name_of_a_column_is_looked_at() -> None:
     named = {
         (section.lower(), field)
         for section in ("Problem", "Data")
-        for field, node in definitions[section]["properties"].items()
-        if "the name of a column" in str(node) and field != "names"
+        for field, node in definitions[f"{section}Settings"]["properties"].items()
+        if "the name of a column" in str(node) and field != "column_names"
     }
     looked = {path[:2] for path, _, _ in iter_column_references(make_values())}
     assert looked == named

@@ -24,11 +24,11 @@ VALID_FILE = """\
 problem:
   target: churn  # yes or no
   task: binary
-  positive: no
+  positive_class: no
 
 data:
   source: customers.csv
-  missing: ["?", 'NA', -999]
+  na_values: ["?", 'NA', -999]
   columns:
     churn: {kind: boolean}
     age: {kind: number}
@@ -75,7 +75,8 @@ def test_a_good_file_says_what_it_says(valid_file_path: Path) -> None:
 @pytest.mark.parametrize("word", ["no", "yes", "on", "off", "y", "n"])
 def test_words_of_yes_and_no_stay_words(word: str, write_file: WriteFile) -> None:
     path = write_file(
-        project_file.PROJECT_FILE_NAME, replace_in_valid_file(("positive: no", f"positive: {word}"))
+        project_file.PROJECT_FILE_NAME,
+        replace_in_valid_file(("positive_class: no", f"positive_class: {word}")),
     )
     assert project_file.load_settings(path).problem.positive_class == word
 
@@ -83,7 +84,8 @@ def test_words_of_yes_and_no_stay_words(word: str, write_file: WriteFile) -> Non
 @pytest.mark.parametrize("cell", ["1", "0.5", "true", '"1"'])
 def test_a_class_may_look_like_a_number_or_a_truth(cell: str, write_file: WriteFile) -> None:
     path = write_file(
-        project_file.PROJECT_FILE_NAME, replace_in_valid_file(("positive: no", f"positive: {cell}"))
+        project_file.PROJECT_FILE_NAME,
+        replace_in_valid_file(("positive_class: no", f"positive_class: {cell}")),
     )
     assert project_file.load_settings(path).problem.positive_class == cell.strip('"')
 
@@ -92,7 +94,11 @@ def test_a_class_may_look_like_a_number_or_a_truth(cell: str, write_file: WriteF
     ("old", "new", "mistake"),
     [
         # Words that are not known, and words that must be there.
-        ("positive", "postive", "5: problem.postive is not known here; did you mean 'positive'?"),
+        (
+            "positive_class",
+            "postive_class",
+            "5: problem.postive_class is not known here; did you mean 'positive_class'?",
+        ),
         (
             "customers.csv",
             "{train: a.csv, tets: b.csv}",
@@ -112,13 +118,13 @@ def test_a_class_may_look_like_a_number_or_a_truth(cell: str, write_file: WriteF
             "customers.csv",
             "5",
             "8: data.source must be the path of a table, "
-            "or a section with train, validation and test (seen: 5)",
+            "or a section with train, validation and test (got: 5)",
         ),
         ("customers.csv", "", "8: data.source is missing"),
         (
             "{kind: category}",
             "category",
-            "15: data.columns.street must be a section with kind (seen: 'category')",
+            "15: data.columns.street must be a section with kind (got: 'category')",
         ),
         ("    street: {kind: category}", "    street:", "15: data.columns.street.kind is missing"),
         # Names of plugs.
@@ -146,18 +152,18 @@ def test_a_class_may_look_like_a_number_or_a_truth(cell: str, write_file: WriteF
         # Names of columns.
         ("churn  #", "chrun  #", "3: problem.target: no column 'chrun'; did you mean 'churn'?"),
         (
-            "  missing",
-            "  time: yaer\n  missing",
-            "9: data.time: no column 'yaer'; choose one of: 2024, age, churn, street",
+            "  na_values",
+            "  time_column: yaer\n  na_values",
+            "9: data.time_column: no column 'yaer'; choose one of: 2024, age, churn, street",
         ),
         (
-            "  missing",
-            "  drop:\n    - age\n    - steret\n  missing",
+            "  na_values",
+            "  drop:\n    - age\n    - steret\n  na_values",
             "11: data.drop: no column 'steret'; did you mean 'street'?",
         ),
         (
-            "  missing",
-            "  join:\n    - {source: a.csv, on: street}\n    - {source: b.csv}\n  missing",
+            "  na_values",
+            "  join:\n    - {source: a.csv, on: street}\n    - {source: b.csv}\n  na_values",
             "11: data.join, entry 2: on is missing",
         ),
     ],
@@ -176,7 +182,7 @@ def test_a_mistake_is_reported_with_its_line_and_the_near_name(
         ("modle: {}", "17: modle is not known here; did you mean 'model'?"),
         (
             "clean: 5",
-            "17: clean must be a section with all, columns and conflicting (seen: 5)",
+            "17: clean must be a section with all, columns and conflicting_rows (got: 5)",
         ),
         (
             "clean:\n  columns: {aeg: {clip: auto}}",
@@ -184,11 +190,11 @@ def test_a_mistake_is_reported_with_its_line_and_the_near_name(
         ),
         (
             "clean:\n  columns:\n    age:\n      clip: [1]",
-            "20: clean.columns.age.clip must be a list of 2 numbers, or auto (seen: [1])",
+            "20: clean.columns.age.clip must be a list of 2 numbers, or auto (got: [1])",
         ),
         (
             "clean:\n  all: {clip: [9, 1]}",
-            "18: clean.all: clip goes from 9 to 1; name the lowest value first, then the highest",
+            "18: clean.all: clip goes from 9 to 1; give the lowest value first, then the highest",
         ),
         (
             "clean:\n  all:\n    scal: none",
@@ -196,27 +202,27 @@ def test_a_mistake_is_reported_with_its_line_and_the_near_name(
         ),
         ("split:\n  tset: 0.2", "18: split.tset is not known here; did you mean 'test'?"),
         (
-            "split:\n  rule: random",
-            "18: split.rule must be stratified, entity or time (seen: 'random')",
+            "split:\n  strategy: random",
+            "18: split.strategy must be stratified, group or time (got: 'random')",
         ),
-        ("split:\n  rule: entity", "18: split.rule is entity, but data.entity names no column"),
-        ("split:\n  rule: time", "18: split.rule is time, but data.time names no column"),
+        ("split:\n  strategy: group", "18: split.strategy is group, but data.group is not set"),
+        ("split:\n  strategy: time", "18: split.strategy is time, but data.time_column is not set"),
         (
             "split: {test: 1.5}",
-            "17: split.test must be a number of 0 or more and below 1 (seen: 1.5)",
+            "17: split.test must be a number of 0 or more and below 1 (got: 1.5)",
         ),
         (
             "split:\n  gap: 7d",
-            "18: split.gap needs the rule time; without it rows have no order",
+            "18: split.gap needs the strategy time; otherwise rows have no order",
         ),
         (
-            "split: {tune: 0.5, judge: 0.3}",
-            "17: split: tune, judge and test take 95% of the rows; "
+            "split: {validation: 0.5, evaluation: 0.3}",
+            "17: split: validation, evaluation and test take 95% of the rows; "
             "set them so that at least 10 % are left for training",
         ),
         (
             "model:\n  dropout: 2",
-            "18: model.dropout must be a number of 0 or more and below 1 (seen: 2)",
+            "18: model.dropout must be a number of 0 or more and below 1 (got: 2)",
         ),
         (
             "model:\n  learner: netwrk",
@@ -224,23 +230,23 @@ def test_a_mistake_is_reported_with_its_line_and_the_near_name(
         ),
         (
             "model:\n  learner: [linear]",
-            "18: model.learner must be a text (seen: ['linear'])",
+            "18: model.learner must be a text (got: ['linear'])",
         ),
         (
-            "model:\n  learner: lightgbm\n  leafs: 7",
-            "19: model.leafs is not a setting of lightgbm; did you mean 'leaves'?",
+            "model:\n  learner: lightgbm\n  num_leafs: 7",
+            "19: model.num_leafs is not a setting of lightgbm; did you mean 'num_leaves'?",
         ),
         (
             "train:\n  seed: 1\n  device: gpu",
-            "19: train.device must be auto, cpu, cuda or mps (seen: 'gpu')",
+            "19: train.device must be auto, cpu, cuda or mps (got: 'gpu')",
         ),
         (
-            "deploy:\n  latency: fast",
-            "18: deploy.latency must be a number above 0 (seen: 'fast')",
+            "deploy:\n  max_latency_ms: fast",
+            "18: deploy.max_latency_ms must be a number above 0 (got: 'fast')",
         ),
         (
-            "audit:\n  accept:\n    - leak:age\n    - 5",
-            "20: audit.accept, entry 2 must be a text (seen: 5)",
+            "audit:\n  accept:\n    - target_leakage:age\n    - 5",
+            "20: audit.accept, entry 2 must be a text (got: 5)",
         ),
     ],
 )
@@ -259,7 +265,7 @@ def test_all_mistakes_of_a_file_are_reported_at_once_in_the_order_of_lines(
         ("churn  #", "chrun  #"),
         ("task: binary", "task: binry"),
         ("age: {kind: number}", "age: {kind: numbr}"),
-        ("  missing", "  dorp: []\n  entity: citty\n  missing"),
+        ("  na_values", "  dorp: []\n  group: citty\n  na_values"),
         (
             EXTRA_COLUMN_LINE,
             EXTRA_COLUMN_LINE + "modle: {}\nsplit:\n  test: 2\nmodel:\n  droput: 0.1\n",
@@ -272,12 +278,44 @@ def test_all_mistakes_of_a_file_are_reported_at_once_in_the_order_of_lines(
         "line 3: problem.target",
         "line 4: problem.task",
         "line 9: data.dorp",
-        "line 10: data.entity",
+        "line 10: data.group",
         "line 14: data.columns.age.kind",
         "line 19: modle",
         "line 21: split.test",
         "line 23: model.droput",
     ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("problem.positive", "did you mean 'positive_class'?"),
+        ("problem.reject", "reject_fraction"),
+        ("problem.bar", "choose one of: class_order, costs, coverage, description, goal,"),
+        ("data.names", "column_names"),
+        ("data.derive", "derived_columns"),
+        ("data.time", "choose one of: column_names,"),
+        ("data.weight", "did you mean 'sample_weight'?"),
+        ("clean.conflicting", "did you mean 'conflicting_rows'?"),
+        ("split.rule", "choose one of: evaluation, gap, near_duplicates, seed, strategy,"),
+        ("split.near", "near_duplicates"),
+        ("train.budget", "did you mean 'time_budget'?"),
+        ("deploy.latency", "did you mean 'max_latency_ms'?"),
+        ("deploy.watch", "choose one of: max_latency_ms,"),
+        ("model.blend", "choose one of: "),
+        ("card.use", "choose one of: affected_groups,"),
+    ],
+)
+def test_a_key_of_an_earlier_version_is_refused(
+    entry: str, message: str, write_file: WriteFile
+) -> None:
+    section, key = entry.split(".")
+    text = f"{VALID_FILE}{section}:\n  {key}: 1\n"
+    if f"{section}:\n" in VALID_FILE:
+        text = VALID_FILE.replace(f"{section}:\n", f"{section}:\n  {key}: 1\n")
+    (issue,) = load_issues(write_file(project_file.PROJECT_FILE_NAME, text))
+    assert f"{entry} is not " in issue
+    assert message in issue
 
 
 def test_every_missing_section_is_named(write_file: WriteFile) -> None:
@@ -305,7 +343,7 @@ def test_what_is_not_yaml_is_named_with_its_place(
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "- a\n- b\n", "just words\n"])
 def test_a_file_without_sections_is_an_error(text: str, write_file: WriteFile) -> None:
-    with pytest.raises(ProjectError, match="holds no sections"):
+    with pytest.raises(ProjectError, match="has no sections"):
         project_file.load_settings(write_file(project_file.PROJECT_FILE_NAME, text))
 
 
@@ -319,14 +357,14 @@ def test_an_edit_changes_its_place_and_not_a_letter_more(valid_file_path: Path) 
     project_file.apply_edits(
         valid_file_path,
         [
-            ConfigEdit(("problem", "positive"), "yes"),
+            ConfigEdit(("problem", "positive_class"), "yes"),
             ConfigEdit(("data", "drop"), "age", append=True),
             ConfigEdit(("data", "columns", "2024", "kind"), "category"),
             ConfigEdit(("clean", "columns", "age", "clip"), [0, 99]),
         ],
     )
     expected = replace_in_valid_file(
-        ("positive: no", "positive: yes"),
+        ("positive_class: no", "positive_class: yes"),
         (EXTRA_COLUMN_LINE, "    2024: {kind: category}\n  drop:\n    - age\n"),
     )
     clean = "clean:\n  columns:\n    age:\n      clip:\n        - 0\n        - 99\n"
@@ -334,11 +372,14 @@ def test_an_edit_changes_its_place_and_not_a_letter_more(valid_file_path: Path) 
 
 
 def test_a_value_is_added_to_a_list_once(valid_file_path: Path) -> None:
-    for name in ("leak:age", "leak:street", "leak:age"):
+    for name in ("target_leakage:age", "target_leakage:street", "target_leakage:age"):
         project_file.apply_edits(
             valid_file_path, [ConfigEdit(("audit", "accept"), name, append=True)]
         )
-    assert project_file.load_settings(valid_file_path).audit.accept == ["leak:age", "leak:street"]
+    assert project_file.load_settings(valid_file_path).audit.accept == [
+        "target_leakage:age",
+        "target_leakage:street",
+    ]
 
 
 def test_no_edit_leaves_the_file_as_it_is(valid_file_path: Path) -> None:
@@ -362,7 +403,7 @@ def test_an_edit_that_would_spoil_the_file_is_taken_back(
 ) -> None:
     with pytest.raises(ProjectError, match=message):
         project_file.apply_edits(
-            valid_file_path, [ConfigEdit(("problem", "positive"), "yes"), edit]
+            valid_file_path, [ConfigEdit(("problem", "positive_class"), "yes"), edit]
         )
     assert valid_file_path.read_text(encoding="utf-8") == VALID_FILE
     assert list(valid_file_path.parent.iterdir()) == [valid_file_path]
@@ -377,18 +418,18 @@ clean:
 audit: {accept: }
 split:
   gap:
-  rule:
+  strategy:
 model:
   learner:
   dropout:
-train: {budget: }
+train: {time_budget: }
 """
 
 
 @pytest.mark.parametrize("text", [EMPTY_SECTIONS, EMPTY_ENTRIES])
 def test_what_has_nothing_under_it_counts_as_left_out(text: str, write_file: WriteFile) -> None:
     settings = project_file.load_settings(
-        write_file("empty.yaml", replace_in_valid_file(("no\n\n", "no\n  bar:\n\n")) + text)
+        write_file("empty.yaml", replace_in_valid_file(("no\n\n", "no\n  goal:\n\n")) + text)
     )
     plain = project_file.load_settings(write_file("plain.yaml", VALID_FILE)).model_dump()
     cleaned = settings.clean.columns
@@ -412,12 +453,12 @@ def test_an_empty_section_is_filled_by_an_edit(write_file: WriteFile) -> None:
     project_file.apply_edits(
         path,
         [
-            ConfigEdit(("audit", "accept"), "leak:age", append=True),
+            ConfigEdit(("audit", "accept"), "target_leakage:age", append=True),
             ConfigEdit(("clean", "columns", "age", "missing"), "drop"),
         ],
     )
     settings = project_file.load_settings(path)
-    assert settings.audit.accept == ["leak:age"]
+    assert settings.audit.accept == ["target_leakage:age"]
     assert settings.clean.columns["age"].missing == "drop"
 
 
@@ -426,9 +467,9 @@ def test_names_that_yaml_reads_as_something_else_are_names(write_file: WriteFile
 problem:
   target: 2024
   task: binary
-  positive: true
+  positive_class: true
   costs: {true: {false: 5}}
-  groups: [true, 2025]
+  sensitive_features: [true, 2025]
 data:
   source: t.csv
   drop: [2025]
@@ -482,23 +523,23 @@ problem:
   target: churn
   task: binary
   metric: f1
-  bar: 0.8
-  positive: 1
+  goal: 0.8
+  positive_class: 1
   costs: {"1": {"0": 5}}
   threshold: mcc
   coverage: 0.95
-  groups: [street, 2024]
+  sensitive_features: [street, 2024]
 data:
   source: {train: a.csv, test: b.csv}
-  missing: ["?", -999]
+  na_values: ["?", -999]
   join:
     - {source: prices.csv, on: street, columns: [price]}
     - {source: more.csv, on: [street, 2024]}
-  derive: {rate: price / 12}
+  derived_columns: {rate: price / 12}
   filter: age >= 18
   drop: []
-  time: seen
-  weight: age
+  time_column: seen
+  sample_weight: age
   columns:
     churn: {kind: boolean}
     age: {kind: number, decimal: ","}
@@ -512,16 +553,16 @@ clean:
     age: {impute: 0, clip: [0, 99], missing: drop}
     street: {impute: unknown}
     price:
-  conflicting: drop
-audit: {accept: [leak:age]}
-split: {rule: time, gap: 7d, test: 0.2}
+  conflicting_rows: drop
+audit: {accept: [target_leakage:age]}
+split: {strategy: time, gap: 7d, test: 0.2}
 model: {learner: network, trunk: mlp, layers: [16], dropout: 0.2, class_weights: balanced}
-train: {seed: 3, budget: 5m, device: cpu}
+train: {seed: 3, time_budget: 5m, device: cpu}
 deploy:
-  latency: 5
-  size: 100
-  memory:
-card: {owner: the shop, use: whom to call}
+  max_latency_ms: 5
+  max_size_mb: 100
+  max_memory_mb:
+card: {owner: the shop, intended_use: whom to call}
 """
 
 
@@ -554,10 +595,10 @@ def test_an_editor_accepts_all_that_the_settings_accept(
         ("dropout: 0.2", "dropout: 2", "$.model.dropout"),
         ("dropout: 0.2", "droput: 0.2", "$.model"),
         ("learner: network", "learner: linear", "$.model"),
-        ("learner: network, ", "leaves: 3, ", "$.model"),
-        ("learner: network, ", "learner: , leaves: 3, ", "$.model"),
-        ("budget: 5m", "budget: soon", "$.train.budget"),
-        ("latency: 5", "latency: -5", "$.deploy.latency"),
+        ("learner: network, ", "num_leaves: 3, ", "$.model"),
+        ("learner: network, ", "learner: , num_leaves: 3, ", "$.model"),
+        ("budget: 5m", "budget: soon", "$.train.time_budget"),
+        ("latency_ms: 5", "latency_ms: -5", "$.deploy.max_latency_ms"),
         ("  source: {train: a.csv, test: b.csv}", "", "$.data"),
     ],
 )
@@ -581,10 +622,10 @@ def test_the_schema_describes_every_entry_and_names_every_plugin() -> None:
     for name, definition in tree["$defs"].items():
         for field, node in definition["properties"].items():
             assert node["description"], f"{name}.{field}"
-    bar = tree["$defs"]["Problem"]["properties"]["bar"]
-    assert bar["description"] == "What the metric must reach for the model to be good enough."
-    shapes = {"tasks": ("Problem", "task"), "kinds": ("ColumnSettings", "kind")}
-    shapes |= {"learners": ("Model", "learner")}
+    goal = tree["$defs"]["ProblemSettings"]["properties"]["goal"]
+    assert goal["description"] == "Value that the metric must reach."
+    shapes = {"tasks": ("ProblemSettings", "task"), "kinds": ("ColumnSettings", "kind")}
+    shapes |= {"learners": ("ModelSettings", "learner")}
     for shape, (section, field) in shapes.items():
         named = json.dumps(tree["$defs"][section]["properties"][field])
         assert all(json.dumps(plug) in named for plug in catalog.list_plugins(shape))

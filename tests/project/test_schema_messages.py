@@ -61,33 +61,33 @@ def explain_errors(**values: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"one": 5}, "one must be a text, or a list of texts (seen: 5)"),
-        ({"one": ["x", 5]}, "one, entry 2 must be a text (seen: 5)"),
-        ({"one": {"x": 1}}, "one must be a text, or a list of texts"),
+        ({"text_or_list": 5}, "text_or_list must be a text, or a list of texts (got: 5)"),
+        ({"text_or_list": ["x", 5]}, "text_or_list, entry 2 must be a text (got: 5)"),
+        ({"text_or_list": {"x": 1}}, "text_or_list must be a text, or a list of texts"),
         (
-            {"several": "x"},
-            "several must be a whole number, or a section with size and word, "
-            "or names, each with a whole number (seen: 'x')",
+            {"mixed": "x"},
+            "mixed must be a whole number, or a section with size and word, "
+            "or names, each with a whole number (got: 'x')",
         ),
-        ({"rule": "d"}, "rule must be a, b or c, or a number above 0 and of 2 or less (seen: 'd')"),
-        ({"rule": 3}, "rule must be a, b or c, or a number above 0 and of 2 or less (seen: 3)"),
-        ({"pairs": "all"}, "pairs must be a list of whole numbers, or auto (seen: 'all')"),
-        ({"pairs": [1]}, "pairs: give an even number of them (seen: [1])"),
-        ({"pairs": [1, "x"]}, "pairs, entry 2 must be a whole number (seen: 'x')"),
-        ({"parts": 5}, "parts must be a list, each entry a section with size and word (seen: 5)"),
+        ({"rule": "d"}, "rule must be a, b or c, or a number above 0 and of 2 or less (got: 'd')"),
+        ({"rule": 3}, "rule must be a, b or c, or a number above 0 and of 2 or less (got: 3)"),
+        ({"pairs": "all"}, "pairs must be a list of whole numbers, or auto (got: 'all')"),
+        ({"pairs": [1]}, "pairs: give an even number of them (got: [1])"),
+        ({"pairs": [1, "x"]}, "pairs, entry 2 must be a whole number (got: 'x')"),
+        ({"parts": 5}, "parts must be a list, each entry a section with size and word (got: 5)"),
         ({"parts": [{"size": 1}, {}]}, "parts, entry 2: size is missing"),
         (
             {"parts": [{"size": 1, "wrd": "x"}]},
             "parts, entry 1: wrd is not known here; did you mean 'word'?",
         ),
-        ({"by_name": {"x": 5}}, "by_name.x must be a section with size and word (seen: 5)"),
-        ({"by_name": {"x": {"size": "big"}}}, "by_name.x.size must be a number (seen: 'big')"),
+        ({"by_name": {"x": 5}}, "by_name.x must be a section with size and word (got: 5)"),
+        ({"by_name": {"x": {"size": "big"}}}, "by_name.x.size must be a number (got: 'big')"),
         (
             {"table": 5},
-            "table must be names, each with names, each with a number (seen: 5)",
+            "table must be names, each with names, each with a number (got: 5)",
         ),
-        ({"table": {"x": {"y": "z"}}}, "table.x.y must be a number (seen: 'z')"),
-        ({"truth": "maybe"}, "truth must be true or false (seen: 'maybe')"),
+        ({"table": {"x": {"y": "z"}}}, "table.x.y must be a number (got: 'z')"),
+        ({"truth": "maybe"}, "truth must be true or false (got: 'maybe')"),
         ({"trth": True}, "trth is not known here; did you mean 'truth'?"),
     ],
 )
@@ -95,10 +95,10 @@ def test_a_mistake_is_told_once_in_plain_words(values: dict[str, Any], text: str
     assert explain_errors(**values) == [text]
 
 
-@pytest.mark.parametrize("name", ["str", "float", "Part", "list[str]", "literal['a']"])
+@pytest.mark.parametrize("name", ["str", "float", "SectionModel", "list[str]", "literal['a']"])
 def test_a_name_in_the_file_is_never_taken_for_the_name_of_a_form(name: str) -> None:
     assert explain_errors(table={name: {name: "x"}}) == [
-        f"table.{name}.{name} must be a number (seen: 'x')"
+        f"table.{name}.{name} must be a number (got: 'x')"
     ]
     assert explain_errors(by_name={name: {"size": 1, name: 2}})[0].startswith(
         f"by_name.{name}.{name} is"
@@ -106,14 +106,14 @@ def test_a_name_in_the_file_is_never_taken_for_the_name_of_a_form(name: str) -> 
 
 
 def test_a_value_that_fits_one_form_but_for_something_within_is_told_only_that() -> None:
-    assert explain_errors(one=["x", 5, None]) == [
-        "one, entry 2 must be a text (seen: 5)",
-        "one, entry 3 must be a text (seen: nothing)",
+    assert explain_errors(text_or_list=["x", 5, None]) == [
+        "text_or_list, entry 2 must be a text (got: 5)",
+        "text_or_list, entry 3 must be a text (got: nothing)",
     ]
 
 
 def test_all_mistakes_are_told() -> None:
-    assert len(explain_errors(one=5, rule="d", parts=[{}, {"size": "x"}], other=1)) == 5
+    assert len(explain_errors(text_or_list=5, rule="d", parts=[{}, {"size": "x"}], other=1)) == 5
 
 
 def test_mistakes_of_a_part_are_told_by_their_place_in_the_whole() -> None:
@@ -121,7 +121,7 @@ def test_mistakes_of_a_part_are_told_by_their_place_in_the_whole() -> None:
         SectionModel.model_validate({"word": 5})
     assert explain_validation_error(caught.value, SectionModel.model_json_schema(), ("model",)) == [
         (("model", "size"), "model.size is missing"),
-        (("model", "word"), "model.word must be a text (seen: 5)"),
+        (("model", "word"), "model.word must be a text (got: 5)"),
     ]
 
 
@@ -130,7 +130,7 @@ def test_a_mistake_of_the_whole_stands_at_its_root() -> None:
         EveryFormModel.model_validate(5)
     ((path, text),) = explain_validation_error(caught.value, SCHEMA)
     assert path == ()
-    assert text.startswith("the file must be a section with one, several")
+    assert text.startswith("the file must be a section with text_or_list, mixed")
 
 
 @pytest.mark.parametrize(
@@ -150,13 +150,13 @@ def test_paths_are_named_as_people_count(path: tuple[Any, ...], text: str) -> No
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (5, " (seen: 5)"),
-        ("x", " (seen: 'x')"),
-        (None, " (seen: nothing)"),
-        (True, " (seen: true)"),
-        (datetime.date(2024, 1, 31), " (seen: 2024-01-31)"),
+        (5, " (got: 5)"),
+        ("x", " (got: 'x')"),
+        (None, " (got: nothing)"),
+        (True, " (got: true)"),
+        (datetime.date(2024, 1, 31), " (got: 2024-01-31)"),
         ({"x": 1}, ""),
-        ([1, "x"], " (seen: [1, 'x'])"),
+        ([1, "x"], " (got: [1, 'x'])"),
     ],
 )
 def test_the_value_that_was_met_is_shown(value: object, text: str) -> None:
@@ -171,9 +171,9 @@ def test_a_long_value_is_shown_in_part() -> None:
 @pytest.mark.parametrize(
     ("loc", "path"),
     [
-        (("one", "list[str]", 1), ("one", 1)),
-        (("one", "str"), ("one",)),
-        (("several", "Part", "size"), ("several", "size")),
+        (("text_or_list", "list[str]", 1), ("text_or_list", 1)),
+        (("text_or_list", "str"), ("text_or_list",)),
+        (("mixed", "SectionModel", "size"), ("mixed", "size")),
         (("by_name", "int", "size"), ("by_name", "int", "size")),
         (("parts", 0, "size"), ("parts", 0, "size")),
         ((), ()),
@@ -189,8 +189,8 @@ def test_what_may_stand_at_the_places_of_a_project_file() -> None:
     def said(*loc: str) -> str:
         return describe_node(resolve_location(tree, loc)[1], tree)
 
-    assert said("problem", "bar") == "a number"
-    assert said("problem", "order") == "a list of texts"
+    assert said("problem", "goal") == "a number"
+    assert said("problem", "class_order") == "a list of texts"
     assert said("data", "source") == (
         "the path of a table, or a section with train, validation and test"
     )
@@ -202,14 +202,14 @@ def test_what_may_stand_at_the_places_of_a_project_file() -> None:
 @pytest.mark.parametrize(
     ("values", "remaining"),
     [
-        ({"one": None, "rule": "a"}, {"rule": "a"}),
+        ({"text_or_list": None, "rule": "a"}, {"rule": "a"}),
         ({"parts": [{"size": 1, "word": None}]}, {"parts": [{"size": 1}]}),
         ({"by_name": {"x": None, "y": {"word": None}}}, {"by_name": {"x": {}, "y": {}}}),
-        ({"several": {"size": None}}, {"several": {}}),
+        ({"mixed": {"size": None}}, {"mixed": {}}),
         ({"other": None}, {"other": None}),  # not known: a mistake, even so
         ({"parts": [{"other": None}]}, {"parts": [{"other": None}]}),
         ({"table": {"x": {"y": None}}}, {"table": {"x": {"y": None}}}),
-        ({"one": ["x", None]}, {"one": ["x", None]}),
+        ({"text_or_list": ["x", None]}, {"text_or_list": ["x", None]}),
         (5, 5),
         (None, None),
     ],

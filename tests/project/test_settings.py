@@ -59,9 +59,9 @@ def test_values_that_stand_for_text_are_read_as_they_stand_in_the_table(
     value: object, text: str
 ) -> None:
     assert as_text(value) == text
-    assert make_problem(positive=value).problem.positive_class == text
-    assert make_problem(order=["x", value]).problem.class_order == ["x", text]
-    assert make_data(missing=[value], drop=[value]).data.na_values == [text]
+    assert make_problem(positive_class=value).problem.positive_class == text
+    assert make_problem(class_order=["x", value]).problem.class_order == ["x", text]
+    assert make_data(na_values=[value], drop=[value]).data.na_values == [text]
 
 
 def test_a_project_that_says_the_least_gets_the_usual() -> None:
@@ -90,7 +90,7 @@ def test_a_project_that_says_the_least_gets_the_usual() -> None:
         None,
     )
     assert (settings_.clean.all, settings_.clean.columns) == (ColumnCleaning(), {})
-    parts = {"serve", "watch", "retrain"}
+    parts = {"serve", "monitor", "retrain"}
     assert set(settings_.deploy.model_dump(exclude=parts).values()) == {None}
     assert (settings_.deploy.serve, settings_.deploy.monitor) == (
         ServeSettings(),
@@ -119,7 +119,7 @@ def test_one_file_or_a_ready_made_split() -> None:
 def test_options_are_what_stands_beside_the_name() -> None:
     columns = {"y": {"kind": "number", "decimal": ","}, "x": {"kind": "text"}}
     settings_ = make_settings(
-        data={"source": "t.csv", "columns": columns}, model={"dropout": 0.2, "blend": False}
+        data={"source": "t.csv", "columns": columns}, model={"dropout": 0.2, "ensemble": False}
     )
     assert settings_.data.columns["y"].options() == {"decimal": ","}
     assert settings_.data.columns["x"].options() == {}
@@ -150,12 +150,12 @@ def test_lengths_of_time_are_read_as_seconds(value: object, length: object) -> N
 
 @pytest.mark.parametrize(("budget", "length"), [(90, 90), ("1.5h", 5_400), (0.5, 0.5)])
 def test_a_budget_is_seconds_or_a_length_of_time(budget: object, length: float) -> None:
-    assert make_settings(train={"budget": budget}).train.time_budget == length
+    assert make_settings(train={"time_budget": budget}).train.time_budget == length
 
 
 @pytest.mark.parametrize(("gap", "read"), [("7d", "7d"), (7, 7.0), (0.5, 0.5), ("1.5 h", "1.5 h")])
 def test_a_gap_is_a_length_of_time_or_a_number(gap: object, read: object) -> None:
-    parsed_gap = make_settings(split={"rule": "time", "gap": gap}).split.gap
+    parsed_gap = make_settings(split={"strategy": "time", "gap": gap}).split.gap
     assert (parsed_gap, type(parsed_gap)) == (read, type(read))
 
 
@@ -167,27 +167,27 @@ def test_a_threshold_is_a_number_or_a_rule(threshold: object) -> None:
 @pytest.mark.parametrize(
     ("section", "value", "message"),
     [
-        ("split", {"tune": 0.4, "judge": 0.3, "test": 0.25}, "take 95% of the rows"),
+        ("split", {"validation": 0.4, "evaluation": 0.3, "test": 0.25}, "take 95% of the rows"),
         ("split", {"test": 1.0}, "less than 1"),
-        ("split", {"tune": 0}, "greater than 0"),
-        ("split", {"rule": "random"}, "'stratified', 'entity' or 'time'"),
+        ("split", {"validation": 0}, "greater than 0"),
+        ("split", {"strategy": "random"}, "'stratified', 'group' or 'time'"),
         ("split", {"gap": "a week"}, "should match pattern"),
         ("split", {"gap": -1}, "greater than or equal to 0"),
         ("split", {"seed": 0.5}, "valid integer"),
-        ("train", {"budget": 0}, "greater than 0"),
-        ("train", {"budget": "0s"}, "greater than 0"),
-        ("train", {"budget": "soon"}, "valid number"),
+        ("train", {"time_budget": 0}, "greater than 0"),
+        ("train", {"time_budget": "0s"}, "greater than 0"),
+        ("train", {"time_budget": "soon"}, "valid number"),
         ("train", {"device": "gpu"}, "'auto', 'cpu', 'cuda' or 'mps'"),
         ("clean", {"all": {"clip": [1]}}, "at least 2 items"),
-        ("clean", {"all": {"clip": [1, 1]}}, "name the lowest value first"),
+        ("clean", {"all": {"clip": [1, 1]}}, "give the lowest value first"),
         ("clean", {"columns": {"age": {"clip": [9, 1]}}}, "clip goes from 9 to 1"),
         ("clean", {"all": {"impute": ""}}, "at least 1 character"),
         ("clean", {"all": {"impute": True}}, "valid number"),
-        ("clean", {"conflicting": "mend"}, "'keep' or 'drop'"),
+        ("clean", {"conflicting_rows": "fix"}, "'keep' or 'drop'"),
         ("clean", {"clip": "auto"}, "Extra inputs are not permitted"),
         ("audit", {"accepted": []}, "Extra inputs are not permitted"),
-        ("deploy", {"latency": 0}, "greater than 0"),
-        ("deploy", {"size": float("inf")}, "finite number"),
+        ("deploy", {"max_latency_ms": 0}, "greater than 0"),
+        ("deploy", {"max_size_mb": float("inf")}, "finite number"),
         ("modle", {}, "Extra inputs are not permitted"),
     ],
 )
@@ -200,14 +200,14 @@ def test_what_makes_no_sense_is_refused(section: str, value: object, message: st
     ("entries", "message"),
     [
         ({"target": []}, "at least 1 item"),
-        ({"target": ["a", "b", "a"]}, "a stands there twice"),
-        ({"order": ["low", 1, "1"]}, "1 stands there twice"),
-        ({"groups": ["age", "age"]}, "age stands there twice"),
+        ({"target": ["a", "b", "a"]}, "a is listed twice"),
+        ({"class_order": ["low", 1, "1"]}, "1 is listed twice"),
+        ({"sensitive_features": ["age", "age"]}, "age is listed twice"),
         ({"threshold": 1}, "less than 1"),
         ({"threshold": "roc_auc"}, "'accuracy', 'balanced_accuracy', 'f1' or 'mcc'"),
         ({"threshold": True}, "valid number"),
         ({"coverage": 1}, "less than 1"),
-        ({"bar": float("nan")}, "finite number"),
+        ({"goal": float("nan")}, "finite number"),
         ({"costs": {"yes": 3}}, "valid dictionary"),
         ({"costs": {"yes": {"no": -3}}}, "greater than or equal to 0"),
     ],
@@ -225,9 +225,9 @@ def test_a_problem_that_makes_no_sense_is_refused(entries: Any, message: str) ->
         ({"join": [{"source": "p.csv"}]}, "Field required"),
         ({"join": [{"source": "p.csv", "on": []}]}, "at least 1 item"),
         ({"join": {"source": "p.csv", "on": "id"}}, "valid list"),
-        ({"derive": {"x": 5}}, "valid string"),
-        ({"names": ["a", "a"]}, "a stands there twice"),
-        ({"group": "age"}, "Extra inputs are not permitted"),
+        ({"derived_columns": {"x": 5}}, "valid string"),
+        ({"column_names": ["a", "a"]}, "a is listed twice"),
+        ({"entity": "age"}, "Extra inputs are not permitted"),
     ],
 )
 def test_data_that_make_no_sense_are_refused(entries: Any, message: str) -> None:
@@ -245,7 +245,7 @@ def test_a_test_part_of_none_is_allowed() -> None:
 
 def test_every_entry_is_explained_where_its_section_is() -> None:
     sections = [SettingsSection]
-    for section in sections:  # grows while it is gone through
+    for section in sections:  # grows while iterating
         sections += section.__subclasses__()
         explained = section.__doc__ or ""
         if section not in (
@@ -262,16 +262,16 @@ def test_the_digest_of_sections_changes_with_them_and_with_nothing_else() -> Non
     assert plain.digest(("data",)) != plain.digest(("split",))
     assert make_settings(train={"seed": 0}).digest(("train",)) == plain.digest(("train",))
     in_minutes, in_seconds = (
-        make_settings(train={"budget": "5m"}),
-        make_settings(train={"budget": 300}),
+        make_settings(train={"time_budget": "5m"}),
+        make_settings(train={"time_budget": 300}),
     )
     assert in_minutes.digest(("train",)) == in_seconds.digest(("train",))
 
 
 def test_the_digest_of_one_entry_ignores_the_rest_of_its_section() -> None:
-    plain, marked = make_settings(), make_data(source="other.csv", missing=["?"])
+    plain, marked = make_settings(), make_data(source="other.csv", na_values=["?"])
     assert plain.digest(("data.columns",)) == marked.digest(("data.columns",))
-    assert plain.digest(("data.missing",)) != marked.digest(("data.missing",))
+    assert plain.digest(("data.na_values",)) != marked.digest(("data.na_values",))
 
 
 def test_settings_do_not_change_once_they_are_read() -> None:

@@ -1,4 +1,4 @@
-"""The model card goes with the bundle and says what it is good for."""
+"""The model card of a bundle has all sections and changes only with its text."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from fieldcraft.report import card
 from fieldcraft.stages import _workflows
 
 
-def test_both_forms_say_the_same_essentials(finished_project: ProjectFolder) -> None:
-    story = _workflows.load_latest_report_data(finished_project)
+def test_html_and_markdown_have_the_same_content(finished_project: ProjectFolder) -> None:
+    report_data = _workflows.load_latest_report_data(finished_project)
     model_id = read_manifest(finished_project.bundle_path)["model_id"]
     for name in ("card.md", "card.html"):
         text = (finished_project.bundle_path / name).read_text(encoding="utf-8")
         for part in (
             model_id,
             "Intended use",
-            "Limits",
+            "Limitations",
+            "Feature importance",
             "bought",
-            story.champion["title"],
+            report_data.champion["title"],
             "has not been examined",
-            "have not been told apart by groups",
+            "were not computed by groups",
             "Predict bought from the other columns of table.csv.",
-            "36 test rows have never been looked at",
+            "36 test rows have never been used",
         ):
             assert part in text, (name, part)
 

@@ -1,4 +1,4 @@
-"""The report tells what the ledger knows, in one file that needs nothing else."""
+"""The report shows the records in one file without external resources."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fieldcraft.core.formatting import format_number
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.report.project_report import (
     MAX_CLASSES_SHOWN,
+    describe_decision_rule,
     render_report,
     select_class_metrics,
     summarize_confusion_matrix,
@@ -24,7 +25,7 @@ VOID_TAGS = {"meta", "br", "path", "rect", "line", "link", "img", "hr", "input"}
 
 
 class TagBalanceParser(HTMLParser):
-    """Reads a page and remembers the tags that are open."""
+    """Checks that tags are balanced, and collects the text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ def report_data(finished_project_folder: Path) -> ReportData:
     return _workflows.load_latest_report_data(ProjectFolder(finished_project_folder / "project"))
 
 
-def test_the_page_is_whole_and_needs_nothing_from_elsewhere(report_data: ReportData) -> None:
+def test_the_report_is_well_formed_and_self_contained(report_data: ReportData) -> None:
     text = render_report(report_data)
     visible_text(text)
     assert not re.findall(r'(?:src|href)="(?!#)[^"]+"', text)
@@ -63,40 +64,44 @@ def test_the_page_is_whole_and_needs_nothing_from_elsewhere(report_data: ReportD
     assert "@media print" in text
 
 
-def test_it_says_what_matters(report_data: ReportData) -> None:
+def test_the_report_has_all_sections(report_data: ReportData) -> None:
     text = visible_text(render_report(report_data))
     for part in (
-        report_data.evaluation["sentence"],
-        "What to do next",
-        "Learners compared",
-        "Paired tests",
-        "What was found in the data",
-        "The worst errors",
-        "36 test rows have never been looked at",
+        report_data.evaluation["summary"],
+        "Next steps",
+        "Model comparison",
+        "fit time (s)",
+        "Paired comparison with the champion",
+        "Data findings",
+        "Feature importance (permutation)",
+        "Confusion matrix actual \\ predicted",
+        "Largest errors",
+        "36 test rows have never been used",
         "fieldcraft verify",
         report_data.ledger_head[:16],
     ):
         assert part in text
 
 
-def test_every_figure_of_the_champion_stands_there_with_its_interval(
+def test_every_metric_of_the_champion_has_its_interval(
     report_data: ReportData,
 ) -> None:
     text = visible_text(render_report(report_data))
-    for measure in report_data.champion["measures"].values():
-        assert f"{format_number(measure['low'])} to {format_number(measure['high'])}" in text
+    for metric in report_data.champion["metrics"].values():
+        assert f"{format_number(metric['low'])} to {format_number(metric['high'])}" in text
 
 
-def test_it_says_how_much_is_right_without_the_least_sure(report_data: ReportData) -> None:
-    right = {
-        part["rejected"]: part["right"] for part in report_data.evaluation["evidence"]["rejection"]
+def test_accuracy_without_the_least_confident_rows_is_shown(report_data: ReportData) -> None:
+    accuracy = {
+        point["reject_fraction"]: point["accuracy"]
+        for point in report_data.evaluation["diagnostics"]["rejection"]
     }
-    assert f"{right[0.05]:.1%} without the least sure twentieth" in visible_text(
+    assert f"{accuracy[0.05]:.1%} without the 5 % least confident rows" in visible_text(
         render_report(report_data)
     )
 
 
-def test_charts_take_the_pages_colours(report_data: ReportData) -> None:
+def test_charts_use_the_colors_of_the_page(report_data: ReportData) -> None:
     text = render_report(report_data)
     assert text.count("<svg") >= 4
     assert "var(--main)" in text
@@ -104,23 +109,24 @@ def test_charts_take_the_pages_colours(report_data: ReportData) -> None:
 
 
 def test_cells_of_the_table_cannot_become_markup(finished_project: ProjectFolder) -> None:
-    story = _workflows.load_latest_report_data(finished_project)
-    story.evaluation["worst"][0]["cells"]["city"] = "<script>alert(1)</script>"
-    story.evaluation["worst"][0]["prediction"] = "<b>bold</b>"
-    text = render_report(story)
+    report_data = _workflows.load_latest_report_data(finished_project)
+    error = report_data.evaluation["largest_errors"][0]
+    error["cells"]["city"] = "<script>alert(1)</script>"
+    error["prediction"] = "<b>bold</b>"
+    text = render_report(report_data)
     assert "<script>" not in text
     assert "&lt;b&gt;bold" in text
 
 
-def test_a_project_that_has_only_been_audited_has_a_report_too(project: ProjectFolder) -> None:
-    story = _workflows.run_project(project, _workflows.NullCallbacks(), until="audit")
+def test_an_audited_project_has_a_report(project: ProjectFolder) -> None:
+    report_data = _workflows.run_project(project, _workflows.NullCallbacks(), until="audit")
     text = visible_text(project.report_path.read_text(encoding="utf-8"))
-    assert story.evaluation == {}
-    assert "Nothing has been evaluated yet." in text
-    assert "The columns" in text
+    assert report_data.evaluation == {}
+    assert "No evaluation yet." in text
+    assert "most frequent values" in text
 
 
-def test_a_project_on_an_amount_has_a_report_too(tmp_path: Path) -> None:
+def test_a_regression_project_has_a_report(tmp_path: Path) -> None:
     from tests.conftest import create_project, mixed_table
 
     mixed_table(120).write_csv(tmp_path / "t.csv")
@@ -128,21 +134,21 @@ def test_a_project_on_an_amount_has_a_report_too(tmp_path: Path) -> None:
     assert _pipeline.STEPS
     text = visible_text(render_report(_workflows.run_project(project, _workflows.NullCallbacks())))
     assert "RMSE" in text
-    assert "predictions are right" in text
+    assert "perfect predictions" in text
 
 
-def test_a_large_confusion_table_is_told_by_its_commonest_mix_ups() -> None:
+def test_a_large_confusion_matrix_is_summarized_by_its_top_confusions() -> None:
     size = 40
     table = [[10 if i == j else 0 for j in range(size)] for i in range(size)]
     table[3][5] = 7
     summary = summarize_confusion_matrix(
-        {"confusion": table, "classes": [f"c{i}" for i in range(size)]}
+        {"confusion_matrix": table, "classes": [f"c{i}" for i in range(size)]}
     )
-    assert summary["table"] == []
-    assert summary["mixed"][0] == {"true": "c3", "decided": "c5", "rows": 7}
+    assert summary["counts"] == []
+    assert summary["confusions"][0] == {"actual": "c3", "predicted": "c5", "rows": 7}
 
 
-def test_of_very_many_classes_those_are_shown_that_are_found_least() -> None:
+def test_of_very_many_classes_those_with_the_lowest_recall_are_shown() -> None:
     per_class = [{"class": f"c{i}", "recall": i / 50} for i in range(50)]
     per_class[3]["recall"] = None  # no row of it
     shown = select_class_metrics({"per_class": per_class})
@@ -152,15 +158,21 @@ def test_of_very_many_classes_those_are_shown_that_are_found_least() -> None:
     assert select_class_metrics({}) == []
 
 
-def test_training_rows_are_shown_as_training_changes_them_if_it_does(
+def test_augmented_examples_are_shown_where_there_are_any(
     report_data: ReportData,
 ) -> None:
-    assert "as training changes them" not in render_report(report_data)
+    assert "Augmented examples" not in render_report(report_data)
     photo, text = "data:image/jpeg;base64,AA", "good <b>lamp</b>"
     sheets = [
-        {"column": "photo", "pictures": True, "rows": [{"original": photo, "forms": [photo] * 4}]},
-        {"column": "words", "pictures": False, "rows": [{"original": text, "forms": ["good"]}]},
-    ]
+        {
+            "column": "photo", "are_images": True,
+            "rows": [{"original": photo, "variants": [photo] * 4}],
+        },
+        {
+            "column": "words", "are_images": False,
+            "rows": [{"original": text, "variants": ["good"]}],
+        },
+    ]  # fmt: skip
     html = render_report(replace(report_data, augmentation_examples=sheets))
     visible_text(html)
     assert html.count(f'src="{photo}"') == 5
@@ -169,3 +181,11 @@ def test_training_rows_are_shown_as_training_changes_them_if_it_does(
     assert "<p><small>photo</small></p>" not in render_report(
         replace(report_data, augmentation_examples=sheets[:1])
     )
+
+
+def test_numeric_thresholds_are_not_called_tuned(report_data: ReportData) -> None:
+    report_data = replace(report_data, evaluation={"calibration": {"threshold": 0.3}})
+    for threshold, reason in ((0.3, "as set by"), ("f1", "chosen for the best f1")):
+        problem = report_data.settings.problem.model_copy(update={"threshold": threshold})
+        settings = report_data.settings.model_copy(update={"problem": problem})
+        assert reason in describe_decision_rule(replace(report_data, settings=settings))

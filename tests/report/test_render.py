@@ -1,4 +1,4 @@
-"""Templates are filled strictly, and nothing from the data becomes markup."""
+"""Templates are strict, and data cannot become markup."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from fieldcraft.report.render import (
 )
 
 
-def test_a_value_that_is_missing_is_an_error_and_not_a_gap() -> None:
-    with pytest.raises(UndefinedError, match="story"):
+def test_a_missing_variable_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="report"):
         render_template("report.html.j2")
 
 
-def test_shares_read_as_percentages() -> None:
+def test_fractions_are_shown_as_percentages() -> None:
     assert format_percent(0.1234) == "12.3%"
     assert format_percent(None) == "-"
 
 
-def test_a_cells_warmth_is_its_share() -> None:
+def test_the_heat_of_a_cell_is_its_fraction() -> None:
     assert format_heat(0.5) == "--heat:50%"
 
 

@@ -1,4 +1,4 @@
-"""A server in this process: the real app, queue and workers, with a thread for each process."""
+"""A server in this process: the real app, queue and pool, with threads in place of processes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ import pytest
 from fieldcraft.data import file_cells
 from fieldcraft.serving import pool, server
 from fieldcraft.serving.app import PredictionApp
-from fieldcraft.serving.ipc import pack_message, receive_message
-from fieldcraft.serving.limits import ServerLimits
 from fieldcraft.serving.pool import WorkerConfig
+from fieldcraft.serving.queue import ServerLimits
 from fieldcraft.serving.server import ListenAddress, ModelServer, ServerConfig
-from fieldcraft.serving.worker import run_worker
+from fieldcraft.serving.worker import pack_message, receive_message, run_worker
 
 TIMEOUT = 30.0  # seconds until a test gives up on what should take a moment
 WorkerLoop = Callable[..., None]  # of a socket and the words that a process would be started with
@@ -177,7 +176,7 @@ class StubServer:
 
     model: StubModel
     server: ModelServer
-    door: PredictionApp
+    app: PredictionApp
     threads: list[WorkerThread]
 
     @classmethod
@@ -201,7 +200,7 @@ class StubServer:
         return self.server.models["shop"].queue
 
     def ask(self, body: str = "{}", **how: Any) -> asyncio.Task[Answer]:
-        return asyncio.create_task(call(self.door, body.encode(), **how))
+        return asyncio.create_task(call(self.app, body.encode(), **how))
 
     async def stop(self) -> None:
         self.model.gate.set()

@@ -1,4 +1,4 @@
-"""Every request that comes in is answered once, or refused with a reason; none is lost."""
+"""Every request is answered once or refused with a reason; none is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fieldcraft.serving import app, pool
-from fieldcraft.serving.limits import ServerLimits
+from fieldcraft.serving.queue import ServerLimits
 from tests.serving.in_process import Answer, StubModel, StubServer, call, wait_until
 
 ONE_BY_ONE = ServerLimits(max_batch_requests=1, max_queued_requests=4)
@@ -47,8 +47,10 @@ def test_under_overload_every_request_is_answered_or_refused(
         stubbed.model.gate.set()
         answers = await asyncio.gather(*accepted)
         counted = [
-            stubbed.metric(f'fieldcraft_requests_total{{code="{code}",model="shop"}}')
-            for code in ("ok", "overloaded")
+            stubbed.metric(
+                f'fieldcraft_requests_total{{code="{code}",model="shop",status="{status}"}}'
+            )
+            for code, status in (("ok", 200), ("overloaded", 503))
         ]
         await stubbed.stop()
         return early, answers, stubbed.model, counted
@@ -67,7 +69,7 @@ def test_under_overload_every_request_is_answered_or_refused(
     assert counted == [len(bodies), 20]
 
 
-def test_a_request_whose_caller_has_left_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_whose_client_has_left_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "DISCONNECT_POLL_SECONDS", 0.001)
 
     async def abandoned() -> tuple[list[Answer], StubModel, float, float]:
@@ -81,8 +83,10 @@ def test_a_request_whose_caller_has_left_is_not_computed(monkeypatch: pytest.Mon
         answers = [await gone]  # though the model is still busy
         stubbed.model.gate.set()
         answers += await asyncio.gather(*asked, last)
-        dropped = stubbed.metric('fieldcraft_dropped_requests{model="shop"}')
-        counted = stubbed.metric('fieldcraft_requests_total{code="gone",model="shop"}')
+        dropped = stubbed.metric('fieldcraft_dropped_requests_total{model="shop"}')
+        counted = stubbed.metric(
+            'fieldcraft_requests_total{code="client_disconnected",model="shop",status="499"}'
+        )
         await stubbed.stop()
         return answers, stubbed.model, dropped, counted
 
@@ -93,7 +97,7 @@ def test_a_request_whose_caller_has_left_is_not_computed(monkeypatch: pytest.Mon
     assert (dropped, counted) == (1, 1)
 
 
-def test_a_caller_that_leaves_during_its_batch_harms_none_beside_it(
+def test_a_client_that_leaves_during_its_batch_does_not_affect_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(app, "DISCONNECT_POLL_SECONDS", 0.001)
@@ -103,10 +107,10 @@ def test_a_caller_that_leaves_during_its_batch_harms_none_beside_it(
         leaving = asyncio.Event()
         gone = stubbed.ask("gone", hang_up=leaving)
         others = [stubbed.ask(f"other{n}") for n in range(3)]
-        await wait_until(lambda: not stubbed.queue.pending and stubbed.door.active_requests == 4)
+        await wait_until(lambda: not stubbed.queue.pending and stubbed.app.active_requests == 4)
         leaving.set()
         answer = await gone
-        running = stubbed.door.active_requests
+        running = stubbed.app.active_requests
         stubbed.model.gate.set()
         answers = await asyncio.gather(*others)
         await stubbed.stop()
@@ -118,13 +122,13 @@ def test_a_caller_that_leaves_during_its_batch_harms_none_beside_it(
     assert running == 3
 
 
-def test_a_request_that_waits_too_long_is_told_so_and_not_computed(
+def test_a_request_that_waits_too_long_gets_504_and_is_not_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def late() -> tuple[Answer, StubModel]:
         stubbed = await StubServer.start(monkeypatch, ONE_BY_ONE)
         await occupy_worker(stubbed)
-        stubbed.door.limits = ServerLimits(
+        stubbed.app.limits = ServerLimits(
             request_timeout_seconds=0.01
         )  # of requests, not of the batches under way
         async with asyncio.timeout(5):
@@ -133,11 +137,11 @@ def test_a_request_that_waits_too_long_is_told_so_and_not_computed(
         return answer, stubbed.model
 
     answer, model = asyncio.run(late())
-    assert (answer.status, code_of(answer)) == (504, "deadline")
+    assert (answer.status, code_of(answer)) == (504, "timeout")
     assert "late" not in model.computed
 
 
-def test_told_to_end_it_answers_all_that_it_accepted_and_refuses_the_rest(
+def test_a_stopping_server_answers_accepted_requests_and_refuses_new_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def drained() -> tuple[list[Answer], Answer, bool, StubModel, list[Any]]:
@@ -147,7 +151,7 @@ def test_told_to_end_it_answers_all_that_it_accepted_and_refuses_the_rest(
         accepted = await occupy_worker(stubbed, waiting=20)
         await stubbed.server.start_draining()
         refused = await stubbed.ask("late")
-        ready = await call(stubbed.door, path="/health/ready", method="GET")
+        ready = await call(stubbed.app, path="/health/ready", method="GET")
         assert ready.status == 503
         stopping = asyncio.create_task(stubbed.server.stop())
         await asyncio.sleep(0.03)
@@ -167,15 +171,15 @@ def test_told_to_end_it_answers_all_that_it_accepted_and_refuses_the_rest(
     assert [thread.returncode for thread in threads] == [0]  # workers have ended as well
 
 
-def test_a_body_that_is_still_coming_at_the_end_is_answered(
+def test_a_body_that_is_still_arriving_when_the_server_stops_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def coming() -> tuple[Answer, bool]:
         stubbed = await StubServer.start(monkeypatch)
         stubbed.model.gate.set()
         rest = asyncio.Event()
-        asked = asyncio.create_task(call(stubbed.door, iter([b"one", b"two"]), resume=rest))
-        await wait_until(lambda: stubbed.door.active_requests)
+        asked = asyncio.create_task(call(stubbed.app, iter([b"one", b"two"]), resume=rest))
+        await wait_until(lambda: stubbed.app.active_requests)
         await asyncio.sleep(0.01)
         await stubbed.server.start_draining()
         stopping = asyncio.create_task(stubbed.server.stop())
@@ -189,13 +193,15 @@ def test_a_body_that_is_still_coming_at_the_end_is_answered(
     assert (answer.status, answer.body, early) == (200, b"onetwo", False)
 
 
-def test_what_cannot_be_answered_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_cannot_be_answered_does_not_delay_the_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def hanging() -> Answer:
         stubbed = await StubServer.start(
             monkeypatch, ServerLimits(request_timeout_seconds=0.1, shutdown_timeout_seconds=0.01)
         )
         asked = stubbed.ask("hangs")
-        await wait_until(lambda: stubbed.door.active_requests and not stubbed.queue.pending)
+        await wait_until(lambda: stubbed.app.active_requests and not stubbed.queue.pending)
         async with asyncio.timeout(5):
             stopping = asyncio.create_task(stubbed.server.stop())
             answer = await asked
@@ -205,7 +211,7 @@ def test_what_cannot_be_answered_does_not_hold_up_the_end(monkeypatch: pytest.Mo
 
     answer = asyncio.run(hanging())
     assert answer.status in (503, 504)
-    assert code_of(answer) in ("worker_lost", "deadline")
+    assert code_of(answer) in ("worker_crashed", "timeout")
 
 
 def endless() -> Iterator[bytes]:
@@ -221,9 +227,9 @@ def answer_of_small_server(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Answe
         stubbed = await StubServer.start(monkeypatch, limits, token=how.pop("token", None))
         stubbed.model.gate.set()
         async with asyncio.timeout(5):
-            answer = await call(stubbed.door, **how)
+            answer = await call(stubbed.app, **how)
         await stubbed.stop()
-        assert stubbed.door.active_requests == 0
+        assert stubbed.app.active_requests == 0
         return answer
 
     return asyncio.run(ask())
@@ -234,12 +240,12 @@ def test_a_body_without_a_length_is_read_no_further_than_the_limit(
 ) -> None:
     monkeypatch.setattr(app, "MAX_DRAINED_BYTES", 500)
     answer = answer_of_small_server(monkeypatch, body=endless())
-    assert (answer.status, code_of(answer)) == (413, "too_large")
+    assert (answer.status, code_of(answer)) == (413, "payload_too_large")
     assert answer.headers["connection"] == "close"
     assert (answer.before, answer.pieces) == (11, 11 + 5)  # the first byte too many; what runs out
 
 
-def test_the_rest_of_a_refused_body_runs_out_for_a_moment_only(
+def test_the_rest_of_a_refused_body_is_drained_for_a_moment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(app, "DRAIN_BODY_SECONDS", 0.01)
@@ -251,7 +257,7 @@ def test_the_rest_of_a_refused_body_runs_out_for_a_moment_only(
 
 @pytest.mark.parametrize("size", [999, 1_000, 1_001])
 @pytest.mark.parametrize("whole", [True, False])
-def test_the_limit_of_a_body_is_its_last_byte(
+def test_the_limit_of_a_body_holds_to_the_byte(
     monkeypatch: pytest.MonkeyPatch, size: int, whole: bool
 ) -> None:
     body = b"x" * size
@@ -259,10 +265,10 @@ def test_the_limit_of_a_body_is_its_last_byte(
         monkeypatch, body=body if whole else iter([body[:400], body[400:]])
     )
     assert answer.status == (200 if size <= 1_000 else 413)
-    assert answer.body == body if size <= 1_000 else code_of(answer) == "too_large"
+    assert answer.body == body if size <= 1_000 else code_of(answer) == "payload_too_large"
 
 
-def test_a_length_over_the_limit_is_refused_before_the_body_comes(
+def test_a_content_length_over_the_limit_is_refused_before_the_body_arrives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(app, "DRAIN_BODY_SECONDS", 0.01)
@@ -272,10 +278,10 @@ def test_a_length_over_the_limit_is_refused_before_the_body_comes(
     assert (answer.status, answer.before) == (413, 0)
 
 
-def test_a_body_that_stops_half_way_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_stops_half_way_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "DRAIN_BODY_SECONDS", 0.01)
     answer = answer_of_small_server(monkeypatch, body=iter([b"{"]), stall=True)
-    assert (answer.status, code_of(answer)) == (408, "too_slow")
+    assert (answer.status, code_of(answer)) == (408, "request_timeout")
     assert answer.headers["connection"] == "close"
 
 
@@ -287,12 +293,15 @@ def test_a_body_that_stops_half_way_is_given_up(monkeypatch: pytest.MonkeyPatch)
         ({"authorization": "secret"}, "unauthorized"),
         ({"authorization": "Bearer secret "}, "unauthorized"),
         ({"authorization": "Bearer secret"}, ""),
-        ({"authorization": "Bearer secret", "content-type": "text/plain"}, "wrong_type"),
-        ({"authorization": "Bearer secret", "content-type": ""}, "wrong_type"),
+        (
+            {"authorization": "Bearer secret", "content-type": "text/plain"},
+            "unsupported_media_type",
+        ),
+        ({"authorization": "Bearer secret", "content-type": ""}, "unsupported_media_type"),
         ({"authorization": "Bearer secret", "content-type": "Application/JSON; charset=x"}, ""),
     ],
 )
-def test_the_token_and_the_type_of_the_body_are_checked(
+def test_the_token_and_the_content_type_are_checked(
     monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], code: str
 ) -> None:
     answer = answer_of_small_server(monkeypatch, token="secret", headers=headers)
@@ -300,7 +309,7 @@ def test_the_token_and_the_type_of_the_body_are_checked(
     assert ("www-authenticate" in answer.headers) == (code == "unauthorized")
 
 
-def test_another_method_is_told_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_methods_get_405_and_the_allowed_one(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = answer_of_small_server(monkeypatch, method="PUT")
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
@@ -310,7 +319,7 @@ def test_another_method_is_told_the_right_one(monkeypatch: pytest.MonkeyPatch) -
     [("mine-7", True), ("x" * 128, True), ("x" * 129, False), ("", False), ("a\tb", False),
      ("é", False)],
 )  # fmt: skip
-def test_plain_ids_of_requests_are_kept_and_others_made(
+def test_valid_request_ids_are_kept_and_others_replaced(
     monkeypatch: pytest.MonkeyPatch, given: str, same: bool
 ) -> None:
     answer = answer_of_small_server(monkeypatch, headers={"x-request-id": given})
@@ -320,7 +329,7 @@ def test_plain_ids_of_requests_are_kept_and_others_made(
     assert answer.headers["content-length"] == str(len(answer.body))
 
 
-def test_the_time_of_a_request_is_counted_and_its_clock_stopped(
+def test_the_duration_of_a_request_is_recorded_and_its_timeout_canceled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moments = iter([10.0, 12.5])
@@ -343,7 +352,7 @@ def test_the_time_of_a_request_is_counted_and_its_clock_stopped(
         stubbed.model.gate.set()
         await stubbed.ask("{}")
         monkeypatch.setattr(loop, "call_later", later)
-        seconds = stubbed.metric('fieldcraft_request_seconds_sum{model="shop"}')
+        seconds = stubbed.metric('fieldcraft_request_duration_seconds_sum{model="shop"}')
         await stubbed.stop()
         return seconds, handles
 
@@ -352,10 +361,10 @@ def test_the_time_of_a_request_is_counted_and_its_clock_stopped(
     assert [handle.cancelled() for handle in handles] == [True]
 
 
-def test_the_status_of_rows_that_do_not_fit_is_the_users_choice() -> None:
+def test_the_status_of_invalid_input_can_be_configured() -> None:
     made = app.PredictionApp({}, None, None, ServerLimits(), invalid_status=400)  # type: ignore[arg-type]
     assert (
-        made.status_by_code["bad_rows"],
+        made.status_by_code["invalid_input"],
         made.status_by_code["overloaded"],
         made.status_by_code[""],
     ) == (400, 503, 200)

@@ -1,4 +1,4 @@
-"""A bundle that is replaced is put to work; one that is broken or gone leaves the old one there."""
+"""A replaced bundle is reloaded; if it is broken or missing, the old one keeps serving."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 from fieldcraft.core.errors import BundleError
 from fieldcraft.serving import deployed_model, pool
 from fieldcraft.serving.deployed_model import file_signature, name_bundles
-from fieldcraft.serving.limits import ServerLimits
+from fieldcraft.serving.queue import ServerLimits
 from tests.serving.in_process import Answer, StubServer, call, wait_until
 
 INFO = 'fieldcraft_model_info{{model="shop",version="{}"}}'
-SWAPS = 'fieldcraft_swaps_total{{model="shop",outcome="{}"}}'
+SWAPS = 'fieldcraft_model_reloads_total{{model="shop",outcome="{}"}}'
 
 
 def write(folder: Path, text: str) -> None:
@@ -26,7 +26,7 @@ def write(folder: Path, text: str) -> None:
     aside.replace(folder / "manifest.json")
 
 
-def test_a_new_version_answers_and_the_old_one_is_let_go(
+def test_a_new_version_answers_and_the_old_workers_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deployed_model, "BUNDLE_POLL_SECONDS", 0.001)
@@ -38,7 +38,7 @@ def test_a_new_version_answers_and_the_old_one_is_let_go(
         await wait_until(lambda: stubbed.server.models["shop"].pool.n_active_batches)  # type: ignore[union-attr]
         stubbed.model.version = "second"
         write(tmp_path, "{ }")
-        await wait_until(lambda: stubbed.metric(SWAPS.format("done")))
+        await wait_until(lambda: stubbed.metric(SWAPS.format("success")))
         stubbed.model.gate.set()
         found: dict[str, Any] = {
             "old": (await old).status,
@@ -50,12 +50,12 @@ def test_a_new_version_answers_and_the_old_one_is_let_go(
         await asyncio.sleep(0.01)
         stubbed.model.error = "damaged"
         write(tmp_path, "{  }")
-        await wait_until(lambda: stubbed.metric(SWAPS.format("refused")))
+        await wait_until(lambda: stubbed.metric(SWAPS.format("failure")))
         await asyncio.sleep(0.01)
         found["kept"] = stubbed.server.models["shop"].info["version"]
         found["answers"] = (await stubbed.ask("still")).status
-        found["swaps"] = [stubbed.metric(SWAPS.format(how)) for how in ("done", "refused")]
-        found["models"] = (await call(stubbed.door, path="/models", method="GET")).body
+        found["swaps"] = [stubbed.metric(SWAPS.format(how)) for how in ("success", "failure")]
+        found["models"] = (await call(stubbed.app, path="/models", method="GET")).body
         await stubbed.stop()
         return found
 
@@ -67,7 +67,7 @@ def test_a_new_version_answers_and_the_old_one_is_let_go(
     assert b'"version":"second"' in found["models"]
 
 
-def test_the_same_version_again_keeps_its_name(
+def test_reloading_the_same_version_keeps_its_info_metric(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deployed_model, "BUNDLE_POLL_SECONDS", 0.001)
@@ -84,7 +84,7 @@ def test_the_same_version_again_keeps_its_name(
     assert asyncio.run(again()) == 1
 
 
-def test_a_stamp_changes_with_time_or_file(tmp_path: Path) -> None:
+def test_the_file_signature_changes_with_time_or_inode(tmp_path: Path) -> None:
     assert file_signature(tmp_path) is None
     write(tmp_path, "{}")
     first = file_signature(tmp_path)
@@ -103,7 +103,7 @@ def test_a_stamp_changes_with_time_or_file(tmp_path: Path) -> None:
         ("other=models/shop", "other"), ("a=b=models/shop", "a=b"), ("=models/shop", "shop"),
     ],
 )  # fmt: skip
-def test_bundles_are_named_by_the_caller_or_their_folder(path: str, name: str) -> None:
+def test_bundles_are_named_by_the_argument_or_their_folder(path: str, name: str) -> None:
     [(found, place)] = name_bundles([path]).items()
     assert found == name
     assert str(place) == path.rpartition("=")[2]

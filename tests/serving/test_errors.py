@@ -1,4 +1,4 @@
-"""Every error has one shape, a status that fits, and tells private models' callers no more."""
+"""All errors have one shape and a fitting status, and redacted ones reveal no columns."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from fieldcraft.serving.errors import RETRY_AFTER_SECONDS, STATUS_BY_CODE, Error
 from fieldcraft.serving.openapi import ERROR_DESCRIPTIONS
 
 
-def test_the_description_of_the_server_has_every_status() -> None:
+def test_the_openapi_schema_has_every_status() -> None:
     assert {int(status) for status in ERROR_DESCRIPTIONS} == set(STATUS_BY_CODE.values()) - {404}
 
 
 @pytest.mark.parametrize(
     ("code", "status", "retry"),
-    [("overloaded", 503, 1), ("not_ready", 503, 2), ("worker_lost", 503, 1),
-     ("deadline", 504, None), ("bad_rows", 422, None), ("too_large", 413, None),
-     ("too_slow", 408, None)],
+    [("overloaded", 503, 1), ("not_ready", 503, 2), ("worker_crashed", 503, 1),
+     ("timeout", 504, None), ("invalid_input", 422, None), ("payload_too_large", 413, None),
+     ("request_timeout", 408, None)],
 )  # fmt: skip
-def test_a_code_has_a_status_and_where_it_helps_a_time_to_try_again(
+def test_codes_have_a_status_and_a_retry_time_if_a_retry_can_help(
     code: str, status: int, retry: int | None
 ) -> None:
     trouble = RequestError(code, "why")
@@ -28,21 +28,21 @@ def test_a_code_has_a_status_and_where_it_helps_a_time_to_try_again(
     }
 
 
-@pytest.mark.parametrize(("count", "told", "more"), [(0, 0, None), (5, 5, None), (7, 5, 2)])
-def test_five_faults_are_told_and_the_others_counted(
-    count: int, told: int, more: int | None
+@pytest.mark.parametrize(("count", "n_shown", "n_more"), [(0, 0, None), (5, 5, None), (7, 5, 2)])
+def test_five_details_are_shown_and_the_others_counted(
+    count: int, n_shown: int, n_more: int | None
 ) -> None:
     faults = [ErrorDetail(f"fault {n}", row=n, column="age") for n in range(count)]
-    error = RequestError("bad_rows", "why", faults).to_json()["error"]
+    error = RequestError("invalid_input", "why", faults).to_json()["error"]
     assert error.get("details", []) == [
-        {"row": n, "column": "age", "message": f"fault {n}"} for n in range(told)
+        {"row": n, "column": "age", "message": f"fault {n}"} for n in range(n_shown)
     ]
-    assert error.get("more") == more
-    assert (error["code"], error["message"]) == ("bad_rows", "why")
+    assert error.get("n_more_details") == n_more
+    assert (error["code"], error["message"]) == ("invalid_input", "why")
 
 
-def test_private_faults_tell_the_row_and_neither_names_nor_values() -> None:
-    assert ErrorDetail("'Bern' is no number", 0, "age").to_json(redact=True) == {
+def test_redacted_details_show_the_row_without_names_and_values() -> None:
+    assert ErrorDetail("'Bern' is not a valid number", 0, "age").to_json(redact=True) == {
         "row": 0, "message": "the value does not fit",
     }  # fmt: skip
     assert ErrorDetail("send it once", column="age").to_json(redact=False) == {

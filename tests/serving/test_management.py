@@ -1,4 +1,4 @@
-"""Health, metadata and the description of a server are there, in the shape of its answers."""
+"""Health, metadata and OpenAPI routes answer, and errors have the common shape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def get_pages(
 
     async def ask() -> list[Answer]:
         stubbed = await StubServer.start(patch, **plan)
-        found = [await call(stubbed.door, path=path, method=method) for path in paths]
+        found = [await call(stubbed.app, path=path, method=method) for path in paths]
         await stubbed.stop()
         return found
 
@@ -38,12 +38,12 @@ def get_pages(
         (
             "/models",
             [{"name": "shop", "version": "first", "columns": {},
-              "predict": ["/predict", "/mine", "/models/shop/predict"]}],
+              "predict_paths": ["/predict", "/mine", "/models/shop/predict"]}],
         ),
     ],
 )  # fmt: skip
-def test_a_page_says(monkeypatch: pytest.MonkeyPatch, path: str, body: Any) -> None:
-    [answer] = get_pages(monkeypatch, path, route="/mine")
+def test_management_routes_answer(monkeypatch: pytest.MonkeyPatch, path: str, body: Any) -> None:
+    [answer] = get_pages(monkeypatch, path, extra_route="/mine")
     assert (answer.status, json.loads(answer.body)) == (200, body)
 
 
@@ -53,35 +53,35 @@ def test_a_page_says(monkeypatch: pytest.MonkeyPatch, path: str, body: Any) -> N
         ("GET", "/nowhere", 404, "not_found"),
         ("GET", "/v2/models/other", 404, "not_found"),
         ("GET", "/v2/models/other/ready", 404, "not_found"),
-        ("POST", "/models", 405, "wrong_method"),
+        ("POST", "/models", 405, "method_not_allowed"),
     ],
 )
-def test_what_is_not_there_is_told_like_any_error(
+def test_unknown_paths_and_methods_have_the_shape_of_other_errors(
     monkeypatch: pytest.MonkeyPatch, method: str, path: str, status: int, code: str
 ) -> None:
     [answer] = get_pages(monkeypatch, path, method=method)
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (status, code)
 
 
-def test_a_model_without_a_process_is_not_ready_and_the_server_lives(
+def test_a_model_without_workers_is_not_ready_but_the_server_is_live(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     paths = ("/health/ready", "/v2/health/ready", "/ping", "/v2/models/shop/ready", "/health/live")
 
     async def down() -> list[int]:
         stubbed = await StubServer.start(monkeypatch, model=StubModel(failures=1))
-        stubbed.model.error = "gone"
+        stubbed.model.error = "client_disconnected"
         stubbed.model.gate.set()
         await stubbed.ask("dies")
         await wait_until(lambda: not stubbed.server.models["shop"].is_ready)
-        found = [(await call(stubbed.door, path=path, method="GET")).status for path in paths]
+        found = [(await call(stubbed.app, path=path, method="GET")).status for path in paths]
         await stubbed.stop()
         return found
 
     assert asyncio.run(down()) == [503, 503, 503, 503, 200]
 
 
-def test_the_figures_show_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_show_the_queue_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     async def waiting() -> str:
         stubbed = await StubServer.start(monkeypatch, workers=1)
         asked = [stubbed.ask("one")]
@@ -90,11 +90,11 @@ def test_the_figures_show_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         await wait_until(lambda: stubbed.server.models["shop"].pool.n_active_batches == 2)  # type: ignore[union-attr]
         asked += [stubbed.ask(f"{n}") for n in range(3)]
         await wait_until(lambda: len(stubbed.queue.pending) == 3)
-        answer = await call(stubbed.door, path="/metrics", method="GET")
+        answer = await call(stubbed.app, path="/metrics", method="GET")
         stubbed.model.gate.set()
         await asyncio.gather(*asked)
         await stubbed.stop()
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         return answer.body.decode()
 
-    assert 'fieldcraft_queue{model="shop"} 3.0' in asyncio.run(waiting()).splitlines()
+    assert 'fieldcraft_queue_depth{model="shop"} 3.0' in asyncio.run(waiting()).splitlines()

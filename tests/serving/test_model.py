@@ -1,4 +1,4 @@
-"""Requests that are computed together get their own answers, and do not harm each other."""
+"""Requests in a batch get their own answers and do not affect each other."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fieldcraft.bundle.input_anomalies import VALUE_STATISTIC
 from fieldcraft.bundle.runtime import load_bundle
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.serving.errors import RequestError
-from fieldcraft.serving.model import RequestPolicy, ServedModel, load_served_model
+from fieldcraft.serving.model import (
+    OutOfRangeDetector,
+    RequestPolicy,
+    ServedModel,
+    load_served_model,
+)
 
 ROW = {"age": 38.5, "city": "Rome", "member": "yes", "seen": "2025-11-15"}
 
@@ -27,7 +35,7 @@ def model(bundle: Path) -> ServedModel:
     return load_served_model(bundle)
 
 
-def test_answers_are_those_of_the_bundle(model: ServedModel, bundle: Path) -> None:
+def test_answers_equal_the_predictions_of_the_bundle(model: ServedModel, bundle: Path) -> None:
     rows = [{**ROW, "age": age} for age in (20, 38.5, None, "44")]
     told = model.predict_requests([rows[:1], rows[1:]])
     answers = [answer for found in told.answers for answer in found]  # type: ignore[union-attr]
@@ -41,13 +49,15 @@ def test_answers_are_those_of_the_bundle(model: ServedModel, bundle: Path) -> No
     assert told.tally["rows",] == 4
 
 
-def test_what_training_did_not_show_is_answered_counted_and_flagged(model: ServedModel) -> None:
+def test_values_outside_the_training_data_are_predicted_counted_and_flagged(
+    model: ServedModel,
+) -> None:
     far, fresh = {**ROW, "age": 1e6}, {**ROW, "city": "Atlantis"}
     told = model.predict_requests([[ROW, far], [fresh]])
     flags = [[answer["ood"] for answer in found] for found in told.answers]  # type: ignore[union-attr]
     assert flags == [[False, True], [True]]
     assert told.tally["out_of_range", "age"] == 1
-    assert told.tally["unseen", "city"] == 1
+    assert told.tally["unseen_category", "city"] == 1
     assert told.tally["ood",] == 2
 
 
@@ -55,15 +65,15 @@ def test_what_training_did_not_show_is_answered_counted_and_flagged(model: Serve
     ("row", "column", "said"),
     [
         ({k: v for k, v in ROW.items() if k != "age"}, "age", "missing"),
-        ({**ROW, "age": "old"}, "age", "'old' is no number"),
+        ({**ROW, "age": "old"}, "age", "'old' is not a valid number"),
         ({**ROW, "age": [1]}, "age", "a single value"),
-        ({**ROW, "age": False}, "age", "'false' is no number"),
+        ({**ROW, "age": False}, "age", "'false' is not a valid number"),
         ({**ROW, "seen": {"a": 1}}, "seen", "a single value"),
         ({**ROW, "city": {}}, "city", "a single value"),
-        ({**ROW, "seen": 3}, "seen", "'3' is no datetime"),
+        ({**ROW, "seen": 3}, "seen", "'3' is not a valid datetime"),
     ],
 )
-def test_a_bad_row_is_refused_alone(
+def test_an_invalid_row_fails_only_its_own_request(
     model: ServedModel, row: dict[str, Any], column: str, said: str
 ) -> None:
     told = model.predict_requests([[ROW], [ROW, row], [ROW]])
@@ -86,7 +96,7 @@ CELLS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("column", CELLS)
-def test_what_a_cell_means_does_not_depend_on_those_beside_it(
+def test_a_cell_is_parsed_independently_of_the_other_requests(
     model: ServedModel, column: str
 ) -> None:
     def found(cells: list[Any]) -> list[Any]:
@@ -103,11 +113,11 @@ def test_what_a_cell_means_does_not_depend_on_those_beside_it(
             assert chances[0] == pytest.approx(chances[1], abs=1e-6)
 
 
-def test_columns_too_many_are_counted_or_refused(bundle: Path) -> None:
+def test_extra_columns_are_counted_or_forbidden(bundle: Path) -> None:
     more = {**ROW, "shoe": 44}
     ignoring, refusing = (
         load_served_model(bundle, RequestPolicy(extra_columns=extra))
-        for extra in ("ignore", "refuse")
+        for extra in ("ignore", "forbid")
     )
     told = ignoring.predict_requests([[more]])
     assert told.answers == ignoring.predict_requests([[ROW]]).answers
@@ -117,7 +127,7 @@ def test_columns_too_many_are_counted_or_refused(bundle: Path) -> None:
     assert refused.details[0].column == "shoe"
 
 
-def test_a_row_that_makes_the_model_fail_fails_alone(
+def test_a_row_that_makes_the_model_fail_fails_only_its_own_request(
     model: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs = model.bundle.outputs_from_values
@@ -133,10 +143,39 @@ def test_a_row_that_makes_the_model_fail_fails_alone(
     bad = [{**ROW, "age": age} for age in (13, 14)]
     told = model.predict_requests([[ROW], [bad[0]], [ROW], [bad[1]], [ROW, {**ROW, "age": 15}]])
     codes = [found.code if isinstance(found, RequestError) else "" for found in told.answers]
-    assert codes == ["", "model_error", "", "nonfinite_output", "bad_shape"]
+    assert codes == ["", "model_error", "", "nonfinite_output", "invalid_output_shape"]
     assert told.answers[0] == told.answers[2]
 
 
 def test_no_rows_have_no_answers(model: ServedModel) -> None:
     assert model.predict_requests([[], []]).answers == [[], []]
     assert model.predict_requests([]).answers == []
+
+
+OOD_PROFILES: dict[str, Any] = {
+    "age": {VALUE_STATISTIC: {"type": "numeric", "min": 18.0, "max": 65.0}},
+    "pay": {VALUE_STATISTIC: {"type": "numeric", "min": -1.0, "max": 1.0}},
+    "city": {VALUE_STATISTIC: {"type": "categorical", "known_categories": ["Bern", "Oslo"]}},
+    "street": {
+        VALUE_STATISTIC: {"type": "categorical", "known_categories": None}
+    },  # too many to keep
+    "seen": {VALUE_STATISTIC: {"type": "temporal"}},
+    "text": {"length": {"type": "numeric", "min": 0.0, "max": 1.0}},
+}
+ood_numbers = st.none() | st.sampled_from([17.999, 18.0, 40.0, 65.0, 65.001, -1.0, 1.0, 0.0])
+ood_words = st.sampled_from([None, "Bern", "Oslo", "Rome", ""])
+
+
+@given(st.lists(st.tuples(ood_numbers, ood_numbers, ood_words, ood_words), max_size=6))
+def test_values_outside_the_training_data_are_counted_by_row_and_column(
+    rows: list[tuple[Any, ...]],
+) -> None:
+    names = {"age": pl.Float64, "pay": pl.Float64, "city": pl.String, "street": pl.String}
+    values = pl.DataFrame(rows, schema=names, orient="row")
+    new, beyond, unseen = OutOfRangeDetector(OOD_PROFILES).detect(values)
+    age = [a is not None and not 18 <= a <= 65 for a, *_ in rows]
+    pay = [p is not None and not -1 <= p <= 1 for _, p, *_ in rows]
+    city = [c is not None and c not in ("Bern", "Oslo") for *_, c, _ in rows]
+    assert new.tolist() == [any(odd) for odd in zip(age, pay, city, strict=True)]
+    assert beyond == {n: sum(odd) for n, odd in {"age": age, "pay": pay}.items() if sum(odd)}
+    assert unseen == ({"city": sum(city)} if sum(city) else {})

@@ -1,4 +1,4 @@
-"""Tensors that fit each other are rows; all else is refused, and harms no request beside it."""
+"""Valid tensors become rows; invalid ones fail only their own request."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_tensors_become_rows(model: ServedModel) -> None:
         (request_body({"name": "age"}), "an input has"),
         (request_body("age"), "an input has"),
         (request_body(tensor("age", datatype="float")), "datatype"),
-        (request_body(tensor("age"), tensor("age")), "stands twice"),
+        (request_body(tensor("age"), tensor("age")), "occurs twice"),
         (request_body(id=7), "id of a request"),
         (request_body(outputs=[{"name": {}}]), "outputs are"),
         (request_body(outputs=["ood"]), "outputs are"),
@@ -83,27 +83,33 @@ def test_tensors_become_rows(model: ServedModel) -> None:
         (b"[]", "a request has"),
     ],
 )
-def test_what_does_not_fit_is_refused(model: ServedModel, body: bytes, why: str) -> None:
+def test_invalid_tensors_are_rejected(model: ServedModel, body: bytes, why: str) -> None:
     with pytest.raises(RequestError, match=why) as caught:
         open_inference.parse_request(body, model)
     assert caught.value.status == 400
 
 
-def test_a_request_that_nobody_foresaw_harms_no_other(
+def test_an_unexpected_exception_fails_only_its_own_request(
     model: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Odd:
-        write, refuse = open_inference.format_response, open_inference.format_error
+        format_response = open_inference.format_response
+        format_error = open_inference.format_error
 
         @staticmethod
-        def read(body: bytes, model: ServedModel) -> Any:
+        def parse_request(body: bytes, model: ServedModel) -> Any:
             if body == b"odd":
                 raise TypeError(body)
             return open_inference.parse_request(body, model)
 
-    monkeypatch.setitem(protocols.PROTOCOLS, "v2", Odd)
+    monkeypatch.setitem(protocols.PROTOCOLS, "open_inference", Odd)
     found = process_batch(
-        model, [("v2", "a", request_body()), ("v2", "b", b"odd"), ("v2", "c", request_body())]
+        model,
+        [
+            ("open_inference", "a", request_body()),
+            ("open_inference", "b", b"odd"),
+            ("open_inference", "c", request_body()),
+        ],
     )
     replies = [reply for done in found for reply in done.replies]
     assert [code for code, _ in replies] == ["", "model_error", ""]
@@ -112,5 +118,11 @@ def test_a_request_that_nobody_foresaw_harms_no_other(
     }  # fmt: skip
     assert [done.request_ids for done in found] == [["a"], [], ["c"]]
     assert (
-        len(process_batch(model, [("v2", "a", request_body()), ("v2", "c", request_body())])) == 1
+        len(
+            process_batch(
+                model,
+                [("open_inference", "a", request_body()), ("open_inference", "c", request_body())],
+            )
+        )
+        == 1
     )

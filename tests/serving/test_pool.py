@@ -1,4 +1,4 @@
-"""Processes that die, hang or do not start are replaced, and nobody waits for them for ever."""
+"""Workers that crash, hang or fail to start are replaced, and no request waits forever."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 
 from fieldcraft.core.errors import BundleError
 from fieldcraft.serving import pool
-from fieldcraft.serving.limits import ServerLimits
 from fieldcraft.serving.model import RequestPolicy
 from fieldcraft.serving.pool import WorkerConfig, WorkerPool
 from fieldcraft.serving.prediction_log import PredictionLogConfig
+from fieldcraft.serving.queue import ServerLimits
 from tests.serving.in_process import Answer, StubModel, StubServer, use_threads, wait_until
 
-ANSWER_TIME = 'fieldcraft_request_seconds_bucket{le="30.0",model="shop"}'
+ANSWER_TIME = 'fieldcraft_request_duration_seconds_bucket{le="30.0",model="shop"}'
 
 
 def ready(stubbed: StubServer) -> Callable[[], bool]:
@@ -33,21 +33,21 @@ def pool_of(stubbed: StubServer) -> WorkerPool:
     return found
 
 
-def test_a_process_is_told_all_that_it_is_to_run() -> None:
-    manners = RequestPolicy("refuse", True, 7, True)
+def test_worker_arguments_hold_the_whole_configuration() -> None:
+    manners = RequestPolicy("forbid", True, 7, True)
     log = PredictionLogConfig(Path("/logs/shop"), 0.25, ("name", "mail"))
     folder, name, *rest = WorkerConfig(
         Path("/shop"), "shop", manners, ServerLimits(), log
     ).to_arguments()
     assert (folder, name) == ("/shop", "shop")
     assert [json.loads(text) for text in rest] == [
-        {"extra": "refuse", "private": True, "rows": 7, "files": True},
-        {"folder": "/logs/shop", "share": 0.25, "without": ["name", "mail"]},
+        {"extra_columns": "forbid", "redact_errors": True, "max_rows": 7, "allow_file_paths": True},
+        {"folder": "/logs/shop", "fraction": 0.25, "exclude": ["name", "mail"]},
     ]
     assert WorkerConfig(Path("/shop"), "shop", manners, ServerLimits()).to_arguments()[-1] == "null"
 
 
-def test_requests_that_wait_are_computed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_requests_are_computed_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     async def asked() -> tuple[StubModel, list[Answer], float]:
         stubbed = await StubServer.start(monkeypatch, ServerLimits(max_batch_requests=5))
         first = [stubbed.ask("first"), stubbed.ask("second")]
@@ -69,7 +69,7 @@ def test_requests_that_wait_are_computed_together(monkeypatch: pytest.MonkeyPatc
     assert timed == 10
 
 
-def test_a_process_that_dies_loses_its_batches_and_no_others(
+def test_a_crashed_worker_fails_only_its_own_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def died() -> tuple[list[Answer], StubServer, float]:
@@ -81,7 +81,7 @@ def test_a_process_that_dies_loses_its_batches_and_no_others(
         first = pool_of(stubbed).workers[0]
         stubbed.model.gate.set()
         answers = await asyncio.gather(*asked)
-        deaths = stubbed.metric('fieldcraft_worker_deaths{model="shop"}')
+        deaths = stubbed.metric('fieldcraft_worker_restarts_total{model="shop"}')
         await wait_until(ready(stubbed))
         assert first.writer.is_closing()  # else its socket stays open until it is collected
         await stubbed.stop()
@@ -94,17 +94,17 @@ def test_a_process_that_dies_loses_its_batches_and_no_others(
     assert {answer.headers["retry-after"] for answer in answers[: pool.MAX_BATCHES_IN_FLIGHT]} == {
         "1"
     }
-    assert json.loads(answers[0].body)["error"]["code"] == "worker_lost"
+    assert json.loads(answers[0].body)["error"]["code"] == "worker_crashed"
     assert stubbed.model.computed == ["2", "3", "4", "5"]
     assert (deaths, len(stubbed.threads)) == (1, 2)
 
 
-def test_a_process_that_hangs_is_killed_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_worker_is_killed_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hung() -> tuple[list[Answer], int]:
         stubbed = await StubServer.start(
             monkeypatch, ServerLimits(request_timeout_seconds=0.05, max_batch_requests=1)
         )
-        stubbed.door.limits = ServerLimits(
+        stubbed.app.limits = ServerLimits(
             request_timeout_seconds=20
         )  # so that it is the model that is waited for
         lost = await stubbed.ask("hangs")
@@ -119,7 +119,7 @@ def test_a_process_that_hangs_is_killed_and_replaced(monkeypatch: pytest.MonkeyP
     assert started == 2
 
 
-def test_a_process_that_cannot_be_started_again_is_tried_again(
+def test_a_worker_that_cannot_be_restarted_is_retried_with_backoff(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pool, "RESTART_BACKOFF_SECONDS", (0.0, 0.0011, 0.0022))
@@ -150,16 +150,16 @@ def test_a_process_that_cannot_be_started_again_is_tried_again(
     assert pauses[:4] == [0.0011, 0.0022, 0.0022, 0.0022]
 
 
-def test_a_model_that_cannot_be_run_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_that_cannot_be_run_fails_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     async def start(**model: Any) -> None:
         await StubServer.start(monkeypatch, model=StubModel(**model))
 
-    with pytest.raises(BundleError, match="'shop' cannot be put to work") as caught:
+    with pytest.raises(BundleError, match="'shop' cannot be served") as caught:
         asyncio.run(start(error="no such file\nand more"))
     assert caught.value.detail == "no such file"
 
 
-def test_a_process_that_never_says_that_it_is_ready_is_given_up(
+def test_a_worker_that_never_becomes_ready_times_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Silent(StubModel):
@@ -171,12 +171,12 @@ def test_a_process_that_never_says_that_it_is_ready_is_given_up(
     async def start() -> None:
         await StubServer.start(monkeypatch, model=Silent())
 
-    with pytest.raises(BundleError, match="cannot be put to work") as caught:
+    with pytest.raises(BundleError, match="cannot be served") as caught:
         asyncio.run(start())
     assert "before it was ready" in str(caught.value.detail)
 
 
-def test_several_processes_share_one_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_workers_share_one_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     async def shared() -> tuple[int, list[Answer], list[int | None]]:
         stubbed = await StubServer.start(monkeypatch, ServerLimits(max_batch_requests=1), workers=3)
         await wait_until(lambda: len(pool_of(stubbed).workers) == 3)
@@ -194,7 +194,7 @@ def test_several_processes_share_one_queue(monkeypatch: pytest.MonkeyPatch) -> N
     assert codes == [0, 0, 0]
 
 
-def test_a_pool_that_is_stopped_ends_its_batches_and_takes_no_further_one(
+def test_a_stopping_pool_finishes_its_batches_and_takes_no_further_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def stopped() -> tuple[bool, list[Answer], int]:
@@ -221,7 +221,7 @@ def test_a_pool_that_is_stopped_ends_its_batches_and_takes_no_further_one(
     assert left == 5 - pool.MAX_BATCHES_IN_FLIGHT
 
 
-def test_a_pool_may_be_stopped_while_a_process_is_started_again(
+def test_a_pool_can_be_stopped_while_a_worker_restarts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def restarting() -> list[int | None]:
@@ -243,7 +243,7 @@ def test_a_pool_may_be_stopped_while_a_process_is_started_again(
     assert asyncio.run(restarting()) == [0, 0]
 
 
-def test_a_pool_that_is_stopped_leaves_what_comes_to_others(
+def test_a_stopping_pool_leaves_later_requests_to_the_next_pool(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def stopped() -> tuple[list[str], list[bytes]]:
@@ -253,7 +253,7 @@ def test_a_pool_that_is_stopped_leaves_what_comes_to_others(
         stopping = asyncio.create_task(pool_of(stubbed).stop())
         await wait_until(lambda: pool_of(stubbed).is_closing)
         later = stubbed.ask("later")
-        await wait_until(lambda: stubbed.door.active_requests == 2)
+        await wait_until(lambda: stubbed.app.active_requests == 2)
         await asyncio.sleep(0.01)
         stubbed.model.gate.set()
         await stopping

@@ -1,4 +1,4 @@
-"""Each protocol reads rows, keeps to the limit of rows, and answers and refuses in its form."""
+"""Each protocol parses rows up to the limit and formats answers and errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fieldcraft.serving.protocols import PROTOCOLS
 
 ROW = {"age": 39, "city": "Bern", "member": None, "seen": "2024-05-06"}
 DATATYPES = {"age": "FP64", "city": "BYTES", "member": "BYTES", "seen": "BYTES"}
-TROUBLE = RequestError("bad_rows", "why", [ErrorDetail("'x' is no number", 0, "age")])
+TROUBLE = RequestError("invalid_input", "why", [ErrorDetail("'x' is not a valid number", 0, "age")])
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def request_body(protocol: str, rows: int) -> bytes:
         for name, value in ROW.items()
     ]
     return json.dumps(
-        {"plain": {"rows": [ROW] * rows}, "vertex": {"instances": [ROW] * rows}}.get(
+        {"json": {"rows": [ROW] * rows}, "vertex": {"instances": [ROW] * rows}}.get(
             protocol, {"inputs": tensors}
         )
     ).encode()
@@ -42,39 +42,40 @@ def request_body(protocol: str, rows: int) -> bytes:
 
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 def test_rows_are_read_up_to_the_limit(model: ServedModel, protocol: str) -> None:
-    read = PROTOCOLS[protocol].read
+    parse_request = PROTOCOLS[protocol].parse_request
     for count in (0, 1, 3):
-        rows, _ = read(request_body(protocol, count), model)
+        rows, _ = parse_request(request_body(protocol, count), model)
         assert rows == [ROW] * count
     with pytest.raises(RequestError, match="may hold 3 rows") as caught:
-        read(request_body(protocol, 4), model)
+        parse_request(request_body(protocol, 4), model)
     assert caught.value.status == 413
 
 
-def test_a_request_of_no_columns_has_no_rows(model: ServedModel) -> None:
-    rows, _ = PROTOCOLS["v2"].read(b'{"inputs": []}', model)
+def test_a_request_without_columns_has_no_rows(model: ServedModel) -> None:
+    rows, _ = PROTOCOLS["open_inference"].parse_request(b'{"inputs": []}', model)
     assert rows == []
 
 
 def request_and_answers(protocol: str, body: bytes, model: ServedModel) -> Any:
     """The answer to a request, as JSON."""
-    rows, keep = PROTOCOLS[protocol].read(body, model)
+    rows, keep = PROTOCOLS[protocol].parse_request(body, model)
     (answers,) = model.predict_requests([rows]).answers
-    return json.loads(PROTOCOLS[protocol].write(answers, keep, model, "mine")), answers
+    assert not isinstance(answers, RequestError)
+    return json.loads(PROTOCOLS[protocol].format_response(answers, keep, model, "mine")), answers
 
 
-@pytest.mark.parametrize("protocol", ["plain", "vertex"])
+@pytest.mark.parametrize("protocol", ["json", "vertex"])
 def test_rows_are_answered_in_a_list(model: ServedModel, protocol: str) -> None:
     found, answers = request_and_answers(protocol, request_body(protocol, 2), model)
     about = {"model_version": model.version, "request_id": "mine"}
     assert found == {"predictions": answers, **about}
-    if protocol == "plain":
+    if protocol == "json":
         single, (answer,) = request_and_answers(protocol, json.dumps(ROW).encode(), model)
         assert single == {**answer, **about}
 
 
-def test_the_open_protocol_answers_in_columns(model: ServedModel) -> None:
-    found, answers = request_and_answers("v2", request_body("v2", 2), model)
+def test_open_inference_answers_in_columns(model: ServedModel) -> None:
+    found, answers = request_and_answers("open_inference", request_body("open_inference", 2), model)
     assert {name: found[name] for name in ("model_name", "model_version", "id")} == {
         "model_name": "shop", "model_version": model.version, "id": "mine",
     }  # fmt: skip
@@ -86,25 +87,28 @@ def test_the_open_protocol_answers_in_columns(model: ServedModel) -> None:
           for name in ("no", "yes")),
         {"name": "ood", "shape": [2], "datatype": "BOOL", "data": [False, False]},
     ]  # fmt: skip
-    given = json.loads(request_body("v2", 1)) | {"id": "7", "outputs": [{"name": "ood"}]}
-    found, _ = request_and_answers("v2", json.dumps(given).encode(), model)
+    given = json.loads(request_body("open_inference", 1)) | {
+        "id": "7",
+        "outputs": [{"name": "ood"}],
+    }
+    found, _ = request_and_answers("open_inference", json.dumps(given).encode(), model)
     assert (found["id"], [tensor["name"] for tensor in found["outputs"]]) == ("7", ["ood"])
 
 
-def test_refusals_have_the_form_of_their_protocol() -> None:
-    for protocol in ("plain", "vertex"):
-        assert json.loads(PROTOCOLS[protocol].refuse(TROUBLE, False, "mine")) == {
+def test_errors_have_the_format_of_their_protocol() -> None:
+    for protocol in ("json", "vertex"):
+        assert json.loads(PROTOCOLS[protocol].format_error(TROUBLE, False, "mine")) == {
             "error": {
-                "code": "bad_rows", "message": "why", "request_id": "mine",
-                "details": [{"row": 0, "column": "age", "message": "'x' is no number"}],
+                "code": "invalid_input", "message": "why", "request_id": "mine",
+                "details": [{"row": 0, "column": "age", "message": "'x' is not a valid number"}],
             }
         }  # fmt: skip
-        assert b"number" not in PROTOCOLS[protocol].refuse(TROUBLE, True, "mine")
-    assert json.loads(PROTOCOLS["v2"].refuse(TROUBLE, False, "mine")) == {
-        "error": "bad_rows: why; age: 'x' is no number", "id": "mine",
+        assert b"number" not in PROTOCOLS[protocol].format_error(TROUBLE, True, "mine")
+    assert json.loads(PROTOCOLS["open_inference"].format_error(TROUBLE, False, "mine")) == {
+        "error": "invalid_input: why; age: 'x' is not a valid number", "id": "mine",
     }  # fmt: skip
-    assert json.loads(PROTOCOLS["v2"].refuse(TROUBLE, True, "mine")) == {
-        "error": "bad_rows: why; the value does not fit", "id": "mine",
+    assert json.loads(PROTOCOLS["open_inference"].format_error(TROUBLE, True, "mine")) == {
+        "error": "invalid_input: why; the value does not fit", "id": "mine",
     }  # fmt: skip
 
 
@@ -113,13 +117,13 @@ def test_refusals_have_the_form_of_their_protocol() -> None:
     [(b"[]", "send"), (b'{"rows": []}', "send"), (b'{"instances": {}}', "send"),
      (b'{"instances": [1]}', "not objects")],
 )  # fmt: skip
-def test_vertex_wants_a_list_of_instances(model: ServedModel, body: bytes, why: str) -> None:
+def test_vertex_requires_a_list_of_instances(model: ServedModel, body: bytes, why: str) -> None:
     with pytest.raises(RequestError, match=why) as caught:
-        PROTOCOLS["vertex"].read(body, model)
+        PROTOCOLS["vertex"].parse_request(body, model)
     assert caught.value.code == "bad_request"
 
 
-def test_only_the_open_protocol_takes_bodies_of_no_stated_type() -> None:
-    assert {name: b"" in module.TYPES for name, module in PROTOCOLS.items()} == {
-        "plain": False, "vertex": False, "v2": True,
+def test_only_open_inference_accepts_bodies_without_a_content_type() -> None:
+    assert {name: b"" in module.CONTENT_TYPES for name, module in PROTOCOLS.items()} == {
+        "json": False, "vertex": False, "open_inference": True,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Requests wait in a queue with an end, from which batches are taken as they are."""
+"""Requests wait in a bounded queue, from which batches are batch_sizes."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ import asyncio
 import pytest
 
 from fieldcraft.serving.errors import RequestError
-from fieldcraft.serving.limits import ServerLimits
-from fieldcraft.serving.queue import PendingRequest, RequestQueue
+from fieldcraft.serving.queue import PendingRequest, RequestQueue, ServerLimits
 
 
 def waiting(body: bytes = b"{}") -> PendingRequest:
-    return PendingRequest("plain", "id", body)
+    return PendingRequest("json", "id", body)
 
 
-def test_all_that_waits_is_one_batch_up_to_the_bounds() -> None:
-    async def taken() -> list[int]:
-        line = RequestQueue(ServerLimits(max_batch_requests=3, max_batch_bytes=10))
+def test_a_batch_takes_all_waiting_requests_up_to_the_limits() -> None:
+    async def batch_sizes() -> list[int]:
+        queue = RequestQueue(ServerLimits(max_batch_requests=3, max_batch_bytes=10))
         for size in (2, 2, 2, 2, 50, 2):
-            line.enqueue(waiting(b"x" * size))
-        return [len(await line.next_batch()) for _ in range(4)]
+            queue.enqueue(waiting(b"x" * size))
+        return [len(await queue.next_batch()) for _ in range(4)]
 
-    assert asyncio.run(taken()) == [3, 1, 1, 1]
+    assert asyncio.run(batch_sizes()) == [3, 1, 1, 1]
 
 
 def test_a_batch_does_not_wait_for_more() -> None:
     async def first() -> int:
-        line = RequestQueue(ServerLimits())
-        taking = asyncio.create_task(line.next_batch())
+        queue = RequestQueue(ServerLimits())
+        taking = asyncio.create_task(queue.next_batch())
         await asyncio.sleep(0)
-        line.enqueue(waiting())
+        queue.enqueue(waiting())
         return len(await taking)
 
     assert asyncio.run(first()) == 1
 
 
-def test_what_is_too_much_is_turned_away_at_once() -> None:
+def test_a_full_queue_refuses_requests_at_once() -> None:
     async def fill() -> None:
-        line = RequestQueue(ServerLimits(max_queued_requests=2))
+        queue = RequestQueue(ServerLimits(max_queued_requests=2))
         for _ in range(3):
-            line.enqueue(waiting())
+            queue.enqueue(waiting())
 
     with pytest.raises(RequestError) as caught:
         asyncio.run(fill())
     assert (caught.value.status, caught.value.retry_after) == (503, 1)
 
 
-def test_requests_that_are_over_are_not_computed() -> None:
-    async def taken() -> tuple[int, int]:
-        line = RequestQueue(ServerLimits())
+def test_answered_requests_are_dropped_and_counted() -> None:
+    async def batch_sizes() -> tuple[int, int]:
+        drops: list[None] = []
+        queue = RequestQueue(ServerLimits(), lambda: drops.append(None))
         gone, late, good = waiting(), waiting(), waiting()
         for request in (gone, late, good):
-            line.enqueue(request)
+            queue.enqueue(request)
         gone.reply.cancel()
-        late.fail(RequestError("deadline", "too late"))
+        late.fail(RequestError("timeout", "too late"))
         late.reply.exception()
-        return len(await line.next_batch()), line.n_dropped
+        return len(await queue.next_batch()), len(drops)
 
-    assert asyncio.run(taken()) == (1, 2)
+    assert asyncio.run(batch_sizes()) == (1, 2)

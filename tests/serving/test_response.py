@@ -1,4 +1,4 @@
-"""Answers say what was decided, how likely each class is, and the set or interval around it."""
+"""Answers have the decision, probabilities, and the prediction set or interval."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ VALUES = Predictions(
             "multiclass", CLASSES, {"classes": ["a", "b", "c"]},
             [
                 {"prediction": "c", "probabilities": {"a": 0.25, "b": 0.625, "c": 0.125},
-                 "prediction_set": ["b", "c"], "accepted": False},
+                 "prediction_set": ["b", "c"], "confident": False},
                 {"prediction": "a", "probabilities": {"a": 0.5, "b": 0.25, "c": 0.25},
-                 "prediction_set": ["a"], "accepted": True},
+                 "prediction_set": ["a"], "confident": True},
             ],
         ),
         (
@@ -55,7 +55,7 @@ VALUES = Predictions(
         ),
     ],
 )  # fmt: skip
-def test_each_task_answers_in_its_form(
+def test_each_task_has_its_response_format(
     task: str, said: Predictions, about: dict[str, Any], expected: list[dict[str, Any]]
 ) -> None:
     assert to_json(catalog.load_plugin("tasks", task), said, about) == expected

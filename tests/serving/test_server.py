@@ -34,8 +34,8 @@ from fieldcraft.core import files
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.serving import deployed_model
 from fieldcraft.serving import server as server_module
-from fieldcraft.serving.limits import ServerLimits
 from fieldcraft.serving.prediction_log import PredictionLogConfig
+from fieldcraft.serving.queue import ServerLimits
 from fieldcraft.serving.server import ServerConfig
 from tests.environments import create_environment
 from tests.serving.in_process import TIMEOUT, listening, metric_value, use_threads
@@ -107,7 +107,7 @@ def server_process(
             found.stdout.close()
 
 
-def test_it_answers_as_the_bundle_does_and_names_version_and_request(
+def test_answers_equal_those_of_the_bundle_and_have_version_and_request_id(
     server: httpx.Client, bundle: Path
 ) -> None:
     answer = predict(server, ROW, **{"x-request-id": "mine"}).json()
@@ -125,18 +125,25 @@ def test_it_answers_as_the_bundle_does_and_names_version_and_request(
 @pytest.mark.parametrize(
     ("method", "path", "body", "headers", "status", "code"),
     [
-        ("POST", "/predict", b'{"rows": [', {}, 400, "bad_json"),
-        ("POST", "/predict", b"", {}, 400, "bad_json"),
-        ("POST", "/predict", b'{"age": 1}', {}, 422, "bad_rows"),
-        ("POST", "/predict", b"age=1", {"content-type": "text/plain"}, 415, "wrong_type"),
-        ("POST", "/predict", b"x", {"content-encoding": "br"}, 415, "wrong_type"),
+        ("POST", "/predict", b'{"rows": [', {}, 400, "invalid_json"),
+        ("POST", "/predict", b"", {}, 400, "invalid_json"),
+        ("POST", "/predict", b'{"age": 1}', {}, 422, "invalid_input"),
+        (
+            "POST",
+            "/predict",
+            b"age=1",
+            {"content-type": "text/plain"},
+            415,
+            "unsupported_media_type",
+        ),
+        ("POST", "/predict", b"x", {"content-encoding": "br"}, 415, "unsupported_media_type"),
         ("POST", "/predict", b"x", {"content-encoding": "gzip"}, 400, "bad_request"),
-        ("POST", "/predict", b"[]" + b" " * (1 << 20), {}, 413, "too_large"),
-        ("GET", "/predict", b"", {}, 405, "wrong_method"),
+        ("POST", "/predict", b"[]" + b" " * (1 << 20), {}, 413, "payload_too_large"),
+        ("GET", "/predict", b"", {}, 405, "method_not_allowed"),
         ("GET", "/nowhere", b"", {}, 404, "not_found"),
     ],
 )
-def test_refusals_have_one_shape(
+def test_errors_have_one_shape(
     server: httpx.Client, method: str, path: str, body: bytes, headers: dict[str, str], status: int,
     code: str,
 ) -> None:  # fmt: skip
@@ -148,7 +155,7 @@ def test_refusals_have_one_shape(
     assert error["message"]
 
 
-def test_a_body_in_pieces_is_read_up_to_the_limit(server: httpx.Client) -> None:
+def test_a_chunked_body_is_read_up_to_the_limit(server: httpx.Client) -> None:
     def pieces(whole: bytes, size: int) -> Iterator[bytes]:
         yield from (whole[start : start + size] for start in range(0, len(whole), size))
 
@@ -163,7 +170,7 @@ def test_a_body_in_pieces_is_read_up_to_the_limit(server: httpx.Client) -> None:
     assert server.post("/predict", content=bomb, headers=packed).status_code == 413
 
 
-def test_every_answer_belongs_to_its_question(server: httpx.Client) -> None:
+def test_every_answer_belongs_to_its_request(server: httpx.Client) -> None:
     async def ask(count: int) -> list[tuple[Any, Any]]:
         async with httpx.AsyncClient(base_url=server.base_url, timeout=TIMEOUT) as client:
 
@@ -181,12 +188,12 @@ def test_every_answer_belongs_to_its_question(server: httpx.Client) -> None:
     expected = predict(server, {"rows": rows}).json()["predictions"]
     for (_, answer), alone in zip(found, expected, strict=True):
         assert answer["probabilities"]["yes"] == pytest.approx(alone["probabilities"]["yes"])
-    assert metric(server, 'fieldcraft_batch_requests_bucket{le="1.0",model="shop"}') < metric(
-        server, 'fieldcraft_batch_requests_count{model="shop"}'
+    assert metric(server, 'fieldcraft_batch_size_bucket{le="1.0",model="shop"}') < metric(
+        server, 'fieldcraft_batch_size_count{model="shop"}'
     )  # some were computed together
 
 
-def test_the_open_protocol_gives_columns(server: httpx.Client) -> None:
+def test_open_inference_works_over_http(server: httpx.Client) -> None:
     about = server.get("/v2/models/shop").json()
     assert [tensor["name"] for tensor in about["inputs"]] == ["age", "city", "member", "seen"]
     inputs = [
@@ -206,7 +213,7 @@ def test_the_open_protocol_gives_columns(server: httpx.Client) -> None:
     assert server.get("/v2/models/other").status_code == 404
 
 
-def test_a_client_of_the_open_protocol_from_elsewhere_understands_it(server: httpx.Client) -> None:
+def test_the_triton_client_can_use_the_server(server: httpx.Client) -> None:
     client = tritonclient.http
     there = client.InferenceServerClient(str(server.base_url).split("//")[1].strip("/"))
     assert there.is_server_live()
@@ -229,7 +236,7 @@ def test_a_client_of_the_open_protocol_from_elsewhere_understands_it(server: htt
     there.close()
 
 
-def test_pages_and_figures_are_there(server: httpx.Client) -> None:
+def test_documentation_and_metrics_are_served(server: httpx.Client) -> None:
     described = server.get("/openapi.json").json()
     row = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     assert "age" in json.dumps(row)
@@ -238,10 +245,10 @@ def test_pages_and_figures_are_there(server: httpx.Client) -> None:
     answer = server.post("/v2/models/shop/infer", json=example).json()
     assert [tensor["shape"] for tensor in answer["outputs"]] == [[1]] * len(answer["outputs"])
     assert server.get("/docs").status_code == 200
-    assert server.get("/models").json()[0]["predict"] == ["/predict", "/models/shop/predict"]
-    before = metric(server, 'fieldcraft_rows_total{model="shop"}')
+    assert server.get("/models").json()[0]["predict_paths"] == ["/predict", "/models/shop/predict"]
+    before = metric(server, 'fieldcraft_predicted_rows_total{model="shop"}')
     predict(server, {"rows": [ROW] * 3})
-    assert metric(server, 'fieldcraft_rows_total{model="shop"}') == before + 3
+    assert metric(server, 'fieldcraft_predicted_rows_total{model="shop"}') == before + 3
     names = len(server.get("/metrics").text.splitlines())
     for number in range(50):
         server.get(f"/unknown/{number}")
@@ -266,7 +273,7 @@ def wait_for(condition: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-def test_another_version_is_put_to_work_without_a_failed_request(
+def test_a_new_version_is_loaded_without_a_failed_request(
     bundle: Path, tmp_path: Path, threads: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(bundle, tmp_path / "shop")
@@ -291,18 +298,19 @@ def test_another_version_is_put_to_work_without_a_failed_request(
             thread.join()
         assert {status for status, _ in seen} == {200}
         assert {version for _, version in seen} <= {first, second}
-        assert metric(client, 'fieldcraft_swaps_total{model="shop",outcome="done"}') == 1
+        assert metric(client, 'fieldcraft_model_reloads_total{model="shop",outcome="success"}') == 1
         assert f'version="{first}"' not in client.get("/metrics").text
         (folder / MANIFEST_FILE).write_bytes((folder / MANIFEST_FILE).read_bytes()[:-40])
         wait_for(
-            lambda: metric(client, 'fieldcraft_swaps_total{model="shop",outcome="refused"}') == 1
+            lambda: (
+                metric(client, 'fieldcraft_model_reloads_total{model="shop",outcome="failure"}')
+                == 1
+            )
         )
         assert predict(client, ROW).json()["model_version"] == second
 
 
-def test_what_is_answered_is_in_the_log_of_its_model(
-    bundle: Path, tmp_path: Path, threads: pytest.MonkeyPatch
-) -> None:
+def test_answers_are_logged(bundle: Path, tmp_path: Path, threads: pytest.MonkeyPatch) -> None:
     log = PredictionLogConfig(tmp_path / "log", exclude=("member",))
     with listening(ServerConfig({"shop": bundle}, log_config=log)) as client:
         bad = {**ROW, "age": "old"}
@@ -313,17 +321,15 @@ def test_what_is_answered_is_in_the_log_of_its_model(
         expected = predict(client, ROW, **{"x-request-id": "single"}).json()["probabilities"]["yes"]
     assert codes == [200, 422, 200]
     table = pl.read_parquet(str(tmp_path / "log" / "shop" / "*" / "*.parquet")).sort("time")
-    assert table.select("request", "row").rows() == [
+    assert table.select("request_id", "row").rows() == [
         ("one", 0), ("one", 1), ("two", 0), ("single", 0),
     ]  # fmt: skip
-    assert set(table["city"]) == {"Rome"}
-    assert "member" not in table.columns
-    assert table["said.probability_yes"].to_list() == pytest.approx([expected] * 4)
+    assert set(table["input.city"]) == {"Rome"}
+    assert "input.member" not in table.columns
+    assert table["output.probability_yes"].to_list() == pytest.approx([expected] * 4)
 
 
-def test_callers_without_the_token_are_turned_away(
-    bundle: Path, threads: pytest.MonkeyPatch
-) -> None:
+def test_clients_without_the_token_get_401(bundle: Path, threads: pytest.MonkeyPatch) -> None:
     with listening(ServerConfig({"shop": bundle}, token="secret")) as client:
         codes = [
             predict(client, ROW, **headers).status_code
@@ -335,7 +341,7 @@ def test_callers_without_the_token_are_turned_away(
         assert client.get("/health/live").status_code == 200
 
 
-def test_platforms_find_what_they_call(
+def test_platforms_find_their_routes(
     bundle: Path, threads: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIP_PREDICT_ROUTE", "/v1/ask")
@@ -352,21 +358,20 @@ def test_platforms_find_what_they_call(
         assert client.post("/v1/ask", json={"rows": [ROW]}).status_code == 400
 
 
-def test_several_models_are_told_apart_by_their_paths(
-    bundle: Path, threads: pytest.MonkeyPatch
-) -> None:
+def test_several_models_have_routes_of_their_own(bundle: Path, threads: pytest.MonkeyPatch) -> None:
     with listening(ServerConfig({"shop": bundle, "other": bundle})) as client:
         assert predict(client, ROW).status_code == 404
         answers = [client.post(f"/models/{name}/predict", json=ROW) for name in ("shop", "other")]
         assert [answer.status_code for answer in answers] == [200, 200]
         counted = [
-            metric(client, f'fieldcraft_rows_total{{model="{name}"}}') for name in ("shop", "other")
+            metric(client, f'fieldcraft_predicted_rows_total{{model="{name}"}}')
+            for name in ("shop", "other")
         ]
         assert counted == [1, 1]
         assert client.get("/v2/models/other").json()["name"] == "other"
 
 
-def test_a_killed_worker_is_replaced_and_told_to_end_the_server_answers_what_it_accepted(
+def test_a_killed_worker_is_replaced_and_a_terminated_server_answers_accepted_requests(
     bundle: Path, tmp_path: Path
 ) -> None:
     with server_process(
@@ -396,7 +401,7 @@ def test_a_killed_worker_is_replaced_and_told_to_end_the_server_answers_what_it_
             codes = [answer.result() for answer in asked]
             assert set(codes) <= {200, 503}
             wait_for(lambda: ask("again") == 200)
-            assert metric(client, 'fieldcraft_worker_deaths{model="shop"}') == 1
+            assert metric(client, 'fieldcraft_worker_restarts_total{model="shop"}') == 1
             asked = [pool.submit(ask, f"r{number}") for number in range(100)]
             wait_for(lambda: sum(answer.done() for answer in asked) > 20)
             running.terminate()
@@ -406,10 +411,10 @@ def test_a_killed_worker_is_replaced_and_told_to_end_the_server_answers_what_it_
     log = pl.read_parquet(str(tmp_path / "shop" / "*" / "*.parquet"))
     answered = {f"r{number}" for number, code in enumerate(codes) if code == 200}
     assert len(answered) > 20
-    assert answered <= set(log["request"])
+    assert answered <= set(log["request_id"])
 
 
-def test_it_serves_in_an_environment_without_torch(bundle: Path, tmp_path: Path) -> None:
+def test_the_server_runs_without_torch(bundle: Path, tmp_path: Path) -> None:
     python = create_environment(tmp_path / "venv", "serve")
     site = next((tmp_path / "venv").glob("lib/python*/site-packages"))
     assert not (site / "torch").exists()
@@ -417,7 +422,7 @@ def test_it_serves_in_an_environment_without_torch(bundle: Path, tmp_path: Path)
         assert predict(client, ROW).status_code == 200
 
 
-def test_without_the_extra_the_line_that_installs_it_is_told(bundle: Path, tmp_path: Path) -> None:
+def test_without_the_extra_the_error_shows_how_to_install_it(bundle: Path, tmp_path: Path) -> None:
     python = create_environment(tmp_path / "venv")
     done = subprocess.run(
         [python, "-m", "fieldcraft", "serve", bundle], capture_output=True, text=True, check=False

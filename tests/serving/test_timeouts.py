@@ -1,4 +1,4 @@
-"""Who sends the head of a request slowly, or not at all, is told so; others are not held up."""
+"""Clients that send headers slowly or never are answered 408 and disconnected."""
 
 from __future__ import annotations
 
@@ -48,27 +48,27 @@ async def raw_response(*pieces: bytes, seconds: float = 0.3) -> bytes:
 @pytest.mark.parametrize(
     "pieces", [(), (b"GET / HT",), (b"GET / HTTP/1.1\r\n", b"host: here\r\n", b"x-slow: ")]
 )
-def test_a_head_that_does_not_come_is_answered_408(pieces: tuple[bytes, ...]) -> None:
+def test_headers_that_do_not_arrive_are_answered_408(pieces: tuple[bytes, ...]) -> None:
     said = asyncio.run(raw_response(*pieces))
     head, _, body = said.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 408 ")
     assert b"connection: close" in head
-    assert json.loads(body)["error"]["code"] == "too_slow"
+    assert json.loads(body)["error"]["code"] == "request_timeout"
 
 
-def test_a_second_head_that_stops_half_way_is_answered_408_after_the_first() -> None:
+def test_headers_of_a_second_request_that_stop_half_way_are_answered_408() -> None:
     said = asyncio.run(raw_response(WHOLE, b"GET /again"))
     assert said.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 408 " in said
 
 
-def test_whole_requests_are_answered_and_an_idle_connection_is_closed_without_a_word() -> None:
+def test_complete_requests_are_answered_and_idle_connections_closed_silently() -> None:
     said = asyncio.run(raw_response(WHOLE[:10], WHOLE[10:], WHOLE, seconds=20.0))
     assert said.count(b"HTTP/1.1 200 ") == 2
     assert b"408" not in said
 
 
-def test_the_clock_of_a_head_starts_with_it_and_stops_when_it_is_there(
+def test_the_header_timeout_starts_and_stops_with_the_headers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def timers() -> list[int]:
@@ -78,7 +78,7 @@ def test_the_clock_of_a_head_starts_with_it_and_stops_when_it_is_there(
 
         def noted(delay: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
             handle = later(delay, callback, *arguments)
-            if getattr(callback, "__name__", "") == "give_up":
+            if getattr(callback, "__name__", "") == "send_timeout":
                 assert delay == 7.0
                 made.append(handle)
             return handle

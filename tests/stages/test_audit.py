@@ -24,14 +24,14 @@ def audit_finding_names(project: ProjectFolder) -> set[str]:
 def test_ten_checks_are_there() -> None:
     codes = {check.code for sight in ("data", "split") for check in checks_for_scope(sight)}
     assert codes >= {
-        "missing", "placeholders", "constant", "identifier", "duplicates", "conflicts",
-        "imbalance", "outliers", "leak", "overlap",
+        "missing_values", "sentinel_values", "constant", "identifier", "duplicate_rows",
+        "conflicting_labels", "class_imbalance", "outliers", "target_leakage", "train_test_overlap",
     }  # fmt: skip
 
 
 def test_a_clean_table_gives_info_only(project: ProjectFolder) -> None:
     outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="audit")
-    assert {f.severity for f in outcome.findings} == {"tip"}
+    assert {f.severity for f in outcome.findings} == {"info"}
 
 
 def test_planted_faults_are_found(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
     )
     pl.concat([faulty, faulty.head(40)]).write_csv(tmp_path / "faulty.csv")
     project = create_project(tmp_path / "p", tmp_path / "faulty.csv")
-    with pytest.raises(BlockedByFindingsError, match="leak:alive"):
+    with pytest.raises(BlockedByFindingsError, match="target_leakage:alive"):
         _pipeline.run_steps(project, _workflows.NullCallbacks(), until="audit")
     names_by_code = {
         value["name"]
@@ -53,7 +53,8 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
         for value in files.read_json(path)
     }
     assert {
-        "placeholders:age", "outliers:length", "leak:alive", "placeholders:note", "duplicates",
+        "sentinel_values:age", "outliers:length", "target_leakage:alive", "sentinel_values:note",
+        "duplicate_rows",
         "identifier:key", "constant:same",
     } <= names_by_code  # fmt: skip
 
@@ -64,7 +65,7 @@ def test_a_given_test_file_with_training_rows_is_noticed(tmp_path: Path) -> None
     frame.head(50).write_csv(tmp_path / "test.csv")
     train, test = (str(tmp_path / f"{name}.csv") for name in ("train", "test"))
     init(InitRequest(tmp_path / "p", train, ("bought",), test=test))
-    assert "overlap" in audit_finding_names(ProjectFolder(tmp_path / "p"))
+    assert "train_test_overlap" in audit_finding_names(ProjectFolder(tmp_path / "p"))
 
 
 def test_label_checks_do_not_see_evaluation_or_test_rows(tmp_path: Path) -> None:
@@ -77,7 +78,8 @@ def test_label_checks_do_not_see_evaluation_or_test_rows(tmp_path: Path) -> None
     train, val, test = (str(tmp_path / f"{name}.csv") for name in ("train", "val", "test"))
     init(InitRequest(tmp_path / "p", train, ("bought",), val, test))
     assert not any(
-        name.startswith("leak") for name in audit_finding_names(ProjectFolder(tmp_path / "p"))
+        name.startswith("target_leakage")
+        for name in audit_finding_names(ProjectFolder(tmp_path / "p"))
     )
 
 

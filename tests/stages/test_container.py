@@ -1,4 +1,4 @@
-"""A bundle goes into a folder that builds a serving image, and nothing there is made up."""
+"""The container folder has all that the image is built from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.stages._container import write_container
 
 
-def test_the_folder_holds_what_an_image_is_built_of(
+def test_the_folder_has_all_files_of_the_image(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
     model = read_manifest(finished_project.bundle_path)["model_id"][:16]
@@ -33,13 +33,13 @@ def test_the_folder_holds_what_an_image_is_built_of(
     assert service["metadata"]["name"] == "my-shop"
 
 
-def test_it_is_written_again_but_over_nothing_else(
+def test_a_container_is_replaced_but_other_files_are_not(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
     write_container(finished_project.bundle_path, tmp_path / "box", "shop")
     write_container(finished_project.bundle_path, tmp_path / "box", "shop")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
-    with pytest.raises(BundleError, match="something else"):
+    with pytest.raises(BundleError, match="has other files"):
         write_container(finished_project.bundle_path, tmp_path / "mine", "shop")
     assert (tmp_path / "mine" / "thesis.txt").exists()

@@ -1,4 +1,4 @@
-"""Models are blended where together they are better, and a blend goes all the way of a model."""
+"""Models are combined where that is better; an ensemble is evaluated and packaged like a model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def y() -> Array:
 def select_planted_weights(
     y: Array, counted: Array | None = None, /, **outputs: Array
 ) -> dict[str, float]:
-    """The weights of planted outputs on tune rows, which may count differently."""
+    """The weights of planted outputs on the validation rows, which may have weights."""
     all_rows, empty = np.arange(len(y)), pl.DataFrame()
     task = catalog.load_plugin("tasks", "regression")
     folds = [Fold(all_rows[:0], all_rows, all_rows[:0])]
@@ -148,17 +148,21 @@ def dataset(report_data: ReportData) -> ModelingDataset:
 
 
 def model_folders(report_data: ReportData) -> dict[str, Path]:
-    return find_models({name: report_data.folders[name] for name in ("baseline", "train", "blend")})
+    return find_models(
+        {name: report_data.folders[name] for name in ("baseline", "train", "ensemble")}
+    )
 
 
 def test_models_that_know_one_half_each_make_a_champion_together(report_data: ReportData) -> None:
-    assert report_data.evaluation["champion"] == "blend"
-    parts = files.read_json(model_folders(report_data)["blend"] / "model.json")["parts"]
+    assert report_data.evaluation["champion"] == "ensemble"
+    parts = files.read_json(model_folders(report_data)["ensemble"] / "model.json")[
+        "ensemble_weights"
+    ]
     titles = {"lightgbm": "LightGBM", "linear": "linear model"}
     assert set(parts) == {"lightgbm", "linear"}
     verdicts = {item["b"]: item["verdict"] for item in report_data.evaluation["comparisons"]}
     assert verdicts["lightgbm"] == verdicts["linear"] == "better"
-    assert report_data.champion["title"] == "blend of 2 models"
+    assert report_data.champion["title"] == "ensemble of 2 models"
     words = [f"{share:.0%} {titles[name]}" for name, share in parts.items()]
     assert project_report.describe_ensemble(report_data) == " and ".join(words)
 
@@ -167,12 +171,12 @@ def test_the_outputs_of_an_ensemble_are_the_weighted_mean(
     report_data: ReportData, dataset: ModelingDataset
 ) -> None:
     folders = model_folders(report_data)
-    parts = files.read_json(folders["blend"] / "model.json")["parts"]
+    parts = files.read_json(folders["ensemble"] / "model.json")["ensemble_weights"]
     tables = {name: pl.read_parquet(folders[name] / "predictions.parquet") for name in folders}
     for fold in range(len(dataset.folds)):
-        expected = sum(w * select_outputs(tables[n], fold, "judge") for n, w in parts.items())
+        expected = sum(w * select_outputs(tables[n], fold, "evaluation") for n, w in parts.items())
         np.testing.assert_allclose(
-            select_outputs(tables["blend"], fold, "judge"), expected, atol=1e-12
+            select_outputs(tables["ensemble"], fold, "evaluation"), expected, atol=1e-12
         )
 
 
@@ -182,7 +186,7 @@ def test_an_ensemble_is_explained_and_packaged_with_parity(
     assert report_data.importance[0]["column"] == "floor"  # what only the trees know
     assert {item["column"] for item in report_data.importance} >= {"x0", "x7", "district", "green"}
     bundle = report_data.project.bundle_path
-    parts = load_ensemble_parts(model_folders(report_data)["blend"], model_folders(report_data))
+    parts = load_ensemble_parts(model_folders(report_data)["ensemble"], model_folders(report_data))
     assert check_parity(bundle, parts, dataset) <= 1e-5
     weights = {m["folder"]: m["weight"] for m in read_manifest(bundle)["members"]}
     assert weights == {
@@ -195,8 +199,8 @@ def test_a_changed_component_of_an_ensemble_is_noticed(ensemble_project: Project
     rows = load_dataset(story.folders["split"], story.settings)
     table = model_folders(story)["linear"] / "predictions.parquet"
     third = pl.when(pl.col("fold") == 3).then(1e-3).otherwise(0.0)
-    pl.read_parquet(table).with_columns(pl.col("out_0") + third).write_parquet(table)
-    parts = load_ensemble_parts(model_folders(story)["blend"], model_folders(story))
+    pl.read_parquet(table).with_columns(pl.col("output_0") + third).write_parquet(table)
+    parts = load_ensemble_parts(model_folders(story)["ensemble"], model_folders(story))
     with pytest.raises(BundleError, match=r"(?s)does not predict.*linear, member 3"):
         check_parity(ensemble_project.bundle_path, parts, rows)
 
@@ -211,7 +215,7 @@ def test_its_bundle_predicts_the_weighted_mean_of_all_members_and_brings_what_it
     found = bundle.predict(new.drop("rent", "times", "flat"))
     trees = new["district"].str.strip_prefix("d").cast(pl.Int64).alias("trees")
     values = dataset.schema.apply(new.with_columns(trees))
-    parts = load_ensemble_parts(model_folders(report_data)["blend"], model_folders(report_data))
+    parts = load_ensemble_parts(model_folders(report_data)["ensemble"], model_folders(report_data))
     expected = sum(
         part.weight / sum(part.weight for part in parts) / 5 * member.outputs(values)[:, 0]
         for part in parts
@@ -232,7 +236,7 @@ def test_rows_that_the_filter_leaves_out_are_in_no_part(report_data: ReportData)
 
 
 def test_the_decision_is_on_record(report_data: ReportData) -> None:
-    entries = Ledger(report_data.project.ledger_path).entries(kind="decision", stage="blend")
+    entries = Ledger(report_data.project.ledger_path).entries(kind="decision", stage="ensemble")
     (body,) = [entry.body for entry in entries]
     assert set(body["weights"]) == {"lightgbm", "linear"}
 
@@ -240,9 +244,9 @@ def test_the_decision_is_on_record(report_data: ReportData) -> None:
 def test_without_the_setting_there_is_no_ensemble_and_nothing_is_trained_again(
     ensemble_project: ProjectFolder,
 ) -> None:
-    set_settings(ensemble_project, {"model.blend": False})
+    set_settings(ensemble_project, {"model.ensemble": False})
     outcome = _pipeline.run_steps(ensemble_project, _workflows.NullCallbacks(), until="evaluate")
-    assert outcome.summaries["blend"] == {"parts": {}}
+    assert outcome.summaries["ensemble"] == {"weights": {}}
     evaluation = files.read_json(outcome.folders["evaluate"] / "evaluation.json")
     assert evaluation["champion"] in ("lightgbm", "linear")
     assert len(Ledger(ensemble_project.ledger_path).entries(kind="done", stage="train")) == 1

@@ -1,4 +1,4 @@
-"""Learners are judged on the same rows, with intervals; decisions change without new training."""
+"""Models are evaluated on the same rows; decision settings change without new training."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ LEARNERS = {"constant", "rule", "linear", "lightgbm", "network"}
 def run_evaluation(project: ProjectFolder) -> tuple[dict[str, Any], pl.DataFrame]:
     outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="evaluate")
     folder = outcome.folders["evaluate"]
-    return files.read_json(folder / "evaluation.json"), pl.read_parquet(folder / "judge.parquet")
+    return files.read_json(folder / "evaluation.json"), pl.read_parquet(
+        folder / "evaluation_predictions.parquet"
+    )
 
 
 def count_trainings(project: ProjectFolder) -> int:
     done = Ledger(project.ledger_path).entries(kind="done")
-    return sum(entry.stage in ("baseline", "train", "blend") for entry in done)
+    return sum(entry.stage in ("baseline", "train", "ensemble") for entry in done)
 
 
 def test_every_measure_has_an_interval_rows_and_digests(finished_project: ProjectFolder) -> None:
     measures = [e.body for e in Ledger(finished_project.ledger_path).entries(kind="measure")]
-    assert {m["model"] for m in measures} - {"blend"} == LEARNERS
+    assert {m["model"] for m in measures} - {"ensemble"} == LEARNERS
     for measure in measures:
         if measure["value"] is None:
             continue  # such as precision where nothing is called positive
-        if measure["metric"] != "calibration_error":  # resampling drives it up
+        if measure["metric"] != "ece":  # resampling drives it up
             assert measure["low"] <= measure["value"] + 1e-9
         assert measure["value"] <= measure["high"] + 1e-9
         assert measure["rows"] == 204
@@ -60,10 +62,10 @@ def test_the_diagnostics_add_up(finished_project: ProjectFolder) -> None:
     assert sum(map(sum, evidence["confusion"])) == 204
     assert sum(point["rows"] for point in evidence["reliability"]) == 204
     hits = sum(evidence["confusion"][i][i] for i in range(2)) / 204
-    champion = next(x for x in evaluation["learners"] if x["name"] == evaluation["champion"])
-    assert champion["measures"]["accuracy"]["value"] == pytest.approx(hits)
-    assert len(evaluation["worst"]) == 20
-    assert all("key" in row["cells"] for row in evaluation["worst"])
+    champion = next(x for x in evaluation["models"] if x["name"] == evaluation["champion"])
+    assert champion["metrics"]["accuracy"]["value"] == pytest.approx(hits)
+    assert len(evaluation["largest_errors"]) == 20
+    assert all("key" in row["cells"] for row in evaluation["largest_errors"])
 
 
 def test_the_largest_errors_are_the_most_confident_mistakes(
@@ -71,10 +73,13 @@ def test_the_largest_errors_are_the_most_confident_mistakes(
 ) -> None:
     evaluation, predictions = run_evaluation(finished_project)
     table = mixed_table()
-    lines = [row["line"] for row in evaluation["worst"]]
-    for row in evaluation["worst"]:
+    lines = [row["line"] for row in evaluation["largest_errors"]]
+    for row in evaluation["largest_errors"]:
         assert table["key"][row["line"] - 1] == row["cells"]["key"]
-    assert evaluation["worst"][0]["prediction"] != evaluation["worst"][0]["cells"]["bought"]
+    assert (
+        evaluation["largest_errors"][0]["prediction"]
+        != evaluation["largest_errors"][0]["cells"]["bought"]
+    )
     truth = table["bought"].gather(predictions["line"] - 1)
     given = np.where(truth == "yes", predictions["probability_yes"], predictions["probability_no"])
     assert sorted(lines[:3]) == sorted(predictions["line"].gather(np.argsort(given)[:3]).to_list())
@@ -84,10 +89,10 @@ def test_the_largest_errors_are_the_most_confident_mistakes(
     ("metric", "goal", "drawn", "verdict"),
     [
         (ROC_AUC, 0.6, [0.8, 0.7, 0.9], "met"),
-        (ROC_AUC, 0.75, [0.8, 0.7, 0.9], "met, but not surely"),
+        (ROC_AUC, 0.75, [0.8, 0.7, 0.9], "met, not significant"),
         (ROC_AUC, 0.85, [0.8, 0.7, 0.9], "missed"),
         (LOG_LOSS, 1.0, [0.8, 0.7, 0.9], "met"),
-        (LOG_LOSS, 0.85, [0.8, 0.7, 0.9], "met, but not surely"),
+        (LOG_LOSS, 0.85, [0.8, 0.7, 0.9], "met, not significant"),
         (LOG_LOSS, 0.6, [0.8, 0.7, 0.9], "missed"),
     ],
 )
@@ -109,7 +114,7 @@ def test_the_goal_of_the_file_is_in_the_evaluation_and_the_ledger(
     ensemble_project: ProjectFolder,
 ) -> None:
     assert run_evaluation(ensemble_project)[0]["bar"]["verdict"] == "met"
-    set_settings(ensemble_project, {"problem.bar": 0.1})
+    set_settings(ensemble_project, {"problem.goal": 0.1})
     before = count_trainings(ensemble_project)
     assert run_evaluation(ensemble_project)[0]["bar"]["verdict"] == "missed"
     assert count_trainings(ensemble_project) == before
@@ -128,12 +133,14 @@ def test_figures_are_told_for_each_group_of_the_file(ensemble_project: ProjectFo
 def test_the_learning_curves_of_the_network_are_diagnosed(
     finished_project: ProjectFolder, ensemble_project: ProjectFolder
 ) -> None:
-    assert run_evaluation(finished_project)[0]["fitness"]["verdict"] in (
+    assert run_evaluation(finished_project)[0]["learning_curve_diagnosis"]["verdict"] in (
         "unfinished",
         "underfit",
         "good",
     )
-    assert run_evaluation(ensemble_project)[0]["fitness"] is None  # a linear model has no curves
+    assert (
+        run_evaluation(ensemble_project)[0]["learning_curve_diagnosis"] is None
+    )  # a linear model has no curves
 
 
 def test_a_threshold_changes_decisions_here_and_in_the_bundle_and_trains_nothing(

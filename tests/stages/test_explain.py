@@ -15,7 +15,7 @@ from tests.offers import create_offers_project
 
 def test_each_feature_has_an_importance_with_its_interval(finished_project: ProjectFolder) -> None:
     folder = _workflows.load_latest_report_data(finished_project).folders["explain"]
-    importances = files.read_json(folder / "importance.json")
+    importances = files.read_json(folder / "feature_importance.json")
     assert sorted(item["column"] for item in importances) == ["age", "city", "member", "seen"]
     for item in importances:
         assert item["low"] <= item["high"]
@@ -39,8 +39,8 @@ def test_they_are_told_in_the_metric_that_is_asked_for(finished_project: Project
 
 def test_all_largest_errors_are_explained_with_their_score(finished_project: ProjectFolder) -> None:
     folders = _workflows.load_latest_report_data(finished_project).folders
-    explanations = files.read_json(folders["explain"] / "explained.json")
-    worst = files.read_json(folders["evaluate"] / "evaluation.json")["worst"]
+    explanations = files.read_json(folders["explain"] / "explanations.json")
+    worst = files.read_json(folders["evaluate"] / "evaluation.json")["largest_errors"]
     assert [item["position"] for item in explanations] == [row["position"] for row in worst]
     for item, row in zip(explanations, worst, strict=True):
         assert item["of"] == row["prediction"]
@@ -50,11 +50,11 @@ def test_all_largest_errors_are_explained_with_their_score(finished_project: Pro
 
 def test_each_kind_of_column_is_shuffled_as_a_whole(finished_project: ProjectFolder) -> None:
     folder = _workflows.load_latest_report_data(finished_project).folders["explain"]
-    kinds = {item["kind"]: item for item in files.read_json(folder / "kinds.json")}
+    kinds = {item["kind"]: item for item in files.read_json(folder / "kind_importance.json")}
     assert set(kinds) == {"number", "category", "boolean", "datetime"}
-    alone = {item["column"]: item for item in files.read_json(folder / "importance.json")}
+    alone = {item["column"]: item for item in files.read_json(folder / "feature_importance.json")}
     assert kinds["number"]["value"] == alone["age"]["value"]
-    bodies = [e.body for e in Ledger(finished_project.ledger_path).entries(kind="contribution")]
+    bodies = [e.body for e in Ledger(finished_project.ledger_path).entries(kind="kind_importance")]
     assert {body["kind"] for body in bodies} == set(kinds)
     assert {body["metric"] for body in bodies} == {"roc_auc"}
 
@@ -62,12 +62,12 @@ def test_each_kind_of_column_is_shuffled_as_a_whole(finished_project: ProjectFol
 def test_texts_and_photos_are_explained_and_broken_ones_left_out(tmp_path: Path) -> None:
     project = create_offers_project(tmp_path)
     folders = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="explain").folders
-    explanations = files.read_json(folders["explain"] / "explained.json")
-    worst = files.read_json(folders["evaluate"] / "evaluation.json")["worst"]
+    explanations = files.read_json(folders["explain"] / "explanations.json")
+    worst = files.read_json(folders["evaluate"] / "evaluation.json")["largest_errors"]
     for item, row in zip(explanations, worst, strict=True):
         columns = item["columns"]
         assert ("words" in columns) == bool(row["cells"]["words"])
-        assert ("photo" in columns) == bool(row["pictures"])
+        assert ("photo" in columns) == bool(row["thumbnails"])
         if "words" in columns:
             text = "".join(piece for piece, _ in columns["words"]["spans"])
             assert text.strip().startswith(row["cells"]["words"].strip())  # cells are cut

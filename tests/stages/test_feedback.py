@@ -1,4 +1,4 @@
-"""Labels are joined once, late, twice, contradictory or unknown as they come; harm is told once."""
+"""Labels are joined once, in whatever state they arrive; degradation is one alert."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def log_predictions(bundle: Bundle, rows: pl.DataFrame, tmp_path: Path) -> pl.Da
     )
     log.stop()
     return pl.DataFrame(
-        {"request": requests, "row": [n % 2 for n in places], "bought": rows["bought"]}
+        {"request_id": requests, "row": [n % 2 for n in places], "bought": rows["bought"]}
     )
 
 
@@ -73,13 +73,13 @@ def test_labels_are_joined_once_and_coverage_is_shown(
     finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame
 ) -> None:
     first = submit_labels(finished_project, tmp_path, truth.head(100))
-    assert (first["new_labels"], first["rows"], first["coverage"]) == (100, 100, 0.25)
-    assert first["enough"]
+    assert (first["new_labels"], first["rows"], first["labelled_fraction"]) == (100, 100, 0.25)
+    assert first["has_enough_labels"]
     again = submit_labels(finished_project, tmp_path, truth.head(150))
-    assert (again["new_labels"], again["known"], again["rows"]) == (50, 100, 150)
+    assert (again["new_labels"], again["already_known"], again["rows"]) == (50, 100, 150)
     assert again["loss"] is not None
-    assert 0.5 < again["right"] <= 1
-    assert not again["alarmed"]
+    assert 0.5 < again["accuracy"] <= 1
+    assert not again["is_degraded"]
 
 
 def test_odd_labels_are_counted_and_left_out(
@@ -92,51 +92,51 @@ def test_odd_labels_are_counted_and_left_out(
         truth[3:5],  # twice
         truth[5:7].with_columns(flipped),  # contradictory among themselves
         truth[0:1].with_columns(flipped),  # contradicts what is known
-        truth[7:8].with_columns(request=pl.lit("nobody")),
+        truth[7:8].with_columns(request_id=pl.lit("nobody")),
         truth[20:21].with_columns(bought=pl.lit("perhaps")),
     ])  # fmt: skip
     result = submit_labels(finished_project, tmp_path, odd)
-    names = ("new_labels", "twice", "contradictory", "unknown", "unread", "rows")
+    names = ("new_labels", "duplicates", "contradictory", "unmatched", "unparseable", "rows")
     assert [result[name] for name in names] == [5, 2, 5, 1, 1, 8]
-    assert not result["enough"]
-    feedback_rows = pl.read_parquet(tmp_path / "out" / "labels.parquet")
+    assert not result["has_enough_labels"]
+    feedback_rows = pl.read_parquet(tmp_path / "out" / "feedback.parquet")
     assert feedback_rows.head(1)["label"].to_list() == truth.head(1)["bought"].to_list()
 
 
-def test_harm_is_told_once(
+def test_degradation_is_one_alert(
     finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame
 ) -> None:
     wrong = truth.with_columns(pl.col("bought").replace({"yes": "no", "no": "yes"}))
     file = tmp_path / "alerts.jsonl"
-    result = submit_labels(finished_project, tmp_path, wrong, file=str(file))
-    assert result["alarmed"]
-    assert result["new"]
-    again = submit_labels(finished_project, tmp_path, wrong, file=str(file))
-    assert again["alarmed"]
-    assert not again["new"]
+    result = submit_labels(finished_project, tmp_path, wrong, alert_file=str(file))
+    assert result["is_degraded"]
+    assert result["is_new_alert"]
+    again = submit_labels(finished_project, tmp_path, wrong, alert_file=str(file))
+    assert again["is_degraded"]
+    assert not again["is_new_alert"]
     [line] = file.read_text(encoding="utf-8").splitlines()
-    assert "predictions have become worse" in json.loads(line)["text"]
+    assert "performance degraded" in json.loads(line)["message"]
 
 
-def test_what_cannot_be_joined_is_told(
+def test_labels_that_cannot_be_joined_are_errors(
     finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame
 ) -> None:
-    with pytest.raises(DataError, match="no column 'request'"):
-        submit_labels(finished_project, tmp_path, truth.rename({"request": "requests"}))
+    with pytest.raises(DataError, match="no column 'request_id'"):
+        submit_labels(finished_project, tmp_path, truth.rename({"request_id": "requests"}))
     with pytest.raises(DataError, match="no column 'bought'"):
         submit_labels(finished_project, tmp_path, truth.drop("bought"))
-    (tmp_path / "log").rename(tmp_path / "moved")
+    (tmp_path / "log").rename(tmp_path / "wasserstein_distance")
     with pytest.raises(DataError, match="there is no prediction log"):
         submit_labels(finished_project, tmp_path, truth)
 
 
-def test_a_group_that_fares_worse_is_told_though_the_others_do_not(
+def test_a_degraded_group_is_an_alert_even_if_the_others_are_not(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
-    set_settings(finished_project, {"problem.groups": ["city", "age"]})
+    set_settings(finished_project, {"problem.sensitive_features": ["city", "age"]})
     _workflows.run_project(finished_project, _workflows.NullCallbacks())
     bundle = load_bundle(finished_project.bundle_path)
-    known = bundle.manifest["performance"]["groups"]
+    known = bundle.manifest["reference_loss"]["groups"]
     assert set(known["city"]["groups"]) == {"Bern", "Oslo", "Rome"}
     assert len(known["age"]["groups"]) == 4
     rows = mixed_table(4_000, seed=301)
@@ -145,25 +145,25 @@ def test_a_group_that_fares_worse_is_told_though_the_others_do_not(
     wrong = pl.when(rows["city"] == "Bern").then(flipped).otherwise(pl.col("bought"))
     file = tmp_path / "alerts.jsonl"
     result = submit_labels(
-        finished_project, tmp_path, truth.with_columns(wrong.alias("bought")), file=str(file)
+        finished_project, tmp_path, truth.with_columns(wrong.alias("bought")), alert_file=str(file)
     )
     worse = {
-        f"{group['column']}: {group['group']}" for group in result["groups"] if group["alarmed"]
+        f"{group['column']}: {group['group']}" for group in result["groups"] if group["is_degraded"]
     }
     assert "city: Bern" in worse
     assert not worse & {"city: Oslo", "city: Rome"}
-    texts = [json.loads(line)["text"] for line in file.read_text(encoding="utf-8").splitlines()]
-    assert any("worse for city: Bern" in text for text in texts)
+    texts = [json.loads(line)["message"] for line in file.read_text(encoding="utf-8").splitlines()]
+    assert any("performance degraded for city: Bern" in text for text in texts)
     again = submit_labels(
-        finished_project, tmp_path, truth.with_columns(wrong.alias("bought")), file=str(file)
+        finished_project, tmp_path, truth.with_columns(wrong.alias("bought")), alert_file=str(file)
     )
-    assert not again["new"]
+    assert not again["is_new_alert"]
 
 
 def test_the_group_may_come_with_the_labels(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
-    set_settings(finished_project, {"problem.groups": ["city"], "data.drop": ["city"]})
+    set_settings(finished_project, {"problem.sensitive_features": ["city"], "data.drop": ["city"]})
     _workflows.run_project(finished_project, _workflows.NullCallbacks())
     rows = mixed_table(600, seed=302)
     truth = log_predictions(load_bundle(finished_project.bundle_path), rows, tmp_path)
@@ -174,7 +174,7 @@ def test_the_group_may_come_with_the_labels(
     assert sum(group["rows"] for group in groups) == 300
 
 
-def test_figures_are_those_of_the_labelled_predictions(
+def test_metrics_are_those_of_the_labelled_predictions(
     finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame, bundle: Bundle
 ) -> None:
     said = bundle.predict(mixed_table(ROWS, seed=300).cast(pl.String))
@@ -182,15 +182,19 @@ def test_figures_are_those_of_the_labelled_predictions(
     missed = [1 - p if right else p for p, right in zip(said["probability_yes"], yes, strict=True)]
     for count, enough in ((49, False), (50, True)):
         found = submit_labels(finished_project, tmp_path, truth.head(count))
-        assert (found["rows"], found["enough"]) == (count, enough)
-        assert found["coverage"] == pytest.approx(count / ROWS)
+        assert (found["rows"], found["has_enough_labels"]) == (count, enough)
+        assert found["labelled_fraction"] == pytest.approx(count / ROWS)
         assert found["loss"] == pytest.approx(sum(m * m for m in missed[:count]) / count, abs=1e-6)
         right = (said["prediction"] == truth["bought"]).head(count).mean()
-        assert found["right"] == pytest.approx(right)
-    assert (found["model_id"], found["new"], found["failed"]) == (bundle.model_id, False, {})
+        assert found["accuracy"] == pytest.approx(right)
+    assert (found["model_id"], found["is_new_alert"], found["failed_channels"]) == (
+        bundle.model_id,
+        False,
+        {},
+    )
 
 
-def test_an_alert_that_nobody_takes_is_sent_with_the_next_labels(
+def test_an_undelivered_alert_is_sent_with_the_next_labels(
     finished_project: ProjectFolder,
     tmp_path: Path,
     truth: pl.DataFrame,
@@ -200,12 +204,12 @@ def test_an_alert_that_nobody_takes_is_sent_with_the_next_labels(
     wrong = truth.with_columns(pl.col("bought").replace({"yes": "no", "no": "yes"}))
     target = tmp_path / "there" / "alerts.jsonl"
     target.parent.write_text("in the way", encoding="utf-8")
-    assert set(submit_labels(finished_project, tmp_path, wrong, file=str(target))["failed"]) == {
-        "file"
-    }
+    assert set(
+        submit_labels(finished_project, tmp_path, wrong, alert_file=str(target))["failed_channels"]
+    ) == {"file"}
     target.parent.unlink()
-    again = submit_labels(finished_project, tmp_path, wrong, file=str(target))
-    assert (again["new"], again["failed"]) == (False, {})
+    again = submit_labels(finished_project, tmp_path, wrong, alert_file=str(target))
+    assert (again["is_new_alert"], again["failed_channels"]) == (False, {})
     assert target.read_text(encoding="utf-8").count("\n") == 1
 
 
@@ -213,19 +217,17 @@ def test_labels_of_an_earlier_version_are_kept_and_do_not_count(
     finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame, bundle: Bundle
 ) -> None:
     submit_labels(finished_project, tmp_path, truth.head(60))
-    path = tmp_path / "out" / "labels.parquet"
-    older = pl.read_parquet(path).with_columns(model=pl.lit("an older one"))
+    path = tmp_path / "out" / "feedback.parquet"
+    older = pl.read_parquet(path).with_columns(model_id=pl.lit("an older one"))
     older.drop("groups").write_parquet(path)  # of a time when there were none
     found = submit_labels(finished_project, tmp_path, truth[60:70])
-    assert (found["rows"], found["new_labels"], found["enough"]) == (10, 10, False)
-    assert found["coverage"] == pytest.approx(10 / ROWS)
+    assert (found["rows"], found["new_labels"], found["has_enough_labels"]) == (10, 10, False)
+    assert found["labelled_fraction"] == pytest.approx(10 / ROWS)
     assert pl.read_parquet(path).height == 70
 
 
-def test_joined_labels_are_written_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "labels.parquet"
+def test_feedback_is_written_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "feedback.parquet"
     write_feedback(pl.DataFrame({"label": ["before"]}), path)
 
     def half(frame: pl.DataFrame, aside: Path) -> None:
@@ -239,10 +241,10 @@ def test_joined_labels_are_written_whole_or_not_at_all(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_group_is_told_from_fifty_labels_on_with_its_own_loss() -> None:
-    reference = {"rows": 1_000, "loss": 0.1, "spread": 0.1}
+def test_a_group_is_evaluated_from_fifty_labels_on_with_its_own_loss() -> None:
+    reference = {"rows": 1_000, "loss": 0.1, "std": 0.1}
     groups = {"city": {"groups": dict.fromkeys(["Bern", "Oslo", "Rome"], reference)}}
-    bundle: Any = SimpleNamespace(manifest={"performance": {"groups": groups}})
+    bundle: Any = SimpleNamespace(manifest={"reference_loss": {"groups": groups}})
     counts = {"Bern": 49, "Oslo": 50, "Rome": 51}
     names = [name for name, count in counts.items() for _ in range(count)]
     rows = pl.DataFrame(
@@ -252,9 +254,9 @@ def test_a_group_is_told_from_fifty_labels_on_with_its_own_loss() -> None:
         }
     )
     found = evaluate_groups(rows, bundle)
-    assert [(one["column"], one["group"], one["rows"], one["reference"]) for one in found] == [
+    assert [(one["column"], one["group"], one["rows"], one["reference_loss"]) for one in found] == [
         ("city", "Oslo", 50, 0.1), ("city", "Rome", 51, 0.1),
     ]  # fmt: skip
     assert [one["loss"] for one in found] == pytest.approx([0.05, 0.051])
-    bundle.manifest["performance"] = {}
+    bundle.manifest["reference_loss"] = {}
     assert evaluate_groups(rows, bundle) == []

@@ -36,7 +36,7 @@ def test_kinds_are_guessed_with_their_reasons(csv_path: Path, tmp_path: Path) ->
     }  # fmt: skip
     text = (tmp_path / "p" / "fieldcraft.yaml").read_text(encoding="utf-8")
     assert "# numbers from" in text
-    assert "# 240 different values in 240 rows, text" in text
+    assert "# 240 distinct values in 240 rows, text" in text
     assert "# always x" in text
 
 
@@ -76,13 +76,13 @@ def test_the_users_task_goes_first(tmp_path: Path) -> None:
 def test_a_target_that_asks_nothing_is_refused(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": range(100), "y": [f"name {i}" for i in range(100)]})
     frame.write_csv(tmp_path / "t.csv")
-    with pytest.raises(DataError, match="cannot be predicted as it is"):
+    with pytest.raises(DataError, match="no task fits the target"):
         init(InitRequest(tmp_path / "p", str(tmp_path / "t.csv"), ("y",)))
 
 
 def test_an_existing_project_is_not_overwritten(project: ProjectFolder, csv_path: Path) -> None:
     before = project.file_path.read_bytes()
-    with pytest.raises(ProjectError, match="project here already"):
+    with pytest.raises(ProjectError, match="already a project here"):
         init(InitRequest(project.root, str(csv_path), ("bought",)))
     assert project.file_path.read_bytes() == before
 
@@ -174,6 +174,6 @@ def test_a_marker_of_missing_values_counts_in_typed_columns_too(tmp_path: Path) 
     init(InitRequest(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
     project = ProjectFolder(tmp_path / "p")
     project_file.apply_edits(
-        project.file_path, [ConfigEdit(("data", "missing"), "-999", append=True)]
+        project.file_path, [ConfigEdit(("data", "na_values"), "-999", append=True)]
     )
     assert feature_schema(project.load_settings()).apply(frame)["x"].null_count() == 12

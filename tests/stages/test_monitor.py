@@ -1,4 +1,4 @@
-"""A watch goes on where it stopped, tells each alert once, and leaves state, page and exit code."""
+"""A run continues where the last one stopped and sends each alert once."""
 
 from __future__ import annotations
 
@@ -75,21 +75,25 @@ def test_a_log_is_monitored_window_by_window_and_alerts_are_sent_once(
     alert_file = tmp_path / "alerts.jsonl"
     bundle, log, out = load_bundle(finished_project.bundle_path), tmp_path / "log", tmp_path / "out"
     log_traffic(log, bundle, make_traffic(0), hour=1)
-    monitor_request = make_request(finished_project, log, out, file=str(alert_file))
+    monitor_request = make_request(finished_project, log, out, alert_file=str(alert_file))
     first = monitor(monitor_request)
-    assert (first["windows"], first["stand"], first["not_watched"]) == (2, [], ["seen"])
+    assert (first["windows"], first["active_alerts"], first["unmonitored_columns"]) == (
+        2,
+        [],
+        ["seen"],
+    )
     assert monitor(monitor_request)["windows"] == 0
     log_traffic(log, bundle, make_traffic(1, city="Atlantis"), hour=2)
     second = monitor(monitor_request)
-    broken = {alert["column"] for alert in second["new"] if alert["kind"] == "broken"}
+    broken = {alert["column"] for alert in second["new_alerts"] if alert["type"] == "data_quality"}
     assert (second["windows"], broken) == (2, {"city"})
     again = monitor(monitor_request)
-    assert again["new"] == []
-    assert "city" in {alert["column"] for alert in again["stand"]}
+    assert again["new_alerts"] == []
+    assert "city" in {alert["column"] for alert in again["active_alerts"]}
     lines = [json.loads(line) for line in alert_file.read_text(encoding="utf-8").splitlines()]
-    assert len(lines) == len({line["id"] for line in lines}) == len(second["new"])
+    assert len(lines) == len({line["id"] for line in lines}) == len(second["new_alerts"])
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "city: 100% of the rows are words" in page
+    assert "city: unseen categories in 100% of the rows" in page
 
 
 def test_a_table_is_monitored_too_unless_it_has_few_rows(
@@ -99,15 +103,23 @@ def test_a_table_is_monitored_too_unless_it_has_few_rows(
         path = tmp_path / f"{rows}.csv"
         make_traffic(2, rows, city="Atlantis").write_csv(path)
         result = monitor(make_request(finished_project, path, tmp_path / f"out{rows}"))
-        assert (result["windows"], result["few"], result["stand"]) == (1, 1, [])
+        assert (
+            result["windows"],
+            result["windows_with_too_few_rows"],
+            result["active_alerts"],
+        ) == (1, 1, [])
     for rows, few in ((49, 1), (50, 0), (60, 0)):  # the project says that 50 are enough
         path = tmp_path / f"{rows}.csv"
         make_traffic(2, rows).write_csv(path)
         result = monitor(make_request(finished_project, path, tmp_path / f"out{rows}"))
-        assert (result["windows"], result["few"], result["least"]) == (1, few, 50)
+        assert (result["windows"], result["windows_with_too_few_rows"], result["min_rows"]) == (
+            1,
+            few,
+            50,
+        )
     make_traffic(3).drop("city").write_csv(tmp_path / "short.csv")
     result = monitor(make_request(finished_project, tmp_path / "short.csv", tmp_path / "out"))
-    assert [a["what"] for a in result["new"] if a["column"] == "city"] == ["absent"]
+    assert [a["issue"] for a in result["new_alerts"] if a["column"] == "city"] == ["missing_column"]
 
 
 def test_a_new_model_starts_anew_and_goes_on_in_the_log(
@@ -117,12 +129,12 @@ def test_a_new_model_starts_anew_and_goes_on_in_the_log(
     monitor_request = make_request(finished_project, tmp_path / "rows.csv", tmp_path / "out")
     assert monitor(monitor_request)["windows"] == 2
     state = files.read_json(tmp_path / "out" / "state.json")
-    files.atomic_write_json(tmp_path / "out" / "state.json", state | {"model": "another"})
+    files.atomic_write_json(tmp_path / "out" / "state.json", state | {"model_id": "another"})
     assert monitor(monitor_request)["windows"] == 0
-    assert files.read_json(tmp_path / "out" / "state.json")["watcher"]["windows"] == 0
+    assert files.read_json(tmp_path / "out" / "state.json")["monitor"]["windows"] == 0
 
 
-def test_alerts_that_nobody_takes_are_sent_the_next_time(
+def test_undelivered_alerts_are_sent_by_the_next_run(
     finished_project: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fieldcraft.monitoring.alerts.FIRST_RETRY_DELAY_SECONDS", 0.0)
@@ -130,21 +142,23 @@ def test_alerts_that_nobody_takes_are_sent_the_next_time(
     target.parent.write_text("in the way", encoding="utf-8")
     make_traffic(5, city="Atlantis").write_csv(tmp_path / "rows.csv")
     monitor_request = make_request(
-        finished_project, tmp_path / "rows.csv", tmp_path / "out", file=str(target)
+        finished_project, tmp_path / "rows.csv", tmp_path / "out", alert_file=str(target)
     )
     result = monitor(monitor_request)
-    assert "file" in result["failed"]
+    assert "file" in result["failed_channels"]
     target.parent.unlink()
-    assert monitor(monitor_request)["failed"] == {}
-    assert target.read_text(encoding="utf-8").count("\n") == len(result["new"]) > 0
+    assert monitor(monitor_request)["failed_channels"] == {}
+    assert target.read_text(encoding="utf-8").count("\n") == len(result["new_alerts"]) > 0
 
 
 def test_monitor_settings_come_with_the_bundle_and_alert_channels_do_not(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
-    bundle_settings = load_bundle(finished_project.bundle_path).manifest["watch"]
-    assert bundle_settings["rows"] == 500
-    assert not {"file", "command", "webhook"} & bundle_settings.keys()
+    bundle_settings = load_bundle(finished_project.bundle_path).manifest["monitor"]
+    assert bundle_settings["window_rows"] == 500
+    assert (
+        not {"alert_file", "alert_command", "alert_webhook", "metrics_url"} & bundle_settings.keys()
+    )
     make_traffic(7).write_csv(tmp_path / "rows.csv")
     monitor_request = MonitorRequest(
         finished_project.bundle_path,
@@ -167,17 +181,17 @@ def test_a_damaged_state_and_a_second_monitor_are_errors(
     (tmp_path / "out" / "state.json").unlink()
     with files.try_lock(tmp_path / "out" / ".lock") as free:
         assert free
-        with pytest.raises(DataError, match="another watch is at work"):
+        with pytest.raises(DataError, match="another monitor or feedback run"):
             monitor(monitor_request)
 
 
-def test_alerts_are_kept_before_they_are_sent_so_that_a_crash_loses_none(
+def test_alerts_are_saved_before_they_are_sent_so_that_a_crash_loses_none(
     finished_project: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "alerts.jsonl"
     make_traffic(5, city="Atlantis").write_csv(tmp_path / "rows.csv")
     asked = make_request(
-        finished_project, tmp_path / "rows.csv", tmp_path / "out", file=str(target)
+        finished_project, tmp_path / "rows.csv", tmp_path / "out", alert_file=str(target)
     )
 
     def crash(waiting: Any, tell: MonitorSettings) -> Any:
@@ -188,61 +202,67 @@ def test_alerts_are_kept_before_they_are_sent_so_that_a_crash_loses_none(
         with pytest.raises(KeyboardInterrupt):
             monitor(asked)
     state = files.read_json(tmp_path / "out" / "state.json")
-    assert [item["ways"] for item in state["waiting"]] == [["file"]] * len(state["waiting"])
+    assert [item["channels"] for item in state["pending_alerts"]] == [["file"]] * len(
+        state["pending_alerts"]
+    )
     found = monitor(asked)
-    assert (found["windows"], found["new"]) == (0, [])
+    assert (found["windows"], found["new_alerts"]) == (0, [])
     lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
-    assert lines == [item["alert"] for item in state["waiting"]] != []
-    assert files.read_json(tmp_path / "out" / "state.json")["waiting"] == []
+    assert lines == [item["alert"] for item in state["pending_alerts"]] != []
+    assert files.read_json(tmp_path / "out" / "state.json")["pending_alerts"] == []
 
 
-def test_without_anyone_to_tell_no_alert_waits(
+def test_without_channels_no_alert_is_pending(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
     make_traffic(5, city="Atlantis").write_csv(tmp_path / "rows.csv")
     found = monitor(make_request(finished_project, tmp_path / "rows.csv", tmp_path / "out"))
-    assert found["new"]
-    assert files.read_json(tmp_path / "out" / "state.json")["waiting"] == []
+    assert found["new_alerts"]
+    assert files.read_json(tmp_path / "out" / "state.json")["pending_alerts"] == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "mark", "waits"),
+    ("changes", "position", "waits"),
     [
         ({}, {"rows": 7}, True),
-        ({"model": "another"}, {"rows": 7}, True),
+        ({"model_id": "another"}, {"rows": 7}, True),
         ({"source": "elsewhere"}, {}, True),
         ({"format": STATE_FORMAT + 1}, {}, False),
-        ({"format": STATE_FORMAT + 1, "model": "another"}, {}, False),
+        ({"format": STATE_FORMAT + 1, "model_id": "another"}, {}, False),
     ],
 )
-def test_what_was_kept_is_gone_on_from_as_far_as_it_fits(
+def test_the_saved_state_is_used_as_far_as_it_applies(
     finished_project: ProjectFolder,
     tmp_path: Path,
     changes: dict[str, Any],
-    mark: dict[str, int],
+    position: dict[str, int],
     waits: bool,
 ) -> None:
     bundle = load_bundle(finished_project.bundle_path)
     path, source = tmp_path / "state.json", tmp_path / "rows.csv"
     source.write_text("", encoding="utf-8")
     kept = {
-        "format": STATE_FORMAT, "model": bundle.model_id, "source": str(source), "mark": {"rows": 7},
-        "waiting": ["an alert"], "watcher": "what it had seen",
-    }  # fmt: skip
+        "format": STATE_FORMAT,
+        "model_id": bundle.model_id,
+        "source": str(source),
+        "position": {"rows": 7},
+        "pending_alerts": ["an alert"],
+        "monitor": "what it had seen",
+    }
     files.atomic_write_json(path, kept | changes)
     found = load_state(path, bundle, str(source))
-    assert found["mark"] == mark
-    assert found.get("waiting", []) == (["an alert"] if waits else [])
-    assert ("watcher" in found) == (not changes)
-    now = {"format": STATE_FORMAT, "model": bundle.model_id, "source": str(source)}
+    assert found["position"] == position
+    assert found.get("pending_alerts", []) == (["an alert"] if waits else [])
+    assert ("monitor" in found) == (not changes)
+    now = {"format": STATE_FORMAT, "model_id": bundle.model_id, "source": str(source)}
     assert {name: found[name] for name in now} == now
 
 
-def test_windows_that_are_asked_for_replace_those_of_the_project(
+def test_window_settings_of_the_request_override_those_of_the_bundle(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
     bundle = load_bundle(finished_project.bundle_path)
-    bundle.manifest["watch"] = {"every": 3_600.0, "season": "day", "least": 7}
+    bundle.manifest["monitor"] = {"window": 3_600.0, "seasonality": "day", "min_rows": 7}
 
     def wishes(**asked: Any) -> tuple[Any, ...]:
         found = merge_monitor_settings(
@@ -252,10 +272,10 @@ def test_windows_that_are_asked_for_replace_those_of_the_project(
         return found.window_rows, found.window, found.seasonality
 
     assert wishes() == (500, 3_600.0, "day")
-    assert wishes(rows=20) == (20, None, None)  # windows of rows know no hours
-    assert wishes(every=7_200.0) == (500, 7_200.0, "day")
-    assert wishes(rows=20, every=86_400.0, season="week") == (20, 86_400.0, "week")
+    assert wishes(window_rows=20) == (20, None, None)  # windows of rows know no hours
+    assert wishes(window=7_200.0) == (500, 7_200.0, "day")
+    assert wishes(window_rows=20, window=86_400.0, seasonality="week") == (20, 86_400.0, "week")
     with pytest.raises(ProjectError, match="cannot be cut into such windows") as caught:
-        wishes(every=7_000.0)
-    assert caught.value.detail == "every 7000.0"
+        wishes(window=7_000.0)
+    assert caught.value.detail == "window 7000.0"
     assert "such as 1h" in str(caught.value.hint)

@@ -27,7 +27,7 @@ def test_a_failing_export_leaves_the_old_bundle(
 ) -> None:
     before = read_manifest(finished_project.bundle_path)
     project_file.apply_edits(
-        finished_project.file_path, [ConfigEdit(("problem", "question"), "Another question?")]
+        finished_project.file_path, [ConfigEdit(("problem", "description"), "Another question?")]
     )
 
     def differs(*_: object) -> float:
@@ -42,10 +42,10 @@ def test_a_failing_export_leaves_the_old_bundle(
 def test_the_bundle_knows_where_it_comes_from(finished_project: ProjectFolder) -> None:
     manifest = read_manifest(finished_project.bundle_path)
     story = _workflows.load_latest_report_data(finished_project)
-    assert manifest["lineage"]["data"] == story.split["digests"]["develop"]
+    assert manifest["lineage"]["data_digest"] == story.split["digests"]["development"]
     hashes = {e.hash for e in Ledger(finished_project.ledger_path).entries()}
-    assert manifest["lineage"]["ledger"] in hashes
-    assert manifest["learner"] == story.evaluation["champion"]
+    assert manifest["lineage"]["ledger_head"] in hashes
+    assert manifest["model"] == story.evaluation["champion"]
 
 
 def test_only_data_is_written_anywhere_in_a_project(finished_project: ProjectFolder) -> None:
@@ -68,9 +68,9 @@ def test_a_change_of_monitor_settings_reaches_the_bundle_and_nothing_else_replac
     place = finished_project.bundle_path.stat().st_ino
     assert not _versions.publish(finished_project, folders, "run")
     assert finished_project.bundle_path.stat().st_ino == place
-    set_settings(finished_project, {"deploy.watch": {"rows": 77}})
+    set_settings(finished_project, {"deploy.monitor": {"window_rows": 77}})
     _workflows.run_project(finished_project, _workflows.NullCallbacks())
     after = read_manifest(finished_project.bundle_path)
-    assert after["watch"]["rows"] == 77
+    assert after["monitor"]["window_rows"] == 77
     assert after["model_id"] == before["model_id"]
     assert after["files"].keys() == before["files"].keys()

@@ -23,7 +23,7 @@ from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.stages import _pipeline, _workflows
 from tests.conftest import create_project, source_table_path
 
-AFTER_TRAINING = ["train", "blend", "evaluate", "explain", "package"]
+AFTER_TRAINING = ["train", "ensemble", "evaluate", "explain", "package"]
 
 
 class RecordingCallbacks(_workflows.NullCallbacks):
@@ -60,12 +60,12 @@ def test_a_second_run_does_nothing(finished_project: ProjectFolder) -> None:
     ("edit", "expected"),
     [
         (ConfigEdit(("model", "epochs"), 3), AFTER_TRAINING),
-        (ConfigEdit(("model", "blend"), False), AFTER_TRAINING[1:]),
+        (ConfigEdit(("model", "ensemble"), False), AFTER_TRAINING[1:]),
         (ConfigEdit(("problem", "metric"), "log_loss"), AFTER_TRAINING[2:]),
-        (ConfigEdit(("problem", "question"), "Who buys?"), ["package"]),
-        (ConfigEdit(("deploy", "size"), 1000), ["package"]),
+        (ConfigEdit(("problem", "description"), "Who buys?"), ["package"]),
+        (ConfigEdit(("deploy", "max_size_mb"), 1000), ["package"]),
         (ConfigEdit(("card", "owner"), "Ada"), []),
-        (ConfigEdit(("audit", "accept"), ["leak:age"]), []),
+        (ConfigEdit(("audit", "accept"), ["target_leakage:age"]), []),
         (ConfigEdit(("data", "drop"), ["city"]), [step.name for step in _pipeline.STEPS]),
     ],
 )
@@ -125,7 +125,7 @@ def test_larger_tables_are_foretold_to_take_longer() -> None:
 
 
 def test_the_budget_bounds_what_is_foretold_of_training(project: ProjectFolder) -> None:
-    project_file.apply_edits(project.file_path, [ConfigEdit(("train", "budget"), 1.5)])
+    project_file.apply_edits(project.file_path, [ConfigEdit(("train", "time_budget"), 1.5)])
     seconds = {step.name: step.seconds for step in _pipeline.plan_run(project)}
     assert seconds["train"] == 1.5
     assert seconds["package"]
@@ -139,7 +139,7 @@ def test_finished_steps_are_planned_as_done_and_others_by_their_last_duration(
     project_file.apply_edits(finished_project.file_path, [ConfigEdit(("model", "epochs"), 3)])
     steps = {step.name: step for step in _pipeline.plan_run(finished_project)}
     assert [name for name, step in steps.items() if not step.done] == AFTER_TRAINING
-    last = Ledger(finished_project.ledger_path).last("done", "train")
+    last = Ledger(finished_project.ledger_path).last("step_completed", "train")
     assert last is not None
     assert steps["train"].seconds == last.body["seconds"]
 
@@ -166,7 +166,7 @@ def test_a_crash_before_the_ledger_is_closed_loses_nothing(
             run_recorded(project, until="split")
     watcher = run_recorded(project, until="split")
     assert "audit" in watcher.skipped_steps
-    assert Ledger(project.ledger_path).last("done", "audit") is not None
+    assert Ledger(project.ledger_path).last("step_completed", "audit") is not None
     assert len(Ledger(project.ledger_path).entries(kind="finding", stage="audit")) > 0
 
 
@@ -198,7 +198,7 @@ def test_a_stop_finding_holds_the_run_and_names_both_ways_out(leaky_project: Pro
 
 def test_fix_mends_the_project_file_and_goes_on(leaky_project: ProjectFolder) -> None:
     watcher = run_recorded(leaky_project, until="baseline", fix=True)
-    assert "leak:paid" in watcher.fixed_findings
+    assert "target_leakage:paid" in watcher.fixed_findings
     assert leaky_project.load_settings().data.drop == ["paid"]
     assert "baseline" in watcher.ran_steps
     fixes = [
@@ -206,12 +206,12 @@ def test_fix_mends_the_project_file_and_goes_on(leaky_project: ProjectFolder) ->
         for e in Ledger(leaky_project.ledger_path).entries(kind="decision")
         if "finding" in e.body
     ]
-    assert any(body["finding"] == "leak:paid" for body in fixes)
+    assert any(body["finding"] == "target_leakage:paid" for body in fixes)
 
 
 def test_an_accepted_finding_holds_no_more(leaky_project: ProjectFolder) -> None:
     project_file.apply_edits(
-        leaky_project.file_path, [ConfigEdit(("audit", "accept"), ["leak:paid"])]
+        leaky_project.file_path, [ConfigEdit(("audit", "accept"), ["target_leakage:paid"])]
     )
     assert "baseline" in run_recorded(leaky_project, until="baseline").ran_steps
 
@@ -220,7 +220,7 @@ def test_a_fix_that_does_not_help_is_tried_once_and_the_run_goes_on(
     project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stubborn = Finding(
-        "odd", "warn", "it stays", fixes=(ConfigEdit(("problem", "question"), "Why?"),)
+        "odd", "warning", "it stays", fixes=(ConfigEdit(("problem", "description"), "Why?"),)
     )
     monkeypatch.setattr(_pipeline, "load_findings", lambda folder: [stubborn])
     watcher = run_recorded(project, until="split", fix=True)
@@ -229,7 +229,7 @@ def test_a_fix_that_does_not_help_is_tried_once_and_the_run_goes_on(
 
 
 def read_metrics(project: ProjectFolder) -> dict[tuple[str, str], float]:
-    entries = Ledger(project.ledger_path).entries(kind="measure")
+    entries = Ledger(project.ledger_path).entries(kind="metric")
     return {(e.body["model"], e.body["metric"]): e.body["value"] for e in entries}
 
 
@@ -257,6 +257,6 @@ def test_kill_9_during_training_and_a_second_run_end_in_the_same_measures(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert list(killed.root.glob(pattern))
-    assert Ledger(killed.ledger_path).last("done", "train") is None
+    assert Ledger(killed.ledger_path).last("step_completed", "train") is None
     _pipeline.run_steps(killed, _workflows.NullCallbacks(), until="evaluate")
     assert read_metrics(killed) == read_metrics(unbroken)

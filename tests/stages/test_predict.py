@@ -103,12 +103,12 @@ def test_rows_that_do_not_fit_are_set_aside_and_ids_stay_with_their_rows(
     odd.write_text("\n".join(lines), encoding="utf-8")
     sound = predict_in_small_blocks(ensemble_project.bundle_path, rows, tmp_path / "sound.csv")
     result = predict_in_small_blocks(ensemble_project.bundle_path, odd, tmp_path / "out.csv")
-    assert (sound["set_aside"], result["set_aside"]) == (0, 2)
+    assert (sound["rejected_rows"], result["rejected_rows"]) == (0, 2)
     assert result["rows"] == 900
     predictions = pl.read_csv(tmp_path / "out.csv")
     assert predictions["flat"].to_list() == [f"f4-{number}" for number in range(900)]
     assert predictions.equals(pl.read_csv(tmp_path / "sound.csv"))
-    assert pl.read_csv(result["rejects"]).rows() == [
+    assert pl.read_csv(result["rejects_file"]).rows() == [
         ("", 6, "2 cells in place of 12", "one,cell"),
         ("", 701, "14 cells in place of 12", "'" + lines[700]),
     ]
@@ -131,7 +131,12 @@ def test_too_many_odd_rows_stop_the_job_and_nothing_is_lost(
     assert out.read_text(encoding="utf-8") == "old"
     assert pl.read_csv(tmp_path / "out.csv.rejects.csv").height == 45
     monkeypatch.setattr(stage, "predict_block", None)  # all rows are predicted already
-    assert predict_in_small_blocks(linear_bundle, odd, out, set_aside=0.02)["set_aside"] == 45
+    assert (
+        predict_in_small_blocks(linear_bundle, odd, out, max_rejected_fraction=0.02)[
+            "rejected_rows"
+        ]
+        == 45
+    )
 
 
 def test_a_file_of_odd_rows_is_not_read_to_its_end(

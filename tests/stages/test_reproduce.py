@@ -17,7 +17,7 @@ from tests.conftest import set_settings, source_table_path
 
 
 def identical_by_part(comparisons: list[dict[str, object]]) -> dict[object, bool]:
-    return {item["part"]: bool(item["same"]) for item in comparisons}
+    return {item["part"]: bool(item["identical"]) for item in comparisons}
 
 
 def test_a_run_comes_out_the_same_and_leaves_only_a_record(finished_project: ProjectFolder) -> None:
@@ -26,11 +26,11 @@ def test_a_run_comes_out_the_same_and_leaves_only_a_record(finished_project: Pro
     identical = identical_by_part(
         _workflows.reproduce_project(finished_project, _workflows.NullCallbacks())
     )
-    assert set(identical) >= {"split", "constant", "rule", "linear", "network", "figures", "bundle"}
+    assert set(identical) >= {"split", "constant", "rule", "linear", "network", "metrics", "bundle"}
     assert [part for part, same in identical.items() if not same] == []
     assert sorted(path.name for path in finished_project.root.iterdir()) == before
     added = Ledger(finished_project.ledger_path).entries()[entries:]
-    assert [(e.kind, e.body["decision"], e.body["same"]) for e in added] == [
+    assert [(e.kind, e.body["decision"], e.body["identical"]) for e in added] == [
         ("decision", "reproduced", True)
     ]
 
@@ -42,7 +42,7 @@ def test_what_the_clock_decided_is_laid_out_for_the_training(
     _reproduce.write_runtime_configs(trained, tmp_path)
     config_paths = sorted(tmp_path.glob("network/*/checkpoints/decisions.json"))
     assert len(config_paths) == 5
-    curves = files.read_json(trained / "network" / "0" / "model.json")["curves"]
+    curves = files.read_json(trained / "network" / "0" / "model.json")["learning_curves"]
     assert files.read_json(config_paths[0]) == {
         "precision": curves["precision"],
         "threads": curves["threads"],
@@ -66,7 +66,7 @@ def test_a_changed_file_is_told_by_the_steps_that_depend_on_it(
     finished_project: ProjectFolder,
 ) -> None:
     set_settings(finished_project, {"model.epochs": 5})
-    with pytest.raises(ProjectError, match="train, blend, evaluate, explain, package"):
+    with pytest.raises(ProjectError, match="train, ensemble, evaluate, explain, package"):
         _workflows.reproduce_project(finished_project, _workflows.NullCallbacks())
 
 
@@ -90,7 +90,7 @@ def copy_folders(folders: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
 
 def test_equal_runs_are_the_same_in_every_part(folders: dict[str, Path], tmp_path: Path) -> None:
     comparisons = _reproduce.compare_runs(folders, copy_folders(folders, tmp_path))
-    assert all(item["same"] and item["difference"] is None for item in comparisons)
+    assert all(item["identical"] and item["max_output_difference"] is None for item in comparisons)
 
 
 def test_a_model_that_predicts_otherwise_is_told_by_how_much(
@@ -98,31 +98,31 @@ def test_a_model_that_predicts_otherwise_is_told_by_how_much(
 ) -> None:
     again = copy_folders(folders, tmp_path)
     table = again["baseline"] / "linear" / "predictions.parquet"
-    pl.read_parquet(table).with_columns(pl.col("out_1") + 0.25).write_parquet(table)
+    pl.read_parquet(table).with_columns(pl.col("output_1") + 0.25).write_parquet(table)
     comparisons = {item["part"]: item for item in _reproduce.compare_runs(folders, again)}
-    assert comparisons["linear"]["same"] is False
-    assert comparisons["linear"]["difference"] == pytest.approx(0.25)
-    assert comparisons["lightgbm"]["same"] is True
+    assert comparisons["linear"]["identical"] is False
+    assert comparisons["linear"]["max_output_difference"] == pytest.approx(0.25)
+    assert comparisons["lightgbm"]["identical"] is True
 
 
 def test_another_split_and_other_figures_are_told_seconds_aside(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     again = copy_folders(folders, tmp_path)
-    about = files.read_json(again["split"] / "about.json")
+    about = files.read_json(again["split"] / "metadata.json")
     files.atomic_write_json(
-        again["split"] / "about.json", {**about, "digests": {"develop": "1", "test": "2"}}
+        again["split"] / "metadata.json", {**about, "digests": {"development": "1", "test": "2"}}
     )
     path = again["evaluate"] / "evaluation.json"
     figures = files.read_json(path)
-    figures["learners"][0]["seconds"] += 5
+    figures["models"][0]["fit_seconds"] += 5
     files.atomic_write_json(path, figures)
     assert identical_by_part(_reproduce.compare_runs(folders, again)) == {
         item: item != "split"
         for item in identical_by_part(_reproduce.compare_runs(folders, folders))
     }
     files.atomic_write_json(path, {**figures, "champion": "another"})
-    assert identical_by_part(_reproduce.compare_runs(folders, again))["figures"] is False
+    assert identical_by_part(_reproduce.compare_runs(folders, again))["metrics"] is False
 
 
 def test_a_model_that_is_missing_the_second_time_is_another(
@@ -131,9 +131,13 @@ def test_a_model_that_is_missing_the_second_time_is_another(
     again = copy_folders(folders, tmp_path)
     shutil.rmtree(again["baseline"] / "rule")
     comparisons = {item["part"]: item for item in _reproduce.compare_runs(folders, again)}
-    assert comparisons["rule"] == {"part": "rule", "same": False, "difference": None}
+    assert comparisons["rule"] == {
+        "part": "rule",
+        "identical": False,
+        "max_output_difference": None,
+    }
     comparisons = {item["part"]: item for item in _reproduce.compare_runs(again, folders)}
-    assert comparisons["rule"]["same"] is False
+    assert comparisons["rule"]["identical"] is False
 
 
 def test_a_model_of_other_rows_is_another_without_a_difference(
@@ -143,7 +147,11 @@ def test_a_model_of_other_rows_is_another_without_a_difference(
     table = again["baseline"] / "linear" / "predictions.parquet"
     pl.read_parquet(table).head(5).write_parquet(table)
     comparisons = {item["part"]: item for item in _reproduce.compare_runs(folders, again)}
-    assert comparisons["linear"] == {"part": "linear", "same": False, "difference": None}
+    assert comparisons["linear"] == {
+        "part": "linear",
+        "identical": False,
+        "max_output_difference": None,
+    }
 
 
 def test_the_copy_names_its_sources_by_their_full_paths(

@@ -29,7 +29,7 @@ from fieldcraft.stages.feedback import FeedbackRequest as Labels
 from fieldcraft.stages.feedback import feedback
 from tests.conftest import create_project, mixed_table, set_settings, source_table_path
 
-LINEAR_SETTINGS = {"model": {"learner": "linear"}, "model.blend": False}
+LINEAR_SETTINGS = {"model": {"learner": "linear"}, "model.ensemble": False}
 
 
 @pytest.fixture(scope="module")
@@ -72,23 +72,23 @@ def test_a_better_challenger_is_promoted_and_the_way_back_is_short(
     first, source = current_model_id(small_project), small_project.load_settings().data.source
     sealed = _workflows.load_latest_report_data(small_project).split["digests"]["test"]
     result = run_retraining(
-        small_project, rows=write_new_rows(tmp_path, mixed_table(1_200, seed=5)), why="more rows"
+        small_project, data=write_new_rows(tmp_path, mixed_table(1_200, seed=5)), reason="more rows"
     )
     assert result["outcome"] == "promoted", result["reasons"]
     assert {gate["gate"] for gate in result["gates"]} == {
-        "schema", "better", "groups", "calibration", "speed", "size",
+        "schema", "performance", "group_performance", "calibration", "latency", "size",
     }  # fmt: skip
     second = current_model_id(small_project)
-    assert second == result["challenger"] != first
+    assert second == result["challenger_model_id"] != first
     story = _workflows.load_latest_report_data(small_project)
     assert story.split["digests"]["test"] == sealed
     assert story.package["model_id"] == second
-    assert [v["by"] for v in _workflows.list_versions(small_project)] == ["run", "retrain"]
+    assert [v["command"] for v in _workflows.list_versions(small_project)] == ["run", "retrain"]
     _workflows.run_project(small_project, _workflows.NullCallbacks())
     assert current_model_id(small_project) == second  # a run does not bring the old one back
 
     back = _workflows.rollback_project(small_project, None, "it was a try")
-    assert (current_model_id(small_project), back["before"]) == (first, second)
+    assert (current_model_id(small_project), back["previous_model_id"]) == (first, second)
     settings = small_project.load_settings().data.source_files()
     assert settings.train == source
     assert settings.test is None
@@ -97,7 +97,7 @@ def test_a_better_challenger_is_promoted_and_the_way_back_is_short(
     assert current_model_id(small_project) == first
     _workflows.rollback_project(small_project, second[:8], "")
     assert current_model_id(small_project) == second
-    assert [v["by"] for v in _workflows.list_versions(small_project)] == [
+    assert [v["command"] for v in _workflows.list_versions(small_project)] == [
         "run",
         "retrain",
         "rollback",
@@ -120,8 +120,8 @@ def test_a_worse_challenger_is_refused_and_changes_nothing(
     story = _workflows.load_latest_report_data(small_project)
     noisy = mixed_table(300, seed=6)
     noisy = noisy.with_columns(bought=noisy["bought"].shuffle(seed=0))
-    result = run_retraining(small_project, rows=write_new_rows(tmp_path, noisy))
-    assert result["outcome"] == "refused"
+    result = run_retraining(small_project, data=write_new_rows(tmp_path, noisy))
+    assert result["outcome"] == "not_promoted"
     assert any("ROC AUC on all" in reason for reason in result["reasons"])
     assert (
         current_model_id(small_project),
@@ -129,11 +129,11 @@ def test_a_worse_challenger_is_refused_and_changes_nothing(
         small_project.report_path.read_bytes(),
     ) == before
     assert _workflows.load_latest_report_data(small_project).folders == story.folders
-    assert result["judge_rows"]["use"] == 1
+    assert result["evaluation_rows"]["n_uses"] == 1
     [entry] = Ledger(small_project.ledger_path).entries(kind="decision", stage="retrain")
-    assert entry.body["decision"] == "refused"
+    assert entry.body["decision"] == "not_promoted"
     assert entry.body["reasons"] == result["reasons"]
-    assert entry.body["who"]
+    assert entry.body["user"]
 
 
 def test_a_class_that_is_new_is_no_answer_that_callers_know(
@@ -144,19 +144,19 @@ def test_a_class_that_is_new_is_no_answer_that_callers_know(
     set_settings(small_project, {"problem.task": "multiclass", "problem.metric": "log_loss"})
     _workflows.run_project(small_project, _workflows.NullCallbacks(), fix=True)
     result = run_retraining(
-        small_project, rows=write_new_rows(tmp_path, odd.with_columns(bought=more))
+        small_project, data=write_new_rows(tmp_path, odd.with_columns(bought=more))
     )
-    assert result["outcome"] == "refused"
+    assert result["outcome"] == "not_promoted"
     assert result["reasons"] == ["the classes are others: maybe"]
 
 
 def test_too_few_new_rows_wait(small_project: ProjectFolder, tmp_path: Path) -> None:
-    result = run_retraining(small_project, rows=write_new_rows(tmp_path, mixed_table(20, seed=8)))
-    assert result["outcome"] == "waiting"
+    result = run_retraining(small_project, data=write_new_rows(tmp_path, mixed_table(20, seed=8)))
+    assert result["outcome"] == "too_few_rows"
     assert result["reasons"] == ["20 new labelled rows; 50 are wanted"]
     known = source_table_path(small_project)  # every row of it is known, the sealed ones as well
-    assert run_retraining(small_project, rows=str(known))["new"] == 0
-    assert run_retraining(small_project)["new"] == 0
+    assert run_retraining(small_project, data=str(known))["new_rows"] == 0
+    assert run_retraining(small_project)["new_rows"] == 0
     pl.concat([pl.read_csv(known), mixed_table(70, seed=9)]).write_csv(known)
     set_settings(small_project, {"deploy.retrain": {"least": 71}})
     assert run_retraining(small_project)["reasons"] == [
@@ -165,17 +165,17 @@ def test_too_few_new_rows_wait(small_project: ProjectFolder, tmp_path: Path) -> 
 
 
 def test_broken_columns_block_it(small_project: ProjectFolder) -> None:
-    alert = {"kind": "broken", "text": "age: 40% of the rows are missing, 6.0% before"}
+    alert = {"type": "data_quality", "message": "age: 40% of the rows are missing, 6.0% before"}
     state = {"model": current_model_id(small_project), "watcher": {"alerts": {"broken|age": alert}}}
-    files.atomic_write_json(small_project.root / "watch" / "state.json", state)
+    files.atomic_write_json(small_project.root / "monitoring" / "state.json", state)
     result = run_retraining(small_project)
     assert result["outcome"] == "blocked"
     assert "age: 40% of the rows are missing" in result["reasons"][0]
-    assert run_retraining(small_project, anyway=True)["outcome"] == "waiting"
+    assert run_retraining(small_project, force=True)["outcome"] == "too_few_rows"
     files.atomic_write_json(
-        small_project.root / "watch" / "state.json", {**state, "model": "another"}
+        small_project.root / "monitoring" / "state.json", {**state, "model_id": "another"}
     )
-    assert run_retraining(small_project)["outcome"] == "waiting"
+    assert run_retraining(small_project)["outcome"] == "too_few_rows"
 
 
 def test_ten_triggers_at_once_are_one_run(
@@ -191,10 +191,10 @@ def test_ten_triggers_at_once_are_one_run(
     monkeypatch.setattr(_pipeline, "run_steps", counted)
     with ThreadPoolExecutor(10) as pool:
         outcomes = list(
-            pool.map(lambda _: run_retraining(small_project, rows=rows)["outcome"], range(10))
+            pool.map(lambda _: run_retraining(small_project, data=rows)["outcome"], range(10))
         )
     assert len(runs) == 1
-    assert outcomes.count("running") == 9
+    assert outcomes.count("already_running") == 9
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def deployed_project(small_project: ProjectFolder, tmp_path: Path) -> ProjectFol
         small_project.bundle_path,
         str(tmp_path / "labels.csv"),
         str(tmp_path / "log"),
-        small_project.root / "watch",
+        small_project.root / "monitoring",
     )
     feedback(request)
     return small_project
@@ -231,16 +231,17 @@ def test_what_was_asked_and_labelled_is_learned_from_once(
     with pytest.raises(DataError, match="there is no prediction log"):
         run_retraining(deployed_project)
     result = run_retraining(deployed_project, log=log)
-    assert result["new"] == 800
+    assert result["new_rows"] == 800
     assert result["outcome"] == "promoted", result["reasons"]
     develop = pl.read_parquet(
-        _workflows.load_latest_report_data(deployed_project).folders["split"] / "develop.parquet"
+        _workflows.load_latest_report_data(deployed_project).folders["split"]
+        / "development.parquet"
     )
     names = ["age", "city", "seen", "bought"]
     logged_rows = develop.tail(800).select(names).with_columns(pl.col("age").cast(pl.Float64))
     asked_for = mixed_table(900, seed=11).head(800).select(names)
     assert logged_rows.sort(names).equals(asked_for.sort(names), null_equal=True)
-    assert run_retraining(deployed_project, log=log)["new"] == 0
+    assert run_retraining(deployed_project, log=log)["new_rows"] == 0
 
 
 def test_a_retraining_that_was_killed_goes_on(small_project: ProjectFolder, tmp_path: Path) -> None:
@@ -259,9 +260,9 @@ def test_a_retraining_that_was_killed_goes_on(small_project: ProjectFolder, tmp_
 
     before = current_model_id(small_project)
     with pytest.raises(KeyboardInterrupt):
-        _workflows.retrain_project(small_project, Killed(), {"rows": rows})
+        _workflows.retrain_project(small_project, Killed(), {"data": rows})
     assert current_model_id(small_project) == before
-    _workflows.retrain_project(small_project, Counted(), {"rows": rows})
+    _workflows.retrain_project(small_project, Counted(), {"data": rows})
     assert "baseline" in steps
 
 

@@ -27,7 +27,7 @@ SOURCE = Path(fieldcraft.__file__).parent
 
 def test_opening_gives_figures_with_intervals_on_test_rows(finished_project: ProjectFolder) -> None:
     story = _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), None)
-    measures = story.final_evaluation["measures"]
+    measures = story.final_evaluation["metrics"]
     assert {m["part"] for m in measures} == {"test"}
     auc = next(m for m in measures if m["metric"] == "roc_auc")
     assert auc["low"] <= auc["value"] <= auc["high"]
@@ -60,7 +60,7 @@ def test_an_opening_is_on_record_before_a_row_is_read(
             _workflows.load_latest_report_data(finished_project).folders["split"],
             None,
         )
-    assert len(Ledger(finished_project.ledger_path).entries(kind="opening")) == 1
+    assert len(Ledger(finished_project.ledger_path).entries(kind="test_set_opened")) == 1
 
 
 def test_report_and_model_card_tell_of_the_opening_and_the_model_stays_the_same(
@@ -94,8 +94,8 @@ def test_no_other_module_reads_the_sealed_rows() -> None:
 
 def test_without_test_rows_there_is_nothing_to_open(finished_project: ProjectFolder) -> None:
     split = _workflows.load_latest_report_data(finished_project).folders["split"]
-    about = (split / "about.json").read_text(encoding="utf-8")
-    (split / "about.json").write_text(about.replace('"test": 36', '"test": 0'), encoding="utf-8")
+    about = (split / "metadata.json").read_text(encoding="utf-8")
+    (split / "metadata.json").write_text(about.replace('"test": 36', '"test": 0'), encoding="utf-8")
     with pytest.raises(SealError, match="no test rows"):
         _seal.open_seal(finished_project, split, None)
 
@@ -111,32 +111,32 @@ def test_the_record_says_what_was_opened_for_which_model_and_why(
     finished_project: ProjectFolder,
 ) -> None:
     test = files.read_json(
-        _workflows.load_latest_report_data(finished_project).folders["split"] / "about.json"
+        _workflows.load_latest_report_data(finished_project).folders["split"] / "metadata.json"
     )["digests"]["test"]
     first, second = opened(finished_project), opened(finished_project, "  the prices were wrong ")
     entries = Ledger(finished_project.ledger_path).entries(key=test)
-    measures = len(first["measures"])
-    kinds = ["opening", *["measure"] * measures, "final"]
+    measures = len(first["metrics"])
+    kinds = ["test_set_opened", *["metric"] * measures, "final_evaluation"]
     assert [entry.kind for entry in entries] == kinds * 2
     assert {entry.stage for entry in entries} == {"evaluate"}
     model = read_manifest(finished_project.bundle_path)["model_id"]
-    bodies = [entry.body for entry in entries if entry.kind == "opening"]
+    bodies = [entry.body for entry in entries if entry.kind == "test_set_opened"]
     assert bodies == [
-        {"test": test, "model_id": model, "reason": reason, "number": number}
+        {"test_digest": test, "model_id": model, "reason": reason, "opening_number": number}
         for number, reason in ((1, "final evaluation"), (2, "the prices were wrong"))
     ]
     assert entries[-1].body == second
-    untitled = [{k: v for k, v in m.items() if k != "title"} for m in first["measures"]]
+    untitled = [{k: v for k, v in m.items() if k != "title"} for m in first["metrics"]]
     assert [entry.body for entry in entries[1 : measures + 1]] == untitled
     data = hashlib.sha256(f'["{test}","test"]'.encode()).hexdigest()
-    assert {m["data"] for m in first["measures"]} == {data}
-    assert {m["level"] for m in first["measures"]} == {0.95}
+    assert {m["data_digest"] for m in first["metrics"]} == {data}
+    assert {m["confidence_level"] for m in first["metrics"]} == {0.95}
 
 
 def test_the_opening_of_another_test_set_needs_no_reason(finished_project: ProjectFolder) -> None:
-    body = {"test": "other", "model_id": "m" * 64, "reason": "", "number": 1}
-    Ledger(finished_project.ledger_path).append([("opening", "evaluate", "other", body)])
-    assert opened(finished_project)["number"] == 1
+    body = {"test_digest": "other", "model_id": "m" * 64, "reason": "", "opening_number": 1}
+    Ledger(finished_project.ledger_path).append([("test_set_opened", "evaluate", "other", body)])
+    assert opened(finished_project)["opening_number"] == 1
     assert len(_seal.list_openings(finished_project)) == 2
     with pytest.raises(SealError, match="opened before") as caught:
         opened(finished_project)
@@ -152,9 +152,7 @@ def test_the_figures_are_those_of_the_sealed_rows_weighed_as_the_file_says(
     rows = pl.read_parquet(split / "sealed" / "test.parquet")
     weights = np.linspace(1, 5, rows.height) if weighed else None
     monkeypatch.setattr(_seal, "read_weights", lambda frame, _: weights)
-    found = {
-        measure["metric"]: measure["value"] for measure in opened(finished_project)["measures"]
-    }
+    found = {measure["metric"]: measure["value"] for measure in opened(finished_project)["metrics"]}
     truth = (rows["bought"] == "yes").to_numpy()
     chance = load_bundle(finished_project.bundle_path).predict_raw(rows).outputs[:, 1]
     expected = {
@@ -172,13 +170,13 @@ def test_rows_that_depend_on_each_other_are_drawn_together(
     split = _workflows.load_latest_report_data(finished_project).folders["split"]
     path = split / "sealed" / "test.parquet"
     rows = pl.read_parquet(path)
-    alone = next(m for m in opened(finished_project)["measures"] if m["metric"] == "log_loss")
+    alone = next(m for m in opened(finished_project)["metrics"] if m["metric"] == "log_loss")
     pl.concat([rows] * 4).write_parquet(path)
     monkeypatch.setattr(
         _seal, "assign_clusters", lambda frame, _: np.tile(np.arange(rows.height), 4)
     )
     tied = next(
-        m for m in opened(finished_project, "again")["measures"] if m["metric"] == "log_loss"
+        m for m in opened(finished_project, "again")["metrics"] if m["metric"] == "log_loss"
     )
     assert tied["rows"] == 4 * alone["rows"]
     ends = [[m[name] for name in ("low", "value", "high")] for m in (alone, tied)]
@@ -194,7 +192,7 @@ def test_only_the_interval_of_a_figure_that_noise_inflates_is_corrected_for_that
         flags.append(inflated)
         return percentile_interval(values, bias_corrected=inflated)
 
-    monkeypatch.setattr("fieldcraft.stages._seal.interval", record)
-    names = [measure["metric"] for measure in opened(finished_project)["measures"]]
+    monkeypatch.setattr("fieldcraft.stages._seal.percentile_interval", record)
+    names = [measure["metric"] for measure in opened(finished_project)["metrics"]]
     corrected = [name for name, flag in zip(names, flags, strict=True) if flag]
-    assert corrected == ["calibration_error"]
+    assert corrected == ["ece"]

@@ -1,4 +1,4 @@
-"""What is served follows from the bundle, the project's wishes in it, and the command."""
+"""The server is configured by the bundle, its project settings, and the request."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from fieldcraft.serving.prediction_log import PredictionLogConfig
 from fieldcraft.serving.server import ListenAddress, ServerConfig
 from fieldcraft.stages.serve import TOKEN_VARIABLE, ServeRequest, read_token, serve
 
-WISHES = {
-    "route": "/ask", "invalid": 400, "extra": "refuse", "private": True, "rows": 7, "files": True,
-    "log": 0.5, "without": ["city"],
+SERVE_SETTINGS = {
+    "route": "/ask", "invalid_status": 400, "extra_columns": "forbid", "redact_errors": True,
+    "max_rows": 7, "allow_file_paths": True, "log_fraction": 0.5, "log_exclude": ["city"],
 }  # fmt: skip
 
 
 @pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> list[ServerConfig]:
+def configs(monkeypatch: pytest.MonkeyPatch) -> list[ServerConfig]:
     """What would have been served."""
     found: list[ServerConfig] = []
-    monkeypatch.setattr(server, "serve", lambda plan, started: found.append(plan))
+    monkeypatch.setattr(server, "run_server", lambda config, started: found.append(config))
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
     return found
 
@@ -39,12 +39,12 @@ def bundle(finished_project: ProjectFolder) -> Path:
     about = files.read_json(finished_project.bundle_path / manifest.MANIFEST_FILE)
     for name in ("format", "model_id", "files", "digest"):
         del about[name]
-    manifest.write_manifest(finished_project.bundle_path, {**about, "serve": WISHES})
+    manifest.write_manifest(finished_project.bundle_path, {**about, "serve": SERVE_SETTINGS})
     return finished_project.bundle_path
 
 
-def test_one_bundle_is_served_as_its_project_wants_it(
-    bundle: Path, plans: list[ServerConfig], tmp_path: Path
+def test_one_bundle_is_served_with_the_settings_of_its_project(
+    bundle: Path, configs: list[ServerConfig], tmp_path: Path
 ) -> None:
     cert, key = tmp_path / "cert", tmp_path / "key"
     done = serve(
@@ -53,37 +53,43 @@ def test_one_bundle_is_served_as_its_project_wants_it(
         )
     )
     assert done == {"served": ["project"]}
-    assert plans == [
+    assert configs == [
         ServerConfig(
-            {"project": bundle}, ListenAddress("0.0.0.0", 81, cert, key),
-            policy=RequestPolicy("refuse", True, 7, True), n_workers=3, extra_route="/ask", invalid_status=400,
+            {"project": bundle},
+            ListenAddress("0.0.0.0", 81, cert, key),
+            policy=RequestPolicy("forbid", True, 7, True),
+            n_workers=3,
+            extra_route="/ask",
+            invalid_status=400,
             log_config=PredictionLogConfig(tmp_path / "log", 0.5, ("city",)),
         )
-    ]  # fmt: skip
+    ]
 
 
-def test_several_bundles_are_served_the_plain_way(bundle: Path, plans: list[ServerConfig]) -> None:
+def test_several_bundles_are_served_with_default_settings(
+    bundle: Path, configs: list[ServerConfig]
+) -> None:
     assert serve(ServeRequest([f"b={bundle}", f"a={bundle}"])) == {"served": ["a", "b"]}
-    assert plans == [ServerConfig({"b": bundle, "a": bundle})]
+    assert configs == [ServerConfig({"b": bundle, "a": bundle})]
 
 
 @pytest.mark.parametrize("given", ["certificate", "key"])
 def test_tls_needs_both_files(
-    bundle: Path, plans: list[ServerConfig], tmp_path: Path, given: str
+    bundle: Path, configs: list[ServerConfig], tmp_path: Path, given: str
 ) -> None:
     wrong: dict[str, Any] = {given: tmp_path / "half"}
     with pytest.raises(ProjectError, match="a certificate and its key"):
         serve(ServeRequest([str(bundle)], **wrong))
-    assert plans == []
+    assert configs == []
 
 
-def test_a_bundle_that_is_packed_damaged_or_none_is_refused(
-    bundle: Path, plans: list[ServerConfig], tmp_path: Path
+def test_zipped_damaged_and_missing_bundles_are_errors(
+    bundle: Path, configs: list[ServerConfig], tmp_path: Path
 ) -> None:
     pack_bundle(bundle, tmp_path / "shop.zip")
     (tmp_path / "other.zip").write_bytes(b"no archive")
     for path, why in (
-        (tmp_path / "shop.zip", "works with the folder"), (tmp_path / "other.zip", "zip"),
+        (tmp_path / "shop.zip", "needs the folder"), (tmp_path / "other.zip", "zip"),
         (tmp_path / "nowhere", "bundle"),
     ):  # fmt: skip
         with pytest.raises(BundleError, match=why):
@@ -91,11 +97,11 @@ def test_a_bundle_that_is_packed_damaged_or_none_is_refused(
     (bundle / "profile.json").write_text("{}", encoding="utf-8")
     with pytest.raises(FieldcraftError, match=r"profile\.json"):
         serve(ServeRequest([str(bundle)]))
-    assert plans == []
+    assert configs == []
 
 
 def test_the_token_comes_from_its_file_or_the_environment(
-    bundle: Path, plans: list[ServerConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, configs: list[ServerConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "token"
     path.write_text(" from a file\n", encoding="utf-8")
@@ -104,13 +110,13 @@ def test_the_token_comes_from_its_file_or_the_environment(
         monkeypatch.setenv(TOKEN_VARIABLE, value)
         assert read_token(None) == expected
     serve(ServeRequest([str(bundle)], token_file=path))
-    assert plans[0].token == "from a file"  # before the environment
+    assert configs[0].token == "from a file"  # before the environment
 
 
 @pytest.mark.parametrize("text", ["", " \n", "two\nlines", "schlüssel", "bell\a"])
-def test_a_file_without_a_plain_token_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_valid_token_is_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "token"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ProjectError, match="token holds no token") as caught:
+    with pytest.raises(ProjectError, match="token has no valid token") as caught:
         read_token(path)
     assert text.strip() not in str(caught.value) or not text.strip()  # it may be half a secret

@@ -35,8 +35,8 @@ def test_a_small_table_is_evaluated_out_of_fold_and_a_seventh_is_sealed(
 ) -> None:
     parts = run_split(project)
     counts = dict(parts["part"].value_counts().iter_rows())
-    assert counts == {"cross": 204, "test": 36}
-    assert sorted(parts.filter(pl.col("part") == "cross")["fold"].unique()) == list(range(10))
+    assert counts == {"cv": 204, "test": 36}
+    assert sorted(parts.filter(pl.col("part") == "cv")["fold"].unique()) == list(range(10))
     assert parts.filter(pl.col("part") == "test")["fold"].unique().to_list() == [-1]
 
 
@@ -47,7 +47,7 @@ def test_a_large_table_has_four_parts_with_the_stated_shares(tmp_path: Path) -> 
     frame.write_csv(tmp_path / "large.csv")
     parts = run_split(create_project(tmp_path / "large", tmp_path / "large.csv", "y"))
     shares = {part: n / rows for part, n in parts["part"].value_counts().iter_rows()}
-    expected = {"train": 0.7, "tune": 0.075, "judge": 0.075, "test": 0.15}
+    expected = {"train": 0.7, "validation": 0.075, "evaluation": 0.075, "test": 0.15}
     assert shares == pytest.approx(expected, abs=0.002)
 
 
@@ -59,12 +59,12 @@ def test_each_part_has_its_own_share(
     project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "MAX_CROSS_FITTED_ROWS", 1)
-    set_settings(project, {"split.tune": 0.1, "split.judge": 0.2, "split.test": 0.3})
-    expected = {"train": 96, "tune": 24, "judge": 48, "test": 72}
+    set_settings(project, {"split.validation": 0.1, "split.evaluation": 0.2, "split.test": 0.3})
+    expected = {"train": 96, "validation": 24, "evaluation": 48, "test": 72}
     assert counts_of(project) == pytest.approx(expected, abs=2)
 
 
-@pytest.mark.parametrize(("small", "first"), [(240, "train"), (241, "cross")])
+@pytest.mark.parametrize(("small", "first"), [(240, "train"), (241, "cv")])
 def test_a_table_is_small_below_its_bound(
     project: ProjectFolder, small: int, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,9 +98,9 @@ def test_develop_and_test_rows_are_written_apart_with_a_digest_of_each(
     outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="split")
     folder = outcome.folders["split"]
     table = pl.read_parquet(folder / "split.parquet")
-    about = files.read_json(folder / "about.json")
+    about = files.read_json(folder / "metadata.json")
     rows = mixed_table().with_columns(table["part"], table["digest"])
-    whole = [("develop", "cross", "develop.parquet"), ("test", "test", "sealed/test.parquet")]
+    whole = [("development", "cv", "development.parquet"), ("test", "test", "sealed/test.parquet")]
     for name, part, path in whole:
         held = rows.filter(pl.col("part") == part)
         assert pl.read_parquet(folder / path)["key"].to_list() == held["key"].to_list()
@@ -108,19 +108,19 @@ def test_develop_and_test_rows_are_written_apart_with_a_digest_of_each(
         assert about["digests"][name] == hashlib.sha256(digests).hexdigest()
     counts = dict(table["part"].value_counts().iter_rows())
     assert about["counts"] == counts
-    assert set(counts) == {"cross", "test", "unused"}
+    assert set(counts) == {"cv", "test", "unused"}
     entry = Ledger(project.ledger_path).last("decision", "split")
     assert entry is not None
     assert entry.body == {
-        "decision": "split", "counts": counts, "test": about["digests"]["test"],
-        "rule": "stratified",
+        "decision": "split", "counts": counts, "test_digest": about["digests"]["test"],
+        "strategy": "stratified",
     }  # fmt: skip
 
 
 def test_what_is_sealed_has_the_same_digest_in_any_order(project: ProjectFolder) -> None:
     def digests() -> Any:
         outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="split")
-        return files.read_json(outcome.folders["split"] / "about.json")["digests"]
+        return files.read_json(outcome.folders["split"] / "metadata.json")["digests"]
 
     before = digests()
     rewrite_source(project, mixed_table()[::-1])
@@ -130,10 +130,10 @@ def test_what_is_sealed_has_the_same_digest_in_any_order(project: ProjectFolder)
 @pytest.mark.parametrize(
     ("entries", "same"),
     [
-        ({"data.entity": "city"}, False), ({"data.time": "seen"}, False),
-        ({"data.entity": "city", "split.rule": "entity"}, False),
+        ({"data.group": "city"}, False), ({"data.time_column": "seen"}, False),
+        ({"data.group": "city", "split.strategy": "group"}, False),
         ({"split.seed": 1}, False), ({"split.test": 0.2}, False),
-        ({"split.near": "apart"}, False), ({"problem.target": "member"}, False),
+        ({"split.near_duplicates": "ignore"}, False), ({"problem.target": "member"}, False),
         ({"data.filter": "age > 4"}, True), ({"model.epochs": 3}, True),
         ({"data.columns.city.kind": "text"}, True),
     ],
@@ -141,9 +141,9 @@ def test_what_is_sealed_has_the_same_digest_in_any_order(project: ProjectFolder)
 def test_rows_are_dealt_out_anew_exactly_if_what_decides_their_part_changes(
     project: ProjectFolder, entries: Mapping[str, Any], same: bool
 ) -> None:
-    before = stage.compute_rule_digest(project.load_settings())
+    before = stage.digest_split_settings(project.load_settings())
     set_settings(project, entries)
-    assert (stage.compute_rule_digest(project.load_settings()) == before) is same
+    assert (stage.digest_split_settings(project.load_settings()) == before) is same
 
 
 def test_rows_that_a_filter_left_out_are_dealt_out_once_it_is_gone(project: ProjectFolder) -> None:
@@ -156,7 +156,7 @@ def test_rows_that_a_filter_left_out_are_dealt_out_once_it_is_gone(project: Proj
     used = before["part"] != "unused"
     assert after.filter(used)["part"].to_list() == before.filter(used)["part"].to_list()
     added = after.filter(~used)["part"]
-    assert set(added) == {"cross", "test"}
+    assert set(added) == {"cv", "test"}
     assert (added == "test").sum() == pytest.approx(0.15 * len(added), abs=2)
 
 
@@ -170,7 +170,7 @@ def test_equal_rows_stay_on_one_side_even_if_their_names_differ(tmp_path: Path) 
     assert (parts["fold"].head(200) == parts["fold"].tail(200)).all()
 
 
-@pytest.mark.parametrize(("near", "torn"), [("together", False), ("apart", True)])
+@pytest.mark.parametrize(("near", "torn"), [("group", False), ("ignore", True)])
 def test_rows_that_say_nearly_the_same_stay_on_one_side(
     tmp_path: Path, near: str, torn: bool
 ) -> None:
@@ -180,7 +180,7 @@ def test_rows_that_say_nearly_the_same_stay_on_one_side(
     labels = ["a", "b"] * 90
     pl.DataFrame({"note": notes, "key": range(180), "y": labels}).write_csv(tmp_path / "n.csv")
     project = create_project(tmp_path / "p", tmp_path / "n.csv", "y")
-    set_settings(project, {"data.columns.note": {"kind": "text"}, "split.near": near})
+    set_settings(project, {"data.columns.note": {"kind": "text"}, "split.near_duplicates": near})
     parts = run_split(project)
     sides = [
         parts.select("part", "fold")[create_project : create_project + 60]
@@ -226,14 +226,14 @@ def test_a_table_with_a_further_column_is_dealt_out_like_any_of_its_size(
     rewrite_source(project, mixed_table().with_columns(more=pl.int_range(240) % 5))
     set_settings(project, {"data.columns.more": {"kind": "number"}})
     counts = dict(run_split(project)["part"].value_counts().iter_rows())
-    assert counts == {"cross": 204, "test": 36}
+    assert counts == {"cv": 204, "test": 36}
 
 
 def create_people_project(tmp_path: Path, gaps: bool = False) -> ProjectFolder:
     frame = mixed_table(300).with_columns(person=pl.Series([f"p{i % 40}" for i in range(300)]))
     frame.write_csv(tmp_path / "people.csv")
     project = create_project(tmp_path / "people", tmp_path / "people.csv")
-    return set_settings(project, {"data.entity": "person", "split.rule": "entity"})
+    return set_settings(project, {"data.group": "person", "split.strategy": "group"})
 
 
 def test_the_rows_of_an_entity_stay_together(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_another_entity_deals_the_rows_out_anew(tmp_path: Path) -> None:
     )
     set_settings(project, {"data.columns.house": {"kind": "identifier"}})
     run_split(project)
-    parts = run_split(set_settings(project, {"data.entity": "house"})).hstack([house])
+    parts = run_split(set_settings(project, {"data.group": "house"})).hstack([house])
     for column in ("part", "fold"):
         assert parts.group_by("house").agg(pl.col(column).n_unique())[column].max() == 1
 
@@ -279,7 +279,7 @@ class Alike:
     def __init__(self, *groups: list[int]) -> None:
         self.groups = [np.array(group) for group in groups]
 
-    def alike(self, values: pl.Series) -> list[Any]:
+    def near_duplicate_groups(self, values: pl.Series) -> list[Any]:
         return self.groups
 
 
@@ -294,7 +294,7 @@ def test_groups_up_to_twenty_rows_or_a_fiftieth_of_them_are_kept_together(
     monkeypatch.setattr(catalog, "load_plugin", lambda *_: Alike([*range(group)]))
     digests = pl.Series([number.to_bytes(2, "big") for number in range(rows)])
     features = pl.DataFrame({"city": ["x"] * rows})
-    units = stage.group_related_rows(pl.DataFrame({"features": digests}), features, settings)
+    units = stage.group_related_rows(pl.DataFrame({"feature_digest": digests}), features, settings)
     expected = [digests[0] if together else digests[i] for i in range(group)]
     assert units.to_list() == [*expected, *digests[group:]]
 
@@ -306,21 +306,22 @@ def test_rows_are_tied_by_what_they_share_and_by_what_that_is_like(
     settings = project.load_settings()
     kinds = iter([Alike([2, 4]), Alike([2, 6])])
     monkeypatch.setattr(catalog, "load_plugin", lambda *_: next(kinds))
-    parts = pl.DataFrame({"features": [b"a", b"b", b"c", b"d", b"b", b"e", b"f"]})
+    parts = pl.DataFrame({"feature_digest": [b"a", b"b", b"c", b"d", b"b", b"e", b"f"]})
     features = pl.DataFrame({"city": ["x"] * 7, "member": ["y"] * 7})
     units = stage.group_related_rows(parts, features, settings)
     assert units.to_list() == [b"a", b"b", b"b", b"d", b"b", b"e", b"b"]
 
 
 @pytest.mark.parametrize(
-    "entries", [{"split.near": "apart"}, {"data.time": "seen", "split.rule": "time"}]
+    "entries",
+    [{"split.near_duplicates": "ignore"}, {"data.time_column": "seen", "split.strategy": "time"}],
 )
 def test_where_likeness_does_not_count_rows_are_tied_by_equality_alone(
     project: ProjectFolder, entries: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = set_settings(project, entries).load_settings()
     monkeypatch.setattr(catalog, "load_plugin", lambda *_: Alike([0, 1]))
-    parts = pl.DataFrame({"features": [b"a", b"b", b"a"]})
+    parts = pl.DataFrame({"feature_digest": [b"a", b"b", b"a"]})
     units = stage.group_related_rows(parts, pl.DataFrame({"city": ["x"] * 3}), settings)
     assert units.to_list() == [b"a", b"b", b"a"]
 
@@ -336,7 +337,7 @@ def create_time_project(
     )  # fmt: skip
     frame.drop("zero").write_csv(tmp_path / "time.csv")
     project = create_project(tmp_path / "time", tmp_path / "time.csv")
-    return set_settings(project, {"split.rule": "time", **rule}), hour
+    return set_settings(project, {"split.strategy": "time", **rule}), hour
 
 
 def hour_range_by_part(parts: pl.DataFrame, hour: pl.Series) -> dict[str, tuple[float, float]]:
@@ -346,16 +347,16 @@ def hour_range_by_part(parts: pl.DataFrame, hour: pl.Series) -> dict[str, tuple[
 
 
 def test_split_by_time_seals_the_newest_rows(tmp_path: Path) -> None:
-    project, hour = create_time_project(tmp_path, {"data.time": "seen"})
+    project, hour = create_time_project(tmp_path, {"data.time_column": "seen"})
     hour_ranges = hour_range_by_part(run_split(project), hour)
     assert hour_ranges["train"] == pytest.approx((0, 209), abs=1)
-    assert hour_ranges["tune"][0] == hour_ranges["train"][1] + 1
-    assert hour_ranges["judge"][0] == hour_ranges["tune"][1] + 1
+    assert hour_ranges["validation"][0] == hour_ranges["train"][1] + 1
+    assert hour_ranges["evaluation"][0] == hour_ranges["validation"][1] + 1
     assert hour_ranges["test"] == (255, 299)
 
 
 def test_split_by_time_follows_time_alone_when_newer_rows_come(tmp_path: Path) -> None:
-    project, hour = create_time_project(tmp_path, {"data.time": "hour"})
+    project, hour = create_time_project(tmp_path, {"data.time_column": "hour"})
     run_split(project)
     old = pl.read_csv(source_table_path(project), infer_schema=False)
     new = old.head(100).with_columns(
@@ -365,14 +366,19 @@ def test_split_by_time_follows_time_alone_when_newer_rows_come(tmp_path: Path) -
     rewrite_source(project, pl.concat([old, new]))
     hours = hour.append(pl.Series([300.0 + i for i in range(100)]))
     found = hour_range_by_part(run_split(project), hours)
-    assert found == {"train": (0, 279), "tune": (280, 309), "judge": (310, 339), "test": (340, 399)}
+    assert found == {
+        "train": (0, 279),
+        "validation": (280, 309),
+        "evaluation": (310, 339),
+        "test": (340, 399),
+    }
 
 
 @pytest.mark.parametrize(
     "rule",
     [
-        {"data.time": "seen", "split.gap": "5h"},
-        {"data.time": "hour", "split.gap": 5},
+        {"data.time_column": "seen", "split.gap": "5h"},
+        {"data.time_column": "hour", "split.gap": 5},
     ],
 )
 def test_rows_within_the_gap_before_a_later_part_are_not_used(
@@ -381,7 +387,7 @@ def test_rows_within_the_gap_before_a_later_part_are_not_used(
     project, hour = create_time_project(tmp_path, rule)
     parts = run_split(project)
     hour_ranges = hour_range_by_part(parts, hour)
-    for old, new in (("train", "tune"), ("tune", "judge"), ("judge", "test")):
+    for old, new in (("train", "validation"), ("validation", "evaluation"), ("evaluation", "test")):
         assert hour_ranges[new][0] - hour_ranges[old][1] >= 5
     assert (parts["part"] == "unused").sum() == 12  # four hours before each of three parts
     assert hour_ranges["test"] == (255, 299)
@@ -394,35 +400,49 @@ def test_a_gap_is_in_seconds_where_time_is_and_else_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "message", "way_out"),
+    ("rule", "message", "hint"),
     [
-        ({"data.time": "hour", "split.gap": "5h"}, "hour holds numbers", "a number, such as 30"),
-        ({"data.time": "seen", "split.gap": 5}, "seen holds dates", "length of time such as 7d"),
-        ({"data.time": "seen", "split.gap": "40d"}, "no rows for the part train", "less"),
-        ({"data.time": "hour", "split.gap": 30}, "no rows for the part tune", "less"),
-        ({"data.time": "city"}, "'city' does not order rows", "datetime or number"),
+        (
+            {"data.time_column": "hour", "split.gap": "5h"},
+            "hour holds numbers",
+            "a number, such as 30",
+        ),
+        ({"data.time_column": "seen", "split.gap": 5}, "seen holds dates", "a duration such as 7d"),
+        (
+            {"data.time_column": "seen", "split.gap": "40d"},
+            "no rows for the part train",
+            "a smaller value",
+        ),
+        (
+            {"data.time_column": "hour", "split.gap": 30},
+            "no rows for the part validation",
+            "a smaller value",
+        ),
+        ({"data.time_column": "city"}, "'city' holds neither", "datetime or number"),
     ],
 )
 def test_what_cannot_order_rows_or_leave_a_gap_is_told(
-    tmp_path: Path, rule: dict[str, object], message: str, way_out: str
+    tmp_path: Path, rule: dict[str, object], message: str, hint: str
 ) -> None:
     project, _ = create_time_project(tmp_path, rule)
     with pytest.raises(DataError, match=f"(?s){message}") as caught:
         run_split(project)
-    assert way_out in caught.value.hint
+    assert hint in caught.value.hint
 
 
 def use_named_parts(project: ProjectFolder, words: list[str]) -> ProjectFolder:
     frame = pl.read_csv(source_table_path(project), infer_schema=False)
     rewrite_source(project, frame.with_columns(part=pl.Series((words * 240)[:240])))
-    return set_settings(project, {"data.columns.part": {"kind": "category"}, "data.split": "part"})
+    return set_settings(
+        project, {"data.columns.part": {"kind": "category"}, "data.split_column": "part"}
+    )
 
 
 def test_a_column_says_which_part_a_row_is_for(project: ProjectFolder) -> None:
     use_named_parts(project, [" Train", "train", "train", "val", "validation", "TEST"])
     parts = run_split(project)["part"].to_list()
     assert set(parts[0::6] + parts[1::6] + parts[2::6]) == {"train"}
-    assert set(parts[3::6] + parts[4::6]) == {"tune", "judge"}
+    assert set(parts[3::6] + parts[4::6]) == {"validation", "evaluation"}
     assert set(parts[5::6]) == {"test"}
 
 
@@ -431,12 +451,12 @@ def test_a_column_that_names_no_validation_rows_leaves_them_to_be_dealt_out(
 ) -> None:
     use_named_parts(project, ["0", "0", "2"])
     counts = dict(run_split(project)["part"].value_counts().iter_rows())
-    assert counts == {"cross": 160, "test": 80}
+    assert counts == {"cv": 160, "test": 80}
 
 
 def test_a_word_that_names_no_part_is_told_with_a_near_one(project: ProjectFolder) -> None:
     use_named_parts(project, ["train", "tset"])
-    with pytest.raises(DataError, match=r"(?s)which part a row is for.*tset.*did you mean 'test'"):
+    with pytest.raises(DataError, match=r"(?s)does not hold parts.*tset.*did you mean 'test'"):
         run_split(project)
 
 
@@ -446,11 +466,11 @@ def test_the_filter_chooses_the_rows_and_unknown_ones_are_left_out(project: Proj
     parts = run_split(project)
     used = (frame["age"] > 40).fill_null(False) & (frame["city"] != "Rome")
     assert ((parts["part"] != "unused") == used).all()
-    assert (parts["place"] == "unused").sum() == 240 - used.sum()
+    assert (parts["storage"] == "unused").sum() == 240 - used.sum()
 
 
 def test_a_filter_may_read_what_the_file_computes(project: ProjectFolder) -> None:
-    set_settings(project, {"data.derive": {"old": "age > 60"}, "data.filter": "not old"})
+    set_settings(project, {"data.derived_columns": {"old": "age > 60"}, "data.filter": "not old"})
     ages = mixed_table()["age"].filter(run_split(project)["part"] != "unused")
     assert ages.max() <= 60  # type: ignore[operator]
     assert ages.null_count() == 0
@@ -517,7 +537,7 @@ def create_ready_split_project(folder: Path, test_labels: list[str] | None = Non
 def test_a_ready_made_split_is_honoured(tmp_path: Path) -> None:
     parts = run_split(create_ready_split_project(tmp_path))
     assert parts["part"].head(180).unique().to_list() == ["train"]
-    assert sorted(parts["part"].slice(180, 60).unique()) == ["judge", "tune"]
+    assert sorted(parts["part"].slice(180, 60).unique()) == ["evaluation", "validation"]
     assert parts["part"].tail(60).unique().to_list() == ["test"]
 
 
@@ -525,12 +545,12 @@ def test_given_validation_rows_are_halved_and_keep_their_half(tmp_path: Path) ->
     project = create_ready_split_project(tmp_path)
     before = run_split(project)["part"]
     halves = before.slice(180, 60)
-    assert (halves == "tune").sum() == 30
+    assert (halves == "validation").sum() == 30
     more = mixed_table(20, seed=5).with_columns(key=pl.col("key").str.replace("k", "n"))
     pl.concat([mixed_table(300).slice(180, 60), more]).write_csv(tmp_path / "val.csv")
     after = run_split(project)["part"]
     assert after.slice(180, 60).to_list() == halves.to_list()
-    assert set(after.slice(240, 20)) == {"tune", "judge"}
+    assert set(after.slice(240, 20)) == {"validation", "evaluation"}
     assert after.tail(60).unique().to_list() == ["test"]
 
 
@@ -553,12 +573,14 @@ def test_a_copy_that_was_there_before_the_seal_stays_where_it_was_given(tmp_path
 
 
 def test_rows_beside_a_given_test_file_are_dealt_out_in_the_order_of_time(tmp_path: Path) -> None:
-    project, _ = create_time_project(tmp_path, {"data.time": "hour", "split.judge": 0.2})
+    project, _ = create_time_project(
+        tmp_path, {"data.time_column": "hour", "split.evaluation": 0.2}
+    )
     whole = pl.read_csv(source_table_path(project), infer_schema=False)
     whole.tail(100).write_csv(tmp_path / "test.csv")
     whole.head(200).write_csv(source_table_path(project))
     set_settings(project, {"data.source": {"train": "../time.csv", "test": "../test.csv"}})
-    expected = {"train": 145, "tune": 15, "judge": 40, "test": 100}
+    expected = {"train": 145, "validation": 15, "evaluation": 40, "test": 100}
     assert counts_of(project) == pytest.approx(expected, abs=1)
 
 
@@ -587,7 +609,7 @@ def test_conflicting_rows_are_dropped_on_request(tmp_path: Path) -> None:
     torn = frame.head(4).with_columns(bought=pl.col("bought").replace({"yes": "no", "no": "yes"}))
     pl.concat([frame, torn]).write_csv(tmp_path / "torn.csv")
     project = create_project(tmp_path / "torn", tmp_path / "torn.csv")
-    project_file.apply_edits(project.file_path, [ConfigEdit(("clean", "conflicting"), "drop")])
+    project_file.apply_edits(project.file_path, [ConfigEdit(("clean", "conflicting_rows"), "drop")])
     parts = run_split(project)["part"]
     assert (parts.head(4) == "unused").all()
     assert (parts.tail(4) == "unused").all()
@@ -597,11 +619,11 @@ def test_conflicting_rows_are_dropped_on_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (pl.DataFrame({"x": range(100), "y": ["a"] * 99 + [None]}), "cannot be predicted"),
+        (pl.DataFrame({"x": range(100), "y": ["a"] * 99 + [None]}), "no task fits"),
         (pl.DataFrame({"x": [1, 2], "y": ["a", "b"]}), "too few rows"),
         (pl.DataFrame({"x": range(19), "y": ["a"] * 10 + ["b"] * 9}), "too few rows"),
         (pl.DataFrame({"y": ["a", "b"] * 50}), "no column left"),
-        (pl.DataFrame({"x": range(100), "y": [None] * 100}), "cannot be predicted"),
+        (pl.DataFrame({"x": range(100), "y": [None] * 100}), "no task fits"),
     ],
 )
 def test_tables_that_cannot_be_learned_from_are_told_plainly(
@@ -616,4 +638,4 @@ def test_twenty_rows_can_be_learned_from(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": [i % 7 / 8 for i in range(20)], "y": ["a", "b"] * 10})
     frame.write_csv(tmp_path / "few.csv")
     project = create_project(tmp_path / "few", tmp_path / "few.csv", "y")
-    assert counts_of(project) == {"cross": 17, "test": 3}
+    assert counts_of(project) == {"cv": 17, "test": 3}

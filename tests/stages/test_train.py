@@ -24,7 +24,7 @@ def train_and_read_model(project: ProjectFolder) -> dict[str, object]:
 def test_four_lines_make_the_plain_mlp(project: ProjectFolder) -> None:
     project_file.apply_edits(project.file_path, [*PLAIN_MLP, ConfigEdit(("model", "epochs"), 2)])
     model = train_and_read_model(project)
-    training = model["curves"]["training"]  # type: ignore[index]
+    training = model["learning_curves"]["training_settings"]  # type: ignore[index]
     assert training["learning_rate"] == 1e-3
     assert (training["optimizer"], training["patience"], training["ema"]) == ("adam", 10, 0)
     shapes = project.root.glob("runs/train/*/network/0/model.safetensors")
@@ -51,7 +51,7 @@ def test_the_budget_ends_the_training(project: ProjectFolder) -> None:
     project_file.apply_edits(
         project.file_path,
         [ConfigEdit(("model", "epochs"), 100_000), ConfigEdit(("model", "patience"), 100_000),
-         ConfigEdit(("train", "budget"), 2.0)],
+         ConfigEdit(("train", "time_budget"), 2.0)],
     )  # fmt: skip
-    curves = train_and_read_model(project)["curves"]
-    assert 1 <= len(curves["tune_losses"]) < 100_000  # type: ignore[index]
+    curves = train_and_read_model(project)["learning_curves"]
+    assert 1 <= len(curves["validation_losses"]) < 100_000  # type: ignore[index]

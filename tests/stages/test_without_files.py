@@ -1,4 +1,4 @@
-"""Photos must be worth their trouble: models do without them too, alone or in a blend."""
+"""Models are also fitted without file columns, alone or in an ensemble."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def test_models_without_photos_are_baselines_and_win_where_photos_say_nothing(
 ) -> None:
     folders = _workflows.load_latest_report_data(project).folders
     evaluation = files.read_json(folders["evaluate"] / "evaluation.json")
-    assert {"linear", "linear-plain", "lightgbm", "lightgbm-plain"} <= {
-        learner["name"] for learner in evaluation["learners"]
+    assert {"linear", "linear-without-files", "lightgbm", "lightgbm-plain"} <= {
+        learner["name"] for learner in evaluation["models"]
     }
-    assert evaluation["champion"] == "linear-plain"
-    assert evaluation["without_files"]["left_out"] == ["photo"]
-    assert evaluation["without_files"]["verdict"] != "better"
+    assert evaluation["champion"] == "linear-without-files"
+    assert evaluation["files_comparison"]["left_out"] == ["photo"]
+    assert evaluation["files_comparison"]["verdict"] != "better"
     page = (project.root / "report.html").read_text("utf-8")
     assert "The best model that reads photo is the" in page
     assert "linear model without images" in page
@@ -68,7 +68,7 @@ def test_their_bundle_asks_for_no_photos(project: ProjectFolder) -> None:
     assert bundle.required_columns == ["wide", "deep"]
     predicted = bundle.predict(pl.DataFrame({"wide": ["3", "8"], "deep": ["3", "8"]}))["prediction"]
     assert predicted[1] - predicted[0] == pytest.approx(5 * 1600, rel=0.1)
-    assert {item["column"] for item in bundle.manifest["importance"]} == {"wide", "deep"}
+    assert {item["column"] for item in bundle.manifest["feature_importance"]} == {"wide", "deep"}
 
 
 def test_a_bundle_holds_models_with_and_without_photos(
@@ -76,12 +76,20 @@ def test_a_bundle_holds_models_with_and_without_photos(
 ) -> None:
     folders = _workflows.load_latest_report_data(project).folders
     rows = load_dataset(folders["split"], project.load_settings())
-    parts = [EnsemblePart(folders["baseline"] / name, 0.5) for name in ("linear-plain", "linear")]
+    parts = [
+        EnsemblePart(folders["baseline"] / name, 0.5) for name in ("linear-without-files", "linear")
+    ]
     assert restrict_columns(parts, rows) is rows
     assert restrict_columns(parts[:1], rows).features.columns == ["wide", "deep"]
-    about = {"targets": ["price"], "names": [], "tables": [], "calibration": {}, "lineage": {}}
+    about = {
+        "targets": ["price"],
+        "column_names": [],
+        "tables": [],
+        "calibration": {},
+        "lineage": {},
+    }
     about["calibration"] = files.read_json(folders["evaluate"] / "evaluation.json")["calibration"]
-    decided = pl.read_parquet(folders["evaluate"] / "judge.parquet")
+    decided = pl.read_parquet(folders["evaluate"] / "evaluation_predictions.parquet")
     write_bundle(tmp_path, parts, rows, decided, None, about, lambda text, share: None)
     assert check_parity(tmp_path, parts, rows) <= MAX_OUTPUT_DIFFERENCE
     bundle = fc.load_bundle(tmp_path)

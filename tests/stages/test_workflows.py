@@ -22,7 +22,7 @@ FEW_EPOCHS = (ConfigEdit(("model", "epochs"), 3),)  # of the network as it is by
 
 def test_a_run_ends_in_report_and_bundle(finished_project: ProjectFolder) -> None:
     story = _workflows.load_latest_report_data(finished_project)
-    assert story.evaluation["champion"] in {"linear", "lightgbm", "network", "blend"}
+    assert story.evaluation["champion"] in {"linear", "lightgbm", "network", "ensemble"}
     assert finished_project.report_path.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert (finished_project.bundle_path / "manifest.json").exists()
 
@@ -47,7 +47,8 @@ def test_the_log_holds_every_entry_in_order(finished_project: ProjectFolder) -> 
 def test_a_run_folder_that_was_changed_is_noticed(finished_project: ProjectFolder) -> None:
     assert _workflows.verify_run_folders(finished_project) == 9
     (
-        _workflows.load_latest_report_data(finished_project).folders["explain"] / "importance.json"
+        _workflows.load_latest_report_data(finished_project).folders["explain"]
+        / "feature_importance.json"
     ).write_text("[]", "utf-8")
     with pytest.raises(LedgerError, match=r"(?s)not what the ledger recorded.*runs/explain"):
         _workflows.verify_run_folders(finished_project)
@@ -70,7 +71,9 @@ def make_part_column(rows: int) -> pl.Series:
 
 
 def use_part_column(project: ProjectFolder) -> ProjectFolder:
-    return set_settings(project, {"data.columns.part": {"kind": "category"}, "data.split": "part"})
+    return set_settings(
+        project, {"data.columns.part": {"kind": "category"}, "data.split_column": "part"}
+    )
 
 
 def test_many_labels_from_table_to_predictions(tmp_path: Path) -> None:
@@ -90,9 +93,9 @@ def test_many_labels_from_table_to_predictions(tmp_path: Path) -> None:
     )
     story = _workflows.run_project(use_part_column(project), _workflows.NullCallbacks())
     assert story.settings.problem.task == "multilabel"
-    assert story.split["counts"] == {"judge": 60, "test": 60, "train": 180, "tune": 60}
+    assert story.split["counts"] == {"evaluation": 60, "test": 60, "train": 180, "validation": 60}
     assert story.champion["complexity"] > 0
-    assert story.champion["measures"][story.evaluation["metric"]]["low"] > 0.8
+    assert story.champion["metrics"][story.evaluation["metric"]]["low"] > 0.8
     frame.select("x", "z").write_csv(tmp_path / "new.csv")
     predict(
         PredictRequest(project.bundle_path, str(tmp_path / "new.csv"), tmp_path / "out.parquet")
@@ -105,7 +108,7 @@ def test_many_labels_from_table_to_predictions(tmp_path: Path) -> None:
     final = _workflows.run_final_evaluation(
         project, _workflows.NullCallbacks(), None
     ).final_evaluation
-    assert {m["rows"] for m in final["measures"]} == {60}
+    assert {m["rows"] for m in final["metrics"]} == {60}
 
 
 def test_steps_of_a_scale_from_table_to_predictions(tmp_path: Path) -> None:
@@ -118,11 +121,11 @@ def test_steps_of_a_scale_from_table_to_predictions(tmp_path: Path) -> None:
     graded.write_csv(tmp_path / "grades.csv")
     project = create_project(tmp_path / "p", tmp_path / "grades.csv", "grade", edits=FEW_EPOCHS)
     set_settings(
-        project, {"problem.task": "ordinal", "problem.order": order, "problem.metric": None}
+        project, {"problem.task": "ordinal", "problem.class_order": order, "problem.metric": None}
     )
     story = _workflows.run_project(use_part_column(project), _workflows.NullCallbacks())
     assert story.split["target"]["classes"] == order
-    assert story.champion["measures"]["quadratic_kappa"]["low"] > 0.6
+    assert story.champion["metrics"]["quadratic_kappa"]["low"] > 0.6
     assert story.importance[0]["column"] == "x"
     predictions = load_bundle(project.bundle_path).predict(frame)
     assert [c for c in predictions.columns if c.startswith("probability_")] == [
@@ -148,17 +151,17 @@ def test_a_split_by_time_from_table_to_predictions(tmp_path: Path) -> None:
     shuffled = frame.sample(fraction=1, shuffle=True, seed=3)
     shuffled.write_csv(tmp_path / "sales.csv")
     project = create_project(tmp_path / "p", tmp_path / "sales.csv", "sold", edits=FEW_EPOCHS)
-    set_settings(project, {"data.time": "day", "split.rule": "time", "split.gap": "3d"})
+    set_settings(project, {"data.time_column": "day", "split.strategy": "time", "split.gap": "3d"})
     story = _workflows.run_project(project, _workflows.NullCallbacks())
     counts = story.split["counts"]
     assert counts["unused"] == 6  # two days before each later part
     assert counts["test"] == 54
-    assert story.champion["measures"]["r2"]["low"] > 0.8
+    assert story.champion["metrics"]["r2"]["low"] > 0.8
     last = frame.tail(54)
     predictions = load_bundle(project.bundle_path).predict(last.drop("sold"))
     assert (predictions["prediction"] - last["sold"]).abs().mean() < 2  # type: ignore[operator]
     final = _workflows.run_final_evaluation(
         project, _workflows.NullCallbacks(), None
     ).final_evaluation
-    mae = next(m["value"] for m in final["measures"] if m["metric"] == "mae")
+    mae = next(m["value"] for m in final["metrics"] if m["metric"] == "mae")
     assert mae == pytest.approx((predictions["prediction"] - last["sold"]).abs().mean())

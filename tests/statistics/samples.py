@@ -1,4 +1,4 @@
-"""Small samples of every form of target, with what a middling model says about them."""
+"""Small samples of every type of target, with the predictions of a mediocre model."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import pytest
 from fieldcraft.statistics.metrics import Metric, Predictions
 
 Array = npt.NDArray[Any]
-ReferenceMetric = Callable[[Array, Predictions, Array], float]  # with a weight of each row
+ReferenceMetric = Callable[[Array, Predictions, Array], float]  # weights have shape (rows,)
 
 N_ROWS = 60
 
 
 @dataclass(frozen=True)
 class LabeledPredictions:
-    """The truth about some rows, and what a model says about them."""
+    """The true target of some rows, and predictions for them."""
 
     y: Array
     predictions: Predictions
 
     def select_rows(self, rows: Array) -> LabeledPredictions:
-        """Some of the rows, some perhaps more than once."""
+        """Some of the rows; an index may repeat."""
         arrays = {name: getattr(self.predictions, name)[rows] for name in ("outputs", "decisions")}
         regions = self.predictions.regions[rows]
         return LabeledPredictions(
@@ -38,7 +38,7 @@ class LabeledPredictions:
 def classification_sample(
     n_classes: int, seed: int = 0, has_ties: bool = False, n_rows: int = N_ROWS
 ) -> LabeledPredictions:
-    """Probabilities that know a little, with many equal ones if asked."""
+    """Weakly informative probabilities, with many ties if asked."""
     rng = np.random.default_rng(seed)
     y = np.concatenate([np.arange(n_classes), rng.integers(0, n_classes, n_rows - n_classes)])
     unnormalized = rng.gamma(1.0, size=(n_rows, n_classes))
@@ -49,7 +49,7 @@ def classification_sample(
 
 
 def multilabel_sample(n_labels: int = 3, seed: int = 0, n_rows: int = N_ROWS) -> LabeledPredictions:
-    """A probability of each label that knows a little."""
+    """A weakly informative probability of each label."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, (n_rows, n_labels))
     outputs = np.clip(0.25 + 0.5 * y + rng.normal(0, 0.3, y.shape), 0.01, 0.99)
@@ -58,7 +58,7 @@ def multilabel_sample(n_labels: int = 3, seed: int = 0, n_rows: int = N_ROWS) ->
 
 
 def regression_sample(seed: int = 0, n_rows: int = N_ROWS) -> LabeledPredictions:
-    """An amount far from zero, a prediction of it and an interval around that."""
+    """A number far from zero, its prediction, and an interval around that."""
     rng = np.random.default_rng(seed)
     y = rng.normal(1e6, 3.0, n_rows)
     predicted = y + rng.normal(0, 1, n_rows)
@@ -68,32 +68,32 @@ def regression_sample(seed: int = 0, n_rows: int = N_ROWS) -> LabeledPredictions
 
 
 def perfect_predictions(sample: LabeledPredictions) -> Predictions:
-    """What a model says that is always right and always sure."""
-    y, said = sample.y, sample.predictions
+    """Predictions that are always correct and certain."""
+    y, predictions = sample.y, sample.predictions
     if y.ndim == 2:
         return Predictions(y.astype(float), y, np.stack([y == 0, y == 1], axis=2))
-    if said.outputs.shape[1] == 1:
+    if predictions.outputs.shape[1] == 1:
         return Predictions(y[:, None], y, np.stack([y, y], axis=1))
-    one_hot = np.eye(said.outputs.shape[1])[y]
+    one_hot = np.eye(predictions.outputs.shape[1])[y]
     return Predictions(one_hot, y, one_hot == 1)
 
 
 def bootstrap_weights(seed: int, n_rows: int = N_ROWS, n_resamples: int = 6) -> Array:
-    """Weights as the bootstrap draws them; the first are those of the rows as they are."""
+    """Weights as the bootstrap draws them; the first are all 1."""
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(n_rows, np.full(n_rows, 1 / n_rows), size=n_resamples)
     return np.concatenate([np.ones((1, n_rows)), weights]).astype(np.float32)
 
 
 def fractional_weights(seed: int, n_rows: int = N_ROWS, n_resamples: int = 4) -> Array:
-    """Weights that are no counts, as where the project file weighs rows."""
+    """Weights that are not integers, as sample weights are."""
     return np.random.default_rng(seed).gamma(2.0, size=(n_resamples, n_rows)).astype(np.float32)
 
 
 def assert_equals_reference(
     metric: Metric, reference: ReferenceMetric, sample: LabeledPredictions
 ) -> None:
-    """Every weighted value is the peer's, by its own weights and by rows repeated as often."""
+    """Values equal those of a reference with weights, and with repeated rows."""
     integer_weights, real_weights = (
         bootstrap_weights(7, len(sample.y)),
         fractional_weights(8, len(sample.y)),
@@ -116,5 +116,5 @@ def assert_equals_reference(
 
 
 def find_metrics(module: ModuleType) -> list[Metric]:
-    """The metrics that a module offers."""
+    """The metrics of a module."""
     return [value for value in vars(module).values() if isinstance(value, Metric)]

@@ -1,4 +1,4 @@
-"""Temperature scaling makes probabilities honest, and reliability shows whether they are."""
+"""Temperature scaling calibrates probabilities, and a reliability curve shows how well."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from fieldcraft.statistics.calibration import (
     TEMPERATURE_RANGE,
     apply_temperature,
-    expected_calibration_error,
     fit_temperature,
     golden_section_minimum,
     reliability_curve,
@@ -49,7 +48,7 @@ def test_a_temperature_below_one_sharpens_and_above_one_softens() -> None:
     assert 0.5 < apply_temperature(probabilities, 2.0)[0, 1] < 0.7
 
 
-def test_scaling_stands_certain_and_single_precision_probabilities() -> None:
+def test_scaling_is_stable_for_certain_and_single_precision_probabilities() -> None:
     certain = np.array([[0.0, 1.0]], dtype=np.float32)
     for temperature in TEMPERATURE_RANGE:
         assert np.isfinite(apply_temperature(certain, temperature)).all()
@@ -58,20 +57,20 @@ def test_scaling_stands_certain_and_single_precision_probabilities() -> None:
 
 @pytest.mark.parametrize("classes", [2, 5])
 @pytest.mark.parametrize("true", [0.4, 1.0, 2.5])
-def test_the_temperature_that_was_put_on_is_found_again(true: float, classes: int) -> None:
+def test_an_applied_temperature_is_recovered(true: float, classes: int) -> None:
     probabilities, y = calibrated_sample(8_000, classes)
     spoilt = apply_temperature(probabilities, 1 / true)
-    found = fit_temperature(spoilt, y)
-    assert found == pytest.approx(true, rel=0.06)
-    assert temperature_loss(spoilt, y, found) <= temperature_loss(spoilt, y, 1.0)
+    temperature = fit_temperature(spoilt, y)
+    assert temperature == pytest.approx(true, rel=0.06)
+    assert temperature_loss(spoilt, y, temperature) <= temperature_loss(spoilt, y, 1.0)
 
 
-def test_without_rows_probabilities_stay_as_they_are() -> None:
+def test_without_rows_the_temperature_is_one() -> None:
     assert fit_temperature(np.zeros((0, 2)), np.zeros(0, dtype=int)) == 1.0
 
 
 def optimal_temperature(probability: float, accuracy: float, n_rows: int) -> float:
-    """SciPy's optimum where all rows give one class the probability p and it is right so often."""
+    """SciPy's optimum where all rows have one probability and one accuracy."""
 
     def loss(position: float) -> float:
         odds = (1 / probability - 1) ** (
@@ -85,24 +84,26 @@ def optimal_temperature(probability: float, accuracy: float, n_rows: int) -> flo
 
 
 @pytest.mark.parametrize("rows", [2, 5, 20])
-def test_a_few_rows_that_are_all_right_do_not_make_a_model_certain(rows: int) -> None:
+def test_a_few_correct_rows_do_not_make_a_model_certain(rows: int) -> None:
     probabilities, y = np.tile([0.3, 0.7], (rows, 1)), np.ones(rows, dtype=int)
-    found = fit_temperature(probabilities, y)
-    assert found == pytest.approx(optimal_temperature(0.7, 1.0, rows), rel=1e-4)
+    temperature = fit_temperature(probabilities, y)
+    assert temperature == pytest.approx(optimal_temperature(0.7, 1.0, rows), rel=1e-4)
     # Less sure than Laplace's rule of succession would be of a class that is all there is.
-    assert 0.7 < apply_temperature(probabilities, found)[0, 1] < (rows + 1) / (rows + 2) + 0.02
+    assert (
+        0.7 < apply_temperature(probabilities, temperature)[0, 1] < (rows + 1) / (rows + 2) + 0.02
+    )
 
 
 @pytest.mark.parametrize("weight", [0.2, 1.0, 7.0])
 @pytest.mark.parametrize("rows", [8, 4_000])
-def test_a_temperature_is_that_of_the_weighted_rows(weight: float, rows: int) -> None:
+def test_a_temperature_is_fitted_to_weighted_rows(weight: float, rows: int) -> None:
     probabilities = np.tile([0.2, 0.8], (rows, 1))
     y = (np.arange(rows) % 4 != 0).astype(int)  # three in four are right
     right = 3 / (3 + weight)
-    found = fit_temperature(probabilities, y, np.where(y == 1, 1.0, weight))
-    assert found == pytest.approx(optimal_temperature(0.8, right, rows), rel=1e-4)
+    temperature = fit_temperature(probabilities, y, np.where(y == 1, 1.0, weight))
+    assert temperature == pytest.approx(optimal_temperature(0.8, right, rows), rel=1e-4)
     if rows > 1_000 and right > 0.55:  # in the long run as sure as it is right
-        assert apply_temperature(probabilities, found)[0, 1] == pytest.approx(right, abs=1e-3)
+        assert apply_temperature(probabilities, temperature)[0, 1] == pytest.approx(right, abs=1e-3)
 
 
 def test_the_scale_of_weights_does_not_matter() -> None:
@@ -118,21 +119,21 @@ def test_calibration_is_never_worse_than_none(steps: int) -> None:
     for seed in range(20):
         probabilities, y = calibrated_sample(30, 3, seed)
         weights = np.random.default_rng(seed).gamma(1.0, size=30)
-        found = fit_temperature(probabilities, y, weights, steps)
-        chosen = apply_temperature(probabilities, found)[np.arange(30), y]
+        temperature = fit_temperature(probabilities, y, weights, steps)
+        chosen = apply_temperature(probabilities, temperature)[np.arange(30), y]
         plain = probabilities[np.arange(30), y]
         gain = np.average(np.log(chosen / plain), weights=weights)
-        assert gain > 0 or found == 1.0, (seed, found, gain)
+        assert gain > 0 or temperature == 1.0, (seed, temperature, gain)
 
 
-def test_probabilities_that_need_no_temperature_keep_theirs() -> None:
+def test_calibrated_probabilities_keep_a_temperature_of_one() -> None:
     exact, y = np.tile([0.25, 0.75], (400, 1)), (np.arange(400) % 4 != 0).astype(int)
     assert fit_temperature(exact, y, steps=2) == 1.0  # two steps alone would end elsewhere
     assert fit_temperature(exact, y) == pytest.approx(1.0, abs=1e-6)
     assert fit_temperature(np.full((9, 3), 1 / 3), np.zeros(9, dtype=int)) == 1.0
 
 
-def test_temperatures_stay_within_their_ends() -> None:
+def test_temperatures_stay_within_their_range() -> None:
     certain, y = np.tile([0.45, 0.55], (5_000, 1)), np.ones(5_000, dtype=int)
     assert fit_temperature(certain, y) == pytest.approx(0.1, rel=1e-6)
     assert fit_temperature(np.tile([0.001, 0.999], (5_000, 1)), 1 - y) == pytest.approx(10.0)
@@ -148,14 +149,14 @@ def test_the_loss_is_the_mean_log_loss_and_the_prior() -> None:
     )
 
 
-def test_golden_section_finds_the_valley() -> None:
+def test_golden_section_finds_the_minimum() -> None:
     assert golden_section_minimum(lambda x: (x - 1.3) ** 2, -5.0, 5.0, 60) == pytest.approx(
         1.3, abs=1e-6
     )
     assert golden_section_minimum(lambda x: x, 0.0, 1.0, 60) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_the_bins_of_a_curve_hold_all_rows_in_equal_count_from_low_to_high() -> None:
+def test_bins_of_a_curve_have_equal_counts_in_increasing_order() -> None:
     probabilities, y = calibrated_sample(1_003)
     curve = reliability_curve(probabilities[:, 1], y == 1)
     assert len(curve) == 10
@@ -165,7 +166,7 @@ def test_the_bins_of_a_curve_hold_all_rows_in_equal_count_from_low_to_high() -> 
     assert predicted == sorted(predicted)
 
 
-def test_a_curve_is_what_was_predicted_against_what_happened() -> None:
+def test_a_curve_has_predicted_and_observed_frequencies() -> None:
     confidence, right = np.array([0.1, 0.9, 0.3, 0.7]), np.array([False, True, True, True])
     assert reliability_curve(confidence, right, max_bins=2) == [
         {"predicted": pytest.approx(0.2), "observed": 0.5, "rows": 2},
@@ -173,7 +174,7 @@ def test_a_curve_is_what_was_predicted_against_what_happened() -> None:
     ]
 
 
-def test_fewer_rows_than_bins_and_no_rows_at_all() -> None:
+def test_a_curve_of_fewer_rows_than_bins_or_none() -> None:
     assert [
         point["rows"] for point in reliability_curve(np.array([0.2, 0.8]), np.array([0, 1]))
     ] == [
@@ -181,29 +182,3 @@ def test_fewer_rows_than_bins_and_no_rows_at_all() -> None:
         1,
     ]
     assert reliability_curve(np.zeros(0), np.zeros(0)) == []
-    assert expected_calibration_error(np.zeros(0), np.zeros(0)) == 0.0
-
-
-def test_honest_probabilities_have_a_small_error_and_boasting_ones_a_large_one() -> None:
-    probabilities, y = calibrated_sample(5_000)
-    boasting = apply_temperature(probabilities, 0.2)
-    assert expected_calibration_error(probabilities[:, 1], y == 1) < 0.03
-    assert expected_calibration_error(boasting[:, 1], y == 1) > 0.1
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_the_order_of_rows_with_equal_confidence_does_not_matter(order: int) -> None:
-    confidence = np.full(100, 0.5)
-    right = np.repeat([False, True], 50)[::order]
-    assert expected_calibration_error(confidence, right) == pytest.approx(0.0)
-    mixed = np.repeat([0.2, 0.6], 50)
-    assert expected_calibration_error(mixed[::order], right) == pytest.approx(0.3)
-
-
-def test_the_error_weighs_bins_by_their_rows_and_gaps_by_their_size_alone() -> None:
-    confidence = np.repeat([0.2, 0.9], [75, 25])
-    right = np.repeat([False, True], [75, 25])
-    # Too sure in one bin, not sure enough in the other: 0.75 * 0.2 + 0.25 * 0.1.
-    assert expected_calibration_error(confidence, right) == pytest.approx(0.175)
-    # In one bin they offset each other: 0.375 is predicted, 0.25 come true.
-    assert expected_calibration_error(confidence, right, max_bins=1) == pytest.approx(0.125)

@@ -1,4 +1,4 @@
-"""Distances of counts are what they are called, and chance alone is not told as drift."""
+"""Distances have their known values, and chance alone is not reported as drift."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fieldcraft.statistics import drift
 from fieldcraft.statistics.sequential import EDetector, alarm_threshold
 
 
-def test_distances_are_zero_if_alike_and_one_if_nothing_is_shared() -> None:
+def test_distances_are_zero_if_equal_and_one_if_disjoint() -> None:
     counts = np.array([10, 30, 60])
     assert drift.js_distance(counts, 7 * counts) == pytest.approx(0, abs=1e-8)
     assert drift.js_distance(np.array([5, 0]), np.array([0, 9])) == 1
@@ -28,7 +28,7 @@ def test_distances_are_zero_if_alike_and_one_if_nothing_is_shared() -> None:
     assert drift.js_distance(one, other) == pytest.approx(math.sqrt(by_hand))
 
 
-def test_the_effect_of_samples_is_that_of_what_they_are_drawn_from() -> None:
+def test_the_debiased_distance_is_that_of_the_true_distributions() -> None:
     draw = np.random.default_rng(0)
     shares = np.full(20, 0.05)
     shifted = shares * np.linspace(0.8, 1.2, 20)
@@ -37,13 +37,15 @@ def test_the_effect_of_samples_is_that_of_what_they_are_drawn_from() -> None:
     raw = math.sqrt(np.mean([drift.js_distance(*pair) ** 2 for pair in pairs]))
     mended = math.sqrt(np.mean([drift.debiased_js_distance(*pair) ** 2 for pair in pairs]))
     assert abs(mended - true) < 0.3 * (raw - true)
-    same = [drift.debiased_js_distance(draw.multinomial(500, shares), draw.multinomial(2_000, shares))
-            for _ in range(200)]  # fmt: skip
+    same = [
+        drift.debiased_js_distance(draw.multinomial(500, shares), draw.multinomial(2_000, shares))
+        for _ in range(200)
+    ]
     assert np.median(same) < 0.03
     assert drift.debiased_js_distance(np.zeros(20), shares) == 0
 
 
-def test_the_effect_is_the_distance_less_what_sampling_adds() -> None:
+def test_the_debiased_distance_subtracts_the_sampling_bias() -> None:
     window, reference = np.array([30, 70, 0, 0]), np.array([90, 90, 20, 0])
     nats = jensenshannon(window / 100, reference / 200) ** 2
     by_chance = 2 / 8 * (1 / 100 + 1 / 200)  # three bins are filled in either
@@ -61,7 +63,7 @@ def test_the_distance_is_that_of_scipy(seed: int) -> None:
     assert rows == pytest.approx([jensenshannon(one, other) ** 2, 0])
 
 
-def test_the_distance_in_the_columns_own_unit_is_the_shift() -> None:
+def test_the_wasserstein_distance_of_a_shift_is_the_shift() -> None:
     quantiles = np.linspace(0, 10, 101)
     assert drift.wasserstein_1d(3 * quantiles, quantiles) == pytest.approx(
         10
@@ -79,14 +81,14 @@ def test_chi_square_quantiles_are_those_of_scipy(degrees: int, level: float) -> 
 
 
 @pytest.mark.parametrize("shape", [1.0, 3.0, 10.0, 50.0])
-def test_gamma_tails_are_those_of_scipy_and_cautious_where_they_are_thin(shape: float) -> None:
+def test_gamma_tails_are_those_of_scipy_and_conservative_far_out(shape: float) -> None:
     for chance, least, most in ((0.5, 0.99, 1.01), (0.1, 0.97, 1.0), (1e-3, 1, 1.16), (1e-6, 1, 3)):
         value = stats.gamma.isf(chance, shape, scale=0.7)
         assert least <= drift.gamma_sf(value, shape, 0.7) / chance <= most, chance
     assert drift.gamma_sf(0.0, shape, 0.7) == 1
 
 
-def test_degrees_of_freedom_that_are_none_have_no_quantile() -> None:
+def test_the_quantile_of_zero_degrees_of_freedom_is_zero() -> None:
     assert drift.chi2_ppf(0.998, 0) == 0
     assert drift.chi2_ppf(0.998, 1) == pytest.approx(stats.chi2.ppf(0.998, 1), rel=0.02)
 
@@ -99,7 +101,7 @@ def to_root_nats(tolerance: float) -> float:
 @pytest.mark.parametrize(
     ("tolerance", "rows"), [(0.0, 500), (0.02, 500), (0.0, 10**9), (0.02, 10**9), (0.1, 10**9)]
 )
-def test_what_chance_adds_to_a_window_is_what_theory_says(tolerance: float, rows: int) -> None:
+def test_the_null_distribution_agrees_with_theory(tolerance: float, rows: int) -> None:
     size, bins = 1_100, 20
     reference = drift.ReferenceDistribution(np.full(bins, rows // bins), tolerance=tolerance)
     table = reference.simulate_null(size)
@@ -123,7 +125,7 @@ BINS = np.array([0.02, 0.0, *np.full(18, 0.05), 0.08])
 
 
 def expected_e_values(reference: drift.ReferenceDistribution, truth: np.ndarray) -> np.ndarray:
-    """The exact mean that each tilt's e-value of a window of one row has."""
+    """The exact mean of each tilt's e-value for a window of one row."""
     rows = np.eye(len(truth), dtype=np.int64)
     tilts = [reference.log_e_values(row)[len(drift.CALIBRATOR_EXPONENTS) :] for row in rows]
     return np.asarray(truth @ np.exp(tilts))
@@ -138,9 +140,9 @@ def test_the_sampling_error_of_a_small_reference_is_no_drift() -> None:
 
 
 def tilted_probabilities(theta: float, scores: np.ndarray) -> np.ndarray:
-    """The shares that are shifted along the order."""
-    found = BINS * np.exp(theta * scores)
-    return np.asarray(found / found.sum())
+    """The probabilities, shifted along the order."""
+    tilted = BINS * np.exp(theta * scores)
+    return np.asarray(tilted / tilted.sum())
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -162,8 +164,8 @@ def test_shifts_up_to_the_tolerance_are_no_drift_and_larger_ones_are(sign: int) 
 
 
 @pytest.mark.parametrize("off", [0.0, drift.MAX_TOLERATED_JS_DISTANCE])
-def test_p_values_are_small_no_more_often_than_they_say(off: float) -> None:
-    draw, found = np.random.default_rng(3), []
+def test_p_values_are_valid(off: float) -> None:
+    draw, p_values = np.random.default_rng(3), []
     roots = np.sqrt(BINS[2:20] / BINS[2:20].sum())
     for _ in range(25):
         turn = draw.normal(size=18)
@@ -171,12 +173,12 @@ def test_p_values_are_small_no_more_often_than_they_say(off: float) -> None:
         truth = (roots + math.sqrt(2) * to_root_nats(off) * turn / np.linalg.norm(turn)) ** 2
         reference = drift.ReferenceDistribution(draw.multinomial(400, roots**2))
         windows = draw.multinomial(2_000, truth / truth.sum(), size=40)
-        found += [reference.p_value(window) for window in windows]
-    assert np.mean(np.array(found) < 0.05) < 0.05
-    assert np.mean(np.array(found) < 0.5) < 0.5
+        p_values += [reference.p_value(window) for window in windows]
+    assert np.mean(np.array(p_values) < 0.05) < 0.05
+    assert np.mean(np.array(p_values) < 0.5) < 0.5
 
 
-def test_scores_of_ordered_bins_are_the_standardised_ranks_of_their_rows() -> None:
+def test_scores_of_ordered_bins_are_standardized_mid_ranks() -> None:
     counts = np.array([7, 3, 0, 5, 2])  # the first bin, of missing values, has no place
     reference = drift.ReferenceDistribution(counts, slice(1, None))
     places = stats.rankdata(np.repeat([1, 2, 3, 4], counts[1:]))
@@ -188,7 +190,7 @@ def test_scores_of_ordered_bins_are_the_standardised_ranks_of_their_rows() -> No
     assert drift.ReferenceDistribution(counts).rank_scores is None
 
 
-def test_half_of_a_detector_looks_at_the_whole_and_half_along_the_order() -> None:
+def test_half_of_a_detector_tests_the_distribution_and_half_shifts() -> None:
     ordered, words = (
         drift.ReferenceDistribution(np.full(9, 50), order) for order in (slice(1, None), None)
     )
@@ -197,7 +199,7 @@ def test_half_of_a_detector_looks_at_the_whole_and_half_along_the_order() -> Non
     assert words.detector_weights.tolist() == [1 / 4] * 4
 
 
-def test_the_evidence_of_the_whole_distribution_is_that_of_its_p_value() -> None:
+def test_e_values_of_the_whole_distribution_come_from_its_p_value() -> None:
     reference = drift.ReferenceDistribution(np.full(9, 50))
     window = np.arange(9) * 6
     p = reference.p_value(window)
@@ -207,7 +209,7 @@ def test_the_evidence_of_the_whole_distribution_is_that_of_its_p_value() -> None
     assert np.isfinite(reference.log_e_values(np.array([9_999] + [0] * 8))).all()
 
 
-def test_in_which_of_the_rare_bins_a_row_falls_does_not_matter() -> None:
+def test_rare_bins_are_pooled() -> None:
     reference = drift.ReferenceDistribution(np.array([500, 5, 500, 5, 5]))
     one, other = np.array([20, 4, 20, 0, 0]), np.array([20, 1, 20, 1, 2])
     assert reference.p_value(one) == reference.p_value(other) < 0.5
@@ -215,7 +217,7 @@ def test_in_which_of_the_rare_bins_a_row_falls_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("size", [50, 2_000])
-def test_evidence_has_a_mean_of_at_most_one_without_drift(size: int) -> None:
+def test_e_values_have_a_mean_of_at_most_one_without_drift(size: int) -> None:
     draw = np.random.default_rng(2)
     shares = np.array([0, 0.0] + [0.05] * 18 + [0.1, 0])
     logs = []
@@ -228,7 +230,7 @@ def test_evidence_has_a_mean_of_at_most_one_without_drift(size: int) -> None:
     assert reference.detector_weights.sum() == pytest.approx(1)
 
 
-def test_a_shift_is_found_soon_and_what_is_tolerated_is_not_found() -> None:
+def test_a_shift_is_detected_soon_and_a_tolerated_one_never() -> None:
     draw = np.random.default_rng(3)
     edges = np.quantile(draw.normal(size=50_000), np.linspace(0, 1, 21)[1:-1])
 
@@ -250,7 +252,7 @@ def test_a_shift_is_found_soon_and_what_is_tolerated_is_not_found() -> None:
     assert delays[0.5] <= 2
 
 
-def test_words_have_no_order_and_odd_references_do_no_harm() -> None:
+def test_categories_have_no_order_and_degenerate_references_give_no_evidence() -> None:
     words = drift.ReferenceDistribution(np.array([0, 1, 0, 50, 49]))
     assert words.rank_scores is None
     assert words.p_value(np.array([0, 0, 0, 0, 0])) == 1
@@ -260,7 +262,7 @@ def test_words_have_no_order_and_odd_references_do_no_harm() -> None:
         assert np.isfinite(empty.log_e_values(np.array([1, 2, 3]))).all()
 
 
-def test_tables_are_those_of_the_next_smaller_size() -> None:
+def test_null_distributions_are_those_of_the_next_smaller_size() -> None:
     reference = drift.ReferenceDistribution(np.full(10, 200))
     assert reference.null_distribution(503) is reference.null_distribution(500)
     assert len(reference.null_distributions) == 1
@@ -270,18 +272,20 @@ def test_tables_are_those_of_the_next_smaller_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "rows", "share"), [(10, 100, 0.02), (30, 50, 0.3), (1, 3, 0.001), (7, 7, 0.9)]
+    ("count", "rows", "share"), [(10, 100, 0.02), (30, 50, 0.3), (1, 3, 0.001), (7, 7, 0.9)]
 )
-def test_chernoffs_bound_is_above_the_true_chance(found: int, rows: int, share: float) -> None:
-    seen = found / rows
+def test_chernoffs_bound_is_above_the_exact_probability(
+    count: int, rows: int, share: float
+) -> None:
+    seen = count / rows
     nats = rel_entr(seen, share) + rel_entr(1 - seen, 1 - share)
-    assert drift.chernoff_p_value(found, rows, share) == pytest.approx(math.exp(-rows * nats))
-    assert drift.chernoff_p_value(found, rows, share) >= stats.binom.sf(found - 1, rows, share) * (
+    assert drift.chernoff_p_value(count, rows, share) == pytest.approx(math.exp(-rows * nats))
+    assert drift.chernoff_p_value(count, rows, share) >= stats.binom.sf(count - 1, rows, share) * (
         1 - 1e-9
     )
 
 
-def test_no_more_rows_than_usual_are_not_far() -> None:
+def test_no_more_events_than_expected_give_a_p_value_of_one() -> None:
     assert (
         drift.chernoff_p_value(2, 100, 0.02)
         == drift.chernoff_p_value(1, 100, 0.02)
@@ -293,16 +297,16 @@ def test_no_more_rows_than_usual_are_not_far() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "rows"), [(0, 100), (0, 5_000), (1, 50), (5, 100), (500, 1_000), (3, 3_000)]
+    ("count", "rows"), [(0, 100), (0, 5_000), (1, 50), (5, 100), (500, 1_000), (3, 3_000)]
 )
-def test_an_upper_bound_of_a_share_is_above_the_exact_one(found: int, rows: int) -> None:
-    exact = stats.beta.ppf(drift.CONFIDENCE_LEVEL, found + 1, rows - found)  # Clopper & Pearson
-    share = found / rows
-    assert exact <= drift.proportion_upper_bound(found, rows) <= share + 1.7 * (exact - share)
+def test_the_upper_bound_of_a_proportion_is_above_the_exact_one(count: int, rows: int) -> None:
+    exact = stats.beta.ppf(drift.CONFIDENCE_LEVEL, count + 1, rows - count)  # Clopper & Pearson
+    share = count / rows
+    assert exact <= drift.proportion_upper_bound(count, rows) <= share + 1.7 * (exact - share)
     assert drift.proportion_upper_bound(rows, rows) == 1
 
 
-def test_an_upper_bound_of_a_share_that_was_never_seen_follows_from_the_rows() -> None:
+def test_the_upper_bound_without_events_follows_from_the_rows() -> None:
     assert drift.proportion_upper_bound(0, 5_000) == pytest.approx(
         stats.norm.ppf(0.998) ** 2 / 5_000
     )

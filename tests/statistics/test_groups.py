@@ -1,4 +1,4 @@
-"""Groups are values, or quarters of numbers; a missing value is one too."""
+"""Groups are values, or quartiles of numbers; missing values are a group too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import polars as pl
 from fieldcraft.statistics.groups import assign_groups, groups_in_order, name_ranges, quartile_edges
 
 
-def test_few_numbers_are_groups_of_their_own_and_gaps_are_one_too() -> None:
+def test_a_few_numbers_and_missing_values_are_groups() -> None:
     codes, order = groups_in_order(pl.Series("n", [2.0, 10.0, None, 2.0]))
     assert codes.to_list() == ["2", "10", "(missing)", "2"]
     assert order == ["2", "10", "(missing)"]
@@ -20,13 +20,13 @@ def test_few_numbers_are_groups_of_their_own_and_gaps_are_one_too() -> None:
     assert set(codes) == set(order)
 
 
-def test_a_number_that_is_mostly_one_value_is_cut_where_it_can_be() -> None:
+def test_equal_quartiles_are_one_edge() -> None:
     codes, order = groups_in_order(pl.Series("n", [0.0] * 80 + [float(i) for i in range(1, 21)]))
     assert set(codes) <= set(order)
     assert len(set(order)) == len(order)
 
 
-def test_edges_that_were_kept_divide_later_rows_alike() -> None:
+def test_stored_edges_group_later_rows_the_same_way() -> None:
     edges = quartile_edges(pl.Series([float(number) for number in range(101)]))
     assert edges == [25, 50, 75]
     assert name_ranges(edges) == ["up to 25", "25 to 50", "50 to 75", "above 75"]
@@ -42,7 +42,7 @@ def test_edges_that_were_kept_divide_later_rows_alike() -> None:
     assert assign_groups(pl.Series([1, 2], dtype=pl.Int64), []).to_list() == ["1", "2"]
 
 
-def test_numbers_of_more_than_twelve_values_are_cut_into_quarters() -> None:
+def test_more_than_twelve_numbers_are_grouped_by_quartile() -> None:
     few = pl.Series([float(i % 12) for i in range(60)])
     many = pl.Series([float(i % 13) for i in range(65)])
     assert quartile_edges(few) == []
@@ -54,7 +54,7 @@ def test_numbers_of_more_than_twelve_values_are_cut_into_quarters() -> None:
     ]  # fmt: skip
 
 
-def test_groups_of_words_come_with_the_commonest_first() -> None:
+def test_groups_of_categories_are_sorted_by_size() -> None:
     codes, order = groups_in_order(pl.Series("place", ["x", "y", "y", None, "y", "x"]))
     assert order == ["y", "x", "(missing)"]
     assert codes.name == "group"

@@ -31,12 +31,12 @@ def overlapping_classes(
 
 
 @pytest.mark.parametrize("flipped", [0.05, 0.1, 0.2])
-def test_flipped_labels_are_counted_where_the_model_is_sure(flipped: float) -> None:
+def test_flipped_labels_are_estimated_from_confident_rows(flipped: float) -> None:
     outputs, y = overlapping_classes(6000, 12.0, flipped)
-    found = estimate_label_noise(outputs, y)
-    assert found.is_significant
-    assert found.noise_rate.low <= flipped <= found.noise_rate.high
-    np.testing.assert_allclose(found.by_class, flipped, atol=0.03)
+    estimate = estimate_label_noise(outputs, y)
+    assert estimate.is_significant
+    assert estimate.noise_rate.low <= flipped <= estimate.noise_rate.high
+    np.testing.assert_allclose(estimate.by_class, flipped, atol=0.03)
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 1.0, 2.0, 4.0])
@@ -53,10 +53,12 @@ def test_few_rows_are_not_enough_to_be_sure() -> None:
     assert not estimate_label_noise(*overlapping_classes(120, 12.0, 0.1)).is_significant
 
 
-def test_one_class_or_no_row_says_nothing() -> None:
+def test_one_class_or_no_rows_gives_no_noise() -> None:
     for rows in (0, 1, 50):
-        found = estimate_label_noise(np.tile([0.9, 0.1], (rows, 1)), np.zeros(rows, dtype=np.int64))
-        assert not found.is_possible
+        estimate = estimate_label_noise(
+            np.tile([0.9, 0.1], (rows, 1)), np.zeros(rows, dtype=np.int64)
+        )
+        assert not estimate.is_possible
 
 
 def test_rows_are_ordered_within_each_decision() -> None:
@@ -79,21 +81,21 @@ def wrong_labels_by_quarter(wrong_by_quarter: dict[int, int]) -> tuple[Array, Ar
     return outputs, y
 
 
-def test_the_surest_quarter_is_compared_with_the_second() -> None:
+def test_the_most_confident_quarter_is_compared_with_the_second() -> None:
     outputs, y = wrong_labels_by_quarter({0: 4, 1: 6, 2: 50, 3: 50})
     order = np.random.default_rng(0).permutation(400)
-    found = estimate_label_noise(outputs[order], y[order])
+    estimate = estimate_label_noise(outputs[order], y[order])
     expected = binomtest(8, 100).proportion_ci(method="wilson")
-    assert found.noise_rate.value == 0.08
-    assert (found.noise_rate.low, found.noise_rate.high) == pytest.approx(
+    assert estimate.noise_rate.value == 0.08
+    assert (estimate.noise_rate.low, estimate.noise_rate.high) == pytest.approx(
         (expected.low, expected.high)
     )
-    assert found.disagreement_ratio == pytest.approx(12 / 8 * np.exp((1 / 8 + 1 / 12) ** 0.5))
+    assert estimate.disagreement_ratio == pytest.approx(12 / 8 * np.exp((1 / 8 + 1 / 12) ** 0.5))
     half = np.r_[0:100, 200:300]
     decided = outputs.argmax(axis=1)
-    assert found.kappa == pytest.approx(cohen_kappa_score(decided[half], y[half]))
+    assert estimate.kappa == pytest.approx(cohen_kappa_score(decided[half], y[half]))
     # Ten rows of each label were decided otherwise, out of the 100 that have it.
-    assert found.by_class.tolist() == [0.1, 0.1]
+    assert estimate.by_class.tolist() == [0.1, 0.1]
 
 
 @pytest.mark.parametrize(
@@ -109,11 +111,11 @@ def test_the_surest_quarter_is_compared_with_the_second() -> None:
         (0.8, 0.1, 2.01, True, False),
     ],
 )
-def test_noise_is_sure_only_where_a_good_model_disagrees_evenly(
+def test_noise_is_significant_only_where_a_good_model_disagrees_evenly(
     agreement: float, low: float, rise: float, possible: bool, sure: bool
 ) -> None:
-    found = LabelNoiseEstimate(ConfidenceInterval(0.5, low, 0.9), rise, agreement, np.zeros(2))
-    assert (found.is_possible, found.is_significant) == (possible, sure)
+    estimate = LabelNoiseEstimate(ConfidenceInterval(0.5, low, 0.9), rise, agreement, np.zeros(2))
+    assert (estimate.is_possible, estimate.is_significant) == (possible, sure)
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -124,7 +126,7 @@ def test_agreement_is_cohens_kappa(classes: int) -> None:
     assert cohen_kappa(y[:0], y[:0], classes) == 0
 
 
-def test_a_rise_takes_its_uncertainty_with_it() -> None:
+def test_the_disagreement_ratio_includes_a_standard_error() -> None:
     few, many = (np.arange(n) < n // 10 for n in (100, 10_000))
     assert disagreement_ratio(few, few) == pytest.approx(np.exp(0.2**0.5))
     assert disagreement_ratio(many, many) == pytest.approx(np.exp(0.002**0.5))

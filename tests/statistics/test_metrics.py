@@ -52,12 +52,18 @@ BINARY_METRICS = {"precision", "recall", "f1"} | {
         classification_metrics.BINARY_CALIBRATION_ERROR,
     )
 }
-# Of these no value is better by itself.
-UNDIRECTED_METRICS = {"set_size", "open_labels", "width", "bias", "coverage"}
+# Neither direction of these is better by itself.
+UNDIRECTED_METRICS = {
+    "mean_set_size",
+    "mean_undecided_labels",
+    "mean_interval_width",
+    "mean_error",
+    "coverage",
+}
 
 
 def sample_for(metric: Metric) -> LabeledPredictions:
-    """A sample of the form that a metric reads."""
+    """A sample of the task of a metric."""
     if metric in find_metrics(regression_metrics):
         return regression_sample()
     if metric in find_metrics(multilabel_metrics):
@@ -75,60 +81,63 @@ ALL_METRICS = [
 with_all_metrics = pytest.mark.parametrize(("metric", "sample"), ALL_METRICS)
 with_directed_metrics = pytest.mark.parametrize(
     ("metric", "sample"),
-    [one for one in ALL_METRICS if one.values[0].name not in UNDIRECTED_METRICS],  # type: ignore[union-attr]
+    [p for p in ALL_METRICS if p.values[0].name not in UNDIRECTED_METRICS],  # type: ignore[union-attr]
 )
 
 
-def test_every_metric_of_every_task_is_among_those_tried() -> None:
+def test_every_metric_of_every_task_is_tested() -> None:
     used = {metric for task in catalog.load_plugins("tasks") for metric in task.metrics}
     assert used <= {parameter.values[0] for parameter in ALL_METRICS}
 
 
-def test_names_stay_as_project_files_have_them() -> None:
+def test_metric_names_are_stable() -> None:
     assert " ".join(sorted({parameter.values[0].name for parameter in ALL_METRICS})) == (  # type: ignore[union-attr]
-        "accuracy average_precision balanced_accuracy bias brier calibration_error coverage f1 "
-        "hamming_loss log_loss macro_f1 macro_mae mae mape mcc micro_f1 open_labels pinball "
-        "precision quadratic_kappa r2 recall rmse roc_auc rps set_size subset_accuracy width"
+        "accuracy average_precision balanced_accuracy brier coverage ece f1 hamming_loss log_loss "
+        "macro_f1 macro_mae mae mape mcc mean_error mean_interval_width mean_set_size "
+        "mean_undecided_labels micro_f1 pinball_loss precision quadratic_kappa r2 recall rmse "
+        "roc_auc rps subset_accuracy"
     )
 
 
 @with_all_metrics
-def test_a_weight_counts_as_so_many_rows(metric: Metric, sample: LabeledPredictions) -> None:
+def test_an_integer_weight_counts_as_repeated_rows(
+    metric: Metric, sample: LabeledPredictions
+) -> None:
     weights = bootstrap_weights(3)
-    found = metric.compute(sample.y, sample.predictions, weights)
-    assert found.shape == (len(weights),)
-    assert found.dtype == np.float64
-    if metric.name == "calibration_error":
-        return  # its bins are those of the rows as they are
-    for times, value in zip(weights, found, strict=True):
+    values = metric.compute(sample.y, sample.predictions, weights)
+    assert values.shape == (len(weights),)
+    assert values.dtype == np.float64
+    if metric.name == "ece":
+        return  # its bins are those of the rows without resampling
+    for times, value in zip(weights, values, strict=True):
         again = sample.select_rows(np.repeat(np.arange(N_ROWS), times.astype(int)))
         alone = metric.compute(again.y, again.predictions, np.ones((1, len(again.y))))
         assert value == pytest.approx(alone[0], rel=1e-5, abs=1e-7)
 
 
 @with_all_metrics
-def test_neither_the_scale_of_the_weights_nor_the_order_of_the_rows_matters(
+def test_the_scale_of_weights_and_the_order_of_rows_do_not_matter(
     metric: Metric, sample: LabeledPredictions
 ) -> None:
     weights = fractional_weights(1)
-    found = metric.compute(sample.y, sample.predictions, weights)
+    values = metric.compute(sample.y, sample.predictions, weights)
     order = np.random.default_rng(0).permutation(N_ROWS)
     turned = sample.select_rows(order)
-    for other in (
+    for scaled in (
         metric.compute(sample.y, sample.predictions, 4 * weights),
         metric.compute(turned.y, turned.predictions, weights[:, order]),
     ):
-        assert other == pytest.approx(found, rel=1e-5, abs=1e-7)
+        assert scaled == pytest.approx(values, rel=1e-5, abs=1e-7)
 
 
 @with_all_metrics
-def test_one_resample_has_the_same_value_whatever_stands_beside_it(
+def test_the_value_of_a_resample_does_not_depend_on_the_others(
     metric: Metric, sample: LabeledPredictions
 ) -> None:
     weights = bootstrap_weights(5)
-    concat_predictions = metric.compute(sample.y, sample.predictions, weights)
+    together = metric.compute(sample.y, sample.predictions, weights)
     alone = [metric.compute(sample.y, sample.predictions, weights[i : i + 1])[0] for i in range(7)]
-    assert concat_predictions == pytest.approx(alone, rel=1e-6, abs=1e-9)
+    assert together == pytest.approx(alone, rel=1e-6, abs=1e-9)
 
 
 @with_all_metrics
@@ -142,20 +151,25 @@ def test_a_resample_without_weight_is_nan_without_a_warning(
 
 
 @with_all_metrics
-def test_single_precision_outputs_say_nearly_the_same(
+def test_single_precision_outputs_give_nearly_the_same_values(
     metric: Metric, sample: LabeledPredictions
 ) -> None:
-    said = sample.predictions
-    single = type(said)(
-        said.outputs.astype(np.float32), said.decisions, said.regions, said.coverage
+    predictions = sample.predictions
+    single = type(predictions)(
+        predictions.outputs.astype(np.float32),
+        predictions.decisions,
+        predictions.regions,
+        predictions.coverage,
     )
     weights = bootstrap_weights(2)
-    found = metric.compute(sample.y, single, weights)
-    assert found == pytest.approx(metric.compute(sample.y, said, weights), rel=1e-4, abs=1e-6)
+    values = metric.compute(sample.y, single, weights)
+    assert values == pytest.approx(
+        metric.compute(sample.y, predictions, weights), rel=1e-4, abs=1e-6
+    )
 
 
 @with_directed_metrics
-def test_the_direction_is_the_one_in_which_perfect_predictions_lie(
+def test_perfect_predictions_are_best_in_the_direction_of_the_metric(
     metric: Metric, sample: LabeledPredictions
 ) -> None:
     weights = np.ones((1, N_ROWS))
@@ -177,35 +191,35 @@ def test_a_thousand_resamples_cost_far_less_than_a_thousand_calls() -> None:
         (peer.accuracy_score, decided),
     ]
 
-    def ours() -> None:
-        statistics = {m.name: partial(m.values, sample.y, sample.predictions) for m in metrics}
+    def resample_all() -> None:
+        statistics = {m.name: partial(m.compute, sample.y, sample.predictions) for m in metrics}
         resample(statistics, BootstrapPlan(len(sample.y), 0, n_resamples=resamples))
 
-    def theirs() -> None:
+    def call_scikit_learn() -> None:
         weights = np.ones(len(sample.y))
-        for score, said in calls:
-            score(sample.y, said, sample_weight=weights)
+        for score, prediction in calls:
+            score(sample.y, prediction, sample_weight=weights)
 
-    # Processor time, the best of three: about a tenth is usual.
-    assert cpu_seconds(ours) < resamples * cpu_seconds(theirs) / 2
+    # A tenth of the time is usual.
+    assert cpu_seconds(resample_all) < resamples * cpu_seconds(call_scikit_learn) / 2
 
 
 def cpu_seconds(task: Callable[[], None]) -> float:
-    """Processor seconds that some work takes at best."""
-    found = []
+    """The least processor time of three runs, in seconds."""
+    seconds = []
     for _ in range(3):
         start = time.process_time()
         task()
-        found.append(time.process_time() - start)
-    return min(found)
+        seconds.append(time.process_time() - start)
+    return min(seconds)
 
 
-def test_a_quotient_of_nothing_is_nan_and_no_warning() -> None:
+def test_a_division_by_zero_is_nan_without_a_warning() -> None:
     above, below = np.array([1.0, 0.0, 3.0]), np.array([2.0, 0.0, 4.0])
     assert safe_divide(above, below) == pytest.approx([0.5, np.nan, 0.75], nan_ok=True)
 
 
-def test_means_leave_out_what_is_not_defined() -> None:
+def test_means_leave_out_undefined_values() -> None:
     table = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
     assert nanmean_over_first_axis(table) == pytest.approx([2.0, 5.0, np.nan], nan_ok=True)
     assert weighted_mean(
@@ -216,7 +230,7 @@ def test_means_leave_out_what_is_not_defined() -> None:
     ]
 
 
-def test_rows_of_equal_score_are_one_step_of_the_curve() -> None:
+def test_tied_scores_are_one_step_of_the_curve() -> None:
     positive = np.array([True, False, True, False])
     score = np.array([0.9, 0.5, 0.5, 0.1])
     hits, misses = cumulative_counts(
@@ -243,22 +257,55 @@ def test_areas_of_one_class_are_not_defined(kept: bool) -> None:
     assert np.isnan(binary_average_precision(positive, score, weights)[0]) == (not kept)
 
 
-def test_the_calibration_gap_is_that_of_the_bins_weighed_by_their_rows() -> None:
+def test_the_calibration_error_weights_bins_by_their_rows() -> None:
     confidence = np.repeat([0.2, 0.8], [50, 50])
     right = np.concatenate([np.arange(50) < 10, np.arange(50) < 30])  # 20 % and 60 %
     even, upper = np.ones(100), np.repeat([0.0, 1.0], [50, 50])
-    found = expected_calibration_error(confidence, right, np.stack([even, upper]))
-    assert found == pytest.approx([0.1, 0.2])
+    errors = expected_calibration_error(confidence, right, np.stack([even, upper]))
+    assert errors == pytest.approx([0.1, 0.2])
 
 
-def test_all_rows_of_the_same_confidence_share_a_bin() -> None:
-    right = np.arange(40) < 10
-    assert expected_calibration_error(np.full(40, 0.25), right, np.ones((1, 40)))[
-        0
-    ] == pytest.approx(0)
+def unweighted_calibration_error(confidence: Array, is_event: Array) -> float:
+    """The expected calibration error of rows that count alike."""
+    weights = np.ones((1, len(is_event)))
+    return float(expected_calibration_error(confidence, is_event, weights)[0])
 
 
-def test_what_is_said_is_taken_apart_and_put_together_row_by_row() -> None:
+def test_rows_of_the_same_confidence_share_a_bin() -> None:
+    is_event = np.arange(40) < 10
+    assert unweighted_calibration_error(np.full(40, 0.25), is_event) == pytest.approx(0)
+
+
+def test_overconfident_probabilities_have_a_large_calibration_error() -> None:
+    rng = np.random.default_rng(0)
+    probability = rng.random(5_000)
+    is_event = rng.random(5_000) < probability
+    odds = (probability / (1 - probability)) ** 5
+    assert unweighted_calibration_error(probability, is_event) < 0.03
+    assert unweighted_calibration_error(odds / (1 + odds), is_event) > 0.1
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_the_order_of_rows_with_equal_confidence_does_not_matter(step: int) -> None:
+    is_event = np.repeat([False, True], 50)[::step]
+    assert unweighted_calibration_error(np.full(100, 0.5), is_event) == pytest.approx(0.0)
+    confidence = np.repeat([0.2, 0.6], 50)[::step]
+    assert unweighted_calibration_error(confidence, is_event) == pytest.approx(0.3)
+
+
+def test_calibration_gaps_count_by_rows_and_by_absolute_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    confidence = np.repeat([0.2, 0.9], [75, 25])
+    is_event = np.repeat([False, True], [75, 25])
+    # Overconfident in one bin, underconfident in the other: 0.75 * 0.2 + 0.25 * 0.1.
+    assert unweighted_calibration_error(confidence, is_event) == pytest.approx(0.175)
+    monkeypatch.setattr("fieldcraft.statistics.metrics.N_CALIBRATION_BINS", 1)
+    # In one bin the gaps offset each other: 0.375 is predicted, 0.25 come true.
+    assert unweighted_calibration_error(confidence, is_event) == pytest.approx(0.125)
+
+
+def test_predictions_are_selected_and_concatenated_by_row() -> None:
     sure = np.array([True, False, True])
     whole = Predictions(np.eye(3), np.arange(3), np.eye(3) > 0, 0.8, sure)
     part = whole.select_rows(np.array([2, 0]))

@@ -35,10 +35,15 @@ def by_probability(score: Callable[..., float], **options: Any) -> ReferenceMetr
 def mean_of_labels(score: Callable[..., float], **options: Any) -> ReferenceMetric:
     """The mean over the labels of a score of scikit-learn."""
 
-    def of(y: Array, said: Predictions, weights: Array) -> float:
-        pairs = zip(y.T, said.outputs.T, strict=True)
+    def of(y: Array, predictions: Predictions, weights: Array) -> float:
+        pairs = zip(y.T, predictions.outputs.T, strict=True)
         return float(
-            np.mean([score(true, said, sample_weight=weights, **options) for true, said in pairs])
+            np.mean(
+                [
+                    score(true, predictions, sample_weight=weights, **options)
+                    for true, predictions in pairs
+                ]
+            )
         )
 
     return of
@@ -83,7 +88,7 @@ PREDICTIONS = Predictions(OUTPUTS, (OUTPUTS >= 0.5).astype(int), REGIONS)
 def test_regions_are_judged_label_by_label() -> None:
     weights = np.array([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]])
     # One label in eight is left out: the first of the third row.
-    assert own.coverage(Y, PREDICTIONS, weights) == pytest.approx([7 / 8, 1 / 2])
+    assert own.label_coverage(Y, PREDICTIONS, weights) == pytest.approx([7 / 8, 1 / 2])
     assert own.mean_undecided_labels(Y, PREDICTIONS, weights) == pytest.approx([2 / 8, 1 / 2])
 
 
@@ -104,8 +109,8 @@ def test_means_over_labels_of_which_none_has_a_figure_are_undefined() -> None:
 
 
 def test_probabilities_of_zero_and_one_do_not_make_the_log_loss_infinite() -> None:
-    said = Predictions(np.array([[0.0, 1.0]]), np.array([[0, 1]]), np.ones((1, 2, 2), bool))
-    loss = own.log_loss(np.array([[1, 0]]), said, np.ones((1, 1)))
+    predictions = Predictions(np.array([[0.0, 1.0]]), np.array([[0, 1]]), np.ones((1, 2, 2), bool))
+    loss = own.log_loss(np.array([[1, 0]]), predictions, np.ones((1, 1)))
     assert loss[0] == pytest.approx(-np.log(MIN_PROBABILITY))
 
 
@@ -117,7 +122,7 @@ def test_one_label_is_the_binary_case() -> None:
     pair = np.hstack([1 - outputs, outputs])
     binary = Predictions(pair, sample.predictions.decisions[:, 0], np.ones_like(pair, dtype=bool))
     even = np.ones((1, len(y)))
-    for ours, theirs in (
+    for metric, binary_metric in (
         (own.MACRO_ROC_AUC, classification_metrics.ROC_AUC),
         (own.MACRO_AVERAGE_PRECISION, classification_metrics.AVERAGE_PRECISION),
         (own.LOG_LOSS, classification_metrics.LOG_LOSS),
@@ -125,5 +130,5 @@ def test_one_label_is_the_binary_case() -> None:
         (own.MACRO_F1, classification_metrics.F1),
         (own.SUBSET_ACCURACY, classification_metrics.ACCURACY),
     ):
-        found = ours.compute(sample.y, sample.predictions, even)
-        assert found == pytest.approx(theirs.compute(y, binary, even))
+        values = metric.compute(sample.y, sample.predictions, even)
+        assert values == pytest.approx(binary_metric.compute(y, binary, even))

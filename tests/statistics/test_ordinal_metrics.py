@@ -1,4 +1,4 @@
-"""Metrics of ordered classes: far misses count more than near ones."""
+"""Ordinal metrics: larger errors count more."""
 
 from __future__ import annotations
 
@@ -18,43 +18,47 @@ from tests.statistics.samples import (
 )
 
 
-def reference_quadratic_kappa(y: Array, said: Predictions, weights: Array) -> float:
+def reference_quadratic_kappa(y: Array, predictions: Predictions, weights: Array) -> float:
     """The weighted kappa of scikit-learn."""
-    labels = range(said.outputs.shape[1])
+    labels = range(predictions.outputs.shape[1])
     return float(
         peer.cohen_kappa_score(
-            y, said.decisions, labels=labels, weights="quadratic", sample_weight=weights
+            y, predictions.decisions, labels=labels, weights="quadratic", sample_weight=weights
         )
     )
 
 
-def reference_mae(y: Array, said: Predictions, weights: Array) -> float:
+def reference_mae(y: Array, predictions: Predictions, weights: Array) -> float:
     """The mean absolute error of scikit-learn."""
-    return float(peer.mean_absolute_error(y, said.decisions, sample_weight=weights))
+    return float(peer.mean_absolute_error(y, predictions.decisions, sample_weight=weights))
 
 
-def reference_macro_mae(y: Array, said: Predictions, weights: Array) -> float:
-    """The same for each class, and the mean over them."""
+def reference_macro_mae(y: Array, predictions: Predictions, weights: Array) -> float:
+    """The mean absolute error of each class, averaged."""
     groups = [np.flatnonzero((y == k) & (weights > 0)) for k in np.unique(y)]
     return float(
-        np.mean([reference_mae(y[g], select_rows(said, g), weights[g]) for g in groups if len(g)])
+        np.mean(
+            [reference_mae(y[g], select_rows(predictions, g), weights[g]) for g in groups if len(g)]
+        )
     )
 
 
-def select_rows(said: Predictions, rows: Array) -> Predictions:
-    """What is said of some rows."""
-    return Predictions(said.outputs[rows], said.decisions[rows], said.regions[rows])
+def select_rows(predictions: Predictions, rows: Array) -> Predictions:
+    """The predictions for some rows."""
+    return Predictions(
+        predictions.outputs[rows], predictions.decisions[rows], predictions.regions[rows]
+    )
 
 
-def reference_rps(y: Array, said: Predictions, weights: Array) -> float:
-    """The Brier score of every "at most this class", and the mean over them."""
-    cuts = range(said.outputs.shape[1] - 1)
+def reference_rps(y: Array, predictions: Predictions, weights: Array) -> float:
+    """The Brier score of every cumulative probability, averaged."""
+    cuts = range(predictions.outputs.shape[1] - 1)
     return float(
         np.mean(
             [
                 peer.brier_score_loss(
                     y <= cut,
-                    np.minimum(said.outputs[:, : cut + 1].sum(axis=1), 1.0),
+                    np.minimum(predictions.outputs[:, : cut + 1].sum(axis=1), 1.0),
                     sample_weight=weights,
                     pos_label=True,
                 )
@@ -86,13 +90,13 @@ def test_metrics_of_order_equal_those_of_scikit_learn(metric: Metric, tied: bool
 
 
 def certain_predictions(decisions: list[int], n_classes: int = 4) -> Predictions:
-    """Sure decisions."""
+    """Predictions with a probability of 1 for the decision."""
     outputs = np.eye(n_classes)[decisions]
     return Predictions(outputs, np.array(decisions), outputs == 1)
 
 
 @pytest.mark.parametrize("metric", REFERENCES, ids=lambda metric: metric.name)
-def test_a_far_miss_is_worse_than_a_near_one(metric: Metric) -> None:
+def test_a_larger_error_is_worse(metric: Metric) -> None:
     y, even = np.array([0, 1, 2, 3]), np.ones((1, 4))
     near, far = (metric.compute(y, certain_predictions([d, 1, 2, 3]), even)[0] for d in (1, 3))
     assert (near > far) is np.bool_(metric.greater_is_better)
@@ -100,37 +104,37 @@ def test_a_far_miss_is_worse_than_a_near_one(metric: Metric) -> None:
     assert accuracy == classification_metrics.accuracy(y, certain_predictions([1, 1, 2, 3]), even)
 
 
-def test_figures_by_hand() -> None:
+def test_values_by_hand() -> None:
     y, even = np.array([0, 0, 0, 3]), np.ones((1, 4))
-    said = certain_predictions([0, 0, 1, 1])
-    assert own.ordinal_mae(y, said, even)[0] == 3 / 4
-    assert own.macro_ordinal_mae(y, said, even)[0] == (1 / 3 + 2) / 2
+    predictions = certain_predictions([0, 0, 1, 1])
+    assert own.ordinal_mae(y, predictions, even)[0] == 3 / 4
+    assert own.macro_ordinal_mae(y, predictions, even)[0] == (1 / 3 + 2) / 2
     # One cut of three is missed by one row, two by another.
-    assert own.ranked_probability_score(y, said, even)[0] == pytest.approx(3 / (3 * 4))
+    assert own.ranked_probability_score(y, predictions, even)[0] == pytest.approx(3 / (3 * 4))
 
 
-def test_agreement_with_a_model_that_says_one_class_for_all_is_none_or_undefined() -> None:
+def test_the_kappa_of_a_constant_model_is_zero_or_undefined() -> None:
     weights = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
-    found = own.quadratic_kappa(np.array([0, 1, 2]), certain_predictions([0, 0, 0]), weights)
-    assert found == pytest.approx([0.0, np.nan], nan_ok=True)
+    kappas = own.quadratic_kappa(np.array([0, 1, 2]), certain_predictions([0, 0, 0]), weights)
+    assert kappas == pytest.approx([0.0, np.nan], nan_ok=True)
 
 
-def test_classes_that_are_decided_but_never_there_have_no_mean_of_their_own() -> None:
+def test_classes_that_are_only_predicted_do_not_count_in_the_mean() -> None:
     y, even = np.array([0, 0, 1, 1]), np.ones((1, 4))
-    said = certain_predictions([0, 2, 1, 3])
-    assert own.macro_ordinal_mae(y, said, even)[0] == (2 / 2 + 2 / 2) / 2
-    assert own.ordinal_mae(y, said, np.array([[1.0, 3.0, 0.0, 0.0]]))[0] == 6 / 4
+    predictions = certain_predictions([0, 2, 1, 3])
+    assert own.macro_ordinal_mae(y, predictions, even)[0] == (2 / 2 + 2 / 2) / 2
+    assert own.ordinal_mae(y, predictions, np.array([[1.0, 3.0, 0.0, 0.0]]))[0] == 6 / 4
 
 
 def test_a_class_without_weight_is_left_out_of_the_mean_over_classes() -> None:
-    y, said = np.array([0, 1, 2]), certain_predictions([1, 1, 0])
-    assert own.macro_ordinal_mae(y, said, np.array([[1.0, 1.0, 0.0]]))[0] == 1 / 2
+    y, predictions = np.array([0, 1, 2]), certain_predictions([1, 1, 0])
+    assert own.macro_ordinal_mae(y, predictions, np.array([[1.0, 1.0, 0.0]]))[0] == 1 / 2
 
 
 def test_with_two_classes_the_ranked_score_is_the_brier_score() -> None:
     sample = classification_sample(2)
     even = np.ones((1, len(sample.y)))
-    found = own.ranked_probability_score(sample.y, sample.predictions, even)
-    assert found == pytest.approx(
+    scores = own.ranked_probability_score(sample.y, sample.predictions, even)
+    assert scores == pytest.approx(
         classification_metrics.binary_brier_score(sample.y, sample.predictions, even)
     )

@@ -1,4 +1,4 @@
-"""Intervals of shares."""
+"""Confidence intervals of proportions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fieldcraft.statistics.proportions import wilson_interval
 
 
 def test_the_interval_is_wilsons() -> None:
-    found = wilson_interval(8, 20)  # Newcombe 1998, table I
-    assert (found.value, found.level) == (0.4, 0.95)
-    assert (found.low, found.high) == pytest.approx((0.2188, 0.6134), abs=1e-4)
+    interval = wilson_interval(8, 20)  # Newcombe 1998, table I
+    assert (interval.value, interval.level) == (0.4, 0.95)
+    assert (interval.low, interval.high) == pytest.approx((0.2188, 0.6134), abs=1e-4)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.998])
@@ -21,26 +21,26 @@ def test_the_interval_is_wilsons() -> None:
     [(0, 1), (1, 1), (0, 30), (1, 30), (30, 30), (8, 20), (500, 1_000), (3, 10**6)],
 )
 def test_the_interval_is_scipys(count: int, rows: int, level: float) -> None:
-    found = wilson_interval(count, rows, level)
+    interval = wilson_interval(count, rows, level)
     expected = binomtest(count, rows).proportion_ci(level, method="wilson")
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
-    assert (found.value, found.level) == (count / rows, level)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert (interval.value, interval.level) == (count / rows, level)
 
 
 @pytest.mark.parametrize(("count", "rows"), [(0, 10), (10, 10), (0, 1), (1, 1)])
-def test_it_stays_within_zero_and_one(count: int, rows: int) -> None:
-    found = wilson_interval(count, rows)
-    assert 0 <= found.low <= count / rows <= found.high <= 1
-    assert found.low < found.high
+def test_the_interval_stays_within_zero_and_one(count: int, rows: int) -> None:
+    interval = wilson_interval(count, rows)
+    assert 0 <= interval.low <= count / rows <= interval.high <= 1
+    assert interval.low < interval.high
 
 
-def test_without_rows_nothing_is_known() -> None:
-    found = wilson_interval(0, 0)
-    assert (found.low, found.high) == (0, 1)
-    assert np.isnan(found.value)
+def test_without_rows_the_interval_is_zero_to_one() -> None:
+    interval = wilson_interval(0, 0)
+    assert (interval.low, interval.high) == (0, 1)
+    assert np.isnan(interval.value)
 
 
-def test_it_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_has_its_coverage() -> None:
     counts = np.random.default_rng(0).binomial(60, 0.1, 2_000)
     inside = [
         wilson_interval(int(count), 60).low <= 0.1 <= wilson_interval(int(count), 60).high

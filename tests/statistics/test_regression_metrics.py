@@ -1,4 +1,4 @@
-"""Metrics of amounts equal scikit-learn's; shares and variances of nothing are NaN."""
+"""Regression metrics equal scikit-learn's, and are NaN where they are not defined."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tests.statistics.samples import (
 
 
 def by_prediction(score: Callable[..., float], **options: Any) -> ReferenceMetric:
-    """A score of scikit-learn on predicted values."""
+    """A metric of scikit-learn on predicted values."""
     return lambda y, said, weights: float(
         score(y, said.decisions, sample_weight=weights, **options)
     )
 
 
-def reference_pinball(y: Array, said: Predictions, weights: Array) -> float:
+def reference_pinball(y: Array, predictions: Predictions, weights: Array) -> float:
     """The mean of scikit-learn's pinball losses of both ends."""
-    tails = (1 - said.coverage) / 2, (1 + said.coverage) / 2
+    tails = (1 - predictions.coverage) / 2, (1 + predictions.coverage) / 2
     losses = [
         peer.mean_pinball_loss(y, end, alpha=tail, sample_weight=weights)
-        for end, tail in zip(said.regions.T, tails, strict=True)
+        for end, tail in zip(predictions.regions.T, tails, strict=True)
     ]
     return float(np.mean(losses))
 
@@ -71,16 +71,18 @@ def predictions_at(
     return Predictions(predicted[:, None], predicted, regions, coverage)
 
 
-def test_figures_by_hand() -> None:
+def test_values_by_hand() -> None:
     y, weights = np.array([1.0, 2.0, 4.0]), np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 3.0]])
     model = predictions_at([2.0, 2.5, 1.0])
     assert own.mean_error(y, model, weights) == pytest.approx([-0.5, (0.5 - 9) / 4])
-    assert own.coverage(y, model, weights) == pytest.approx([2 / 3, 1 / 4])  # ends belong to it
+    assert own.interval_coverage(y, model, weights) == pytest.approx(
+        [2 / 3, 1 / 4]
+    )  # ends belong to it
     assert own.mean_interval_width(y, model, weights) == pytest.approx([2.0, 2.0])
     assert own.mean_absolute_error(y, model, weights) == pytest.approx([4.5 / 3, 9.5 / 4])
 
 
-def test_a_pinball_loss_charges_a_miss_by_the_level_of_the_end() -> None:
+def test_the_pinball_loss_weights_errors_by_the_quantile_level() -> None:
     y, even = np.array([0.0]), np.ones((1, 1))
     # Below the interval by 2: the low end pays 0.95 of it, the high end 0.05 of 4.
     assert own.mean_pinball_loss(y, predictions_at([3.0]), even)[0] == pytest.approx(
@@ -96,8 +98,8 @@ def test_a_pinball_loss_charges_a_miss_by_the_level_of_the_end() -> None:
 def test_relative_errors_leave_out_true_values_of_zero() -> None:
     y = np.array([0.0, 2.0, -4.0])
     weights = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
-    found = own.mean_absolute_percentage_error(y, predictions_at([5.0, 1.0, -3.0]), weights)
-    assert found == pytest.approx([(0.5 + 0.25) / 2, np.nan], nan_ok=True)
+    errors = own.mean_absolute_percentage_error(y, predictions_at([5.0, 1.0, -3.0]), weights)
+    assert errors == pytest.approx([(0.5 + 0.25) / 2, np.nan], nan_ok=True)
     assert np.isnan(
         own.mean_absolute_percentage_error(np.zeros(3), predictions_at([1.0, 1.0, 1.0]), weights)
     ).all()
@@ -113,13 +115,13 @@ def test_no_variance_means_no_r2(far: float) -> None:
     ).all()
 
 
-def test_guessing_the_mean_explains_nothing_and_worse_guesses_less() -> None:
+def test_r2_of_the_mean_is_zero_and_worse_predictions_are_negative() -> None:
     y, even = np.array([1.0, 2.0, 6.0]), np.ones((1, 3))
     assert own.r2_score(y, predictions_at([3.0] * 3), even)[0] == pytest.approx(0.0)
     assert own.r2_score(y, predictions_at([9.0] * 3), even)[0] < 0
 
 
-def test_whole_numbers_are_read_as_numbers() -> None:
+def test_integer_predictions_are_valid() -> None:
     y = np.array([1, 2, 4])
     assert own.root_mean_squared_error(y, predictions_at([2.0, 2.0, 4.0]), np.ones((1, 3)))[
         0

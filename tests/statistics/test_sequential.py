@@ -1,4 +1,4 @@
-"""Evidence over time: false alarms are as rare as promised, and bounds hold at all times."""
+"""Sequential tests: false alarms are as rare as stated, and bounds hold at all times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fieldcraft.statistics.sequential import EDetector
 
 
 @pytest.mark.parametrize("power", [0.1, 0.5, 0.8])
-def test_calibrated_p_values_are_e_values(power: float) -> None:
+def test_calibrated_p_values_have_a_mean_of_one(power: float) -> None:
     places = np.geomspace(1e-12, 1, 20_001)
     logs = np.exp([sequential.log_e_value(place, power) for place in places])
     whole = float(np.trapezoid(logs, places))
@@ -22,7 +22,7 @@ def test_calibrated_p_values_are_e_values(power: float) -> None:
     assert whole > 0.9 * (1 - (1e-12) ** power)
 
 
-def test_detectors_alarm_no_more_often_than_once_in_the_threshold() -> None:
+def test_false_alarms_are_no_more_frequent_than_the_threshold_allows() -> None:
     draw = np.random.default_rng(0)
     limit, windows, alarms = 50.0, 20_000, 0
     detector = EDetector.create(np.array([0.5, 0.5]))
@@ -34,7 +34,7 @@ def test_detectors_alarm_no_more_often_than_once_in_the_threshold() -> None:
     assert 0 < alarms <= 1.3 * windows / limit
 
 
-def test_detectors_find_a_change_soon_and_start_at_nothing() -> None:
+def test_detectors_find_a_change_soon() -> None:
     detector = EDetector.create(np.array([1.0]))
     assert detector.log_level == -math.inf
     assert detector.update(np.array([0.0])) == pytest.approx(0)
@@ -48,7 +48,7 @@ def test_the_threshold_follows_from_windows_streams_and_alarms() -> None:
     assert 1 - math.exp(-0.35) * 1.35 < 0.05
 
 
-def test_tests_of_a_detector_are_weighted() -> None:
+def test_a_detector_weights_its_tests() -> None:
     detector = EDetector.create(np.array([0.25, 0.75]))
     detector.update(np.log([8.0, 2.0]))  # sums of 8 and 2
     level = detector.update(np.log([0.5, 4.0]))  # (8 + 1) / 2 and (2 + 1) * 4
@@ -64,7 +64,7 @@ def reference_confidence_sequence(values: list[float], level: float) -> list[tup
     wanted = math.log(2 / (1 - level))
     bets = weighted = spent = low = 0.0
     high, mean, variance, total, squares = 1.0, 0.5, 0.25, 0.0, 0.0
-    found = []
+    bounds = []
     for number, value in enumerate(values, 1):
         bet = min(math.sqrt(2 * wanted / (variance * number * math.log(1 + number))), 0.5)
         spent += 4 * (value - mean) ** 2 * (-math.log(1 - bet) - bet) / 4
@@ -76,8 +76,8 @@ def reference_confidence_sequence(values: list[float], level: float) -> list[tup
         variance = (0.25 + squares) / (number + 1)
         low = max(low, weighted / bets - (wanted + spent) / bets)
         high = min(high, weighted / bets + (wanted + spent) / bets)
-        found.append((low, high))
-    return found
+        bounds.append((low, high))
+    return bounds
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
@@ -86,8 +86,8 @@ def test_a_confidence_sequence_is_that_of_the_paper(
     shape: tuple[float, float], level: float
 ) -> None:
     values = np.random.default_rng(0).beta(*shape, 300)
-    found = np.stack(sequential.confidence_sequence(values, level), axis=1)
-    assert found == pytest.approx(
+    bounds = np.stack(sequential.confidence_sequence(values, level), axis=1)
+    assert bounds == pytest.approx(
         np.array(reference_confidence_sequence(values.tolist(), level)), abs=1e-12
     )
 
@@ -97,12 +97,12 @@ def test_bounds_of_the_first_values_do_not_change_as_more_come() -> None:
     whole = sequential.confidence_sequence(values)
     for count in (0, 1, 7, 59):
         part = sequential.confidence_sequence(values[:count])
-        for ours, all_of_it in zip(part, whole, strict=True):
-            assert ours == pytest.approx(all_of_it[:count], abs=0)
+        for bound, all_of_it in zip(part, whole, strict=True):
+            assert bound == pytest.approx(all_of_it[:count], abs=0)
 
 
 @pytest.mark.parametrize("mean", [0.1, 0.5])
-def test_whoever_stops_when_the_mean_is_left_out_is_right_as_often_as_stated(mean: float) -> None:
+def test_optional_stopping_keeps_the_coverage(mean: float) -> None:
     draw, level, rows = np.random.default_rng(1), 0.8, 1_000
     values = (draw.random((250, rows)) < mean).astype(float)
     wrong = peeked = 0
@@ -113,11 +113,11 @@ def test_whoever_stops_when_the_mean_is_left_out_is_right_as_often_as_stated(mea
         error = norm.ppf(0.9) * np.sqrt(average * (1 - average) / np.arange(1, rows + 1))
         peeked += bool((np.abs(average - mean) > error)[30:].any())
     assert wrong / len(values) <= 1 - level
-    assert peeked / len(values) > 0.6  # an interval for one look alone does not stand it
+    assert peeked / len(values) > 0.6  # an interval for a single look fails
 
 
 @pytest.mark.parametrize("mean", [0.2, 0.5, 0.9])
-def test_every_sequence_of_outcomes_together_is_left_out_no_more_than_stated(mean: float) -> None:
+def test_the_exact_miscoverage_over_all_sequences_is_at_most_the_stated_one(mean: float) -> None:
     rows, level, missed = 12, 0.4, 0.0
     for outcome in itertools.product([0.0, 1.0], repeat=rows):
         low, high = sequential.confidence_sequence(np.array(outcome), level)
@@ -127,7 +127,7 @@ def test_every_sequence_of_outcomes_together_is_left_out_no_more_than_stated(mea
     assert missed <= 1 - level
 
 
-def test_bounds_close_in_on_the_mean_and_never_widen() -> None:
+def test_bounds_converge_to_the_mean_and_never_widen() -> None:
     low, high = sequential.confidence_sequence(
         (np.random.default_rng(1).random(400) < 0.1).astype(float), 0.9
     )

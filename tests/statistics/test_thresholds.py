@@ -1,4 +1,4 @@
-"""What is decided from probabilities is the best of all that could be."""
+"""Decisions from probabilities are the best of all possible ones."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ OWN_METRICS = {
 def metric_at(rule: str, positive: Array, score: Array, threshold: float) -> float:
     """The metric of the decisions at a threshold."""
     outputs = np.stack([1 - score, score], axis=1)
-    said = Predictions(outputs, (score >= threshold).astype(int), outputs >= 0)
+    predictions = Predictions(outputs, (score >= threshold).astype(int), outputs >= 0)
     metric = OWN_METRICS[rule]
-    return float(metric.compute(positive.astype(int), said, np.ones((1, len(score))))[0])
+    return float(metric.compute(positive.astype(int), predictions, np.ones((1, len(score))))[0])
 
 
-def test_every_rule_of_the_project_file_is_one_of_these() -> None:
+def test_every_threshold_rule_of_the_project_file_is_tested() -> None:
     assert set(THRESHOLD_RULES) == set(OWN_METRICS) == set(get_args(ThresholdRule))
 
 
@@ -55,12 +55,12 @@ def test_every_rule_of_the_project_file_is_one_of_these() -> None:
 @given(LABELED_SCORES)
 def test_no_other_threshold_is_better(rule: str, pairs: list[tuple[bool, float]]) -> None:
     positive, score = (np.array(part) for part in zip(*pairs, strict=True))
-    found = best_threshold(positive, score, rule)
+    threshold = best_threshold(positive, score, rule)
     every = [metric_at(rule, positive, score, t) for t in [*np.unique(score), 2.0]]
     if positive.all() or not positive.any() or np.isnan(every).all():
-        assert found == 0.5
+        assert threshold == 0.5
     else:
-        assert metric_at(rule, positive, score, found) == pytest.approx(np.nanmax(every))
+        assert metric_at(rule, positive, score, threshold) == pytest.approx(np.nanmax(every))
 
 
 SKLEARN_METRICS: dict[str, Callable[..., float]] = {
@@ -78,16 +78,16 @@ def test_no_other_threshold_is_better_where_rows_weigh_more_or_less(rule: str) -
         draw = np.random.default_rng(seed)
         positive = np.append(draw.random(10) < 0.4, [True, False])
         score, weights = draw.integers(0, 9, 12) / 8, draw.gamma(0.5, size=12)
-        found = best_threshold(positive, score, rule, weights)
+        threshold = best_threshold(positive, score, rule, weights)
         candidates = [*np.unique(score), 2.0]
         if rule == "mcc":  # not defined where all or none are called positive
             candidates = candidates[1:-1]
         every = [
             SKLEARN_METRICS[rule](positive, score >= t, sample_weight=weights) for t in candidates
         ]
-        chosen = SKLEARN_METRICS[rule](positive, score >= found, sample_weight=weights)
+        chosen = SKLEARN_METRICS[rule](positive, score >= threshold, sample_weight=weights)
         assert chosen == pytest.approx(max(every), abs=1e-12)
-        unlike += found != best_threshold(positive, score, rule)
+        unlike += threshold != best_threshold(positive, score, rule)
     assert unlike > 1
 
 
@@ -101,15 +101,15 @@ def test_no_other_threshold_is_better_where_rows_weigh_more_or_less(rule: str) -
         ([0, 0, 1], [0.9, 0.8, 0.2], (1 + 1e-6 + 0.9) / 2),  # none: halfway to certainty
     ],
 )
-def test_of_thresholds_that_are_as_good_the_highest_that_calls_something_is_taken(
+def test_among_ties_the_highest_threshold_with_a_positive_is_best(
     positives: list[int], scores: list[float], expected: float
 ) -> None:
-    found = best_threshold(np.array(positives) == 1, np.array(scores), "accuracy")
-    assert found == pytest.approx(expected, abs=1e-12)
+    threshold = best_threshold(np.array(positives) == 1, np.array(scores), "accuracy")
+    assert threshold == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("rule", THRESHOLD_RULES)
-def test_rows_without_weight_have_no_say(rule: str) -> None:
+def test_rows_without_weight_do_not_count(rule: str) -> None:
     positive = np.array([True, False, True, False, True, False])
     score = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
     weights = np.array([1.0, 0, 1, 1, 0, 1])  # without two rows the classes are parted at 0.65
@@ -118,32 +118,32 @@ def test_rows_without_weight_have_no_say(rule: str) -> None:
 
 @deterministic
 @given(LABELED_SCORES)
-def test_a_threshold_lies_between_scores_so_that_a_rounding_error_changes_nothing(
+def test_a_threshold_is_between_scores(
     pairs: list[tuple[bool, float]],
 ) -> None:
     positive, score = (np.array(part) for part in zip(*pairs, strict=True))
-    found = best_threshold(positive, score, "f1")
-    if found != 0.5 and score.max() > 0:
+    threshold = best_threshold(positive, score, "f1")
+    if threshold != 0.5 and score.max() > 0:
         moved = np.clip(score + 1e-9 * np.where(np.arange(len(score)) % 2, 1, -1), 0, 1)
-        assert ((moved >= found) == (score >= found)).all()
+        assert ((moved >= threshold) == (score >= threshold)).all()
 
 
-def test_the_threshold_is_found_that_parts_the_classes() -> None:
+def test_the_threshold_that_separates_the_classes_is_best() -> None:
     positive, score = np.array([False, False, True, True]), np.array([0.1, 0.2, 0.3, 0.9])
     for rule in THRESHOLD_RULES:
         assert best_threshold(positive, score, rule) == pytest.approx(0.25)
 
 
-def test_where_calling_nothing_is_most_often_right_nothing_is_called() -> None:
+def test_the_threshold_is_above_all_scores_where_no_positive_is_best() -> None:
     positive, score = np.arange(20) == 7, np.linspace(0.6, 0.1, 20)
-    found = best_threshold(positive, score, "accuracy")
-    assert 0.6 < found <= 1
+    threshold = best_threshold(positive, score, "accuracy")
+    assert 0.6 < threshold <= 1
     assert best_threshold(positive, score, "f1") < 0.6
     sure = best_threshold(positive, np.ones(20), "accuracy")
     assert 1 < sure < ABOVE_ALL_PROBABILITIES
 
 
-def test_a_score_that_is_the_same_for_all_has_no_best_correlation() -> None:
+def test_a_constant_score_has_no_best_threshold_for_mcc() -> None:
     assert best_threshold(np.array([True, False]), np.full(2, 0.3), "mcc") == 0.5
 
 
@@ -156,14 +156,14 @@ def test_a_score_that_is_the_same_for_all_has_no_best_correlation() -> None:
         )
     )
 )
-def test_the_decision_is_the_one_of_least_expected_cost(
+def test_the_decision_has_the_least_expected_cost(
     drawn: tuple[list[list[int]], list[list[int]]],
 ) -> None:
     costs, shares = (np.array(part, dtype=float) for part in drawn)
     p = shares / shares.sum(axis=1, keepdims=True)
-    found = min_cost_decisions(p, costs)
+    decisions = min_cost_decisions(p, costs)
     classes = range(len(costs))
-    for row, decided in zip(p, found, strict=True):
+    for row, decided in zip(p, decisions, strict=True):
         expected = [sum(row[true] * costs[true][said] for true in classes) for said in classes]
         assert expected[decided] == pytest.approx(min(expected))
 
@@ -171,18 +171,18 @@ def test_the_decision_is_the_one_of_least_expected_cost(
 def test_costs_of_two_classes_are_a_threshold() -> None:
     alarm, miss = 1.0, 4.0  # Elkan 2001: positive from alarm / (alarm + miss) on
     score = np.linspace(0, 1, 102)
-    found = min_cost_decisions(
+    decisions = min_cost_decisions(
         np.stack([1 - score, score], axis=1), np.array([[0, alarm], [miss, 0]])
     )
-    assert (found == (score > 0.2)).all()
+    assert (decisions == (score > 0.2)).all()
 
 
-def test_of_decisions_that_cost_the_same_the_first_class_is_taken() -> None:
+def test_among_equal_costs_the_first_class_is_decided() -> None:
     p = np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.2, 0.4, 0.4]])
     assert min_cost_decisions(p, 1 - np.eye(3)).tolist() == [0, 1, 1]
 
 
-def test_costs_are_of_the_true_class_by_row_and_the_decided_one_by_column() -> None:
+def test_costs_have_true_classes_as_rows_and_decided_ones_as_columns() -> None:
     costs = np.array([[0.0, 5.0, 1.0], [2.0, 0.0, 4.0], [3.0, 6.0, 0.0]])
     for true in range(3):  # of a class that is certain, a right decision costs nothing
         assert min_cost_decisions(np.eye(3)[[true]], costs).tolist() == [true]
@@ -191,36 +191,40 @@ def test_costs_are_of_the_true_class_by_row_and_the_decided_one_by_column() -> N
     assert min_cost_decisions(np.array([[0.6, 0.0, 0.4]]), costs).tolist() == [2]  # 1.2, 5.4, 0.6
 
 
-def test_equal_costs_decide_for_the_likeliest() -> None:
+def test_equal_costs_decide_for_the_most_probable_class() -> None:
     p = np.random.default_rng(0).dirichlet(np.ones(4), 50)
     assert (min_cost_decisions(p, 1 - np.eye(4)) == p.argmax(axis=1)).all()
 
 
 @deterministic
 @given(LABELED_SCORES)
-def test_the_points_of_a_curve_are_what_decisions_would_be(
+def test_points_of_a_curve_are_metrics_of_the_decisions(
     pairs: list[tuple[bool, float]],
 ) -> None:
     positive, score = (np.array(part) for part in zip(*pairs, strict=True))
-    found = precision_recall_curve(positive, score)
+    curve = precision_recall_curve(positive, score)
     if positive.all() or not positive.any():
-        assert found == []
+        assert curve == []
         return
-    assert [point["threshold"] for point in found] == sorted(set(score.tolist()), reverse=True)
-    for point in found:
+    assert [point["threshold"] for point in curve] == sorted(set(score.tolist()), reverse=True)
+    for point in curve:
         called = score >= point["threshold"]
         assert point["precision"] == pytest.approx(positive[called].mean())
         assert point["recall"] == pytest.approx((called & positive).sum() / positive.sum())
-        assert point["called"] == pytest.approx(called.mean())
+        assert point["selection_rate"] == pytest.approx(called.mean())
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends() -> None:
     draw = np.random.default_rng(0)
     positive, score = draw.random(5_000) < 0.3, draw.random(5_000)
-    found = precision_recall_curve(positive, score)
-    assert len(found) == MAX_CURVE_POINTS
-    assert found[0]["threshold"] == score.max()
-    assert (found[-1]["threshold"], found[-1]["recall"], found[-1]["called"]) == (score.min(), 1, 1)
-    for a, b in itertools.pairwise(found):
+    curve = precision_recall_curve(positive, score)
+    assert len(curve) == MAX_CURVE_POINTS
+    assert curve[0]["threshold"] == score.max()
+    assert (curve[-1]["threshold"], curve[-1]["recall"], curve[-1]["selection_rate"]) == (
+        score.min(),
+        1,
+        1,
+    )
+    for a, b in itertools.pairwise(curve):
         assert a["recall"] <= b["recall"]
-        assert a["called"] < b["called"]
+        assert a["selection_rate"] < b["selection_rate"]

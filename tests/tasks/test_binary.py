@@ -35,12 +35,12 @@ TARGET_SPEC: Json = {"classes": ["no", "yes"]}
     ],
 )
 def test_the_class_that_counts_as_yes_is_guessed(cells: list[Any], positive: str) -> None:
-    guess = TASK.infer([ColumnProfile(pl.Series("y", cells))])
-    assert guess is not None
-    assert guess.options == {"positive": positive}
+    inference = TASK.infer([ColumnProfile(pl.Series("y", cells))])
+    assert inference is not None
+    assert inference.options == {"positive_class": positive}
     # The guess fits the classes as the project reads them.
     values = catalog.load_plugin("kinds", "category").parse(pl.Series("y", cells), {})
-    assert TASK.describe(values, dict(guess.options))["classes"][-1] == positive
+    assert TASK.describe(values, dict(inference.options))["classes"][-1] == positive
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_the_positive_class_is_the_last(
     labels: list[Any], positive: str | None, classes: list[str]
 ) -> None:
     target = pl.Series("y", labels)
-    about = TASK.describe(target, {"positive": positive})
-    assert json.loads(json.dumps(about)) == {"classes": classes}
+    target_spec = TASK.describe(target, {"positive_class": positive})
+    assert json.loads(json.dumps(target_spec)) == {"classes": classes}
     there = target.drop_nulls()
-    wanted = [classes.index(label.removesuffix(".")) for label in there]
-    assert TASK.encode(there, about).tolist() == wanted
+    expected = [classes.index(label.removesuffix(".")) for label in there]
+    assert TASK.encode(there, target_spec).tolist() == expected
 
 
 def sample_outputs(rows: int = 2_000, seed: int = 0) -> tuple[Array, Array]:
@@ -81,16 +81,17 @@ def calibrate_and_predict(target_spec: Json, outputs: Array, y: Array) -> Predic
 
 def test_without_a_threshold_the_likelier_class_is_decided() -> None:
     outputs, y = sample_outputs()
-    said = calibrate_and_predict(TARGET_SPEC, outputs, y)
-    assert (said.decisions == (outputs[:, 1] > 0.5)).all()
+    predictions = calibrate_and_predict(TARGET_SPEC, outputs, y)
+    assert (predictions.decisions == (outputs[:, 1] > 0.5)).all()
 
 
 def test_a_threshold_of_the_file_is_kept() -> None:
     outputs, y = sample_outputs()
-    said = calibrate_and_predict({**TARGET_SPEC, "threshold": 0.2}, outputs, y)
-    assert (said.decisions == (said.outputs[:, 1] >= 0.2)).all()
+    predictions = calibrate_and_predict({**TARGET_SPEC, "threshold": 0.2}, outputs, y)
+    assert (predictions.decisions == (predictions.outputs[:, 1] >= 0.2)).all()
     assert (
-        said.decisions.sum() > 1.5 * calibrate_and_predict(TARGET_SPEC, outputs, y).decisions.sum()
+        predictions.decisions.sum()
+        > 1.5 * calibrate_and_predict(TARGET_SPEC, outputs, y).decisions.sum()
     )
 
 
@@ -98,49 +99,49 @@ def test_a_threshold_of_the_file_is_kept() -> None:
 def test_a_threshold_that_is_chosen_serves_its_metric_on_new_rows_too(rule: str) -> None:
     metric = {metric.name: metric for metric in TASK.metrics}[rule]
     outputs, y = sample_outputs()
-    about = {**TARGET_SPEC, "threshold": rule}
-    calibration = TASK.calibrate(outputs, y, about)
+    target_spec = {**TARGET_SPEC, "threshold": rule}
+    calibration = TASK.calibrate(outputs, y, target_spec)
     fresh, truth = sample_outputs(seed=1)
     even = np.ones((1, len(truth)))
-    found, plain = (
-        metric.compute(truth, TASK.predictions_from_outputs(fresh, about, how), even)[0]
+    result, plain = (
+        metric.compute(truth, TASK.predictions_from_outputs(fresh, target_spec, how), even)[0]
         for how in (calibration, {**calibration, "threshold": None})
     )
-    assert found > plain - 0.005
+    assert result > plain - 0.005
     if rule != "accuracy":  # which 0.5 serves best already
-        assert found > plain + 0.015
+        assert result > plain + 0.015
         assert calibration["threshold"] < 0.4
 
 
 def test_costs_go_before_a_threshold() -> None:
     outputs, y = sample_outputs()
-    about = {**TARGET_SPEC, "threshold": 0.9, "costs": {"yes": {"no": 9.0}}}
-    said = calibrate_and_predict(about, outputs, y)
-    assert (said.decisions == (said.outputs[:, 1] > 0.1)).all()
+    target_spec = {**TARGET_SPEC, "threshold": 0.9, "costs": {"yes": {"no": 9.0}}}
+    predictions = calibrate_and_predict(target_spec, outputs, y)
+    assert (predictions.decisions == (predictions.outputs[:, 1] > 0.1)).all()
 
 
 def test_tune_rows_of_one_class_give_the_threshold_of_even_odds() -> None:
     outputs, _ = sample_outputs(20)
-    about = {**TARGET_SPEC, "threshold": "f1"}
-    assert TASK.calibrate(outputs, np.zeros(20, dtype=int), about)["threshold"] == 0.5
+    target_spec = {**TARGET_SPEC, "threshold": "f1"}
+    assert TASK.calibrate(outputs, np.zeros(20, dtype=int), target_spec)["threshold"] == 0.5
 
 
 def test_sets_hold_the_truth_at_the_rate_the_file_asks_for() -> None:
     outputs, y = sample_outputs(4_000)
-    about = {**TARGET_SPEC, "coverage": 0.95}
-    calibration = TASK.calibrate(outputs, y, about)
+    target_spec = {**TARGET_SPEC, "coverage": 0.95}
+    calibration = TASK.calibrate(outputs, y, target_spec)
     fresh, truth = sample_outputs(20_000, seed=1)
-    said = TASK.predictions_from_outputs(fresh, about, calibration)
-    covered = classification_metrics.coverage(truth, said, np.ones((1, len(truth))))[0]
+    predictions = TASK.predictions_from_outputs(fresh, target_spec, calibration)
+    covered = classification_metrics.set_coverage(truth, predictions, np.ones((1, len(truth))))[0]
     assert covered == pytest.approx(0.95, abs=0.012)
-    assert said.coverage == 0.95
+    assert predictions.coverage == 0.95
 
 
 def test_the_roc_curve_is_that_of_scikit_learn() -> None:
     draw = np.random.default_rng(0)
     y, score = draw.integers(0, 2, 400), draw.integers(0, 30, 400) / 30
-    wanted = np.stack(roc_curve(y, score, drop_intermediate=False)[:2], axis=1)
-    np.testing.assert_allclose(compute_roc_points(y, score), wanted)
+    expected = np.stack(roc_curve(y, score, drop_intermediate=False)[:2], axis=1)
+    np.testing.assert_allclose(compute_roc_points(y, score), expected)
     fine = np.array(compute_roc_points(draw.integers(0, 2, 5_000), draw.random(5_000)))
     assert len(fine) <= 101
     assert fine[0].tolist() == [0, 0]
@@ -150,14 +151,14 @@ def test_the_roc_curve_is_that_of_scikit_learn() -> None:
 
 def test_evidence_is_about_the_positive_class() -> None:
     outputs, y = sample_outputs()
-    found = TASK.diagnostics(
+    result = TASK.diagnostics(
         y, calibrate_and_predict({**TARGET_SPEC, "threshold": 0.2}, outputs, y), TARGET_SPEC
     )
-    assert {"classes", "confusion", "per_class", "worst", "roc"} < set(found)
-    curve = found["thresholds"]
+    assert {"classes", "confusion_matrix", "per_class", "largest_errors", "roc_curve"} < set(result)
+    curve = result["threshold_curve"]
     assert curve[0]["threshold"] > curve[-1]["threshold"]
-    rows = sum(point["rows"] for point in found["reliability"])
-    happened = sum(point["rows"] * point["observed"] for point in found["reliability"])
+    rows = sum(point["rows"] for point in result["reliability"])
+    happened = sum(point["rows"] * point["observed"] for point in result["reliability"])
     assert (rows, happened) == (len(y), pytest.approx(y.sum()))
-    at = next(point for point in found["per_class"] if point["class"] == "yes")
+    at = next(point for point in result["per_class"] if point["class"] == "yes")
     assert at["recall"] > 0.5

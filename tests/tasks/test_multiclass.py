@@ -33,8 +33,8 @@ TARGET_SPEC = {"classes": ["a", "b", "c"]}
     ],
 )
 def test_a_few_words_or_whole_numbers_are_classes(cells: list[Any], sure: float | None) -> None:
-    guess = TASK.infer([ColumnProfile(pl.Series("y", cells))])
-    assert (guess.confidence if guess else None) == sure
+    inference = TASK.infer([ColumnProfile(pl.Series("y", cells))])
+    assert (inference.confidence if inference else None) == sure
 
 
 def test_calibration_and_sets_suit_a_model_that_is_too_sure() -> None:
@@ -43,22 +43,22 @@ def test_calibration_and_sets_suit_a_model_that_is_too_sure() -> None:
     y = np.minimum((honest.cumsum(axis=1) < draw.random((6_000, 1))).sum(axis=1), 2)
     boasting = honest**3 / (honest**3).sum(axis=1, keepdims=True)
     tune, judge = slice(0, 3_000), slice(3_000, None)
-    found = TASK.calibrate(boasting[tune], y[tune], {**TARGET_SPEC, "coverage": 0.8})
-    assert found["temperature"] == pytest.approx(3, rel=0.1)
-    outputs = TASK.apply_calibration(boasting[judge], found)
+    result = TASK.calibrate(boasting[tune], y[tune], {**TARGET_SPEC, "coverage": 0.8})
+    assert result["temperature"] == pytest.approx(3, rel=0.1)
+    outputs = TASK.apply_calibration(boasting[judge], result)
     np.testing.assert_allclose(outputs, honest[judge], atol=0.05)
-    said = TASK.predictions_from_outputs(outputs, {**TARGET_SPEC, "coverage": 0.8}, found)
+    predictions = TASK.predictions_from_outputs(outputs, {**TARGET_SPEC, "coverage": 0.8}, result)
     weights = np.ones((1, 3_000))
-    assert classification_metrics.coverage(y[judge], said, weights)[0] == pytest.approx(
+    assert classification_metrics.set_coverage(y[judge], predictions, weights)[0] == pytest.approx(
         0.8, abs=0.03
     )
-    assert classification_metrics.mean_set_size(y[judge], said, weights)[0] < 2
+    assert classification_metrics.mean_set_size(y[judge], predictions, weights)[0] < 2
 
 
 def test_costs_of_one_class_make_it_the_careful_answer() -> None:
     outputs = np.array([[0.45, 0.35, 0.2], [0.1, 0.89, 0.01]])
-    about = {**TARGET_SPEC, "costs": {"c": {"a": 5, "b": 5}}}
-    said = TASK.predictions_from_outputs(outputs, about, {"limit": 0.3})
+    target_spec = {**TARGET_SPEC, "costs": {"c": {"a": 5, "b": 5}}}
+    predictions = TASK.predictions_from_outputs(outputs, target_spec, {"set_threshold": 0.3})
     # c costs 0.8 against 0.35 + 1.0 for a; but 0.99 against 0.1 + 0.05 for b.
-    assert said.decisions.tolist() == [2, 1]
-    assert TASK.to_frame(said, about)["prediction"].to_list() == ["c", "b"]
+    assert predictions.decisions.tolist() == [2, 1]
+    assert TASK.to_frame(predictions, target_spec)["prediction"].to_list() == ["c", "b"]

@@ -32,7 +32,7 @@ def build_target(**columns: list[Any]) -> pl.Series:
             "problem": {"target": list(columns), "task": "multilabel"},
             "data": {
                 "source": "t.csv",
-                "missing": ["?"],
+                "na_values": ["?"],
                 "columns": {name: {"kind": "boolean"} for name in columns},
             },
         }
@@ -43,10 +43,10 @@ def build_target(**columns: list[Any]) -> pl.Series:
 def test_the_labels_of_rows_are_zeros_and_ones() -> None:
     target = build_target(calm=["1", "0", "yes", "no"], happy=["F", "true", "T", "1"])
     assert target.dtype == pl.Struct
-    about = TASK.describe(target, {})
-    assert about == TARGET_SPEC
-    assert TASK.encode(target, about).tolist() == [[1, 0], [0, 1], [1, 1], [0, 1]]
-    assert TASK.n_outputs(about) == 2
+    target_spec = TASK.describe(target, {})
+    assert target_spec == TARGET_SPEC
+    assert TASK.encode(target, target_spec).tolist() == [[1, 0], [0, 1], [1, 1], [0, 1]]
+    assert TASK.n_outputs(target_spec) == 2
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,9 @@ def test_a_row_without_one_of_its_labels_has_no_target() -> None:
 
 def test_a_cell_that_is_neither_yes_nor_no_is_named() -> None:
     target = build_target(calm=["1", "0", "maybe"], happy=["0", "1", "1"])
-    with pytest.raises(DataError, match="the label 'calm' has cells that are neither") as caught:
+    with pytest.raises(
+        DataError, match="the label 'calm' has cells that are not booleans"
+    ) as caught:
         TASK.describe(target, {})
     assert caught.value.detail == "'maybe'"
 
@@ -90,8 +92,8 @@ def test_rows_are_dealt_out_by_their_labels_together() -> None:
     ],
 )
 def test_columns_of_yes_and_no_are_recognised(columns: list[list[Any]], labels: bool) -> None:
-    guess = TASK.infer([ColumnProfile(pl.Series("y", cells)) for cells in columns])
-    assert (guess is not None) is labels
+    inference = TASK.infer([ColumnProfile(pl.Series("y", cells)) for cells in columns])
+    assert (inference is not None) is labels
 
 
 def sample_outputs(rows: int = 1_500, seed: int = 0, sharp: float = 1.0) -> tuple[Array, Array]:
@@ -113,38 +115,38 @@ def calibrate_via_json(target_spec: Json, outputs: Array, y: Array) -> Json:
 
 def test_one_temperature_makes_all_labels_honest() -> None:
     outputs, y = sample_outputs(4_000, sharp=3.0)
-    found = calibrate_via_json(TARGET_SPEC, outputs, y)
-    assert found["temperature"] == pytest.approx(3, rel=0.15)
+    result = calibrate_via_json(TARGET_SPEC, outputs, y)
+    assert result["temperature"] == pytest.approx(3, rel=0.15)
     np.testing.assert_allclose(
-        TASK.apply_calibration(outputs, found), sample_outputs(4_000)[0], atol=0.05
+        TASK.apply_calibration(outputs, result), sample_outputs(4_000)[0], atol=0.05
     )
     assert TASK.validation_loss(outputs, y) == pytest.approx(
         TASK.validation_loss(sample_outputs(4_000)[0], y), rel=1e-2
     )
 
 
-@pytest.mark.parametrize(("threshold", "wanted"), [(None, [0.5, 0.5]), (0.3, [0.3, 0.3])])
-def test_a_threshold_holds_for_every_label(threshold: float | None, wanted: list[float]) -> None:
+@pytest.mark.parametrize(("threshold", "expected"), [(None, [0.5, 0.5]), (0.3, [0.3, 0.3])])
+def test_a_threshold_holds_for_every_label(threshold: float | None, expected: list[float]) -> None:
     outputs, y = sample_outputs()
-    about = {**TARGET_SPEC, "threshold": threshold}
-    found = calibrate_via_json(about, outputs, y)
-    assert found["thresholds"] == wanted
-    said = TASK.predictions_from_outputs(outputs, about, found)
-    assert (said.decisions == (outputs >= wanted[0])).all()
+    target_spec = {**TARGET_SPEC, "threshold": threshold}
+    result = calibrate_via_json(target_spec, outputs, y)
+    assert result["thresholds"] == expected
+    predictions = TASK.predictions_from_outputs(outputs, target_spec, result)
+    assert (predictions.decisions == (outputs >= expected[0])).all()
 
 
 def test_a_metric_chooses_a_threshold_for_each_label_that_serves_new_rows() -> None:
     outputs, y = sample_outputs()
-    about = {**TARGET_SPEC, "threshold": "f1"}
-    found = calibrate_via_json(about, outputs, y)
-    assert found["thresholds"][1] < found["thresholds"][0] < 0.5
+    target_spec = {**TARGET_SPEC, "threshold": "f1"}
+    result = calibrate_via_json(target_spec, outputs, y)
+    assert result["thresholds"][1] < result["thresholds"][0] < 0.5
     fresh, truth = sample_outputs(seed=1)
     even = np.ones((1, len(truth)))
     chosen, plain = (
-        multilabel_metrics.macro_f1(truth, TASK.predictions_from_outputs(fresh, about, how), even)[
-            0
-        ]
-        for how in (found, {**found, "thresholds": [0.5, 0.5]})
+        multilabel_metrics.macro_f1(
+            truth, TASK.predictions_from_outputs(fresh, target_spec, how), even
+        )[0]
+        for how in (result, {**result, "thresholds": [0.5, 0.5]})
     )
     assert chosen > plain + 0.05
 
@@ -152,25 +154,27 @@ def test_a_metric_chooses_a_threshold_for_each_label_that_serves_new_rows() -> N
 @pytest.mark.parametrize("coverage", [0.7, 0.9])
 def test_regions_hold_the_truth_of_each_label(coverage: float) -> None:
     outputs, y = sample_outputs(3_000)
-    about = {**TARGET_SPEC, "coverage": coverage}
-    found = calibrate_via_json(about, outputs, y)
+    target_spec = {**TARGET_SPEC, "coverage": coverage}
+    result = calibrate_via_json(target_spec, outputs, y)
     fresh, truth = sample_outputs(6_000, seed=1)
-    said = TASK.predictions_from_outputs(fresh, about, found)
-    assert said.coverage == coverage
-    held = np.where(truth == 1, said.regions[:, :, 1], said.regions[:, :, 0]).mean(axis=0)
+    predictions = TASK.predictions_from_outputs(fresh, target_spec, result)
+    assert predictions.coverage == coverage
+    held = np.where(truth == 1, predictions.regions[:, :, 1], predictions.regions[:, :, 0]).mean(
+        axis=0
+    )
     assert (held > coverage - 0.02).all()
     assert held[0] == pytest.approx(coverage, abs=0.03)
 
 
 def test_the_decision_joins_the_labels_that_apply() -> None:
     outputs = np.array([[0.9, 0.8], [0.2, 0.1], [0.4, 0.6]])
-    said = TASK.predictions_from_outputs(
-        outputs, TARGET_SPEC, {"thresholds": [0.5, 0.5], "limits": [0.3, 0.3]}
+    predictions = TASK.predictions_from_outputs(
+        outputs, TARGET_SPEC, {"thresholds": [0.5, 0.5], "set_thresholds": [0.3, 0.3]}
     )
-    found = TASK.to_frame(said, TARGET_SPEC)
-    assert found.columns == ["prediction", "probability_calm", "probability_happy"]
-    assert found["prediction"].to_list() == ["calm|happy", "", "happy"]
-    assert found["probability_happy"].to_list() == [0.8, 0.1, 0.6]
+    result = TASK.to_frame(predictions, TARGET_SPEC)
+    assert result.columns == ["prediction", "probability_calm", "probability_happy"]
+    assert result["prediction"].to_list() == ["calm|happy", "", "happy"]
+    assert result["probability_happy"].to_list() == [0.8, 0.1, 0.6]
 
 
 def test_encoders_may_ask_about_every_label_unless_there_are_too_many() -> None:
@@ -183,17 +187,17 @@ def test_encoders_may_ask_about_every_label_unless_there_are_too_many() -> None:
 def test_evidence_tells_the_figures_of_each_label() -> None:
     y = np.array([[1, 0], [1, 1], [0, 0], [0, 1]])
     outputs = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.3], [0.1, 0.95]])
-    said = TASK.predictions_from_outputs(
-        outputs, TARGET_SPEC, {"thresholds": [0.5, 0.5], "limits": [0.3, 0.3]}
+    predictions = TASK.predictions_from_outputs(
+        outputs, TARGET_SPEC, {"thresholds": [0.5, 0.5], "set_thresholds": [0.3, 0.3]}
     )
-    found = TASK.diagnostics(y, said, TARGET_SPEC)
-    assert found["per_class"] == [
+    result = TASK.diagnostics(y, predictions, TARGET_SPEC)
+    assert result["per_class"] == [
         {"class": "calm", "rows": 2, "precision": 2 / 3, "recall": 1.0},
         {"class": "happy", "rows": 2, "precision": 1.0, "recall": 0.5},
     ]
-    assert found["worst"] == [1, 2, 0, 3]
-    assert sum(point["rows"] for point in found["reliability"]) == y.size
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert result["largest_errors"] == [1, 2, 0, 3]
+    assert sum(point["rows"] for point in result["reliability"]) == y.size
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
 def test_pairs_are_no_and_yes_of_one_label_after_the_other() -> None:

@@ -20,30 +20,30 @@ GRADES = pl.Series("grade", ["high", "low", None, "middle", "low"])
 
 
 def test_words_stand_in_the_order_of_the_file() -> None:
-    about = TASK.describe(GRADES, {"order": ["low", "middle", "high"]})
-    assert about == TARGET_SPEC
-    assert TASK.encode(GRADES.drop_nulls(), about).tolist() == [2, 0, 1, 0]
+    target_spec = TASK.describe(GRADES, {"class_order": ["low", "middle", "high"]})
+    assert target_spec == TARGET_SPEC
+    assert TASK.encode(GRADES.drop_nulls(), target_spec).tolist() == [2, 0, 1, 0]
 
 
 def test_classes_of_the_order_that_no_row_has_are_left_out() -> None:
     order = ["none", "low", "middle", "high", "extreme"]
-    assert TASK.describe(GRADES, {"order": order}) == TARGET_SPEC
+    assert TASK.describe(GRADES, {"class_order": order}) == TARGET_SPEC
 
 
 def test_numbers_need_no_order_and_may_have_one() -> None:
     target = pl.Series("y", ["10", "9", "-1", "2.5"])
     assert TASK.describe(target, {})["classes"] == ["-1", "2.5", "9", "10"]
     turned = ["10", "9", "2.5", "-1"]
-    assert TASK.describe(target, {"order": turned})["classes"] == turned
+    assert TASK.describe(target, {"class_order": turned})["classes"] == turned
 
 
-@pytest.mark.parametrize("problem", [{}, {"order": []}, {"order": ["low", "high"]}])
+@pytest.mark.parametrize("problem", [{}, {"class_order": []}, {"class_order": ["low", "high"]}])
 def test_words_without_a_place_are_named(problem: Json) -> None:
     with pytest.raises(DataError, match="the order of the classes is not known") as caught:
         TASK.describe(GRADES, problem)
-    lacking = "middle" if problem.get("order") else "high, low, middle"
-    assert caught.value.detail == f"classes without a place: {lacking}"
-    assert "problem.order" in caught.value.hint
+    lacking = "middle" if problem.get("class_order") else "high, low, middle"
+    assert caught.value.detail == f"not in the order: {lacking}"
+    assert "problem.class_order" in caught.value.hint
 
 
 def test_words_among_numbers_need_an_order() -> None:
@@ -55,14 +55,14 @@ def test_words_among_numbers_need_an_order() -> None:
 
 
 def test_a_positive_class_does_not_break_the_order() -> None:
-    problem = {"order": ["low", "middle", "high"], "positive": "low"}
+    problem = {"class_order": ["low", "middle", "high"], "positive_class": "low"}
     assert TASK.describe(GRADES, problem) == TARGET_SPEC
 
 
 def test_an_order_that_spells_classes_with_and_without_a_full_stop_is_one() -> None:
     target = pl.Series("y", ["low.", "low", "high", "high."])
-    about = TASK.describe(target, {"order": ["low", "high"]})
-    assert TASK.encode(target, about).tolist() == [0, 0, 1, 1]
+    target_spec = TASK.describe(target, {"class_order": ["low", "high"]})
+    assert TASK.encode(target, target_spec).tolist() == [0, 0, 1, 1]
 
 
 def test_target_means_are_taken_of_the_step_itself() -> None:
@@ -84,25 +84,32 @@ def test_target_means_are_taken_of_the_step_itself() -> None:
     ],
 )
 def test_the_middle_of_what_is_predicted_is_decided(outputs: list[float], decided: int) -> None:
-    said = TASK.predictions_from_outputs(np.array([outputs]), TARGET_SPEC, {"limit": 0.3})
-    assert said.decisions.tolist() == [decided]
+    predictions = TASK.predictions_from_outputs(
+        np.array([outputs]), TARGET_SPEC, {"set_threshold": 0.3}
+    )
+    assert predictions.decisions.tolist() == [decided]
 
 
 def test_the_decision_has_the_least_expected_steps() -> None:
     outputs = np.random.default_rng(0).dirichlet(np.ones(5), 200)
-    about = {"classes": [*"abcde"]}
-    said = TASK.predictions_from_outputs(outputs, about, {"limit": 0.3})
+    target_spec = {"classes": [*"abcde"]}
+    predictions = TASK.predictions_from_outputs(outputs, target_spec, {"set_threshold": 0.3})
     steps = np.abs(np.arange(5)[:, None] - np.arange(5))
     expected = outputs @ steps
-    chosen = expected[np.arange(200), said.decisions]
+    chosen = expected[np.arange(200), predictions.decisions]
     np.testing.assert_allclose(chosen, expected.min(axis=1), atol=1e-12)
-    assert TASK.to_frame(said, about)["prediction"][0] == about["classes"][said.decisions[0]]
+    assert (
+        TASK.to_frame(predictions, target_spec)["prediction"][0]
+        == target_spec["classes"][predictions.decisions[0]]
+    )
 
 
 def test_costs_go_before_the_middle() -> None:
-    about = {**TARGET_SPEC, "costs": {"high": {"low": 50, "middle": 50}}}
-    said = TASK.predictions_from_outputs(np.array([[0.6, 0.3, 0.1]]), about, {"limit": 0.3})
-    assert said.decisions.tolist() == [2]
+    target_spec = {**TARGET_SPEC, "costs": {"high": {"low": 50, "middle": 50}}}
+    predictions = TASK.predictions_from_outputs(
+        np.array([[0.6, 0.3, 0.1]]), target_spec, {"set_threshold": 0.3}
+    )
+    assert predictions.decisions.tolist() == [2]
 
 
 def test_the_loss_that_stops_training_minds_how_far_off_a_model_is() -> None:

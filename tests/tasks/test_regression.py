@@ -47,8 +47,8 @@ def test_amounts_are_standardised_and_predictions_kept_near_the_training_range()
     assert (scaled.mean(), scaled.std()) == pytest.approx((0, 1))
     low, high = AMOUNTS.min(), AMOUNTS.max()
     edge = 0.05 * (high - low)
-    found = TASK.unscale_outputs(np.array([[-1e9], [0.0], [1e9]], dtype=np.float32), scale)
-    assert found[:, 0] == pytest.approx([low - edge, AMOUNTS.mean(), high + edge])
+    result = TASK.unscale_outputs(np.array([[-1e9], [0.0], [1e9]], dtype=np.float32), scale)
+    assert result[:, 0] == pytest.approx([low - edge, AMOUNTS.mean(), high + edge])
 
 
 def test_equal_amounts_scale_without_a_division_by_zero() -> None:
@@ -59,16 +59,18 @@ def test_equal_amounts_scale_without_a_division_by_zero() -> None:
 
 def test_values_stay_as_they_are_and_get_an_interval() -> None:
     outputs = AMOUNTS[:, None]
-    about = {"coverage": 0.8}
+    target_spec = {"coverage": 0.8}
     truth = AMOUNTS + np.random.default_rng(1).normal(0, 5, ROWS)
-    found = json.loads(json.dumps(TASK.calibrate(outputs, truth, about), allow_nan=False))
-    assert TASK.apply_calibration(outputs, found) is outputs
-    said = TASK.predictions_from_outputs(outputs, about, found)
-    assert (said.decisions == AMOUNTS).all()
-    assert said.coverage == 0.8
+    result = json.loads(json.dumps(TASK.calibrate(outputs, truth, target_spec), allow_nan=False))
+    assert TASK.apply_calibration(outputs, result) is outputs
+    predictions = TASK.predictions_from_outputs(outputs, target_spec, result)
+    assert (predictions.decisions == AMOUNTS).all()
+    assert predictions.coverage == 0.8
     even = np.ones((1, ROWS))
-    assert regression_metrics.coverage(truth, said, even)[0] == pytest.approx(0.8, abs=0.01)
-    decided = TASK.to_frame(said, about)
+    assert regression_metrics.interval_coverage(truth, predictions, even)[0] == pytest.approx(
+        0.8, abs=0.01
+    )
+    decided = TASK.to_frame(predictions, target_spec)
     assert decided.columns == ["prediction", "prediction_low", "prediction_high"]
     assert (decided["prediction_low"] < decided["prediction"]).all()
     assert (decided["prediction"] < decided["prediction_high"]).all()
@@ -76,14 +78,14 @@ def test_values_stay_as_they_are_and_get_an_interval() -> None:
         outputs, {}, TASK.calibrate(outputs, truth, {})
     )  # nine in ten by default
     assert wider.coverage == 0.9
-    assert (wider.regions[:, 1] > said.regions[:, 1]).all()
+    assert (wider.regions[:, 1] > predictions.regions[:, 1]).all()
 
 
 def test_no_rows_are_read_as_none() -> None:
-    said = TASK.predictions_from_outputs(
-        np.zeros((0, 1)), {}, {"edges": [1.0], "widths": [1.0, 2.0]}
+    predictions = TASK.predictions_from_outputs(
+        np.zeros((0, 1)), {}, {"bin_edges": [1.0], "half_widths": [1.0, 2.0]}
     )
-    assert TASK.to_frame(said, {}).height == 0
+    assert TASK.to_frame(predictions, {}).height == 0
 
 
 def test_a_target_of_whole_numbers_is_read_as_amounts() -> None:
@@ -96,18 +98,20 @@ def test_evidence_shows_errors() -> None:
     errors = np.zeros(ROWS)
     errors[17] = 50.0
     outputs = (AMOUNTS + errors)[:, None]
-    said = TASK.predictions_from_outputs(outputs, {}, TASK.calibrate(outputs, AMOUNTS, {}))
-    found = TASK.diagnostics(AMOUNTS, said, {})
-    assert found["worst"][0] == 17
-    assert found["error_quantiles"]["0.5"] == 0
-    assert [AMOUNTS[17], AMOUNTS[17] + 50] in found["scatter"]
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    predictions = TASK.predictions_from_outputs(outputs, {}, TASK.calibrate(outputs, AMOUNTS, {}))
+    result = TASK.diagnostics(AMOUNTS, predictions, {})
+    assert result["largest_errors"][0] == 17
+    assert result["error_quantiles"]["0.5"] == 0
+    assert [AMOUNTS[17], AMOUNTS[17] + 50] in result["scatter"]
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
 def test_a_scatter_of_many_rows_is_thinned() -> None:
     y = np.arange(3_000.0)
-    said = TASK.predictions_from_outputs(y[:, None], {}, {"edges": [], "widths": [1.0]})
-    points = TASK.diagnostics(y, said, {})["scatter"]
+    predictions = TASK.predictions_from_outputs(
+        y[:, None], {}, {"bin_edges": [], "half_widths": [1.0]}
+    )
+    points = TASK.diagnostics(y, predictions, {})["scatter"]
     assert len(points) == MAX_SCATTER_POINTS
     assert points[0] == [0, 0]
     assert points[-1] == [2_999, 2_999]

@@ -1,1 +1,1 @@
-"""The Python face of Fieldcraft, thin over the stages."""
+"""The Python API: projects, and estimators for scikit-learn."""

@@ -1,4 +1,4 @@
-"""The rows that an estimator is given, dealt out to folds and ready to develop a model on."""
+"""Folds of the rows that an estimator is given, and the dataset to train on."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from fieldcraft.data.splitting import (
 )
 from fieldcraft.modeling.dataset import ModelingDataset
 
-N_FOLDS = 5  # of a small table
-VALIDATION_FRACTION = 0.125  # share of a large table that early stopping and calibration get
+N_FOLDS = 5  # of a table with fewer rows than MAX_CROSS_FITTED_ROWS
+VALIDATION_FRACTION = 0.125  # of a larger table, for early stopping and calibration
 
 
 def build_dataset(
@@ -32,15 +32,15 @@ def build_dataset(
     weights: Array | None,
     seed: int,
 ) -> ModelingDataset:
-    """The rows of a table with their folds; rows of weight 0 are left out.
+    """The dataset of a table with folds; rows with weight 0 are left out.
 
     Args:
-        frame: cells as handed over.
-        y: the target as the task encodes it.
-        schema: of the columns that a model may use.
-        problem: what the target asks.
-        weights: how much each row counts.
-        seed: decides which rows go where.
+        frame: cells as given.
+        y: the target as the task encodes it, shape (rows,) or (rows, labels).
+        schema: columns that the model may use.
+        problem: the task with its target.
+        weights: sample weights, shape (rows,).
+        seed: of the assignment of rows to folds.
     """
     if weights is not None and not weights.all():
         weighted_rows = np.flatnonzero(weights)
@@ -62,20 +62,21 @@ def build_dataset(
 
 
 def compute_strata(y: Array) -> list[str]:
-    """The stratum of each row: its class or labels, or the quantile bin of an amount."""
+    """The stratum of each row: its class, its labels, or the quantile bin of its value."""
     if y.ndim == 2:
         return ["".join(map(str, row)) for row in y]
     return stratification_labels(pl.Series(y.astype(str) if y.dtype.kind in "iu" else y))
 
 
 def make_folds(digests: Sequence[bytes], strata: Sequence[str], seed: int) -> list[Fold]:
-    """Which rows each member is trained and tuned on; there are no judge rows.
+    """Train and validation rows of each fold; there are no evaluation rows.
 
-    A small table has five folds, each tuned on another fifth of the rows, so that all of them
-    serve to calibrate; a large one has one. Rows alike stay together, unless most of the rows are
-    alike, as where there are few columns.
+    A small table has five folds, each with another fifth of the rows for validation, so that every
+    row serves for calibration; a large one has one fold. Duplicate rows stay together, unless most
+    rows are duplicates, as in a table with few columns.
     """
     rows = len(digests)
+    # Groups of duplicates as large as a fold would make folds of very different sizes.
     groups = make_unique_groups(digests, strata) if 2 * len(set(digests)) <= rows else digests
     if rows >= MAX_CROSS_FITTED_ROWS:
         numbers = assign_parts(groups, strata, (1 - VALIDATION_FRACTION, VALIDATION_FRACTION), seed)
@@ -93,7 +94,7 @@ def make_folds(digests: Sequence[bytes], strata: Sequence[str], seed: int) -> li
 
 
 def make_unique_groups(digests: Sequence[bytes], strata: Sequence[str]) -> list[bytes]:
-    """A unit for each row, whatever the order of the rows."""
+    """A group for each row, independent of the order of the rows."""
     occurrences: Counter[tuple[bytes, str]] = Counter()
     groups = []
     for pair in zip(digests, strata, strict=True):

@@ -1,4 +1,4 @@
-"""Fieldcraft as scikit-learn estimators: arrays or frames in, a calibrated model out."""
+"""Scikit-learn estimators: arrays or frames in, calibrated predictions out."""
 
 from __future__ import annotations
 
@@ -38,11 +38,45 @@ from fieldcraft.data.dataframes import to_polars
 from fieldcraft.modeling.fold_models import TrainingLimits
 from fieldcraft.statistics.metrics import Predictions
 
-MAX_SEED = 2**31 - 1
+MAX_SEED = 2**31 - 1  # what `RandomState.randint` can draw
+
+
+# Parts of the docstrings of both estimators, kept once, as in scikit-learn's doc templates.
+ROWS_DOC = """Rows may be an array (columns x0, x1, ...) or a pandas or Polars frame with numbers,
+    strings, dates and missing values; the kinds of the columns of a frame are inferred. Tables
+    below 5,000 rows are learned by five fold models, each with another fifth of the rows for
+    validation, whose outputs are averaged."""
+PARAMETERS_DOC = """Args:
+        learner: name of the learner: ``network``, ``lightgbm``, ``linear``, ...
+        options: settings of the learner, as under ``model:`` in a project file.
+        time_budget: seconds that training may take.
+        random_state: the same number gives the same model; None is 0.
+        device: where a network is trained: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        columns: kinds of columns that override the inference: a kind such as ``category``, or a
+            dict of ``kind`` and its options, by column name."""
+ATTRIBUTES_DOC = """n_features_in_: number of columns in `fit`.
+        feature_names_in_: names of the columns, if the rows were a frame.
+        model_: the trained model as data files. It keeps up to 500 of the rows, with which
+            `to_bundle` checks that a bundle predicts the same.
+
+    A sample weight of 2 is not equivalent to a duplicated row: weights count in training and
+    calibration, but not in scaling or in the assignment of rows to folds."""
+
+
+def fill_docstring(cls: type) -> type:
+    """Insert the shared parts into the docstring of an estimator (a class decorator)."""
+    if cls.__doc__ is not None:  # python -OO strips docstrings
+        for name, text in (
+            ("{rows}", ROWS_DOC),
+            ("{parameters}", PARAMETERS_DOC),
+            ("{attributes}", ATTRIBUTES_DOC),
+        ):
+            cls.__doc__ = cls.__doc__.replace(name, text)
+    return cls
 
 
 class TableEstimator(BaseEstimator):
-    """What classifier and regressor share: parameters, rows, training, bundles."""
+    """The shared part of classifier and regressor: parameters, rows, training, bundles."""
 
     def __init__(
         self,
@@ -65,13 +99,13 @@ class TableEstimator(BaseEstimator):
         """Write the model as a bundle, which ``fieldcraft.load_bundle`` runs without torch.
 
         Args:
-            path: a folder or a .zip file that is not there yet, or an older bundle.
+            path: a new folder or .zip file, or an older bundle to replace.
 
         Returns:
             The bundle's manifest.
 
         Raises:
-            BundleError: something else is there, or the bundle does not predict the same.
+            BundleError: the path holds something else, or the bundle predicts differently.
         """
         check_is_fitted(self)
         manifest: Json = self.model_.write_bundle(Path(path))
@@ -106,32 +140,18 @@ class TableEstimator(BaseEstimator):
         return predictions
 
 
+@fill_docstring
 class Classifier(ClassifierMixin, TableEstimator):
-    """Tell which class, or which labels, each row has, with honest probabilities.
+    """A classifier with calibrated probabilities, for classes or for many labels a row.
 
-    Rows may be an array (columns x0, x1, ...) or a pandas or Polars frame with numbers, words,
-    dates and gaps; what a column of a frame holds is guessed. Tables below 5,000 rows are
-    learned by five members, each tuned on another fifth of the rows, whose outputs are averaged.
+    {rows}
     Targets of shape (rows, labels) with 0 and 1 are labels, of which a row may have many.
 
-    Args:
-        learner: name of the learner: ``network``, ``lightgbm``, ``linear``, ...
-        options: the learner's settings, as under ``model:`` in a project file.
-        budget: seconds that training may take.
-        random_state: the same number gives the same model; None is 0.
-        device: where a network is trained: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        columns: what columns hold, where the guess is to be overruled: a kind such as
-            ``category``, or a dict of ``kind`` and its options, by name.
+    {parameters}
 
     Attributes:
-        classes_: the classes in order; numbers of the labels where there are many.
-        n_features_in_: how many columns there were in `fit`.
-        feature_names_in_: their names, if the rows were a frame.
-        model_: the trained model as data files. It keeps up to 500 of the rows, by which
-            `to_bundle` proves that a bundle predicts the same.
-
-    A weight of 2 is not the same as a row that stands there twice: weights count in training, but
-    not when columns are scaled or rows dealt out to folds.
+        classes_: the classes in order; for labels their numbers.
+        {attributes}
 
     Example:
         >>> from sklearn.datasets import load_iris
@@ -141,15 +161,15 @@ class Classifier(ClassifierMixin, TableEstimator):
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn from rows and their classes.
+        """Fit the classifier.
 
         Args:
             X: rows, shape (rows, columns).
-            y: a class for each row, or labels of 0 and 1, shape (rows, labels).
-            sample_weight: how much each row counts in training.
+            y: classes, shape (rows,), or labels of 0 and 1, shape (rows, labels).
+            sample_weight: weights of the rows, shape (rows,).
 
         Raises:
-            InputError: fewer than two classes, or settings that do not fit; also a ValueError.
+            InputError: fewer than two classes, or invalid settings; also a ValueError.
         """
         names = target_names(y)
         y = validate_target(self, y)
@@ -161,6 +181,7 @@ class Classifier(ClassifierMixin, TableEstimator):
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
+        # Rows of weight 0 are left out, and with them classes that have no other rows.
         weighted_codes = (
             codes
             if sample_weight is None
@@ -168,16 +189,16 @@ class Classifier(ClassifierMixin, TableEstimator):
         )
         if len(np.unique(weighted_codes)) < 2:
             raise InputError(
-                "there is only one class in y, so there is nothing to learn",
+                "y has only one class, so there is nothing to learn",
                 detail=f"1 class: {self.classes_[weighted_codes[0]]!r}",
-                hint="give rows of at least two classes",
+                hint="pass rows of at least two classes",
             )
         task = "binary" if len(self.classes_) == 2 else "multiclass"
         problem = ProblemSpec(task, {"classes": format_class_labels(self.classes_)}, names)
         return self._train(X, codes, problem, sample_weight)
 
     def predict(self, X: Any) -> Array:
-        """The class of each row, shape (rows,), or its labels as 0 and 1, (rows, labels)."""
+        """Classes, shape (rows,), or labels as 0 and 1, shape (rows, labels)."""
         decisions = self._predictions(X).decisions
         return decisions if decisions.ndim == 2 else np.asarray(self.classes_[decisions])
 
@@ -186,9 +207,9 @@ class Classifier(ClassifierMixin, TableEstimator):
         return self._predictions(X).outputs.astype(np.float64)
 
     def predict_set(self, X: Any) -> Array:
-        """Which classes are in the set that holds the true one for 90 % of rows, (rows, classes).
+        """Prediction sets with 90 % coverage: which classes each contains, shape (rows, classes).
 
-        For labels: whether each may be absent, and may be present, (rows, labels, 2).
+        For labels: whether each may be absent, and may be present, shape (rows, labels, 2).
         """
         return self._predictions(X).regions
 
@@ -198,42 +219,28 @@ class Classifier(ClassifierMixin, TableEstimator):
         return tags
 
 
+@fill_docstring
 class Regressor(RegressorMixin, TableEstimator):
-    """Tell an amount for each row, and an interval that holds the true one.
+    """A regressor with prediction intervals.
 
-    Rows may be an array (columns x0, x1, ...) or a pandas or Polars frame with numbers, words,
-    dates and gaps; what a column of a frame holds is guessed. Tables below 5,000 rows are
-    learned by five members, each tuned on another fifth of the rows, whose outputs are averaged.
+    {rows}
 
-    Args:
-        learner: name of the learner: ``network``, ``lightgbm``, ``linear``, ...
-        options: the learner's settings, as under ``model:`` in a project file.
-        budget: seconds that training may take.
-        random_state: the same number gives the same model; None is 0.
-        device: where a network is trained: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        columns: what columns hold, where the guess is to be overruled: a kind such as
-            ``category``, or a dict of ``kind`` and its options, by name.
+    {parameters}
 
     Attributes:
-        n_features_in_: how many columns there were in `fit`.
-        feature_names_in_: their names, if the rows were a frame.
-        model_: the trained model as data files. It keeps up to 500 of the rows, by which
-            `to_bundle` proves that a bundle predicts the same.
-
-    A weight of 2 is not the same as a row that stands there twice: weights count in training, but
-    not when columns are scaled or rows dealt out to folds.
+        {attributes}
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn from rows and their amounts.
+        """Fit the regressor.
 
         Args:
             X: rows, shape (rows, columns).
-            y: an amount for each row.
-            sample_weight: how much each row counts in training.
+            y: values, shape (rows,).
+            sample_weight: weights of the rows, shape (rows,).
 
         Raises:
-            InputError: settings that do not fit; also a ValueError.
+            InputError: invalid settings; also a ValueError.
         """
         names = target_names(y)
         y = column_or_1d(validate_target(self, y), warn=True)
@@ -241,50 +248,52 @@ class Regressor(RegressorMixin, TableEstimator):
         return self._train(X, target, ProblemSpec("regression", {}, names), sample_weight)
 
     def predict(self, X: Any) -> Array:
-        """The amount of each row, shape (rows,)."""
+        """Values, shape (rows,)."""
         return self._predictions(X).decisions
 
     def predict_interval(self, X: Any) -> tuple[Array, Array]:
-        """Low and high end of the interval that holds the true amount for 90 % of rows."""
+        """Lower and upper bounds of intervals with 90 % coverage, each of shape (rows,)."""
         low, high = self._predictions(X).regions.T
         return low, high
 
 
 def validate_rows(estimator: Any, rows: Any, reset: bool) -> tuple[pl.DataFrame, bool]:
-    """Rows as a frame with the estimator's column names, and whether they are an array of numbers.
+    """Rows as a frame with the estimator's column names, and whether they are a numeric array.
 
     Args:
-        estimator: is told the names and number of columns, or asked whether they fit.
+        estimator: stores the names and the number of columns, or is checked against them.
         rows: an array, a list of lists, or a frame.
-        reset: whether these are the rows to learn from.
+        reset: whether these are training rows.
 
     Raises:
         InputError: too few rows, or no columns.
-        ValueError: columns are not those of `fit`, or the shape is not that of a table.
+        ValueError: the columns are not those of `fit`, or the rows are not two-dimensional.
     """
     rows = rows.collect() if isinstance(rows, pl.LazyFrame) else rows
     if is_frame(rows):
+        # Names and number of columns only: scikit-learn's check would convert to one array.
         validate_data(estimator, rows, reset=reset, skip_check_array=True)
         frame, is_numeric = to_polars(rows), False
     else:
         values = validate_data(estimator, rows, reset=reset, dtype=None, ensure_all_finite=False)
         is_numeric = values.dtype.kind in "biuf"
         frame = frame_from_array(values, default_column_names(values.shape[1]))
+    # `reset` is 1 in `fit`: at least two rows to fit, one to predict.
     if frame.height <= reset or not frame.width:
         raise InputError(
             "there are too few rows or columns",
             detail=f"n_samples={frame.height}, n_features={frame.width}",
-            hint="give a table with at least two rows and one column",
+            hint="pass a table with at least two rows and one column",
         )
     names = getattr(estimator, "feature_names_in_", default_column_names(frame.width))
     return frame.rename(dict(zip(frame.columns, names, strict=True))), is_numeric
 
 
 def validate_target(estimator: Any, y: Any) -> Array:
-    """The target as an array in which nothing is missing.
+    """The target as an array without missing values.
 
     Raises:
-        ValueError: there is none, or values are missing.
+        ValueError: there is no target, or values are missing.
     """
     if y is None:
         raise InputError(
@@ -297,13 +306,13 @@ def validate_target(estimator: Any, y: Any) -> Array:
         raise InputError(
             "Input y contains NaN: some rows have no target",
             detail="None",
-            hint="leave out rows without a target",
+            hint="remove rows without a target",
         )
     return np.asarray(target)
 
 
 def target_names(y: Any) -> list[str]:
-    """What the target is called."""
+    """The names of the target columns."""
     if is_frame(y):
         return [str(name) for name in y.columns]
     name = getattr(y, "name", None)
@@ -311,17 +320,17 @@ def target_names(y: Any) -> list[str]:
 
 
 def format_class_labels(classes: Array) -> list[str]:
-    """How classes are written in a bundle: as the kind category reads them."""
+    """Class names in a bundle: as the kind `category` parses them, where they stay distinct."""
     cells = catalog.load_plugin("kinds", "category").parse(series_from_array(classes, "y"), {})
     labels: list[str] = cells.to_list()
     return labels if len(set(labels)) == len(labels) else [str(name) for name in classes]
 
 
 def validate_sample_weight(sample_weight: Any, n_rows: int) -> Array:
-    """The weight of each row.
+    """Sample weights, shape (rows,).
 
     Raises:
-        InputError: another number of weights than rows, a negative one, or none but zeros.
+        InputError: the number of weights is wrong, one is negative, or all are zero.
     """
     weights = np.asarray(check_array(
         np.full(n_rows, sample_weight) if np.isscalar(sample_weight) else sample_weight,
@@ -329,18 +338,18 @@ def validate_sample_weight(sample_weight: Any, n_rows: int) -> Array:
     ))  # fmt: skip
     if weights.shape != (n_rows,) or (weights < 0).any() or not weights.any():
         raise InputError(
-            "sample_weight must give each row a weight, none below zero and not all zero",
+            "sample_weight must be one weight per row, none negative and not all zero",
             detail=f"shape {weights.shape}, lowest {weights.min():g}, rows {n_rows:,}",
-            hint="give one number for each row",
+            hint="pass one number for each row",
         )
     return weights
 
 
 def parse_learner_options(learner: Learner, options: Mapping[str, Any]) -> Any:
-    """The learner's settings.
+    """Validate the settings of a learner.
 
     Raises:
-        InputError: a setting that it does not have, or a value that does not fit.
+        InputError: an unknown setting or an invalid value.
     """
     try:
         return learner.options.model_validate(dict(options))
@@ -348,14 +357,14 @@ def parse_learner_options(learner: Learner, options: Mapping[str, Any]) -> Any:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "options"
         raise InputError(
-            f"options do not fit the learner {learner.name}: {name}",
+            f"invalid option for the learner {learner.name}: {name}",
             detail=f"{first['msg']}: {options.get(name)!r}",
-            hint=f"mend it, or leave it out; {did_you_mean(name, learner.options.model_fields)}",
+            hint=f"correct or remove it; {did_you_mean(name, learner.options.model_fields)}",
         ) from error
 
 
 def resolve_seed(random_state: Any) -> int:
-    """The seed that a random state stands for: 0 for None, and a number for itself."""
+    """An integer seed from a scikit-learn random state: 0 for None, an int as it is."""
     if random_state is None:
         return 0
     if isinstance(random_state, (int, np.integer)):

@@ -1,4 +1,8 @@
-"""A model without a project: trained in memory, kept as the bytes of its data files."""
+"""A model without a project: trained in memory, kept as the bytes of its data files.
+
+The state of an estimator is data, as that of a project is: scikit-learn's tools can pickle it, and
+a bundle can be written from it without the training rows.
+"""
 
 from __future__ import annotations
 
@@ -38,17 +42,17 @@ from fieldcraft.modeling.packaging import (
 )
 from fieldcraft.statistics.metrics import Predictions
 
-MAX_PARITY_ROWS = 500  # rows that are kept, to prove that a bundle predicts the same
-TRAINING_ONLY_FILES = ("done.json", "predictions.parquet")  # files that only training needs
+MAX_PARITY_ROWS = 500  # kept with the model, to check that a bundle predicts the same
+TRAINING_ONLY_FILES = ("done.json", "predictions.parquet")
 
 
 @dataclass(frozen=True)
 class ProblemSpec:
-    """What is asked of a table.
+    """A task with its target.
 
     Attributes:
         task: name of the task.
-        target_spec: what is known of the target, such as its classes.
+        target_spec: properties of the target, such as its classes.
         targets: names of the columns to predict.
     """
 
@@ -59,17 +63,17 @@ class ProblemSpec:
 
 @dataclass(frozen=True)
 class InMemoryModel:
-    """A trained model: data files, what they are about, and some rows to prove a bundle by.
+    """A trained model as data files, with rows to check a bundle against.
 
     Attributes:
-        files: what its members learned, by path.
-        metadata: what ``model.json`` says.
-        problem: what it answers.
-        schema: of the columns that it reads.
-        calibration: fitted on tune rows.
-        profile: what each column looked like in training.
+        files: contents of the files of its fold models, by path.
+        metadata: content of ``model.json``.
+        problem: the task with its target.
+        schema: columns that it reads.
+        calibration: fitted on the validation rows.
+        profile: reference profile of columns and predictions.
         digest: of the training rows.
-        parity_rows: some training rows as read, as Parquet.
+        parity_rows: some validation rows as read, as Parquet.
     """
 
     files: Mapping[str, bytes]
@@ -82,16 +86,17 @@ class InMemoryModel:
     parity_rows: bytes
 
     def __getstate__(self) -> Json:
-        return {name: value for name, value in vars(self).items() if name != "members"}
+        # The cached fold models hold sessions and modules; they are restored from `files`.
+        return {name: value for name, value in vars(self).items() if name != "fold_models"}
 
     @cached_property
     def fold_models(self) -> list[FoldModel]:
-        """The trained members, restored when they are first needed."""
+        """The fold models, restored on first use."""
         with TemporaryDirectory(prefix="fieldcraft-") as folder:
             return load_fold_models(self.write_files(Path(folder)), self.parity_dataset())
 
     def write_files(self, folder: Path) -> EnsemblePart:
-        """Write the data files into a folder."""
+        """Write the data files to a folder."""
         for name, data in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +104,7 @@ class InMemoryModel:
         return EnsemblePart(folder)
 
     def parity_dataset(self) -> ModelingDataset:
-        """The rows that were kept, to be judged by every member; their target was not."""
+        """The parity rows as evaluation rows of every fold, with a dummy target."""
         frame = pl.read_parquet(io.BytesIO(self.parity_rows))
         no_rows, all_rows = np.zeros(0, dtype=np.int64), np.arange(frame.height)
         return ModelingDataset(
@@ -107,7 +112,7 @@ class InMemoryModel:
             self.schema.apply(frame),
             np.zeros(frame.height),
             list(range(1, frame.height + 1)),
-            [Fold(no_rows, no_rows, all_rows)] * self.metadata["members"],
+            [Fold(no_rows, no_rows, all_rows)] * self.metadata["n_members"],
             self.schema,
             catalog.load_plugin("tasks", self.problem.task),
             self.problem.target_spec,
@@ -115,38 +120,36 @@ class InMemoryModel:
         )
 
     def predict(self, frame: pl.DataFrame) -> Predictions:
-        """What the model says of rows as read: outputs, decisions, and sets or intervals."""
-        task, target_spec = (
-            catalog.load_plugin("tasks", self.problem.task),
-            self.problem.target_spec,
-        )
+        """Outputs, decisions, and sets or intervals for rows as read."""
+        task = catalog.load_plugin("tasks", self.problem.task)
         values = self.schema.apply(frame)
         outputs = np.mean([fold_model.outputs(values) for fold_model in self.fold_models], axis=0)
         calibrated_outputs = task.apply_calibration(outputs, self.calibration)
         model_predictions: Predictions = task.predictions_from_outputs(
-            calibrated_outputs, target_spec, self.calibration
+            calibrated_outputs, self.problem.target_spec, self.calibration
         )
         return model_predictions
 
     def write_bundle(self, path: Path) -> Json:
-        """Write a bundle, a folder or a .zip file, and prove that it predicts the same.
+        """Write a bundle, a folder or a .zip file, and check that it predicts the same.
 
         Args:
-            path: of a new bundle, or of an older one that it replaces.
+            path: of a new bundle, or of an older one to replace.
 
         Returns:
             The manifest.
 
         Raises:
-            BundleError: something else is there, or the bundle does not predict the same.
+            BundleError: the path holds something else, or the bundle predicts differently.
         """
         if path.exists() and not is_replaceable(path):
             raise BundleError(
-                "there is something else where the bundle is to be",
+                "the path of the bundle holds something else",
                 detail=str(path),
-                hint="give a path that is not there yet, or that of an older bundle",
+                hint="pass a new path, or that of an older bundle",
             )
         if path.suffix.lower() != ARCHIVE_SUFFIX:
+            # Replaced in one step: if the parity check fails, an older bundle is still whole.
             with files.atomic_folder(path) as staging:
                 return self.write_bundle_folder(staging)
         with TemporaryDirectory(prefix="fieldcraft-") as folder:
@@ -155,18 +158,21 @@ class InMemoryModel:
         return manifest
 
     def write_bundle_folder(self, folder: Path) -> Json:
-        """Write a bundle into an empty folder, and prove that it predicts the same."""
+        """Write a bundle to an empty folder, and check that it predicts the same."""
         dataset, problem, learner = self.parity_dataset(), self.problem, self.metadata["learner"]
         with TemporaryDirectory(prefix="fieldcraft-") as temporary_folder:
             component = self.write_files(Path(temporary_folder) / learner)
-            members = export_fold_models(folder, [component], dataset, lambda text, share: None)
+            members = export_fold_models(
+                folder, [component], dataset, lambda message, fraction: None
+            )
             files.atomic_write_json(folder / "profile.json", self.profile)
             manifest = write_manifest(folder, {
-                "task": problem.task, "about": problem.target_spec, "schema": self.schema.as_json(),
-                "members": members, "learner": learner, "title": self.metadata["title"],
-                "targets": list(problem.targets), "question": "", "names": [], "id": None,
-                "filter": None, "tables": [], "calibration": self.calibration, "importance": [],
-                "lineage": {"data": self.digest},
+                "task": problem.task, "target_spec": problem.target_spec,
+                "schema": self.schema.as_json(), "members": members, "model": learner,
+                "title": self.metadata["title"], "targets": list(problem.targets),
+                "description": "", "column_names": [], "id_column": None, "filter": None,
+                "tables": [], "calibration": self.calibration, "feature_importance": [],
+                "lineage": {"data_digest": self.digest},
             })  # fmt: skip
             tables = [
                 make_predictions_table(fold_model, dataset, dataset.folds[number], number)
@@ -178,7 +184,7 @@ class InMemoryModel:
 
 
 def is_replaceable(path: Path) -> bool:
-    """Whether what is at a path may give way to a bundle: an older one, or an empty folder."""
+    """Whether a bundle may replace what is at a path: an older bundle, or an empty folder."""
     if path.is_dir():
         return (path / MANIFEST_FILE).is_file() or not any(path.iterdir())
     return path.suffix.lower() == ARCHIVE_SUFFIX
@@ -191,7 +197,7 @@ def train_model(
     targets: Sequence[str],
     training_limits: TrainingLimits,
 ) -> InMemoryModel:
-    """Train a learner on the folds of some rows, and calibrate it on their tune rows."""
+    """Train a learner on each fold, and calibrate it on the validation rows of all folds."""
     with TemporaryDirectory(prefix="fieldcraft-") as temporary_folder:
         folder = Path(temporary_folder) / learner.name
         metadata = fit_fold_models(learner, options, dataset, folder, training_limits)
@@ -202,8 +208,10 @@ def train_model(
             if file_path.is_file() and file_path.name not in TRAINING_ONLY_FILES
         ]
         contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    # The files are in memory now; the model does not depend on the temporary folder any more.
     numbers = range(len(dataset.folds))
-    outputs = np.concatenate([select_outputs(table, number, "tune") for number in numbers])
+    outputs = np.concatenate([select_outputs(table, number, "validation") for number in numbers])
+    # One calibration for all folds: in prediction, outputs of fold models are averaged first.
     validation_rows = np.concatenate([fold.validation for fold in dataset.folds])
     calibration = dataset.task.calibrate(
         outputs,

@@ -1,4 +1,4 @@
-"""A project from Python: the same steps as on the command line."""
+"""The Python API of a project: the same operations as on the command line."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from fieldcraft.stages.init import InitRequest, init
 
 
 class Project:
-    """A project folder: look at data, train, evaluate, package.
+    """A project folder: audit data, train, evaluate, package, predict.
 
     Args:
-        folder: of a project that is there already; `Project.create` starts a new one.
+        folder: of an existing project; `Project.create` makes a new one.
 
     Raises:
         ProjectError: the folder holds no project.
@@ -37,17 +37,17 @@ class Project:
     def create(
         cls, folder: str | Path, data: Any, target: str | Sequence[str], task: str | None = None
     ) -> Project:
-        """Start a project from a file, or from a Polars or pandas frame.
+        """Create a project from a file, or from a Polars or pandas frame.
 
         Args:
             folder: a new folder.
-            data: path of a table, or a frame, which is written into the folder as Parquet.
-            target: name of the column to predict, or several of yes and no, one a label.
-            task: what the target asks, such as ``binary``; guessed if left out.
+            data: path of a table, or a frame, which is written to the folder as Parquet.
+            target: name of the target column, or of several boolean ones, one for each label.
+            task: such as ``binary``; inferred by default.
 
         Raises:
             ProjectError: the folder holds a project already.
-            DataError: the table cannot be read, or has no such target.
+            DataError: the table cannot be read, or has no such column.
         """
         project_folder = Path(folder)
         source = (
@@ -58,15 +58,15 @@ class Project:
         return cls(project_folder)
 
     def run(self, until: str | None = None, fix: bool = False) -> ReportData:
-        """Run every step that is not done; returns what the records now say.
+        """Run every step that is not up to date; returns the records.
 
         Raises:
-            HeldError: a finding of severity "stop" is neither fixed nor accepted.
+            BlockedByFindingsError: a finding of severity "error" is neither fixed nor accepted.
         """
         return _workflows.run_project(self.folder, _workflows.NullCallbacks(), until, fix)
 
     def evaluate_final(self, reopen_reason: str | None = None) -> ReportData:
-        """Open the sealed test set, on the record; a second time only with a reason.
+        """Evaluate on the sealed test set, on record; a second time only with a reason.
 
         Raises:
             SealError: the test set was opened before and no reason is given.
@@ -76,14 +76,14 @@ class Project:
         )
 
     def findings(self) -> list[Finding]:
-        """What the audit found, the worst first."""
+        """Findings of the audit, the most severe first."""
         return _workflows.load_latest_report_data(self.folder).findings
 
     def bundle(self) -> Bundle:
         """The current bundle, ready to predict.
 
         Raises:
-            BundleError: there is none yet, or it was changed.
+            BundleError: there is none yet, or its files were changed.
         """
         return load_bundle(self.folder.bundle_path)
 
@@ -91,14 +91,21 @@ class Project:
         """Predictions of the current bundle for a Polars or pandas frame."""
         return self.bundle().predict(rows)
 
-    def retrain(self, data: Any = None, log: str | Path | None = None, reason: str = "") -> Json:
-        """Train a challenger on old and new rows; it is promoted only if it is better.
+    def retrain(
+        self,
+        data: Any = None,
+        log: str | Path | None = None,
+        reason: str = "",
+        force: bool = False,
+    ) -> Json:
+        """Train a challenger on old and new rows; promote it only if it is better.
 
         Args:
-            data: labelled rows, a path or a frame; if left out those of the prediction log that
-                labels were joined to, and those that the project's own table has gained.
-            log: folder of the prediction log; the one that is watched if left out.
-            reason: the reason, for the record.
+            data: labeled rows, a path or a frame; by default rows of the prediction log with
+                feedback, and rows added to the project's own table.
+            log: prediction log folder; by default the monitored one.
+            reason: kept in the ledger.
+            force: train despite data-quality alerts or too few new rows.
 
         Returns:
             The ``outcome``, the ``reasons`` and the ``gates``: see docs/retrain.md.
@@ -110,15 +117,20 @@ class Project:
             source = None if data is None else str(data)
             if source is not None and not isinstance(data, (str, Path)):
                 source = str(save_table(Path(temporary_folder), to_polars(data)))
-            options = {"rows": source, "log": None if log is None else str(log), "why": reason}
+            options = {
+                "data": source,
+                "log": None if log is None else str(log),
+                "reason": reason,
+                "force": force,
+            }
             return _workflows.retrain_project(self.folder, _workflows.NullCallbacks(), options)
 
     def rollback(self, to: str | None = None, reason: str = "") -> Json:
-        """Make the bundle that was there before the current one again.
+        """Make the previous bundle the current one again.
 
         Args:
-            to: how the id of the version begins, if it is another.
-            reason: the reason, for the record.
+            to: prefix of a model id, for another version.
+            reason: kept in the ledger.
 
         Raises:
             ProjectError: there is no such version.
@@ -126,11 +138,11 @@ class Project:
         return _workflows.rollback_project(self.folder, to, reason)
 
     def log(self) -> list[Json]:
-        """Every entry of the ledger, oldest first."""
+        """Every ledger entry, oldest first."""
         return _workflows.list_ledger_entries(self.folder)
 
     def verify(self) -> int:
-        """Check the chain of evidence; returns how many entries it has.
+        """Check the hash chain of the ledger and the run folders; returns the number of entries.
 
         Raises:
             LedgerError: an entry or a run folder was changed.
@@ -140,9 +152,10 @@ class Project:
 
 
 def save_table(folder: Path, frame: pl.DataFrame) -> Path:
-    """Write a frame into a project folder, so that the project can be run again."""
+    """Write a frame to a project folder, atomically, so that the project can run again."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "data.parquet"
+    # Renamed when it is whole: a crash must not leave half a table that looks complete.
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as stream:
         temp_path = Path(stream.name)
     frame.write_parquet(temp_path)

@@ -1,4 +1,4 @@
-"""Rows as Python hands them over (arrays, lists, frames) as one frame with typed columns."""
+"""Convert rows from Python (arrays, lists, frames) to a Polars frame with a schema."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import polars as pl
 from fieldcraft.core import catalog
 from fieldcraft.core.errors import InputError, did_you_mean
 from fieldcraft.core.types import Array
-from fieldcraft.data.column_profile import looks
+from fieldcraft.data.column_profile import profile_columns
 from fieldcraft.data.schema import Column, Schema
 from fieldcraft.modeling.type_inference import find_missing_markers, infer_kind
 
-ColumnSpec = Mapping[str, str | Mapping[str, Any]]  # what the user says of columns: kind, options
-MISSING_TYPE_NAMES = ("NAType", "NaTType")  # what pandas puts where there is no value
+ColumnSpec = Mapping[str, str | Mapping[str, Any]]  # kind, or kind with options, by column name
+MISSING_TYPE_NAMES = (
+    "NAType",
+    "NaTType",
+)  # of pandas.NA and pandas.NaT, known by name so that pandas need not be imported
 
 
 def is_frame(rows: Any) -> bool:
@@ -26,22 +29,22 @@ def is_frame(rows: Any) -> bool:
 
 
 def default_column_names(count: int, letter: str = "x") -> list[str]:
-    """Names of columns that have none.
+    """Default names for columns without names.
 
-    >>> numbered(3)
+    >>> default_column_names(3)
     ['x0', 'x1', 'x2']
     """
     return [f"{letter}{i}" for i in range(count)]
 
 
 def frame_from_array(values: Array, names: Sequence[str]) -> pl.DataFrame:
-    """The frame of an array, shape (rows, columns)."""
+    """A frame from an array, shape (rows, columns)."""
     cells = [series_from_array(column, name) for column, name in zip(values.T, names, strict=True)]
     return pl.DataFrame(cells)
 
 
 def series_from_array(cells: Array, name: str) -> pl.Series:
-    """One column of an array; objects of several types are read as text, as from a CSV file."""
+    """A series from an array column; objects of mixed types become text, as in a CSV file."""
     match cells.dtype.kind:
         case "O":
             values = [None if is_missing(cell) else cell for cell in cells.tolist()]
@@ -51,12 +54,13 @@ def series_from_array(cells: Array, name: str) -> pl.Series:
         case "S" | "U":
             return pl.Series(name, cells.astype(str).tolist(), dtype=pl.String)
         case "m" | "M":
+            # NumPy has units that Polars lacks, such as days.
             return pl.Series(name, cells.astype(f"{cells.dtype.kind}8[us]"))
     return pl.Series(name, np.ascontiguousarray(cells))
 
 
 def series_from_objects(name: str, cells: Sequence[Any]) -> pl.Series:
-    """Objects as numbers, words or times where all are of that sort, else as text."""
+    """Objects as numbers, strings or times where all are of one type, else as text."""
     types = {type(cell) for cell in cells if cell is not None}
     if all(issubclass(cell_type, (int, float, np.number)) for cell_type in types):
         return pl.Series(name, cells, dtype=pl.Float64, strict=False)
@@ -68,35 +72,35 @@ def series_from_objects(name: str, cells: Sequence[Any]) -> pl.Series:
 
 
 def is_missing(cell: Any) -> bool:
-    """Whether a cell of an array of objects holds no value."""
+    """Whether a cell of an object array is missing."""
     if isinstance(cell, float):
-        return cell != cell
+        return cell != cell  # NaN
     return cell is None or type(cell).__name__ in MISSING_TYPE_NAMES
 
 
 def infer_schema(frame: pl.DataFrame, column_specs: ColumnSpec, is_numeric: bool) -> Schema:
-    """The columns that a model may use: of the kinds that the user says, others guessed.
+    """The columns that a model may use, with kinds as given or inferred.
 
     Args:
-        frame: rows as handed over.
-        column_specs: columns of which the user says the kind, or the kind with its options.
-        is_numeric: whether the rows come as an array of numbers, which are then taken for nothing
-            else: a column that counts up may be the only one there is.
+        frame: rows as given.
+        column_specs: the kind, or the kind with its options, by column name.
+        is_numeric: whether the rows come from a numeric array. Its columns are numbers always: a
+            column that counts up looks like an identifier, but may be the only feature.
 
     Raises:
-        InputError: the user speaks of a column or an option that is not there.
-        PlugError: there is no such kind.
+        InputError: there is no such column or option.
+        PluginError: there is no such kind.
     """
     for name in column_specs:
         if name not in frame.columns:
             raise InputError(
-                f"columns says something of {name!r}, which is not a column",
+                f"columns names {name!r}, which is not a column",
                 detail=", ".join(frame.columns[:8]),
-                hint=f"use names of columns; {did_you_mean(name, frame.columns)}",
+                hint=f"use column names of X; {did_you_mean(name, frame.columns)}",
             )
     na_values = tuple(find_missing_markers(frame))
     columns = []
-    for name, profile in looks(frame, na_values).items():
+    for name, profile in profile_columns(frame, na_values).items():
         if name in column_specs:
             columns.append(column_from_spec(name, column_specs[name]))
         elif is_numeric:
@@ -107,38 +111,38 @@ def infer_schema(frame: pl.DataFrame, column_specs: ColumnSpec, is_numeric: bool
     features = [
         column for column in columns if catalog.load_plugin("kinds", column.kind).is_feature
     ]
-    # Where every column would be set aside, a model can still learn what they say together.
+    # If all columns look like identifiers or constants, they are the only features there are.
     return Schema(
         tuple(features or [fallback_column(frame[column.name]) for column in columns]), na_values
     )
 
 
 def column_from_spec(name: str, spec: str | Mapping[str, Any]) -> Column:
-    """A column as the user describes it.
+    """A column with the kind and options given by the user.
 
     Raises:
         InputError: no kind is given, or the kind has no such option.
-        PlugError: there is no such kind.
+        PluginError: there is no such kind.
     """
     options = {"kind": spec} if isinstance(spec, str) else dict(spec)
     if "kind" not in options:
         raise InputError(
-            f"columns does not say of which kind {name!r} is",
+            f"columns gives no kind for {name!r}",
             detail=repr(spec),
-            hint=f"write the name of a kind, such as {{{name!r}: 'category'}}",
+            hint=f"add the name of a kind, such as {{{name!r}: 'category'}}",
         )
     kind = catalog.load_plugin("kinds", options.pop("kind"))
     unknown_options = [option for option in options if option not in kind.options]
     if unknown_options:
         raise InputError(
-            f"columns gives {name!r} an option that its kind {kind.name} does not have",
+            f"columns gives {name!r} an option that the kind {kind.name} does not have",
             detail=unknown_options[0],
-            hint=f"leave it out; {did_you_mean(unknown_options[0], kind.options)}",
+            hint=f"remove it; {did_you_mean(unknown_options[0], kind.options)}",
         )
     return Column(name, kind.name, options)
 
 
 def fallback_column(cells: pl.Series) -> Column:
-    """A column as a number if it can be one, else as a category."""
+    """A column as a number if its type allows, else as a category."""
     is_number = cells.dtype.is_numeric() or cells.dtype == pl.Boolean
     return Column(cells.name, "number" if is_number else "category")

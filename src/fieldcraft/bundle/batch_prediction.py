@@ -1,4 +1,4 @@
-"""Predict a block of rows with a bundle, and count what in them it was not made for."""
+"""Predict a block of rows with a bundle, and count its input anomalies."""
 
 from __future__ import annotations
 
@@ -11,29 +11,27 @@ from fieldcraft.bundle.input_anomalies import CountsByColumn, count_input_anomal
 from fieldcraft.bundle.runtime import Bundle
 from fieldcraft.data.file_cells import resolve_file_columns
 
-MEMORY_PER_INPUT_BYTE = 16  # that a byte of rows takes while they are predicted
-MAX_BLOCK_BYTES = (
-    1 << 22
-)  # bytes of a block, so that progress is seen and little is lost with a killed job
-TOKEN_NETWORK_FACTOR = 32  # how many times as long texts take that a network reads token by token
-FILE_COLUMN_FACTOR = 512  # how many times as long photos take, whose cells are short names
+MEMORY_PER_INPUT_BYTE = 16  # bytes that a byte of input takes while it is predicted
+MAX_BLOCK_BYTES = 1 << 22  # so that progress is visible and a killed job loses little
+TOKEN_NETWORK_FACTOR = 32  # smaller blocks for texts read token by token, which are slow
+FILE_COLUMN_FACTOR = 512  # smaller blocks for images, whose cells are only short names
 
 
 @dataclass(frozen=True)
 class BatchPrediction:
-    """What a bundle says of some rows, and how many of their cells are odd: see `odd_cells`."""
+    """Predictions for some rows, and their input anomalies: see `count_input_anomalies`."""
 
     predictions: pl.DataFrame
     input_anomalies: dict[str, CountsByColumn]
 
 
 def predict_block(bundle: Bundle, frame: pl.DataFrame, base_folder: Path) -> BatchPrediction:
-    """Predictions for rows in their order, after the column that names rows if there is one.
+    """Predictions for rows in their order, after the id column if there is one.
 
     Args:
         bundle: the model.
         frame: the rows as read.
-        base_folder: the folder or archive that names of files in cells start from.
+        base_folder: the folder or archive that file names in cells are relative to.
 
     Raises:
         DataError: a column is missing.
@@ -42,7 +40,7 @@ def predict_block(bundle: Bundle, frame: pl.DataFrame, base_folder: Path) -> Bat
     values = bundle.schema.apply(rows)
     predictions = bundle.predictions_from_outputs(bundle.outputs_from_values(values))
     table = bundle.task.to_frame(predictions, bundle.target_spec)
-    id_column = bundle.manifest["id"]
+    id_column = bundle.manifest["id_column"]
     if id_column is not None and id_column in frame.columns:
         table = pl.concat([frame.select(id_column), table], how="horizontal")
     return BatchPrediction(
@@ -51,13 +49,13 @@ def predict_block(bundle: Bundle, frame: pl.DataFrame, base_folder: Path) -> Bat
 
 
 def columns_to_read(bundle: Bundle) -> frozenset[str]:
-    """The columns of a table that a bundle reads, those among them that it could do without."""
+    """The columns of a table that a bundle reads, including those that it can join itself."""
     joined_columns = {name for lookup in bundle.lookup_tables for name in lookup.table.columns}
-    id_columns = {bundle.manifest["id"]} - {None}
+    id_columns = {bundle.manifest["id_column"]} - {None}
     return frozenset(
         {
             *bundle.required_columns,
-            *(c.name for c in bundle.schema.input_columns),
+            *(column.name for column in bundle.schema.input_columns),
             *joined_columns,
             *id_columns,
         }
@@ -65,12 +63,12 @@ def columns_to_read(bundle: Bundle) -> frozenset[str]:
 
 
 def choose_block_bytes(bundle: Bundle, memory_bytes: int, n_workers: int) -> int:
-    """How large a block may be so that several at once fit in memory, in bytes of rows.
+    """The largest size of a block, in bytes of input, so that all workers fit in memory.
 
     Args:
-        bundle: the model; many outputs, photos, or texts read by a network make blocks smaller.
-        memory_bytes: bytes that blocks may take together while they are predicted.
-        n_workers: blocks at once.
+        bundle: the model; many outputs, images, or texts read by a network make blocks smaller.
+        memory_bytes: bytes that all blocks may take together while they are predicted.
+        n_workers: blocks predicted at once.
     """
     n_columns = max(len(bundle.required_columns), 1)
     output_factor = (n_columns + bundle.task.n_outputs(bundle.target_spec)) / n_columns

@@ -1,4 +1,4 @@
-"""Measure how fast, large and hungry a bundle is, and compare it with what it must live within."""
+"""Measure the latency, size and memory of a bundle and compare them with the project's limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fieldcraft.core.formatting import format_number
 from fieldcraft.core.types import Json
 from fieldcraft.project.settings import DeploySettings
 
-LATENCY_CALLS = 30  # of one row each
+LATENCY_CALLS = 30  # with one row each
 MEMORY_SCRIPT = """
 import resource, sys
 from fieldcraft.bundle.runtime import load_bundle
@@ -23,29 +23,44 @@ import polars as pl
 load_bundle(sys.argv[1]).predict(pl.read_parquet(sys.argv[2]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-LIMIT_UNITS = {"latency": "ms a row", "size": "MB", "memory": "MB"}
+# Measured value: its title and unit. The settings name the limits ``max_<measured value>``.
+LIMIT_TITLES = {
+    "latency_ms": ("latency", "ms per row"),
+    "size_mb": ("size", "MB"),
+    "memory_mb": ("memory", "MB"),
+}
 
 
 def check_limits(bundle: Path, frame: pl.DataFrame, limits: DeploySettings) -> Json:
-    """What the bundle needs, and which of the limits of the project file it breaks.
+    """The latency, size and memory of a bundle, and the limits of the project file it exceeds.
 
-    Latency is the median over calls with one row from Python; memory that of a fresh process
-    which loads the bundle and predicts a thousand rows.
+    Latency is the median over calls with one row from Python; memory is the peak of a new process
+    that loads the bundle and predicts a thousand rows.
+
+    Returns:
+        ``latency_ms``, ``size_mb``, ``memory_mb`` if it has a limit, and ``exceeded``, a sentence
+        for each limit that is exceeded.
     """
-    measured = {"latency": measure_latency_ms(bundle, frame), "size": measure_size_mb(bundle)}
+    measured = {
+        "latency_ms": measure_latency_ms(bundle, frame),
+        "size_mb": measure_size_mb(bundle),
+    }
+    # A new process takes seconds, so memory is measured only where it matters.
     if limits.max_memory_mb is not None:
-        measured["memory"] = measure_peak_memory_mb(bundle, frame)
-    limit_values = limits.model_dump(include=set(LIMIT_UNITS))
-    exceeded = [
-        f"{name} is {format_number(value)} {LIMIT_UNITS[name]}, allowed {format_number(limit_values[name])}"
-        for name, value in measured.items()
-        if limit_values[name] is not None and value > limit_values[name]
-    ]
-    return {**measured, "broken": exceeded}
+        measured["memory_mb"] = measure_peak_memory_mb(bundle, frame)
+    exceeded = []
+    for name, value in measured.items():
+        limit = getattr(limits, f"max_{name}")
+        if limit is not None and value > limit:
+            title, unit = LIMIT_TITLES[name]
+            exceeded.append(
+                f"{title} is {format_number(value)} {unit}, allowed {format_number(limit)}"
+            )
+    return {**measured, "exceeded": exceeded}
 
 
 def measure_latency_ms(bundle: Path, frame: pl.DataFrame) -> float:
-    """Milliseconds for one row, the median over some calls."""
+    """The median time of a call with one row, in milliseconds."""
     bundle_model = load_bundle(bundle)
     milliseconds = []
     for call in range(LATENCY_CALLS):
@@ -57,12 +72,12 @@ def measure_latency_ms(bundle: Path, frame: pl.DataFrame) -> float:
 
 
 def measure_size_mb(bundle: Path) -> float:
-    """Megabytes of all files."""
+    """The size of all files, in megabytes."""
     return sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file()) / 1e6
 
 
 def measure_peak_memory_mb(bundle: Path, frame: pl.DataFrame) -> float:
-    """Megabytes at the peak of a process of its own."""
+    """The peak memory of a process that only predicts, in megabytes."""
     sample_path = bundle.parent / "sample.parquet"
     frame.head(1_000).write_parquet(sample_path)
     try:
@@ -72,4 +87,5 @@ def measure_peak_memory_mb(bundle: Path, frame: pl.DataFrame) -> float:
         )  # fmt: skip
     finally:
         sample_path.unlink()
+    # ru_maxrss is in kilobytes on Linux and in bytes on macOS.
     return int(completed.stdout) / 1e3 if sys.platform != "darwin" else int(completed.stdout) / 1e6

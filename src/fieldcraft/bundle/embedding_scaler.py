@@ -1,4 +1,4 @@
-"""Vectors of a pretrained encoder on the scale of the training rows."""
+"""Standardize the embeddings of a pretrained backbone by the training rows."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ import numpy as np
 
 from fieldcraft.core.types import Array
 
-MAX_ABS_ZSCORE = 10.0  # standard deviations at which a number stops
-MIN_STD = 1e-6
+# A row unlike all training rows may lie hundreds of standard deviations away in a direction in
+# which training hardly varied, and would outweigh everything else that a model reads.
+MAX_ABS_ZSCORE = 10.0  # standard deviations at which values are clipped
+MIN_STD = 1e-6  # below which a direction counts as constant and is only centered
 
 
 @dataclass(frozen=True)
 class EmbeddingScaler:
-    """Where the vectors of a column's training texts or photos lie.
+    """Mean and standard deviation of the embeddings of a column's training rows.
 
     Attributes:
-        mean: their mean.
-        std: their standard deviation in each direction.
+        mean: shape (embedding size,).
+        std: shape (embedding size,).
     """
 
     mean: Array
     std: Array
 
     def transform(self, embeddings: Array | None) -> Array:
-        """Vectors standardised; zero where there is none."""
-        assert embeddings is not None, "the column is read with the pretrained encoder"
+        """Standardized embeddings, zero where a row has none; (rows, embedding size)."""
+        assert embeddings is not None, "the column is encoded with a pretrained backbone"
         z_scores = np.clip((embeddings - self.mean) / self.std, -MAX_ABS_ZSCORE, MAX_ABS_ZSCORE)
         return np.nan_to_num(z_scores, nan=0.0)
 
 
 def fit_embedding_scaler(embeddings: Array) -> EmbeddingScaler:
-    """Learn the scale from vectors of training rows, NaN where there is none."""
+    """Fit on the embeddings of training rows, NaN where a row has none."""
     present = embeddings[~np.isnan(embeddings).any(axis=1)]
     if not len(present):
         return EmbeddingScaler(np.zeros(embeddings.shape[1]), np.ones(embeddings.shape[1]))

@@ -1,4 +1,4 @@
-"""All encoders of a table as one: the single path from values to numbers, in training and after."""
+"""All encoders of a table as one: the same code encodes rows in training and in production."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from fieldcraft.core import catalog, digest, files
 from fieldcraft.core.types import Array
 from fieldcraft.data.schema import Schema
 
-MIN_BATCH_ROWS, MAX_BATCH_ROWS = 64, 16_384  # encoded in one go
-MAX_BATCH_BYTES = 1 << 26
-MATRIX_ONLY_PREFIX = "matrix/"  # how names of files begin that networks do without
-SHARED_FOLDER = "shared"  # folder of large files beside the members of a model
+MIN_BATCH_ROWS, MAX_BATCH_ROWS = 64, 16_384  # rows encoded at once
+MAX_BATCH_BYTES = 1 << 26  # of encoded rows held in memory
+MATRIX_ONLY_PREFIX = "matrix/"  # of names of files that only matrix models read
+SHARED_FOLDER = "shared"  # large files of all members of a model, beside their folders
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class LazyEncodedRows:
-    """Encoded rows whose forms are computed when they are asked for."""
+    """Encoded rows whose tensors and matrix are computed on demand."""
 
     make_tensors: Callable[[], dict[str, Array]]
     make_matrix: Callable[[], Matrix]
@@ -43,7 +43,7 @@ class LazyEncodedRows:
 
 @dataclass(frozen=True)
 class PrecomputedRows:
-    """Rows as each kind's encoders begin with them, whatever they learned."""
+    """The part of encoding that depends on no fitted state, by kind of column."""
 
     parts_by_kind: Mapping[str, Any]
     n_rows: int
@@ -85,9 +85,9 @@ class EncoderSet:
     """One encoder for each kind of column in a schema."""
 
     def __init__(self, schema: Schema) -> None:
-        """Set up unfitted encoders for the used kinds of a schema."""
+        """Create unfitted encoders for the feature kinds of a schema."""
         self.schema = schema
-        self.bytes_per_row: int | None = None  # of what networks read; known once rows were encoded
+        self.bytes_per_row: int | None = None  # of tensors; measured on the first row encoded
         names = sorted({column.kind for column in schema.columns})
         kinds = {name: catalog.load_plugin("kinds", name) for name in names}
         self.by_kind: dict[str, Encoder] = {
@@ -100,8 +100,8 @@ class EncoderSet:
         """Fit every encoder on training rows and return those rows encoded.
 
         Args:
-            precomputed: training rows, from `read`.
-            target: what encoders may learn of, shape (rows, columns), from `Task.columns`.
+            precomputed: training rows, from `precompute`.
+            target: shape (rows, columns), from `Task.target_indicator_matrix`.
         """
         parts = [
             encoder.fit_transform(precomputed.parts_by_kind[name], target)
@@ -110,12 +110,12 @@ class EncoderSet:
         return ConcatenatedRows(parts, precomputed.n_rows)
 
     def precompute(self, values: pl.DataFrame) -> PrecomputedRows:
-        """Parsed rows ready to be encoded, by these encoders or others of the same schema."""
+        """Parsed rows, prepared for these encoders or others of the same schema."""
         parts = {name: encoder.precompute(values) for name, encoder in self.by_kind.items()}
         return PrecomputedRows(parts, values.height)
 
     def transform(self, precomputed: PrecomputedRows) -> ConcatenatedRows:
-        """Encode rows with what was fitted."""
+        """Encode rows with the fitted state."""
         parts = [
             encoder.transform(precomputed.parts_by_kind[name])
             for name, encoder in self.by_kind.items()
@@ -123,11 +123,13 @@ class EncoderSet:
         return ConcatenatedRows(parts, precomputed.n_rows)
 
     def iter_batches(self, values: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """Parsed rows in pieces of which what networks read fits in memory; at least one piece.
+        """Parsed rows in batches whose tensors fit in memory; at least one batch.
 
-        A row of numbers takes a few hundred bytes, one with a photo a few hundred thousand. An
-        encoder whose rows a network blows up, as attention does with texts, says so itself.
+        A row of numbers takes a few hundred bytes, one with an image a few hundred thousand. An
+        encoder whose rows grow inside the network, as attention over texts does, states its own
+        ``max_batch_rows``.
         """
+        # Few rows fit whatever they hold, and measuring one would double the latency of a request.
         if values.height <= MIN_BATCH_ROWS or not self.by_kind:
             return iter((values,))
         if self.bytes_per_row is None:
@@ -141,7 +143,7 @@ class EncoderSet:
         )
 
     def build_nets(self, without_embeddings: bool = False) -> dict[str, Any]:
-        """A fresh encoder net for each kind, for networks; plain ones do not embed numbers."""
+        """A new encoder net for each kind, optionally without embeddings of numbers."""
         return {
             name: catalog.load_plugin("kinds", name).net(encoder, without_embeddings)
             for name, encoder in self.by_kind.items()
@@ -150,11 +152,11 @@ class EncoderSet:
     def save(self, folder: Path, input_format: InputFormat | None = None) -> None:
         """Write the fitted state as ``encoders.json`` and ``encoders.safetensors``.
 
-        Large files lie in the folder ``shared`` beside it, once for all members of a model.
+        Large files are in the folder ``shared`` beside it, once for all members of a model.
 
         Args:
             folder: of the member.
-            input_format: the only form in which it reads rows; files for another are left out.
+            input_format: the only format that the member reads; files for the other are left out.
         """
         states = {name: encoder.state() for name, encoder in self.by_kind.items()}
         values = {name: state.values for name, state in states.items()}
@@ -193,28 +195,30 @@ class EncoderSet:
 
 
 def select_kind(entries: Mapping[str, T], kind: str) -> dict[str, T]:
-    """The entries of one kind of column, without its name before theirs."""
+    """The entries of one kind of column, without the kind in their names."""
     pairs = ((key.partition("/"), entry) for key, entry in entries.items())
     return {name: entry for (entry_kind, _, name), entry in pairs if entry_kind == kind}
 
 
 def add_shared_file(path: Path, folder: Path) -> str:
-    """Put a file into a folder under the digest of its content; its name there.
+    """Add a file to a folder under the digest of its content, and return its name there.
 
-    It takes no further space where the file system can give a file a second name.
+    A hard link takes no further space, where the file system has them.
     """
     shared_path = folder / f"{digest.of_file(path)}{path.suffix}"
+    # Linking and `atomic_write_bytes` both create the name in one step: a crash leaves the whole
+    # file or none, so a file that exists under its digest is complete.
     if not shared_path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         try:
             os.link(path, shared_path)
-        except OSError:
+        except OSError:  # another file system, or one without hard links
             files.atomic_write_bytes(shared_path, path.read_bytes())
     return shared_path.name
 
 
 def save_state(folder: Path, stem: str, state: State) -> None:
-    """Write a state as ``<name>.json`` and ``<name>.safetensors``."""
+    """Write a state as ``<stem>.json`` and ``<stem>.safetensors``."""
     files.atomic_write_json(folder / f"{stem}.json", state.values)
     arrays = {key: np.ascontiguousarray(array) for key, array in state.arrays.items()}
     files.atomic_write_bytes(folder / f"{stem}.safetensors", save(arrays))
@@ -222,5 +226,6 @@ def save_state(folder: Path, stem: str, state: State) -> None:
 
 def load_state(folder: Path, stem: str) -> State:
     """The state that `save_state` wrote."""
-    arrays = load_file(folder / f"{stem}.safetensors")  # in an order of chance
+    # safetensors returns arrays in no fixed order; encoders read some of them by position.
+    arrays = load_file(folder / f"{stem}.safetensors")
     return State(files.read_json(folder / f"{stem}.json"), dict(sorted(arrays.items())))

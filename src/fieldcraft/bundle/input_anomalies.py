@@ -1,4 +1,4 @@
-"""What in rows to predict a model was not made for: cells nobody can read, values never seen."""
+"""Count the cells a model was not trained for: unparseable ones and values unseen in training."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from fieldcraft.data.schema import Schema, load_kind
 from fieldcraft.statistics.reference_profile import is_far_outside
 
 CountsByColumn = dict[str, int]
-VALUE_STATISTIC = "value"  # the measure of a column that is the value itself
-ANOMALY_TYPES = ("unread", "unseen", "outside")
+VALUE_STATISTIC = "value"  # the drift statistic of a column that is the value itself
+ANOMALY_TYPES = ("unparseable", "unseen_category", "out_of_range")
 
 
 def count_input_anomalies(
     cells: pl.DataFrame, schema: Schema, profile: Json, values: pl.DataFrame | None = None
 ) -> dict[str, CountsByColumn]:
-    """How many cells of each column are odd, by what is odd about them; such cells are served.
+    """The number of anomalous cells of each column, by type; they are predicted nevertheless.
 
-    ``unread``: there is something, but nothing of the column's kind, such as a word where a number
-    belongs; it counts as missing. ``unseen``: a category that training rows do not have.
-    ``outside``: a number or moment further from those of training rows than these are apart.
+    ``unparseable``: not a value of the column's kind, such as a word in a column of numbers; it
+    counts as missing. ``unseen_category``: a category that no training row has. ``out_of_range``:
+    a number or time further outside the range of the training rows than that range is wide.
 
     Args:
         cells: cells as given, with the columns of the schema.
         schema: of the model.
-        profile: what columns looked like in training.
-        values: the rows as the schema parsed them, where that was done already.
+        profile: the reference profile of the columns.
+        values: the rows as the schema parsed them, if that was done already.
     """
     parsed_frame = schema.apply(cells) if values is None else values
     counts_by_type: dict[str, CountsByColumn] = {anomaly_type: {} for anomaly_type in ANOMALY_TYPES}
@@ -37,11 +37,12 @@ def count_input_anomalies(
         values_of_column = (
             parsed_frame[column.name] if is_parsed else schema.parse(column_cells, column)
         )
-        counts = {"unread": count_unparseable(column_cells, values_of_column, schema)}
+        counts = {"unparseable": count_unparseable(column_cells, values_of_column, schema)}
         reference = profile.get("columns", {}).get(column.name, {}).get(VALUE_STATISTIC)
         if reference is not None:
             statistic = load_kind(column.kind).drift_statistics(values_of_column)[VALUE_STATISTIC]
-            anomaly_type = "unseen" if reference["form"] == "word" else "outside"
+            is_categorical = reference["type"] == "categorical"
+            anomaly_type = "unseen_category" if is_categorical else "out_of_range"
             counts[anomaly_type] = int(is_far_outside(statistic, reference).sum())
         for anomaly_type, count in counts.items():
             if count:
@@ -50,7 +51,7 @@ def count_input_anomalies(
 
 
 def count_unparseable(cells: pl.Series, values: pl.Series, schema: Schema) -> int:
-    """How many cells hold something that their column's kind cannot read."""
+    """The number of cells whose text their column's kind cannot parse."""
     if not values.null_count():
         return 0
     stripped = schema.normalize_missing(cells.filter(values.is_null()))
@@ -58,14 +59,15 @@ def count_unparseable(cells: pl.Series, values: pl.Series, schema: Schema) -> in
 
 
 def describe_anomalies(anomalies: Mapping[str, CountsByColumn]) -> list[str]:
-    """What is odd, a line for each sort, with the columns and their counts."""
+    """A line for each type of anomaly, with the columns and their counts."""
     descriptions = {
-        "unread": "cells that cannot be read and count as missing",
-        "unseen": "cells with a category that was never seen in training",
-        "outside": "cells far outside of what was seen in training",
+        "unparseable": "unparseable cells, which count as missing",
+        "unseen_category": "cells with a category that was not seen in training",
+        "out_of_range": "cells far out of the range seen in training",
     }
-    return [
-        f"{descriptions[anomaly_type]}: {', '.join(f'{name} {count:,}' for name, count in counts.items())}"
-        for anomaly_type, counts in anomalies.items()
-        if counts
-    ]
+    lines = []
+    for anomaly_type, counts in anomalies.items():
+        if counts:
+            counts_text = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+            lines.append(f"{descriptions[anomaly_type]}: {counts_text}")
+    return lines

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what the model is, and the checksum of every file beside it."""
+"""The manifest of a bundle: a description of the model, and the checksum of every file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from fieldcraft.core import digest, files
 from fieldcraft.core.errors import BundleError
 
 MANIFEST_FILE = "manifest.json"
-FORMAT_VERSION = 3  # raised when older runtimes could not read the bundle
-MODEL_FOLDERS = ("members/", "tables/")  # folders of what decides about predictions
-ALLOWED_SUFFIXES = frozenset(
-    {".json", ".safetensors", ".onnx", ".html", ".md", ".parquet"}
-)  # data, never code
+FORMAT_VERSION = 4  # raised when older runtimes cannot read the bundle
+MODEL_FOLDERS = ("members/", "tables/")  # folders of files that predictions depend on
+# Formats of data only: loading none of them can run code, as a pickle could.
+ALLOWED_SUFFIXES = frozenset({".json", ".safetensors", ".onnx", ".html", ".md", ".parquet"})
 
 
 def write_manifest(folder: Path, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the manifest of a folder whose other files are all there.
+    """Write the manifest of a folder after all of its other files.
 
-    The model's id is the digest of what predicts: the members' files and the decision. A new
-    model card leaves it as it is.
+    The id of the model is the digest of what predictions depend on: the files of the members, the
+    lookup tables, the schema and the calibration. A new model card does not change it.
     """
     checksums = {
         name: checksum
@@ -31,7 +30,9 @@ def write_manifest(folder: Path, body: Mapping[str, Any]) -> dict[str, Any]:
     model_checksums = {
         name: checksum for name, checksum in checksums.items() if name.startswith(MODEL_FOLDERS)
     }
-    model_body = {key: body[key] for key in ("task", "about", "schema", "calibration", "members")}
+    model_body = {
+        key: body[key] for key in ("task", "target_spec", "schema", "calibration", "members")
+    }
     manifest = {
         "format": FORMAT_VERSION,
         "model_id": digest.of_json([model_checksums, model_body]),
@@ -39,6 +40,7 @@ def write_manifest(folder: Path, body: Mapping[str, Any]) -> dict[str, Any]:
         "files": checksums,
     }
     manifest["digest"] = digest.of_json(manifest)
+    # Last of all files: a crash before this line leaves a folder without a manifest, no bundle.
     files.atomic_write_json(folder / MANIFEST_FILE, manifest)
     return manifest
 
@@ -47,8 +49,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a bundle, after every file has been checked against it.
 
     Raises:
-        BundleError: there is no bundle, or it is of another format, changed, short of a file, or
-            holds a file that does not belong to it.
+        BundleError: there is no bundle, it has another format, or a file is changed, missing or
+            unknown.
     """
     path = folder / MANIFEST_FILE
     if not path.is_file() or path.is_symlink():
@@ -63,16 +65,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         is_intact = stated_digest == digest.of_json(manifest)
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         is_intact, manifest = False, {}
+    # Before the checksum, so that an old bundle is reported as old, not as damaged.
     check_format_version(manifest.get("format"))
     if not is_intact or "format" not in manifest:
-        raise untrusted_bundle_error(MANIFEST_FILE, "its own checksum does not fit its content")
+        raise untrusted_bundle_error(MANIFEST_FILE, "its checksum does not match its content")
     try:
         checksums = dict(manifest["files"])
         required_files = [f"{member['folder']}/encoders.json" for member in manifest["members"]]
         required_files += [table["file"] for table in manifest["tables"]]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise untrusted_bundle_error(
-            MANIFEST_FILE, f"it does not say what a manifest says: {error!r}"
+            MANIFEST_FILE, f"an entry is missing or invalid: {error!r}"
         ) from error
     verify_checksums(folder, checksums)
     for name in required_files:
@@ -84,10 +87,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def check_format_version(version: Any) -> None:
-    """Make sure that a bundle is of the one format that this version reads.
+    """Check that a bundle has the one format that this version reads.
 
     Raises:
-        BundleError: it is of an older or a newer one.
+        BundleError: it has an older or a newer one.
     """
     if not isinstance(version, int) or version == FORMAT_VERSION:
         return
@@ -105,7 +108,7 @@ def verify_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
     """Compare the files of a bundle with their checksums.
 
     Raises:
-        BundleError: a file is changed, missing, of a kind that could hold code, or extra.
+        BundleError: a file is changed, missing, unknown, or of a type that could hold code.
     """
     present = {
         path.relative_to(folder).as_posix(): path
@@ -119,9 +122,9 @@ def verify_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
         if path is None:
             raise untrusted_bundle_error(name, "the file is missing")
         if path.is_symlink() or not path.is_file() or path.suffix not in ALLOWED_SUFFIXES:
-            raise untrusted_bundle_error(name, "bundles hold plain files of data only")
+            raise untrusted_bundle_error(name, "bundles hold regular data files only")
         if digest.of_file(path) != expected:
-            raise untrusted_bundle_error(name, "its checksum is not the one in the manifest")
+            raise untrusted_bundle_error(name, "its checksum differs from the one in the manifest")
 
 
 def untrusted_bundle_error(name: str, reason: str) -> BundleError:

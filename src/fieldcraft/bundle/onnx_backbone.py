@@ -1,7 +1,7 @@
-"""Pretrained networks that turn a text or a photo into a vector, each one by itself.
+"""Pretrained backbones that embed texts or images, one item at a time.
 
-A network is one ONNX file, made once, that training and prediction run alike. As each item runs
-alone, its vector never depends on what else is asked for; several run at a time.
+A backbone is one ONNX file that training and prediction both run. Each item is a batch of its own,
+so that its embedding never depends on the other items of a request; several run in parallel.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldcraft.bundle.onnx_session import open_onnx_session
+from fieldcraft.bundle.formats.onnx import open_onnx_session
 from fieldcraft.core import digest
 from fieldcraft.core.types import Array
 
-MAX_CACHED_BYTES = (
-    1 << 28
-)  # bytes of vectors that training keeps, for other folds and other learners
+MAX_CACHED_BYTES = 1 << 28  # of embeddings kept during training, for other folds and models
 MAX_LOADED_BACKBONES = 4
-loaded_backbones: dict[str, Backbone] = {}  # by content, the one asked for last at the end
+loaded_backbones: dict[str, Backbone] = {}  # by digest of the file, the last used at the end
 
 
 class Backbone:
@@ -31,33 +29,35 @@ class Backbone:
 
     Attributes:
         path: of its ONNX file.
-        caches_embeddings: whether vectors are kept for whoever asks again, as training does.
+        caches_embeddings: whether embeddings are kept for later calls, as training needs them.
     """
 
     def __init__(self, path: Path, data: bytes) -> None:
-        """Load a network.
+        """Load a backbone from the bytes of its ONNX file.
 
         Raises:
-            BundleError: the file is not an ONNX model that runs here.
+            BundleError: the file is not an ONNX model, or this onnxruntime does not run it.
         """
         self.path = path
         self.caches_embeddings = False
         self.cache: dict[bytes, Array] = {}
-        # One thread each: items share the processors, not their layers.
+        # One thread each: several items run side by side, which splits the work better than the
+        # layers of one item do.
         self.session = open_onnx_session(path.name, data, n_threads=1)
         self.input_name = self.session.get_inputs()[0].name
 
     @cached_property
     def embedding_size(self) -> int:
-        """Numbers of a vector."""
+        """Length of an embedding."""
         return int(self.session.get_outputs()[0].shape[-1])
 
     def embed(self, items: Sequence[Array]) -> Array:
-        """The vector of each item, shape (items, width), 32-bit floats.
+        """The embedding of each item, shape (items, embedding size), 32-bit floats.
 
         Args:
-            items: what the network reads of each, without an axis for rows.
+            items: the input of the network for each item, without the batch axis.
         """
+        # Equal items (the same default image, the same short text) are computed once.
         item_digests = [hashlib.blake2b(item.tobytes(), digest_size=16).digest() for item in items]
         uncached = {
             item_digest: item
@@ -83,15 +83,15 @@ class Backbone:
 
 
 def load_backbone(path: Path) -> Backbone:
-    """The network in a file; the same content is loaded once for a process.
+    """The backbone in a file; a process loads the same content once.
 
     Raises:
-        BundleError: the file is not an ONNX model that runs here.
+        BundleError: the file is not an ONNX model, or this onnxruntime does not run it.
     """
     data = path.read_bytes()
     content_digest = digest.of_bytes(data)
     backbone = loaded_backbones.pop(content_digest, None) or Backbone(path, data)
-    backbone.path = path  # where it was before may be gone
+    backbone.path = path  # the file it was first loaded from may be gone
     loaded_backbones[content_digest] = backbone
     while len(loaded_backbones) > MAX_LOADED_BACKBONES:
         del loaded_backbones[next(iter(loaded_backbones))]

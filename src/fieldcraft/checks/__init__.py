@@ -1,1 +1,1 @@
-"""What may be wrong with data, a split, a model or traffic. One file each, named by its code."""
+"""Checks of data, a split or a model; each module is named after the code of its check."""

@@ -1,4 +1,4 @@
-"""Dates that can be read in two ways, are written in several, or are taken for numbers."""
+"""Dates with an ambiguous day-month order, in mixed formats, or stored as numbers."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ from fieldcraft.data.schema import Column
 from fieldcraft.ledger.records import Finding
 
 MIN_VALUES = 20
-MIN_DISTINCT_DAYS = 5  # days that must occur before it is odd that none is above the twelfth
-MAX_SAMPLED_VALUES = 500  # different values tried in every format
+# All days at or below the twelfth are suspicious only if several days occur: with five or more, an
+# unambiguous order would very likely show at least one day above twelve.
+MIN_DISTINCT_DAYS = 5
+MAX_SAMPLED_VALUES = 500  # distinct values tried in every format
 MIN_PARSED_FRACTION = 0.9
-CALENDAR_DATE_RANGE = (19000101, 21001231)  # eight digits as a date
-EPOCH_SECONDS_RANGE = (631_152_000, 4_102_444_800)  # seconds from 1990 to 2100
+CALENDAR_DATE_RANGE = (19000101, 21001231)  # a date as eight digits
+# Unix time from 1990 to 2100. Many amounts lie in this range too, so the name must agree.
+EPOCH_SECONDS_RANGE = (631_152_000, 4_102_444_800)
 TIMESTAMP_WORDS = frozenset(
     {"time", "timestamp", "ts", "date", "datetime", "epoch", "created", "updated"}
 )
 
 
 class AmbiguousDates:
-    """Reports columns of dates that may be read wrongly."""
+    """Reports date columns that may be parsed wrongly."""
 
-    code = "dates"
+    code = "ambiguous_dates"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Read dates in other ways than they are read now."""
+        """Parse each column in other ways than its current one."""
         for column in context.schema.columns:
             profile = context.column_profiles[column.name]
             if len(profile.present_values) < MIN_VALUES:
@@ -48,7 +51,7 @@ class AmbiguousDates:
                 yield from self._check_mixed_formats(profile)
 
     def _check_day_month_order(self, profile: ColumnProfile, date_format: str) -> Iterator[Finding]:
-        """Day and month may have changed places, in all cells or in some."""
+        """Check whether day and month may be swapped, in all cells or in some."""
         swapped_format = date_format.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
         if (
             not date_format.startswith(("%d", "%m"))
@@ -66,32 +69,34 @@ class AmbiguousDates:
             cell = profile.present_values.filter(parsed.is_null() & parsed_swapped.is_not_null())[0]
             yield Finding(
                 self.code,
-                "warn",
-                f"{profile.name}: {n_only_swapped:,} of {len(profile.present_values):,} dates are not written with "
-                f"{order}, as the others are (such as {cell!r}), and count as missing",
+                "warning",
+                f"{profile.name}: {n_only_swapped:,} of {len(profile.present_values):,} dates are "
+                f"not written with {order} as the others are (such as {cell!r}) and count as "
+                "missing",
                 profile.name,
                 {
-                    "other_way": n_only_swapped,
+                    "n_swapped": n_only_swapped,
                     "rows": len(profile.present_values),
                     "format": date_format,
                 },
-                "two sources seem to be mixed; then dates that can be read both ways are wrong too",
+                "two sources seem to be mixed; then dates that parse both ways are wrong too",
             )
         elif parsed.null_count() == 0 == parsed_swapped.null_count() and is_ambiguous(
             parsed, parsed_swapped
         ):
             yield Finding(
                 self.code,
-                "warn",
+                "warning",
                 f"{profile.name}: every date can be read with the day or the month first "
                 f"(such as {profile.present_values[0]!r}); it is read with {order}",
                 profile.name,
                 {"rows": len(profile.present_values), "format": date_format},
-                f"make sure, and set data.columns.{profile.name}.format if it is {swapped_format}",
+                f"check the source, and set data.columns.{profile.name}.format to {swapped_format} "
+                "if that is right",
             )
 
     def _check_numeric_dates(self, profile: ColumnProfile, column: Column) -> Iterator[Finding]:
-        """Dates written as eight digits, or as seconds since 1970."""
+        """Check for dates written as eight digits, or as seconds since 1970."""
         low, high = profile.value_range
         if not profile.is_integer:
             return
@@ -106,11 +111,12 @@ class AmbiguousDates:
             )
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 f"{profile.name}: the numbers are dates, such as {digits[0]}",
                 profile.name,
                 {"first": int(low), "last": int(high)},
-                "read them as dates: from 31 December to 1 January is one day",
+                # As numbers, 20231231 and 20240101 are 8,870 apart.
+                "read them as dates: 31 December and 1 January are one day apart",
                 edits if profile.is_text and not column.options else (),
             )
         elif (
@@ -120,18 +126,19 @@ class AmbiguousDates:
         ):
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 f"{profile.name}: the numbers seem to be seconds since 1970",
                 profile.name,
                 {"first": int(low), "last": int(high)},
-                "write them as dates to have weekday and hour, and to split by time",
+                "write them as dates to get weekday and hour as features, and to split by time",
             )
 
     def _check_mixed_formats(self, profile: ColumnProfile) -> Iterator[Finding]:
-        """Words that are dates in more than one format."""
+        """Check for text columns that are dates in more than one format."""
         cells = profile.value_counts["value"].head(MAX_SAMPLED_VALUES).cast(pl.String)
         if not cells.head(20).str.contains(r"\d.*[-/. ,:].*\d").any():
             return
+        # Each format takes the cells that it parses, so that overlapping formats do not both count.
         unparsed, formats = cells, list[str]()
         for date_format in DATETIME_FORMATS:
             is_parsed = parse_datetimes(unparsed, date_format).is_not_null()
@@ -141,17 +148,17 @@ class AmbiguousDates:
         if len(formats) > 1 and len(cells) - len(unparsed) >= MIN_PARSED_FRACTION * len(cells):
             yield Finding(
                 self.code,
-                "warn",
-                f"{profile.name} holds dates in {len(formats)} formats ({join_names(formats[:4])}) and is read "
-                "as words",
+                "warning",
+                f"{profile.name} holds dates in {len(formats)} formats ({join_names(formats[:4])}) "
+                "and is read as text",
                 profile.name,
-                {"formats": formats, "unread": len(unparsed), "different": len(cells)},
-                "write them in one format in the file, best as 2024-12-31",
+                {"formats": formats, "n_unparsed": len(unparsed), "n_distinct": len(cells)},
+                "write them in one format in the file, preferably as 2024-12-31",
             )
 
 
 def is_ambiguous(parsed: pl.Series, parsed_swapped: pl.Series) -> bool:
-    """Whether two readings differ, and enough different days occur to wonder."""
+    """Whether the two parses differ, and enough distinct days occur to be suspicious."""
     return (
         bool((parsed != parsed_swapped).any()) and parsed.dt.date().n_unique() >= MIN_DISTINCT_DAYS
     )

@@ -11,19 +11,19 @@ from fieldcraft.core.formatting import pluralize, truncated_list
 from fieldcraft.core.types import Array
 from fieldcraft.ledger.records import Finding
 
-RARE_FRACTION_OF_EVEN = 0.1  # of what an even share would be
+RARE_FRACTION_OF_EVEN = 0.1  # of the rows a class would have if all were of equal size
 MIN_ROWS_PER_CLASS = 10
-N_FOLDS = 5  # of which each should hold a row of every class
+N_FOLDS = 5  # of cross-validation; each should hold a row of every class
 
 
 class ClassImbalance:
-    """Reports classes so rare that accuracy hides them, or that cannot be learned at all."""
+    """Reports classes that are too rare for accuracy to show, or too rare to learn."""
 
-    code = "imbalance"
+    code = "class_imbalance"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Report rare classes, or labels that are rare or nearly everywhere, in training rows."""
+        """Report rare classes, and labels that are rare or nearly always set, in training rows."""
         if (
             context.task is None
             or context.y is None
@@ -32,7 +32,7 @@ class ClassImbalance:
         ):
             return
         if context.task.output == "labels":
-            # Of a label that nearly every row has, the rows without it are what is rare.
+            # Of a label that nearly every row has, the rows without it are the rare ones.
             counts = np.minimum(context.y.sum(axis=0), len(context.y) - context.y.sum(axis=0))
             yield from self._report("label", context.targets, counts.astype(int), len(context.y), 2)
         elif context.task.output == "probabilities":
@@ -57,13 +57,15 @@ class ClassImbalance:
             )
             yield Finding(
                 self.code,
-                "warn",
-                f"{pluralize(len(small_classes), noun, plurals)} with fewer than {MIN_ROWS_PER_CLASS} training rows{fold_note}: "
+                "warning",
+                f"{pluralize(len(small_classes), noun, plurals)} with fewer than "
+                f"{MIN_ROWS_PER_CLASS} training rows{fold_note}: "
                 f"{truncated_list(small_classes, 5)}",
                 None,
                 evidence,
-                f"collect more rows of them, or join them with a {noun} that means the same",
+                f"collect more rows of them, or merge them with a similar {noun}",
             )
+        # Classes below the minimum are reported above already.
         rare_indexes = [
             i
             for i in np.argsort(counts, kind="stable")
@@ -74,12 +76,12 @@ class ClassImbalance:
             others_note = f", {len(rare_indexes) - 1:,} more are rare" if rare_indexes[1:] else ""
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 f"{noun} {names[rarest]} has {counts[rarest]:,} of {rows:,} training rows "
                 f"({counts[rarest] / rows:.1%}){others_note}",
                 None,
                 evidence,
-                "do not judge by accuracy alone; balanced accuracy and recall show what is rare",
+                "do not rely on accuracy alone; balanced accuracy and recall show rare classes",
             )
 
 

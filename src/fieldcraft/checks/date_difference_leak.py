@@ -1,4 +1,4 @@
-"""Dates that tell the target by how long after another date they lie."""
+"""Dates whose distance from another date gives the target away."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
+from fieldcraft.checks._base import SECONDS_PER_DAY
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.formatting import truncated_list
@@ -21,16 +22,16 @@ from fieldcraft.statistics.association import (
     to_floats,
 )
 
-SECONDS_PER_DAY = 86_400.0  # seconds
 MAX_DATE_COLUMNS = 15
-MIN_ASSOCIATION = 0.4  # of the target; delays that are known beforehand seldom tell as much
+# Delays that are known at prediction (an age, a notice period) rarely explain as much.
+MIN_ASSOCIATION = 0.4
 ERROR_ASSOCIATION = 0.9
-MIN_ASSOCIATION_GAIN = 0.05  # what the delay must tell more than each of its dates alone
+MIN_ASSOCIATION_GAIN = 0.05  # of the delay over each of its dates alone
 
 
 @dataclass(frozen=True)
 class DateDifference:
-    """A date, the one it comes after, and how much the days between them tell of a target."""
+    """Two dates, and the association of the days between them with a target."""
 
     later: str
     earlier: str
@@ -38,13 +39,13 @@ class DateDifference:
 
 
 class DateDifferenceLeak:
-    """Reports dates that seem to be written after the event, as what follows from it."""
+    """Reports dates that seem to be written after the outcome, as a consequence of it."""
 
-    code = "delay"
+    code = "date_difference_leak"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Weigh the days between each two dates on training rows."""
+        """Measure the association of the days between every two dates on training rows."""
         if context.task is None or context.y is None or not len(context.y):
             return
         is_numeric_target = context.task.output == "value"
@@ -53,9 +54,10 @@ class DateDifferenceLeak:
             reported_dates: set[str] = set()
             for difference in sorted(
                 iter_date_differences(context, y, is_numeric_target),
-                key=lambda delay: -delay.association,
+                key=lambda difference: -difference.association,
             ):
-                # A date that gives the event away makes the days to any other tell much.
+                # A date that gives the outcome away does so in its distance to every other date, so
+                # only its strongest pair is reported, and the other dates are not blamed.
                 if reported_dates.isdisjoint((difference.later, difference.earlier)):
                     leaks.append(difference)
                     reported_dates.add(difference.later)
@@ -70,12 +72,18 @@ class DateDifferenceLeak:
         certain_names = [leak.later for leak in leaks if leak.association >= ERROR_ASSOCIATION]
         return Finding(
             self.code,
-            "stop" if certain_names else "warn",
-            f"how long after another date it lies tells much of {target}: {truncated_list(descriptions, 4)}",
+            "error" if certain_names else "warning",
+            f"the time since another date explains much of {target}: "
+            f"{truncated_list(descriptions, 4)}",
             single_column(names),
-            {leak.later: {"after": leak.earlier, "power": leak.association} for leak in leaks},
-            "ask when these dates are written; drop those that are not known at the moment of "
-            "prediction",
+            {
+                leak.later: {
+                    "earlier_date": leak.earlier,
+                    "association_strength": leak.association,
+                }
+                for leak in leaks
+            },
+            "find out when these dates are recorded; drop those that are not known at prediction",
             tuple(ConfigEdit(("data", "drop"), name, append=True) for name in certain_names),
         )
 
@@ -83,7 +91,7 @@ class DateDifferenceLeak:
 def iter_date_differences(
     context: CheckContext, y: Array, is_numeric_target: bool
 ) -> Iterator[DateDifference]:
-    """Pairs of dates of which the days between them tell much more than each date alone."""
+    """Pairs of dates whose difference explains much more than each date alone."""
     date_columns = [
         column.name
         for column in context.schema.columns
@@ -110,6 +118,7 @@ def iter_date_differences(
         if association >= max(
             MIN_ASSOCIATION, max(single_associations[name] for name in pair) + MIN_ASSOCIATION_GAIN
         ):
+            # The date that usually comes later is the one that may be written after the outcome.
             earlier, later = pair if np.median(present_days) >= 0 else pair[::-1]
             yield DateDifference(later, earlier, association)
 

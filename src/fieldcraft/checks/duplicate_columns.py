@@ -1,4 +1,4 @@
-"""Columns that say the same as another column."""
+"""Columns with the same information as another column."""
 
 from __future__ import annotations
 
@@ -16,61 +16,70 @@ from fieldcraft.core.types import Array
 from fieldcraft.ledger.records import Finding, group_findings, single_column
 from fieldcraft.statistics.association import encode_levels, sample_rows, to_floats
 
-MIN_ROWS = 20  # rows
-MIN_CORRELATION = 0.9999  # correlation
+MIN_ROWS = 20
+MIN_CORRELATION = 0.9999  # rounding to other units lowers it by less
 MAX_SAMPLED_ROWS = 5_000
 MAX_NUMBER_COLUMNS = 500
-MAX_LEVELS_FRACTION = 0.5  # of the rows; above, any two columns of names go one to one
-MIN_MINORITY_ROWS = 5  # rows outside the commonest level; below, two flags may agree by chance
+MAX_LEVELS_FRACTION = 0.5  # of the rows; above, any two columns of names map one to one
+MIN_MINORITY_ROWS = 5  # outside the most common level; below, two flags may agree by chance
 
 
 class DuplicateColumns:
-    """Reports columns that repeat another: the same cells, recoded, or scaled."""
+    """Reports columns that repeat another one: with equal cells, recoded, or rescaled."""
 
-    code = "copies"
+    code = "duplicate_columns"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Compare the used columns with each other."""
+        """Compare the feature columns with each other, from exact copies to correlation."""
         parsed_columns = set(context.values.columns)
         names = [column.name for column in context.schema.columns if column.name in parsed_columns]
         if context.values.height < MIN_ROWS:
             return
         exact_copies = list(self._report_exact_copies(context, names))
         yield from (finding for _, finding in exact_copies)
+        # Each step leaves out what the one before reported: a copy also maps one to one and
+        # correlates.
         duplicate_names = {name for duplicates, _ in exact_copies for name in duplicates}
         names = [name for name in names if name not in duplicate_names]
         recoded_groups = find_one_to_one_columns(context, names)
-        yield from self._report_equivalent_columns(recoded_groups, "go one to one", "keep one; two names for one thing only "
-                               "share its weight between them")  # fmt: skip
+        yield from self._report_equivalent_columns(
+            recoded_groups,
+            "map one to one",
+            "keep one; two columns with the same information split its importance between them",
+        )
         recoded_names = {name for group in recoded_groups for name in group}
         scaled_groups = [
             group
             for group in find_correlated_columns(context, names)
             if not recoded_names.issuperset(group)
         ]
-        yield from self._report_equivalent_columns(scaled_groups, f"have a correlation above {MIN_CORRELATION}", "keep one; the other is "
-                               "the same in other units")  # fmt: skip
+        yield from self._report_equivalent_columns(
+            scaled_groups,
+            f"have a correlation above {MIN_CORRELATION}",
+            "keep one; the other is the same in other units",
+        )
 
     def _report_exact_copies(
-        self, view: CheckContext, names: list[str]
+        self, context: CheckContext, names: list[str]
     ) -> Iterator[tuple[list[str], Finding]]:
-        for groups in group_findings(find_identical_columns(view, names)):
+        for groups in group_findings(find_identical_columns(context, names)):
             duplicates = [name for group in groups for name in group[1:]]
-            title = f"{len(duplicates)} columns repeat others in every row: {truncated_list(duplicates)}"
+            names_text = truncated_list(duplicates)
+            title = f"{len(duplicates)} columns repeat others in every row: {names_text}"
             original = single_column(group[0] for group in groups)
             if original is not None:
                 verb = "repeats" if len(duplicates) == 1 else "repeat"
-                title = f"{truncated_list(duplicates)} {verb} {original} in every row"
+                title = f"{names_text} {verb} {original} in every row"
             yield (
                 duplicates,
                 Finding(
                     self.code,
-                    "warn",
+                    "warning",
                     title,
                     single_column(group[1] for group in groups),
-                    {"groups": groups, "rows": view.values.height},
-                    "drop the repetition",
+                    {"groups": groups, "rows": context.values.height},
+                    "drop the copies",
                     tuple(ConfigEdit(("data", "drop"), name, append=True) for name in duplicates),
                 ),
             )
@@ -87,7 +96,7 @@ class DuplicateColumns:
                 )
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 title,
                 None,
                 {"columns": groups},
@@ -108,19 +117,21 @@ def find_identical_columns(context: CheckContext, names: list[str]) -> list[list
 
 
 def digest_column(context: CheckContext, name: str) -> bytes:
-    """A digest of the values of a column and of where it has none."""
+    """A digest of the values of a column and of the positions of missing ones."""
     values = context.values[name]
+    # As floats, so that 1 and 1.0 are equal, whatever their types.
     numbers = to_floats(values)
     if numbers is not None:
         return blake2b(numbers.tobytes(), digest_size=16).digest()
     hasher = blake2b(encode_levels(values).tobytes(), digest_size=16)
     for level in values.unique(maintain_order=True).cast(str).to_list():
+        # The length goes first, or ["ab", "c"] and ["a", "bc"] would have one digest.
         hasher.update(b"-" if level is None else f"{len(level)}:{level}".encode())
     return hasher.digest()
 
 
 def find_one_to_one_columns(context: CheckContext, names: list[str]) -> list[list[str]]:
-    """Groups of columns whose levels are the same up to their names."""
+    """Groups of columns whose levels map one to one, whatever they are called."""
     names_by_digest: dict[bytes, list[str]] = {}
     rows = context.values.height
     for name in names:
@@ -138,22 +149,23 @@ def find_one_to_one_columns(context: CheckContext, names: list[str]) -> list[lis
 
 
 def encode_numbers(numbers: Array) -> Array:
-    """A code for each different number, NaN being one."""
+    """A code for each distinct number, with one for NaN."""
     return np.unique(numbers, return_inverse=True)[1]
 
 
 def relabel_by_first_appearance(codes: Array) -> Array:
-    """Codes renamed in the turn in which they first appear."""
+    """Codes renumbered in order of first appearance, so that recoded columns become equal."""
     _, first_rows, codes = np.unique(codes, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first_rows))[codes]
 
 
 def find_correlated_columns(context: CheckContext, names: list[str]) -> list[list[str]]:
-    """Groups of number columns that are the same up to scale."""
+    """Groups of numeric columns that are equal up to scale."""
     rows = sample_rows(context.values.height, MAX_SAMPLED_ROWS).tolist()
     numeric = [
         n
         for n in names
+        # Two levels are compared by `find_one_to_one_columns`.
         if context.values[n].dtype.is_numeric() and context.column_profiles[n].n_unique > 2
     ]
     standardized_columns = ((name, standardize(context.values[name][rows])) for name in numeric)
@@ -167,6 +179,7 @@ def find_correlated_columns(context: CheckContext, names: list[str]) -> list[lis
         return []
     table = np.array(list(columns.values()))
     is_correlated = np.abs(table @ table.T) / table.shape[1] > MIN_CORRELATION
+    # Correlation is not transitive at the threshold: the first column of a group decides.
     remaining, groups = np.arange(len(columns)), []
     while len(remaining):
         is_in_group = is_correlated[remaining[0], remaining] | (remaining == remaining[0])
@@ -176,7 +189,7 @@ def find_correlated_columns(context: CheckContext, names: list[str]) -> list[lis
 
 
 def standardize(column: pl.Series) -> Array | None:
-    """Numbers with mean 0 and deviation 1, gaps at the mean; None if few or all the same."""
+    """Numbers with mean 0 and deviation 1, missing ones at 0; None if too few or all equal."""
     numbers = to_floats(column)
     if numbers is None or (is_present := ~np.isnan(numbers)).sum() < MIN_ROWS:
         return None

@@ -1,4 +1,4 @@
-"""Rows that stand in the table more than once."""
+"""Rows that occur more than once in the table."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ WARNING_FRACTION = 0.01
 
 
 class DuplicateRows:
-    """Reports rows that are alike in every column but names of rows."""
+    """Reports rows that are equal in every column except row identifiers."""
 
-    code = "duplicates"
+    code = "duplicate_rows"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Report how many rows are repeated; the split keeps them on one side."""
+        """Count repeated rows."""
+        # `values` holds no identifiers: they would make every row unique.
         columns = [*context.values.columns]
         digests = row_digests(context.values, columns)
         counts = Counter(digests)
@@ -33,14 +34,14 @@ class DuplicateRows:
             for row_number, digest in zip(context.row_numbers, digests, strict=True)
             if digest == most_repeated
         ]
-        severity: Severity = "warn" if fraction >= WARNING_FRACTION else "tip"
+        severity: Severity = "warning" if fraction >= WARNING_FRACTION else "info"
         yield Finding(
             self.code,
             severity,
             f"{n_duplicates:,} of {len(digests):,} rows ({fraction:.1%}) repeat another row",
             None,
-            {"repeated": n_duplicates, "rows": len(digests), "lines": row_numbers[:5]},
-            "find out whether they are real (names of rows are not compared); equal rows stay on "
+            {"n_repeated": n_duplicates, "rows": len(digests), "line_numbers": row_numbers[:5]},
+            "find out whether they are real (row identifiers are not compared); equal rows stay on "
             "one side of the split",
         )
 

@@ -9,26 +9,29 @@ from statistics import NormalDist
 import numpy as np
 import polars as pl
 
+from fieldcraft.checks._names import find_sensitive_columns
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.formatting import format_number, truncated_list
 from fieldcraft.core.types import Array
-from fieldcraft.data.column_names import suggests_protected_attribute
 from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.association import to_floats
 from fieldcraft.statistics.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval
 from fieldcraft.statistics.proportions import wilson_interval
 
-MIN_ROWS_PER_GROUP = 30  # rows of a group
+MIN_ROWS_PER_GROUP = 30
 MAX_GROUPS = 30
 MAX_CLASSES = 20
-N_QUANTILE_BANDS = 4  # of a sensitive number
-FOUR_FIFTHS_RATIO = 0.8  # of the highest share (US Uniform Guidelines on Employee Selection, 1978)
-MIN_STANDARDIZED_DIFFERENCE = 0.2  # of a deviation, between means of a target that is a number
+N_QUANTILE_BANDS = 4  # groups that a numeric sensitive feature is cut into
+# The four-fifths rule: a selection rate below 80 % of the highest one counts as adverse impact
+# (US Uniform Guidelines on Employee Selection Procedures, 1978).
+FOUR_FIFTHS_RATIO = 0.8
+# Of a standard deviation, between means of a numeric target: Cohen's "small" effect (1988).
+MIN_STANDARDIZED_DIFFERENCE = 0.2
 
 
 @dataclass(frozen=True)
 class GroupDifference:
-    """What is measured, in which group it is lowest and highest, and all intervals."""
+    """A statistic by group with intervals, and the groups where it is lowest and highest."""
 
     column: str
     statistic: str
@@ -39,18 +42,18 @@ class GroupDifference:
 
     @property
     def difference(self) -> float:
-        """From the lowest figure to the highest."""
+        """The highest value minus the lowest."""
         return self.intervals[self.highest_group].value - self.intervals[self.lowest_group].value
 
     @property
     def ratio(self) -> float:
-        """The lowest figure as a share of the highest."""
+        """The lowest value as a fraction of the highest."""
         highest_value = self.intervals[self.highest_group].value
         return self.intervals[self.lowest_group].value / highest_value if highest_value else 1.0
 
     @property
     def is_significant(self) -> bool:
-        """Whether the intervals of the lowest and the highest do not touch."""
+        """Whether the intervals of the lowest and the highest group do not overlap."""
         return self.intervals[self.lowest_group].high < self.intervals[self.highest_group].low
 
     def describe(self) -> str:
@@ -63,33 +66,34 @@ class GroupDifference:
         interval = self.intervals[group]
         if self.is_fraction:
             return f"{interval.value:.1%} of {group} ({interval.low:.1%} to {interval.high:.1%})"
-        return f"{format_number(interval.value)} for {group} ({format_number(interval.low)} to {format_number(interval.high)})"
+        return (
+            f"{format_number(interval.value)} for {group} "
+            f"({format_number(interval.low)} to {format_number(interval.high)})"
+        )
 
 
 class GroupDisparity:
-    """Reports groups whose targets differ by more than chance and by more than a little."""
+    """Reports groups whose targets differ significantly and substantially."""
 
-    code = "disparity"
+    code = "group_disparity"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Compare training targets between the groups of sensitive columns."""
+        """Compare training targets between the groups of sensitive features."""
         if context.task is None or context.y is None or not len(context.y):
             return
-        suspected_names = [
-            name for name in context.column_profiles if suggests_protected_attribute(name)
-        ]
-        names = dict.fromkeys([*context.sensitive_features, *suspected_names])
         differences = {
             name: find_largest_difference(name, context)
-            for name in names
+            for name in find_sensitive_columns(context)
             if name in context.column_profiles
         }
         declared_differences = [
             differences[name] for name in context.sensitive_features if name in differences
         ]
         yield from (
-            self._report_declared(each) for each in declared_differences if each is not None
+            self._report_declared(difference)
+            for difference in declared_differences
+            if difference is not None
         )
         suspected_differences = [
             d
@@ -101,12 +105,12 @@ class GroupDisparity:
     def _report_declared(self, difference: GroupDifference) -> Finding:
         return Finding(
             self.code,
-            "warn",
+            "warning",
             f"{difference.statistic} differs by {difference.column}: {difference.describe()}",
             difference.column,
             interval_table(difference),
-            "a model will learn the difference; decide whether it is one that you want to act on, "
-            "and look at the figures by group",
+            "a model will learn the difference; decide whether it may act on it, and look at the "
+            "metrics by group",
         )
 
     def _report_suspected(self, differences: list[GroupDifference]) -> Iterator[Finding]:
@@ -116,11 +120,12 @@ class GroupDisparity:
             ]
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 f"{differences[0].statistic} differs by {truncated_list(descriptions, 3)}",
                 single_column(difference.column for difference in differences),
                 {difference.column: interval_table(difference) for difference in differences},
-                "a model will learn the difference; declare problem.groups to see figures by group",
+                "a model will learn the difference; declare problem.sensitive_features to see "
+                "metrics by group",
             )
 
 
@@ -133,7 +138,7 @@ def interval_table(difference: GroupDifference) -> dict[str, list[float]]:
 
 
 def find_largest_difference(name: str, context: CheckContext) -> GroupDifference | None:
-    """The largest difference of the target between groups of a column, if there is a large one."""
+    """The largest substantial difference of the target between groups of a column, if any."""
     groups = group_rows(
         context.values[name]
         if name in context.values.columns
@@ -141,7 +146,7 @@ def find_largest_difference(name: str, context: CheckContext) -> GroupDifference
     )
     if context.y is None or context.task is None or len(groups) < 2:
         return None
-    # Of many groups some are far apart by chance, so each interval is wider (Bonferroni).
+    # Of many groups some differ by chance, so each interval is widened (Bonferroni).
     level = 1 - (1 - CONFIDENCE_LEVEL) / len(groups)
     if context.task.output == "value":
         intervals = {group: mean_interval(context.y[rows], level) for group, rows in groups.items()}
@@ -157,7 +162,7 @@ def find_largest_difference(name: str, context: CheckContext) -> GroupDifference
     differences = [
         compare_extreme_groups(
             name,
-            f"the share of {outcome}",
+            f"the proportion of {outcome}",
             group_proportions(is_outcome, groups, level),
             is_fraction=True,
         )
@@ -168,13 +173,13 @@ def find_largest_difference(name: str, context: CheckContext) -> GroupDifference
         for candidate in differences
         if candidate.is_significant and candidate.ratio <= FOUR_FIFTHS_RATIO
     ]
-    return max(large_differences, key=lambda each: each.difference, default=None)
+    return max(large_differences, key=lambda candidate: candidate.difference, default=None)
 
 
 def compare_extreme_groups(
     column: str, statistic: str, intervals: dict[str, ConfidenceInterval], is_fraction: bool
 ) -> GroupDifference:
-    """The difference between the groups with the lowest and the highest figure."""
+    """The difference between the groups with the lowest and the highest value."""
     lowest_group = min(intervals, key=lambda group: intervals[group].value)
     highest_group = max(intervals, key=lambda group: intervals[group].value)
     return GroupDifference(column, statistic, lowest_group, highest_group, intervals, is_fraction)
@@ -183,7 +188,7 @@ def compare_extreme_groups(
 def group_proportions(
     is_outcome: Array, groups: dict[str, Array], level: float
 ) -> dict[str, ConfidenceInterval]:
-    """The share of rows in each group that are hits."""
+    """The proportion of rows with the outcome in each group, with Wilson intervals."""
     return {
         group: wilson_interval(int(is_outcome[rows].sum()), len(rows), level)
         for group, rows in groups.items()
@@ -191,7 +196,7 @@ def group_proportions(
 
 
 def iter_outcomes(context: CheckContext) -> Iterator[tuple[str, Array]]:
-    """What a row can be, in words, and which rows are: the positive class, each class or label."""
+    """Each outcome in words with a row mask: the positive class, each class, or each label."""
     if context.y is None or context.target_spec is None:
         return
     if context.y.ndim == 2:
@@ -200,6 +205,7 @@ def iter_outcomes(context: CheckContext) -> Iterator[tuple[str, Array]]:
         )
         return
     classes = context.target_spec["classes"]
+    # Of two classes the second is the positive one; the first would only mirror it.
     class_indexes = (
         range(len(classes))[-1:] if len(classes) == 2 else range(len(classes))[:MAX_CLASSES]
     )
@@ -210,7 +216,7 @@ def iter_outcomes(context: CheckContext) -> Iterator[tuple[str, Array]]:
 
 
 def group_rows(column: pl.Series) -> dict[str, Array]:
-    """Rows of each group with enough of them: levels, or quarters of a number."""
+    """Row positions of each group that is large enough: levels, or quarters of a number."""
     numbers = to_floats(column)
     if numbers is not None and column.dtype != pl.Boolean and column.n_unique() > MAX_GROUPS:
         present = numbers[~np.isnan(numbers)]
@@ -231,7 +237,7 @@ def group_rows(column: pl.Series) -> dict[str, Array]:
 
 
 def mean_interval(y: Array, level: float) -> ConfidenceInterval:
-    """A mean with its interval, for enough rows."""
+    """A mean with its normal interval; groups have enough rows for the central limit theorem."""
     z = NormalDist().inv_cdf((1 + level) / 2)
     mean, half_width = float(y.mean()), z * float(y.std()) / len(y) ** 0.5
     return ConfidenceInterval(mean, mean - half_width, mean + half_width, level)

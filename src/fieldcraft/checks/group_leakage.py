@@ -1,4 +1,4 @@
-"""A column that names a person or a thing with several rows, while rows are split by lot."""
+"""Keys of persons or things with several rows each, while rows are split at random."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ KEY_WORDS = frozenset({
     "id", "ids", "no", "nr", "num", "number", "nummer", "key", "code", "uuid", "guid", "hash",
     "ref", "name", "identifier",
 })  # fmt: skip
-BARE_KEY_WORDS = frozenset({"id", "uuid", "guid", "key"})  # of what, the name does not say
-MIN_DISTINCT_VALUES = 20  # different values
-MIN_REPEATED_FRACTION = 0.3  # of the rows that share their value with another
-MAX_RUNS_PER_VALUE = 2  # of rows with the same number, for each number
-ROWS_PER_VALUE_RANGE = (2.0, 50.0)  # rows a value, where the name does not say of what it is a key
+BARE_KEY_WORDS = frozenset({"id", "uuid", "guid", "key"})  # do not say of what
+MIN_DISTINCT_VALUES = 20
+MIN_REPEATED_FRACTION = 0.3  # of the rows, which share their value with another row
+MAX_RUNS_PER_VALUE = 2  # runs of consecutive rows with the same number, on average
+# Where the name does not say of what a column is the key: fewer rows per value may be accidental
+# duplicates, more a category.
+ROWS_PER_VALUE_RANGE = (2.0, 50.0)
 
 
 class GroupLeakage:
     """Reports keys whose rows belong together and should stay on one side of the split."""
 
-    code = "entity"
+    code = "group_leakage"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Look for repeated keys by name and by how often their values occur."""
+        """Find repeated keys by name and by how often their values occur."""
         if context.group_column:
             return
         excluded = {*context.targets, context.time_column}
@@ -50,7 +52,7 @@ class GroupLeakage:
         entity_profiles = [
             profile for profile in keys if set(split_words(profile.name)) & ENTITY_WORDS
         ]
-        # A split by time may follow the same entities on; of two keys a person must choose.
+        # A split by time may follow the same entities; between two keys a person must choose.
         has_fix = len(entity_profiles) == 1 and not context.time_column
         yield from (self._report_entity(profile, context, has_fix) for profile in entity_profiles)
         if keys and not entity_profiles:
@@ -60,13 +62,13 @@ class GroupLeakage:
         names = [profile.name for profile in keys]
         return Finding(
             self.code,
-            "tip",
+            "info",
             f"{pluralize(len(names), 'key has', 'keys have')} several rows for each value: "
             f"{truncated_list(names)}",
             single_column(names),
-            {"rows_a_value": {profile.name: mean_rows_per_value(profile) for profile in keys}},
-            "if rows with the same value belong together, set data.entity to it and split.rule "
-            "to entity",
+            {"rows_per_value": {profile.name: mean_rows_per_value(profile) for profile in keys}},
+            "if rows with the same value belong together, set data.group to it and split.strategy "
+            "to group",
         )
 
     def _report_entity(
@@ -75,32 +77,33 @@ class GroupLeakage:
         is_used = profile.name in {column.name for column in context.schema.columns}
         drop = (ConfigEdit(("data", "drop"), profile.name, append=True),) if is_used else ()
         split_fixes = (
-            ConfigEdit(("data", "entity"), profile.name),
-            ConfigEdit(("split", "rule"), "entity"),
+            ConfigEdit(("data", "group"), profile.name),
+            ConfigEdit(("split", "strategy"), "group"),
         )
         return Finding(
             self.code,
-            "tip" if context.time_column else "warn",
-            f"{profile.name} has {mean_rows_per_value(profile):.1f} rows for each of {profile.n_unique:,} values",
+            "info" if context.time_column else "warning",
+            f"{profile.name} has {mean_rows_per_value(profile):.1f} rows for each of "
+            f"{profile.n_unique:,} values",
             profile.name,
             {"distinct": profile.n_unique, "rows": profile.n_rows},
-            "rows of one should stay on one side of the split, or the model knows those it is "
-            "judged on (data.entity, split.rule: entity)",
+            "keep rows with the same value on one side of the split, or the model has already seen "
+            "those it is evaluated on (data.group, split.strategy: group)",
             (*split_fixes, *drop) if has_fix else (),
         )
 
 
 def mean_rows_per_value(profile: ColumnProfile) -> float:
-    """Rows for each value, on average."""
+    """The mean number of rows per value."""
     return len(profile.present_values) / max(profile.n_unique, 1)
 
 
 def is_repeated_key(profile: ColumnProfile) -> bool:
-    """Whether a column names things that have several rows each."""
+    """Whether a column is a key of things that have several rows each."""
     words = split_words(profile.name)
     entity_words = set(words) & ENTITY_WORDS
     if entity_words and not set(words) - ENTITY_WORDS <= KEY_WORDS:
-        return False  # such as customer_segment
+        return False  # customer_segment is a property of a customer, not its key
     if not entity_words and not (words and words[-1] in BARE_KEY_WORDS):
         return False
     if profile.n_unique < MIN_DISTINCT_VALUES or (
@@ -117,9 +120,10 @@ def is_repeated_key(profile: ColumnProfile) -> bool:
 
 
 def is_numeric_key(profile: ColumnProfile, words: tuple[str, ...]) -> bool:
-    """Whether numbers are names; under a bare word such as "unit" they may be a count.
+    """Whether numbers are keys.
 
-    They are names if the rows of each stand together in the file.
+    Under a bare word such as "unit" they may be a count; they are keys if the rows of each number
+    are consecutive in the file.
     """
     n_runs = int((profile.present_values != profile.present_values.shift(1)).sum()) + 1
     is_contiguous = n_runs <= MAX_RUNS_PER_VALUE * profile.n_unique

@@ -11,13 +11,13 @@ from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.ledger.records import Finding, single_column
 
 MIN_LEVELS = 50
-MIN_ROWS_PER_LEVEL = 20.0
+MIN_ROWS_PER_LEVEL = 20.0  # on average; with fewer, statistics of a level are mostly noise
 MIN_ROWS = 50
 
 
 @dataclass(frozen=True)
 class LevelCounts:
-    """A column's levels, and how many of them have one row."""
+    """The number of levels of a column, and of those with a single row."""
 
     column: str
     n_levels: int
@@ -25,9 +25,9 @@ class LevelCounts:
 
 
 class HighCardinality:
-    """Reports categories that are finely divided or have levels seen only once."""
+    """Reports categories with many small levels, or with levels that occur only once."""
 
-    code = "levels"
+    code = "high_cardinality"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
@@ -47,12 +47,12 @@ class HighCardinality:
         yield from self._report(
             high_cardinality,
             "many levels with few rows each",
-            "join levels that mean the same, or take what they have in common as a column",
+            "merge similar levels, or derive a column from what they have in common",
         )
         yield from self._report(
             [count for count in others if count.n_singletons],
             "levels with a single row",
-            "a model cannot learn them; join them with a level that is near in meaning",
+            "a model cannot learn them; merge them with a similar level",
         )
 
     def _report(
@@ -65,12 +65,13 @@ class HighCardinality:
             ]
             yield Finding(
                 self.code,
-                "tip",
-                f"{pluralize(len(counts), 'column has', 'columns have')} {problem}: {truncated_list(descriptions, 5)}",
+                "info",
+                f"{pluralize(len(counts), 'column has', 'columns have')} {problem}: "
+                f"{truncated_list(descriptions, 5)}",
                 single_column(count.column for count in counts),
                 {
                     "levels": {
-                        count.column: {"levels": count.n_levels, "single": count.n_singletons}
+                        count.column: {"levels": count.n_levels, "n_singletons": count.n_singletons}
                         for count in counts
                     }
                 },
@@ -86,7 +87,7 @@ def has_high_cardinality(profile: ColumnProfile) -> bool:
 
 
 def count_levels(profile: ColumnProfile) -> LevelCounts:
-    """The levels of a column."""
+    """Count the levels of a column, and those with a single row."""
     return LevelCounts(
         profile.name, profile.n_unique, int((profile.value_counts["count"] == 1).sum())
     )

@@ -1,4 +1,4 @@
-"""Levels that are one and the same, spelt differently."""
+"""Levels of a category that mean the same but are spelled differently."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from fieldcraft.ledger.records import Finding, single_column
 
 MAX_LEVELS = 3_000
 SEPARATOR_PATTERN = re.compile(r"[\s_\-./']+")
-MIN_TYPO_LETTERS = 6  # letters from which on one slip of the pen is told from another word
-MIN_TWO_TYPO_LETTERS = 10  # two slips
-MAX_TWO_TYPO_LETTERS = 24  # above, one slip must do: the pairs of letters to leave out are too many
-MAX_LEVEL_LETTERS = 80  # letters from which on it is text, and no level
-MIN_COMMON_ROWS = 20  # rows of the right spelling, and times as many as of the wrong one
+MIN_TYPO_LETTERS = 6  # shorter words that differ by one letter are often different words
+MIN_TWO_TYPO_LETTERS = 10  # from here on, two typos are allowed
+# Above, only one typo is searched for: the pairs of letters to delete grow with the square.
+MAX_TWO_TYPO_LETTERS = 24
+MAX_LEVEL_LETTERS = 80  # longer cells are free text, not levels
+MIN_COMMON_ROWS = 20  # rows of the common spelling, absolutely and per row of the variant
 WARNING_FRACTION = 0.01
 
 
 @dataclass(frozen=True)
 class SpellingVariant:
-    """A level that seems to be another one, and how many rows have it."""
+    """A level that seems to be a misspelling of another, and how many rows have it."""
 
     column: str
     variant: str
@@ -37,13 +38,13 @@ class SpellingVariant:
 
 
 class InconsistentCategories:
-    """Reports categories with levels that differ only in how they are written."""
+    """Reports categories with levels that differ only in spelling."""
 
-    code = "spellings"
+    code = "inconsistent_categories"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Compare the levels of each category, and of a target of classes."""
+        """Compare the levels of each category, and the classes of the target."""
         names = [column.name for column in context.schema.columns_of_kind("category")]
         variants: list[SpellingVariant] = []
         typos: list[SpellingVariant] = []
@@ -63,18 +64,19 @@ class InconsistentCategories:
             variants += find_variants(profile)
             typos += find_typos(profile)
         rows = max(len(context.row_numbers), 1)
-        yield from self._report_variants(variants, "in case, blanks, accents or signs", rows)
+        yield from self._report_variants(variants, "in case, spaces, accents or punctuation", rows)
         yield from self._report_variants(typos, "by a letter or two", rows)
 
     def _report_boolean_words(self, profile: ColumnProfile, has_no_options: bool) -> Finding:
         words = [repr(word) for word, _ in profile.most_common(8)]
         return Finding(
             self.code,
-            "warn",
-            f"{profile.name} says yes and no in {profile.n_unique} ways: {truncated_list(words)}",
+            "warning",
+            f"{profile.name} is a boolean written in {profile.n_unique} ways: "
+            f"{truncated_list(words)}",
             profile.name,
             {"words": dict(profile.most_common(20))},
-            "read it as yes or no",
+            "read it as a boolean",
             (ConfigEdit(("data", "columns", profile.name, "kind"), "boolean"),)
             if has_no_options
             else (),
@@ -96,40 +98,42 @@ class InconsistentCategories:
         )
         yield Finding(
             self.code,
-            "warn" if is_warning else "tip",
-            f"{pluralize(len(variants), 'level differs', 'levels differ')} from another only {difference}: "
+            "warning" if is_warning else "info",
+            f"{pluralize(len(variants), 'level differs', 'levels differ')} from another only "
+            f"{difference}: "
             f"{truncated_list(descriptions, 4)}",
             single_column(columns),
             {
                 "levels": [
                     {
                         "column": variant.column,
-                        "odd": variant.variant,
-                        "usual": variant.common_spelling,
+                        "variant": variant.variant,
+                        "common_spelling": variant.common_spelling,
                         "rows": variant.rows,
                     }
                     for variant in variants[:50]
                 ]
             },
-            "if they mean the same, spell them alike in the file or in a derived column "
-            "(data.derive); a model takes them for different things",
+            "if they mean the same, use one spelling in the file or in a derived column "
+            "(data.derived_columns); to a model they are different levels",
         )
 
 
 def has_options(context: CheckContext, name: str) -> bool:
-    """Whether the entry of a column has options beside its kind."""
+    """Whether the project file sets options of a column beside its kind."""
     return any(column.options for column in context.schema.columns if column.name == name)
 
 
 def normalize_level(text: str) -> str:
-    """Text without case, accents, and signs that join words."""
+    """Text without case, accents and word separators."""
     return SEPARATOR_PATTERN.sub(" ", strip_accents(text).casefold()).strip()
 
 
 def find_variants(profile: ColumnProfile) -> list[SpellingVariant]:
-    """Levels that are the same but for case, blanks, accents and joining signs."""
+    """Levels that are equal up to case, spaces, accents and word separators."""
     spelling_by_key: dict[str, str] = {}
     variants = []
+    # Most common first, so that the first spelling of a key is the one to keep.
     for value, count in profile.most_common(MAX_LEVELS):
         key = normalize_level(value)
         if not any(letter.isalpha() for letter in key):
@@ -141,10 +145,11 @@ def find_variants(profile: ColumnProfile) -> list[SpellingVariant]:
 
 
 def find_typos(profile: ColumnProfile) -> list[SpellingVariant]:
-    """Rare levels that are a common one with a letter or two wrong, missing, added or swapped."""
+    """Rare levels that are a common level with a letter or two wrong, missing, added or swapped."""
     levels = [
         (normalize_level(value), value, count) for value, count in profile.most_common(MAX_LEVELS)
     ]
+    # An index by deletions finds candidates without comparing all pairs of up to 3,000 levels.
     positions_by_deletion: dict[str, list[int]] = defaultdict(list)
     typos = []
     for position, (key, value, count) in enumerate(levels):
@@ -169,9 +174,10 @@ def find_typos(profile: ColumnProfile) -> list[SpellingVariant]:
 
 
 def delete_letters(text: str) -> list[str]:
-    """A text and what is left of it without one letter, or two if it is long.
+    """A text, and what is left of it without one letter, or without two if it is long.
 
-    Two texts that are as near as that share such a rest (Garbe's symmetric deletion).
+    Two texts within that edit distance share such a rest (Garbe's symmetric delete algorithm,
+    SymSpell, 2012).
     """
     max_deletions = 2 if MIN_TWO_TYPO_LETTERS <= len(text) <= MAX_TWO_TYPO_LETTERS else 1
     results = {text}
@@ -182,24 +188,24 @@ def delete_letters(text: str) -> list[str]:
 
 
 def is_typo(variant: str, common_spelling: str) -> bool:
-    """Whether one text is another with few letters changed; digits and whole words must agree."""
+    """Whether a text is a likely typo of another; digits and the number of words must agree."""
     if variant == common_spelling or re.sub(r"\D", "", variant) != re.sub(
         r"\D", "", common_spelling
     ):
         return False
     if len(variant.split()) != len(common_spelling.split()) or variant[:-1] == common_spelling[:-1]:
-        return False  # "type A" and "type B"
+        return False  # "type A" and "type B": the last letter often distinguishes levels
     if len(variant) == len(common_spelling) == MIN_TYPO_LETTERS and sorted(variant) != sorted(
         common_spelling
     ):
-        return False  # "island" and "inland"
+        return False  # "island" and "inland": in short words only swapped letters are typos
     return damerau_levenshtein(variant, common_spelling) <= (
         2 if min(len(variant), len(common_spelling)) >= MIN_TWO_TYPO_LETTERS else 1
     )
 
 
 def damerau_levenshtein(a: str, b: str) -> int:
-    """Letters to change, add, take away or swap with their neighbour (Damerau-Levenshtein)."""
+    """Letters to change, add, remove or swap with a neighbor (restricted Damerau-Levenshtein)."""
     previous_row: list[int] = []
     row = list(range(len(b) + 1))
     for i, letter in enumerate(a, 1):

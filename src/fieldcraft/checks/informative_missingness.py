@@ -1,4 +1,4 @@
-"""Gaps that tell of the target: where a value is missing, the target is another."""
+"""Missing values that are associated with the target."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fieldcraft.checks._base import LEAKAGE_THRESHOLD, MIN_CHI_SQUARE
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.formatting import truncated_list
 from fieldcraft.core.types import Array
@@ -19,33 +20,31 @@ from fieldcraft.statistics.association import (
 )
 from fieldcraft.statistics.serial_dependence import target_columns
 
-MIN_ROWS_PER_SIDE = 20  # rows with a gap, and rows without
-LEAKAGE_THRESHOLD = 0.9  # from here on the check `leak` speaks
+MIN_ROWS_PER_SIDE = 20  # rows with a missing value, and rows with a value
 WARNING_ASSOCIATION = 0.5
-MIN_LIFT = 0.8
-MIN_EXPLAINED_VARIANCE = 0.01  # of the target's variance
-MIN_CHI_SQUARE = 15.0  # chi-square of one degree of freedom: 1 in 10,000
+MIN_LIFT = 0.8  # of the way from the base rate to certainty
+MIN_EXPLAINED_VARIANCE = 0.01  # of the target; below, significance is a matter of many rows
 
 
 @dataclass(frozen=True)
 class MissingnessAssociation:
-    """How much the gaps of a column tell."""
+    """How strongly the missingness of a column is associated with a target."""
 
     column: str
     explained_variance: float
     association: float
     lift: float
-    is_filled_side: bool  # whether it is the rows with a value that are nearly all of one class
+    is_filled_side: bool  # whether the rows with a value are nearly all of one class
 
 
 class InformativeMissingness:
-    """Reports columns whose gaps go with the target."""
+    """Reports columns whose missing values are associated with the target."""
 
-    code = "informative_gaps"
+    code = "informative_missingness"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Compare training rows with and without a value, column by column and row by row."""
+        """Compare rows with and without a value, for each column and by missing values per row."""
         if context.y is None or context.task is None or not context.schema.columns:
             return
         is_numeric_target = context.task.output == "value"
@@ -64,6 +63,7 @@ class InformativeMissingness:
                 for association in associations
                 if association.association >= WARNING_ASSOCIATION or association.lift >= MIN_LIFT
             ]
+            # `target_leakage` reports those above the threshold.
             yield from self._report_strong(
                 [
                     association
@@ -89,26 +89,30 @@ class InformativeMissingness:
     ) -> Iterator[Finding]:
         if not associations:
             return
-        associations = sorted(associations, key=lambda gap: -max(gap.association, gap.lift))
+        associations = sorted(associations, key=lambda item: -max(item.association, item.lift))
         names, first = [association.column for association in associations], associations[0]
         title = (
-            f"whether {truncated_list(names)} has a value tells {first.association:.0%} of {target}"
+            f"whether {truncated_list(names)} has a value explains {first.association:.0%} of "
+            f"{target}"
         )
         if first.lift > first.association:
             side = "filled" if first.is_filled_side else "empty"
             title = f"where {truncated_list(names)} is {side}, {target} is {first.lift:.0%} certain"
         yield Finding(
             self.code,
-            "warn",
+            "warning",
             title,
             single_column(names),
             {
-                "gaps": {
-                    association.column: {"power": association.association, "lift": association.lift}
+                "missingness_strength": {
+                    association.column: {
+                        "association_strength": association.association,
+                        "lift": association.lift,
+                    }
                     for association in associations
                 }
             },
-            "ask who fills it and when; if only after the event, drop it",
+            "find out who fills it in and when; if only after the outcome, drop it",
         )
 
     def _report_weak(
@@ -116,27 +120,30 @@ class InformativeMissingness:
     ) -> Iterator[Finding]:
         if not associations:
             return
-        associations = sorted(associations, key=lambda gap: -gap.explained_variance)
+        associations = sorted(associations, key=lambda item: -item.explained_variance)
         names, max_explained = (
             [association.column for association in associations],
             f"{associations[0].explained_variance:.0%} of its variance",
         )
-        title = f"gaps of {names[0]} go with {target} ({max_explained})"
+        title = f"missing values of {names[0]} are associated with {target} ({max_explained})"
         if len(names) > 1:
-            title = f"gaps of {len(names)} columns go with {target}: {truncated_list(names)} (up to {max_explained})"
+            title = (
+                f"missing values of {len(names)} columns are associated with {target}: "
+                f"{truncated_list(names)} (up to {max_explained})"
+            )
         yield Finding(
             self.code,
-            "tip",
+            "info",
             title,
             single_column(names),
             {
-                "told": {
+                "explained_fraction": {
                     association.column: association.explained_variance
                     for association in associations
                 }
             },
-            "models are told where values are missing; make sure that gaps come about in the same "
-            "way at prediction",
+            "models see where values are missing; make sure that they are missing for the same "
+            "reasons at prediction",
         )
 
     def _report_missing_counts(
@@ -147,10 +154,10 @@ class InformativeMissingness:
         if association >= WARNING_ASSOCIATION and codes.max() > 1:
             yield Finding(
                 self.code,
-                "warn",
-                f"the number of gaps in a row tells {association:.0%} of {target}",
+                "warning",
+                f"the number of missing values in a row explains {association:.0%} of {target}",
                 None,
-                {"power": association, "most": int(missing_counts.max())},
+                {"association_strength": association, "max_missing": int(missing_counts.max())},
                 "rows of different classes seem to come from different sources or times; find out "
                 "how they were put together",
             )
@@ -159,10 +166,12 @@ class InformativeMissingness:
 def measure_missingness(
     name: str, is_missing: Array, y: Array, is_numeric_target: bool
 ) -> MissingnessAssociation | None:
-    """How much the gaps of one column tell, or None if that may be chance."""
+    """The association of the missingness of one column, or None if it may be chance or is weak."""
     if min(is_missing.sum(), (~is_missing).sum()) < MIN_ROWS_PER_SIDE:
         return None
     codes = is_missing.astype(np.int64)
+    # Under independence, n times the explained variance of a binary predictor is approximately
+    # chi-square distributed with one degree of freedom, less its mean by Kelley's correction.
     explained_variance = explained_variance_fraction(codes, target_columns(y, is_numeric_target))
     if explained_variance < MIN_EXPLAINED_VARIANCE or explained_variance * len(y) < MIN_CHI_SQUARE:
         return None

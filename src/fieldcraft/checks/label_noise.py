@@ -1,7 +1,8 @@
-"""Labels that may be wrong: rows that contradict a champion which has not learned from them.
+"""Labels that may be wrong: they contradict a champion that was not trained on these rows.
 
-Rows are found by confident learning (Northcutt, Jiang & Chuang, *Confident Learning: Estimating
-Uncertainty in Dataset Labels*, JAIR 2021) with cleanlab, the least likely label first.
+The rows are found by confident learning (Northcutt, Jiang & Chuang, *Confident Learning: Estimating
+Uncertainty in Dataset Labels*, JAIR 2021) as cleanlab implements
+it, the least likely label first.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from fieldcraft.core.types import Array, Json
 from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.label_noise import LabelNoiseEstimate, estimate_label_noise
 
-MIN_ROWS = 200  # rows
+MIN_ROWS = 200  # with fewer, the interval of the noise rate says next to nothing
 MAX_CLASSES = 1_000
 MAX_LISTED_ROWS = 20
-MAX_LISTED_CLASSES = 30  # classes whose share of wrong labels is kept, the largest first
+MAX_LISTED_CLASSES = 30  # whose noise rate is kept, the highest first
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class LabelIssues:
 
     Attributes:
         target: name of the column.
-        classes: as people call them.
-        estimate: how many labels are wrong, and whether that is sure.
-        rows: positions of the rows whose label is doubted, the least likely label first.
-        y: labels as given.
-        outputs: what the champion says.
+        classes: names of the classes.
+        estimate: the noise rate, and whether it is significant.
+        rows: positions of the rows with a label issue, the least likely label first.
+        y: given labels.
+        outputs: probabilities of the champion, shape (rows, classes).
     """
 
     target: str
@@ -45,22 +46,22 @@ class LabelIssues:
     outputs: Array
 
     def class_noise(self) -> list[Json]:
-        """Of each class the share of its labels that contradicts the champion, largest first."""
+        """The fraction of labels of each class that contradicts the champion, highest first."""
         counts = np.bincount(self.y, minlength=len(self.classes))
         class_rows = [
-            {"target": self.target, "class": name, "rows": int(count), "share": float(fraction)}
+            {"target": self.target, "class": name, "rows": int(count), "fraction": float(fraction)}
             for name, count, fraction in zip(
                 self.classes, counts, self.estimate.by_class, strict=True
             )
             if count
         ]
-        return sorted(class_rows, key=lambda item: -float(item["share"]))
+        return sorted(class_rows, key=lambda item: -float(item["fraction"]))
 
     def rows_to_review(self, context: CheckContext) -> list[Json]:
-        """The rows that are worth a second look, with the label that the champion suggests."""
+        """The rows to review, with the label that the champion suggests."""
         return [
             {
-                "at": int(row_index),
+                "index": int(row_index),
                 "line": int(context.row_numbers[int(row_index)]),
                 "target": self.target,
                 "given": self.classes[self.y[row_index]],
@@ -72,13 +73,13 @@ class LabelIssues:
 
 
 class LabelNoise:
-    """Reports rows whose label contradicts what the champion is sure of, and how many there are."""
+    """Reports rows whose label contradicts a confident champion, and an estimate of how many."""
 
     code = "label_noise"
     scope: CheckScope = "model"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Compare the labels of judge rows with what the champion says about them."""
+        """Compare the labels of the evaluation rows with the predictions of the champion."""
         if context.predictions is None or context.y is None or len(context.y) < MIN_ROWS:
             return
         label_issues = [issues for issues in iter_label_issues(context) if len(issues.rows)]
@@ -90,51 +91,54 @@ class LabelNoise:
             ]
             if matching_issues:
                 yield self._build_finding(matching_issues, context, is_significant)
-                return  # the sure ones are enough to begin with
+                return  # significant ones come first; the others can wait until those are fixed
 
     def _build_finding(
         self, label_issues: list[LabelIssues], context: CheckContext, is_significant: bool
     ) -> Finding:
-        noisiest = max(label_issues, key=lambda doubt: doubt.estimate.noise_rate.value)
+        noisiest = max(label_issues, key=lambda issues: issues.estimate.noise_rate.value)
         names = join_names([issues.target for issues in label_issues][:5])
         rows = sorted(
             (row for issues in label_issues for row in issues.rows_to_review(context)),
-            key=lambda r: r["confidence"],
+            key=lambda row: row["confidence"],
         )[:MAX_LISTED_ROWS]
-        class_noise = [fraction for issues in label_issues for fraction in issues.class_noise()]
-        fraction = noisiest.estimate.noise_rate
-        interval_text = f"{fraction.value:.1%} ({fraction.low:.1%} to {fraction.high:.1%})"
+        class_noise = [item for issues in label_issues for item in issues.class_noise()]
+        noise_rate = noisiest.estimate.noise_rate
+        interval_text = f"{noise_rate.value:.1%} ({noise_rate.low:.1%} to {noise_rate.high:.1%})"
         title = (
-            f"about {interval_text} of the labels of {names} look wrong: so many contradict the champion "
-            "where it is surest, and hardly fewer than where it is less sure"
+            f"about {interval_text} of the labels of {names} look wrong: so many contradict the "
+            "champion where it is most confident, and hardly fewer than where it is less confident"
             if is_significant
-            else f"some labels of {names} are worth a second look: {interval_text} contradict the champion "
-            "where it is surest; classes that overlap may explain that as well"
+            else f"some labels of {names} are possibly wrong: {interval_text} contradict the "
+            "champion where it is most confident; overlapping classes may explain that as well"
         )
         return Finding(
             self.code,
-            "warn" if is_significant else "tip",
+            "warning" if is_significant else "info",
             title,
             single_column(issues.target for issues in label_issues),
             {
-                "share": fraction.value,
-                "low": fraction.low,
-                "high": fraction.high,
-                "rise": noisiest.estimate.disagreement_ratio,
-                "agreement": noisiest.estimate.kappa,
-                "judged": len(noisiest.y),
-                "doubted": sum(len(issues.rows) for issues in label_issues),
-                "classes": sorted(class_noise, key=lambda s: -s["share"])[:MAX_LISTED_CLASSES],
+                "fraction": noise_rate.value,
+                "low": noise_rate.low,
+                "high": noise_rate.high,
+                "disagreement_ratio": noisiest.estimate.disagreement_ratio,
+                "kappa": noisiest.estimate.kappa,
+                "n_rows": len(noisiest.y),
+                "n_suspect": sum(len(issues.rows) for issues in label_issues),
+                "classes": sorted(class_noise, key=lambda item: -item["fraction"])[
+                    :MAX_LISTED_CLASSES
+                ],
                 "rows": rows,
             },
-            f"look at the {pluralize(len(rows), 'row')} that the report lists, the least likely "
-            f"label first (the first at {format_number(rows[0]['confidence'])}), with whoever gave the "
-            "labels; right what is wrong, there and in test rows, and run again",
+            f"review the {pluralize(len(rows), 'row')} that the report lists with whoever labeled "
+            "them, the least likely label first (probability "
+            f"{format_number(rows[0]['confidence'])}); correct wrong labels, in test rows too, and "
+            "run again",
         )
 
 
 def iter_label_issues(context: CheckContext) -> Iterator[LabelIssues]:
-    """Every target of which some labels contradict the champion, with these rows."""
+    """Every target with labels that contradict the champion, with the rows."""
     for target, classes, y, outputs in iter_class_targets(context):
         if len(classes) > MAX_CLASSES:
             continue
@@ -148,7 +152,10 @@ def iter_label_issues(context: CheckContext) -> Iterator[LabelIssues]:
 def iter_class_targets(
     context: CheckContext,
 ) -> Iterator[tuple[str, tuple[str, ...], Array, Array]]:
-    """The targets that are classes, with their classes, labels and probabilities."""
+    """The classification targets, with their classes, labels and probabilities.
+
+    A label of a multilabel task is a target with two classes.
+    """
     if (
         context.task is None
         or context.predictions is None
@@ -173,12 +180,13 @@ def iter_class_targets(
 
 
 def find_label_issue_rows(y: Array, outputs: Array) -> Array:
-    """Positions of the rows that confident learning doubts, the least likely label first."""
+    """Positions of rows with a label issue by confident learning, the least likely label first."""
     from cleanlab.filter import find_label_issues
 
+    # cleanlab refuses rows that do not add up to 1, which 32-bit floats miss by their rounding.
     outputs = outputs.astype(np.float64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of classes without a row
+        warnings.simplefilter("ignore")  # cleanlab warns of classes without a row
         return np.asarray(
             find_label_issues(
                 y,

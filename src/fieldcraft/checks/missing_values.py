@@ -1,4 +1,4 @@
-"""Columns with gaps, and rows without a target."""
+"""Columns with missing values, and rows without a target."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.formatting import truncated_list
 from fieldcraft.data.column_profile import ColumnProfile
-from fieldcraft.ledger.records import Finding, Severity
+from fieldcraft.ledger.records import MAX_SEPARATE_FINDINGS, Finding, Severity
 
 WARNING_FRACTION = 0.3
 NEARLY_ALL_FRACTION = 0.95
-WARNING_TARGET_FRACTION = 0.01  # of the rows, from which on a missing target is a warning
-MAX_DROPPED_VALUES = 50  # values from which nothing can be learned
-MAX_SEPARATE_FINDINGS = 3  # so many columns are told one by one, more of them in one line
+WARNING_TARGET_FRACTION = 0.01  # of the rows; rows without a target are left out silently
+MAX_DROPPED_VALUES = 50  # too few values to learn from
 
 
 class MissingValues:
-    """Reports columns that miss values, by how many they miss."""
+    """Reports columns with missing values, by how many are missing."""
 
-    code = "missing"
+    code = "missing_values"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Report rows without a target, and columns with gaps."""
+        """Report rows without a target, and columns with missing values."""
         yield from (
             self._report_target(context.column_profiles[name])
             for name in context.targets
@@ -39,6 +38,7 @@ class MissingValues:
         )
         for column in context.schema.columns:
             profile = context.column_profiles[column.name]
+            # A column without any value is of kind `constant`, whose own check reports it.
             if profile.n_missing and profile.n_unique:
                 fraction = profile.n_missing / profile.n_rows
                 (
@@ -48,19 +48,19 @@ class MissingValues:
                     if fraction >= WARNING_FRACTION
                     else slightly_incomplete
                 ).append(profile)
-        advice = "gaps are filled and flagged; ask whether they are there at prediction too"
+        advice = "they are imputed and flagged; find out whether they are missing at prediction too"
         yield from self._report_columns(
-            nearly_empty, "warn", "drop it, unless its gaps mean something"
+            nearly_empty, "warning", "drop it, unless a missing value means something"
         )
-        yield from self._report_columns(mostly_incomplete, "warn", advice)
-        yield from self._report_columns(slightly_incomplete, "tip", advice)
+        yield from self._report_columns(mostly_incomplete, "warning", advice)
+        yield from self._report_columns(slightly_incomplete, "info", advice)
 
     def _report_target(self, profile: ColumnProfile) -> Finding:
         return Finding(
             self.code,
-            "warn" if profile.n_missing >= WARNING_TARGET_FRACTION * profile.n_rows else "tip",
-            f"{profile.n_missing:,} of {profile.n_rows:,} rows have no {profile.name}, the target, and are "
-            "left out",
+            "warning" if profile.n_missing >= WARNING_TARGET_FRACTION * profile.n_rows else "info",
+            f"{profile.n_missing:,} of {profile.n_rows:,} rows have no {profile.name}, the target, "
+            "and are left out",
             profile.name,
             {"missing": profile.n_missing, "rows": profile.n_rows},
             "find out why; rows without a target may differ from the others",
@@ -71,7 +71,10 @@ class MissingValues:
     ) -> Iterator[Finding]:
         if len(profiles) <= MAX_SEPARATE_FINDINGS:
             for profile in profiles:
-                description = f"{profile.n_missing:,} of {profile.n_rows:,} values missing ({format_missing_fraction(profile)})"
+                description = (
+                    f"{profile.n_missing:,} of {profile.n_rows:,} values missing "
+                    f"({format_missing_fraction(profile)})"
+                )
                 evidence = {"missing": profile.n_missing, "rows": profile.n_rows}
                 title = f"{profile.name}: {description}"
                 yield Finding(
@@ -84,14 +87,14 @@ class MissingValues:
                     drop_edits([profile]),
                 )
             return
-        profiles = sorted(profiles, key=lambda look: -look.n_missing)
+        profiles = sorted(profiles, key=lambda profile: -profile.n_missing)
         descriptions = truncated_list(
             [f"{profile.name} ({format_missing_fraction(profile)})" for profile in profiles]
         )
         yield Finding(
             self.code,
             severity,
-            f"{len(profiles)} columns miss values: {descriptions}",
+            f"{len(profiles)} columns have missing values: {descriptions}",
             None,
             {
                 "missing": {profile.name: profile.n_missing for profile in profiles},
@@ -103,12 +106,12 @@ class MissingValues:
 
 
 def format_missing_fraction(profile: ColumnProfile) -> str:
-    """The share of rows without a value, in words."""
+    """The fraction of rows without a value, as a percentage."""
     return f"{profile.n_missing / profile.n_rows:.1%}"
 
 
 def drop_edits(profiles: Sequence[ColumnProfile]) -> tuple[ConfigEdit, ...]:
-    """Columns with next to no value are dropped; hundreds of values may mean something."""
+    """Edits that drop nearly empty columns; with hundreds of values a column may be useful."""
     empty_columns = [
         profile.name
         for profile in profiles

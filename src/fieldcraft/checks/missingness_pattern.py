@@ -1,4 +1,4 @@
-"""How gaps hang together: columns missing together, gaps told by another column, empty rows."""
+"""Patterns of missing values: columns missing together, explained by a column, empty rows."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.association import encode_levels, sample_rows, theils_u
 
 MAX_SAMPLED_ROWS = 5_000
-MIN_MISSING_ROWS = 20  # gaps a column must have for a pattern to show
-MIN_JACCARD = 0.95  # of the gaps of two columns that are in the same rows
-MIN_UNCERTAINTY_COEFFICIENT = 0.6  # of the uncertainty about a gap that another column takes away
-MAX_EXPLAINED_COLUMNS = 30  # patterns that are looked into
-MAX_EXPLAINING_COLUMNS = 100  # columns that may explain them
-MAX_COMPARED_COLUMNS = 400  # compared with each other
-EMPTY_ROW_FRACTION = 0.5  # of a row
-MIN_EMPTY_ROW_Z_SCORE = (
-    4.0  # deviations between an empty row and the usual one, if gaps fell by chance
-)
-MIN_COLUMNS_OF_EMPTY_ROWS = 4  # columns from which on a row can be empty in part
+MIN_MISSING_ROWS = 20  # of a column; fewer show no pattern
+MIN_JACCARD = 0.95  # similarity of the sets of rows in which two columns are missing
+MIN_UNCERTAINTY_COEFFICIENT = 0.6  # of missingness, given another column (Theil's U)
+MAX_EXPLAINED_COLUMNS = 30  # with missing values, one of each group
+MAX_EXPLAINING_COLUMNS = 100
+MAX_COMPARED_COLUMNS = 400  # pairwise
+EMPTY_ROW_FRACTION = 0.5  # of the columns of a row
+# Standard deviations above the median row if each value were missing at random.
+MIN_EMPTY_ROW_Z_SCORE = 4.0
+MIN_COLUMNS_OF_EMPTY_ROWS = 4  # with fewer, half a row is one value or two
 WARNING_FRACTION = 0.05
 
 
 class MissingnessPattern:
-    """Reports patterns of gaps: they say how the table was put together."""
+    """Reports patterns of missing values, which show how the table was put together."""
 
-    code = "gaps"
+    code = "missingness_pattern"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Compare where columns have gaps, with each other and with other columns' values."""
+        """Compare the missingness of columns with each other and with the values of others."""
         parsed_columns = set(context.values.columns)
         names = [column.name for column in context.schema.columns if column.name in parsed_columns]
         if not names or not context.values.height:
@@ -48,11 +47,15 @@ class MissingnessPattern:
             for name, rows in is_missing.items()
             if MIN_MISSING_ROWS <= rows.sum() <= len(rows) - MIN_MISSING_ROWS
         ][:MAX_COMPARED_COLUMNS]  # fmt: skip
-        groups = group_by_shared_gaps({name: is_missing[name] for name in incomplete_columns})
-        yield from self._report_shared_gaps(
+        groups = group_by_shared_missingness(
+            {name: is_missing[name] for name in incomplete_columns}
+        )
+        yield from self._report_shared_missingness(
             [group for group in groups if len(group) > 1], is_missing
         )
-        yield from self._report_explained_gaps(features, [group[0] for group in groups], is_missing)
+        yield from self._report_explained_missingness(
+            features, [group[0] for group in groups], is_missing
+        )
 
     def _report_empty_rows(
         self, features: pl.DataFrame, context: CheckContext
@@ -63,6 +66,7 @@ class MissingnessPattern:
             features.select(pl.mean_horizontal(pl.all().is_null())).to_series().to_numpy()
         )
         median_fraction = float(np.median(missing_fraction))
+        # The binomial standard deviation of the missing fraction of a row.
         chance_margin = (
             MIN_EMPTY_ROW_Z_SCORE
             * (median_fraction * (1 - median_fraction) / features.width) ** 0.5
@@ -74,46 +78,46 @@ class MissingnessPattern:
             return
         yield Finding(
             self.code,
-            "warn" if is_empty.mean() >= WARNING_FRACTION else "tip",
+            "warning" if is_empty.mean() >= WARNING_FRACTION else "info",
             f"{int(is_empty.sum()):,} of {len(is_empty):,} rows have no value in more than half of "
             f"{features.width} columns",
             None,
             {
                 "rows": int(is_empty.sum()),
-                "lines": [context.row_numbers[i] for i in np.flatnonzero(is_empty)[:6]],
+                "line_numbers": [context.row_numbers[i] for i in np.flatnonzero(is_empty)[:6]],
             },
-            "find out where they come from; leave them out with data.filter if they are no cases",
+            "find out where they come from; exclude them with data.filter if they are not real "
+            "cases",
         )
 
-    def _report_shared_gaps(
+    def _report_shared_missingness(
         self, groups: list[list[str]], is_missing: dict[str, Array]
     ) -> Iterator[Finding]:
         if not groups:
             return
         missing_counts = [int(is_missing[group[0]].sum()) for group in groups]
-        title = f"{len(groups[0])} columns have their gaps in the same {missing_counts[0]:,} rows"
+        title = f"{len(groups[0])} columns are missing in the same {missing_counts[0]:,} rows"
         title += f": {truncated_list(groups[0])}"
         if len(groups) > 1:
             descriptions = [
-                f"{join_names(group) if len(group) < 4 else f'{group[0]} and {len(group) - 1} more'} "
-                f"({count:,} rows)"
+                f"{short_group_name(group)} ({count:,} rows)"
                 for group, count in zip(groups, missing_counts, strict=True)
             ]
-            title = f"{len(groups)} groups of columns have their gaps in the same rows: "
+            title = f"{len(groups)} groups of columns are missing in the same rows: "
             title += truncated_list(descriptions, 5)
         yield Finding(
             self.code,
-            "tip",
+            "info",
             title,
             None,
             {"groups": groups, "rows": missing_counts},
-            "each group has one cause; ask what it is, and whether it is known at prediction",
+            "each group has one cause; find out what it is, and whether it is known at prediction",
         )
 
-    def _report_explained_gaps(
+    def _report_explained_missingness(
         self, features: pl.DataFrame, names: list[str], is_missing: dict[str, Array]
     ) -> Iterator[Finding]:
-        """Gaps that the values of another column foretell."""
+        """Report missing values that the values of another column explain."""
         rows = sample_rows(features.height, MAX_SAMPLED_ROWS)
         sample = features[rows.tolist()]
         codes = {
@@ -121,10 +125,10 @@ class MissingnessPattern:
         }
         explained: dict[str, tuple[str, float]] = {}
         for name in names[:MAX_EXPLAINED_COLUMNS]:
-            is_gap = is_missing[name][rows].astype(np.int64)
+            is_missing_value = is_missing[name][rows].astype(np.int64)
             coefficients = {
-                candidate: gap_uncertainty_coefficient(
-                    codes[candidate], is_gap, ~is_missing[candidate][rows]
+                candidate: missingness_uncertainty_coefficient(
+                    codes[candidate], is_missing_value, ~is_missing[candidate][rows]
                 )
                 for candidate in codes
                 if candidate != name
@@ -134,32 +138,38 @@ class MissingnessPattern:
                 explained[name] = (best_column, coefficients[best_column])
         if explained:
             descriptions = [
-                f"{name} (by {explaining_column}, {coefficients:.0%})"
-                for name, (explaining_column, coefficients) in explained.items()
+                f"{name} (by {explaining_column}, {coefficient:.0%})"
+                for name, (explaining_column, coefficient) in explained.items()
             ]
             yield Finding(
                 self.code,
-                "tip",
-                f"gaps of {pluralize(len(explained), 'column')} depend on another column: "
-                f"{truncated_list(descriptions, 5)}",
+                "info",
+                f"missing values of {pluralize(len(explained), 'column')} depend on another "
+                f"column: {truncated_list(descriptions, 5)}",
                 single_column(explained),
                 {
-                    "told": {
-                        name: {"by": explaining_column, "share": coefficients}
-                        for name, (explaining_column, coefficients) in explained.items()
+                    "explained_fraction": {
+                        name: {"column": explaining_column, "fraction": coefficient}
+                        for name, (explaining_column, coefficient) in explained.items()
                     }
                 },
-                "such gaps often mean that the question does not apply: a level or number of "
-                "their own is better than a filled value",
+                'such values often mean "not applicable": a level or number of their own is better '
+                "than an imputed value",
             )
 
 
-def group_by_shared_gaps(is_missing: dict[str, Array]) -> list[list[str]]:
-    """Columns whose gaps are (nearly) in the same rows, as groups; most are alone."""
+def short_group_name(group: list[str]) -> str:
+    """The columns of a small group, or the first of a large one and how many more there are."""
+    return join_names(group) if len(group) < 4 else f"{group[0]} and {len(group) - 1} more"
+
+
+def group_by_shared_missingness(is_missing: dict[str, Array]) -> list[list[str]]:
+    """Columns that are missing in (nearly) the same rows, as groups; most are alone."""
     names = list(is_missing)
     if not names:
         return []
     table = np.array([is_missing[name] for name in names], dtype=np.float32)
+    # One matrix product counts the shared rows of all pairs.
     shared_counts = table @ table.T
     counts = np.diag(shared_counts)
     is_similar = shared_counts >= MIN_JACCARD * (counts[:, None] + counts[None, :] - shared_counts)
@@ -173,17 +183,27 @@ def group_by_shared_gaps(is_missing: dict[str, Array]) -> list[list[str]]:
     return groups
 
 
-def gap_uncertainty_coefficient(codes: Array, is_gap: Array, is_present: Array) -> float:
-    """Share of the uncertainty about a gap that a column takes away where it has a value."""
-    present_codes, is_gap = np.unique(codes[is_present], return_inverse=True)[1], is_gap[is_present]
+def missingness_uncertainty_coefficient(
+    codes: Array, is_missing_value: Array, is_present: Array
+) -> float:
+    """Theil's U of missingness given the codes of a column, on rows where that column has a value.
+
+    Rows where both are missing would only repeat that they are missing together.
+    """
+    present_codes, is_missing_value = (
+        np.unique(codes[is_present], return_inverse=True)[1],
+        is_missing_value[is_present],
+    )
     if (
-        len(is_gap) < MIN_MISSING_ROWS
-        or min(is_gap.sum(), len(is_gap) - is_gap.sum()) < MIN_MISSING_ROWS / 2
+        len(is_missing_value) < MIN_MISSING_ROWS
+        or min(is_missing_value.sum(), len(is_missing_value) - is_missing_value.sum())
+        < MIN_MISSING_ROWS / 2
     ):
         return 0.0
-    if len(is_gap) < 5 * (present_codes.max() + 1):
+    # With fewer rows per level, levels explain missingness by chance.
+    if len(is_missing_value) < 5 * (present_codes.max() + 1):
         return 0.0
-    return theils_u(present_codes, is_gap)
+    return theils_u(present_codes, is_missing_value)
 
 
 CHECK = MissingnessPattern()

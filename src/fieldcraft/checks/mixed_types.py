@@ -1,4 +1,4 @@
-"""Numbers that are written as text: with units, as ranges, among words, with another mark."""
+"""Numbers stored as text: with units, as ranges, among words, or with another decimal mark."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ from fieldcraft.ledger.records import Finding, group_findings, single_column
 NUMBER_PATTERN = r"[+-]?\d+(?:[.,'’ \x{00a0}\x{202f}]\d+)*"
 CURRENCY_PATTERN = r"(?:[$€£¥₹]|USD|EUR|CHF|GBP|Fr\.)"
 UNIT_PATTERN = r"(?:%|‰|°?[A-Za-zµμΩ²³/$€£¥₹°·.]{1,10}\d?)"
-NUMBER_WITH_UNIT_PATTERN = rf"^[<>~≈]?\s*(?:{CURRENCY_PATTERN}\s*{NUMBER_PATTERN}|{NUMBER_PATTERN}\s*{UNIT_PATTERN}|{CURRENCY_PATTERN}\s*{NUMBER_PATTERN}\s*{UNIT_PATTERN})$"
+NUMBER_WITH_UNIT_PATTERN = (
+    rf"^[<>~≈]?\s*(?:{CURRENCY_PATTERN}\s*{NUMBER_PATTERN}|{NUMBER_PATTERN}\s*{UNIT_PATTERN}"
+    rf"|{CURRENCY_PATTERN}\s*{NUMBER_PATTERN}\s*{UNIT_PATTERN})$"
+)
 GROUPED_DIGITS_PATTERN = r"^[+-]?\d{1,3}(?:['’ \x{00a0}\x{202f}]\d{3})+(?:[.,]\d+)?$"
 BOUND_WORD_PATTERN = (
     r"(?i:less than|more than|greater than|over|under|up to|above|below|bis|über|unter|ab)"
 )
 RANGE_PATTERN = (
-    rf"^(?:{NUMBER_PATTERN}\s*(?:-|–|—|to|bis|\.\.)\s*{NUMBER_PATTERN}|(?:[<>]=?|[≤≥]|{BOUND_WORD_PATTERN})\s*{NUMBER_PATTERN}"
+    rf"^(?:{NUMBER_PATTERN}\s*(?:-|–|—|to|bis|\.\.)\s*{NUMBER_PATTERN}"
+    rf"|(?:[<>]=?|[≤≥]|{BOUND_WORD_PATTERN})\s*{NUMBER_PATTERN}"
     rf"|{NUMBER_PATTERN}\s*(?:\+|or more|and over|and above|plus))(?:\s*{UNIT_PATTERN})?$"
 )
 MISSING_WORDS = MISSING_MARKERS | {
@@ -36,19 +40,19 @@ MISSING_WORDS = MISSING_MARKERS | {
     "tbd",
     "nil",
 }
-MIN_VALUES = 20  # values
-MIN_DISTINCT_NUMBERS = 10  # different numbers; fewer are as well off as categories
-MAX_DISTINCT_WORDS = 20  # different ones; more are codes
+MIN_VALUES = 20
+MIN_DISTINCT_NUMBERS = 10  # fewer work as well as categories
+MAX_DISTINCT_WORDS = 20  # more are codes, such as product numbers
 MIN_UNIT_FRACTION = 0.9
 MIN_RANGE_FRACTION = 0.7
 HALF_FRACTION = 0.5
 WARNING_FRACTION = 0.01
-MAX_SAMPLED_VALUES = 5_000  # different values looked at
+MAX_SAMPLED_VALUES = 5_000  # distinct values matched against the patterns
 
 
 @dataclass(frozen=True)
 class UnparsedCells:
-    """Cells of a number column that are no numbers."""
+    """Cells of a numeric column that are not numbers."""
 
     column: str
     count: int
@@ -59,11 +63,11 @@ class UnparsedCells:
 class MixedTypes:
     """Reports columns whose numbers are hidden in text."""
 
-    code = "mixed"
+    code = "mixed_types"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Look at how the cells of text columns are written."""
+        """Match the cells of text columns against patterns of numbers."""
         unparsed: list[UnparsedCells] = []
         for column in context.schema.columns:
             profile = context.column_profiles[column.name]
@@ -80,15 +84,16 @@ class MixedTypes:
         yield from self._report_unparsed(unparsed)
 
     def _check_decimal_mark(self, profile: ColumnProfile, column: Column) -> Iterator[Finding]:
-        """A number column with decimal commas that is read with a decimal point."""
+        """Check for decimal commas that are read as thousands separators."""
         if profile.decimal_mark == "," and column.options.get("decimal", ".") != ",":
             n_parsed_by_comma = profile.n_rows - profile.numbers.null_count()
             yield Finding(
                 self.code,
-                "warn",
-                f"{profile.name} is written with decimal commas, such as {example_with(profile, ',')}",
+                "warning",
+                f"{profile.name} is written with decimal commas, such as "
+                f"{example_with(profile, ',')}",
                 profile.name,
-                {"read_by_comma": n_parsed_by_comma, "rows": profile.n_rows},
+                {"n_parsed_with_comma": n_parsed_by_comma, "rows": profile.n_rows},
                 "read it with a decimal comma, or its fractions are lost",
                 (ConfigEdit(("data", "columns", profile.name, "decimal"), ","),),
             )
@@ -102,12 +107,13 @@ class MixedTypes:
             if len(cells_with_comma) and len(ungrouped_cells):
                 yield Finding(
                     self.code,
-                    "tip",
-                    f"{profile.name}: {len(cells_with_comma):,} cells such as {cells_with_comma[0]!r} are read as "
-                    f"thousands, but {len(ungrouped_cells):,} such as {ungrouped_cells[0]!r} are written without a comma",
+                    "info",
+                    f"{profile.name}: {len(cells_with_comma):,} cells such as "
+                    f"{cells_with_comma[0]!r} are read as thousands, but {len(ungrouped_cells):,} "
+                    f"such as {ungrouped_cells[0]!r} are written without a comma",
                     profile.name,
                     {"with_comma": len(cells_with_comma), "without": len(ungrouped_cells)},
-                    "make sure that the comma is not a decimal mark in some of the rows",
+                    "make sure that the comma is not a decimal mark in some rows",
                 )
 
     def _check_text_column(
@@ -133,12 +139,13 @@ class MixedTypes:
         ):
             yield Finding(
                 self.code,
-                "warn",
+                "warning",
                 f"{profile.name}: {fraction:.0%} of the cells are numbers with {unit}, such as "
-                f"{unit_counts['value'][0]!r}, and are read as words",
+                f"{unit_counts['value'][0]!r}, and are read as text",
                 profile.name,
-                {"share": fraction, "unit": unit, "different": unit_counts.height},
-                "write plain numbers in one unit, or derive a column of numbers (data.derive)",
+                {"fraction": fraction, "unit": unit, "n_distinct": unit_counts.height},
+                "write plain numbers in one unit, or derive a numeric column "
+                "(data.derived_columns)",
             )
             return
         range_counts = counts.filter(is_range)
@@ -146,12 +153,12 @@ class MixedTypes:
         if fraction >= MIN_RANGE_FRACTION and counts.height > 2 and column is not None:
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 f"{profile.name}: {fraction:.0%} of the cells are ranges, such as "
                 f"{range_counts['value'][0]!r}, and are read without their order",
                 profile.name,
-                {"share": fraction, "different": counts.height},
-                "if their order matters, derive a number from them, such as the middle",
+                {"fraction": fraction, "n_distinct": counts.height},
+                "if their order matters, derive a number from them, such as the midpoint",
             )
 
     def _report_words_among_numbers(
@@ -167,7 +174,8 @@ class MixedTypes:
             or n_distinct_numbers < MIN_DISTINCT_NUMBERS
         ):
             return
-        # Words that only say "nothing" lose nothing when they count as missing.
+        # Words that only mean "no value" lose nothing when they count as missing; others may carry
+        # information, so a person must decide.
         is_all_missing_words = all(word.lower() in MISSING_WORDS for word in distinct_words)
         options = {"kind": "number"} | ({"decimal": ","} if profile.decimal_mark == "," else {})
         edits = (
@@ -177,12 +185,13 @@ class MixedTypes:
         has_no_options = column is not None and not column.options
         yield Finding(
             self.code,
-            "warn",
-            f"{profile.name}: {len(words):,} of {len(profile.present_values):,} cells are words among numbers "
-            f"({truncated_list([repr(word) for word in distinct_words], 4)}), so all are read as words",
+            "warning",
+            f"{profile.name}: {len(words):,} of {len(profile.present_values):,} cells are words "
+            f"among numbers ({truncated_list([repr(word) for word in distinct_words], 4)}), so all "
+            "are read as text",
             profile.name,
             {"words": distinct_words[:20], "rows": len(words), "numbers": n_distinct_numbers},
-            "read it as numbers if the words mean that there is no value, or put them in a column "
+            "read it as numbers if the words mean that there is no value, or move them to a column "
             "of their own",
             tuple(edits) if is_all_missing_words and has_no_options else (),
         )
@@ -194,22 +203,22 @@ class MixedTypes:
             ]
             yield Finding(
                 self.code,
-                "warn"
+                "warning"
                 if any(item.count >= WARNING_FRACTION * item.rows for item in group)
-                else "tip",
-                f"{pluralize(sum(item.count for item in group), 'cell')} of number columns "
-                f"cannot be read and count as missing: {truncated_list(descriptions, 5)}",
+                else "info",
+                f"{pluralize(sum(item.count for item in group), 'cell')} of numeric columns "
+                f"cannot be parsed and count as missing: {truncated_list(descriptions, 5)}",
                 single_column(item.column for item in group),
                 {"cells": {item.column: list(item.examples) for item in group}},
-                "correct them in the file if they hold a number",
+                "correct them in the file if they contain a number",
             )
 
 
 def find_unparsed_cells(profile: ColumnProfile, column: Column) -> list[UnparsedCells]:
-    """Cells of a number column that are no numbers, and are not just a word for nothing."""
+    """Cells of a numeric column that do not parse, apart from words for a missing value."""
     decimal = str(column.options.get("decimal", "."))
     if profile.decimal_mark != decimal:
-        return []
+        return []  # reported as a wrong decimal mark already
     unparsed = profile.present_values.filter(
         parse_numbers(profile.present_values, decimal).is_null()
     )
@@ -223,12 +232,12 @@ def find_unparsed_cells(profile: ColumnProfile, column: Column) -> list[Unparsed
 
 
 def total_count(counts: pl.DataFrame) -> int:
-    """How many rows some values have."""
+    """The number of rows of all counted values."""
     return int(counts["count"].sum())
 
 
 def example_with(profile: ColumnProfile, mark: str) -> str:
-    """A cell with a mark in it."""
+    """An example of a cell that contains a mark."""
     return repr(
         str(
             profile.present_values.filter(profile.present_values.str.contains(mark, literal=True))[
@@ -239,7 +248,7 @@ def example_with(profile: ColumnProfile, mark: str) -> str:
 
 
 def most_common_unit(counts: pl.DataFrame) -> str | None:
-    """In words, the unit that most numbers have; None if they have many different ones."""
+    """The unit of most numbers, in words; None if they have many different ones."""
     if not counts.height:
         return None
     units = (

@@ -1,4 +1,4 @@
-"""A column of numbers in two units: kilograms among grams, cents among francs."""
+"""Numeric columns in two units: kilograms among grams, cents among dollars."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from fieldcraft.core.formatting import format_number
 from fieldcraft.core.types import Array
 from fieldcraft.ledger.records import Finding
 
+# cm per inch, inches per foot, inches per meter, seconds or minutes, percent or cents, kilo,
+# seconds per hour, basis points, mega.
 UNIT_FACTORS = (2.54, 12.0, 39.37, 60.0, 100.0, 1_000.0, 3_600.0, 10_000.0, 1_000_000.0)
-MIN_VALUES = 100  # values
-MIN_CLUSTER_FRACTION = 0.01  # share of the rows in the smaller heap, and ten rows at least
-MIN_LOG10_GAP = 0.3  # of a power of ten between the heaps that nothing falls in
-MAX_LOG10_IQR = 0.35  # of a power of ten, the middle half of a heap
-MAX_FACTOR_ERROR = 0.15  # how near to a known factor the heaps' medians must be
-MAX_IQR_RATIO = 2.0  # how many times wider one heap may be than the other
+MIN_VALUES = 100
+MIN_CLUSTER_FRACTION = 0.01  # of the rows in the smaller cluster, which has ten rows at least
+MIN_LOG10_GAP = 0.3  # between the clusters: a factor of two without a value
+MAX_LOG10_IQR = 0.35  # of a cluster
+MAX_FACTOR_ERROR = 0.15  # relative, of the ratio of medians from a known factor
+MAX_IQR_RATIO = 2.0  # the same quantity in another unit is as widely spread
 
 
 class MixedUnits:
-    """Reports numbers in two heaps that lie a known factor of units apart."""
+    """Reports numbers in two clusters whose ratio is a known conversion factor."""
 
-    code = "units"
+    code = "mixed_units"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Look for a gap in the sizes of the numbers of each column."""
+        """Look for a gap in the magnitudes of the numbers of each column."""
         parsed_columns = set(context.values.columns)
         for column in context.schema.columns_of_kind("number"):
             if column.name not in parsed_columns:
@@ -40,21 +42,22 @@ class MixedUnits:
             smaller, larger = sorted((low, high), key=len)
             yield Finding(
                 self.code,
-                "warn",
+                "warning",
                 f"{column.name} seems to mix two units: {len(smaller):,} values around "
                 f"{format_number(float(np.median(smaller)))}, {len(larger):,} around "
                 f"{format_number(float(np.median(larger)))}",
                 column.name,
-                {"few": len(smaller), "many": len(larger), "factor": factor},
-                f"if they are {format_number(factor)} times too large or small, correct them in the file "
-                "or derive a column (data.derive)",
+                {"minority_rows": len(smaller), "majority_rows": len(larger), "factor": factor},
+                f"if some are too large or small by a factor of {format_number(factor)}, correct "
+                "them in the file or derive a column (data.derived_columns)",
             )
 
 
 def split_by_unit(values: Array) -> tuple[Array, Array, float] | None:
-    """The lower and the upper heap and the factor between them, if there are two."""
+    """The lower and the upper cluster and the factor between them, if there are two."""
     if len(values) < MIN_VALUES or values.min() <= 0:
         return None
+    # A factor is a shift on a log scale, where the two clusters have the same shape.
     log10_values = np.sort(np.log10(values))
     gap_index = int(np.diff(log10_values).argmax()) + 1
     low, high = log10_values[:gap_index], log10_values[gap_index:]

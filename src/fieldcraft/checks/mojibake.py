@@ -1,4 +1,4 @@
-"""Text that was read in the wrong encoding somewhere on its way."""
+"""Text that was decoded with the wrong encoding (mojibake)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fieldcraft.core.formatting import truncated_list
 from fieldcraft.data.pii import redact_pii
 from fieldcraft.ledger.records import Finding, single_column
 
-# What the second byte of a letter in UTF-8 becomes where it is read as Windows-1252 or Latin-1,
-# without the marks that stand beside letters in honest text; and as Windows-1251.
+# What the second byte of a UTF-8 letter becomes if it is decoded as Windows-1252 or Latin-1,
+# without the punctuation that occurs beside letters in correct text; and as Windows-1251.
 WESTERN_BYTES = r"\x{0080}-\x{00bf}‚ƒ„†‡ˆ‰Š‹ŒŽ˜™š›œžŸ€"
 QUOTE_BYTES = r"‘’“”•–—…"
 CYRILLIC_BYTES = r"ЂЃ‚ѓ„…†‡€‰Љ‹ЊЌЋЏђ‘’“”•–—™љ›њќћџ\x{00a0}ЎўЈ¤Ґ¦§Ё©Є«¬\x{00ad}®Ї°±Ііґµ¶·ё№є»јЅѕї"
@@ -22,9 +22,10 @@ MOJIBAKE_PATTERN = "|".join((
     rf"(?:[ÐÑ][{WESTERN_BYTES}{QUOTE_BYTES}]){{2}}",  # Cyrillic as Windows-1252: "Ð¾Ð½Ð°"
     rf"(?:[РС][{CYRILLIC_BYTES}]){{2}}",  # and as Windows-1251: "РїСЂРё"
     r"[À-ÖØ-öø-ÿ]{4}",  # Windows-1251 as Windows-1252: "Ïðèâåò"
-    r"[\x{0080}-\x{009f}\x{fffd}\x{feff}]",  # control signs, a lost letter, a mark of UTF-8
+    r"[\x{0080}-\x{009f}\x{fffd}\x{feff}]",  # control characters, the replacement character, a BOM
 ))  # fmt: skip
-# Windows-1254 as Windows-1252, "Ýþçi": Icelandic has these letters too, but not ç and ü.
+# Turkish in Windows-1254 decoded as Windows-1252, "Ýþçi". Icelandic has these letters too, but not
+# ç and ü, and it has letters that Turkish lacks.
 TURKISH_AS_LATIN_PATTERN, TURKISH_ONLY_PATTERN, ICELANDIC_PATTERN = (
     r"[ðþýÐÞÝ]",
     r"[çüÇÜ]",
@@ -34,13 +35,13 @@ WARNING_FRACTION = 0.01
 
 
 class Mojibake:
-    """Reports cells with letters that were garbled."""
+    """Reports cells with garbled letters."""
 
-    code = "garbled"
+    code = "mojibake"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Look for the traces of a wrong encoding in the cells and names of columns."""
+        """Look for traces of a wrong encoding in the cells of text columns."""
         names = [*(column.name for column in context.schema.columns), *context.targets]
         profiles = [
             profile
@@ -52,6 +53,7 @@ class Mojibake:
             garbled_counts = profile.value_counts.filter(
                 has_mojibake(pl.col("value").cast(pl.String))
             )
+            # The example is shown in reports, so personal data is redacted before it is cut.
             if garbled_counts.height:
                 examples_by_column[profile.name] = (
                     int(garbled_counts["count"].sum()),
@@ -65,19 +67,19 @@ class Mojibake:
             max_count = max(count for count, _ in examples_by_column.values())
             yield Finding(
                 self.code,
-                "warn"
+                "warning"
                 if max_count >= WARNING_FRACTION * max(len(context.row_numbers), 1)
-                else "tip",
+                else "info",
                 f"cells with garbled letters: {truncated_list(descriptions, 4)}",
                 single_column(examples_by_column),
                 {"cells": {name: count for name, (count, _) in examples_by_column.items()}},
-                "export the table again as UTF-8; rows to predict will be written rightly and "
-                "would not be recognised",
+                "export the table again as UTF-8; rows at prediction are encoded correctly and "
+                "would not be recognized",
             )
 
 
 def has_mojibake(cells: pl.Expr) -> pl.Expr:
-    """Whether cells hold traces of a wrong encoding."""
+    """Whether cells show traces of a wrong encoding."""
     is_turkish = cells.str.contains(TURKISH_AS_LATIN_PATTERN) & cells.str.contains(
         TURKISH_ONLY_PATTERN
     )

@@ -1,13 +1,13 @@
-"""Numbers that are names of categories: codes, classes, postcodes."""
+"""Numbers that are names of categories: codes, classes, postal codes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from fieldcraft.checks._names import find_known_words
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.formatting import truncated_list
-from fieldcraft.data.column_names import find_known_words
 from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.ledger.records import Finding, single_column
 
@@ -24,16 +24,17 @@ CODE_WORDS = POSTAL_CODE_WORDS | {
     "ethnicity", "religion", "label", "diagnosis", "browser", "os", "platform", "industry", "typ",
     "klasse", "gruppe", "filiale",
 }  # fmt: skip
+# "income_class" or "age_group" have an order, which a category would lose.
 ORDINAL_WORDS = frozenset({"age", "income", "size", "level", "grade", "number", "count"})
-MAX_DISTINCT_CODES = 100  # different values; of places, any number
+MAX_DISTINCT_CODES = 100  # of postal codes any number
 MIN_DISTINCT_CODES = 3
 MIN_ROWS_PER_CODE = 5
 
 
 class NumericCodes:
-    """Reports columns of whole numbers whose name says that they are codes."""
+    """Reports integer columns whose name suggests that they are codes."""
 
-    code = "codes"
+    code = "numeric_codes"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
@@ -51,20 +52,23 @@ class NumericCodes:
         names = [profile.name for profile in profiles]
         title = f"the numbers of {descriptions[0]} may be codes without an order"
         if len(profiles) > 1:
-            title = f"{len(profiles)} columns of numbers may be codes without an order: {truncated_list(descriptions)}"
+            title = (
+                f"{len(profiles)} columns of numbers may be codes without an order: "
+                f"{truncated_list(descriptions)}"
+            )
         return Finding(
             self.code,
-            "tip",
+            "info",
             title,
             single_column(names),
             {"distinct": {profile.name: profile.n_unique for profile in profiles}},
-            "if 3 is not more than 2 there, read it as a category",
+            "if 3 is not more than 2 in it, read it as a category",
             tuple(ConfigEdit(("data", "columns", name, "kind"), "category") for name in names),
         )
 
 
 def is_numeric_code(profile: ColumnProfile) -> bool:
-    """Whether a column of numbers is named as a code and has the values of one."""
+    """Whether a numeric column has the name and the values of a code."""
     words = find_known_words(profile.name, CODE_WORDS)
     if not words or find_known_words(profile.name, ORDINAL_WORDS) or not profile.is_integer:
         return False

@@ -1,4 +1,4 @@
-"""Two columns that together give a class away by a simple rule."""
+"""Pairs of columns that together give a class away by a simple rule."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
+from fieldcraft.checks._base import LEAKAGE_THRESHOLD
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.types import Array
@@ -24,46 +25,46 @@ from fieldcraft.statistics.association import (
 )
 
 MAX_SAMPLED_ROWS = 6_000
-MIN_ROWS = 100  # rows to judge a rule on
-MAX_COLUMNS = 30  # paired with each other
-MAX_LEVELS = 30  # of a column that is not a number
+MIN_ROWS = 100  # half of them are held out to test a rule
+MAX_COLUMNS = 30  # paired with each other: 435 pairs
+MAX_LEVELS = 30  # of a categorical column
 MAX_CLASSES = 20
 MAX_LABELS = 10
-N_BINS = 12  # of a number, for a first look
-MIN_SCREENING_ASSOCIATION = 0.6  # at the first look
-MAX_TESTED_PAIRS = 12  # pairs that are looked at closely
+N_BINS = 12  # of a number, for screening
+MIN_SCREENING_ASSOCIATION = 0.6  # coarse bins miss the exact thresholds, so well below 0.95
+MAX_TESTED_PAIRS = 12
 ERROR_ASSOCIATION = 0.99
 MIN_ASSOCIATION = 0.95
-MIN_HELD_OUT_ASSOCIATION = 0.9  # on rows from which the rule was not made
-MAX_SINGLE_ASSOCIATION = 0.9  # a column that tells so much by itself is for the check `leak`
-MIN_ASSOCIATION_GAIN = 0.05  # how much more the two must tell than each
-MOST_RULES = 3
-MAX_CUT_DEPTH = 2  # how often a range is cut in two
+MIN_HELD_OUT_ASSOCIATION = 0.9  # on the half of the rows that the rule was not fitted on
+MAX_SINGLE_ASSOCIATION = LEAKAGE_THRESHOLD
+MIN_ASSOCIATION_GAIN = 0.05  # of the pair over each of its columns
+MISSING_CODE = 99  # above the codes of all intervals
+MAX_CUT_DEPTH = 2  # up to three cuts, like a decision tree of that depth
 
 
 @dataclass(frozen=True)
 class PairRule:
-    """Two columns, and how much they tell of a class together and each alone."""
+    """Two columns, and their association with a class together and each alone."""
 
     columns: tuple[str, str]
     association: float
     single_associations: tuple[float, float]
 
     def is_leak(self) -> bool:
-        """Whether they tell much, and much more together than alone."""
+        """Whether the association is strong, and much stronger together than alone."""
         return self.association >= max(
             MIN_ASSOCIATION, max(self.single_associations) + MIN_ASSOCIATION_GAIN
         )
 
 
 class PairwiseLeak:
-    """Reports pairs of columns that tell (nearly) all of a class by a few thresholds."""
+    """Reports pairs of columns that determine a class (nearly) by a few thresholds."""
 
-    code = "rule"
+    code = "pairwise_leak"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Try simple rules on half of the training rows, and judge them on the other half."""
+        """Fit simple rules on half of the training rows, and test them on the other half."""
         if context.task is None or context.y is None or context.task.output == "value":
             return
         rows = sample_rows(len(context.y), MAX_SAMPLED_ROWS)
@@ -77,23 +78,24 @@ class PairwiseLeak:
                 )
                 yield Finding(
                     self.code,
-                    "stop" if is_error else "warn",
-                    f"{first} and {second} together tell {rule.association:.0%} of {target} by a simple "
-                    f"rule (alone {rule.single_associations[0]:.0%} and {rule.single_associations[1]:.0%})",
+                    "error" if is_error else "warning",
+                    f"{first} and {second} together explain {rule.association:.0%} of {target} by "
+                    f"a simple rule (alone {rule.single_associations[0]:.0%} and "
+                    f"{rule.single_associations[1]:.0%})",
                     first,
                     {
                         "columns": [first, second],
-                        "power": rule.association,
-                        "alone": list(rule.single_associations),
+                        "association_strength": rule.association,
+                        "single_column_strength": list(rule.single_associations),
                     },
-                    "ask whether the target was derived from them; drop what is not known at the "
-                    "moment of prediction",
+                    "find out whether the target was derived from them; drop what is not known at "
+                    "prediction",
                     fixes if is_error else (),
                 )
 
 
 def iter_leaking_pairs(values: pl.DataFrame, y: Array) -> Iterator[PairRule]:
-    """Rules that share no column, the surest first."""
+    """Rules that share no column, the strongest first."""
     is_frequent_class = (
         np.bincount(y, minlength=1)[y] >= MIN_ROWS_PER_CLASS if len(y) else np.zeros(0, bool)
     )
@@ -122,9 +124,9 @@ def iter_leaking_pairs(values: pl.DataFrame, y: Array) -> Iterator[PairRule]:
 
 
 def select_columns(single_associations: dict[str, float]) -> list[str]:
-    """Columns that do not give the target away alone; where there are many, those that tell most.
+    """Columns that do not give the target away alone; of many, the most strongly associated.
 
-    Few columns keep their order, so that a rule names them as the table does.
+    Few columns keep their order, so that a rule names them in the order of the table.
     """
     names = [
         name
@@ -139,7 +141,7 @@ def select_columns(single_associations: dict[str, float]) -> list[str]:
 def screen_pairs(
     values: pl.DataFrame, codes: dict[str, Array], names: list[str], y: Array, n_classes: int
 ) -> list[tuple[str, str]]:
-    """The pairs that tell most at a first look, by both their bins or by which is greater."""
+    """The strongest pairs by coarse bins, or by which of two numbers is greater."""
     associations: dict[tuple[str, str], float] = {}
     numbers = {
         name: numbers_of_column
@@ -160,12 +162,16 @@ def screen_pairs(
 
 
 def compare_values(a: Array, b: Array) -> Array:
-    """Which of two numbers is greater: 0 neither, 1 the first, 2 the second, 3 not known."""
+    """Which of two numbers is greater: 0 neither, 1 the first, 2 the second, 3 missing."""
     return np.where(np.isnan(a) | np.isnan(b), 3, (a > b) + 2 * (a < b))
 
 
 def test_pair(values: pl.DataFrame, pair: tuple[str, str], y: Array, n_classes: int) -> float:
-    """How much a rule over two columns tells: on all rows, if it holds on rows it has not seen."""
+    """The association of a rule over two columns on all rows, or 0 if it fails on held-out rows.
+
+    The held-out half guards against overfitting; the rule is then fitted on all rows, so that the
+    figure reported uses all of them.
+    """
     is_training_row = np.random.default_rng(0).permutation(len(y)) % 2 == 0
     is_any_row = np.ones(len(y), dtype=bool)
     best_association = 0.0
@@ -190,12 +196,16 @@ def partition_by_difference(a: pl.Series, b: pl.Series, y: Array, is_training_ro
     differences = first_numbers - second_numbers
     cuts = best_cuts(differences[is_training_row], y[is_training_row], MAX_CUT_DEPTH)
     return np.where(
-        np.isnan(differences), 99, np.searchsorted(cuts, differences)
+        np.isnan(differences), MISSING_CODE, np.searchsorted(cuts, differences)
     ) * 4 + compare_values(first_numbers, second_numbers)
 
 
 def partition_by_grid(a: pl.Series, b: pl.Series, y: Array, is_training_row: Array) -> Array:
-    """Cells of two columns, cut where the class changes within bins of the other column."""
+    """Codes of a grid over two columns, with cuts where the class changes.
+
+    Each number is cut on its own and within every bin of the other column: in an XOR pattern a
+    column shows no cut on its own.
+    """
     first_codes, second_codes = encode_levels(a, N_BINS), encode_levels(b, N_BINS)
     column_codes = []
     for column, codes, other_codes in (
@@ -216,7 +226,7 @@ def partition_by_grid(a: pl.Series, b: pl.Series, y: Array, is_training_row: Arr
 
 
 def best_cuts(numbers: Array, y: Array, depth: int) -> Array:
-    """Where a range of numbers is best cut in two, and its parts again, to part the classes."""
+    """The cuts that best separate the classes by Gini impurity, recursively to some depth."""
     is_present = ~np.isnan(numbers)
     order = np.argsort(numbers[is_present], kind="stable")
     x, classes = numbers[is_present][order], y[is_present][order]
@@ -225,10 +235,12 @@ def best_cuts(numbers: Array, y: Array, depth: int) -> Array:
     left_counts = np.cumsum(classes[:, None] == np.arange(classes.max() + 1), axis=0)[:-1]
     right_counts = left_counts[-1] + (classes[-1] == np.arange(classes.max() + 1)) - left_counts
     left_sizes = np.arange(1, len(x))
+    # The weighted Gini impurity of both sides is 1 minus this sum over the number of rows, so the
+    # largest sum is the best cut.
     gini_purity = (left_counts**2).sum(axis=1) / left_sizes + (right_counts**2).sum(
         axis=1
     ) / left_sizes[::-1]
-    gini_purity = np.where(x[1:] > x[:-1], gini_purity, -1.0)  # equal numbers cannot be parted
+    gini_purity = np.where(x[1:] > x[:-1], gini_purity, -1.0)  # no cut between equal numbers
     cut_index = int(gini_purity.argmax())
     cut = (x[cut_index] + x[cut_index + 1]) / 2
     parts = [
@@ -239,12 +251,13 @@ def best_cuts(numbers: Array, y: Array, depth: int) -> Array:
 
 
 def held_out_association(codes: Array, y: Array, is_training_row: Array, n_classes: int) -> float:
-    """How much the best guess by code, learned on one half, is better than chance on the other."""
+    """Held-out balanced accuracy of the best class per code, rescaled so that chance is 0."""
     codes = np.unique(codes, return_inverse=True)[1]
     n_codes = int(codes.max()) + 1
     table = np.bincount(
         codes[is_training_row] * n_classes + y[is_training_row], minlength=n_codes * n_classes
     )
+    # Per class, so that a rare class counts as much as a common one.
     sizes = np.maximum(np.bincount(y[is_training_row], minlength=n_classes), 1)
     predicted_class = (table.reshape(n_codes, n_classes) / sizes).argmax(axis=1)
     is_correct = predicted_class[codes[~is_training_row]] == y[~is_training_row]

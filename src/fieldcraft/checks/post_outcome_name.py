@@ -1,15 +1,16 @@
-"""Columns whose name says that they are known only after the event."""
+"""Columns whose name suggests that they are known only after the outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fieldcraft.checks._base import LEAKAGE_THRESHOLD
+from fieldcraft.checks._names import find_after_outcome_word, find_shared_word
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.formatting import pluralize, truncated_list
 from fieldcraft.core.types import Array
-from fieldcraft.data.column_names import shared_word, suggests_after_outcome
 from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.association import (
     association_strength,
@@ -18,18 +19,17 @@ from fieldcraft.statistics.association import (
     split_targets,
 )
 
-LEAKAGE_THRESHOLD = 0.9  # from here on the check `leak` speaks
-FIX_ASSOCIATION = (
-    0.7  # of the target told by a column with such a name: not by a feature of the past
-)
+# With such a name and this association a column is dropped on request: a feature of the past
+# rarely explains as much.
+FIX_ASSOCIATION = 0.7
 WARNING_ASSOCIATION = 0.5
-MIN_ASSOCIATION = 0.1  # below, a name is only a name
-MIN_LIFT = 0.8  # of the way to certainty that one value of the column goes for one class
+MIN_ASSOCIATION = 0.1  # below, a suspicious name does no harm
+MIN_LIFT = 0.8  # of one value of the column: of the way from the base rate to certainty
 
 
 @dataclass(frozen=True)
 class SuspectColumn:
-    """A column with a telling name, and how much it tells."""
+    """A column with a suspicious name, and its association with the target."""
 
     name: str
     reason: str
@@ -38,18 +38,18 @@ class SuspectColumn:
 
     @property
     def is_predictive(self) -> bool:
-        """Whether it tells much of the target, not by its name alone."""
+        """Whether its values too are strongly associated with the target."""
         return self.association >= WARNING_ASSOCIATION or self.lift >= MIN_LIFT
 
 
 class PostOutcomeName:
-    """Reports columns that sound and act as if they were written after the event."""
+    """Reports columns whose name and values suggest that they are written after the outcome."""
 
-    code = "hindsight"
+    code = "post_outcome_name"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Weigh names against how much the columns tell of the target on training rows."""
+        """Combine names with the association between columns and target on training rows."""
         if context.y is None or context.task is None or not len(context.y):
             return
         is_numeric_target = context.task.output == "value"
@@ -67,27 +67,27 @@ class PostOutcomeName:
         names = list(dict.fromkeys(suspect.name for suspect in suspects))
         return Finding(
             self.code,
-            "tip",
+            "info",
             f"{pluralize(len(names), 'column sounds', 'columns sound')} as if known only after "
-            f"the event: {truncated_list(names)}",
+            f"the outcome: {truncated_list(names)}",
             single_column(names),
             {"columns": {suspect.name: suspect.association for suspect in suspects}},
-            "ask when they are written; drop those that are not known at prediction",
+            "find out when they are recorded; drop those that are not known at prediction",
         )
 
     def _report_predictive(self, suspect: SuspectColumn, target: str) -> Finding:
         has_fix = suspect.association >= FIX_ASSOCIATION or suspect.lift >= MIN_LIFT
         fraction = max(suspect.association, suspect.lift)
-        description = f"tells {fraction:.0%} of {target}"
+        description = f"explains {fraction:.0%} of {target}"
         if suspect.lift > suspect.association:
             description = f"has a value that makes {target} {fraction:.0%} certain"
         return Finding(
             self.code,
-            "warn",
+            "warning",
             f"{suspect.name} {description}, and {suspect.reason}",
             suspect.name,
-            {"power": suspect.association, "lift": suspect.lift},
-            "ask when it is written; drop it unless it is known at the moment of prediction",
+            {"association_strength": suspect.association, "lift": suspect.lift},
+            "find out when it is recorded; drop it unless it is known at prediction",
             (ConfigEdit(("data", "drop"), suspect.name, append=True),) if has_fix else (),
         )
 
@@ -95,15 +95,15 @@ class PostOutcomeName:
 def find_suspect_columns(
     context: CheckContext, target: str, y: Array, is_numeric_target: bool
 ) -> Iterable[SuspectColumn]:
-    """Columns with a name that says "afterwards" or is kin to the target's, and their power."""
+    """Columns named after the outcome or like the target, with their association."""
     for column in context.schema.columns:
         name = column.name
         after_outcome_word, shared_target_word = (
-            suggests_after_outcome(name),
-            shared_word(name, target),
+            find_after_outcome_word(name),
+            find_shared_word(name, target),
         )
         if not after_outcome_word and (is_numeric_target or not shared_target_word):
-            continue  # of a number, kin tell nothing: a list price is no leak of a sale price
+            continue  # for a numeric target a shared word is common: list price and sale price
         codes = encode_levels(context.values[name])
         association = association_strength(codes, y, is_numeric_target)
         lift = 0.0 if is_numeric_target else find_best_lift(codes, y).lift
@@ -112,6 +112,7 @@ def find_suspect_columns(
             if shared_target_word
             else f"says {after_outcome_word!r}"
         )
+        # A shared word alone is weak evidence, so such columns must be predictive as well.
         suspect = SuspectColumn(name, f"its name {reason}", association, lift)
         if association < LEAKAGE_THRESHOLD and (
             association >= MIN_ASSOCIATION if after_outcome_word else suspect.is_predictive

@@ -1,4 +1,4 @@
-"""Columns that tell who a person is although they do not say it."""
+"""Features that act as proxies of sensitive features."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 
+from fieldcraft.checks._names import find_sensitive_columns
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.formatting import truncated_list
 from fieldcraft.core.types import Array
-from fieldcraft.data.column_names import suggests_protected_attribute
 from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.association import (
     association_strength,
@@ -27,24 +27,19 @@ MAX_GROUPS = 30
 
 
 class ProxyFeatures:
-    """Reports columns from which a sensitive column can be told."""
+    """Reports features from which a sensitive feature can be predicted."""
 
-    code = "proxies"
+    code = "proxy_features"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Measure how much the used columns tell of each sensitive one."""
+        """Measure the association of each sensitive feature with the other features."""
         parsed_columns = set(context.values.columns)
         used_columns = [
             column.name for column in context.schema.columns if column.name in parsed_columns
         ]
-        suspected_names = [
-            name for name in context.column_profiles if suggests_protected_attribute(name)
-        ]
         sensitive_names = [
-            n
-            for n in dict.fromkeys([*context.sensitive_features, *suspected_names])
-            if n not in context.targets
+            name for name in find_sensitive_columns(context) if name not in context.targets
         ]
         rows = sample_rows(len(context.row_numbers), MAX_SAMPLED_ROWS).tolist()
         other_names = [name for name in used_columns if name not in sensitive_names][:MAX_COLUMNS]
@@ -53,6 +48,7 @@ class ProxyFeatures:
         for name in [name for name in sensitive_names if name in context.column_profiles][
             :MAX_SENSITIVE_COLUMNS
         ]:
+            # A sensitive feature that no model sees is there only as read, not parsed.
             sensitive_values = (
                 context.values
                 if name in used_columns
@@ -66,29 +62,33 @@ class ProxyFeatures:
 
     def _build_finding(self, proxies_by_column: dict[str, dict[str, float]]) -> Finding:
         descriptions = [
-            f"from {truncated_list([f'{proxy} ({association:.0%})' for proxy, association in proxies.items()], 3)}"
+            "from "
+            f"{truncated_list([f'{name} ({value:.0%})' for name, value in proxies.items()], 3)}"
             for proxies in proxies_by_column.values()
         ]
-        title = f"{next(iter(proxies_by_column))} can be told {descriptions[0]}"
+        title = f"{next(iter(proxies_by_column))} can be predicted {descriptions[0]}"
         if len(proxies_by_column) > 1:
             sentences = [
                 f"{name} {description}"
                 for name, description in zip(proxies_by_column, descriptions, strict=True)
             ]
-            title = f"{len(proxies_by_column)} sensitive columns can be told from others: {'; '.join(sentences[:4])}"
+            title = (
+                f"{len(proxies_by_column)} sensitive features can be predicted from others: "
+                f"{'; '.join(sentences[:4])}"
+            )
         return Finding(
             self.code,
-            "tip",
+            "info",
             title,
             single_column(proxies_by_column),
-            {"told": proxies_by_column},
-            "leaving a sensitive column out does not make a model blind to it; compare figures by "
+            {"explained_fraction": proxies_by_column},
+            "dropping a sensitive feature does not make a model blind to it; compare metrics by "
             "group instead",
         )
 
 
 def find_proxies(sensitive: pl.Series, others: pl.DataFrame) -> dict[str, float]:
-    """The columns from which a sensitive one can be told, and how well, the best first."""
+    """The columns from which a sensitive one can be predicted, strongest association first."""
     target, is_numeric_target = encode_sensitive(sensitive)
     is_present = ~np.isnan(target)
     if np.unique(target[is_present]).size < 2:
@@ -111,9 +111,9 @@ def find_proxies(sensitive: pl.Series, others: pl.DataFrame) -> dict[str, float]
 
 
 def encode_sensitive(column: pl.Series) -> tuple[Array, bool]:
-    """A sensitive column as something to tell, NaN where missing, and whether it is a number.
+    """A sensitive column as a target, NaN where missing, and whether it is numeric.
 
-    Of words only the commonest 30 count, so that a column of names is not taken for groups.
+    Of categories only the 30 most common count, so that a column of names is not taken for groups.
     """
     numbers = to_floats(column)
     if numbers is not None and column.n_unique() > MAX_GROUPS:

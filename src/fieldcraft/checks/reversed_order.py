@@ -14,8 +14,8 @@ from fieldcraft.data.column_names import split_words
 from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import to_floats
 
-MIN_COMPARED_ROWS = 50  # rows with both values
-MAX_REVERSED_FRACTION = 0.02  # of the rows; more are not mistakes but how it is
+MIN_COMPARED_ROWS = 50  # with both values
+MAX_REVERSED_FRACTION = 0.02  # more are not mistakes: the columns have no fixed order
 MAX_DATE_COLUMNS = 20
 OPPOSITE_WORDS = {
     "min": "max", "minimum": "maximum", "low": "high", "lower": "upper", "lowest": "highest",
@@ -25,9 +25,9 @@ OPPOSITE_WORDS = {
 
 
 class ReversedOrder:
-    """Reports pairs of columns that are in one order but for a few rows."""
+    """Reports pairs of columns that are in one order except in a few rows."""
 
-    code = "contradictions"
+    code = "reversed_order"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
@@ -53,16 +53,16 @@ class ReversedOrder:
             ]
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 f"rows that contradict the others: {truncated_list(descriptions, 4)}",
                 None,
-                {"rows": reversed_counts, "lines": row_numbers[:12]},
-                "look at these rows; one of the two is probably mistaken",
+                {"rows": reversed_counts, "line_numbers": row_numbers[:12]},
+                "review these rows; one of the two values is probably wrong",
             )
 
 
 def iter_column_pairs(context: CheckContext) -> Iterator[tuple[str, str]]:
-    """Pairs of columns that can be expected to be in one order."""
+    """Pairs of columns that are likely to have a fixed order: dates, and opposite names."""
     dtypes = context.values.schema
     names = [column.name for column in context.schema.columns if column.name in dtypes]
     dates = [name for name in names if dtypes[name].is_temporal()]
@@ -76,7 +76,7 @@ def iter_column_pairs(context: CheckContext) -> Iterator[tuple[str, str]]:
 
 
 def find_reversed_rows(a: Array, b: Array, first: str, second: str) -> tuple[Array, str, str]:
-    """Positions of the few rows in another order than the rest, and the names in usual order."""
+    """Positions of the few rows in reversed order, and the names in their usual order."""
     has_both = ~np.isnan(a) & ~np.isnan(b)
     is_ascending, is_descending = has_both & (a < b), has_both & (a > b)
     is_usually_ascending = is_ascending.sum() >= is_descending.sum()
@@ -87,7 +87,7 @@ def find_reversed_rows(a: Array, b: Array, first: str, second: str) -> tuple[Arr
     if (
         has_both.sum() < MIN_COMPARED_ROWS
         or is_reversed.sum() > MAX_REVERSED_FRACTION * has_both.sum()
-        or is_usual.sum() < has_both.sum() / 2
+        or is_usual.sum() < has_both.sum() / 2  # mostly equal values show no order
     ):
         is_reversed = np.zeros(len(a), dtype=bool)
     return np.flatnonzero(is_reversed), *names

@@ -1,4 +1,4 @@
-"""Rows whose target depends on where they stand in the file."""
+"""Rows whose target depends on their position in the file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from fieldcraft.checks._base import MIN_ORDERED_ROWS, MIN_Z_SCORE
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.types import Array
 from fieldcraft.ledger.records import Finding
@@ -25,22 +26,20 @@ from fieldcraft.statistics.serial_dependence import (
     trend,
 )
 
-MIN_ROWS = 100
-MIN_Z_SCORE = 6.0  # deviations from what shuffled rows show
-WARNING_AUTOCORRELATION = (
-    0.3  # neighbours beyond what their columns explain: a random split tells too much
-)
-MIN_MEAN_RUN_ROWS = 30.0  # rows of one class in a row, on average
+# Beyond what the features explain. Then test rows between training rows are partly known, and a
+# random split gives figures that are too good.
+WARNING_AUTOCORRELATION = 0.3
+MIN_MEAN_RUN_ROWS = 30.0  # consecutive rows of one class, on average, in a sorted file
 MIN_TREND = 0.1
-MIN_EXPLAINED_VARIANCE = 0.05  # of the variance that is worth a word
-MIN_RANK_CORRELATION = 0.98  # rank correlation of a column with the number of the row
+MIN_EXPLAINED_VARIANCE = 0.05  # weaker dependence is not reported
+MIN_RANK_CORRELATION = 0.98  # with the row number
 MAX_COLUMNS = 100
 MIN_ROWS_PER_LEVEL = 5
 
 
 @dataclass(frozen=True)
 class OrderDependence:
-    """How a target goes with the order of the rows."""
+    """How a target depends on the order of the rows."""
 
     target: str
     autocorrelation: float
@@ -50,17 +49,17 @@ class OrderDependence:
 
 
 class RowOrder:
-    """Reports files in which neighbouring rows are alike, or that are sorted by the target."""
+    """Reports files with similar neighboring rows, or sorted by the target."""
 
     code = "row_order"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Look at the training target in the order of the file."""
+        """Test the training target for dependence on the order of the file."""
         if (
             context.task is None
             or context.y is None
-            or len(context.y) < MIN_ROWS
+            or len(context.y) < MIN_ORDERED_ROWS
             or context.time_column
             or context.group_column
         ):
@@ -71,7 +70,7 @@ class RowOrder:
             column for column in columns if follows_row_order(to_floats(column), rows)
         ]
         if any(column.dtype.is_temporal() for column in counter_columns):
-            return  # the check `time_order` speaks of it
+            return  # the check `time_dependence` reports it
         dependences = measure_targets(
             context.y, context.targets, context.task.output == "value", columns
         )
@@ -79,10 +78,10 @@ class RowOrder:
             return
         strongest = max(
             dependences,
-            key=lambda order: (
-                order.is_sorted,
-                order.residual_autocorrelation,
-                order.autocorrelation,
+            key=lambda dependence: (
+                dependence.is_sorted,
+                dependence.residual_autocorrelation,
+                dependence.autocorrelation,
             ),
         )
         if counter_columns and strongest.trend >= MIN_TREND:
@@ -95,51 +94,51 @@ class RowOrder:
     def _report_counter(self, dependence: OrderDependence, name: str) -> Finding:
         return Finding(
             self.code,
-            "warn",
-            f"{name} counts up with the rows, and where a row stands tells {dependence.trend:.0%} of "
-            f"{dependence.target}",
+            "warning",
+            f"{name} increases with the row number, and the position of a row explains "
+            f"{dependence.trend:.0%} of {dependence.target}",
             name,
-            {"drift": dependence.trend},
-            "if it is a time, name it as data.time and split by it; if it is a running number, "
+            {"trend": dependence.trend},
+            "if it is a time, set data.time_column and split by it; if it is a running number, "
             "drop it",
         )
 
     def _report_sorted(self, dependence: OrderDependence) -> Finding:
         return Finding(
             self.code,
-            "tip",
+            "info",
             f"the file is sorted by {dependence.target}",
             None,
-            {"alike": dependence.autocorrelation, "drift": dependence.trend},
-            "rows are dealt out by lot, so this does no harm as long as no column tells where a "
-            "row stood",
+            {"serial_correlation": dependence.autocorrelation, "trend": dependence.trend},
+            "rows are split at random, so this does no harm as long as no column reveals the "
+            "position of a row",
         )
 
     def _report_autocorrelation(self, dependence: OrderDependence) -> Finding:
         is_strong = dependence.residual_autocorrelation >= WARNING_AUTOCORRELATION
         residual_note = (
-            f", {dependence.residual_autocorrelation:.0%} beyond what their columns explain"
+            f", {dependence.residual_autocorrelation:.0%} beyond what their features explain"
             if is_strong
             else ""
         )
         return Finding(
             self.code,
-            "warn" if is_strong else "tip",
-            f"rows next to each other in the file have like {dependence.target} "
-            f"({dependence.autocorrelation:.0%} of the way to equal{residual_note})",
+            "warning" if is_strong else "info",
+            f"neighboring rows in the file have similar {dependence.target} "
+            f"(serial correlation {dependence.autocorrelation:.0%}{residual_note})",
             None,
             {
-                "alike": dependence.autocorrelation,
-                "beyond": dependence.residual_autocorrelation,
-                "drift": dependence.trend,
+                "serial_correlation": dependence.autocorrelation,
+                "partial_serial_correlation": dependence.residual_autocorrelation,
+                "trend": dependence.trend,
             },
-            "rows may be in the order of time, place or person: name data.time or data.entity and "
+            "rows may be ordered by time, place or person: set data.time_column or data.group and "
             "split by it, or figures on rows between known ones are too good",
         )
 
 
 def follows_row_order(numbers: Array | None, rows: Array) -> bool:
-    """Whether a column goes up or down with the number of the row."""
+    """Whether a column increases or decreases with the row number."""
     if numbers is None:
         return False
     is_present = ~np.isnan(numbers)
@@ -151,8 +150,9 @@ def follows_row_order(numbers: Array | None, rows: Array) -> bool:
 def measure_targets(
     y: Array, targets: Sequence[str], is_numeric_target: bool, columns: Sequence[pl.Series]
 ) -> list[OrderDependence]:
-    """How each target goes with the order of the rows, beyond what columns of few levels tell."""
+    """The order dependence of each target that has one, given the features with few levels."""
     codes = [encode_levels(column) for column in columns]
+    # A column with fewer rows per level would explain anything, by overfitting.
     column_codes = [
         column_code
         for column_code in codes
@@ -168,7 +168,7 @@ def measure_targets(
 def measure_order_dependence(
     target: str, y: Array, is_numeric_target: bool, column_codes: list[Array]
 ) -> OrderDependence | None:
-    """How a target goes with the order of the rows, or None if that may be chance."""
+    """How a target depends on the order of the rows, or None if that may be chance."""
     columns = target_columns(y, is_numeric_target)
     neighbor_test, trend_test = serial_correlation(columns), trend(columns)
     if (
@@ -194,7 +194,7 @@ def measure_order_dependence(
 
 
 def is_monotone(y: Array) -> bool:
-    """Whether numbers go up, or down, from the first row to the last."""
+    """Whether numbers increase, or decrease, from the first row to the last."""
     return abs(spearman_correlation(y, np.arange(len(y)))) >= MIN_RANK_CORRELATION
 
 

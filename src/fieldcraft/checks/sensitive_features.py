@@ -1,4 +1,4 @@
-"""Columns about who a person is, by which a model may treat people unlike."""
+"""Features about protected attributes of persons, by which a model may discriminate."""
 
 from __future__ import annotations
 
@@ -6,39 +6,38 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
+from fieldcraft.checks._base import MIN_CHI_SQUARE
+from fieldcraft.checks._names import find_protected_attribute_word, find_sensitive_columns
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.formatting import pluralize, truncated_list
-from fieldcraft.data.column_names import suggests_protected_attribute
 from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.association import explained_variance_fraction
 
-MIN_ROWS_PER_GROUP = 50  # rows of a group, below which its figures have wide intervals
-MAX_GROUPS = 30  # levels that can be told apart as groups
-MIN_EXPLAINED_VARIANCE = 0.01  # of the variance of having a target that the group explains
-MIN_CHI_SQUARE = 15.0  # chi-square of one degree of freedom: 1 in 10,000
+MIN_ROWS_PER_GROUP = 50  # below, metrics of a group have wide intervals
+MAX_GROUPS = 30
+MIN_EXPLAINED_VARIANCE = 0.01  # of the missingness of the target, by the group
 
 
 class SensitiveFeatures:
-    """Reports sensitive columns that are not declared, and groups that are hard to be fair to."""
+    """Reports undeclared sensitive features, small groups, and groups that lack targets."""
 
-    code = "sensitive"
+    code = "sensitive_features"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Go by names, and count the rows and the missing targets of each group."""
-        suspected_names = [
+        """Match column names, and count the rows and the missing targets of each group."""
+        declared = dict.fromkeys(context.sensitive_features)
+        undeclared = [
             name
-            for name, profile in context.column_profiles.items()
-            if profile.n_unique > 1
+            for name in find_sensitive_columns(context)
+            if name not in declared
             and name not in context.targets
-            and suggests_protected_attribute(name)
+            and context.column_profiles[name].n_unique > 1
         ]
-        yield from self._report_undeclared(
-            [name for name in suspected_names if name not in context.sensitive_features]
-        )
-        for name in dict.fromkeys([*context.sensitive_features, *suspected_names]):
+        yield from self._report_undeclared(undeclared)
+        for name in [*declared, *undeclared]:
             if (
                 name in context.column_profiles
                 and 1 < context.column_profiles[name].n_unique <= MAX_GROUPS
@@ -52,12 +51,16 @@ class SensitiveFeatures:
         if names:
             yield Finding(
                 self.code,
-                "tip",
-                f"{pluralize(len(names), 'column')} may say who a person is: {truncated_list(names)}",
+                "info",
+                f"{pluralize(len(names), 'column')} may be about a protected attribute: "
+                f"{truncated_list(names)}",
                 single_column(names),
-                {"words": {name: suggests_protected_attribute(name) for name in names}},
-                "declare those that matter as problem.groups, so that figures are told by group",
-                tuple(ConfigEdit(("problem", "groups"), name, append=True) for name in names),
+                {"words": {name: find_protected_attribute_word(name) for name in names}},
+                "declare those that matter as problem.sensitive_features to get metrics by group",
+                tuple(
+                    ConfigEdit(("problem", "sensitive_features"), name, append=True)
+                    for name in names
+                ),
             )
 
     def _report_small_groups(self, profile: ColumnProfile, is_declared: bool) -> Iterator[Finding]:
@@ -66,44 +69,49 @@ class SensitiveFeatures:
             descriptions = [f"{value} ({count:,})" for value, count in small_groups.iter_rows()]
             yield Finding(
                 self.code,
-                "warn" if is_declared else "tip",
-                f"{profile.name}: {small_groups.height} of {profile.n_unique} groups have fewer than {MIN_ROWS_PER_GROUP} "
-                f"rows: {truncated_list(descriptions, 5)}",
+                "warning" if is_declared else "info",
+                f"{profile.name}: {small_groups.height} of {profile.n_unique} groups have fewer "
+                f"than {MIN_ROWS_PER_GROUP} rows: {truncated_list(descriptions, 5)}",
                 profile.name,
                 {"rows": {str(value): int(count) for value, count in small_groups.iter_rows()}},
-                "collect more rows of them; until then nobody can say how well they are served",
+                "collect more rows of them; until then nobody can say how good predictions for "
+                "them are",
             )
 
     def _report_missing_targets(
         self, profile: ColumnProfile, context: CheckContext
     ) -> Iterator[Finding]:
-        """Groups whose rows have a target more seldom than others'."""
+        """Report groups whose rows lack a target more often than others."""
         for name in context.targets:
             target_profile = context.column_profiles.get(name)
             if target_profile is None or not target_profile.n_missing:
                 continue
             missing_targets = pl.DataFrame(
-                {"group": profile.column, "gone": target_profile.column.is_null()}
+                {"group": profile.column, "is_missing": target_profile.column.is_null()}
             )
             missing_targets = missing_targets.drop_nulls("group")
             codes = missing_targets["group"].rank("dense").to_numpy().astype("int64") - 1
             explained_variance = explained_variance_fraction(
-                codes, missing_targets["gone"].cast(pl.Float64).to_numpy()[:, None]
+                codes, missing_targets["is_missing"].cast(pl.Float64).to_numpy()[:, None]
             )
+            # n times the explained variance is approximately chi-square distributed under
+            # independence.
             if (
                 explained_variance < MIN_EXPLAINED_VARIANCE
                 or explained_variance * len(codes) < MIN_CHI_SQUARE
             ):
                 continue
             missing_fractions = (
-                missing_targets.group_by("group").agg(pl.col("gone").mean()).sort("gone", "group")
+                missing_targets.group_by("group")
+                .agg(pl.col("is_missing").mean())
+                .sort("is_missing", "group")
             )
             lowest, highest = missing_fractions.row(0), missing_fractions.row(-1)
             yield Finding(
                 self.code,
-                "warn" if profile.name in context.sensitive_features else "tip",
-                f"{name} is missing in {highest[1]:.0%} of the rows of {profile.name} {highest[0]}, in "
-                f"{lowest[1]:.0%} of those of {lowest[0]}",
+                "warning" if profile.name in context.sensitive_features else "info",
+                f"{name} is missing in {highest[1]:.0%} of the rows of {profile.name} "
+                f"{highest[0]}, in {lowest[1]:.0%} of those of {lowest[0]}",
                 profile.name,
                 {
                     "missing": {
@@ -111,7 +119,7 @@ class SensitiveFeatures:
                         for group, fraction in missing_fractions.iter_rows()
                     }
                 },
-                "find out who decides which rows get a target; a model learns from the others",
+                "find out who decides which rows get a target; a model learns only from those",
             )
 
 

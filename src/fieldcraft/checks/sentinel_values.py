@@ -1,4 +1,4 @@
-"""Values that stand for "no value" without saying so: ?, -999, 9999, unknown, 1900-01-01."""
+"""Sentinel values that stand for a missing value: ?, -999, 9999, unknown, 1900-01-01."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fieldcraft.core.types import Array
 from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.ledger.records import Finding, Severity, single_column
 
+# Codes of survey software (-1, -7 to -9, 77, 88, 99), and all-nines fields of fixed width.
 SENTINEL_NUMBERS = (
     -1.0, -2.0, -7.0, -8.0, -9.0, -77.0, -88.0, -99.0, -777.0, -888.0, -999.0, -9999.0, -99999.0,
     -999999.0, 77.0, 88.0, 99.0, 777.0, 888.0, 999.0, 7777.0, 8888.0, 9999.0, 99999.0, 999999.0,
@@ -26,29 +27,29 @@ MISSING_WORDS = frozenset({
     "undisclosed", "refused", "no answer", "no response", "unbekannt", "keine angabe", "k.a.",
     "inconnu", "desconocido", "sconosciuto", "desconhecido", "onbekend", "xx", "xxx", "??",
 })  # fmt: skip
+# What spreadsheets, databases, JavaScript and forums write in place of a value.
 ERROR_WORDS = frozenset({
     "#null!", "#ref!", "#value!", "#div/0!", "#name?", "#num!", "(null)", "<null>", "undefined",
     "[object object]", "\\n", "<none>", "nan%", "[deleted]", "[removed]",
 })  # fmt: skip
+# The first days of .NET, SQL Server, Excel and Unix, and the last ones that databases accept.
 SENTINEL_DATES = frozenset({
     "0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01",
     "1970-01-01", "1999-09-09", "2099-12-31", "2999-12-31", "2100-01-01", "9999-12-31",
 })  # fmt: skip
-MIN_ROW_FRACTION = 0.005  # share of the rows that a placeholder takes at least
-MIN_DISTANCE_IN_IQR = 3.0  # interquartile ranges between a placeholder number and the rest
-MIN_OTHER_VALUES = 10  # other values
-MIN_DISTANCE_DAYS = 300  # days between a placeholder date and the rest
-MIN_ZERO_GAP_STEPS = (
-    10  # usual steps between values, that are empty above a zero that stands for nothing
-)
-MIN_ZERO_GAP_MEDIAN_FRACTION = (
-    0.3  # of the median, below which nothing but zero lies if zero stands for nothing
-)
+MIN_ROW_FRACTION = 0.005  # of the rows with a sentinel; a single one may be a real value
+MIN_DISTANCE_IN_IQR = 3.0  # of a sentinel number from the rest
+MIN_OTHER_VALUES = 10
+MIN_DISTANCE_DAYS = 300  # of a sentinel date from the rest
+# A zero stands for a missing value if the next larger value is this many median steps away, and
+# above this fraction of the median.
+MIN_ZERO_GAP_STEPS = 10
+MIN_ZERO_GAP_MEDIAN_FRACTION = 0.3
 
 
 @dataclass(frozen=True)
 class SentinelValue:
-    """A value that may be a placeholder: in which column, in how many rows, how it is written."""
+    """A value that may stand for a missing one: its column, its rows, and how it is written."""
 
     column: str
     value: str
@@ -61,11 +62,11 @@ class SentinelValue:
 class SentinelValues:
     """Reports markers of missing values that are read as values."""
 
-    code = "placeholders"
+    code = "sentinel_values"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Report marks such as ``?``, lonely extreme numbers and dates, and words for nothing."""
+        """Report markers such as ``?``, isolated extreme numbers and dates, and words."""
         sentinels_by_value: dict[tuple[str, Severity], list[SentinelValue]] = {}
         for sentinel in iter_sentinels(context):
             sentinels_by_value.setdefault((sentinel.value, sentinel.severity), []).append(sentinel)
@@ -79,22 +80,25 @@ class SentinelValues:
         column_text = (
             names[0] if len(names) == 1 else f"{len(names)} columns ({truncated_list(names, 5)})"
         )
+        # data.na_values holds for all columns, so the fix would delete real values of others.
         has_fix = not any(sentinel.is_real_elsewhere for sentinel in sentinels)
         return Finding(
             self.code,
             first.severity,
-            f"{column_text}: {first.value!r} stands in {rows:,} {'rows' if len(names) == 1 else 'cells'} "
-            "and may mean that there is no value",
+            f"{column_text}: {first.value!r} occurs in {rows:,} "
+            f"{'rows' if len(names) == 1 else 'cells'} and may mean a missing value",
             single_column(names),
             {"value": first.value, "rows": rows, "columns": names},
             "if it does, read it as missing"
             if has_fix
-            else "if it does, correct it in the file; other columns have it as a value",
-            tuple(ConfigEdit(("data", "missing"), text, append=True) for text in texts if has_fix),
+            else "if it does, correct it in the file; other columns have it as a real value",
+            tuple(
+                ConfigEdit(("data", "na_values"), text, append=True) for text in texts if has_fix
+            ),
         )
 
     def _report_zeros(self, context: CheckContext) -> Iterator[Finding]:
-        """Columns in which zero lies far below everything else."""
+        """Report columns in which zero is far below all other values."""
         zeros = {}
         for column in context.schema.columns_of_kind("number"):
             values = context.column_profiles[column.name].numbers.drop_nulls().to_numpy()
@@ -110,8 +114,8 @@ class SentinelValues:
             descriptions = [f"{name} ({count:,} rows)" for name, count in zeros.items()]
             yield Finding(
                 self.code,
-                "tip",
-                f"zero lies far below all other values and may mean that there is none: "
+                "info",
+                f"zero is far below all other values and may mean a missing value: "
                 f"{truncated_list(descriptions, 5)}",
                 single_column(zeros),
                 {"zeros": zeros},
@@ -120,7 +124,7 @@ class SentinelValues:
 
 
 def iter_sentinels(context: CheckContext) -> Iterator[SentinelValue]:
-    """Everything that may be a placeholder, column by column."""
+    """Everything that may be a sentinel, column by column."""
     kind_by_column = {column.name: column.kind for column in context.schema.columns}
     number_profiles = [
         context.column_profiles[name] for name, kind in kind_by_column.items() if kind == "number"
@@ -130,9 +134,9 @@ def iter_sentinels(context: CheckContext) -> Iterator[SentinelValue]:
         *(name for name in context.targets if name in context.column_profiles),
     ]:
         profile = context.column_profiles[name]
-        for mark, count in profile.missing_marker_counts.items():
-            if mark not in context.schema.missing_markers:
-                yield SentinelValue(name, mark, count, (mark,), "warn")
+        for marker, count in profile.missing_marker_counts.items():
+            if marker not in context.schema.missing_markers:
+                yield SentinelValue(name, marker, count, (marker,), "warning")
         kind = kind_by_column.get(name, "category")
         if kind == "number":
             yield from find_sentinel_numbers(profile, number_profiles)
@@ -147,21 +151,22 @@ def find_missing_words(profile: ColumnProfile) -> Iterator[SentinelValue]:
     for value, count in profile.most_common(50):
         word = value.strip().lower()
         if word in ERROR_WORDS:
-            yield SentinelValue(profile.name, value, count, (value,), "warn")
+            yield SentinelValue(profile.name, value, count, (value,), "warning")
         elif word in MISSING_WORDS and count >= MIN_ROW_FRACTION * profile.n_rows:
-            yield SentinelValue(profile.name, value, count, (value,), "tip")
+            yield SentinelValue(profile.name, value, count, (value,), "info")
 
 
 def find_sentinel_numbers(
     profile: ColumnProfile, profiles: Sequence[ColumnProfile]
 ) -> Iterator[SentinelValue]:
-    """Numbers often used as placeholders that stand at the end of the range, far from the rest."""
+    """Common sentinel numbers at an end of the range, far from all other values."""
     values = profile.numbers.drop_nulls().to_numpy()
     is_sentinel = np.isin(values, SENTINEL_NUMBERS)
     other_values = values[~is_sentinel]
     if not is_sentinel.any() or len(other_values) < MIN_OTHER_VALUES:
         return
     low, high = np.quantile(other_values, [0.25, 0.75])
+    # The standard deviation helps where more than half of the values are equal and the IQR is 0.
     spread = max(float(high - low), float(other_values.std()), 1e-12)
     for sentinel, count in zip(*np.unique(values[is_sentinel], return_counts=True), strict=True):
         distance = max(float(other_values.min()) - sentinel, sentinel - float(other_values.max()))
@@ -178,12 +183,12 @@ def find_sentinel_numbers(
             if other_profile is not profile
         )
         yield SentinelValue(
-            profile.name, texts[0], int(count), tuple(texts), "warn", is_real_elsewhere
+            profile.name, texts[0], int(count), tuple(texts), "warning", is_real_elsewhere
         )
 
 
 def is_real_value(profile: ColumnProfile, value: float) -> bool:
-    """Whether a column has a number within the range of its other values."""
+    """Whether a column has a number, between the 1 % and 99 % quantiles of its other values."""
     low, high = profile.value_range
     values = profile.numbers.drop_nulls()
     others = values.filter(values != value)
@@ -193,7 +198,7 @@ def is_real_value(profile: ColumnProfile, value: float) -> bool:
 
 
 def find_sentinel_dates(profile: ColumnProfile, datetimes: pl.Series) -> Iterator[SentinelValue]:
-    """Days that programs write for nothing, at the end of the range and far from the rest."""
+    """Dates that programs write for a missing one, at an end of the range and far from the rest."""
     days = pl.DataFrame({"text": profile.column.cast(pl.String), "day": datetimes.dt.date()})
     iso_dates = days["day"].cast(pl.String)
     other_days = days.filter(~iso_dates.is_in(list(SENTINEL_DATES)).fill_null(True))["day"]
@@ -215,13 +220,13 @@ def find_sentinel_dates(profile: ColumnProfile, datetimes: pl.Series) -> Iterato
                 day,
                 matching_rows.height,
                 tuple(texts),
-                "warn",
-                is_real_elsewhere=not profile.is_text,
+                "warning",
+                is_real_elsewhere=not profile.is_text,  # a typed date cannot be listed as a marker
             )
 
 
 def has_gap_above_zero(values: Array) -> bool:
-    """Whether there is an empty stretch between zero and positive values, many of their steps."""
+    """Whether the gap between zero and the positive values is wide against their median step."""
     distinct_values = np.unique(values)
     if len(distinct_values) <= MIN_OTHER_VALUES or distinct_values[
         0

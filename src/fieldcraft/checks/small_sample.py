@@ -1,4 +1,4 @@
-"""Tables with few rows, or with more columns than rows can tell apart."""
+"""Tables with few rows, or with few rows per column."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from fieldcraft.ledger.records import Finding
 
 WARNING_ROWS = 50
 INFO_ROWS = 200
-MIN_ROWS_PER_COLUMN = 5
+MIN_ROWS_PER_COLUMN = 5  # below, linear models overfit without strong regularization
 
 
 class SmallSample:
-    """Reports tables from which little can be learned for sure."""
+    """Reports tables that are too small for reliable models and metrics."""
 
-    code = "few_rows"
+    code = "small_sample"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Count rows with a target, and compare with the columns in use."""
+        """Compare the number of rows with a target to the number of features."""
         features = {column.name for column in context.schema.columns} & set(context.values.columns)
         missing_targets = [
             context.column_profiles[name].n_missing
             for name in context.targets
             if name in context.column_profiles
         ]
+        # Of several targets the one that lacks most decides: rows need all of them.
         rows, columns = len(context.row_numbers) - max(missing_targets, default=0), len(features)
         evidence = {"rows": rows, "columns": columns}
         if 0 < rows < INFO_ROWS:
             yield Finding(
                 self.code,
-                "warn" if rows < WARNING_ROWS else "tip",
-                f"only {pluralize(rows, 'row')} to learn from and to judge on",
+                "warning" if rows < WARNING_ROWS else "info",
+                f"only {pluralize(rows, 'row')} for training and evaluation",
                 None,
                 evidence,
                 "expect wide intervals; collect more rows before you choose between models",
@@ -41,17 +42,17 @@ class SmallSample:
         elif columns > rows > 0:
             yield Finding(
                 self.code,
-                "warn",
+                "warning",
                 f"more columns ({columns:,}) than rows ({rows:,})",
                 None,
                 evidence,
-                "a model can fit anything then; drop columns that cannot matter, and trust the "
+                "a model can then fit anything; drop columns that cannot matter, and rely on the "
                 "comparison with the linear baseline",
             )
         elif rows < MIN_ROWS_PER_COLUMN * columns:
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 f"{rows:,} rows for {columns:,} columns ({rows / columns:.1f} for each)",
                 None,
                 evidence,

@@ -1,4 +1,4 @@
-"""A target that hardly varies, is cut off, rounded, or has a long tail."""
+"""Targets that are constant, censored, rounded or heavy-tailed."""
 
 from __future__ import annotations
 
@@ -13,26 +13,24 @@ from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.association import split_targets
 
 MIN_ROWS = 50
-MIN_CENSORED_FRACTION = 0.01  # share of the rows at one end of the range
-MIN_CENSORED_RATIO = 5.0  # times as many rows as at any value near the end
-MIN_MODE_FRACTION = 0.3  # of the rows at one value, of a target that is a number
-MAX_DISTANCE_IN_IQR = 8.0  # interquartile ranges
-MAX_OUTLIER_FRACTION = 0.01  # a tail with more rows than this is a shape
-MIN_TAIL_FRACTION = 0.25  # of the sum that the largest 1 % of the rows hold
-ROUNDED_FRACTION_RANGE = (
-    0.2,
-    0.99,
-)  # share of multiples of ten times the usual step: some rows are rounded
+MIN_CENSORED_FRACTION = 0.01  # of the rows, at one end of the range
+MIN_CENSORED_RATIO = 5.0  # to the rows of any of the 20 nearest values
+MIN_MODE_FRACTION = 0.3  # of the rows at one value
+MAX_DISTANCE_IN_IQR = 8.0  # beyond the quartiles; skewed targets reach far more than the usual 1.5
+MAX_OUTLIER_FRACTION = 0.01  # a tail with more rows is a shape, not a mistake
+MIN_TAIL_FRACTION = 0.25  # of the sum, held by the largest 1 % of the rows
+# Fraction of multiples of a round step. More than the upper bound: the step is simply the unit.
+ROUNDED_FRACTION_RANGE = (0.2, 0.99)
 
 
 class TargetDistribution:
-    """Reports targets that need another look before they are predicted."""
+    """Reports targets with a problematic distribution."""
 
-    code = "target"
+    code = "target_distribution"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Look at the training targets by themselves."""
+        """Check the distribution of each training target."""
         if context.task is None or context.y is None or not len(context.y):
             return
         targets = split_targets(context.y, context.targets)
@@ -50,16 +48,16 @@ class TargetDistribution:
         if names:
             yield Finding(
                 self.code,
-                "warn",
-                f"{truncated_list(names)} {'is' if len(names) == 1 else 'are'} the same in every training "
-                "row",
+                "warning",
+                f"{truncated_list(names)} {'is' if len(names) == 1 else 'are'} the same in every "
+                "training row",
                 single_column(names),
                 {"targets": names},
-                "nothing can be learned of it; give rows that differ, or split in another way",
+                "there is nothing to learn; add rows with other values, or split in another way",
             )
 
     def _report_censoring(self, name: str, y: Array) -> Iterator[Finding]:
-        """Many rows at the very end of the range: values beyond were cut off."""
+        """Report many rows at the very end of the range: values beyond were censored."""
         values, counts = np.unique(y, return_counts=True)
         if len(values) < MIN_ROWS:
             return
@@ -69,19 +67,20 @@ class TargetDistribution:
         ):
             count = int(counts[end_index])
             if (
-                values[end_index] != 0
+                values[end_index] != 0  # zero is a natural end: no claims, no rain
                 and count >= MIN_CENSORED_FRACTION * len(y)
                 and count >= MIN_CENSORED_RATIO * nearby_counts.max()
             ):
                 yield Finding(
                     self.code,
-                    "tip",
+                    "info",
                     f"{name}: {count:,} of {len(y):,} rows ({count / len(y):.1%}) have the "
-                    f"{end_name} value, {format_number(float(values[end_index]))}; values beyond seem to be cut off",
+                    f"{end_name} value, {format_number(float(values[end_index]))}; values beyond "
+                    "seem to be censored",
                     name,
                     {"value": float(values[end_index]), "rows": count},
-                    "a model learns the limit, not what lies beyond it; say so where it is used, "
-                    "or leave these rows out with data.filter",
+                    "a model learns the limit, not the values beyond it; document that, or exclude "
+                    "these rows with data.filter",
                 )
 
     def _report_dominant_value(self, name: str, y: Array) -> Iterator[Finding]:
@@ -91,12 +90,13 @@ class TargetDistribution:
         if len(values) >= MIN_ROWS and fraction >= MIN_MODE_FRACTION:
             yield Finding(
                 self.code,
-                "tip",
-                f"{name} is {format_number(float(values[mode_index]))} in {fraction:.0%} of the rows",
+                "info",
+                f"{name} is {format_number(float(values[mode_index]))} in {fraction:.0%} of the "
+                "rows",
                 name,
                 {"value": float(values[mode_index]), "rows": int(counts[mode_index])},
-                "two questions may be easier than one: whether it is that value, and how much if "
-                "it is not",
+                "two models may be better than one: whether it is that value, and how much if it "
+                "is not (a hurdle model)",
             )
 
     def _report_outliers(self, name: str, y: Array, context: CheckContext) -> Iterator[Finding]:
@@ -108,15 +108,15 @@ class TargetDistribution:
             positions = np.flatnonzero(is_outlier)
             yield Finding(
                 self.code,
-                "tip",
-                f"{name}: {len(positions):,} training rows lie far from the rest "
+                "info",
+                f"{name}: {len(positions):,} training rows are far from the rest "
                 f"({truncated_list([format_number(float(y[i])) for i in positions], 4)})",
                 name,
                 {
                     "values": y[positions[:20]].tolist(),
                     "rows": [context.row_numbers[i] for i in positions[:20]],
                 },
-                "look at these rows: mistakes in the target cost more than mistakes elsewhere",
+                "review these rows: mistakes in the target cost more than mistakes in features",
             )
 
     def _report_heavy_tail(self, name: str, y: Array) -> Iterator[Finding]:
@@ -126,31 +126,32 @@ class TargetDistribution:
         if top_fraction >= MIN_TAIL_FRACTION:
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 f"{name}: the largest 1% of the rows hold {top_fraction:.0%} of the sum",
                 name,
-                {"share": float(top_fraction)},
-                "a squared error looks at these rows only; consider mean absolute error as metric, "
-                "or the logarithm as target",
+                {"fraction": float(top_fraction)},
+                "these rows dominate a squared error; consider mean absolute error as metric, or "
+                "the logarithm as target",
             )
 
     def _report_rounding(self, name: str, y: Array) -> Iterator[Finding]:
-        """Some rows are round numbers and some are not: the round ones were guessed."""
+        """Report that some rows are round numbers: those were estimated by people."""
         if not np.array_equal(y, np.round(y)) or len(np.unique(y)) < MIN_ROWS:
             return
         for step in (1_000, 100, 10):
             fraction = float((y % step == 0).mean())
             if (
+                # One in `step` integers is a multiple by chance.
                 fraction >= ROUNDED_FRACTION_RANGE[0] + 1 / step
                 and fraction <= ROUNDED_FRACTION_RANGE[1]
             ):
                 yield Finding(
                     self.code,
-                    "tip",
+                    "info",
                     f"{name}: {fraction:.0%} of the rows are multiples of {step:,}",
                     name,
-                    {"step": step, "share": fraction},
-                    "these were rounded by people; no model can be more exact than they were",
+                    {"step": step, "fraction": fraction},
+                    "people rounded these; no model can be more exact than its targets",
                 )
                 return
 

@@ -1,4 +1,4 @@
-"""A number target that two or three columns make up: a sum, a difference, a product, a ratio."""
+"""Numeric targets that two or three columns determine: as sum, difference, product or ratio."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
+from fieldcraft.checks._base import SECONDS_PER_DAY
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.formatting import join_names
@@ -17,32 +18,28 @@ from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import sample_rows, spearman_correlation, to_floats
 
 MAX_SAMPLED_ROWS = 2_000
-MIN_ROWS = 40  # rows with a value in every column of a formula
+MIN_ROWS = 40  # with a value in every column of a formula
 MAX_COLUMNS = 200
-MAX_TERMS_IN_TRIPLES = (
-    60  # terms of which every three are tried; of more, the best pairs are extended
-)
-MAX_FITTED_COMBINATIONS = 20  # combinations that are looked at closely
-MAX_MISSING_FRACTION = 0.2  # share of gaps beyond which a column is left out
-MAX_SINGLE_CORRELATION = (
-    0.995  # a column that goes with the target like this is for the check `leak`
-)
-MIN_R_SQUARED = 0.5  # of the variance, gaps filled; below, a closer look is in vain
-TOLERANCE_IN_STD = 0.01  # of the target's deviation, within which a row fits a formula
+# Up to 34,220 triples are screened; with more terms, only the best pairs are extended.
+MAX_TERMS_IN_TRIPLES = 60
+MAX_FITTED_COMBINATIONS = 20  # the best of the screening are fitted
+MAX_MISSING_FRACTION = 0.2  # columns with more missing values are left out
+MAX_SINGLE_CORRELATION = 0.995  # `target_leakage` reports a column like that
+# In screening, missing values are imputed by the mean and noise is left in, which lowers R squared:
+# below this value even a true formula is out of reach.
+MIN_R_SQUARED = 0.5
+TOLERANCE_IN_STD = 0.01  # within which a row fits a formula
 MIN_FITTING_FRACTION = 0.98  # of the rows
-MIN_TERM_STD_FRACTION = 0.02  # of the target's deviation that a term must account for
-MAX_ROUNDING_STD_FRACTION = (
-    0.1  # of the target's deviation, up to which a step of rounding is forgiven
-)
-SECONDS_PER_DAY = 86_400.0  # seconds
-MAX_LOG_VALUE = 300.0  # logarithm of a number
+MIN_TERM_STD_FRACTION = 0.02  # of the target, that a term must contribute
+MAX_ROUNDING_STD_FRACTION = 0.1  # of the target; a coarser rounding step is not tolerated
+MAX_LOG_VALUE = 300.0  # exp(709) is the largest 64-bit float
 MAX_FORMULAS = 5
-UNIT_WEIGHT_TOLERANCE = 0.01  # how near to 1 a weight must be for the formula to be written out
+UNIT_WEIGHT_TOLERANCE = 0.01  # of weights from 1 or -1, for a formula to be written out
 
 
 @dataclass(frozen=True)
 class Term:
-    """A column, or 1 less or more than a share, as a formula may hold it."""
+    """A column, or 1 minus or plus a fraction, as a term of a formula."""
 
     column: str
     expression: str
@@ -51,7 +48,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Formula:
-    """Terms that make up the target, with their weights or powers, and how many rows fit."""
+    """Terms that determine the target, their weights or exponents, and the fraction that fits."""
 
     terms: tuple[Term, ...]
     weights: tuple[float, ...]
@@ -64,9 +61,10 @@ class Formula:
         return list(dict.fromkeys(term.column for term in self.terms))
 
     def describe(self) -> str:
-        """The formula as a person would write it if its weights are plain, else its columns."""
+        """The formula written out if its weights are 1 or -1, else its columns."""
         if any(abs(abs(weight) - 1) > UNIT_WEIGHT_TOLERANCE for weight in self.weights):
-            return f"a {'product' if self.is_product else 'sum'} of {join_names(self.columns)}, weighted"
+            name = "product" if self.is_product else "sum"
+            return f"a {name} of {join_names(self.columns)}, weighted"
         positive_sign, negative_sign = (" × ", " / ") if self.is_product else (" + ", " - ")
         ordered_terms = sorted(
             zip(self.weights, self.terms, strict=True), key=lambda pair: pair[0] < 0
@@ -83,11 +81,11 @@ class Formula:
 class TargetFormula:
     """Reports columns from which the target can be computed."""
 
-    code = "formula"
+    code = "target_formula"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Look for sums and products of two or three columns that equal the training target."""
+        """Search for sums and products of two or three columns that equal the training target."""
         if context.task is None or context.y is None or context.task.output != "value":
             return
         rows = sample_rows(len(context.y), MAX_SAMPLED_ROWS)
@@ -98,16 +96,16 @@ class TargetFormula:
             names = formula.columns
             yield Finding(
                 self.code,
-                "stop",
-                f"{context.targets[0]} is {formula.describe()} in {formula.fitting_fraction:.0%} of the rows",
+                "error",
+                f"{context.targets[0]} is {formula.describe()} in {formula.fitting_fraction:.0%} "
+                "of the rows",
                 names[0],
                 {
                     "columns": names,
                     "weights": list(formula.weights),
-                    "fitting": formula.fitting_fraction,
+                    "fitting_fraction": formula.fitting_fraction,
                 },
-                "where the parts are known no model is needed; drop those that are not known at "
-                "the moment of prediction",
+                "if all terms are known at prediction, no model is needed; drop those that are not",
                 tuple(ConfigEdit(("data", "drop"), column, append=True) for column in names),
             )
 
@@ -117,7 +115,7 @@ def iter_formulas(values: pl.DataFrame, y: Array) -> Iterator[Formula]:
     usable_columns = ((column.name, formula_numbers(column, y)) for column in values)
     columns = {name: numbers for name, numbers in usable_columns if numbers is not None}
     for is_product in (False, True):
-        if is_product:  # of days since 1970 there is none
+        if is_product:  # a product of days since 1970 has no meaning
             columns = {n: c for n, c in columns.items() if values[n].dtype.is_numeric()}
         for _ in range(MAX_FORMULAS):
             formula = find_formula(columns, y, is_product)
@@ -128,7 +126,7 @@ def iter_formulas(values: pl.DataFrame, y: Array) -> Iterator[Formula]:
 
 
 def formula_numbers(column: pl.Series, y: Array) -> Array | None:
-    """Numbers as a formula may hold them, times in days; None if it may not hold this column."""
+    """A column as a term, with times in days; None if it cannot be one."""
     numbers = to_floats(column) if column.dtype != pl.Boolean else None
     if numbers is None or np.isnan(numbers).mean() > MAX_MISSING_FRACTION:
         return None
@@ -139,7 +137,10 @@ def formula_numbers(column: pl.Series, y: Array) -> Array | None:
 
 
 def find_formula(columns: dict[str, Array], y: Array, is_product: bool) -> Formula | None:
-    """A formula of two terms that fits, else one of three, else None."""
+    """A formula of two terms that fits, else one of three, else None.
+
+    A product is a sum of logarithms, so both are found by linear regression.
+    """
     is_usable_row = y != 0 if is_product else np.ones(len(y), dtype=bool)
     nonzero_target = y[is_usable_row]
     transformed_target = log_abs(nonzero_target) if is_product else nonzero_target
@@ -162,13 +163,13 @@ def find_formula(columns: dict[str, Array], y: Array, is_product: bool) -> Formu
 
 
 def log_abs(values: Array) -> Array:
-    """Logarithms of sizes, NaN where there is none."""
+    """Logarithms of absolute values, NaN at 0."""
     magnitudes = np.abs(values)
     return np.log(magnitudes, out=np.full(len(values), np.nan), where=magnitudes > 0)
 
 
 def product_terms(name: str, values: Array) -> list[Term]:
-    """A column in a product, and 1 less and 1 more than it if it is a share."""
+    """A column as a factor, and 1 minus and 1 plus it if it is a fraction (discounts, taxes)."""
     terms = [Term(name, name, log_abs(values))]
     if np.nanmin(values) >= 0 and 0 < np.nanmax(values) <= 1:
         terms.append(Term(name, f"(1 - {name})", log_abs(1 - values)))
@@ -177,13 +178,13 @@ def product_terms(name: str, values: Array) -> list[Term]:
 
 
 def is_usable(values: Array) -> bool:
-    """Whether a term has enough values, and more than one."""
+    """Whether a term has enough values, and is not constant."""
     present = values[~np.isnan(values)]
     return len(present) >= (1 - MAX_MISSING_FRACTION) * len(values) > 0 and np.ptp(present) > 0
 
 
 def iter_candidate_terms(terms: list[Term], y: Array) -> Iterator[tuple[Term, ...]]:
-    """Pairs, then threes, that explain the target best, the best first."""
+    """The pairs, then the triples of terms that explain the target best, best first."""
     if len(terms) < 2:
         return
     table = np.array([winsorize_and_standardize(term.values) for term in terms])
@@ -196,6 +197,7 @@ def iter_candidate_terms(terms: list[Term], y: Array) -> Iterator[tuple[Term, ..
             table[best_terms],
             target_correlations[best_terms],
         )
+    # R squared of every small regression follows from correlations alone: no pass over the rows.
     term_correlations = table @ table.T / len(standardized_target)
     pairs = rank_groups(
         list(combinations(range(len(terms)), 2)), target_correlations, term_correlations
@@ -226,7 +228,7 @@ def select_promising_terms(
     target_correlations: Array,
     term_correlations: Array,
 ) -> Iterator[tuple[Term, ...]]:
-    """The terms of groups that promise something and name no column twice."""
+    """The terms of groups with a sufficient R squared and no column twice."""
     for group, fit in zip(
         groups, r_squared(groups, target_correlations, term_correlations), strict=True
     ):
@@ -238,7 +240,7 @@ def select_promising_terms(
 def rank_groups(
     groups: Sequence[tuple[int, ...]], target_correlations: Array, term_correlations: Array
 ) -> list[tuple[int, ...]]:
-    """Groups of terms, those that explain most first."""
+    """Groups of terms, highest R squared first."""
     if not groups:
         return []
     return [
@@ -252,7 +254,11 @@ def rank_groups(
 def r_squared(
     groups: Sequence[tuple[int, ...]], target_correlations: Array, term_correlations: Array
 ) -> Array:
-    """Share of the target's variance that each group of terms explains (R squared)."""
+    """R squared of the regression of the target on each group of terms.
+
+    For standardized variables it is r' inv(R) r, with the correlations r of the terms with the
+    target and R among the terms. The ridge of 1e-9 keeps R invertible if two terms are equal.
+    """
     if not groups:
         return np.zeros(0)
     index = np.array(groups)
@@ -262,7 +268,10 @@ def r_squared(
 
 
 def winsorize_and_standardize(values: Array) -> Array:
-    """Values with mean 0 and deviation 1, gaps at the mean, the farthest 2 % pulled in."""
+    """Values with mean 0 and deviation 1, missing ones at 0, winsorized at 1 % and 99 %.
+
+    A few wrong rows would otherwise dominate the correlations.
+    """
     low, high = np.nanquantile(values, [0.01, 0.99])
     values = np.clip(values, low, high) if high > low else values
     filled = np.where(np.isnan(values), np.nanmean(values), values)
@@ -272,10 +281,10 @@ def winsorize_and_standardize(values: Array) -> Array:
 def fit_weights(
     columns: list[Array], y: Array, is_product: bool
 ) -> tuple[tuple[float, ...], float]:
-    """Weights of a formula, and the share of rows that it tells to 1 % of a deviation.
+    """Weights of a formula, and the fraction of rows that it fits within 1 % of a deviation.
 
-    The fit is made again without the rows that are farthest off, and is void if one of the columns
-    does not matter to it. Of a product, columns are logarithms and the target is not.
+    The fit is repeated without the 5 % of rows with the largest errors, and is rejected if a term
+    contributes too little. Of a product, `columns` are logarithms and `y` is not.
     """
     is_complete = ~np.isnan(np.array(columns)).any(axis=0)
     table = np.column_stack(
@@ -285,9 +294,9 @@ def fit_weights(
     if len(target_values) < MIN_ROWS or target_values.std() == 0:
         return (), 0.0
     regression_target = np.log(target_values) if is_product else target_values
-    row_weights = (
-        target_values if is_product else np.ones(len(target_values))
-    )  # a rounded product is least sure where small
+    # Rounding a product by e changes its logarithm by e / y: small values are least exact, so rows
+    # are weighted by the value.
+    row_weights = target_values if is_product else np.ones(len(target_values))
     is_inlier = np.ones(len(target_values), dtype=bool)
     for _ in range(2):
         weighted_table = table[is_inlier] * row_weights[is_inlier, None]
@@ -312,7 +321,7 @@ def fit_weights(
 
 
 def rounding_error(values: Array) -> float:
-    """How far rounding may have moved values that are rounded, if that is little."""
+    """Half of the step that all values are rounded to, or 0 if there is none or it is coarse."""
     steps = [10.0**exponent for exponent in range(3, -4, -1)]
     step = next((s for s in steps if np.allclose(values / s, np.round(values / s), atol=1e-6)), 0.0)
     return step / 2 if step <= MAX_ROUNDING_STD_FRACTION * values.std() else 0.0

@@ -1,4 +1,4 @@
-"""A column that gives the target away by itself: by its values, or by where it has none."""
+"""Columns that give the target away alone: by their values, or by their missing values."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from fieldcraft.checks._base import LEAKAGE_THRESHOLD
+from fieldcraft.checks._names import find_after_outcome_word, find_shared_word
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.formatting import truncated_list
 from fieldcraft.core.types import Array
-from fieldcraft.data.column_names import shared_word, suggests_after_outcome
 from fieldcraft.ledger.records import Finding, single_column
 from fieldcraft.statistics.association import (
     association_strength,
@@ -22,18 +23,17 @@ from fieldcraft.statistics.association import (
     to_floats,
 )
 
-ERROR_ASSOCIATION = 0.99  # of the target's uncertainty explained by one column: the run stops
-LEAKAGE_THRESHOLD = 0.9
-MIN_EXACTNESS = (
-    0.99  # of a number target: strong is not enough, what an honest lag explains is strong too
-)
-MIN_FILLED_ROWS = 50  # rows that a column with gaps is judged on by itself
-MIN_CONTAINED_FRACTION = 0.995  # of the filled rows of one column that are filled in another
+ERROR_ASSOCIATION = 0.99  # from here on, a finding is an error and stops the run
+# Chatterjee's xi of a numeric target. A strong association is not enough: a legitimate lagged value
+# may explain 99 % of the variance, but only a copy determines the target exactly.
+MIN_EXACTNESS = 0.99
+MIN_FILLED_ROWS = 50  # to judge a column on the rows where it has a value
+MIN_CONTAINED_FRACTION = 0.995  # of the filled rows of one column, that are filled in another
 
 
 @dataclass(frozen=True)
 class EncodedColumn:
-    """A column as what it tells by: codes in all rows and in those with a value, and numbers."""
+    """A column as codes in all rows and in those with a value, and as numbers."""
 
     is_present: Array
     codes: Array
@@ -43,13 +43,13 @@ class EncodedColumn:
 
 @dataclass(frozen=True)
 class TargetAssociation:
-    """How much one column tells of a target.
+    """The association of one column with a target.
 
     Attributes:
-        association: of its values, in all rows or in those where it has one.
-        missingness_association: of where it has no value.
-        row_fraction: share of the rows that the power was taken on.
-        is_certain: whether its values leave no doubt.
+        association: of its values, in all rows or in those with a value.
+        missingness_association: of its missingness.
+        row_fraction: fraction of the rows that `association` was measured on.
+        is_certain: whether its values determine the target.
     """
 
     association: float
@@ -59,13 +59,13 @@ class TargetAssociation:
 
 
 class TargetLeakage:
-    """Reports columns that alone tell (nearly) all of the target."""
+    """Reports columns that (nearly) determine the target alone."""
 
-    code = "leak"
+    code = "target_leakage"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Measure how much of the target each column explains on training rows."""
+        """Measure the association of each column with the target on training rows."""
         if context.y is None or context.task is None or not len(context.y):
             return
         is_numeric_target = context.task.output == "value"
@@ -104,36 +104,45 @@ class TargetLeakage:
             if association.row_fraction < 1
             else ""
         )
-        title = f"{name} alone tells {association.association:.0%} of the target {target}{row_note}"
+        title = (
+            f"{name} alone explains {association.association:.0%} of the target {target}{row_note}"
+        )
         if association.missingness_association >= LEAKAGE_THRESHOLD:
-            title = f"whether {name} has a value tells {association.missingness_association:.0%} of the target {target}"
+            title = (
+                f"whether {name} has a value explains "
+                f"{association.missingness_association:.0%} of the target {target}"
+            )
         yield Finding(
             self.code,
-            "stop" if is_error else "warn",
+            "error" if is_error else "warning",
             title + (f", and {reason}" if reason else ""),
             name,
-            {"power": strength, "gaps": association.missingness_association, "rows": rows},
-            "ask whether it is known at the moment of prediction; if not, drop it",
+            {
+                "association_strength": strength,
+                "missingness_strength": association.missingness_association,
+                "rows": rows,
+            },
+            "find out whether it is known at prediction; if not, drop it",
             (ConfigEdit(("data", "drop"), name, append=True),) if is_error else (),
         )
 
     def _report_companions(
         self, columns: dict[str, EncodedColumn], associations: dict[str, TargetAssociation]
     ) -> Iterator[Finding]:
-        """Columns that are filled only where one whose gaps give the target away is filled."""
+        """Report columns that are filled only in the rows of a column with leaking missingness."""
         leak_by_companion = find_companions(columns, associations)
         if leak_by_companion:
             names, leaking_column = list(leak_by_companion), next(iter(leak_by_companion.values()))
             filled_rows = {name: int(columns[name].is_present.sum()) for name in names}
             yield Finding(
                 self.code,
-                "warn",
-                f"{truncated_list(names)} {'is' if single_column(names) else 'are'} filled only where {leaking_column} is, "
-                "which gives the target away",
+                "warning",
+                f"{truncated_list(names)} {'is' if single_column(names) else 'are'} filled only "
+                f"where {leaking_column} is, which gives the target away",
                 single_column(names),
-                {"within": leak_by_companion, "filled": filled_rows},
-                "they seem to be written after the event too; drop them unless they are known "
-                "at the moment of prediction",
+                {"leaking_column_by_companion": leak_by_companion, "filled_rows": filled_rows},
+                "they seem to be written after the outcome too; drop them unless they are known at "
+                "prediction",
                 tuple(ConfigEdit(("data", "drop"), name, append=True) for name in names),
             )
 
@@ -141,7 +150,7 @@ class TargetLeakage:
 def find_companions(
     columns: dict[str, EncodedColumn], associations: dict[str, TargetAssociation]
 ) -> dict[str, str]:
-    """By column that tells little itself, the leaking column within whose rows it is filled."""
+    """For each column filled only in the rows of a leaking column, that leaking column."""
     leaking_columns = [
         name
         for name, association in associations.items()
@@ -165,7 +174,7 @@ def find_companions(
 
 
 def encode_column(column: pl.Series, is_numeric_target: bool) -> EncodedColumn:
-    """A column made ready to be compared with a target, which may be a number."""
+    """Encode a column once, to be compared with several targets."""
     is_present = column.is_not_null().to_numpy()
     has_gaps = MIN_FILLED_ROWS <= is_present.sum() < len(is_present)
     present_codes = encode_levels(column.filter(is_present)) if has_gaps else None
@@ -180,7 +189,7 @@ def encode_column(column: pl.Series, is_numeric_target: bool) -> EncodedColumn:
 def measure_association(
     column: EncodedColumn, y: Array, is_numeric_target: bool
 ) -> TargetAssociation:
-    """How much one column tells of a target, in all rows and in those where it has a value."""
+    """The association of one column with a target, in all rows or in those with a value."""
     is_present, row_fraction = column.is_present, 1.0
     association = association_strength(column.codes, y, is_numeric_target, LEAKAGE_THRESHOLD)
     missingness_association = association_strength(
@@ -203,9 +212,13 @@ def measure_association(
 
 
 def explain_suspect_name(name: str, target: str, is_numeric_target: bool) -> str | None:
-    """What in its name says that a column is known only after the event."""
-    after_outcome_word, shared_target_word = suggests_after_outcome(name), shared_word(name, target)
-    # A list price is no leak of a sale price; whether one event happened tells of the other.
+    """Why the name of a column suggests that it is known only after the outcome, if it does."""
+    after_outcome_word, shared_target_word = (
+        find_after_outcome_word(name),
+        find_shared_word(name, target),
+    )
+    # A list price does not leak a sale price, but a class that shares a word with another column
+    # often records the same event.
     if shared_target_word and not is_numeric_target:
         return f"its name shares {shared_target_word!r} with it"
     return f"its name says {after_outcome_word!r}" if after_outcome_word else None

@@ -1,4 +1,4 @@
-"""Rows with a date whose target changes or carries over in the course of time."""
+"""Targets that change over time or are serially correlated."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fieldcraft.checks._base import MIN_ORDERED_ROWS, MIN_Z_SCORE
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.config_edit import ConfigEdit
 from fieldcraft.core.types import Array
@@ -14,18 +15,16 @@ from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import spearman_correlation, split_targets, to_floats
 from fieldcraft.statistics.serial_dependence import serial_correlation, target_columns, trend
 
-MIN_ROWS = 100
-MIN_Z_SCORE = 6.0  # deviations from what shuffled rows show
 MIN_STRENGTH = 0.03
 WARNING_STRENGTH = 0.1
-MIN_ROW_RANK_CORRELATION = 0.999  # rank correlation of the date with the number of the row
-MIN_FILLED_FRACTION = 0.95
+MIN_ROW_RANK_CORRELATION = 0.999  # of the date with the row number, in a file ordered by it
+MIN_FILLED_FRACTION = 0.95  # a date with more missing values cannot order the rows
 MAX_DATE_COLUMNS = 20
 
 
 @dataclass(frozen=True)
 class TimeDependence:
-    """How the target goes with time as one column tells it."""
+    """How a target depends on the time that one column gives."""
 
     column: str
     target: str
@@ -35,28 +34,31 @@ class TimeDependence:
 
     @property
     def strength(self) -> float:
-        """The stronger of drift and likeness."""
+        """The larger of trend and serial correlation."""
         return max(self.trend, self.autocorrelation)
 
     def describe(self) -> str:
-        """What the target does in the course of time."""
+        """What the target does over time."""
         if self.trend >= self.autocorrelation:
             return f"changes with {self.column} ({self.trend:.0%} of its variance)"
-        return f"is alike in rows near in {self.column} ({self.autocorrelation:.0%} of the way to equal)"
+        return (
+            f"is similar in rows close in {self.column} "
+            f"(serial correlation {self.autocorrelation:.0%})"
+        )
 
 
 class TimeDependenceCheck:
-    """Reports targets that drift or carry over while rows are split by lot."""
+    """Reports targets that depend on time while rows are split at random."""
 
-    code = "time_order"
+    code = "time_dependence"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Look at the training target in the order of each date, unless time is declared."""
+        """Test the training target in the order of each date, unless a time column is declared."""
         if (
             context.task is None
             or context.y is None
-            or len(context.y) < MIN_ROWS
+            or len(context.y) < MIN_ORDERED_ROWS
             or context.time_column
         ):
             return
@@ -66,37 +68,39 @@ class TimeDependenceCheck:
         ]
         if not noticeable:
             return
-        strongest = max(noticeable, key=lambda course: (course.is_file_order, course.strength))
+        strongest = max(
+            noticeable, key=lambda dependence: (dependence.is_file_order, dependence.strength)
+        )
         is_strong = strongest.strength >= WARNING_STRENGTH
-        # Only where the file itself is in the order of the one date is it sure which time counts.
+        # Only if the file is ordered by the only date is it clear which time counts.
         has_fix = (
             is_strong
             and strongest.is_file_order
             and len({dependence.column for dependence in dependences}) == 1
         )
         fixes = (
-            ConfigEdit(("data", "time"), strongest.column),
-            ConfigEdit(("split", "rule"), "time"),
+            ConfigEdit(("data", "time_column"), strongest.column),
+            ConfigEdit(("split", "strategy"), "time"),
         )
         other_dates = sorted({dependence.column for dependence in noticeable} - {strongest.column})
         yield Finding(
             self.code,
-            "warn" if is_strong else "tip",
+            "warning" if is_strong else "info",
             f"{strongest.target} {strongest.describe()}",
             strongest.column,
             {
-                "drift": strongest.trend,
-                "alike": strongest.autocorrelation,
+                "trend": strongest.trend,
+                "serial_correlation": strongest.autocorrelation,
                 "other_columns": other_dates,
             },
-            "if rows to come are later than these, split by time (data.time, split.rule: time): a "
-            "split by lot lets the model look ahead",
+            "if future rows are later than these, split by time (data.time_column, split.strategy: "
+            "time): a random split lets the model look ahead",
             fixes if has_fix else (),
         )
 
 
 def measure_dates(context: CheckContext) -> Iterable[TimeDependence]:
-    """How each target goes with each date that nearly all rows have."""
+    """The time dependence of each target on each date that nearly all rows have."""
     dates = [
         column.name
         for column in context.schema.columns
@@ -112,7 +116,7 @@ def measure_dates(context: CheckContext) -> Iterable[TimeDependence]:
         ):
             continue
         order = np.flatnonzero(is_present)[np.argsort(times[is_present], kind="stable")]
-        if times[order[0]] == times[order[-1]] or len(order) < MIN_ROWS:
+        if times[order[0]] == times[order[-1]] or len(order) < MIN_ORDERED_ROWS:
             continue
         is_file_order = (
             abs(spearman_correlation(times[is_present], rows[is_present]))
@@ -128,7 +132,7 @@ def measure_dates(context: CheckContext) -> Iterable[TimeDependence]:
 def measure_time_dependence(
     name: str, target: str, columns: Array, is_file_order: bool
 ) -> TimeDependence:
-    """How a target in the order of time drifts and carries over."""
+    """Trend and serial correlation of a target in the order of time; 0 if they may be chance."""
     neighbor_test, trend_test = serial_correlation(columns), trend(columns)
     if max(neighbor_test.z_score, trend_test.z_score) < MIN_Z_SCORE:
         return TimeDependence(name, target, 0.0, 0.0, is_file_order)

@@ -1,4 +1,4 @@
-"""The same row, or rows of the same entity, on both sides of the split."""
+"""Rows, or groups of rows, that occur on both sides of the split."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from fieldcraft.data.schema import row_digests
 from fieldcraft.ledger.records import Finding, Severity
 
 WARNING_FRACTION = 0.01
-MISSING_ENTITY_DIGEST = row_digests(pl.DataFrame({"entity": pl.Series([None], dtype=pl.String)}))[0]
+# Rows without a group do not belong together.
+MISSING_GROUP_DIGEST = row_digests(pl.DataFrame({"group": pl.Series([None], dtype=pl.String)}))[0]
 
 
 class TrainTestOverlap:
-    """Reports rows of judge and test that stand, or whose entity stands, in the training rows."""
+    """Reports evaluation and test rows that are, or whose group is, in the training rows too."""
 
-    code = "overlap"
+    code = "train_test_overlap"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
         """Compare digests across parts; no cell of another part is read."""
         yield from self._report_rows(context)
-        yield from self._report_entities(context)
+        yield from self._report_groups(context)
 
     def _report_rows(self, context: CheckContext) -> Iterator[Finding]:
         digests = context.row_digests or {}
@@ -34,48 +35,48 @@ class TrainTestOverlap:
             if part == "train" or not n_shared:
                 continue
             fraction = n_shared / len(part_digests)
-            severity: Severity = "warn" if fraction >= WARNING_FRACTION else "tip"
+            severity: Severity = "warning" if fraction >= WARNING_FRACTION else "info"
             yield Finding(
                 self.code,
                 severity,
-                f"{n_shared:,} of {len(part_digests):,} {part} rows ({fraction:.1%}) also stand "
-                "among the training rows",
+                f"{n_shared:,} of {len(part_digests):,} {part} rows ({fraction:.1%}) are also "
+                "training rows",
                 None,
                 {"part": part, "shared": n_shared, "rows": len(part_digests)},
-                "figures on these rows are too good; remove them from one of the given files, "
-                "or let the tool split one file",
+                "metrics on these rows are too good; remove them from one of the files, or let "
+                "Fieldcraft split one file",
             )
 
-    def _report_entities(self, context: CheckContext) -> Iterator[Finding]:
-        entities_by_part = {
-            name: set(digests) - {MISSING_ENTITY_DIGEST}
+    def _report_groups(self, context: CheckContext) -> Iterator[Finding]:
+        groups_by_part = {
+            name: set(digests) - {MISSING_GROUP_DIGEST}
             for name, digests in (context.group_digests or {}).items()
         }
-        train_entities = entities_by_part.pop("train", set())
+        train_groups = groups_by_part.pop("train", set())
         n_shared_by_part = {
-            name: len(digests & train_entities) for name, digests in entities_by_part.items()
+            name: len(digests & train_groups) for name, digests in groups_by_part.items()
         }
         if not context.group_column or not any(n_shared_by_part.values()):
             return
         part = max(
             n_shared_by_part,
-            key=lambda name: n_shared_by_part[name] / max(len(entities_by_part[name]), 1),
+            key=lambda name: n_shared_by_part[name] / max(len(groups_by_part[name]), 1),
         )
-        count, n_entities = n_shared_by_part[part], len(entities_by_part[part])
-        # Under a split by time an entity may go on: what comes later is then to be told.
+        count, n_groups = n_shared_by_part[part], len(groups_by_part[part])
+        # A split by time may keep a group on both sides: its later rows are then to be predicted.
         yield Finding(
             self.code,
-            "tip" if context.time_column else "warn",
-            f"{count:,} of {n_entities:,} values of {context.group_column} in {part} rows ({count / n_entities:.1%}) "
-            "also stand in training rows",
+            "info" if context.time_column else "warning",
+            f"{count:,} of {n_groups:,} values of {context.group_column} in {part} rows "
+            f"({count / n_groups:.1%}) are also in training rows",
             context.group_column,
             {
                 "shared": n_shared_by_part,
-                "entities": {name: len(digests) for name, digests in entities_by_part.items()},
+                "groups": {name: len(digests) for name, digests in groups_by_part.items()},
             },
-            "keep each on one side (split.rule: entity), or figures say how well known ones are "
-            "known again",
-            () if context.time_column else (ConfigEdit(("split", "rule"), "entity"),),
+            "keep each group on one side (split.strategy: group), or metrics show only how well "
+            "known groups are recognized",
+            () if context.time_column else (ConfigEdit(("split", "strategy"), "group"),),
         )
 
 

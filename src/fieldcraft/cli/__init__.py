@@ -1,1 +1,1 @@
-"""The commands, thin over the stages."""
+"""The command line: a thin layer over the stages."""

@@ -1,22 +1,25 @@
-"""From the arguments of `fieldcraft run` to a project whose file says what they ask."""
+"""Turn the arguments of `fieldcraft run` into a project and edits of its file."""
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fieldcraft.core import formatting
+from fieldcraft.core import catalog, formatting
 from fieldcraft.core.config_edit import ConfigEdit
-from fieldcraft.core.errors import ProjectError
+from fieldcraft.core.errors import ProjectError, did_you_mean
 from fieldcraft.core.formatting import join_names
 from fieldcraft.data.location import relative_address
 from fieldcraft.project import project_file
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.stages._pipeline import PlannedStep, plan_run
 from fieldcraft.stages.init import InitRequest, init
+
+GOAL_PATTERN = re.compile(r"\s*(\w+)\s*(>=|<=)\s*([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*")
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,13 @@ class RunOptions:
     budget: str | None
     seed: int | None
     device: str | None = None
+    goal: str | None = None
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
 
 
 def preview_run(run_options: RunOptions, until: str | None) -> list[PlannedStep]:
-    """What a run would do; nothing is written, not even a new project."""
+    """The steps of a run; nothing is written, not even a new project."""
     is_existing = (
         run_options.table is None
         or (
@@ -50,6 +56,7 @@ def preview_run(run_options: RunOptions, until: str | None) -> list[PlannedStep]
             else open_or_create_project(run_options)
         )
         return plan_run(project, until)
+    # Step keys depend on the project file, so a new project is planned in a temporary folder.
     with tempfile.TemporaryDirectory() as temporary_folder:
         return plan_run(
             prepare_project(replace(run_options, folder=Path(temporary_folder) / "project")), until
@@ -57,7 +64,7 @@ def preview_run(run_options: RunOptions, until: str | None) -> list[PlannedStep]
 
 
 def prepare_project(run_options: RunOptions) -> ProjectFolder:
-    """The project to run: the one that is there, or a new one made from the arguments.
+    """The project to run: the existing one, or a new one made from the arguments.
 
     Raises:
         ProjectError: arguments are missing, or the folder holds a project with other data.
@@ -67,24 +74,31 @@ def prepare_project(run_options: RunOptions) -> ProjectFolder:
         if run_options.table is None
         else open_or_create_project(run_options)
     )
-    edits = []
+    options: dict[tuple[str, str], Any] = {
+        ("train", "seed"): run_options.seed,
+        ("split", "seed"): run_options.seed,
+        ("train", "device"): run_options.device,
+        ("deploy", "max_latency_ms"): run_options.max_latency_ms,
+        ("deploy", "max_size_mb"): run_options.max_size_mb,
+    }
     if run_options.budget is not None:
-        edits.append(ConfigEdit(("train", "budget"), parse_duration_option(run_options.budget)))
-    if run_options.seed is not None:
-        edits += [
-            ConfigEdit(("train", "seed"), run_options.seed),
-            ConfigEdit(("split", "seed"), run_options.seed),
-        ]
-    if run_options.device is not None:
-        edits.append(ConfigEdit(("train", "device"), run_options.device))
-    changed_edits = [edit for edit in edits if get_setting(project, edit.path) != edit.value]
-    if changed_edits:
-        project_file.apply_edits(project.file_path, changed_edits)
+        options["train", "time_budget"] = parse_duration_option(run_options.budget)
+    if run_options.goal is not None:
+        metric, goal = parse_goal_option(run_options.goal, project.load_settings().problem.task)
+        options |= {("problem", "metric"): metric, ("problem", "goal"): goal}
+    edits = [
+        ConfigEdit(path, value)
+        for path, value in options.items()
+        # An edit that changes nothing would still touch the file, and its digest is in step keys.
+        if value is not None and get_setting(project, path) != value
+    ]
+    if edits:
+        project_file.apply_edits(project.file_path, edits)
     return project
 
 
 def get_setting(project: ProjectFolder, path: tuple[str, ...]) -> Any:
-    """What the project file says at a path."""
+    """The value of a setting in the project file."""
     value: Any = project.load_settings()
     for name in path:
         value = getattr(value, name)
@@ -92,13 +106,13 @@ def get_setting(project: ProjectFolder, path: tuple[str, ...]) -> Any:
 
 
 def open_or_create_project(run_options: RunOptions) -> ProjectFolder:
-    """The project for a table: a new one, or the same one again."""
+    """The project for a table: a new one, or the one that was made from it."""
     assert run_options.table is not None
     if not run_options.targets:
         raise ProjectError(
-            "no target is given",
+            "no target given",
             detail=f"run {run_options.table}",
-            hint="pass --target COLUMN; to go on in a project, leave out the table",
+            hint="pass --target COLUMN; to continue a project, leave out the table",
         )
     project = ProjectFolder(
         run_options.folder or default_project_folder(run_options.table, run_options.targets)
@@ -106,23 +120,32 @@ def open_or_create_project(run_options: RunOptions) -> ProjectFolder:
     if project.file_path.exists():
         require_same_data(project, run_options)
         return project
+    # A typo in --dir must not scatter files over somebody's folder.
     if project.root.exists() and any(project.root.iterdir()):
         raise ProjectError(
-            f"the folder {project.root} is not empty and holds no project",
+            f"the folder {project.root} is not empty and is not a project",
             detail=", ".join(sorted(path.name for path in project.root.iterdir())[:5]),
-            hint="pass --dir with the name of a new folder",
+            hint="pass the name of a new folder with --dir",
         )
-    init(InitRequest(
-        project.root, run_options.table, run_options.targets, run_options.validation, run_options.test, run_options.column_names, run_options.task,
-    ))  # fmt: skip
+    init(
+        InitRequest(
+            project.root,
+            run_options.table,
+            run_options.targets,
+            run_options.validation,
+            run_options.test,
+            run_options.column_names,
+            run_options.task,
+        )
+    )
     return project
 
 
 def require_same_data(project: ProjectFolder, run_options: RunOptions) -> None:
-    """Make sure that the project is about the table and target that were given.
+    """Check that the project was made from the table and target that were given.
 
     Raises:
-        ProjectError: it is about others.
+        ProjectError: it was made from others.
     """
     settings = project.load_settings()
     sources = settings.data.source_files()
@@ -136,14 +159,14 @@ def require_same_data(project: ProjectFolder, run_options: RunOptions) -> None:
     target_names = tuple(resolve_target_name(target, names) for target in run_options.targets)
     if not is_same or settings.problem.targets != target_names:
         raise ProjectError(
-            f"the folder {project.root} holds a project about something else",
+            f"the folder {project.root} holds a project on other data",
             detail=f"{sources.train}, target {join_names(settings.problem.targets)}",
-            hint="pass --dir with the name of a new folder",
+            hint="pass the name of a new folder with --dir",
         )
 
 
 def resolve_target_name(target: str, names: Sequence[str]) -> str:
-    """A target by its name, which may be given by its number counted from 1."""
+    """The name of a target that was given by name or by number, counted from 1."""
     number = int(target) if target.isdigit() and target not in names else 0
     return names[number - 1] if 0 < number <= len(names) else target
 
@@ -156,19 +179,55 @@ def default_project_folder(table: str, targets: Sequence[str]) -> Path:
 
 
 def parse_duration_option(text: str, option: str = "--budget") -> float:
-    """A length of time such as 90s, 5m or 1h in seconds.
+    """A duration such as 90s, 5m or 1h in seconds.
 
-    >>> seconds("5m")
+    >>> parse_duration_option("5m")
     300.0
 
     Raises:
-        ProjectError: the text is not a length of time.
+        ProjectError: the text is not a duration.
     """
     duration_seconds = formatting.parse_duration(text)
     if not duration_seconds:
         raise ProjectError(
-            f"what {option} says is not a length of time",
+            f"{option} is not a duration",
             detail=f"{option} {text}",
             hint="use a number with a unit: 90s, 5m or 1h",
         )
     return duration_seconds
+
+
+def parse_goal_option(text: str, task: str) -> tuple[str, float]:
+    """The metric and the value of a goal such as ``roc_auc >= 0.93``.
+
+    >>> parse_goal_option("roc_auc >= 0.93", "binary")
+    ('roc_auc', 0.93)
+
+    Raises:
+        ProjectError: the text is not a goal, or the task has no such metric.
+    """
+    match = GOAL_PATTERN.fullmatch(text)
+    if match is None:
+        raise ProjectError(
+            "--goal is not a metric with a value to reach",
+            detail=f"--goal {text!r}",
+            hint='write it like "roc_auc >= 0.93" or "rmse <= 4.5"',
+        )
+    name, comparison, value = match.groups()
+    metrics = {metric.name: metric for metric in catalog.load_plugin("tasks", task).metrics}
+    if name not in metrics:
+        raise ProjectError(
+            f"the task {task} has no metric {name!r}",
+            detail=f"--goal {text!r}",
+            hint=did_you_mean(name, metrics),
+        )
+    # The value alone is stored; a goal the wrong way round would be met by the worst model.
+    expected_comparison = ">=" if metrics[name].greater_is_better else "<="
+    if comparison != expected_comparison:
+        direction = "higher" if metrics[name].greater_is_better else "lower"
+        raise ProjectError(
+            f"a {direction} {name} is better, so a goal has to use {expected_comparison}",
+            detail=f"--goal {text!r}",
+            hint=f'write "{name} {expected_comparison} {value}"',
+        )
+    return name, float(value)

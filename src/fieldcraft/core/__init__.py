@@ -1,1 +1,1 @@
-"""The ground floor: errors, plug discovery, digests, seeds, safe files. Standard library only."""
+"""Errors, plug-in discovery, digests, seeds and atomic files, by the standard library alone."""

@@ -1,7 +1,7 @@
-"""Find what is plugged in: by folder inside Fieldcraft, by entry point from other packages.
+"""Find plug-ins: built-in ones by folder, those of other packages by entry point.
 
-A plug is a module that offers one object under the name of its shape in capitals: the module
-``fieldcraft.kinds.number`` offers ``KIND``. Another package declares the same in its metadata::
+A plug-in is a module with one object, under the name that its group asks for: the module
+``fieldcraft.kinds.number`` defines ``KIND``. Another package declares its own in its metadata::
 
     [project.entry-points."fieldcraft.kinds"]
     molecule = "chem_kinds.molecule"
@@ -31,13 +31,14 @@ PLUGIN_OBJECT_NAMES: dict[str, str] = {
 
 @cache
 def find_plugin_modules(group: str) -> dict[str, str]:
-    """Names of everything plugged in under a shape, each with the module that offers it.
+    """Map the name of each plug-in of a group to its module, in alphabetical order.
 
-    Nothing is imported, so listing is cheap. Own plugs win over entry points of the same name.
+    No plug-in is imported. A built-in one wins over an entry point of the same name.
     """
     package = f"fieldcraft.{group}"
     spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
+    # `_base.py` and the like are shared by the plug-ins of a group, and are none themselves.
     builtin_modules = {
         module.name: f"{package}.{module.name}"
         for module in pkgutil.iter_modules(folders)
@@ -46,23 +47,25 @@ def find_plugin_modules(group: str) -> dict[str, str]:
     entry_point_modules = {
         entry_point.name: entry_point.value for entry_point in entry_points(group=package)
     }
+    # Built-in modules come last and win: installing a package must not change what an existing
+    # project file means.
     return dict(sorted({**entry_point_modules, **builtin_modules}.items()))
 
 
 def list_plugins(group: str) -> list[str]:
-    """Names of everything plugged in under a shape, in alphabetical order.
+    """Return the names of the plug-ins of a group, in alphabetical order.
 
-    >>> "number" in names("kinds")
+    >>> "number" in list_plugins("kinds")
     True
     """
     return list(find_plugin_modules(group))
 
 
 def load_plugin(group: str, name: str) -> Any:
-    """The plug of that name, imported when it is first asked for.
+    """Return the plug-in of that name, imported on first use.
 
     Raises:
-        PlugError: nothing of that name is plugged in, or the module does not offer the object.
+        PluginError: there is no such plug-in, or its module does not define the object.
     """
     known_modules = find_plugin_modules(group)
     singular = PLUGIN_OBJECT_NAMES[group].lower()
@@ -70,18 +73,18 @@ def load_plugin(group: str, name: str) -> Any:
         raise PluginError(
             f"there is no {singular} named {name!r}",
             detail=f"{singular}: {name}",
-            hint=f"use a {singular} that is plugged in; {did_you_mean(name, known_modules)}",
+            hint=f"use an installed {singular}; {did_you_mean(name, known_modules)}",
         )
     module = importlib.import_module(known_modules[name])
     if not hasattr(module, PLUGIN_OBJECT_NAMES[group]):
         raise PluginError(
-            f"the module of the {singular} {name!r} offers no {PLUGIN_OBJECT_NAMES[group]}",
+            f"the module of the {singular} {name!r} does not define {PLUGIN_OBJECT_NAMES[group]}",
             detail=known_modules[name],
-            hint=f"set {PLUGIN_OBJECT_NAMES[group]} in that module to the plug object",
+            hint=f"set {PLUGIN_OBJECT_NAMES[group]} in that module to the plug-in object",
         )
     return getattr(module, PLUGIN_OBJECT_NAMES[group])
 
 
 def load_plugins(group: str) -> list[Any]:
-    """Every plug of a shape, in alphabetical order of name."""
+    """Return all plug-ins of a group, in alphabetical order of their names."""
     return [load_plugin(group, name) for name in list_plugins(group)]

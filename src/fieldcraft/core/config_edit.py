@@ -1,4 +1,4 @@
-"""Changes of the project file that mend what a check has found."""
+"""Edits of the project file that fix a finding."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ConfigEdit:
-    """A change of the project file: a value set at a path, or added to the list there."""
+    """A change of the project file: set the value at a path, or append it to the list there."""
 
     path: tuple[str, ...]
     value: Any
     append: bool = False
 
     def describe(self) -> str:
-        """The edit as a line that a person could make by hand."""
+        """Return the edit as the line that a user would write by hand."""
         dotted_path = ".".join(self.path)
         return (
             f"{dotted_path}: add {self.value!r}" if self.append else f"{dotted_path}: {self.value}"

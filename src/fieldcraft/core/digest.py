@@ -1,4 +1,4 @@
-"""Digests that name data, settings and evidence: SHA-256 over canonical bytes."""
+"""Digests that identify data, settings and results: SHA-256 over canonical bytes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ READ_BLOCK_BYTES = 1 << 20
 
 
 def of_bytes(data: bytes) -> str:
-    """SHA-256 of some bytes, as 64 hexadecimal characters."""
+    """Return the SHA-256 of bytes as 64 hexadecimal characters."""
     return hashlib.sha256(data).hexdigest()
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one spelling of a JSON value that digests are taken of: sorted keys, no blanks, UTF-8.
+    """Serialize a JSON value in its one canonical form: sorted keys, no spaces, UTF-8.
 
     Raises:
-        ValueError: the value holds NaN or infinity, which JSON cannot carry.
+        ValueError: the value holds NaN or infinity, which JSON cannot represent.
     """
+    # NaN is refused: it is not JSON, so that other programs could not recompute the digest.
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
 
 
 def of_json(value: Any) -> str:
-    """Digest of a JSON value; the order of keys does not matter.
+    """Return the digest of a JSON value; the order of keys does not matter.
 
     >>> of_json({"a": 1, "b": 2}) == of_json({"b": 2, "a": 1})
     True
@@ -36,7 +37,7 @@ def of_json(value: Any) -> str:
 
 
 def of_file(path: Path) -> str:
-    """Digest of a file's bytes, read block by block."""
+    """Return the digest of a file, read block by block."""
     hasher = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(READ_BLOCK_BYTES):
@@ -45,6 +46,6 @@ def of_file(path: Path) -> str:
 
 
 def of_folder(folder: Path) -> dict[str, str]:
-    """Digest of every file below a folder, by its path relative to the folder."""
+    """Map each file below a folder, by its relative POSIX path, to its digest."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): of_file(path) for path in files}

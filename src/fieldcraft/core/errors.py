@@ -1,16 +1,16 @@
-"""Every error a user can meet: what is wrong, what was seen, and the way out.
+"""Every error that users meet: what is wrong, the detail, and a hint.
 
 FieldcraftError
-├── ProjectError        the project file or folder
-├── DataError           a table that cannot be read or used
-│   └── InputError      what an estimator is given; a ValueError too, as scikit-learn expects
-├── HeldError           a finding of severity "stop" holds the run
-├── TrainingError       a model that cannot be trained
-├── SealError           the sealed test set
-├── LedgerError         the chain of evidence
-├── BundleError         a bundle that cannot be written, trusted or run
-├── PlugError           a kind, task, learner, check, stage or format that is not there
-└── MissingExtraError   an optional dependency that is not installed
+├── ProjectError            the project file or folder
+├── DataError               a table that cannot be read or used
+│   └── InputError          invalid input of an estimator; also a ValueError, as in scikit-learn
+├── BlockedByFindingsError  a finding of severity "error" blocks the run
+├── TrainingError           a model that cannot be trained
+├── SealError               the sealed test set
+├── LedgerError             the ledger
+├── BundleError             a bundle that cannot be written, trusted or run
+├── PluginError             an unknown kind, task, learner, check, stage or format
+└── MissingExtraError       an optional dependency that is not installed
 """
 
 from __future__ import annotations
@@ -21,33 +21,35 @@ from typing import Any
 
 
 class FieldcraftError(Exception):
-    """The root of every error raised on purpose; shown without a traceback, exit code 2.
+    """The base class of expected errors; shown without a traceback, with exit code 2.
 
     Args:
-        what: what is wrong, as one sentence.
-        detail: the value, file or line that was met.
+        what: what is wrong, as one sentence without a period.
+        detail: the value, file or line that caused it.
         hint: what the user can do about it.
     """
 
     def __init__(self, what: str, *, detail: str, hint: str) -> None:
-        super().__init__(f"{what}\n  seen: {detail}\n  way out: {hint}")
+        super().__init__(f"{what}\n  detail: {detail}\n  hint: {hint}")
         self.what = what
         self.detail = detail
         self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled as their class and `args`, which would drop the keyword-only
+        # parts, so an error of a worker process could not be unpickled here.
         return _rebuild_error, (type(self), self.what, self.detail, self.hint)
 
 
 def _rebuild_error(
     error_type: type[FieldcraftError], what: str, detail: str, hint: str
 ) -> FieldcraftError:
-    """An error that comes from another process."""
+    """Build an unpickled error anew."""
     return error_type(what, detail=detail, hint=hint)
 
 
 class ProjectError(FieldcraftError):
-    """The project file or folder cannot be used as it is."""
+    """The project file or folder is invalid."""
 
 
 class DataError(FieldcraftError):
@@ -55,11 +57,11 @@ class DataError(FieldcraftError):
 
 
 class InputError(DataError, ValueError):
-    """Rows, targets or settings that an estimator cannot use."""
+    """Rows, targets or parameters that an estimator cannot use."""
 
 
 class BlockedByFindingsError(FieldcraftError):
-    """A finding of severity "stop" holds the run until it is fixed or accepted by name."""
+    """A finding of severity "error" blocks the run until it is fixed or accepted by its code."""
 
 
 class TrainingError(FieldcraftError):
@@ -67,11 +69,11 @@ class TrainingError(FieldcraftError):
 
 
 class SealError(FieldcraftError):
-    """The sealed test set was asked for in a way that would spoil it."""
+    """An operation would compromise the sealed test set."""
 
 
 class LedgerError(FieldcraftError):
-    """The chain of evidence is broken or cannot be read."""
+    """The ledger is corrupt or cannot be read."""
 
 
 class BundleError(FieldcraftError):
@@ -79,7 +81,7 @@ class BundleError(FieldcraftError):
 
 
 class PluginError(FieldcraftError):
-    """No kind, task, learner, check, stage or format has that name."""
+    """There is no plug-in of that name, or its module is incomplete."""
 
 
 class MissingExtraError(FieldcraftError):
@@ -87,13 +89,15 @@ class MissingExtraError(FieldcraftError):
 
 
 def did_you_mean(name: str, known_names: Iterable[str]) -> str:
-    """The known name closest to a mistyped one, as a hint such as ``did you mean 'age'?``.
+    """Suggest the known name closest to a mistyped one, or list the choices.
 
-    >>> near("Survivd", ["Survived", "Age"])
+    >>> did_you_mean("Survivd", ["Survived", "Age"])
     "did you mean 'Survived'?"
     """
     choices = sorted(set(known_names))
     choice_by_lower_name = {choice.lower(): choice for choice in choices}
+    # Compared in lower case, so that a wrong case alone is always a match; .6 is the default of
+    # difflib, below which suggestions are more puzzling than a list of the choices.
     matches = difflib.get_close_matches(name.lower(), list(choice_by_lower_name), n=1, cutoff=0.6)
     if matches:
         return f"did you mean {choice_by_lower_name[matches[0]]!r}?"

@@ -1,4 +1,4 @@
-"""What the extras bring; a missing one names itself and the line that installs it."""
+"""Optional dependencies ("extras") and the error that says how to install a missing one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from fieldcraft.core.errors import MissingExtraError
 
+# Modules rather than distributions: what counts is that the import will work.
 MODULES_BY_EXTRA: dict[str, tuple[str, ...]] = {
     "duckdb": ("duckdb", "pyarrow"),
     "image": ("PIL",),
@@ -19,10 +20,10 @@ MODULES_BY_EXTRA: dict[str, tuple[str, ...]] = {
 
 
 def require_extra(extra: str) -> None:
-    """Make sure that everything an extra brings is installed; nothing is imported.
+    """Check that all modules of an extra are installed, without importing them.
 
     Raises:
-        MissingExtraError: something is not; the message holds the line that installs it.
+        MissingExtraError: one is missing; the hint is the command that installs it.
     """
     missing_modules = [module for module in MODULES_BY_EXTRA[extra] if find_spec(module) is None]
     if missing_modules:

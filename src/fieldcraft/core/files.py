@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or not there: written aside, synced, renamed."""
+"""Atomic files and folders: written under a temporary name, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def fsync_path(path: Path) -> None:
-    """Make sure a file's or folder's content has reached the disk."""
+    """Flush the content of a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -24,37 +24,74 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+def file_stamp(path: str | Path) -> tuple[int, int]:
+    """Return size (bytes) and modification time (ns) of a file, a cheap sign of a change.
+
+    Raises:
+        OSError: there is no such file, or it may not be read.
+    """
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
+
+
+def temporary_path_for(path: Path) -> Path:
+    """Return a temporary path beside a file, which no other process or thread uses.
+
+    It is in the same folder because a rename is atomic only within one file system.
+    """
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+
+
+def publish_file(temporary_path: Path, target_path: Path, *, sync_folder: bool = True) -> None:
+    """Rename a finished file to its final name; after a crash the old file or the new one is there.
+
+    Args:
+        temporary_path: a closed file in the same file system.
+        target_path: the final name; an existing file is replaced.
+        sync_folder: whether the new name is on disk when this returns. Without it a crash may
+            bring back the old file, but never a part of one.
+    """
+    # First the content, then the name: file systems may write a rename to disk before the data
+    # it refers to, and a crash between them would leave an empty file under the final name.
+    fsync_path(temporary_path)
+    os.replace(temporary_path, target_path)
+    # The rename is an entry of the folder, and is on disk only once that is synced.
+    if sync_folder:
+        fsync_path(target_path.parent)
+
+
 def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves the old content or the new, never a part."""
+    """Write a file so that a crash leaves the old content or the new, never a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary_path = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    temporary_path = temporary_path_for(path)
     try:
-        with temporary_path.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary_path.replace(path)
+        temporary_path.write_bytes(data)
+        publish_file(temporary_path, path)
     finally:
-        temporary_path.unlink(missing_ok=True)
-    fsync_path(path.parent)
+        temporary_path.unlink(missing_ok=True)  # a full disk must not be filled further by retries
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
+    """Write a text file in UTF-8 atomically."""
     atomic_write_bytes(path, text.encode())
 
 
 def cache_folder() -> Path:
-    """Where files are kept that can be fetched again: ``FIELDCRAFT_CACHE``, or the user's cache."""
+    """Return the folder of re-creatable files: ``FIELDCRAFT_CACHE``, or the user's cache."""
     own_folder = os.environ.get("FIELDCRAFT_CACHE")
     if own_folder:
         return Path(own_folder)
+    # XDG Base Directory Specification: ~/.cache where XDG_CACHE_HOME is unset or empty.
     xdg_folder = os.environ.get("XDG_CACHE_HOME")
     return (Path(xdg_folder) if xdg_folder else Path.home() / ".cache") / "fieldcraft"
 
 
 def atomic_write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, indented, whole or not at all; NaN is refused."""
+    """Write an indented JSON file atomically.
+
+    Raises:
+        ValueError: the value holds NaN or infinity; the old file stays.
+    """
     atomic_write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -64,7 +101,9 @@ def read_json(path: Path) -> Any:
 
 
 def replace_folder(temporary_folder: Path, target_folder: Path) -> None:
-    """Move a finished folder into its place, replacing what stood there, and sync all of it."""
+    """Rename a finished folder to its final name, replacing an existing one; all is synced."""
+    # All content is on disk before the name is, as in `publish_file`; a crash up to here leaves
+    # the old folder untouched.
     for path in temporary_folder.rglob("*"):
         fsync_path(path)
     fsync_path(temporary_folder)
@@ -72,23 +111,29 @@ def replace_folder(temporary_folder: Path, target_folder: Path) -> None:
     if not target_folder.exists():
         temporary_folder.rename(target_folder)
     elif not swap_folders(temporary_folder, target_folder):
+        # rename(2) does not replace a folder that has content, so the old one is moved away
+        # first. A crash between the two renames leaves no target, but both folders complete
+        # beside it: that is why Linux swaps them in one step instead.
         old_folder = target_folder.with_name(f".{target_folder.name}.old")
-        shutil.rmtree(old_folder, ignore_errors=True)
+        shutil.rmtree(old_folder, ignore_errors=True)  # of an earlier crash
         target_folder.rename(old_folder)
         temporary_folder.rename(target_folder)
         shutil.rmtree(old_folder, ignore_errors=True)
     fsync_path(target_folder.parent)
+    # After a swap this is the old folder. It goes last: until the sync above a crash may undo
+    # the swap, and then its content is the target again.
     shutil.rmtree(temporary_folder, ignore_errors=True)
 
 
 def swap_folders(first: Path, second: Path) -> bool:
-    """Swap two folders in one step, so that neither is ever missing; False where that cannot be."""
+    """Swap two folders in one step, so that neither is ever missing; False if unsupported."""
     if not sys.platform.startswith("linux"):
         return False
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     at_cwd, exchange_flag = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
-    if renameat2 is None:
+    if renameat2 is None:  # glibc before 2.28
         return False
+    # It fails where the file system does not support the flag (NFS): then callers rename twice.
     return bool(
         renameat2(at_cwd, os.fsencode(first), at_cwd, os.fsencode(second), exchange_flag) == 0
     )
@@ -96,8 +141,9 @@ def swap_folders(first: Path, second: Path) -> bool:
 
 @contextmanager
 def atomic_folder(target_folder: Path) -> Iterator[Path]:
-    """A folder to fill that appears under its final name only if the block ends well."""
+    """Yield a folder to fill, which gets its final name only if the block raises nothing."""
     temporary_folder = target_folder.with_name(f".{target_folder.name}.{os.getpid()}.tmp")
+    # A killed process whose number was given out again may have left a half-filled folder.
     shutil.rmtree(temporary_folder, ignore_errors=True)
     temporary_folder.mkdir(parents=True)
     try:
@@ -109,10 +155,13 @@ def atomic_folder(target_folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Hold a lock file while the block runs; tells whether nobody else holds it.
+    """Hold a lock file while the block runs; yields whether the lock was free.
 
     The system frees the lock when the process ends, however it ends.
     """
+    # flock, and no file that is created and removed: that one would survive a killed process
+    # and lock everybody out. The file itself stays, as removing it would let a third process
+    # lock a new file of this name while a second one still waits for the old one.
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
         try:

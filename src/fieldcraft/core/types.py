@@ -1,4 +1,4 @@
-"""Types that every floor uses; importing this module imports NumPy's typing, nothing else."""
+"""Type aliases used in all layers; this module imports nothing but NumPy's typing."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Json = dict[str, Any]
-# A message, and the fraction that is done; None where that is not known.
+# Called with a message and the fraction that is done, None where it is unknown.
 ProgressCallback = Callable[[str, float | None], None]

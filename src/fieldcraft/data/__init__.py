@@ -1,1 +1,1 @@
-"""Tables: reading them, looking at their columns, naming their rows, splitting them."""
+"""Tables: reading them, profiling and typing their columns, digests of rows, and splits."""

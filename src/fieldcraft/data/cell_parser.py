@@ -1,4 +1,4 @@
-"""Read cells of text as numbers, dates or truth values; the one place where that is done."""
+"""Parse cells of text as numbers, dates or booleans, here and nowhere else."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-# What people write for "no value"; compared in lower case. Words that may be honest
-# categories ("none", "unknown") are not here: the check `placeholders` asks about them.
+# Common markers of missing values, compared in lower case. Words that may be real categories
+# ("none", "unknown") are not here: the check `sentinel_values` reports them.
 MISSING_MARKERS = frozenset({"?", "na", "n/a", "#n/a", "nan", "null", "-", "--", ".", "<na>"})
 
+# Unambiguous formats come first. Of 01/02/2024 the day is taken first, as in most countries; a
+# column with a day above 12 in the second place fails that format and gets the American one.
 DATETIME_FORMATS = (
     "%Y-%m-%d",
     "%Y-%m-%d %H:%M:%S",
@@ -39,21 +41,20 @@ DATETIME_FORMATS = (
     "%b %d, %Y",
     "%B %d, %Y",
 )
-MIN_PARSED_FRACTION = (
-    0.95  # share of values that must be readable for a column to count as numbers or dates
-)
+MIN_PARSED_FRACTION = 0.95  # of the values, for a column to count as numbers or dates
 TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})
 CASE_VARIANTS = (str, str.capitalize, str.upper)
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "off", "0", "0.0"})
-CELL_COLUMN = "cell"  # what a column is called in an expression
-GROUPED_NUMBER_PATTERNS = {  # numbers with a mark between thousands
+CELL_COLUMN = "cell"  # name of the column in expressions
+# The first group starts with 1 to 9: with a zero, as in 0,123, the mark is a decimal one.
+GROUPED_NUMBER_PATTERNS = {  # numbers with thousands separators, by separator
     ",": r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?$",
     ".": r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$",
 }
 
 
 def normalize_missing(column: pl.Series, missing_markers: Sequence[str] = ()) -> pl.Series:
-    """The column with blanks trimmed; empty cells, NaN and the given markers become null."""
+    """Trim blanks, and set empty cells, NaN and the given markers to null."""
     if column.dtype in (pl.Categorical, pl.Enum):
         column = column.cast(pl.String)
     if column.dtype == pl.String:
@@ -69,28 +70,27 @@ def normalize_missing(column: pl.Series, missing_markers: Sequence[str] = ()) ->
 
 @cache
 def parse_numeric_markers(missing_markers: tuple[str, ...]) -> tuple[float, ...]:
-    """The markers of missing values that are numbers, such as -999."""
+    """Return the markers of missing values that are numbers, such as -999."""
     return tuple(parse_numbers(pl.Series(missing_markers, dtype=pl.String)).drop_nulls().to_list())
 
 
 def isin(column: pl.Series, values: Iterable[Any]) -> pl.Series:
-    """Which cells are one of some values, null where there is no cell.
-
-    Comparing with each value in turn is what Polars does fastest, for one cell as for a million.
-    """
+    """Return a mask of the cells that equal one of some values, null where the cell is null."""
+    # Comparing with each value in turn is the fastest way in Polars, for one cell or a million.
     matches = [column == value for value in values]
     return reduce(or_, matches) if matches else pl.repeat(False, len(column), eager=True)
 
 
 def set_null(column: pl.Series, mask: pl.Series | npt.NDArray[np.bool_]) -> pl.Series:
-    """The column with some cells, if there are any, made null."""
+    """Set the cells under a mask to null; the same column if there are none."""
     if not mask.any():
         return column
     return column.set(mask if isinstance(mask, pl.Series) else pl.Series(mask), None)
 
 
 def detect_decimal_mark(values: pl.Series) -> str:
-    """The decimal mark of a text column: a comma if that makes more cells numbers."""
+    """Return the decimal mark of a text column: a comma if more cells are numbers with it."""
+    # Ties go to the point, as most files have it and whole numbers fit both.
     head = values.head(10_000)
     n_with_point = len(head) - parse_numbers(head, ".").null_count()
     n_with_comma = len(head) - parse_numbers(head, ",").null_count()
@@ -98,15 +98,16 @@ def detect_decimal_mark(values: pl.Series) -> str:
 
 
 def parse_numbers(column: pl.Series, decimal_mark: str = ".") -> pl.Series:
-    """The cells as floats; what is not a finite number becomes null.
+    """Parse cells as floats; what is not a finite number becomes null.
 
-    Thousands separators are understood beside a decimal comma (``1.234,5``) and, in groups of
-    three, beside a decimal point (``1,234.5``). A group never starts with a zero (``0,123``).
+    Thousands separators are accepted with a decimal comma (``1.234,5``) and, in groups of three,
+    with a decimal point (``1,234.5``). A number with groups never starts with 0 (``0,123``).
     """
     if column.dtype == pl.String:
         if decimal_mark == ".":
             floats = column.cast(pl.Float64, strict=False)
-            if floats.null_count() == column.null_count():  # so no cell has marks or blanks
+            # The fast path: no cell has separators or blanks.
+            if floats.null_count() == column.null_count():
                 return set_null(floats, ~np.isfinite(floats.to_numpy()))
         text = column.str.strip_chars()
         thousands_mark = "." if decimal_mark == "," else ","
@@ -125,20 +126,21 @@ def parse_numbers(column: pl.Series, decimal_mark: str = ".") -> pl.Series:
 
 
 def clip(column: pl.Series, low: float, high: float) -> pl.Series:
-    """The numbers cut off at two ends; where none lies outside, the column as it is."""
+    """Clip numbers to a range; the same column if none lies outside."""
     values = column.to_numpy()
     is_outside = (values < low) | (values > high)
     return column.clip(low, high) if is_outside.any() else column
 
 
 def parse_booleans(column: pl.Series) -> pl.Series:
-    """The cells as booleans; words that are neither yes nor no become null."""
+    """Parse cells as booleans; words that are neither yes nor no become null."""
     if column.dtype == pl.Boolean:
         return column
     text = column.cast(pl.String)
+    # A cast to an Enum maps words to codes in one pass; words for true have the lower codes.
     boolean_words, n_true_words = boolean_word_enum()
     codes = text.cast(boolean_words, strict=False).to_physical()
-    if codes.null_count() > text.null_count():  # blanks, or other mixtures of large and small
+    if codes.null_count() > text.null_count():  # blanks around words, or unusual capitalization
         text = text.str.strip_chars().str.to_lowercase()
         codes = text.cast(boolean_words, strict=False).to_physical()
     return codes < n_true_words
@@ -146,7 +148,7 @@ def parse_booleans(column: pl.Series) -> pl.Series:
 
 @cache
 def boolean_word_enum() -> tuple[pl.Enum, int]:
-    """The words for truth values as they are mostly spelt, those for yes first, and their count."""
+    """Return the boolean words in common capitalizations, true ones first, and their number."""
     true_words, false_words = (
         list(
             dict.fromkeys(
@@ -159,8 +161,9 @@ def boolean_word_enum() -> tuple[pl.Enum, int]:
 
 
 def detect_datetime_format(values: pl.Series) -> str | None:
-    """The first known format that reads at least 95 % of a sample of text values."""
+    """Return the first format that parses at least 95 % of the first 2,000 values, or None."""
     head = values.head(2_000).cast(pl.String)
+    # Cheap and rarely wrong: without a separator between digits no format can match.
     if not len(head) or not head.head(20).str.contains(r"\d.*[-/. ,:].*\d").any():
         return None
     for format_string in DATETIME_FORMATS:
@@ -172,11 +175,11 @@ def detect_datetime_format(values: pl.Series) -> str | None:
 
 
 def parse_datetimes(column: pl.Series, format_string: str) -> pl.Series:
-    """The cells as moments in microseconds, time zones turned to UTC and dropped."""
+    """Parse cells as UTC datetimes in microseconds, without a time zone."""
     dtype = column.dtype
     if isinstance(dtype, pl.Datetime):
-        moments = column.dt.convert_time_zone("UTC") if dtype.time_zone else column
-        return moments.dt.replace_time_zone(None).cast(pl.Datetime("us"))
+        utc_times = column.dt.convert_time_zone("UTC") if dtype.time_zone else column
+        return utc_times.dt.replace_time_zone(None).cast(pl.Datetime("us"))
     if dtype == pl.Date:
         return column.cast(pl.Datetime("us"))
     if dtype != pl.String:
@@ -191,9 +194,9 @@ def parse_datetimes(column: pl.Series, format_string: str) -> pl.Series:
 
 @cache
 def datetime_expr(format_string: str) -> pl.Expr:
-    """How a cell of text is read as a moment; one expression, as each call of Polars takes time."""
+    """Return the expression that parses a cell as a datetime; one, as each call costs time."""
     text = pl.col(CELL_COLUMN).str.strip_chars()
-    if "%Y" in format_string:  # or "5/6/24" would be a day of the year 24
+    if "%Y" in format_string:  # %Y accepts two digits: "5/6/24" would be in the year 24
         text = pl.when(text.str.contains(r"\d{4}")).then(text)
     if "%#z" in format_string:
         zoned = text.str.to_datetime(format_string, strict=False, time_unit="us", time_zone="UTC")

@@ -1,7 +1,7 @@
-"""A first look at a column: counts, distinct values, and what its cells could be read as.
+"""Column profiles: counts, distinct values, and what the cells could be parsed as.
 
-Kinds recognise a column from a `Look`, checks audit it, the report draws it. Nothing here
-depends on the target.
+Kinds infer the type of a column from its profile, checks and the report use it. Nothing here
+depends on the target, so profiles may be computed from all rows without a leak.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fieldcraft.data.cell_parser import (
 
 @dataclass(frozen=True)
 class TypeInference:
-    """What a column or target looks like, how sure that is (0 to 1), and why."""
+    """The inferred kind of a column or task of a target, a confidence (0 to 1), and the reason."""
 
     name: str
     confidence: float
@@ -33,14 +33,15 @@ class TypeInference:
 
 
 class ColumnProfile:
-    """What one column looks like before anything is decided about it."""
+    """Statistics of one column, computed on first use, before its kind is known."""
 
     def __init__(self, column: pl.Series, missing: Sequence[str] = ()) -> None:
-        """Look at a column as read, with the markers that stand for a missing value."""
+        """Profile a column as read, with the markers of missing values."""
         self.name = column.name
         self.raw = column
         self.column = normalize_missing(column, missing)
 
+    # Cached, as kinds, checks and the report ask for the same statistics.
     @cached_property
     def n_rows(self) -> int:
         """Number of rows."""
@@ -48,18 +49,19 @@ class ColumnProfile:
 
     @cached_property
     def n_missing(self) -> int:
-        """Number of rows without a value."""
+        """Number of missing values."""
         return self.column.null_count()
 
     @cached_property
     def present_values(self) -> pl.Series:
-        """The values that are there."""
+        """The values that are not missing."""
         return self.column.drop_nulls()
 
     @cached_property
     def value_counts(self) -> pl.DataFrame:
-        """Distinct values with their counts, columns ``value`` and ``count``, commonest first."""
+        """Distinct values, columns ``value`` and ``count``, most frequent first."""
         counted = self.present_values.alias("value").value_counts(name="count")
+        # Ties by value, as the order of `value_counts` changes from run to run.
         return counted.sort(["count", "value"], descending=[True, False])
 
     @cached_property
@@ -69,22 +71,22 @@ class ColumnProfile:
 
     @cached_property
     def is_text(self) -> bool:
-        """Whether cells are text, as from a CSV file."""
+        """Whether the cells are text, as from a CSV file."""
         return self.column.dtype in (pl.String, pl.Categorical, pl.Enum)
 
     @cached_property
     def decimal_mark(self) -> str:
-        """The decimal mark that reads more of the cells as numbers: a point or a comma."""
+        """The decimal mark, point or comma, with which more cells are numbers."""
         return detect_decimal_mark(self.present_values) if self.is_text else "."
 
     @cached_property
     def numbers(self) -> pl.Series:
-        """The cells as numbers, null where a cell is not one."""
+        """The cells as numbers, null where a cell is not a number."""
         return parse_numbers(self.column, self.decimal_mark)
 
     @cached_property
     def numeric_fraction(self) -> float:
-        """Share of the values that are numbers."""
+        """Fraction of the present values that are numbers."""
         n_present = len(self.present_values)
         return (self.n_rows - self.numbers.null_count()) / n_present if n_present else 0.0
 
@@ -100,7 +102,7 @@ class ColumnProfile:
 
     @cached_property
     def is_integer(self) -> bool:
-        """Whether all values are numbers without a fraction."""
+        """Whether all present values are whole numbers."""
         present_numbers = self.numbers.drop_nulls()
         return self.numeric_fraction == 1.0 and bool(
             (present_numbers == present_numbers.round(0)).all()
@@ -108,14 +110,14 @@ class ColumnProfile:
 
     @cached_property
     def datetime_format(self) -> str | None:
-        """The date format that reads at least 95 % of the values, if there is one."""
+        """The first date format that parses at least 95 % of the values, or None."""
         if self.column.dtype in (pl.Date, pl.Datetime):
             return "native"
         return detect_datetime_format(self.present_values) if self.is_text else None
 
     @cached_property
     def missing_marker_counts(self) -> dict[str, int]:
-        """Markers of missing values (``?``, ``NA``, ...) among the cells, with their counts."""
+        """Markers of missing values (``?``, ``NA``, ...) in the cells, with their counts."""
         if not self.is_text:
             return {}
         text = normalize_missing(self.raw, ()).drop_nulls().cast(pl.String)
@@ -124,11 +126,11 @@ class ColumnProfile:
         return dict(zip(counted["value"].to_list(), counted["count"].to_list(), strict=True))
 
     def most_common(self, n: int = 5) -> list[tuple[str, int]]:
-        """The commonest values with their counts."""
+        """Return the most frequent values with their counts."""
         head = self.value_counts.head(n)
         return [(str(value), int(count)) for value, count in head.iter_rows()]
 
 
-def looks(frame: pl.DataFrame, missing: Sequence[str] = ()) -> dict[str, ColumnProfile]:
-    """A look at every column of a frame, by name."""
+def profile_columns(frame: pl.DataFrame, missing: Sequence[str] = ()) -> dict[str, ColumnProfile]:
+    """Return the profile of each column of a frame, by name."""
     return {name: ColumnProfile(frame[name], missing) for name in frame.columns}

@@ -1,10 +1,11 @@
-"""Put the tables of several files together as one."""
+"""Concatenate the tables of several files."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -14,14 +15,14 @@ from fieldcraft.core.formatting import join_names, pluralize, truncated_list
 from fieldcraft.data.location import SourceLocation
 from fieldcraft.data.source import ReadResult, TableSource, matching_source, read_location
 
-MAX_NAME_CHARS = 40  # characters of a column's name in messages
+MAX_NAME_CHARS = 40  # of a column name in messages
 NaturalSortKey = list[tuple[int, int, str]]
 
 
 def natural_sort_key(name: str) -> NaturalSortKey:
-    """What names are sorted by, so that ``part2`` comes before ``part10``.
+    """Return the key that sorts ``part2`` before ``part10``.
 
-    >>> sorted(["b", "a10", "a9"], key=natural)
+    >>> sorted(["b", "a10", "a9"], key=natural_sort_key)
     ['a9', 'a10', 'b']
     """
     parts = re.split(r"(\d+)", name)
@@ -31,16 +32,17 @@ def natural_sort_key(name: str) -> NaturalSortKey:
 def read_and_concat(
     locations: Sequence[SourceLocation], names: Sequence[str], address: str
 ) -> ReadResult:
-    """Read several files of one table, one after the other.
+    """Read the files of one table and concatenate their rows.
 
     Args:
-        locations: the files, in the order of their rows.
+        locations: the files, in the order of the rows.
         names: column names, for files without a header.
-        address: what the files make together, for messages.
+        address: the folder, pattern or archive, for messages.
 
     Raises:
-        DataError: a file cannot be read, or has other columns than the rest.
+        DataError: a file cannot be read, or its columns differ from those of the others.
     """
+    # Before reading: the same table as CSV and Parquet would double every row in silence.
     reject_duplicate_tables(locations, address)
     if len(locations) == 1:
         return read_location(locations[0], names)
@@ -51,7 +53,7 @@ def read_and_concat(
     frames = align_columns([(location.name, result.frame) for location, result in nonempty])
     lines: list[int] = []
     files: list[str] = []
-    notes = [f"{pluralize(len(results), 'file')} put together: {describe_files(results)}"]
+    notes = [f"{pluralize(len(results), 'file')} concatenated: {describe_files(results)}"]
     for location, result in nonempty:
         lines += result.malformed_lines
         files += [location.name] * len(result.malformed_lines)
@@ -65,26 +67,49 @@ def read_and_concat(
     )
 
 
+def read_table_files(
+    tables: Sequence[SourceLocation], ignored: Sequence[str], names: Sequence[str], address: str
+) -> ReadResult:
+    """Read the table files of a folder, pattern or archive, with a note on the ignored ones.
+
+    Args:
+        tables: the files of the table, in the order of the rows.
+        ignored: names of the other files there.
+        names: column names, for files without a header.
+        address: the folder, pattern or archive, for messages.
+
+    Raises:
+        DataError: a file cannot be read, or its columns differ from those of the others.
+    """
+    result = read_and_concat(tables, names, address)
+    if not ignored:
+        return result
+    note = f"ignored, not a table: {truncated_list(ignored, 5)}"
+    return replace(result, notes=(*result.notes, note))
+
+
 def describe_files(results: Sequence[tuple[SourceLocation, ReadResult]]) -> str:
-    """The first files, with their rows."""
-    files = [f"{place.path.name} ({reading.frame.height:,})" for place, reading in results]
+    """Return the names of the first files with their numbers of rows."""
+    files = [f"{location.path.name} ({result.frame.height:,})" for location, result in results]
     return truncated_list(files, 5)
 
 
 def reject_duplicate_tables(locations: Sequence[SourceLocation], address: str) -> None:
-    """Make sure that files are parts of a table, not the same table in several forms.
+    """Check that files are parts of a table, not the same table in several formats.
 
     Raises:
-        DataError: they are of different forms, or two of them differ in nothing but the ending.
+        DataError: their formats differ, or two names differ in nothing but the extension.
     """
     source_counts = Counter(
         source.name for location in locations if (source := matching_source(location))
     )
     if len(source_counts) > 1:
         raise DataError(
-            f"{address} holds files of different forms",
-            detail=join_names([f"{count} {form}" for form, count in sorted(source_counts.items())]),
-            hint="name those you mean by a pattern, such as folder/*.csv",
+            f"{address} holds files of different formats",
+            detail=join_names(
+                [f"{count} {source}" for source, count in sorted(source_counts.items())]
+            ),
+            hint="select the files with a pattern, such as folder/*.csv",
         )
     stems = Counter(
         location.address.removesuffix(".gz").removesuffix(location.suffix) for location in locations
@@ -94,23 +119,28 @@ def reject_duplicate_tables(locations: Sequence[SourceLocation], address: str) -
         raise DataError(
             f"{address} seems to hold the same table twice",
             detail=truncated_list(
-                [other.path.name for other in locations if other.address.startswith(f"{stem}.")]
+                [
+                    location.path.name
+                    for location in locations
+                    if location.address.startswith(f"{stem}.")
+                ]
             ),
-            hint="take one of them away, or name those you mean by a pattern",
+            hint="remove one of them, or select the files with a pattern",
         )
 
 
 def align_columns(tables: Sequence[tuple[str, pl.DataFrame]]) -> list[pl.DataFrame]:
-    """The tables with their columns in the order of the first.
+    """Reorder the columns of all tables as in the first.
 
     Raises:
-        DataError: one has other columns than most.
+        DataError: a table does not have the columns that most tables have.
     """
+    # Most tables decide, not the first: the odd one is named even where it comes first.
     modal_columns = Counter(frozenset(frame.columns) for _, frame in tables).most_common(1)[0][0]
     for name, frame in tables:
         lacking, extra = modal_columns.difference(frame.columns), set(frame.columns) - modal_columns
         if lacking or extra:
-            parts = [("lacks", sorted(lacking)), ("has besides", sorted(extra))]
+            parts = [("lacks", sorted(lacking)), ("has in addition", sorted(extra))]
             shortened = [
                 (verb, [column[:MAX_NAME_CHARS] for column in names]) for verb, names in parts
             ]
@@ -125,12 +155,13 @@ def align_columns(tables: Sequence[tuple[str, pl.DataFrame]]) -> list[pl.DataFra
 
 
 def concat_column(name: str, frames: Sequence[pl.DataFrame], address: str) -> pl.Series:
-    """A column of all tables, one after the other; one that mixes numbers and words is text.
+    """Concatenate a column of all tables; one that mixes numbers and words becomes text.
 
     Raises:
-        DataError: some tables hold times in it, and some something else.
+        DataError: some tables hold dates or times in it, and some another type.
     """
     parts = [frame[name] for frame in frames]
+    # A column without any value has whatever type its reader chose, which must not count.
     dtypes = {part.dtype for part in parts if part.null_count() < len(part)}
     if len(dtypes) > 1 and not all(dtype.is_numeric() for dtype in dtypes):
         if any(dtype.is_temporal() for dtype in dtypes):
@@ -148,17 +179,17 @@ def concat_column(name: str, frames: Sequence[pl.DataFrame], address: str) -> pl
 def partition_tables(
     locations: Sequence[SourceLocation],
 ) -> tuple[list[SourceLocation], list[SourceLocation]]:
-    """The places that are files of tables, in natural order, and the rest."""
+    """Separate the files that hold tables from the others, both in natural order."""
     tables: list[SourceLocation] = []
     others: list[SourceLocation] = []
-    for location in sorted(locations, key=lambda place: natural_sort_key(place.address)):
+    for location in sorted(locations, key=lambda location: natural_sort_key(location.address)):
         source: TableSource | None = matching_source(location) if location.is_file else None
         (tables if source else others).append(location)
     return tables, others
 
 
 def file_digests(locations: Sequence[SourceLocation], root: Path) -> list[list[str]]:
-    """Name below a folder and digest of every file."""
+    """Return the path relative to a folder and the digest of each file."""
     return [
         [location.path.relative_to(root).as_posix(), location.digest()] for location in locations
     ]

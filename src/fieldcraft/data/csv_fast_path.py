@@ -1,7 +1,7 @@
-"""Cut text into rows and cells the fast way: NumPy finds the rows, Polars cuts the cells.
+"""Parse regular delimited text fast: NumPy finds the rows, Polars splits the cells.
 
-It gives the same cells as `fieldcraft.data.csv_parser.cut_carefully`, or None for a text with anything
-that the two could understand in different ways, such as stray quotation marks.
+The result is that of `fieldcraft.data.csv_parser.parse_csv_strict`, or None for a text that the
+two could parse differently, such as one with stray quotes.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from fieldcraft.data.csv_parser import (
 )
 from fieldcraft.data.csv_sniffer import CsvDialect, unlimited_cell_length
 
-MAX_LONG_ROWS_CHECKED = 1_000  # rows of a cell too many: then it is not worth looking at each
-SCAN_BLOCK_BYTES = 1 << 20
+MAX_LONG_ROWS_CHECKED = 1_000  # rows with one cell too many; checking more is not worth the time
+SCAN_BLOCK_BYTES = 1 << 20  # about the size of a CPU cache
 NEWLINE, QUOTE, BLANK = ord("\n"), ord('"'), ord(" ")
 
 
 @dataclass(frozen=True)
 class RowOffsets:
-    """Where rows lie in a text.
+    """Positions of the rows in a text.
 
     Args:
         data: the text in UTF-8; it ends in a newline.
-        delimiter: what cells are delimited by.
-        starts, ends: of each row; its newline is at its end.
-        n_cells: cells of each row.
-        last_lines: the line on which each row ends, counted from 1.
-        lines_before: lines of the whole text that stand before this one.
-        has_quotes: whether there are quotation marks.
-        has_leading_blanks: whether a cell begins with a blank.
+        delimiter: the delimiter of cells.
+        starts, ends: byte offsets of each row; the newline is at the end.
+        n_cells: number of cells of each row.
+        last_lines: the last line of each row, counted from 1.
+        lines_before: number of lines of the file before this text.
+        has_quotes: whether there are quotes.
+        has_leading_blanks: whether a cell starts with a blank.
     """
 
     data: bytes
@@ -61,15 +61,15 @@ class RowOffsets:
 
     @property
     def n_lines(self) -> Array:
-        """Lines that each row takes."""
+        """Number of lines of each row."""
         return np.diff(self.last_lines, prepend=self.lines_before)
 
     def row_lines(self, row: int) -> list[str]:
-        """The lines of one row."""
+        """Return the lines of one row."""
         return self.data[self.starts[row] : self.ends[row]].decode().split("\n")
 
     def read_cells(self, rows: Array) -> list[list[str]]:
-        """The cells of some rows, one after the other."""
+        """Return the cells of some rows, read by the csv module."""
         lines = (f"{line}\n" for row in rows for line in self.row_lines(row))
         reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
         with unlimited_cell_length():
@@ -83,14 +83,14 @@ def parse_csv_fast(
     header: Header | None = None,
     lines_before: int = 0,
 ) -> ParsedTable | None:
-    """Cut a text of at least two columns as `cut_carefully` does; None where that is not sure.
+    """Parse a text of at least two columns as `parse_csv_strict` does, or return None.
 
     Args:
         text: lines that end in ``\\n``.
-        dialect: how the text is written.
+        dialect: delimiter and header of the text.
         names: column names, for a text without a header.
-        header: what is known of the columns already, as of a text that is cut in parts.
-        lines_before: lines of the whole text that stand before these.
+        header: the columns, if already known, as for later blocks of a file.
+        lines_before: number of lines of the file before this text.
 
     Raises:
         DataError: the names do not fit.
@@ -123,7 +123,7 @@ def parse_csv_fast(
 def find_malformed_rows(
     offsets: RowOffsets, rows: Array, delimiter: str, n_columns: int
 ) -> dict[int, MalformedRow]:
-    """What is wrong with rows of another width, or of several lines, by number of the row."""
+    """Return the malformed ones among the rows with another width or several lines, by number."""
     malformed = {}
     for row in rows[(offsets.n_cells[rows] != n_columns) | (offsets.n_lines[rows] > 1)]:
         line, n_cells = int(offsets.last_lines[row]), int(offsets.n_cells[row])
@@ -134,12 +134,12 @@ def find_malformed_rows(
 
 
 def find_row_offsets(text: str, delimiter: str, lines_before: int = 0) -> RowOffsets | None:
-    """Where the rows lie; None if a quotation mark stands where CSV does not have one.
+    """Find the rows; None if a quote stands where CSV does not allow one.
 
     Args:
         text: lines that end in ``\\n``.
-        delimiter: what cells are delimited by.
-        lines_before: lines of the whole text that stand before these.
+        delimiter: the delimiter of cells.
+        lines_before: number of lines of the file before this text.
     """
     data = text.encode()
     codes = np.frombuffer(data, np.uint8)
@@ -150,11 +150,12 @@ def find_row_offsets(text: str, delimiter: str, lines_before: int = 0) -> RowOff
     if len(quotes):
         if not are_quotes_regular(codes, quotes, ord(delimiter)):
             return None
-        # Within a quoted cell the number of marks before it is odd.
+        # Inside a quoted cell the number of quotes before a position is odd; doubled quotes keep
+        # the parity. So newlines and delimiters after an odd number belong to a cell.
         ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
         delimiters = delimiters[np.searchsorted(quotes, delimiters) % 2 == 0]
     starts = np.concatenate([[0], ends[:-1] + 1])
-    # The first look is quick, but within quotes a blank may follow a mark all the same.
+    # The substring search is fast but also finds blanks inside quoted cells, so a hit is checked.
     has_leading_blanks = any(at in text for at in (f"{delimiter} ", "\n ")) or text.startswith(" ")
     if has_leading_blanks:
         has_leading_blanks = bool(
@@ -176,7 +177,7 @@ def find_row_offsets(text: str, delimiter: str, lines_before: int = 0) -> RowOff
 
 
 def find_positions(codes: Array, code: int) -> Array:
-    """Where a code stands; looked for block by block, for memory that is new is slow."""
+    """Return the positions of a byte, block by block, as large temporary arrays are slow."""
     blocks = [
         start + np.flatnonzero(codes[start : start + SCAN_BLOCK_BYTES] == code)
         for start in range(0, len(codes), SCAN_BLOCK_BYTES)
@@ -185,17 +186,18 @@ def find_positions(codes: Array, code: int) -> Array:
 
 
 def are_quotes_regular(codes: Array, quotes: Array, delimiter: int) -> bool:
-    """Whether every quoted cell is quoted as a whole, and marks within it are doubled."""
+    """Return whether each quoted cell is quoted as a whole, with quotes inside it doubled."""
     if len(quotes) % 2:
         return False
     opening, closing = quotes[0::2], quotes[1::2]
-    before, after = codes[opening - 1], codes[closing + 1]  # before the first byte: a newline
+    # `opening - 1` of the first byte is -1: the final newline, as if one stood before the text.
+    before, after = codes[opening - 1], codes[closing + 1]
     borders = [delimiter, NEWLINE, QUOTE]
     return bool(np.isin(before, borders).all() and np.isin(after, borders).all())
 
 
 def nonblank_rows(offsets: RowOffsets) -> Array:
-    """The numbers of the rows that are more than a blank line."""
+    """Return the numbers of the rows that are more than a blank line."""
     is_nonblank = (offsets.n_cells > 1) | (offsets.starts < offsets.ends)
     for row in np.flatnonzero(is_nonblank & (offsets.n_cells == 1)):
         is_nonblank[row] = any(
@@ -205,7 +207,7 @@ def nonblank_rows(offsets: RowOffsets) -> Array:
 
 
 def have_trailing_delimiters(offsets: RowOffsets, rows: Array, n_columns: int) -> bool:
-    """Whether some rows have an empty cell too many, as where a line ends in a delimiter."""
+    """Return whether rows have an empty cell too many, from a delimiter at the end of the line."""
     longer_rows = rows[offsets.n_cells[rows] == n_columns + 1]
     if len(longer_rows) > MAX_LONG_ROWS_CHECKED:
         return True
@@ -213,15 +215,16 @@ def have_trailing_delimiters(offsets: RowOffsets, rows: Array, n_columns: int) -
 
 
 def build_frame(offsets: RowOffsets, rows: Array, header: Sequence[str]) -> pl.DataFrame | None:
-    """A frame of the cells of some rows; None if Polars does not find as many as there are."""
+    """Build a frame of some rows; None if Polars finds another number of rows or columns."""
     if not len(rows):
         return text_frame([], header)
-    breaks = np.flatnonzero(np.diff(rows) > 1)  # rows after which one is left out
+    breaks = np.flatnonzero(np.diff(rows) > 1)  # positions after which a row is left out
     starts = offsets.starts[rows[np.append(0, breaks + 1)]]
     ends = offsets.ends[rows[np.append(breaks, len(rows) - 1)]] + 1
+    # Consecutive rows are copied as one slice; the view avoids a second copy of each.
     view = memoryview(offsets.data)
     selected_bytes = b"".join(view[start:end] for start, end in zip(starts, ends, strict=True))
-    if selected_bytes.startswith(codecs.BOM_UTF8):  # Polars would leave it out
+    if selected_bytes.startswith(codecs.BOM_UTF8):  # Polars would drop it
         return None
     frame = pl.read_csv(
         selected_bytes,

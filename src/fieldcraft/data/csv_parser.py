@@ -1,6 +1,6 @@
-"""Cut text into rows and cells: the careful way, which any text can go.
+"""Parse delimited text row by row, whatever oddities it has.
 
-`fieldcraft.data.csv_fast_path` cuts texts without oddities to the same result, much faster.
+`fieldcraft.data.csv_fast_path` gives the same result for regular text, much faster.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import polars as pl
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.csv_sniffer import CsvDialect, unlimited_cell_length
 
-END_OF_TEXT = "\x04"  # end of transmission: a row that no file of text has
-HEADER_SAMPLE_ROWS = 100  # rows that tell the width of a table without names
-MIN_ROWLIKE_FRACTION = (
-    0.9  # share of the lines of a cell that must look like rows to take it for torn
-)
+END_OF_TEXT = "\x04"  # end of transmission: no text file has this row
+HEADER_SAMPLE_ROWS = 100  # rows that determine the width of a table without a header
+# Of the lines of a quoted cell that look like whole rows, from which on its quote counts as stray.
+# Not all of them: one malformed line among many swallowed rows must not hide the rest.
+MIN_ROWLIKE_FRACTION = 0.9
 
-
-RowFault = Literal["width", "torn", "nul"]  # too few or many cells, a stray mark, NUL characters
+# The wrong number of cells, a quotation mark that joins rows, NUL characters.
+RowFault = Literal["width", "stray_quote", "nul"]
 
 
 @dataclass(frozen=True)
 class MalformedRow:
-    """A row that does not fit: the line it ends on, the lines lost with it, its cells, and why."""
+    """A malformed row: its last line, the number of its lines and of its cells, and its fault."""
 
     last_line: int
     n_lines: int
@@ -37,7 +37,7 @@ class MalformedRow:
     fault: RowFault
 
     def __str__(self) -> str:
-        """The line, or the lines from first to last."""
+        """Return the line number, or the range of lines."""
         return (
             str(self.last_line)
             if self.n_lines == 1
@@ -47,21 +47,21 @@ class MalformedRow:
 
 @dataclass(frozen=True)
 class ParsedTable:
-    """A text cut into columns of cells, and the rows that had to be left out."""
+    """The cells of a text, by column, and the malformed rows that were left out."""
 
     frame: pl.DataFrame
     malformed: tuple[MalformedRow, ...] = ()
-    n_unnamed: int = 0  # columns at the end whose cell in the header is blank
+    n_unnamed: int = 0  # columns at the end without a name in the header
 
     @property
     def n_rows(self) -> int:
-        """How many rows the text holds, odd ones among them."""
+        """Number of rows in the text, malformed ones included."""
         return self.frame.height + len(self.malformed)
 
 
 @dataclass(frozen=True)
 class Header:
-    """Column names, the rows above the data, and how many names at the end were blank."""
+    """Column names, the number of rows above the data, and of blank names at the end."""
 
     names: list[str]
     n_rows: int = 0
@@ -70,7 +70,7 @@ class Header:
 
 @dataclass(frozen=True)
 class CsvRows:
-    """Rows of cells, blank lines left out, with the lines on which each begins and ends."""
+    """Rows of cells, without blank lines, with the first and last line of each."""
 
     rows: list[list[str]]
     first_lines: list[int]
@@ -84,17 +84,17 @@ def parse_csv_strict(
     header: Header | None = None,
     lines_before: int = 0,
 ) -> ParsedTable:
-    """Cut a text by the csv module, row by row.
+    """Parse a text with the csv module, row by row.
 
     Args:
         text: lines that end in ``\\n``.
-        dialect: how the text is written.
+        dialect: delimiter and header of the text.
         names: column names, for a text without a header.
-        header: what is known of the columns already, as of a text that is cut in parts.
-        lines_before: lines of the whole text that stand before these.
+        header: the columns, if already known, as for later blocks of a file.
+        lines_before: number of lines of the file before this text.
 
     Raises:
-        DataError: the names do not fit, or a quotation mark is never closed.
+        DataError: the names do not fit, or a quote is never closed.
     """
     lines = text.split("\n")
     csv_rows = (
@@ -117,6 +117,7 @@ def parse_csv_strict(
         csv_rows.rows[header.n_rows :], spans[header.n_rows :], strict=True
     ):
         cells = row[:-1] if len(row) == n_columns + 1 and not row[-1].strip() else row
+        # Most rows need no look at their lines, which is much slower than counting cells.
         is_suspect = has_nul or end - start > 1 or len(cells) != n_columns
         if is_suspect and (
             malformed_row := check_row(
@@ -130,7 +131,7 @@ def parse_csv_strict(
 
 
 def text_frame(rows: Sequence[Sequence[str]], header: Sequence[str]) -> pl.DataFrame:
-    """A frame of rows of cells as text."""
+    """Build a frame of text columns from rows of cells."""
     columns = zip(*rows, strict=True) if rows else [()] * len(header)
     return pl.DataFrame(
         [
@@ -141,18 +142,19 @@ def text_frame(rows: Sequence[Sequence[str]], header: Sequence[str]) -> pl.DataF
 
 
 def read_uncut_lines(lines: Sequence[str]) -> CsvRows:
-    """Each line that is not blank as a row of one cell."""
+    """Return each line that is not blank as a row of one cell."""
     numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
     return CsvRows([[lines[number - 1]] for number in numbers], numbers, numbers)
 
 
 def read_csv_rows(lines: Sequence[str], delimiter: str, lines_before: int = 0) -> CsvRows:
-    """Lines cut into rows of cells, quotes honoured.
+    """Split lines into rows of cells; quoted cells may hold delimiters and newlines.
 
     Raises:
-        DataError: a quotation mark opens a cell and none closes it.
+        DataError: a quote opens a cell and none closes it.
     """
-    # A row of our own at the end: if it does not come back, an open quote has swallowed it.
+    # A sentinel row at the end: if it does not come back, an open quote has swallowed it, which
+    # the csv module itself does not report.
     input_lines = chain((f"{line}\n" for line in lines), [END_OF_TEXT])
     reader = csv.reader(input_lines, delimiter=delimiter, skipinitialspace=True)
     csv_rows = CsvRows([], [], [])
@@ -170,7 +172,7 @@ def read_csv_rows(lines: Sequence[str], delimiter: str, lines_before: int = 0) -
         raise DataError(
             "a quotation mark opens a cell, and none closes it before the file ends",
             detail=f"the row that starts on line {first_line:,} swallows all lines after it",
-            hint="close the cell with a second mark; marks within it must be doubled",
+            hint="close the cell with a second quotation mark; marks within a cell must be doubled",
         )
     for values in (csv_rows.rows, csv_rows.first_lines, csv_rows.last_lines):
         values.pop()
@@ -178,39 +180,40 @@ def read_csv_rows(lines: Sequence[str], delimiter: str, lines_before: int = 0) -
 
 
 def is_nonblank_row(row: Sequence[str]) -> bool:
-    """Whether a row is more than a blank line."""
+    """Return whether a row is more than a blank line."""
     return len(row) > 1 or bool(row and row[0].strip())
 
 
 def check_row(
     lines: Sequence[str], last_line: int, n_cells: int, delimiter: str, n_columns: int
 ) -> MalformedRow | None:
-    """Judge a row that may not fit; None if it is sound.
+    """Return what is wrong with a row, or None.
 
     Args:
         lines: the lines of the row.
         last_line: the number of the last of them.
         n_cells: how many cells the row has.
-        delimiter: what cells are delimited by.
+        delimiter: the delimiter of cells.
         n_columns: how many cells a row should have.
     """
     if any("\0" in line for line in lines):
         return MalformedRow(last_line, 1, n_cells, "nul")
     if len(lines) > 1 and has_stray_quote(lines, delimiter, n_columns):
-        return MalformedRow(last_line, len(lines), n_cells, "torn")
+        return MalformedRow(last_line, len(lines), n_cells, "stray_quote")
     return MalformedRow(last_line, 1, n_cells, "width") if n_cells != n_columns else None
 
 
 def has_stray_quote(lines: Sequence[str], delimiter: str, n_columns: int) -> bool:
-    """Whether a row of several lines is made by a stray quotation mark that swallowed rows.
+    """Return whether a stray quote has joined several rows into this one.
 
-    That is so if the cell is not closed as it should be, or if the lines are whole rows each.
+    It has if a quoted cell goes on after its closing quote, or if its lines look like whole rows.
     """
     try:
         list(csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, strict=True,
                         skipinitialspace=True))  # fmt: skip
     except csv.Error:
         return True
+    # A delimiter followed by a blank is taken for prose, whose commas may add up by chance.
     looks_like_row = [
         line.count(delimiter) == n_columns - 1 and f"{delimiter} " not in line
         for line in lines
@@ -220,27 +223,27 @@ def has_stray_quote(lines: Sequence[str], delimiter: str, n_columns: int) -> boo
 
 
 def check_header_quotes(lines: Sequence[str], last_line: int, delimiter: str) -> None:
-    """Refuse column names that a stray quotation mark has made of many lines.
+    """Check that no stray quote has joined the header with rows below it.
 
     Raises:
-        DataError: the lines are torn.
+        DataError: one has.
     """
     if len(lines) > 1 and has_stray_quote(lines, delimiter, lines[0].count(delimiter) + 1):
         raise DataError(
             "a quotation mark among the column names swallows rows",
-            detail=f"lines {last_line - len(lines) + 1:,} to {last_line:,} read as one row of names",
-            hint="take the mark out of that line, or close it with a second one",
+            detail=f"lines {last_line - len(lines) + 1:,} to {last_line:,} form one row of names",
+            hint="remove the quotation mark from that line, or close it with a second one",
         )
 
 
 def determine_header(
     first_rows: Sequence[list[str]], dialect: CsvDialect, names: Sequence[str]
 ) -> Header:
-    """The names of the columns, from a row of them or as they are given.
+    """Determine the column names from the first rows, or from the names that are given.
 
     Args:
         first_rows: the first rows of a text.
-        dialect: how the text is written.
+        dialect: delimiter and header of the text.
         names: the names given for a text without a header.
 
     Raises:
@@ -262,12 +265,12 @@ def determine_header(
 
 
 def modal_width(rows: Sequence[list[str]]) -> int:
-    """How many cells most rows have."""
+    """Return the most frequent number of cells."""
     return Counter(len(row) for row in rows).most_common(1)[0][0]
 
 
 def header_from_names(first_rows: Sequence[list[str]], names: Sequence[str]) -> Header:
-    """The names given for the columns; a first row that repeats them is no row of data.
+    """Use the names that are given; a first row that repeats them is skipped.
 
     Raises:
         DataError: the names do not fit the rows.
@@ -275,7 +278,7 @@ def header_from_names(first_rows: Sequence[list[str]], names: Sequence[str]) -> 
     width = modal_width(first_rows)
     last_cells = [row[-1] for row in first_rows if len(row) == width]
     if len(names) == width - 1 and not "".join(last_cells).strip():
-        width -= 1  # each line ends in a delimiter
+        width -= 1  # each line ends with a delimiter
     header = validate_names(names, width)
     lower_names = [name.lower() for name in header]
     return Header(
@@ -284,10 +287,10 @@ def header_from_names(first_rows: Sequence[list[str]], names: Sequence[str]) -> 
 
 
 def validate_names(names: Sequence[str], n_columns: int) -> list[str]:
-    """The names given for a file without a header, if they fit it.
+    """Return the names given for the columns, trimmed.
 
     Raises:
-        DataError: too few or too many names, or one of them twice.
+        DataError: their number is wrong, or one occurs twice.
     """
     cleaned = [name.strip() for name in names]
     if len(cleaned) != n_columns or len(set(cleaned)) != n_columns:
@@ -300,9 +303,9 @@ def validate_names(names: Sequence[str], n_columns: int) -> list[str]:
 
 
 def make_unique_names(cells: Sequence[str]) -> list[str]:
-    """Column names from a header row: blanks named, repeated ones numbered.
+    """Make column names of a header row: blank ones get a name, repeated ones a number.
 
-    >>> unique_names(["a", "", "a"])
+    >>> make_unique_names(["a", "", "a"])
     ['a', 'column_2', 'a.1']
     """
     unique: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Read a delimited text: its encoding, delimiter and header found, what does not fit set aside."""
+"""Read delimited text: detect encoding, delimiter and header, and reject malformed rows."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from fieldcraft.data.csv_sniffer import SEP_DECLARATION_PATTERN, CsvDialect, det
 from fieldcraft.data.source import ReadResult
 from fieldcraft.data.text_encoding import decode_text
 
-CLOSE_QUOTES_HINT = "make sure that quotes on those lines are closed"
+CLOSE_QUOTES_HINT = "make sure that quotation marks on those lines are closed"
 FAULT_MESSAGES: dict[RowFault, tuple[str, str]] = {
     "width": (
         "do not have {width} cells",
         f"{CLOSE_QUOTES_HINT}; pass --names for a file without a header",
     ),
-    "torn": (
-        "take several lines, as a stray quotation mark would make them",
+    "stray_quote": (
+        "span several lines, probably because of a stray quotation mark",
         f"{CLOSE_QUOTES_HINT}, and that marks within a cell are doubled",
     ),
-    "nul": ("hold NUL characters", "write the file again, or take these lines out"),
+    "nul": ("hold NUL characters", "export the file again, or remove these lines"),
 }
-MAX_MALFORMED_FRACTION = 0.01  # share of rows that may be set aside because they do not fit
+MAX_MALFORMED_FRACTION = 0.01  # of the rows, that may be rejected
 
 
 def read_delimited_text(content: bytes, name: str, names: Sequence[str] = ()) -> ReadResult:
-    """Read a delimited text as a frame of text cells; one without rows gives an empty frame.
+    """Read delimited text into a frame of text cells, which is empty if there are no rows.
 
     Args:
-        content: the bytes of the file, unpacked.
-        name: what it is called in messages.
+        content: the bytes of the file, decompressed.
+        name: the name of the file in messages.
         names: column names, for a file without a header.
 
     Raises:
-        DataError: it is not text, or too many of its rows do not fit.
+        DataError: it is not text, or too many of its rows are malformed.
     """
     decoded = decode_text(content, name)
     text = decoded.text
@@ -50,7 +50,9 @@ def read_delimited_text(content: bytes, name: str, names: Sequence[str] = ()) ->
         return ReadResult(pl.DataFrame())
     dialect = replace(detect_dialect(text), encoding=decoded.encoding)
     if declaration := SEP_DECLARATION_PATTERN.match(text):
-        text = "\n" + text[declaration.end() :]  # lines keep their numbers
+        # A blank line takes its place, so that line numbers stay right.
+        text = "\n" + text[declaration.end() :]
+    # The fast parser returns None where it could differ from the strict one.
     try:
         parsed = parse_csv_fast(text, dialect, names) or parse_csv_strict(text, dialect, names)
     except DataError as error:
@@ -67,25 +69,23 @@ def read_delimited_text(content: bytes, name: str, names: Sequence[str] = ()) ->
 
 
 def reading_notes(parsed: ParsedTable, dialect: CsvDialect, width: int) -> list[str]:
-    """What a person should know of how a text was cut."""
+    """Return what users should know about how the text was parsed."""
     notes = []
     if not dialect.delimiter:
-        notes.append("lines are read whole: no mark cuts them evenly")
+        notes.append("each line is one cell: no delimiter splits the lines evenly")
     if n_dropped := parsed.frame.width - width:
-        notes.append(f"{pluralize(n_dropped, 'empty column')} without a name left out")
-    if torn_rows := [str(row) for row in parsed.malformed if row.fault == "torn"]:
-        line_ranges = truncated_list(torn_rows, 3)
-        notes.append(
-            f"set aside, for a stray quotation mark seems to join them: lines {line_ranges}"
-        )
+        notes.append(f"{pluralize(n_dropped, 'empty column')} without a name ignored")
+    if joined_rows := [str(row) for row in parsed.malformed if row.fault == "stray_quote"]:
+        line_ranges = truncated_list(joined_rows, 3)
+        notes.append(f"rejected, as a stray quotation mark seems to join them: lines {line_ranges}")
     return notes
 
 
 def reject_malformed(parsed: ParsedTable, name: str) -> None:
-    """Make sure that only few rows had to be left out.
+    """Check that at most 1 % of the rows, or one row, are malformed.
 
     Raises:
-        DataError: more than 1 % of the rows do not fit, counted by the lines lost with them.
+        DataError: more are, counted by the lines lost with them.
     """
     n_lost_lines = sum(row.n_lines for row in parsed.malformed)
     if n_lost_lines <= max(1, MAX_MALFORMED_FRACTION * parsed.n_rows):
@@ -93,25 +93,27 @@ def reject_malformed(parsed: ParsedTable, name: str) -> None:
     width = parsed.frame.width
     shown = f"first such lines: {truncated_list([str(row) for row in parsed.malformed], 5)}"
     modal_width, count = Counter(row.n_cells for row in parsed.malformed).most_common(1)[0]
+    # Nearly all rows agree on another width: it is the header that is wrong, not the rows.
     if modal_width != width and count > 0.9 * parsed.n_rows > 2:
         raise DataError(
-            f"the first row of {name} holds {pluralize(width, 'cell')}, the rows below it {modal_width}",
+            f"the first row of {name} has {pluralize(width, 'cell')}, the others {modal_width}",
             detail=shown,
-            hint="delete what stands above the column names, or give every column a name; "
+            hint="delete the lines above the column names, or give every column a name; "
             "pass --names for a file without a header",
         )
-    fault, hint = FAULT_MESSAGES[
+    message, hint = FAULT_MESSAGES[
         Counter(row.fault for row in parsed.malformed).most_common(1)[0][0]
     ]
     raise DataError(
-        f"{len(parsed.malformed):,} of {parsed.n_rows:,} rows of {name} {fault.format(width=width)}",
+        f"{len(parsed.malformed):,} of {parsed.n_rows:,} rows of {name} "
+        + message.format(width=width),
         detail=shown,
         hint=hint,
     )
 
 
 def drop_empty_trailing_columns(parsed: ParsedTable) -> pl.DataFrame:
-    """The frame without columns at its end that have neither a name nor a cell."""
+    """Drop columns at the end that have neither a name nor a value."""
     n_columns = parsed.frame.width
     min_columns = max(n_columns - parsed.n_unnamed, 1)
     while n_columns > min_columns and not parsed.frame[:, n_columns - 1].str.contains(r"\S").any():

@@ -1,4 +1,4 @@
-"""Work out how a delimited text file is written: delimiter, quotes, header."""
+"""Detect the dialect of delimited text: the delimiter, and whether there is a header."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from threading import Lock
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_CHARS = 256 * 1024
-SAMPLE_LINES = 20  # that a sample holds at least, however long they are
+SAMPLE_LINES = 20  # at least, however long they are
 SAMPLE_ROWS = 200
-MIN_MODAL_FRACTION = 0.9  # share of rows of one width from which a delimiter surely cuts a table
+MIN_MODAL_FRACTION = 0.9  # of rows with the same width, from which on a delimiter is certain
 NUMBER_PATTERN = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$")
-SEP_DECLARATION_PATTERN = re.compile(r'"?sep=(.)"?\n')  # how Excel says what it delimits with
-MAX_CELL_CHARS = 2**31 - 1  # characters of a cell
-FIELD_SIZE_LIMITS: list[int] = []  # that the csv module had, and has of those who read now
+SEP_DECLARATION_PATTERN = re.compile(r'"?sep=(.)"?\n')  # the declaration that Excel understands
+MAX_CELL_CHARS = 2**31 - 1  # the largest limit that the csv module accepts on all systems
+FIELD_SIZE_LIMITS: list[int] = []  # the original limit, then one for each active reader
 FIELD_SIZE_LOCK = Lock()
-MAX_NAME_WORDS = 4  # a longer first line of a file of plain lines is data, not a name
+MAX_NAME_WORDS = 4  # of the name of a single column; a longer first line is data
 
 
 @dataclass(frozen=True)
 class CsvDialect:
-    """How a delimited text file is written; no delimiter: each line is one cell."""
+    """The dialect of a delimited text file; without a delimiter each line is one cell."""
 
     delimiter: str = ","
     has_header: bool = True
@@ -35,7 +35,7 @@ class CsvDialect:
 
 
 def read_sample_rows(text: str, delimiter: str, max_rows: int = SAMPLE_ROWS) -> list[list[str]]:
-    """The first rows of a text cut at a delimiter, quotes honoured, blank lines left out."""
+    """Return the first rows of a text, split at a delimiter, without blank lines."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     with unlimited_cell_length():
         nonblank_rows = (row for row in reader if any(cell.strip() for cell in row))
@@ -44,10 +44,11 @@ def read_sample_rows(text: str, delimiter: str, max_rows: int = SAMPLE_ROWS) -> 
 
 @contextmanager
 def unlimited_cell_length() -> Iterator[None]:
-    """Let the csv module read long cells, where it would stop at 131,072 characters.
+    """Lift the csv module's limit of 131,072 characters per cell while the block runs.
 
-    The limit is one of the whole process: the last of several threads to end puts it back.
+    The limit is global to the process, so the last of several threads restores it.
     """
+    # The first reader saves the original limit; blocks are read in several threads.
     with FIELD_SIZE_LOCK:
         if not FIELD_SIZE_LIMITS:
             FIELD_SIZE_LIMITS.append(csv.field_size_limit(MAX_CELL_CHARS))
@@ -62,10 +63,9 @@ def unlimited_cell_length() -> Iterator[None]:
 
 
 def detect_delimiter(text: str) -> str:
-    """The delimiter that cuts a sample into the most columns with the fewest odd rows.
+    """Return the delimiter that splits a sample into the most columns with the fewest odd rows.
 
-    A text of one column may hold any of them within its cells: then there is no delimiter, and
-    the answer is empty.
+    It is empty for a single column, whose cells may contain any of the delimiters.
     """
     lines = [line for line in text.split("\n") if line.strip()][:SAMPLE_ROWS]
     csv_widths = {
@@ -76,8 +76,8 @@ def detect_delimiter(text: str) -> str:
         delimiter: [line.count(delimiter) + 1 for line in lines] for delimiter in DELIMITERS
     }
     if all(width == 1 for widths in csv_widths.values() for width in widths):
-        return ","  # marks, if any, stand in quotes
-    # Where a quotation mark is torn, rows are odd and lines still tell.
+        return ","  # delimiters, if any, are inside quotes
+    # A stray quote makes the rows uneven, but not the lines, so these are the second criterion.
     best = max(
         DELIMITERS,
         key=lambda mark: (delimiter_score(csv_widths[mark]), delimiter_score(line_widths[mark])),
@@ -90,31 +90,35 @@ def detect_delimiter(text: str) -> str:
 
 
 def delimiter_score(widths: Sequence[int]) -> float:
-    """How well a delimiter cuts: how many rows have the commonest width, and how wide that is."""
+    """Score a delimiter by the fraction of rows with the modal width, and by that width."""
     if not widths:
         return 0.0
     width, count = Counter(widths).most_common(1)[0]
+    # The fraction counts squared and the width by its root, so that a comma in half of the cells
+    # does not win against an even semicolon.
     return float((width > 1) * (count / len(widths)) ** 2 * (1 + width) ** 0.5)
 
 
 def modal_width_fraction(widths: Iterable[int]) -> float:
-    """Share of rows of the commonest width above 1, from the first row on that has one."""
+    """Return the fraction of rows with the modal width above 1, from the first such row on."""
+    # Titles and comments above the table have one cell and do not count.
     body = list(dropwhile(lambda width: width == 1, widths))
     wide_counts = Counter(width for width in body if width > 1)
     return wide_counts.most_common(1)[0][1] / len(body) if wide_counts else 0.0
 
 
 def is_single_column(lines: Sequence[str], modal_fraction: float, width: int) -> bool:
-    """Whether the delimiters in these lines stand within cells of a single column.
+    """Return whether the lines are a single column whose cells contain the delimiters.
 
     Args:
         lines: lines that are not blank.
-        modal_fraction: share of the rows that the best delimiter cuts to one width.
-        width: cells of most rows that it cuts.
+        modal_fraction: fraction of the rows that the best delimiter splits to the modal width.
+        width: the modal width with that delimiter.
     """
     following_characters = [
         delimiter for line in lines for delimiter in re.findall(r"[,;\t|](?=(.?))", line, re.DOTALL)
     ]
+    # In prose a blank follows nearly each comma, in tables hardly any.
     is_prose = sum(
         not character.strip() for character in following_characters
     ) >= MIN_MODAL_FRACTION * len(following_characters)
@@ -126,15 +130,15 @@ def is_single_column(lines: Sequence[str], modal_fraction: float, width: int) ->
 
 
 def looks_numeric(cell: str) -> bool:
-    """Whether a cell holds a number, with a point or a comma as the decimal mark."""
+    """Return whether a cell is a number, with a point or a comma as the decimal mark."""
     return bool(NUMBER_PATTERN.match(cell.strip()))
 
 
 def has_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names the columns rather than being data.
+    """Return whether the first row is a header rather than data.
 
-    Columns of numbers tell: a word above one is its name, another number is a value. Where no
-    column is of numbers, a first row whose cells mostly stand again further down is data.
+    Numeric columns vote: a word above one is a name, a number is a value. Without numeric
+    columns, a first row most of whose cells occur again further down is data.
     """
     if len(rows) < 2:
         return True
@@ -150,13 +154,14 @@ def has_header(rows: list[list[str]]) -> bool:
             n_names += bool(cell) and not looks_numeric(cell)
         else:
             n_repeated += cell in nonblank_values
+    # Ties are a header: most files have one, and numbers may be missing in the first row.
     if n_names or n_values:
         return n_names >= n_values
     return n_repeated * 2 <= len(first)
 
 
 def is_header_line(lines: list[str]) -> bool:
-    """Whether the first of some plain lines is the name of the column they make."""
+    """Return whether the first line of a single column is its name."""
     first = lines[0]
     has_no_delimiter = not any(delimiter in first for delimiter in DELIMITERS)
     return (
@@ -167,7 +172,7 @@ def is_header_line(lines: list[str]) -> bool:
 
 
 def take_sample(text: str) -> str:
-    """The beginning of a text, up to the end of a line."""
+    """Return the beginning of a text, up to the end of a line."""
     end = SAMPLE_CHARS
     if len(text) <= end:
         return text
@@ -180,10 +185,10 @@ def take_sample(text: str) -> str:
 
 
 def detect_dialect(text: str) -> CsvDialect:
-    """How a delimited text is written, from its first rows.
+    """Detect the dialect of a text from its first rows.
 
-    >>> sniff("a;b\\n1,5;x\\n2,5;y\\n")
-    Dialect(delimiter=';', header=True, encoding='utf-8')
+    >>> detect_dialect("a;b\\n1,5;x\\n2,5;y\\n")
+    CsvDialect(delimiter=';', has_header=True, encoding='utf-8')
     """
     sample = take_sample(text)
     if declaration := SEP_DECLARATION_PATTERN.match(sample):

@@ -1,4 +1,4 @@
-"""Tables in database files, by URLs such as ``sqlite:///shop.db?table=orders``."""
+"""URLs of tables in database files, such as ``sqlite:///shop.db?table=orders``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ URL_PARAMETERS = ("table", "query")
 
 @dataclass(frozen=True)
 class DatabaseRequest:
-    """What a URL asks of a database: one table, the rows of a query, or the only table."""
+    """A parsed URL: one table, the result of a query, or the only table of a database."""
 
     path: Path
     table: str | None = None
@@ -25,26 +25,27 @@ class DatabaseRequest:
 
 
 def parse_database_url(location: SourceLocation) -> DatabaseRequest:
-    """What the URL of a place asks for; the file is there.
+    """Parse the URL of a database, and check that the file exists.
 
-    After ``?`` stands ``table=`` or ``query=``; all that follows belongs to it. Where it holds
-    no blank, ``%20`` and the like are understood.
+    ``table=`` or ``query=`` follows the ``?``; everything after it is the value. A value without
+    blanks is percent-decoded.
 
     Raises:
-        DataError: the URL is not of that form, or there is no such file.
+        DataError: the URL is malformed, or there is no such file.
     """
     address, _, parameter = location.address.partition("?")
     file = address.removeprefix(f"{location.scheme}:///")
     name, _, value = parameter.partition("=")
+    # A query with blanks was typed as it is, and its % is that of LIKE 'a%20'.
     value = value if " " in value else unquote(value)
     is_known = not parameter or name in URL_PARAMETERS
     if file == address or not file or not is_known or (parameter and not value.strip()):
         hint = "" if is_known else f"; {did_you_mean(name, URL_PARAMETERS)}"
         raise DataError(
-            f"this address of a database cannot be understood{hint}",
+            f"invalid database URL{hint}",
             detail=location.address,
             hint=f"use {location.scheme}:///FILE?table=NAME or {location.scheme}:///FILE?query=SELECT"
-            " ...; three slashes lead to a relative path, four to an absolute one",
+            " ...; three slashes start a relative path, four an absolute one",
         )
     path = Path(file)
     if not path.exists() and Path("/", file).exists():
@@ -58,51 +59,53 @@ def parse_database_url(location: SourceLocation) -> DatabaseRequest:
 
 
 def build_query(request: DatabaseRequest, tables: Mapping[str, str]) -> str:
-    """The query that gives the rows asked for.
+    """Build the query of a request.
 
     Args:
-        request: what is asked for.
-        tables: the tables of the database by name, as they are spelt in a query.
+        request: the parsed URL.
+        tables: quoted identifiers of the tables of the database, by name.
 
     Raises:
-        DataError: there is no such table, or none is named and there is more than one.
+        DataError: there is no such table, or none is given and there is more than one.
     """
     if request.query is not None:
         return request.query
     shown_tables = truncated_list(sorted(tables)) or "none"
     if request.table is None and len(tables) != 1:
         raise DataError(
-            f"{request.path.name} holds {pluralize(len(tables), 'table')}; one must be named",
+            f"{request.path.name} holds {pluralize(len(tables), 'table')}; select one",
             detail=f"tables: {shown_tables}",
-            hint="put the name of one at the end of the address: ?table=NAME",
+            hint="append the name of one to the URL: ?table=NAME",
         )
+    # From the list of tables, never from the URL itself, which could hold any SQL.
     identifier_by_lower_name = {name.lower(): identifier for name, identifier in tables.items()}
     name = (request.table or next(iter(tables))).lower()
     if name not in identifier_by_lower_name:
         raise DataError(
             f"{request.path.name} has no table {request.table!r}",
             detail=f"tables: {shown_tables}",
-            hint=f"name one that is there; {did_you_mean(name, tables)}",
+            hint=f"use an existing table; {did_you_mean(name, tables)}",
         )
     return f"SELECT * FROM {identifier_by_lower_name[name]}"
 
 
 def quote_identifier(*parts: str) -> str:
-    """A name as queries spell it, whatever characters it has.
+    """Quote a name for use in a query, whatever characters it has.
 
-    >>> spelt("main", 'my "own" table')
+    >>> quote_identifier("main", 'my "own" table')
     '"main"."my ""own"" table"'
     """
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
 def database_digest(location: SourceLocation) -> str:
-    """Digest of a database file, of what it has not yet taken in, and of what is asked of it.
+    """Return the digest of a database file, its write-ahead log, and the table or query.
 
     Raises:
-        DataError: the URL cannot be understood, or there is no such file.
+        DataError: the URL is malformed, or there is no such file.
     """
     request = parse_database_url(location)
+    # Committed rows may still be in the log alone: SQLite names it FILE-wal, DuckDB FILE.wal.
     logs = [request.path.with_name(request.path.name + suffix) for suffix in ("-wal", ".wal")]
     files = [request.path, *(log for log in logs if log.is_file() and log.stat().st_size)]
     digests = [digest.of_file(path) for path in files]

@@ -1,4 +1,4 @@
-"""Frames of plain columns: from Polars and pandas ones, and from lists of values."""
+"""Build frames of plain columns from Polars and pandas frames and from lists of values."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from fieldcraft.data.embedded_files import can_hold_files, save_embedded_files
 
 UNSUPPORTED_DTYPES = frozenset({pl.Binary, pl.Object, pl.List, pl.Array, pl.Struct})
 NUMERIC_LIKE_DTYPES = frozenset({pl.Decimal, pl.Time, pl.Duration})
-INT64_LIMIT = 2**63  # integers from here on do not fit a column of them
-MAX_EXACT_FLOAT_INTEGER = 2**53  # integers up to here keep their value as floats
+INT64_LIMIT = 2**63  # integers from here on do not fit Int64
+MAX_EXACT_FLOAT_INTEGER = 2**53  # larger integers lose digits as floats
 
 
 def to_polars(frame: Any) -> pl.DataFrame:
-    """A Polars frame from a Polars or pandas one; the row index of pandas is left behind.
+    """Convert a Polars or pandas frame; the pandas index is dropped.
 
     Raises:
-        DataError: the object is neither, or its columns are mixed or share a name.
+        DataError: the object is neither, or a column is of mixed types or has the name of another.
     """
     if isinstance(frame, pl.DataFrame):
         return normalize_dtypes(frame)
     if isinstance(frame, pl.LazyFrame):
         return normalize_dtypes(frame.collect())
+    # By the name of the module, so that pandas is not imported.
     if type(frame).__module__.startswith("pandas") and hasattr(frame, "columns"):
         try:
             converted: pl.DataFrame = extract_embedded_files(
@@ -34,10 +35,10 @@ def to_polars(frame: Any) -> pl.DataFrame:
             )
         except (TypeError, ValueError) as error:  # pyarrow's own errors are among these
             raise DataError(
-                "this pandas table cannot be turned into typed columns",
+                "this pandas table cannot be converted to typed columns",
                 detail=str(error).splitlines()[0],
-                hint="use one type and a name of its own for each column; "
-                "a mixed column reads as text: frame[name].astype(str)",
+                hint="use one type and a unique name per column; "
+                "convert mixed columns to text: frame[name].astype(str)",
             ) from error
         return converted
     raise DataError(
@@ -48,10 +49,10 @@ def to_polars(frame: Any) -> pl.DataFrame:
 
 
 def normalize_dtypes(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with decimals as floats, times of day and durations as seconds, photos as files.
+    """Convert decimals to floats, times and durations to seconds, and photos to files.
 
     Raises:
-        DataError: a column holds lists, records or bytes, of which no kind of column is made.
+        DataError: a column holds lists, records or other bytes, which no kind supports.
     """
     frame = extract_embedded_files(frame)
     dtypes = {name: dtype.base_type() for name, dtype in frame.schema.items()}
@@ -60,8 +61,8 @@ def normalize_dtypes(frame: pl.DataFrame) -> pl.DataFrame:
         raise DataError(
             "some columns do not hold single values",
             detail=", ".join(f"{name} ({frame.schema[name]})" for name in unsupported[:5]),
-            hint="drop them, or set them out as columns of numbers, words or dates; bytes are "
-            "read where they are photos",
+            hint="drop them, or convert them to columns of numbers, words or dates; bytes are "
+            "supported where they are photos",
         )
     if NUMERIC_LIKE_DTYPES.isdisjoint(dtypes.values()):
         return frame
@@ -75,11 +76,11 @@ def normalize_dtypes(frame: pl.DataFrame) -> pl.DataFrame:
 def extract_embedded_files(
     frame: pl.DataFrame, image_columns: Collection[str] = ()
 ) -> pl.DataFrame:
-    """The frame with the names of files in place of photos that its cells hold as bytes.
+    """Save photos in cells to files, and replace the cells by their paths.
 
     Args:
         frame: cells as read.
-        image_columns: columns of which other cells are photos.
+        image_columns: columns that hold photos in other rows.
     """
     binary_columns = [name for name, dtype in frame.schema.items() if can_hold_files(dtype)]
     name_columns = [
@@ -90,7 +91,7 @@ def extract_embedded_files(
 
 
 def rename_columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """The frame with the names that were given, if any were.
+    """Rename the columns, if names are given.
 
     Raises:
         DataError: the names do not fit.
@@ -101,7 +102,7 @@ def rename_columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 
 
 def build_column(name: str, values: Sequence[Any]) -> pl.Series:
-    """A column of values of any type: numbers or truth values where all are, else text.
+    """Build a column of values: numbers or booleans if all are, else text.
 
     Raises:
         DataError: a value is a list, a record or bytes.
@@ -111,20 +112,21 @@ def build_column(name: str, values: Sequence[Any]) -> pl.Series:
         raise DataError(
             f"the column {name!r} does not hold single values",
             detail=f"a value of type {unsupported[0]}",
-            hint="leave the column out, or set it out as columns of numbers, words or dates",
+            hint="leave the column out, or convert it to columns of numbers, words or dates",
         )
     magnitudes = (abs(value) for value in values if type(value) is int)
     return build_typed_column(name, values, common_dtype(types, max(magnitudes, default=0)))
 
 
 def common_dtype(types: Collection[type], max_integer: int) -> pl.DataType:
-    """What a column of values of some types is: numbers or truth values where all are, else text.
+    """Return the type of a column: numbers or booleans if all values are, else text.
 
     Args:
-        types: of all values, but for None.
-        max_integer: the largest of the whole numbers, signs aside.
+        types: Python types of the values, without None.
+        max_integer: the largest absolute value of the integers.
     """
     type_set = set(types)
+    # Text rather than a lossy conversion: large integers are IDs, and True is not 1.
     if type_set == {bool}:
         return pl.Boolean()
     if type_set == {int} and max_integer < INT64_LIMIT:
@@ -137,16 +139,17 @@ def common_dtype(types: Collection[type], max_integer: int) -> pl.DataType:
 
 
 def build_typed_column(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
-    """A column of single values as a type that `type_of` told for them."""
+    """Build a column of values with the type that `common_dtype` returned for them."""
     if dtype == pl.String:
         return pl.Series(name, [value_to_text(value) for value in values], dtype=pl.String)
+    # Not strict for floats, so that integers among them are converted.
     return pl.Series(name, values, dtype=dtype, strict=dtype != pl.Float64)
 
 
 def value_to_text(value: str | float | bool | None) -> str | None:
-    """A word, number or truth value as text.
+    """Convert a word, number or boolean to text.
 
-    >>> said(True), said(2), said(0.5), said("two")
+    >>> value_to_text(True), value_to_text(2), value_to_text(0.5), value_to_text("two")
     ('true', '2', '0.5', 'two')
     """
     if value is None or isinstance(value, str):

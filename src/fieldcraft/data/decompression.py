@@ -1,4 +1,4 @@
-"""Unpack what is compressed, within bounds: a small file must not fill the memory."""
+"""Decompress gzip data within limits, so that a small file cannot fill the memory."""
 
 from __future__ import annotations
 
@@ -6,53 +6,69 @@ import gzip
 import io
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from fieldcraft.core.errors import DataError
 
 READ_BLOCK_BYTES = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
-MIN_BOMB_BYTES = 1 << 28  # bytes that any archive may inflate to
-MAX_COMPRESSION_RATIO = (
-    500  # larger ones may grow that many times; tables that are honest hardly grow 200
-)
-MAX_MEMORY_FRACTION = 0.5  # of the machine's memory, that unpacked bytes may fill
+MIN_BOMB_BYTES = 1 << 28  # that any archive may decompress to
+# Of larger archives. Tables hardly exceed 200; DEFLATE cannot exceed 1,032, which bombs come near.
+MAX_COMPRESSION_RATIO = 500
+MAX_MEMORY_FRACTION = 0.5  # of the machine's memory, that decompressed bytes may fill
 
 
 def is_gzip(data: bytes) -> bool:
-    """Whether bytes begin as gzip files do."""
+    """Return whether bytes start like a gzip file."""
     return data[:2] == GZIP_MAGIC
 
 
 def decompress_gzip(data: bytes, name: str) -> bytes:
-    """The bytes of a gzip file.
+    """Return the decompressed bytes of a gzip file.
 
     Raises:
-        DataError: the archive is damaged, cut short or a bomb.
+        DataError: the file is damaged, truncated or a decompression bomb.
+    """
+    with gzip_errors(name), gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+        return read_decompressed(stream, len(data), name)
+
+
+@contextmanager
+def gzip_errors(name: str) -> Iterator[None]:
+    """Turn errors of the gzip module into a DataError that has the name of the file.
+
+    Raises:
+        DataError: the file is damaged or truncated.
     """
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            return read_decompressed(stream, len(data), name)
+        yield
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{name} cannot be unpacked",
-            detail=str(error),
-            hint="use a gzip file that is whole; copy or download it again",
-        ) from error
+        raise corrupt_archive_error(name, error, "gzip") from error
+
+
+def corrupt_archive_error(name: str, error: Exception, archive_format: str) -> DataError:
+    """Return the error for an archive that cannot be unpacked."""
+    return DataError(
+        f"{name} cannot be unpacked",
+        detail=str(error),
+        hint=f"use a complete {archive_format} file; copy or download it again",
+    )
 
 
 def read_decompressed(
     stream: io.BufferedIOBase | IO[bytes], compressed_bytes: int, name: str
 ) -> bytes:
-    """All bytes of a compressed stream, read block by block.
+    """Read all bytes of a decompressing stream, block by block.
 
     Args:
-        stream: gives the unpacked bytes.
-        compressed_bytes: number of bytes that the stream takes while packed.
-        name: what it is called in messages.
+        stream: yields the decompressed bytes.
+        compressed_bytes: the compressed size.
+        name: the name of the file in messages.
 
     Raises:
-        DataError: there are more bytes than an honest table of that size packs.
+        DataError: there are more bytes than the limits allow.
     """
     blocks: list[bytes] = []
     size = 0
@@ -64,10 +80,10 @@ def read_decompressed(
 
 
 def reject_decompression_bomb(size: int, compressed_bytes: int, name: str) -> None:
-    """Make sure that unpacked bytes are not far more than the packed ones, and fit the memory.
+    """Check decompressed bytes against the limits of ratio and memory.
 
     Raises:
-        DataError: they are, or do not.
+        DataError: there are too many.
     """
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size <= MIN_BOMB_BYTES or (
@@ -76,7 +92,7 @@ def reject_decompression_bomb(size: int, compressed_bytes: int, name: str) -> No
     ):
         return
     raise DataError(
-        f"{name} unpacks to far too much",
-        detail=f"{compressed_bytes:,} bytes that make more than {size:,}; the memory holds {memory_bytes:,}",
-        hint="unpack it yourself if you trust it, and name the unpacked file",
+        f"{name} decompresses to far too much",
+        detail=f"{compressed_bytes:,} bytes become more than {size:,}; memory: {memory_bytes:,}",
+        hint="unpack it yourself if you trust it, and use the unpacked file",
     )

@@ -1,21 +1,20 @@
-"""Cells that hold photos themselves, as bytes: each is kept as a file, and its cell names that.
+"""Cells that hold photos as bytes: each becomes a file in the cache, and the cell its path.
 
-Parquet files and frames hold them as binary cells, or, as Hugging Face writes them, as records
-of ``bytes`` and ``path``. A file is named by the digest of its content, so that the same bytes
-are written once, whichever table they come from.
+Parquet files and frames hold photos as binary cells or, as Hugging Face writes them, as records
+of ``bytes`` and ``path``. A file is named by the digest of its content, so that equal photos are
+written once, whichever table they come from.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import polars as pl
 
 from fieldcraft.core import files
 
-IMAGE_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # position and first bytes of photos
+IMAGE_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes, file extension
     (0, b"\xff\xd8\xff", ".jpg"),
     (0, b"\x89PNG\r\n", ".png"),
     (8, b"WEBP", ".webp"),
@@ -24,12 +23,12 @@ IMAGE_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (  # position and first b
     (0, b"II*\0", ".tif"),
     (0, b"MM\0*", ".tif"),
 )
-FALLBACK_SUFFIX = ".jpg"  # reading it tells what is wrong, as of any other file
+FALLBACK_SUFFIX = ".jpg"  # of bytes that are no photo: decoding them raises the usual error
 RECORD_FIELDS = ("bytes", "path")
 
 
 def can_hold_files(dtype: pl.DataType) -> bool:
-    """Whether cells of a type may hold whole files: bytes, or records of bytes and a path."""
+    """Return whether a type can hold files: bytes, or records of bytes and a path."""
     if isinstance(dtype, pl.Struct):
         fields = {field.name: field.dtype for field in dtype.fields}
         return set(fields) == set(RECORD_FIELDS) and fields["bytes"] == pl.Binary
@@ -37,17 +36,18 @@ def can_hold_files(dtype: pl.DataType) -> bool:
 
 
 def save_embedded_files(cells: pl.Series, is_image_column: bool = False) -> pl.Series | None:
-    """The names of files that hold what cells hold; None where not one of them is a photo.
+    """Save the photos in cells and return their paths; None if no cell is a photo.
 
     Args:
-        cells: bytes, or records of bytes and a path, of which the path counts where there are no
-            bytes.
+        cells: bytes, or records of bytes and a path; the path counts where there are no bytes.
         is_image_column: whether other cells of the column are photos, so that these need not be.
     """
     paths: list[str | None] = [None] * len(cells)
     if isinstance(cells.dtype, pl.Struct):
         paths = cells.struct.field("path").cast(pl.String).to_list()
         cells = cells.struct.field("bytes").rename(cells.name)
+    # One photo makes it a column of files; other bytes in it become files too, and reading them
+    # later reports what is wrong with each.
     contents = cells.to_list()
     present_contents = [content for content in contents if content is not None]
     is_empty = not present_contents and not any(paths)
@@ -63,9 +63,9 @@ def save_embedded_files(cells: pl.Series, is_image_column: bool = False) -> pl.S
 
 
 def image_suffix(content: bytes) -> str | None:
-    """How the name of a photo ends, by its first bytes; None for what is no photo.
+    """Return the file extension of a photo by its first bytes; None if it is not a photo.
 
-    >>> ending_of(b"GIF89a"), ending_of(b"PK")
+    >>> image_suffix(b"GIF89a"), image_suffix(b"PK")
     ('.gif', None)
     """
     suffixes = (
@@ -77,7 +77,7 @@ def image_suffix(content: bytes) -> str | None:
 
 
 def cache_content(content: bytes) -> str:
-    """The path of the file that holds some bytes, written unless it is there."""
+    """Write bytes to the cache unless they are there, and return the path."""
     name = hashlib.blake2b(content, digest_size=16).hexdigest()
     path = (
         files.cache_folder()
@@ -87,14 +87,16 @@ def cache_content(content: bytes) -> str:
     )
     if not has_size(path, len(content)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary_path = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary_path.write_bytes(content)  # it can be made again, so nothing waits for the disk
+        temporary_path = files.temporary_path_for(path)
+        temporary_path.write_bytes(content)
+        # Renamed, so that no reader sees a part of it, but not synced: a table may have 100,000
+        # photos. A file that a power failure left short is found by its size and written again.
         temporary_path.replace(path)
     return str(path.absolute())
 
 
 def has_size(path: Path, size: int) -> bool:
-    """Whether a file of some size is there."""
+    """Return whether there is a file of that size."""
     try:
         return path.stat().st_size == size
     except OSError:

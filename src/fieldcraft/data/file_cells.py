@@ -1,8 +1,8 @@
-"""Cells that name files, such as photos: where these are, what is in them, what tells them apart.
+"""Cells that refer to files, such as photos: resolve paths, read contents, compute digests.
 
-A cell may hold a path (relative ones start at the table's own folder), the path of a member of a
-ZIP archive (``photos.zip/cats/1.jpg``), an ``http(s)`` address, or a ``data:`` address that holds
-the content itself. What cells hold as bytes is made a file first: see `data.blobs`.
+A cell may be a path (relative to the folder of the table), the path of a member of a ZIP archive
+(``photos.zip/cats/1.jpg``), an ``http(s)`` URL, or a ``data:`` URL with the content itself. Cells
+that hold bytes become files first: see `fieldcraft.data.embedded_files`.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ import polars as pl
 
 from fieldcraft.core import digest, files
 from fieldcraft.core.errors import DataError
+from fieldcraft.data.decompression import corrupt_archive_error
 from fieldcraft.data.location import SourceLocation, root_folder
 
 HTTP_PATTERN = re.compile(r"https?://", re.IGNORECASE)
 DATA_URL_PATTERN = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
-MAX_FILE_BYTES = 1 << 28  # of one file
-HTTP_TIMEOUT_SECONDS = 30.0  # that a server may take to answer
-ACCESS = {"outside": True}  # of this process: see `stay_inside`
+MAX_FILE_BYTES = 1 << 28  # 256 MB, of one file
+HTTP_TIMEOUT_SECONDS = 30.0
+ACCESS = {"outside": True}  # of this process: see `allow_data_urls_only`
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError)
 
 
 def base_folder(source: str | Path) -> Path:
-    """The folder, or the archive, that the paths in a table's cells start from."""
+    """Return the folder or archive to which the paths in the cells of a table are relative."""
     location = SourceLocation(str(source))
     if location.scheme:
         return Path.cwd()
@@ -46,12 +47,12 @@ def base_folder(source: str | Path) -> Path:
 
 
 def resolve_paths(cells: pl.Series, base: Path) -> pl.Series:
-    """Cells with relative paths made whole.
+    """Make relative paths in cells absolute.
 
     Args:
-        cells: as read; what is no text is left alone.
-        base: the folder or archive that paths start from; where an archive has no such member,
-            paths start from the folder that it lies in.
+        cells: cells as read; a column that is not text is returned as it is.
+        base: the folder or archive to which paths are relative; a path that is no member of the
+            archive is relative to the folder of the archive.
     """
     if cells.dtype != pl.String:
         return cells
@@ -76,25 +77,26 @@ def resolve_paths(cells: pl.Series, base: Path) -> pl.Series:
 
 
 def allow_data_urls_only() -> None:
-    """Follow no address from now on, but for those that carry the content themselves.
+    """From now on, refuse paths and http URLs in this process; only ``data:`` URLs are read.
 
-    For a process that answers strangers: they could name its own files, or other machines' pages.
+    A server must do this: otherwise requests could read its files or reach internal hosts
+    (path traversal, server-side request forgery).
     """
     ACCESS["outside"] = False
 
 
 def read_content(address: str) -> bytes:
-    """The bytes of the file that an address leads to.
+    """Return the bytes of the file at an address.
 
     Raises:
         DataError: there is none, it cannot be read, it is larger than 256 MB, or this process
-            follows no addresses.
+            accepts ``data:`` URLs only.
     """
     if DATA_URL_PATTERN.match(address):
         return decode_data_url(address)
     if not ACCESS["outside"]:
         raise unreadable_error(
-            address, "addresses of files are not followed here; send data:...;base64,..."
+            address, "paths and URLs of files are not accepted here; send data:...;base64,..."
         )
     if HTTP_PATTERN.match(address):
         return download(address)
@@ -112,23 +114,22 @@ def read_content(address: str) -> bytes:
 
 
 def content_stamp(address: str) -> tuple[int, ...] | None:
-    """What changes with the file at an address; None where only its content would tell."""
+    """Return size and modification time of the file at an address; None if it cannot be read."""
     if DATA_URL_PATTERN.match(address) or HTTP_PATTERN.match(address):
-        return ()
+        return ()  # constant: the content is in the cell, or cached once downloaded
     if not ACCESS["outside"]:
         return None
     archive, _ = split_archive_path(address)
     try:
-        stat = os.stat(archive or address)
-    except (OSError, ValueError):
+        return files.file_stamp(archive or address)
+    except (OSError, ValueError):  # ValueError: a path with a null byte
         return None
-    return stat.st_size, stat.st_mtime_ns
 
 
 def digest_contents(cells: pl.Series) -> pl.Series:
-    """Each cell as the digest of its file, so that two copies of a file are told to be the same.
+    """Replace each cell by the digest of its file, so that copies of a file are equal.
 
-    A cell without a file that can be read stays as it is.
+    A cell whose file cannot be read is unchanged.
     """
 
     def digest_cell(cell: str | None) -> str | None:
@@ -145,12 +146,12 @@ def digest_contents(cells: pl.Series) -> pl.Series:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path is that of an archive of files."""
+    """Return whether a path is that of a ZIP archive."""
     return path.suffix.lower() == ".zip" and path.is_file()
 
 
 def split_archive_path(address: str) -> tuple[str | None, str]:
-    """The archive on the way of an address and the name of the member; (None, "") without one."""
+    """Split an address into archive and member; (None, "") if it has no archive."""
     for match in re.finditer(r"\.zip/", address, re.IGNORECASE):
         archive, member = address[: match.end() - 1], address[match.end() :]
         if os.path.isfile(archive):
@@ -159,7 +160,7 @@ def split_archive_path(address: str) -> tuple[str | None, str]:
 
 
 def archive_members(archive: Path) -> list[str]:
-    """The names of all members of an archive.
+    """Return the names of all members of an archive.
 
     Raises:
         DataError: it is damaged.
@@ -168,7 +169,7 @@ def archive_members(archive: Path) -> list[str]:
 
 
 def read_member(archive: str, member: str) -> bytes:
-    """The bytes of a member of an archive.
+    """Return the bytes of a member of an archive.
 
     Raises:
         DataError: there is no such member, it is damaged, encrypted or larger than 256 MB.
@@ -177,7 +178,7 @@ def read_member(archive: str, member: str) -> bytes:
     try:
         info = zip_file.getinfo(member)
         with zip_file.open(info) as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+            data = stream.read(MAX_FILE_BYTES + 1)  # one more than allowed, to notice the excess
     except KeyError:
         raise unreadable_error(f"{archive}/{member}", "the archive has no such member") from None
     except ZIP_ERRORS as error:
@@ -187,13 +188,14 @@ def read_member(archive: str, member: str) -> bytes:
     return data
 
 
+# Reading the directory of a large archive takes far longer than one of its members.
 @lru_cache(maxsize=8)
 def open_archive(archive: str, mtime_ns: int) -> zipfile.ZipFile:
-    """An archive ready to be read; its members may be read from several threads.
+    """Open an archive, whose members may be read from several threads.
 
     Args:
-        archive: its path.
-        mtime_ns: when; so that a new archive of the same name is opened anew.
+        archive: the path.
+        mtime_ns: modification time, so that a changed archive is opened anew.
 
     Raises:
         DataError: it is damaged.
@@ -201,18 +203,14 @@ def open_archive(archive: str, mtime_ns: int) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(archive)
     except (*ZIP_ERRORS, OSError, ValueError) as error:
-        raise DataError(
-            f"{Path(archive).name} cannot be unpacked",
-            detail=str(error),
-            hint="use a ZIP file that is whole; copy or download it again",
-        ) from error
+        raise corrupt_archive_error(Path(archive).name, error, "ZIP") from error
 
 
 def decode_data_url(address: str) -> bytes:
-    """The content that a ``data:`` address holds.
+    """Return the content of a ``data:`` URL (RFC 2397).
 
     Raises:
-        DataError: it is not written as such addresses are (RFC 2397).
+        DataError: the URL is malformed.
     """
     media_type, _, body = address.partition(",")
     try:
@@ -224,7 +222,7 @@ def decode_data_url(address: str) -> bytes:
 
 
 def download(address: str) -> bytes:
-    """The content at an http address, which is kept: a second call asks no server.
+    """Return the content at an http URL, from the cache after the first time.
 
     Raises:
         DataError: the server cannot be reached, refuses, or sends more than 256 MB.
@@ -233,9 +231,8 @@ def download(address: str) -> bytes:
     if cached_path.is_file():
         return cached_path.read_bytes()
     try:
-        with urllib.request.urlopen(
-            address, timeout=HTTP_TIMEOUT_SECONDS
-        ) as response:  # http(s) only: REMOTE
+        # The caller has matched HTTP_PATTERN: urlopen would also open file: and ftp: URLs.
+        with urllib.request.urlopen(address, timeout=HTTP_TIMEOUT_SECONDS) as response:
             data: bytes = response.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError, HTTPException) as error:
         raise unreadable_error(address, str(error)) from error
@@ -246,30 +243,30 @@ def download(address: str) -> bytes:
 
 
 def unreadable_error(address: str, reason: str) -> DataError:
-    """The error for a file that cannot be read."""
+    """Return the error for a file that cannot be read."""
     return DataError(
-        f"a file that a cell names cannot be read: {address[-80:]}",
+        f"the file of a cell cannot be read: {address[-80:]}",
         detail=reason[:200],
-        hint="make sure that it is there and whole; paths start at the table's own folder",
+        hint="make sure that it exists and is complete; paths are relative to the table's folder",
     )
 
 
 def too_large_error(address: str) -> DataError:
-    """The error for a file of more bytes than are read."""
+    """Return the error for a file that is too large."""
     return DataError(
-        f"a file that a cell names is too large: {address[-80:]}",
+        f"the file of a cell is too large: {address[-80:]}",
         detail=f"more than {MAX_FILE_BYTES:,} bytes",
         hint="use a smaller copy of it",
     )
 
 
 def resolve_file_columns(frame: pl.DataFrame, names: Sequence[str], base: Path) -> pl.DataFrame:
-    """A frame whose columns of file names hold whole addresses.
+    """Make the paths in file columns of a frame absolute.
 
     Args:
         frame: cells as read.
-        names: the columns that name files; those that are not there are passed over.
-        base: see `base_of`.
+        names: the file columns; missing ones are ignored.
+        base: the folder or archive to which paths are relative, see `base_folder`.
     """
     present_columns = [name for name in names if name in frame.columns]
     return frame.with_columns([resolve_paths(frame[name], base) for name in present_columns])

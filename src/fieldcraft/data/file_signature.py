@@ -1,25 +1,25 @@
-"""Tell by its first bytes what a file really is that was given as a table of text."""
+"""Detect by its first bytes what a file really is that was passed as a text table."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-HEAD_BYTES = 1024  # first bytes of a file that are looked at
+HEAD_BYTES = 1024  # enough for the tar signature, and the first names in an Office archive
 SAVE_SHEET_HINT = "open it in a spreadsheet program and save the sheet as CSV"
 EXPORT_HINT = "open it with the program that wrote it and save the table as CSV or Parquet"
-UNPACK_HINT = "unpack it, and name the table within"
+UNPACK_HINT = "unpack it, and use the table inside"
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """What a file is, and what to do about it."""
+    """The format of a file, and what to do about it."""
 
     description: str
     hint: str
 
 
-# Position and first bytes; the first that fits tells.
+# Offset and bytes; the first match decides.
 SIGNATURES: tuple[tuple[int, bytes, FileFormat], ...] = (
     (
         0,
@@ -66,11 +66,12 @@ HTML_FORMAT = FileFormat(
 
 
 def detect_format(head: bytes) -> FileFormat | None:
-    """What a file is by its first bytes; None for text and for what is not known.
+    """Return the format of a file by its first bytes; None for text and unknown formats.
 
-    >>> what_is(b"%PDF-1.7").what
+    >>> detect_format(b"%PDF-1.7").description
     'a PDF document'
     """
+    # Office documents are ZIP archives too, so they come before the signatures.
     if head.startswith(b"PK\x03\x04"):
         if any(name in head for name in (b"xl/", b"[Content_Types].xml", b"docProps/")):
             return OFFICE_FORMAT

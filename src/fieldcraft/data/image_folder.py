@@ -1,4 +1,4 @@
-"""Photos in folders as a table: the name of each, and what its folders say."""
+"""Folders of photos as a table: the path of each, and the label that its folder gives."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from fieldcraft.core.digest import of_file, of_json
+from fieldcraft.core import digest
 from fieldcraft.core.formatting import pluralize, truncated_list
 from fieldcraft.data.concat import natural_sort_key
 from fieldcraft.data.source import ReadResult
@@ -21,15 +21,17 @@ SPLIT_FOLDER_NAMES = frozenset(word for words in SPLIT_NAMES.values() for word i
 
 
 def is_image(name: str) -> bool:
-    """Whether a name ends as those of photos do."""
+    """Return whether a name has the extension of an image."""
     return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def find_images(folder: Path) -> list[str]:
-    """The photos in a folder and its folders, relative to it; hidden ones are passed over."""
+    """Find the photos below a folder, as relative paths; hidden files and folders are skipped."""
     image_names: list[str] = []
     for current_folder, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name[0] not in "._"]
+        folders[:] = [
+            name for name in folders if name[0] not in "._"
+        ]  # in place: os.walk skips them
         base = Path(current_folder).relative_to(folder)
         image_names += [
             (base / name).as_posix() for name in names if name[0] != "." and is_image(name)
@@ -38,21 +40,21 @@ def find_images(folder: Path) -> list[str]:
 
 
 def image_table(names: Sequence[str], other_names: Sequence[str], container: str) -> ReadResult:
-    """A table with a row for each photo.
+    """Return a table with one row per photo.
 
-    Columns are ``image``, the name; ``label``, the folder that a photo lies in; ``folder``, the
-    folders above that one; and ``split``, where the uppermost folders are named as the parts of
-    a ready-made split are (train, test). A column that would say the same of all is left out,
-    but for the label.
+    Columns are ``image``, the path; ``label``, the folder of the photo; ``folder``, the folders
+    above that one; and ``split``, if the top-level folders are the parts of a split (train,
+    test). A constant column is left out, except for the label.
 
     Args:
-        names: of the photos, relative to the folder or archive that holds them.
-        other_names: names of other files there, which are told and left out.
-        container: what the photos make together, for messages.
+        names: paths of the photos, relative to the folder or archive.
+        other_names: names of other files there, which are ignored and listed in a note.
+        container: the folder or archive, for messages.
     """
     ordered = sorted(names, key=natural_sort_key)
     parent_folders = parent_folder_parts(ordered)
     columns: dict[str, list[str | None]] = {"image": list(ordered)}
+    # All of them: one class may well be called "test" or "valid".
     has_parts = all(
         folders and folders[0].lower() in SPLIT_FOLDER_NAMES for folders in parent_folders
     )
@@ -67,14 +69,16 @@ def image_table(names: Sequence[str], other_names: Sequence[str], container: str
         columns["label"] = labels
     notes = [f"{pluralize(len(ordered), 'photo')} in {container}; {describe_labels(labels)}"]
     if other_names:
-        notes.append(f"left out, for they are no photos: {truncated_list(sorted(other_names), 5)}")
+        notes.append(f"ignored, not a photo: {truncated_list(sorted(other_names), 5)}")
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
     return ReadResult(frame, notes=tuple(notes), split_column="split" if has_parts else None)
 
 
 def parent_folder_parts(names: Sequence[str]) -> list[list[str]]:
-    """The folders that each photo lies in; one around everything says nothing and is left out."""
+    """Return the folders of each photo, without those that enclose all of them."""
     parent_folders = [list(PurePosixPath(name).parts[:-1]) for name in names]
+    # Archives often pack everything in one folder. It is kept where it is the only level: the
+    # label is then that folder.
     while (
         all(parent_folders)
         and len({folders[0] for folders in parent_folders}) == 1
@@ -85,20 +89,20 @@ def parent_folder_parts(names: Sequence[str]) -> list[list[str]]:
 
 
 def has_nested_folders(parent_folders: Sequence[Sequence[str]]) -> bool:
-    """Whether there are folders below the uppermost one."""
+    """Return whether there are folders below the top level."""
     return any(len(folders) > 1 for folders in parent_folders)
 
 
 def describe_labels(labels: Sequence[str | None]) -> str:
-    """What the folders say."""
+    """Return a note on the labels."""
     present_labels = sorted({label for label in labels if label}, key=natural_sort_key)
     return (
-        f"folders give the label: {truncated_list(present_labels, 5)}"
+        f"labels from folder names: {truncated_list(present_labels, 5)}"
         if present_labels
-        else "no folders give a label"
+        else "no labels from folder names"
     )
 
 
 def images_digest(root: Path, names: Sequence[str]) -> str:
-    """Digest of the names and contents of photos in a folder."""
-    return of_json([[name, of_file(root / name)] for name in sorted(names)])
+    """Return the digest of the names and contents of photos in a folder."""
+    return digest.of_json([[name, digest.of_file(root / name)] for name in sorted(names)])

@@ -1,4 +1,4 @@
-"""Where a table is: a file, a folder, a pattern of file names, a URL, a member of an archive."""
+"""Locations of tables: a file, a folder, a glob pattern, a URL, or a member of an archive."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from fieldcraft.core.errors import DataError, did_you_mean
 from fieldcraft.data.decompression import decompress_gzip, is_gzip
 
 URL_PATTERN = re.compile(r"([a-z][a-z0-9+.-]+)://")
-ESCAPED_GLOB_PATTERN = re.compile(
-    r"\[([\[*?])\]"
-)  # how `glob.escape` writes a character that stands for itself
+# A literal character, as `glob.escape` writes it.
+ESCAPED_GLOB_PATTERN = re.compile(r"\[([\[*?])\]")
 FILE_URL_PATTERN = re.compile(r"([a-z][a-z0-9+.-]+:///)([^?]*)(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class SourceLocation:
-    """Where a table is.
+    """The location of a table.
 
     Args:
         address: the path of a file or folder, a pattern such as ``data/*.csv``, or a URL.
-        content: the bytes of a member of an archive, whose name the address is.
-        archive_name: the archive that the member lies in, for messages.
+        content: the bytes of an archive member; the address is then its name.
+        archive_name: the archive of the member, for messages.
     """
 
     address: str
@@ -42,40 +41,40 @@ class SourceLocation:
 
     @property
     def name(self) -> str:
-        """What the place is called in messages."""
+        """The name used in messages."""
         return f"{self.path.name} in {self.archive_name}" if self.archive_name else self.path.name
 
     @property
     def scheme(self) -> str:
-        """What stands before ``://`` in a URL; empty for other places."""
+        """The scheme of a URL; empty for other locations."""
         match = URL_PATTERN.match(self.address) if self.content is None else None
         return match[1] if match else ""
 
     @property
     def is_pattern(self) -> bool:
-        """Whether this is a pattern of names; a file that has such a name itself is a file."""
+        """Whether this is a glob pattern; an existing file of such a name is a file."""
         if self.content is not None or self.scheme:
             return False
         return glob.has_magic(self.address) and not os.path.exists(self.address)
 
     @property
     def is_file(self) -> bool:
-        """Whether this is one file, be it there or not, or a member of an archive."""
+        """Whether this is one file, existing or not, or a member of an archive."""
         if self.content is not None:
             return True
         return not (self.scheme or self.is_pattern or os.path.isdir(self.address))
 
     def has_suffix(self, *suffixes: str) -> bool:
-        """Whether this is a file with one of these endings, gzipped (``.gz``) or not."""
+        """Return whether this is a file with one of these extensions, with or without ``.gz``."""
         return self.is_file and self.suffix in suffixes
 
     @property
     def suffix(self) -> str:
-        """The ending of the name in lower case, ``.gz`` left off."""
+        """The extension in lower case, without ``.gz``."""
         return Path(self.path.name.lower().removesuffix(".gz")).suffix
 
     def raw_bytes(self) -> bytes:
-        """The bytes as they are stored.
+        """Return the stored bytes, not decompressed.
 
         Raises:
             DataError: there is no such file, or it cannot be opened.
@@ -89,16 +88,17 @@ class SourceLocation:
             raise unopenable_error(self.path, error) from error
 
     def read_bytes(self) -> bytes:
-        """The bytes, unpacked if they are gzipped.
+        """Return the bytes, decompressed if they are gzipped.
 
         Raises:
-            DataError: there is no such file, or the archive is damaged or a bomb.
+            DataError: there is no such file, or the archive is damaged or a decompression bomb.
         """
         data = self.raw_bytes()
+        # By the content, not the name: browsers and servers unpack .gz files and keep the name.
         return decompress_gzip(data, self.name) if is_gzip(data) else data
 
     def digest(self) -> str:
-        """Digest of the file as it is stored.
+        """Return the digest of the stored file.
 
         Raises:
             DataError: there is no such file, or it cannot be opened.
@@ -111,7 +111,7 @@ class SourceLocation:
 
 
 def root_folder(location: SourceLocation) -> Path:
-    """The folder that the names of the files are relative to."""
+    """Return the folder that names of files are relative to."""
     if not location.is_pattern:
         return location.path
     parts = location.path.parts
@@ -122,21 +122,21 @@ def root_folder(location: SourceLocation) -> Path:
 
 
 def unopenable_error(path: Path, error: OSError) -> DataError:
-    """The error for a file that is there and cannot be opened."""
+    """Return the error for an existing file that cannot be opened."""
     return DataError(
         f"{path.name} cannot be opened",
         detail=f"{path}: {error.strerror}",
-        hint="make sure that you may read it, and that it is an ordinary file",
+        hint="check that you may read it, and that it is a regular file",
     )
 
 
 def require_path(path: Path) -> None:
-    """Make sure that a file or folder is there.
+    """Check that a file or folder exists.
 
     Raises:
-        DataError: it is not; the error names what lies beside it.
+        DataError: it does not; the detail lists similar names in the same folder.
     """
-    if os.path.exists(path):  # False, not an error, where a name is too long or may not be read
+    if os.path.exists(path):  # unlike Path.exists, False where a name is too long
         return
     folder = path.parent
     hint = "make sure that the path is right"
@@ -144,14 +144,14 @@ def require_path(path: Path) -> None:
         nearest_folder = next(
             parent for parent in folder.absolute().parents if os.path.isdir(parent)
         )
-        detail = f"there is no folder {folder}; its way ends at {nearest_folder}"
+        detail = f"there is no folder {folder}; the nearest existing one is {nearest_folder}"
     else:
         names = list_folder(folder)
         close_names = difflib.get_close_matches(path.name, names, n=5)
         same_prefix_names = [name for name in names if name[:3].lower() == path.name[:3].lower()]
         shown_names = list(dict.fromkeys([*close_names, *same_prefix_names]))[:5]
         detail = (
-            f"beside it: {', '.join(shown_names)}"
+            f"in the same folder: {', '.join(shown_names)}"
             if shown_names
             else f"folder: {folder.absolute()}"
         )
@@ -161,7 +161,7 @@ def require_path(path: Path) -> None:
 
 
 def list_folder(folder: Path) -> list[str]:
-    """The names in a folder in order; none where it may not be read."""
+    """Return the names in a folder in order; none if it may not be read."""
     try:
         return sorted(os.listdir(folder))
     except OSError:
@@ -169,26 +169,28 @@ def list_folder(folder: Path) -> list[str]:
 
 
 def resolve_address(source: str, base: Path) -> str | Path:
-    """The place that an address in a project file means, which is relative to a folder.
+    """Resolve an address of a project file, relative to the folder of that file.
 
     Args:
-        source: a path, a pattern of names, or a URL such as ``sqlite:///shop.db?table=orders``.
+        source: a path, a pattern, or a URL such as ``sqlite:///shop.db?table=orders``.
         base: the folder that relative addresses start from.
     """
     if match := FILE_URL_PATTERN.fullmatch(source):
         return f"{match[1]}{(base / match[2]).resolve()}{match[3]}" if match[2] else source
     if URL_PATTERN.match(source):
         return source
+    # A file that has such a name wins: "sales [2024].csv" is common.
     if glob.has_magic(source) and not (base / source).exists():
+        # Only the address is a pattern; the folder of the project may have brackets in its name.
         return os.path.join(glob.escape(str(base.resolve())), source)
     return (base / source).resolve()
 
 
 def relative_address(source: str | Path, base: Path) -> str:
-    """The address as a project file in a folder says it: `located` leads from it back.
+    """Return an address relative to the folder of a project file, the inverse of `resolve_address`.
 
     Args:
-        source: a path, a pattern or a URL; relative ones start where the command runs.
+        source: a path, a pattern or a URL; relative ones start at the working directory.
         base: the folder of the project file.
     """
 

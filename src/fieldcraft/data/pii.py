@@ -1,4 +1,4 @@
-"""What names a person or a purse: e-mail and IP addresses, cards, bank accounts, phone numbers."""
+"""Find personal data: e-mail and IP addresses, card, bank account and phone numbers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-# The number of a news article, such as 1993Apr15.2338@host.edu, starts with a digit.
+# A letter first, since the IDs of Usenet articles (1993Apr15.2338@host.edu) start with a digit;
+# numeric addresses are accepted at the providers that give them out.
 EMAIL_PATTERN = (
     r"\b[A-Za-z][A-Za-z0-9._%+\-]{0,63}@(?:[A-Za-z0-9\-]{1,63}\.){1,5}[A-Za-z]{2,10}\b|"
     r"\b[0-9]{5,12}@(?:qq|126|139|163)\.com\b"
 )
-DIGIT_RUN_PATTERN = r"[+(]?\d[\d ()./\-]{7,}\d"  # a run of digits that may be written in groups
+DIGIT_RUN_PATTERN = r"[+(]?\d[\d ()./\-]{7,}\d"  # digits, possibly in groups
 IBAN_PATTERN = r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}"
-# Cards by their first digits (ISO/IEC 7812), in one piece or in groups of four and the like.
+# Card numbers by issuer prefix (ISO/IEC 7812), in one piece or in the usual groups.
 CARD_PATTERN = re.compile(
     r"(?<![\d.\-/+(])(?:"
     r"(?:4\d{3}|5[1-5]\d\d|2[2-7]\d\d|6011|65\d\d|64[4-9]\d|62\d\d|35\d\d)(?:[ -]?\d{4}){3}"
     r"|3[47]\d\d[ -]?\d{6}[ -]?\d{5}|3[068]\d\d[ -]?\d{6}[ -]?\d{4})(?![\d]|[.\-/]\d)"
 )
-# +49 30 1234567, (030) 1234567, 030/1234567, 555-123-4567, 07700900123 (eleven digits from 0).
+# +49 30 1234567, (030) 1234567, 030/1234567, 555-123-4567, 07700900123 (11 digits, from 0).
 PHONE_PATTERN = re.compile(
     r"(?<![\d.\-/])(?:"
     r"\+(?:\d[ ()./\-]{0,2}){8,14}\d"
@@ -30,8 +31,8 @@ PHONE_PATTERN = re.compile(
     r"|0[1-35-8]\d{9})(?![\d]|[.\-/]\d)"
 )
 IP_PATTERN = r"(?:\d{1,3}\.){3}\d{1,3}(?:\.\d+)*"
-MIN_IP_BYTE = 32  # below which four numbers with points between may well be a version of a program
-IBAN_LENGTHS = {  # characters of an account's number by country (ISO 13616 registry)
+MIN_IP_BYTE = 32  # the largest byte; below it, 12.1.0.2 may well be the version of a program
+IBAN_LENGTHS = {  # characters by country (ISO 13616 registry)
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22,
     "BR": 29, "BY": 28, "CH": 21, "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "DO": 28,
     "EE": 20, "EG": 29, "ES": 24, "FI": 18, "FO": 18, "FR": 27, "GB": 22, "GE": 22, "GI": 23,
@@ -45,15 +46,15 @@ IBAN_LENGTHS = {  # characters of an account's number by country (ISO 13616 regi
 
 @dataclass(frozen=True)
 class PiiType:
-    """One sort of personal data.
+    """A type of personal data.
 
     Attributes:
-        singular: what it is called.
-        plural: what several are called.
-        run_pattern: pattern of what it may stand in.
-        find_candidates: what within a run has its shape.
-        is_valid: whether check digits, where there are any, say that it is one.
-        false_positive_rate: share of other things of that shape that these would let pass.
+        singular: its name.
+        plural: the name of several.
+        run_pattern: regular expression of the text that may contain it.
+        find_candidates: finds the parts of such a text that have its form.
+        is_valid: checks a candidate, by check digits if it has any.
+        false_positive_rate: probability that a random candidate passes these.
     """
 
     singular: str
@@ -65,26 +66,26 @@ class PiiType:
 
 
 def mask(text: str) -> str:
-    """Personal data with its letters and digits hidden.
+    """Replace letters and digits by asterisks.
 
-    >>> masked("jane@acme.org")
+    >>> mask("jane@acme.org")
     '****@****.***'
     """
     return re.sub(r"\w", "*", text)
 
 
 def yield_run(run: str) -> Iterator[str]:
-    """The run itself."""
+    """Yield the text itself: its pattern is already exact."""
     yield run
 
 
 def find_cards(run: str) -> Iterator[str]:
-    """What looks like the number of a card within a run of digits."""
+    """Yield the parts of a run of digits that look like card numbers."""
     yield from (match[0] for match in CARD_PATTERN.finditer(run))
 
 
 def is_luhn(number: str) -> bool:
-    """Whether the last digit is the check digit of the others (ISO/IEC 7812-1).
+    """Return whether the last digit is the check digit of the others (ISO/IEC 7812-1).
 
     >>> is_luhn("4111 1111 1111 1111"), is_luhn("4111-1111-1111-1112")
     (True, False)
@@ -96,7 +97,7 @@ def is_luhn(number: str) -> bool:
 
 
 def find_ibans(run: str) -> Iterator[str]:
-    """What looks like the number of a bank account (IBAN) at the start of a run."""
+    """Yield the start of a run if it looks like an IBAN."""
     length = IBAN_LENGTHS.get(run[:2])
     match = (
         re.match(rf"(?:[A-Z0-9] ?){{{length - 1}}}[A-Z0-9](?![A-Z0-9])", run) if length else None
@@ -106,9 +107,9 @@ def find_ibans(run: str) -> Iterator[str]:
 
 
 def is_iban(number: str) -> bool:
-    """Whether the check digits of an IBAN are right (ISO 7064, mod 97-10).
+    """Return whether the check digits of an IBAN are right (ISO 7064, mod 97-10).
 
-    >>> is_account("GB82 WEST 1234 5698 7654 32"), is_account("GB83WEST12345698765432")
+    >>> is_iban("GB82 WEST 1234 5698 7654 32"), is_iban("GB83WEST12345698765432")
     (True, False)
     """
     characters = number.replace(" ", "")
@@ -119,15 +120,16 @@ def is_iban(number: str) -> bool:
 
 
 def find_phone_numbers(run: str) -> Iterator[str]:
-    """What looks like a phone number within a run of digits, where no card's number is."""
+    """Yield the parts of a run of digits that look like phone numbers, if none is a card."""
+    # A card number is often also the form of a phone number.
     if not any(map(is_luhn, find_cards(run))):
         yield from (match[0] for match in PHONE_PATTERN.finditer(run))
 
 
 def is_public_ip(number: str) -> bool:
-    """Whether numbers with points between are the address of a host on the open network.
+    """Return whether this is the address of a public host.
 
-    >>> [is_host(n) for n in ("128.2.222.5", "192.168.100.10", "12.1.0.2", "300.1.1.1")]
+    >>> [is_public_ip(n) for n in ("128.2.222.5", "192.168.100.10", "12.1.0.2", "300.1.1.1")]
     [True, False, False, False]
     """
     try:
@@ -149,9 +151,9 @@ PII_TYPES = (
 
 
 def redact_pii(text: str) -> str:
-    """A text with the letters and digits of personal data hidden.
+    """Mask the personal data in a text.
 
-    >>> hidden("ask jane@acme.org, room 12")
+    >>> redact_pii("ask jane@acme.org, room 12")
     'ask ****@****.***, room 12'
     """
     for pii_type in PII_TYPES:

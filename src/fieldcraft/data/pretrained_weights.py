@@ -1,4 +1,4 @@
-"""Folders of pretrained networks: brought by a package, on this machine, or at a hub."""
+"""Folders of pretrained networks: from a package, on this machine, or from the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -9,27 +9,22 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from fieldcraft.core import digest
+from fieldcraft.core import digest, files
 from fieldcraft.core.errors import DataError
 
-CONFIG_FILE = "config.json"  # what makes a folder that of a pretrained network
-MANIFEST_FILE = "manifest.json"  # ... and that of a bundle; it names the content of the others
-BASE_FOLDER: ContextVar[Path] = ContextVar("starts", default=Path())  # where relative folders start
-HEAD_LAYER_PREFIXES = ("classifier", "head", "fc")  # layers after the body, which are left out
-DOWNLOAD_PATTERNS = [
-    "*.json",
-    "*.txt",
-    "*.safetensors",
-    "*.model",
-]  # weights as data: never pickles
+CONFIG_FILE = "config.json"  # a folder with this file is a pretrained network
+MANIFEST_FILE = "manifest.json"  # a folder with this file is a bundle; it has all digests
+BASE_FOLDER: ContextVar[Path] = ContextVar("starts", default=Path())  # of relative paths
+HEAD_LAYER_PREFIXES = ("classifier", "head", "fc")  # layers after the backbone, which are not used
+# Safetensors only: loading pickled weights (*.bin, *.pt) would run code of the hub.
+DOWNLOAD_PATTERNS = ["*.json", "*.txt", "*.safetensors", "*.model"]
 
-
-FileStamps = tuple[tuple[str, int, int], ...]  # names of files, their sizes, when they were changed
+FileStamps = tuple[tuple[str, int, int], ...]  # path, size in bytes, modification time in ns
 
 
 @contextmanager
 def use_base_folder(folder: Path) -> Iterator[None]:
-    """While it lasts relative names of networks start at a folder, such as that of a project."""
+    """While the block runs, paths of networks are relative to a folder, such as the project's."""
     token = BASE_FOLDER.set(folder)
     try:
         yield
@@ -38,12 +33,12 @@ def use_base_folder(folder: Path) -> Iterator[None]:
 
 
 def resolve_path(name: str) -> Path:
-    """Where the name of a network, or of a bundle, leads to if it is a path."""
+    """Return the path that the name of a network or bundle is, if it is a path."""
     return BASE_FOLDER.get() / Path(name).expanduser()
 
 
 def packaged_folder(package: str, subfolder: str) -> Path | None:
-    """The folder of a pretrained network that an installed package brings; nothing is imported."""
+    """Return the folder of a network in an installed package, or None; nothing is imported."""
     spec = find_spec(package)
     package_folders = list(spec.submodule_search_locations or ()) if spec else []
     folder = Path(package_folders[0]) / subfolder if package_folders else None
@@ -51,13 +46,13 @@ def packaged_folder(package: str, subfolder: str) -> Path | None:
 
 
 def find_backbone_folder(name: str, packaged: Mapping[str, tuple[str, str]]) -> Path:
-    """The folder of a pretrained network.
+    """Return the folder of a pretrained network.
 
     Args:
-        name: one of those that packages bring, a folder (see `starting_at`), or a name at the
-            Hugging Face hub, of which a copy is kept; with ``HF_HUB_OFFLINE=1`` the hub is not
-            asked.
-        packaged: name, package and folder inside it of those that packages bring.
+        name: name of a packaged network, a folder (see `use_base_folder`), or a repository of the
+            Hugging Face Hub, which is downloaded once; with ``HF_HUB_OFFLINE=1`` only copies on
+            this machine are used.
+        packaged: package and subfolder of the packaged networks, by name.
 
     Raises:
         DataError: there is no such network, or the hub cannot be reached.
@@ -74,16 +69,17 @@ def find_backbone_folder(name: str, packaged: Mapping[str, tuple[str, str]]) -> 
         if not (folder / CONFIG_FILE).is_file():
             raise unavailable_error(name, f"the folder holds no {CONFIG_FILE}", packaged)
         return folder
+    # Names at the hub are OWNER/NAME; a mistyped path must not become a request to the hub.
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise unavailable_error(name, "no such folder", packaged)
     return download_backbone(name, packaged)
 
 
 def download_backbone(name: str, packaged: Mapping[str, tuple[str, str]]) -> Path:
-    """The folder of a network from the hub, kept by the hub's own library.
+    """Return the folder of a network from the hub, cached by huggingface_hub.
 
     Raises:
-        DataError: it is not there, or the hub cannot be reached and no copy is kept.
+        DataError: it does not exist, or the hub cannot be reached and there is no local copy.
     """
     try:
         from huggingface_hub import snapshot_download
@@ -95,35 +91,36 @@ def download_backbone(name: str, packaged: Mapping[str, tuple[str, str]]) -> Pat
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise unavailable_error(
-            name, f"not at hand, and not from the hub: {reason}", packaged
+            name, f"not on this machine, and not available from the hub: {reason}", packaged
         ) from error
 
 
+# Even where a copy is complete, huggingface_hub asks the hub for the newest revision.
 @lru_cache(maxsize=16)
 def download_once(fetch: Callable[..., str], name: str) -> Path:
-    """Where a hub's library keeps its copy; the hub is asked once for a process."""
+    """Download a network and return its folder; the hub is asked once per process."""
     return Path(fetch(name, allow_patterns=DOWNLOAD_PATTERNS))
 
 
 def unavailable_error(name: str, reason: str, packaged: Mapping[str, tuple[str, str]]) -> DataError:
-    """The error for a pretrained network that cannot be had."""
+    """Return the error for a pretrained network that is not available."""
     available_names = [
         known
         for known, package_and_folder in packaged.items()
         if packaged_folder(*package_and_folder)
     ]
     available_hint = (
-        f"use {' or '.join(available_names)}, which is at hand, or " if available_names else ""
+        f"use {' or '.join(available_names)}, which is installed, or " if available_names else ""
     )
     return DataError(
         f"there is no pretrained network {name!r}",
         detail=reason,
-        hint=f"{available_hint}give the folder of one, with {CONFIG_FILE} and its weights as safetensors",
+        hint=f"{available_hint}give a folder with {CONFIG_FILE} and weights as safetensors",
     )
 
 
 def weights_digest(folder: Path) -> str:
-    """Digest of the files that make up a pretrained network."""
+    """Return the digest of the files of a pretrained network."""
     return digest.of_json(
         {
             path.relative_to(folder).as_posix(): digest.of_file(path)
@@ -133,19 +130,21 @@ def weights_digest(folder: Path) -> str:
 
 
 def weights_files(folder: Path) -> list[Path]:
-    """The files that make up a pretrained network."""
-    patterns = [*DOWNLOAD_PATTERNS, "*/*.json"]  # such as how vectors of tokens are pooled
-    return sorted({path for p in patterns for path in folder.glob(p) if path.is_file()})
+    """Return the files of a pretrained network."""
+    patterns = [
+        *DOWNLOAD_PATTERNS,
+        "*/*.json",
+    ]  # such as the pooling configuration of sentence-transformers
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 
 def weights_stamps(folder: Path) -> FileStamps:
-    """What tells cheaply whether the files of a pretrained network were changed."""
-    stats = ((str(path), path.stat()) for path in weights_files(folder))
-    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+    """Return path, size and modification time of each file, which change if the network does."""
+    return tuple((str(path), *files.file_stamp(path)) for path in weights_files(folder))
 
 
 def content_digest(name: str) -> str | None:
-    """Digest of what lies where a name leads to: a network, or a bundle; None if nothing does."""
+    """Return the digest of the file, network or bundle at a path; None if there is none."""
     path = resolve_path(name)
     if path.is_file():
         return digest.of_file(path)
@@ -158,7 +157,7 @@ def content_digest(name: str) -> str | None:
 
 
 def has_linear_layers(folder: Path) -> bool:
-    """Whether a pretrained network has linear layers: weights of two dimensions in its body."""
+    """Return whether the backbone of a network has linear layers: weights of two dimensions."""
     from safetensors import SafetensorError, safe_open
 
     for path in sorted(folder.glob("*.safetensors")):
@@ -166,8 +165,9 @@ def has_linear_layers(folder: Path) -> bool:
             with safe_open(path, framework="numpy") as weights:
                 shapes = {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118
         except (SafetensorError, OSError):
-            return True  # loading it says what is wrong
+            return True  # loading the network raises the error that explains this
         body = [shape for key, shape in shapes.items() if not key.startswith(HEAD_LAYER_PREFIXES)]
+        # LoRA adapts linear layers; a network of convolutions alone has none.
         if any(len(shape) == 2 for shape in body):
             return True
     return False

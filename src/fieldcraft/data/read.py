@@ -1,7 +1,7 @@
-"""Read a table as it stands, wherever it is: the one door to `fieldcraft.data.sources`.
+"""Read a table from any source: the entry point to `fieldcraft.data.sources`.
 
-Cells of text files stay text here; what they mean is decided per column by its kind, in one
-place (`fieldcraft.data.schema.Schema`), for training and prediction alike.
+Cells of text files stay text. The kind of each column parses them later, in one place for
+training and prediction (`fieldcraft.data.schema.Schema`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from fieldcraft.core import files
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.formatting import pluralize
 from fieldcraft.data.location import SourceLocation
@@ -18,7 +19,7 @@ from fieldcraft.data.source import ReadResult, find_source, read_location
 
 
 def read_table(source: str | Path, names: Sequence[str] = ()) -> ReadResult:
-    """Read a table into a frame; text files give text cells.
+    """Read a table into a frame; cells of text files stay text.
 
     Args:
         source: a file (.csv, .tsv, .txt, .data, .jsonl, all also with .gz; .parquet; .zip), a
@@ -27,54 +28,58 @@ def read_table(source: str | Path, names: Sequence[str] = ()) -> ReadResult:
         names: column names, for a table without a header.
 
     Raises:
-        DataError: the table is missing, empty, damaged, or not of a known form.
+        DataError: the table is missing, empty, damaged, or of an unknown format.
     """
     location = SourceLocation(str(source))
-    result = read_cached(location.address, tuple(names), file_stamp(location))
+    result = read_cached(location.address, tuple(names), location_stamp(location))
     if result.frame.is_empty() or result.frame.width == 0:
         n_malformed = len(result.malformed_lines)
         raise DataError(
             f"{location.name or location.address} holds no rows",
             detail=f"{result.frame.height} rows x {result.frame.width} columns"
             + (
-                f", {pluralize(n_malformed, 'line')} that did not fit: {result.describe_malformed()}"
+                f", {pluralize(n_malformed, 'malformed line')}: {result.describe_malformed()}"
                 if n_malformed
                 else ""
             ),
-            hint="use a table with at least one row of data under its column names",
+            hint="use a table with at least one row of data below its column names",
         )
     return result
 
 
 @lru_cache(maxsize=1)
 def read_cached(address: str, names: tuple[str, ...], stamp: tuple[int, ...]) -> ReadResult:
-    """Read a place, or remember it: several stages in a row read the same file.
+    """Read a location, or return the last result: consecutive stages read the same file.
 
     Args:
-        address: of the place.
+        address: address of the location.
         names: column names, for a table without a header.
-        stamp: changes with the file.
+        stamp: a value that changes when the file does.
     """
+    # One table, not more: a large one may fill a good part of the memory.
     return read_location(SourceLocation(address), names)
 
 
-def file_stamp(location: SourceLocation) -> tuple[int, ...]:
-    """Size, time and number of a file; of other places something that is never the same."""
+def location_stamp(location: SourceLocation) -> tuple[int, ...]:
+    """Return size, modification time and inode of a file; for other locations, a unique value."""
     try:
-        stat = location.path.stat() if location.is_file and not location.scheme else None
+        if location.is_file and not location.scheme:
+            # The inode as well: a file that is replaced within the resolution of the clock by one
+            # of the same size has another.
+            return (*files.file_stamp(location.path), location.path.stat().st_ino)
     except OSError:
-        stat = None
-    return (stat.st_size, stat.st_mtime_ns, stat.st_ino) if stat else (time.monotonic_ns(),)
+        pass  # reading it raises the error that explains this
+    return (time.monotonic_ns(),)  # so that folders and databases are always read anew
 
 
 def table_digest(source: str | Path) -> str:
-    """Digest of the content of a table's source; it stays while the content stays.
+    """Return the digest of the content of a table's source.
 
     Args:
-        source: what `read_table` takes; the content is not parsed.
+        source: as for `read_table`; the content is not parsed.
 
     Raises:
-        DataError: the source is missing or not of a known form.
+        DataError: the source is missing or of an unknown format.
     """
     location = SourceLocation(str(source))
     return find_source(location).digest(location)

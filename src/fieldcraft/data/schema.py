@@ -1,4 +1,4 @@
-"""Rows with typed columns: the schema that turns cells as read into values, and row digests."""
+"""The schema that parses cells into typed values, and digests of rows."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from fieldcraft.core.errors import DataError, did_you_mean
 from fieldcraft.data.cell_parser import normalize_missing
 from fieldcraft.data.sql_transforms import add_derived_columns
 
-MAX_ROWS_PARSED_TOGETHER = 256  # rows up to which columns that are read alike are read together
-CATEGORICAL_DTYPES = (
-    pl.Categorical,
-    pl.Enum,
-)  # cells that are numbers of their column's own levels
+# Up to this many rows columns of the same kind and options are parsed in one call: for few rows
+# the overhead of each call is larger than the work on its cells.
+MAX_ROWS_PARSED_TOGETHER = 256
+CATEGORICAL_DTYPES = (pl.Categorical, pl.Enum)  # codes that mean something in their column alone
 
 
 @cache
 def load_kind(name: str) -> Any:
-    """The kind of that name, looked up once."""
+    """Return the kind of that name, looked up once."""
     return catalog.load_plugin("kinds", name)
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its kind, and the kind's options (a decimal mark, a date format)."""
+    """A column: its name, its kind, and options of the kind (decimal mark, date format)."""
 
     name: str
     kind: str
@@ -38,23 +37,23 @@ class Column:
 
     @cached_property
     def parse_key(self) -> tuple[str, str]:
-        """How its cells are read: columns of the same manner are read alike."""
+        """Kind and options; columns with equal keys are parsed in the same way."""
         return self.kind, repr(sorted(self.options.items()))
 
     def as_json(self) -> dict[str, Any]:
-        """The column as a JSON value."""
+        """Return the column as a JSON value."""
         return {"name": self.name, "kind": self.kind, "options": dict(self.options)}
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, the markers that stand for a missing value, and what is computed.
+    """The columns of a table, the markers of missing values, and derived columns.
 
     Attributes:
-        columns: what models see.
+        columns: the columns that models use.
         missing_markers: words that stand for a missing value.
-        derivations: SQL expressions of those columns that are computed from others.
-        derivation_inputs: columns that only expressions read.
+        derivations: SQL expressions of derived columns, by name.
+        derivation_inputs: columns that only these expressions use.
     """
 
     columns: tuple[Column, ...]
@@ -64,20 +63,20 @@ class Schema:
 
     @cached_property
     def input_columns(self) -> tuple[Column, ...]:
-        """The columns that rows must have as they are read."""
+        """The columns that a table must have as read."""
         raw_columns = tuple(
             column for column in self.columns if column.name not in self.derivations
         )
         return raw_columns + self.derivation_inputs
 
     def apply(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Turn cells as read into values; columns not in the schema are left out.
+        """Parse cells into values; columns that are not in the schema are dropped.
 
-        The result depends on each row alone, so training rows and a single row at prediction
-        are read alike. A cell that its kind cannot read becomes null.
+        Each row is parsed independently of the others, so that training and prediction give
+        the same values. A cell that its kind cannot parse becomes null.
 
         Raises:
-            DataError: a column of the schema is not in the frame.
+            DataError: a column of the schema is missing.
         """
         present_columns = set(frame.columns)
         missing_columns = [
@@ -89,13 +88,15 @@ class Schema:
             ]
             raise DataError(
                 f"{len(missing_columns)} column{'s' * (len(missing_columns) > 1)} of the model "
-                "cannot be found in these rows",
+                f"{'are' if len(missing_columns) > 1 else 'is'} missing from these rows",
                 detail=", ".join(missing_columns[:8]),
                 hint="; ".join(hints) + " (use the column names of the training table)",
             )
         values = self.parse_columns(frame, self.input_columns)
         if not self.derivations:
             return values
+        # Derived from parsed values, then parsed by the kind of the new column, which has options
+        # of its own, such as limits to clip at.
         derived_values = self.parse_columns(
             add_derived_columns(values, self.derivations),
             [c for c in self.columns if self.is_derived(c)],
@@ -108,14 +109,13 @@ class Schema:
         )
 
     def is_derived(self, column: Column) -> bool:
-        """Whether a column is computed from others."""
+        """Return whether a column is computed from others."""
         return column.name in self.derivations
 
     def parse_columns(self, frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
-        """Turn the cells of some columns into values.
+        """Parse the cells of some columns.
 
-        Kinds read cell by cell. So where rows are few, and each call costs more than its cells,
-        columns that are read alike are read one after the other in one call.
+        Kinds parse cell by cell, so few rows of equal columns can be parsed in one call.
         """
         cells = {column.name: frame[column.name] for column in columns}
         is_small = frame.height <= MAX_ROWS_PARSED_TOGETHER and not any(
@@ -136,44 +136,44 @@ class Schema:
         return pl.DataFrame(list(values.values()))
 
     def normalize_missing(self, cells: pl.Series) -> pl.Series:
-        """Cells as read, null where they stand for no value."""
+        """Return cells as read, null where the value is missing."""
         return normalize_missing(cells, self.missing_markers)
 
     def parse(self, cells: pl.Series, column: Column) -> pl.Series:
-        """Turn the cells of one column into values."""
+        """Parse the cells of one column."""
         return parse_values(normalize_missing(cells, self.missing_markers), column).rename(
             column.name
         )
 
     def dtype_of(self, column: Column) -> pl.DataType:
-        """The type of the values of a column."""
+        """Return the type of the values of a column."""
         return self.parse(pl.Series([], dtype=pl.String), column).dtype
 
     def columns_of_kind(self, kind: str) -> tuple[Column, ...]:
-        """The columns of one kind, in table order."""
+        """Return the columns of one kind, in table order."""
         return tuple(column for column in self.columns if column.kind == kind)
 
     def as_json(self) -> dict[str, Any]:
-        """The schema as a JSON value."""
+        """Return the schema as a JSON value."""
         return {
             "columns": [column.as_json() for column in self.columns],
-            "missing": list(self.missing_markers),
-            "derived": dict(self.derivations),
+            "na_values": list(self.missing_markers),
+            "derived_columns": dict(self.derivations),
             "inputs": [column.as_json() for column in self.derivation_inputs],
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Schema:
-        """The schema that `as_json` described."""
+        """Build a schema from the value that `as_json` returned."""
         columns, inputs = (
             tuple(Column(c["name"], c["kind"], c["options"]) for c in value[part])
             for part in ("columns", "inputs")
         )
-        return cls(columns, tuple(value["missing"]), value["derived"], inputs)
+        return cls(columns, tuple(value["na_values"]), value["derived_columns"], inputs)
 
 
 def parse_values(cells: pl.Series, column: Column) -> pl.Series:
-    """Cells without blanks and marks of missing values, as the kind of their column reads them."""
+    """Parse trimmed cells, null where missing, with the kind of their column."""
     values: pl.Series = load_kind(column.kind).parse(cells, column.options)
     return values
 
@@ -183,12 +183,12 @@ def map_in_groups(
     function: Callable[[str, pl.Series], pl.Series],
     group_key: Callable[[str], Any],
 ) -> dict[str, pl.Series]:
-    """What some work makes of columns, those of a group one after the other in one call.
+    """Apply a function to columns, with one call for the concatenated columns of each group.
 
     Args:
-        columns: of the same length, by name.
-        function: done cell by cell; gets the name of a column and the cells of all of its group.
-        group_key: that a column belongs to, by its name.
+        columns: columns of the same length, by name.
+        function: works cell by cell; takes the name of one column and the cells of its group.
+        group_key: maps the name of a column to its group.
     """
     groups: dict[Any, list[str]] = {}
     for name in columns:
@@ -204,10 +204,10 @@ def map_in_groups(
 
 
 def row_digests(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> list[bytes]:
-    """A 16-byte digest of each row's cells, blanks trimmed, in the order of the columns.
+    """Return a 16-byte digest of the trimmed cells of each row, in the order of the columns.
 
-    Two rows have the same digest exactly if they hold the same cells; the digest does not
-    depend on other rows, the file's form, or the version of a library.
+    Rows have equal digests exactly if their cells are equal. A digest does not depend on other
+    rows, the file format, or the version of a library.
     """
     digest_columns = list(columns) if columns is not None else frame.columns
     if not digest_columns:
@@ -215,7 +215,7 @@ def row_digests(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> li
     cells = pl.DataFrame(
         [normalize_missing(frame[name]).cast(pl.String).alias(name) for name in digest_columns]
     )
-    # Each cell is led by its length, so that no two rows of different cells join to one text.
+    # Each cell is prefixed by its length, so that ("ab", "c") and ("a", "bc") give different texts.
     length_prefixed = [
         pl.format("{}:{}", pl.col(name).str.len_bytes(), pl.col(name)).fill_null("-")
         for name in digest_columns

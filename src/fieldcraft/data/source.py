@@ -1,4 +1,4 @@
-"""What every source of tables keeps to: what is read, and by which source."""
+"""The contract of table sources, and the choice of the source that reads a location."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from fieldcraft.data.location import SourceLocation, require_path
 
 @dataclass(frozen=True)
 class ReadResult:
-    """A table as read: cells untouched, how the file was written, and lines set aside.
+    """A table as read, with the dialect of the file and the lines that were rejected.
 
     Args:
-        frame: the table.
-        dialect: how a text file is written; of several files, the first.
-        malformed_lines: the line on which each row ends that was set aside.
-        malformed_files: the file of each such line, for a table of several files.
-        notes: what else a person should know of how it was read.
-        split_column: the column that says which part a row is for, where the source itself says so.
+        frame: the table, cells unchanged.
+        dialect: the dialect of a text file; of several files, that of the first.
+        malformed_lines: the last line of each rejected row, counted from 1.
+        malformed_files: the file of each such line, if the table has several files.
+        notes: what users should know about how the table was read.
+        split_column: the column with the part of each row, if the source itself defines a split.
     """
 
     frame: pl.DataFrame
@@ -36,7 +36,7 @@ class ReadResult:
     split_column: str | None = None
 
     def describe_malformed(self, max_lines: int = 5) -> str:
-        """The first lines that were set aside, as text for messages."""
+        """Return the first rejected lines as text for messages."""
         files = self.malformed_files or ("",) * len(self.malformed_lines)
         shown = [
             f"{name} line {line}" if name else str(line)
@@ -46,59 +46,63 @@ class ReadResult:
 
 
 class TableSource(Protocol):
-    """Reads tables from one sort of place, such as Parquet files or SQLite databases."""
+    """Reads tables from one type of location, such as Parquet files or SQLite databases."""
 
     name: str
-    address_forms: tuple[str, ...]  # what its addresses look like, for messages
+    address_forms: tuple[str, ...]  # examples of its addresses, for messages
 
     def can_read(self, location: SourceLocation) -> bool:
-        """Whether a place is for this source, judged by its address; no two claim the same."""
+        """Return whether this source reads the location; at most one source does."""
 
     def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
-        """Read the table; names, if given, are those of its columns."""
+        """Read the table; names, if given, become its column names."""
 
     def digest(self, location: SourceLocation) -> str:
-        """Digest of the content; it stays while the content stays, wherever that lies."""
+        """Return the digest of the content, which does not depend on where the content is."""
 
 
 def find_source(location: SourceLocation) -> TableSource:
-    """The source that a place is for.
+    """Return the source that reads a location.
 
     Raises:
-        DataError: there is none, or no such file.
+        DataError: no source does, or there is no such file.
     """
     claiming_source = matching_source(location)
     if claiming_source is not None:
         return claiming_source
-    forms = [form for source in catalog.load_plugins("data.sources") for form in source.forms]
+    forms = [
+        form for source in catalog.load_plugins("data.sources") for form in source.address_forms
+    ]
     if location.scheme:
         url_forms = [form for form in forms if "://" in form]
         raise DataError(
             f"cannot read tables from {location.scheme}:// addresses",
             detail=location.address,
-            hint=f"{did_you_mean(f'{location.scheme}:///', url_forms)} Or download the table and name its path",
+            hint=f"{did_you_mean(f'{location.scheme}:///', url_forms)} "
+            "Or download the table and give its path",
         )
     if location.content is None:
         require_path(location.path)
+    # Last, as it reads the file: the extension is unknown, so its first bytes may help the user.
     file_format = file_signature.detect_format(location.raw_bytes()[: file_signature.HEAD_BYTES])
     raise DataError(
         f"cannot tell what kind of table {location.name} is",
-        detail=f"ending {location.suffix!r}"
+        detail=f"file extension {location.suffix!r}"
         + (f"; it is {file_format.description}" if file_format else ""),
         hint=file_format.hint if file_format else f"use one of: {', '.join(forms)}",
     )
 
 
 def matching_source(location: SourceLocation) -> TableSource | None:
-    """The source that claims a place, if one does."""
+    """Return the source that reads a location, or None."""
     sources: list[TableSource] = catalog.load_plugins("data.sources")
     return next((source for source in sources if source.can_read(location)), None)
 
 
 def read_location(location: SourceLocation, names: Sequence[str] = ()) -> ReadResult:
-    """Read the table at a place by the source that it is for.
+    """Read the table at a location with the source for it.
 
     Raises:
-        DataError: there is no such source or table, or it is damaged.
+        DataError: there is no such source or table, or the table is damaged.
     """
     return find_source(location).read(location, names)

@@ -1,4 +1,4 @@
-"""Divide rows into training, tune, judge and test parts without leaks between them."""
+"""Split rows into train, validation, evaluation and test parts without leaks between them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import polars as pl
 
 from fieldcraft.core.types import Array
 
-MAX_CROSS_FITTED_ROWS = (
-    5_000  # below this many labelled rows, tune and judge come from out-of-fold predictions
-)
-N_HALF_FOLDS = 10  # a small table is cut into ten halves of five folds
-SPLIT_NAMES = {  # what a ready-made split calls its parts
+# Below this many labeled rows validation and evaluation use out-of-fold predictions: parts of a
+# table as small as that are too small for early stopping and for narrow intervals.
+MAX_CROSS_FITTED_ROWS = 5_000
+N_HALF_FOLDS = 10  # two for each of five folds, see `make_folds`
+SPLIT_NAMES = {  # names of the parts of an existing split
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing", "holdout"),
@@ -26,7 +26,7 @@ N_TARGET_BINS = 10  # quantile bins of a numeric target
 
 @dataclass(frozen=True)
 class Fold:
-    """Positions of the rows that one member of a model is trained, tuned and judged on."""
+    """Positions of the rows on which one fold model is trained, validated and evaluated."""
 
     train: Array
     validation: Array
@@ -34,15 +34,27 @@ class Fold:
 
 
 def make_folds(assignment: pl.DataFrame) -> list[Fold]:
-    """The folds of the rows that are not sealed, from their ``part`` and ``fold`` columns.
+    """Return the folds of the rows that are not sealed, from the columns ``part`` and ``fold``.
 
-    A large table has one fold. A small one has five: each is judged on one fifth of the rows,
-    tuned on another tenth and trained on the remaining seven tenths, so that every row is
-    judged exactly once, by a model that has not seen it (nested out-of-fold predictions).
+    A large table has one fold. A small one has five (nested cross-validation): each model is
+    evaluated on 20 % of the rows, validated on 10 % and trained on 70 %, so that each row is
+    evaluated exactly once, by a model that was not trained on it.
     """
     part, half_fold = assignment["part"].to_numpy(), assignment["fold"].to_numpy()
-    if not (part == "cross").any():
-        return [Fold(*(np.flatnonzero(part == name) for name in ("train", "tune", "judge")))]
+    if not (part == "cv").any():
+        names = ("train", "validation", "evaluation")
+        return [Fold(*(np.flatnonzero(part == name) for name in names))]
+    # Ten half-folds: a fold is evaluated on two neighbors and validated on the next one.
+    #
+    #     half-fold  0 1 2 3 4 5 6 7 8 9
+    #     fold 1     E E V t t t t t t t
+    #     fold 2     t t E E V t t t t t
+    #     fold 3     t t t t E E V t t t
+    #     fold 4     t t t t t t E E V t
+    #     fold 5     V t t t t t t t E E
+    #
+    # Each is evaluated once; the validation rows of a fold are never its evaluation rows, or
+    # early stopping and thresholds would be fitted to the rows that the metrics come from.
     folds = []
     for first_half in range(0, N_HALF_FOLDS, 2):
         validation_half = (first_half + 2) % N_HALF_FOLDS
@@ -59,7 +71,7 @@ def make_folds(assignment: pl.DataFrame) -> list[Fold]:
 
 
 def stratification_labels(target: pl.Series) -> list[str]:
-    """The stratum of each row: its label or labels, or the quantile bin of a numeric target."""
+    """Return the stratum of each row: its label or labels, or the quantile bin of a number."""
     if target.dtype == pl.Struct:
         fields = [target.struct.field(name).cast(pl.String) for name in target.struct.fields]
         frame = pl.DataFrame(fields).select(pl.concat_str(pl.all().fill_null(""), separator="|"))
@@ -74,18 +86,19 @@ def stratification_labels(target: pl.Series) -> list[str]:
 def assign_parts(
     groups: Sequence[bytes], strata: Sequence[str], fractions: Sequence[float], seed: int
 ) -> Array:
-    """Deal rows out to parts, whole units at a time, with the same shares in every stratum.
+    """Assign whole groups of rows to parts, with the same fractions in each stratum.
 
     Args:
-        groups: rows with the same unit stay together (duplicates, one person's rows).
-        strata: the stratum of each row; a unit belongs to the rarest stratum among its rows.
-        fractions: share of each part, adding up to 1.
-        seed: changes which rows go where.
+        groups: the group of each row, such as the person; rows of a group stay together.
+        strata: the stratum of each row; a group belongs to the rarest stratum among its rows.
+        fractions: fraction of the rows in each part; they add up to 1.
+        seed: determines the assignment.
 
     Returns:
-        The number of the part of each row. Within a stratum, units are ordered by a hash of
-        the unit and the seed, so the order of the file does not matter.
+        The number of the part of each row. Within a stratum, groups are ordered by a hash of
+        the group and the seed, so the order of the file does not matter.
     """
+    # A group with several labels counts for the rarest, which is the hardest to spread evenly.
     counts = Counter(strata)
     rarity = {label: (count, label) for label, count in counts.items()}
     sizes: dict[bytes, int] = {}
@@ -93,10 +106,13 @@ def assign_parts(
     for group, label in zip(groups, strata, strict=True):
         sizes[group] = sizes.get(group, 0) + 1
         stratum[group] = min(stratum.get(group, label), label, key=rarity.__getitem__)
+    # Hashed rather than shuffled: a new row leaves the order of the others as it was.
     salt = seed.to_bytes(8, "big", signed=True)
-    order = sorted(sizes, key=lambda unit: (stratum[unit], hashlib.blake2b(salt + unit).digest()))
-    # Each unit goes where most is owed. The account runs on from stratum to stratum, so that
-    # shares hold within each and classes of one row do not all end in the same part.
+    order = sorted(
+        sizes, key=lambda group: (stratum[group], hashlib.blake2b(salt + group).digest())
+    )
+    # Each group goes to the part with the largest deficit. Deficits carry over from stratum to
+    # stratum: fractions hold within each, and classes of one row do not all get the same part.
     deficits = [0.0] * len(fractions)
     part: dict[bytes, int] = {}
     for group in order:
@@ -111,10 +127,12 @@ def assign_parts(
 
 
 def time_ordered_split(times: pl.Series, fractions: Sequence[float]) -> Array:
-    """Deal rows out in the order of time: the first part is the oldest, the last the newest.
+    """Assign rows to parts in order of time: the first part is the oldest, the last the newest.
 
-    Rows of the same moment stay together; rows without one count as the oldest.
+    Rows of the same time stay together; rows without a time count as the oldest.
     """
+    # The newest part comes last because it stands for the future, which the model predicts. A tie
+    # takes the rank of its last row, so that rows at a cut go to the newer part together.
     ranks = times.rank("max").cast(pl.Int64) + times.null_count()
     cuts = np.cumsum(fractions)[:-1] * len(times)
     return np.searchsorted(cuts, ranks.fill_null(0).to_numpy() - 1, side="right").astype(np.int64)

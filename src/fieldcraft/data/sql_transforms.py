@@ -1,7 +1,7 @@
-"""Put further tables beside the rows, compute columns from others, choose rows by a condition.
+"""Join tables, compute derived columns, and filter rows with SQL expressions.
 
-Expressions are SQL, evaluated by Polars on parsed values. A bundle carries them, so that they mean
-the same when it predicts.
+Polars evaluates the expressions on parsed values. A bundle contains them, so that they give the
+same values when it predicts.
 """
 
 from __future__ import annotations
@@ -14,58 +14,58 @@ import polars as pl
 from fieldcraft.core.errors import DataError, did_you_mean
 from fieldcraft.data.cell_parser import normalize_missing
 
-N_TRIAL_ROWS = 20  # rows by which an expression shows that it looks at one row at a time
-FLOAT_RTOL = 1e-9  # relative difference of floats that are the same
+N_TRIAL_ROWS = 20  # evaluated one by one, to check that an expression uses one row at a time
+FLOAT_RTOL = 1e-9  # relative difference of floats that count as equal
 
 
 def parse_sql(sql: str, setting: str) -> pl.Expr:
-    """A SQL expression, ready to be evaluated.
+    """Parse an SQL expression.
 
     Raises:
-        DataError: it is not one.
+        DataError: it is invalid.
     """
     try:
         return pl.sql_expr(sql)
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise DataError(
-            f"{setting} is not an SQL expression that can be read",
+            f"{setting} is not a valid SQL expression",
             detail=f"{sql}: {str(error).splitlines()[0]}",
-            hint='write it as in SQL, names with odd signs in double quotes: "total" / months',
+            hint='write it as in SQL, with unusual names in double quotes: "total" / months',
         ) from error
 
 
 def referenced_columns(sql: str, setting: str) -> list[str]:
-    """The columns that an expression reads.
+    """Return the columns that an expression uses.
 
     Raises:
-        DataError: it is not an expression, or reads no column.
+        DataError: it is invalid, or uses no column.
     """
     columns = list(dict.fromkeys(parse_sql(sql, setting).meta.root_names()))
     if not columns:
         raise DataError(
-            f"{setting} reads no column",
+            f"{setting} uses no column",
             detail=sql,
-            hint="compute it from columns of the table; a text stands in 'single quotes', a "
-            'name in "double" ones',
+            hint="compute it from columns of the table; texts have 'single quotes', names "
+            'have "double quotes"',
         )
     return columns
 
 
 def evaluate_sql(values: pl.DataFrame, sql: str, setting: str) -> pl.Series:
-    """An expression on parsed values, one result a row.
+    """Evaluate an expression on parsed values, with one result per row.
 
     Raises:
-        DataError: no column is read or one is not there, the types do not fit, or the result of
-            a row depends on other rows.
+        DataError: it uses no column or an unknown one, the types do not fit, or the result of a
+            row depends on other rows.
     """
     unknown = [name for name in referenced_columns(sql, setting) if name not in values.columns]
     if unknown:
         raise DataError(
-            f"{setting} names a column that is not there",
+            f"{setting} uses an unknown column",
             detail=f"{unknown[0]} in: {sql}",
             hint=f"use columns of the table; {did_you_mean(unknown[0], values.columns)}",
         )
-    expr = parse_sql(sql, setting).alias("found")
+    expr = parse_sql(sql, setting).alias("result")
     try:
         results = values.select(expr).to_series()
         is_rowwise = is_rowwise_expression(values, expr, results)
@@ -73,27 +73,29 @@ def evaluate_sql(values: pl.DataFrame, sql: str, setting: str) -> pl.Series:
         raise DataError(
             f"{setting} cannot be computed",
             detail=f"{sql}: {str(error).splitlines()[0]}",
-            hint="make the types fit: columns are of the kinds that data.columns says, a day "
-            "stands as date '2024-12-31', and try_cast(x as int) is empty where x is no number",
+            hint="make the types fit: data.columns sets the kinds of columns, a date is written "
+            "date '2024-12-31', and try_cast(x as int) is null where x is not a number",
         ) from error
     if not is_rowwise:
         raise DataError(
-            f"{setting} looks at more than one row",
+            f"{setting} uses more than one row",
             detail=sql,
-            hint="use expressions of one row; sums and means over rows would let test rows "
+            hint="use expressions of a single row; sums and means over rows would leak test rows "
             "into training",
         )
     if results.dtype.is_nested():
         raise DataError(
-            f"{setting} gives more than one value a row",
+            f"{setting} gives more than one value per row",
             detail=f"{sql} gives {results.dtype}",
-            hint="take one of the values, such as the first",
+            hint="select one of the values, such as the first",
         )
     return results
 
 
 def is_rowwise_expression(values: pl.DataFrame, expr: pl.Expr, results: pl.Series) -> bool:
-    """Whether results stay the same when other rows are taken away."""
+    """Return whether the results of rows stay the same without the other rows."""
+    # Single rows find sums, ranks and shifts; every second row finds what single rows do not show,
+    # such as a condition that is constant on one row.
     if len(results) != values.height:
         return False
     row_results = [row.select(expr).to_series() for row in values.head(N_TRIAL_ROWS).iter_slices(1)]
@@ -103,7 +105,8 @@ def is_rowwise_expression(values: pl.DataFrame, expr: pl.Expr, results: pl.Serie
 
 
 def are_equal(first: pl.Series, second: pl.Series) -> bool:
-    """Whether results are the same, but for the last digits: those depend on how many there are."""
+    """Return whether results are equal up to rounding."""
+    # The last digits depend on the number of rows: other instructions compute the remainder.
     if not first.dtype.is_float():
         return first.equals(second, null_equal=True)
     is_close = np.isclose(
@@ -113,14 +116,16 @@ def are_equal(first: pl.Series, second: pl.Series) -> bool:
 
 
 def add_derived_columns(values: pl.DataFrame, expressions: Mapping[str, str]) -> pl.DataFrame:
-    """The values with computed columns, each of which may use those before it."""
+    """Add derived columns, each of which may use those before it."""
     for name, sql in expressions.items():
-        values = values.with_columns(evaluate_sql(values, sql, f"data.derive.{name}").alias(name))
+        values = values.with_columns(
+            evaluate_sql(values, sql, f"data.derived_columns.{name}").alias(name)
+        )
     return values
 
 
 def filter_mask(values: pl.DataFrame, condition: str) -> pl.Series:
-    """Which rows meet a condition; where it cannot be told, they do not.
+    """Return the mask of rows that meet a condition; null counts as false, as in SQL.
 
     Raises:
         DataError: the expression is not a condition.
@@ -136,7 +141,7 @@ def filter_mask(values: pl.DataFrame, condition: str) -> pl.Series:
 
 
 def normalize_keys(frame: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
-    """Key columns as texts that are alike whether a file holds 7, 7.0 or "7"."""
+    """Convert key columns to text, so that 7, 7.0 and "7" are equal."""
     key_columns: list[pl.Series] = []
     for name in on:
         cells = normalize_missing(frame[name])
@@ -150,40 +155,41 @@ def normalize_keys(frame: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
 
 
 def left_join(frame: pl.DataFrame, table: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
-    """The frame with the columns of a table beside it, empty where no key fits.
+    """Join the columns of a table to a frame, null where no key matches.
 
     Raises:
-        DataError: a key column is missing, a key stands in the table more than once, or both
-            tables have another column of the same name.
+        DataError: a key column is missing, a key occurs in the table more than once, or another
+            column is in both tables.
     """
     for name, side in [(name, side) for name in on for side in (frame, table)]:
         if name not in side.columns:
             raise DataError(
                 "the tables cannot be joined",
                 detail=f"no column {name!r} among {', '.join(side.columns[:8])}",
-                hint=f"set data.join.on to columns of both tables; {did_you_mean(name, side.columns)}",
+                hint="set data.join.on to columns of both tables; "
+                f"{did_you_mean(name, side.columns)}",
             )
     added_columns = [name for name in table.columns if name not in on]
     duplicate_columns = [name for name in added_columns if name in frame.columns]
     if duplicate_columns:
         raise DataError(
-            "a joined table brings columns that are there already",
+            "a joined table has columns that exist already",
             detail=", ".join(duplicate_columns[:8]),
-            hint="set data.join.columns to those you want, or give one of them another name",
+            hint="set data.join.columns to the columns you need, or rename one of them",
         )
     right_keys = normalize_keys(table, on)
     has_key = right_keys.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
-    table, right_keys = (
-        table.filter(has_key),
-        right_keys.filter(has_key),
-    )  # an empty key fits nothing
+    # As in SQL a null key matches nothing, so several rows without a key are no duplicates.
+    table, right_keys = table.filter(has_key), right_keys.filter(has_key)
+    # A duplicate key would multiply rows: their number, weights and splits would change.
     if right_keys.is_duplicated().any():
         key = right_keys.filter(right_keys.is_duplicated()).row(0)
         raise DataError(
             "a joined table has more than one row for a key",
             detail=f"{', '.join(on)}: {', '.join(map(str, key))}",
-            hint="give one row for each key, such as sums or the latest row",
+            hint="reduce it to one row per key, such as sums or the latest row",
         )
+    # The keys are joined under names of their own ("key 0"), so the columns of the frame stay.
     right_rows = pl.concat([right_keys, table.select(added_columns)], how="horizontal")
     left_rows = pl.concat([frame, normalize_keys(frame, on)], how="horizontal")
     return left_rows.join(

@@ -1,4 +1,4 @@
-"""Write tables part by part: CSV for people, Parquet and JSON lines for programs."""
+"""Write tables part by part, as CSV, Parquet or JSON Lines."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import polars as pl
 
 from fieldcraft.core.errors import DataError
 
-ROW_GROUP_ROWS = 1 << 17  # rows of a group in a Parquet file
+ROW_GROUP_ROWS = 1 << 17  # per row group of a Parquet file
 
 
 @dataclass(frozen=True)
 class TableFormat:
-    """A form of files.
+    """A file format.
 
     Attributes:
         write: writes the file of one part; the last argument says whether it is the first.
-        join: makes one file of the files of all parts, in little memory and always the same.
+        join: concatenates the files of all parts, in little memory and deterministically.
     """
 
     write: Callable[[pl.DataFrame, Path, bool], None]
@@ -28,22 +28,23 @@ class TableFormat:
 
 
 def write_csv(table: pl.DataFrame, path: Path, is_first: bool) -> None:
-    """Write a part of a CSV file, column names in the first."""
+    """Write a part of a CSV file; the first part has the header."""
     escape_formulas(table).write_csv(path, include_header=is_first)
 
 
 def write_json_lines(table: pl.DataFrame, path: Path, is_first: bool) -> None:
-    """Write a part of a file of JSON lines."""
+    """Write a part of a JSON Lines file."""
     table.write_ndjson(path)
 
 
 def write_parquet(table: pl.DataFrame, path: Path, is_first: bool) -> None:
-    """Write a part of a Parquet file, as such a file; it is read once more, so packed lightly."""
+    """Write a part of a Parquet file as a Parquet file."""
+    # lz4, as the part is read once more and then removed: speed counts more than size.
     table.write_parquet(path, compression="lz4")
 
 
 def concat_text(parts: Sequence[Path], path: Path) -> None:
-    """Put text files one after the other."""
+    """Concatenate text files."""
     with path.open("wb") as out:
         for part in parts:
             with part.open("rb") as stream:
@@ -51,7 +52,7 @@ def concat_text(parts: Sequence[Path], path: Path) -> None:
 
 
 def concat_parquet(parts: Sequence[Path], path: Path) -> None:
-    """Put the rows of Parquet files one after the other; groups of rows are all of a size."""
+    """Concatenate Parquet files, with row groups of equal size however large the parts are."""
     pl.scan_parquet(list(parts)).sink_parquet(
         path, row_group_size=ROW_GROUP_ROWS, maintain_order=True
     )
@@ -65,27 +66,28 @@ TABLE_FORMATS: Mapping[str, TableFormat] = {
 
 
 def find_format(path: Path) -> TableFormat:
-    """The form that a file is to have by its name.
+    """Return the format of a file by its extension.
 
     Raises:
-        DataError: there is none of that ending.
+        DataError: the extension is unknown.
     """
     suffix = path.suffix.lower()
     if suffix not in TABLE_FORMATS:
         raise DataError(
             f"cannot tell how to write {path.name}",
-            detail=f"ending {suffix!r}",
+            detail=f"file extension {suffix!r}",
             hint=f"use -o with a name that ends in {', '.join(TABLE_FORMATS)}",
         )
     return TABLE_FORMATS[suffix]
 
 
 def escape_formulas(table: pl.DataFrame) -> pl.DataFrame:
-    """A table of which no text is a formula where a spreadsheet opens it.
+    """Escape texts that a spreadsheet would run as formulas, with an apostrophe before them.
 
-    Texts that start like one get an apostrophe before them (OWASP, *CSV Injection*).
+    See OWASP, *CSV Injection*. Numbers such as -5 stay.
     """
     text_columns = [name for name, dtype in table.schema.items() if dtype == pl.String]
+    # Tab and carriage return count as well: spreadsheets skip them before a formula.
     looks_like_formula = {name: pl.col(name).str.contains(r"^[=+\-@\t\r]") for name in text_columns}
     is_number = {
         name: pl.col(name).cast(pl.Float64, strict=False).is_not_null() for name in text_columns

@@ -1,4 +1,4 @@
-"""Turn the bytes of a text file into text: its encoding, and what is not text at all."""
+"""Decode text files: detect the encoding, and reject what is not text."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from fieldcraft.data import file_signature
 
 SAMPLE_BYTES = 256 * 1024
 BOMS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like UTF-16, so it is asked first
+    (codecs.BOM_UTF32_LE, "utf-32"),  # starts like UTF-16, so it is checked first
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# What no text holds: control characters but for tab, line ends, form feed and the old end mark.
+# Control characters that text does not contain: all but tab, line ends, form feed and the
+# end-of-file mark of DOS.
 CONTROL_CHARACTERS = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1a")
-MAX_CONTROL_FRACTION = 0.02  # share of them that a text with stray bytes may hold
-CP1252_FALLBACK_HANDLER = "fieldcraft-cp1252"  # name of the handler of bytes that are not UTF-8
-MIN_UTF8_LINE_FRACTION = (
-    0.05  # share of UTF-8 among lines beyond ASCII from which a file counts as mixed
-)
+MAX_CONTROL_FRACTION = 0.02  # of the bytes, in a text with stray ones
+CP1252_FALLBACK_HANDLER = "fieldcraft-cp1252"  # codec error handler for bytes that are not UTF-8
+# Of UTF-8 among the lines that are not ASCII, from which on a file counts as a mixture. A line in
+# Windows-1252 is valid UTF-8 by chance rarely, but not never.
+MIN_UTF8_LINE_FRACTION = 0.05
 
 
 @dataclass(frozen=True)
 class DecodedText:
-    """The text of a file, its encoding, and what a person should know of that."""
+    """The text of a file, its encoding, and a note for users."""
 
     text: str
     encoding: str
@@ -35,11 +36,11 @@ class DecodedText:
 
 
 def decode_text(data: bytes, name: str) -> DecodedText:
-    """The text of a file: UTF-8, -16 or -32, else Windows-1252; or two of these, line by line.
+    """Decode a file: UTF-8, UTF-16 or UTF-32, else Windows-1252, or a mixture line by line.
 
     Args:
         data: the bytes of the file.
-        name: what it is called in messages.
+        name: the name of the file in messages.
 
     Raises:
         DataError: the bytes are not text.
@@ -61,7 +62,7 @@ def decode_text(data: bytes, name: str) -> DecodedText:
 
 
 def reject_known_format(data: bytes, name: str) -> None:
-    """Refuse a file of a known form that is not text.
+    """Check that a file is not in a known binary format.
 
     Raises:
         DataError: its first bytes are those of an image, a workbook, an archive or the like.
@@ -76,7 +77,7 @@ def reject_known_format(data: bytes, name: str) -> None:
 
 
 def reject_binary(sample: bytes, name: str) -> None:
-    """Refuse bytes that no text file holds.
+    """Check that bytes can be text.
 
     Raises:
         DataError: too many of them are control characters.
@@ -92,7 +93,9 @@ def reject_binary(sample: bytes, name: str) -> None:
 
 
 def detect_utf16(sample: bytes) -> str | None:
-    """UTF-16 without a mark, if every second byte of nearly all pairs is zero."""
+    """Detect UTF-16 without a byte order mark: one byte of nearly all pairs is zero."""
+    # Latin letters have a zero byte in UTF-16 and never in UTF-8. Eight pairs at least, as a few
+    # bytes may have zeros by chance.
     n_pairs = len(sample) // 2
     even_zeros, odd_zeros = (
         sample[0 : 2 * n_pairs : 2].count(0),
@@ -108,7 +111,7 @@ def detect_utf16(sample: bytes) -> str | None:
 
 
 def decode_legacy(data: bytes, encoding: str) -> DecodedText:
-    """The text of bytes that are not all UTF-8: Windows-1252, or a mixture of both."""
+    """Decode bytes that are not all UTF-8: Windows-1252, or a mixture of both."""
     non_ascii_lines = [
         (n, line) for n, line in enumerate(data.split(b"\n"), 1) if not line.isascii()
     ]
@@ -117,16 +120,17 @@ def decode_legacy(data: bytes, encoding: str) -> DecodedText:
         invalid_line_numbers
     ) < MIN_UTF8_LINE_FRACTION * len(non_ascii_lines):
         return DecodedText(*decode_cp1252_or_latin1(data))
-    line_numbers = f"line{'s' * (len(invalid_line_numbers) > 1)} {truncated_list([str(number) for number in invalid_line_numbers], 5)}"
+    shown_numbers = truncated_list([str(number) for number in invalid_line_numbers], 5)
+    line_numbers = f"line{'s' * (len(invalid_line_numbers) > 1)} {shown_numbers}"
     return DecodedText(
         decode_utf8_with_fallback(data),
         "utf-8 and cp1252" if encoding == "utf-8" else encoding,
-        f"not all is UTF-8; read as Windows-1252: {line_numbers}",
+        f"not valid UTF-8, read as Windows-1252: {line_numbers}",
     )
 
 
 def is_utf8(line: bytes) -> bool:
-    """Whether bytes are UTF-8."""
+    """Return whether bytes are valid UTF-8."""
     try:
         line.decode("utf-8")
     except UnicodeDecodeError:
@@ -135,8 +139,9 @@ def is_utf8(line: bytes) -> bool:
 
 
 def decode_cp1252_or_latin1(data: bytes) -> tuple[str, str]:
-    """Text and encoding of bytes that are not UTF-8."""
-    # Every byte means something in Latin-1; five of them do not in cp1252.
+    """Decode bytes that are not UTF-8; returns the text and the encoding."""
+    # cp1252 first, as Windows writes it: it has quotes and dashes where Latin-1 has controls.
+    # Five bytes are undefined in it; Latin-1 defines all of them.
     try:
         return data.decode("cp1252"), "cp1252"
     except UnicodeDecodeError:
@@ -144,9 +149,9 @@ def decode_cp1252_or_latin1(data: bytes) -> tuple[str, str]:
 
 
 def decode_utf8_with_fallback(data: bytes) -> str:
-    """UTF-8 text in which bytes that are not UTF-8 are read as Windows-1252.
+    """Decode UTF-8, with invalid bytes as Windows-1252.
 
-    >>> patched(b"Zo\\xc3\\xab, Zo\\xeb")
+    >>> decode_utf8_with_fallback(b"Zo\\xc3\\xab, Zo\\xeb")
     'Zoë, Zoë'
     """
     codecs.register_error(CP1252_FALLBACK_HANDLER, replace_invalid_bytes)
@@ -154,6 +159,6 @@ def decode_utf8_with_fallback(data: bytes) -> str:
 
 
 def replace_invalid_bytes(error: UnicodeError) -> tuple[str, int]:
-    """The text of the bytes that an error is about, and where to go on."""
+    """Return the text for invalid bytes and the position to go on from (codec error handler)."""
     assert isinstance(error, UnicodeDecodeError)
     return decode_cp1252_or_latin1(error.object[error.start : error.end])[0], error.end

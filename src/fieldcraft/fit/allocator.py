@@ -1,4 +1,4 @@
-"""Settings of the whole process: those that make small training steps quick, and its draws."""
+"""Allocator and denormal settings that speed up small training steps; seeded RNG scopes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ from contextlib import contextmanager
 
 import torch
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)
-MAX_MMAP_THRESHOLD_BYTES = (
-    32 * 2**20
-)  # the most that glibc takes; larger blocks are mapped one by one
-NEVER_TRIM_BYTES = 2**31 - 1
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # parameters of mallopt(3)
+MAX_MMAP_THRESHOLD_BYTES = 32 * 2**20  # glibc takes no more; larger blocks are always mapped
+NEVER_TRIM_BYTES = 2**31 - 1  # the largest C int: freed memory is kept
 
 
 @contextmanager
 def tuned_allocator() -> Iterator[None]:
-    """Flush denormals and keep freed memory while the block runs.
+    """Flush denormals to zero and keep freed memory while the block runs.
 
-    Moments of weights that see no gradient decay into numbers too small for a full mantissa, on
-    which a processor is many times slower: they count as zero. And the tensors of one step are
-    freed before the next: given back to the system each time, their pages would have to be zeroed
-    again, which took half of a step in 32-bit floats (30.7 to 14.7 ms, docs/log.md).
+    Moments of weights that see no gradient decay into denormal numbers, on which a CPU is many
+    times slower. And the tensors of a step are freed before the next one: if their pages went back
+    to the system, it would have to zero them again, which took half of a step in 32-bit floats
+    (30.7 ms before, 14.7 ms after; docs/log.md).
 
-    Afterwards denormals are numbers again, what is free is given back, and the thresholds of memory
-    stay as high as glibc would by itself let them rise.
+    On exit, denormals are numbers again and free memory is returned. The thresholds stay where
+    glibc's own dynamic adjustment would let them rise.
     """
     torch.set_flush_denormal(True)
     libc = find_glibc()
@@ -42,7 +40,7 @@ def tuned_allocator() -> Iterator[None]:
 
 
 def find_glibc() -> ctypes.CDLL | None:
-    """The C library, if it is one with these settings."""
+    """The C library if it is glibc; musl and macOS have no such settings."""
     try:
         library = ctypes.CDLL(None)
     except OSError:
@@ -52,7 +50,7 @@ def find_glibc() -> ctypes.CDLL | None:
 
 @contextmanager
 def seeded_rng(seed: int) -> Iterator[None]:
-    """Draws from a seed of its own while the block runs; afterwards they go on as before."""
+    """Use a random stream of its own while the block runs; the global one then continues."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield

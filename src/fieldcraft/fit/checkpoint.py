@@ -1,4 +1,4 @@
-"""Checkpoints as safetensors and JSON: everything the loop needs to go on as if never stopped."""
+"""Checkpoints as safetensors: everything that training needs to resume exactly."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from fieldcraft.core import files
 
 @dataclass
 class TrainingState:
-    """Where the training stands after an epoch.
+    """Progress of a training after an epoch.
 
-    The marked loss is the last one that was worth waiting on from: see `Training.worth`.
+    The last improvement is the last validation loss that was better than the one before it by
+    `TrainingSettings.min_relative_improvement`; patience counts from there.
     """
 
     epoch: int = 0
     step: int = 0
     best_epoch: int = 0
-    best_loss: float = 1e300  # none yet
+    # Not infinity, which JSON cannot hold; any real loss is smaller.
+    best_loss: float = 1e300
     last_improvement_epoch: int = 0
     last_improvement_loss: float = 1e300
     elapsed_seconds: float = 0.0
@@ -32,7 +34,7 @@ class TrainingState:
 
 
 def copy_weights(module: nn.Module) -> dict[str, Tensor]:
-    """A copy of a module's weights in the processor's memory."""
+    """Copy a module's weights to CPU memory."""
     return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
 
 
@@ -54,19 +56,22 @@ def save_checkpoint(
     best_weights: Mapping[str, Tensor],
     optimizer_state: Mapping[str, Tensor],
 ) -> None:
-    """Write a checkpoint as one file, whole or not at all; the progress stands in its header.
+    """Write a checkpoint atomically as one file, with the training state in its header.
+
+    One file, because a crash between two files could leave weights of one epoch beside a state of
+    another; training would resume from it without an error.
 
     Args:
-        path: of the file.
-        state: where the training stands.
-        network: as it is now.
-        ema_model: its averaged weights.
-        best_weights: the weights of the best epoch.
-        optimizer_state: what the optimizers remember.
+        path: path of the file.
+        state: progress of the training.
+        network: the network with its current weights.
+        ema_model: the network with averaged weights.
+        best_weights: averaged weights of the best epoch.
+        optimizer_state: tensors of the optimizers.
     """
     groups = {
         "network": copy_weights(network),
-        "shadow": copy_weights(ema_model),
+        "ema": copy_weights(ema_model),
         "best": best_weights,
         "optimizer": optimizer_state,
     }
@@ -79,7 +84,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, Tensor]]:
-    """The progress and tensors that `write_checkpoint` wrote."""
+    """Load the training state and the tensors that `save_checkpoint` wrote."""
+    # A safetensors file begins with the length of its JSON header as a 64-bit little-endian
+    # integer; `load` does not return the header.
     data = path.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return TrainingState(**json.loads(header["__metadata__"]["progress"])), load(data)

@@ -1,8 +1,8 @@
-"""Choose by timing how a training computes: the number format, and how many threads.
+"""Choose the number format and the number of threads of a training by timing.
 
-bfloat16 pays on some processors only. A step of a small network is over before a second thread
-has come to help, and while another program keeps a core busy, threads that wait for each other
-make it many times slower.
+bfloat16 is faster on some CPUs only. A step of a small network ends before a second thread can
+help, and while another program keeps a core busy, threads that wait for each other make a step
+many times slower (217 ms instead of about 30; docs/log.md).
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ from torch import Tensor, nn
 Precision = Literal["float32", "bfloat16"]
 BatchLoss = Callable[[nn.Module], Tensor]
 TIMED_STEPS = 5
-MIN_STEP_SECONDS = 2e-3  # seconds of a step below which nothing is gained, and noise would choose
-MAX_TIME_RATIO = 0.85  # another way must take less than this share of the time
+MIN_STEP_SECONDS = 2e-3  # of shorter steps, differences are noise and gain nothing
+# A candidate must be clearly faster: two runs of one project should make the same choice, as
+# another number format leads to slightly different weights.
+MAX_TIME_RATIO = 0.85
 
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How a training computes.
+    """Number format and threads of a training.
 
     Attributes:
-        precision: number format of the products.
-        threads: of the processor; None leaves them as they are (on a graphics card).
+        precision: number format of matrix products.
+        threads: CPU threads; None leaves them as they are (on a GPU).
     """
 
     precision: Precision = "float32"
@@ -39,14 +41,14 @@ class ComputeConfig:
 
 
 def autotune_compute(network: nn.Module, loss: BatchLoss) -> ComputeConfig:
-    """The fastest way to take a few training steps on a copy of the network.
+    """Choose the fastest configuration by timing a few training steps on a copy of the network.
 
-    Where the device does not compute in bfloat16 itself, that is not timed: it can only lose
-    there, and a choice that hangs on noise would make two runs differ. On a processor formats are
-    compared by the work of one thread, which other programs do not change.
+    bfloat16 is not timed on devices without hardware support: it can only lose there, and a choice
+    by noise would make two runs differ. On a CPU, formats are compared by the CPU time of one
+    thread, which other programs do not affect.
 
     Args:
-        network: left untouched.
+        network: not modified.
         loss: computes the loss of a batch with the network it is given.
     """
     device = next(network.parameters()).device.type
@@ -54,7 +56,7 @@ def autotune_compute(network: nn.Module, loss: BatchLoss) -> ComputeConfig:
     best_seconds = time_steps(network, loss, best)
     if best_seconds < MIN_STEP_SECONDS:
         return best
-    # The format first: how many threads pay depends on how long a step is in the better one.
+    # The format first: how many threads are worth it depends on the length of a step.
     if has_bfloat16(device):
         clock = time.process_time if device == "cpu" else time.perf_counter
         single_thread = replace(best, threads=1 if device == "cpu" else None)
@@ -72,7 +74,7 @@ def autotune_compute(network: nn.Module, loss: BatchLoss) -> ComputeConfig:
 
 
 def smaller_thread_counts(n_threads: int | None) -> list[int]:
-    """Numbers of threads to try below the present one: powers of two, the largest first."""
+    """Smaller numbers of threads to try: powers of two, largest first."""
     if n_threads is None:
         return []
     return [2**exponent for exponent in reversed(range((n_threads - 1).bit_length()))]
@@ -84,7 +86,7 @@ def has_bfloat16(device: str) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         cpu_flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    except OSError:  # not Linux: let the clock decide
+    except OSError:  # not Linux: time it
         return True
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(cpu_flags))
 
@@ -95,7 +97,7 @@ def time_steps(
     compute_config: ComputeConfig,
     clock: Callable[[], float] = time.perf_counter,
 ) -> float:
-    """Seconds of the fastest of a few steps forward and back, the first one not counted."""
+    """Seconds of the fastest of a few training steps; the first one is a warm-up."""
     network = copy.deepcopy(network).train()
     device = next(network.parameters()).device.type
     step_seconds = []
@@ -108,17 +110,18 @@ def time_steps(
             if device == "cuda":
                 torch.cuda.synchronize()
             step_seconds.append(clock() - start)
+    # The minimum, as other programs can only make a step slower.
     return min(step_seconds[1:])
 
 
 def autocast(device: str, precision: Precision) -> torch.autocast:
-    """The context in which a forward pass runs in the chosen format."""
+    """The autocast context of a forward pass in the chosen format."""
     return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 @contextmanager
 def limit_threads(n_threads: int | None) -> Iterator[None]:
-    """Compute with some number of threads while the block runs; None: as many as now."""
+    """Limit PyTorch to a number of threads while the block runs; None leaves it as it is."""
     previous = torch.get_num_threads()
     if n_threads is not None:
         torch.set_num_threads(n_threads)

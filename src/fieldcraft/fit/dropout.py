@@ -1,4 +1,4 @@
-"""ReLU and dropout in one, whose random numbers cost next to nothing on a processor."""
+"""Fused ReLU and dropout with cheap random numbers on a CPU."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 BYTE_VALUES = 256
-MIN_MASK_OFFSETS = 2**18  # that a mask may begin at, at least, so that two steps hardly share one
+MIN_MASK_OFFSETS = 2**18  # start positions of a mask in the pool; two steps rarely share one
 
 
 class ReluDropout(nn.Module):
-    """Sets negative numbers and a share of the others to zero in training, and scales the rest up.
+    """ReLU followed by inverted dropout (Srivastava et al., JMLR 2014).
 
-    PyTorch draws one random number for each element at each step and keeps the mask beside the
-    output; in a small network that took a third of a training step on a processor. Here the draws
-    of an epoch are made at its first step, at 8 bits an element (so that shares are multiples of
-    1/256); each step reads them from a place of its own drawn at random, and what was dropped is
-    told from the output. On a GPU, where draws are cheap, PyTorch's own functions run.
+    PyTorch draws one random number per element and step and stores the mask beside the output; in a
+    small network that took a third of a training step on a CPU. Here the random numbers of an epoch
+    are drawn at its first step, with 8 bits per element (so `p` is rounded to a multiple of 1/256);
+    each step reads them from a random offset, and the mask is recovered from the output. On a GPU,
+    where random numbers are cheap, PyTorch's own functions are used.
     """
 
     def __init__(self, p: float) -> None:
-        """Drop a share of the numbers, from 0 to below 1."""
+        """Create the layer with a dropout probability from 0 to below 1."""
         super().__init__()
         self.p = p
         self.mask_pool = torch.empty(0)
 
     def train(self, mode: bool = True) -> ReluDropout:
-        """Switch between training and evaluation; the next training step draws anew."""
+        """Switch between training and evaluation mode; the next training step draws a new pool."""
         self.mask_pool = torch.empty(0)
         super().train(mode)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """The positive numbers, some of them dropped; in evaluation mode, all of them."""
+        """Apply ReLU, and dropout in training mode."""
         if not self.training or not self.p:
             return functional.relu(x)
         if x.device.type != "cpu":
             return functional.dropout(functional.relu(x), self.p)
         drop_below = max(1, round(self.p * BYTE_VALUES))
+        # From the rounded probability, so that the expected output is exact.
         scale = BYTE_VALUES / (BYTE_VALUES - drop_below)
         activations: Tensor = _ReluDropoutFunction.apply(
             x, self.sample_mask(x, drop_below, scale), scale
@@ -48,14 +49,14 @@ class ReluDropout(nn.Module):
         return activations
 
     def sample_mask(self, x: Tensor, drop_below: int, scale: float) -> Tensor:
-        """Zeros where to drop and the scale elsewhere, in the shape and format of the numbers."""
+        """A mask like `x` in shape and dtype: 0 for dropped elements, the scale elsewhere."""
         n_elements = x.numel()
         if len(self.mask_pool) < n_elements + MIN_MASK_OFFSETS or self.mask_pool.dtype != x.dtype:
             pool_size = n_elements + max(n_elements, MIN_MASK_OFFSETS)
             random_words = torch.empty(-(-pool_size // 8), dtype=torch.int64).random_(
                 -(2**63), None
             )
-            # 0 below the limit, the scale from it on; cheaper than a comparison and a choice.
+            # 0 for bytes below the limit and `scale` above: cheaper than a comparison and a select.
             random_bytes = random_words.view(torch.uint8).to(x.dtype)
             self.mask_pool = (random_bytes - (drop_below - 1)).clamp_(0, 1).mul_(scale)
         offset = int(torch.randint(len(self.mask_pool) - n_elements + 1, ()))
@@ -63,7 +64,7 @@ class ReluDropout(nn.Module):
 
 
 class _ReluDropoutFunction(torch.autograd.Function):
-    """Keeps its output only: whatever is zero there lets no gradient through."""
+    """Saves its output only: where that is 0, the gradient is 0 as well."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, mask: Tensor, scale: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Networks of the library `transformers`: loaded, built, and how they are trained further."""
+"""Load and build networks of the `transformers` library, and settings to fine-tune them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ from fieldcraft.core.errors import DataError
 from fieldcraft.fit.settings import TrainingSettings
 
 POOLER_PREFIX = "pooler"  # most files of pretrained networks have no weights for it
-BACKBONE_LR_SCALE = (
-    0.1  # of the learning rate: a pretrained network moves less than what comes after it
-)
-LAYER_LR_DECAY = 0.9  # ... and a layer less than the one above
-LORA_LR_SCALE = 0.5  # of the learning rate, for LoRA
+BACKBONE_LR_SCALE = 0.1  # pretrained weights should change less than the new layers after them
+LAYER_LR_DECAY = 0.9  # per layer from the top: lower layers are more general
+LORA_LR_SCALE = 0.5  # adapters start from zero and cannot damage the backbone
 LORA_RANK = 8
-FINETUNING_BATCH_SIZE = 32  # rows a step of tuning
-MIN_FINETUNING_EPOCHS, MAX_FINETUNING_EPOCHS = 3, 20  # epochs of it
+FINETUNING_BATCH_SIZE = 32
+MIN_FINETUNING_EPOCHS, MAX_FINETUNING_EPOCHS = 3, 20
 
 
 def load_backbone_module(folder: Path, make_error: Callable[[str], DataError]) -> nn.Module:
-    """The network in a folder, with 32-bit weights; nothing is asked of the network.
+    """Load a pretrained network from a folder, with 32-bit weights and without downloads.
 
     Args:
-        folder: with its configuration and its weights as safetensors.
-        make_error: makes an error of what was seen.
+        folder: contains the configuration, and the weights as safetensors.
+        make_error: makes an error from its detail.
 
     Raises:
-        DataError: the folder holds no network that can be loaded, or not all of its weights.
+        DataError: the folder has no network that can be loaded, or not all of its weights.
     """
     from transformers import AutoModel
     from transformers.utils import logging
@@ -40,7 +38,7 @@ def load_backbone_module(folder: Path, make_error: Callable[[str], DataError]) -
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        # Eager attention, as it can be exported and its weights can be shown.
+        # Eager attention can be exported to ONNX and returns its weights for attributions.
         backbone, loading_info = AutoModel.from_pretrained(
             folder, attn_implementation="eager", local_files_only=True, use_safetensors=True,
             output_loading_info=True,
@@ -50,7 +48,7 @@ def load_backbone_module(folder: Path, make_error: Callable[[str], DataError]) -
     missing_keys = sorted(
         key for key in loading_info["missing_keys"] if not key.startswith(POOLER_PREFIX)
     )
-    if missing_keys:  # the library would take numbers of chance
+    if missing_keys:  # transformers would initialize them at random with a mere warning
         raise make_error(
             f"{len(missing_keys)} weights are not in its files, such as {missing_keys[0]}"
         )
@@ -59,11 +57,11 @@ def load_backbone_module(folder: Path, make_error: Callable[[str], DataError]) -
 
 
 def build_backbone_module(config: Mapping[str, Any], own_keys: Collection[str]) -> nn.Module:
-    """A network without learned weights: to be trained, or for those that were learned further.
+    """Build a network with random weights, to be trained or to load fine-tuned weights into.
 
     Args:
-        config: as in a folder of such a network.
-        own_keys: entries that are ours, of which the library knows nothing.
+        config: the network's `config.json`.
+        own_keys: entries of `config` that are Fieldcraft's and unknown to transformers.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -77,35 +75,36 @@ def build_backbone_module(config: Mapping[str, Any], own_keys: Collection[str]) 
 
 
 def add_lora_adapters(network: nn.Module) -> None:
-    """Keep the weights of a network's ``body``; thin matrices beside its linear layers learn.
+    """Freeze a network's ``body`` and add trainable LoRA adapters to its linear layers.
 
     Hu et al., *LoRA: Low-Rank Adaptation of Large Language Models*, 2022.
     """
     from peft import LoraConfig, get_peft_model
 
+    # alpha = 2 r is the usual choice: the update is scaled by alpha / r = 2.
     config = LoraConfig(r=LORA_RANK, lora_alpha=2 * LORA_RANK, target_modules="all-linear")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names that the two libraries will give up
+        warnings.simplefilter("ignore")  # deprecated names between the two libraries
         network.body = get_peft_model(network.body, config)  # type: ignore[arg-type]
     for parameter in network.parameters():
         if parameter.requires_grad:
-            parameter.rate = LORA_LR_SCALE  # type: ignore[attr-defined]
+            parameter.lr_scale = LORA_LR_SCALE  # type: ignore[attr-defined]
 
 
 def set_layer_lr(parameter: nn.Parameter, n_layers_above: int) -> None:
-    """Let a pretrained parameter learn less, the less the more layers are above its own.
+    """Scale the learning rate of a pretrained parameter by the number of layers above it.
 
     Howard and Ruder, *Universal Language Model Fine-tuning for Text Classification*, 2018.
     """
-    parameter.rate = BACKBONE_LR_SCALE * LAYER_LR_DECAY**n_layers_above  # type: ignore[attr-defined]
+    parameter.lr_scale = BACKBONE_LR_SCALE * LAYER_LR_DECAY**n_layers_above  # type: ignore[attr-defined]
 
 
 def finetuning_settings(n_rows: int, target_steps: int) -> TrainingSettings:
-    """AdamW in a few epochs; while the rate rises, it is mostly the new layers that learn.
+    """Settings to fine-tune with AdamW in a few epochs, with warm-up and linear decay.
 
     Args:
-        n_rows: training rows.
-        target_steps: about how many, if that is neither too few epochs nor too many.
+        n_rows: number of training rows.
+        target_steps: approximate number of steps, within the limits of epochs.
     """
     epochs = min(
         max(round(target_steps / math.ceil(n_rows / FINETUNING_BATCH_SIZE)), MIN_FINETUNING_EPOCHS),
@@ -117,7 +116,7 @@ def finetuning_settings(n_rows: int, target_steps: int) -> TrainingSettings:
 def linear_decay_settings(
     epochs: int, *, learning_rate: float, batch_size: int
 ) -> TrainingSettings:
-    """AdamW with a rate that rises for a tenth of the time and then falls to nothing."""
+    """AdamW settings with warm-up over a tenth of the epochs and linear decay to 0."""
     return TrainingSettings(
         optimizer="adamw",
         learning_rate=learning_rate,
@@ -126,8 +125,10 @@ def linear_decay_settings(
         weight_decay=0.01,
         batch_size=batch_size,
         epochs=epochs,
+        # No early stop: the schedule is made for exactly these epochs, and the gain often comes at
+        # its end, where the learning rate is small.
         patience=epochs,
         patience_fraction=0.0,
         min_relative_improvement=0.0,
-        ema_decay=0.99,
+        ema_decay=0.99,  # averages over about 100 steps, as there are only some hundreds
     )

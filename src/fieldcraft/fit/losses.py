@@ -1,4 +1,8 @@
-"""Losses of raw outputs of shape (rows, members, width); one value per row."""
+"""Losses of raw outputs of shape (rows, members, outputs); one value per row.
+
+The loss is the mean of the members' losses, never the loss of their mean: only then does each
+member learn to predict alone, and the ensemble gains from their differences (as in TabM).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from torch.nn import functional
 
 
 def cross_entropy(logits: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean over the members of each one's cross-entropy (never the loss of their mean)."""
+    """Mean cross-entropy of the members."""
     rows, members, n_classes = logits.shape
     labels = y[:, None].expand(rows, members).reshape(-1)
     losses = functional.cross_entropy(
@@ -21,12 +25,12 @@ def cross_entropy(logits: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Te
 
 
 def squared_error(outputs: Tensor, y: Tensor) -> Tensor:
-    """Mean over the members of each one's squared error."""
+    """Mean squared error of the members."""
     return torch.square(outputs.float() - y[:, None, None]).mean((1, 2))
 
 
 def multilabel_cross_entropy(logits: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean over members and labels of each one's binary cross-entropy; y is (rows, labels)."""
+    """Mean binary cross-entropy over members and labels; `y` has shape (rows, labels)."""
     targets = (
         y[:, None, :].expand(logits.shape).float() * (1 - label_smoothing) + label_smoothing / 2
     )
@@ -35,14 +39,16 @@ def multilabel_cross_entropy(logits: Tensor, y: Tensor, label_smoothing: float =
 
 
 def ordinal_cross_entropy(logits: Tensor, y: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean over members and cuts of the cross-entropy of "at most this class".
+    """Mean over members and cuts of the binary cross-entropy of "at most this class".
 
-    A logarithmic ranked probability score: far misses cost more than near ones.
+    A logarithmic version of the ranked probability score (Epstein 1969): predictions far from the
+    true class cost more than near ones.
     """
     n_classes = logits.shape[-1]
     class_indexes = torch.arange(n_classes, device=logits.device)
     is_above_cut = class_indexes > class_indexes[:-1, None]  # (cuts, classes)
-    # Sums of probabilities as logarithms, so that a far miss has a slope however sure it is.
+    # Cumulative probabilities as logarithms: computed from the sum of probabilities, a confident
+    # wrong prediction would underflow to 0 and have no gradient.
     log_probabilities = logits.float().log_softmax(-1)[:, :, None, :]
     log_cdf = log_probabilities.masked_fill(is_above_cut, -torch.inf).logsumexp(-1)
     log_survival = log_probabilities.masked_fill(~is_above_cut, -torch.inf).logsumexp(-1)

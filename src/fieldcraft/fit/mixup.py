@@ -1,9 +1,9 @@
-"""Rows that lie between two rows of a batch, and have a share of the answer of each.
+"""Mixup and CutMix: convex combinations of two rows of a batch and of their targets.
 
-Zhang et al., *mixup: Beyond Empirical Risk Minimization*, 2018. What the encoder nets make of the
-rows is mixed, be it numbers, texts or categories (Verma et al., *Manifold Mixup*, 2019); a net may
-rather mix what it reads, as that of photos does, which may also set a square of one photo into the
-other (Yun et al., *CutMix*, 2019).
+Zhang et al., *mixup: Beyond Empirical Risk Minimization*, 2018. The features that encoder nets
+compute are mixed, be it of numbers, texts or categories (Verma et al., *Manifold Mixup*, 2019). A
+net may mix its inputs instead, as the image net does, which can also paste a square of one image
+into the other (Yun et al., *CutMix*, 2019).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from fieldcraft.fit.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class MixupPlan:
-    """With which row each row of a batch is mixed, and how much stays of it.
+    """The partner of each row of a batch, and the fraction of the row that stays.
 
     Attributes:
-        own_fraction: of the row itself, shape (rows,).
-        partner: the place of the other row, shape (rows,).
-        is_cutmix: whether photos get a square of the other, instead of lying over each other.
+        own_fraction: weight of the row itself (lambda in the papers), shape (rows,).
+        partner: index of the other row, shape (rows,).
+        is_cutmix: whether images get a square of the other one instead of being blended.
     """
 
     own_fraction: Tensor
@@ -32,19 +32,21 @@ class MixupPlan:
     is_cutmix: bool = False
 
     def mix(self, x: Tensor) -> Tensor:
-        """What lies between each row and its partner, in the format of the rows."""
+        """Interpolate between each row and its partner, in the dtype of the rows."""
         own_fraction = self.own_fraction.view(-1, *[1] * (x.ndim - 1)).to(x.dtype)
         return x[self.partner].lerp(x, own_fraction)
 
     def mixed_losses(
         self, loss: Callable[[Tensor], Tensor], y: Tensor, weights: Tensor | None
     ) -> Tensor:
-        """The loss of each row by its own answer and by its partner's, each by its share.
+        """The losses against the row's own target and its partner's, weighted by their fractions.
+
+        This equals the loss of the mixed target for cross-entropy, and needs no soft labels.
 
         Args:
-            loss: of answers, one number a row.
-            y: the answers.
-            weights: how much each row counts, if not all the same.
+            loss: maps targets to one loss per row.
+            y: targets.
+            weights: row weights; each target counts by the weight of the row it is from.
         """
         own_weight = self.own_fraction if weights is None else self.own_fraction * weights
         partner_weight = 1 - self.own_fraction
@@ -54,9 +56,9 @@ class MixupPlan:
 
 
 def sample_mixup(settings: TrainingSettings, rows: int, device: torch.device) -> MixupPlan | None:
-    """How the rows of a batch are mixed; None if they are not.
+    """Sample how the rows of a batch are mixed; None if they are not.
 
-    If both are asked for, batches are mixed one way or the other by lot.
+    If both methods are enabled, each batch uses one of them at random.
     """
     methods = [
         (candidate_alpha, is_cutmix)
@@ -68,5 +70,6 @@ def sample_mixup(settings: TrainingSettings, rows: int, device: torch.device) ->
     alpha, is_cutmix = (
         methods[int(torch.randint(len(methods), ()))] if len(methods) > 1 else methods[0]
     )
+    # One fraction per row instead of one per batch, which varies the batches more.
     own_fraction = torch.distributions.Beta(alpha, alpha).sample((rows,))
     return MixupPlan(own_fraction.to(device), torch.randperm(rows).to(device), is_cutmix)

@@ -1,12 +1,14 @@
-"""The fused network: one encoder net per kind of column, a trunk that joins them, a head.
+"""The fused network: one encoder net per kind of column, and a trunk that joins them.
 
-An encoder net is a module with ``inputs`` (names of tensors it reads), ``chunks`` (how wide the
-vector of each feature is, adding up to the width of its output) and ``recipe``: None where it is a
-thin layer that learns in whatever way the trunk does; of a deep net, a function from the number of
-training rows to the `Recipe` by which the whole network is then trained. Inputs whose rows are
-longer or shorter in one call than in another, such as texts, stand in ``lengths``: their last axis.
-A net that mixes rows of a batch in a way of its own has ``mixed``, from tensors and a `Mixing` to
-features; of the others the features are mixed.
+An encoder net is a module with these attributes:
+
+- ``inputs``: names of the tensors it reads.
+- ``feature_widths``: width of each feature's vector; they add up to the width of its output.
+- ``recipe``: None for a shallow net, which trains with the trunk's settings; for a deep net, a
+  function from the number of training rows to the `TrainingRecipe` of the whole network.
+- ``sequence_inputs`` (optional): inputs whose last axis varies between calls, such as tokens.
+- ``forward_mixed`` (optional): maps tensors and a `MixupPlan` to features, for a net that mixes
+  rows in its own way; of other nets, the features are mixed.
 """
 
 from __future__ import annotations
@@ -24,30 +26,31 @@ TrunkFactory = Callable[[tuple[int, ...], int], nn.Module]
 
 
 class IdentityNet(nn.Module):
-    """An encoder net that passes its one input on, each number a feature of its own."""
+    """An encoder net that returns its one input; each number is a feature."""
 
     recipe = None
 
     def __init__(self, input_name: str, n_features: int) -> None:
-        """Set up for an input of some width."""
+        """Create the net for an input of some width."""
         super().__init__()
         self.inputs = (input_name,)
         self.feature_widths = (1,) * n_features
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
-        """The input."""
+        """Return the input."""
         return tensors[self.inputs[0]]
 
 
 class FusedNetwork(nn.Module):
-    """Encoder nets, trunk and head as one module from named tensors to outputs.
+    """Encoder nets and trunk as one module from named tensors to outputs.
 
     Args:
-        nets: encoder net of each kind, in the order of their names.
-        trunk: builds the trunk from the chunks of all encoder nets and the output width; or one
-            such for each kind, whose outputs are then averaged (late fusion), each counting alike.
-        width: outputs a row.
-        activate: raw outputs to outputs (softmax for classes).
+        nets: encoder net of each kind.
+        trunk: builds the trunk from the feature widths of all encoder nets and the number of
+            outputs; or one such function per kind, whose outputs are averaged with equal weights
+            (late fusion).
+        n_outputs: outputs per row.
+        activate: maps logits to outputs (softmax for classes).
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class FusedNetwork(nn.Module):
         activate: Callable[[Tensor], Tensor],
     ) -> None:
         super().__init__()
+        # Sorted, so that the order of features does not depend on the order of columns.
         self.nets = nn.ModuleDict(dict(sorted(nets.items())))
         feature_widths: dict[str, tuple[int, ...]] = {}
         for kind, net in self.nets.items():
@@ -84,19 +88,22 @@ class FusedNetwork(nn.Module):
         )
 
     def training_recipe(self, n_rows: int) -> TrainingRecipe | None:
-        """How the first of its deep encoder nets wants it to be trained; None if there is none."""
+        """The recipe of its first deep encoder net; None if all nets are shallow."""
         recipes: list[Any] = [net.recipe for net in self.nets.values() if net.recipe is not None]
         return recipes[0](n_rows) if recipes else None
 
     def logits(self, tensors: dict[str, Tensor], mixup: MixupPlan | None = None) -> Tensor:
-        """Raw outputs of every member, shape (rows, members, width); of mixed rows in training."""
-        read = {name: compute_features(net, tensors, mixup) for name, net in self.nets.items()}
+        """Logits of every member, shape (rows, members, outputs); of mixed rows in training."""
+        features = {name: compute_features(net, tensors, mixup) for name, net in self.nets.items()}
         if not self.is_late_fusion:
-            logits: Tensor = self.trunk(torch.cat(list(read.values()), dim=1))
+            logits: Tensor = self.trunk(torch.cat(list(features.values()), dim=1))
             return logits
         logits_by_kind = [
-            self.trunk.get_submodule(name)(kind_features) for name, kind_features in read.items()
+            self.trunk.get_submodule(name)(kind_features)
+            for name, kind_features in features.items()
         ]
+        # Members of smaller trunks are repeated, so that every kind has the same weight in the
+        # mean.
         max_members = max(kind_logits.shape[1] for kind_logits in logits_by_kind)
         return torch.cat(
             [
@@ -107,12 +114,12 @@ class FusedNetwork(nn.Module):
         )
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
-        """Outputs, averaged over the members after activation, shape (rows, width)."""
+        """Outputs, averaged over the members after activation, shape (rows, outputs)."""
         return self.activate(self.logits(tensors).float()).mean(1)
 
 
 def compute_features(net: nn.Module, tensors: dict[str, Tensor], mixup: MixupPlan | None) -> Tensor:
-    """What an encoder net makes of rows, mixed if they are to be."""
+    """The features of an encoder net, mixed if there is a plan."""
     if mixup is None:
         return net(tensors)  # type: ignore[no-any-return]
     forward_mixed: Any = getattr(net, "forward_mixed", None)

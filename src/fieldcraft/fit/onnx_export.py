@@ -1,4 +1,4 @@
-"""A trained network as ONNX, with any number of rows a call."""
+"""Export of a trained network to ONNX, with a dynamic number of rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUTPUT_NAME = "outputs"
 
 
 class PositionalInputs(nn.Module):
-    """A network whose named inputs are given in order, as ONNX wants them."""
+    """A network that takes its inputs by position, as ONNX export requires."""
 
     def __init__(self, network: FusedNetwork) -> None:
         """Wrap a network."""
@@ -31,12 +31,13 @@ class PositionalInputs(nn.Module):
 
 
 def export_network(network: FusedNetwork, example: Mapping[str, Array]) -> bytes:
-    """Export a network.
+    """Export a network to ONNX.
 
     Args:
-        network: in evaluation mode, on the processor.
-        example: a few encoded rows, which fix types and widths but not the number of rows.
+        network: in evaluation mode, on the CPU.
+        example: a few encoded rows, which fix dtypes and widths but not the number of rows.
     """
+    # Two rows: torch.export treats sizes 0 and 1 as constants.
     inputs = [torch.as_tensor(example[name][:2]) for name in network.inputs]
     rows, extra_dims = torch.export.Dim("rows", min=1), {}
     for name, array in zip(network.inputs, inputs, strict=True):
@@ -49,17 +50,17 @@ def export_network(network: FusedNetwork, example: Mapping[str, Array]) -> bytes
 def export_module(
     module: nn.Module, inputs: Sequence[Tensor], input_names: Sequence[str], dynamic_shapes: Any
 ) -> bytes:
-    """A module as an ONNX graph with one output ``outputs``.
+    """Export a module as an ONNX graph with one output ``outputs``.
 
     Args:
-        module: takes tensors in order.
-        inputs: examples of them.
-        input_names: what the inputs of the graph are called.
-        dynamic_shapes: which of their axes are free, as `torch.export` wants them.
+        module: takes tensors by position.
+        inputs: example tensors.
+        input_names: names of the inputs of the graph.
+        dynamic_shapes: their dynamic axes, as `torch.export` takes them.
     """
     logger = logging.getLogger("torch.onnx")
     log_level = logger.level
-    logger.setLevel(logging.ERROR)  # it warns of torchvision, which nothing here needs
+    logger.setLevel(logging.ERROR)  # it warns that torchvision is missing, which is not needed
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""The optimizers of a network: which parameter is moved by which rule, and how far."""
+"""Optimizers of a network, with parameter groups for weight decay and learning rates."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ SGD_MOMENTUM = 0.9
 
 
 def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
-    """The optimizers that the settings ask for; only weight matrices are decayed.
+    """The optimizers of the settings; only weight matrices are decayed.
 
-    Muon (Jordan et al. 2024; on tables: Gorishniy et al., *Benchmarking Optimizers for MLPs in
-    Tabular Deep Learning*, 2026) moves the hidden matrices of the trunk, AdamW everything else.
+    Muon (Jordan et al. 2024; for tables: Gorishniy et al., *Benchmarking Optimizers for MLPs in
+    Tabular Deep Learning*, 2026) updates the hidden matrices of the trunk, AdamW everything else:
+    orthogonal updates make no sense for vectors, and hurt embeddings and output layers.
     """
     if settings.optimizer != "muon":
         return [
@@ -33,7 +34,11 @@ def build_optimizers(network: nn.Module, settings: TrainingSettings) -> list[tor
 def build_optimizer(
     name: str, parameter_groups: list[dict[str, Any]], settings: TrainingSettings
 ) -> torch.optim.Optimizer:
-    """One optimizer for all groups of parameters."""
+    """Create one optimizer for all parameter groups.
+
+    Weight decay is decoupled for AdamW only; PyTorch's SGD, RMSprop and Adam add it to the gradient
+    as an L2 penalty.
+    """
     learning_rate = settings.learning_rate
     if name == "sgd":
         return torch.optim.SGD(
@@ -49,7 +54,7 @@ def build_optimizer(
 def build_parameter_groups(
     network: nn.Module, settings: TrainingSettings, excluded: Sequence[Tensor] = ()
 ) -> list[dict[str, Any]]:
-    """The parameters that learn, those that are decayed and those that are not."""
+    """Group trainable parameters by weight decay and learning-rate scale."""
     excluded_ids = {id(parameter) for parameter in excluded}
     decayed_ids = {
         id(module.weight)
@@ -57,26 +62,31 @@ def build_parameter_groups(
         if isinstance(module, (nn.Linear, nn.Conv2d))
     }
     trainable = [p for p in network.parameters() if p.requires_grad and id(p) not in excluded_ids]
+    # Both groups exist even if empty, so that the order of groups does not depend on the network.
     groups: dict[tuple[bool, float], list[Tensor]] = {(True, 1.0): [], (False, 1.0): []}
     for parameter in trainable:
-        lr_scale = getattr(parameter, "rate", 1.0)  # pretrained layers move less than new ones
+        lr_scale = getattr(parameter, "lr_scale", 1.0)  # below 1 for pretrained layers
         groups.setdefault((id(parameter) in decayed_ids, lr_scale), []).append(parameter)
     return [
-        {"params": parameters, "weight_decay": settings.weight_decay * is_decayed, "rate": lr_scale}
+        {
+            "params": parameters,
+            "weight_decay": settings.weight_decay * is_decayed,
+            "lr_scale": lr_scale,
+        }
         for (is_decayed, lr_scale), parameters in groups.items()
     ]
 
 
 def group_by_lr_scale(parameters: Sequence[Tensor]) -> list[dict[str, Any]]:
-    """Parameters in groups that share a part of the learning rate."""
+    """Group parameters by their learning-rate scale."""
     groups: dict[float, list[Tensor]] = {}
     for parameter in parameters:
-        groups.setdefault(getattr(parameter, "rate", 1.0), []).append(parameter)
-    return [{"params": group, "rate": lr_scale} for lr_scale, group in groups.items()]
+        groups.setdefault(getattr(parameter, "lr_scale", 1.0), []).append(parameter)
+    return [{"params": group, "lr_scale": lr_scale} for lr_scale, group in groups.items()]
 
 
 def iter_hidden_matrices(network: nn.Module) -> Iterator[Tensor]:
-    """The weight matrices between layers: those of the trunk but for its outputs, and kernels."""
+    """Hidden weight matrices: those of the trunk except its outputs, and convolution kernels."""
     trunk = network.get_submodule("trunk")
     for module in trunk.modules():
         if isinstance(module, nn.Linear) and not getattr(module, "is_output", False):
@@ -87,7 +97,11 @@ def iter_hidden_matrices(network: nn.Module) -> Iterator[Tensor]:
 
 
 def optimizer_state(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """What the optimizers remember (moments, step counts), by optimizer, parameter and name."""
+    """The state of the optimizers (moments, step counts) as a flat dict of tensors.
+
+    Keys are ``optimizer.parameter.name``, with indexes for the first two: safetensors holds no
+    nested dicts.
+    """
     return {
         f"{index}.{parameter_index}.{name}": torch.as_tensor(value)
         for index, optimizer in enumerate(optimizers)
@@ -100,11 +114,12 @@ def optimizer_state(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Te
 def load_optimizer_state(
     optimizers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Give the optimizers back what they remembered."""
+    """Load a state that `optimizer_state` returned."""
     for index, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             optimizer_index, parameter_index, name = key.split(".", 2)
             if int(optimizer_index) == index:
                 state.setdefault(int(parameter_index), {})[name] = value
+        # Parameter groups are kept: their settings come from the settings, not from the checkpoint.
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,7 +1,7 @@
-"""The one training loop: fit, run_epoch, step, validate.
+"""The training loop of all networks: fit, run_epoch, train_step, validate.
 
-Every epoch starts from a seed of its own, so a run that was killed and resumed from a
-checkpoint goes through the same shuffles and dropouts and ends in the same weights.
+Every epoch starts from its own seed, so a training that was killed and resumed from a checkpoint
+goes through the same shuffles and dropout masks and ends in the same weights.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from fieldcraft.core import files, seeds
 from fieldcraft.core.errors import TrainingError
-from fieldcraft.core.types import Array
+from fieldcraft.core.types import Array, ProgressCallback
 from fieldcraft.fit.allocator import tuned_allocator
 from fieldcraft.fit.checkpoint import (
     TrainingState,
@@ -42,18 +42,16 @@ from fieldcraft.fit.network import FusedNetwork
 from fieldcraft.fit.optimizers import build_optimizers, load_optimizer_state, optimizer_state
 from fieldcraft.fit.settings import TrainingSettings
 
-MAX_PREDICTION_ROWS = 2_048  # when predicting, at most
-MAX_PREDICTION_BYTES = (
-    1 << 23
-)  # of what a network reads: layers of photos take a hundred times as much
-STEP_TIME_FRACTION = 0.8  # share of the time that goes into steps forward and back
-RUNTIME_CONFIG_FILE = "decisions.json"
-CHECKPOINT_INTERVAL_SECONDS = 2.0  # seconds between checkpoints at least
+MAX_PREDICTION_ROWS = 2_048
+MAX_PREDICTION_BYTES = 1 << 23  # of inputs; activations of image nets take a hundred times as much
+STEP_TIME_FRACTION = 0.8  # of an epoch; the rest goes into validation and checkpoints
+RUNTIME_CONFIG_FILE = "runtime_config.json"
+CHECKPOINT_INTERVAL_SECONDS = 2.0  # epochs of small tables take less than writing a checkpoint
 
 
 @dataclass(frozen=True)
 class TensorRows:
-    """Encoded rows with their target, as tensors."""
+    """Encoded rows with their targets, as tensors."""
 
     tensors: Mapping[str, Tensor]
     y: Tensor
@@ -67,36 +65,37 @@ class TensorRows:
         device: torch.device,
         weights: Array | None = None,
     ) -> TensorRows:
-        """Rows on a device: whole numbers as labels, others as 32-bit floats, weights of mean 1."""
+        """Move rows to a device: integer targets as labels, others as 32-bit floats."""
         target = torch.as_tensor(np.asarray(y)).to(device)
         arrays = {name: torch.as_tensor(array).to(device) for name, array in tensors.items()}
         normalized_weights = None
         if weights is not None:
+            # Of mean 1, so that weights do not change the effective learning rate.
             normalized_weights = torch.as_tensor(weights / weights.mean()).float().to(device)
         return cls(
             arrays, target if not target.is_floating_point() else target.float(), normalized_weights
         )
 
     def select(self, index: Tensor | slice) -> TensorRows:
-        """Some of the rows."""
+        """Select some of the rows."""
         tensors = {name: tensor[index] for name, tensor in self.tensors.items()}
         weights = None if self.weights is None else self.weights[index]
         return TensorRows(tensors, self.y[index], weights)
 
     def __len__(self) -> int:
-        """How many rows."""
+        """The number of rows."""
         return len(self.y)
 
     @property
     def prediction_batch_size(self) -> int:
-        """How many rows a network takes in one go when it predicts."""
+        """Rows per batch of predictions, limited by memory."""
         row_bytes = [tensor[:1].nbytes for tensor in self.tensors.values()]
         return max(1, min(MAX_PREDICTION_ROWS, MAX_PREDICTION_BYTES // max(sum(row_bytes), 1)))
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What training aims at: a loss to follow down, and one that says when to stop."""
+    """The differentiable training loss of rows, and the validation loss for early stopping."""
 
     loss: Callable[[Tensor, Tensor], Tensor]
     validation_loss: Callable[[Array, Array, Array | None], float]
@@ -104,23 +103,24 @@ class Objective:
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """Where, how long and under whose eyes a training runs; `clock` tells its seconds."""
+    """Seed, time budget, checkpoint folder, progress callback, device and clock of a training."""
 
     seed: int = 0
     budget_seconds: float | None = None
     checkpoint_folder: Path | None = None
-    on_progress: Callable[[str, float | None], None] = lambda text, share: None
+    on_progress: ProgressCallback = lambda message, fraction: None
     device: str = "auto"
     clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True)
 class RuntimeConfig(ComputeConfig):
-    """What hangs on the clock.
+    """Timing-dependent choices, saved so that a resumed or reproduced training repeats them.
 
     Attributes:
-        exact_epochs: after how many to end, if a training is done over again.
-        schedule_epochs: over how many the step size falls, where the budget leaves time for fewer.
+        exact_epochs: number of epochs of the training to reproduce.
+        schedule_epochs: length of the learning-rate schedule, if the budget allows fewer epochs
+            than the settings.
     """
 
     exact_epochs: int | None = None
@@ -128,7 +128,7 @@ class RuntimeConfig(ComputeConfig):
 
 
 class Trainer:
-    """Trains a network on rows in memory until the tune loss stops getting better."""
+    """Trains a network on rows in memory until the validation loss stops improving."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class Trainer:
         settings: TrainingSettings,
         context: TrainingContext,
     ) -> None:
-        """Set up the training; nothing runs yet."""
+        """Prepare the training without running it."""
         self.accelerator = make_accelerator(context.device)
         self.settings, self.objective, self.context = settings, objective, context
         self.network: FusedNetwork
@@ -153,17 +153,17 @@ class Trainer:
 
     @property
     def device(self) -> torch.device:
-        """Where the network lives."""
+        """The device of the network."""
         device: torch.device = self.accelerator.device
         return device
 
     def fit(self, train: TensorRows, validation: TensorRows) -> TrainingState:
         """Train to the end, from the last checkpoint if there is one.
 
-        The weights of the best epoch are then those of `shadow`.
+        Afterwards `ema_model` has the weights of the best epoch.
 
         Raises:
-            TrainingError: the loss stopped being a number.
+            TrainingError: the loss is not finite.
         """
         self.load_checkpoint()
         with tuned_allocator():
@@ -176,21 +176,23 @@ class Trainer:
         return self.state
 
     def fit_loop(self, train: TensorRows, validation: TensorRows) -> None:
-        """Train, validate, save and tell, epoch by epoch, until it is time to stop."""
+        """Train, validate, save and report progress, epoch by epoch, until it is time to stop."""
         while not self.should_stop():
             epoch_start = self.context.clock()
             self.state.train_losses.append(self.run_epoch(train))
             self.state.epoch += 1
             self.validate(validation)
+            # Only time inside epochs counts, so a pause between kill and resume costs no budget.
             self.state.elapsed_seconds += self.context.clock() - epoch_start
             self.save_checkpoint()
             self.report_progress(self.context.clock() - epoch_start)
 
     def run_epoch(self, train: TensorRows) -> float:
-        """Pass over the training rows once, in an order of this epoch's own."""
+        """Pass over the training rows once, in a new random order; returns the mean loss."""
         torch.manual_seed(seeds.derive_seed(self.context.seed, "epoch", self.state.epoch))
         order = torch.randperm(len(train)).to(self.device)
         self.network.train()
+        # On the device: reading a loss in every step would make the CPU wait for a GPU.
         loss_sum = torch.zeros((), device=self.device)
         self.set_learning_rates()
         for start in range(0, len(train), self.settings.batch_size):
@@ -204,14 +206,14 @@ class Trainer:
         return mean_loss
 
     def set_learning_rates(self, epoch_fraction: float = 0.0) -> None:
-        """Give the optimizers the learning rate of this epoch, of which a share is done."""
+        """Set the learning rate of the optimizers for a point within this epoch."""
         learning_rate = self.settings.learning_rate_at(self.state.epoch + epoch_fraction)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate * group.get("rate", 1.0)
+                group["lr"] = learning_rate * group.get("lr_scale", 1.0)
 
     def train_step(self, batch: TensorRows) -> Tensor:
-        """One step of the optimizer, and of the moving average that follows it."""
+        """Take one step of the optimizers, and update the moving average of weights."""
         loss = self.compute_loss(batch)
         self.accelerator.backward(loss + self.l1_penalty() if self.settings.l1 else loss)
         if self.settings.max_grad_norm:
@@ -224,7 +226,7 @@ class Trainer:
         return loss.detach()
 
     def compute_loss(self, batch: TensorRows) -> Tensor:
-        """The mean loss of a batch, of which each row counts by its weight and may be mixed."""
+        """The mean loss of a batch, with row weights and mixup."""
         mixup = sample_mixup(self.settings, len(batch), self.device)
         with autocast(self.device.type, self.runtime_config.precision):
             logits = self.network.logits(batch.tensors, mixup)  # type: ignore[arg-type]
@@ -236,7 +238,7 @@ class Trainer:
         return (losses if batch.weights is None else losses * batch.weights).mean()
 
     def l1_penalty(self) -> Tensor:
-        """The L1 penalty on weight matrices."""
+        """The L1 penalty of the weight matrices."""
         layers = [module for module in self.network.modules() if isinstance(module, nn.Linear)]
         return (
             self.settings.l1 * torch.stack([module.weight.abs().sum() for module in layers]).sum()
@@ -244,8 +246,12 @@ class Trainer:
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        """Move the averaged weights towards the present ones, faster at the start."""
+        """Update the exponential moving average of weights; the decay is warmed up."""
         step = self.state.step
+        # With the full decay of 0.998 the random initial weights would still count after hundreds
+        # of steps. With (1 + t) / (10 + t), the warm-up of TensorFlow's ExponentialMovingAverage,
+        # the average reaches back over about a ninth of the steps so far, until that exceeds the
+        # decay.
         decay = (
             min(self.settings.ema_decay, (1 + step) / (10 + step))
             if self.settings.ema_decay
@@ -257,24 +263,32 @@ class Trainer:
             for averaged, parameter in pairs
             if parameter.requires_grad
         ]
+        # One fused call: a loop over parameters costs more than the arithmetic in small networks.
         torch._foreach_lerp_(
             [averaged for averaged, _ in trainable_pairs],
             [parameter for _, parameter in trainable_pairs],
             1 - decay,
         )
+        # Buffers such as running statistics of batch norm are averages already.
         for ema_buffer, buffer in zip(
             self.ema_model.buffers(), self.network.buffers(), strict=True
         ):
             ema_buffer.copy_(buffer)
 
     def validate(self, validation: TensorRows) -> None:
-        """Take the tune loss of the averaged weights and keep them if it is the best yet."""
+        """Compute the validation loss of the averaged weights, and keep them if it is the best.
+
+        The averaged weights are the ones that are kept and packaged, so they are validated, not the
+        current ones. Their loss is also smooth, which makes early stopping reliable.
+        """
         outputs = predict_outputs(self.ema_model, validation)
         weights = None if validation.weights is None else validation.weights.cpu().numpy()
         loss = self.objective.validation_loss(outputs, validation.y.cpu().numpy(), weights)
         self.state.validation_losses.append(loss)
         if loss < self.state.best_loss:
             self.state.best_loss, self.state.best_epoch = loss, self.state.epoch
+            # Tiny improvements are kept but do not restart patience: on the letter table they never
+            # ended within 400 epochs (docs/log.md).
             if loss < self.state.last_improvement_loss * (
                 1 - self.settings.min_relative_improvement
             ):
@@ -285,7 +299,7 @@ class Trainer:
             self.best_weights = copy_weights(self.ema_model)
 
     def should_stop(self) -> bool:
-        """Whether epochs, patience or time have run out."""
+        """Whether epochs, patience or the time budget have run out."""
         state = self.state
         if self.runtime_config.exact_epochs is not None:
             return state.epoch >= self.runtime_config.exact_epochs
@@ -298,10 +312,15 @@ class Trainer:
             return True
         if self.context.budget_seconds is None or not state.epoch:
             return False
+        # Stop if the next epoch, of average length, would end after the budget.
         return state.elapsed_seconds * (1 + 1 / state.epoch) > self.context.budget_seconds
 
     def resolve_runtime_config(self, train: TensorRows) -> RuntimeConfig:
-        """What the clock decides: taken once, and kept for when the training resumes."""
+        """Make the timing-dependent choices once, and save them for when the training resumes.
+
+        They change the weights, so they are saved before the first step: after a crash the resumed
+        training must not time again and choose differently.
+        """
         path = (
             self.context.checkpoint_folder / RUNTIME_CONFIG_FILE
             if self.context.checkpoint_folder
@@ -317,6 +336,8 @@ class Trainer:
         network = self.accelerator.unwrap_model(self.network)
         compute_config = autotune_compute(network, batch_loss)
         runtime_config = RuntimeConfig(**asdict(compute_config))
+        # A budget shortens the schedule: cut off at the end of the budget, a learning rate that is
+        # still high would leave a bad model.
         if self.context.budget_seconds is not None and self.settings.lr_schedule != "constant":
             steps_per_epoch = math.ceil(len(train) / self.settings.batch_size)
             epochs_in_budget = (
@@ -333,7 +354,7 @@ class Trainer:
         return runtime_config
 
     def save_checkpoint(self) -> None:
-        """Write a checkpoint, unless one was written a moment ago."""
+        """Write a checkpoint, unless one was written within the last seconds."""
         if (
             self.context.checkpoint_folder is None
             or self.context.clock() - self.last_saved_at < CHECKPOINT_INTERVAL_SECONDS
@@ -348,7 +369,7 @@ class Trainer:
         self.last_saved_at = self.context.clock()
 
     def load_checkpoint(self) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Resume from the checkpoint, if there is one."""
         path = (
             self.context.checkpoint_folder / "checkpoint.safetensors"
             if self.context.checkpoint_folder
@@ -360,12 +381,12 @@ class Trainer:
         self.accelerator.unwrap_model(self.network).load_state_dict(
             tensors_under(tensors, "network")
         )
-        self.ema_model.load_state_dict(tensors_under(tensors, "shadow"))
+        self.ema_model.load_state_dict(tensors_under(tensors, "ema"))
         self.best_weights = tensors_under(tensors, "best")
         load_optimizer_state(self.optimizers, tensors_under(tensors, "optimizer"))
 
     def report_progress(self, epoch_seconds: float) -> None:
-        """Say how far the training is and how long it may still take."""
+        """Report how far the training is and how long it takes at least."""
         state = self.state
         patience_left = (
             state.last_improvement_epoch
@@ -376,13 +397,13 @@ class Trainer:
         if self.context.budget_seconds is not None:
             seconds_left = min(seconds_left, self.context.budget_seconds - state.elapsed_seconds)
         fraction = state.epoch / max(state.epoch + patience_left, 1)
-        text = f"epoch {state.epoch}, tune loss {state.validation_losses[-1]:.4f} "
+        text = f"epoch {state.epoch}, validation loss {state.validation_losses[-1]:.4f} "
         text += f"(best {state.best_loss:.4f} at {state.best_epoch}), "
         text += f"at least {max(seconds_left, 0):.0f} s left"
         self.context.on_progress(text, fraction)
 
     def raise_non_finite_loss(self, train: TensorRows, loss: float) -> None:
-        """Name the cause of a loss that is not a number.
+        """Raise an error with the cause of a non-finite loss.
 
         Raises:
             TrainingError: always.
@@ -393,38 +414,38 @@ class Trainer:
             if not bool(tensor.float().isfinite().all())
         ]
         cause = (
-            f"inputs that are not finite: {', '.join(non_finite_inputs)}"
+            f"non-finite inputs: {', '.join(non_finite_inputs)}"
             if non_finite_inputs
-            else "diverging steps"
+            else "training diverges"
         )
         raise TrainingError(
-            "the training loss is no longer a number",
+            "the training loss is not finite",
             detail=f"loss {loss} in epoch {self.state.epoch + 1}, {cause}",
             hint=f"set model.learning_rate below {self.settings.learning_rate:g}, "
-            "or clip far values: clean.all.clip: auto",
+            "or clip outliers: clean.all.clip: auto",
         )
 
 
 def make_accelerator(device: str) -> Accelerator:
-    """The device to train on: a graphics card if there is one, unless another is named.
+    """Choose the device to train on: a GPU if there is one, unless a device is named.
 
     Raises:
-        TrainingError: the device that is asked for is not there.
+        TrainingError: the named device is not available.
     """
     is_available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     device_names = ["cpu", *(name for name in is_available if is_available[name])]
     if not is_available.get(device, True):
         raise TrainingError(
-            f"there is no device {device} here",
-            detail=f"devices: {', '.join(device_names)}",
-            hint="set train.device to auto, or run where the device is",
+            f"device {device} is not available",
+            detail=f"available devices: {', '.join(device_names)}",
+            hint="set train.device to auto, or run on a machine with that device",
         )
     return Accelerator(cpu=device == "cpu")
 
 
 @torch.no_grad()
 def predict_outputs(network: nn.Module, rows: TensorRows) -> Array:
-    """Outputs of a network in evaluation mode, shape (rows, width), in 32-bit floats."""
+    """Predict in evaluation mode: outputs of shape (rows, outputs) in 32-bit floats."""
     network.eval()
     batches = [
         network(rows.select(slice(start, start + rows.prediction_batch_size)).tensors).float().cpu()

@@ -1,4 +1,4 @@
-"""Trunks: what joins the encoded columns and ends in the outputs."""
+"""Trunks: networks from the joined features of all columns to the outputs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from fieldcraft.fit.dropout import ReluDropout
 
 
 class TabM(nn.Module):
-    """Many MLPs that share their weights: TabM-mini.
+    """TabM-mini: an ensemble of MLPs that share most of their weights.
 
-    Each member multiplies the joined features by signs or scales of its own, passes them through
-    the shared layers, and ends in a head of its own. Gorishniy et al., *TabM: Advancing Tabular
+    Each member multiplies the joined features by its own scales, applies the shared layers, and
+    ends in its own head. Gorishniy et al., *TabM: Advancing Tabular
     Deep Learning with Parameter-Efficient Ensembling*, ICLR 2025.
     """
 
@@ -28,15 +28,15 @@ class TabM(nn.Module):
         n_layers: int,
         dropout: float,
     ) -> None:
-        """Set up for feature vectors of the given widths.
+        """Create the trunk for feature vectors of the given widths.
 
         Args:
             feature_widths: width of each feature's vector.
-            n_outputs: outputs a row.
-            n_members: how many MLPs.
+            n_outputs: outputs per row.
+            n_members: number of MLPs.
             hidden_size: units of each shared layer.
-            n_layers: how many shared layers.
-            dropout: share of units dropped in training.
+            n_layers: number of shared layers.
+            dropout: dropout probability.
         """
         super().__init__()
         scales_by_feature = [init_member_scales(n_members, width) for width in feature_widths]
@@ -46,6 +46,7 @@ class TabM(nn.Module):
         for _ in range(n_layers - 1):
             modules += [nn.Linear(hidden_size, hidden_size), ReluDropout(dropout)]
         self.shared_layers = nn.Sequential(*modules)
+        # As `nn.Linear` initializes itself.
         bound = hidden_size**-0.5
         self.head = nn.Parameter(
             torch.empty(n_members, hidden_size, n_outputs).uniform_(-bound, bound)
@@ -53,15 +54,17 @@ class TabM(nn.Module):
         self.head_bias = nn.Parameter(torch.empty(n_members, 1, n_outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Raw outputs of each member, shape (rows, members, width)."""
+        """Logits of each member, shape (rows, members, outputs)."""
+        # Members first makes the heads one batched product.
         hidden: Tensor = self.shared_layers(self.apply_input_layer(x))
         return (hidden.transpose(0, 1) @ self.head + self.head_bias).transpose(0, 1)
 
     def apply_input_layer(self, x: Tensor) -> Tensor:
         """The first layer of each member, shape (rows, members, hidden).
 
-        (x * scales) @ W is x @ (scales * W): unless there are fewer rows than units, scaling the
-        weights is cheaper, and in an exported network the scaled weights are constants.
+        (x * scales) @ W equals x @ (scales * W). Scaling the weights is cheaper unless there are
+        fewer rows than units (41.7 to 27.2 ms a step; docs/log.md), and in an exported network the
+        scaled weights are constants.
         """
         n_members, hidden_size = len(self.input_scales), len(self.input_layer.bias)
         if self.training and len(x) < hidden_size:
@@ -73,15 +76,18 @@ class TabM(nn.Module):
 
 
 def init_member_scales(n_members: int, width: int) -> Tensor:
-    """How each member scales one feature at the start: one number for all of an embedding, a
-    random sign for a plain number."""
+    """Initial scales of one feature for each member.
+
+    A number gets a random sign. An embedding gets one normal number for its whole vector: different
+    scales within it would change its direction, and with it the meaning that its kind gave it.
+    """
     if width > 1:
         return torch.randn(n_members, 1).expand(n_members, width)
     return torch.randint(0, 2, (n_members, 1)).float() * 2 - 1
 
 
 class MLP(nn.Module):
-    """Dense layers with ReLU and dropout, one after the other."""
+    """A multilayer perceptron with ReLU and dropout."""
 
     def __init__(
         self,
@@ -91,17 +97,18 @@ class MLP(nn.Module):
         hidden_sizes: tuple[int, ...],
         dropout: float,
     ) -> None:
-        """Set up with the units of each hidden layer."""
+        """Create the trunk with the units of each hidden layer."""
         super().__init__()
         layer_sizes = [sum(feature_widths), *hidden_sizes]
         modules: list[nn.Module] = []
         for in_features, out_features in pairwise(layer_sizes):
             modules += [nn.Linear(in_features, out_features), ReluDropout(dropout)]
         output_layer = nn.Linear(layer_sizes[-1], n_outputs)
+        # AdamW trains it even where Muon trains the hidden layers: see `iter_hidden_matrices`.
         output_layer.is_output = True  # type: ignore[assignment]
         self.layers = nn.Sequential(*modules, output_layer)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Raw outputs of the only member, shape (rows, 1, width)."""
+        """Logits of the only member, shape (rows, 1, outputs)."""
         logits: Tensor = self.layers(x)
         return logits[:, None, :]

@@ -1,4 +1,4 @@
-"""What all kinds have in common whose columns no model sees."""
+"""What kinds of column share."""
 
 from __future__ import annotations
 
@@ -7,50 +7,62 @@ from typing import Any, Literal
 
 import polars as pl
 
+from fieldcraft.contracts import Check, Output, ScoreFunction, Tensors
+from fieldcraft.core.types import Array, Json
 
-class PlainValueKind:
-    """The part of a kind whose values are what they say: no picture, no parts, alike if equal."""
 
+class BaseKind:
+    """Defaults of a kind: a feature whose values are opaque, the same only if they are equal."""
+
+    is_feature = True
+    storage: Literal["values", "files"] = "values"
+    options: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
 
-    def near_duplicate_groups(self, values: pl.Series) -> Sequence[Any] | None:
-        """Nothing: equal rows are found without the kind."""
+    def checks(self) -> Sequence[Check]:
+        """No checks of this kind alone."""
+        return ()
+
+    def drift_statistics(self, values: pl.Series) -> Mapping[str, pl.Series]:
+        """The values as text."""
+        return {"value": values.cast(pl.String)}
+
+    def near_duplicate_groups(self, values: pl.Series) -> Sequence[Array] | None:
+        """None: equal rows are found without the kind."""
         return None
 
     def thumbnail(self, value: Any) -> str | None:
-        """Nothing is drawn: the value itself says it."""
+        """None: the report shows the value itself."""
         return None
 
-    def explain(self, value: Any, prediction: Any) -> dict[str, Any] | None:
-        """Nothing is explained: a value has no parts."""
+    def explain(self, value: Any, score: ScoreFunction) -> Json | None:
+        """None: the value has no parts that could be explained one by one."""
         return None
 
     def attributions(
-        self, network: Any, row: Any, output_index: int, output_name: Any
-    ) -> Sequence[dict[str, Any]]:
-        """Nothing is traced back to a value that has no parts."""
+        self, network: Any, row: Tensors, output_index: int, output: Output
+    ) -> Sequence[Json]:
+        """No maps, for the same reason."""
         return ()
 
-    def augmentation_examples(self, network: Any, rows: Any) -> Sequence[Sequence[str]]:
-        """Nothing: values are learned from as they are."""
+    def augmentation_examples(self, network: Any, rows: Tensors) -> Sequence[Sequence[str]]:
+        """No examples: training does not change the values."""
         return ()
 
 
-class ExcludedKind(PlainValueKind):
-    """The part of a kind that is the same for all columns that are set aside."""
+class ExcludedKind(BaseKind):
+    """Defaults of a kind whose columns are not used as features."""
 
     is_feature = False
-    storage: Literal["values", "files"] = "values"
-    options: tuple[str, ...] = ()
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
         """Cells as text."""
         return cells.cast(pl.String)
 
     def encoder(self, columns: Sequence[Any]) -> Any:
-        """Nothing: no model sees these columns."""
+        """None: no model reads these columns."""
         return None
 
-    def net(self, encoder: Any, use_embeddings: bool) -> Any:
-        """Nothing: no model sees these columns."""
+    def net(self, encoder: Any, without_embeddings: bool) -> Any:
+        """None: no model reads these columns."""
         return None

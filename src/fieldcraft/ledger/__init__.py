@@ -1,1 +1,1 @@
-"""The ledger: append-only records of a project, chained by hash."""
+"""The ledger: append-only, hash-chained records of a project."""

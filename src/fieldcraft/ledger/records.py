@@ -1,4 +1,4 @@
-"""What the ledger holds: measures with their intervals, findings with their fixes."""
+"""The records of the ledger: metrics with their intervals, findings with their fixes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any, Literal, TypeVar
 from fieldcraft.core.config_edit import ConfigEdit
 
 Item = TypeVar("Item")
-Severity = Literal["stop", "warn", "tip"]
-SEVERITIES: tuple[Severity, ...] = ("stop", "warn", "tip")
-MAX_SEPARATE_FINDINGS = 3  # so many like findings are told one by one, more of them in one
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")  # worst first
+MAX_SEPARATE_FINDINGS = 3  # similar findings reported one by one; more are grouped into one
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a check saw: what, how bad, on what evidence, and the way to mend it.
+    """A problem that a check found, with its severity, evidence and fixes.
 
     Attributes:
         code: of the check.
-        severity: ``stop`` holds the run, ``warn`` is shown first, ``tip`` is advice.
+        severity: ``error`` stops the run, ``warning`` is listed first, ``info`` is advice.
         title: one sentence with the figures that matter.
-        column: the column it is about, if it is about one.
+        column: the column with the problem, if it is a single one.
         evidence: the figures behind the title, JSON.
         advice: what to do, in words.
-        fixes: edits of the project file that mend it; empty where a person must decide.
+        fixes: edits of the project file that fix it; empty where a person must decide.
     """
 
     code: str
@@ -38,7 +38,7 @@ class Finding:
 
     @property
     def accept_key(self) -> str:
-        """The name under which the finding is accepted in the project file."""
+        """The name that ``audit.accept`` of the project file lists it by."""
         return f"{self.code}:{self.column}" if self.column else self.code
 
     def to_json(self) -> dict[str, Any]:
@@ -47,16 +47,18 @@ class Finding:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Finding:
-        """The finding that `as_json` described."""
+        """The finding that `to_json` returned."""
         fields = {key: item for key, item in data.items() if key not in ("name", "fixes")}
-        fixes = (ConfigEdit(tuple(fix["path"]), fix["value"], fix["add"]) for fix in data["fixes"])
+        fixes = (
+            ConfigEdit(tuple(fix["path"]), fix["value"], fix["append"]) for fix in data["fixes"]
+        )
         return cls(**fields, fixes=tuple(fixes))
 
 
 def single_column(names: Iterable[str]) -> str | None:
-    """The column that a finding is about, if it is about one alone.
+    """The column of a finding, or None if it has several.
 
-    >>> sole(["age"]), sole(["age", "sex"])
+    >>> single_column(["age"]), single_column(["age", "sex"])
     ('age', None)
     """
     column, *further_columns = names
@@ -64,9 +66,9 @@ def single_column(names: Iterable[str]) -> str | None:
 
 
 def group_findings(items: Collection[Item]) -> list[list[Item]]:
-    """Groups of like things that make one finding each: one by one if they are few, else all.
+    """Groups of similar problems that make one finding each: one by one if few, else all in one.
 
-    >>> told_together(["a", "b"]), told_together(["a", "b", "c", "d"])
+    >>> group_findings(["a", "b"]), group_findings(["a", "b", "c", "d"])
     ([['a'], ['b']], [['a', 'b', 'c', 'd']])
     """
     return [[item] for item in items] if len(items) <= MAX_SEPARATE_FINDINGS else [list(items)]
@@ -74,17 +76,17 @@ def group_findings(items: Collection[Item]) -> list[list[Item]]:
 
 @dataclass(frozen=True)
 class MetricRecord:
-    """A figure that can be vouched for: value, interval, rows, and what it was taken on.
+    """A metric value with its confidence interval, sample size and provenance digests.
 
     Attributes:
         metric: name of the metric.
-        part: the rows it was taken on, ``judge`` or ``test``.
-        model: name of the learner.
-        value: the figure on the rows as they are.
+        part: the rows it was computed on, ``evaluation`` or ``test``.
+        model: name of the model.
+        value: the metric on the rows themselves, without resampling.
         low: lower end of the interval, None where it is not defined.
         high: upper end of the interval, None where it is not defined.
         confidence_level: of the interval.
-        n_rows: how many rows.
+        n_rows: number of rows.
         data_digest: digest of the rows.
         model_digest: digest of the model.
     """
@@ -101,5 +103,5 @@ class MetricRecord:
     model_digest: str
 
     def to_json(self) -> dict[str, Any]:
-        """The measure as a JSON value."""
+        """The record as a JSON value."""
         return asdict(self)

@@ -1,7 +1,7 @@
-"""The ledger: append-only evidence in SQLite, each entry chained to the one before by its hash.
+"""The ledger: append-only records in SQLite, each entry chained to the previous one by its hash.
 
-Whoever changes, removes or reorders an entry breaks the chain, and `verify` says where. The
-hash of the last entry is written into every bundle, so that a ledger cut short is noticed too.
+Changing, removing or reordering an entry breaks the chain, and `verify` reports where. Each bundle
+stores the hash of the last entry, so that a truncated ledger is noticed too.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 from fieldcraft.core import digest
 from fieldcraft.core.errors import LedgerError
 
-GENESIS = "0" * 64
-LOCK_TIMEOUT_SECONDS = 30  # seconds to wait for other processes
+GENESIS = "0" * 64  # previous hash of the first entry
+LOCK_TIMEOUT_SECONDS = 30  # wait for other processes
 CREATE_TABLE_SQL = """
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, stage TEXT NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS entries (
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One piece of evidence: when, of what kind, from which stage and inputs, and its content."""
+    """One record of the ledger: its time, kind, stage, key of the inputs, and content."""
 
     number: int
     created_at: str
@@ -46,12 +46,12 @@ class LedgerEntry:
 def chain_hash(
     previous_hash: str, number: int, created_at: str, kind: str, stage: str, key: str, body: str
 ) -> str:
-    """Hash of an entry: SHA-256 over the hash before it and everything the entry says."""
+    """The hash of an entry: SHA-256 of the previous hash and all fields of the entry."""
     return digest.of_json([previous_hash, number, created_at, kind, stage, key, body])
 
 
 def entry_from_row(row: tuple[Any, ...]) -> LedgerEntry:
-    """An entry from its row in the table."""
+    """The entry of a row of the table."""
     number, created_at, kind, stage, key, body, previous_hash, entry_hash = row
     return LedgerEntry(
         number, created_at, kind, stage, key, json.loads(body), previous_hash, entry_hash
@@ -59,24 +59,25 @@ def entry_from_row(row: tuple[Any, ...]) -> LedgerEntry:
 
 
 def enable_wal(connection: sqlite3.Connection) -> None:
-    """Let readers and a writer work side by side (write-ahead logging)."""
+    """Switch to write-ahead logging, so that readers do not block the writer."""
     deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            # SQLite waits for every lock but this one, when several start a ledger at once.
+            # SQLite's own timeout covers every lock but this one: when several processes open a
+            # new ledger at once, all but one get SQLITE_BUSY immediately.
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
 
 
 class Ledger:
-    """The evidence of one project. Safe to open from several processes at once."""
+    """The ledger of one project; several processes may use it at once."""
 
     def __init__(self, path: Path) -> None:
-        """Open the ledger at a path; the file comes into being with the first entry."""
+        """Open the ledger at a path; the first entry creates the file."""
         self.path = path
 
     @contextmanager
@@ -87,6 +88,8 @@ class Ledger:
                 sqlite3.connect(self.path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
             ) as connection:
                 enable_wal(connection)
+                # With the default of WAL, NORMAL, a power loss may undo the last commits: a bundle
+                # would then name a ledger head that does not exist.
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute(CREATE_TABLE_SQL)
                 yield connection
@@ -94,15 +97,17 @@ class Ledger:
             raise LedgerError(
                 f"the ledger {self.path.name} cannot be used",
                 detail=str(error),
-                hint="make sure that the disk is not full and the file is whole; "
+                hint="make sure that the disk is not full and the file is intact; "
                 "restore it from a copy if it is damaged",
             ) from error
 
     def append(self, records: Sequence[tuple[str, str, str, Mapping[str, Any]]]) -> None:
-        """Add entries, all or none: (kind, stage, key, body) each."""
+        """Add entries of (kind, stage, key, body) in one transaction, all or none."""
         created_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._connect() as connection:
-            connection.execute("BEGIN IMMEDIATE")  # one writer at a time, or the chain would fork
+            # The write lock is taken before the head is read. With a deferred transaction two
+            # writers could read the same head, and the chain would fork.
+            connection.execute("BEGIN IMMEDIATE")
             last_row = connection.execute(
                 "SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1"
             ).fetchone()
@@ -118,13 +123,14 @@ class Ledger:
                     (number, created_at, kind, stage, key, body_json, previous_hash, entry_hash),
                 )
                 previous_hash = entry_hash
+            # An exception or a crash before this line rolls back all of the entries.
             connection.execute("COMMIT")
 
     def entries(
         self, kind: str | None = None, stage: str | None = None, key: str | None = None
     ) -> list[LedgerEntry]:
-        """Entries in order, of one kind, stage or key if asked."""
-        if not self.path.exists():
+        """Entries in order, optionally of one kind, stage or key."""
+        if not self.path.exists():  # connecting would create the file, and reading must not
             return []
         filters = {"kind": kind, "stage": stage, "key": key}
         active_filters = {name: value for name, value in filters.items() if value is not None}
@@ -136,20 +142,20 @@ class Ledger:
             return [entry_from_row(row) for row in rows]
 
     def last(self, kind: str, stage: str, key: str | None = None) -> LedgerEntry | None:
-        """The newest entry of a kind from a stage, if there is one."""
+        """The newest entry of a kind from a stage, or None."""
         matching = self.entries(kind, stage, key)
         return matching[-1] if matching else None
 
     def head(self) -> str:
-        """Hash of the newest entry; of an empty ledger, 64 zeros."""
+        """The hash of the newest entry, or 64 zeros if the ledger is empty."""
         entries = self.entries()
         return entries[-1].hash if entries else GENESIS
 
     def verify(self) -> int:
-        """Recompute the whole chain and return how many entries it has.
+        """Recompute the whole chain and return the number of entries.
 
         Raises:
-            LedgerError: an entry was changed, removed or put in between.
+            LedgerError: an entry was changed, removed or inserted.
         """
         if not self.path.exists():
             return 0
@@ -166,14 +172,15 @@ class Ledger:
             stored_previous,
             stored_hash,
         ) in enumerate(rows, 1):
+            # By position, not by the stored number, so that a removed first entry is noticed.
             expected = chain_hash(previous_hash, position, created_at, kind, stage, key, body)
             if (number, stored_previous, stored_hash) != (position, previous_hash, expected):
                 raise LedgerError(
-                    f"the chain of evidence is broken at entry {position}",
-                    detail=f"entry {number} ({kind} of {stage}, {created_at}): hash {str(stored_hash)[:12]}, "
-                    f"expected {expected[:12]}",
+                    f"the hash chain of the ledger is broken at entry {position}",
+                    detail=f"entry {number} ({kind} of {stage}, {created_at}): "
+                    f"hash {str(stored_hash)[:12]}, expected {expected[:12]}",
                     hint="restore the ledger from a copy made before the change; "
-                    "figures after this entry must not be trusted",
+                    "records from this entry on cannot be trusted",
                 )
             previous_hash = stored_hash
         return len(rows)

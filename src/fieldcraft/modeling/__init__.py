@@ -1,1 +1,1 @@
-"""A model while it is being made: its rows, its members, how it is judged, how it is packed."""
+"""Modeling: dataset, fold models, comparison, explanations, packaging and promotion."""

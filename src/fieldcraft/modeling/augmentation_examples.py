@@ -1,7 +1,7 @@
-"""Some training rows as they are, and as training changes them, for people to look at.
+"""Examples of augmented training rows, for a person to check.
 
-What a network is to take for the same thing is only as good as the changes: a digit that is turned
-round, or a text that lost its "not", is another one.
+An augmentation must not change the label: a 6 that is rotated becomes a 9, and a text without its
+"not" means the opposite.
 """
 
 from __future__ import annotations
@@ -17,31 +17,33 @@ from fieldcraft.core.types import Array, Json
 from fieldcraft.modeling.dataset import ModelingDataset
 from fieldcraft.modeling.fold_models import FoldModel
 
-N_EXAMPLE_ROWS, N_VARIANTS = 6, 4  # rows that are shown, and how often each is changed
-MAX_TEXT_CHARACTERS = 240  # of a text
+N_EXAMPLE_ROWS, N_VARIANTS = 6, 4  # variants of each row
+MAX_TEXT_CHARACTERS = 240  # of a text in the report
 ELLIPSIS = "…"
 
 
 def make_augmentation_examples(
     fold_model: FoldModel, dataset: ModelingDataset, seed: int
 ) -> list[Json]:
-    """Of each column that training changes some rows of the first fold, each in several forms.
+    """Augmented variants of some training rows of the first fold, by column.
 
     Args:
-        fold_model: of that fold.
-        dataset: the rows that it was developed on.
-        seed: of the changes.
+        fold_model: model of the first fold.
+        dataset: the dataset that it was trained on.
+        seed: random seed of the augmentation.
 
     Returns:
-        For each such column its name, ``pictures`` (whether photos are shown, or texts) and
-        ``rows``: the ``original`` and its ``forms``. Nothing if the model is no network, or a
-        network that learns from rows as they are.
+        For each augmented column its name, ``are_images`` (images rather than texts) and ``rows``:
+        the ``original`` and its ``variants``. Empty if the model is not a network or does not
+        augment.
     """
     network = getattr(fold_model.fitted, "network", None)
     if network is None:
         return []
     from fieldcraft.fit.allocator import seeded_rng
 
+    # One call per kind with all repetitions keeps the random stream of the examples the same
+    # however many columns a kind has.
     values = dataset.features[most_complete_rows(dataset.features, dataset.folds[0].train)]
     tensors = fold_model.encoders.transform(fold_model.encoders.precompute(values)).tensors()
     row_indexes = np.tile(np.arange(values.height), N_VARIANTS)
@@ -58,7 +60,7 @@ def make_augmentation_examples(
 
 
 def most_complete_rows(values: pl.DataFrame, train_positions: Array) -> Array:
-    """The positions of some training rows, far from each other, of those that miss the least."""
+    """Positions of evenly spaced training rows among those with the fewest missing values."""
     n_missing = (
         values[train_positions].select(pl.sum_horizontal(pl.all().is_null())).to_series().to_numpy()
     )
@@ -68,12 +70,12 @@ def most_complete_rows(values: pl.DataFrame, train_positions: Array) -> Array:
 
 
 def column_examples(kind: Kind, values: pl.Series, variants: Sequence[str]) -> Json:
-    """The cells of a column as they are, each with its forms; those without any are left out.
+    """The cells of a column with their variants; cells without variants are skipped.
 
     Args:
-        kind: of the column.
-        values: one for each row.
-        variants: of the first row, of the second, and so on, and then of the first row once more.
+        kind: kind of the column.
+        values: original values, one for each row.
+        variants: one variant of each row in turn, repeated.
     """
     thumbnails = [kind.thumbnail(value) for value in values.to_list()]
     are_images, examples = any(thumbnails), []
@@ -84,13 +86,13 @@ def column_examples(kind: Kind, values: pl.Series, variants: Sequence[str]) -> J
         if not are_images:
             row_variants = [truncate_text(variant) for variant in row_variants]
         examples.append(
-            {"original": thumbnails[index] or truncate_text(str(value)), "forms": row_variants}
+            {"original": thumbnails[index] or truncate_text(str(value)), "variants": row_variants}
         )
-    return {"column": values.name, "pictures": are_images, "rows": examples}
+    return {"column": values.name, "are_images": are_images, "rows": examples}
 
 
 def truncate_text(text: str) -> str:
-    """The start of a text, with a mark where it was cut."""
+    """The start of a text, with an ellipsis if it was cut."""
     return (
         text if len(text) <= MAX_TEXT_CHARACTERS else text[:MAX_TEXT_CHARACTERS].rstrip() + ELLIPSIS
     )

@@ -1,4 +1,4 @@
-"""A fitted model with what it said about judge rows, ready to be compared."""
+"""Trained models with their predictions on the evaluation rows."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from fieldcraft.statistics.metrics import Predictions, concat_predictions
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model with what it says about judge rows, fold by fold.
+    """A trained model with its predictions on the evaluation rows, in the order of the folds.
 
     Attributes:
-        name: of the learner.
-        metadata: what ``model.json`` says.
-        folder: where the model lies.
-        predictions: calibrated outputs and decisions on all judge rows.
-        calibration: fitted on all tune rows, for the bundle.
-        fold_calibrations: of each fold, fitted on its own.
-        digest: of the model's files.
+        name: name of the model, which is that of its folder.
+        metadata: content of ``model.json``.
+        folder: folder of the model.
+        predictions: calibrated outputs and decisions on all evaluation rows.
+        calibration: calibration fitted on all validation rows, for the bundle.
+        fold_calibrations: calibration of each fold, fitted on its validation rows.
+        digest: digest of the files of the model.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Candidate:
 
 
 def load_candidate(folder: Path, dataset: ModelingDataset) -> Candidate:
-    """The model in a folder; each fold is calibrated on its own tune rows."""
+    """Load a model; the outputs of each fold are calibrated on its own validation rows."""
     table = pl.read_parquet(folder / "predictions.parquet")
     predictions_by_fold, validation_outputs, fold_calibrations = [], [], []
     for fold_index in range(len(dataset.folds)):
         validation, evaluation = (
-            select_outputs(table, fold_index, part) for part in ("tune", "judge")
+            select_outputs(table, fold_index, part) for part in ("validation", "evaluation")
         )
         calibration = fit_fold_calibration(table, dataset, fold_index)
         outputs = dataset.task.apply_calibration(evaluation, calibration)
@@ -53,6 +53,8 @@ def load_candidate(folder: Path, dataset: ModelingDataset) -> Candidate:
         )
         validation_outputs.append(validation)
         fold_calibrations.append(calibration)
+    # The bundle averages the members of all folds, so its calibration is fitted on all
+    # validation rows; each row was predicted by a member that was not trained on it.
     validation_positions = np.concatenate([fold.validation for fold in dataset.folds])
     return Candidate(
         folder.name,
@@ -73,16 +75,16 @@ def load_candidate(folder: Path, dataset: ModelingDataset) -> Candidate:
 def fit_fold_calibration(
     predictions_table: pl.DataFrame, dataset: ModelingDataset, fold: int
 ) -> Json:
-    """What makes the outputs of one fold's members honest, from that fold's tune rows.
+    """Fit the calibration of one fold on its validation rows.
 
     Args:
-        predictions_table: of outputs, ``predictions.parquet`` of a model.
-        dataset: the rows that it was developed on.
-        fold: of the fold.
+        predictions_table: ``predictions.parquet`` of a model.
+        dataset: the dataset that it was trained on.
+        fold: index of the fold.
     """
     validation = dataset.folds[fold].validation
     return dataset.task.calibrate(
-        select_outputs(predictions_table, fold, "tune"),
+        select_outputs(predictions_table, fold, "validation"),
         dataset.y[validation],
         dataset.target_spec,
         dataset.weights_at(validation),
@@ -90,13 +92,13 @@ def fit_fold_calibration(
 
 
 def select_outputs(predictions_table: pl.DataFrame, fold: int, part: str) -> Array:
-    """Outputs of one fold on its tune or judge rows, in the order of the fold."""
+    """Outputs on the validation or evaluation rows of one fold, in the order of the fold."""
     rows = predictions_table.filter((pl.col("fold") == fold) & (pl.col("part") == part))
-    return rows.select(pl.col("^out_.*$")).to_numpy()
+    return rows.select(pl.col("^output_.*$")).to_numpy()
 
 
 def find_models(step_folders: Mapping[str, Path]) -> dict[str, Path]:
-    """The models that some steps have left, by name; a later step's goes first."""
+    """The folders of the models of some steps, by name; a later step overrides an earlier one."""
     model_folders = [
         model_folder
         for step_folder in step_folders.values()

@@ -1,4 +1,4 @@
-"""Find the checks that fit, run them, and keep what they found."""
+"""Select checks, and save and load their findings."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 from fieldcraft.contracts import Check, CheckContext, CheckScope
 from fieldcraft.core import catalog, files
 from fieldcraft.core.types import Array
-from fieldcraft.data.column_profile import looks
+from fieldcraft.data.column_profile import profile_columns
 from fieldcraft.ledger.records import SEVERITIES, Finding
 from fieldcraft.modeling.dataset import ModelingDataset
 from fieldcraft.project.context import StageContext
 from fieldcraft.statistics.metrics import Predictions
 
-FINDINGS_FILE = "findings.json"  # of the file in the folder of a step
+FINDINGS_FILE = "findings.json"
 
 
 def checks_for_scope(scope: CheckScope) -> list[Check]:
-    """Every check that looks at this: those of their own and those that belong to a kind."""
+    """All checks of a scope: stand-alone ones and those of the kinds."""
     standalone_checks: list[Check] = catalog.load_plugins("checks")
     all_checks = standalone_checks + [
         check for kind in catalog.load_plugins("kinds") for check in kind.checks()
@@ -26,7 +26,7 @@ def checks_for_scope(scope: CheckScope) -> list[Check]:
 
 
 def save_findings(findings: list[Finding], context: StageContext) -> list[Finding]:
-    """Put findings on the record and into the folder of a step, the worst first."""
+    """Record findings in the ledger and in the folder of the step, most severe first."""
     ordered = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
     for finding in ordered:
         context.log_record("finding", finding.to_json())
@@ -35,7 +35,7 @@ def save_findings(findings: list[Finding], context: StageContext) -> list[Findin
 
 
 def load_findings(folder: Path) -> list[Finding]:
-    """The findings that a step kept; none of a step that an older version ran."""
+    """The findings of a step; empty if the step saves none."""
     is_saved = (folder / FINDINGS_FILE).exists()
     return (
         [Finding.from_json(entry) for entry in files.read_json(folder / FINDINGS_FILE)]
@@ -50,7 +50,7 @@ def make_evaluation_context(
     predictions: Predictions,
     targets: tuple[str, ...],
 ) -> CheckContext:
-    """Judge rows with what the champion says about them, which has not learned from them."""
+    """The check context of the evaluation rows, with the predictions of the champion."""
     positions = evaluation_positions.tolist()
     frame = dataset.frame[positions]
     feature_names = [
@@ -59,7 +59,9 @@ def make_evaluation_context(
     return CheckContext(
         schema=dataset.schema,
         targets=targets,
-        column_profiles=looks(frame.select(feature_names), dataset.schema.missing_markers),
+        column_profiles=profile_columns(
+            frame.select(feature_names), dataset.schema.missing_markers
+        ),
         values=dataset.features[positions],
         row_numbers=[dataset.row_numbers[position] for position in positions],
         task=dataset.task,

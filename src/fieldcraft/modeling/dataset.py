@@ -1,4 +1,4 @@
-"""Rows as the project file wants them: read, joined, typed, and those a model is developed on."""
+"""Read the rows of a project, build schemas from its file, and load the dataset for modeling."""
 
 from __future__ import annotations
 
@@ -25,56 +25,53 @@ from fieldcraft.modeling.type_inference import infer_kind
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import ProjectSettings
 
-ROW_NUMBER_COLUMN, SOURCE_COLUMN = (
-    "(line)",
-    "(source)",
-)  # columns that are put beside those of the table
-RETRAIN_WEIGHT_COLUMN = (
-    "(weight)"  # column of a retraining: how much older rows count beside new ones
+# Columns added to those of the table; the parentheses keep them apart from real names.
+ROW_NUMBER_COLUMN, SOURCE_COLUMN = "(line)", "(source)"
+RETRAIN_WEIGHT_COLUMN = "(weight)"  # written by a retraining with the policy decay
+TRAIN_SOURCE, VALIDATION_SOURCE, TEST_SOURCE = 0, 1, 2  # values of SOURCE_COLUMN
+TARGET_SECTIONS = (
+    "problem.target",
+    "problem.task",
+    "problem.positive_class",
+    "problem.class_order",
 )
-TRAIN_SOURCE, VALIDATION_SOURCE, TEST_SOURCE = 0, 1, 2  # numbers of the sources
-TARGET_SECTIONS = ("problem.target", "problem.task", "problem.positive", "problem.order")
-DECISION_SETTINGS = (
-    "costs",
-    "threshold",
-    "coverage",
-    "reject",
-)  # how to decide: no model depends on it
+# Only the decision rule depends on these, so a change does not train any model again.
+DECISION_SETTINGS = ("costs", "threshold", "coverage", "reject_fraction")
 
 
 @dataclass(frozen=True)
 class ModelingDataset:
-    """Rows for training, tuning and judging, with their target and folds."""
+    """The rows that are not sealed, with their targets and folds."""
 
-    frame: pl.DataFrame  # cells as read
-    features: pl.DataFrame  # features, parsed
+    frame: pl.DataFrame  # unparsed cells
+    features: pl.DataFrame  # parsed
     y: Array
-    row_numbers: list[int]  # number of each row in its source
+    row_numbers: list[int]  # in the source, counted from 1
     folds: list[Fold]
     schema: Schema  # of the features
     task: Task
     target_spec: Json
     digest: str
-    weights: Array | None = None  # how much each row counts
-    clusters: Array | None = None  # rows of the same unit depend on each other
+    weights: Array | None = None  # sample weights, (n,); None for equal weights
+    clusters: Array | None = None  # (n,); rows of a cluster are not independent
     encoded_folds: dict[int, Any] = field(
         default_factory=dict, init=False
-    )  # folds encoded, by identity
+    )  # cache of fold_models.encode_fold, by id of the fold
 
     def weights_at(self, positions: Array) -> Array | None:
-        """How much each of some rows counts; None if all count the same."""
+        """The weights of some rows; None for equal weights."""
         return None if self.weights is None else self.weights[positions]
 
 
 def select_columns(dataset: ModelingDataset, names: Sequence[str]) -> ModelingDataset:
-    """The same rows with some of their columns."""
+    """The dataset with some of its feature columns."""
     columns = tuple(column for column in dataset.schema.columns if column.name in set(names))
     values = dataset.features.select(column.name for column in columns)
     return replace(dataset, features=values, schema=replace(dataset.schema, columns=columns))
 
 
 def drop_file_columns(dataset: ModelingDataset) -> ModelingDataset | None:
-    """The rows without columns that name files, such as photos; None if that is all or nothing."""
+    """The dataset without file columns (images); None if it has none or no others."""
     names = [
         column.name
         for column in dataset.schema.columns
@@ -84,11 +81,11 @@ def drop_file_columns(dataset: ModelingDataset) -> ModelingDataset | None:
 
 
 def read_joined_rows(project: ProjectFolder, settings: ProjectSettings) -> pl.DataFrame:
-    """All rows with what is joined to them, the number of each and that of its source.
+    """All rows with joined columns, their row numbers and the numbers of their sources.
 
     Raises:
-        DataError: files of a ready-made split do not have the same columns, or a column of the
-            project file is in none of the tables.
+        DataError: files of a predefined split have different columns, or a column of the project
+            file is in none of the tables.
     """
     frame = read_sources(project, settings)
     for _, table, on in read_joined_tables(project, settings):
@@ -109,16 +106,17 @@ def read_joined_rows(project: ProjectFolder, settings: ProjectSettings) -> pl.Da
         raise DataError(
             "the project file names columns that the table does not have",
             detail=", ".join(unknown_columns[:8]),
-            hint=f"set data.columns to those of the table; {did_you_mean(unknown_columns[0], frame.columns)}",
+            hint="set data.columns to those of the table; "
+            f"{did_you_mean(unknown_columns[0], frame.columns)}",
         )
     return frame
 
 
 def read_sources(project: ProjectFolder, settings: ProjectSettings) -> pl.DataFrame:
-    """The rows of all files of the table, the number of each in its file and that of its file.
+    """The rows of all source files, with their row numbers and the numbers of their sources.
 
     Raises:
-        DataError: the files do not have the same columns.
+        DataError: the files have different columns.
     """
     sources = settings.data.source_files()
     frames: list[pl.DataFrame] = []
@@ -131,14 +129,14 @@ def read_sources(project: ProjectFolder, settings: ProjectSettings) -> pl.DataFr
         expected_columns = frames[0].columns[:-2] if frames else frame.columns
         if (
             RETRAIN_WEIGHT_COLUMN in expected_columns and RETRAIN_WEIGHT_COLUMN not in frame.columns
-        ):  # sealed rows
+        ):  # sealed rows were written before there were weights
             frame = frame.with_columns(pl.lit(1.0).alias(RETRAIN_WEIGHT_COLUMN))
         missing_columns = [name for name in expected_columns if name not in frame]
         if missing_columns:
             raise DataError(
                 f"{Path(path).name} lacks columns that the training file has",
                 detail=", ".join(missing_columns[:8]),
-                hint="use files with the same columns; pass --names if they have no header",
+                hint="use files with the same columns; pass --column-names if they have no header",
             )
         row_number = pl.int_range(1, frame.height + 1).alias(ROW_NUMBER_COLUMN)
         frames.append(
@@ -152,7 +150,7 @@ def read_sources(project: ProjectFolder, settings: ProjectSettings) -> pl.DataFr
 
 
 def file_columns(settings: ProjectSettings) -> list[str]:
-    """The columns whose cells name files, such as photos."""
+    """The columns whose cells are paths of files, such as images."""
     columns = settings.data.columns.items()
     return [
         name
@@ -162,13 +160,13 @@ def file_columns(settings: ProjectSettings) -> list[str]:
 
 
 def digest_file_contents(frame: pl.DataFrame, settings: ProjectSettings) -> pl.DataFrame:
-    """The frame with digests of files where cells name them, so that copies are told."""
+    """Replace paths of files by digests of their contents, so that copies are recognized."""
     present = [name for name in file_columns(settings) if name in frame.columns]
     return frame.with_columns([digest_contents(frame[name]) for name in present])
 
 
 def suggest_column_entry(cells: pl.Series) -> str:
-    """The line under ``data.columns`` that a column would get."""
+    """The suggested entry of a column under ``data.columns``."""
     inference = infer_kind(ColumnProfile(cells))
     options_text = ", ".join(
         f"{key}: {value}" for key, value in {"kind": inference.name, **inference.options}.items()
@@ -179,7 +177,7 @@ def suggest_column_entry(cells: pl.Series) -> str:
 def read_joined_tables(
     project: ProjectFolder, settings: ProjectSettings
 ) -> list[tuple[str, pl.DataFrame, list[str]]]:
-    """The further tables with their names and keys, only the columns that are wanted."""
+    """The tables of ``data.join``: source, table with keys and selected columns, and keys."""
     tables = []
     for join_settings in settings.data.join:
         location = resolve_address(join_settings.source, project.root)
@@ -196,7 +194,8 @@ def read_joined_tables(
             raise DataError(
                 f"{Path(join_settings.source).name} lacks columns that data.join names",
                 detail=", ".join(missing_columns),
-                hint=f"use columns of that table; {did_you_mean(missing_columns[0], table.columns)}",
+                hint="use columns of that table; "
+                f"{did_you_mean(missing_columns[0], table.columns)}",
             )
         tables.append(
             (
@@ -209,7 +208,7 @@ def read_joined_tables(
 
 
 def make_column(settings: ProjectSettings, name: str, kind: str | None = None) -> Column:
-    """A column with its options: those of its own, and how it is cleaned."""
+    """A column with its options: its own, those of its kind, and its cleaning."""
     column_settings = settings.data.columns[name]
     if kind is not None and kind != column_settings.kind:
         return Column(name, kind, {})
@@ -227,10 +226,10 @@ def make_column(settings: ProjectSettings, name: str, kind: str | None = None) -
 
 
 def feature_schema(settings: ProjectSettings) -> Schema:
-    """The columns that a model may use, with the markers of missing values.
+    """The schema of the feature columns.
 
     Raises:
-        DataError: every column is set aside.
+        DataError: there is no feature column.
     """
     data, excluded = settings.data, excluded_columns(settings)
     columns = [
@@ -245,35 +244,36 @@ def feature_schema(settings: ProjectSettings) -> Schema:
     ]
     if not columns:
         raise DataError(
-            "there is no column left that a model could use",
-            detail=f"{len(data.columns)} columns, all of them the target or set aside",
+            "there is no feature column",
+            detail=f"{len(data.columns)} columns, all of them targets or excluded",
             hint="give a column another kind under data.columns, or shorten data.drop",
         )
     return make_schema(settings, columns)
 
 
 def excluded_columns(settings: ProjectSettings) -> set[str]:
-    """Columns that no model may see: the target, those dropped, those with a part of their own."""
+    """Columns that are no features: targets, dropped columns and columns with a role."""
     data = settings.data
     role_columns = (data.sample_weight, data.id_column, data.split_column, data.group)
     return {*settings.problem.targets, *data.drop, *(name for name in role_columns if name)}
 
 
 def make_schema(settings: ProjectSettings, columns: Sequence[Column]) -> Schema:
-    """A schema of some columns with the expressions they need, and what those read."""
+    """A schema of some columns with the expressions they need and the columns those read."""
     expressions, names = settings.data.derived_columns, [column.name for column in columns]
     derived_names = [name for name in names if name in expressions]
     source_names: list[str] = []
-    for name in derived_names:  # grows while it is gone through
-        for root in referenced_columns(expressions[name], f"data.derive.{name}"):
+    for name in derived_names:  # grows while iterating: expressions may use other derived columns
+        for root in referenced_columns(expressions[name], f"data.derived_columns.{name}"):
             (derived_names if root in expressions else source_names).append(root)
     used_expressions = {name: sql for name, sql in expressions.items() if name in derived_names}
     unknown_names = [name for name in source_names if name not in settings.data.columns]
     if unknown_names:
         raise DataError(
-            "data.derive reads a column that is not there",
+            "data.derived_columns uses a column that does not exist",
             detail=unknown_names[0],
-            hint=f"use names under data.columns; {did_you_mean(unknown_names[0], settings.data.columns)}",
+            hint="use names under data.columns; "
+            f"{did_you_mean(unknown_names[0], settings.data.columns)}",
         )
     input_columns = [
         make_column(settings, name) for name in dict.fromkeys(source_names) if name not in names
@@ -284,7 +284,7 @@ def make_schema(settings: ProjectSettings, columns: Sequence[Column]) -> Schema:
 
 
 def infer_derived_columns(settings: ProjectSettings) -> list[Column]:
-    """The computed columns of which the file does not say the kind, by the type of their result."""
+    """The derived columns without an entry under ``data.columns``; kinds by result type."""
     expressions, data = settings.data.derived_columns, settings.data
     if not expressions:
         return []
@@ -301,7 +301,7 @@ def infer_derived_columns(settings: ProjectSettings) -> list[Column]:
     for name, sql in expressions.items():
         try:
             empty = empty.with_columns(pl.sql_expr(sql).alias(name))
-        except pl.exceptions.PolarsError:  # evaluating it on the rows says what is wrong
+        except pl.exceptions.PolarsError:  # evaluating it on the rows gives the error
             columns.append(Column(name, "number"))
             continue
         kind = empty.schema[name]
@@ -313,7 +313,7 @@ def infer_derived_columns(settings: ProjectSettings) -> list[Column]:
 
 
 def schema_of_columns(settings: ProjectSettings, names: Sequence[str]) -> Schema:
-    """A schema of columns by name, for what reads them beside the model.
+    """A schema of columns by name, for uses other than as features.
 
     Raises:
         DataError: there is no such column.
@@ -323,7 +323,7 @@ def schema_of_columns(settings: ProjectSettings, names: Sequence[str]) -> Schema
     unknown_names = [name for name in names if name not in known_columns]
     if unknown_names:
         raise DataError(
-            "the project file asks for a column that is not there",
+            "the project file uses a column that does not exist",
             detail=unknown_names[0],
             hint=f"use names under data.columns; {did_you_mean(unknown_names[0], known_columns)}",
         )
@@ -335,27 +335,28 @@ def schema_of_columns(settings: ProjectSettings, names: Sequence[str]) -> Schema
 
 
 def target_columns(settings: ProjectSettings) -> tuple[Column, ...]:
-    """How the cells of the target are read: as classes, labels or numbers."""
+    """The target columns: categories for classes and labels, numbers for values."""
     task = catalog.load_plugin("tasks", settings.problem.task)
     kind = "number" if task.output == "value" else "category"
     return tuple(make_column(settings, name, kind) for name in settings.problem.targets)
 
 
 def parse_target(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Series:
-    """The target of rows as read, null where there is none; of several columns a struct."""
+    """The parsed target, null where missing; a struct for several columns."""
     columns = target_columns(settings)
     values = Schema(columns, tuple(settings.data.na_values)).apply(frame)
     if isinstance(settings.problem.target, str):
         return values.to_series()
+    # A row with any label missing has no target: a null is not the same as "no".
     complete_rows = pl.when(~pl.any_horizontal(pl.all().is_null())).then(pl.struct(pl.all()))
     return values.select(complete_rows.alias("target")).to_series()
 
 
 def read_weights(frame: pl.DataFrame, settings: ProjectSettings) -> Array | None:
-    """How much each row counts.
+    """The sample weights, multiplied by those of a retraining; None for equal weights.
 
     Raises:
-        DataError: a weight is missing, negative or not a number.
+        DataError: a weight is missing, not positive or not a number.
     """
     name = settings.data.sample_weight
     retrain_weights = (
@@ -369,10 +370,10 @@ def read_weights(frame: pl.DataFrame, settings: ProjectSettings) -> Array | None
     invalid_positions = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
     if len(invalid_positions):
         raise DataError(
-            "some rows have no weight that counts",
-            detail=f"{name} is {frame[name][int(invalid_positions[0])]!r} in row {invalid_positions[0] + 1:,}, "
-            f"{len(invalid_positions):,} such rows",
-            hint="give each row a number above 0, or leave out data.weight",
+            "some rows have no valid weight",
+            detail=f"{name} is {frame[name][int(invalid_positions[0])]!r} in row "
+            f"{invalid_positions[0] + 1:,}; {len(invalid_positions):,} such rows",
+            hint="give each row a number above 0, or leave out data.sample_weight",
         )
     return np.asarray(
         weights if retrain_weights is None else weights * retrain_weights, dtype=np.float64
@@ -380,19 +381,19 @@ def read_weights(frame: pl.DataFrame, settings: ProjectSettings) -> Array | None
 
 
 def read_time_column(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Series:
-    """The column that orders rows in time: dates, or numbers such as those of steps.
+    """The parsed time column: timestamps, or numbers such as steps.
 
     Raises:
         DataError: it holds something else.
     """
     schema = schema_of_columns(settings, [str(settings.data.time_column)])
     timestamps = schema.apply(frame).to_series()
-    if timestamps.dtype == pl.String:  # as running numbers are, which name rows
+    if timestamps.dtype == pl.String:  # the kind id holds running numbers as text
         text, timestamps = timestamps, schema.parse(timestamps, Column(timestamps.name, "number"))
         unparseable = text.filter(timestamps.is_null() & text.is_not_null())
         if len(unparseable):
             raise DataError(
-                f"the column {text.name!r} does not order rows in time",
+                f"the column {text.name!r} holds neither times nor numbers",
                 detail=f"{unparseable[0]!r} in {len(unparseable):,} rows",
                 hint=f"set data.columns.{text.name} to the kind datetime or number",
             )
@@ -400,11 +401,12 @@ def read_time_column(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Serie
 
 
 def assign_clusters(frame: pl.DataFrame, settings: ProjectSettings) -> Array | None:
-    """Which rows depend on each other: those of an entity, or of a stretch of time."""
-    if settings.split.strategy == "entity" and settings.data.group:
+    """Clusters of dependent rows for the bootstrap: groups or blocks of time; None if none."""
+    if settings.split.strategy == "group" and settings.data.group:
         digests = row_digests(frame, [settings.data.group])
         return np.unique(np.array(digests), return_inverse=True)[1]
     if settings.split.strategy == "time":
+        # Blocks of about sqrt(n) consecutive rows (block bootstrap, Carlstein 1986).
         chronological_rank = (
             read_time_column(frame, settings).rank("ordinal").fill_null(0).to_numpy()
         )
@@ -413,7 +415,7 @@ def assign_clusters(frame: pl.DataFrame, settings: ProjectSettings) -> Array | N
 
 
 def has_required_gaps(values: pl.DataFrame, settings: ProjectSettings) -> Array:
-    """Rows that are left out of training since they miss a value that must be there."""
+    """Mask of the rows that miss a value whose column has ``missing: drop``."""
     cleaning = settings.clean
     missing_rules = {
         name: column.missing
@@ -429,28 +431,31 @@ def has_required_gaps(values: pl.DataFrame, settings: ProjectSettings) -> Array:
 
 
 def load_dataset(split_folder: Path, settings: ProjectSettings) -> ModelingDataset:
-    """The rows that the split stage put in ``develop.parquet``."""
-    metadata = files.read_json(split_folder / "about.json")
+    """Load ``development.parquet`` of the split stage as a dataset."""
+    metadata = files.read_json(split_folder / "metadata.json")
     decision_settings = settings.problem.model_dump(
         mode="json", include=set(DECISION_SETTINGS), exclude_defaults=True
     )
-    frame = pl.read_parquet(split_folder / "develop.parquet")
-    parts = pl.read_parquet(split_folder / "split.parquet").filter(pl.col("place") == "develop")
+    frame = pl.read_parquet(split_folder / "development.parquet")
+    parts = pl.read_parquet(split_folder / "split.parquet").filter(
+        pl.col("storage") == "development"
+    )
     task: Task = catalog.load_plugin("tasks", settings.problem.task)
     schema = feature_schema(settings)
     values = schema.apply(frame)
     has_gap = has_required_gaps(values, settings)
+    # Only training rows are dropped: metrics must cover the rows that will come in production.
     folds = [replace(fold, train=fold.train[~has_gap[fold.train]]) for fold in make_folds(parts)]
     return ModelingDataset(
         frame,
         values,
-        task.encode(parse_target(frame, settings), metadata["target"]),
+        task.encode(parse_target(frame, settings), metadata["target_spec"]),
         parts["line"].to_list(),
         folds,
         schema,
         task,
-        {**metadata["target"], **decision_settings},
-        metadata["digests"]["develop"],
+        {**metadata["target_spec"], **decision_settings},
+        metadata["digests"]["development"],
         read_weights(frame, settings),
         assign_clusters(frame, settings),
     )

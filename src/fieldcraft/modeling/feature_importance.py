@@ -1,7 +1,7 @@
-"""How much a model's figure suffers when columns are shuffled, on judge rows.
+"""Permutation importance: the decrease of a metric on evaluation rows when columns are shuffled.
 
-Permutation importance (Breiman 2001; Fisher, Rudin & Dominici, JMLR 2019). Columns that tell the
-same share their importance: shuffling one leaves the other.
+Breiman 2001; Fisher, Rudin & Dominici, JMLR 2019. Correlated columns share their importance: while
+one is shuffled the model still has the other.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from fieldcraft.statistics.metrics import Metric
 
 MAX_EVALUATION_ROWS = 2_000
 N_REPEATS = 3
-MIN_COLUMNS = 20  # that are weighed, however many there are
-MAX_COLUMN_ENCODINGS = 40_000  # columns weighed times columns encoded each time
+# Each measured column costs N_REPEATS predictions that encode all columns, so the time grows with
+# measured columns times all columns: MAX_COLUMN_ENCODINGS bounds that product.
+MIN_COLUMNS = 20  # measured in any case
+MAX_COLUMN_ENCODINGS = 40_000
 N_RESAMPLES = 200
-DECIMALS = 12  # of an importance behind the point
+DECIMALS = 12  # sums in another order differ in the last bits; rounding makes a zero effect 0.0
 INTERVAL_FIELDS = ("value", "low", "high")
 
 
 @dataclass(frozen=True)
 class WeightedEnsemble:
-    """The members of each fold with their weights, and how their outputs are calibrated."""
+    """The fold models of each fold with their weights, and the calibration of their average."""
 
     members_by_fold: Sequence[Sequence[tuple[FoldModel, float]]]
     calibration: Json
@@ -41,7 +43,7 @@ class WeightedEnsemble:
 
 @dataclass(frozen=True)
 class PermutationImportance:
-    """A model whose figure is measured on a sample of judge rows, as they are and shuffled."""
+    """A model, and the metric that is measured on evaluation rows with and without shuffling."""
 
     model: WeightedEnsemble
     dataset: ModelingDataset
@@ -50,29 +52,29 @@ class PermutationImportance:
 
     @cached_property
     def evaluation_positions(self) -> list[Array]:
-        """The judge rows of each fold, or some of them."""
+        """The evaluation rows of each fold, or a sample of them."""
         folds = self.dataset.folds
         return [sample_positions(fold.evaluation, len(folds), self.seed) for fold in folds]
 
     @cached_property
     def fold_tables(self) -> list[pl.DataFrame]:
-        """The rows of each fold as they are."""
+        """The unshuffled rows of each fold."""
         return [
             self.dataset.features[positions.tolist()] for positions in self.evaluation_positions
         ]
 
     @cached_property
     def baseline_outputs(self) -> Array:
-        """What the model says of them."""
+        """The outputs on the unshuffled rows."""
         return predict_by_fold(self.model, self.fold_tables)
 
     @cached_property
     def baseline_metric(self) -> Array:
-        """Its figure, on the rows and on resamples of them."""
+        """The metric on the unshuffled rows and on their resamples, (1 + n_resamples,)."""
         return self.resampled_metric(self.baseline_outputs)
 
     def resampled_metric(self, outputs: Array) -> Array:
-        """The figure of some outputs, on the rows and on resamples of them."""
+        """The metric of some outputs on the rows and on their resamples, (1 + n_resamples,)."""
         dataset, metric = self.dataset, self.metric
         y = dataset.y[np.concatenate(self.evaluation_positions)]
         bootstrap_plan = BootstrapPlan(
@@ -87,7 +89,7 @@ class PermutationImportance:
         )[0]
 
     def metric_drop(self, columns: Sequence[str], seed_label: str) -> Json:
-        """How much worse the figure gets when some columns are shuffled together."""
+        """Decrease of the metric when some columns are shuffled together, with its interval."""
         sign = 1 if self.metric.greater_is_better else -1
         shuffled_metrics = [
             self.resampled_metric(
@@ -100,6 +102,8 @@ class PermutationImportance:
             )
             for repeat in range(N_REPEATS)
         ]
+        # The same resamples for all outputs: what varies with the sample of rows alone cancels in
+        # the difference, so the interval is that of the decrease.
         confidence_interval = percentile_interval(
             sign * (self.baseline_metric - np.mean(shuffled_metrics, axis=0))
         )
@@ -109,10 +113,10 @@ class PermutationImportance:
 def compute_feature_importance(
     permutation: PermutationImportance, on_progress: ProgressCallback
 ) -> list[Json]:
-    """Each column's importance with its interval, the largest first.
+    """The importance of each column with its interval, largest first.
 
-    An importance is how much worse the metric gets, in its own units; below 0 it got better. Of
-    very many columns those are weighed that go most with the model's outputs.
+    An importance is the decrease of the metric, in its units; negative if the metric improves. Of
+    very many columns, only those most associated with the outputs of the model are measured.
     """
     names = choose_columns_to_measure(
         pl.concat(permutation.fold_tables), permutation.baseline_outputs
@@ -129,17 +133,17 @@ def compute_kind_importance(
     feature_importance: Sequence[Json],
     on_progress: ProgressCallback,
 ) -> list[Json]:
-    """What each kind of column tells: all its columns shuffled together, the largest first.
+    """The importance of each kind of column: all its columns shuffled together, largest first.
 
-    What several columns tell alike is lost only if all of them are shuffled.
+    Information that several columns share is lost only if all of them are shuffled.
 
     Args:
-        permutation: the model and its rows.
-        feature_importance: importances of single columns.
-        on_progress: told how far it is.
+        permutation: the model and the metric.
+        feature_importance: importances of single columns, used for kinds with one column.
+        on_progress: called with a message and the fraction done.
 
     Returns:
-        Nothing where all columns are of one kind.
+        An empty list if all columns are of one kind.
     """
     importance_by_column = {item["column"]: item for item in feature_importance}
     kinds: dict[str, list[str]] = {}
@@ -162,17 +166,17 @@ def compute_kind_importance(
 
 
 def round_result(value: float) -> float | None:
-    """A figure without the rounding of sums: what is nothing is zero."""
+    """Round away floating-point noise; adding 0.0 turns -0.0 into 0.0."""
     return finite_or_none(round(value, DECIMALS) + 0.0)
 
 
 def sort_by_importance(results: list[Json]) -> list[Json]:
-    """What costs most when it is shuffled comes first."""
+    """Largest importance first."""
     return sorted(results, key=lambda item: -(item["value"] or 0.0))
 
 
 def choose_columns_to_measure(values: pl.DataFrame, outputs: Array) -> list[str]:
-    """The columns to weigh: all, or of very many those that tell most of the outputs."""
+    """The columns to measure: all, or of very many those most associated with the outputs."""
     max_columns = max(MIN_COLUMNS, MAX_COLUMN_ENCODINGS // max(values.width, 1))
     if values.width <= max_columns:
         return values.columns
@@ -189,7 +193,7 @@ def choose_columns_to_measure(values: pl.DataFrame, outputs: Array) -> list[str]
 
 
 def sample_positions(positions: Array, n_folds: int, seed: int) -> Array:
-    """Some of the judge rows of a fold, all of them if they are few."""
+    """A sample of the evaluation rows of a fold, or all of them if there are few."""
     max_rows = MAX_EVALUATION_ROWS // n_folds
     if len(positions) <= max_rows:
         return positions
@@ -197,7 +201,7 @@ def sample_positions(positions: Array, n_folds: int, seed: int) -> Array:
 
 
 def predict_by_fold(model: WeightedEnsemble, tables: Sequence[pl.DataFrame]) -> Array:
-    """The model's outputs on the rows of each fold, by that fold's members."""
+    """The outputs on the rows of each fold, by the fold models of that fold."""
     return np.concatenate(
         [
             np.average(
@@ -213,7 +217,7 @@ def predict_by_fold(model: WeightedEnsemble, tables: Sequence[pl.DataFrame]) -> 
 def permute_columns(
     tables: Sequence[pl.DataFrame], columns: Sequence[str], seed: int
 ) -> list[pl.DataFrame]:
-    """The same rows with the values of some columns dealt out anew, together, within each piece."""
+    """Copies of the tables in which some columns are shuffled jointly, within each table."""
     rng = np.random.default_rng(seed)
     return [
         table.with_columns(table[list(columns)][rng.permutation(table.height).tolist()])

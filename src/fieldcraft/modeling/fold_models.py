@@ -1,12 +1,14 @@
-"""A model and its members: one learner fitted on each fold, with the encoders of that fold.
+"""A model consists of fold models: one learner fitted on each fold, with encoders of its own.
 
 Folder of a model::
 
-    model.json             learner, options, number of members, seconds; columns if not all
-    predictions.parquet    outputs on tune and judge rows: position, fold, part, out_0, out_1, ...
-    <fold>/encoders.*      what the encoders learned
-    <fold>/model.*         what the learner learned
-    <fold>/scale.json      how the target was scaled
+    model.json             learner, its options, n_members, fit_seconds; columns if not all
+    predictions.parquet    outputs on validation and evaluation rows:
+                           position, fold, part, output_0, output_1, ...
+    <fold>/encoders.*      fitted encoders
+    <fold>/model.*         fitted model
+    <fold>/scale.json      scale of the target
+    <fold>/done.json       written last: the fold is complete
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from fieldcraft.modeling.dataset import ModelingDataset
 
 @dataclass(frozen=True)
 class FoldModel:
-    """A fitted model with the encoders and the target's scale of its fold."""
+    """A fitted model with the encoders and the target scale of its fold."""
 
     encoders: EncoderSet
     fitted: FittedModel
@@ -39,7 +41,7 @@ class FoldModel:
     task: Task
 
     def outputs(self, values: pl.DataFrame) -> Array:
-        """Outputs for parsed rows, in units of the target."""
+        """Outputs for parsed rows in units of the target, (n, n_outputs)."""
         batch_outputs = [
             self.fitted.outputs(self.encoders.transform(self.encoders.precompute(batch)))
             for batch in self.encoders.iter_batches(values)
@@ -49,33 +51,33 @@ class FoldModel:
 
 @dataclass(frozen=True)
 class TrainingLimits:
-    """How much a fit may take, and where it stands."""
+    """Seed, time budget, device and progress callback of a fit."""
 
     seed: int = 0
     budget_seconds: float | None = None
     device: str = "auto"
-    on_progress: ProgressCallback = lambda text, share: None
+    on_progress: ProgressCallback = lambda message, fraction: None
 
 
 def fit_fold_models(
     learner: Learner, options: Any, dataset: ModelingDataset, folder: Path, limits: TrainingLimits,
     extra_metadata: Mapping[str, Any] | None = None,
 ) -> Json:  # fmt: skip
-    """Fit a learner on each fold and write everything it learned.
+    """Fit a learner on each fold and save the fold models.
 
-    Folds that an earlier, killed run finished are left as they are; an unfinished one goes on
-    from its checkpoint.
+    Folds that an interrupted run completed are kept; an incomplete one resumes from its
+    checkpoint.
 
     Args:
-        learner: that is fitted.
-        options: its settings.
-        dataset: with their folds.
-        folder: of the model.
-        limits: how much it may take.
-        extra_metadata: entries of ``model.json``, such as another title.
+        learner: the learner.
+        options: its options.
+        dataset: the rows and their folds.
+        folder: folder of the model.
+        limits: seed, time budget and device.
+        extra_metadata: further entries of ``model.json``, such as another title.
 
     Returns:
-        What ``model.json`` says.
+        The content of ``model.json``.
     """
     start = time.monotonic()
     seconds_before = 0.0
@@ -86,17 +88,20 @@ def fit_fold_models(
             continue
         folds_left = len(dataset.folds) - index
         seconds_spent = seconds_before + time.monotonic() - start
+        # What earlier folds left of the budget is shared among the folds that are left; a fold
+        # gets at least a second, else one slow fold would leave the last ones untrained.
         budget = (
             max(limits.budget_seconds - seconds_spent, 1.0) / folds_left
             if limits.budget_seconds
             else None
         )
-        encode_fold(dataset, fold)  # of no learner's time
+        encode_fold(dataset, fold)  # before the clock starts: encoding is shared by all learners
         fold_start = time.monotonic()
         fit_fold(learner, options, dataset, fold, fold_folder, TrainingLimits(
             seeds.derive_seed(limits.seed, learner.name, index), budget, limits.device,
             name_fold_in_progress(limits.on_progress, index, len(dataset.folds)),
         ))  # fmt: skip
+        # Last: a crash before this line leaves a fold without done.json, which is fitted again.
         files.atomic_write_json(
             fold_folder / "done.json", {"seconds": time.monotonic() - fold_start}
         )
@@ -108,9 +113,9 @@ def fit_fold_models(
         "learner": learner.name,
         "title": learner.title,
         "complexity": learner.complexity,
-        "options": options.model_dump(mode="json"),
-        "members": len(dataset.folds),
-        "seconds": round(sum(seconds), 3),
+        "learner_options": options.model_dump(mode="json"),
+        "n_members": len(dataset.folds),
+        "fit_seconds": round(sum(seconds), 3),
         **(extra_metadata or {}),
     }
     predictions_by_fold = [
@@ -125,7 +130,7 @@ def fit_fold_models(
 def name_fold_in_progress(
     on_progress: ProgressCallback, fold_index: int, n_folds: int
 ) -> ProgressCallback:
-    """Progress that says which of several folds is meant, its share counted over all."""
+    """A callback that names the fold in messages and counts progress over all folds."""
     if n_folds == 1:
         return on_progress
 
@@ -140,7 +145,7 @@ def name_fold_in_progress(
 
 @dataclass(frozen=True)
 class EncodedFold:
-    """The encoders fitted on the training rows of a fold, and its rows encoded."""
+    """The encoders fitted on the training rows of a fold, and the encoded rows."""
 
     encoders: EncoderSet
     train: Encoded
@@ -149,7 +154,7 @@ class EncodedFold:
 
 
 def encode_fold(dataset: ModelingDataset, fold: Fold) -> EncodedFold:
-    """A fold encoded; once for all learners, as what encoders learn does not depend on them."""
+    """Encode a fold; cached, since encoders do not depend on the learner."""
     cache_key = id(fold)
     if cache_key not in dataset.encoded_folds:
         train_y = dataset.y[fold.train]
@@ -173,7 +178,7 @@ def fit_fold(
     folder: Path,
     limits: TrainingLimits,
 ) -> None:
-    """Fit encoders and learner on the training rows of a fold; predict its tune and judge rows."""
+    """Fit encoders and learner on one fold; predict its validation and evaluation rows."""
     folder.mkdir(parents=True, exist_ok=True)
     encoded_fold = encode_fold(dataset, fold)
     checkpoint_folder = folder / "checkpoints"
@@ -205,20 +210,21 @@ def fit_fold(
     make_predictions_table(fold_model, dataset, fold, int(folder.name)).write_parquet(
         folder / "predictions.parquet"
     )
+    # After everything is written: a crash before leaves the checkpoint to resume from.
     shutil.rmtree(checkpoint_folder, ignore_errors=True)
 
 
 def make_predictions_table(
     fold_model: FoldModel, dataset: ModelingDataset, fold: Fold, fold_index: int
 ) -> pl.DataFrame:
-    """Outputs of a member on its tune and judge rows, one row each."""
+    """Outputs of a fold model on its validation and evaluation rows, one table row each."""
     tables = []
-    for part, positions in (("tune", fold.validation), ("judge", fold.evaluation)):
+    for part, positions in (("validation", fold.validation), ("evaluation", fold.evaluation)):
         if not len(positions):
             continue
         outputs = fold_model.outputs(dataset.features[positions]).astype(np.float64)
         columns = {
-            f"out_{output_index}": outputs[:, output_index]
+            f"output_{output_index}": outputs[:, output_index]
             for output_index in range(outputs.shape[1])
         }
         tables.append(
@@ -232,7 +238,7 @@ def make_predictions_table(
 def load_fold_model(
     learner: Learner, options: Any, folder: Path, task: Task, target_spec: Json
 ) -> FoldModel:
-    """The member that `fit_fold` wrote."""
+    """Load a fold model that `fit_fold` saved."""
     encoders = EncoderSet.load(folder)
     spec = ModelSpec(task, target_spec, options, encoders.build_nets)
     fitted = learner.restore(load_state(folder, "model"), spec)

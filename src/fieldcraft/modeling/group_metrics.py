@@ -1,4 +1,4 @@
-"""Figures of the champion for each group of people or things that the project file names."""
+"""Metrics of the champion for each group of the sensitive features."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from fieldcraft.statistics.groups import MAX_GROUPS_PER_COLUMN, MIN_ROWS_PER_GRO
 from fieldcraft.statistics.metrics import Metric, Predictions, weighted_mean
 
 MAX_GROUP_METRICS = 4
-PREFERRED_METRICS = (  # of what a model does to a group, beside the main metric
-    "recall", "precision", "accuracy", "mae", "bias", "macro_f1", "quadratic_kappa", "micro_f1",
+PREFERRED_METRICS = (  # shown besides the main metric, in this order
+    "recall", "precision", "accuracy", "mae", "mean_error", "macro_f1", "quadratic_kappa",
+    "micro_f1",
 )  # fmt: skip
 
 
@@ -35,11 +36,11 @@ def compute_group_metrics(
     bootstrap_plan: BootstrapPlan,
     settings: ProjectSettings,
 ) -> list[Json]:
-    """For each column of ``problem.groups``: each group's figures, and the widest gaps.
+    """For each column of ``problem.sensitive_features``: metrics of each group and largest gaps.
 
-    A gap is between the groups with the highest and the lowest figure, on the same resamples of
-    all judge rows. Since these two were picked among all pairs, its interval is so much wider
-    (Bonferroni's correction).
+    A gap is the difference between the groups with the highest and the lowest metric, on the same
+    resamples of all evaluation rows. Since this pair is selected among all pairs, its interval
+    has a Bonferroni correction.
     """
     names = settings.problem.sensitive_features
     if not names:
@@ -66,7 +67,7 @@ def compute_group_metrics(
 
 
 def choose_group_metrics(dataset: ModelingDataset, main_metric: Metric) -> list[Metric]:
-    """The figures by which groups are told apart: the main one, a few more, and who is called."""
+    """The metrics of groups: the main one, a few more, and the selection rate of a binary task."""
     metrics_by_name = {
         metric.name: metric for metric in dataset.task.metrics if metric is not main_metric
     }
@@ -75,12 +76,12 @@ def choose_group_metrics(dataset: ModelingDataset, main_metric: Metric) -> list[
         *(metrics_by_name[name] for name in PREFERRED_METRICS if name in metrics_by_name),
     ][:MAX_GROUP_METRICS]
     if dataset.task.name == "binary":
-        chosen.append(Metric("called", "called positive", True, selection_rate))
+        chosen.append(Metric("selection_rate", "selection rate", True, selection_rate))
     return chosen
 
 
 def selection_rate(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Share of rows that are decided positive."""
+    """Fraction of rows that are predicted positive."""
     return weighted_mean(predictions.decisions == 1, weights)
 
 
@@ -92,7 +93,7 @@ def metrics_of_column(
     main_metric: Metric,
     bootstrap_plan: BootstrapPlan,
 ) -> Json:
-    """The figures of one column's groups, on the same resamples of all judge rows."""
+    """The metrics of the groups of one column, on the same resamples of all evaluation rows."""
     dataset, evaluation_positions, predictions = evaluated
     y, metrics = dataset.y[evaluation_positions], choose_group_metrics(dataset, main_metric)
     masks = {group: (codes == group).to_numpy() for group in measured_groups}
@@ -118,25 +119,25 @@ def metrics_of_column(
     }
     return {
         "column": name,
-        "metrics": {metric.name: metric.title for metric in metrics},
+        "metric_titles": {metric.name: metric.title for metric in metrics},
         "groups": [
             {
                 "group": group,
                 "rows": int(masks[group].sum()),
-                "figures": {
+                "metrics": {
                     metric_of_group.name: interval_to_json(resampled[group, metric_of_group.name])
                     for metric_of_group in metrics
                 },
             }
             for group in measured_groups
         ],
-        "too_few": sorted(set(codes.unique().to_list()) - set(measured_groups)),
-        "gaps": gaps,
+        "skipped_groups": sorted(set(codes.unique().to_list()) - set(measured_groups)),
+        "max_gaps": gaps,
     }
 
 
 def max_group_gap(resampled_by_group: Mapping[str, Array]) -> Json:
-    """The two groups that are furthest apart, and by how much."""
+    """The groups with the highest and the lowest metric, and the gap between them."""
     values_by_group = {
         group: values[0] for group, values in resampled_by_group.items() if np.isfinite(values[0])
     }
@@ -146,15 +147,17 @@ def max_group_gap(resampled_by_group: Mapping[str, Array]) -> Json:
         max(values_by_group, key=values_by_group.__getitem__),
         min(values_by_group, key=values_by_group.__getitem__),
     )
+    # The pair was chosen by looking at all of them: each interval gets 1 / n_pairs of the error
+    # rate, so that all hold together with the usual confidence.
     n_pairs = len(values_by_group) * (len(values_by_group) - 1) / 2
     gap = interval_to_json(
         resampled_by_group[high] - resampled_by_group[low], 1 - (1 - CONFIDENCE_LEVEL) / n_pairs
     )
-    return {"highest": high, "lowest": low, **gap}
+    return {"highest_group": high, "lowest_group": low, **gap}
 
 
 def interval_to_json(resampled: Array, level: float = CONFIDENCE_LEVEL) -> Json:
-    """A figure with its interval."""
+    """A metric with its interval as JSON."""
     confidence_interval = percentile_interval(resampled, level)
     return {
         "value": finite_or_none(confidence_interval.value),

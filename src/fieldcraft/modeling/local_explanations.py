@@ -1,10 +1,10 @@
-"""Why the champion said of single rows what it said: cells are changed, and it is asked again.
+"""Explain predictions of single rows by occlusion: change a cell and predict again.
 
-That is true of whatever the champion is made of, a blend, trees or a network. How a cell is changed
-is known to its kind, which returns what it found as JSON: ``spans`` (text and weight) or a
-``picture`` (a ``data:`` address), and ``most``, by how much the heaviest part moves the score.
-Weights go from -1, against what was said, to 1, for it. Where the champion has a network that reads
-such columns, ``network`` holds further maps by name, such as those of its gradients.
+This works for every champion: an ensemble, trees or a network. The kind of a column decides how a
+cell is changed and returns JSON: ``spans`` (text and weight) or a ``heatmap`` (a ``data:`` URL) and
+``max_effect``, the largest change of the score by one part. Weights range from -1 (against the
+prediction) to 1 (for it). If the champion has a network that reads such columns, ``network_maps``
+holds its attribution maps by method.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from fieldcraft.statistics.metrics import Predictions
 
 @dataclass(frozen=True)
 class ExplainedOutput:
-    """What is explained of a row: one of the champion's outputs.
+    """The output of the champion that is explained for a row.
 
     Attributes:
-        output_index: which output.
-        class_or_label: the class or label whose probability it is; None where it is the predicted value.
-        score_scale: what counts as a large difference: a probability of 1, the usual spread of a target.
+        output_index: index of the output.
+        class_or_label: class or label of the output; None for a predicted value.
+        score_scale: a large difference of the output: 1 for a probability, the spread of the target
+            for a value.
     """
 
     output_index: int
@@ -37,7 +38,7 @@ class ExplainedOutput:
     score_scale: float
 
     def select(self, outputs: Array) -> Array:
-        """The output that is explained, of each row."""
+        """The explained output of each row, (n,)."""
         return np.asarray(outputs[:, self.output_index], dtype=np.float64)
 
 
@@ -47,17 +48,17 @@ def explain_rows(
     positions: Sequence[int],
     on_progress: ProgressCallback,
 ) -> list[Json]:
-    """For some judge rows what each column that can be explained has to do with the prediction.
+    """Explain the predictions of some evaluation rows.
 
     Args:
-        ensembles: for each fold the members that judge its rows, with their calibration.
-        dataset: the rows that they were developed on.
-        positions: of judge rows.
-        on_progress: told how far it is.
+        ensembles: for each fold its fold models and their calibration.
+        dataset: the dataset that they were trained on.
+        positions: positions of the evaluation rows.
+        on_progress: called with a message and the fraction done.
 
     Returns:
-        For each row its ``position``, the ``score`` that is explained, the class or label that it
-        is ``of``, its ``unit``, and ``columns``: what kinds found, by column.
+        For each row its ``position``, the ``score`` that is explained, its ``class_or_label`` and
+        ``score_scale``, and ``columns``: the explanations by column.
     """
     fold_by_position = {
         int(evaluation_position): index
@@ -72,7 +73,7 @@ def explain_rows(
 
 
 def explain_row(ensemble: WeightedEnsemble, dataset: ModelingDataset, position: int) -> Json:
-    """Why a row was predicted as it was, by the members that had not seen it."""
+    """Explain one row with the fold models that were not trained on it."""
     row = dataset.features[position : position + 1]
 
     def calibrated_outputs(values: pl.DataFrame) -> Array:
@@ -80,11 +81,11 @@ def explain_row(ensemble: WeightedEnsemble, dataset: ModelingDataset, position: 
             predict_by_fold(ensemble, [values]), ensemble.calibration
         )
 
-    plain = calibrated_outputs(row)
+    outputs = calibrated_outputs(row)
     explained_output = choose_explained_output(
         dataset,
         position,
-        dataset.task.predictions_from_outputs(plain, dataset.target_spec, ensemble.calibration),
+        dataset.task.predictions_from_outputs(outputs, dataset.target_spec, ensemble.calibration),
     )
     columns: dict[str, Json] = {}
     for column in dataset.schema.columns:
@@ -103,16 +104,17 @@ def explain_row(ensemble: WeightedEnsemble, dataset: ModelingDataset, position: 
         network_attributions(ensemble, dataset, row, explained_output).items() if columns else ()
     ):
         if name in columns:
-            columns[name]["network"] = maps
-    value = float(explained_output.select(plain)[0])
+            columns[name]["network_maps"] = maps
+    value = float(explained_output.select(outputs)[0])
     return {
-        "position": position, "of": explained_output.class_or_label, "score": value, "unit": explained_output.score_scale,
+        "position": position, "class_or_label": explained_output.class_or_label,
+        "score": value, "score_scale": explained_output.score_scale,
         "columns": columns,
     }  # fmt: skip
 
 
 def replace_cells(row: pl.DataFrame, column_name: str, cells: Sequence[object]) -> pl.DataFrame:
-    """The row as often as there are cells, with these in one column."""
+    """Copies of the row with one column replaced by each of the cells."""
     repeated = row[[0] * len(cells)]
     return repeated.with_columns(pl.Series(column_name, cells, dtype=row.schema[column_name]))
 
@@ -123,7 +125,7 @@ def network_attributions(
     row: pl.DataFrame,
     explained_output: ExplainedOutput,
 ) -> dict[str, Json]:
-    """Maps by column of what the champion's network, if it has one, traces its output back to."""
+    """Attribution maps by column of the network with the largest weight, if there is a network."""
     for fold_model, _ in sorted(ensemble.members_by_fold[0], key=lambda pair: -pair[1]):
         network = getattr(fold_model.fitted, "network", None)
         if network is None:
@@ -144,7 +146,7 @@ def network_attributions(
 def choose_explained_output(
     dataset: ModelingDataset, position: int, predictions: Predictions
 ) -> ExplainedOutput:
-    """What is to be explained of a row: of labels the one that is furthest from the truth."""
+    """The predicted class or value; for labels, the one with the largest error."""
     if dataset.task.output == "value":
         return ExplainedOutput(0, None, typical_spread(dataset.y))
     if dataset.task.output == "labels":
@@ -155,6 +157,6 @@ def choose_explained_output(
 
 
 def typical_spread(y: Array) -> float:
-    """How far apart the quartiles of a target are, which no single value blows up."""
+    """The interquartile range of a target, which is robust to outliers."""
     lower_quartile, upper_quartile = np.quantile(y, [0.25, 0.75])
     return float(upper_quartile - lower_quartile) or float(y.std()) or 1.0

@@ -1,4 +1,4 @@
-"""Compare models by paired tests on the same resamples, and say in words who won."""
+"""Compare models by paired bootstrap tests, choose the champion and summarize the result."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from fieldcraft.modeling.dataset import ModelingDataset
 from fieldcraft.statistics.bootstrap import PairedComparison, paired_comparison
 from fieldcraft.statistics.metrics import Metric
 
-BootstrapMetrics = Mapping[tuple[str, str], Array]  # by learner and metric
+BootstrapMetrics = Mapping[tuple[str, str], Array]  # by model and metric, (1 + n_resamples,)
 
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Models, the simplest first, with their metrics on the same resamples."""
+    """Models, simplest first, with their metrics on the same resamples."""
 
     candidates: Sequence[Candidate]
     bootstrap_metrics: BootstrapMetrics
     metric: Metric
 
     def compare_pair(self, a: Candidate, b: Candidate) -> PairedComparison:
-        """How much better A is than B."""
+        """The improvement of A over B."""
         metric_a, metric_b = (
             self.bootstrap_metrics[candidate.name, self.metric.name] for candidate in (a, b)
         )
         return paired_comparison(metric_a, metric_b, self.metric.greater_is_better)
 
     def metric_value(self, candidate: Candidate) -> float:
-        """The metric of a model on the rows as they are."""
+        """The metric of a model on the evaluation rows."""
         return float(self.bootstrap_metrics[candidate.name, self.metric.name][0])
 
     def selection_score(self, candidate: Candidate) -> float:
-        """The metric of a model, turned so that more is better; least where there is none."""
+        """The metric of a model with the sign such that greater is better; -inf if undefined."""
         sign = 1 if self.metric.greater_is_better else -1
         return float(np.nan_to_num(sign * self.metric_value(candidate), nan=-np.inf))
 
     def choose_champion(self) -> Candidate:
-        """The best model, or the simplest of those that are not significantly worse.
+        """The simplest of the models that are not significantly worse than the best one.
 
-        A model whose figure is not defined, as is the precision of a guess that calls no row
-        positive, is level with none.
+        A model whose metric is undefined, such as the precision of a model that predicts no row
+        positive, does not tie with any.
         """
         best = max(self.candidates, key=self.selection_score)
         ties = [
@@ -60,7 +60,7 @@ class ModelComparison:
         return min(ties, key=complexity_key)
 
     def compare_champion_with_all(self, champion: Candidate) -> list[Json]:
-        """The champion against each of the others."""
+        """The paired comparisons of the champion with each other model."""
         comparisons = []
         for challenger in self.candidates:
             if challenger is champion:
@@ -68,8 +68,8 @@ class ModelComparison:
             comparison = self.compare_pair(champion, challenger)
             comparisons.append(
                 {
-                    "a": champion.name,
-                    "b": challenger.name,
+                    "model_a": champion.name,
+                    "model_b": challenger.name,
                     "title": challenger.metadata["title"],
                     "metric": self.metric.name,
                     "difference": finite_or_none(comparison.difference),
@@ -82,17 +82,17 @@ class ModelComparison:
         return comparisons
 
     def compare_without_files(self, column_names: Sequence[str]) -> Json | None:
-        """The best model against the best of those that do without columns of files, if any do.
+        """The best model with file columns (images) against the best one without, if there is one.
 
         Args:
-            column_names: of all columns.
+            column_names: names of all columns.
         """
         file_free = [candidate for candidate in self.candidates if "columns" in candidate.metadata]
         if not file_free:
             return None
         min_complexity = min(
             candidate.metadata["complexity"] for candidate in file_free
-        )  # simpler ones have no such twin
+        )  # simpler baselines are not fitted without files, so they have no counterpart
         rivals = [
             candidate
             for candidate in self.candidates
@@ -106,20 +106,24 @@ class ModelComparison:
         )
         comparison = self.compare_pair(best_with_files, best_file_free)
         return {
-            "with": best_with_files.metadata["title"], "without": best_file_free.metadata["title"],
-            "left_out": [name for name in column_names if name not in best_file_free.metadata["columns"]],
+            "with_files": best_with_files.metadata["title"],
+            "without_files": best_file_free.metadata["title"],
+            "excluded_columns": [
+                name for name in column_names if name not in best_file_free.metadata["columns"]
+            ],
             "verdict": comparison.verdict,
-            "difference": finite_or_none(comparison.difference), "low": finite_or_none(comparison.low),
+            "difference": finite_or_none(comparison.difference),
+            "low": finite_or_none(comparison.low),
             "high": finite_or_none(comparison.high),
         }  # fmt: skip
 
     def summarize(self, champion: Candidate, n_rows: int) -> str:
-        """The comparison with the baselines in words, the bad news first."""
+        """The comparison in words."""
         simplest = self.candidates[0]
         if champion is simplest:
             return (
-                f"No model is better than a {simplest.metadata['title']} by {self.metric.title} "
-                f"on {n_rows:,} judge rows: there is nothing here to deploy yet."
+                f"No model is significantly better than the {simplest.metadata['title']} "
+                f"({self.metric.title}, {n_rows:,} evaluation rows): not ready to deploy."
             )
         rivals = [
             candidate
@@ -134,7 +138,7 @@ class ModelComparison:
         ties = [candidate for candidate in rivals if candidate not in significantly_worse]
         text = (
             f"Champion: {champion.metadata['title']}, {self.metric.title} "
-            f"{format_number(self.metric_value(champion))} on {n_rows:,} judge rows "
+            f"{format_number(self.metric_value(champion))} on {n_rows:,} evaluation rows "
             f"({simplest.metadata['title']}: {format_number(self.metric_value(simplest))})."
         )
         if significantly_worse:
@@ -143,22 +147,23 @@ class ModelComparison:
             is_simpler = all(
                 complexity_key(candidate) > complexity_key(champion) for candidate in ties
             )
-            text += f" Level with {join_titles(ties)}" + (", but simpler." if is_simpler else ".")
+            text += f" No significant difference from {join_titles(ties)}"
+            text += ", and simpler." if is_simpler else "."
         return text
 
 
 def complexity_key(candidate: Candidate) -> tuple[int, bool]:
-    """What goes up with all that it takes to run a model: its form, and columns of files."""
+    """Sort key of models: complexity of the learner, then whether file columns are needed."""
     return candidate.metadata["complexity"], "columns" not in candidate.metadata
 
 
 def join_titles(candidates: Sequence[Candidate]) -> str:
-    """The titles of learners, joined for a sentence."""
+    """The titles of models, joined for a sentence."""
     return join_names([candidate.metadata["title"] for candidate in candidates])
 
 
 def finite_or_none(value: float) -> float | None:
-    """A number that JSON can carry, None for what is not one."""
+    """A finite number, else None, since JSON has no NaN."""
     return float(value) if np.isfinite(value) else None
 
 

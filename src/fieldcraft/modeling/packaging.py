@@ -1,4 +1,4 @@
-"""Write a bundle from a model's members, and prove that it predicts what they predict."""
+"""Write the bundle of a model, and verify that it predicts what the trained model predicts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ from fieldcraft.modeling.dataset import ModelingDataset, select_columns
 from fieldcraft.modeling.fold_models import FoldModel, load_fold_model
 from fieldcraft.statistics import performance, reference_profile
 
-MAX_OUTPUT_DIFFERENCE = 1e-5  # of probabilities, or of the standardised target
+# Of probabilities, or of the standardized target. float32 arithmetic in ONNX Runtime and in the
+# training framework differs by about 1e-6; a real mistake differs by far more.
+MAX_OUTPUT_DIFFERENCE = 1e-5
 MODEL_FORMAT = "onnx"
 
 
 @dataclass(frozen=True)
 class EnsemblePart:
-    """A trained model that goes into a bundle, and its weight there."""
+    """A trained model in a bundle, and its weight in the ensemble."""
 
     folder: Path
     weight: float = 1.0
@@ -38,15 +40,15 @@ class EnsemblePart:
 def load_ensemble_parts(
     model_folder: Path, model_folders: Mapping[str, Path]
 ) -> list[EnsemblePart]:
-    """The trained models that a model is made of: itself, or those that a blend names."""
-    weights_by_name = files.read_json(model_folder / "model.json").get("parts")
+    """The trained models of a model: itself, or the members of an ensemble."""
+    weights_by_name = files.read_json(model_folder / "model.json").get("ensemble_weights")
     if not weights_by_name:
         return [EnsemblePart(model_folder)]
     return [EnsemblePart(model_folders[name], weight) for name, weight in weights_by_name.items()]
 
 
 def restrict_columns(parts: Sequence[EnsemblePart], dataset: ModelingDataset) -> ModelingDataset:
-    """The rows with the columns that some trained models read."""
+    """Restrict a dataset to the columns that some trained models read."""
     columns_by_part = [files.read_json(part.folder / "model.json").get("columns") for part in parts]
     if not all(columns_by_part):
         return dataset
@@ -54,15 +56,15 @@ def restrict_columns(parts: Sequence[EnsemblePart], dataset: ModelingDataset) ->
 
 
 def load_fold_models(part: EnsemblePart, dataset: ModelingDataset) -> list[FoldModel]:
-    """The fitted members of a trained model, one for each fold."""
+    """The fold models of a trained model."""
     metadata = files.read_json(part.folder / "model.json")
     learner: Learner = catalog.load_plugin("learners", metadata["learner"])
-    options = learner.options.model_validate(metadata["options"])
+    options = learner.options.model_validate(metadata["learner_options"])
     return [
         load_fold_model(
             learner, options, part.folder / str(fold_index), dataset.task, dataset.target_spec
         )
-        for fold_index in range(metadata["members"])
+        for fold_index in range(metadata["n_members"])
     ]
 
 
@@ -75,16 +77,16 @@ def write_bundle(
     extra_body: Mapping[str, Any],
     on_progress: ProgressCallback,
 ) -> Json:
-    """Write the members, the reference profile and the manifest into an empty folder.
+    """Write fold models, reference profile and manifest into the folder of a bundle.
 
     Args:
-        folder: where the bundle comes into being; tables that it joins are there already.
-        parts: the trained models that it predicts with.
-        dataset: the rows that the model was developed on.
-        decisions: what it says of judge rows.
-        sensitive_schema: columns by whose groups performance at work is told apart.
+        folder: folder of the bundle; it contains nothing but the joined tables.
+        parts: the trained models of the bundle.
+        dataset: the dataset that they were trained on.
+        decisions: predictions on the evaluation rows.
+        sensitive_schema: columns by whose groups performance is monitored.
         extra_body: further entries of the manifest.
-        on_progress: told how far it is.
+        on_progress: called with a message.
 
     Returns:
         The manifest.
@@ -95,10 +97,10 @@ def write_bundle(
         folder,
         {
             "task": dataset.task.name,
-            "about": dataset.target_spec,
+            "target_spec": dataset.target_spec,
             "schema": dataset.schema.as_json(),
             "members": model_entries,
-            "performance": make_reference_loss(dataset, decisions, sensitive_schema),
+            "reference_loss": make_reference_loss(dataset, decisions, sensitive_schema),
             **extra_body,
         },
     )
@@ -110,7 +112,7 @@ def export_fold_models(
     dataset: ModelingDataset,
     on_progress: ProgressCallback,
 ) -> list[Json]:
-    """Export the members of trained models into a bundle; what the manifest says of them."""
+    """Export the fold models into a bundle; returns their entries in the manifest."""
     model_format = catalog.load_plugin("bundle.formats", MODEL_FORMAT)
     entries = []
     for part in parts:
@@ -119,7 +121,7 @@ def export_fold_models(
             add_shared_file(path, folder / "members" / SHARED_FOLDER)
         for fold_index, fold_model in enumerate(fold_models):
             on_progress(
-                f"exporting {part.folder.name}, member {fold_index + 1} of {len(fold_models)}", None
+                f"exporting {part.folder.name}, fold {fold_index + 1} of {len(fold_models)}", None
             )
             member_folder = folder / "members" / f"{part.folder.name}-{fold_index}"
             member_folder.mkdir(parents=True)
@@ -130,7 +132,7 @@ def export_fold_models(
                 {
                     "folder": f"members/{member_folder.name}",
                     "format": model_format.name,
-                    "view": fold_model.fitted.input_format,
+                    "input_format": fold_model.fitted.input_format,
                     "fold": fold_index,
                     "weight": part.weight / len(fold_models),
                 }
@@ -139,15 +141,15 @@ def export_fold_models(
 
 
 def make_reference_profile(dataset: ModelingDataset, decisions: pl.DataFrame) -> Json:
-    """What columns and predictions looked like, for telling drift later.
+    """The reference distributions of columns and predictions, for detecting drift.
 
-    Counts are those of rows that were not trained on; what is new is told by training rows. Where
-    each row was judged by one of several members, their average says something else of it: then
-    predictions have bins, but no counts that later ones may be compared with.
+    Counts are those of held-out rows; known categories are those of the training rows. With several
+    folds each evaluation row was predicted by one fold model, but the bundle predicts with their
+    average, which has another distribution: predictions then have bins, but no reference counts.
 
     Args:
-        dataset: the rows that the model was developed on.
-        decisions: what it says of rows that it was not trained on.
+        dataset: the dataset that the model was trained on.
+        decisions: its predictions on the evaluation rows.
     """
     training_positions = np.unique(np.concatenate([fold.train for fold in dataset.folds]))
     held_out_positions = np.unique(
@@ -169,20 +171,21 @@ def make_reference_profile(dataset: ModelingDataset, decisions: pl.DataFrame) ->
         for name, statistic in reference_profile.prediction_measures(decisions).items()
     }
     return {
-        "rows": len(held_out_positions), "columns": columns, "members": len(dataset.folds),
-        "predicted": decisions.height, "predictions": predictions,
+        "n_reference_rows": len(held_out_positions), "columns": columns,
+        "n_folds": len(dataset.folds),
+        "n_predictions": decisions.height, "predictions": predictions,
     }  # fmt: skip
 
 
 def make_reference_loss(
     dataset: ModelingDataset, decisions: pl.DataFrame, sensitive_schema: Schema | None
 ) -> Json | None:
-    """The loss on rows that the model was judged on, by groups; None of many labels at once."""
+    """The loss on the evaluation rows, overall and by group; None for multilabel tasks."""
     if dataset.task.output == "labels":
         return None
     positions = decisions["position"].to_list()
     reference = performance.reference_loss(decisions, dataset.y[positions])
-    losses = performance.bounded_losses(decisions, dataset.y[positions], reference["unit"])
+    losses = performance.bounded_losses(decisions, dataset.y[positions], reference["loss_unit"])
     losses_by_group: Json = {}
     if sensitive_schema is not None:
         losses_by_group = performance.losses_by_group(
@@ -194,25 +197,25 @@ def make_reference_loss(
 
 
 def check_parity(folder: Path, parts: Sequence[EnsemblePart], dataset: ModelingDataset) -> float:
-    """Load a bundle and compare its predictions on judge rows with the trained model's.
+    """Load a bundle and compare its predictions on the evaluation rows with the trained model.
 
-    The rows are given as they were read, so reading, encoding and network are all compared.
+    The rows are unparsed, so that parsing, encoding and model are all compared.
 
     Returns:
-        The largest difference of a probability, or of the standardised target.
+        The largest difference of a probability, or of the standardized target.
 
     Raises:
-        BundleError: a difference above 1e-5, or another decision.
+        BundleError: a difference exceeds 1e-5, or a decision differs.
     """
     bundle = load_bundle(folder)
     packaged_models = iter(bundle.models)
     max_difference = 0.0
     for part in parts:
         predictions_table = pl.read_parquet(part.folder / "predictions.parquet")
-        evaluation_rows = predictions_table.filter(pl.col("part") == "judge")
+        evaluation_rows = predictions_table.filter(pl.col("part") == "evaluation")
         for fold_index in range(int(evaluation_rows["fold"].n_unique())):
             fold_rows = evaluation_rows.filter(pl.col("fold") == fold_index)
-            name = f"{part.folder.name}, member {fold_index}"
+            name = f"{part.folder.name}, fold {fold_index}"
             max_difference = max(
                 max_difference,
                 max_output_difference(bundle, next(packaged_models), fold_rows, dataset, name),
@@ -227,30 +230,32 @@ def max_output_difference(
     dataset: ModelingDataset,
     name: str,
 ) -> float:
-    """The largest difference between what a packed member and the trained one say.
+    """The largest output difference between a packaged fold model and the trained one.
 
     Raises:
-        BundleError: it is above 1e-5, or a decision is another.
+        BundleError: it exceeds 1e-5, or a decision differs.
     """
-    trained_outputs = predictions_table.select(pl.col("^out_.*$")).to_numpy()
+    trained_outputs = predictions_table.select(pl.col("^output_.*$")).to_numpy()
     frame = bundle.join_tables(dataset.frame[predictions_table["position"].to_list()])
     precomputed = packaged_model.encoders.precompute(bundle.schema.apply(frame))
     packaged_outputs = packaged_model.outputs(precomputed, bundle.task)
-    target_std = float(packaged_model.target_scale.get("deviation", 1.0))
+    target_std = float(packaged_model.target_scale.get("std", 1.0))
     difference = float(np.abs(packaged_outputs - trained_outputs).max(initial=0.0)) / target_std
     n_flipped = count_changed_decisions(bundle, packaged_outputs, trained_outputs)
+    # Not `difference > MAX`, which is false for NaN.
     if not difference <= MAX_OUTPUT_DIFFERENCE or n_flipped:
         raise BundleError(
-            "the packaged model does not predict what the trained model predicts",
+            "the packaged model and the trained model predict differently",
             detail=f"{name}: largest difference {difference:.2g} "
-            f"(allowed {MAX_OUTPUT_DIFFERENCE:g}), {n_flipped} of {len(packaged_outputs):,} decisions changed",
+            f"(limit {MAX_OUTPUT_DIFFERENCE:g}), {n_flipped} of {len(packaged_outputs):,} "
+            "decisions changed",
             hint="set model.learner to another learner, and please report this model",
         )
     return difference
 
 
 def count_changed_decisions(bundle: Bundle, packaged_outputs: Array, trained_outputs: Array) -> int:
-    """How many decisions are another, those within the tolerance of a tie left out."""
+    """The number of decisions that differ; near ties do not count."""
     if bundle.task.output == "value":
         return 0
     if bundle.task.output == "labels":

@@ -1,8 +1,8 @@
-"""A challenger against the champion: gates, each with its figures and its reason.
+"""Promotion gates: the tests that a challenger must pass against the champion.
 
-The rows are the challenger's judge rows that the champion was neither trained nor tuned on: the
-champion's own judge rows (frozen) and new ones (recent). Where a table is small each row is judged
-by the member of its fold, of both models alike.
+The rows are the evaluation rows of the challenger on which the champion was neither trained nor
+validated: evaluation rows of the champion (previous_evaluation) and new ones (new). With
+cross-validation, the fold model that was not trained on a row predicts it, for both models.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fieldcraft.bundle.deployment_limits import measure_size_mb
 from fieldcraft.bundle.runtime import Bundle
 from fieldcraft.core.formatting import format_number, join_names, truncated_list
 from fieldcraft.core.types import Array, Json
@@ -35,26 +36,26 @@ from fieldcraft.statistics.bootstrap import (
 from fieldcraft.statistics.groups import MAX_GROUPS_PER_COLUMN, MIN_ROWS_PER_GROUP, groups_in_order
 from fieldcraft.statistics.metrics import Metric, Predictions
 
-CALIBRATION_METRIC = "calibration_error"
-MAX_CALIBRATION_ERROR_INCREASE = (
-    0.01  # by which calibration, or 0.02 by which coverage, may be worse
-)
+CALIBRATION_METRIC = "ece"
+# On many rows any difference is significant; below these it does not matter in practice.
+MAX_CALIBRATION_ERROR_INCREASE = 0.01
 MAX_COVERAGE_DECREASE = 0.02
-LATENCY_CALLS = 60  # of one row each, in turns
-MIN_ALLOWED_INCREASE_MS = 5.0  # milliseconds that are no matter
-MIN_ALLOWED_INCREASE_MB = 1.0  # megabytes that are none
-HALF_FOLDS_PER_FOLD = 2  # half-folds of a fold
+LATENCY_CALLS = 60  # of one row each; the models take turns, so both see the same load
+# A ratio means nothing for tiny models: 2 ms instead of 0.5 ms is no reason to refuse.
+MIN_ALLOWED_INCREASE_MS = 5.0
+MIN_ALLOWED_INCREASE_MB = 1.0
+HALF_FOLDS_PER_FOLD = 2  # see the diagram in stages/split.py
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """Something in which a challenger must hold its own.
+    """The result of one gate.
 
     Attributes:
-        name: of the gate.
-        passed: whether it does.
-        message: what was found, in a sentence.
-        details: behind it.
+        name: name of the gate.
+        passed: whether the challenger passed.
+        message: the result in a sentence.
+        details: the numbers behind it.
     """
 
     name: str
@@ -64,12 +65,12 @@ class GateResult:
 
     def to_json(self) -> Json:
         """The gate as a JSON value."""
-        return {"gate": self.name, "passed": self.passed, "text": self.message, **self.details}
+        return {"gate": self.name, "passed": self.passed, "message": self.message, **self.details}
 
 
 @dataclass(frozen=True)
 class ModelPair:
-    """Champion and challenger, loaded, with their folders."""
+    """Champion and challenger, loaded, with the folders of their bundles."""
 
     champion: Bundle
     challenger: Bundle
@@ -78,15 +79,15 @@ class ModelPair:
 
 @dataclass(frozen=True)
 class ChallengerEvaluation:
-    """What both models say about the rows on which they are compared.
+    """The predictions of both models on the rows on which they are compared.
 
     Attributes:
-        dataset: of the challenger.
-        positions: of the rows among them.
-        is_previous_evaluation: whether each is a judge row of the champion, else it is new.
-        champion: what the champion says.
-        challenger: what the challenger says.
-        y: what is true.
+        dataset: the dataset of the challenger.
+        positions: positions of the rows in it.
+        is_previous_evaluation: whether each is an evaluation row of the champion, else it is new.
+        champion: predictions of the champion.
+        challenger: predictions of the challenger.
+        y: the encoded targets.
     """
 
     dataset: ModelingDataset
@@ -103,26 +104,27 @@ def evaluate_challenger(
     champion_data: ChampionDataset,
     pair: ModelPair,
 ) -> ChallengerEvaluation | None:
-    """Let both models judge the rows that neither was trained or tuned on; None without such.
+    """Predict the rows on which neither model was trained or validated; None if there are none.
 
     Args:
-        dataset: those of the challenger.
-        row_digests: of each.
-        champion_data: the rows of the champion.
+        dataset: the dataset of the challenger.
+        row_digests: digest of each of its rows.
+        champion_data: the dataset of the champion.
         pair: champion and challenger.
     """
     champion_parts = {
-        digest: (part, fold // HALF_FOLDS_PER_FOLD if part == "cross" else 0)
+        digest: (part, fold // HALF_FOLDS_PER_FOLD if part == "cv" else 0)
         for digest, part, fold in champion_data.parts.select("digest", "part", "fold").iter_rows()
     }
     champion_has_folds = {fold for part, fold in champion_parts.values()} != {0}
     positions, folds, champion_folds = list[int](), list[int](), list[int]()
     for fold_index, fold in enumerate(dataset.folds):
         for position in fold.evaluation.tolist():
+            # Every fold model of the champion may predict a row that is new to it.
             part, champion_fold = champion_parts.get(
                 row_digests[position], ("", fold_index if champion_has_folds else 0)
             )
-            if part not in ("train", "tune"):
+            if part not in ("train", "validation"):
                 positions.append(position)
                 folds.append(fold_index)
                 champion_folds.append(champion_fold)
@@ -152,20 +154,23 @@ def run_gates(
     settings: ProjectSettings,
     seed: int,
 ) -> list[GateResult]:
-    """All gates; the challenger is promoted only if it passes each."""
+    """Run all gates; the challenger is promoted only if it passes each."""
+    # Models are compared with the weights of the rows, not with those of the retraining policy,
+    # which only say how much the challenger learns from old rows.
     weights = read_weights(
         evaluation.dataset.frame.drop(RETRAIN_WEIGHT_COLUMN, strict=False), settings
     )
+    clusters = evaluation.dataset.clusters
     bootstrap_plan = BootstrapPlan(
         len(evaluation.y), seed,
-        None if evaluation.dataset.clusters is None else evaluation.dataset.clusters[evaluation.positions],
+        None if clusters is None else clusters[evaluation.positions],
         None if weights is None else weights[evaluation.positions],
     )  # fmt: skip
     all_rows = np.ones(len(evaluation.y), dtype=bool)
     subsets = {
         "all": all_rows,
-        "frozen": evaluation.is_previous_evaluation,
-        "recent": ~evaluation.is_previous_evaluation,
+        "previous_evaluation": evaluation.is_previous_evaluation,
+        "new": ~evaluation.is_previous_evaluation,
     }
     subsets = {name: mask for name, mask in subsets.items() if mask.sum() >= MIN_ROWS_PER_GROUP}
     masks_by_group = group_masks(evaluation, settings)
@@ -187,7 +192,7 @@ def compare_subsets(
     subsets: Mapping[str, Array],
     bootstrap_plan: BootstrapPlan,
 ) -> dict[str, tuple[PairedComparison, float, float]]:
-    """How much better the challenger is on each part of the rows, its figure, the champion's."""
+    """For each subset the paired comparison, and the metrics of challenger and champion."""
 
     def metric_on(predictions: Predictions, mask: Array) -> Callable[[Array], Array]:
         subset_predictions, y = predictions.select_rows(mask), evaluation.y[mask]
@@ -196,24 +201,31 @@ def compare_subsets(
     statistics = {
         (name, side): metric_on(predictions, mask)
         for name, mask in subsets.items()
-        for side, predictions in (("new", evaluation.challenger), ("old", evaluation.champion))
+        for side, predictions in (
+            ("challenger", evaluation.challenger),
+            ("champion", evaluation.champion),
+        )
     }
     resampled = resample(statistics, bootstrap_plan)
     return {
         name: (
-            paired_comparison(resampled[name, "new"], resampled[name, "old"], metric.greater_is_better),
-            float(resampled[name, "new"][0]), float(resampled[name, "old"][0]),
+            paired_comparison(
+                resampled[name, "challenger"], resampled[name, "champion"], metric.greater_is_better
+            ),
+            float(resampled[name, "challenger"][0]), float(resampled[name, "champion"][0]),
         )
         for name in subsets
     }  # fmt: skip
 
 
 def comparison_to_json(result: tuple[PairedComparison, float, float]) -> Json:
-    """A comparison for the record."""
+    """A comparison as JSON."""
     comparison, challenger_value, champion_value = result
     return {
-        "challenger": finite_or_none(challenger_value), "champion": finite_or_none(champion_value), "difference": finite_or_none(comparison.difference),
-        "low": finite_or_none(comparison.low), "high": finite_or_none(comparison.high), "verdict": comparison.verdict,
+        "challenger": finite_or_none(challenger_value), "champion": finite_or_none(champion_value),
+        "difference": finite_or_none(comparison.difference),
+        "low": finite_or_none(comparison.low), "high": finite_or_none(comparison.high),
+        "verdict": comparison.verdict,
     }  # fmt: skip
 
 
@@ -222,23 +234,29 @@ def check_performance(
     metric: Metric,
     subsets: Mapping[str, Array],
 ) -> GateResult:
-    """It must be better on all or on recent rows, and worse on none of them."""
+    """Require the challenger to be better on all or on new rows, and worse on no subset."""
     verdicts = {name: comparison.verdict for name, (comparison, _, _) in comparisons.items()}
     worse_subsets = [name for name, verdict in verdicts.items() if verdict == "worse"]
-    better_subsets = [name for name in ("all", "recent") if verdicts.get(name) == "better"]
+    better_subsets = [name for name in ("all", "new") if verdicts.get(name) == "better"]
     descriptions = "; ".join(
-        f"{name} ({int(subsets[name].sum()):,} rows): {format_number(challenger_value)}, was {format_number(champion_value)} ({comparison.verdict})"
+        f"{name} ({int(subsets[name].sum()):,} rows): {format_number(challenger_value)}, "
+        f"champion {format_number(champion_value)} ({comparison.verdict})"
         for name, (comparison, challenger_value, champion_value) in comparisons.items()
     )
-    message = f"{metric.title} on {descriptions}" if comparisons else "too few rows to compare on"
+    message = (
+        f"{metric.title} on {descriptions}" if comparisons else "too few rows for a comparison"
+    )
     details = {name: comparison_to_json(result) for name, result in comparisons.items()}
     return GateResult(
-        "better", bool(better_subsets) and not worse_subsets, message, {"parts": details}
+        "performance",
+        bool(better_subsets) and not worse_subsets,
+        message,
+        {"subsets": details},
     )
 
 
 def group_masks(evaluation: ChallengerEvaluation, settings: ProjectSettings) -> dict[str, Array]:
-    """The rows of each group that the project file names."""
+    """Masks of the groups of the sensitive features, by column and group."""
     names = settings.problem.sensitive_features
     if not names:
         return {}
@@ -266,20 +284,23 @@ def check_group_performance(
     metric: Metric,
     settings: ProjectSettings,
 ) -> GateResult:
-    """It must be worse for no group. That there may be many is no excuse: nothing is corrected."""
+    """Require the challenger to be worse for no group; not corrected for multiple testing."""
+    # A correction would let a challenger through that harms a small group; refusing too often
+    # costs only a retraining.
     worse_groups = {
         name: result for name, result in comparisons.items() if result[0].verdict == "worse"
     }
     descriptions = [
-        f"{name} ({format_number(challenger_value)}, was {format_number(champion_value)})"
+        f"{name} ({format_number(challenger_value)}, champion {format_number(champion_value)})"
         for name, (_, challenger_value, champion_value) in worse_groups.items()
     ]
     message = f"{metric.title} is worse for {join_names(descriptions)}" if worse_groups else (
         f"worse for none of {len(comparisons)} groups" if comparisons else
-        "no group has enough rows" if settings.problem.sensitive_features else "no groups are declared"
+        "no group has enough rows" if settings.problem.sensitive_features
+        else "problem.sensitive_features is not set"
     )  # fmt: skip
     return GateResult(
-        "groups",
+        "group_performance",
         not worse_groups,
         message,
         {"groups": {group: comparison_to_json(result) for group, result in comparisons.items()}},
@@ -289,7 +310,7 @@ def check_group_performance(
 def check_calibration(
     evaluation: ChallengerEvaluation, bootstrap_plan: BootstrapPlan
 ) -> GateResult:
-    """Its probabilities, or intervals, must be no less honest."""
+    """Require the calibration error, or the coverage of intervals, to be no worse."""
     metrics = {metric.name: metric for metric in evaluation.dataset.task.metrics}
     all_rows = {"all": np.ones(len(evaluation.y), dtype=bool)}
     if CALIBRATION_METRIC in metrics:
@@ -301,7 +322,10 @@ def check_calibration(
             comparison.verdict == "worse"
             and -comparison.difference > MAX_CALIBRATION_ERROR_INCREASE
         )
-        message = f"calibration error {format_number(challenger_value)}, was {format_number(champion_value)}"
+        message = (
+            f"expected calibration error {format_number(challenger_value)}, "
+            f"champion {format_number(champion_value)}"
+        )
         return GateResult("calibration", passed, message, comparison_to_json(result))
     comparison, challenger_value, champion_value = compare_subsets(
         evaluation, metrics["coverage"], all_rows, bootstrap_plan
@@ -312,7 +336,10 @@ def check_calibration(
         and max(target_coverage - challenger_value, 0) - max(target_coverage - champion_value, 0)
         > MAX_COVERAGE_DECREASE
     )
-    message = f"intervals hold {challenger_value:.1%} of the rows, held {champion_value:.1%}, should hold {target_coverage:.0%}"
+    message = (
+        f"coverage {challenger_value:.1%}, champion {champion_value:.1%}, "
+        f"target {target_coverage:.0%}"
+    )
     return GateResult(
         "calibration",
         passed,
@@ -324,7 +351,7 @@ def check_calibration(
 def check_latency(
     evaluation: ChallengerEvaluation, pair: ModelPair, settings: ProjectSettings
 ) -> GateResult:
-    """It must not take much longer for a row, nor longer than the project file allows."""
+    """Require the latency to stay within a multiple of the champion's and within the limit."""
     milliseconds = np.zeros((LATENCY_CALLS, 2))
     for call in range(LATENCY_CALLS):
         row = evaluation.dataset.frame[call % evaluation.dataset.frame.height]
@@ -341,15 +368,17 @@ def check_latency(
         ),
         max_latency_ms or np.inf,
     )
-    message = f"{format_number(challenger_ms)} ms a row, was {format_number(champion_ms)}, may be {format_number(allowed_ms)}"
-    details = {"challenger": challenger_ms, "champion": champion_ms, "allowed": allowed_ms}
-    return GateResult("speed", challenger_ms <= allowed_ms, message, details)
+    message = (
+        f"{format_number(challenger_ms)} ms for a row, champion {format_number(champion_ms)}, "
+        f"limit {format_number(allowed_ms)}"
+    )
+    details = {"challenger": challenger_ms, "champion": champion_ms, "limit": allowed_ms}
+    return GateResult("latency", challenger_ms <= allowed_ms, message, details)
 
 
 def check_size(pair: ModelPair, settings: ProjectSettings) -> GateResult:
-    """It must not be much larger, nor larger than the project file allows."""
-    champion_mb, challenger_mb = (sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-                for folder in pair.folders)  # fmt: skip
+    """Require the size to stay within a multiple of the champion's and within the limit."""
+    champion_mb, challenger_mb = (measure_size_mb(folder) for folder in pair.folders)
     max_size_mb = settings.deploy.max_size_mb
     allowed_mb = min(
         max(
@@ -358,17 +387,20 @@ def check_size(pair: ModelPair, settings: ProjectSettings) -> GateResult:
         ),
         max_size_mb or np.inf,
     )
-    message = f"{format_number(challenger_mb)} MB, was {format_number(champion_mb)}, may have {format_number(allowed_mb)}"
+    message = (
+        f"{format_number(challenger_mb)} MB, champion {format_number(champion_mb)}, "
+        f"limit {format_number(allowed_mb)}"
+    )
     return GateResult(
         "size",
         challenger_mb <= allowed_mb,
         message,
-        {"challenger": challenger_mb, "champion": champion_mb, "allowed": allowed_mb},
+        {"challenger": challenger_mb, "champion": champion_mb, "limit": allowed_mb},
     )
 
 
 def check_schema(champion: Bundle, challenger: Bundle) -> GateResult:
-    """Whoever asks the champion must be able to ask the challenger, and understand its answers."""
+    """Require the challenger to accept the same requests and give answers of the same form."""
     added_columns = [
         name for name in challenger.required_columns if name not in champion.required_columns
     ]
@@ -377,16 +409,17 @@ def check_schema(champion: Bundle, challenger: Bundle) -> GateResult:
     problems = []
     if champion.manifest["task"] != challenger.manifest["task"]:
         problems.append(
-            f"the task is {challenger.manifest['task']}, was {champion.manifest['task']}"
+            f"the task is {challenger.manifest['task']}, not {champion.manifest['task']}"
         )
     if added_columns:
-        problems.append(f"it asks for more columns: {truncated_list(added_columns)}")
+        problems.append(f"it requires more columns: {truncated_list(added_columns)}")
     if classes[0] != classes[1]:
         changed_classes = sorted(set(map(str, classes[0])) ^ set(map(str, classes[1])))
         problems.append(
-            f"the classes are others: {truncated_list(changed_classes) if changed_classes else 'another order'}"
+            "the classes differ: "
+            + (truncated_list(changed_classes) if changed_classes else "another order")
         )
-    message = join_names(problems) if problems else "same columns, same answers"
+    message = join_names(problems) if problems else "same columns, same classes"
     return GateResult(
         "schema", not problems, message, {"columns": list(challenger.required_columns)}
     )

@@ -1,4 +1,4 @@
-"""Rows that a challenger learns from: those of the champion and new ones, the seal unbroken."""
+"""Training data of a challenger: rows of the champion and new ones; the test set stays sealed."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from fieldcraft.modeling.dataset import (
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import ProjectSettings, RetrainSettings
 
-VALIDATION_EVALUATION_FRACTION = (
-    0.15  # of new rows, where tune and judge rows have a file or a word of their own
-)
-TRAIN_FILE, VALIDATION_FILE, TEST_FILE = "rows.parquet", "held.parquet", "test.parquet"
+# Of new rows, where validation and evaluation rows have a file or a split column; that is the
+# default of split.validation + split.evaluation.
+VALIDATION_EVALUATION_FRACTION = 0.15
+TRAIN_FILE, VALIDATION_FILE, TEST_FILE = "train.parquet", "validation.parquet", "test.parquet"
 
 
 @dataclass(frozen=True)
 class ChampionDataset:
-    """The rows of a split, but for those that are sealed.
+    """The rows of the champion's split, without the sealed ones.
 
     Attributes:
-        folder: of the split.
-        frame: their cells as read.
-        parts: ``digest``, ``part`` and ``fold`` of each.
-        row_digests: of all rows, also of those that are sealed or go unused.
+        folder: folder of the split.
+        frame: unparsed cells.
+        parts: ``digest``, ``part`` and ``fold`` of each row.
+        row_digests: digests of all rows, including sealed and unused ones.
     """
 
     folder: Path
@@ -54,26 +54,28 @@ class ChampionDataset:
 
     @classmethod
     def load(cls, folder: Path) -> ChampionDataset:
-        """The rows that the split stage put in a folder."""
+        """Load the output of the split stage."""
         split_table = pl.read_parquet(folder / "split.parquet")
-        development_rows = split_table.filter(pl.col("place") == "develop")
-        frame = pl.read_parquet(folder / "develop.parquet")
+        development_rows = split_table.filter(pl.col("storage") == "development")
+        frame = pl.read_parquet(folder / "development.parquet")
         return cls(folder, frame, development_rows, frozenset(split_table["digest"].to_list()))
 
 
 def conform_to_champion(
     new_rows: pl.DataFrame, champion_data: ChampionDataset, settings: ProjectSettings
 ) -> pl.DataFrame:
-    """New rows with the columns and types of the known ones; columns that they lack are empty.
+    """New rows with the columns and types of the known rows; missing columns are filled with null.
 
     Raises:
-        DataError: a column of the model or the target is missing, or cells do not fit.
+        DataError: a feature or the target is missing, or values do not fit the type of a column.
     """
     data, problem = settings.data, settings.problem
     feature_names = [column.name for column in feature_schema(settings).input_columns]
-    role_columns = {"time": data.time_column, "entity": data.group}
+    role_columns = {"time": data.time_column, "group": data.group}
     split_columns = [
-        name for rule, name in role_columns.items() if name and settings.split.strategy == rule
+        name
+        for strategy, name in role_columns.items()
+        if name and settings.split.strategy == strategy
     ]
     required_columns = [
         *feature_names,
@@ -89,9 +91,10 @@ def conform_to_champion(
     ]
     if missing_columns:
         raise DataError(
-            "the new rows lack columns that the project learns from",
+            "the new rows lack columns that the model needs",
             detail=truncated_list(missing_columns),
-            hint=f"use the column names of the training table; {did_you_mean(missing_columns[0], new_rows.columns)}",
+            hint="use the column names of the training table; "
+            f"{did_you_mean(missing_columns[0], new_rows.columns)}",
         )
     columns = []
     for name in champion_columns:
@@ -102,10 +105,10 @@ def conform_to_champion(
         n_lost = casted.null_count() - cells.null_count()
         if n_lost:
             raise DataError(
-                f"cells of the new rows do not fit the column {name!r}",
-                detail=f"{cells.filter(casted.is_null() & cells.is_not_null())[0]!r}, {n_lost:,} such "
-                f"rows; it holds {dtype}",
-                hint="give new rows in the form of the training table",
+                f"values of the new rows do not fit the column {name!r}",
+                detail=f"{cells.filter(casted.is_null() & cells.is_not_null())[0]!r}, "
+                f"{n_lost:,} such rows; it holds {dtype}",
+                hint="use the column types of the training table",
             )
         columns.append(casted)
     return pl.DataFrame(columns)
@@ -114,7 +117,7 @@ def conform_to_champion(
 def join_tables(
     rows: pl.DataFrame, project: ProjectFolder, settings: ProjectSettings
 ) -> pl.DataFrame:
-    """Rows with the columns of the joined tables, unless they have them already."""
+    """Join the further tables of the project, except those whose columns the rows already have."""
     for _, table, on in read_joined_tables(project, settings):
         if not set(table.columns) - set(on) <= set(rows.columns):
             rows = left_join(rows, table, on)
@@ -124,7 +127,7 @@ def join_tables(
 def drop_known_rows(
     new_rows: pl.DataFrame, champion_data: ChampionDataset, settings: ProjectSettings
 ) -> pl.DataFrame:
-    """The new rows that are not among the known ones already."""
+    """The new rows that the champion's split does not contain."""
     is_new = [
         digest not in champion_data.row_digests for digest in row_digests_of(new_rows, settings)
     ]
@@ -137,12 +140,12 @@ def merge_rows(
     settings: ProjectSettings,
     retrain_settings: RetrainSettings,
 ) -> pl.DataFrame:
-    """Known and new rows, older ones left out or counted less as the policy says."""
+    """Known and new rows, with older ones dropped or down-weighted by the policy."""
     champion_rows, parts = (
         champion_data.frame.drop(RETRAIN_WEIGHT_COLUMN, strict=False),
         champion_data.parts["part"],
     )
-    is_training = parts.is_in(["train", "cross"]).to_numpy()
+    is_training = parts.is_in(["train", "cv"]).to_numpy()
     if retrain_settings.policy == "window":
         max_rows = retrain_settings.window_rows or int(is_training.sum())
         oldest_first = np.flatnonzero(is_training)[
@@ -153,8 +156,10 @@ def merge_rows(
         keep_mask[dropped] = False
         champion_rows = champion_rows.filter(pl.Series(keep_mask))
     merged = pl.concat([champion_rows, new_rows], how="vertical")
-    if retrain_settings.policy != "weight":
+    if retrain_settings.policy != "decay":
         return merged
+    # Weights multiply: rows that were already old at the last retraining decay once more.
+    # Evaluation rows keep theirs, since models are compared without these weights.
     previous_weights = (
         champion_data.frame[RETRAIN_WEIGHT_COLUMN].to_numpy()
         if RETRAIN_WEIGHT_COLUMN in champion_data.frame.columns
@@ -167,9 +172,9 @@ def merge_rows(
 
 
 def chronological_ranks(rows: pl.DataFrame, settings: ProjectSettings) -> Array:
-    """Where each row stands from the oldest to the newest; in the order of the file without times.
+    """Rank of each row from oldest to newest; the order of the file without a time column.
 
-    Rows without a moment are the oldest.
+    Rows without a timestamp count as the oldest.
     """
     if settings.data.time_column is None:
         return np.arange(rows.height)
@@ -185,19 +190,19 @@ def write_sources(
     project: ProjectFolder,
     settings: ProjectSettings,
 ) -> list[ConfigEdit]:
-    """Write the rows as the sources of a run; what the project file must say to use them.
+    """Write the sources of a retraining; returns the edits of the project file that use them.
 
-    The sealed rows are handed on as they lie, unread, and stay the test rows. Where rows are
-    divided by time the newest of all are sealed instead, and those sealed before go unused.
+    The sealed rows are copied without being parsed and stay the test rows. With the strategy time
+    the newest of all rows are sealed instead, and the earlier test rows are not used.
 
     Args:
         folder: folder for the files.
-        folder_in_project_file: how the project file names the place where it will be.
-        rows: known and new ones, the new ones last.
-        n_new_rows: how many are new.
-        champion_data: the rows of the champion.
+        folder_in_project_file: path of the final folder in the project file.
+        rows: known and new rows, the new ones last.
+        n_new_rows: number of new rows.
+        champion_data: the dataset of the champion.
         project: the project.
-        settings: what its file says.
+        settings: the project file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     joined_columns = [name for _, table, on in read_joined_tables(project, settings)
@@ -222,7 +227,7 @@ def write_sources(
         known_parts = champion_data.parts.select("digest", "part").unique("digest")
         digests = pl.DataFrame({"digest": row_digests_of(rows, settings)})
         part = digests.join(known_parts, on="digest", how="left", maintain_order="left")["part"]
-        is_validation = part.is_in(["tune", "judge"]).fill_null(False).to_numpy().copy()
+        is_validation = part.is_in(["validation", "evaluation"]).fill_null(False).to_numpy().copy()
         is_validation[rows.height - n_new_rows :] = assign_held_out(rows, n_new_rows, settings) == 1
         tables_by_file = {
             TRAIN_FILE: cells.filter(~pl.Series(is_validation)),
@@ -236,7 +241,10 @@ def write_sources(
     if settings.split.strategy != "time":
         source |= hand_on_sealed_rows(folder, folder_in_project_file, champion_data, joined_columns)
     edits = [ConfigEdit(("data", "source"), source)]
-    return edits + ([ConfigEdit(("data", "names"), [])] if settings.data.column_names else [])
+    # The written files have a header, whatever the first source had.
+    return edits + (
+        [ConfigEdit(("data", "column_names"), [])] if settings.data.column_names else []
+    )
 
 
 def hand_on_sealed_rows(
@@ -245,11 +253,11 @@ def hand_on_sealed_rows(
     champion_data: ChampionDataset,
     joined_columns: list[str],
 ) -> Mapping[str, str]:
-    """The file of the sealed rows, handed on."""
+    """Copy the sealed rows; returns the entry of ``data.source`` for them."""
     sealed_path = champion_data.folder / "sealed" / "test.parquet"
-    if not files.read_json(champion_data.folder / "about.json")["counts"].get("test"):
+    if not files.read_json(champion_data.folder / "metadata.json")["counts"].get("test"):
         return {}
-    if joined_columns:  # joined again by whoever reads it
+    if joined_columns:  # the next run joins them again
         pl.scan_parquet(sealed_path).drop(joined_columns).sink_parquet(folder / TEST_FILE)
     else:
         shutil.copyfile(sealed_path, folder / TEST_FILE)
@@ -257,7 +265,7 @@ def hand_on_sealed_rows(
 
 
 def assign_held_out(rows: pl.DataFrame, n_new_rows: int, settings: ProjectSettings) -> Array:
-    """Which of the new rows, the last ones, are to tune and judge on: 1, else 0."""
+    """1 for new rows that go to validation and evaluation, 0 for training rows, (n_new_rows,)."""
     new_rows = rows.tail(n_new_rows)
     strata, digests = (
         stratification_labels(parse_target(new_rows, settings)),
@@ -272,7 +280,7 @@ def assign_held_out(rows: pl.DataFrame, n_new_rows: int, settings: ProjectSettin
 
 
 def row_digests_of(rows: pl.DataFrame, settings: ProjectSettings) -> list[bytes]:
-    """The digest of each row, as the split stage takes it."""
+    """The digest of each row, as the split stage computes it."""
     return row_digests(
         digest_file_contents(rows.drop(RETRAIN_WEIGHT_COLUMN, strict=False), settings)
     )

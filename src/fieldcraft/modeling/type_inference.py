@@ -1,4 +1,4 @@
-"""What the columns of a table hold, guessed from their cells."""
+"""Infer the kinds of columns from their cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fieldcraft.data.column_profile import ColumnProfile, TypeInference
 
 
 def infer_kind(profile: ColumnProfile) -> TypeInference:
-    """What a column holds: the most confident guess of all kinds."""
+    """The most confident inference of all kinds for a column."""
     inferences = [kind.infer(profile) for kind in catalog.load_plugins("kinds")]
     most_confident: TypeInference = max(
         (inference for inference in inferences if inference), key=confidence_of
@@ -18,12 +18,12 @@ def infer_kind(profile: ColumnProfile) -> TypeInference:
 
 
 def confidence_of(inference: TypeInference) -> float:
-    """How sure a guess is."""
+    """The confidence of an inference."""
     return inference.confidence
 
 
 def find_missing_markers(frame: pl.DataFrame) -> list[str]:
-    """The markers of missing values that occur in a table, such as ``?``."""
+    """The markers of missing values in a table, such as ``?``."""
     return sorted(
         {
             marker

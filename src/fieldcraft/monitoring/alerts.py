@@ -1,4 +1,4 @@
-"""Tell alerts to a file, a command or a webhook: tried again, and later if nobody listens."""
+"""Deliver alerts to a file, a command or a webhook, with retries now and in later runs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from fieldcraft.core.types import Json
 from fieldcraft.project.settings import MonitorSettings
 
 MAX_ATTEMPTS = 4
-FIRST_RETRY_DELAY_SECONDS = (
-    1.0  # seconds before the second try; twice as long before each further one
-)
-ATTEMPT_TIMEOUT_SECONDS = 10.0  # seconds that a try may take
-MAX_PENDING_ALERTS = 1_000  # alerts that wait at most; the oldest are dropped
+FIRST_RETRY_DELAY_SECONDS = 1.0  # doubles with each further attempt
+ATTEMPT_TIMEOUT_SECONDS = 10.0
+MAX_PENDING_ALERTS = 1_000  # undelivered alerts that are kept; the oldest are dropped
 
 SendAlert = Callable[[bytes], None]
 
 
 def build_channels(alert_settings: MonitorSettings) -> dict[str, SendAlert]:
-    """The ways on which alerts go, by name."""
+    """Return the channels of the settings by name."""
     channels: dict[str, SendAlert] = {}
     if alert_settings.alert_file is not None:
         channels["file"] = file_channel(Path(alert_settings.alert_file))
@@ -36,10 +34,11 @@ def build_channels(alert_settings: MonitorSettings) -> dict[str, SendAlert]:
 
 
 def file_channel(path: Path) -> SendAlert:
-    """Add a line to a file."""
+    """Return a channel that appends a line to a file."""
 
     def send(body: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # One write of a whole line: several monitors may append to the same file.
         with path.open("ab") as stream:
             stream.write(body + b"\n")
 
@@ -47,9 +46,10 @@ def file_channel(path: Path) -> SendAlert:
 
 
 def command_channel(command: Sequence[str]) -> SendAlert:
-    """Run a command with the alert on its standard input; it must end with 0."""
+    """Return a channel that runs a command with the alert on stdin; it must exit with 0."""
 
     def send(body: bytes) -> None:
+        # An exit code of 0 is the only sign that the alert was taken.
         completed = subprocess.run(
             list(command),
             input=body,
@@ -64,7 +64,7 @@ def command_channel(command: Sequence[str]) -> SendAlert:
 
 
 def webhook_channel(url: str) -> SendAlert:
-    """Post JSON to an address; it must answer with a status below 300."""
+    """Return a channel that posts JSON to a URL; the status must be below 300."""
 
     def send(body: bytes) -> None:
         request = urllib.request.Request(
@@ -81,15 +81,19 @@ def deliver_alerts(
     alert_settings: MonitorSettings,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[list[Json], dict[str, str]]:
-    """Send what waits, in order; a way that fails `TRIES` times gets nothing more this time.
+    """Send pending alerts in order.
+
+    A channel that fails `MAX_ATTEMPTS` times is not tried again in this run, so that a dead
+    receiver delays the others only once. An alert whose channels are no longer configured is
+    forgotten.
 
     Args:
-        pending: alerts, each with the ways it still has to go, as ``{"alert", "ways"}``.
-        alert_settings: where alerts go.
+        pending: alerts with the channels that still lack them, as ``{"alert", "channels"}``.
+        alert_settings: settings of the channels.
         sleep: waits so many seconds.
 
     Returns:
-        What still waits, the oldest left out if it is too much, and why, by way.
+        Undelivered alerts, and the last error of each failed channel.
     """
     channels, error_by_channel, undelivered = (
         build_channels(alert_settings),
@@ -98,7 +102,7 @@ def deliver_alerts(
     )
     for item in pending:
         body = json.dumps(item["alert"]).encode()
-        channel_names = [name for name in item["ways"] if name in channels]
+        channel_names = [name for name in item["channels"] if name in channels]
         failed_channels = [
             name
             for name in channel_names
@@ -106,7 +110,7 @@ def deliver_alerts(
             or not send_with_retries(name, channels[name], body, error_by_channel, sleep)
         ]
         if failed_channels:
-            undelivered.append({**item, "ways": failed_channels})
+            undelivered.append({**item, "channels": failed_channels})
     return undelivered[-MAX_PENDING_ALERTS:], error_by_channel
 
 
@@ -117,7 +121,7 @@ def send_with_retries(
     error_by_channel: dict[str, str],
     sleep: Callable[[float], None],
 ) -> bool:
-    """Whether a message went out, tried again after longer and longer pauses."""
+    """Send a message with exponential backoff; return whether it went out."""
     for attempt in range(MAX_ATTEMPTS):
         if attempt:
             sleep(FIRST_RETRY_DELAY_SECONDS * 2 ** (attempt - 1))
@@ -131,6 +135,6 @@ def send_with_retries(
         ) as error:
             error_by_channel[channel] = f"{type(error).__name__}: {error}"[:200]
         else:
-            error_by_channel.pop(channel, None)  # it was only slow
+            error_by_channel.pop(channel, None)  # of an earlier attempt
             return True
     return False

@@ -1,4 +1,8 @@
-"""One measure at work, window by window: has it drifted, is it broken?"""
+"""Detect drift and data-quality issues of one statistic, window by window.
+
+Drift is tested sequentially: an e-detector (`statistics.sequential`) adds up the evidence of all
+windows, so that small drift is found in time and the rate of false alarms holds for ever.
+"""
 
 from __future__ import annotations
 
@@ -10,30 +14,29 @@ from fieldcraft.core.types import Array, Json
 from fieldcraft.statistics import drift, reference_profile
 from fieldcraft.statistics.sequential import EDetector
 
-MIN_JS_DISTANCE = 0.04  # least distance worth an alert, in columns that matter most
-MIN_BROKEN_FRACTION_INCREASE = (
-    0.1  # share of rows that must change its sort for a column to be broken
-)
-RESET_FRACTION = (
-    0.5  # of the way to an alarm, as a logarithm, from which windows are counted together
-)
-MAX_EXCESS_LOG_LEVEL = 3.0  # logarithm by which a detector goes above its threshold at most
-ALARM_DURATION_IN_DELAYS = (
-    3  # windows, and as many times the delay of the alarm, after which it is over
-)
-MAX_FALSE_BREAKS_PER_MONTH = 0.05  # false "broken" a month that are expected at most
-N_ISSUE_TYPES = 4  # missing, unseen, out of range, all alike
+MIN_JS_DISTANCE = 0.04  # smallest distance worth an alert, in the most important columns
+MIN_BROKEN_FRACTION_INCREASE = 0.1  # increase of the fraction of rows that makes an issue
+# Below half the log threshold, evidence is noise: the windows so far are no longer suspect. From
+# there on they are counted together, and the distance of all of them is what an alert reports.
+RESET_FRACTION = 0.5
+# Significant drift below the smallest distance would raise the evidence without end, and the
+# detector would need as long to come down again.
+MAX_EXCESS_LOG_LEVEL = 3.0
+# An alarm ends if the detector has not found it again in three times the windows it took at first.
+ALARM_DURATION_IN_DELAYS = 3
+MAX_FALSE_BREAKS_PER_MONTH = 0.05  # expected false data-quality alerts
+N_ISSUE_TYPES = 4  # missing, unseen category, out of range, constant
 
 
 @dataclass(frozen=True)
 class AlarmLimits:
-    """When a stream alarms.
+    """Limits from which on a detector alarms.
 
     Attributes:
-        log_level: of its detector, a logarithm: see `sequential.threshold`.
-        min_js_distance: least Jensen-Shannon distance worth an alert.
-        false_break_probability: with which a window without a fault may be taken for broken.
-        tolerance: distance that is no drift.
+        log_level: log evidence of an alarm: see `sequential.alarm_threshold`.
+        min_js_distance: smallest Jensen-Shannon distance worth an alert.
+        false_break_probability: chance that a window without an issue is reported with one.
+        tolerance: Jensen-Shannon distance that does not count as drift.
     """
 
     log_level: float
@@ -44,12 +47,12 @@ class AlarmLimits:
 
 @dataclass(frozen=True)
 class DriftStatus:
-    """What a stream says after a window.
+    """The status of a detector after a window.
 
     Attributes:
-        log_level: of the detector, and the one from which on it alarms, as logarithms.
-        js_distance: distance of all windows since the detector was half way to an alarm.
-        verdict: ``quiet``, ``small`` (sure, but too small to matter) or ``drift``.
+        log_level: log evidence of drift.
+        js_distance: Jensen-Shannon distance of the suspect windows from the reference.
+        verdict: ``quiet``, ``below_min_effect`` (significant, but too small) or ``drift``.
     """
 
     log_level: float
@@ -59,11 +62,11 @@ class DriftStatus:
 
 @dataclass(frozen=True)
 class WarmupPolicy:
-    """How much of what is seen at work becomes the reference, in each slot.
+    """How much live traffic becomes the reference of a slot.
 
     Attributes:
-        min_rows: at least.
-        min_windows: at least.
+        min_rows: rows that the reference needs.
+        min_windows: windows that the reference needs.
     """
 
     min_rows: int
@@ -72,20 +75,20 @@ class WarmupPolicy:
 
 @dataclass
 class DriftDetector:
-    """The drift of one measure.
+    """Drift detector of one statistic.
 
-    A reference belongs to a slot, such as an hour of the day; where days do not matter there is
-    one. The windows of all slots add up in one detector.
+    Each slot, such as an hour of the day, has its own reference; without seasonality there is one
+    slot. The evidence of all slots adds up in one e-detector.
 
     Attributes:
-        profile: its bins and reference counts: see `profile.learned`.
-        limits: when it alarms.
-        warmup: windows at work that become the reference of their slot, where there is none before.
-        suspect_counts: of the windows since `begun`, which are those that may have drifted.
-        rows_by_slot: rows of them in each slot.
-        first_suspect_window: the number of the first of them.
+        profile: bins and reference counts: see `reference_profile.fit_reference_profile`.
+        limits: limits of an alarm.
+        warmup: how much traffic becomes the reference, if the profile's counts are not used.
+        suspect_counts: counts by bin of the windows that may have drifted.
+        rows_by_slot: rows of these windows in each slot.
+        first_suspect_window: number of the first of these windows.
         n_windows: windows so far.
-        alarm: number of the window of the last alarm that still stands, and its delay.
+        alarm: window of the active alarm, and its delay in windows; None if there is none.
     """
 
     profile: Json
@@ -98,27 +101,29 @@ class DriftDetector:
     alarm: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        """Start with nothing seen."""
-        self.suspect_counts = np.zeros(len(self.profile["counts"]), dtype=np.int64)
+        """Start without evidence."""
+        self.suspect_counts = np.zeros(len(self.profile["bin_counts"]), dtype=np.int64)
         self.references: dict[int, drift.ReferenceDistribution] = {}
-        self.warmup_windows: dict[int, int] = {}  # that a slot's reference was gathered from
+        self.warmup_windows: dict[int, int] = {}  # by slot
+        # The weights of the mixture depend on the number of bins only, not on their counts.
         empty = self.make_reference(self.suspect_counts)
         if not self.warmup:
-            self.references[0] = self.make_reference(self.profile["counts"])
+            self.references[0] = self.make_reference(self.profile["bin_counts"])
         self.detector = EDetector.create(empty.detector_weights)
 
     def make_reference(self, counts: Array) -> drift.ReferenceDistribution:
-        """Counts of rows as something to compare with."""
-        ordered_bins = slice(1, None) if self.profile["form"] == "number" else None
+        """Build a reference distribution from counts by bin."""
+        # Bins of numbers are ordered but for the first one, of missing values; categories are not.
+        ordered_bins = slice(1, None) if self.profile["type"] == "numeric" else None
         return drift.ReferenceDistribution(counts, ordered_bins, self.limits.tolerance)
 
     @property
     def is_warming_up(self) -> bool:
-        """Whether no slot has a reference yet."""
+        """Whether no slot has a complete reference yet."""
         return not any(map(self.is_ready, self.references))
 
     def is_ready(self, slot: int) -> bool:
-        """Whether there is enough to compare windows of a slot with."""
+        """Whether the reference of a slot is complete."""
         if not self.warmup:
             return True
         n_rows = self.references[slot].n_rows if slot in self.references else 0
@@ -128,7 +133,11 @@ class DriftDetector:
 
     @property
     def expected_counts(self) -> Array:
-        """Reference counts for `counts`: of each slot in proportion to the rows seen of it."""
+        """Reference counts to compare `suspect_counts` with.
+
+        The references of several slots are mixed in proportion to the suspect rows of each: a
+        suspect night must not be compared with the average day.
+        """
         active_slots = [slot for slot, rows in self.rows_by_slot.items() if rows] or list(
             self.references
         )
@@ -152,7 +161,7 @@ class DriftDetector:
         return mixture
 
     def update(self, window: Array, slot: int = 0) -> DriftStatus:
-        """Take in the counts of a window."""
+        """Update the detector with the counts of a window."""
         self.n_windows += 1
         if not self.is_ready(slot):
             previous_counts = self.references[slot].counts if slot in self.references else 0
@@ -162,6 +171,7 @@ class DriftDetector:
         if self.detector.log_level <= RESET_FRACTION * self.limits.log_level:
             self.suspect_counts, self.rows_by_slot = np.zeros_like(self.suspect_counts), {}
             self.first_suspect_window = self.n_windows - 1
+        # Evidence first, counts after: the reset above looks at windows before this one.
         log_level = self.detector.update(self.references[slot].log_e_values(window))
         self.detector.log_sums = np.minimum(
             self.detector.log_sums, self.limits.log_level + MAX_EXCESS_LOG_LEVEL
@@ -174,60 +184,67 @@ class DriftDetector:
             return DriftStatus(log_level, js_distance, "quiet")
         if js_distance < self.limits.min_js_distance:
             self.clear_stale_alarm()
-            return DriftStatus(log_level, js_distance, "small")
+            return DriftStatus(log_level, js_distance, "below_min_effect")
+        # Start afresh: the alarm stands only as long as new evidence confirms it.
         self.alarm = (self.n_windows, self.n_windows - self.first_suspect_window)
         self.detector = EDetector.create(self.detector.weights)
         return DriftStatus(log_level, js_distance, "drift")
 
     def clear_stale_alarm(self) -> None:
-        """An alarm is over once the detector would have found it again, and did not."""
+        """End an alarm that the detector would have found again by now."""
         if self.alarm and self.n_windows - self.alarm[0] > ALARM_DURATION_IN_DELAYS * (
             1 + self.alarm[1]
         ):
             self.alarm = None
 
     def state(self) -> Json:
-        """What is to be kept between runs."""
+        """Return the state to be saved between runs."""
         warmup_state = {
             str(slot): {"counts": reference.counts.tolist(), "windows": self.warmup_windows[slot]}
             for slot, reference in self.references.items()
             if self.warmup
         }
         return {
-            "sums": [value if np.isfinite(value) else None for value in self.detector.log_sums.tolist()],
-            "counts": self.suspect_counts.tolist(), "begun": self.first_suspect_window, "seen": self.n_windows,
-            "passed": {str(slot): rows for slot, rows in self.rows_by_slot.items()},
-            "alarmed": list(self.alarm) if self.alarm else None, "gathered": warmup_state,
-        }  # fmt: skip
+            "log_e_sums": [
+                value if np.isfinite(value) else None for value in self.detector.log_sums.tolist()
+            ],
+            "counts": self.suspect_counts.tolist(),
+            "start_window": self.first_suspect_window,
+            "n_windows": self.n_windows,
+            "rows_by_slot": {str(slot): rows for slot, rows in self.rows_by_slot.items()},
+            "alarm": list(self.alarm) if self.alarm else None,
+            "warmup": warmup_state,
+        }
 
     def restore(self, state: Json) -> None:
-        """Go on from what was kept; one of another form is left alone."""
+        """Restore a saved state; one of other bins is ignored, as after a new profile."""
         log_sums = np.array(
-            [-np.inf if value is None else value for value in state["sums"]], dtype=np.float64
+            [-np.inf if value is None else value for value in state["log_e_sums"]], dtype=np.float64
         )
         if len(state["counts"]) != len(self.suspect_counts) or len(log_sums) != len(
             self.detector.log_sums
         ):
             return
         if self.warmup:
-            for slot, slot_state in state["gathered"].items():
+            for slot, slot_state in state["warmup"].items():
                 self.references[int(slot)] = self.make_reference(np.asarray(slot_state["counts"]))
                 self.warmup_windows[int(slot)] = slot_state["windows"]
         self.detector.log_sums = log_sums
         self.suspect_counts = np.asarray(state["counts"], dtype=np.int64)
-        self.rows_by_slot = {int(slot): rows for slot, rows in state["passed"].items()}
-        self.first_suspect_window, self.n_windows = state["begun"], state["seen"]
-        self.alarm = (state["alarmed"][0], state["alarmed"][1]) if state["alarmed"] else None
+        self.rows_by_slot = {int(slot): rows for slot, rows in state["rows_by_slot"].items()}
+        self.first_suspect_window, self.n_windows = state["start_window"], state["n_windows"]
+        self.alarm = (state["alarm"][0], state["alarm"][1]) if state["alarm"] else None
 
 
 @dataclass(frozen=True)
 class DataQualityIssue:
-    """What is broken about a column in a window.
+    """A data-quality issue of a column in a window.
 
     Attributes:
-        issue_type: ``missing``, ``unseen``, ``outside``, ``alike`` or ``unread``.
-        fraction: of the rows of the window.
-        reference_fraction: share of the reference rows.
+        issue_type: ``missing``, ``unparseable``, ``unseen_category``, ``out_of_range``,
+            ``constant`` or ``missing_column``.
+        fraction: fraction of the rows of the window that have it.
+        reference_fraction: fraction of the reference rows that have it.
     """
 
     issue_type: str
@@ -238,26 +255,31 @@ class DataQualityIssue:
 def find_issues(
     window: Array, profile_json: Json, false_positive_rate: float
 ) -> list[DataQualityIssue]:
-    """What is broken about a measure in a window: far more of a sort than there ever was.
+    """Find data-quality issues of a statistic in a window.
+
+    An issue is a fraction of rows that is significantly higher than in the reference rows, by at
+    least `MIN_BROKEN_FRACTION_INCREASE`.
 
     Args:
-        window: its counts.
-        profile_json: its bins and reference counts.
-        false_positive_rate: with which a window without a fault may be called broken, by sort.
+        window: counts of the window by bin.
+        profile_json: bins and reference counts.
+        false_positive_rate: chance of a false issue, per issue type.
     """
-    reference = np.asarray(profile_json["counts"])
+    reference = np.asarray(profile_json["bin_counts"])
     n_rows, n_reference_rows = int(window.sum()), int(reference.sum())
-    unseen_bins = [1] if profile_json["form"] == "word" else [1, len(reference) - 1]
-    bins_by_type = {
-        "missing": [0],
-        "unseen" if profile_json["form"] == "word" else "outside": unseen_bins,
-    }
+    # Bin 0 counts missing values. Categories that training did not have are in bin 1; numbers below
+    # and above its range are in bin 1 and the last one.
+    if profile_json["type"] == "categorical":
+        bins_by_type = {"missing": [0], "unseen_category": [1]}
+    else:
+        bins_by_type = {"missing": [0], "out_of_range": [1, len(reference) - 1]}
     issues = []
     for issue_type, bins in bins_by_type.items():
         fraction, reference_fraction = (
             window[bins].sum() / max(n_rows, 1),
             reference[bins].sum() / max(n_reference_rows, 1),
         )
+        # The reference is a sample too: test against the highest fraction compatible with it.
         max_fraction = drift.proportion_upper_bound(int(reference[bins].sum()), n_reference_rows)
         is_significant = (
             drift.chernoff_p_value(int(window[bins].sum()), n_rows, max_fraction)
@@ -265,13 +287,14 @@ def find_issues(
         )
         if is_significant and fraction - reference_fraction >= MIN_BROKEN_FRACTION_INCREASE:
             issues.append(DataQualityIssue(issue_type, float(fraction), float(reference_fraction)))
+    # A column that is all missing is also constant; report only the first.
     return issues or find_constant_values(window[1:], reference[1:], false_positive_rate)
 
 
 def find_constant_values(
     window: Array, reference: Array, false_positive_rate: float
 ) -> list[DataQualityIssue]:
-    """Whether all values of a window are in one bin where they never would be."""
+    """Report that all values of a window fall into one bin, if that is not by chance."""
     n_rows, largest_bin = int(window.sum()), int(window.argmax())
     n_reference_rows = int(reference.sum())
     max_fraction = drift.proportion_upper_bound(int(reference[largest_bin]), n_reference_rows)
@@ -282,19 +305,22 @@ def find_constant_values(
     ):
         return []
     return [
-        DataQualityIssue("alike", 1.0, float(reference[largest_bin] / max(n_reference_rows, 1)))
+        DataQualityIssue("constant", 1.0, float(reference[largest_bin] / max(n_reference_rows, 1)))
     ]
 
 
-def false_break_probability(windows_per_month: float, n_streams: int) -> float:
-    """The chance with which a window may be taken for broken so that few are in a month."""
-    return MAX_FALSE_BREAKS_PER_MONTH / max(windows_per_month * n_streams * N_ISSUE_TYPES, 1.0)
+def false_break_probability(windows_per_month: float, n_statistics: int) -> float:
+    """Return the false-positive rate per test that keeps false alerts rare in a month.
+
+    A Bonferroni correction over windows, statistics and issue types.
+    """
+    return MAX_FALSE_BREAKS_PER_MONTH / max(windows_per_month * n_statistics * N_ISSUE_TYPES, 1.0)
 
 
 def largest_shifts(
     window: Array, reference: Array, profile_json: Json, max_bins: int = 3
 ) -> list[Json]:
-    """The bins whose share changed most, with both shares."""
+    """Return the bins whose fraction of rows changed most, with both fractions."""
     fractions, reference_fractions = (
         window / max(window.sum(), 1),
         reference / max(reference.sum(), 1),
@@ -304,8 +330,8 @@ def largest_shifts(
     return [
         {
             "bin": bin_labels[bin_index],
-            "share": float(fractions[bin_index]),
-            "usual": float(reference_fractions[bin_index]),
+            "fraction": float(fractions[bin_index]),
+            "reference_fraction": float(reference_fractions[bin_index]),
         }
         for bin_index in order
         if fractions[bin_index] != reference_fractions[bin_index]

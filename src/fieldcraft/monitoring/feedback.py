@@ -1,4 +1,4 @@
-"""Join what was true to what was said: each prediction once, whatever labels come."""
+"""Join labels to logged predictions, each prediction once, whatever labels arrive."""
 
 from __future__ import annotations
 
@@ -14,32 +14,44 @@ from fieldcraft.bundle.runtime import Bundle
 from fieldcraft.core.errors import DataError, did_you_mean
 from fieldcraft.core.formatting import truncated_list
 from fieldcraft.core.types import Json
+from fieldcraft.data.prediction_log import (
+    INPUT_PREFIX,
+    MODEL_ID_COLUMN,
+    REQUEST_ID_COLUMN,
+    ROW_COLUMN,
+    TIME_COLUMN,
+    list_parts,
+    select_outputs,
+)
 from fieldcraft.data.schema import Column
-from fieldcraft.monitoring.windows import list_parts
-from fieldcraft.serving.prediction_log import OUTPUT_PREFIX
 from fieldcraft.statistics.groups import assign_groups
 from fieldcraft.statistics.performance import bounded_losses
 
-REQUEST_COLUMN, ROW_COLUMN = "request", "row"
 LABEL_COLUMN = "label"
-GROUP_PREFIX = "(group) "  # before the names of columns that came with labels
+KEY_COLUMNS = [REQUEST_ID_COLUMN, ROW_COLUMN]
+GROUP_PREFIX = "group."  # of columns that came with the labels
 FEEDBACK_SCHEMA: dict[str, Any] = {
-    "request": pl.String, "row": pl.Int64, "label": pl.String, "loss": pl.Float64,
-    "right": pl.Boolean, "time": pl.Datetime("us", "UTC"), "model": pl.String,
+    REQUEST_ID_COLUMN: pl.String,
+    ROW_COLUMN: pl.Int64,
+    LABEL_COLUMN: pl.String,
+    "loss": pl.Float64,
+    "is_correct": pl.Boolean,
+    TIME_COLUMN: pl.Datetime("us", "UTC"),
+    MODEL_ID_COLUMN: pl.String,
     "groups": pl.String,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
 class JoinedLabels:
-    """Predictions whose truth is known, in the order in which it came to be known.
+    """Labelled predictions, in the order in which the labels arrived.
 
     Attributes:
-        rows: with ``request``, ``row``, ``label``, ``loss``, ``right``, ``time``, ``model``, and
-            ``groups`` as JSON: the group of each column that the project names.
-        counts: of labels: ``new_labels``, ``known`` before, ``twice``, ``contradictory``,
-            ``unknown`` (of no prediction), ``unread``; and ``predictions``, of this model in the
-            log.
+        rows: table with the columns of `FEEDBACK_SCHEMA`; ``groups`` is a JSON object with the
+            group of the row by each group column of the project.
+        counts: numbers of labels: ``new_labels``, ``already_known``, ``duplicates``,
+            ``contradictory``, ``unmatched`` (without a prediction in the log), ``unparseable``;
+            and ``predictions``, the number of logged predictions of this model.
     """
 
     rows: pl.DataFrame
@@ -51,63 +63,65 @@ def join_labels(
 ) -> JoinedLabels:
     """Join labels to the predictions of a log.
 
-    The first label of a prediction stays; one that says something else is counted and left out. So
-    are labels of no prediction: they can be given again when the log has it. Labels that contradict
-    each other in one table are all left out.
+    The first label of a prediction is final; a different one that comes later is counted and
+    ignored. Labels without a prediction are ignored too, and can be submitted again once the log
+    has it. Labels that contradict each other within one table are all ignored.
 
     Args:
-        label_table: labels with ``request``, ``row`` (0 if left out) and the target or ``label``.
+        label_table: labels with ``request_id``, ``row`` (default 0) and the target or ``label``.
         log: folder of the prediction log.
-        bundle: whose predictions they are.
-        earlier: what was joined earlier.
+        bundle: bundle of the model.
+        earlier: rows joined earlier.
 
     Raises:
-        DataError: a column is missing, or the model is of many labels.
+        DataError: a column is missing, or the model has several targets.
     """
     labels = parse_labels(label_table, bundle)
-    counts: Json = {"unread": label_table.height - labels.height}
+    counts: Json = {"unparseable": label_table.height - labels.height}
     distinct_labels = labels.unique(maintain_order=True)
-    counts["twice"] = labels.height - distinct_labels.height
-    keys = [REQUEST_COLUMN, ROW_COLUMN]
-    consistent = distinct_labels.filter(pl.len().over(keys) == 1)
+    counts["duplicates"] = labels.height - distinct_labels.height
+    consistent = distinct_labels.filter(pl.len().over(KEY_COLUMNS) == 1)
     counts["contradictory"] = distinct_labels.height - consistent.height
     already_joined = consistent.join(
-        earlier.select(*keys, pl.col(LABEL_COLUMN).alias("said")), on=keys, how="inner"
+        earlier.select(*KEY_COLUMNS, pl.col(LABEL_COLUMN).alias("earlier_label")),
+        on=KEY_COLUMNS,
+        how="inner",
     )
-    n_changed = int((already_joined[LABEL_COLUMN] != already_joined["said"]).sum())
+    n_changed = int((already_joined[LABEL_COLUMN] != already_joined["earlier_label"]).sum())
     counts["contradictory"] += n_changed
-    counts["known"] = already_joined.height - n_changed
-    new_labels = consistent.join(earlier, on=keys, how="anti")
+    counts["already_known"] = already_joined.height - n_changed
+    new_labels = consistent.join(earlier, on=KEY_COLUMNS, how="anti")
     joined, n_predictions = join_predictions(new_labels, log, bundle)
-    counts |= {"new_labels": joined.height, "unknown": new_labels.height - joined.height}
+    counts |= {"new_labels": joined.height, "unmatched": new_labels.height - joined.height}
     counts["predictions"] = n_predictions
     return JoinedLabels(pl.concat([earlier, joined.select(earlier.columns)]), counts)
 
 
 def parse_labels(label_table: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
-    """Keys and labels as text, those left out that cannot be read.
+    """Return keys and labels as text, without those that cannot be parsed.
 
     Raises:
-        DataError: a column is missing, or the model is of many labels.
+        DataError: a column is missing, or the model has several targets.
     """
     targets: Sequence[str] = bundle.manifest["targets"]
     if len(targets) != 1:
         raise DataError(
-            "labels of models of several targets cannot be joined yet",
+            "labels of models with several targets cannot be joined yet",
             detail=truncated_list(list(targets)),
-            hint="compare them outside: the prediction log is made of Parquet files",
+            hint="join them yourself: the prediction log consists of Parquet files",
         )
     label_column = next(
         (name for name in (targets[0], LABEL_COLUMN) if name in label_table.columns), None
     )
-    missing = [name for name, is_present in ((REQUEST_COLUMN, REQUEST_COLUMN in label_table.columns), (targets[0], label_column))
-               if not is_present]  # fmt: skip
+    missing = [] if REQUEST_ID_COLUMN in label_table.columns else [REQUEST_ID_COLUMN]
+    missing += [] if label_column else [targets[0]]
     if missing:
         raise DataError(
             f"the labels have no column {missing[0]!r}",
             detail=truncated_list(label_table.columns),
-            hint=f"{did_you_mean(missing[0], label_table.columns)} Labels need {REQUEST_COLUMN!r}, as in the answers "
-            f"of the server, and {targets[0]!r}; also {ROW_COLUMN!r} where requests have several rows",
+            hint=f"{did_you_mean(missing[0], label_table.columns)} Labels need "
+            f"{REQUEST_ID_COLUMN!r}, as in the answers of the server, and {targets[0]!r}; also "
+            f"{ROW_COLUMN!r} if requests have several rows",
         )
     row = (
         pl.col(ROW_COLUMN).cast(pl.Int64, strict=False)
@@ -116,31 +130,30 @@ def parse_labels(label_table: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
     )
     groups = get_group_columns(bundle)
     labels = label_table.select(
-        pl.col(REQUEST_COLUMN).cast(pl.String), row.alias(ROW_COLUMN),
+        pl.col(REQUEST_ID_COLUMN).cast(pl.String), row.alias(ROW_COLUMN),
         bundle.schema.normalize_missing(label_table[str(label_column)]).cast(pl.String).alias(LABEL_COLUMN),
         *(bundle.schema.parse(label_table[name], column).alias(GROUP_PREFIX + name)
           for name, column in groups.items() if name in label_table.columns),
     )  # fmt: skip
     classes = bundle.target_spec.get("classes")
-    without_dot = pl.col(LABEL_COLUMN).str.strip_suffix(
-        "."
-    )  # as the Adult data writes the labels of its test
     if classes:
+        # The Adult data set, among others, writes the labels of its test file with a dot.
+        without_dot = pl.col(LABEL_COLUMN).str.strip_suffix(".")
         is_dotted = without_dot.is_in(classes) & ~pl.col(LABEL_COLUMN).is_in(classes)
         normalized = pl.when(is_dotted).then(without_dot).otherwise(pl.col(LABEL_COLUMN))
         is_valid = normalized.is_in(classes)
     else:
         number = pl.col(LABEL_COLUMN).cast(pl.Float64, strict=False)
         normalized, is_valid = number.cast(pl.String), number.is_finite()
-    is_present = pl.col(REQUEST_COLUMN).is_not_null() & pl.col(ROW_COLUMN).is_not_null()
+    is_present = pl.col(REQUEST_ID_COLUMN).is_not_null() & pl.col(ROW_COLUMN).is_not_null()
     return labels.filter(is_valid.fill_null(False) & is_present).with_columns(
         normalized.alias(LABEL_COLUMN)
     )
 
 
 def get_group_columns(bundle: Bundle) -> dict[str, Column]:
-    """The columns by whose groups performance is told apart."""
-    group_profiles = bundle.manifest["performance"].get("groups", {})
+    """Return the columns by whose groups performance is measured."""
+    group_profiles = bundle.manifest["reference_loss"].get("groups", {})
     return {
         name: Column(name, group_profile["column"]["kind"], group_profile["column"]["options"])
         for name, group_profile in group_profiles.items()
@@ -148,15 +161,20 @@ def get_group_columns(bundle: Bundle) -> dict[str, Column]:
 
 
 def encode_groups(rows: pl.DataFrame, bundle: Bundle) -> pl.Series:
-    """The groups of labelled rows as JSON: by what came with the labels, else by the log."""
-    group_profiles = bundle.manifest["performance"].get("groups", {})
+    """Return the groups of labelled rows as JSON, from the labels' columns, else from the log."""
+    group_profiles = bundle.manifest["reference_loss"].get("groups", {})
     groups_by_column: dict[str, pl.Series] = {}
     for name, group_profile in group_profiles.items():
         source_column = next(
-            (column for column in (GROUP_PREFIX + name, name) if column in rows.columns), None
+            (
+                column
+                for column in (GROUP_PREFIX + name, INPUT_PREFIX + name)
+                if column in rows.columns
+            ),
+            None,
         )
         if source_column is not None:
-            groups_by_column[name] = assign_groups(rows[source_column], group_profile["edges"])
+            groups_by_column[name] = assign_groups(rows[source_column], group_profile["bin_edges"])
     json_texts = [
         json.dumps(dict(zip(groups_by_column, row, strict=True)))
         for row in zip(*groups_by_column.values(), strict=True)
@@ -167,42 +185,34 @@ def encode_groups(rows: pl.DataFrame, bundle: Bundle) -> pl.Series:
 
 
 def join_predictions(labels: pl.DataFrame, log: Path, bundle: Bundle) -> tuple[pl.DataFrame, int]:
-    """Labels with the predictions that they are of, and how many of this model the log has."""
+    """Return labelled predictions, and the number of predictions of this model in the log."""
     joined_parts, n_predictions = [pl.DataFrame(schema=FEEDBACK_SCHEMA)], 0
     for part in list_parts(log):
-        table = pl.read_parquet(part).filter(pl.col("model") == bundle.model_id)
+        table = pl.read_parquet(part).filter(pl.col(MODEL_ID_COLUMN) == bundle.model_id)
         n_predictions += table.height
-        labelled = table.join(labels, on=[REQUEST_COLUMN, ROW_COLUMN], how="inner").unique(
-            [REQUEST_COLUMN, ROW_COLUMN]
-        )
+        labelled = table.join(labels, on=KEY_COLUMNS, how="inner").unique(KEY_COLUMNS)
         if labelled.height:
-            joined_parts.append(
-                compute_losses(labelled.sort("time", REQUEST_COLUMN, ROW_COLUMN), bundle)
-            )
-    return pl.concat(joined_parts).unique(
-        [REQUEST_COLUMN, ROW_COLUMN], keep="first", maintain_order=True
-    ), n_predictions
+            joined_parts.append(compute_losses(labelled.sort(TIME_COLUMN, *KEY_COLUMNS), bundle))
+    # A client that retries a request sends its id again: the first prediction counts.
+    joined = pl.concat(joined_parts).unique(KEY_COLUMNS, keep="first", maintain_order=True)
+    return joined, n_predictions
 
 
 def compute_losses(rows: pl.DataFrame, bundle: Bundle) -> pl.DataFrame:
-    """The loss of predictions whose label is known."""
-    outputs = rows.select(
-        pl.col(name).alias(name.removeprefix(OUTPUT_PREFIX))
-        for name in rows.columns
-        if name.startswith(OUTPUT_PREFIX)
-    )
+    """Return the loss of labelled predictions: see `bounded_losses`."""
+    outputs = select_outputs(rows)
     target = (
         rows[LABEL_COLUMN]
         if "classes" in bundle.target_spec
         else rows[LABEL_COLUMN].cast(pl.Float64)
     )
     y = bundle.task.encode(target, bundle.target_spec)
-    loss_unit = bundle.manifest["performance"]["unit"]
+    loss_unit = bundle.manifest["reference_loss"]["loss_unit"]
     is_correct = outputs["prediction"].cast(pl.String) == rows[LABEL_COLUMN]
     return rows.with_columns(
         encode_groups(rows, bundle),
         pl.Series("loss", bounded_losses(outputs, y, loss_unit), dtype=pl.Float64),
         (is_correct if "classes" in bundle.target_spec else pl.lit(None, pl.Boolean)).alias(
-            "right"
+            "is_correct"
         ),
     ).select(list(FEEDBACK_SCHEMA))

@@ -1,4 +1,8 @@
-"""Rows to learn from: what was asked at work, with what turned out to be true."""
+"""Training rows from live traffic: logged features with the labels that arrived later.
+
+The log has parsed values, while training data are tables of text. So values are formatted as cells
+that parse to the same values, and retraining treats them like any other rows.
+"""
 
 from __future__ import annotations
 
@@ -10,95 +14,100 @@ import polars as pl
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.formatting import truncated_list
+from fieldcraft.data.prediction_log import INPUT_PREFIX, TIME_COLUMN, list_parts
 from fieldcraft.data.schema import Column, Schema
-from fieldcraft.monitoring.feedback import LABEL_COLUMN, REQUEST_COLUMN, ROW_COLUMN
-from fieldcraft.monitoring.windows import list_parts
+from fieldcraft.monitoring.feedback import KEY_COLUMNS, LABEL_COLUMN
 
-USED_ROW_KEYS = (REQUEST_COLUMN, ROW_COLUMN)
+# These columns stand beside the features, so they must not have names that features may have.
+USED_ROW_KEYS = tuple(f"log.{name}" for name in KEY_COLUMNS)
+ORDER_COLUMN = "log.order"
 DATETIME_FORMAT = "%Y-%m-%d %H:%M:%S%.f"
 
 
 def join_logged_rows(
     log: Path, labels: pl.DataFrame, schema: Schema, target: Column, time_column: Column | None
 ) -> pl.DataFrame:
-    """The logged rows that have a label, their cells spelt so that they read as what was seen.
+    """Return the logged rows that have a label, as cells of a text table.
 
     Args:
         log: folder of the prediction log.
-        labels: what `serving.labels` has joined.
-        schema: of the model.
+        labels: labelled predictions: see `feedback.join_labels`.
+        schema: schema of the model.
         target: column that gets the label.
-        time_column: column that orders rows; where the log lacks it, it is the time of the request.
+        time_column: column that orders rows; if it is not logged, it is the time of the request.
 
     Returns:
-        A column for each that the schema needs and the log has, the target, ``request`` and
-        ``row``, in the order in which labels came.
+        The input columns of the schema, the target and `USED_ROW_KEYS`, in the order in which the
+        labels arrived.
 
     Raises:
-        DataError: the log lacks a column of the model, or one cannot be spelt.
+        DataError: the log lacks a column of the model, or a value cannot be formatted.
     """
-    ordered_labels = labels.select(REQUEST_COLUMN, ROW_COLUMN, LABEL_COLUMN).with_row_index(
-        "(order)"
-    )
+    ordered_labels = labels.select(*KEY_COLUMNS, LABEL_COLUMN).with_row_index(ORDER_COLUMN)
     joined_parts = [
-        table.join(ordered_labels, on=[REQUEST_COLUMN, ROW_COLUMN], how="inner")
+        table.join(ordered_labels, on=KEY_COLUMNS, how="inner")
         for table in (pl.read_parquet(part) for part in list_parts(log))
     ]
     joined_parts = [piece for piece in joined_parts if piece.height]
     if not joined_parts:
-        return pl.DataFrame(
-            schema={target.name: pl.String, REQUEST_COLUMN: pl.String, ROW_COLUMN: pl.Int64}
-        )
+        key_types = dict(zip(USED_ROW_KEYS, (pl.String, pl.Int64), strict=True))
+        return pl.DataFrame(schema={target.name: pl.String, **key_types})
     rows = pl.concat(joined_parts, how="diagonal_relaxed")
-    rows = rows.unique([REQUEST_COLUMN, ROW_COLUMN], keep="first").sort("(order)")
-    missing = [column.name for column in schema.input_columns if column.name not in rows.columns]
+    rows = rows.unique(KEY_COLUMNS, keep="first").sort(ORDER_COLUMN)
+    missing = [
+        column.name
+        for column in schema.input_columns
+        if INPUT_PREFIX + column.name not in rows.columns
+    ]
     if missing:
         raise DataError(
-            "the prediction log does not hold all that the model learns from",
+            "the prediction log does not hold all columns that the model is trained on",
             detail=f"missing: {truncated_list(missing)}",
-            hint="give the labelled rows as a table: fieldcraft retrain --rows FILE; or let the "
-            "log keep the columns (deploy.serve.without), and compute none from unused ones",
+            hint="pass the labelled rows as a table: fieldcraft retrain --data FILE; or log the "
+            "columns (deploy.serve.log_exclude), and derive none from columns that are dropped",
         )
-    cells = [values_to_cells(rows[column.name], column, schema) for column in schema.input_columns]
+    cells = [
+        values_to_cells(rows[INPUT_PREFIX + column.name].alias(column.name), column, schema)
+        for column in schema.input_columns
+    ]
     column_names = {column.name for column in schema.input_columns}
     if (
         time_column is not None
         and time_column.name not in column_names
         and schema.dtype_of(time_column).is_temporal()
     ):
-        cells.append(values_to_cells(rows["time"], time_column, schema).alias(time_column.name))
-    is_numeric = schema.dtype_of(
-        target
-    ).is_numeric()  # labels of classes are kept as they are spelt
-    label = (
-        format_values(rows[LABEL_COLUMN].cast(pl.Float64), target.options)
-        if is_numeric
-        else rows[LABEL_COLUMN]
-    )
-    return pl.DataFrame([*cells, label.alias(target.name), rows[REQUEST_COLUMN], rows[ROW_COLUMN]])
+        cells.append(
+            values_to_cells(rows[TIME_COLUMN], time_column, schema).alias(time_column.name)
+        )
+    label = rows[LABEL_COLUMN]
+    if schema.dtype_of(target).is_numeric():
+        label = format_values(label.cast(pl.Float64), target.options)
+    keys = [rows[name].alias(key) for name, key in zip(KEY_COLUMNS, USED_ROW_KEYS, strict=True)]
+    return pl.DataFrame([*cells, label.alias(target.name), *keys])
 
 
 def values_to_cells(values: pl.Series, column: Column, schema: Schema) -> pl.Series:
-    """Cells of a text table that are read as these values.
+    """Format values as cells of a text table that parse to the same values.
 
     Raises:
-        DataError: there is a value that no cell is read as.
+        DataError: no cell parses to one of the values.
     """
     cells = format_values(values, column.options)
+    # Check the round trip: a marker of missing values, say, would silently become null.
     parsed = schema.parse(cells, column)
     is_equal = parsed.eq_missing(values.cast(parsed.dtype, strict=False))
     if not is_equal.all():
         value = values.filter(~is_equal)[0]
         raise DataError(
-            f"logged values of {column.name!r} cannot be turned back into cells",
+            f"logged values of {column.name!r} cannot be formatted as cells",
             detail=f"{value!r}, {(~is_equal).sum():,} such rows",
-            hint="give the labelled rows as a table: fieldcraft retrain --rows FILE",
+            hint="pass the labelled rows as a table: fieldcraft retrain --data FILE",
         )
     return cells
 
 
 def format_values(values: pl.Series, options: Mapping[str, Any]) -> pl.Series:
-    """Values as text, in the form that a column's options ask for."""
+    """Format values as text by the options of their column."""
     if values.dtype.is_temporal():
         datetime_format = options.get("format", "%Y-%m-%d")
         return values.dt.strftime(
@@ -112,7 +121,9 @@ def format_values(values: pl.Series, options: Mapping[str, Any]) -> pl.Series:
 
 
 def exclude_used(labels: pl.DataFrame, used_paths: Sequence[Path]) -> pl.DataFrame:
-    """The labels of predictions that no earlier rows were made of."""
+    """Return the labels of predictions that no earlier retraining has used."""
     for path in used_paths:
-        labels = labels.join(pl.read_parquet(path), on=list(USED_ROW_KEYS), how="anti")
+        labels = labels.join(
+            pl.read_parquet(path), left_on=KEY_COLUMNS, right_on=list(USED_ROW_KEYS), how="anti"
+        )
     return labels

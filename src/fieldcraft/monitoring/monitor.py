@@ -1,4 +1,8 @@
-"""Watch a model at work: look at window after window, and tell what is broken or has drifted."""
+"""Monitor a deployed model: data-quality issues and drift, window by window.
+
+Each statistic of each column, and of the predictions, has a drift detector. The rate of false
+alarms is set for all of them together, so it does not depend on the number of columns.
+"""
 
 from __future__ import annotations
 
@@ -29,34 +33,34 @@ from fieldcraft.statistics import drift, reference_profile
 from fieldcraft.statistics.performance import expected_accuracy
 from fieldcraft.statistics.sequential import HOURS_PER_MONTH, alarm_threshold
 
-MAX_HISTORY_WINDOWS = 400  # windows whose figures are kept
-PREDICTION_COLUMN = ""  # the column of what the model says
-RECENT_WINDOWS = 24  # windows whose promise of right decisions is told
+MAX_HISTORY_WINDOWS = 400  # windows kept for the report
+PREDICTION_COLUMN = ""  # stands for the predictions; no column can have this name
+RECENT_WINDOWS = 24  # windows over which the expected accuracy is averaged
 SECONDS_PER_HOUR = 3600.0
-SECONDS_PER_WEEK = (
-    168 * SECONDS_PER_HOUR
-)  # length of windows from which on weekdays and hours can be compared
-PREDICTION_WARMUP = WarmupPolicy(
-    2_000
-)  # with which predictions are compared, if there is nothing else
+# In windows of less than a week, dates have few different weekdays or days, as they should: the
+# check for constant values would report every window.
+SECONDS_PER_WEEK = 168 * SECONDS_PER_HOUR
+# The reference rows of an ensemble were predicted by one fold model each, while live rows are
+# predicted by all together, with other probabilities. So live traffic becomes the reference.
+PREDICTION_WARMUP = WarmupPolicy(2_000)
 ISSUE_DESCRIPTIONS = {
     "missing": "missing",
-    "unread": "cells that cannot be read",
-    "unseen": "words that training did not show",
-    "outside": "numbers beyond those of training",
-    "alike": "one and the same value or range",
-    "absent": "not there at all",
+    "unparseable": "unparseable",
+    "unseen_category": "unseen categories",
+    "out_of_range": "out of range",
+    "constant": "constant",
+    "missing_column": "column missing",
 }
 
 
 @dataclass(frozen=True)
 class MonitoredStatistic:
-    """One measure of a column, or of predictions, and its stream.
+    """A statistic of a column or of the predictions, with its drift detector.
 
     Attributes:
-        column: whose; "" for predictions.
-        name: of the measure.
-        detector: its drift.
+        column: name of the column; `PREDICTION_COLUMN` for the predictions.
+        name: name of the statistic.
+        detector: drift detector.
         seasonality: ``day`` or ``week`` if windows are compared with earlier ones of the same time.
     """
 
@@ -67,27 +71,27 @@ class MonitoredStatistic:
 
     @property
     def values_key(self) -> str:
-        """The key of its values in a window."""
+        """Key of its values in a window."""
         return f"{self.column}|{self.name}"
 
     @property
     def key(self) -> str:
-        """What it is kept under."""
+        """Key of its detector: a statistic has a second one if there is seasonality."""
         return f"{self.values_key}|{self.seasonality}" if self.seasonality else self.values_key
 
     @property
     def title(self) -> str:
-        """How it is called where people read."""
+        """Name shown to users."""
         label = self.column if self.name == "value" else f"{self.column} ({self.name})"
         label = self.name if self.column == PREDICTION_COLUMN else label
         return f"{label}, same time of the {self.seasonality}" if self.seasonality else label
 
 
 class DriftMonitor:
-    """Looks at the windows of one bundle, one after the other."""
+    """Processes the windows of a deployed model one after the other."""
 
     def __init__(self, bundle: Bundle, settings: MonitorSettings) -> None:
-        """Start with nothing seen."""
+        """Start without any window."""
         self.bundle, self.settings = bundle, settings
         self.season = (
             SeasonTracker(settings.seasonality, settings.window or 0.0)
@@ -99,29 +103,29 @@ class DriftMonitor:
             if settings.window
             else HOURS_PER_MONTH
         )
-        looks_per_month = windows_per_month + (
+        # With seasonality there are two tests: of each window, and of each whole season.
+        tests_per_month = windows_per_month + (
             HOURS_PER_MONTH * SECONDS_PER_HOUR / self.season.length_seconds if self.season else 0.0
         )
         profiled = list(iter_profiled_statistics(bundle.profile))
-        importance_weights = normalize_importance(bundle.manifest.get("importance", []))
+        importance_weights = normalize_importance(bundle.manifest.get("feature_importance", []))
         n_statistics = len(profiled)
         self.false_break_probability = drift_detector.false_break_probability(
             windows_per_month, n_statistics
         )
-        is_ensemble = bundle.profile.get("members", 1) > 1  # none of them says what all do together
+        is_ensemble = bundle.profile.get("n_folds", 1) > 1
         self.statistics: dict[str, MonitoredStatistic] = {}
         for column, name, statistic_profile in profiled:
-            weight = (
-                1.0
-                if column == PREDICTION_COLUMN
-                else importance_weights.get(column, 0.0)
-                if importance_weights
-                else 1.0
-            )
+            # Without known importance, and for the predictions, drift always matters.
+            has_weight = importance_weights and column != PREDICTION_COLUMN
+            weight = importance_weights.get(column, 0.0) if has_weight else 1.0
+            # A column without importance needs twice the effect to be an alert.
             limits = AlarmLimits(
-                alarm_threshold(looks_per_month, n_statistics, settings.false_alarms_per_month), settings.min_effect_size * (2 - weight),
-                self.false_break_probability, settings.tolerance,
-            )  # fmt: skip
+                alarm_threshold(tests_per_month, n_statistics, settings.false_alarms_per_month),
+                settings.min_effect_size * (2 - weight),
+                self.false_break_probability,
+                settings.tolerance,
+            )
             warmup = PREDICTION_WARMUP if is_ensemble and column == PREDICTION_COLUMN else None
             monitored = [
                 MonitoredStatistic(column, name, DriftDetector(statistic_profile, limits, warmup))
@@ -137,11 +141,11 @@ class DriftMonitor:
                 )
             self.statistics |= {statistic.key: statistic for statistic in monitored}
         self.n_windows = 0
-        self.active_alerts: dict[str, Json] = {}  # those that stand
+        self.active_alerts: dict[str, Json] = {}
         self.history: list[Json] = []
 
     def process_window(self, window: MonitoringWindow) -> list[Json]:
-        """Look at a window; the alerts that are new with it."""
+        """Process a window and return its new alerts."""
         self.n_windows += 1
         if window.n_rows < self.settings.min_rows:
             if self.season and window.start:
@@ -165,6 +169,8 @@ class DriftMonitor:
             self.build_issue_alert(window, column, issue) for column, issue in issues.items()
         ]
         levels = {}
+        # A column with an issue would drift as well; one alert is enough, and its detector must not
+        # take the broken values for evidence.
         intact_counts = {
             statistic.values_key: counts_by_key[statistic.values_key]
             for statistic in self.statistics.values()
@@ -192,7 +198,11 @@ class DriftMonitor:
     def iter_statistics(
         self, window: MonitoringWindow, counts: Mapping[str, Array]
     ) -> Iterator[tuple[MonitoredStatistic, Array, int]]:
-        """The measures that are looked at with a window, each with counts and their slot."""
+        """Yield the statistics to test with a window, each with its counts and slot.
+
+        With seasonality these are the window's counts for the seasonal detectors, and after the
+        last window of a season the counts of the whole season for the others.
+        """
         season_counts, slot = counts, 0
         if self.season and window.start:
             season_counts, slot = (
@@ -212,25 +222,27 @@ class DriftMonitor:
         counts: Mapping[str, Array],
         datetime_columns: Collection[str],
     ) -> dict[str, DataQualityIssue]:
-        """The columns that are broken in a window, each with the first thing that is.
+        """Return the columns with data-quality issues in a window, with the first issue of each.
 
         Args:
             window: the window.
-            counts: of its measures.
-            datetime_columns: columns of moments: of a short window they are alike, as they should be.
+            counts: counts by bin of its statistics.
+            datetime_columns: columns of dates, which may be constant in a short window.
         """
-        issues = {name: DataQualityIssue("absent", 1.0, 0.0) for name in window.missing_columns}
+        issues = {
+            name: DataQualityIssue("missing_column", 1.0, 0.0) for name in window.missing_columns
+        }
         missing_fractions = {
             statistic.column: missing_fraction(statistic.detector.profile)
             for statistic in self.statistics.values()
         }
         for name, n_unparseable in window.n_unparseable.items():
-            fraction, reference_fraction = (
-                n_unparseable / window.n_rows,
-                missing_fractions.get(name, 0.0),
-            )  # unread is missing too
+            # An unparseable cell counts as missing in the reference too: compare with that.
+            fraction = n_unparseable / window.n_rows
+            reference_fraction = missing_fractions.get(name, 0.0)
             if fraction - reference_fraction >= MIN_BROKEN_FRACTION_INCREASE:
-                issues.setdefault(name, DataQualityIssue("unread", fraction, reference_fraction))
+                issue = DataQualityIssue("unparseable", fraction, reference_fraction)
+                issues.setdefault(name, issue)
         for key, window_counts in counts.items():
             statistic = self.statistics[key]
             for issue in drift_detector.find_issues(
@@ -243,14 +255,22 @@ class DriftMonitor:
     def build_issue_alert(
         self, window: MonitoringWindow, column: str, issue: DataQualityIssue
     ) -> Json:
-        """The alert of a broken column."""
+        """Build the alert of a data-quality issue."""
         title = column or "predictions"
-        text = f"{issue.fraction:.0%} of the rows are {ISSUE_DESCRIPTIONS[issue.issue_type]}, {issue.reference_fraction:.1%} before"
+        description = ISSUE_DESCRIPTIONS[issue.issue_type]
+        if issue.issue_type != "missing_column":
+            description += (
+                f" in {issue.fraction:.0%} of the rows, "
+                f"{issue.reference_fraction:.1%} in the reference"
+            )
         return {
-            **self.alert_fields(window, "broken", column, issue.issue_type), "title": title,
-            "text": f"{title}: {ISSUE_DESCRIPTIONS['absent'] if issue.issue_type == 'absent' else text}",
-            "share": issue.fraction, "usual": issue.reference_fraction,
-        }  # fmt: skip
+            **self.alert_fields(window, "data_quality", column, issue.issue_type),
+            "issue": issue.issue_type,
+            "title": title,
+            "message": f"{title}: {description}",
+            "fraction": issue.fraction,
+            "reference_fraction": issue.reference_fraction,
+        }
 
     def build_drift_alert(
         self,
@@ -259,11 +279,13 @@ class DriftMonitor:
         js_distance: float,
         values: pl.Series,
     ) -> Json:
-        """The alert of a drift."""
+        """Build the alert of a drift."""
         statistic_profile, counts = statistic.detector.profile, statistic.detector.suspect_counts
+        # In the unit of the column, for people. With a warm-up or seasonality the reference is not
+        # that of the profile's quantiles.
         wasserstein_distance = None
         if (
-            statistic_profile["form"] == "number"
+            statistic_profile["type"] == "numeric"
             and not statistic.detector.warmup
             and not self.season
         ):
@@ -276,41 +298,61 @@ class DriftMonitor:
         bins = drift_detector.largest_shifts(
             counts, statistic.detector.expected_counts, statistic_profile
         )
-        most_changed_bin = bins[0] if bins else {"bin": "-", "share": 0.0, "usual": 0.0}
-        text = f"{statistic.title}: distance {js_distance:.2f}"
-        text += (
-            f", moved by {format_number(wasserstein_distance)}"
-            if wasserstein_distance is not None
-            else ""
+        most_changed_bin = (
+            bins[0]
+            if bins
+            else {
+                "bin": "-",
+                "fraction": 0.0,
+                "reference_fraction": 0.0,
+            }
         )
-        text += f"; {most_changed_bin['bin']}: {most_changed_bin['usual']:.1%} before, {most_changed_bin['share']:.1%} now"
+        message = f"{statistic.title}: distance {js_distance:.2f}"
+        if wasserstein_distance is not None:
+            message += f", Wasserstein distance {format_number(wasserstein_distance)}"
+        message += (
+            f"; {most_changed_bin['bin']}: {most_changed_bin['reference_fraction']:.1%} in the "
+            f"reference, {most_changed_bin['fraction']:.1%} now"
+        )
         return {
-            **self.alert_fields(window, "drift", statistic.column, statistic.name), "id": f"drift|{statistic.key}",
-            "title": statistic.title, "text": text, "season": statistic.seasonality or None,
-            "effect": js_distance, "moved": wasserstein_distance, "bins": bins,
-            "windows": statistic.detector.alarm[1] if statistic.detector.alarm else 1,
-        }  # fmt: skip
+            **self.alert_fields(window, "drift", statistic.column, statistic.name),
+            # The seasonal detector of a statistic has alerts of its own.
+            "id": f"drift|{statistic.key}",
+            "statistic": statistic.name,
+            "title": statistic.title,
+            "message": message,
+            "seasonality": statistic.seasonality or None,
+            "effect_size": js_distance,
+            "wasserstein_distance": wasserstein_distance,
+            "bins": bins,
+            "n_windows": statistic.detector.alarm[1] if statistic.detector.alarm else 1,
+        }
 
     def alert_fields(
-        self, window: MonitoringWindow, alert_type: str, column: str, what: str
+        self, window: MonitoringWindow, alert_type: str, column: str, subject: str
     ) -> Json:
-        """What all alerts say."""
+        """Return the fields that all alerts have; the subject is a statistic or an issue type."""
         return {
-            "id": f"{alert_type}|{column}|{what}", "kind": alert_type, "column": column, "what": what,
-            "model": self.bundle.model_id, "window": self.n_windows, "rows": window.n_rows,
-            "first": format_time(window.start), "last": format_time(window.end),
-        }  # fmt: skip
+            "id": f"{alert_type}|{column}|{subject}",
+            "type": alert_type,
+            "column": column,
+            "model_id": self.bundle.model_id,
+            "window": self.n_windows,
+            "rows": window.n_rows,
+            "window_start": format_time(window.start),
+            "window_end": format_time(window.end),
+        }
 
     def clear_inactive_alerts(self, current_ids: set[str]) -> None:
-        """Forget alerts that no longer stand."""
+        """Remove alerts that are no longer active."""
         active_ids = {
             f"drift|{statistic.key}"
             for statistic in self.statistics.values()
             if statistic.detector.alarm is not None
         }
         self.active_alerts = {
-            key: statistic
-            for key, statistic in self.active_alerts.items()
+            key: alert
+            for key, alert in self.active_alerts.items()
             if key in current_ids | active_ids
         }
 
@@ -321,19 +363,27 @@ class DriftMonitor:
         note: str = "",
         issue_columns: list[str] | None = None,
     ) -> None:
-        """Keep the figures of a window for the report."""
+        """Add a window to the history, for the report."""
         self.history.append(
             {
-                "window": self.n_windows, "rows": window.n_rows, "others": window.n_other_model_rows, "note": note,
-                "first": format_time(window.start), "last": format_time(window.end),
-                "levels": levels, "faults": issue_columns or [],
-                "expected": expected_accuracy(window.outputs) if levels and not self.active_alerts else None,
+                "window": self.n_windows,
+                "rows": window.n_rows,
+                "other_model_rows": window.n_other_model_rows,
+                "note": note,
+                "window_start": format_time(window.start),
+                "window_end": format_time(window.end),
+                "levels": levels,
+                "data_quality_issues": issue_columns or [],
+                # The estimate holds for the reference distribution only: see `expected_accuracy`.
+                "expected_accuracy": expected_accuracy(window.outputs)
+                if levels and not self.active_alerts
+                else None,
             }
-        )  # fmt: skip
+        )
         self.history = self.history[-MAX_HISTORY_WINDOWS:]
 
     def latest_levels(self) -> dict[str, tuple[float, float]]:
-        """Evidence and distance of each measure in the last window in which it was looked at."""
+        """Return log evidence and distance of each statistic in its last window."""
         levels_by_key: dict[str, tuple[float, float]] = {}
         for item in self.history:
             levels_by_key |= {
@@ -342,35 +392,39 @@ class DriftMonitor:
         return levels_by_key
 
     def expected_accuracy(self) -> float | None:
-        """The share of right decisions that the last windows promise; None if anything stands."""
+        """Return the expected accuracy of the last windows; None if there are active alerts."""
         if self.active_alerts:
             return None
-        promises = [
-            item["expected"]
+        accuracies = [
+            item["expected_accuracy"]
             for item in self.history[-RECENT_WINDOWS:]
-            if item["expected"] is not None
+            if item["expected_accuracy"] is not None
         ]
-        return float(np.mean(promises)) if promises else None
+        return float(np.mean(accuracies)) if accuracies else None
 
     def get_state(self) -> Json:
-        """What is to be kept between runs."""
+        """Return the state to be saved between runs."""
         return {
-            "windows": self.n_windows, "alerts": self.active_alerts, "history": self.history,
+            "windows": self.n_windows,
+            "alerts": self.active_alerts,
+            "history": self.history,
             "season": self.season.get_state() if self.season else None,
-            "streams": {key: statistic.detector.state() for key, statistic in self.statistics.items()},
-        }  # fmt: skip
+            "detectors": {
+                key: statistic.detector.state() for key, statistic in self.statistics.items()
+            },
+        }
 
     def load_state(self, state: Json) -> None:
-        """Go on from what was kept; hours that are cut otherwise begin anew."""
+        """Restore a saved state, without the seasonal part if the windows have another size."""
         self.n_windows, self.active_alerts = state["windows"], state["alerts"]
         self.history = state["history"]
         season = state["season"]
         has_same_windows = bool(
-            self.season and season and season["every"] == self.season.window_seconds
+            self.season and season and season["window_seconds"] == self.season.window_seconds
         )
         if self.season and has_same_windows:
             self.season.load_state(season)
-        for key, detector_state in state["streams"].items():
+        for key, detector_state in state["detectors"].items():
             if key in self.statistics and (
                 has_same_windows or not self.statistics[key].seasonality
             ):
@@ -378,30 +432,30 @@ class DriftMonitor:
 
 
 def iter_profiled_statistics(bundle_profile: Json) -> Iterator[tuple[str, str, Json]]:
-    """Column, name and bins of each measure of a profile; predictions first."""
+    """Yield column, name and bins of each statistic of a profile, those of predictions first."""
     probability_names = [
         name for name in bundle_profile["predictions"] if name.startswith("probability_")
     ]
-    redundant_name = (
-        probability_names[0] if len(probability_names) == 2 else ""
-    )  # that of one class says that of the other
+    # Of two classes, one probability determines the other: testing both would cost power.
+    redundant_name = probability_names[0] if len(probability_names) == 2 else ""
     for name, statistic_profile in bundle_profile["predictions"].items():
         if name != redundant_name:
             yield PREDICTION_COLUMN, name, statistic_profile
     for column, column_statistics in bundle_profile["columns"].items():
         for name, statistic_profile in column_statistics.items():
-            if statistic_profile["form"] != "time":  # which goes on
+            if statistic_profile["type"] != "temporal":  # dates always move on
                 yield column, name, statistic_profile
 
 
 def iter_statistic_values(
     window: MonitoringWindow, bundle: Bundle
 ) -> Iterator[tuple[str, pl.Series]]:
-    """The measures of a window's rows, by their key; files that a log names are not opened."""
+    """Yield the values of each statistic of a window by its key."""
     if "prediction" in window.outputs.columns:
         for name, values in reference_profile.prediction_measures(window.outputs).items():
             yield f"{PREDICTION_COLUMN}|{name}", values
     kind_by_column = {column.name: column.kind for column in bundle.schema.columns}
+    # Clients choose the paths in the log: opening those files would let them read this machine.
     is_from_log = window.start is not None
     for name in window.values.columns:
         if name in kind_by_column and not (
@@ -413,17 +467,17 @@ def iter_statistic_values(
 
 
 def missing_fraction(statistic_profile: Json) -> float:
-    """The share of reference rows without a value."""
-    return float(statistic_profile["counts"][0] / max(sum(statistic_profile["counts"]), 1))
+    """Return the fraction of reference rows without a value."""
+    return float(statistic_profile["bin_counts"][0] / max(sum(statistic_profile["bin_counts"]), 1))
 
 
 def get_datetime_columns(values: pl.DataFrame) -> list[str]:
-    """The columns of moments."""
+    """Return the columns of dates and times."""
     return [name for name, dtype in values.schema.items() if dtype.is_temporal()]
 
 
 def normalize_importance(importance: list[Json]) -> dict[str, float]:
-    """How much each column matters, 1 for the one that matters most."""
+    """Return importance relative to the most important column; {} if none has any."""
     max_importance = max((item["value"] or 0.0 for item in importance), default=0.0)
     if max_importance <= 0:
         return {}
@@ -431,5 +485,5 @@ def normalize_importance(importance: list[Json]) -> dict[str, float]:
 
 
 def format_time(time: datetime | None) -> str | None:
-    """A moment as text, to the second."""
+    """Format a time in ISO 8601, to the second."""
     return None if time is None else time.isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""What a watch has found as gauges of Prometheus, in a file that its textfile collector reads."""
+"""Export the state of a monitor for the textfile collector of Prometheus's node exporter."""
 
 from __future__ import annotations
 
@@ -8,52 +8,55 @@ from pathlib import Path
 from fieldcraft.core import files
 from fieldcraft.monitoring.monitor import DriftMonitor
 
-GAUGE_HELP = {
-    "level": "Evidence of drift that has added up, a logarithm.",
-    "limit": "Evidence from which on an alarm is told, a logarithm.",
-    "effect": "Jensen-Shannon distance from the reference, 0 to 1.",
-    "alerts": "Alerts that stand, by kind.",
-    "windows": "Windows that were looked at so far.",
+METRIC_PREFIX = "fieldcraft_monitor_"
+METRIC_TYPE_AND_HELP = {
+    "log_evidence": ("gauge", "Log evidence of drift."),
+    "alarm_threshold": ("gauge", "Log evidence from which on drift is an alert."),
+    "drift_distance": ("gauge", "Jensen-Shannon distance from the reference, 0 to 1."),
+    "active_alerts": ("gauge", "Active alerts by type."),
+    "windows_total": ("counter", "Windows processed."),
 }
 
 
-def write_gauges(path: Path, monitor: DriftMonitor) -> None:
-    """Write the gauges, whole or not at all."""
-    files.atomic_write_text(path, "\n".join(format_gauges(monitor)) + "\n")
+def write_metrics(path: Path, monitor: DriftMonitor) -> None:
+    """Write the metrics atomically: the collector may read the file at any time."""
+    files.atomic_write_text(path, "\n".join(format_metrics(monitor)) + "\n")
 
 
-def format_gauges(monitor: DriftMonitor) -> Iterator[str]:
-    """The gauges in the text format of Prometheus; one for each measure of the last window."""
+def format_metrics(monitor: DriftMonitor) -> Iterator[str]:
+    """Yield the lines of the metrics, with one sample per statistic of its last window."""
     latest_levels = monitor.latest_levels()
     model = f'model="{monitor.bundle.model_id[:16]}"'
-    alert_types = [alert["kind"] for alert in monitor.active_alerts.values()]
-    limit = next(
+    alert_types = [alert["type"] for alert in monitor.active_alerts.values()]
+    threshold = next(
         (statistic.detector.limits.log_level for statistic in monitor.statistics.values()), 0.0
     )
-    gauges: dict[str, list[tuple[str, float]]] = {
-        "level": [
+    samples: dict[str, list[tuple[str, float]]] = {
+        "log_evidence": [
             (statistic_label(monitor, key), level) for key, (level, _) in latest_levels.items()
         ],
-        "limit": [("", limit)],
-        "effect": [
-            (statistic_label(monitor, key), effect) for key, (_, effect) in latest_levels.items()
+        "alarm_threshold": [("", threshold)],
+        "drift_distance": [
+            (statistic_label(monitor, key), distance)
+            for key, (_, distance) in latest_levels.items()
         ],
-        "alerts": [
-            (f'kind="{alert_type}"', alert_types.count(alert_type))
-            for alert_type in ("broken", "drift")
+        "active_alerts": [
+            (f'type="{alert_type}"', alert_types.count(alert_type))
+            for alert_type in ("data_quality", "drift")
         ],
-        "windows": [("", monitor.n_windows)],
+        "windows_total": [("", monitor.n_windows)],
     }
-    for name, values in gauges.items():
-        yield f"# HELP fieldcraft_watch_{name} {GAUGE_HELP[name]}"
-        yield f"# TYPE fieldcraft_watch_{name} gauge"
-        for labels, value in values:
-            joined = ",".join(part for part in (model, labels) if part)
-            yield f"fieldcraft_watch_{name}{{{joined}}} {value:g}"
+    for name, values in samples.items():
+        metric_type, help_text = METRIC_TYPE_AND_HELP[name]
+        yield f"# HELP {METRIC_PREFIX}{name} {help_text}"
+        yield f"# TYPE {METRIC_PREFIX}{name} {metric_type}"
+        for label, value in values:
+            labels = ",".join(part for part in (model, label) if part)
+            yield f"{METRIC_PREFIX}{name}{{{labels}}} {value:g}"
 
 
 def statistic_label(monitor: DriftMonitor, key: str) -> str:
-    """The label of a measure, with what would end it escaped."""
+    """Return the label of a statistic, escaped, as column names may have any characters."""
     title = monitor.statistics[key].title if key in monitor.statistics else key
     escaped = title.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    return f'measure="{escaped}"'
+    return f'statistic="{escaped}"'

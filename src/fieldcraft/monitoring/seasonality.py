@@ -1,8 +1,8 @@
-"""Days and weeks that come again: windows are compared with those of the same time before.
+"""Daily and weekly seasonality: compare windows with earlier ones of the same time.
 
-What differs by day and night differs from any one reference. So with a season the windows of a
-whole day or week, taken together, are compared with the reference rows in the bundle, and each
-window with those of the same hours before it.
+Traffic that differs by day and night differs from any single reference. With seasonality, the
+windows of a whole day or week are together compared with the reference rows of the bundle, and each
+window is compared with earlier windows of the same hour.
 """
 
 from __future__ import annotations
@@ -17,25 +17,23 @@ from fieldcraft.core.types import Array, Json
 from fieldcraft.monitoring.drift_detector import WarmupPolicy
 from fieldcraft.project.settings import SEASON_SECONDS
 
-FIRST_MONDAY = (
-    4 * SEASON_SECONDS["day"]
-)  # the first one after the start of 1970, from which weeks are counted
-SLOT_WARMUP = WarmupPolicy(
-    min_rows=500, min_windows=2
-)  # windows of a slot with which later ones are compared
+# 1970-01-01 was a Thursday: weeks start on the Monday after it.
+FIRST_MONDAY = 4 * SEASON_SECONDS["day"]
+# The reference of a slot; two windows at least, as a single day may be a special one.
+SLOT_WARMUP = WarmupPolicy(min_rows=500, min_windows=2)
 
 
 @dataclass
 class SeasonTracker:
-    """Where windows are in their day or week, and what a whole one has held.
+    """Adds up the windows of a season, and gives the slot of a window in it.
 
     Attributes:
         name: ``day`` or ``week``.
-        window_seconds: length of a window in seconds, of which a season has a whole number.
-        season_number: number of the season that is under way; None before the first.
-        windows_seen: windows of it so far, and how many of them could be judged.
-        counts_by_key: of its rows, by measure.
-        windows_by_key: in how many windows a measure was counted.
+        window_seconds: length of a window; a season is a whole number of windows.
+        season_number: number of the current season; None before the first.
+        windows_seen: windows of the current season, and how many of them had enough rows.
+        counts_by_key: counts by bin of the current season, by statistic.
+        windows_by_key: number of windows that had the statistic.
     """
 
     name: str
@@ -47,21 +45,24 @@ class SeasonTracker:
 
     @property
     def length_seconds(self) -> float:
-        """Of the season, in seconds."""
+        """Length of the season in seconds."""
         return SEASON_SECONDS[self.name]
 
     def slot_of(self, start: datetime) -> int:
-        """The number of a window within its season."""
+        """Return the number of a window within its season."""
         return int((start.timestamp() - FIRST_MONDAY) % self.length_seconds // self.window_seconds)
 
     def add_window(self, start: datetime, counts: Mapping[str, Array] | None) -> dict[str, Array]:
-        """Take in a window; with the last one of a season, the counts of all of it.
+        """Add a window; with the last one of a season, return the counts of the whole season.
 
-        A season of which windows are missing is not told, nor a measure that was left out of one.
+        A season with gaps has no counts, nor has a statistic that one of its windows lacks.
 
         Args:
-            start: when the window starts.
-            counts: of its measures; None if it has not enough rows.
+            start: start of the window.
+            counts: counts by bin of its statistics; None if it has too few rows.
+
+        Returns:
+            Counts of the season by statistic; empty before its last window.
         """
         number = int((start.timestamp() - FIRST_MONDAY) // self.length_seconds)
         if number != self.season_number:
@@ -71,13 +72,14 @@ class SeasonTracker:
                 {},
                 {},
             )
-        n_windows, n_judged = self.windows_seen
-        self.windows_seen = n_windows + 1, n_judged + (counts is not None)
+        n_windows, n_large_enough = self.windows_seen
+        self.windows_seen = n_windows + 1, n_large_enough + (counts is not None)
         for key, window_counts in (counts or {}).items():
             self.counts_by_key[key] = self.counts_by_key.get(key, 0) + np.asarray(window_counts)
             self.windows_by_key[key] = self.windows_by_key.get(key, 0) + 1
         if self.windows_seen[0] * self.window_seconds < self.length_seconds:
             return {}
+        # Part of a day compared with whole days would look like drift.
         return {
             key: season_counts
             for key, season_counts in self.counts_by_key.items()
@@ -85,15 +87,17 @@ class SeasonTracker:
         }
 
     def get_state(self) -> Json:
-        """What is to be kept between runs."""
+        """Return the state to be saved between runs."""
         return {
-            "every": self.window_seconds, "turn": self.season_number, "passed": list(self.windows_seen),
+            "window_seconds": self.window_seconds,
+            "season_number": self.season_number,
+            "windows_seen": list(self.windows_seen),
             "windows": self.windows_by_key,
             "counts": {key: counts.tolist() for key, counts in self.counts_by_key.items()},
-        }  # fmt: skip
+        }
 
     def load_state(self, state: Json) -> None:
-        """Go on from what was kept."""
-        self.season_number, self.windows_by_key = state["turn"], dict(state["windows"])
-        self.windows_seen = state["passed"][0], state["passed"][1]
+        """Restore a saved state."""
+        self.season_number, self.windows_by_key = state["season_number"], dict(state["windows"])
+        self.windows_seen = state["windows_seen"][0], state["windows_seen"][1]
         self.counts_by_key = {key: np.asarray(counts) for key, counts in state["counts"].items()}

@@ -1,7 +1,7 @@
-"""How a server fares: requests, errors and latency since the last look, from its own figures.
+"""Read the metrics of a server: requests, errors and latency since the last run.
 
-They are read as Prometheus reads them, from the server's address or a file. Counters that have
-fallen are those of a server that was started anew; all that they say has come since.
+They are read as Prometheus reads them, from the server's URL or a file. Counters that have fallen
+belong to a server that was restarted; all they count is new.
 """
 
 from __future__ import annotations
@@ -17,67 +17,86 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.types import Json
-from fieldcraft.serving.errors import STATUS_BY_CODE
 
-HTTP_TIMEOUT_SECONDS = 5.0  # seconds that a server has to answer
-MAX_METRICS_BYTES = 8 << 20  # bytes of figures that are read
-MIN_SERVER_ERROR_STATUS = 500  # status from which on it was not the caller's fault
-LATENCY_QUANTILES = {"median": 0.5, "p99": 0.99}
+HTTP_TIMEOUT_SECONDS = 5.0
+MAX_METRICS_BYTES = 8 << 20
+MIN_CLIENT_ERROR_STATUS, MIN_SERVER_ERROR_STATUS = 400, 500
+# nginx's status of a client that left before the answer: the fault of neither side.
+CLIENT_DISCONNECTED_STATUS = 499
+LATENCY_QUANTILES = {"median_latency_seconds": 0.5, "p99_latency_seconds": 0.99}
 
 
 @dataclass(frozen=True)
 class ScrapedMetrics:
-    """What a server has counted of a model.
+    """What a server has counted for a model.
 
     Attributes:
-        code_counts: requests by what they came to, ``ok`` or a code of `STATUS`.
-        latency_buckets: requests that took at most so long, by the edge of their bucket as it is written.
+        code_counts: requests by error code; ``ok`` for success.
+        latency_buckets: requests that took at most so many seconds, by the bucket's edge as text.
+        status_by_code: HTTP status of each code.
     """
 
     code_counts: dict[str, float] = field(default_factory=dict)
     latency_buckets: dict[str, float] = field(default_factory=dict)
+    status_by_code: dict[str, int] = field(default_factory=dict)
 
     def since(self, earlier: ScrapedMetrics) -> ScrapedMetrics:
-        """What was counted since an earlier look."""
+        """Return what was counted since an earlier scrape."""
         if any(
             self.code_counts.get(code, 0) < count for code, count in earlier.code_counts.items()
         ):
-            return self
+            return self  # restarted: its counters began at 0
         return ScrapedMetrics(
             subtract_counts(self.code_counts, earlier.code_counts),
             subtract_counts(self.latency_buckets, earlier.latency_buckets),
+            self.status_by_code,
         )
 
+    def is_error(self, code: str) -> bool:
+        """Whether a request with this code was answered with an error."""
+        status = self.status_by_code[code]
+        return status >= MIN_CLIENT_ERROR_STATUS and status != CLIENT_DISCONNECTED_STATUS
+
     def summarize(self) -> Json:
-        """Requests, the shares that failed and were refused, and latencies in seconds."""
-        counts_by_outcome: Counter[str] = Counter()
-        for code, count in self.code_counts.items():
-            if code in STATUS_BY_CODE:
-                counts_by_outcome[
-                    "failed" if STATUS_BY_CODE[code] >= MIN_SERVER_ERROR_STATUS else "refused"
-                ] += int(count)
-        n_requests = int(sum(self.code_counts.values()))
+        """Return the number of requests, error fractions, and latencies in seconds."""
         error_counts = {
-            code: int(code_count)
-            for code, code_count in self.code_counts.items()
-            if code_count and code in STATUS_BY_CODE
+            code: int(count)
+            for code, count in self.code_counts.items()
+            if count and self.is_error(code)
         }
+        n_server_errors = sum(
+            count
+            for code, count in error_counts.items()
+            if self.status_by_code[code] >= MIN_SERVER_ERROR_STATUS
+        )
+        n_client_errors = sum(error_counts.values()) - n_server_errors
+        n_requests = int(sum(self.code_counts.values()))
         return {
-            "requests": n_requests, "codes": error_counts,
-            **{name: counts_by_outcome[name] / max(n_requests, 1) for name in ("failed", "refused")},
-            **{name: quantile(self.latency_buckets, quantile_level) for name, quantile_level in LATENCY_QUANTILES.items()},
-        }  # fmt: skip
+            "requests": n_requests,
+            "error_codes": error_counts,
+            "server_error_fraction": n_server_errors / max(n_requests, 1),
+            "client_error_fraction": n_client_errors / max(n_requests, 1),
+            **{name: quantile(self.latency_buckets, q) for name, q in LATENCY_QUANTILES.items()},
+        }
 
 
 def subtract_counts(current: Mapping[str, float], earlier: Mapping[str, float]) -> dict[str, float]:
-    """Counts less those before."""
+    """Subtract earlier counts."""
     return {name: count - earlier.get(name, 0) for name, count in current.items()}
 
 
 def quantile(buckets: Mapping[str, float], level: float) -> float | None:
-    """A quantile of latencies from counts up to each edge; None if there are none.
+    """Estimate a quantile from cumulative buckets, as Prometheus's `histogram_quantile` does.
 
-    Within a bucket they are taken to be spread evenly; of the last one only its start is known.
+    Values are taken to be spread evenly within a bucket. Of the last bucket, without an upper edge,
+    only the lower edge is known.
+
+    Args:
+        buckets: cumulative counts by upper edge as text.
+        level: level of the quantile, from 0 to 1.
+
+    Returns:
+        The quantile; None without values.
 
     >>> quantile({"0.1": 50, "0.2": 100, "+Inf": 100}, 0.75)
     0.15
@@ -89,70 +108,68 @@ def quantile(buckets: Mapping[str, float], level: float) -> float | None:
         if total and count >= level * total:
             if upper_edge == float("inf"):
                 return lower_edge
-            return round(
-                lower_edge
-                + (upper_edge - lower_edge)
-                * (level * total - lower_count)
-                / max(count - lower_count, 1),
-                6,
-            )
+            position = (level * total - lower_count) / max(count - lower_count, 1)
+            return round(lower_edge + (upper_edge - lower_edge) * position, 6)
         lower_edge, lower_count = upper_edge, count
     return None
 
 
 def scrape_metrics(source: str, version: str) -> ScrapedMetrics:
-    """What a server has counted of a version of a model.
+    """Read what a server has counted for a version of a model.
 
     Args:
-        source: address of the server, or a file with its figures.
-        version: of the model, as the server names it.
+        source: URL of the server, or a file with its metrics.
+        version: version of the model, as the server names it.
 
     Raises:
-        DataError: the figures cannot be read, or no model has this version.
+        DataError: the metrics cannot be read, or no model has this version.
     """
     text = read_metrics_text(source)
     try:
         samples = [
-            metric_sample
-            for family in text_string_to_metric_families(text)
-            for metric_sample in family.samples
+            sample for family in text_string_to_metric_families(text) for sample in family.samples
         ]
     except ValueError as error:
         raise DataError(
-            "the server's figures cannot be read",
+            "the server's metrics cannot be read",
             detail=f"{source}: {error}"[:200],
-            hint="pass the address of a server of ours, such as http://127.0.0.1:8000",
+            hint="pass the URL of a fieldcraft server, such as http://127.0.0.1:8000",
         ) from error
-    versions = {
-        metric_sample.labels["model"]: metric_sample.labels["version"]
-        for metric_sample in samples
-        if metric_sample.name == "fieldcraft_model_info" and metric_sample.value == 1
+    # A reload leaves no sample of the old version, but a gauge of 0 would not be it either.
+    version_by_model = {
+        sample.labels["model"]: sample.labels["version"]
+        for sample in samples
+        if sample.name == "fieldcraft_model_info" and sample.value == 1
     }
-    models = {model for model, found_version in versions.items() if found_version == version}
+    models = {
+        model for model, model_version in version_by_model.items() if model_version == version
+    }
     if not models:
+        served_versions = sorted(set(version_by_model.values()))
         raise DataError(
-            "the server does not answer with this version of the model",
-            detail=f"{source} has {', '.join(sorted(set(versions.values()))) or 'none'}; "
-            f"the bundle is {version}",
-            hint="pass the address of the server that has loaded this bundle",
+            "the server does not serve this version of the model",
+            detail=f"served: {', '.join(served_versions) or 'none'}; the bundle: {version}",
+            hint="pass the URL of the server that has loaded this bundle",
         )
     code_counts: Counter[str] = Counter()
     latency_buckets: Counter[str] = Counter()
+    status_by_code: dict[str, int] = {}
     for sample in samples:
         if sample.labels.get("model") not in models:
             continue
         if sample.name == "fieldcraft_requests_total":
             code_counts[sample.labels["code"]] += int(sample.value)
-        elif sample.name == "fieldcraft_request_seconds_bucket":
+            status_by_code[sample.labels["code"]] = int(sample.labels["status"])
+        elif sample.name == "fieldcraft_request_duration_seconds_bucket":
             latency_buckets[sample.labels["le"]] += int(sample.value)
-    return ScrapedMetrics(dict(code_counts), dict(latency_buckets))
+    return ScrapedMetrics(dict(code_counts), dict(latency_buckets), status_by_code)
 
 
 def read_metrics_text(source: str) -> str:
-    """The figures of a server as text.
+    """Read the metrics of a server as text.
 
     Raises:
-        DataError: nobody answers there, or the file cannot be read.
+        DataError: the server does not answer, or the file cannot be read.
     """
     try:
         if not source.startswith(("http://", "https://")):
@@ -163,7 +180,7 @@ def read_metrics_text(source: str) -> str:
             return content.decode()
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise DataError(
-            "the server's figures cannot be had",
+            "the server's metrics cannot be fetched",
             detail=f"{source}: {type(error).__name__}: {error}"[:200],
-            hint="see that the server runs, and pass its address, such as http://127.0.0.1:8000",
+            hint="check that the server runs, and pass its URL, such as http://127.0.0.1:8000",
         ) from error

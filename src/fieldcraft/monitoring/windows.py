@@ -1,7 +1,7 @@
-"""Rows at work in windows: from the prediction log, part by part, or from any other table.
+"""Cut live traffic into windows: from the prediction log, part by part, or from any other table.
 
-A mark says how far one has read. It is a JSON value that comes with each window; given again, it
-lets the next reader go on behind that window.
+Each window comes with a position, a JSON value that says how far the source has been read. A later
+run that is given this position continues after that window.
 """
 
 from __future__ import annotations
@@ -22,37 +22,54 @@ from fieldcraft.core import files
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.types import Json
 from fieldcraft.data.file_cells import base_folder, resolve_file_columns
+from fieldcraft.data.prediction_log import (
+    FLUSH_INTERVAL_SECONDS,
+    MODEL_ID_COLUMN,
+    TIME_COLUMN,
+    first_part_name,
+    is_prediction_log,
+    list_parts,
+    part_name,
+    part_time,
+    select_inputs,
+    select_outputs,
+)
 from fieldcraft.data.read import read_table
-from fieldcraft.serving.prediction_log import FLUSH_INTERVAL_SECONDS, OUTPUT_PREFIX
 
-LOG_COLUMNS = ("time", "request", "row", "model")  # columns of the log itself
-PART_SETTLE_SECONDS = 2.0  # seconds until a part of the log is there whose name says so
-MAX_ROW_DELAY_SECONDS = 2 * FLUSH_INTERVAL_SECONDS  # seconds until all rows of a time are written
-MAX_EMPTY_WINDOWS = 1_000  # empty windows that are told one by one; a longer gap is stepped over
-MAX_BUFFERED_ROWS = 400_000  # rows that are held at once of windows of time
-UNKNOWN_PART_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+# A part is named before it is written, and parts of several writers do not appear in the order of
+# their names. After this time no earlier one is still to come.
+PART_SETTLE_SECONDS = 2.0
+# A row may wait one flush interval to be written, and the write itself may be slow.
+MAX_ROW_DELAY_SECONDS = 2 * FLUSH_INTERVAL_SECONDS
+MAX_EMPTY_WINDOWS = 1_000  # in a row; a longer gap is skipped
+MAX_BUFFERED_ROWS = 400_000  # of a window of time; of more rows a sample is held
 PositionedWindow = tuple["MonitoringWindow", Json]
 
 
 @dataclass(frozen=True)
 class WindowSpec:
-    """How rows are cut into windows: by their number, or by time where `every` is given."""
+    """Size of the windows.
+
+    Attributes:
+        rows: rows of a window.
+        window_seconds: duration of a window instead, if given.
+    """
 
     rows: int = 500
-    window_seconds: float | None = None  # seconds
+    window_seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class MonitoringWindow:
-    """Rows that are looked at together.
+    """Rows that are compared with the reference together.
 
     Attributes:
-        values: what the model saw, parsed; columns that were not recorded are not there.
-        outputs: what it said: see `Task.decide`.
-        first, last: when, where that is known.
-        missing_columns: columns of the model that the rows should have and do not.
-        n_unparseable: cells of each column that hold something that cannot be read.
-        n_other_model_rows: rows of other versions of the model, left out.
+        values: parsed features, without columns that were not logged.
+        outputs: outputs of the model: see `Task.to_frame`.
+        start, end: time span of the rows; None if unknown.
+        missing_columns: columns of the model that the rows lack.
+        n_unparseable: number of cells of each column that cannot be parsed.
+        n_other_model_rows: number of rows of other versions of the model, which are left out.
     """
 
     values: pl.DataFrame
@@ -65,15 +82,16 @@ class MonitoringWindow:
 
     @property
     def n_rows(self) -> int:
-        """How many there are."""
+        """Number of rows."""
         return max(self.values.height, self.outputs.height)
 
 
 def find_prediction_log(source: str, model_id: str) -> Path | None:
-    """The prediction log of a model in a folder, if there is one.
+    """Find the prediction log of a model in a folder; None if there is none.
 
-    The server keeps that of each model in a folder of its own within the one it is given; of
-    several, that whose newest part is of this version, or the only one.
+    The server keeps one log per model in the folder it is given. Of several logs this is the one
+    whose newest part has rows of this version. A single log is taken in any case: after a reload
+    its newest rows may still be those of the earlier version.
     """
     folder = Path(source)
     if not folder.is_dir():
@@ -88,28 +106,22 @@ def find_prediction_log(source: str, model_id: str) -> Path | None:
     model_logs = [
         candidate
         for candidate in logs
-        if model_id in pl.read_parquet(list(list_parts(candidate))[-1])["model"]
+        if model_id in pl.read_parquet(list(list_parts(candidate))[-1])[MODEL_ID_COLUMN]
     ]
     return next(iter(model_logs or (logs if len(logs) == 1 else [])), None)
-
-
-def is_prediction_log(folder: Path) -> bool:
-    """Whether a folder is that of a prediction log."""
-    first_part = next(iter(list_parts(folder)), None)
-    return first_part is not None and set(LOG_COLUMNS) <= set(pl.read_parquet_schema(first_part))
 
 
 def iter_windows(
     source: str, bundle: Bundle, spec: WindowSpec, position: Json, now: datetime
 ) -> Iterator[PositionedWindow]:
-    """Windows of a prediction log or of another table, from a mark on.
+    """Yield the windows of a prediction log or of another table, each with its position.
 
     Args:
-        source: folder of the log, or what `read_table` reads.
-        bundle: whose rows they are.
-        spec: how they are cut.
-        position: of the last window that was seen; {} for none.
-        now: the time; a window of time is whole only after its end.
+        source: folder of the log, or a source that `read_table` reads.
+        bundle: bundle of the model.
+        spec: size of the windows.
+        position: position of the last window that was processed; {} to start.
+        now: the present time; a window of time is complete only after its end.
 
     Raises:
         DataError: the table cannot be read, or has no times to cut it by.
@@ -124,37 +136,15 @@ def iter_windows(
         raise DataError(
             "only the prediction log can be cut into windows of time",
             detail=source,
-            hint="leave --every out, or pass the folder that `fieldcraft serve --log` writes to",
+            hint="leave --window out, or pass the folder that `fieldcraft serve --log` writes to",
         )
     return iter_table_windows(source, bundle, spec, position)
-
-
-def list_parts(folder: Path, start_name: str = "") -> Iterator[Path]:
-    """The files of a log in order, from a name on, such as ``2026-11-26/101500-77-0.parquet``."""
-    for day in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if day.name >= start_name[: len(day.name)]:
-            paths = (path for path in day.glob("[0-9]*.parquet") if part_name(path) >= start_name)
-            yield from sorted(paths)
-
-
-def part_name(part: Path) -> str:
-    """The name of a part within its log."""
-    return f"{part.parent.name}/{part.name}"
-
-
-def part_time(part: Path) -> datetime:
-    """When a part of the log was written; those of other names come last."""
-    try:
-        time = datetime.strptime(f"{part.parent.name} {part.name[:6]}", "%Y-%m-%d %H%M%S")
-    except ValueError:
-        return UNKNOWN_PART_TIME
-    return time.replace(tzinfo=UTC)
 
 
 def iter_row_windows(
     folder: Path, bundle: Bundle, spec: WindowSpec, position: Json, now: datetime
 ) -> Iterator[PositionedWindow]:
-    """Windows of so many rows of a log; what is left over waits for more."""
+    """Yield windows of a number of rows of a log; remaining rows wait for the next run."""
     start_part, start_row = str(position.get("part", "")), int(position.get("row", 0))
     buffered: list[pl.DataFrame] = []
     n_other_model_rows = 0
@@ -181,8 +171,10 @@ def iter_row_windows(
 def take_model_rows(
     table: pl.DataFrame, model_id: str, start: int, max_rows: int
 ) -> tuple[pl.DataFrame, int]:
-    """The next rows of a version of a model, at most so many, and how many rows were passed."""
-    positions = np.flatnonzero((table["model"].slice(start) == model_id).to_numpy())[:max_rows]
+    """Return the next rows of a version of a model, and the number of rows read for them."""
+    positions = np.flatnonzero((table[MODEL_ID_COLUMN].slice(start) == model_id).to_numpy())[
+        :max_rows
+    ]
     n_read = int(positions[-1]) + 1 if len(positions) == max_rows else table.height - start
     return table[(positions + start).tolist()], n_read
 
@@ -190,10 +182,11 @@ def take_model_rows(
 def iter_time_windows(
     folder: Path, bundle: Bundle, spec: WindowSpec, position: Json, now: datetime
 ) -> Iterator[PositionedWindow]:
-    """Windows of a length of time of a log, each once it is over; rows later than that are lost."""
+    """Yield windows of a duration of a log, once they are over; rows that come later are lost."""
     assert spec.window_seconds is not None
     start = float(position["until"]) if "until" in position else None
     buffer = RowBuffer()
+    # After the last part, None: the windows until now, as no earlier rows can come any more.
     for part in [*list_parts(folder, first_part_name(start)), None]:
         written_until = min(part_time(part), now).timestamp() if part else now.timestamp()
         while (
@@ -210,53 +203,47 @@ def iter_time_windows(
 
 
 class RowBuffer:
-    """Rows of a log that no window has had yet; of very many, an even sample."""
+    """Rows of a log that are not in a window yet; of very many, an even sample."""
 
     def __init__(self) -> None:
-        """Hold nothing."""
+        """Start empty."""
         self.table = pl.DataFrame()
-        self.sampling_step = 1  # one row of so many is kept
+        self.sampling_step = 1  # every n-th row is kept
 
     @property
     def first_time(self) -> float | None:
-        """Seconds since 1970 of the first row."""
-        first_microseconds = self.table["time"].dt.epoch("us").min() if self.table.height else None
+        """Time of the first row, seconds since 1970; None without rows."""
+        first_microseconds = (
+            self.table[TIME_COLUMN].dt.epoch("us").min() if self.table.height else None
+        )
         return None if first_microseconds is None else float(first_microseconds) / 1e6  # type: ignore[arg-type]
 
     def append(self, table: pl.DataFrame) -> None:
-        """Hold further rows; where there are too many, every other one of all."""
+        """Add rows; if there are too many, keep every other row."""
         sampled = table.gather_every(self.sampling_step)
         self.table = pl.concat([self.table, sampled], how="diagonal_relaxed")
         while self.table.height > MAX_BUFFERED_ROWS:
             self.table, self.sampling_step = self.table.gather_every(2), 2 * self.sampling_step
 
     def pop_window(self, model_id: str, start: float, end: float) -> MonitoringWindow:
-        """The window of the rows from a time to another; later ones are kept."""
+        """Remove the rows of a time span, and earlier ones, and return the span as a window."""
         window_start, window_end = (
             datetime.fromtimestamp(seconds, UTC) for seconds in (start, end)
         )
         self.sampling_step = 1
         if not self.table.height:
             return MonitoringWindow(self.table, self.table, window_start, window_end)
-        window_rows = self.table.filter(
-            (pl.col("time") >= window_start) & (pl.col("time") < window_end)
-        )
-        self.table = self.table.filter(pl.col("time") >= window_end)
-        model_rows = window_rows.filter(pl.col("model") == model_id)
+        time = pl.col(TIME_COLUMN)
+        window_rows = self.table.filter((time >= window_start) & (time < window_end))
+        self.table = self.table.filter(time >= window_end)
+        model_rows = window_rows.filter(pl.col(MODEL_ID_COLUMN) == model_id)
         return window_from_log(
             [model_rows], window_rows.height - model_rows.height, (window_start, window_end)
         )
 
 
-def first_part_name(start: float | None) -> str:
-    """The least name of a part that was written at a time or later."""
-    if start is None:
-        return ""
-    return f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d/%H%M%S}"
-
-
 def skip_empty_windows(next_row: float, start: float, window_seconds: float) -> float:
-    """Where the next window starts: later if very many empty ones would follow."""
+    """Return the start of the next window, later if very many empty ones would follow."""
     n_empty = math.floor((next_row - start) / window_seconds)
     return start + (n_empty - 1) * window_seconds if n_empty > MAX_EMPTY_WINDOWS else start
 
@@ -266,27 +253,28 @@ def window_from_log(
     n_other_model_rows: int,
     times: tuple[datetime, datetime] | None = None,
 ) -> MonitoringWindow:
-    """Rows of a log as a window."""
+    """Build a window from rows of a log."""
     table = pl.concat(pieces, how="diagonal_relaxed")
-    outputs = table.select(
-        pl.col(name).alias(name.removeprefix(OUTPUT_PREFIX))
-        for name in table.columns
-        if name.startswith(OUTPUT_PREFIX)
+    start, end = times or (table[TIME_COLUMN].min(), table[TIME_COLUMN].max())
+    return MonitoringWindow(
+        select_inputs(table),
+        select_outputs(table),
+        start,  # type: ignore[arg-type]
+        end,  # type: ignore[arg-type]
+        n_other_model_rows=n_other_model_rows,
     )
-    values = table.drop([*LOG_COLUMNS, *(OUTPUT_PREFIX + name for name in outputs.columns)])
-    start, end = times or (table["time"].min(), table["time"].max())
-    return MonitoringWindow(values, outputs, start, end, n_other_model_rows=n_other_model_rows)  # type: ignore[arg-type]
 
 
 def iter_table_windows(
     source: str, bundle: Bundle, spec: WindowSpec, position: Json
 ) -> Iterator[PositionedWindow]:
-    """Even windows of about so many rows of a table; of one that has grown, of its new rows."""
+    """Yield windows of about equal numbers of rows of a table; if it has grown, of the new rows."""
     frame = resolve_file_columns(read_table(source).frame, bundle.file_columns, base_folder(source))
     n_read = int(position.get("rows", 0))
     if n_read > frame.height or position.get("source") != source:
-        n_read = 0
+        n_read = 0  # another table
     n_windows = max((frame.height - n_read) // spec.rows, 1)
+    # Even windows rather than a small rest, which would have too few rows to test.
     for positions in np.array_split(np.arange(n_read, frame.height), n_windows):
         if len(positions):
             rows = frame.slice(int(positions[0]), len(positions))
@@ -294,7 +282,7 @@ def iter_table_windows(
 
 
 def predict_window(rows: pl.DataFrame, bundle: Bundle) -> MonitoringWindow:
-    """Rows of a table as a window, with what the model says of them."""
+    """Build a window from rows of a table, and predict them."""
     missing_columns = [name for name in bundle.required_columns if name not in rows.columns]
     rows = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in missing_columns)
     joined = bundle.join_tables(rows)
@@ -304,22 +292,24 @@ def predict_window(rows: pl.DataFrame, bundle: Bundle) -> MonitoringWindow:
         bundle.outputs_from_values(values), bundle.target_spec, calibration
     )
     return MonitoringWindow(
-        values, bundle.task.to_frame(predictions, bundle.target_spec), missing_columns=tuple(missing_columns),
-        n_unparseable=count_input_anomalies(joined, bundle.schema, {})["unread"],
-    )  # fmt: skip
+        values,
+        bundle.task.to_frame(predictions, bundle.target_spec),
+        missing_columns=tuple(missing_columns),
+        n_unparseable=count_input_anomalies(joined, bundle.schema, {})["unparseable"],
+    )
 
 
 @contextmanager
 def lock_monitoring_folder(folder: Path) -> Iterator[None]:
-    """Make sure that nothing else is at work on what a watch keeps in a folder.
+    """Lock the folder of the monitoring state.
 
     Raises:
-        DataError: another watch is, or labels are being joined.
+        DataError: another `monitor` or `feedback` run uses it.
     """
     with files.try_lock(folder / ".lock") as is_free:
         if not is_free:
             raise DataError(
-                "another watch is at work on this folder",
+                "another monitor or feedback run uses this folder",
                 detail=str(folder),
                 hint="wait until it ends, or pass another folder with --out",
             )

@@ -1,4 +1,4 @@
-"""Mistakes in names that a project file uses: of plugs, of their options, and of columns."""
+"""Check the names in a project file: of plug-ins, of their options, and of columns."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from fieldcraft.core.errors import did_you_mean
 from fieldcraft.project.schema_messages import SettingsPath, explain_validation_error, format_path
 from fieldcraft.project.settings import Impute, ModelSettings, as_text
 
-ValidationIssue = tuple[SettingsPath, str]  # where it is, and what is wrong
-COMPUTED_COLUMN_MESSAGE = "is computed; only a column that is read can stand here"
+ValidationIssue = tuple[SettingsPath, str]  # its path and a message
+COMPUTED_COLUMN_MESSAGE = "is a derived column; only a column of the table is allowed here"
+# Entry of ``data`` that a split strategy needs.
+COLUMN_OF_STRATEGY = {"group": "group", "time": "time_column"}
 COMPUTED_WITHOUT_KIND_MESSAGE = (
-    "is computed; give it a kind under data.columns, then it can be cleaned"
+    "is a derived column; give it a kind under data.columns, then it can be cleaned"
 )
 
 
 def check_plugin_names(values: Mapping[str, Any]) -> Iterator[ValidationIssue]:
-    """Mistakes in names of plugs: task, metric, learner and its options, kinds of columns."""
+    """Check the task, the metric, the learner with its options, and the kinds of columns."""
     yield from check_task(get_section(values, "problem"))
     if isinstance(values.get("model"), dict):
         yield from check_model(values["model"])
@@ -30,14 +32,14 @@ def check_plugin_names(values: Mapping[str, Any]) -> Iterator[ValidationIssue]:
 
 
 def check_task(problem: Mapping[str, Any]) -> Iterator[ValidationIssue]:
-    """A task or metric that does not exist, or a task that wants another number of targets."""
+    """Check that task and metric exist, and that the number of targets fits the task."""
     name, metric, task_names = (
         problem.get("task"),
         problem.get("metric"),
         catalog.list_plugins("tasks"),
     )
     if not isinstance(name, str):
-        return  # the settings' own rules say so
+        return  # the pydantic model reports it
     if name not in task_names:
         yield (
             ("problem", "task"),
@@ -52,19 +54,20 @@ def check_task(problem: Mapping[str, Any]) -> Iterator[ValidationIssue]:
         )
         yield ("problem", "metric"), message
     target = problem.get("target")
-    if problem.get("reject") is not None and task.output != "probabilities":
-        yield ("problem", "reject"), f"problem.reject needs classes, and {name} has none"
+    if problem.get("reject_fraction") is not None and task.output != "probabilities":
+        message = f"problem.reject_fraction needs classes, and {name} has none"
+        yield ("problem", "reject_fraction"), message
     if task.output == "labels" and isinstance(target, str):
         yield (
             ("problem", "target"),
-            f"problem.target: {name} wants a list of columns, one for each label",
+            f"problem.target: {name} needs a list of columns, one for each label",
         )
     if task.output != "labels" and isinstance(target, list):
-        yield ("problem", "target"), f"problem.target: {name} wants one column, not a list"
+        yield ("problem", "target"), f"problem.target: {name} needs one column, not a list"
 
 
 def check_kind(name: str, column: Mapping[str, Any]) -> Iterator[ValidationIssue]:
-    """A kind that does not exist, or options that it does not have."""
+    """Check that the kind of a column exists and has the options that are set."""
     kind, kind_names = column["kind"], catalog.list_plugins("kinds")
     path = ("data", "columns", name)
     if kind not in kind_names:
@@ -79,7 +82,7 @@ def check_kind(name: str, column: Mapping[str, Any]) -> Iterator[ValidationIssue
 def check_options(
     path: SettingsPath, options: Mapping[str, Any], known_options: Sequence[str]
 ) -> Iterator[ValidationIssue]:
-    """Options that are not there to be given."""
+    """Report options that are not known."""
     for option in options:
         if option not in known_options:
             hint = did_you_mean(option, known_options)
@@ -87,11 +90,11 @@ def check_options(
 
 
 def check_model(model: Mapping[str, Any]) -> Iterator[ValidationIssue]:
-    """A learner that does not exist, or settings that it does not have."""
+    """Check that the learner exists and that its options are valid."""
     name = model.get("learner") or ModelSettings().learner
     learner_names = catalog.list_plugins("learners")
     if not isinstance(name, str):
-        return  # the settings' own rules say so
+        return  # the pydantic model reports it
     if name not in learner_names:
         yield (
             ("model", "learner"),
@@ -126,9 +129,9 @@ def check_model(model: Mapping[str, Any]) -> Iterator[ValidationIssue]:
 
 
 def check_column_references(values: Mapping[str, Any]) -> Iterator[ValidationIssue]:
-    """Names of columns that do not stand under ``data.columns``."""
+    """Report references to columns that are not under ``data.columns``."""
     data = get_section(values, "data")
-    columns, derived = get_section(data, "columns"), get_section(data, "derive")
+    columns, derived = get_section(data, "columns"), get_section(data, "derived_columns")
     for path, value, computed_message in iter_column_references(values) if columns else ():
         name, location = as_text(value), format_path(path[:2])
         if not isinstance(name, str) or name in columns:
@@ -143,17 +146,19 @@ def check_column_references(values: Mapping[str, Any]) -> Iterator[ValidationIss
 
 
 def check_split_strategy(values: Mapping[str, Any]) -> Iterator[ValidationIssue]:
-    """Entries of ``split`` that want others which are not there."""
+    """Check that ``split.strategy`` and ``split.gap`` have the entries that they need."""
     data, split = get_section(values, "data"), get_section(values, "split")
-    strategy = split.get("rule")
-    if strategy in ("time", "entity") and data.get(strategy) is None:
-        yield ("split", "rule"), f"split.rule is {strategy}, but data.{strategy} names no column"
+    strategy = split.get("strategy")
+    entry = COLUMN_OF_STRATEGY.get(strategy) if isinstance(strategy, str) else None
+    if entry is not None and data.get(entry) is None:
+        message = f"split.strategy is {strategy}, but data.{entry} is not set"
+        yield ("split", "strategy"), message
     if split.get("gap") is not None and strategy != "time":
-        yield ("split", "gap"), "split.gap needs the rule time; without it rows have no order"
+        yield ("split", "gap"), "split.gap needs the strategy time; otherwise rows have no order"
 
 
 def check_impute_values(values: Mapping[str, Any]) -> Iterator[ValidationIssue]:
-    """Words to fill gaps with where no column of words is meant: ways to impute, misspelt."""
+    """Report texts under ``impute`` for columns other than categories: misspelled methods."""
     clean, columns = (
         get_section(values, "clean"),
         get_section(get_section(values, "data"), "columns"),
@@ -174,14 +179,14 @@ def check_impute_values(values: Mapping[str, Any]) -> Iterator[ValidationIssue]:
 
 
 def iter_column_references(values: Mapping[str, Any]) -> Iterator[tuple[SettingsPath, Any, str]]:
-    """Every place in the file that names a column, what stands there, and why none computed may."""
+    """Every reference to a column: its path, its value, and why a derived column is not allowed."""
     problem, data = get_section(values, "problem"), get_section(values, "data")
-    for role in ("entity", "weight", "id", "split"):
+    for role in ("group", "sample_weight", "id_column", "split_column"):
         yield ("data", role), data.get(role), COMPUTED_COLUMN_MESSAGE
-    yield ("data", "time"), data.get("time"), ""
+    yield ("data", "time_column"), data.get("time_column"), ""
     for section, name, value, computed_message in (
         ("problem", "target", problem.get("target"), COMPUTED_COLUMN_MESSAGE),
-        ("problem", "groups", problem.get("groups"), ""),
+        ("problem", "sensitive_features", problem.get("sensitive_features"), ""),
         ("data", "drop", data.get("drop"), ""),
     ):
         if isinstance(value, list):
@@ -195,6 +200,6 @@ def iter_column_references(values: Mapping[str, Any]) -> Iterator[tuple[Settings
 
 
 def get_section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A part of the file by its name; empty if it is not there or not made of names."""
+    """A section of the file; empty if it is missing or not a mapping."""
     section = values.get(name)
     return section if isinstance(section, dict) else {}

@@ -1,4 +1,4 @@
-"""What a stage works on and with."""
+"""The context that a stage runs in."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fieldcraft.core.types import ProgressCallback
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import ProjectSettings
 
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a stage works on and with.
+    """The inputs, the output folder and the callbacks of a stage.
 
     Attributes:
-        project: where everything lies.
-        settings: what the project file says.
-        inputs: the folders of the steps before it, by name.
-        out: the folder to fill; what a killed run left there is still in it.
-        previous: the folder of the last finished run of the same step.
-        log_record: puts an entry into the ledger when the stage has ended well.
-        on_progress: tells how far the stage is.
+        project: the project folder.
+        settings: the project file.
+        inputs: folders of the steps it depends on, by name.
+        out: folder for its output; files of an interrupted run are still in it.
+        previous: folder of the last finished run of the same step.
+        log_record: adds an entry (kind, body) to the ledger once the stage has succeeded.
+        on_progress: called with a message and the fraction done.
     """
 
     project: ProjectFolder
@@ -31,4 +32,4 @@ class StageContext:
     out: Path
     previous: Path | None
     log_record: Callable[[str, dict[str, Any]], None]
-    on_progress: Callable[[str, float | None], None]
+    on_progress: ProgressCallback

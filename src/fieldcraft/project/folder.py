@@ -1,4 +1,4 @@
-"""Where everything of a project lies."""
+"""The layout of a project folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from fieldcraft.core.errors import ProjectError
 from fieldcraft.project import project_file
 from fieldcraft.project.settings import ProjectSettings
 
-KEY_PREFIX_LENGTH = 16  # characters of a key in a folder's name
+# Characters of a key in the name of a run folder: 64 bits, so two keys of one project never
+# collide in practice, and paths stay short enough for Windows.
+KEY_PREFIX_LENGTH = 16
 
 
 @dataclass(frozen=True)
@@ -19,15 +21,16 @@ class ProjectFolder:
     ::
 
         fieldcraft.yaml       the project file
-        ledger.sqlite         the evidence
-        report.html           the report, from the evidence
+        ledger.sqlite         the ledger: metrics, findings and decisions
+        report.html           the report
         bundle/               the champion, ready to deploy
-        runs/<stage>/<key>/   what each stage made, by the digest of its inputs
-        retrain/<key>/        rows that a challenger learned from
+        runs/<step>/<key>/    the output of each step, by the digest of its inputs
+        retrain/<key>/        training data of a challenger
+        monitoring/           state and reports of `fieldcraft monitor`
 
     Attributes:
         root: the folder.
-        trial_file: a project file that is tried in place of the project's own.
+        trial_file: project file of a challenger, used in place of the project's own.
     """
 
     root: Path
@@ -35,10 +38,10 @@ class ProjectFolder:
 
     @classmethod
     def find(cls, start: Path) -> ProjectFolder:
-        """The project whose folder this is, or lies above this folder.
+        """Find the project in a folder or in the nearest folder above it.
 
         Raises:
-            ProjectError: neither this folder nor one above it holds a project file.
+            ProjectError: there is no project file in any of these folders.
         """
         for folder in (start.resolve(), *start.resolve().parents):
             if (folder / project_file.PROJECT_FILE_NAME).exists():
@@ -57,7 +60,7 @@ class ProjectFolder:
 
     @property
     def report_path(self) -> Path:
-        """The report."""
+        """The HTML report."""
         return self.root / "report.html"
 
     @property
@@ -67,17 +70,17 @@ class ProjectFolder:
 
     @property
     def ledger_path(self) -> Path:
-        """The evidence."""
+        """The ledger."""
         return self.root / "ledger.sqlite"
 
     def load_settings(self) -> ProjectSettings:
-        """What the project file says."""
+        """Read and check the project file."""
         return project_file.load_settings(self.file_path)
 
     def run_folder(self, step: str, key: str) -> Path:
-        """The folder of what a step made from the inputs of that key."""
+        """The output folder of a step whose inputs have this key."""
         return self.root / "runs" / step / key[:KEY_PREFIX_LENGTH]
 
     def partial_folder(self, step: str, key: str) -> Path:
-        """The folder of a step that is not finished yet; it survives a crash."""
+        """The folder of an unfinished step; it survives a crash, so that the step can resume."""
         return self.root / "runs" / step / f"{key[:KEY_PREFIX_LENGTH]}.partial"

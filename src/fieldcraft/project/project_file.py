@@ -1,4 +1,4 @@
-"""The project file: YAML 1.2 read with line numbers, checked whole, edited with comments kept."""
+"""The project file: YAML 1.2 with line numbers in errors and edits that keep comments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ YAML_LINE_WIDTH = 96
 
 
 def create_yaml_parser() -> YAML:
-    """YAML 1.2 that keeps comments and the order of keys."""
+    """A YAML 1.2 parser that keeps comments and the order of keys."""
     yaml = YAML(typ="rt")
     yaml.version = (1, 2)
     yaml.width = YAML_LINE_WIDTH
@@ -46,16 +46,16 @@ def load_settings(path: Path) -> ProjectSettings:
     """Read and check a project file.
 
     Raises:
-        ProjectError: every mistake in it at once, each with its line.
+        ProjectError: all mistakes at once, each with its line.
     """
     return validate_document(load_document(path), path)
 
 
 def validate_document(document: CommentedMap, path: Path) -> ProjectSettings:
-    """The settings that a document holds, if there is no mistake in it.
+    """Validate a document and return its settings.
 
     Raises:
-        ProjectError: every mistake in it at once, each with its line.
+        ProjectError: all mistakes at once, each with its line.
     """
     values, json_schema = to_plain_values(document), settings_json_schema()
     issues: list[ValidationIssue] = []
@@ -66,6 +66,7 @@ def validate_document(document: CommentedMap, path: Path) -> ProjectSettings:
         )
     except ValidationError as error:
         issues = explain_validation_error(error, json_schema)
+    # The model already reports these places; a second message about one would only confuse.
     reported_paths = {path[:depth] for path, _ in issues for depth in range(1, len(path) + 1)}
     checks = (
         check_plugin_names,
@@ -87,7 +88,7 @@ def validate_document(document: CommentedMap, path: Path) -> ProjectSettings:
 
 
 def load_document(path: Path) -> CommentedMap:
-    """The file as a document that remembers lines and comments.
+    """Parse a project file into a document that keeps lines and comments.
 
     Raises:
         ProjectError: there is no such file, it is not text, or it is not YAML.
@@ -105,16 +106,16 @@ def load_document(path: Path) -> CommentedMap:
         raise ProjectError(
             f"{path.name} is not valid YAML",
             detail=str(error),
-            hint="use an editor that saves UTF-8, or start anew with fieldcraft init",
+            hint="use an editor that saves UTF-8, or start over with fieldcraft init",
         ) from error
     return parse_document(text, path)
 
 
 def parse_document(text: str, path: Path) -> CommentedMap:
-    """YAML text as a document that remembers lines and comments.
+    """Parse YAML text into a document that keeps lines and comments.
 
     Raises:
-        ProjectError: it is not YAML, or holds no sections.
+        ProjectError: it is not YAML, or has no sections.
     """
     try:
         document = create_yaml_parser().load(text)
@@ -124,19 +125,19 @@ def parse_document(text: str, path: Path) -> CommentedMap:
         raise ProjectError(
             f"{path.name} is not valid YAML",
             detail=f"{position}{getattr(error, 'problem', None) or str(error).splitlines()[0]}",
-            hint="make sure that indentation, colons and quotes around that line are right",
+            hint="check indentation, colons and quotes around that line",
         ) from error
     if not isinstance(document, CommentedMap):
         raise ProjectError(
-            f"{path.name} holds no sections",
+            f"{path.name} has no sections",
             detail=f"{type(document).__name__} instead of sections such as problem: and data:",
-            hint="start it anew with: fieldcraft init DATA --target COLUMN",
+            hint="start over with: fieldcraft init DATA --target COLUMN",
         )
     return document
 
 
 def to_plain_values(value: Any) -> Any:
-    """A document without its lines and comments."""
+    """A document as plain dicts, lists and values, without lines and comments."""
     if isinstance(value, str):
         return str(value)  # without its quotation marks
     if isinstance(value, Mapping):
@@ -147,7 +148,7 @@ def to_plain_values(value: Any) -> Any:
 
 
 def line_number(document: Any, path: Sequence[Any]) -> int:
-    """Line, counted from 1, of the deepest part of a path that stands in the document."""
+    """Line, counted from 1, of the deepest part of a path that the document contains."""
     line = 1
     for step in path:
         try:
@@ -163,14 +164,14 @@ def line_number(document: Any, path: Sequence[Any]) -> int:
 
 
 def matching_key(document: Any, step: Any) -> Any:
-    """A step of a path as it stands in the document, where a name may be a number."""
+    """The key of the document that matches a step of a path; a column name may be a number."""
     if isinstance(document, CommentedMap) and step not in document:
         return next((key for key in document if str(as_text(key)) == step), step)
     return step
 
 
 def apply_edits(path: Path, edits: Sequence[ConfigEdit]) -> None:
-    """Make changes in a project file, leaving its comments and everything else as they are.
+    """Edit a project file; comments and everything else stay as they are.
 
     Raises:
         ProjectError: an edit does not fit the file.
@@ -182,10 +183,10 @@ def apply_edits(path: Path, edits: Sequence[ConfigEdit]) -> None:
 
 
 def write_document(path: Path, document: CommentedMap) -> None:
-    """Write a document as a project file, if it will be read without a mistake.
+    """Write a document as a project file, provided that it is valid.
 
     Raises:
-        ProjectError: there is a mistake in it; what stood in the file still does.
+        ProjectError: it is not valid; the file is left unchanged.
     """
     text = dump_document(document)
     validate_document(parse_document(text, path), path)
@@ -193,10 +194,10 @@ def write_document(path: Path, document: CommentedMap) -> None:
 
 
 def apply_edit(document: CommentedMap, edit: ConfigEdit, path: Path) -> None:
-    """Make one change in a document.
+    """Make one edit in a document.
 
     Raises:
-        ProjectError: the change goes through, or adds to, something that cannot hold it.
+        ProjectError: its path leads through a value, or it appends to something other than a list.
     """
     *steps, leaf = edit.path
     node: Any = document
@@ -212,14 +213,14 @@ def apply_edit(document: CommentedMap, edit: ConfigEdit, path: Path) -> None:
             values.append(edit.value)
     except (AttributeError, TypeError) as error:
         raise ProjectError(
-            f"a change does not fit {path.name}",
-            detail=f"{edit.describe()}, but something else stands there",
+            f"an edit does not fit {path.name}",
+            detail=f"{edit.describe()}, but the existing value has another type",
             hint=f"correct {path} by hand, then run the same command again",
         ) from error
 
 
 def get_or_create_list(mapping: CommentedMap, name: str) -> CommentedSeq:
-    """The list of that name, made if it is not there; TypeError if something else is."""
+    """The list of that name, created if missing; TypeError if it is not a list."""
     if mapping.get(name) is None:
         mapping[name] = CommentedSeq()
     values = mapping[name]
@@ -229,7 +230,7 @@ def get_or_create_list(mapping: CommentedMap, name: str) -> CommentedSeq:
 
 
 def dump_document(document: CommentedMap) -> str:
-    """A document as YAML text, without the line that says which version it is."""
+    """A document as YAML text, without the ``%YAML`` directive."""
     stream = io.StringIO()
     create_yaml_parser().dump(document, stream)
     text = stream.getvalue()
@@ -238,14 +239,14 @@ def dump_document(document: CommentedMap) -> str:
 
 @cache
 def settings_json_schema() -> dict[str, Any]:
-    """The JSON schema of the settings as such, without the names of plugs."""
+    """The JSON schema of the settings, without plug-ins."""
     return ProjectSettings.model_json_schema()
 
 
 def build_editor_schema() -> dict[str, Any]:
     """A JSON schema of project files, for editors that complete and check them.
 
-    It knows the tasks, kinds and learners that are plugged in, with their metrics and options.
+    It contains the tasks, kinds and learners that are installed, with their metrics and options.
     """
     json_schema = ProjectSettings.model_json_schema()
     json_schema |= {
@@ -258,9 +259,9 @@ def build_editor_schema() -> dict[str, Any]:
         descriptions = attribute_descriptions(getattr(sections, name))
         for entry, node in definition["properties"].items():
             node["description"] = descriptions.get(entry, node.get("description", ""))
-    add_task_schemas(definitions["Problem"])
+    add_task_schemas(definitions["ProblemSettings"])
     add_kind_schemas(definitions["ColumnSettings"])
-    add_learner_schemas(definitions["Model"], definitions)
+    add_learner_schemas(definitions["ModelSettings"], definitions)
     for definition in [json_schema, *definitions.values()]:
         for entry in set(definition["properties"]) - set(definition.get("required", ())):
             allow_null(definition["properties"][entry], definitions)
@@ -268,7 +269,7 @@ def build_editor_schema() -> dict[str, Any]:
 
 
 def attribute_descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """What the docstring of a section says about each of its entries."""
+    """The descriptions of the entries of a section, from its docstring."""
     descriptions: dict[str, str] = {}
     name = ""
     for line in inspect.getdoc(model).partition("Attributes:\n")[2].splitlines():  # type: ignore[union-attr]
@@ -282,14 +283,14 @@ def attribute_descriptions(model: type[BaseModel]) -> dict[str, str]:
 def conditional_schema(
     field: str, value: str, then: dict[str, Any], is_default: bool = False
 ) -> dict[str, Any]:
-    """A rule for sections in which an entry has a value; the usual one may be left out."""
+    """A rule that applies where a field has a value; a default value may be left out."""
     if is_default:
         return {"if": {"properties": {field: {"enum": [value, None]}}}, "then": then}
     return {"if": {"properties": {field: {"const": value}}, "required": [field]}, "then": then}
 
 
 def add_task_schemas(problem: dict[str, Any]) -> None:
-    """Let the schema know the tasks, with their metrics and how many targets they have."""
+    """Add the tasks to the schema, with their metrics and number of targets."""
     names = catalog.list_plugins("tasks")
     problem["properties"]["task"]["enum"] = names
     single_target, target_list = problem["properties"]["target"]["anyOf"]
@@ -304,7 +305,7 @@ def add_task_schemas(problem: dict[str, Any]) -> None:
 
 
 def add_kind_schemas(column: dict[str, Any]) -> None:
-    """Let the schema know the kinds of columns, with the names of their options."""
+    """Add the kinds of columns to the schema, with the names of their options."""
     names = catalog.list_plugins("kinds")
     column["properties"]["kind"]["enum"] = names
     column["allOf"] = [
@@ -315,7 +316,7 @@ def add_kind_schemas(column: dict[str, Any]) -> None:
 
 
 def add_learner_schemas(model: dict[str, Any], definitions: dict[str, Any]) -> None:
-    """Let the schema know the learners, with their settings."""
+    """Add the learners to the schema, with their options."""
     names = catalog.list_plugins("learners")
     model["properties"]["learner"]["enum"] = names
     model["allOf"] = []
@@ -340,7 +341,7 @@ def add_learner_schemas(model: dict[str, Any], definitions: dict[str, Any]) -> N
 
 
 def allow_null(node: dict[str, Any], definitions: dict[str, Any]) -> None:
-    """Let an entry stand with nothing under it, which counts as left out."""
+    """Allow an empty entry, which counts as left out."""
     if "$ref" in node:
         node = definitions[node["$ref"].rpartition("/")[2]]
     if "anyOf" in node:

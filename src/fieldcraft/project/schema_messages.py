@@ -1,7 +1,7 @@
-"""What may stand at each place of the project file, and mistakes in it, in plain words.
+"""Turn validation errors of pydantic into plain messages.
 
-A tree is the JSON schema of a pydantic model, as `model_json_schema` gives it; a node is a part of
-it. A path leads through names and, in lists, numbers.
+A root schema is the JSON schema of a pydantic model (`model_json_schema`); a node is a part of it.
+A path consists of keys and, in lists, indexes.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ TYPE_PHRASES = {
     "number": "a number",
     "integer": "a whole number",
 }
-MAX_VALUE_CHARS = 80  # characters of a value
+MAX_VALUE_CHARS = 80  # of a value in a message
 
 
 def explain_validation_error(
     error: ValidationError, root_schema: SchemaNode, base_path: SettingsPath = ()
 ) -> list[tuple[SettingsPath, str]]:
-    """Mistakes that a model has found in values: where each is, and what is wrong, told once.
+    """The path and the message of each mistake that a pydantic model reports, one for each path.
 
     Args:
-        error: what the model raised.
-        root_schema: its JSON schema.
-        base_path: the path at which its values stand.
+        error: the error of the model.
+        root_schema: the JSON schema of the model.
+        base_path: the path of the validated values in the project file.
     """
     messages_by_path: dict[SettingsPath, list[tuple[int, str]]] = {}
     for detail in error.errors():
@@ -48,7 +48,8 @@ def explain_validation_error(
         messages_by_path.setdefault(path, []).append(
             rank_and_message(detail, (*base_path, *path), node, parent, root_schema)
         )
-    # Where one form of a value fits but for something within it, only that is told.
+    # Pydantic reports an error for every alternative of a union. Where one alternative fits but
+    # for an inner value, only that inner value is reported.
     innermost_paths = [
         path
         for path in messages_by_path
@@ -58,7 +59,7 @@ def explain_validation_error(
 
 
 def is_within(path: SettingsPath, ancestor: SettingsPath) -> bool:
-    """Whether a path leads to something within a place."""
+    """Whether a path lies strictly below another."""
     return len(path) > len(ancestor) and path[: len(ancestor)] == ancestor
 
 
@@ -69,7 +70,7 @@ def rank_and_message(
     parent: SchemaNode,
     root_schema: SchemaNode,
 ) -> tuple[int, str]:
-    """The rank of a mistake among those of the same place, and its text."""
+    """The rank of a mistake among those of the same path (0 is most specific), and its message."""
     location, value_note = format_path(path) or "the file", format_value_note(detail.get("input"))
     if detail["type"] == "extra_forbidden":
         return (
@@ -84,7 +85,7 @@ def rank_and_message(
 
 
 def format_path(path: SettingsPath) -> str:
-    """A path as people read it: ``data.join, entry 1: on``."""
+    """A path in readable form: ``data.join, entry 1: on``."""
     text = ""
     for i, step in enumerate(path):
         if isinstance(step, int):
@@ -96,26 +97,26 @@ def format_path(path: SettingsPath) -> str:
 
 
 def format_value_note(value: Any) -> str:
-    """The value that was met, in brackets; nothing where it is a section of its own."""
+    """The value in parentheses; empty for a section."""
     if isinstance(value, (Mapping, BaseModel)):
         return ""
     if value is None:
-        return " (seen: nothing)"
+        return " (got: nothing)"
     if isinstance(value, bool):
-        return f" (seen: {str(value).lower()})"
+        return f" (got: {str(value).lower()})"
     text = value.isoformat() if isinstance(value, datetime.date) else repr(value)
-    return f" (seen: {text if len(text) <= MAX_VALUE_CHARS else text[:MAX_VALUE_CHARS] + '...'})"
+    return f" (got: {text if len(text) <= MAX_VALUE_CHARS else text[:MAX_VALUE_CHARS] + '...'})"
 
 
 def resolve_location(
     root_schema: SchemaNode, loc: Sequence[Any]
 ) -> tuple[SettingsPath, SchemaNode, SchemaNode]:
-    """The path of a place in the values, what may stand there, and what stands around it.
+    """The path of an error, the schema node at that path, and the node around it.
 
     Args:
         root_schema: the JSON schema of a model.
-        loc: where the model found a mistake; of a value of several forms it names one of them,
-            which is no part of the path.
+        loc: location of the error; pydantic adds the name of the alternative after a union,
+            which is not part of the path.
     """
     path: list[Any] = []
     node = parent = resolve_ref(root_schema, root_schema)
@@ -133,7 +134,7 @@ def resolve_location(
 
 
 def drop_empty_entries(value: Any, node: SchemaNode, root_schema: SchemaNode) -> Any:
-    """Values without the names under which nothing stands, so that these count as left out."""
+    """Values without empty entries, so that these count as left out."""
     if isinstance(value, list):
         entry_schema = child_node(select_type(node, "array", root_schema), 0, root_schema)
         return [drop_empty_entries(entry, entry_schema, root_schema) for entry in value]
@@ -155,7 +156,7 @@ def drop_empty_entries(value: Any, node: SchemaNode, root_schema: SchemaNode) ->
 
 
 def select_type(node: SchemaNode, json_type: str, root_schema: SchemaNode) -> SchemaNode:
-    """The form of a value that is an object, or an array; an empty node if it has none."""
+    """The alternative of a node with a JSON type; an empty node if there is none."""
     return next(
         (
             alternative
@@ -167,7 +168,7 @@ def select_type(node: SchemaNode, json_type: str, root_schema: SchemaNode) -> Sc
 
 
 def child_node(node: SchemaNode, step: Any, root_schema: SchemaNode) -> SchemaNode:
-    """What may stand under a name, or as an entry of a list."""
+    """The schema node of a key, or of the entries of a list."""
     schema = node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step)
     if schema is None:
         schema = node.get("additionalProperties")
@@ -175,7 +176,7 @@ def child_node(node: SchemaNode, step: Any, root_schema: SchemaNode) -> SchemaNo
 
 
 def resolve_ref(node: SchemaNode, root_schema: SchemaNode) -> SchemaNode:
-    """A node itself, where it only points at one of the tree's definitions."""
+    """A node with its ``$ref`` resolved."""
     if "$ref" not in node:
         return node
     definition: SchemaNode = root_schema["$defs"][node["$ref"].rpartition("/")[2]]
@@ -183,18 +184,18 @@ def resolve_ref(node: SchemaNode, root_schema: SchemaNode) -> SchemaNode:
 
 
 def list_alternatives(node: SchemaNode, root_schema: SchemaNode) -> list[SchemaNode]:
-    """The forms that a value may have; nothing at all is not one of them."""
+    """The alternatives of a node except null."""
     nodes = [resolve_ref(alternative, root_schema) for alternative in node.get("anyOf", [node])]
     return [alternative for alternative in nodes if alternative.get("type") != "null"]
 
 
 def section_names(node: SchemaNode) -> list[str]:
-    """Names that may stand in a section."""
+    """The keys of a section."""
     return list(node.get("properties", {}))
 
 
 def describe_node(node: SchemaNode, root_schema: SchemaNode) -> str:
-    """What may stand at a place, as in "must be ..."."""
+    """The allowed values of a node, as in "must be ..."."""
     phrases = [
         describe_alternative(alternative, root_schema)
         for alternative in list_alternatives(node, root_schema)
@@ -203,7 +204,7 @@ def describe_node(node: SchemaNode, root_schema: SchemaNode) -> str:
 
 
 def describe_alternative(node: SchemaNode, root_schema: SchemaNode) -> str:
-    """One form of a value."""
+    """One alternative of a node in words."""
     json_type = node.get("type")
     if json_type == "object":
         return describe_object(node, root_schema)
@@ -218,7 +219,7 @@ def describe_alternative(node: SchemaNode, root_schema: SchemaNode) -> str:
 
 
 def describe_bounds(node: SchemaNode) -> str:
-    """Between which values a number may lie."""
+    """The bounds of a number in words."""
     phrases = {
         "minimum": "of {:g} or more",
         "exclusiveMinimum": "above {:g}",
@@ -230,7 +231,7 @@ def describe_bounds(node: SchemaNode) -> str:
 
 
 def describe_array(node: SchemaNode, root_schema: SchemaNode) -> str:
-    """A list: of what, and of how many."""
+    """A list in words: its entries and how many."""
     item_phrase = describe_node(resolve_ref(node.get("items", {}), root_schema), root_schema)
     min_items, max_items = node.get("minItems", 0), node.get("maxItems")
     count = f"{max_items} " if min_items == max_items else "one or more " if min_items else ""
@@ -240,7 +241,7 @@ def describe_array(node: SchemaNode, root_schema: SchemaNode) -> str:
 
 
 def describe_object(node: SchemaNode, root_schema: SchemaNode) -> str:
-    """A section: its names, or what stands beside each."""
+    """A section in words: its keys, or the values of its entries."""
     if section_names(node):
         return f"a section with {join_names(section_names(node))}"
     item_phrase = describe_node(child_node(node, "", root_schema), root_schema)

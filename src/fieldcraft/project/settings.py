@@ -1,4 +1,8 @@
-"""What a project file may say, section by section."""
+"""The settings of a project file, section by section.
+
+The docstrings of the sections are shown to users: `project_file.build_editor_schema` takes the
+description of each entry from them.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +27,13 @@ ItemT = TypeVar("ItemT")
 
 
 class SettingsSection(BaseModel):
-    """A part of the project file; words it does not know are mistakes."""
+    """A section of the project file; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def as_text(value: Any) -> Any:
-    """Numbers, days and truth values as the text that stands in the table."""
+    """Numbers, dates and booleans as text, written as they are in a table."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime.date):
@@ -38,21 +42,22 @@ def as_text(value: Any) -> Any:
 
 
 def as_seconds(value: Any) -> Any:
-    """A length of time such as 5m in seconds."""
+    """A duration such as ``5m`` in seconds; any other value unchanged."""
     duration_seconds = parse_duration(value) if isinstance(value, str) else None
     return value if duration_seconds is None else duration_seconds
 
 
 def require_unique(values: list[ItemT]) -> list[ItemT]:
-    """Make sure that nothing stands in a list twice."""
+    """Refuse a list that holds a value twice."""
     duplicate = next((value for i, value in enumerate(values) if value in values[:i]), None)
     if duplicate is not None:
-        raise ValueError(f"{duplicate} stands there twice")
+        raise ValueError(f"{duplicate} is listed twice")
     return values
 
 
-# Types with the words in which a mistake is told.
-YAML_TEXT_TYPES = ["string", "number", "boolean"]  # as YAML may read what is meant as text
+# The descriptions are the words of error messages: "must be the name of a column".
+# YAML reads an unquoted `no` or `1` as a boolean or a number where a text is meant.
+YAML_TEXT_TYPES = ["string", "number", "boolean"]
 DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*[smhdwSMHDW]\s*$"
 TextValue = Annotated[
     str,
@@ -101,23 +106,23 @@ Scaling = Literal["quantile", "standard", "robust", "minmax", "none"]
 
 
 class ProblemSettings(SettingsSection):
-    """What is to be predicted, and what good enough means.
+    """What to predict, and which metric is good enough.
 
     Attributes:
         description: the problem in words.
         target: column to predict; a list of columns where one row may have many labels.
-        task: what the target asks.
-        metric: by which models are compared; the task's default if left out.
-        goal: what the metric must reach for the model to be good enough.
-        positive_class: the class that counts as yes, for a binary task.
+        task: the prediction task, such as binary or regression.
+        metric: metric by which models are compared; the default of the task if left out.
+        goal: value that the metric must reach.
+        positive_class: the positive class of a binary task.
         class_order: the classes from lowest to highest, for an ordinal task.
-        costs: what each kind of mistake costs, as ``{true class: {decided class: cost}}``.
-        threshold: above which probability a row is decided positive, or the metric that chooses
-            it on tune rows: accuracy, balanced_accuracy, f1 or mcc.
-        coverage: share of rows whose true value is to lie in the predicted set or interval.
-        reject_fraction: share of rows like those seen that may be rejected, the model being least sure of
-            them; what is like none of the classes is then rejected too.
-        sensitive_features: columns by whose groups figures are told apart, to see whether a model is fair.
+        costs: cost of each kind of error, as ``{actual class: {predicted class: cost}}``.
+        threshold: probability from which a row is predicted positive, or the metric for which it
+            is chosen on the validation rows: accuracy, balanced_accuracy, f1 or mcc.
+        coverage: fraction of rows whose actual value lies in the predicted set or interval.
+        reject_fraction: fraction of the rows that may be rejected because the model is least
+            confident about them; rows unlike every class are then rejected too.
+        sensitive_features: columns by whose groups metrics are computed, to compare groups.
     """
 
     description: TextValue = ""
@@ -130,7 +135,7 @@ class ProblemSettings(SettingsSection):
         default_factory=list
     )
     costs: dict[str, dict[str, Annotated[FiniteNumber, Field(ge=0)]]] = Field(
-        default_factory=dict, description="costs of mistakes, such as {yes: {no: 5}}"
+        default_factory=dict, description="costs of errors, such as {yes: {no: 5}}"
     )
     threshold: Fraction | ThresholdRule | None = None
     coverage: Fraction = 0.9
@@ -144,12 +149,13 @@ class ProblemSettings(SettingsSection):
 
 
 class SourceFiles(SettingsSection):
-    """A ready-made split.
+    """The files of a predefined split.
 
     Attributes:
         train: file of the training rows.
-        validation: file of the rows to tune and judge on; some of the training rows if left out.
-        test: file of the rows that are sealed; some of the training rows if left out.
+        validation: file of the validation and evaluation rows, half of it for each; taken from
+            the training rows if left out.
+        test: file of the sealed test rows; taken from the training rows if left out.
     """
 
     train: TablePath
@@ -158,10 +164,10 @@ class SourceFiles(SettingsSection):
 
 
 class ColumnSettings(BaseModel):
-    """What one column holds, with whatever options its kind has.
+    """The kind of a column and the options of that kind.
 
     Attributes:
-        kind: what a cell is, such as number or category.
+        kind: kind of the cells, such as number or category.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -173,11 +179,11 @@ class ColumnSettings(BaseModel):
 
 
 class JoinSettings(SettingsSection):
-    """A further table whose columns are put beside the rows, one row of it for each key.
+    """A table that is left-joined to the rows; it has one row for each key.
 
     Attributes:
         source: the table, relative to the project folder.
-        on: columns that both tables have, by which rows find each other.
+        on: key columns, which both tables have.
         columns: columns to take; all others if left out.
     """
 
@@ -187,7 +193,7 @@ class JoinSettings(SettingsSection):
 
     @property
     def keys(self) -> list[str]:
-        """The columns by which rows find each other."""
+        """The key columns."""
         return [self.on] if isinstance(self.on, str) else list(self.on)
 
 
@@ -195,26 +201,27 @@ class DataSettings(SettingsSection):
     """Where the rows are and how to read them.
 
     Attributes:
-        source: the table, or the files of a ready-made split; relative to the project folder.
+        source: the table, or the files of a predefined split; relative to the project folder.
         column_names: column names, for files without a header.
-        na_values: words that stand for a missing value, beside an empty cell.
-        columns: what each column holds.
-        join: further tables whose columns are put beside the rows.
-        derived_columns: columns computed from others, as SQL expressions such as ``total / months``.
+        na_values: texts that mark a missing value, in addition to empty cells.
+        columns: the kind and the options of each column.
+        join: tables that are joined to the rows.
+        derived_columns: columns computed from others by SQL expressions such as
+            ``total / months``.
         filter: rows to use, as an SQL condition such as ``age >= 18``.
         drop: columns that no model may use.
         time_column: column that orders the rows in time.
-        group: column whose rows belong together (one patient, one machine).
-        sample_weight: column that says how much a row counts.
-        id_column: column that names rows, for reports and predictions.
-        split_column: column that says which part a row is for: train, validation or test.
+        group: column of the group of a row, such as a patient or a machine.
+        sample_weight: column of the weight of a row.
+        id_column: column that identifies rows in reports and predictions.
+        split_column: column of the part of a row: train, validation or test.
     """
 
     source: TablePath | SourceFiles
     column_names: ColumnNames = Field(default_factory=list)
     na_values: list[TextValue] = Field(default_factory=list)
     columns: dict[str, ColumnSettings] = Field(
-        description="columns with what they hold, such as {age: {kind: number}}"
+        description="columns with their kinds, such as {age: {kind: number}}"
     )
     join: list[JoinSettings] = Field(default_factory=list)
     derived_columns: dict[str, SqlExpression] = Field(
@@ -229,20 +236,20 @@ class DataSettings(SettingsSection):
     split_column: ColumnName | None = None
 
     def source_files(self) -> SourceFiles:
-        """The files, whichever way they were given."""
+        """The files of the source; a single table is the training file."""
         return SourceFiles(train=self.source) if isinstance(self.source, str) else self.source
 
 
 class ColumnCleaning(SettingsSection):
-    """How a column is cleaned; what is left out is the encoder's own default.
+    """How a column is cleaned; the encoder's defaults apply to entries that are left out.
 
     Attributes:
-        impute: what fills gaps: mean, median, mode, model (told from the other numbers) or a
-            constant: a number, for categories also a word.
+        impute: replacement of missing values: mean, median, mode, model (predicted from the other
+            numbers) or a constant, which is a number or, for categories, a text.
         scale: how numbers are scaled for networks and linear models.
-        clip: lowest and highest value, or ``auto`` for eight interquartile ranges around the
-            middle half of the training rows.
-        missing: ``drop`` leaves out training rows without a value here.
+        clip: lowest and highest value, or ``auto`` for eight interquartile ranges beyond the
+            quartiles of the training rows.
+        missing: ``drop`` excludes training rows in which the value is missing.
     """
 
     impute: Impute | FiniteNumber | Annotated[str, Field(min_length=1)] | None = None
@@ -254,18 +261,18 @@ class ColumnCleaning(SettingsSection):
 
     @model_validator(mode="after")
     def check_clip_order(self) -> ColumnCleaning:
-        """The lowest value comes first."""
+        """Require the lower value first."""
         if isinstance(self.clip, list) and self.clip[0] >= self.clip[1]:
             raise ValueError(
                 f"clip goes from {self.clip[0]:g} to {self.clip[1]:g}; "
-                "name the lowest value first, then the highest"
+                "give the lowest value first, then the highest"
             )
         return self
 
     def encoder_options(self) -> dict[str, Any]:
-        """What a column's encoder is told."""
+        """The options for the encoder of the column."""
         options = self.model_dump(mode="json", exclude_none=True)
-        del options["missing"]
+        del options["missing"]  # applied to rows by `modeling.dataset`, not by an encoder
         return options
 
 
@@ -273,71 +280,73 @@ class CleanSettings(SettingsSection):
     """How the rows are cleaned before they are used.
 
     Attributes:
-        all: how every column is cleaned.
-        columns: how single columns are, which goes first.
-        conflicting_rows: what happens to rows with the same cells and different targets.
+        all: cleaning of every column.
+        columns: cleaning of single columns; overrides ``all``.
+        conflicting_rows: whether rows with equal features and different targets are kept.
     """
 
     all: ColumnCleaning = ColumnCleaning()
     columns: dict[str, ColumnCleaning] = Field(
         default_factory=dict,
-        description="columns with how they are cleaned, such as {age: {clip: auto}}",
+        description="columns with their cleaning, such as {age: {clip: auto}}",
     )
     conflicting_rows: Literal["keep", "drop"] = "keep"
 
 
 class AuditSettings(SettingsSection):
-    """What is accepted although it looks wrong.
+    """Findings of the audit that are accepted.
 
     Attributes:
-        accept: findings, by name, that are not to hold the run.
+        accept: names of the findings that do not block a run.
     """
 
     accept: list[str] = Field(default_factory=list)
 
 
 class SplitSettings(SettingsSection):
-    """How rows are divided.
+    """How rows are assigned to train, validation, evaluation and test.
 
     Attributes:
-        strategy: stratified, by entity or by time.
-        validation: share of the rows for early stopping, calibration and thresholds.
-        evaluation: share of the rows on which models are judged and compared.
-        test: share of the rows that is sealed.
-        gap: time before each later part of which no row is used, such as 7d or 12h; a number
-            if time is one (rule time).
-        near_duplicates: whether rows whose texts or photos are nearly the same stay together.
-        seed: changes which rows go where.
+        strategy: stratified, or by group or time.
+        validation: fraction of the rows for early stopping, calibration, thresholds and ensemble
+            weights.
+        evaluation: fraction of the rows for comparing models and for the metrics reported.
+        test: fraction of the rows that is sealed.
+        gap: period before each later part of which no row is used, such as 7d or 12h; a number if
+            the time column holds numbers (strategy time).
+        near_duplicates: whether rows with nearly equal texts or photos go to the same part.
+        seed: random seed of the assignment.
     """
 
-    strategy: Literal["stratified", "entity", "time"] = "stratified"
+    strategy: Literal["stratified", "group", "time"] = "stratified"
     validation: Fraction = 0.075
     evaluation: Fraction = 0.075
     test: FiniteNumber = Field(default=0.15, ge=0, lt=1)
     gap: Duration | Annotated[FiniteNumber, Field(ge=0)] | None = None
-    near_duplicates: Literal["together", "apart"] = "together"
+    near_duplicates: Literal["group", "ignore"] = "group"
     seed: NonNegativeWhole = 0
 
     @model_validator(mode="after")
     def check_training_fraction(self) -> SplitSettings:
-        """Something must be left to train on."""
-        if self.validation + self.evaluation + self.test > 0.9:
+        """Require that at least a tenth of the rows is left for training."""
+        held_out_fraction = self.validation + self.evaluation + self.test
+        if held_out_fraction > 0.9:
             raise ValueError(
-                f"tune, judge and test take {self.validation + self.evaluation + self.test:.0%} of the rows; "
+                f"validation, evaluation and test take {held_out_fraction:.0%} of the rows; "
                 "set them so that at least 10 % are left for training"
             )
         return self
 
 
 class ModelSettings(BaseModel):
-    """The model to train: a learner, that learner's own settings, and how columns are encoded.
+    """The model to train: a learner, its options, and options of the encoders.
 
-    Under the name of a kind of column stand options for all columns of that kind, such as
-    ``text: {encoder: minilm}``; those under a column itself go first.
+    The name of a kind holds options for all columns of that kind, such as
+    ``text: {encoder: minilm}``; options under a column override them.
 
     Attributes:
-        learner: its name.
-        ensemble: whether the trained models are also tried together.
+        learner: name of the learner.
+        ensemble: whether an ensemble of the trained models is tried too.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -345,14 +354,15 @@ class ModelSettings(BaseModel):
     ensemble: bool = True
 
     def learner_options(self) -> dict[str, Any]:
-        """The learner's settings as they stand in the file."""
+        """The options of the learner, as given in the file."""
+        # Extra keys are options of the learner, except the names of kinds.
         kinds = catalog.list_plugins("kinds")
         return {
             name: value for name, value in (self.model_extra or {}).items() if name not in kinds
         }
 
     def kind_options(self) -> dict[str, Any]:
-        """Options for all columns of a kind, by its name."""
+        """The options of the encoders, by kind."""
         learner_settings = self.learner_options()
         return {
             name: value
@@ -365,10 +375,10 @@ class TrainSettings(SettingsSection):
     """How training runs.
 
     Attributes:
-        seed: of everything random in training.
-        time_budget: time that training may take, for all members of the model together: seconds, or
-            such as 5m.
-        device: where to train; a graphics card if there is one, unless said otherwise.
+        seed: random seed of training.
+        time_budget: time limit for training all fold models together: seconds, or a duration such
+            as 5m.
+        device: device to train on; auto takes a GPU if there is one.
     """
 
     seed: NonNegativeWhole = 0
@@ -380,21 +390,22 @@ class ServeSettings(SettingsSection):
     """How the model is served.
 
     Attributes:
-        route: a further path for predictions, such as /predict_sentiment.
-        invalid_status: status of the answer to rows that do not fit the model.
-        extra_columns: what happens to columns that the model does not know.
-        redact_errors: whether errors keep names of columns and values to themselves.
-        max_rows: that one request may hold.
-        allow_file_paths: whether photos may be named by path or address; otherwise requests carry them.
-        log_fraction: share of the requests that the prediction log records.
-        log_exclude: columns that the prediction log leaves out.
+        route: additional path for predictions, such as /predict_sentiment.
+        invalid_status: HTTP status of the answer to invalid rows.
+        extra_columns: whether columns that the model does not know are ignored or forbidden.
+        redact_errors: whether errors omit column names and values.
+        max_rows: largest number of rows in a request.
+        allow_file_paths: whether requests may refer to photos by path or URL; otherwise they must
+            contain them.
+        log_fraction: fraction of the requests that the prediction log records.
+        log_exclude: columns that the prediction log omits.
     """
 
     route: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.~-]+)+$", description="a path")] | None = (
         None
     )
     invalid_status: Literal[400, 422] = 422
-    extra_columns: Literal["ignore", "refuse"] = "ignore"
+    extra_columns: Literal["ignore", "forbid"] = "ignore"
     redact_errors: bool = False
     max_rows: Annotated[int, Field(strict=True, gt=0)] = 10_000
     allow_file_paths: bool = False
@@ -402,25 +413,25 @@ class ServeSettings(SettingsSection):
     log_exclude: ColumnNames = Field(default_factory=list)
 
 
-SEASON_SECONDS = {"day": 86_400.0, "week": 604_800.0}  # in seconds
+SEASON_SECONDS = {"day": 86_400.0, "week": 604_800.0}
 
 
 class MonitorSettings(SettingsSection):
-    """How the model is watched at work, and who is told.
+    """How the model is monitored in production, and where alerts go.
 
     Attributes:
-        window_rows: of a window.
-        window: length of a window instead, such as 1h; for the prediction log.
-        seasonality: whether windows of a length of time are compared with those of the same time of
-            the day or of the week before them.
-        min_rows: rows that a window must have; one of fewer is not judged.
-        tolerance: Jensen-Shannon distance, from 0 to 1, that is no drift.
-        min_effect_size: least distance worth an alert in columns that matter most.
-        false_alarms_per_month: false ones that are expected a month at most.
-        metrics_url: address of the server, whose latency and errors are told.
-        alert_file: that each alert is added to, as a line of JSON.
-        alert_command: words of a command that gets each alert on its standard input.
-        alert_webhook: address that each alert is posted to.
+        window_rows: number of rows in a window.
+        window: duration of a window instead, such as 1h; for the prediction log.
+        seasonality: whether windows are compared with earlier windows of the same time of the day
+            or of the week.
+        min_rows: smallest number of rows in a window; windows with fewer rows are skipped.
+        tolerance: Jensen-Shannon distance, from 0 to 1, that does not count as drift.
+        min_effect_size: smallest distance that raises an alert in the most important columns.
+        false_alarms_per_month: largest expected number of false alarms in a month.
+        metrics_url: URL of the server whose latency and errors are reported.
+        alert_file: file to which each alert is appended as a line of JSON.
+        alert_command: command, as a list of words, that gets each alert on standard input.
+        alert_webhook: URL to which each alert is posted.
     """
 
     window_rows: Annotated[int, Field(strict=True, gt=0)] = 500
@@ -439,33 +450,36 @@ class MonitorSettings(SettingsSection):
 
     @model_validator(mode="after")
     def check_windows_per_season(self) -> MonitorSettings:
-        """A day or a week is so many windows."""
+        """Require that a season is a whole number of windows."""
         if self.seasonality is None:
             return self
+        # A detector compares slot k of a season with slot k of earlier ones, so windows of
+        # different seasons must start at the same times of the day or week.
         windows_per_season = SEASON_SECONDS[self.seasonality] / self.window if self.window else 0.0
         if windows_per_season < 2 or windows_per_season != round(windows_per_season):
-            window_text = f"{self.window:g} s" if self.window else "left out"
+            window_text = f"{self.window:g} s" if self.window else "not set"
             raise ValueError(
-                f"a season of a {self.seasonality} is cut into windows of a length of time, and `every` "
-                f"is {window_text}; set it to a part of a {self.seasonality}, such as 1h"
+                f"the seasonality {self.seasonality} needs a window that divides it, "
+                f"but `window` is {window_text}; set it to a duration such as 1h"
             )
         return self
 
 
 class RetrainSettings(SettingsSection):
-    """How a challenger is trained, and what it must not be worse in.
+    """How a challenger is trained, and the limits that it must meet.
 
     Attributes:
-        policy: what it learns from: all rows (append), the newest (window), or all with older
-            ones counted less (weight).
-        window_rows: training rows of the policy window; as many as before if left out.
-        decay: of older training rows, for the policy weight, each time anew.
-        min_new_rows: new labelled rows, below which nothing is trained.
-        max_latency_ratio: times as long as the champion that it may take for a row.
-        max_size_ratio: times as large as the champion that it may be.
+        policy: training rows: all (append), the newest (window), or all with smaller weights for
+            older ones (decay).
+        window_rows: number of training rows of the policy window; unchanged if left out.
+        decay: factor by which each retraining multiplies the weights of older rows, for the policy
+            decay.
+        min_new_rows: smallest number of new labelled rows that starts a retraining.
+        max_latency_ratio: largest ratio of the latency of the challenger to that of the champion.
+        max_size_ratio: largest ratio of the size of the challenger to that of the champion.
     """
 
-    policy: Literal["append", "window", "weight"] = "append"
+    policy: Literal["append", "window", "decay"] = "append"
     window_rows: Annotated[int, Field(strict=True, gt=0)] | None = None
     decay: Annotated[FiniteNumber, Field(gt=0, le=1)] = 0.5
     min_new_rows: Annotated[int, Field(strict=True, gt=0)] = 50
@@ -474,15 +488,15 @@ class RetrainSettings(SettingsSection):
 
 
 class DeploySettings(SettingsSection):
-    """What the model must live within at work, how it is served, watched and trained again.
+    """Limits of the deployed model, and how it is served, monitored and retrained.
 
     Attributes:
-        max_latency_ms: milliseconds that one row may take.
-        max_size_mb: megabytes that the bundle may have.
-        max_memory_mb: megabytes that the process that predicts may take.
-        serve: how it is served.
-        monitor: how it is watched.
-        retrain: how a challenger is trained and judged.
+        max_latency_ms: largest latency for one row, in milliseconds.
+        max_size_mb: largest size of the bundle, in megabytes.
+        max_memory_mb: largest memory of the predicting process, in megabytes.
+        serve: how the model is served.
+        monitor: how the model is monitored.
+        retrain: how a challenger is trained and evaluated.
     """
 
     max_latency_ms: Annotated[FiniteNumber, Field(gt=0)] | None = None
@@ -494,16 +508,16 @@ class DeploySettings(SettingsSection):
 
 
 class CardSettings(SettingsSection):
-    """What only the owner can say for the model card and its checklist.
+    """Entries of the model card and its checklist that only the owner can provide.
 
     Attributes:
-        owner: who answers for the model.
-        intended_use: for which decisions it may be used.
-        out_of_scope_use: for what it must not be used.
-        affected_groups: who is touched by its decisions, and how.
-        legal_basis: by what right the data may be used for it.
-        human_oversight: who can object to a decision, and to whom.
-        monitoring: who watches the model at work, and what makes them stop it.
+        owner: who is responsible for the model.
+        intended_use: decisions for which the model may be used.
+        out_of_scope_use: uses that are excluded.
+        affected_groups: people affected by its decisions, and how.
+        legal_basis: legal basis for using the data.
+        human_oversight: who can appeal a decision, and to whom.
+        monitoring: who monitors the model in production, and when they stop it.
     """
 
     owner: str = ""
@@ -529,10 +543,10 @@ class ProjectSettings(SettingsSection):
     card: CardSettings = CardSettings()
 
     def digest(self, sections: tuple[str, ...]) -> str:
-        """Digest of what some sections say.
+        """Digest of some sections.
 
-        ``data.missing`` names one entry of a section, ``model.options`` what the learner is told,
-        ``model.kinds`` how columns are encoded.
+        ``data.na_values`` names one entry of a section, ``model.options`` the options of the
+        learner, ``model.kinds`` those of the encoders.
         """
         document, section_values = self.model_dump(mode="json"), dict[str, Any]()
         model_section = {name: document["model"][name] for name in ModelSettings.model_fields}

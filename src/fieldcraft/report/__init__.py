@@ -1,1 +1,1 @@
-"""What people read: the report and the model card, told from records alone."""
+"""Report, model card and monitoring report, rendered from records alone."""

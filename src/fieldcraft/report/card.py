@@ -1,4 +1,4 @@
-"""The model card of a bundle, from the records.
+"""The model card of a bundle, written from the records.
 
 Mitchell et al., *Model Cards for Model Reporting*, FAT* 2019.
 """
@@ -19,16 +19,12 @@ from fieldcraft.report.project_report import (
 from fieldcraft.report.render import render_template
 from fieldcraft.report.report_data import ReportData, describe_test_set
 
-COMPUTED_MANIFEST_FIELDS = (
-    "format",
-    "model_id",
-    "files",
-    "digest",
-)  # entries that the manifest computes itself
+# `write_manifest` computes these itself.
+COMPUTED_MANIFEST_FIELDS = ("format", "model_id", "files", "digest")
 
 
 def update_model_card(bundle: Path, report_data: ReportData) -> None:
-    """Write the card into a bundle if it says something new; the model's id stays as it is."""
+    """Write the card into a bundle if its text has changed; the model id stays."""
     manifest = read_manifest(bundle)
     texts = {
         "card.html": render_card(report_data, manifest["model_id"], "card.html.j2"),
@@ -39,11 +35,11 @@ def update_model_card(bundle: Path, report_data: ReportData) -> None:
         card_path.exists() and card_path.read_text(encoding="utf-8") == texts[card_name]
         for card_name, card_path in paths.items()
     ):
-        return
+        return  # a server reloads a bundle whose files change
     manifest_body = {
         key: value for key, value in manifest.items() if key not in COMPUTED_MANIFEST_FIELDS
     }
-    manifest_body["lineage"] = {**manifest_body["lineage"], "ledger": report_data.ledger_head}
+    manifest_body["lineage"] = {**manifest_body["lineage"], "ledger_head": report_data.ledger_head}
     with files.atomic_folder(bundle) as staging:
         shutil.copytree(bundle, staging, dirs_exist_ok=True)
         for name, content in texts.items():
@@ -52,16 +48,16 @@ def update_model_card(bundle: Path, report_data: ReportData) -> None:
 
 
 def render_card(report_data: ReportData, model_id: str, template: str) -> str:
-    """The card in one of its forms."""
-    serious_findings = [finding for finding in report_data.findings if finding.severity != "tip"]
+    """The card as HTML or Markdown."""
+    serious_findings = [finding for finding in report_data.findings if finding.severity != "info"]
     return render_template(
         template,
-        story=report_data,
+        report=report_data,
         model_id=model_id,
-        seal=describe_test_set(report_data),
-        main=get_champion_metric(report_data),
+        test_set_status=describe_test_set(report_data),
+        main_metric=get_champion_metric(report_data),
         columns=describe_columns(report_data),
         findings=serious_findings,
-        items=checklist.build_checklist(report_data),
-        intervals=describe_coverage(report_data),
+        checklist=checklist.build_checklist(report_data),
+        coverage=describe_coverage(report_data),
     )

@@ -1,7 +1,7 @@
-"""Charts as SVG that take their colours from the page, so that they fit light and dark.
+"""Charts as SVG whose colors are CSS variables of the page, for light and dark mode.
 
-Altair describes a chart, vl-convert draws it without a browser. Colours in the description are
-stand-ins that are replaced by the page's own variables.
+Altair describes a chart, vl-convert renders it without a browser. The colors in the description are
+placeholders, because Vega accepts no CSS variables; they are replaced in the SVG.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import vl_convert
 
 from fieldcraft.core.types import Json
 
-# Stand-ins for the page's colours; no chart uses them by chance.
+# Placeholders for the colors of the page, near-black tones that no chart uses otherwise.
 INK_COLOR, MUTED_COLOR, GRID_COLOR, MAIN_COLOR, SECOND_COLOR = (
     "#010101",
     "#020202",
@@ -33,12 +33,18 @@ CSS_VARIABLES = {
 }
 CHART_WIDTH_PX = 420
 SQUARE_CHART_PX = 260
+MAX_CURVE_POINTS = 200  # of a curve; more make the page large and look the same
 FONT_FAMILY = "system-ui, sans-serif"
-CHART_PADDING_PX = {"left": 20, "right": 16, "top": 6, "bottom": 6}  # the page's font may be wider
+CHART_PADDING_PX = {
+    "left": 20,
+    "right": 16,
+    "top": 6,
+    "bottom": 6,
+}  # labels are measured in another font than the page has
 
 
 def render_svg(chart: alt.Chart | alt.LayerChart) -> str:
-    """A chart as SVG text for the page."""
+    """A chart as SVG text that scales with the page."""
     styled_chart = (
         chart.configure(background="transparent", font=FONT_FAMILY, padding=CHART_PADDING_PX)
         .configure_view(stroke=None)
@@ -56,8 +62,9 @@ def render_svg(chart: alt.Chart | alt.LayerChart) -> str:
         .configure_legend(labelColor=MUTED_COLOR, titleColor=MUTED_COLOR, labelFontSize=12)
     )
     svg = vl_convert.vegalite_to_svg(styled_chart.to_dict())
-    for stand_in, name in CSS_VARIABLES.items():
-        svg = svg.replace(f'"{stand_in}"', f'"var(--{name})"')
+    for placeholder, name in CSS_VARIABLES.items():
+        svg = svg.replace(f'"{placeholder}"', f'"var(--{name})"')
+    # Without fixed width and height the chart shrinks on a phone and in print.
     size = re.search(r'<svg[^>]*?width="([\d.]+)"', svg)
     width = float(size[1]) if size else CHART_WIDTH_PX
     return re.sub(
@@ -69,21 +76,22 @@ def render_svg(chart: alt.Chart | alt.LayerChart) -> str:
 
 
 def plot_models(models: Sequence[Json], metric: str, champion: str) -> str:
-    """Each learner's figure with its interval, the champion marked."""
+    """The metric of each model with its interval, the champion highlighted."""
     rows = [
         {
-            "learner": model["title"],
+            "model": model["title"],
             "champion": model["name"] == champion,
-            **{key: model["measures"][metric][key] for key in ("value", "low", "high")},
+            **{key: model["metrics"][metric][key] for key in ("value", "low", "high")},
         }
         for model in models
     ]
-    title = models[0]["measures"][metric]["title"]
-    order = [row["learner"] for row in rows]
+    title = models[0]["metrics"][metric]["title"]
+    order = [row["model"] for row in rows]
     base = alt.Chart(pl.DataFrame(rows)).encode(
-        y=alt.Y("learner:N", sort=order, title=None),
+        y=alt.Y("model:N", sort=order, title=None),
         color=alt.condition("datum.champion", alt.value(MAIN_COLOR), alt.value(MUTED_COLOR)),
     )
+    # The axis does not start at zero: models differ by little compared with the metric.
     whisker = base.mark_rule(strokeWidth=3).encode(
         x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)),
         x2="high:Q",
@@ -93,8 +101,8 @@ def plot_models(models: Sequence[Json], metric: str, champion: str) -> str:
 
 
 def plot_parts(counts: Json) -> str:
-    """How many rows each part has, as one bar cut into pieces."""
-    order = ["train", "cross", "tune", "judge", "test", "unused"]
+    """The number of rows in each part of the split."""
+    order = ["train", "cv", "validation", "evaluation", "test", "unused"]
     rows = [
         {"part": name, "rows": counts[name], "at": number}
         for number, name in enumerate(order)
@@ -102,9 +110,9 @@ def plot_parts(counts: Json) -> str:
     ]
     colors = {
         "train": MAIN_COLOR,
-        "cross": MAIN_COLOR,
-        "tune": SECOND_COLOR,
-        "judge": SECOND_COLOR,
+        "cv": MAIN_COLOR,
+        "validation": SECOND_COLOR,
+        "evaluation": SECOND_COLOR,
         "test": INK_COLOR,
     }
     chart = (
@@ -127,14 +135,14 @@ def plot_parts(counts: Json) -> str:
 
 
 def diagonal_line(low: float, high: float) -> alt.Chart:
-    """The line on which both axes are equal."""
+    """The dashed line on which both axes are equal."""
     endpoints = pl.DataFrame({"x": [low, high], "y": [low, high]})
     line: alt.Chart = alt.Chart(endpoints).mark_line(color=MUTED_COLOR, strokeDash=[4, 4])
     return line.encode(x="x:Q", y="y:Q")
 
 
 def plot_reliability(curve: Sequence[Json]) -> str:
-    """Predicted against observed frequency."""
+    """Reliability diagram: observed against predicted frequency."""
     data = alt.Chart(pl.DataFrame(list(curve)))
     x = alt.X("predicted:Q", title="predicted", scale=alt.Scale(domain=[0, 1]))
     y = alt.Y("observed:Q", title="observed", scale=alt.Scale(domain=[0, 1]))
@@ -148,17 +156,17 @@ def plot_reliability(curve: Sequence[Json]) -> str:
 
 
 def plot_roc_curve(points: Sequence[Sequence[float]]) -> str:
-    """True against false positive rate."""
+    """ROC curve: true positive rate against false positive rate."""
     frame = pl.DataFrame(
-        {"miss": [point[0] for point in points], "hit": [point[1] for point in points]}
+        {"fpr": [point[0] for point in points], "tpr": [point[1] for point in points]}
     )
     line = (
         alt.Chart(frame)
         .mark_line(color=MAIN_COLOR, interpolate="linear")
         .encode(
-            x=alt.X("miss:Q", title="false positive rate", scale=alt.Scale(domain=[0, 1])),
-            y=alt.Y("hit:Q", title="true positive rate", scale=alt.Scale(domain=[0, 1])),
-            order="hit:Q",
+            x=alt.X("fpr:Q", title="false positive rate", scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("tpr:Q", title="true positive rate", scale=alt.Scale(domain=[0, 1])),
+            order="tpr:Q",
         )
     )
     return render_svg(
@@ -167,9 +175,9 @@ def plot_roc_curve(points: Sequence[Sequence[float]]) -> str:
 
 
 def plot_scatter(points: Sequence[Sequence[float]], target: str) -> str:
-    """Predicted against true values."""
+    """Predicted against actual values."""
     frame = pl.DataFrame(
-        {"true": [point[0] for point in points], "predicted": [point[1] for point in points]}
+        {"actual": [point[0] for point in points], "predicted": [point[1] for point in points]}
     )
     low, high = float(min(map(min, points))), float(max(map(max, points)))
     scale = alt.Scale(domain=[low, high], nice=True)
@@ -178,7 +186,7 @@ def plot_scatter(points: Sequence[Sequence[float]], target: str) -> str:
         alt.Chart(frame)
         .mark_point(color=MAIN_COLOR, filled=True, size=22, opacity=0.45)
         .encode(
-            x=alt.X("true:Q", title=f"true {target}", scale=scale, axis=axis),
+            x=alt.X("actual:Q", title=f"actual {target}", scale=scale, axis=axis),
             y=alt.Y("predicted:Q", title="predicted", scale=scale, axis=axis),
         )
     )
@@ -187,21 +195,23 @@ def plot_scatter(points: Sequence[Sequence[float]], target: str) -> str:
     )
 
 
-def plot_learning_curves(members: Sequence[Json]) -> str:
-    """Training and tune loss by epoch, a thin line for each member, its best epoch marked."""
+def plot_learning_curves(curves: Sequence[Json]) -> str:
+    """Train and validation loss by epoch, a line for each fold model, its best epoch marked."""
     rows: list[dict[str, Any]] = []
     best: list[dict[str, Any]] = []
-    for number, curve in enumerate(members):
-        for part, losses in (("training", curve["train_losses"]), ("tune", curve["tune_losses"])):
-            step = max(1, len(losses) // 200)
+    for number, curve in enumerate(curves):
+        for part, key in (("train", "train_losses"), ("validation", "validation_losses")):
+            losses = curve[key]
+            step = max(1, len(losses) // MAX_CURVE_POINTS)
             rows += [
                 {"epoch": i + 1, "loss": losses[i], "rows": part, "line": f"{part} {number}"}
                 for i in range(0, len(losses), step)
             ]
         best_epoch = curve["best_epoch"]
-        best.append({"epoch": best_epoch, "loss": curve["tune_losses"][best_epoch - 1]})
+        best.append({"epoch": best_epoch, "loss": curve["validation_losses"][best_epoch - 1]})
     color = alt.Color(
-        "rows:N", title=None, scale=alt.Scale(domain=["training", "tune"], range=[MUTED_COLOR, MAIN_COLOR]),
+        "rows:N", title=None,
+        scale=alt.Scale(domain=["train", "validation"], range=[MUTED_COLOR, MAIN_COLOR]),
         legend=alt.Legend(orient="top"),
     )  # fmt: skip
     lines = (
@@ -223,22 +233,22 @@ def plot_learning_curves(members: Sequence[Json]) -> str:
 
 
 def plot_importance(importances: Sequence[Json], title: str) -> str:
-    """How much worse the metric gets when a column is shuffled, with its interval."""
+    """Permutation importance of each column, with its interval."""
     order = [item["column"] for item in importances]
     base = alt.Chart(pl.DataFrame(list(importances))).encode(
         y=alt.Y("column:N", sort=order, title=None)
     )
     bars = base.mark_bar(color=MAIN_COLOR, height=12).encode(
-        x=alt.X("value:Q", title=f"{title} lost", axis=alt.Axis(tickCount=6))
+        x=alt.X("value:Q", title=f"decrease in {title}", axis=alt.Axis(tickCount=6))
     )
     whisker = base.mark_rule(color=MUTED_COLOR, strokeWidth=2).encode(x="low:Q", x2="high:Q")
     return render_svg((bars + whisker).properties(width=CHART_WIDTH_PX, height=22 * len(order)))
 
 
 def plot_thresholds(curve: Sequence[Json], chosen: float) -> str:
-    """Precision and recall by the probability from which a row is decided positive."""
+    """Precision and recall by decision threshold, the chosen one marked."""
     rows = [
-        {"threshold": point["threshold"], "share": point[name], "figure": name}
+        {"threshold": point["threshold"], "value": point[name], "metric": name}
         for point in curve
         for name in ("precision", "recall")
     ]
@@ -247,9 +257,9 @@ def plot_thresholds(curve: Sequence[Json], chosen: float) -> str:
         .mark_line(strokeWidth=2)
         .encode(
             x=alt.X("threshold:Q", title="threshold", scale=alt.Scale(domain=[0, 1])),
-            y=alt.Y("share:Q", title=None, scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(domain=[0, 1])),
             color=alt.Color(
-                "figure:N",
+                "metric:N",
                 title=None,
                 scale=alt.Scale(domain=["precision", "recall"], range=[MAIN_COLOR, SECOND_COLOR]),
                 legend=alt.Legend(orient="top"),

@@ -1,7 +1,7 @@
-"""What whoever answers for a model should be able to say, filled from the records where it can be.
+"""The responsible-AI checklist of a model, answered from the records where they can answer.
 
-The questions follow the functions of the NIST AI Risk Management Framework (2023): what the model
-is for, what it was made from, how it was measured, and how it is looked after.
+The questions follow the functions of the NIST AI Risk Management Framework (2023): purpose of the
+model, data, measurement, impact on people, and maintenance.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fieldcraft.report.report_data import ReportData, describe_test_set, list_si
 
 @dataclass(frozen=True)
 class ChecklistItem:
-    """A question, the answer, and whether the records gave it, the owner did, or nobody has yet."""
+    """A question with its answer and its source: records, owner, or unanswered."""
 
     topic: str
     question: str
@@ -24,12 +24,12 @@ class ChecklistItem:
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody must still answer."""
-        return self.source == "nobody"
+        """Whether the question is still unanswered."""
+        return self.source == "unanswered"
 
 
 def build_checklist(report_data: ReportData) -> list[ChecklistItem]:
-    """The whole checklist of a project, topic by topic."""
+    """All items of the checklist, by topic."""
     return [
         *iter_purpose_items(report_data),
         *iter_data_items(report_data),
@@ -49,104 +49,112 @@ def answer_from_owner(topic: str, question: str, answer: str, card_field: str) -
     if answer.strip():
         return ChecklistItem(topic, question, answer.strip(), "owner")
     return ChecklistItem(
-        topic, question, f"Not answered: set card.{card_field} in the project file.", "nobody"
+        topic, question, f"Not answered: set card.{card_field} in the project file.", "unanswered"
     )
 
 
 def iter_purpose_items(report_data: ReportData) -> Iterator[ChecklistItem]:
-    """What the model is for."""
+    """Purpose of the model."""
     card, problem = report_data.settings.card, report_data.settings.problem
     yield answer_from_records("Purpose", "What does the model predict?", problem.description)
-    yield answer_from_owner("Purpose", "Who answers for it?", card.owner, "owner")
+    yield answer_from_owner("Purpose", "Who is responsible for it?", card.owner, "owner")
     yield answer_from_owner(
-        "Purpose", "For which decisions may it be used?", card.intended_use, "use"
+        "Purpose", "For which decisions may it be used?", card.intended_use, "intended_use"
     )
     yield answer_from_owner(
-        "Purpose", "For what must it not be used?", card.out_of_scope_use, "misuse"
+        "Purpose", "For what must it not be used?", card.out_of_scope_use, "out_of_scope_use"
     )
 
 
 def iter_data_items(report_data: ReportData) -> Iterator[ChecklistItem]:
-    """What the model was made from."""
+    """Data that the model was trained on."""
     card, sources = report_data.settings.card, report_data.settings.data.source_files()
     source_text = join_names(
         [name for name in (sources.train, sources.validation, sources.test) if name]
     )
-    digest = report_data.split.get("digests", {}).get("develop", "")
+    digest = report_data.split.get("digests", {}).get("development", "")
     yield answer_from_records(
         "Data",
-        "What was it made from?",
+        "What data was it developed on?",
         f"{report_data.n_rows:,} rows of {source_text}, digest {digest[:16]}.",
     )
     yield answer_from_owner(
-        "Data", "By what right may this data be used for it?", card.legal_basis, "rights"
+        "Data", "On what legal basis is this data used?", card.legal_basis, "legal_basis"
     )
-    serious_findings = [finding for finding in report_data.findings if finding.severity != "tip"]
+    serious_findings = [finding for finding in report_data.findings if finding.severity != "info"]
     accepted = [
         finding.accept_key
         for finding in serious_findings
         if finding.accept_key in report_data.settings.audit.accept
     ]
     findings_text = (
-        pluralize(len(serious_findings), "serious finding")
-        + f" in {pluralize(len(report_data.findings), 'finding')}"
+        f"{pluralize(len(report_data.findings), 'finding')}, "
+        f"{len(serious_findings)} of them errors or warnings"
     )
-    answer = f"{findings_text}; {pluralize(len(report_data.applied_fixes), 'mended', 'mended')}"
+    answer = f"{findings_text}; {len(report_data.applied_fixes):,} fixed"
     yield answer_from_records(
         "Data",
-        "What was wrong with the data?",
+        "What problems does the data have?",
         answer + (f"; accepted: {truncated_list(accepted)}." if accepted else "."),
     )
     leaks = [finding.title for finding in report_data.open_findings() if finding.code in LEAK_CODES]
     yield answer_from_records(
         "Data",
-        "May the target have leaked into the columns?",
-        f"Look at: {truncated_list(leaks, 3)}." if leaks else "No check found a leak.",
+        "Could the target have leaked into the features?",
+        f"Possible leaks: {truncated_list(leaks, 3)}." if leaks else "No check found a leak.",
     )
 
 
-LEAK_CODES = ("leak", "hindsight", "delay", "overlap", "entity")
+# Codes of the checks that find leakage.
+LEAK_CODES = (
+    "target_leakage",
+    "post_outcome_name",
+    "date_difference_leak",
+    "train_test_overlap",
+    "group_leakage",
+)
 
 
 def iter_measurement_items(report_data: ReportData) -> Iterator[ChecklistItem]:
-    """How good the model is, and how that is known."""
+    """Performance of the model and how it was measured."""
     evaluation = report_data.evaluation
     yield answer_from_records(
-        "Measurement", "Is it better than simple rules?", evaluation["sentence"]
+        "Measurement", "Is it better than simple baselines?", evaluation["summary"]
     )
-    goal = evaluation["bar"]
+    goal = evaluation["goal"]
     answer = (
-        f"Wanted {goal['title']} {format_number(goal['wanted'])}: {goal['verdict']}."
-        if goal
-        else ""
+        f"Goal {goal['title']} {format_number(goal['target'])}: {goal['verdict']}." if goal else ""
     )
     question = "Is it good enough?"
     if goal:
         yield answer_from_records("Measurement", question, answer)
     else:
-        text = "Not said: set problem.bar in the project file."
-        yield ChecklistItem("Measurement", question, text, "nobody")
+        text = "Not set: problem.goal in the project file."
+        yield ChecklistItem("Measurement", question, text, "unanswered")
     yield answer_from_records(
-        "Measurement", "Was the test set kept apart?", describe_test_set(report_data)
+        "Measurement", "Was the test set held out?", describe_test_set(report_data)
     )
-    error = report_data.champion["measures"].get("calibration_error")
+    error = report_data.champion["metrics"].get("ece")
     if error:
-        text = f"They are off by {format_number(error['value'])} on average on judge rows."
-        yield answer_from_records("Measurement", "Are its probabilities honest?", text)
+        text = f"Expected calibration error {format_number(error['value'])} on the evaluation rows."
+        yield answer_from_records("Measurement", "Are its probabilities calibrated?", text)
     top_columns = [item["column"] for item in report_data.importance[:5]]
     if top_columns:
         yield answer_from_records(
-            "Measurement", "On what does it hang?", f"Most on {join_names(top_columns)}."
+            "Measurement", "Which features matter most?", f"{join_names(top_columns)}."
         )
 
 
 def iter_impact_items(report_data: ReportData) -> Iterator[ChecklistItem]:
-    """Whom the model touches."""
-    card, groups = report_data.settings.card, report_data.evaluation["groups"]
+    """Impact of the model on people."""
+    card, groups = report_data.settings.card, report_data.evaluation["group_metrics"]
     yield answer_from_owner(
-        "People", "Who is touched by its decisions, and how?", card.affected_groups, "people"
+        "People",
+        "Who is affected by its decisions, and how?",
+        card.affected_groups,
+        "affected_groups",
     )
-    question = "Does it serve all groups alike?"
+    question = "Does it perform equally well for all groups?"
     gaps = [
         f"{gap['title']} by {gap['column']}: gap {format_number(gap['value'])} (at least "
         f"{format_number(gap['low'])})"
@@ -156,27 +164,34 @@ def iter_impact_items(report_data: ReportData) -> Iterator[ChecklistItem]:
         yield answer_from_records("People", question, "; ".join(gaps) + ".")
     elif groups:
         names = join_names([item["column"] for item in groups])
-        yield answer_from_records("People", question, f"No gap between groups of {names} is sure.")
+        yield answer_from_records(
+            "People", question, f"No significant gap between groups of {names}."
+        )
     else:
-        text = "Not examined: name columns under problem.groups, if rows are about people."
-        yield ChecklistItem("People", question, text, "nobody")
+        text = "Not examined: set problem.sensitive_features if the rows are about people."
+        yield ChecklistItem("People", question, text, "unanswered")
     yield answer_from_owner(
-        "People", "Who can object, and to whom?", card.human_oversight, "oversight"
+        "People", "Who can contest a decision, and how?", card.human_oversight, "human_oversight"
     )
 
 
 def iter_maintenance_items(report_data: ReportData) -> Iterator[ChecklistItem]:
-    """How the model is looked after."""
+    """Maintenance of the model."""
     card = report_data.settings.card
     yield answer_from_owner(
-        "Care", "Who watches it, and what makes them stop it?", card.monitoring, "watch"
+        "Maintenance",
+        "Who monitors it, and when is it taken out of use?",
+        card.monitoring,
+        "monitoring",
     )
-    exceeded_limits = report_data.package.get("limits", {}).get("broken", [])
+    exceeded_limits = report_data.package.get("limits", {}).get("exceeded", [])
     text = "; ".join(exceeded_limits) if exceeded_limits else "Yes, or none are set under deploy."
-    yield answer_from_records("Care", "Does it live within its limits of time and size?", text)
     yield answer_from_records(
-        "Care",
-        "Can it be made again?",
+        "Maintenance", "Is it within its limits of latency, size and memory?", text
+    )
+    yield answer_from_records(
+        "Maintenance",
+        "Can it be reproduced?",
         f"Every step is in the ledger (last entry {report_data.ledger_head[:16]}); "
-        "`fieldcraft reproduce` does all of it over again and compares.",
+        "`fieldcraft reproduce` repeats the run and compares.",
     )

@@ -1,4 +1,4 @@
-"""Fill templates: numbers as people read them, everything else escaped."""
+"""Render templates: numbers formatted, everything else escaped, missing variables an error."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fieldcraft.core.formatting import format_number, to_sentence
 
 
 def format_count(value: int) -> str:
-    """A whole number with its thousands set apart."""
+    """A whole number with thousands separators."""
     return f"{value:,}"
 
 
 def format_percent(value: float | None) -> str:
-    """A share as a percentage."""
+    """A fraction as a percentage."""
     return "-" if value is None else f"{value:.1%}"
 
 
 def format_heat(fraction: float) -> Markup:
-    """A background as strong as a share, for cells of a table."""
+    """A CSS variable for a background as strong as a fraction, as in cells of a heat map."""
     return Markup(f"--heat:{100 * fraction:.0f}%")
 
 
@@ -31,6 +31,8 @@ def template_environment() -> Environment:
     """The templates of this package."""
     created = Environment(
         loader=PackageLoader("fieldcraft.report"),
+        # Cells, column names and class names come from the user's data: in HTML they are escaped
+        # always. The Markdown card is text, in which markup of a cell does nothing.
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -47,5 +49,5 @@ def template_environment() -> Environment:
 
 
 def render_template(template: str, **values: Any) -> str:
-    """A template filled with values."""
+    """Render a template with variables."""
     return template_environment().get_template(template).render(**values)

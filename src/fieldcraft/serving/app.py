@@ -1,4 +1,4 @@
-"""The way in: requests go to models by the shortest way, everything else to the pages."""
+"""The server as an ASGI application: a short path for predictions, FastAPI for all the rest."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 
 from fieldcraft.serving.deployed_model import DeployedModel
-from fieldcraft.serving.errors import STATUS_BY_CODE, RequestError
-from fieldcraft.serving.limits import ServerLimits
+from fieldcraft.serving.errors import (
+    CLIENT_DISCONNECTED_CODE,
+    CLIENT_DISCONNECTED_STATUS,
+    STATUS_BY_CODE,
+    RequestError,
+)
 from fieldcraft.serving.metrics import ServerMetrics
 from fieldcraft.serving.protocols import PROTOCOLS
-from fieldcraft.serving.queue import PendingRequest
+from fieldcraft.serving.queue import PendingRequest, ServerLimits
 from fieldcraft.serving.request_body import ClientDisconnect, ReceiveFunction, read_request_body
 
 SendFunction = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -24,33 +28,39 @@ AsgiApp = Callable[[AsgiScope, ReceiveFunction, SendFunction], Awaitable[None]]
 JSON_CONTENT_TYPE = (b"content-type", b"application/json")
 REQUEST_ID_HEADER = b"x-request-id"
 MAX_REQUEST_ID_LENGTH = 128
-DISCONNECT_POLL_SECONDS = 0.05  # seconds after which it is watched whether a caller hangs up
-DRAIN_BODY_SECONDS = 1.0  # seconds in which the rest of a refused body may run out
-MAX_DRAINED_BYTES = 64 << 20  # bytes of it at most
+# Most answers come sooner than this; only for slower ones a second task listens for a disconnect.
+DISCONNECT_POLL_SECONDS = 0.05
+DRAIN_BODY_SECONDS = 1.0  # to read the rest of a refused body
+MAX_DRAINED_BYTES = 64 << 20
 
 
 class PredictionApp:
     """The server as an ASGI application.
 
     Args:
-        routes: of prediction requests: path to protocol and model.
-        management_app: answers all other requests.
-        metrics: of the server.
-        limits: of the server.
-        authorization: that callers must bring, if any.
-        invalid: status of an answer to rows that do not fit the model.
+        routes: prediction routes, path to protocol and model.
+        management_app: application that answers all other requests.
+        metrics: metrics of the server.
+        limits: limits of the server.
+        token: bearer token that clients must send, if any.
+        invalid_status: HTTP status of answers to rows that do not fit the model.
     """
 
     def __init__(
-        self, routes: Mapping[str, tuple[str, DeployedModel]], management_app: AsgiApp, metrics: ServerMetrics,
-        limits: ServerLimits, token: str | None = None, invalid_status: int = 422,
-    ) -> None:  # fmt: skip
+        self,
+        routes: Mapping[str, tuple[str, DeployedModel]],
+        management_app: AsgiApp,
+        metrics: ServerMetrics,
+        limits: ServerLimits,
+        token: str | None = None,
+        invalid_status: int = 422,
+    ) -> None:
         self.routes = dict(routes)
         self.management_app = management_app
         self.metrics = metrics
         self.limits = limits
         self.authorization = None if token is None else f"Bearer {token}".encode()
-        self.status_by_code = {**STATUS_BY_CODE, "": 200, "bad_rows": invalid_status}
+        self.status_by_code = {**STATUS_BY_CODE, "": 200, "invalid_input": invalid_status}
         self.is_accepting = True
         self.active_requests = 0
 
@@ -65,23 +75,26 @@ class PredictionApp:
         protocol, model = route
         start_time = time.perf_counter()
         headers = dict(scope["headers"])
-        request = get_request_id(headers)
+        request_id = get_request_id(headers)
         self.active_requests += 1
         try:
             code, response_body = await self.handle_request(
-                scope["method"], headers, receive, (protocol, request), model
+                scope["method"], headers, receive, (protocol, request_id), model
             )
         except RequestError as error:
-            code = error.code
-            response_body = PROTOCOLS[protocol].refuse(error, model.policy.redact_errors, request)
-            await self.send_error(receive, send, error, response_body, request)
+            code, status = error.code, self.status_by_code[error.code]
+            response_body = PROTOCOLS[protocol].format_error(
+                error, model.policy.redact_errors, request_id
+            )
+            await self.send_error(receive, send, error, response_body, request_id)
         except ClientDisconnect:
-            code = "gone"
+            code, status = CLIENT_DISCONNECTED_CODE, CLIENT_DISCONNECTED_STATUS
         else:
-            await send_response(send, self.status_by_code[code], response_body, request)
+            status = self.status_by_code[code]
+            await send_response(send, status, response_body, request_id)
         finally:
             self.active_requests -= 1
-        self.metrics.requests.labels(model.name, code or "ok").inc()
+        self.metrics.requests.labels(model.name, code or "ok", str(status)).inc()
         self.metrics.request_duration_seconds.labels(model.name).observe(
             time.perf_counter() - start_time
         )
@@ -90,15 +103,15 @@ class PredictionApp:
         self, method: str, headers: Mapping[bytes, bytes], receive: ReceiveFunction,
         protocol_and_id: tuple[str, str], model: DeployedModel,
     ) -> tuple[str, bytes]:  # fmt: skip
-        """The code of what is wrong, empty if nothing is, and the body of the answer.
+        """Return the error code, empty for success, and the response body.
 
         Raises:
-            Trouble: the request is refused.
-            Gone: the caller hung up.
+            RequestError: the request is refused.
+            ClientDisconnect: the client left.
         """
         if method != "POST":
-            raise RequestError("wrong_method", "send rows with POST")
-        self.check_request(headers, PROTOCOLS[protocol_and_id[0]].TYPES)
+            raise RequestError("method_not_allowed", "send rows with POST")
+        self.check_request(headers, PROTOCOLS[protocol_and_id[0]].CONTENT_TYPES)
         body = await read_request_body(headers, receive, self.limits)
         pending = PendingRequest(*protocol_and_id, body)
         model.queue.enqueue(pending)
@@ -112,14 +125,15 @@ class PredictionApp:
             return pending.reply.result()
         finally:
             deadline.cancel()
-            pending.reply.cancel()  # so that it is not computed if it has not been
+            pending.reply.cancel()  # the queue drops requests that are done: no wasted computation
 
     async def wait_or_disconnect(self, pending: PendingRequest, receive: ReceiveFunction) -> None:
-        """Wait for a reply while watching whether the caller hangs up.
+        """Wait for a reply, and stop waiting if the client disconnects.
 
         Raises:
-            Gone: the caller hung up.
+            ClientDisconnect: the client left.
         """
+        # After the body, the only message that ASGI still delivers is the disconnect.
         disconnect: asyncio.Future[Any] = asyncio.ensure_future(receive())
         try:
             await asyncio.wait([pending.reply, disconnect], return_when=asyncio.FIRST_COMPLETED)
@@ -129,20 +143,23 @@ class PredictionApp:
             disconnect.cancel()
 
     def check_request(self, headers: Mapping[bytes, bytes], content_types: Sequence[bytes]) -> None:
-        """Make sure that a request may come in.
+        """Check the headers of a request.
 
         Raises:
-            Trouble: the server is closing, the token is missing, or the body is no JSON.
+            RequestError: the server is closing, the token is missing, or the body is not JSON.
         """
         if not self.is_accepting:
             raise RequestError("not_ready", "the server is closing")
         if self.authorization is not None:
             authorization = headers.get(b"authorization", b"")
+            # Constant time: a plain comparison would reveal the token byte by byte.
             if not hmac.compare_digest(authorization, self.authorization):
                 raise RequestError("unauthorized", "send the header Authorization: Bearer <token>")
         content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if content_type not in content_types:
-            raise RequestError("wrong_type", "send the header Content-Type: application/json")
+            raise RequestError(
+                "unsupported_media_type", "send the header Content-Type: application/json"
+            )
 
     async def send_error(
         self,
@@ -152,15 +169,15 @@ class PredictionApp:
         body: bytes,
         request_id: str,
     ) -> None:
-        """Tell a caller what is wrong; close where the rest of the body is still to come."""
+        """Send an error; close the connection if the rest of the body is still to come."""
         extra_headers = []
         if error.retry_after is not None:
             extra_headers.append((b"retry-after", str(error.retry_after).encode()))
-        if error.code == "wrong_method":
+        if error.code == "method_not_allowed":
             extra_headers.append((b"allow", b"POST"))
         if error.code == "unauthorized":
             extra_headers.append((b"www-authenticate", b"Bearer"))
-        has_unread_body = error.code in ("too_large", "too_slow")
+        has_unread_body = error.code in ("payload_too_large", "request_timeout")
         if has_unread_body:
             extra_headers.append((b"connection", b"close"))
         await send_response(
@@ -177,12 +194,12 @@ class PredictionApp:
 
 
 def fail_with_timeout(pending: PendingRequest) -> None:
-    """Give up a request whose time is up."""
-    pending.fail(RequestError("deadline", "the answer was not ready in time"))
+    """Fail a request whose time is up."""
+    pending.fail(RequestError("timeout", "the answer was not ready in time"))
 
 
 def get_request_id(headers: Mapping[bytes, bytes]) -> str:
-    """The id that the caller gave, if it is a plain one, or a fresh one."""
+    """Return the client's request id if it is short printable ASCII, else a random one."""
     request_id = headers.get(REQUEST_ID_HEADER, b"").decode("latin-1")
     if (
         request_id
@@ -202,7 +219,7 @@ async def send_response(
     extra_headers: list[tuple[bytes, bytes]] | None = None,
     more_body: bool = False,
 ) -> None:
-    """Send an answer of JSON; an open one is ended by an empty piece of it."""
+    """Send a JSON response; with `more_body` the caller ends it with an empty chunk."""
     headers = [
         JSON_CONTENT_TYPE,
         (b"content-length", str(len(body)).encode()),
@@ -219,10 +236,10 @@ async def send_response(
 
 
 async def drain_request_body(receive: ReceiveFunction) -> None:
-    """Let the rest of a refused body run out for a moment.
+    """Read and discard the rest of a refused body for a moment.
 
-    A connection that is closed while bytes are still unread is reset, and the caller would never
-    see the answer (RFC 9112, section 9.6).
+    A connection that is closed with unread bytes is reset, and the client would never see the
+    answer (RFC 9112, section 9.6).
     """
     bytes_left = MAX_DRAINED_BYTES
     try:

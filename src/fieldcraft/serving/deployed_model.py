@@ -1,4 +1,4 @@
-"""A model by name: its queue, the processes that run it, and its change to another version."""
+"""A deployed model: its queue, its worker processes, and the reload of its bundle."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from fieldcraft.serving.metrics import ServerMetrics
 from fieldcraft.serving.pool import WorkerConfig, WorkerPool
 from fieldcraft.serving.queue import RequestQueue
 
-BUNDLE_POLL_SECONDS = 1.0  # seconds between looks whether the bundle is another one
+BUNDLE_POLL_SECONDS = 1.0
 
 
 class DeployedModel:
-    """A model that is served; its bundle may be replaced while it works."""
+    """A model that is served; its bundle may be replaced while it runs."""
 
     def __init__(self, config: WorkerConfig, metrics: ServerMetrics) -> None:
-        """Nobody works yet; `start` puts the model to work."""
+        """Prepare a model; `start` starts its workers."""
         self.config = config
         self.name = config.model_name
         self.policy = config.policy
         self.metrics = metrics
-        self.queue = RequestQueue(config.limits)
+        # Made here, not in the pool: counters of Prometheus must not fall when a reload replaces
+        # the pool, and they exist from the start, with 0.
+        self.worker_restarts = metrics.worker_restarts.labels(self.name)
+        self.queue = RequestQueue(config.limits, metrics.dropped_requests.labels(self.name).inc)
         self.pool: WorkerPool | None = None
         self.n_workers = 1
         self.signature: Any = None
@@ -34,46 +37,50 @@ class DeployedModel:
 
     @property
     def info(self) -> dict[str, Any]:
-        """What the model says of itself."""
+        """What the workers report about the model: see `worker.describe_model`."""
         return self.pool.model_info if self.pool else {}
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What a client of the open protocol may ask."""
+        """Metadata for the Open Inference Protocol."""
         metadata_json: dict[str, Any] = json.loads(self.info["metadata"])
         return metadata_json
 
     @property
     def is_ready(self) -> bool:
-        """Whether it answers."""
+        """Whether at least one worker answers."""
         return self.pool is not None and self.pool.is_ready
 
     async def start(self, n_workers: int) -> None:
-        """Put the model to work, and look after its bundle from now on.
+        """Start the workers, and watch the bundle from now on.
 
         Raises:
             BundleError: the bundle cannot be run.
         """
         self.n_workers = n_workers
+        # Before the workers load it: a bundle that is replaced meanwhile is then loaded again.
         self.signature = file_signature(self.config.folder)
         self.pool = await self.start_pool()
         self.watch_task = asyncio.create_task(self.watch_bundle())
 
     async def start_pool(self) -> WorkerPool:
-        """Processes with the bundle as it is now.
+        """Start workers with the present bundle.
 
         Raises:
-            BundleError: it cannot be run.
+            BundleError: the bundle cannot be run.
         """
         pool = WorkerPool(
-            self.config, self.queue, lambda tally: self.metrics.add_tally(self.name, tally)
+            self.config,
+            self.queue,
+            lambda tally: self.metrics.add_tally(self.name, tally),
+            self.worker_restarts.inc,
         )
         await pool.start(self.n_workers)
         self.metrics.model_info.labels(self.name, pool.model_info["version"]).set(1)
         return pool
 
     async def watch_bundle(self) -> None:
-        """Change to another version whenever the bundle is replaced by one."""
+        """Reload the bundle whenever it is replaced."""
         while True:
             await asyncio.sleep(BUNDLE_POLL_SECONDS)
             signature = file_signature(self.config.folder)
@@ -82,29 +89,27 @@ class DeployedModel:
                 await self.reload()
 
     async def reload(self) -> None:
-        """Put the new bundle to work, then let the old processes go; if it is broken, they stay."""
+        """Start workers with the new bundle, then stop the old ones; a broken bundle is ignored."""
         try:
             pool = await self.start_pool()
         except FieldcraftError as error:
-            self.metrics.model_reloads.labels(self.name, "refused").inc()
-            print(f"the new bundle is not put to work: {error}", flush=True)  # noqa: T201
+            self.metrics.model_reloads.labels(self.name, "failure").inc()
+            print(f"the new bundle was not loaded: {error}", flush=True)  # noqa: T201
             return
+        # Both pools take from the same queue, so that no request is lost between the two.
         previous_pool, self.pool = self.pool, pool
-        self.metrics.model_reloads.labels(self.name, "done").inc()
+        self.metrics.model_reloads.labels(self.name, "success").inc()
         if previous_pool is not None:
             if previous_pool.model_info["version"] != pool.model_info["version"]:
                 self.metrics.model_info.remove(self.name, previous_pool.model_info["version"])
             await previous_pool.stop()
 
     def update_gauges(self) -> None:
-        """Bring the gauges up to date."""
+        """Set the gauges to their present values."""
         self.metrics.queue_depth.labels(self.name).set(len(self.queue.pending))
-        self.metrics.dropped_requests.labels(self.name).set(self.queue.n_dropped)
-        if self.pool is not None:
-            self.metrics.worker_restarts.labels(self.name).set(self.pool.n_restarts)
 
     async def stop(self) -> None:
-        """Answer what waits, then end the processes."""
+        """Answer the requests that wait, then stop the workers."""
         if self.watch_task is not None:
             self.watch_task.cancel()
         while self.queue.pending and self.is_ready:
@@ -114,19 +119,20 @@ class DeployedModel:
 
 
 def file_signature(folder: Path) -> tuple[int, int] | None:
-    """What changes with the manifest of a bundle; None while there is none."""
+    """Return what changes when the manifest of a bundle is replaced; None if there is none."""
     try:
         status = (folder / MANIFEST_FILE).stat()
     except OSError:
         return None
+    # The inode too: two bundles may be packaged within the resolution of the clock.
     return status.st_mtime_ns, status.st_ino
 
 
 def name_bundles(paths: Sequence[str]) -> dict[str, Path]:
-    """Bundles by name: ``NAME=PATH``, or a path whose folder, or project, gives the name.
+    """Return bundles by name: ``NAME=PATH``, or a path, named after its folder or project.
 
     Raises:
-        BundleError: two have the same name.
+        BundleError: two bundles have the same name.
     """
     bundles: dict[str, Path] = {}
     for argument in paths:

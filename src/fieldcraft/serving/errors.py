@@ -1,4 +1,4 @@
-"""What a caller is told when a request cannot be answered: one shape for every error."""
+"""Errors of the server: codes, HTTP statuses, and one JSON shape for all of them."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MAX_ERROR_DETAILS = 5  # errors that one answer tells of
+MAX_ERROR_DETAILS = 5  # listed in one answer; the others are only counted
 
 STATUS_BY_CODE = {
-    "bad_json": 400,
+    "invalid_json": 400,
     "bad_request": 400,
     "unauthorized": 401,
     "not_found": 404,
-    "wrong_method": 405,
-    "too_slow": 408,
-    "too_large": 413,
-    "wrong_type": 415,
-    "bad_rows": 422,
+    "method_not_allowed": 405,
+    "request_timeout": 408,
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "invalid_input": 422,
     "model_error": 500,
-    "bad_shape": 500,
+    "invalid_output_shape": 500,
     "nonfinite_output": 500,
     "overloaded": 503,
     "not_ready": 503,
-    "worker_lost": 503,
-    "deadline": 504,
+    "worker_crashed": 503,
+    "timeout": 504,
 }
-RETRY_AFTER_SECONDS = {
-    "overloaded": 1,
-    "not_ready": 2,
-    "worker_lost": 1,
-}  # seconds after which to try again
+# Only for errors where the same request may succeed later. A server that is closing needs longer,
+# until another one has taken its place.
+RETRY_AFTER_SECONDS = {"overloaded": 1, "not_ready": 2, "worker_crashed": 1}
+# Nobody receives this answer; the code and nginx's status only label the request in the metrics.
+CLIENT_DISCONNECTED_CODE, CLIENT_DISCONNECTED_STATUS = "client_disconnected", 499
 
 
 @dataclass(frozen=True)
 class ErrorDetail:
-    """One thing that is wrong with a request.
+    """One problem with a request.
 
     Attributes:
-        message: what is wrong, and the way out.
-        row: of the request, counted from 0.
-        column: by name.
+        message: what is wrong and how to fix it.
+        row: row of the request, counted from 0.
+        column: name of the column.
     """
 
     message: str
@@ -48,7 +48,7 @@ class ErrorDetail:
     column: str | None = None
 
     def to_json(self, redact: bool) -> dict[str, Any]:
-        """The fault as a JSON value; in private mode without what tells of the model's columns."""
+        """Return the problem as a JSON value; redacted, without column names and values."""
         detail: dict[str, Any] = {} if self.row is None else {"row": self.row}
         if redact:
             return {**detail, "message": "the value does not fit"}
@@ -60,9 +60,9 @@ class RequestError(Exception):
     """A request that is refused or that failed.
 
     Args:
-        code: one of `STATUS`.
+        code: a key of `STATUS_BY_CODE`.
         message: what is wrong.
-        details: where, at most five of which are told.
+        details: where it is wrong; at most `MAX_ERROR_DETAILS` are shown.
     """
 
     def __init__(self, code: str, message: str, details: Sequence[ErrorDetail] = ()) -> None:
@@ -73,21 +73,21 @@ class RequestError(Exception):
 
     @property
     def status(self) -> int:
-        """The status of the answer."""
+        """HTTP status of the answer."""
         return STATUS_BY_CODE[self.code]
 
     @property
     def retry_after(self) -> int | None:
-        """Seconds after which another try makes sense; None where it makes none."""
+        """Seconds after which a retry makes sense; None if it does not."""
         return RETRY_AFTER_SECONDS.get(self.code)
 
     def to_json(self, redact: bool = False) -> dict[str, Any]:
-        """What the caller is told."""
+        """Return the error as the client gets it."""
         shown_details = [detail.to_json(redact) for detail in self.details[:MAX_ERROR_DETAILS]]
-        n_more = len(self.details) - len(shown_details)
+        n_more_details = len(self.details) - len(shown_details)
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if shown_details:
             error["details"] = shown_details
-        if n_more > 0:
-            error["more"] = n_more
+        if n_more_details > 0:
+            error["n_more_details"] = n_more_details
         return {"error": error}

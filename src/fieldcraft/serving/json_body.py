@@ -1,4 +1,8 @@
-"""Requests read strictly: JSON as its standard has it, a row or rows in it."""
+"""Strict JSON of requests (RFC 8259): no NaN, no duplicate names; one row or a list of rows.
+
+Python's `json` accepts both: NaN would reach the model as a number, and of two values under one
+name the first would be ignored silently.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,16 @@ RequestRow = dict[str, Any]
 
 
 def parse_rows(body: bytes, max_rows: int) -> tuple[list[RequestRow], bool]:
-    """The rows of a request, ``{"rows": [{...}]}`` or a list, and whether it is one row alone.
+    """Return the rows of a request, and whether it is a single row without a list.
+
+    Rows come as ``{"rows": [{...}]}``, as a list, or as one object.
 
     Args:
-        body: of the request.
-        max_rows: rows that it may hold.
+        body: body of the request.
+        max_rows: rows that it may have.
 
     Raises:
-        Trouble: the body is no JSON, or holds no rows or too many of them.
+        RequestError: the body is not JSON, or has no rows or too many.
     """
     document = parse_json(body)
     if isinstance(document, dict) and isinstance(document.get("rows"), list) and len(document) == 1:
@@ -33,14 +39,15 @@ def parse_rows(body: bytes, max_rows: int) -> tuple[list[RequestRow], bool]:
 
 
 def check_rows(rows: list[Any], max_rows: int) -> list[RequestRow]:
-    """The items of a list, if they are rows.
+    """Check that the items of a list are rows.
 
     Raises:
-        Trouble: some are not, or there are too many.
+        RequestError: some are not, or there are too many.
     """
     if len(rows) > max_rows:
         raise RequestError(
-            "too_large", f"a request may hold {max_rows:,} rows; this one holds {len(rows):,}"
+            "payload_too_large",
+            f"a request may hold {max_rows:,} rows; this one holds {len(rows):,}",
         )
     invalid_rows = [row_number for row_number, row in enumerate(rows) if not isinstance(row, dict)]
     if invalid_rows:
@@ -53,58 +60,60 @@ def check_rows(rows: list[Any], max_rows: int) -> list[RequestRow]:
 
 
 def parse_json(body: bytes) -> Any:
-    """What a body says.
+    """Parse a body as JSON.
 
     Raises:
-        Trouble: it is not JSON: cut short, too deep, a name twice, a number that is none.
+        RequestError: it is not valid JSON: truncated, too deep, duplicate names, NaN.
     """
     try:
         return STRICT_JSON_DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except UnicodeDecodeError as error:
-        raise RequestError("bad_json", "the body is not text in UTF-8") from error
+        raise RequestError("invalid_json", "the body is not text in UTF-8") from error
     except RecursionError as error:
-        raise RequestError("bad_json", "the body is nested too deeply") from error
+        raise RequestError("invalid_json", "the body is nested too deeply") from error
     except json.JSONDecodeError as error:
         message = f"the body is not JSON: {error.msg} at character {error.pos}"
-        raise RequestError("bad_json", message) from error
-    except ValueError as error:  # also of a number of too many digits
-        raise RequestError("bad_json", f"the body is not JSON: {str(error)[:200]}") from error
+        raise RequestError("invalid_json", message) from error
+    except ValueError as error:  # such as an integer with too many digits for Python
+        raise RequestError("invalid_json", f"the body is not JSON: {str(error)[:200]}") from error
 
 
 def reject_duplicate_keys(pairs: Sequence[tuple[str, Any]]) -> RequestRow:
-    """An object of which no name stands twice.
+    """Build an object whose names are unique.
 
     Raises:
-        Trouble: one does, so that it is not clear what was meant.
+        RequestError: a name occurs twice.
     """
     result = dict(pairs)
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
         duplicate = next(name for name in names if names.count(name) > 1)
-        raise RequestError("bad_json", f"the name {duplicate[:100]!r} stands twice in one object")
+        raise RequestError(
+            "invalid_json", f"the name {duplicate[:100]!r} occurs twice in one object"
+        )
     return result
 
 
 def reject_nan(literal: str) -> Any:
-    """Refuse NaN and Infinity, which JSON does not have.
+    """Reject NaN and Infinity, which JSON does not have.
 
     Raises:
-        Trouble: always.
+        RequestError: always.
     """
     raise RequestError(
-        "bad_json", f"{literal} is not a number in JSON; send null for a missing value"
+        "invalid_json", f"{literal} is not a number in JSON; send null for a missing value"
     )
 
 
 def parse_finite_float(text: str) -> float:
-    """A number from its digits.
+    """Parse a number.
 
     Raises:
-        Trouble: it is larger than any number here can be.
+        RequestError: it is too large for a float of 64 bits.
     """
     number = float(text)
     if not math.isfinite(number):
-        raise RequestError("bad_json", f"the number {text[:40]} is too large")
+        raise RequestError("invalid_json", f"the number {text[:40]} is too large")
     return number
 
 

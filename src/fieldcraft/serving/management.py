@@ -1,6 +1,6 @@
-"""Everything of the server but predictions: health, metadata, figures, and the pages that explain.
+"""All routes of the server but predictions: health, metadata, metrics, documentation.
 
-The description of the server (OpenAPI) is made from the models' own schemas.
+The OpenAPI schema of the server is built from the schemas of its models.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import HTTPException
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from starlette.exceptions import HTTPException as Missing
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from fieldcraft.serving.deployed_model import DeployedModel
 from fieldcraft.serving.errors import RequestError
@@ -23,26 +23,29 @@ FIELDCRAFT_VERSION = version("fieldcraft")
 NOT_READY_RESPONSE: dict[int | str, dict[str, Any]] = {503: {"description": "Not ready."}}
 UNKNOWN_MODEL_RESPONSE: dict[int | str, dict[str, Any]] = {
     404: {
-        "description": "There is no such model.",
+        "description": "Unknown model.",
         "content": {"application/json": {"schema": ERROR_SCHEMA}},
     }
 }
 
 
 class ManagementApp:
-    """The part of a server that is not in a hurry."""
+    """The FastAPI application with all routes but predictions, which need not be fast."""
 
     def __init__(
-        self, models: Mapping[str, DeployedModel], server_metrics: ServerMetrics, routes: Mapping[str, str],
+        self,
+        models: Mapping[str, DeployedModel],
+        server_metrics: ServerMetrics,
+        routes: Mapping[str, str],
         health_paths: Sequence[str] = (),
-    ) -> None:  # fmt: skip
-        """Make the application.
+    ) -> None:
+        """Build the application.
 
         Args:
-            models: by name.
-            server_metrics: of the server.
-            routes: plain prediction routes: path to the name of their model.
-            health_paths: further paths that tell whether every model answers, as platforms want them.
+            models: deployed models by name.
+            server_metrics: metrics of the server.
+            routes: prediction routes of the JSON protocol: path to the name of the model.
+            health_paths: further readiness paths, which platforms expect.
         """
         self.models = models
         self.server_metrics = server_metrics
@@ -51,78 +54,91 @@ class ManagementApp:
         self.is_accepting = True
         self.app = FastAPI(title="Fieldcraft", version=FIELDCRAFT_VERSION)
         self.app.openapi = self.build_openapi  # type: ignore[method-assign]
-        self.app.add_exception_handler(Missing, handle_http_error)
+        self.app.add_exception_handler(StarletteHTTPException, handle_http_error)
         self.add_routes()
 
     def add_routes(self) -> None:
-        """The routes of health, metadata and figures."""
+        """Add the routes."""
         add = self.app.add_api_route
-        add("/health/live", lambda: {"status": "live"}, summary="Whether the server runs")
+        add("/health/live", lambda: {"status": "live"}, summary="Liveness of the server")
         add(
             "/health/ready",
             self.get_readiness,
-            summary="Whether every model answers",
+            summary="Readiness of all models",
             responses=NOT_READY_RESPONSE,
         )
         for path in self.health_paths:
-            add(path, self.get_readiness, summary="Whether every model answers, for a platform",
+            add(path, self.get_readiness, summary="Readiness of all models, for a platform",
                 responses=NOT_READY_RESPONSE)  # fmt: skip
-        add("/metrics", self.get_metrics, summary="Figures for Prometheus",
+        add("/metrics", self.get_metrics, summary="Metrics for Prometheus",
             response_class=PlainTextResponse)  # fmt: skip
-        add("/models", self.list_models, summary="The models, their versions and columns")
-        add("/v2", self.get_server_metadata, summary="Open Inference Protocol: the server")
+        add("/models", self.list_models, summary="Models with their versions and columns")
+        add("/v2", self.get_server_metadata, summary="Open Inference Protocol: server metadata")
         add("/v2/health/live", lambda: {"live": True}, summary="Open Inference Protocol: live")
         add("/v2/health/ready", self.get_readiness, summary="Open Inference Protocol: ready",
             responses=NOT_READY_RESPONSE)  # fmt: skip
-        add("/v2/models/{model}", self.get_model_metadata, summary="Open Inference Protocol: a model",
-            responses=UNKNOWN_MODEL_RESPONSE)  # fmt: skip
-        add("/v2/models/{model}/ready", self.get_model_readiness, responses=NOT_READY_RESPONSE | UNKNOWN_MODEL_RESPONSE,
-            summary="Open Inference Protocol: whether a model answers")  # fmt: skip
+        add(
+            "/v2/models/{model}",
+            self.get_model_metadata,
+            summary="Open Inference Protocol: model metadata",
+            responses=UNKNOWN_MODEL_RESPONSE,
+        )
+        add(
+            "/v2/models/{model}/ready",
+            self.get_model_readiness,
+            responses=NOT_READY_RESPONSE | UNKNOWN_MODEL_RESPONSE,
+            summary="Open Inference Protocol: readiness of a model",
+        )
 
     def get_readiness(self) -> Response:
-        """Whether every model answers."""
+        """Return whether all models are ready."""
         is_ready = self.is_accepting and all(model.is_ready for model in self.models.values())
         return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
     def get_metrics(self) -> Response:
-        """Figures for Prometheus."""
+        """Return metrics for Prometheus."""
         for model in self.models.values():
             model.update_gauges()
         return Response(self.server_metrics.to_text(), media_type="text/plain; version=0.0.4")
 
     def list_models(self) -> list[dict[str, Any]]:
-        """The models."""
+        """Return the models with versions and columns."""
         return [
             {
-                "name": name, "version": model.info["version"], "columns": model.info["columns"],
-                "predict": [path for path, model_name in self.routes.items() if model_name == name],
+                "name": name,
+                "version": model.info["version"],
+                "columns": model.info["columns"],
+                "predict_paths": [
+                    path for path, model_name in self.routes.items() if model_name == name
+                ],
             }
             for name, model in self.models.items()
-        ]  # fmt: skip
+        ]
 
     def get_server_metadata(self) -> dict[str, Any]:
-        """The server, for clients of the open protocol."""
+        """Return the server metadata of the Open Inference Protocol."""
         return {"name": "fieldcraft", "version": FIELDCRAFT_VERSION, "extensions": []}
 
     def get_model_metadata(self, model: str) -> dict[str, Any]:
-        """A model, for clients of the open protocol."""
+        """Return the metadata of a model for the Open Inference Protocol."""
         return self.find_model(model).metadata
 
     def get_model_readiness(self, model: str) -> Response:
-        """Whether a model answers."""
+        """Return whether a model is ready."""
         is_ready = self.is_accepting and self.find_model(model).is_ready
         return JSONResponse({"name": model, "ready": is_ready}, 200 if is_ready else 503)
 
     def find_model(self, name: str) -> DeployedModel:
-        """A model by name."""
+        """Return a model by name."""
         if name not in self.models:
-            raise HTTPException(404, "there is no such model")
+            raise HTTPException(404, "unknown model")
         return self.models[name]
 
     def build_openapi(self) -> dict[str, Any]:
-        """The description of the server, with the columns of its models."""
+        """Build the OpenAPI schema of the server, with the columns of its models."""
         if not self.app.openapi_schema:
             schema = FastAPI.openapi(self.app)
+            # Prediction routes bypass FastAPI, so it does not know them.
             for path, name in self.routes.items():
                 schema["paths"][path] = {"post": json_route_schema(name, self.models[name])}
             for name, model in self.models.items():
@@ -137,8 +153,8 @@ class ManagementApp:
 
 
 async def handle_http_error(request: Request, error: Exception) -> Response:
-    """An answer to a path that is not there, in the shape of every other error."""
+    """Answer unknown paths and methods in the JSON shape of all other errors."""
     status = getattr(error, "status_code", 500)
-    code = {404: "not_found", 405: "wrong_method"}.get(status, "bad_request")
+    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "bad_request")
     error_json = RequestError(code, str(getattr(error, "detail", error))).to_json()
     return JSONResponse(error_json, status, getattr(error, "headers", None))

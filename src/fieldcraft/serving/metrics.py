@@ -1,35 +1,27 @@
-"""Figures of a server for Prometheus; labels come from the server and its models, not callers."""
+"""Metrics of a server for Prometheus.
+
+Labels come from the server and its models, never from clients, so that no client can create new
+time series without end.
+"""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 LATENCY_BUCKETS_SECONDS = (
-    0.001,
-    0.002,
-    0.005,
-    0.01,
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-    0.5,
-    1.0,
-    2.0,
-    5.0,
-    10.0,
-    30.0,
-)
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+)  # fmt: skip
 BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 MODEL_LABELS, COLUMN_LABELS = ("model",), ("model", "column")
 METRIC_PREFIX = "fieldcraft_"
 
 
 class ServerMetrics:
-    """What a server counts, of each of its models."""
+    """Counters, gauges and histograms of a server, by model."""
 
     def __init__(self) -> None:
-        """Nothing is counted yet."""
+        """Create all metrics in a registry of their own."""
+        # Not the global registry: a process may run several servers, as the tests do.
         self.registry = registry = CollectorRegistry()
 
         def counter(name: str, text: str, labels: tuple[str, ...] = MODEL_LABELS) -> Counter:
@@ -43,45 +35,45 @@ class ServerMetrics:
                 METRIC_PREFIX + name, text, MODEL_LABELS, registry=registry, buckets=buckets
             )
 
-        self.requests = counter("requests", "Requests answered.", ("model", "code"))
+        self.requests = counter(
+            "requests", "Requests, by error code and HTTP status.", ("model", "code", "status")
+        )
         self.request_duration_seconds = histogram(
-            "request_seconds", "From arrival to answer.", LATENCY_BUCKETS_SECONDS
+            "request_duration_seconds", "Time from request to answer.", LATENCY_BUCKETS_SECONDS
         )
-        self.batch_size = histogram(
-            "batch_requests", "Requests computed together.", BATCH_SIZE_BUCKETS
-        )
-        self.rows = counter("rows", "Rows predicted.")
-        self.ood_rows = counter("ood_rows", "Rows with something that training did not show.")
-        self.extra_columns = counter(
-            "extra_columns", "Cells of columns that the model does not know."
-        )
+        self.batch_size = histogram("batch_size", "Requests per batch.", BATCH_SIZE_BUCKETS)
+        self.rows = counter("predicted_rows", "Rows predicted.")
+        self.ood_rows = counter("ood_rows", "Rows with values outside the training data.")
+        self.extra_columns = counter("extra_columns", "Cells of columns unknown to the model.")
         self.unseen_categories = counter(
-            "unseen_categories", "Words that training did not show.", COLUMN_LABELS
+            "unseen_categories", "Categories that training did not have.", COLUMN_LABELS
         )
         self.out_of_range_values = counter(
-            "out_of_range", "Numbers outside the range of training.", COLUMN_LABELS
+            "out_of_range_values", "Numbers outside the range of training.", COLUMN_LABELS
         )
         self.model_reloads = counter(
-            "swaps", "Changes of version, by outcome.", ("model", "outcome")
+            "model_reloads", "Reloads of the bundle, by outcome.", ("model", "outcome")
         )
         self.log_dropped_rows = counter(
             "log_dropped_rows", "Rows that the prediction log had to drop."
         )
-        self.queue_depth = gauge("queue", "Requests waiting.")
-        self.dropped_requests = gauge(
+        self.queue_depth = gauge("queue_depth", "Requests waiting.")
+        self.dropped_requests = counter(
             "dropped_requests", "Requests dropped before they were computed."
         )
-        self.worker_restarts = gauge("worker_deaths", "Processes of the model that died.")
-        self.model_info = gauge("model_info", "The version that answers.", ("model", "version"))
+        self.worker_restarts = counter(
+            "worker_restarts", "Worker processes that ended and were replaced."
+        )
+        self.model_info = gauge("model_info", "Version of the model.", ("model", "version"))
 
     def add_tally(self, model_name: str, counts: dict[str, int]) -> None:
-        """Add what a batch came to.
+        """Add the counts of a batch.
 
         Args:
-            model_name: by name.
-            counts: as `fieldcraft.serving.worker.flat` writes them.
+            model_name: name of the model.
+            counts: counts as `fieldcraft.serving.worker.flatten_tally` writes them.
         """
-        self.batch_size.labels(model_name).observe(counts.pop("batched", 0))
+        self.batch_size.labels(model_name).observe(counts.pop("batch_size", 0))
         counter_by_key = {
             "rows": self.rows,
             "ood": self.ood_rows,
@@ -89,7 +81,7 @@ class ServerMetrics:
             "log_dropped": self.log_dropped_rows,
         }
         column_counter_by_key = {
-            "unseen": self.unseen_categories,
+            "unseen_category": self.unseen_categories,
             "out_of_range": self.out_of_range_values,
         }
         for key, count in counts.items():
@@ -100,5 +92,5 @@ class ServerMetrics:
                 column_counter_by_key[name].labels(model_name, column).inc(count)
 
     def to_text(self) -> bytes:
-        """All figures as Prometheus reads them."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)

@@ -1,9 +1,9 @@
-"""A bundle at work: many requests at once become one batch, and each gets its own answer."""
+"""A bundle that answers requests: many at once are one batch, and each gets its own answer."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -12,32 +12,33 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fieldcraft.bundle.input_anomalies import VALUE_STATISTIC
 from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.core import files
 from fieldcraft.core.types import Array, Json
 from fieldcraft.data.dataframes import build_typed_column, common_dtype
 from fieldcraft.serving.errors import ErrorDetail, RequestError
-from fieldcraft.serving.ood import OutOfRangeDetector
 from fieldcraft.serving.json_body import RequestRow
 from fieldcraft.serving.response import to_json
 from fieldcraft.statistics.metrics import Predictions
 
 MAX_SHOWN_VALUE_LENGTH = 60  # characters of a value in an error
 ISO_DATE_FORMAT = "%Y-%m-%d"
+# Python types of JSON values that a column takes as they are; all others are parsed from text.
 NATIVE_TYPES = {"number": frozenset({int, float}), "boolean": frozenset({bool})}
-VERSION_LENGTH = 16  # characters of the model's id that name it
+VERSION_LENGTH = 16  # characters of the model id that clients see as its version
 
 
 @dataclass(frozen=True)
 class RequestPolicy:
-    """How a model deals with callers.
+    """How a model treats requests.
 
     Attributes:
-        extra_columns: what happens to columns that the model does not know.
-        redact_errors: whether errors keep names of columns and values to themselves.
-        max_rows: that one request may hold.
-        allow_file_paths: whether cells may name files and addresses that this machine can read; otherwise
-            photos come in the request, as ``data:`` addresses.
+        extra_columns: ``ignore`` or ``forbid`` columns that the model does not know.
+        redact_errors: whether errors leave out column names and values.
+        max_rows: rows that one request may have.
+        allow_file_paths: whether cells may name files and URLs that this machine can read; if not,
+            photos are sent in the request, as ``data:`` URLs.
     """
 
     extra_columns: str = "ignore"
@@ -48,14 +49,14 @@ class RequestPolicy:
 
 @dataclass
 class BatchResult:
-    """What a batch of requests came to.
+    """The outcome of a batch of requests.
 
     Attributes:
-        answers: of each request, in order: answers of its rows, or what is wrong with it.
-        tally: what is to be counted: rows, unseen words, numbers out of range, and more.
-        predictions: the rows that were predicted, for the log: places in the batch, and what was said.
-        rows: all rows of the batch that could be read, parsed.
-        request_of_row: the request of each of them.
+        answers: for each request the answers of its rows, or its error.
+        tally: counts for the metrics: rows, unseen categories, numbers out of range, and more.
+        predictions: for the log: positions in `rows`, and the predictions of these rows.
+        rows: all valid rows of the batch, parsed.
+        request_of_row: index of the request of each of these rows.
     """
 
     answers: list[list[Json] | RequestError]
@@ -65,8 +66,61 @@ class BatchResult:
     request_of_row: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
+class OutOfRangeDetector:
+    """Finds values outside the training data: unseen categories, numbers out of range."""
+
+    def __init__(self, column_profiles: Mapping[str, Json]) -> None:
+        """Prepare the columns of a bundle's profile."""
+        profiles = {
+            name: statistics[VALUE_STATISTIC]
+            for name, statistics in column_profiles.items()
+            if VALUE_STATISTIC in statistics
+        }
+        numbers = {
+            column: profile for column, profile in profiles.items() if profile["type"] == "numeric"
+        }
+        self.number_columns = list(numbers)
+        self.minimum = np.array([profile["min"] for profile in numbers.values()])
+        self.maximum = np.array([profile["max"] for profile in numbers.values()])
+        # Of a column with very many categories the profile does not remember all: None is unknown.
+        self.known_categories = {
+            name: frozenset(profile["known_categories"])
+            for name, profile in profiles.items()
+            if profile["type"] == "categorical" and profile["known_categories"] is not None
+        }
+
+    def detect(self, values: pl.DataFrame) -> tuple[Array, dict[str, int], dict[str, int]]:
+        """Return which rows are out of range, and counts by column.
+
+        Returns:
+            A boolean per row, numbers out of range by column, and unseen categories by column.
+        """
+        is_ood = np.zeros(values.height, dtype=bool)
+        n_out_of_range, n_unseen = dict[str, int](), dict[str, int]()
+        if self.number_columns:
+            columns = [values[name].cast(pl.Float64).to_numpy() for name in self.number_columns]
+            numbers = np.stack(columns, axis=1)  # faster for few rows than selecting in Polars
+            # A missing value is NaN here, for which both comparisons are false.
+            is_outside = (numbers < self.minimum) | (numbers > self.maximum)
+            if is_outside.any():
+                is_ood |= is_outside.any(axis=1)
+                counts = zip(self.number_columns, is_outside.sum(axis=0).tolist(), strict=True)
+                n_out_of_range = {name: count for name, count in counts if count}
+        for name, known in self.known_categories.items():
+            categories = values[name].cast(pl.String).to_list()
+            unseen_rows = [
+                row
+                for row, category in enumerate(categories)
+                if category is not None and category not in known
+            ]
+            if unseen_rows:
+                is_ood[unseen_rows] = True
+                n_unseen[name] = len(unseen_rows)
+        return is_ood, n_out_of_range, n_unseen
+
+
 class ServedModel:
-    """A bundle with what it takes to answer requests."""
+    """A bundle with what is needed to answer requests."""
 
     def __init__(
         self,
@@ -75,7 +129,7 @@ class ServedModel:
         policy: RequestPolicy | None = None,
         name: str = "model",
     ) -> None:
-        """Put a model to work; `load_model` is the usual way to one."""
+        """Prepare a model; `load_served_model` loads one from a folder."""
         self.bundle = bundle
         self.name = name
         self.policy = policy or RequestPolicy()
@@ -87,9 +141,9 @@ class ServedModel:
         self.json_types = {name: self.json_type(name) for name in self.columns}
 
     def json_type(self, name: str) -> str:
-        """What the cells of a column are: number, boolean, date (an ISO day), moment or string."""
+        """Return the JSON type of a column: number, boolean, date (ISO), moment or string."""
         if name not in self.input_columns:
-            return "string"  # the key of a table that the bundle joins
+            return "string"  # a key of a table that the bundle joins
         column = self.input_columns[name]
         dtype = self.bundle.schema.dtype_of(column)
         if dtype.is_temporal():
@@ -101,7 +155,7 @@ class ServedModel:
         return "boolean" if dtype == pl.Boolean else "number" if dtype.is_numeric() else "string"
 
     def predict_requests(self, requests: Sequence[Sequence[RequestRow]]) -> BatchResult:
-        """Answer requests of several rows each, together; what is wrong with one harms no other."""
+        """Answer requests of several rows each, together; an error affects only its own request."""
         result = BatchResult([[] for _ in requests])
         valid_requests = [
             request
@@ -130,31 +184,36 @@ class ServedModel:
         return result
 
     def check_columns(self, rows: Sequence[RequestRow], request: int, result: BatchResult) -> bool:
-        """Whether the rows of a request have the model's columns; if not, it is told so."""
+        """Whether the rows of a request have the model's columns; if not, set its error."""
         details = []
         for row_number, row in enumerate(rows):
             if row.keys() == self.column_set:
                 continue
             missing = [name for name in self.columns if name not in row]
-            details += [ErrorDetail(f"the column {column!r} is missing; send null for no value", row_number, column)
-                       for column in missing]  # fmt: skip
+            details += [
+                ErrorDetail(
+                    f"the column {column!r} is missing; send null for no value", row_number, column
+                )
+                for column in missing
+            ]
             extra = [name for name in row if name not in self.column_set]
             result.tally["extra_columns",] += len(extra)
-            if self.policy.extra_columns == "refuse":
+            if self.policy.extra_columns == "forbid":
                 details += [
                     ErrorDetail("the model does not know this column", row_number, column)
                     for column in extra
                 ]
         if details:
             result.answers[request] = RequestError(
-                "bad_rows", "some rows do not fit the model", details
+                "invalid_input", "some rows do not fit the model", details
             )
         return not details
 
     def build_frame(self, rows: Sequence[RequestRow]) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
-        """The cells of rows; those that are lists or objects are missing, and named beside.
+        """Return the cells of rows as a table, and where lists or objects stood.
 
-        Columns of one type are made in one piece, as each call of Polars takes time.
+        Returns:
+            The table, with null for lists and objects, and their (row, column) pairs.
         """
         nested_cells: list[tuple[int, str]] = []
         columns_by_dtype: dict[pl.DataType, list[tuple[str, list[Any]]]] = {}
@@ -165,6 +224,7 @@ class ServedModel:
                 cells = [None if is_nested(cell) else cell for cell in cells]
             dtype = self.choose_dtype(name, cells)
             columns_by_dtype.setdefault(dtype, []).append((name, cells))
+        # One Polars call per type, not per column: its overhead dominates in small batches.
         series_by_name = {}
         for dtype, columns in columns_by_dtype.items():
             stacked = build_typed_column(
@@ -175,10 +235,11 @@ class ServedModel:
         return pl.DataFrame([series_by_name[name] for name in self.columns]), nested_cells
 
     def choose_dtype(self, name: str, cells: Sequence[Any]) -> pl.DataType:
-        """The type in which cells are read: what one means must not depend on those beside it.
+        """Return the type in which the cells of a column are read.
 
-        Numbers and truth values are read as such where all cells of their column are, else as
-        text, which is read the same; all other columns are text.
+        The meaning of a cell must not depend on the other requests in its batch. Numbers and
+        booleans keep their type if all cells of the column have it; else the column is text, which
+        parses to the same values.
         """
         types = set(map(type, cells)) - {type(None)}
         if not types <= NATIVE_TYPES.get(self.json_types[name], frozenset()):
@@ -194,7 +255,7 @@ class ServedModel:
         nested_cells: Sequence[tuple[int, str]],
         result: BatchResult,
     ) -> list[int]:
-        """The requests with a value that its column cannot hold; they are told so."""
+        """Return the requests with values that cannot be parsed, and set their errors."""
         details_by_request: dict[int, list[ErrorDetail]] = {}
         for row, name in nested_cells:
             request, row_in_request = locate_row(row, request_of_row)
@@ -206,7 +267,7 @@ class ServedModel:
             if name not in frame.columns or name not in parsed.columns:
                 continue
             if parsed[name].null_count() == frame[name].null_count():
-                continue
+                continue  # the usual case, told by two numbers
             stripped = self.bundle.schema.normalize_missing(frame[name])
             unparseable_rows = (
                 (parsed[name].is_null() & stripped.is_not_null()).arg_true().to_list()
@@ -214,20 +275,22 @@ class ServedModel:
             for row in unparseable_rows:
                 request, row_in_request = locate_row(row, request_of_row)
                 shown_value = str(stripped[row])[:MAX_SHOWN_VALUE_LENGTH]
-                detail = ErrorDetail(f"{shown_value!r} is no {column.kind}", row_in_request, name)
+                detail = ErrorDetail(
+                    f"{shown_value!r} is not a valid {column.kind}", row_in_request, name
+                )
                 details_by_request.setdefault(request, []).append(detail)
         for request, details in details_by_request.items():
             result.answers[request] = RequestError(
-                "bad_rows", "some values do not fit the model", details
+                "invalid_input", "some values do not fit the model", details
             )
         return list(details_by_request)
 
     def predict_rows(
         self, values: pl.DataFrame, request_of_row: Array, result: BatchResult
     ) -> None:
-        """Fill in the answers of requests whose rows are fine."""
+        """Predict valid rows and fill in the answers of their requests."""
         is_ood, n_out_of_range, n_unseen = self.out_of_range_detector.detect(values)
-        for code, counts in (("out_of_range", n_out_of_range), ("unseen", n_unseen)):
+        for code, counts in (("out_of_range", n_out_of_range), ("unseen_category", n_unseen)):
             result.tally.update({(code, name): count for name, count in counts.items()})
         result.tally["ood",] += int(is_ood.sum())
         result.rows, result.request_of_row, result.predictions = (
@@ -235,6 +298,7 @@ class ServedModel:
             request_of_row,
             self.predict_isolating_failures(values, request_of_row, result),
         )
+        # More than one entry only if the batch failed and each request was predicted by itself.
         for positions, predictions in result.predictions:
             answers_of_rows = to_json(self.bundle.task, predictions, self.bundle.target_spec)
             for position, answer in zip(positions.tolist(), answers_of_rows, strict=True):
@@ -245,11 +309,11 @@ class ServedModel:
     def predict_isolating_failures(
         self, values: pl.DataFrame, request_of_row: Array, result: BatchResult
     ) -> list[tuple[Array, Predictions]]:
-        """What the model says of rows, all at once; if that fails, of each request by itself."""
+        """Predict all rows at once; if that fails, each request by itself."""
         positions = np.arange(len(request_of_row))
         try:
             return [(positions, self.predict_checked(values))]
-        except Exception:  # noqa: BLE001  whatever one poisoned row makes a library raise
+        except Exception:  # noqa: BLE001  one bad row may make a library raise anything
             predictions = []
             for request in np.unique(request_of_row):
                 request_positions = positions[request_of_row == request]
@@ -269,28 +333,26 @@ class ServedModel:
             return predictions
 
     def predict_checked(self, values: pl.DataFrame) -> Predictions:
-        """What the model says of parsed rows, if that is sound.
+        """Predict parsed rows and check the outputs.
 
         Raises:
-            Trouble: it says something that is no number, or not something of each row.
+            RequestError: the outputs are not finite, or not one per row.
         """
         outputs = self.bundle.outputs_from_values(values)
         if len(outputs) != values.height:
-            raise RequestError("bad_shape", "the model did not answer for every row")
+            raise RequestError("invalid_output_shape", "the model did not answer for every row")
         if not np.isfinite(outputs).all():
-            raise RequestError(
-                "nonfinite_output", "the model answered with something that is no number"
-            )
+            raise RequestError("nonfinite_output", "the model returned NaN or infinity")
         return self.bundle.predictions_from_outputs(outputs)
 
 
 def is_nested(value: Any) -> bool:
-    """Whether a value of JSON is not a single one."""
+    """Whether a JSON value is a list or an object."""
     return isinstance(value, (list, dict))
 
 
 def locate_row(row: int, request_of_row: Array) -> tuple[int, int]:
-    """The request of a row of a batch, and its place there."""
+    """Return the request of a row of a batch, and the number of the row in that request."""
     request = int(request_of_row[row])
     return request, row - int(np.searchsorted(request_of_row, request))
 
@@ -298,10 +360,10 @@ def locate_row(row: int, request_of_row: Array) -> tuple[int, int]:
 def load_served_model(
     folder: Path, policy: RequestPolicy | None = None, name: str = "model"
 ) -> ServedModel:
-    """Load a bundle and put it to work.
+    """Load a bundle to answer requests.
 
     Raises:
-        BundleError: it cannot be trusted or run.
+        BundleError: the bundle cannot be trusted or run.
     """
     bundle = load_bundle(folder)
     return ServedModel(bundle, files.read_json(folder / "profile.json"), policy, name)

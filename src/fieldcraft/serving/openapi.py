@@ -1,4 +1,4 @@
-"""What requests for predictions look like, for the description of the server (OpenAPI)."""
+"""OpenAPI schemas of the prediction routes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from fieldcraft.serving.deployed_model import DeployedModel
 from fieldcraft.serving.protocols.open_inference import DATATYPES
 
 NUMBER_PATTERN = r"^\s*([+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?)?\s*$"
+# JSON Schema has no flag to ignore case, so each letter becomes a class of two.
 BOOLEAN_PATTERN = "|".join(
     "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else re.escape(c) for c in word)
     for word in sorted(TRUE_WORDS | FALSE_WORDS)
 )
 NULL_SCHEMA = {"type": "null"}
-SCHEMA_BY_JSON_TYPE = {  # what a column takes, by what its cells are; of some texts it can only be told whether
-    "number": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": NUMBER_PATTERN}, NULL_SCHEMA]},
+# A schema cannot say which strings parse as a moment in the column's format, so it allows them all.
+SCHEMA_BY_JSON_TYPE = {
+    "number": {
+        "anyOf": [{"type": "number"}, {"type": "string", "pattern": NUMBER_PATTERN}, NULL_SCHEMA]
+    },
     "boolean": {
         "anyOf": [
-            {"type": "boolean"}, {"enum": [0, 1]},
-            {"type": "string", "pattern": rf"^\s*({BOOLEAN_PATTERN})?\s*$"}, NULL_SCHEMA,
+            {"type": "boolean"},
+            {"enum": [0, 1]},
+            {"type": "string", "pattern": rf"^\s*({BOOLEAN_PATTERN})?\s*$"},
+            NULL_SCHEMA,
         ]
     },
     "date": {"anyOf": [{"type": "string", "format": "date"}, {"const": ""}, NULL_SCHEMA]},
     "moment": {"anyOf": [{"type": "string"}, NULL_SCHEMA]},
-}  # fmt: skip
+}
 ANY_VALUE_SCHEMA = {
     "anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]
 }
@@ -41,20 +47,22 @@ ERROR_SCHEMA = {
                 "code": {"type": "string"},
                 "message": {"type": "string"},
                 "details": {"type": "array", "items": {"type": "object"}},
+                "n_more_details": {"type": "integer"},
                 "request_id": {"type": "string"},
             },
         }
     },
 }
 ERROR_DESCRIPTIONS = {
-    "400": "no JSON, or no rows", "401": "the token is missing", "405": "not POST",
-    "408": "too slow", "413": "too large", "415": "not JSON", "422": "rows do not fit the model",
-    "500": "the model failed", "503": "too busy, or closing", "504": "not ready in time",
+    "400": "Invalid JSON, or no rows.", "401": "The token is missing.", "405": "Not POST.",
+    "408": "The request took too long.", "413": "The request is too large.", "415": "Not JSON.",
+    "422": "Rows do not fit the model.", "500": "The model failed.",
+    "503": "Too busy, or closing.", "504": "The answer was not ready in time.",
 }  # fmt: skip
 
 
 def json_route_schema(name: str, model: DeployedModel) -> dict[str, Any]:
-    """The description of a plain prediction route."""
+    """Return the schema of a prediction route of the JSON protocol."""
     columns = {
         column: SCHEMA_BY_JSON_TYPE.get(json_type, ANY_VALUE_SCHEMA)
         for column, json_type in model.info["columns"].items()
@@ -75,7 +83,7 @@ def json_route_schema(name: str, model: DeployedModel) -> dict[str, Any]:
 
 
 def open_inference_route_schema(name: str, model: DeployedModel) -> dict[str, Any]:
-    """The description of a prediction route of the Open Inference Protocol."""
+    """Return the schema of a prediction route of the Open Inference Protocol."""
     inputs, outputs = model.metadata["inputs"], model.metadata["outputs"]
     datatypes = sorted({tensor["datatype"] for tensor in outputs})
     example = [{**tensor, "shape": [1], "data": [None]} for tensor in inputs]
@@ -110,28 +118,28 @@ def open_inference_route_schema(name: str, model: DeployedModel) -> dict[str, An
 def tensor_list_schema(
     known_tensors: Sequence[Mapping[str, Any]], datatypes: Sequence[str]
 ) -> dict[str, Any]:
-    """Columns as tensors of one value a row."""
+    """Return the schema of columns as tensors of one value per row."""
     size = {"type": "integer", "minimum": 0}
     properties = {
         "name": {"enum": [known_tensor["name"] for known_tensor in known_tensors]},
         "shape": {"type": "array", "items": size, "minItems": 1, "maxItems": 2,
-                  "description": "The number of rows, or that and 1."},
+                  "description": "(rows,) or (rows, 1)"},
         "datatype": {"enum": list(datatypes)},
-        "data": {"type": "array", "description": "A value for each row; null where it is missing."},
+        "data": {"type": "array", "description": "One value per row; null if missing."},
     }  # fmt: skip
     tensor = {"type": "object", "required": list(properties), "properties": properties}
     return {"type": "array", "items": tensor}
 
 
 def request_body_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A body that a request must have."""
+    """Return the schema of a required request body."""
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 def response_schemas(
     success_schema: Mapping[str, Any], error_schema: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Every answer to a request for predictions, by status."""
+    """Return the schemas of all responses to prediction requests, by status."""
     descriptions = {"200": ("Predictions in the order of the rows.", success_schema)}
     descriptions |= {code: (text, error_schema) for code, text in ERROR_DESCRIPTIONS.items()}
     return {

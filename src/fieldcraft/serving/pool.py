@@ -1,9 +1,10 @@
-"""The processes that run a model, and what happens when one of them dies or hangs."""
+"""Worker processes of a model, and their replacement when one crashes or hangs."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import marshal
 import os
 import socket
 import sys
@@ -15,36 +16,29 @@ from typing import Any
 
 from fieldcraft.core.errors import BundleError
 from fieldcraft.serving.errors import RequestError
-from fieldcraft.serving.ipc import pack_message, read_message
-from fieldcraft.serving.limits import ServerLimits
 from fieldcraft.serving.model import RequestPolicy
 from fieldcraft.serving.prediction_log import PredictionLogConfig
-from fieldcraft.serving.queue import PendingRequest, RequestQueue
+from fieldcraft.serving.queue import PendingRequest, RequestQueue, ServerLimits
+from fieldcraft.serving.worker import LENGTH_HEADER, pack_message
 
-MAX_BATCHES_IN_FLIGHT = (
-    2  # batches that a process is given at a time, so that it never waits for the server
-)
-START_TIMEOUT_SECONDS = 120.0  # seconds in which a process must have loaded its bundle
-STOP_TIMEOUT_SECONDS = 10.0  # seconds in which it must have written its part of the log and ended
-RESTART_BACKOFF_SECONDS = (
-    0.0,
-    0.5,
-    2.0,
-    5.0,
-)  # seconds before a process that died is started again
+# Two, so that the next batch is already in the socket when a worker has finished the one before.
+MAX_BATCHES_IN_FLIGHT = 2
+START_TIMEOUT_SECONDS = 120.0  # to load the bundle
+STOP_TIMEOUT_SECONDS = 10.0  # to write the rest of the prediction log
+RESTART_BACKOFF_SECONDS = (0.0, 0.5, 2.0, 5.0)  # by number of failed starts
 TallyCallback = Callable[[dict[str, int]], None]
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What a process is to run.
+    """Configuration of a worker process.
 
     Attributes:
-        folder: of the bundle.
-        model_name: of the model.
-        policy: of the model.
-        limits: of the server.
-        log_config: of predictions, if they are recorded.
+        folder: folder of the bundle.
+        model_name: name of the model.
+        policy: policy for requests.
+        limits: limits of the server.
+        log_config: prediction log, if there is one.
     """
 
     folder: Path
@@ -54,7 +48,7 @@ class WorkerConfig:
     log_config: PredictionLogConfig | None = None
 
     def to_arguments(self) -> list[str]:
-        """What the process is told when it is started."""
+        """Return the command-line arguments of the process: see `worker.run_worker`."""
         log_json = (
             None
             if self.log_config is None
@@ -69,22 +63,37 @@ class WorkerConfig:
 
 
 async def spawn_process(config: WorkerConfig, stream: socket.socket) -> asyncio.subprocess.Process:
-    """Start a process that runs a model and talks to the server over a stream."""
+    """Start a worker process that talks to the server over a socket."""
     command = [
-        sys.executable, "-m", "fieldcraft.serving.worker", str(stream.fileno()), *config.to_arguments(),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "fieldcraft.serving.worker",
+        str(stream.fileno()),
+        *config.to_arguments(),
+    ]
+    # OpenMP threads that spin while idle would take the cores from the other workers.
     return await asyncio.create_subprocess_exec(
         *command, pass_fds=[stream.fileno()], stdin=asyncio.subprocess.DEVNULL,
         env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
     )  # fmt: skip
 
 
+async def read_message(reader: asyncio.StreamReader) -> Any:
+    """Return the next message of a worker: see `worker.pack_message`.
+
+    Raises:
+        asyncio.IncompleteReadError: the worker closed the stream.
+    """
+    (n_bytes,) = LENGTH_HEADER.unpack(await reader.readexactly(LENGTH_HEADER.size))
+    return marshal.loads(await reader.readexactly(n_bytes))
+
+
 class Worker:
-    """One process with a model."""
+    """A worker process with its model."""
 
     def __init__(self, process: asyncio.subprocess.Process, model_info: dict[str, Any],
                  streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:  # fmt: skip
-        """A process that has said that it is ready."""
+        """Take over a process that has reported that it is ready."""
         self.process = process
         self.model_info = model_info
         self.reader, self.writer = streams
@@ -100,6 +109,7 @@ class Worker:
         """
         server_socket, worker_socket = socket.socketpair()
         process = await spawn_process(config, worker_socket)
+        # Only the worker may hold its end, else the server would not notice when it dies.
         worker_socket.close()
         streams = await asyncio.open_connection(sock=server_socket)
         try:
@@ -109,7 +119,7 @@ class Worker:
             model_info = {
                 "error": f"its process ended before it was ready ({type(error).__name__})"
             }
-        except asyncio.CancelledError:  # the server ends while a process is started again
+        except asyncio.CancelledError:  # the server stops while a worker is being restarted
             if process.returncode is None:
                 process.kill()
             streams[1].close()
@@ -120,17 +130,17 @@ class Worker:
             await process.wait()
             streams[1].close()
             raise BundleError(
-                f"the model {config.model_name!r} cannot be put to work",
+                f"the model {config.model_name!r} cannot be served",
                 detail=model_info["error"].splitlines()[0],
                 hint="see the lines above; package the project again: fieldcraft run",
             )
         return cls(process, model_info, streams)
 
     async def send_batch(self, items: list[tuple[str, str, bytes]], timeout_seconds: float) -> Any:
-        """The replies to a batch.
+        """Send a batch and return its replies.
 
         Raises:
-            Trouble: the process died, or took too long and was stopped.
+            RequestError: the process crashed, or took too long and was killed.
         """
         reply = asyncio.get_running_loop().create_future()
         self.pending_replies.append(reply)
@@ -141,11 +151,11 @@ class Worker:
         except TimeoutError:
             self.process.kill()
             raise RequestError(
-                "worker_lost", "the model took too long and was started again"
+                "worker_crashed", "the model took too long and was restarted"
             ) from None
 
     async def receive_replies(self) -> None:
-        """Hand replies on in the order in which batches were sent, until the process ends."""
+        """Match replies with batches, which are answered in order, until the process ends."""
         try:
             while True:
                 message = await read_message(self.reader)
@@ -153,21 +163,21 @@ class Worker:
                 if not reply.done():
                     reply.set_result(message)
         except (asyncio.IncompleteReadError, ConnectionError):
-            error = RequestError("worker_lost", "the model's process ended; try again")
+            error = RequestError("worker_crashed", "the model's process ended; try again")
             for reply in self.pending_replies:
                 if not reply.done():
                     reply.set_exception(error)
             self.pending_replies.clear()
         finally:
-            self.writer.close()  # else it is kept open until it is collected
+            self.writer.close()  # else the socket stays open until it is garbage-collected
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still answers."""
+        """Whether the process still answers."""
         return not self.listener_task.done()
 
     async def stop(self) -> None:
-        """Close the line, upon which the process ends."""
+        """Close the stream, upon which the process ends; kill it if it does not."""
         self.writer.close()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
@@ -179,68 +189,83 @@ class Worker:
 
 
 class WorkerPool:
-    """Several processes with the same model, which share one queue of requests."""
+    """Several workers with the same model that share one queue of requests.
 
-    def __init__(self, config: WorkerConfig, queue: RequestQueue, on_tally: TallyCallback) -> None:
-        """Nobody works yet; `start` starts them."""
+    Args:
+        config: configuration of the workers.
+        queue: queue from which they take batches.
+        on_tally: called with the counts of each batch.
+        on_restart: called for each worker that ended by itself.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        queue: RequestQueue,
+        on_tally: TallyCallback,
+        on_restart: Callable[[], None] = lambda: None,
+    ) -> None:
         self.config = config
         self.queue = queue
         self.on_tally = on_tally
+        self.on_restart = on_restart
         self.model_info: dict[str, Any] = {}
-        self.n_restarts = 0
         self.is_closing = False
-        self.idle_tasks: set[asyncio.Task[None]] = set()  # that wait for a batch
-        self.n_active_batches = 0  # batches that are computed
+        self.idle_tasks: set[asyncio.Task[None]] = set()  # tasks that wait for a batch
+        self.n_active_batches = 0
         self.supervisor_tasks: list[asyncio.Task[None]] = []
         self.workers: dict[int, Worker] = {}
 
     async def start(self, n_workers: int) -> None:
-        """Start the processes; requests are answered from now on.
+        """Start the workers and answer requests from now on.
 
         Raises:
             BundleError: the bundle cannot be run.
         """
-        first = await Worker.start(self.config)
-        self.model_info = first.model_info
+        # Wait for the first one only: it tells whether the bundle works at all.
+        first_worker = await Worker.start(self.config)
+        self.model_info = first_worker.model_info
         self.supervisor_tasks = [
-            asyncio.create_task(self.supervise_worker(number, first if number == 0 else None))
+            asyncio.create_task(
+                self.supervise_worker(number, first_worker if number == 0 else None)
+            )
             for number in range(n_workers)
         ]
 
     @property
     def is_ready(self) -> bool:
-        """Whether at least one process answers."""
+        """Whether at least one worker answers."""
         return any(worker.is_alive for worker in self.workers.values())
 
-    async def supervise_worker(self, number: int, worker: Worker | None) -> None:
-        """Have one process work, and start another whenever it dies."""
+    async def supervise_worker(self, number: int, started_worker: Worker | None) -> None:
+        """Keep one worker running: start another whenever it ends."""
         n_failures = 0
         while True:
             try:
-                worker_process = worker or await Worker.start(self.config)
+                worker = started_worker or await Worker.start(self.config)
             except BundleError:
                 n_failures += 1
                 await asyncio.sleep(
                     RESTART_BACKOFF_SECONDS[min(n_failures, len(RESTART_BACKOFF_SECONDS) - 1)]
                 )
                 continue
-            self.workers[number], worker, n_failures = worker_process, None, 0
+            self.workers[number], started_worker, n_failures = worker, None, 0
             dispatch_tasks = [
-                asyncio.create_task(self.dispatch_batches(worker_process))
+                asyncio.create_task(self.dispatch_batches(worker))
                 for _ in range(MAX_BATCHES_IN_FLIGHT)
             ]
             try:
-                await asyncio.wait(
-                    [worker_process.listener_task]
-                )  # being told to stop does not stop it
+                # `wait`, unlike `await`, does not cancel the listener when this task is cancelled:
+                # the worker is still to send the replies of its last batches.
+                await asyncio.wait([worker.listener_task])
             finally:
                 for task in dispatch_tasks:
                     task.cancel()
-            self.n_restarts += 1
-            await worker_process.process.wait()
+            self.on_restart()
+            await worker.process.wait()
 
     async def dispatch_batches(self, worker: Worker) -> None:
-        """Give a process batch after batch."""
+        """Give a worker batch after batch."""
         task = asyncio.current_task()
         assert task is not None
         while worker.is_alive and not self.is_closing:
@@ -256,9 +281,9 @@ class WorkerPool:
                 self.n_active_batches -= 1
 
     async def run_batch(self, worker: Worker, batch: list[PendingRequest]) -> None:
-        """Have a batch computed and hand out the replies."""
+        """Compute a batch and distribute its replies."""
         try:
-            items = [(queued.protocol, queued.request_id, queued.body) for queued in batch]
+            items = [(pending.protocol, pending.request_id, pending.body) for pending in batch]
             replies, tally = await worker.send_batch(
                 items, self.config.limits.request_timeout_seconds
             )
@@ -268,20 +293,22 @@ class WorkerPool:
             return
         except asyncio.CancelledError:
             for pending in batch:
-                pending.fail(RequestError("worker_lost", "the model's process ended; try again"))
+                pending.fail(RequestError("worker_crashed", "the model's process ended; try again"))
             raise
         for pending, reply in zip(batch, replies, strict=True):
             if not pending.reply.done():
                 pending.reply.set_result(reply)
-        self.on_tally({**tally, "batches": 1, "batched": len(batch)})
+        self.on_tally({**tally, "batches": 1, "batch_size": len(batch)})
 
     async def stop(self) -> None:
-        """Take no further batch, let running ones end, then end the processes."""
+        """Take no further batch, finish the running ones, then stop the workers."""
         self.is_closing = True
+        # Tasks that wait for a batch are cancelled; those that run one finish by themselves.
         for task in list(self.idle_tasks):
             task.cancel()
         while self.n_active_batches:
             await asyncio.sleep(0.01)
+        # Supervisors first, else they would restart the workers that are stopped below.
         for task in self.supervisor_tasks:
             task.cancel()
         await asyncio.gather(*self.supervisor_tasks, return_exceptions=True)

@@ -1,8 +1,7 @@
-"""The prediction log: what was asked and answered, as Parquet files, written beside the work.
+"""Writer of the prediction log: what clients asked and what the model answered, as Parquet files.
 
-Every file holds rows with ``time``, ``request``, ``row``, ``model``, the columns that the model saw
-under their own names, and what it said under ``said.<name>``. A process that is killed loses what
-it has not written yet, at most a few seconds.
+See `fieldcraft.data.prediction_log` for the format. A process that is killed loses the rows that it
+has not written yet, at most those of a few seconds.
 """
 
 from __future__ import annotations
@@ -23,24 +22,33 @@ import polars as pl
 
 from fieldcraft.contracts import Task
 from fieldcraft.core.types import Array, Json
+from fieldcraft.data.prediction_log import (
+    FLUSH_INTERVAL_SECONDS,
+    INPUT_PREFIX,
+    MODEL_ID_COLUMN,
+    OUTPUT_PREFIX,
+    REQUEST_ID_COLUMN,
+    ROW_COLUMN,
+    TIME_COLUMN,
+    add_prefix,
+    part_path,
+)
 from fieldcraft.statistics.metrics import Predictions, concat_predictions
 
-OUTPUT_PREFIX = "said."
-FLUSH_INTERVAL_SECONDS = 5.0  # seconds after which rows are written at the latest
-MAX_ROWS_PER_FILE = 20_000  # rows of a file at most, but for a single larger batch
-ROWS_PER_CONVERSION = 256  # rows that are turned into a table at once
-MAX_BUFFERED_ROWS = 200_000  # rows that may wait to be written; more are dropped and counted
+MAX_ROWS_PER_FILE = 20_000  # exceeded only by a single larger batch
+ROWS_PER_CONVERSION = 256  # small, as converting holds Python's lock and so the model
+MAX_BUFFERED_ROWS = 200_000  # rows that wait to be written; further ones are dropped and counted
 CRC32_RANGE = 1 << 32
 
 
 @dataclass(frozen=True)
 class PredictionLogConfig:
-    """Where predictions are recorded, and of which requests.
+    """Configuration of a prediction log.
 
     Attributes:
-        folder: of the files; a folder a day in it.
-        fraction: of the requests that are recorded, from 0 to 1.
-        exclude: columns that are left out.
+        folder: folder of the log.
+        fraction: fraction of the requests that are logged, from 0 to 1.
+        exclude: columns that are not logged.
     """
 
     folder: Path
@@ -48,7 +56,8 @@ class PredictionLogConfig:
     exclude: tuple[str, ...] = ()
 
     def is_sampled(self, request_id: str) -> bool:
-        """Whether a request is recorded: drawn by its id, so that all its rows are, or none."""
+        """Whether a request is logged, with all its rows or none."""
+        # By a hash of the id, so that every process makes the same choice for a request.
         return self.fraction >= 1 or zlib.crc32(request_id.encode()) < self.fraction * CRC32_RANGE
 
 
@@ -57,11 +66,11 @@ class PredictionBatch:
     """Rows that were predicted together.
 
     Attributes:
-        timestamp: seconds since 1970.
-        request_ids: the id of the request of each row.
-        row_numbers: the number of each row in its request.
-        values: what the model saw.
-        predictions: what it said.
+        timestamp: time of the predictions, seconds since 1970.
+        request_ids: request id of each row.
+        row_numbers: number of each row in its request.
+        values: parsed features.
+        predictions: predictions of the model.
     """
 
     timestamp: float
@@ -72,7 +81,7 @@ class PredictionBatch:
 
 
 class PredictionLogWriter:
-    """Writes batches to files from a thread of its own; never holds up who brings them."""
+    """Writes batches to files in a thread of its own, so that `add` never waits for the disk."""
 
     def __init__(
         self, config: PredictionLogConfig, model_id: str, task: Task, target_spec: Json,
@@ -81,25 +90,24 @@ class PredictionLogWriter:
         """Start the thread.
 
         Args:
-            config: what is recorded, and where.
-            model_id: its id.
-            task: of the model.
-            target_spec: its target, as the bundle has it.
-            clock: the time, by which files are named.
+            config: configuration of the log.
+            model_id: id of the model.
+            task: task of the model.
+            target_spec: target of the bundle.
+            clock: returns the time after which files are named.
         """
         self.config = config
         self.clock = clock
         self.model_id = model_id
         self.task = task
         self.target_spec = target_spec
-        self.n_dropped = 0  # rows that were not written: too many at once, or no room on the disk
+        self.n_dropped = 0  # rows that were not written: buffer or disk full
         self.n_buffered, self.count_lock = 0, threading.Lock()
         self.n_files = 0
-        self.writer_id = (
-            f"{os.getpid()}-{secrets.token_hex(3)}"  # processes elsewhere have the same ids
-        )
+        # Random digits, as containers that share the folder have the same process ids.
+        self.writer_id = f"{os.getpid()}-{secrets.token_hex(3)}"
         self.pending_batches: deque[PredictionBatch] = deque()
-        self.flush_due = threading.Event()  # so that the thread sleeps while batches come
+        self.flush_due = threading.Event()
         self.is_stopping = False
         self.thread = threading.Thread(
             target=self.write_until_stopped, name="prediction log", daemon=True
@@ -107,7 +115,7 @@ class PredictionLogWriter:
         self.thread.start()
 
     def add(self, batch: PredictionBatch) -> None:
-        """Record a batch, unless too much waits already."""
+        """Queue a batch to be written, unless the buffer is full."""
         sampled = [
             position
             for position, request_id in enumerate(batch.request_ids)
@@ -117,6 +125,7 @@ class PredictionLogWriter:
             batch = select_rows(batch, sampled)
         if not sampled:
             return
+        # Dropping is better than memory that grows until the worker is killed.
         with self.count_lock:
             if self.n_buffered + len(sampled) > MAX_BUFFERED_ROWS:
                 self.n_dropped += len(sampled)
@@ -127,17 +136,18 @@ class PredictionLogWriter:
             self.flush_due.set()
 
     def write_until_stopped(self) -> None:
-        """Write what has come, some at a time, until the end is told."""
+        """Write batches every few seconds until `stop` is called."""
         is_last = False
         while not is_last:
             self.flush_due.wait(FLUSH_INTERVAL_SECONDS)
             self.flush_due.clear()
+            # Read before writing: what `add` queued before `stop` is then written in this round.
             is_last = self.is_stopping
             while batches := self.next_file_batches():
                 self.write_file(batches)
 
     def next_file_batches(self) -> list[PredictionBatch]:
-        """The next batches that go into one file; none if nothing has come."""
+        """Return the next batches that go into one file; none if the queue is empty."""
         batches, n_rows = list[PredictionBatch](), 0
         while self.pending_batches and n_rows < MAX_ROWS_PER_FILE:
             batches.append(self.pending_batches.popleft())
@@ -145,12 +155,12 @@ class PredictionLogWriter:
         return batches
 
     def write_file(self, batches: Sequence[PredictionBatch]) -> None:
-        """Write batches as one file, whole or not at all."""
+        """Write batches as one file, atomically."""
         n_rows = sum(len(batch.request_ids) for batch in batches)
-        time = self.clock()
-        name = f"{time:%H%M%S}-{self.writer_id}-{self.n_files}.parquet"
-        path = self.config.folder / f"{time:%Y-%m-%d}" / name
-        temp_path = path.with_name(f".{name}.tmp")
+        path = part_path(self.config.folder, self.clock(), self.writer_id, self.n_files)
+        # Readers may list the folder at any time: they see a file once it is complete. It is not
+        # synced to the disk: a power cut may lose the last files, as it loses the buffer anyway.
+        temp_path = path.with_name(f".{path.name}.tmp")
         self.n_files += 1
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,50 +171,50 @@ class PredictionLogWriter:
         except (OSError, pl.exceptions.PolarsError):
             with self.count_lock:
                 self.n_dropped += n_rows
-            with suppress(OSError):  # where a file is in the way of a folder, there is nothing
+            with suppress(OSError):  # nothing was written if the folder could not be created
                 temp_path.unlink()
         finally:
             with self.count_lock:
                 self.n_buffered -= n_rows
 
     def to_table(self, batches: Sequence[PredictionBatch]) -> pl.DataFrame:
-        """Batches as rows of the log, all in one piece: most have a row or a few."""
+        """Convert batches to rows of the log, together, as most have only a few rows."""
         outputs = self.task.to_frame(
             concat_predictions([batch.predictions for batch in batches]), self.target_spec
         )
         keys = pl.DataFrame(
             {
-                "time": [
+                TIME_COLUMN: [
                     datetime.fromtimestamp(b.timestamp, UTC) for b in batches for _ in b.request_ids
                 ],
-                "request": [request_id for batch in batches for request_id in batch.request_ids],
-                "row": [row for batch in batches for row in batch.row_numbers],
-                "model": [self.model_id] * outputs.height,
+                REQUEST_ID_COLUMN: [
+                    request_id for batch in batches for request_id in batch.request_ids
+                ],
+                ROW_COLUMN: [row for batch in batches for row in batch.row_numbers],
+                MODEL_ID_COLUMN: [self.model_id] * outputs.height,
             },
-            schema_overrides={"time": pl.Datetime("us", "UTC"), "row": pl.Int64},
+            schema_overrides={TIME_COLUMN: pl.Datetime("us", "UTC"), ROW_COLUMN: pl.Int64},
         )
         values = pl.concat([batch.values for batch in batches])
-        features = values.drop(*self.config.exclude, strict=False)
-        prefixed_outputs = outputs.rename(
-            {column: OUTPUT_PREFIX + column for column in outputs.columns}
-        )
-        return pl.concat([keys, features, prefixed_outputs], how="horizontal")
+        inputs = values.drop(*self.config.exclude, strict=False)
+        columns = [keys, add_prefix(inputs, INPUT_PREFIX), add_prefix(outputs, OUTPUT_PREFIX)]
+        return pl.concat(columns, how="horizontal")
 
     def take_dropped(self) -> int:
-        """Rows that were dropped since the last time this was asked."""
-        with self.count_lock:  # the thread that writes counts as well
+        """Return the number of rows dropped since the last call."""
+        with self.count_lock:  # the writing thread counts too
             count, self.n_dropped = self.n_dropped, 0
         return count
 
     def stop(self) -> None:
-        """Write what is left."""
+        """Write the rest and end the thread."""
         self.is_stopping = True
         self.flush_due.set()
         self.thread.join()
 
 
 def iter_chunks(batches: Sequence[PredictionBatch]) -> Iterator[list[PredictionBatch]]:
-    """Batches in pieces of some rows, so that no step of writing holds up the model for long."""
+    """Group batches into chunks of at least `ROWS_PER_CONVERSION` rows."""
     chunk, n_rows = list[PredictionBatch](), 0
     for batch in batches:
         chunk.append(batch)
@@ -217,9 +227,12 @@ def iter_chunks(batches: Sequence[PredictionBatch]) -> Iterator[list[PredictionB
 
 
 def select_rows(batch: PredictionBatch, positions: Sequence[int]) -> PredictionBatch:
-    """Some rows of a batch."""
+    """Return some rows of a batch."""
     row_index: Array = np.asarray(positions, dtype=np.int64)
     return PredictionBatch(
-        batch.timestamp, [batch.request_ids[i] for i in positions], [batch.row_numbers[i] for i in positions],
-        batch.values[row_index.tolist()], batch.predictions.select_rows(row_index),
-    )  # fmt: skip
+        batch.timestamp,
+        [batch.request_ids[i] for i in positions],
+        [batch.row_numbers[i] for i in positions],
+        batch.values[row_index.tolist()],
+        batch.predictions.select_rows(row_index),
+    )

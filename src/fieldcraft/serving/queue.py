@@ -1,26 +1,53 @@
-"""Requests waiting to be computed: batches grow while the model is busy, and wait for nothing."""
+"""Bounded queue of requests, from which batches are taken.
+
+A batch is whatever waits when a worker is free. It grows while the model is busy, and a lone
+request never waits for others, so batching costs no latency.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fieldcraft.serving.errors import RequestError
-from fieldcraft.serving.limits import ServerLimits
 
 Reply = tuple[str, bytes]
 
 
-@dataclass(eq=False)
-class PendingRequest:
-    """A request on its way to a model.
+@dataclass(frozen=True)
+class ServerLimits:
+    """Limits of a server.
 
     Attributes:
-        protocol: how its body is to be read.
-        request_id: its id.
-        body: as it came.
-        reply: to come: the code of what is wrong, empty if nothing is, and the body of the answer.
+        max_body_bytes: size of a request body, before and after decompression.
+        max_batch_requests: requests in one batch.
+        max_batch_bytes: bodies of one batch; a larger request is a batch of its own.
+        max_queued_requests: requests that wait; further ones get status 503.
+        request_timeout_seconds: time from the arrival of a request to its answer.
+        read_timeout_seconds: time in which headers and body must arrive.
+        shutdown_timeout_seconds: time to answer accepted requests once the server is stopped.
+    """
+
+    max_body_bytes: int = 16 << 20
+    max_batch_requests: int = 64
+    max_batch_bytes: int = 256 << 10
+    max_queued_requests: int = 1_024
+    request_timeout_seconds: float = 30.0
+    read_timeout_seconds: float = 10.0
+    shutdown_timeout_seconds: float = 20.0
+
+
+@dataclass(eq=False)
+class PendingRequest:
+    """A request that waits for its answer.
+
+    Attributes:
+        protocol: name of the protocol of its body.
+        request_id: id of the request.
+        body: raw body.
+        reply: future error code, empty for success, and response body.
     """
 
     protocol: str
@@ -31,36 +58,39 @@ class PendingRequest:
     )
 
     def fail(self, error: RequestError) -> None:
-        """Tell the caller what is wrong, unless there is an answer already."""
+        """Answer with an error, unless there is an answer already."""
         if not self.reply.done():
             self.reply.set_exception(error)
 
 
 class RequestQueue:
-    """A queue of requests with an end."""
+    """A bounded queue of requests.
 
-    def __init__(self, limits: ServerLimits) -> None:
-        """An empty queue."""
+    Args:
+        limits: limits of the server.
+        on_drop: called for each request whose client left, or whose time was up, before its turn.
+    """
+
+    def __init__(self, limits: ServerLimits, on_drop: Callable[[], None] = lambda: None) -> None:
         self.limits = limits
+        self.on_drop = on_drop
         self.pending: deque[PendingRequest] = deque()
         self.has_requests = asyncio.Event()
-        self.n_dropped = 0  # requests whose caller had gone or whose time was up before their turn
 
     def enqueue(self, request: PendingRequest) -> None:
-        """Add a request at the end.
+        """Add a request to the end.
 
         Raises:
-            Trouble: too many are waiting.
+            RequestError: the queue is full.
         """
+        # Refuse at once: a longer queue would only turn overload into timeouts.
         if len(self.pending) >= self.limits.max_queued_requests:
-            raise RequestError(
-                "overloaded", "too many requests are waiting; try again a little later"
-            )
+            raise RequestError("overloaded", "too many requests are waiting; try again later")
         self.pending.append(request)
         self.has_requests.set()
 
     async def next_batch(self) -> list[PendingRequest]:
-        """The requests that are computed next, at least one; all that wait if they are few."""
+        """Wait for requests and return the next batch, at least one request."""
         while True:
             while not self.pending:
                 self.has_requests.clear()
@@ -69,15 +99,16 @@ class RequestQueue:
                 return batch
 
     def pop_batch(self) -> list[PendingRequest]:
-        """Requests from the front up to the bounds of a batch; those answered already are left."""
+        """Remove a batch from the front; drop requests that were answered in the meantime."""
         batch: list[PendingRequest] = []
         batch_bytes = 0
         while self.pending and len(batch) < self.limits.max_batch_requests:
             if self.pending[0].reply.done():
                 self.pending.popleft()
-                self.n_dropped += 1
+                self.on_drop()
                 continue
             batch_bytes += len(self.pending[0].body)
+            # The first request is taken whatever its size, else it would block the queue for ever.
             if batch and batch_bytes > self.limits.max_batch_bytes:
                 break
             batch.append(self.pending.popleft())

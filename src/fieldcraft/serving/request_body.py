@@ -1,4 +1,4 @@
-"""The body of a request, within its bounds of size and time."""
+"""Read the body of a request within its limits of size and time."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from fieldcraft.serving.errors import RequestError
-from fieldcraft.serving.limits import ServerLimits
+from fieldcraft.serving.queue import ServerLimits
 
 ReceiveFunction = Callable[[], Awaitable[MutableMapping[str, Any]]]
 RequestHeaders = Mapping[bytes, bytes]
-ZLIB_WINDOW_BITS = {b"gzip": 31, b"deflate": 15}  # window bits of zlib
+# `wbits` of zlib: 15 is its own format (HTTP's "deflate"), 16 more expects the header of gzip.
+ZLIB_WINDOW_BITS = {b"gzip": 31, b"deflate": 15}
 DECOMPRESS_CHUNK_BYTES = 1 << 16
 
 
 class ClientDisconnect(Exception):
-    """The caller has hung up."""
+    """The client closed the connection."""
 
 
 async def read_request_body(
     headers: RequestHeaders, receive: ReceiveFunction, limits: ServerLimits
 ) -> bytes:
-    """The body of a request, unpacked.
+    """Read and decompress the body of a request.
 
     Raises:
-        Trouble: it is too large, too slow, or packed in an unknown way.
-        Gone: the caller hung up before it was all there.
+        RequestError: the body is too large or too slow, or has an unknown encoding.
+        ClientDisconnect: the client left before the body was complete.
     """
     content_length = headers.get(b"content-length", b"")
+    # The stated length saves reading a body that is too large; the real one is checked below.
     if content_length.isdigit() and int(content_length) > limits.max_body_bytes:
         raise body_too_large_error(limits)
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding != b"identity" and encoding not in ZLIB_WINDOW_BITS:
         raise RequestError(
-            "wrong_type", "the body may be packed with gzip or deflate, or not at all"
+            "unsupported_media_type", "send the body compressed with gzip or deflate, or as it is"
         )
     message = await receive()
     if message["type"] == "http.disconnect":
@@ -45,21 +47,19 @@ async def read_request_body(
         body = await read_body_chunks(body, receive, limits)
     if len(body) > limits.max_body_bytes:
         raise body_too_large_error(limits)
-    return (
-        body
-        if encoding == b"identity"
-        else decompress_body(body, ZLIB_WINDOW_BITS[encoding], limits)
-    )
+    if encoding == b"identity":
+        return body
+    return decompress_body(body, ZLIB_WINDOW_BITS[encoding], limits)
 
 
 async def read_body_chunks(
     first_chunk: bytes, receive: ReceiveFunction, limits: ServerLimits
 ) -> bytes:
-    """A body that comes in pieces.
+    """Read the rest of a body that arrives in chunks.
 
     Raises:
-        Trouble: it is too large or too slow.
-        Gone: the caller hung up.
+        RequestError: the body is too large or too slow.
+        ClientDisconnect: the client left.
     """
     body = bytearray(first_chunk)
     try:
@@ -74,30 +74,31 @@ async def read_body_chunks(
                 if not message.get("more_body"):
                     return bytes(body)
     except TimeoutError:
-        raise RequestError("too_slow", "the body did not arrive in time") from None
+        raise RequestError("request_timeout", "the body did not arrive in time") from None
 
 
 def decompress_body(body: bytes, window_bits: int, limits: ServerLimits) -> bytes:
-    """A packed body unpacked, no further than the limit.
+    """Decompress a body, no further than the limit.
 
     Raises:
-        Trouble: it is damaged, or too large.
+        RequestError: the body is damaged or too large.
     """
     decompressor = zlib.decompressobj(window_bits)
     decompressed = bytearray()
     try:
+        # In chunks: a few kilobytes of gzip can decompress to gigabytes.
         while body and not decompressor.eof:
             decompressed += decompressor.decompress(body, DECOMPRESS_CHUNK_BYTES)
             body = decompressor.unconsumed_tail
             if len(decompressed) > limits.max_body_bytes:
                 raise body_too_large_error(limits)
     except zlib.error as error:
-        raise RequestError("bad_request", "the body cannot be unpacked") from error
+        raise RequestError("bad_request", "the body cannot be decompressed") from error
     if not decompressor.eof:
-        raise RequestError("bad_request", "the packed body is cut short")
+        raise RequestError("bad_request", "the compressed body is truncated")
     return bytes(decompressed)
 
 
 def body_too_large_error(limits: ServerLimits) -> RequestError:
-    """The refusal of a body over the limit."""
-    return RequestError("too_large", f"a request may have {limits.max_body_bytes:,} bytes")
+    """Return the error for a body over the limit."""
+    return RequestError("payload_too_large", f"a request may have {limits.max_body_bytes:,} bytes")

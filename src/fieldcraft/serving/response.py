@@ -1,4 +1,4 @@
-"""Predictions as JSON values: what was decided, how likely, and the set or interval around it."""
+"""Predictions as JSON values: decision, probabilities, and prediction set or interval."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from fieldcraft.statistics.metrics import Predictions
 
 
 def to_json(task: Task, predictions: Predictions, target_spec: Json) -> list[Json]:
-    """One answer for each row.
+    """Return one answer per row.
 
     Args:
-        task: what the target asks.
-        predictions: what the model says of rows.
-        target_spec: the target, as the bundle has it.
+        task: task of the model.
+        predictions: predictions of the model.
+        target_spec: target of the bundle.
 
     Returns:
-        ``prediction`` and, for classes, ``probabilities`` by class and the ``prediction_set`` that
-        holds the truth at the stated rate; for labels, those that apply and their
-        ``probabilities``; for amounts the ``interval`` that holds it.
+        ``prediction`` and, for classes, ``probabilities`` by class and the conformal
+        ``prediction_set``; for labels, ``probabilities`` by label; for numbers, the conformal
+        ``interval``. ``confident`` where uncertain decisions are rejected.
     """
     rows = FORMAT_BY_OUTPUT[task.output](predictions, target_spec)
     if predictions.accepted is not None:
         for answer, is_confident in zip(rows, predictions.accepted.tolist(), strict=True):
-            answer["accepted"] = is_confident
+            answer["confident"] = is_confident
     return rows
 
 
 def classes_to_json(predictions: Predictions, target_spec: Json) -> list[Json]:
-    """The decided class, the probability of each, and the set."""
+    """Return the decided class, the probability of each class, and the prediction set."""
     names = target_spec["classes"]
     return [
         {
@@ -49,7 +49,7 @@ def classes_to_json(predictions: Predictions, target_spec: Json) -> list[Json]:
 
 
 def labels_to_json(predictions: Predictions, target_spec: Json) -> list[Json]:
-    """The labels that apply, and the probability of each."""
+    """Return the labels that apply, and the probability of each label."""
     names = target_spec["labels"]
     return [
         {
@@ -63,7 +63,7 @@ def labels_to_json(predictions: Predictions, target_spec: Json) -> list[Json]:
 
 
 def values_to_json(predictions: Predictions, target_spec: Json) -> list[Json]:
-    """The amount, and the interval."""
+    """Return the predicted number and its interval."""
     return [
         {"prediction": value, "interval": interval}
         for value, interval in zip(
@@ -75,7 +75,7 @@ def values_to_json(predictions: Predictions, target_spec: Json) -> list[Json]:
 
 
 def to_python_floats(values: Array) -> list[Any]:
-    """Numbers as Python's own."""
+    """Convert numbers to Python floats, which `json` can write."""
     numbers: list[Any] = values.astype(float).tolist()
     return numbers
 

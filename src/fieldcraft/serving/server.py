@@ -1,4 +1,10 @@
-"""Start a server, and end it without losing a request."""
+"""Start a server, and stop it without losing a request.
+
+Prediction routes that platforms expect are added where one model is served. SageMaker calls
+``/ping`` and ``/invocations``
+(https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html). Vertex AI
+names its routes in environment variables. KServe uses the Open Inference Protocol.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +20,30 @@ import uvicorn
 
 from fieldcraft.serving.app import PredictionApp
 from fieldcraft.serving.deployed_model import DeployedModel
-from fieldcraft.serving.limits import ServerLimits
 from fieldcraft.serving.management import ManagementApp
 from fieldcraft.serving.metrics import ServerMetrics
 from fieldcraft.serving.model import RequestPolicy
-from fieldcraft.serving.platforms import get_health_routes, get_prediction_routes
 from fieldcraft.serving.pool import WorkerConfig
 from fieldcraft.serving.prediction_log import PredictionLogConfig
-from fieldcraft.serving.protocols import json_protocol, open_inference
+from fieldcraft.serving.protocols import json_protocol, open_inference, vertex
+from fieldcraft.serving.queue import ServerLimits
 from fieldcraft.serving.timeouts import header_timeout_protocol
 
-DRAIN_ANNOUNCEMENT_SECONDS = (
-    0.5  # seconds in which those who come are told that the server is closing
-)
+SAGEMAKER_PREDICT_PATH, SAGEMAKER_HEALTH_PATH = "/invocations", "/ping"
+VERTEX_PREDICT_VARIABLE, VERTEX_HEALTH_VARIABLE = "AIP_PREDICT_ROUTE", "AIP_HEALTH_ROUTE"
+# After SIGTERM the server still listens this long and answers 503, until load balancers have seen
+# that it is not ready. Closing the socket at once would reset requests that are on their way.
+DRAIN_ANNOUNCEMENT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class ListenAddress:
-    """Where a server listens.
+    """Address of a server.
 
     Attributes:
-        host: loopback unless it is told otherwise.
-        port: of TCP; 0 for any that is free.
-        certificate, key: files for TLS.
+        host: host name or IP address; by default only this machine can connect.
+        port: TCP port; 0 for any free one.
+        certificate_file, key_file: files for TLS.
     """
 
     host: str = "127.0.0.1"
@@ -47,18 +54,18 @@ class ListenAddress:
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """What is served, and how.
+    """Configuration of a server.
 
     Attributes:
-        bundles: folders by the name of their model.
-        address: where the server listens.
-        limits: of requests.
-        policy: of the models.
-        n_workers: processes of each model.
-        extra_route: path of predictions of the only model, beside ``/predict``.
-        invalid_status: status of an answer to rows that do not fit.
-        token: that callers must bring, if any.
-        log_config: of predictions, a folder a model in it, if they are recorded.
+        bundles: folders of bundles by the name of their model.
+        address: address to listen on.
+        limits: limits of requests.
+        policy: policy of all models for requests.
+        n_workers: worker processes of each model.
+        extra_route: prediction route of the only model, beside ``/predict``.
+        invalid_status: HTTP status of answers to rows that do not fit the model.
+        token: bearer token that clients must send, if any.
+        log_config: prediction log, with one folder per model, if there is one.
     """
 
     bundles: Mapping[str, Path]
@@ -74,11 +81,12 @@ class ServerConfig:
 
 @dataclass
 class ModelServer:
-    """A running server.
+    """A server with its models.
 
     Attributes:
-        config: what it serves.
-        models: by name.
+        config: configuration.
+        metrics: metrics of the server.
+        models: deployed models by name.
     """
 
     config: ServerConfig
@@ -86,7 +94,7 @@ class ModelServer:
     models: dict[str, DeployedModel] = field(default_factory=dict)
 
     async def start(self) -> PredictionApp:
-        """Put every model to work.
+        """Start the workers of every model and return the application.
 
         Raises:
             BundleError: a bundle cannot be run.
@@ -96,35 +104,17 @@ class ModelServer:
             log_config = config.log_config and replace(
                 config.log_config, folder=config.log_config.folder / name
             )
-            deployed = DeployedModel(
+            model = DeployedModel(
                 WorkerConfig(folder, name, config.policy, config.limits, log_config), self.metrics
             )
-            self.models[name] = deployed
-            await deployed.start(config.n_workers)
-        routes = {f"/models/{name}/predict": name for name in self.models}
-        if len(self.models) == 1:
-            name = next(iter(self.models))
-            routes = {
-                "/predict": name,
-                **({config.extra_route: name} if config.extra_route else {}),
-                **routes,
-            }
-        prediction_routes: dict[str, tuple[str, DeployedModel]] = {
-            path: (json_protocol.NAME, self.models[name]) for path, name in routes.items()
-        }
-        for name, model in self.models.items():
-            prediction_routes[f"/v2/models/{name}/infer"] = (open_inference.NAME, model)
-        if len(self.models) == 1:
-            (model,) = self.models.values()
-            prediction_routes |= {
-                path: (protocol, model)
-                for path, protocol in get_prediction_routes(os.environ).items()
-            }
+            self.models[name] = model
+            await model.start(config.n_workers)
+        json_routes = self.build_json_routes()
         self.management = ManagementApp(
-            self.models, self.metrics, routes, get_health_routes(os.environ)
+            self.models, self.metrics, json_routes, get_health_paths(os.environ)
         )
         self.app = PredictionApp(
-            prediction_routes,
+            self.build_prediction_routes(json_routes),
             self.management.app,
             self.metrics,
             config.limits,
@@ -133,13 +123,37 @@ class ModelServer:
         )
         return self.app
 
+    def build_json_routes(self) -> dict[str, str]:
+        """Return the prediction routes of the JSON protocol: path to the name of the model."""
+        routes = {f"/models/{name}/predict": name for name in self.models}
+        if len(self.models) != 1:
+            return routes
+        (name,) = self.models
+        extra_routes = {self.config.extra_route: name} if self.config.extra_route else {}
+        return {"/predict": name, **extra_routes, **routes}
+
+    def build_prediction_routes(
+        self, json_routes: Mapping[str, str]
+    ) -> dict[str, tuple[str, DeployedModel]]:
+        """Return the prediction routes of all protocols: path to protocol and model."""
+        routes = {
+            path: (json_protocol.NAME, self.models[name]) for path, name in json_routes.items()
+        }
+        for name, model in self.models.items():
+            routes[f"/v2/models/{name}/infer"] = (open_inference.NAME, model)
+        if len(self.models) == 1:
+            (model,) = self.models.values()
+            for path, protocol in get_platform_routes(os.environ).items():
+                routes[path] = (protocol, model)
+        return routes
+
     async def start_draining(self) -> None:
-        """Tell new callers that the server is closing, for as long as some may be on their way."""
+        """Refuse new requests, for as long as some may be on their way."""
         self.app.is_accepting = self.management.is_accepting = False
         await asyncio.sleep(DRAIN_ANNOUNCEMENT_SECONDS)
 
     async def stop(self) -> None:
-        """Answer what has been accepted, then end the processes."""
+        """Answer the requests that were accepted, then stop the workers."""
         try:
             async with asyncio.timeout(self.config.limits.shutdown_timeout_seconds):
                 while self.app.active_requests:
@@ -149,23 +163,38 @@ class ModelServer:
         await asyncio.gather(*(model.stop() for model in self.models.values()))
 
 
+def get_platform_routes(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the prediction routes that platforms expect: path to protocol."""
+    protocol_by_path = {SAGEMAKER_PREDICT_PATH: json_protocol.NAME}
+    if path := environment.get(VERTEX_PREDICT_VARIABLE):
+        protocol_by_path[path] = vertex.NAME
+    return protocol_by_path
+
+
+def get_health_paths(environment: Mapping[str, str]) -> list[str]:
+    """Return the paths at which platforms ask whether the models are ready."""
+    path = environment.get(VERTEX_HEALTH_VARIABLE)
+    return [SAGEMAKER_HEALTH_PATH, *([path] if path else [])]
+
+
 class UvicornServer(uvicorn.Server):
-    """A uvicorn server that turns new callers away first, then answers the others, then ends."""
+    """A uvicorn server that refuses new requests, answers accepted ones, and then stops."""
 
     def __init__(self, config: uvicorn.Config, model_server: ModelServer, on_started: Any) -> None:
-        """A server that is not started yet."""
+        """Prepare a server; `serve` starts it."""
         super().__init__(config)
         self.model_server = model_server
         self.on_started = on_started
 
     async def startup(self, sockets: Any = None) -> None:
-        """Listen, and say where."""
+        """Listen, and report the address."""
         await super().startup(sockets)
         if self.started:
             self.on_started(self.servers[0].sockets[0].getsockname())
 
     async def shutdown(self, sockets: Any = None) -> None:
-        """Turn new callers away, then listen no more, then let accepted requests end."""
+        """Refuse new requests, stop listening, answer accepted requests."""
+        # In this order: uvicorn's own shutdown closes connections, so answers must be sent before.
         await self.model_server.start_draining()
         for server in self.servers:
             server.close()
@@ -173,31 +202,31 @@ class UvicornServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(config: ServerConfig, on_started: Any = lambda name: None) -> None:
-    """Serve bundles until the process is told to stop.
+def run_server(config: ServerConfig, on_started: Any = lambda address: None) -> None:
+    """Serve bundles until the process gets SIGTERM or SIGINT.
 
     Args:
-        config: what is served, and how.
-        on_started: told the address once the server listens.
+        config: configuration of the server.
+        on_started: called with the address once the server listens.
 
     Raises:
         BundleError: a bundle cannot be run.
     """
-    asyncio.run(run_server(config, on_started))
+    asyncio.run(serve_until_stopped(config, on_started))
 
 
-async def run_server(config: ServerConfig, on_started: Any) -> None:
-    """Serve bundles until the process is told to stop."""
+async def serve_until_stopped(config: ServerConfig, on_started: Any) -> None:
+    """Serve bundles until the process gets SIGTERM or SIGINT."""
     uvicorn_server = await create_uvicorn_server(config, on_started)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(
-            signal_number, lambda *told: None
-        )  # uvicorn raises them again once all is done
+        # uvicorn raises the signals that it caught again after its shutdown, which would end the
+        # process with an error code.
+        signal.signal(signal_number, lambda *arguments: None)
     await uvicorn_server.serve()
 
 
 async def create_uvicorn_server(config: ServerConfig, on_started: Any) -> UvicornServer:
-    """A server whose models are at work and that does not listen yet."""
+    """Start the workers and return a server that does not listen yet."""
     model_server = ModelServer(config)
     app = await model_server.start()
     address = config.address

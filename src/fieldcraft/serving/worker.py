@@ -1,14 +1,17 @@
-"""A process that runs a model for the server: batches of requests in, their answers out.
+"""Worker process: runs a model for the server, batches of requests in, replies out.
 
-It lives apart from the server, so that a library that crashes takes no caller's connection with it.
+It is a process of its own, so that a library that crashes takes no client's connection with it.
+Messages on the socket between server and worker are plain Python values, length first.
 """
 
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 from collections import Counter
@@ -21,7 +24,6 @@ import numpy as np
 from fieldcraft.core.errors import FieldcraftError
 from fieldcraft.data import file_cells
 from fieldcraft.serving.errors import RequestError
-from fieldcraft.serving.ipc import pack_message, receive_message
 from fieldcraft.serving.model import BatchResult, RequestPolicy, ServedModel, load_served_model
 from fieldcraft.serving.prediction_log import (
     PredictionBatch,
@@ -30,19 +32,50 @@ from fieldcraft.serving.prediction_log import (
 )
 from fieldcraft.serving.protocols import PROTOCOLS, open_inference
 
-THREAD_SWITCH_SECONDS = 0.0005  # seconds after which the thread that writes the log lets others run
-WorkerRequest = tuple[str, str, bytes]  # protocol, id of the request, body
-WorkerReply = tuple[str, bytes]  # code of what is wrong, empty if nothing is; body
+LENGTH_HEADER = struct.Struct("!I")
+# Python's default of 5 ms would hold up a batch for that long while the log is being written.
+THREAD_SWITCH_SECONDS = 0.0005
+WorkerRequest = tuple[str, str, bytes]  # protocol, request id, body
+WorkerReply = tuple[str, bytes]  # error code, empty for success, and body
+
+
+def pack_message(message: Any) -> bytes:
+    """Serialize a message of plain values: lists, dicts, numbers, strings and bytes."""
+    # marshal is several times faster than JSON or pickle. It is unsafe with foreign data, but both
+    # ends are our own processes of the same Python.
+    body = marshal.dumps(message)
+    return LENGTH_HEADER.pack(len(body)) + body
+
+
+def receive_message(stream: socket.socket) -> Any:
+    """Return the next message; None once the other end is closed."""
+    header = receive_exactly(stream, LENGTH_HEADER.size)
+    if header is None:
+        return None
+    body = receive_exactly(stream, LENGTH_HEADER.unpack(header)[0])
+    return None if body is None else marshal.loads(body)
+
+
+def receive_exactly(stream: socket.socket, n_bytes: int) -> bytearray | None:
+    """Return exactly so many bytes; None if the stream ends before."""
+    buffer = bytearray(n_bytes)
+    view, n_received = memoryview(buffer), 0
+    while n_received < n_bytes:
+        n_new = stream.recv_into(view[n_received:])
+        if not n_new:
+            return None
+        n_received += n_new
+    return buffer
 
 
 @dataclass(frozen=True)
 class ProcessedRequests:
-    """What some requests came to.
+    """Requests that were computed together.
 
     Attributes:
-        replies: to each.
-        result: what the model made of those that could be read.
-        request_ids: their ids.
+        replies: reply to each request.
+        result: result of the model for the requests that could be parsed.
+        request_ids: ids of those requests.
     """
 
     replies: list[WorkerReply]
@@ -51,29 +84,26 @@ class ProcessedRequests:
 
 
 def process_batch(model: ServedModel, items: list[WorkerRequest]) -> list[ProcessedRequests]:
-    """What some requests come to, computed together; if that fails, each by itself."""
+    """Compute requests together; if that fails, one by one."""
     try:
         return [process_requests(model, items)]
-    except Exception as error:  # noqa: BLE001  whatever a request nobody foresaw makes a library raise
+    except Exception as error:  # noqa: BLE001  an unforeseen request may make a library raise anything
         if len(items) > 1:
             return [processed for item in items for processed in process_batch(model, [item])]
         request_error = RequestError(
             "model_error", f"the request could not be read: {type(error).__name__}"
         )
-        return [
-            ProcessedRequests(
-                [format_error_reply(request_error, model, items[0])], BatchResult([]), []
-            )
-        ]
+        reply = format_error_reply(request_error, model, items[0])
+        return [ProcessedRequests([reply], BatchResult([]), [])]
 
 
 def process_requests(model: ServedModel, items: list[WorkerRequest]) -> ProcessedRequests:
-    """The replies to some requests, computed together."""
+    """Parse requests, compute them together, and format the replies."""
     replies: list[WorkerReply | None] = [None] * len(items)
     positions, rows_by_request, contexts = [], [], []
     for position, (protocol, _, body) in enumerate(items):
         try:
-            rows, context = PROTOCOLS[protocol].read(body, model)
+            rows, context = PROTOCOLS[protocol].parse_request(body, model)
         except RequestError as error:
             replies[position] = format_error_reply(error, model, items[position])
             continue
@@ -86,41 +116,47 @@ def process_requests(model: ServedModel, items: list[WorkerRequest]) -> Processe
         if isinstance(answers, RequestError):
             replies[position] = format_error_reply(answers, model, items[position])
         else:
-            replies[position] = ("", PROTOCOLS[protocol].write(answers, context, model, request_id))
+            body = PROTOCOLS[protocol].format_response(answers, context, model, request_id)
+            replies[position] = ("", body)
     request_ids = [items[position][1] for position in positions]
     return ProcessedRequests([reply for reply in replies if reply is not None], result, request_ids)
 
 
 def log_predictions(writer: PredictionLogWriter, processed: ProcessedRequests) -> None:
-    """Have the log record what was predicted."""
+    """Add the predictions of requests to the log."""
     result = processed.result
+    # Rows are in the order of their requests, so the first row of each gives the number in it.
     first_rows = np.searchsorted(result.request_of_row, np.arange(len(processed.request_ids)))
     for positions, predictions in result.predictions:
-        owner = result.request_of_row[positions]
+        request_of_row = result.request_of_row[positions]
         values = result.rows
         writer.add(
             PredictionBatch(
-                time.time(), [processed.request_ids[number] for number in owner],
-                (positions - first_rows[owner]).tolist(),
-                values if len(positions) == values.height else values[positions.tolist()], predictions,
+                time.time(),
+                [processed.request_ids[number] for number in request_of_row],
+                (positions - first_rows[request_of_row]).tolist(),
+                values if len(positions) == values.height else values[positions.tolist()],
+                predictions,
             )
-        )  # fmt: skip
+        )
 
 
 def format_error_reply(error: RequestError, model: ServedModel, item: WorkerRequest) -> WorkerReply:
-    """What is wrong, as a reply."""
+    """Return an error as a reply."""
     protocol, request_id, _ = item
-    return error.code, PROTOCOLS[protocol].refuse(error, model.policy.redact_errors, request_id)
+    body = PROTOCOLS[protocol].format_error(error, model.policy.redact_errors, request_id)
+    return error.code, body
 
 
 def flatten_tally(tally: Counter[tuple[str, ...]]) -> dict[str, int]:
-    """Counts by names that are joined by a line feed, as messages carry them."""
+    """Return counts under single strings, parts of a name joined by a line feed."""
     return {"\n".join(name): count for name, count in tally.items() if count}
 
 
 def main() -> None:
     """Work for the server that started this process, until it closes the stream."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it is over
+    # Ctrl-C reaches the whole process group; the server decides when its workers stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setswitchinterval(THREAD_SWITCH_SECONDS)
     file_descriptor, *arguments = sys.argv[1:]
     run_worker(socket.socket(fileno=int(file_descriptor)), *arguments)
@@ -129,23 +165,22 @@ def main() -> None:
 def run_worker(
     stream: socket.socket, folder: str, name: str, policy_json: str, log_json: str
 ) -> None:
-    """Load a bundle, say so, and answer batches until the other side closes the stream.
+    """Load a bundle, report it, and answer batches until the server closes the stream.
 
     Args:
-        stream: to the server.
-        folder: of the bundle.
-        name: of the model.
-        policy_json: of the model, as JSON.
-        log_json: of predictions, as JSON: null if they are not recorded.
+        stream: socket to the server.
+        folder: folder of the bundle.
+        name: name of the model.
+        policy_json: `RequestPolicy` as JSON.
+        log_json: `PredictionLogConfig` as JSON, or ``null``.
     """
     try:
         model = load_served_model(Path(folder), RequestPolicy(**json.loads(policy_json)), name)
         if not model.policy.allow_file_paths:
             file_cells.allow_data_urls_only()
         log_writer = create_log_writer(model, json.loads(log_json))
-        model.predict_requests(
-            [[dict.fromkeys(model.columns)]]
-        )  # so that the first caller need not wait
+        # Warm up: the first call of ONNX Runtime allocates its buffers and would be slow.
+        model.predict_requests([[dict.fromkeys(model.columns)]])
     except FieldcraftError as error:
         stream.sendall(pack_message({"error": str(error)}))
         return
@@ -153,14 +188,14 @@ def run_worker(
     while (items := receive_message(stream)) is not None:
         processed = process_batch(model, items)
         tally = sum((group.result.tally for group in processed), Counter[tuple[str, ...]]())
-        if log_writer is not None:  # what it had to leave out since the last time
-            tally["log_dropped",] = log_writer.take_dropped()
+        if log_writer is not None:
+            tally["log_dropped",] = log_writer.take_dropped()  # since the last batch
         stream.sendall(
             pack_message(
                 ([reply for group in processed for reply in group.replies], flatten_tally(tally))
             )
         )
-        if log_writer is not None:  # once nobody waits for it
+        if log_writer is not None:  # after the reply, so that nobody waits for it
             for group in processed:
                 log_predictions(log_writer, group)
     if log_writer is not None:
@@ -170,11 +205,11 @@ def run_worker(
 def create_log_writer(
     model: ServedModel, log_json: dict[str, Any] | None
 ) -> PredictionLogWriter | None:
-    """The recorder of a model's predictions, if they are to be recorded."""
+    """Return the writer of a model's prediction log, if there is to be one."""
     if log_json is None:
         return None
     log_config = PredictionLogConfig(
-        Path(log_json["folder"]), log_json["share"], tuple(log_json["without"])
+        Path(log_json["folder"]), log_json["fraction"], tuple(log_json["exclude"])
     )
     return PredictionLogWriter(
         log_config, model.bundle.model_id, model.bundle.task, model.bundle.target_spec
@@ -182,7 +217,7 @@ def create_log_writer(
 
 
 def describe_model(model: ServedModel) -> dict[str, Any]:
-    """What the server must know of a model."""
+    """Return what the server needs to know about a model."""
     return {
         "version": model.version,
         "model_id": model.bundle.model_id,

@@ -1,4 +1,4 @@
-"""Files that put a bundle into a container: a Dockerfile without PyTorch, and KServe's manifest."""
+"""Files that build a container image of a bundle: Dockerfile without PyTorch, KServe manifest."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError
 from fieldcraft.data.schema import load_kind
 
-CONTAINER_PORT = 8_080  # that SageMaker, KServe and Vertex AI call by default
+CONTAINER_PORT = 8_080  # the default of SageMaker, KServe and Vertex AI
 DOCKERFILE_TEMPLATE = """\
-# The model {model} behind HTTP; there is no PyTorch in this image.
-# A release that is not on the package index: pip wheel --no-deps -w wheels PATH-OF-FIELDCRAFT
+# Serves the model {model}, without PyTorch.
+# For a version that is not on PyPI: pip wheel --no-deps -w wheels PATH-OF-FIELDCRAFT
 FROM python:3.11-slim
 COPY wheels /wheels
 RUN pip install --no-cache-dir --find-links /wheels {packages}
@@ -53,30 +53,32 @@ spec:
 
 
 def write_container(bundle: Path, folder: Path, name: str) -> Path:
-    """Write what builds a serving image: ``Dockerfile``, ``kserve.yaml``, ``bundle``, ``wheels``.
+    """Write the files of a serving image: ``Dockerfile``, ``kserve.yaml``, ``bundle``, ``wheels``.
 
     Args:
-        bundle: a bundle's folder.
-        folder: that does not exist yet, or holds an older container's files.
-        name: of the model; letters and digits of it name the service.
+        bundle: folder of the bundle.
+        folder: folder that does not exist yet, or has the files of an earlier container.
+        name: name of the model; its letters and digits name the service.
 
     Returns:
-        The Dockerfile.
+        Path of the Dockerfile.
 
     Raises:
-        BundleError: the bundle cannot be trusted, or something else is in the folder.
+        BundleError: the bundle cannot be trusted, or the folder has other files.
     """
     manifest = read_manifest(bundle)
+    # The folder is replaced as a whole below: never one that is not ours.
     if folder.exists() and any(folder.iterdir()) and not (folder / "Dockerfile").is_file():
         raise BundleError(
-            "there is something else where the container's files are to be",
+            "the folder of the container has other files",
             detail=str(folder),
-            hint="give a folder that does not exist yet: fieldcraft package --container FOLDER",
+            hint="pass a folder that does not exist yet: fieldcraft package --container FOLDER",
         )
     kinds = {column["kind"] for column in manifest["schema"]["columns"]}
     packages = [f"fieldcraft[serve]=={version('fieldcraft')}"]
     packages += sorted(name for kind in kinds for name in load_kind(kind).packages)
     template_values = {
+        # Names of services in Kubernetes have lowercase letters, digits and hyphens (RFC 1123).
         "name": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "model",
         "model": str(manifest["model_id"])[:16],
         "port": CONTAINER_PORT,
@@ -85,7 +87,7 @@ def write_container(bundle: Path, folder: Path, name: str) -> Path:
     with files.atomic_folder(folder) as staging:
         shutil.copytree(bundle, staging / "bundle")
         (staging / "wheels").mkdir()
-        (staging / "wheels" / ".keep").touch()
+        (staging / "wheels" / ".keep").touch()  # Docker cannot copy a folder that is not there
         (staging / "Dockerfile").write_text(
             DOCKERFILE_TEMPLATE.format(**template_values), encoding="utf-8"
         )

@@ -1,4 +1,9 @@
-"""The plan: which step reads what, what is done already, and what holds the run."""
+"""The pipeline: steps, their keys, and the runner that skips what is up to date.
+
+The key of a step is a digest of everything its result depends on: source files, sections of the
+project file, versions of stages, and the keys of the steps before it. A step whose folder
+``runs/<step>/<key>`` exists is up to date.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +39,7 @@ from fieldcraft.project.settings import ProjectSettings
 
 @dataclass(frozen=True)
 class Step:
-    """A stage at its place in the flow."""
+    """A stage with the steps that it depends on."""
 
     name: str
     stage: str
@@ -47,49 +52,51 @@ STEPS = (
     Step("audit-split", "audit", ("split",)),
     Step("baseline", "baseline", ("split",)),
     Step("train", "train", ("split",)),
-    Step("blend", "blend", ("split", "baseline", "train")),
-    Step("evaluate", "evaluate", ("split", "baseline", "train", "blend")),
-    Step("explain", "explain", ("split", "baseline", "train", "blend", "evaluate")),
-    Step("package", "package", ("split", "baseline", "train", "blend", "evaluate", "explain")),
+    Step("ensemble", "ensemble", ("split", "baseline", "train")),
+    Step("evaluate", "evaluate", ("split", "baseline", "train", "ensemble")),
+    Step("explain", "explain", ("split", "baseline", "train", "ensemble", "evaluate")),
+    Step("package", "package", ("split", "baseline", "train", "ensemble", "evaluate", "explain")),
 )
 
 
-STEP_COST_SECONDS = {  # seconds for any table, and for each row
+# Estimates for --dry-run: seconds for any table, and for each row; measured on two cores, see
+# docs/benchmarks.md.
+STEP_COST_SECONDS = {
     "audit": (2.0, 5e-5),
     "split": (0.5, 3e-5),
     "audit-split": (1.0, 5e-5),
     "baseline": (4.0, 3e-4),
     "train": (25.0, 6e-3),
-    "blend": (0.2, 1e-6),
+    "ensemble": (0.2, 1e-6),
     "evaluate": (3.0, 2e-4),
     "explain": (5.0, 0.0),
     "package": (12.0, 1e-5),
 }
-MAX_COUNTED_ROWS = 1_000_000  # rows
+MAX_COUNTED_ROWS = 1_000_000  # stages sample larger tables, so the time stops growing
 
 
 class RunCallbacks(Protocol):
-    """Whoever wants to see how a run goes."""
+    """Callbacks notified of the progress of a run."""
 
     def on_step_start(self, step: str) -> None:
-        """A step begins."""
+        """A step starts."""
 
     def on_progress(self, step: str, message: str, fraction: float | None) -> None:
-        """A step says how far it is."""
+        """A step reports progress."""
 
     def on_step_end(self, step: str, seconds: float, summary: Json) -> None:
-        """A step is done."""
+        """A step has finished."""
 
     def on_step_skip(self, step: str) -> None:
-        """A step was done already."""
+        """A step is up to date."""
 
     def on_fix(self, finding: Finding) -> None:
-        """A finding was mended in the project file."""
+        """A finding was fixed in the project file."""
 
 
 @dataclass
 class RunResult:
-    """Where the results of a run lie, and what each step said in short."""
+    """The folders, summaries and findings of a run, by step."""
 
     folders: dict[str, Path] = field(default_factory=dict)
     summaries: dict[str, Json] = field(default_factory=dict)
@@ -99,17 +106,17 @@ class RunResult:
 def run_steps(
     project: ProjectFolder, callbacks: RunCallbacks, until: str | None = None, fix: bool = False
 ) -> RunResult:
-    """Run every step up to a stage that is not done already.
+    """Run all steps up to a stage, except those that are up to date.
 
     Args:
         project: the project.
-        callbacks: told what happens.
-        until: name of the last stage wanted; all if None.
-        fix: apply the fixes of findings that stop or warn, then look again.
+        callbacks: notified of progress.
+        until: name of the last stage; all stages if None.
+        fix: apply the fixes of errors and warnings, then start over.
 
     Raises:
-        HeldError: a finding of severity "stop" is neither fixed nor accepted.
-        ProjectError: another run is at work in the project.
+        BlockedByFindingsError: a finding of severity "error" is neither fixed nor accepted.
+        ProjectError: another run is in progress in the project.
     """
     stage_names = {step.stage for step in STEPS}
     if until is not None and until not in stage_names:
@@ -127,11 +134,12 @@ def run_steps(
             for finding in fixable:
                 apply_fix(project, finding)
                 callbacks.on_fix(finding)
+            # A fix that does not remove its finding must not be applied again and again.
             tried_fixes = (tried_fixes or set()) | {finding.accept_key for finding in fixable}
 
 
 def apply_fix(project: ProjectFolder, finding: Finding) -> None:
-    """Apply the fixes of a finding to the project file, on the record."""
+    """Apply the fixes of a finding to the project file and record them."""
     project_file.apply_edits(project.file_path, finding.fixes)
     edits = [edit.describe() for edit in finding.fixes]
     body = {"decision": "fixed", "finding": finding.accept_key, "edits": edits}
@@ -141,9 +149,9 @@ def apply_fix(project: ProjectFolder, finding: Finding) -> None:
 def run_pass(
     project: ProjectFolder, callbacks: RunCallbacks, until: str | None, tried_fixes: set[str] | None
 ) -> tuple[RunResult, list[Finding]]:
-    """Go through the steps once, or up to findings that are to be fixed first.
+    """Run the steps once, or until there are findings to fix; returns those findings.
 
-    Findings whose fixes were tried before are not fixed again; without a set of those, none are.
+    Fixes in ``tried_fixes`` are not tried again; if it is None, nothing is fixed.
     """
     settings = project.load_settings()
     result = RunResult()
@@ -162,7 +170,7 @@ def run_pass(
 def step_keys(
     project: ProjectFolder, settings: ProjectSettings, until: str | None
 ) -> list[tuple[Step, str]]:
-    """The steps up to a stage, each with the digest of everything that its result depends on."""
+    """The steps up to a stage with their keys."""
     last_index = max(
         (index for index, step in enumerate(STEPS) if until in (None, step.stage)), default=0
     )
@@ -178,12 +186,12 @@ def step_keys(
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step that a run would take: whether it is done already, and else about how long it takes.
+    """A step of a dry run.
 
     Attributes:
-        name: of the step.
-        done: nothing that it depends on has changed since it was run.
-        seconds: what it took last time, else what such tables take; None if it is done.
+        name: name of the step.
+        done: whether it is up to date.
+        seconds: duration of the last run, else an estimate; None if it is up to date.
     """
 
     name: str
@@ -192,7 +200,7 @@ class PlannedStep:
 
 
 def plan_run(project: ProjectFolder, until: str | None = None) -> list[PlannedStep]:
-    """What a run would do, without doing it."""
+    """The steps that a run would take, without running them."""
     settings, ledger = project.load_settings(), Ledger(project.ledger_path)
     rows = count_source_rows(project, settings)
     planned = []
@@ -200,7 +208,7 @@ def plan_run(project: ProjectFolder, until: str | None = None) -> list[PlannedSt
         if project.run_folder(step.name, key).exists():
             planned.append(PlannedStep(step.name, True, None))
             continue
-        last_run = ledger.last("done", step.name)
+        last_run = ledger.last("step_completed", step.name)
         expected_seconds = (
             float(last_run.body["seconds"]) if last_run else estimate_seconds(step.name, rows)
         )
@@ -212,13 +220,13 @@ def plan_run(project: ProjectFolder, until: str | None = None) -> list[PlannedSt
 
 
 def count_source_rows(project: ProjectFolder, settings: ProjectSettings) -> int:
-    """How many rows the source has."""
+    """The number of rows of the training file."""
     source = resolve_address(settings.data.source_files().train, project.root)
     return int(read_table(source, settings.data.column_names).frame.height)
 
 
 def estimate_seconds(step: str, rows: int) -> float:
-    """What a step takes on two cores, from tables measured: docs/benchmarks.md."""
+    """Estimated duration of a step."""
     base_seconds, seconds_per_row = STEP_COST_SECONDS[step]
     return base_seconds + seconds_per_row * min(rows, MAX_COUNTED_ROWS)
 
@@ -231,7 +239,7 @@ def run_step(
     run_result: RunResult,
     callbacks: RunCallbacks,
 ) -> None:
-    """Run one step unless it is done; put its folder and summary into the outcome."""
+    """Run one step unless it is up to date; add its folder and summary to the result."""
     stage: Stage = catalog.load_plugin("stages", step.stage)
     ledger = Ledger(project.ledger_path)
     folder, partial_folder = (
@@ -240,14 +248,15 @@ def run_step(
     )
     run_result.folders[step.name] = folder
     if folder.exists():
-        result = files.read_json(folder / "outcome.json")
-        if ledger.last("done", step.name, key) is None:  # killed just before the last line
+        result = files.read_json(folder / "result.json")
+        if ledger.last("step_completed", step.name, key) is None:  # see record_done below
             record_done(project, step, key, folder, result)
         run_result.summaries[step.name] = result["summary"]
         callbacks.on_step_skip(step.name)
         return
     callbacks.on_step_start(step.name)
     start = time.monotonic()
+    # The partial folder of an interrupted run is kept: stages resume from what is in it.
     partial_folder.mkdir(parents=True, exist_ok=True)
     records: list[tuple[str, Json]] = []
     context = StageContext(
@@ -257,13 +266,15 @@ def run_step(
         out=partial_folder,
         previous=latest_folders(project).get(step.name),
         log_record=lambda kind, body: records.append((kind, body)),
-        on_progress=lambda text, share: callbacks.on_progress(step.name, text, share),
+        on_progress=lambda message, fraction: callbacks.on_progress(step.name, message, fraction),
     )
     with use_base_folder(project.root):
         summary = stage.run(context)
     seconds = round(time.monotonic() - start, 3)
     result = {"summary": summary, "records": records, "seconds": seconds}
-    files.atomic_write_json(partial_folder / "outcome.json", result)
+    # The records are stored with the output before the rename, and reach the ledger after it. A
+    # crash in between leaves a finished folder without an entry, which the next run adds.
+    files.atomic_write_json(partial_folder / "result.json", result)
     files.replace_folder(partial_folder, folder)
     record_done(project, step, key, folder, result)
     run_result.summaries[step.name] = summary
@@ -273,25 +284,25 @@ def run_step(
 def record_done(
     project: ProjectFolder, step: Step, key: str, folder: Path, result: Mapping[str, Any]
 ) -> None:
-    """Write what a step found, and that it is done, into the ledger in one piece."""
+    """Add the records of a step and its completion to the ledger in one transaction."""
     entries = [(kind, step.name, key, body) for kind, body in result["records"]]
     body = {
         "summary": result["summary"],
         "seconds": result["seconds"],
-        "folder": digest.of_json(digest.of_folder(folder)),
+        "folder_digest": digest.of_json(digest.of_folder(folder)),
         **({"trial": True} if project.trial_file else {}),
     }
-    Ledger(project.ledger_path).append([*entries, ("done", step.name, key, body)])
+    Ledger(project.ledger_path).append([*entries, ("step_completed", step.name, key, body)])
 
 
 def latest_folders(project: ProjectFolder) -> dict[str, Path]:
-    """The folder of each step as it was done last, or as the current bundle was made.
+    """The folder of the last run of each step, or of the run that made the current bundle.
 
-    What challengers have left that were not promoted does not count.
+    Runs of challengers that were not promoted do not count.
     """
     folders: dict[str, Path] = {}
     for entry in Ledger(project.ledger_path).entries():
-        if entry.kind == "done" and not entry.body.get("trial"):
+        if entry.kind == "step_completed" and not entry.body.get("trial"):
             folders[entry.stage] = project.run_folder(entry.stage, entry.key)
         elif entry.body.get("decision") == "published":
             folders |= {
@@ -301,10 +312,10 @@ def latest_folders(project: ProjectFolder) -> dict[str, Path]:
 
 
 def source_digests(project: ProjectFolder, settings: ProjectSettings) -> list[str]:
-    """Digests of the source files and of what is joined to them.
+    """Digests of the source files and the joined tables.
 
     Raises:
-        ProjectError: a source is not where the project file says.
+        ProjectError: a source cannot be read.
     """
     sources = settings.data.source_files()
     paths = [sources.train, sources.validation, sources.test]
@@ -316,17 +327,17 @@ def source_digests(project: ProjectFolder, settings: ProjectSettings) -> list[st
             digests.append(table_digest(resolve_address(name, project.root)))
         except DataError as error:
             raise ProjectError(
-                "the data of the project is not where its file says",
+                "the data of the project cannot be read",
                 detail=f"data.source: {name} ({error.what}; {error.detail})",
-                hint="make sure that it is there, or set data.source to where it is",
+                hint="restore the file, or set data.source to its path",
             ) from error
     return digests
 
 
 def backbone_digests(project: ProjectFolder, settings: ProjectSettings) -> list[str]:
-    """Digests of the pretrained networks and bundles that encoders begin with, where they lie here.
+    """Digests of local pretrained backbones and bundles that encoders start from.
 
-    What packages bring, or a hub, is known by its name.
+    Those of packages or of a model hub are identified by their names.
     """
     column_options = [column.options() for column in settings.data.columns.values()]
     encoder_options = [
@@ -350,52 +361,53 @@ def backbone_digests(project: ProjectFolder, settings: ProjectSettings) -> list[
 def fixable_findings(
     findings: list[Finding], settings: ProjectSettings, tried_fixes: set[str] | None
 ) -> list[Finding]:
-    """Findings that stop or warn, are not accepted, and have fixes that were not tried yet."""
+    """Errors and warnings that are not accepted and have fixes that were not tried yet."""
     if tried_fixes is None:
         return []
     skipped_names = tried_fixes | set(settings.audit.accept)
     return [
         finding
         for finding in findings
-        if finding.fixes and finding.severity != "tip" and finding.accept_key not in skipped_names
+        if finding.fixes and finding.severity != "info" and finding.accept_key not in skipped_names
     ]
 
 
 def raise_if_blocked(findings: list[Finding], settings: ProjectSettings) -> None:
-    """Hold the run while a finding of severity "stop" is not accepted by name.
+    """Block the run while a finding of severity "error" is not accepted.
 
     Raises:
-        HeldError: there is such a finding.
+        BlockedByFindingsError: there is such a finding.
     """
     blocking = [
         finding
         for finding in findings
-        if finding.severity == "stop" and finding.accept_key not in settings.audit.accept
+        if finding.severity == "error" and finding.accept_key not in settings.audit.accept
     ]
+    edits = [edit.describe() for finding in blocking for edit in finding.fixes]
     if blocking:
         raise BlockedByFindingsError(
-            f"{len(blocking)} finding{'s hold' if len(blocking) > 1 else ' holds'} the run",
+            f"{len(blocking)} finding{'s block' if len(blocking) > 1 else ' blocks'} the run",
             detail="\n        ".join(
                 f"{finding.title} [{finding.accept_key}]" for finding in blocking
             ),
-            hint="use --fix to let the tool mend "
+            hint="use --fix to fix "
             + ("them" if len(blocking) > 1 else "it")
-            + f" ({'; '.join(edit.describe() for finding in blocking for edit in finding.fixes)}), or accept by name: "
-            f"audit.accept: [{', '.join(finding.accept_key for finding in blocking)}]",
+            + f" ({'; '.join(edits)}), or accept by name: audit.accept: "
+            f"[{', '.join(finding.accept_key for finding in blocking)}]",
         )
 
 
 @contextmanager
 def project_lock(project: ProjectFolder) -> Iterator[None]:
-    """Make sure that no other run is at work in the project.
+    """Lock the project for one run.
 
     Raises:
-        ProjectError: one is.
+        ProjectError: another run holds the lock.
     """
     with files.try_lock(project.root / ".lock") as is_acquired:
         if not is_acquired:
             raise ProjectError(
-                "another run is at work in this project",
+                "another run is in progress in this project",
                 detail=f"{project.root / '.lock'} is locked",
                 hint="wait until it ends, or use another --dir",
             )
@@ -404,6 +416,9 @@ def project_lock(project: ProjectFolder) -> Iterator[None]:
 
 
 def remove_leftovers(project: ProjectFolder) -> None:
-    """Remove what a killed process left behind between writing and renaming."""
+    """Remove files and folders that a killed process left between writing and renaming.
+
+    Safe only under the project lock: they might belong to a running process otherwise.
+    """
     for path in [*project.root.glob(".*.tmp"), *project.root.glob("runs/*/.*.old")]:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Do a finished run over again from the data, and see whether the same comes out."""
+"""Reproduce a finished run from the data and compare the results."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from fieldcraft.project import project_file
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.stages import _pipeline
 
-MODEL_STEPS = ("baseline", "train", "blend")
+MODEL_STEPS = ("baseline", "train", "ensemble")
 
 
 def reproduce(project: ProjectFolder, callbacks: _pipeline.RunCallbacks) -> list[Json]:
-    """Run the project again in a folder of its own; what was decided by the clock is replayed.
+    """Run a copy of the project, with the timing-dependent choices of the first run, and compare.
 
     Returns:
-        For the split, each model, the evaluation and the bundle whether they are the same, and the
-        largest difference between outputs where they are not.
+        For the split, each model, the metrics and the bundle: ``part``, ``identical`` and
+        ``max_output_difference`` where outputs differ.
 
     Raises:
-        ProjectError: the project was not run to its end with its present file and data.
+        ProjectError: there is no complete run with the current project file and data.
     """
     original_folders = {
         step.name: project.run_folder(step.name, key) for step, key in list_step_keys(project)
@@ -42,7 +42,7 @@ def reproduce(project: ProjectFolder, callbacks: _pipeline.RunCallbacks) -> list
     if missing_steps:
         raise ProjectError(
             "there is no finished run to reproduce",
-            detail=f"not done with the present file and data: {', '.join(missing_steps)}",
+            detail=f"not run with the current project file and data: {', '.join(missing_steps)}",
             hint="run it first: fieldcraft run",
         )
     with tempfile.TemporaryDirectory(prefix=".reproduce-", dir=project.root) as temporary_folder:
@@ -52,19 +52,19 @@ def reproduce(project: ProjectFolder, callbacks: _pipeline.RunCallbacks) -> list
         )
         rerun = _pipeline.run_steps(copied_project, callbacks)
         comparisons = compare_runs(original_folders, rerun.folders)
-    is_identical = all(item["same"] for item in comparisons)
-    body = {"decision": "reproduced", "same": is_identical, "parts": comparisons}
+    is_identical = all(item["identical"] for item in comparisons)
+    body = {"decision": "reproduced", "identical": is_identical, "parts": comparisons}
     Ledger(project.ledger_path).append([("decision", "reproduce", "", body)])
     return comparisons
 
 
 def list_step_keys(project: ProjectFolder) -> list[tuple[_pipeline.Step, str]]:
-    """All steps with their present keys."""
+    """All steps with their current keys."""
     return _pipeline.step_keys(project, project.load_settings(), None)
 
 
 def copy_project(project: ProjectFolder, folder: Path) -> ProjectFolder:
-    """A project of the same file in another folder, its sources named by their full paths."""
+    """A project with the same file in another folder, with absolute paths of its sources."""
     copied_project = ProjectFolder(folder)
     files.atomic_write_text(copied_project.file_path, project.file_path.read_text(encoding="utf-8"))
     settings = project.load_settings()
@@ -88,7 +88,7 @@ def copy_project(project: ProjectFolder, folder: Path) -> ProjectFolder:
 
 
 def partial_step_folder(project: ProjectFolder, name: str) -> Path:
-    """The folder that a step will fill."""
+    """The folder that a step will write to."""
     return next(
         project.partial_folder(step.name, key)
         for step, key in list_step_keys(project)
@@ -97,30 +97,33 @@ def partial_step_folder(project: ProjectFolder, name: str) -> Path:
 
 
 def write_runtime_configs(training_folder: Path, target_folder: Path) -> None:
-    """Lay out for a training what the clock decided in an earlier one."""
+    """Write the timing-dependent choices of a training as the runtime configs of another.
+
+    Precision, threads and the number of epochs depend on measured time. With a runtime config
+    beside its checkpoints, a training repeats them instead of measuring again.
+    """
     for path in training_folder.glob("*/*/model.json"):
-        curves = files.read_json(path).get("curves")
+        curves = files.read_json(path).get("learning_curves")
         if curves:
             runtime_config = {name: curves[name] for name in ("precision", "threads")}
             runtime_config["epochs"] = len(curves["train_losses"])
-            runtime_config["horizon"] = curves["training"]["epochs"]
+            runtime_config["horizon"] = curves["training_settings"]["epochs"]
             member_folder = path.parent.relative_to(training_folder)
             files.atomic_write_json(
-                target_folder / member_folder / "checkpoints" / "decisions.json", runtime_config
+                target_folder / member_folder / "checkpoints" / "runtime_config.json",
+                runtime_config,
             )
 
 
 def compare_runs(
     original_folders: Mapping[str, Path], rerun_folders: Mapping[str, Path]
 ) -> list[Json]:
-    """What is the same in two runs, part by part."""
+    """Compare two runs part by part."""
     digests = [
-        files.read_json(folders["split"] / "about.json")["digests"]
+        files.read_json(folders["split"] / "metadata.json")["digests"]
         for folders in (original_folders, rerun_folders)
     ]
-    comparisons: list[Json] = [
-        {"part": "split", "same": digests[0] == digests[1], "difference": None}
-    ]
+    comparisons: list[Json] = [comparison_to_json("split", digests[0] == digests[1])]
     original_models, rerun_models = (
         find_models({step: folders[step] for step in MODEL_STEPS})
         for folders in (original_folders, rerun_folders)
@@ -134,30 +137,33 @@ def compare_runs(
         for folders in (original_folders, rerun_folders)
     ]
     for evaluation in evaluations:
-        for model in evaluation["learners"]:
-            model.pop("seconds")  # the clock's
-    comparisons.append(
-        {"part": "figures", "same": evaluations[0] == evaluations[1], "difference": None}
-    )
+        for model in evaluation["models"]:
+            model.pop("fit_seconds")  # differs from run to run
+    comparisons.append(comparison_to_json("metrics", evaluations[0] == evaluations[1]))
     model_ids = [
         read_manifest(folders["package"] / "bundle")["model_id"]
         for folders in (original_folders, rerun_folders)
     ]
-    comparisons.append({"part": "bundle", "same": model_ids[0] == model_ids[1], "difference": None})
+    comparisons.append(comparison_to_json("bundle", model_ids[0] == model_ids[1]))
     return comparisons
 
 
+def comparison_to_json(part: str, identical: bool, difference: float | None = None) -> Json:
+    """One compared part as JSON."""
+    return {"part": part, "identical": identical, "max_output_difference": difference}
+
+
 def compare_model(name: str, original_folder: Path | None, rerun_folder: Path | None) -> Json:
-    """Whether a model says the same in two runs; in one of them it may not be there."""
+    """Compare the outputs of a model in two runs; a model that one of them lacks is different."""
     if original_folder is None or rerun_folder is None:
-        return {"part": name, "same": False, "difference": None}
+        return comparison_to_json(name, False)
     tables = [
         pl.read_parquet(folder / "predictions.parquet")
         for folder in (original_folder, rerun_folder)
     ]
     is_identical = tables[0].equals(tables[1])
-    outputs = [frame.select(pl.col("^out_.*$")).to_numpy() for frame in tables]
+    outputs = [frame.select(pl.col("^output_.*$")).to_numpy() for frame in tables]
     if is_identical or outputs[0].shape != outputs[1].shape:
-        return {"part": name, "same": is_identical, "difference": None}
+        return comparison_to_json(name, is_identical)
     max_difference = float(np.abs(outputs[0] - outputs[1]).max(initial=0.0))
-    return {"part": name, "same": False, "difference": max_difference}
+    return comparison_to_json(name, False, max_difference)

@@ -1,4 +1,4 @@
-"""Open the sealed test set: on the record, and again only with a reason."""
+"""Evaluate the bundle on the sealed test set; each opening is recorded."""
 
 from __future__ import annotations
 
@@ -20,29 +20,28 @@ from fieldcraft.statistics.bootstrap import BootstrapPlan, percentile_interval, 
 
 
 def list_openings(project: ProjectFolder, test_digest: str | None = None) -> list[LedgerEntry]:
-    """Every opening of the project's test set on record; of one test set if its digest is given."""
-    entries = Ledger(project.ledger_path).entries(kind="opening")
-    return [entry for entry in entries if test_digest in (None, entry.body["test"])]
+    """All recorded openings of test sets of the project, or of the one with a digest."""
+    entries = Ledger(project.ledger_path).entries(kind="test_set_opened")
+    return [entry for entry in entries if test_digest in (None, entry.body["test_digest"])]
 
 
 def open_seal(project: ProjectFolder, split_folder: Path, reopen_reason: str | None) -> Json:
-    """Measure the current bundle on the test rows.
-
-    The opening is written into the ledger before the rows are read, so it cannot go unseen.
+    """Evaluate the current bundle on the test rows and record the result.
 
     Raises:
-        SealError: the test set was opened before and no reason is given, or it has no rows.
+        SealError: the test set was opened before and no reason is given, or it is empty.
     """
-    split_metadata = files.read_json(split_folder / "about.json")
+    split_metadata = files.read_json(split_folder / "metadata.json")
     test_digest = split_metadata["digests"]["test"]
     earlier_openings = list_openings(project, test_digest)
     if earlier_openings and not (reopen_reason and reopen_reason.strip()):
         model_id = earlier_openings[-1].body["model_id"]
         raise SealError(
             "the test set has been opened before",
-            detail=f"{pluralize(len(earlier_openings), 'time')}, last {earlier_openings[-1].created_at[:16]} for model {model_id[:12]}",
-            hint="judge rows serve for choosing models; if the test set must be used again, "
-            'say why: fieldcraft evaluate --final --again "why"',
+            detail=f"{pluralize(len(earlier_openings), 'time')}, last "
+            f"{earlier_openings[-1].created_at[:16]} for model {model_id[:12]}",
+            hint="choose models on the evaluation rows; to use the test set again, give a reason: "
+            'fieldcraft evaluate --final --reopen "reason"',
         )
     if not split_metadata["counts"].get("test"):
         raise SealError(
@@ -54,12 +53,14 @@ def open_seal(project: ProjectFolder, split_folder: Path, reopen_reason: str | N
     ledger = Ledger(project.ledger_path)
     reason = reopen_reason.strip() if reopen_reason else "final evaluation"
     body = {
-        "test": test_digest,
+        "test_digest": test_digest,
         "model_id": bundle.model_id,
         "reason": reason,
-        "number": len(earlier_openings) + 1,
+        "opening_number": len(earlier_openings) + 1,
     }
-    ledger.append([("opening", "evaluate", test_digest, body)])
+    # Before the rows are read: a crash after this line leaves an opening without a result, never a
+    # result without an opening.
+    ledger.append([("test_set_opened", "evaluate", test_digest, body)])
     metric_records = measure_test_set(
         project, bundle, split_folder, digest.of_json([test_digest, "test"])
     )
@@ -67,23 +68,23 @@ def open_seal(project: ProjectFolder, split_folder: Path, reopen_reason: str | N
     result = {
         **body,
         "rows": metric_records[0].n_rows,
-        "measures": [
+        "metrics": [
             {**metric_record.to_json(), "title": titles[metric_record.metric]}
             for metric_record in metric_records
         ],
     }
     records = [
-        ("measure", "evaluate", test_digest, metric_record.to_json())
+        ("metric", "evaluate", test_digest, metric_record.to_json())
         for metric_record in metric_records
     ]
-    ledger.append([*records, ("final", "evaluate", test_digest, result)])
+    ledger.append([*records, ("final_evaluation", "evaluate", test_digest, result)])
     return result
 
 
 def measure_test_set(
     project: ProjectFolder, bundle: Bundle, split_folder: Path, data_digest: str
 ) -> list[MetricRecord]:
-    """Every metric of the bundle on the sealed rows, with its interval."""
+    """All metrics of the bundle on the test rows, with their intervals."""
     settings = project.load_settings()
     rows = pl.read_parquet(split_folder / "sealed" / "test.parquet")
     y = bundle.task.encode(parse_target(rows, settings), bundle.target_spec)
@@ -107,7 +108,7 @@ def measure_test_set(
         )
         metric_records.append(
             MetricRecord(
-                metric.name, "test", bundle.manifest["learner"], value, low, high, estimate.level,
+                metric.name, "test", bundle.manifest["model"], value, low, high, estimate.level,
                 len(y), data_digest, bundle.model_id,
             )
         )  # fmt: skip

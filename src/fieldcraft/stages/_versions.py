@@ -1,4 +1,4 @@
-"""Which bundle is the current one, which were before, and the way back to them."""
+"""Publish bundles, list the published versions, and roll back to one of them."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import DataSettings
 
 CARD_FILES = ("card.html", "card.md")
-MODEL_ID_CHARS = 12  # characters of a model's id
+MODEL_ID_CHARS = 12  # of a model id where it is shown
 
 
 def publish(
     project: ProjectFolder, folders: Mapping[str, Path], command: str, reason: str = ""
 ) -> bool:
-    """Make a packaged bundle the project's current one, on the record, unless it is already.
+    """Make a packaged bundle the current one and record it; False if it is the current one already.
 
-    The same model is published again where something else of its bundle is new, such as how it is
-    served. The old bundle stays in place until the new one is whole.
+    A model is published again if something else in its bundle changed, such as the settings of
+    serving. The old bundle stays in place until the new one is complete.
 
     Args:
         project: the project.
-        folders: of the steps that made the bundle.
+        folders: folders of the steps that made the bundle.
         command: the command that publishes.
         reason: the reason.
     """
@@ -43,12 +43,13 @@ def publish(
     if current_bundle is None or not is_same_bundle(current_bundle, manifest):
         install_bundle(project, source)
     elif (published := list_versions(project)) and published[-1].body["steps"]["package"] == key:
-        return False  # else whoever put it there was killed before it was on the record
+        return False  # without an entry, a process was killed between installing and recording
     body = {
-        "decision": "published", "model_id": manifest["model_id"], "by": command, "who": get_user(), "why": reason,
-        "before": current_bundle["model_id"] if current_bundle else None,
+        "decision": "published", "model_id": manifest["model_id"], "command": command,
+        "user": get_user(), "reason": reason,
+        "previous_model_id": current_bundle["model_id"] if current_bundle else None,
         "steps": {name: folder.name for name, folder in folders.items()},
-        "data": get_source_settings(project.load_settings().data),
+        "data_source": get_source_settings(project.load_settings().data),
     }  # fmt: skip
     Ledger(project.ledger_path).append([("decision", command, key, body)])
     return True
@@ -63,50 +64,52 @@ def load_current_manifest(project: ProjectFolder) -> Json | None:
 
 
 def install_bundle(project: ProjectFolder, source: Path) -> None:
-    """Put a bundle in the place of the current one, in one step.
+    """Replace the current bundle atomically.
 
     Raises:
-        BundleError: it could not be put there.
+        BundleError: it could not be installed.
     """
     with files.atomic_folder(project.bundle_path) as staging:
         shutil.copytree(source, staging, dirs_exist_ok=True)
     if not (project.bundle_path / MANIFEST_FILE).exists():
         raise BundleError(
-            "the bundle could not be put in its place",
+            "the bundle could not be installed",
             detail=str(project.bundle_path),
             hint="make sure the disk is not full, then run again",
         )
 
 
 def is_same_bundle(first: Json, second: Json) -> bool:
-    """Whether two manifests say the same but for the model card, which is written afterwards."""
+    """Whether two manifests are equal apart from the model card, which is written afterwards."""
 
     def comparable(manifest: Json) -> Json:
         checksums = {
             name: checksum for name, checksum in manifest["files"].items() if name not in CARD_FILES
         }
-        lineage = {name: value for name, value in manifest["lineage"].items() if name != "ledger"}
+        lineage = {
+            name: value for name, value in manifest["lineage"].items() if name != "ledger_head"
+        }
         return {**manifest, "files": checksums, "lineage": lineage}
 
     return comparable(first) == comparable(second)
 
 
 def list_versions(project: ProjectFolder) -> list[LedgerEntry]:
-    """Each time that a bundle became the current one, oldest first."""
+    """The ledger entries of published bundles, oldest first."""
     entries = Ledger(project.ledger_path).entries(kind="decision")
     return [entry for entry in entries if entry.body.get("decision") == "published"]
 
 
 def rollback(project: ProjectFolder, id_prefix: str | None, reason: str) -> Json:
-    """Make an earlier bundle the current one again, and its rows those of the project.
+    """Make an earlier bundle the current one again, with its data source in the project file.
 
     Args:
         project: the project.
-        id_prefix: how the model's id begins; the one before the current one if left out.
+        id_prefix: prefix of the model id; the version before the current one if None.
         reason: the reason.
 
     Returns:
-        The ``model_id``, that ``before``, the ``folders`` of its steps and the ``seconds`` it took.
+        ``model_id``, ``previous_model_id``, the ``folders`` of its steps and the ``seconds``.
 
     Raises:
         ProjectError: there is no such version, or its run folder is gone.
@@ -120,16 +123,18 @@ def rollback(project: ProjectFolder, id_prefix: str | None, reason: str) -> Json
             if not folder.exists()]  # fmt: skip
     if missing:
         raise ProjectError(
-            "what made that version is not there any more",
+            "the run folders of that version are missing",
             detail=", ".join(missing[:3]),
-            hint="restore the folder from a copy, or go back to another: "
+            hint="restore the folder from a backup, or choose another version: "
             "fieldcraft rollback --list",
         )
-    read_manifest(folders["package"] / "bundle")
-    restore_source_settings(project, entry.body["data"])
+    read_manifest(folders["package"] / "bundle")  # raises if the bundle is damaged
+    # The project file first: were the bundle first, a crash in between would leave the old bundle
+    # with the new data source, and the next run would bring the new model back.
+    restore_source_settings(project, entry.body["data_source"])
     publish(project, folders, "rollback", reason)
     return {
-        "model_id": entry.body["model_id"], "before": current_id, "folders": folders,
+        "model_id": entry.body["model_id"], "previous_model_id": current_id, "folders": folders,
         "seconds": time.perf_counter() - start,
     }  # fmt: skip
 
@@ -137,37 +142,39 @@ def rollback(project: ProjectFolder, id_prefix: str | None, reason: str) -> Json
 def select_version(
     entries: list[LedgerEntry], current_id: str, id_prefix: str | None
 ) -> LedgerEntry:
-    """The version that is meant.
+    """The last published version with a prefix of the model id, other than the current one.
 
     Raises:
-        ProjectError: none is, or several are.
+        ProjectError: there is none, or the prefix is ambiguous.
     """
-    others = [entry for entry in entries if entry.body["model_id"] != current_id]
+    earlier_entries = [entry for entry in entries if entry.body["model_id"] != current_id]
     matches = [
         entry
-        for entry in others
+        for entry in earlier_entries
         if id_prefix is None or entry.body["model_id"].startswith(id_prefix)
     ]
     model_ids = dict.fromkeys(entry.body["model_id"] for entry in matches)
     if not matches or (id_prefix is not None and len(model_ids) > 1):
-        known_ids = dict.fromkeys(str(entry.body["model_id"])[:MODEL_ID_CHARS] for entry in others)
+        known_ids = dict.fromkeys(
+            str(entry.body["model_id"])[:MODEL_ID_CHARS] for entry in earlier_entries
+        )
         raise ProjectError(
             "there is no earlier version to go back to" if id_prefix is None
-            else "there is no such version" if not matches else "several versions begin like that",
-            detail=f"{id_prefix or 'the current one'}; earlier ones: {', '.join(known_ids) or 'none'}",
-            hint="versions come with fieldcraft run and fieldcraft retrain; "
-            "fieldcraft rollback --list shows them",
+            else "there is no such version" if not matches else "several versions have that prefix",
+            detail=f"{id_prefix or 'the current one'}; "
+            f"earlier ones: {', '.join(known_ids) or 'none'}",
+            hint="list the versions with: fieldcraft rollback --list",
         )  # fmt: skip
     return matches[-1]
 
 
 def get_source_settings(data: DataSettings) -> Json:
-    """What the project file says of its rows that a retraining changes."""
-    return {name: data.model_dump(mode="json")[name] for name in ("source", "names")}
+    """The entries of ``data`` that a retraining changes."""
+    return {name: data.model_dump(mode="json")[name] for name in ("source", "column_names")}
 
 
 def restore_source_settings(project: ProjectFolder, source_settings: Json) -> None:
-    """Let the project file name its rows as it did, if it names others."""
+    """Restore the data source in the project file if it has changed."""
     current_settings = get_source_settings(project.load_settings().data)
     edits = [
         ConfigEdit(("data", name), value)
@@ -179,8 +186,8 @@ def restore_source_settings(project: ProjectFolder, source_settings: Json) -> No
 
 
 def get_user() -> str:
-    """Who runs this process."""
+    """The name of the user, or their numeric id if there is no name."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # no name, as in some containers
+    except (OSError, KeyError):  # containers often have no entry for the user
         return str(os.getuid())

@@ -1,4 +1,4 @@
-"""What the commands and the Python face do with the plan: run it, deliver, open the seal."""
+"""The workflows behind the commands and the Python API: run, report, retrain, roll back."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from fieldcraft.stages import _pipeline, _reproduce, _seal, _versions, retrain
 
 
 class NullCallbacks:
-    """A watcher that lets a run go on unseen."""
+    """Run callbacks that do nothing."""
 
     def on_step_start(self, step: str) -> None:
-        """A step begins."""
+        """A step starts."""
 
     def on_progress(self, step: str, message: str, fraction: float | None) -> None:
-        """A step says how far it is."""
+        """A step reports progress."""
 
     def on_step_end(self, step: str, seconds: float, summary: Json) -> None:
-        """A step is done."""
+        """A step has finished."""
 
     def on_step_skip(self, step: str) -> None:
-        """A step was done already."""
+        """A step is up to date."""
 
     def on_fix(self, finding: Finding) -> None:
-        """A finding was mended in the project file."""
+        """A finding was fixed in the project file."""
 
 
 def run_project(
@@ -41,7 +41,7 @@ def run_project(
     until: str | None = None,
     fix: bool = False,
 ) -> ReportData:
-    """Run what is not done, make the champion the current bundle, and write the report."""
+    """Run what is not up to date, publish the champion, and write the report."""
     extras.require_extra("train")
     result = _pipeline.run_steps(project, callbacks, until, fix)
     if "package" in result.summaries:
@@ -50,9 +50,8 @@ def run_project(
 
 
 def write_reports(project: ProjectFolder, folders: Mapping[str, Path]) -> ReportData:
-    """Tell the story of some steps in the report, and in the model card of the bundle."""
-
-    # The report needs what only the extra `train` brings; looking at a project does not.
+    """Write the report, and the model card of the bundle, from the folders of steps."""
+    # The report needs packages of the extra `train`; other workflows must work without them.
     from fieldcraft.report import card, project_report
 
     report_data = load_report_data(project, folders)
@@ -65,7 +64,7 @@ def write_reports(project: ProjectFolder, folders: Mapping[str, Path]) -> Report
 def run_final_evaluation(
     project: ProjectFolder, callbacks: _pipeline.RunCallbacks, reopen_reason: str | None
 ) -> ReportData:
-    """Open the sealed test set for the current bundle; report and model card tell of it.
+    """Evaluate the current bundle on the sealed test set, then update report and model card.
 
     Raises:
         SealError: the test set was opened before and no reason is given.
@@ -84,12 +83,12 @@ def run_final_evaluation(
 def retrain_project(
     project: ProjectFolder, callbacks: _pipeline.RunCallbacks, options: Mapping[str, Any]
 ) -> Json:
-    """Train a challenger; where it is promoted, the report and the model card tell of it.
+    """Train a challenger; if it is promoted, publish it and update report and model card.
 
     Args:
         project: the project.
-        callbacks: told how the training goes.
-        options: ``log``, ``rows``, ``why`` and ``anyway``: see `retrain.Request`.
+        callbacks: notified of progress.
+        options: ``log``, ``data``, ``reason`` and ``force``, see `retrain.RetrainRequest`.
     """
     extras.require_extra("train")
 
@@ -106,30 +105,30 @@ def retrain_project(
 
 
 def rollback_project(project: ProjectFolder, to: str | None, reason: str) -> Json:
-    """Make an earlier bundle the current one again; the report is written afterwards."""
+    """Make an earlier bundle the current one again, then write the report."""
     result = _versions.rollback(project, to, reason)
     write_reports(project, result.pop("folders"))
     return result
 
 
 def list_versions(project: ProjectFolder) -> list[Json]:
-    """Each time that a bundle became the current one, oldest first."""
+    """The published bundles with their times, oldest first."""
     return [{"at": entry.created_at, **entry.body} for entry in _versions.list_versions(project)]
 
 
 def reproduce_project(project: ProjectFolder, callbacks: _pipeline.RunCallbacks) -> list[Json]:
-    """Do the whole run over again in a folder of its own, and compare what comes out."""
+    """Run a copy of the project and compare the results."""
     extras.require_extra("train")
     return _reproduce.reproduce(project, callbacks)
 
 
 def load_latest_report_data(project: ProjectFolder) -> ReportData:
-    """The story of the steps that are done, as they were done last."""
+    """The report data of the last run of each step."""
     return load_report_data(project, _pipeline.latest_folders(project))
 
 
 def list_ledger_entries(project: ProjectFolder) -> list[Json]:
-    """Every entry of the ledger, oldest first."""
+    """All entries of the ledger, oldest first."""
     return [
         {
             "number": entry.number,
@@ -143,22 +142,22 @@ def list_ledger_entries(project: ProjectFolder) -> list[Json]:
 
 
 def verify_run_folders(project: ProjectFolder) -> int:
-    """Compare the run folders with the digests in the ledger; returns how many there are.
+    """Compare the run folders with the digests in the ledger; returns how many were checked.
 
     Raises:
         LedgerError: a file of a run was changed after it was recorded.
     """
     checked = 0
-    for entry in Ledger(project.ledger_path).entries(kind="done"):
+    for entry in Ledger(project.ledger_path).entries(kind="step_completed"):
         folder = project.run_folder(entry.stage, entry.key)
         if not folder.exists():
             continue
         folder_digest = digest.of_json(digest.of_folder(folder))
-        if folder_digest != entry.body["folder"]:
+        if folder_digest != entry.body["folder_digest"]:
             raise LedgerError(
-                "a run folder is not what the ledger recorded",
+                "a run folder differs from its record in the ledger",
                 detail=f"{folder.relative_to(project.root)}, entry {entry.number}",
-                hint="delete that folder and run again, or restore it from a copy",
+                hint="delete that folder and run again, or restore it from a backup",
             )
         checked += 1
     return checked

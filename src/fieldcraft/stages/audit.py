@@ -1,4 +1,4 @@
-"""Look for what is wrong with the data, before the split and after it."""
+"""Check the data, before and after the split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fieldcraft.contracts import CheckContext, CheckScope, Stage
 from fieldcraft.core import files
 from fieldcraft.core.formatting import pluralize
 from fieldcraft.core.types import Json
-from fieldcraft.data.column_profile import looks
+from fieldcraft.data.column_profile import profile_columns
 from fieldcraft.data.location import resolve_address
 from fieldcraft.data.pii import redact_pii
 from fieldcraft.data.read import read_table
@@ -36,7 +36,7 @@ from fieldcraft.project.context import StageContext
 
 
 def audit(context: StageContext) -> Json:
-    """Run the checks that fit: label-free ones on all rows, the others on training rows."""
+    """Run the checks of a scope: "data" on all rows without targets, "split" on training rows."""
     split_folder = context.inputs.get("split")
     check_context = (
         build_training_context(split_folder, context)
@@ -53,13 +53,13 @@ def audit(context: StageContext) -> Json:
     counts: Json = {
         str(name): sum(finding.severity == name for finding in findings) for name in SEVERITIES
     }
-    profile = {} if split_folder else profile_columns(check_context)
+    profile = {} if split_folder else summarize_columns(check_context)
     files.atomic_write_json(context.out / "profile.json", profile)
     return {"checks": [check.code for check in checks], **counts}
 
 
 def find_unreadable_rows(context: StageContext) -> list[Finding]:
-    """Rows that could not be read and are left out, file by file."""
+    """A finding for each source file with malformed rows."""
     sources = context.settings.data.source_files()
     findings = []
     for name in (sources.train, sources.validation, sources.test):
@@ -72,20 +72,21 @@ def find_unreadable_rows(context: StageContext) -> list[Finding]:
         if count:
             findings.append(
                 Finding(
-                    "reading",
-                    "warn",
-                    f"{pluralize(count, 'row')} of {Path(name).name} did not fit and "
-                    f"{'is' if count == 1 else 'are'} left out (lines {read_result.describe_malformed()})",
+                    "unreadable_rows",
+                    "warning",
+                    f"{pluralize(count, 'row')} of {Path(name).name} "
+                    f"{'is' if count == 1 else 'are'} malformed and skipped "
+                    f"(lines {read_result.describe_malformed()})",
                     None,
-                    {"rows": count, "lines": list(read_result.malformed_lines[:100])},
-                    "look at these lines: too few or too many cells, or torn quotes",
+                    {"rows": count, "line_numbers": list(read_result.malformed_lines[:100])},
+                    "check these lines: too few or too many cells, or unbalanced quotes",
                 )
             )
     return findings
 
 
 def build_data_context(context: StageContext) -> CheckContext:
-    """All rows as read, without a look at what the target says about them."""
+    """The check context of all rows; checks before the split must not relate them to the target."""
     settings = context.settings
     frame = read_joined_rows(context.project, settings).drop(ROW_NUMBER_COLUMN, SOURCE_COLUMN)
     excluded = excluded_columns(settings)
@@ -100,7 +101,7 @@ def build_data_context(context: StageContext) -> CheckContext:
     return CheckContext(
         schema=Schema(columns, na_values),
         targets=settings.problem.targets,
-        column_profiles=looks(frame, na_values),
+        column_profiles=profile_columns(frame, na_values),
         values=schema_with_targets.apply(frame),
         row_numbers=range(1, frame.height + 1),
         **get_column_roles(context),
@@ -108,11 +109,11 @@ def build_data_context(context: StageContext) -> CheckContext:
 
 
 def build_training_context(split_folder: Path, context: StageContext) -> CheckContext:
-    """Training rows with their target, and the digests of all parts."""
+    """The check context of the training rows with their targets, and digests of all parts."""
     dataset: ModelingDataset = load_dataset(split_folder, context.settings)
     parts = pl.read_parquet(split_folder / "split.parquet")
     is_training = (
-        parts.filter(pl.col("place") == "develop")["part"].is_in(["train", "cross"]).to_numpy()
+        parts.filter(pl.col("storage") == "development")["part"].is_in(["train", "cv"]).to_numpy()
     )
     frame = dataset.frame.filter(is_training)
     needed_columns = [
@@ -123,7 +124,9 @@ def build_training_context(split_folder: Path, context: StageContext) -> CheckCo
     return CheckContext(
         schema=dataset.schema,
         targets=context.settings.problem.targets,
-        column_profiles=looks(frame.select(present_columns), dataset.schema.missing_markers),
+        column_profiles=profile_columns(
+            frame.select(present_columns), dataset.schema.missing_markers
+        ),
         values=dataset.features.filter(is_training),
         row_numbers=[
             line for line, is_used in zip(dataset.row_numbers, is_training, strict=True) if is_used
@@ -131,8 +134,8 @@ def build_training_context(split_folder: Path, context: StageContext) -> CheckCo
         task=dataset.task,
         target_spec=dataset.target_spec,
         y=dataset.y[is_training],
-        row_digests=group_digests_by_part(parts, "features"),
-        group_digests=group_digests_by_part(parts, "entity")
+        row_digests=group_digests_by_part(parts, "feature_digest"),
+        group_digests=group_digests_by_part(parts, "group_digest")
         if context.settings.data.group
         else None,
         **get_column_roles(context),
@@ -140,34 +143,36 @@ def build_training_context(split_folder: Path, context: StageContext) -> CheckCo
 
 
 def get_column_roles(context: StageContext) -> dict[str, Any]:
-    """Columns that the project file gives a part of their own."""
+    """The columns with a role, as fields of a check context."""
     settings = context.settings
     return {
-        "groups": tuple(settings.problem.sensitive_features),
-        "time": settings.data.time_column if settings.split.strategy == "time" else None,
-        "entity": settings.data.group,
+        "sensitive_features": tuple(settings.problem.sensitive_features),
+        "time_column": settings.data.time_column if settings.split.strategy == "time" else None,
+        "group_column": settings.data.group,
     }
 
 
 def group_digests_by_part(parts: pl.DataFrame, digest_column: str) -> Mapping[str, list[bytes]]:
-    """Digests of some cells by part; the folds of a small table count as training rows."""
-    merged_parts = parts.with_columns(pl.col("part").replace("cross", "train"))
+    """Digests by part; cross-validated rows count as training rows."""
+    merged_parts = parts.with_columns(pl.col("part").replace("cv", "train"))
     return {
         part: merged_parts.filter(pl.col("part") == part)[digest_column].to_list()
-        for part in ("train", "tune", "judge", "test")
+        for part in ("train", "validation", "evaluation", "test")
         if part in merged_parts["part"]
     }
 
 
-def profile_columns(check_context: CheckContext) -> Json:
-    """Counts of every column, for the report; personal data in values is hidden."""
+def summarize_columns(check_context: CheckContext) -> Json:
+    """Counts of every column for the report; personal data in values is redacted."""
     return {
         "rows": len(check_context.row_numbers),
         "columns": {
             name: {
-                "missing": profile.n_missing,
-                "distinct": profile.n_unique,
-                "top": [(redact_pii(value), count) for value, count in profile.most_common(3)],
+                "n_missing": profile.n_missing,
+                "n_distinct": profile.n_unique,
+                "top_values": [
+                    (redact_pii(value), count) for value, count in profile.most_common(3)
+                ],
             }
             for name, profile in check_context.column_profiles.items()
         },
@@ -176,8 +181,14 @@ def profile_columns(check_context: CheckContext) -> Json:
 
 STAGE = Stage(
     "audit",
-    "Look for what is wrong with the data, before the split and after it.",
+    "Check the data, before and after the split.",
     audit,
-    config_sections=(*TARGET_SECTIONS, "problem.groups", "data", "clean", "split.rule"),
-    version=5,
+    config_sections=(
+        *TARGET_SECTIONS,
+        "problem.sensitive_features",
+        "data",
+        "clean",
+        "split.strategy",
+    ),
+    version=6,
 )

@@ -1,4 +1,4 @@
-"""Train the baselines that the task asks for: what any model must beat."""
+"""Train the baselines of the task."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from fieldcraft.modeling.dataset import (
 from fieldcraft.modeling.fold_models import TrainingLimits, fit_fold_models
 from fieldcraft.project.context import StageContext
 
-MIN_COMPLEXITY_OF_ALL_COLUMNS = 2  # complexity from which on a learner uses all columns together
+MIN_COMPLEXITY_OF_ALL_COLUMNS = 2  # simpler learners use no column or a single one
 
 
 def baseline(context: StageContext) -> Json:
     """Fit every baseline on the training rows of each fold.
 
-    Where some columns name files, such as photos, and others do not, models of all columns are
-    fitted once more without those: files are worth their trouble only if they are better.
+    If some columns hold files, such as images, and others do not, baselines of all columns are also
+    fitted without the files, to show whether the files improve the model.
     """
     dataset = load_dataset(context.inputs["split"], context.settings)
     baselines = [
@@ -48,21 +48,25 @@ def baseline(context: StageContext) -> Json:
         report_progress("fitting", None)
         metadata = fit_fold_models(
             spec.learner, spec.learner.options(), spec.dataset, context.out / spec.name,
-            TrainingLimits(context.settings.train.seed, on_progress=report_progress), spec.extra_metadata,
+            TrainingLimits(context.settings.train.seed, on_progress=report_progress),
+            spec.extra_metadata,
         )  # fmt: skip
-        summary[spec.name] = {"members": metadata["members"], "seconds": metadata["seconds"]}
+        summary[spec.name] = {
+            "n_members": metadata["n_members"],
+            "fit_seconds": metadata["fit_seconds"],
+        }
     return summary
 
 
 @dataclass(frozen=True)
 class BaselineSpec:
-    """A learner to be fitted as a baseline.
+    """A baseline: a learner and the dataset to fit it on.
 
     Attributes:
         learner: the learner.
-        dataset: that it is fitted on.
-        name: of its folder.
-        extra_metadata: entries of its ``model.json``.
+        dataset: the dataset.
+        name: name of the model and its folder.
+        extra_metadata: further entries of its ``model.json``.
     """
 
     learner: Learner
@@ -72,12 +76,12 @@ class BaselineSpec:
 
     @property
     def title(self) -> str:
-        """How it is called where people read."""
+        """The title of the model."""
         return str(self.extra_metadata.get("title", self.learner.title))
 
 
 def without_file_columns(spec: BaselineSpec, dataset: ModelingDataset) -> BaselineSpec:
-    """A baseline on the same rows with fewer columns."""
+    """The baseline on the same rows without file columns."""
     names = [column.name for column in dataset.schema.columns]
     excluded_kinds = sorted(
         {
@@ -88,14 +92,14 @@ def without_file_columns(spec: BaselineSpec, dataset: ModelingDataset) -> Baseli
     )
     title = f"{spec.learner.title} without {join_names(excluded_kinds)}"
     return BaselineSpec(
-        spec.learner, dataset, f"{spec.name}-plain", {"title": title, "columns": names}
+        spec.learner, dataset, f"{spec.name}-without-files", {"title": title, "columns": names}
     )
 
 
 STAGE = Stage(
     "baseline",
-    "Train the baselines: what any model must beat.",
+    "Train the baselines.",
     baseline,
     config_sections=(*TARGET_SECTIONS, "data", "clean", "model.kinds", "train.seed"),
-    version=8,
+    version=9,
 )

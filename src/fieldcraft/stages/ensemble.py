@@ -1,4 +1,4 @@
-"""Weigh the trained models against each other, and blend them where together they are better."""
+"""Ensemble the trained models if that improves the loss on the validation rows."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from fieldcraft.modeling.candidate import find_models, select_outputs
 from fieldcraft.modeling.dataset import TARGET_SECTIONS, ModelingDataset, load_dataset
 from fieldcraft.project.context import StageContext
 
-ENSEMBLE_NAME = "blend"
-SELECTION_ROUNDS = 10  # of selection; a model's weight is its share of them
-RESAMPLES = 20  # of the tune rows, so that weights do not hang on a few of them
-MAX_OUTPUTS_PER_RESAMPLE = 100_000  # outputs in a resample
-MIN_WEIGHT = 0.1  # weight below which a model is not worth carrying
-MIN_COMPLEXITY = 2  # complexity of models that may be part of a blend
-MIN_RELATIVE_GAIN = 1e-4  # relative gain in tune loss that a blend must bring
+ENSEMBLE_NAME = "ensemble"
+N_SELECTION_ROUNDS = 10  # the weight of a model is the fraction of rounds that select it
+N_RESAMPLES = 20  # of the validation rows, so that a few rows do not determine the weights
+MAX_OUTPUTS_PER_RESAMPLE = 100_000
+MIN_WEIGHT = 0.1  # a smaller weight is not worth the latency and size of another model
+MIN_COMPLEXITY = 2  # of a member; the constant and one-rule baselines stay out
+MIN_RELATIVE_GAIN = 1e-4  # of the validation loss, over the best single model
 
 
 def ensemble(context: StageContext) -> Json:
-    """Blend the models by their outputs on tune rows; no model is trained again."""
+    """Choose ensemble weights by the outputs on the validation rows; no model is trained again."""
     if not context.settings.model.ensemble:
-        return {"parts": {}}
+        return {"weights": {}}
     dataset = load_dataset(context.inputs["split"], context.settings)
     model_folders = find_models({name: context.inputs[name] for name in ("baseline", "train")})
     metadata = {
@@ -43,21 +43,21 @@ def ensemble(context: StageContext) -> Json:
     )
     if len(weights) > 1:
         write_ensemble(context.out / ENSEMBLE_NAME, weights, metadata, tables)
-        context.log_record("decision", {"decision": "blended", "weights": weights})
-    return {"parts": weights}
+        context.log_record("decision", {"decision": "ensembled", "weights": weights})
+    return {"weights": weights}
 
 
 def validation_outputs(table: pl.DataFrame, dataset: ModelingDataset) -> Array:
-    """A model's outputs on the tune rows of all folds."""
+    """The outputs of a model on the validation rows of all folds."""
     return np.concatenate(
-        [select_outputs(table, fold, "tune") for fold in range(len(dataset.folds))]
+        [select_outputs(table, fold, "validation") for fold in range(len(dataset.folds))]
     )
 
 
 def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> dict[str, float]:
-    """The weight of each model in a blend on tune rows; one model alone if that is as good.
+    """The weight of each model, chosen on the validation rows; a single model if that is as good.
 
-    Ensemble selection, its weights averaged over resamples of the tune rows (Caruana et al.,
+    Ensemble selection with weights averaged over resamples of the validation rows (Caruana et al.,
     *Ensemble Selection from Libraries of Models*, ICML 2004, and *Getting the Most Out of
     Ensemble Selection*, ICDM 2006).
     """
@@ -72,7 +72,7 @@ def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> di
         None if sample_weights is None else sample_weights / sample_weights.sum()
     )
     fractions = dict.fromkeys(outputs, 0.0)
-    for _ in range(RESAMPLES):
+    for _ in range(N_RESAMPLES):
         sample = rng.choice(
             len(y),
             size=min(len(y), MAX_OUTPUTS_PER_RESAMPLE // n_outputs),
@@ -84,7 +84,7 @@ def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> di
             loss,
         )
         for name in selection:
-            fractions[name] += 1 / (SELECTION_ROUNDS * RESAMPLES)
+            fractions[name] += 1 / (N_SELECTION_ROUNDS * N_RESAMPLES)
     large_fractions = {
         name: fraction for name, fraction in fractions.items() if fraction >= MIN_WEIGHT
     }
@@ -96,6 +96,7 @@ def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> di
     single_losses = {
         name: loss(model_outputs, y, sample_weights) for name, model_outputs in outputs.items()
     }
+    # Weights were chosen on these rows, so a tiny gain is optimism: it must exceed a margin.
     best = min(single_losses, key=single_losses.__getitem__)
     return (
         weights
@@ -107,10 +108,10 @@ def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> di
 def select_greedily(
     outputs: Mapping[str, Array], y: Array, loss: Callable[[Array, Array], float]
 ) -> list[str]:
-    """Models chosen one after the other, each the one that most improves the mean of them all."""
+    """Select models one by one, with replacement, each time the one that most improves the mean."""
     selection: list[str] = []
     total = np.zeros_like(next(iter(outputs.values())))
-    while len(selection) < SELECTION_ROUNDS:
+    while len(selection) < N_SELECTION_ROUNDS:
         count = len(selection) + 1
         losses = {
             name: loss((total + model_outputs) / count, y)
@@ -125,10 +126,10 @@ def write_ensemble(
     folder: Path, weights: Mapping[str, float], metadata: Mapping[str, Json],
     tables: Mapping[str, pl.DataFrame],
 ) -> None:  # fmt: skip
-    """Write the blend like any model: what it is, and its outputs on tune and judge rows."""
+    """Save the ensemble like a model: its metadata and its outputs."""
     folder.mkdir(parents=True, exist_ok=True)
     first_table = tables[next(iter(weights))]
-    output_columns = [name for name in first_table.columns if name.startswith("out_")]
+    output_columns = [name for name in first_table.columns if name.startswith("output_")]
     ensemble_outputs = sum(
         weight * tables[name].select(output_columns).to_numpy() for name, weight in weights.items()
     )
@@ -147,20 +148,20 @@ def write_ensemble(
         folder / "model.json",
         {
             "learner": ENSEMBLE_NAME,
-            "title": f"blend of {len(components)} models",
+            "title": f"ensemble of {len(components)} models",
             "complexity": max(component["complexity"] for component in components) + 1,
-            "members": sum(component["members"] for component in components),
-            "seconds": round(sum(component["seconds"] for component in components), 3),
-            "parts": dict(weights),
+            "n_members": sum(component["n_members"] for component in components),
+            "fit_seconds": round(sum(component["fit_seconds"] for component in components), 3),
+            "ensemble_weights": dict(weights),
             **columns_entry,
         },
     )
 
 
 STAGE = Stage(
-    "blend",
-    "Blend the trained models where together they are better.",
+    "ensemble",
+    "Ensemble the trained models where that is better.",
     ensemble,
-    config_sections=(*TARGET_SECTIONS, "data", "clean", "model.blend"),
-    version=3,
+    config_sections=(*TARGET_SECTIONS, "data", "clean", "model.ensemble"),
+    version=4,
 )

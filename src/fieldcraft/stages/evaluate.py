@@ -1,4 +1,4 @@
-"""Judge every learner on the same rows, compare them by paired tests, choose the champion."""
+"""Evaluate all models on the same rows, compare them by paired tests, choose the champion."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from fieldcraft.statistics.bootstrap import BootstrapPlan, percentile_interval, 
 from fieldcraft.statistics.learning_curves import diagnose_learning_curves
 from fieldcraft.statistics.metrics import Metric, Predictions
 
-MAX_STORED_CELL_CHARS = 2_000  # characters of a worst row's cell that are kept
+MAX_STORED_CELL_CHARS = 2_000  # of a cell of a row in the report
 
 
 def evaluate(context: StageContext) -> Json:
-    """Measure, compare and choose; the test rows stay sealed."""
+    """Compute metrics, compare models and choose the champion; the test rows stay sealed."""
     dataset = load_dataset(context.inputs["split"], context.settings)
     model_folders = find_models(
-        {name: context.inputs[name] for name in ("baseline", "train", "blend")}
+        {name: context.inputs[name] for name in ("baseline", "train", "ensemble")}
     )
     candidates = [load_candidate(folder, dataset) for folder in model_folders.values()]
     candidates.sort(key=complexity_key)
@@ -50,7 +50,7 @@ def evaluate(context: StageContext) -> Json:
         dataset, evaluation_rows, seeds.derive_seed(context.settings.train.seed, "bootstrap")
     )
     metric = choose_metric(dataset, context.settings.problem.metric)
-    context.on_progress("measuring with intervals", None)
+    context.on_progress("computing metrics with intervals", None)
     bootstrap_metrics = resample_metrics(candidates, dataset, evaluation_rows, bootstrap_plan)
     comparison = ModelComparison(candidates, bootstrap_metrics, metric)
     champion = comparison.choose_champion()
@@ -58,50 +58,50 @@ def evaluate(context: StageContext) -> Json:
         for metric_record in build_metric_records(
             candidate, bootstrap_metrics, dataset, evaluation_rows
         ):
-            context.log_record("measure", metric_record.to_json())
+            context.log_record("metric", metric_record.to_json())
     comparisons = comparison.compare_champion_with_all(champion)
     groups = compute_group_metrics(
         dataset, evaluation_rows, champion.predictions, metric, bootstrap_plan, context.settings
     )
     for body in groups:
-        context.log_record("groups", body)
+        context.log_record("group_metrics", body)
     result = {
         "metric": metric.name,
-        "judge_rows": len(evaluation_rows),
-        "folds": len(dataset.folds),
+        "n_evaluation_rows": len(evaluation_rows),
+        "n_folds": len(dataset.folds),
         "champion": champion.name,
-        "learners": [
+        "models": [
             describe_model(candidate, bootstrap_metrics, dataset) for candidate in candidates
         ],
         "comparisons": comparisons,
-        "without_files": comparison.compare_without_files(dataset.features.columns),
-        "sentence": comparison.summarize(champion, len(evaluation_rows)),
-        "bar": check_goal(
+        "files_comparison": comparison.compare_without_files(dataset.features.columns),
+        "summary": comparison.summarize(champion, len(evaluation_rows)),
+        "goal": check_goal(
             context.settings.problem, metric, bootstrap_metrics[champion.name, metric.name]
         ),
         "calibration": champion.calibration,
-        "calibrations": champion.fold_calibrations,
-        "evidence": dataset.task.diagnostics(
+        "fold_calibrations": champion.fold_calibrations,
+        "diagnostics": dataset.task.diagnostics(
             dataset.y[evaluation_rows], champion.predictions, dataset.target_spec
         ),
-        "groups": groups,
-        "fitness": diagnose_training(context, model_folders),
-        "worst": find_largest_errors(dataset, evaluation_rows, champion.predictions),
-        "doubts": find_label_issues(dataset, evaluation_rows, champion.predictions, context),
+        "group_metrics": groups,
+        "learning_curve_diagnosis": diagnose_training(context, model_folders),
+        "largest_errors": find_largest_errors(dataset, evaluation_rows, champion.predictions),
+        "label_issues": find_label_issues(dataset, evaluation_rows, champion.predictions, context),
     }
     context.log_record("decision", {
-        "decision": "champion", "learner": champion.name, "metric": metric.name,
-        "comparisons": comparisons, "bar": result["bar"],
+        "decision": "champion_selected", "learner": champion.name, "metric": metric.name,
+        "comparisons": comparisons, "goal": result["goal"],
     })  # fmt: skip
     files.atomic_write_json(context.out / "evaluation.json", result)
     build_predictions_table(dataset, evaluation_rows, champion.predictions).write_parquet(
-        context.out / "judge.parquet"
+        context.out / "evaluation_predictions.parquet"
     )
-    return {"champion": champion.name, "sentence": result["sentence"]}
+    return {"champion": champion.name, "summary": result["summary"]}
 
 
 def plan_bootstrap(dataset: ModelingDataset, evaluation_rows: Array, seed: int) -> BootstrapPlan:
-    """How judge rows are drawn: whole units where rows depend on each other."""
+    """The bootstrap of the evaluation rows; clusters of dependent rows are resampled as a whole."""
     return BootstrapPlan(
         len(evaluation_rows),
         seed,
@@ -116,7 +116,7 @@ def resample_metrics(
     evaluation_rows: Array,
     bootstrap_plan: BootstrapPlan,
 ) -> BootstrapMetrics:
-    """Every metric of every model, on the rows as they are and on all resamples."""
+    """All metrics of all models on the evaluation rows and on their resamples."""
     y = dataset.y[evaluation_rows]
     return resample(
         {
@@ -134,8 +134,8 @@ def build_metric_records(
     dataset: ModelingDataset,
     evaluation_rows: Array,
 ) -> list[MetricRecord]:
-    """Every metric of a learner with its interval, as evidence."""
-    data_digest = digest.of_json([dataset.digest, "judge", sorted(evaluation_rows.tolist())])
+    """All metrics of a model with their intervals, for the ledger."""
+    data_digest = digest.of_json([dataset.digest, "evaluation", sorted(evaluation_rows.tolist())])
     records = []
     for metric in dataset.task.metrics:
         estimate = percentile_interval(
@@ -143,8 +143,9 @@ def build_metric_records(
         )
         records.append(
             MetricRecord(
-                metric.name, "judge", candidate.name, finite_or_none(estimate.value),
-                finite_or_none(estimate.low), finite_or_none(estimate.high), estimate.level, len(evaluation_rows), data_digest,
+                metric.name, "evaluation", candidate.name, finite_or_none(estimate.value),
+                finite_or_none(estimate.low), finite_or_none(estimate.high), estimate.level,
+                len(evaluation_rows), data_digest,
                 candidate.digest,
             )
         )  # fmt: skip
@@ -154,7 +155,7 @@ def build_metric_records(
 def describe_model(
     candidate: Candidate, bootstrap_metrics: BootstrapMetrics, dataset: ModelingDataset
 ) -> Json:
-    """A learner with its measures, for the report."""
+    """A model with its metadata and metrics, for the report."""
     metrics = {}
     for metric in dataset.task.metrics:
         estimate = percentile_interval(
@@ -167,37 +168,38 @@ def describe_model(
             "low": finite_or_none(estimate.low),
             "high": finite_or_none(estimate.high),
         }
-    return {"name": candidate.name, **candidate.metadata, "measures": metrics}
+    return {"name": candidate.name, **candidate.metadata, "metrics": metrics}
 
 
 def check_goal(problem: ProblemSettings, metric: Metric, bootstrap_values: Array) -> Json | None:
-    """Whether the champion reaches what the project file asks for, with how much certainty."""
+    """Whether the champion reaches ``problem.goal``, and whether significantly so."""
     if problem.goal is None:
         return None
     estimate = percentile_interval(bootstrap_values, bias_corrected=metric.is_biased_upwards)
     sign = 1 if metric.greater_is_better else -1
+    # Significant: the goal lies below the whole interval, at its low end if greater is better.
     is_significant = sign * (estimate.low if sign > 0 else estimate.high) >= sign * problem.goal
     is_reached = sign * estimate.value >= sign * problem.goal
-    verdict = "met" if is_significant else "met, but not surely" if is_reached else "missed"
+    verdict = "met" if is_significant else "met, not significant" if is_reached else "missed"
     return {
         "metric": metric.name,
         "title": metric.title,
-        "wanted": problem.goal,
+        "target": problem.goal,
         "verdict": verdict,
     }
 
 
 def diagnose_training(context: StageContext, model_folders: dict[str, Any]) -> Json | None:
-    """What the training curves say of the trained model."""
+    """Diagnose the learning curves of the trained model; None if it has none."""
     name = context.settings.model.learner
     if name not in model_folders:
         return None
     states = [files.read_json(path) for path in sorted(model_folders[name].glob("*/model.json"))]
-    curves = [state["curves"] for state in states if state.get("curves")]
+    curves = [state["learning_curves"] for state in states if state.get("learning_curves")]
     if not curves:
         return None
     diagnosis = diagnose_learning_curves(
-        curves, min(curve["training"]["epochs"] for curve in curves)
+        curves, min(curve["training_settings"]["epochs"] for curve in curves)
     )
     return asdict(diagnosis) if diagnosis else None
 
@@ -205,10 +207,10 @@ def diagnose_training(context: StageContext, model_folders: dict[str, Any]) -> J
 def find_largest_errors(
     dataset: ModelingDataset, evaluation_rows: Array, predictions: Predictions
 ) -> list[Json]:
-    """The judge rows that the champion gets most wrong, with their cells."""
+    """The evaluation rows with the largest errors of the champion, with their cells."""
     positions = dataset.task.diagnostics(
         dataset.y[evaluation_rows], predictions, dataset.target_spec
-    )["worst"]
+    )["largest_errors"]
     return collect_row_details(dataset, evaluation_rows, predictions, positions)
 
 
@@ -218,18 +220,18 @@ def find_label_issues(
     predictions: Predictions,
     context: StageContext,
 ) -> list[Json]:
-    """What checks of the champion find; the rows that they name, with their cells."""
+    """Run the checks of the champion; returns the rows of their findings with their cells."""
     check_context = make_evaluation_context(
         dataset, evaluation_rows, predictions, context.settings.problem.targets
     )
-    context.on_progress("looking at what the champion contradicts", None)
+    context.on_progress("looking for label errors", None)
     findings = save_findings(
         [reported for check in checks_for_scope("model") for reported in check.run(check_context)],
         context,
     )
     issues = [issue for finding in findings for issue in finding.evidence.get("rows", [])]
     row_details = collect_row_details(
-        dataset, evaluation_rows, predictions, [issue["at"] for issue in issues]
+        dataset, evaluation_rows, predictions, [issue["index"] for issue in issues]
     )
     return [{**issue, **details} for issue, details in zip(issues, row_details, strict=True)]
 
@@ -237,13 +239,13 @@ def find_label_issues(
 def collect_row_details(
     dataset: ModelingDataset, evaluation_rows: Array, predictions: Predictions, indices: list[int]
 ) -> list[Json]:
-    """Some judge rows with their cells and photos, and what the champion says about them.
+    """Details of some evaluation rows: cells, thumbnails and predictions.
 
     Args:
-        dataset: all rows.
-        evaluation_rows: positions of the judge rows among them.
-        predictions: about judge rows.
-        indices: of the wanted rows among the judge rows.
+        dataset: the dataset.
+        evaluation_rows: positions of the evaluation rows in it.
+        predictions: predictions on the evaluation rows.
+        indices: indexes of the selected rows among the evaluation rows.
     """
     frame = dataset.task.to_frame(predictions, dataset.target_spec)
     details = []
@@ -257,7 +259,7 @@ def collect_row_details(
         }
         details.append(
             {
-                "pictures": {
+                "thumbnails": {
                     name: thumbnail for name, thumbnail in thumbnails.items() if thumbnail
                 },
                 "position": position,
@@ -275,7 +277,7 @@ def collect_row_details(
 def build_predictions_table(
     dataset: ModelingDataset, evaluation_rows: Array, predictions: Predictions
 ) -> pl.DataFrame:
-    """The champion's predictions on judge rows, with the number of each row."""
+    """The predictions of the champion on the evaluation rows, with row numbers and positions."""
     lines = pl.DataFrame(
         {
             "line": [dataset.row_numbers[position] for position in evaluation_rows],
@@ -289,11 +291,12 @@ def build_predictions_table(
 
 STAGE = Stage(
     "evaluate",
-    "Judge and compare all learners on rows they have not seen; choose the champion.",
+    "Evaluate and compare all models; choose the champion.",
     evaluate,
     config_sections=(
-        *TARGET_SECTIONS, "problem.metric", "problem.bar", "problem.costs", "problem.threshold",
-        "problem.coverage", "problem.reject", "problem.groups", "data", "clean", "train.seed",
+        *TARGET_SECTIONS, "problem.metric", "problem.goal", "problem.costs", "problem.threshold",
+        "problem.coverage", "problem.reject_fraction", "problem.sensitive_features", "data",
+        "clean", "train.seed",
     ),
-    version=9,
+    version=10,
 )  # fmt: skip

@@ -1,10 +1,10 @@
-"""Tell on which columns the champion's predictions hang, and why it said what it said of some rows.
+"""Compute feature importance and explain single predictions of the champion.
 
 Folder of the stage::
 
-    importance.json    what shuffling each column costs
-    kinds.json         what shuffling all columns of a kind costs; empty if all are of one kind
-    explained.json     of the worst judge rows, what speaks for the prediction and what against it
+    feature_importance.json    permutation importance of each column
+    kind_importance.json       permutation importance of each kind; empty if all are of one kind
+    explanations.json          local explanations of the evaluation rows with the largest errors
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from fieldcraft.project.context import StageContext
 
 
 def explain(context: StageContext) -> Json:
-    """Shuffle columns on judge rows and see how much worse the champion gets; explain the worst."""
+    """Measure feature importance on the evaluation rows and explain the largest errors."""
     dataset = load_dataset(context.inputs["split"], context.settings)
     evaluation = files.read_json(context.inputs["evaluate"] / "evaluation.json")
     metric = next(
         candidate for candidate in dataset.task.metrics if candidate.name == evaluation["metric"]
     )
     model_folders = find_models(
-        {name: context.inputs[name] for name in ("baseline", "train", "blend")}
+        {name: context.inputs[name] for name in ("baseline", "train", "ensemble")}
     )
     champion = model_folders[evaluation["champion"]]
     dataset = restrict_columns(load_ensemble_parts(champion, model_folders), dataset)
@@ -47,24 +47,24 @@ def explain(context: StageContext) -> Json:
     )
     importance = compute_feature_importance(permutation, context.on_progress)
     kind_importance = compute_kind_importance(permutation, importance, context.on_progress)
-    positions = [row["position"] for row in evaluation["worst"]]
+    positions = [row["position"] for row in evaluation["largest_errors"]]
     explanations = explain_rows(
         split_by_fold(model, champion, dataset), dataset, positions, context.on_progress
     )
-    files.atomic_write_json(context.out / "importance.json", importance)
-    files.atomic_write_json(context.out / "kinds.json", kind_importance)
-    files.atomic_write_json(context.out / "explained.json", explanations)
+    files.atomic_write_json(context.out / "feature_importance.json", importance)
+    files.atomic_write_json(context.out / "kind_importance.json", kind_importance)
+    files.atomic_write_json(context.out / "explanations.json", explanations)
     for item in importance:
-        context.log_record("importance", {"metric": metric.name, **item})
+        context.log_record("feature_importance", {"metric": metric.name, **item})
     for item in kind_importance:
-        context.log_record("contribution", {"metric": metric.name, **item})
-    return {"most": [item["column"] for item in importance[:3]]}
+        context.log_record("kind_importance", {"metric": metric.name, **item})
+    return {"top_columns": [item["column"] for item in importance[:3]]}
 
 
 def load_weighted_ensemble(
     folder: Path, model_folders: dict[str, Path], dataset: ModelingDataset, calibration: Json
 ) -> WeightedEnsemble:
-    """The members of a model, those of each fold together."""
+    """Load the fold models of a model, grouped by fold."""
     components = load_ensemble_parts(folder, model_folders)
     members_by_component = [
         [(member, component.weight) for member in load_fold_models(component, dataset)]
@@ -76,7 +76,11 @@ def load_weighted_ensemble(
 def split_by_fold(
     model: WeightedEnsemble, folder: Path, dataset: ModelingDataset
 ) -> list[WeightedEnsemble]:
-    """Each fold's members by themselves, calibrated as they were when they judged their rows."""
+    """The ensemble of each fold, with the calibration of that fold.
+
+    An explanation must use the outputs that were reported for the row, so it needs the calibration
+    of its fold rather than that of the bundle.
+    """
     table = pl.read_parquet(folder / "predictions.parquet")
     return [
         WeightedEnsemble([members], fit_fold_calibration(table, dataset, number))
@@ -86,8 +90,8 @@ def split_by_fold(
 
 STAGE = Stage(
     "explain",
-    "Tell on which columns the champion's predictions hang, and why on single rows.",
+    "Compute feature importance and explain single predictions.",
     explain,
     config_sections=(*TARGET_SECTIONS, "data", "clean", "train.seed"),
-    version=5,
+    version=6,
 )

@@ -1,9 +1,9 @@
-"""Tell how good predictions were, from labels that came later."""
+"""Measure the performance of a deployed model with labels that arrive later."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -13,24 +13,29 @@ from fieldcraft.contracts import Stage
 from fieldcraft.core import files
 from fieldcraft.core.errors import BundleError, DataError
 from fieldcraft.core.types import Json
+from fieldcraft.data.prediction_log import MODEL_ID_COLUMN
 from fieldcraft.data.read import read_table
 from fieldcraft.monitoring import alerts
 from fieldcraft.monitoring.feedback import FEEDBACK_SCHEMA, join_labels
 from fieldcraft.monitoring.windows import find_prediction_log, lock_monitoring_folder
 from fieldcraft.project.settings import MonitorSettings
-from fieldcraft.statistics.performance import MIN_LABELED_ROWS, detect_degradation
+from fieldcraft.statistics.performance import (
+    MIN_LABELED_ROWS,
+    PerformanceStatus,
+    detect_degradation,
+)
 
 
 @dataclass(frozen=True)
 class FeedbackRequest:
-    """Labels, and the predictions that they are of.
+    """Labels, and the predictions that they belong to.
 
     Attributes:
-        bundle: which made the predictions.
-        labels: a table of them: see `read_table`.
+        bundle: path of the bundle that made the predictions.
+        labels: table of labels: see `read_table`.
         log: folder of the prediction log.
-        out: folder for ``labels.parquet`` and ``performance.json``, that of the watch.
-        alert_settings: whom an alert is told.
+        out: folder for ``feedback.parquet`` and ``performance.json``, the same as for `monitor`.
+        alert_settings: alert channels.
     """
 
     bundle: Path
@@ -41,18 +46,18 @@ class FeedbackRequest:
 
 
 def feedback(request: FeedbackRequest) -> Json:
-    """Join labels to predictions, once each, and tell whether the loss is higher than it was.
+    """Join labels to predictions, and test whether the loss is higher than the reference.
 
     Raises:
-        BundleError: the bundle cannot be trusted, or does not know its loss.
-        DataError: the labels or the log cannot be read, or a watch is at work.
+        BundleError: the bundle cannot be trusted, or has no reference loss.
+        DataError: the labels or the log cannot be read, or the folder is in use.
     """
     bundle = load_bundle(request.bundle)
-    if not bundle.manifest.get("performance"):
+    if not bundle.manifest.get("reference_loss"):
         raise BundleError(
-            "the bundle does not say how good it was",
+            "the bundle has no reference loss",
             detail=bundle.model_id[:16],
-            hint="package the project again: fieldcraft run; models of many labels cannot yet",
+            hint="package the project again: fieldcraft run; multilabel models have none yet",
         )
     log = find_prediction_log(request.log, bundle.model_id)
     if log is None:
@@ -66,101 +71,140 @@ def feedback(request: FeedbackRequest) -> Json:
 
 
 def process_feedback(request: FeedbackRequest, bundle: Bundle, log: Path) -> Json:
-    """Join, keep, measure and tell."""
-    feedback_path, performance_path = (
-        request.out / "labels.parquet",
-        request.out / "performance.json",
-    )
+    """Join labels, save them, measure performance, and send alerts."""
+    feedback_path = request.out / "feedback.parquet"
+    performance_path = request.out / "performance.json"
     earlier_rows = pl.DataFrame(schema=FEEDBACK_SCHEMA)
-    if feedback_path.exists():  # an older one may lack columns
+    if feedback_path.exists():  # a file of an earlier release may lack columns
         earlier_rows = pl.concat([earlier_rows, pl.read_parquet(feedback_path)], how="diagonal")
-    labels = read_table(request.labels).frame
-    matched = join_labels(labels, log, bundle, earlier_rows)
+    matched = join_labels(read_table(request.labels).frame, log, bundle, earlier_rows)
+    # Saved first: after a crash the same labels are already known, and the alert is raised by the
+    # next run, which finds no saved result of it.
     write_feedback(matched.rows, feedback_path)
-    model_rows = matched.rows.filter(pl.col("model") == bundle.model_id)
-    status = detect_degradation(model_rows["loss"].to_numpy(), bundle.manifest["performance"])
-    previous_result = files.read_json(performance_path) if performance_path.exists() else {}
-    pending_alerts = list(previous_result.get("waiting", []))
-    is_same_alarm = (
-        previous_result.get("model_id") == bundle.model_id
-        and previous_result.get("since") == status.alarm_start_row
-    )
-    is_new_alarm = status.has_alarm and not (is_same_alarm and previous_result.get("alarmed"))
+    model_rows = matched.rows.filter(pl.col(MODEL_ID_COLUMN) == bundle.model_id)
+    reference = bundle.manifest["reference_loss"]
+    status = describe_status(detect_degradation(model_rows["loss"].to_numpy(), reference))
     groups = evaluate_groups(model_rows, bundle)
-    active_groups = {(group["column"], group["group"], group["since"]) for group in previous_result.get("groups", [])
-             if group["alarmed"] and previous_result.get("model_id") == bundle.model_id}  # fmt: skip
-    new_alerts = (
-        [build_alert("", status.mean_loss or 0.0, status.loss_threshold, bundle, model_rows.height)]
-        if is_new_alarm
-        else []
-    )
-    new_alerts += [
-        build_alert(
-            f"{group['column']}: {group['group']}",
-            group["loss"],
-            group["allowed"],
-            bundle,
-            group["rows"],
-        )
-        for group in groups
-        if group["alarmed"]
-        and (group["column"], group["group"], group["since"]) not in active_groups
-    ]
+    previous_result = files.read_json(performance_path) if performance_path.exists() else {}
+    new_alerts = build_new_alerts(status, groups, previous_result, bundle)
+    pending_alerts = list(previous_result.get("pending_alerts", []))
     channels = list(alerts.build_channels(request.alert_settings))
-    pending_alerts += [{"alert": group, "ways": channels} for group in new_alerts]
-    undelivered, failed = alerts.deliver_alerts(
-        [item for item in pending_alerts if item["ways"]], request.alert_settings
+    pending_alerts += [{"alert": alert, "channels": channels} for alert in new_alerts]
+    undelivered, failed_channels = alerts.deliver_alerts(
+        [item for item in pending_alerts if item["channels"]], request.alert_settings
     )
     result = {
-        "model_id": bundle.model_id, "reference": bundle.manifest["performance"]["loss"],
-        "right": model_rows["right"].mean(),
-        "coverage": model_rows.height / max(matched.counts["predictions"], 1),
-        "enough": model_rows.height >= MIN_LABELED_ROWS, "new": bool(new_alerts), "failed": failed, "groups": groups,
-        **matched.counts, **asdict(status),
-    }  # fmt: skip
-    files.atomic_write_json(performance_path, {**result, "waiting": undelivered})
+        "model_id": bundle.model_id,
+        "reference_loss": reference["loss"],
+        "accuracy": model_rows["is_correct"].mean(),
+        "labelled_fraction": model_rows.height / max(matched.counts["predictions"], 1),
+        "has_enough_labels": model_rows.height >= MIN_LABELED_ROWS,
+        "is_new_alert": bool(new_alerts),
+        "failed_channels": failed_channels,
+        "groups": groups,
+        **matched.counts,
+        **status,
+    }
+    files.atomic_write_json(performance_path, {**result, "pending_alerts": undelivered})
     return result
 
 
 def write_feedback(rows: pl.DataFrame, path: Path) -> None:
-    """Write joined labels, whole or not at all."""
+    """Write labelled predictions atomically."""
     temp_path = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         rows.write_parquet(temp_path)
+        # Labels cannot be fetched again: the file must be on the disk before it replaces the old
+        # one, else a power cut could leave an empty file.
+        files.fsync_path(temp_path)
         temp_path.replace(path)
+        files.fsync_path(path.parent)
     finally:
         temp_path.unlink(missing_ok=True)
 
 
+def describe_status(status: PerformanceStatus) -> Json:
+    """Return the status of a test as JSON."""
+    return {
+        "rows": status.n_rows,
+        "loss": status.mean_loss,
+        "low": status.low,
+        "high": status.high,
+        "loss_threshold": status.loss_threshold,
+        "log_e_value": status.log_e_value,
+        "alarm_threshold": status.alarm_threshold,
+        "is_degraded": status.is_degraded,
+        "alarm_since_row": status.alarm_since_row,
+    }
+
+
 def evaluate_groups(model_rows: pl.DataFrame, bundle: Bundle) -> list[Json]:
-    """How each group fares that the model was judged on and that has enough labels."""
-    reference_groups = bundle.manifest["performance"].get("groups", {})
+    """Test the performance of each reference group that has enough labels."""
+    reference_groups = bundle.manifest["reference_loss"].get("groups", {})
+    if not reference_groups:
+        return []
+    # The threshold is for all groups together, also for those that have no labels yet: it must not
+    # change with the labels.
     n_streams = sum(len(reference_group["groups"]) for reference_group in reference_groups.values())
-    group_values = model_rows["groups"].fill_null("{}").str.json_decode(
-        pl.Struct(dict.fromkeys(reference_groups, pl.String))
-    ) if reference_groups else None  # fmt: skip
+    group_values = (
+        model_rows["groups"]
+        .fill_null("{}")
+        .str.json_decode(pl.Struct(dict.fromkeys(reference_groups, pl.String)))
+    )
     results = []
     for name, reference_group in reference_groups.items():
-        assert group_values is not None
         groups = group_values.struct.field(name)
         for group, reference in reference_group["groups"].items():
             losses = model_rows.filter((groups == group).fill_null(False))["loss"].to_numpy()
             if len(losses) >= MIN_LABELED_ROWS:
                 status = detect_degradation(losses, reference, n_streams=n_streams)
-                entry = {"column": name, "group": group, "reference": reference["loss"]}
-                results.append({**entry, **asdict(status)})
+                entry = {"column": name, "group": group, "reference_loss": reference["loss"]}
+                results.append({**entry, **describe_status(status)})
     return results
 
 
-def build_alert(group: str, loss: float, loss_threshold: float, bundle: Bundle, rows: int) -> Json:
-    """The alert of predictions that have become worse, of all rows or of a group."""
-    group_text = f" for {group}" if group else ""
+def build_new_alerts(
+    status: Json, groups: list[Json], previous_result: Json, bundle: Bundle
+) -> list[Json]:
+    """Return alerts for degradations that the previous run had not found.
+
+    A degradation is known if it began at the same row: later labels only extend it.
+    """
+    is_same_model = previous_result.get("model_id") == bundle.model_id
+    known = set()
+    if is_same_model:
+        previous_groups = previous_result.get("groups", [])
+        known = {
+            degradation_key(entry)
+            for entry in (previous_result, *previous_groups)
+            if entry.get("is_degraded")
+        }
+    return [
+        build_alert(entry, bundle)
+        for entry in (status, *groups)
+        if entry["is_degraded"] and degradation_key(entry) not in known
+    ]
+
+
+def degradation_key(entry: Json) -> tuple[str | None, str | None, int | None]:
+    """Return what identifies a degradation of all rows or of a group."""
+    return entry.get("column"), entry.get("group"), entry["alarm_since_row"]
+
+
+def build_alert(entry: Json, bundle: Bundle) -> Json:
+    """Build the alert of a degradation of all rows or of a group."""
+    group = f"{entry['column']}: {entry['group']}" if "group" in entry else ""
     return {
-        "id": f"performance|{group}|loss", "kind": "performance", "column": "", "what": "loss",
-        "model": bundle.model_id, "rows": rows,
-        "text": f"predictions have become worse{group_text}: loss {loss:.4f} over {rows:,} labels, "
-        f"lately higher than the {loss_threshold:.4f} that would be no harm",
-    }  # fmt: skip
+        "id": f"performance|{group}|loss",
+        "type": "performance",
+        "column": "",
+        "statistic": "loss",
+        "model_id": bundle.model_id,
+        "rows": entry["rows"],
+        "message": f"performance degraded{f' for {group}' if group else ''}: loss "
+        f"{entry['loss']:.4f} over {entry['rows']:,} labels exceeds the threshold "
+        f"{entry['loss_threshold']:.4f}",
+    }
 
 
-STAGE = Stage("labels", "Tell how good predictions were, once labels are there.", feedback)  # type: ignore[arg-type]
+STAGE = Stage("feedback", "Measure performance once labels arrive.", feedback)  # type: ignore[arg-type]

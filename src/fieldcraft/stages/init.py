@@ -1,4 +1,4 @@
-"""Look at the data and write the project file, with the reason beside each guess."""
+"""Look at the data and write the project file, with a comment on each inferred setting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fieldcraft.core import catalog
 from fieldcraft.core.errors import DataError, ProjectError, did_you_mean
 from fieldcraft.core.formatting import join_names, pluralize, truncated_list
 from fieldcraft.core.types import Json
-from fieldcraft.data.column_profile import ColumnProfile, TypeInference, looks
+from fieldcraft.data.column_profile import ColumnProfile, TypeInference, profile_columns
 from fieldcraft.data.location import relative_address
 from fieldcraft.data.read import read_table
 from fieldcraft.data.source import ReadResult
@@ -24,21 +24,21 @@ from fieldcraft.project import project_file
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import ModelSettings
 
-COMMENT_COLUMN = 44
+COMMENT_COLUMN = 44  # where end-of-line comments start in the project file
 
 
 @dataclass(frozen=True)
 class InitRequest:
-    """What a new project starts from.
+    """The arguments of ``fieldcraft init``.
 
     Attributes:
-        folder: of the project.
-        source: the table (see `read_table`), or the training file of a ready-made split.
+        folder: the project folder.
+        source: the table (see `read_table`), or the training file of a predefined split.
         targets: names of the target columns, or their numbers counted from 1.
-        validation: validation file of a ready-made split.
-        test: test file of a ready-made split.
+        validation: validation file of a predefined split.
+        test: test file of a predefined split.
         column_names: column names, for a file without a header.
-        task: overrules the guess.
+        task: the task; inferred if None.
     """
 
     folder: Path
@@ -54,30 +54,30 @@ def init(request: InitRequest) -> Json:
     """Write the project file of a new project.
 
     Raises:
-        ProjectError: the folder holds another project already.
+        ProjectError: the folder already contains a project.
         DataError: the table cannot be read, or has no such target.
     """
     folder = ProjectFolder(request.folder)
     if folder.file_path.exists():
         raise ProjectError(
-            "there is a project here already",
+            "there is already a project here",
             detail=f"{folder.file_path}",
-            hint="go on with: fieldcraft run (inside it), or use another --dir",
+            hint="continue with fieldcraft run in that folder, or use another --dir",
         )
     read_result = read_table(request.source, request.column_names)
     targets = [find_target(target, read_result.frame) for target in request.targets]
     na_values = find_missing_markers(read_result.frame)
-    column_profiles = looks(read_result.frame, na_values)
+    column_profiles = profile_columns(read_result.frame, na_values)
     task = infer_task([column_profiles[target] for target in targets], request.task)
     document = CommentedMap()
     document["problem"] = build_problem_section(targets, task, request.source)
     document["data"] = build_data_section(request, read_result, na_values, column_profiles, targets)
     sections = {
-        "split": ("rule", "stratified", "rows are dealt out at random, classes evenly"),
+        "split": ("strategy", "stratified", "at random, with the classes in equal proportions"),
         "model": (
             "learner",
             ModelSettings().learner,
-            "many small networks in one; README tells its settings",
+            "an ensemble of MLPs (TabM); its options are in the README",
         ),
         "train": ("seed", 0, "the same seed gives the same model"),
     }
@@ -85,8 +85,8 @@ def init(request: InitRequest) -> Json:
         document[name] = CommentedMap({key: value})
         document[name].yaml_add_eol_comment(reason, key, column=COMMENT_COLUMN)
     document.yaml_set_start_comment(
-        "What Fieldcraft is to do, and what it guessed from the data. Change what is wrong;\n"
-        "`fieldcraft run` then does again only what depends on the change."
+        "The project file of Fieldcraft, inferred from the data. Correct what is wrong;\n"
+        "`fieldcraft run` then repeats only the steps that depend on the change."
     )
     for name in ("data", "split", "model", "train"):
         document.yaml_set_comment_before_after_key(name, before="\n")
@@ -101,7 +101,7 @@ def init(request: InitRequest) -> Json:
 
 
 def find_target(target: str, frame: pl.DataFrame) -> str:
-    """The name of the target column, which may be given by its number counted from 1.
+    """The name of the target column, given by name or by its number counted from 1.
 
     Raises:
         DataError: there is no such column.
@@ -113,13 +113,13 @@ def find_target(target: str, frame: pl.DataFrame) -> str:
     raise DataError(
         f"there is no column {target!r} to predict",
         detail=f"{pluralize(frame.width, 'column')}: {truncated_list(frame.columns)}",
-        hint=f"pass another --target: {did_you_mean(target, frame.columns)} (a file without a header "
-        "takes --names a,b,... or --target with a column number)",
+        hint=f"pass another --target: {did_you_mean(target, frame.columns)} (a file without a "
+        "header takes --column-names a,b,... or --target with a column number)",
     )
 
 
 def infer_task(column_profiles: Sequence[ColumnProfile], task_name: str | None) -> TypeInference:
-    """What the target asks, guessed from its values unless the user said it.
+    """The task of a target: the given one, else inferred from the values.
 
     Raises:
         DataError: no task fits the target.
@@ -147,7 +147,7 @@ def unsupported_target_error(column_profiles: Sequence[ColumnProfile]) -> DataEr
     }
     if len(column_profiles) > 1:
         return DataError(
-            "several targets must be columns of yes and no, one for each label",
+            "several targets must be boolean columns, one for each label",
             detail="; ".join(
                 f"{name}: {values}" for name, values in list(common_values.items())[:4]
             ),
@@ -155,18 +155,18 @@ def unsupported_target_error(column_profiles: Sequence[ColumnProfile]) -> DataEr
         )
     profile = column_profiles[0]
     return DataError(
-        f"the target {profile.name!r} cannot be predicted as it is",
-        detail=f"{profile.n_unique:,} different values in {len(profile.present_values):,} rows, "
+        f"no task fits the target {profile.name!r}",
+        detail=f"{profile.n_unique:,} distinct values in {len(profile.present_values):,} rows, "
         f"such as {common_values[profile.name] or 'none'}",
-        hint="choose another target, or give --task if one of "
-        f"{', '.join(catalog.list_plugins('tasks'))} is meant",
+        hint="choose another target, or set --task to one of "
+        f"{', '.join(catalog.list_plugins('tasks'))}",
     )
 
 
 def build_problem_section(targets: Sequence[str], task: TypeInference, source: str) -> CommentedMap:
-    """The section that says what is to be predicted."""
+    """The section ``problem``."""
     section = CommentedMap()
-    section["question"] = (
+    section["description"] = (
         f"Predict {join_names(targets)} from the other columns of {Path(source).name}"
     )
     section["target"] = targets[0] if len(targets) == 1 else inline_list(list(targets))
@@ -174,10 +174,12 @@ def build_problem_section(targets: Sequence[str], task: TypeInference, source: s
     section.yaml_add_eol_comment(task.reason, "task", column=COMMENT_COLUMN)
     metric = catalog.load_plugin("tasks", task.name).metrics[0]
     section["metric"] = metric.name
-    section.yaml_add_eol_comment("models are compared by this", "metric", column=COMMENT_COLUMN)
+    section.yaml_add_eol_comment(
+        "models are compared by this metric", "metric", column=COMMENT_COLUMN
+    )
     for name, value in task.options.items():
         section[name] = value
-        reason = "guessed from the target's values"
+        reason = "inferred from the values of the target"
         section.yaml_add_eol_comment(reason, name, column=COMMENT_COLUMN)
     return section
 
@@ -189,7 +191,7 @@ def build_data_section(
     column_profiles: dict[str, ColumnProfile],
     targets: Sequence[str],
 ) -> CommentedMap:
-    """The section that says where the rows are and what each column holds."""
+    """The section ``data``."""
     section = CommentedMap()
     section["source"] = format_source(request)
     if read_result.notes:
@@ -197,12 +199,12 @@ def build_data_section(
             "source", before=to_single_line("; ".join(read_result.notes)), indent=2
         )
     if request.column_names:
-        section["names"] = inline_list(list(request.column_names))
-    section["missing"] = inline_list(list(na_values))
+        section["column_names"] = inline_list(list(request.column_names))
+    section["na_values"] = inline_list(list(na_values))
     shown_values = ", ".join(map(repr, na_values))
     section.yaml_add_eol_comment(
         f"empty cells, and {shown_values}" if na_values else "empty cells only",
-        "missing",
+        "na_values",
         COMMENT_COLUMN,
     )
     columns = CommentedMap()
@@ -215,16 +217,15 @@ def build_data_section(
         columns.yaml_add_eol_comment(to_single_line(comment), name, column=COMMENT_COLUMN)
     section["columns"] = columns
     if read_result.split_column:
-        section["split"] = read_result.split_column
-        section.yaml_add_eol_comment("says which part a row is for", "split", column=COMMENT_COLUMN)
+        section["split_column"] = read_result.split_column
+        section.yaml_add_eol_comment("the part of each row", "split_column", column=COMMENT_COLUMN)
     section["drop"] = inline_list([])
-    section.yaml_add_eol_comment("columns no model may use", "drop", column=COMMENT_COLUMN)
+    section.yaml_add_eol_comment("columns that no model may use", "drop", column=COMMENT_COLUMN)
     return section
 
 
 def format_source(request: InitRequest) -> Any:
-    """The source as it stands in the file: paths relative to the project folder."""
-
+    """The value of ``data.source``, with paths relative to the project folder."""
     if request.validation is None and request.test is None:
         return relative_address(request.source, request.folder)
     parts = {"train": request.source, "validation": request.validation, "test": request.test}
@@ -241,7 +242,7 @@ def inline_list(values: list[str]) -> CommentedSeq:
 
 
 def to_single_line(text: str) -> str:
-    """Text that may stand in a comment."""
+    """Text without line breaks, for a comment."""
     return " ".join(text.split())
 
 

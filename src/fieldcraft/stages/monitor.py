@@ -1,4 +1,4 @@
-"""Watch a model at work: what is broken, what has drifted, and who is told."""
+"""Monitor a deployed model: data-quality issues, drift, server metrics, and alerts."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ from fieldcraft.monitoring.windows import WindowSpec, iter_windows, lock_monitor
 from fieldcraft.project.settings import MonitorSettings
 from fieldcraft.serving.model import VERSION_LENGTH
 
-STATE_FORMAT = 2  # of the state
+STATE_FORMAT = 3
+WINDOW_SETTINGS = ("window_rows", "window", "seasonality")  # of the request and the project file
 
 
 @dataclass(frozen=True)
 class MonitorRequest:
-    """What is watched, and how.
+    """What to monitor, and how.
 
     Attributes:
-        bundle: whose rows they are.
-        source: folder of the prediction log, or rows: see `read_table`.
-        out: folder for the state, ``state.json``, the report, ``report.html``, and gauges for
+        bundle: path of the bundle.
+        source: folder of the prediction log, or a table: see `read_table`.
+        out: folder for the state, ``state.json``, the report, ``report.html``, and metrics for
             Prometheus, ``metrics.prom``.
-        rows, every: of a window, instead of what the project file said.
-        seasonality: with which windows are compared: see `Watch`.
-        alert_settings: whom alerts are told and which server is asked, as the project file says it; a
-            bundle cannot say so.
+        window_rows, window, seasonality: override the settings in the bundle: see
+            `MonitorSettings`.
+        alert_settings: alert channels and URL of the server, from the project file. They are not
+            taken from the bundle: it may come from elsewhere, and a channel can be a command.
         with_report: whether to write the report.
-        clock: the time.
+        clock: returns the present time.
     """
 
     bundle: Path
@@ -53,16 +54,16 @@ class MonitorRequest:
 
 
 def monitor(request: MonitorRequest) -> Json:
-    """Look at the windows that came since the last time, and tell new alerts.
+    """Process the windows since the last run, and send new alerts.
 
     Returns:
-        ``new`` alerts and those that ``stand``, the ``windows`` that were looked at now, and what
-        could not be told.
+        ``new_alerts``, ``active_alerts``, the number of ``windows`` processed, and
+        ``failed_channels``, among others.
 
     Raises:
         BundleError: the bundle cannot be trusted.
-        DataError: the rows cannot be read, the state is damaged, or another watch is at work.
-        ProjectError: rows cannot be cut into the windows that are asked for.
+        DataError: the rows cannot be read, the state is damaged, or the folder is in use.
+        ProjectError: the window settings do not go together.
     """
     bundle = load_bundle(request.bundle)
     monitor_settings = merge_monitor_settings(bundle, request)
@@ -73,51 +74,53 @@ def monitor(request: MonitorRequest) -> Json:
 def process_windows(
     request: MonitorRequest, bundle: Bundle, monitor_settings: MonitorSettings
 ) -> Json:
-    """Look at new windows, keep the state, tell alerts, write the report."""
+    """Process new windows, save the state, send alerts, write the report."""
     state_path = request.out / "state.json"
     state = load_state(state_path, bundle, request.source)
     drift_monitor = DriftMonitor(bundle, monitor_settings)
-    if "watcher" in state:
-        drift_monitor.load_state(state["watcher"])
-    pending_alerts, new_alerts, n_windows, n_small_windows = (
-        list(state.get("waiting", [])),
-        list[Json](),
-        0,
-        0,
-    )
-    channels = list(alerts.build_channels(request.alert_settings))
+    if "monitor" in state:
+        drift_monitor.load_state(state["monitor"])
+    pending_alerts = list(state.get("pending_alerts", []))
+    new_alerts: list[Json] = []
+    n_windows = n_small_windows = 0
     window_spec = WindowSpec(monitor_settings.window_rows, monitor_settings.window)
     for window, position in iter_windows(
-        request.source, bundle, window_spec, state["mark"], request.clock()
+        request.source, bundle, window_spec, state["position"], request.clock()
     ):
-        alerts_of_window = drift_monitor.process_window(window)
-        new_alerts, state["mark"], n_windows = (
-            [*new_alerts, *alerts_of_window],
-            position,
-            n_windows + 1,
-        )
+        new_alerts += drift_monitor.process_window(window)
+        state["position"] = position
+        n_windows += 1
         n_small_windows += window.n_rows < monitor_settings.min_rows
-    pending_alerts += [{"alert": alert, "ways": channels} for alert in new_alerts if channels]
+    channels = list(alerts.build_channels(request.alert_settings))
+    pending_alerts += [{"alert": alert, "channels": channels} for alert in new_alerts if channels]
     server_summary, server_state = server_metrics_since(
         request.alert_settings.metrics_url, bundle, state.get("server", {})
     )
     state |= {
-        "watcher": drift_monitor.get_state(),
-        "waiting": pending_alerts,
+        "monitor": drift_monitor.get_state(),
+        "pending_alerts": pending_alerts,
         "server": server_state,
     }
-    files.atomic_write_json(
-        state_path, state
-    )  # before they are sent: a crash tells them twice, never not at all
-    state["waiting"], failed = alerts.deliver_alerts(pending_alerts, request.alert_settings)
+    # Saved before alerts are sent: after a crash between the two they are sent twice, never lost.
+    files.atomic_write_json(state_path, state)
+    state["pending_alerts"], failed_channels = alerts.deliver_alerts(
+        pending_alerts, request.alert_settings
+    )
     files.atomic_write_json(state_path, state)
     result = {
-        "model_id": bundle.model_id, "windows": n_windows, "few": n_small_windows, "least": monitor_settings.min_rows,
-        "new": new_alerts, "stand": list(drift_monitor.active_alerts.values()), "failed": failed,
-        "reference": bundle.profile["rows"], "expected": drift_monitor.expected_accuracy(),
-        "not_watched": list_unmonitored_columns(drift_monitor, bundle), "server": server_summary,
-    }  # fmt: skip
-    prometheus_textfile.write_gauges(request.out / "metrics.prom", drift_monitor)
+        "model_id": bundle.model_id,
+        "windows": n_windows,
+        "windows_with_too_few_rows": n_small_windows,
+        "min_rows": monitor_settings.min_rows,
+        "new_alerts": new_alerts,
+        "active_alerts": list(drift_monitor.active_alerts.values()),
+        "failed_channels": failed_channels,
+        "reference_rows": bundle.profile["n_reference_rows"],
+        "expected_accuracy": drift_monitor.expected_accuracy(),
+        "unmonitored_columns": list_unmonitored_columns(drift_monitor, bundle),
+        "server": server_summary,
+    }
+    prometheus_textfile.write_metrics(request.out / "metrics.prom", drift_monitor)
     if request.with_report:
         write_report_page(request, drift_monitor, result)
     return result
@@ -126,24 +129,27 @@ def process_windows(
 def server_metrics_since(
     source: str | None, bundle: Bundle, earlier_state: Json
 ) -> tuple[Json | None, Json]:
-    """How the server fares since the last look, and what it has counted; a dead one is told of."""
+    """Return the server's metrics since the last run, and all it has counted.
+
+    A server that does not answer is part of the result, not an error: drift is reported anyway.
+    """
     if source is None:
         return None, earlier_state
     try:
         current = scrape_metrics(source, bundle.model_id[:VERSION_LENGTH])
     except DataError as error:
-        return {"trouble": f"{error.what} ({error.detail})"}, earlier_state
+        return {"error": f"{error.what} ({error.detail})"}, earlier_state
     earlier = ScrapedMetrics(**earlier_state) if earlier_state else ScrapedMetrics()
     return current.since(earlier).summarize(), asdict(current)
 
 
 def write_report_page(request: MonitorRequest, drift_monitor: DriftMonitor, result: Json) -> None:
-    """Write the page, where the libraries that draw are installed."""
+    """Write the report, if the libraries that draw its charts are installed."""
     try:
         from fieldcraft.report.monitoring_report import write_monitoring_report
     except ImportError:
-        return  # an image that only serves
-    performance_path = request.out / "performance.json"  # of labels that came: see stages/labels.py
+        return  # a container that only serves
+    performance_path = request.out / "performance.json"  # written by the stage `feedback`
     performance = files.read_json(performance_path) if performance_path.exists() else {}
     shown_performance = (
         performance
@@ -157,32 +163,31 @@ def write_report_page(request: MonitorRequest, drift_monitor: DriftMonitor, resu
 
 
 def merge_monitor_settings(bundle: Bundle, request: MonitorRequest) -> MonitorSettings:
-    """How the project wanted its model watched, and what is asked now.
+    """Return the settings in the bundle, overridden by those of the request.
 
     Raises:
-        ProjectError: the two do not go together.
+        ProjectError: the window settings do not go together.
     """
-    bundle_settings = MonitorSettings.model_validate(bundle.manifest.get("watch", {}))
+    bundle_settings = MonitorSettings.model_validate(bundle.manifest.get("monitor", {}))
     overrides = {
-        name: value
-        for name in ("rows", "every", "season")
-        if (value := getattr(request, name)) is not None
+        name: value for name in WINDOW_SETTINGS if (value := getattr(request, name)) is not None
     }
+    # Windows of a number of rows have neither a duration nor a time of day.
     if request.window_rows is not None and request.window is None:
-        overrides |= {"every": None, "season": None}
+        overrides |= {"window": None, "seasonality": None}
     try:
         return MonitorSettings.model_validate(bundle_settings.model_dump() | overrides)
     except ValidationError as error:
-        detail = error.errors()[0]
+        first_error = error.errors()[0]
         raise ProjectError(
             "rows cannot be cut into such windows",
             detail=", ".join(f"{name} {value}" for name, value in overrides.items()),
-            hint=detail["msg"].removeprefix("Value error, "),
+            hint=first_error["msg"].removeprefix("Value error, "),
         ) from error
 
 
 def load_state(path: Path, bundle: Bundle, source: str) -> Json:
-    """What was kept the last time; of another model or source there is nothing to go on from.
+    """Return the saved state, as far as it applies to the model and the source.
 
     Raises:
         DataError: the file is damaged.
@@ -190,44 +195,48 @@ def load_state(path: Path, bundle: Bundle, source: str) -> Json:
     source_location = str(Path(source).resolve()) if Path(source).exists() else source
     new_state: Json = {
         "format": STATE_FORMAT,
-        "model": bundle.model_id,
+        "model_id": bundle.model_id,
         "source": source_location,
-        "mark": {},
+        "position": {},
     }
     if not path.exists():
         return new_state
     try:
         state: Json = files.read_json(path)
-        identity = {name: state[name] for name in ("format", "model", "source")}
-        position = dict(state["mark"])
+        if state["format"] != STATE_FORMAT:
+            return new_state
+        identity = {name: state[name] for name in ("model_id", "source")}
+        position = dict(state["position"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
-            "what was kept of earlier windows cannot be read",
+            "the state of earlier runs cannot be read",
             detail=f"{path}: {error!r}"[:200],
             hint="delete the file to start anew, or pass another folder with --out",
         ) from error
     if identity == {name: new_state[name] for name in identity}:
         return state
-    if identity["format"] == STATE_FORMAT and identity["source"] == source_location:
-        return {**new_state, "mark": position, "waiting": state.get("waiting", [])}  # a new model
-    return {
-        **new_state,
-        "waiting": state.get("waiting", []) if identity["format"] == STATE_FORMAT else [],
-    }
+    # Alerts that are not delivered yet are sent in any case. A new model starts without evidence,
+    # but goes on where the log was read last.
+    new_state["pending_alerts"] = state.get("pending_alerts", [])
+    if identity["source"] == source_location:
+        new_state["position"] = position
+    return new_state
 
 
 def list_unmonitored_columns(drift_monitor: DriftMonitor, bundle: Bundle) -> list[str]:
-    """Columns of the model of which no window had anything to look at."""
+    """Return the columns of the model for which no window had any values."""
     measured_columns = {
         key.split("|")[0] for item in drift_monitor.history for key in item["levels"]
     }
-    broken_columns = {name for item in drift_monitor.history for name in item["faults"]}
+    broken_columns = {
+        name for item in drift_monitor.history for name in item["data_quality_issues"]
+    }
     monitored = {statistic.column for statistic in drift_monitor.statistics.values()} & (
         measured_columns | broken_columns
     )
     columns = [column.name for column in bundle.schema.columns]
-    has_judged_windows = any(not item["note"] for item in drift_monitor.history)
-    return [name for name in columns if name not in monitored] if has_judged_windows else []
+    has_processed_windows = any(not item["note"] for item in drift_monitor.history)
+    return [name for name in columns if name not in monitored] if has_processed_windows else []
 
 
-STAGE = Stage("watch", "Tell what is broken and what drifts at work.", monitor)  # type: ignore[arg-type]
+STAGE = Stage("monitor", "Report data-quality and drift alerts on live traffic.", monitor)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Put the champion into a bundle that predicts without PyTorch and without the project."""
+"""Package the champion as a bundle that predicts without PyTorch and without the project."""
 
 from __future__ import annotations
 
@@ -21,26 +21,24 @@ from fieldcraft.modeling.packaging import (
 )
 from fieldcraft.project.context import StageContext
 
-ALERT_CHANNEL_FIELDS = {
-    "server",
-    "file",
-    "command",
-    "webhook",
-}  # whom a watch asks and tells: a bundle is data
+# Kept out of the manifest: a bundle is data that others may load, and these entries would make
+# their `fieldcraft monitor` run a command or send alerts.
+ALERT_CHANNEL_FIELDS = {"metrics_url", "alert_file", "alert_command", "alert_webhook"}
 
 
 def package(context: StageContext) -> Json:
-    """Export the champion, prove its parity, and see that it lives within its limits."""
+    """Export the champion, verify its outputs, and compare it with its limits."""
     dataset = load_dataset(context.inputs["split"], context.settings)
     evaluation = files.read_json(context.inputs["evaluate"] / "evaluation.json")
     champion = evaluation["champion"]
     model_folders = find_models(
-        {name: context.inputs[name] for name in ("baseline", "train", "blend")}
+        {name: context.inputs[name] for name in ("baseline", "train", "ensemble")}
     )
     components = load_ensemble_parts(model_folders[champion], model_folders)
     dataset = restrict_columns(components, dataset)
     metadata = files.read_json(model_folders[champion] / "model.json")
     bundle_folder = context.out / "bundle"
+    # An interrupted run may have left a partial bundle, and a bundle must contain nothing else.
     shutil.rmtree(bundle_folder, ignore_errors=True)
     bundle_folder.mkdir()
     problem, data = context.settings.problem, context.settings.data
@@ -48,47 +46,53 @@ def package(context: StageContext) -> Json:
         bundle_folder,
         components,
         dataset,
-        pl.read_parquet(context.inputs["evaluate"] / "judge.parquet"),
+        pl.read_parquet(context.inputs["evaluate"] / "evaluation_predictions.parquet"),
         schema_of_columns(context.settings, problem.sensitive_features)
         if problem.sensitive_features
         else None,
         {
-            "learner": champion,
+            "model": champion,
             "title": metadata["title"],
             "targets": list(problem.targets),
-            "question": problem.description,
-            "names": list(data.columns) if data.column_names else [],
-            "id": data.id_column,
+            "description": problem.description,
+            "column_names": list(data.columns) if data.column_names else [],
+            "id_column": data.id_column,
             "filter": data.filter,
             "tables": write_tables(bundle_folder, context),
             "calibration": evaluation["calibration"],
-            "calibrations": evaluation["calibrations"],
+            "fold_calibrations": evaluation["fold_calibrations"],
             "serve": context.settings.deploy.serve.model_dump(mode="json"),
-            "watch": context.settings.deploy.monitor.model_dump(
+            "monitor": context.settings.deploy.monitor.model_dump(
                 mode="json", exclude=ALERT_CHANNEL_FIELDS
             ),
-            "importance": files.read_json(context.inputs["explain"] / "importance.json"),
+            "feature_importance": files.read_json(
+                context.inputs["explain"] / "feature_importance.json"
+            ),
             "lineage": {
-                "data": dataset.digest,
-                "split": context.inputs["split"].name,
-                "evaluation": context.inputs["evaluate"].name,
+                "data_digest": dataset.digest,
+                "split_key": context.inputs["split"].name,
+                "evaluation_key": context.inputs["evaluate"].name,
             },
         },
         context.on_progress,
     )
     context.on_progress("comparing predictions with the trained model", None)
     max_difference = check_parity(bundle_folder, components, dataset)
-    context.on_progress("measuring speed and size", None)
+    context.on_progress("measuring latency and size", None)
     limits = check_limits(bundle_folder, dataset.frame, context.settings.deploy)
     context.log_record("decision", {
         "decision": "packaged", "learner": champion, "model_id": manifest["model_id"],
-        "parity": max_difference, "limits": limits,
+        "max_output_difference": max_difference, "limits": limits,
     })  # fmt: skip
-    return {"model_id": manifest["model_id"], "parity": max_difference, "limits": limits}
+    return {
+        "model_id": manifest["model_id"],
+        "max_output_difference": max_difference,
+        "limits": limits,
+    }
 
 
 def write_tables(bundle_folder: Path, context: StageContext) -> list[Json]:
-    """Put the joined tables into a bundle; what the manifest says of them."""
+    """Write the joined tables into a bundle; returns their entries in the manifest."""
     entries = []
     for number, (_, table, key_columns) in enumerate(
         read_joined_tables(context.project, context.settings)
@@ -96,14 +100,14 @@ def write_tables(bundle_folder: Path, context: StageContext) -> list[Json]:
         path = bundle_folder / "tables" / f"{number}.parquet"
         path.parent.mkdir(exist_ok=True)
         table.write_parquet(path)
-        entries.append({"file": f"tables/{number}.parquet", "on": key_columns})
+        entries.append({"file": f"tables/{number}.parquet", "keys": key_columns})
     return entries
 
 
 STAGE = Stage(
     "package",
-    "Put the champion into a bundle that predicts without PyTorch.",
+    "Package the champion as a bundle that predicts without PyTorch.",
     package,
     config_sections=("problem", "data", "clean", "deploy"),
-    version=7,
+    version=8,
 )

@@ -1,4 +1,4 @@
-"""Predict the rows of a table with a bundle, block by block; a job that was killed goes on."""
+"""Predict the rows of a table with a bundle in blocks; an interrupted job resumes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from fieldcraft.bundle.runtime import Bundle, load_bundle
 from fieldcraft.contracts import Stage
 from fieldcraft.core.digest import of_json
 from fieldcraft.core.errors import DataError
+from fieldcraft.core.files import publish_file
 from fieldcraft.core.formatting import truncated_list
 from fieldcraft.core.parallel import available_cpus, parallel_map
-from fieldcraft.core.resumable import ResumableParts, open_resumable_parts, publish_file
+from fieldcraft.core.resumable import ResumableParts, open_resumable_parts
 from fieldcraft.core.types import Json
 from fieldcraft.data.blocks.base import ReadOptions, RejectedLines, TableBlocks
 from fieldcraft.data.blocks.read import file_stamps, open_blocks
@@ -27,23 +28,25 @@ from fieldcraft.data.file_cells import base_folder
 from fieldcraft.data.table_writer import TableFormat, escape_formulas, find_format
 
 BYTES_PER_MEGABYTE = 10**6
-PART_FORMAT_VERSION = 1  # goes up when parts are made in another way
-ABORT_MARGIN = 2.0  # times the rows there seem to be, by which a job is stopped before its end
+PART_FORMAT_VERSION = 2  # raised when the format of parts changes
+# A job stops early only if the rejected lines exceed the limit for this many times the estimated
+# rows: the estimate from the first blocks may be off.
+ABORT_MARGIN = 2.0
 RowProgressCallback = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """What is to be predicted, with what, and where to.
+    """The arguments of ``fieldcraft predict``.
 
     Attributes:
         bundle: folder of the bundle.
-        rows: the rows: see `read_table`.
+        rows: the rows, see `read_table`.
         out: file for the predictions, .csv, .parquet or .jsonl.
-        memory_mb: megabytes that rows may take while they are predicted, the model not counted.
-        max_rejected_fraction: share of rows that may be set aside, as they cannot be read, from 0 to 1.
-        workers: blocks at once; 0: as many as there are processors.
-        on_rows: is told how many rows were predicted since it was told last, and the share done.
+        memory_mb: memory for rows in megabytes, without the model.
+        max_rejected_fraction: fraction of malformed rows, from 0 to 1, above which the job fails.
+        workers: number of blocks that are predicted in parallel; 0: the number of CPUs.
+        on_rows: called with the number of rows predicted since the last call and the fraction done.
     """
 
     bundle: Path
@@ -52,38 +55,38 @@ class PredictRequest:
     memory_mb: float = 256.0
     max_rejected_fraction: float = 0.01
     workers: int = 0
-    on_rows: RowProgressCallback = lambda rows, share: None
+    on_rows: RowProgressCallback = lambda rows, fraction: None
 
     @property
     def rejects_path(self) -> Path:
-        """The file of rows that were set aside."""
+        """The file of the rejected lines."""
         return self.out.with_name(f"{self.out.name}.rejects.csv")
 
 
 @dataclass
 class Totals:
-    """What the blocks of a job came to so far."""
+    """Totals over the finished blocks of a job."""
 
     rows: int = 0
-    rejected_lines: int = 0  # lines that are in no row
+    rejected_lines: int = 0  # lines that belong to no row
     rejects: list[RejectedLines] = field(default_factory=list)
     anomalies: dict[str, Counter[str]] = field(
-        default_factory=lambda: {what: Counter() for what in ANOMALY_TYPES}
+        default_factory=lambda: {anomaly: Counter() for anomaly in ANOMALY_TYPES}
     )
 
     def add(self, part_summary: Json) -> None:
-        """Count what is to be known of a block."""
+        """Add the summary of a block."""
         self.rows += part_summary["rows"]
         part_rejects = [RejectedLines(**reject) for reject in part_summary["rejects"]]
         self.rejected_lines += sum(reject.n_lines for reject in part_rejects)
         self.rejects += part_rejects
-        for anomaly, counts in part_summary["odd"].items():
+        for anomaly, counts in part_summary["input_anomalies"].items():
             self.anomalies[anomaly].update(counts)
 
 
 @dataclass(frozen=True)
 class PredictionJob:
-    """Blocks of a table, what predicts them, and the parts of the output."""
+    """The blocks of a table, the bundle, and the parts of the output."""
 
     bundle: Bundle
     blocks: TableBlocks
@@ -92,12 +95,12 @@ class PredictionJob:
     base_location: Path
 
     def predict_block(self, number: int) -> int:
-        """Predict a block and keep it as a part; its number."""
+        """Predict a block and save it as a part; returns its number."""
         block = self.blocks.read_block(number)
         scored = predict_block(self.bundle, block.frame, self.base_location)
         part_summary = {
             "rows": scored.predictions.height,
-            "odd": scored.input_anomalies,
+            "input_anomalies": scored.input_anomalies,
             "rejects": [vars(reject) for reject in block.rejects],
         }
         self.parts.add(
@@ -112,13 +115,13 @@ def predict(request: PredictRequest) -> Json:
     """Write ``prediction`` and ``probability_<class>`` for each row, in the order of the rows.
 
     The rows are read, predicted and written in blocks. Finished blocks are kept in a folder beside
-    the output until it is whole: a job that was killed goes on where it was, and its output is
-    the same to the byte. Lines that are no rows are listed in ``OUT.rejects.csv``.
+    the output until it is complete, so that an interrupted job resumes; its output is the same to
+    the byte. Malformed lines are listed in ``OUT.rejects.csv``.
 
     Raises:
-        BundleError: the bundle cannot be trusted.
-        DataError: the rows cannot be read or lack a column, too many were set aside, the output
-            has an unknown ending, or another process is writing it.
+        BundleError: the bundle is damaged.
+        DataError: the rows cannot be read or lack a column, too many were rejected, the output has
+            an unknown suffix, or another process is writing it.
     """
     output_format = find_format(request.out)
     bundle = load_bundle(request.bundle)
@@ -135,22 +138,22 @@ def predict(request: PredictRequest) -> Json:
         publish_file(temp_path, request.out)
     return {
         "rows": totals.rows,
-        "out": str(request.out),
+        "output": str(request.out),
         "model_id": bundle.model_id,
-        "set_aside": len(totals.rejects),
-        "rejects": str(request.rejects_path) if totals.rejects else None,
-        "unread": totals.anomalies["unread"].total(),
-        "odd": {
+        "rejected_rows": len(totals.rejects),
+        "rejects_file": str(request.rejects_path) if totals.rejects else None,
+        "unparseable_cells": totals.anomalies["unparseable"].total(),
+        "input_anomalies": {
             anomaly: order_counts(counts, bundle) for anomaly, counts in totals.anomalies.items()
         },
     }
 
 
 def predict_missing_blocks(job: PredictionJob, request: PredictRequest, workers: int) -> Totals:
-    """What all blocks come to once each is a part; the rows set aside are written.
+    """Predict the blocks that are not parts yet; returns the totals of all blocks.
 
     Raises:
-        DataError: too many rows were set aside, or there are none.
+        DataError: too many rows were rejected, or there are none.
     """
     weights, parts = job.blocks.sizes, job.parts
     finished_blocks = [number for number in range(len(weights)) if parts.is_complete(number)]
@@ -176,31 +179,31 @@ def predict_missing_blocks(job: PredictionJob, request: PredictRequest, workers:
 
 
 def check_rejects(totals: Totals, request: PredictRequest) -> None:
-    """Write down the rows that were set aside, and stop if there are too many.
+    """Write the rejected lines and fail if there are too many.
 
     Raises:
-        DataError: there are, or there are no rows.
+        DataError: there are too many, or there are no rows.
     """
     write_rejects(totals.rejects, request.rejects_path)
     rows, rejects = totals.rows + len(totals.rejects), totals.rejects
     if totals.rejected_lines > max(1, request.max_rejected_fraction * rows):
         raise DataError(
             f"{len(rejects):,} of {rows:,} rows of {Path(request.rows).name} cannot be read",
-            detail=f"more than the {request.max_rejected_fraction:.2%} that may be set aside: "
+            detail=f"more than --max-rejected-fraction {request.max_rejected_fraction:g}: "
             f"{truncated_list([str(reject) for reject in rejects], 3)}",
-            hint=f"mend the lines that {request.rejects_path} lists, or allow a larger share; "
-            "what is predicted already is kept",
+            hint=f"fix the lines listed in {request.rejects_path}, or allow a larger fraction; "
+            "finished blocks are kept",
         )
     if not totals.rows:
         raise DataError(
-            f"{Path(request.rows).name} holds no rows",
-            detail=f"0 rows, {len(rejects)} lines set aside",
+            f"{Path(request.rows).name} has no rows",
+            detail=f"0 rows, {len(rejects)} lines rejected",
             hint="use a table with at least one row of data under its column names",
         )
 
 
 def write_rejects(rejects: list[RejectedLines], path: Path) -> None:
-    """Write the lines that were set aside, with what is wrong; without any there is no file."""
+    """Write the rejected lines with the reasons; without any, remove the file."""
     if not rejects:
         path.unlink(missing_ok=True)
         return
@@ -221,13 +224,13 @@ def write_rejects(rejects: list[RejectedLines], path: Path) -> None:
 
 
 def order_counts(counts: Counter[str], bundle: Bundle) -> CountsByColumn:
-    """Counts by column in the order of the columns, however the blocks came."""
+    """Counts by column in the order of the schema, whatever the order of the blocks."""
     names = [column.name for column in bundle.schema.input_columns]
     return {name: counts[name] for name in names if counts[name]}
 
 
 def job_key(request: PredictRequest, bundle: Bundle, size: int) -> str:
-    """Names all that the parts of an output depend on."""
+    """Digest of everything that the parts of an output depend on."""
     return of_json(
         {
             "model": bundle.model_id,
@@ -240,10 +243,10 @@ def job_key(request: PredictRequest, bundle: Bundle, size: int) -> str:
 
 
 def open_rows(rows: str, bundle: Bundle, size: int, copies: Path) -> TableBlocks:
-    """The rows in blocks; those of a file without a header get the names of the training table."""
+    """Open the rows in blocks; without a header, with the column names of the training table."""
     read_options = ReadOptions(size, columns_to_read(bundle))
     blocks = open_blocks(rows, read_options, copies)
-    names = bundle.manifest["names"]
+    names = bundle.manifest["column_names"]
     if not names or set(bundle.required_columns) <= set(blocks.columns):
         return blocks
     inputs = [name for name in names if name not in bundle.manifest["targets"]]

@@ -1,4 +1,4 @@
-"""Train a challenger on old and new rows; it takes the champion's place only if it is better."""
+"""Train a challenger on old and new rows; promote it only if it is better."""
 
 from __future__ import annotations
 
@@ -52,25 +52,26 @@ from fieldcraft.project import project_file
 from fieldcraft.project.folder import ProjectFolder
 from fieldcraft.project.settings import ProjectSettings
 
-RETRAIN_FOLDER = "retrain"  # folder of the rows of challengers
-USED_LABELS_FILE = "taken.parquet"  # which labels rows were made of
-PREVIOUS_SOURCE_FILE = "before.json"  # where the rows before them are
+RETRAIN_FOLDER = "retrain"  # training data of challengers
+MONITORING_FOLDER = "monitoring"
+USED_LABELS_FILE = "used_labels.parquet"  # keys of the labels in the training data
+PREVIOUS_SOURCE_FILE = "previous_source.json"  # the data source before the retraining
 StepFolders = Mapping[str, Path]
 
 
 @dataclass(frozen=True)
 class RetrainRequest:
-    """What a challenger is to learn from, and why.
+    """The arguments of ``fieldcraft retrain``.
 
     Attributes:
-        project: whose champion is challenged.
-        train: runs a project to its end and tells the folders of its steps.
-        publish: makes what lies in such folders the current bundle; gets the reason.
-        user: who asks.
-        log: folder of the prediction log; that which is watched if left out.
-        data: a table of labelled rows instead.
-        reason: the reason.
-        force: train also where there are too few new rows, or columns are broken.
+        project: the project of the champion.
+        train: runs the pipeline of a project and returns the folders of its steps.
+        publish: publishes the bundle in such folders; also gets the reason.
+        user: name of the user, for the ledger.
+        log: folder of the prediction log; the monitored one if None.
+        data: a table of labelled rows to use instead.
+        reason: the reason, for the ledger.
+        force: train even if there are too few new rows, or data-quality alerts.
     """
 
     project: ProjectFolder
@@ -85,11 +86,11 @@ class RetrainRequest:
 
 @dataclass(frozen=True)
 class NewRows:
-    """Labelled rows that the champion does not know.
+    """Labelled rows that the champion was not trained on.
 
     Attributes:
-        rows: in the form of the project's table.
-        used_labels: which labels they were made of, if they come from the log.
+        rows: the rows, with the columns of the project's table.
+        used_labels: keys of their labels, if they come from the prediction log.
     """
 
     rows: pl.DataFrame
@@ -97,41 +98,45 @@ class NewRows:
 
 
 def retrain(request: RetrainRequest) -> Json:
-    """Train a challenger and compare; promote it, or refuse it with the reasons, on the record.
+    """Train a challenger, compare it with the champion, and promote it if it passes all gates.
 
     Returns:
-        ``outcome``: ``promoted``, ``refused``, ``blocked`` (columns are broken), ``waiting`` (too
-        few new rows) or ``running`` (another retraining is at work); ``reasons`` and ``gates``.
+        ``outcome``: ``promoted``, ``not_promoted``, ``blocked`` (data-quality alerts),
+        ``too_few_rows`` or ``already_running``; ``reasons`` and ``gates``.
 
     Raises:
         BundleError: there is no champion.
         DataError: the rows cannot be read, or do not fit.
-        ProjectError: the champion's rows are not there any more, or a run is at work.
+        ProjectError: the rows of the champion are missing, or a run is in progress.
     """
     with files.try_lock(request.project.root / RETRAIN_FOLDER / ".lock") as is_acquired:
         if not is_acquired:
-            return {"outcome": "running", "reasons": ["another retraining is at work"], "gates": []}
+            reasons = ["another retraining is in progress"]
+            return {"outcome": "already_running", "reasons": reasons, "gates": []}
         return train_challenger(request)
 
 
 def train_challenger(request: RetrainRequest) -> Json:
-    """The same, alone at work."""
+    """Retrain, under the lock."""
     project, settings = request.project, request.project.load_settings()
     champion = read_manifest(project.bundle_path)
-    broken_columns_found = (
-        [] if request.force else find_broken_columns(project, champion["model_id"])
+    quality_issues = (
+        [] if request.force else find_data_quality_alerts(project, champion["model_id"])
     )
-    if broken_columns_found:
-        reasons = [
-            f"the watch finds broken: {join_names(broken_columns_found)}; mend the data first"
-        ]
+    if quality_issues:
+        reasons = [f"data-quality alerts: {join_names(quality_issues)}; fix the data first"]
         return record_outcome(request, champion, "blocked", reasons)
     champion_dataset = load_champion_dataset(project, champion)
     new_data = collect_new_rows(request, champion_dataset, settings)
     min_rows = 1 if request.force else settings.deploy.retrain.min_new_rows
     if new_data.rows.height < min_rows:
-        reasons = [f"{new_data.rows.height:,} new labelled rows; {min_rows:,} are wanted"]
-        return {"outcome": "waiting", "reasons": reasons, "gates": [], "new": new_data.rows.height}
+        reasons = [f"{new_data.rows.height:,} new labelled rows; at least {min_rows:,} are needed"]
+        return {
+            "outcome": "too_few_rows",
+            "reasons": reasons,
+            "gates": [],
+            "new_rows": new_data.rows.height,
+        }
     rows = merge_rows(new_data.rows, champion_dataset, settings, settings.deploy.retrain)
     source_folder, edits = write_training_sources(
         request, rows, new_data, champion_dataset, settings
@@ -140,66 +145,76 @@ def train_challenger(request: RetrainRequest) -> Json:
         folders = request.train(create_trial_project(project, source_folder, edits))
     except BlockedByFindingsError as error:
         reasons = [f"{error.what}: {error.detail}"]
-        return record_outcome(request, champion, "refused", reasons, new=new_data.rows.height)
+        return record_outcome(
+            request, champion, "not_promoted", reasons, new_rows=new_data.rows.height
+        )
     gate_results = evaluate_gates(project, folders, champion_dataset, settings)
     challenger = read_manifest(folders["package"] / "bundle")["model_id"]
     details = {
-        "challenger": challenger, "new": new_data.rows.height, "rows": rows.height,
-        "policy": settings.deploy.retrain.policy, "gates": [gate.to_json() for gate in gate_results],
+        "challenger_model_id": challenger,
+        "new_rows": new_data.rows.height, "total_rows": rows.height,
+        "policy": settings.deploy.retrain.policy,
+        "gates": [gate.to_json() for gate in gate_results],
         "steps": {name: folder.name for name, folder in folders.items()},
-        "judge_rows": {"of": folders["split"].name, "use": count_evaluation_uses(project) + 1},
+        "evaluation_rows": {
+            "split_key": folders["split"].name, "n_uses": count_evaluation_uses(project) + 1,
+        },
     }  # fmt: skip
     reasons = [gate.message for gate in gate_results if not gate.passed]
     if reasons:
-        return record_outcome(request, champion, "refused", reasons, **details)
+        return record_outcome(request, champion, "not_promoted", reasons, **details)
     result = record_outcome(request, champion, "promoted", [], **details)
-    project_file.apply_edits(
-        project.file_path, edits
-    )  # first: a run would else bring the old champion back
+    # The project file first: were the bundle first, a crash in between would leave a project file
+    # with the old rows, and the next run would bring the old champion back.
+    project_file.apply_edits(project.file_path, edits)
     request.publish(folders, request.reason)
     return result
 
 
 def record_outcome(request: RetrainRequest, champion: Json, outcome: str, reasons: Sequence[str],
              **details: object) -> Json:  # fmt: skip
-    """Put what came of a retraining into the ledger."""
+    """Record the outcome of a retraining in the ledger."""
     body: Json = {
-        "decision": outcome, "champion": champion["model_id"], "reasons": list(reasons),
-        "who": request.user, "why": request.reason, "gates": [], **details,
+        "decision": outcome, "champion_model_id": champion["model_id"], "reasons": list(reasons),
+        "user": request.user, "reason": request.reason, "gates": [], **details,
     }  # fmt: skip
     Ledger(request.project.ledger_path).append([("decision", "retrain", "", body)])
     return {"outcome": outcome, **body}
 
 
 def count_evaluation_uses(project: ProjectFolder) -> int:
-    """How often challengers were judged before; each time a lucky one has another chance."""
+    """How often the evaluation rows were used to compare challengers.
+
+    Each use is another chance for a lucky challenger, so reports show the number.
+    """
     entries = Ledger(project.ledger_path).entries(kind="decision", stage="retrain")
-    return sum("judge_rows" in entry.body for entry in entries)
+    return sum("evaluation_rows" in entry.body for entry in entries)
 
 
-def find_broken_columns(project: ProjectFolder, model_id: str) -> list[str]:
-    """What the project's watch finds broken in rows of this model."""
-    path = project.root / "watch" / "state.json"
+def find_data_quality_alerts(project: ProjectFolder, model_id: str) -> list[str]:
+    """The active data-quality alerts of a model."""
+    path = project.root / MONITORING_FOLDER / "state.json"
     if not path.exists():
         return []
     state = files.read_json(path)
-    alerts = state.get("watcher", {}).get("alerts", {}) if state.get("model") == model_id else {}
-    return [alert["text"] for alert in alerts.values() if alert["kind"] == "broken"]
+    monitor = state.get("monitor", {}) if state.get("model_id") == model_id else {}
+    alerts = monitor.get("alerts", {}).values()
+    return [alert["message"] for alert in alerts if alert["type"] == "data_quality"]
 
 
 def load_champion_dataset(project: ProjectFolder, champion: Json) -> ChampionDataset:
-    """The rows that the champion was developed on, without the sealed ones.
+    """Load the rows of the champion's split, without the sealed ones.
 
     Raises:
-        ProjectError: they are not there any more.
+        ProjectError: the run folder of the split is missing.
     """
-    split_key = champion["lineage"].get("split")
+    split_key = champion["lineage"].get("split_key")
     folder = project.root / "runs" / "split" / str(split_key)
     if split_key is None or not folder.is_dir():
         raise ProjectError(
             "the rows of the champion are not in this project",
             detail=f"no runs/split/{split_key} in {project.root}",
-            hint="make the champion here: fieldcraft run",
+            hint="train the champion in this project: fieldcraft run",
         )
     return ChampionDataset.load(folder)
 
@@ -207,10 +222,10 @@ def load_champion_dataset(project: ProjectFolder, champion: Json) -> ChampionDat
 def collect_new_rows(
     request: RetrainRequest, champion_dataset: ChampionDataset, settings: ProjectSettings
 ) -> NewRows:
-    """Labelled rows from a table; else those of the prediction log, and of the project's own table.
+    """New labelled rows: of a table, or of the prediction log and the project's training file.
 
     Raises:
-        DataError: there are none to be found, or they do not fit.
+        DataError: there is no prediction log, or rows do not fit.
     """
     project = request.project
     if request.data is not None:
@@ -228,7 +243,7 @@ def collect_new_rows(
     added_rows = drop_known_rows(
         conform_to_champion(project_rows, champion_dataset, settings), champion_dataset, settings
     )
-    if not (project.root / "watch" / "labels.parquet").exists():
+    if not (project.root / MONITORING_FOLDER / "feedback.parquet").exists():
         return NewRows(added_rows)
     logged, used_labels = collect_logged_rows(request, settings)
     if not logged.height:
@@ -242,22 +257,22 @@ def collect_new_rows(
 def collect_logged_rows(
     request: RetrainRequest, settings: ProjectSettings
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows of the prediction log whose labels are known and new, and which labels those are.
+    """Rows of the prediction log with unused labels, and the keys of those labels.
 
     Raises:
-        DataError: there is no log, or it does not hold what is needed.
+        DataError: there is no log, or it lacks a column that is needed.
     """
-    folder = request.project.root / "watch"
+    folder = request.project.root / MONITORING_FOLDER
     bundle = load_bundle(request.project.bundle_path)
     log = find_prediction_log(request.log or last_monitored_source(folder), bundle.model_id)
     if log is None:
         raise DataError(
             "there is no prediction log of this model",
-            detail=request.log or last_monitored_source(folder) or "none was watched",
-            hint="pass the folder that `fieldcraft serve --log` writes to with --log",
+            detail=request.log or last_monitored_source(folder) or "none was monitored",
+            hint="set --log to the folder that `fieldcraft serve --log` writes to",
         )
     labels = exclude_used(
-        pl.read_parquet(folder / "labels.parquet"), list_used_label_files(request.project)
+        pl.read_parquet(folder / "feedback.parquet"), list_used_label_files(request.project)
     )
     time = settings.data.time_column
     time_column = make_column(settings, time) if time is not None else None
@@ -266,21 +281,21 @@ def collect_logged_rows(
     absent = [key for key in keys if rows.height and key not in rows.columns]
     if absent:
         raise DataError(
-            "the prediction log does not hold the columns by which tables are joined",
+            "the prediction log lacks key columns of joined tables",
             detail=join_names(absent),
-            hint="give the labelled rows as a table: fieldcraft retrain --rows FILE",
+            hint="pass the labelled rows as a table: fieldcraft retrain --data FILE",
         )
     return rows.drop(USED_ROW_KEYS), rows.select(USED_ROW_KEYS)
 
 
 def last_monitored_source(folder: Path) -> str:
-    """The log that was watched last."""
+    """The log that was monitored last."""
     path = folder / "state.json"
     return str(files.read_json(path).get("source", "")) if path.exists() else ""
 
 
 def list_used_label_files(project: ProjectFolder) -> list[Path]:
-    """Which labels the rows of the project were made of, retraining by retraining."""
+    """The files of used labels of all retrainings that led to the current rows, newest first."""
     paths = []
     folder = Path(
         resolve_address(project.load_settings().data.source_files().train, project.root)
@@ -300,7 +315,7 @@ def write_training_sources(
     champion_dataset: ChampionDataset,
     settings: ProjectSettings,
 ) -> tuple[Path, list[ConfigEdit]]:
-    """Lay the rows out in a folder named by what is in it; how the project file names them."""
+    """Write the training data into a folder named by its digest; returns it and the edits."""
     project = request.project
     key_parts = [digest.of_bytes(b"".join(row_digests(rows))), project.file_path.read_text("utf-8")]
     source_folder = project.root / RETRAIN_FOLDER / digest.of_json(key_parts)[:16]
@@ -308,7 +323,7 @@ def write_training_sources(
         source_folder.with_name(".next"),
         f"{RETRAIN_FOLDER}/{source_folder.name}",
     )
-    shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(staging, ignore_errors=True)  # of an interrupted run
     edits = write_sources(
         staging, relative_folder, rows, new_data.rows.height, champion_dataset, project, settings
     )
@@ -317,6 +332,7 @@ def write_training_sources(
     files.atomic_write_json(
         staging / PREVIOUS_SOURCE_FILE, {"source": settings.data.source_files().train}
     )
+    # Renamed when complete: a folder with the final name always holds all its files.
     files.replace_folder(staging, source_folder)
     return source_folder, edits
 
@@ -324,7 +340,7 @@ def write_training_sources(
 def create_trial_project(
     project: ProjectFolder, folder: Path, edits: Sequence[ConfigEdit]
 ) -> ProjectFolder:
-    """The project with a file of its own, in which the rows are the new ones."""
+    """The project with a trial project file that uses the new data source."""
     trial_file = folder / project_file.PROJECT_FILE_NAME
     files.atomic_write_text(trial_file, project.file_path.read_text(encoding="utf-8"))
     project_file.apply_edits(trial_file, edits)
@@ -337,7 +353,7 @@ def evaluate_gates(
     champion_dataset: ChampionDataset,
     settings: ProjectSettings,
 ) -> list[GateResult]:
-    """All gates, or that of the schema alone where the models cannot be compared."""
+    """Run all gates, or only that of the schema if it fails."""
     bundle_folders = (project.bundle_path, folders["package"] / "bundle")
     pair = ModelPair(load_bundle(bundle_folders[0]), load_bundle(bundle_folders[1]), bundle_folders)
     schema_gate = check_schema(pair.champion, pair.challenger)
@@ -348,12 +364,13 @@ def evaluate_gates(
     evaluation = evaluate_challenger(dataset, digests, champion_dataset, pair)
     if evaluation is None:
         message = (
-            "no judge row is left that the champion has not learned from; wait for more new rows"
+            "there are no evaluation rows that the champion was not trained on; "
+            "wait for more new rows"
         )
-        return [schema_gate, GateResult("better", False, message, {})]
+        return [schema_gate, GateResult("performance", False, message, {})]
     metric = choose_metric(dataset, settings.problem.metric)
     seed = seeds.derive_seed(settings.train.seed, "challenge")
     return [schema_gate, *run_gates(evaluation, pair, metric, settings, seed)]
 
 
-STAGE = Stage("retrain", "Train a challenger; it is promoted only if it is better.", retrain)  # type: ignore[arg-type]
+STAGE = Stage("retrain", "Train a challenger; promote it only if it is better.", retrain)  # type: ignore[arg-type]

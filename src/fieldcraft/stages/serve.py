@@ -1,4 +1,4 @@
-"""Put bundles behind HTTP."""
+"""Serve bundles over HTTP."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ TOKEN_VARIABLE = "FIELDCRAFT_TOKEN"  # environment variable that may hold the to
 
 @dataclass(frozen=True)
 class ServeRequest:
-    """What is to be served, and how.
+    """What to serve, and how.
 
     Attributes:
         bundles: paths, or ``NAME=PATH``.
-        host, port: where the server listens.
-        workers: processes of each model.
-        token_file: file with the token that callers must bring; else the environment variable
-            ``FIELDCRAFT_TOKEN``, if it is set.
+        host, port: address to listen on.
+        workers: worker processes of each model.
+        token_file: file with the bearer token that clients must send; by default the environment
+            variable ``FIELDCRAFT_TOKEN``, if it is set.
         certificate, key: files for TLS.
         log: folder of the prediction log.
-        on_started: told the host and the port once the server listens.
+        on_started: called with host and port once the server listens.
     """
 
     bundles: Sequence[str]
@@ -46,7 +46,7 @@ class ServeRequest:
 
 
 def serve(request: ServeRequest) -> Json:
-    """Serve bundles until the process is told to stop.
+    """Serve bundles until the process gets SIGTERM or SIGINT.
 
     Raises:
         BundleError: a bundle cannot be trusted or run.
@@ -54,42 +54,57 @@ def serve(request: ServeRequest) -> Json:
         ProjectError: the token or the certificate cannot be used.
     """
     require_extra("serve")
+    # Here, as the stage is also listed where the extra is not installed.
+    from fieldcraft.serving import server
     from fieldcraft.serving.deployed_model import name_bundles
-    from fieldcraft.serving.server import ListenAddress, ServerConfig
-    from fieldcraft.serving.server import serve as run
+    from fieldcraft.serving.model import RequestPolicy
+    from fieldcraft.serving.prediction_log import PredictionLogConfig
 
     bundles = name_bundles(request.bundles)
-    serve_settings = load_serve_settings(bundles)
+    settings = load_serve_settings(bundles)
     if (request.certificate is None) != (request.key is None):
         raise ProjectError(
             "TLS needs a certificate and its key",
             detail=f"only {request.certificate or request.key}",
             hint="pass both --cert and --key",
         )
-    address = ListenAddress(request.host, request.port, request.certificate, request.key)
-    run(
-        ServerConfig(
-            bundles, address, policy=build_request_policy(serve_settings), n_workers=request.workers,
-            extra_route=serve_settings.route, invalid_status=serve_settings.invalid_status, token=read_token(request.token_file),
-            log_config=build_log_config(serve_settings, request.log),
+    log_config = None
+    if request.log is not None:
+        log_config = PredictionLogConfig(
+            request.log.resolve(), settings.log_fraction, tuple(settings.log_exclude)
+        )
+    config = server.ServerConfig(
+        bundles,
+        server.ListenAddress(request.host, request.port, request.certificate, request.key),
+        policy=RequestPolicy(
+            settings.extra_columns,
+            settings.redact_errors,
+            settings.max_rows,
+            settings.allow_file_paths,
         ),
-        request.on_started,
-    )  # fmt: skip
+        n_workers=request.workers,
+        extra_route=settings.route,
+        invalid_status=settings.invalid_status,
+        token=read_token(request.token_file),
+        log_config=log_config,
+    )
+    server.run_server(config, request.on_started)
     return {"served": sorted(bundles)}
 
 
 def load_serve_settings(bundles: Mapping[str, Path]) -> ServeSettings:
-    """What the project said of how its bundle is to be served; of several, the plain way.
+    """Return the settings that a bundle came with; of several bundles, the defaults.
 
     Raises:
-        BundleError: a bundle cannot be trusted, or is a zip, which cannot be replaced at work.
+        BundleError: a bundle cannot be trusted, or is a zip file.
     """
     settings = []
     for path in bundles.values():
         if path.is_file():
-            with unpacked_bundle(path):  # says first if it is no bundle at all
+            # A zip file cannot be replaced by a new version while it is served.
+            with unpacked_bundle(path):  # fails first if it is not a bundle at all
                 raise BundleError(
-                    "the server works with the folder of a bundle",
+                    "the server needs the folder of a bundle",
                     detail=str(path),
                     hint=f"unpack it first: python -m zipfile -e {path} {path.stem}",
                 )
@@ -97,45 +112,23 @@ def load_serve_settings(bundles: Mapping[str, Path]) -> ServeSettings:
     return settings[0] if len(settings) == 1 else ServeSettings()
 
 
-def build_request_policy(serve_settings: ServeSettings) -> Any:
-    """How models deal with callers."""
-    from fieldcraft.serving.model import RequestPolicy
-
-    return RequestPolicy(
-        serve_settings.extra_columns,
-        serve_settings.redact_errors,
-        serve_settings.max_rows,
-        serve_settings.allow_file_paths,
-    )
-
-
-def build_log_config(serve_settings: ServeSettings, folder: Path | None) -> Any:
-    """The prediction log, if there is to be one."""
-    from fieldcraft.serving.prediction_log import PredictionLogConfig
-
-    if folder is None:
-        return None
-    return PredictionLogConfig(
-        folder.resolve(), serve_settings.log_fraction, tuple(serve_settings.log_exclude)
-    )
-
-
 def read_token(path: Path | None) -> str | None:
-    """The token that callers must bring, if any.
+    """Return the bearer token that clients must send, if any.
 
     Raises:
-        ProjectError: the file holds none.
+        ProjectError: the file has no valid token.
     """
     if path is None:
         return os.environ.get(TOKEN_VARIABLE) or None
     token = path.read_text(encoding="utf-8").strip()
+    # HTTP headers carry printable ASCII only.
     if not token or not token.isascii() or not token.isprintable():
         raise ProjectError(
-            f"{path.name} holds no token",
+            f"{path.name} has no valid token",
             detail=f"{len(token)} characters",
             hint="write a token of ASCII letters and digits into it, on one line",
         )
     return token
 
 
-STAGE = Stage("serve", "Put bundles behind HTTP.", serve)  # type: ignore[arg-type]
+STAGE = Stage("serve", "Serve bundles over HTTP.", serve)  # type: ignore[arg-type]

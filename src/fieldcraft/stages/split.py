@@ -1,8 +1,11 @@
-"""Divide the rows into training, tune, judge and sealed test rows, once and for all.
+"""Split the rows into train, validation, evaluation and sealed test parts.
 
-Written: ``split.parquet`` (line, digests, part and fold of every row), ``develop.parquet``
-(cells of all rows but the test), ``sealed/test.parquet`` (cells of the test rows, read by
-``evaluate --final`` alone) and ``about.json``.
+Folder of the stage::
+
+    split.parquet          line, digests, part and fold of every row
+    development.parquet    cells of all rows except the test rows
+    sealed/test.parquet    cells of the test rows, read by `evaluate --final` only
+    metadata.json          target_spec, digests and counts
 """
 
 from __future__ import annotations
@@ -50,8 +53,21 @@ from fieldcraft.project.context import StageContext
 from fieldcraft.project.settings import ProjectSettings
 from fieldcraft.statistics.connected_components import connected_components
 
-PART_NAMES = ("train", "tune", "judge", "test")
-PART_NUMBER_BY_WORD = {  # what a ready-made split calls its parts: a word, or a number
+# A small table (fewer than MAX_CROSS_FITTED_ROWS rows) has no separate validation and evaluation
+# rows. Its rows get the part "cv" and one of ten half-folds, two for each of five folds. Fold k
+# evaluates on two half-folds, validates on the next one and trains on the other seven:
+#
+#     half-fold   0  1  2  3  4  5  6  7  8  9        E evaluation, V validation, . train
+#     fold 0      E  E  V  .  .  .  .  .  .  .
+#     fold 1      .  .  E  E  V  .  .  .  .  .
+#     fold 2      .  .  .  .  E  E  V  .  .  .
+#     fold 3      .  .  .  .  .  .  E  E  V  .
+#     fold 4      V  .  .  .  .  .  .  .  E  E
+#
+# So every row is evaluated once, by a model that used it neither for training nor for validation
+# (nested out-of-fold predictions). `data.splitting.make_folds` builds the folds.
+PART_NAMES = ("train", "validation", "evaluation", "test")
+PART_NUMBER_BY_WORD = {  # values of the column of a predefined split: a word or a number
     word: number
     for number, part in (
         (TRAIN_SOURCE, "train"),
@@ -60,15 +76,14 @@ PART_NUMBER_BY_WORD = {  # what a ready-made split calls its parts: a word, or a
     )
     for word in (*SPLIT_NAMES[part], str(number))
 }
-MAX_NEAR_DUPLICATE_ROWS, MAX_NEAR_DUPLICATE_FRACTION = (
-    20,
-    0.02,
-)  # rows of a group that is kept together: a number, a share
-MIN_TARGET_ROWS = 20  # rows with a target, below which nothing can be learned and judged
+# Larger groups of near duplicates are rows of one form (such as a letter template) rather than
+# copies of one thing; keeping them in one part would make the parts unlike each other.
+MAX_NEAR_DUPLICATE_ROWS, MAX_NEAR_DUPLICATE_FRACTION = 20, 0.02
+MIN_TARGET_ROWS = 20  # rows with a target; fewer cannot be split into parts
 
 
 def split(context: StageContext) -> Json:
-    """Assign every row to its part and write develop and test rows apart."""
+    """Assign every row to a part; write development and test rows to separate files."""
     settings = context.settings
     frame = apply_split_column(read_joined_rows(context.project, settings), settings)
     target = parse_target(frame, settings)
@@ -83,38 +98,40 @@ def split(context: StageContext) -> Json:
                     ROW_NUMBER_COLUMN, SOURCE_COLUMN, RETRAIN_WEIGHT_COLUMN, strict=False
                 )
             ),
-            "features": row_digests(
+            "feature_digest": row_digests(
                 features.with_columns(frame_with_contents[name] for name in file_column_names)
             ),
-            "entity": row_digests(frame, [settings.data.group] if settings.data.group else []),
+            "group_digest": row_digests(
+                frame, [settings.data.group] if settings.data.group else []
+            ),
         }
     )
-    table = table.with_columns(unit=group_related_rows(table, features, settings))
-    conflicts = mask_conflicting_rows(table["features"], target, settings)
+    table = table.with_columns(split_group=group_related_rows(table, features, settings))
+    conflicts = mask_conflicting_rows(table["feature_digest"], target, settings)
     usable = (~target.is_null() & ~conflicts & mask_filtered_rows(frame, settings)).to_numpy()
     if usable.sum() < MIN_TARGET_ROWS:
         raise DataError(
-            "there are too few rows to learn from",
+            "there are too few rows with a target",
             detail=f"{usable.sum()} rows with a target in {frame.height} rows",
             hint=f"use a table with at least {MIN_TARGET_ROWS} rows that have a value of "
             f"{join_names(settings.problem.targets)}",
         )
-    rule_digest = compute_rule_digest(settings)
+    strategy_digest = digest_split_settings(settings)
     assignment = assign_rows(
         frame,
         table,
         target,
         usable,
         settings,
-        load_previous_assignment(context.previous, rule_digest),
+        load_previous_assignment(context.previous, strategy_digest),
     )
     assigned_table = table.with_columns(
         part=pl.Series(assignment.parts.tolist(), dtype=pl.String), fold=pl.Series(assignment.folds)
     ).with_columns(
-        place=pl.when(pl.col("part") == "test").then(pl.lit("sealed"))
-        .when(pl.col("part") == "unused").then(pl.lit("unused")).otherwise(pl.lit("develop"))
+        storage=pl.when(pl.col("part") == "test").then(pl.lit("sealed"))
+        .when(pl.col("part") == "unused").then(pl.lit("unused")).otherwise(pl.lit("development"))
     )  # fmt: skip
-    return write_split(context, frame, assigned_table, target, rule_digest)
+    return write_split(context, frame, assigned_table, target, strategy_digest)
 
 
 def write_split(
@@ -122,45 +139,55 @@ def write_split(
     frame: pl.DataFrame,
     table: pl.DataFrame,
     target: pl.Series,
-    rule_digest: str,
+    strategy_digest: str,
 ) -> Json:
-    """Write develop and test rows apart, and what is known about the target."""
+    """Write development and test rows to separate files, and the metadata."""
     cells = frame.drop(ROW_NUMBER_COLUMN, SOURCE_COLUMN)
-    is_development, is_sealed = (table["place"] == name for name in ("develop", "sealed"))
+    is_development, is_sealed = (table["storage"] == name for name in ("development", "sealed"))
     problem = context.settings.problem
     task = catalog.load_plugin("tasks", problem.task)
-    # A given test part must not add classes; rows dealt out here share one list of classes.
+    # A given test part must not add classes; parts that are assigned here share one list of
+    # classes, since which rows are sealed is random.
     has_given_test = bool((frame[SOURCE_COLUMN] == TEST_SOURCE).any())
     described_target = target.filter(
         is_development if has_given_test else is_development | is_sealed
     )
     target_spec = task.describe(described_target, problem.model_dump(mode="json"))
-    task.encode(target.filter(is_sealed), target_spec)
+    task.encode(target.filter(is_sealed), target_spec)  # raises for an unknown class
     (context.out / "sealed").mkdir(exist_ok=True)
     table.write_parquet(context.out / "split.parquet")
-    cells.filter(is_development).write_parquet(context.out / "develop.parquet")
+    cells.filter(is_development).write_parquet(context.out / "development.parquet")
     cells.filter(is_sealed).write_parquet(context.out / "sealed" / "test.parquet")
     digests = {
         name: digest.of_bytes(b"".join(sorted(table.filter(rows)["digest"].to_list())))
-        for name, rows in (("develop", is_development), ("test", is_sealed))
+        for name, rows in (("development", is_development), ("test", is_sealed))
     }
     counts = {
         name: int(count) for name, count in table["part"].value_counts().sort("part").iter_rows()
     }
     files.atomic_write_json(
-        context.out / "about.json",
-        {"target": target_spec, "digests": digests, "counts": counts, "rule": rule_digest},
+        context.out / "metadata.json",
+        {
+            "target_spec": target_spec,
+            "digests": digests,
+            "counts": counts,
+            "strategy_digest": strategy_digest,
+        },
     )
-    body = {"counts": counts, "test": digests["test"], "rule": context.settings.split.strategy}
+    body = {
+        "counts": counts,
+        "test_digest": digests["test"],
+        "strategy": context.settings.split.strategy,
+    }
     context.log_record("decision", {"decision": "split", **body})
     return {"rows": counts, "test": digests["test"][:12]}
 
 
 def apply_split_column(frame: pl.DataFrame, settings: ProjectSettings) -> pl.DataFrame:
-    """The rows with the number of their source as the column of a ready-made split says.
+    """Set the source number of each row by the column of a predefined split.
 
     Raises:
-        DataError: the column holds other words than train, validation and test.
+        DataError: the column holds values other than train, validation and test.
     """
     name = settings.data.split_column
     if name is None:
@@ -170,15 +197,16 @@ def apply_split_column(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Dat
     unknown_words = cells.filter(numbers.is_null())
     if len(unknown_words):
         raise DataError(
-            f"the column {name!r} does not say which part a row is for",
-            detail=f"{unknown_words[0]!r} in {len(unknown_words):,} rows; {did_you_mean(str(unknown_words[0]), PART_NUMBER_BY_WORD)}",
-            hint="use the words train, validation and test, or leave out data.split",
+            f"the column {name!r} does not hold parts",
+            detail=f"{unknown_words[0]!r} in {len(unknown_words):,} rows; "
+            f"{did_you_mean(str(unknown_words[0]), PART_NUMBER_BY_WORD)}",
+            hint="use the words train, validation and test, or leave out data.split_column",
         )
     return frame.with_columns(numbers.alias(SOURCE_COLUMN))
 
 
 def mask_filtered_rows(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Series:
-    """The rows that the project file's filter lets through."""
+    """Mask of the rows that satisfy ``data.filter``."""
     condition = settings.data.filter
     if condition is None:
         return pl.repeat(True, frame.height, eager=True)
@@ -189,26 +217,26 @@ def mask_filtered_rows(frame: pl.DataFrame, settings: ProjectSettings) -> pl.Ser
 def mask_conflicting_rows(
     features: pl.Series, target: pl.Series, settings: ProjectSettings
 ) -> pl.Series:
-    """Rows to leave out because a twin has another target, if the file asks for that."""
+    """Mask of rows with equal features and different targets, if these are to be dropped."""
     if settings.clean.conflicting_rows == "keep":
         return pl.repeat(False, len(features), eager=True)
     grouped = pl.DataFrame({"features": features, "target": target})
     return grouped.select(pl.col("target").n_unique().over("features") > 1).to_series()
 
 
-def compute_rule_digest(settings: ProjectSettings) -> str:
-    """Digest of what decides the assignment; while it stays, known rows keep their part."""
-    data = {"time": settings.data.time_column, "entity": settings.data.group}
+def digest_split_settings(settings: ProjectSettings) -> str:
+    """Digest of the split settings; while it is unchanged, known rows keep their part."""
+    data = {"time_column": settings.data.time_column, "group": settings.data.group}
     return digest.of_json([settings.split.model_dump(), data, settings.problem.target])
 
 
 def load_previous_assignment(
-    previous_folder: Path | None, rule_digest: str
+    previous_folder: Path | None, strategy_digest: str
 ) -> dict[bytes, tuple[str, int]]:
-    """Part and fold of rows that an earlier split under the same rule has assigned."""
+    """Part and fold by row digest of an earlier split with the same settings."""
     if (
         previous_folder is None
-        or files.read_json(previous_folder / "about.json")["rule"] != rule_digest
+        or files.read_json(previous_folder / "metadata.json")["strategy_digest"] != strategy_digest
     ):
         return {}
     table = pl.read_parquet(previous_folder / "split.parquet").filter(pl.col("part") != "unused")
@@ -217,7 +245,7 @@ def load_previous_assignment(
 
 @dataclass
 class PartAssignment:
-    """Part and fold of every row while they are being dealt out; ``unused`` is not yet or never."""
+    """Part and fold of every row during assignment; ``unused`` until a row is assigned."""
 
     parts: Array
     folds: Array
@@ -227,7 +255,7 @@ class PartAssignment:
 
     @classmethod
     def unassigned(cls, groups: list[bytes], strata: list[str], seed: int) -> PartAssignment:
-        """Nothing is dealt out yet."""
+        """An assignment in which no row has a part."""
         n_rows = len(groups)
         return cls(
             np.full(n_rows, "unused", dtype=object), np.full(n_rows, -1), groups, strata, seed
@@ -239,7 +267,10 @@ class PartAssignment:
         known_assignment: Mapping[bytes, tuple[str, int]],
         is_open: Array,
     ) -> None:
-        """Put rows where they, or the rows they belong to, have been before."""
+        """Assign rows to their earlier part, or to that of other rows of their group.
+
+        A row that stays in its part keeps the sealed test rows unseen when rows are added.
+        """
         for row in np.flatnonzero(is_open):
             if digests[row] in known_assignment:
                 self.parts[row], self.folds[row] = known_assignment[digests[row]]
@@ -254,13 +285,13 @@ class PartAssignment:
     def assign(
         self, rows: Array, part_names: Sequence[str], fractions: Sequence[float], seed_name: str
     ) -> None:
-        """Deal some rows out to named parts by lot."""
+        """Randomly assign rows to the named parts."""
         numbers = self._draw(rows, fractions, seed_name)
         self.parts[rows] = np.array(part_names, dtype=object)[numbers]
 
     def assign_folds(self, rows: Array) -> None:
-        """Deal some rows out to the half-folds of nested out-of-fold prediction."""
-        self.parts[rows] = "cross"
+        """Randomly assign rows to the half-folds of cross-validation."""
+        self.parts[rows] = "cv"
         self.folds[rows] = self._draw(rows, (1 / N_HALF_FOLDS,) * N_HALF_FOLDS, "folds")
 
     def _draw(self, rows: Array, fractions: Sequence[float], seed_name: str) -> Array:
@@ -276,10 +307,10 @@ def assign_rows(
     settings: ProjectSettings,
     known_assignment: Mapping[bytes, tuple[str, int]],
 ) -> PartAssignment:
-    """Part and fold of every usable row."""
+    """Assign every usable row to a part and, in a small table, to a half-fold."""
     source = frame[SOURCE_COLUMN].to_numpy()
     assignment = PartAssignment.unassigned(
-        parts["unit"].to_list(), stratification_labels(target), settings.split.seed
+        parts["split_group"].to_list(), stratification_labels(target), settings.split.seed
     )
     assignment.parts[usable & (source == TEST_SOURCE)] = "test"
     is_open = (
@@ -292,7 +323,7 @@ def assign_rows(
         known_halves = {
             row: part_and_fold
             for row, part_and_fold in known_assignment.items()
-            if part_and_fold[0] in ("tune", "judge")
+            if part_and_fold[0] in ("validation", "evaluation")
         }
         assignment.keep_known(
             parts["digest"].to_list(), known_halves, is_open & (source == VALIDATION_SOURCE)
@@ -300,7 +331,7 @@ def assign_rows(
         held_out_rows = np.flatnonzero(
             is_open & (source == VALIDATION_SOURCE) & (assignment.parts == "unused")
         )
-        assignment.assign(held_out_rows, ("tune", "judge"), (0.5, 0.5), "halves")
+        assignment.assign(held_out_rows, ("validation", "evaluation"), (0.5, 0.5), "halves")
         return assignment
     split_settings = settings.split
     test_fraction = 0.0 if (source == TEST_SOURCE).any() else split_settings.test
@@ -317,15 +348,16 @@ def assign_rows(
     unassigned_rows = np.flatnonzero(is_open & (assignment.parts == "unused"))
     assigned_parts = set(assignment.parts[is_open]) - {"unused", "test"}
     is_small = (
-        "cross" in assigned_parts if assigned_parts else is_open.sum() < MAX_CROSS_FITTED_ROWS
+        # A table keeps its scheme when it grows, else known rows would change their part.
+        "cv" in assigned_parts if assigned_parts else is_open.sum() < MAX_CROSS_FITTED_ROWS
     )
     if not is_small:
         assignment.assign(unassigned_rows, PART_NAMES, fractions, "parts")
         return assignment
     assignment.assign(
-        unassigned_rows, ("develop", "test"), (1 - test_fraction, test_fraction), "parts"
+        unassigned_rows, ("development", "test"), (1 - test_fraction, test_fraction), "parts"
     )
-    assignment.assign_folds(np.flatnonzero(assignment.parts == "develop"))
+    assignment.assign_folds(np.flatnonzero(assignment.parts == "development"))
     return assignment
 
 
@@ -334,7 +366,7 @@ def mask_copies_of_sealed_rows(
     digests: list[bytes],
     known_assignment: Mapping[bytes, tuple[str, int]],
 ) -> Array:
-    """Rows that came after the test rows were sealed, and belong to one of them: they go unused."""
+    """Mask of new rows in the group of a sealed row; they must not be trained on."""
     sealed_groups = {assignment.groups[row] for row in np.flatnonzero(assignment.parts == "test")}
     if not known_assignment or not sealed_groups:
         return np.zeros(len(digests), dtype=bool)
@@ -351,7 +383,7 @@ def assign_by_time(
     fractions: Sequence[float],
     settings: ProjectSettings,
 ) -> None:
-    """Deal rows out from the oldest to the newest; those within the gap before a part go unused.
+    """Assign rows to parts from oldest to newest; rows in the gap before a part are unused.
 
     Raises:
         DataError: the gap does not fit the column, or leaves a part without rows.
@@ -364,6 +396,7 @@ def assign_by_time(
     gap = parse_gap(settings.split.gap, times)
     is_temporal = times.dtype.is_temporal()
     positions = (times.dt.epoch("s") if is_temporal else times).cast(pl.Float64).to_numpy()
+    # Each later part has its own gap: rows within it could leak through lagged features.
     for part in range(1, len(PART_NAMES)):
         if (numbers == part).any():
             start = np.nanmin(positions[numbers == part])
@@ -372,17 +405,17 @@ def assign_by_time(
     if empty_parts:
         raise DataError(
             f"the gap leaves no rows for the part {empty_parts[0]}",
-            detail=f"split.gap: {settings.split.gap}, {settings.data.time_column} from {times.min()!r} "
-            f"to {times.max()!r}",
-            hint="set split.gap to less, or leave it out",
+            detail=f"split.gap: {settings.split.gap}, {settings.data.time_column} from "
+            f"{times.min()!r} to {times.max()!r}",
+            hint="set split.gap to a smaller value, or leave it out",
         )
 
 
 def parse_gap(gap: str | float, times: pl.Series) -> float:
-    """The gap in seconds, or in units of time if that is a number.
+    """The gap in seconds, or in units of a numeric time column.
 
     Raises:
-        DataError: it is a length of time where time is a number, or the other way round.
+        DataError: it is a duration and the column is numeric, or the other way round.
     """
     is_temporal = times.dtype.is_temporal()
     if is_temporal != isinstance(gap, str):
@@ -390,7 +423,7 @@ def parse_gap(gap: str | float, times: pl.Series) -> float:
         raise DataError(
             "split.gap does not fit the column that orders the rows",
             detail=f"split.gap: {gap}, while {times.name} holds {content}",
-            hint="use a length of time such as 7d" if is_temporal else "use a number, such as 30",
+            hint="use a duration such as 7d" if is_temporal else "use a number, such as 30",
         )
     return float(parse_duration(gap) or 0) if isinstance(gap, str) else gap
 
@@ -398,16 +431,16 @@ def parse_gap(gap: str | float, times: pl.Series) -> float:
 def group_related_rows(
     parts: pl.DataFrame, features: pl.DataFrame, settings: ProjectSettings
 ) -> pl.Series:
-    """What must stay together, as the digest of one of its rows.
+    """The group of each row that must stay in one part, as the digest of one of its rows.
 
-    The rows of an entity, else rows with the same features, and, unless the file says otherwise,
-    rows whose texts or photos are nearly the same. Very large groups of these are of one form
-    rather than of one thing, and are not kept together.
+    These are the rows of a value of ``data.group``; else rows with equal features and, with
+    ``split.near_duplicates: group``, rows whose texts or images are nearly equal, except for very
+    large groups of those.
     """
-    if settings.split.strategy == "entity" and settings.data.group:
-        return parts["entity"]
-    feature_digests = parts["features"]
-    if settings.split.near_duplicates == "apart" or settings.split.strategy == "time":
+    if settings.split.strategy == "group" and settings.data.group:
+        return parts["group_digest"]
+    feature_digests = parts["feature_digest"]
+    if settings.split.near_duplicates == "ignore" or settings.split.strategy == "time":
         return feature_digests
     max_group_rows = max(MAX_NEAR_DUPLICATE_ROWS, round(MAX_NEAR_DUPLICATE_FRACTION * parts.height))
     kinds = ((name, catalog.load_plugin("kinds", settings.data.columns[name].kind))
@@ -430,8 +463,8 @@ def group_related_rows(
 
 STAGE = Stage(
     "split",
-    "Divide the rows into training, tune, judge and sealed test rows.",
+    "Split the rows into train, validation, evaluation and sealed test parts.",
     split,
     config_sections=(*TARGET_SECTIONS, "data", "clean", "split"),
-    version=4,
+    version=5,
 )

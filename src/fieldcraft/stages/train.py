@@ -2,8 +2,8 @@
 
 Folder of the stage::
 
-    <learner>/         the model: see develop/members.py
-    augmented.json     some training rows as training changes them, if it does
+    <learner>/                     the model, see modeling/fold_models.py
+    augmentation_examples.json     augmented training rows, if training augments
 """
 
 from __future__ import annotations
@@ -37,9 +37,14 @@ def train(context: StageContext) -> Json:
         first_member, dataset, seeds.derive_seed(train_settings.seed, "augmented")
     )
     if examples:
-        files.atomic_write_json(context.out / "augmented.json", examples)
+        files.atomic_write_json(context.out / "augmentation_examples.json", examples)
     context.log_record("decision", {"decision": "trained", **metadata})
-    return {learner.name: {"members": metadata["members"], "seconds": metadata["seconds"]}}
+    return {
+        learner.name: {
+            "n_members": metadata["n_members"],
+            "fit_seconds": metadata["fit_seconds"],
+        }
+    }
 
 
 STAGE = Stage(
@@ -49,5 +54,5 @@ STAGE = Stage(
     config_sections=(
         *TARGET_SECTIONS, "data", "clean", "model.learner", "model.options", "model.kinds", "train",
     ),
-    version=8,
+    version=9,
 )  # fmt: skip

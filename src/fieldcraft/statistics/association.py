@@ -1,8 +1,9 @@
-"""How much one thing tells of another: measures of association on codes and ranks.
+"""Measures of association between variables, on codes and ranks.
 
 Goodman & Kruskal, *Measures of Association for Cross Classifications*, 1954 (lambda, tau);
 Theil, *On the Estimation of Relationships Involving Qualitative Variables*, 1970 (U);
-Chatterjee, *A New Coefficient of Correlation*, 2021 (xi).
+Chatterjee, *A New Coefficient of Correlation*, 2021 (xi);
+Kelley, *An Unbiased Correlation Ratio Measure*, 1935 (epsilon squared).
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from fieldcraft.statistics.proportions import wilson_interval
 
 MAX_QUANTILE_BINS = 64
 MIN_ROWS_PER_CLASS = 10
-MIN_MEAN_ROWS_PER_LEVEL = 5.0  # on average; else a column of names would explain everything
+MIN_MEAN_ROWS_PER_LEVEL = 5.0  # with fewer a column of names would explain any target
 N_PERMUTATIONS = 5
-MAX_OUTLIER_FRACTION = 0.02  # share of the rows that may stray from a function
+MAX_OUTLIER_FRACTION = 0.02  # of the rows, which may deviate from a function
 
 
 def sample_rows(n_rows: int, max_rows: int, seed: int = 0) -> Array:
-    """Positions of all rows in their order, or of a random sample if there are too many."""
+    """The positions of all rows in order, or of a random sample if there are too many."""
     if n_rows <= max_rows:
         return np.arange(n_rows)
     return np.sort(np.random.default_rng(seed).choice(n_rows, max_rows, replace=False))
 
 
 def to_floats(column: pl.Series) -> Array | None:
-    """Numbers, truth values and moments as floats, NaN where missing; None for anything else."""
+    """Numbers, booleans and times as floats, NaN where missing; None for other types."""
     if column.dtype in (pl.Date, pl.Datetime):
         column = column.dt.epoch("s")
     elif not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
@@ -40,7 +41,7 @@ def to_floats(column: pl.Series) -> Array | None:
 
 
 def encode_levels(column: pl.Series, max_bins: int = MAX_QUANTILE_BINS) -> Array:
-    """The column as codes from 0: quantile bins of numbers, levels of anything else.
+    """The column as codes from 0: quantile bins of numbers, levels of other types.
 
     Missing values are a level of their own.
     """
@@ -50,20 +51,20 @@ def encode_levels(column: pl.Series, max_bins: int = MAX_QUANTILE_BINS) -> Array
     elif column.dtype.is_nested():
         codes = column.is_null().to_numpy().astype(np.int64)
     else:
+        # The first row of each level is its code: no sort, and no cast of the values.
         indexed = column.alias("value").to_frame().with_row_index("row")
         codes = indexed.select(pl.col("row").min().over("value")).to_series().to_numpy()
     return np.unique(codes, return_inverse=True)[1]
 
 
 def quantile_codes(values: Array, max_bins: int = MAX_QUANTILE_BINS) -> Array:
-    """Numbers as quantile bins, or as they are if there are few; NaN has a bin of its own."""
+    """Codes of numbers: quantile bins, or distinct values if few; NaN has a bin of its own."""
     present = values[~np.isnan(values)]
     if not len(present):
         return np.zeros(len(values), dtype=np.int64)
     distinct_values = np.unique(present)
-    max_bins = max(
-        2, min(max_bins, int(len(values) / MIN_MEAN_ROWS_PER_LEVEL) - 1)
-    )  # one for missing
+    # As many as `association_strength` accepts for so many rows, less one for missing values.
+    max_bins = max(2, min(max_bins, int(len(values) / MIN_MEAN_ROWS_PER_LEVEL) - 1))
     edges = (
         distinct_values
         if len(distinct_values) <= max_bins
@@ -73,20 +74,20 @@ def quantile_codes(values: Array, max_bins: int = MAX_QUANTILE_BINS) -> Array:
 
 
 def average_ranks(values: Array) -> Array:
-    """Ranks of numbers, ties sharing the mean of theirs."""
+    """Ranks of numbers from 1; ties share their mean rank."""
     _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[codes])
 
 
 def spearman_correlation(a: Array, b: Array) -> float:
-    """Spearman's correlation; 0 where one side does not change."""
+    """Spearman's rank correlation; 0 where one side is constant."""
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(np.corrcoef(average_ranks(a), average_ranks(b))[0, 1])
 
 
 def split_targets(y: Array, names: Sequence[str]) -> list[tuple[str, Array]]:
-    """Targets one by one with their names: one of them, or as many as there are labels.
+    """Each target column with its name: one, or as many as there are labels.
 
     Args:
         y: numbers or class indexes (rows,), or labels 0 or 1 (rows, labels).
@@ -100,13 +101,13 @@ def split_targets(y: Array, names: Sequence[str]) -> list[tuple[str, Array]]:
 def association_strength(
     codes: Array, y: Array, is_numeric: bool, min_strength: float = 0.0
 ) -> float:
-    """Share of a target that codes explain beyond chance, 0 to 1.
+    """The fraction of a target that codes explain beyond chance, from 0 to 1.
 
     Args:
         codes: from 0, shape (rows,).
-        y: numbers, or class indexes.
+        y: numbers, or class indexes, shape (rows,).
         is_numeric: whether the target is a number.
-        min_strength: below which the exact share does not matter and 0 may be returned.
+        min_strength: below which the exact value does not matter and 0 may be returned.
     """
     n_levels = int(codes.max()) + 1 if len(codes) else 0
     if n_levels < 2 or len(y) < MIN_MEAN_ROWS_PER_LEVEL * n_levels:
@@ -119,17 +120,15 @@ def association_strength(
 
 
 def correlation_ratio(codes: Array, y: Array) -> float:
-    """How much of the variance of the target's ranks the codes explain, less what is chance.
-
-    Ranks, since a few far amounts would hide that the rest is given away.
-    """
+    """The fraction of the variance of the target's ranks that codes explain beyond chance."""
+    # Of the values themselves, a few extreme ones would hide that all others are explained.
     return explained_variance_fraction(codes, average_ranks(y)[:, None])
 
 
 def explained_variance_fraction(codes: Array, columns: Array) -> float:
-    """Share of the summed variance of columns that codes explain, less what is chance.
+    """The fraction of the summed variance of columns that codes explain beyond chance.
 
-    On class indicators this is Goodman and Kruskal's tau.
+    Kelley's epsilon squared; on class indicators, Goodman and Kruskal's tau adjusted likewise.
 
     Args:
         codes: from 0, shape (rows,).
@@ -144,6 +143,9 @@ def explained_variance_fraction(codes: Array, columns: Array) -> float:
         float((np.bincount(codes, weights=column) ** 2 / np.maximum(counts, 1)).sum())
         for column in centered.T
     )
+    # k levels explain k - 1 of n - 1 degrees of freedom by chance alone. Kelley compares the
+    # unbiased variances, residual / (n - k) and total / (n - 1), which makes it 0 on average for
+    # unrelated codes. Eta squared, uncorrected, would flag every column with many levels.
     unbiased_residual = (
         (total_squares - explained_squares)
         / max(n_rows - int((counts > 0).sum()), 1)
@@ -153,12 +155,13 @@ def explained_variance_fraction(codes: Array, columns: Array) -> float:
 
 
 def goodman_kruskal_lambda(codes: Array, y: Array, min_strength: float = 0.0) -> float:
-    """How much of the error of the best guess of a class vanishes when the codes are known.
+    """The fraction of the errors of guessing a class that knowing the codes removes.
 
-    Goodman and Kruskal's lambda on balanced classes, set against that of shuffled targets: a rare
-    class has its few rows in levels of their own by chance alone. Classes of fewer than ten
-    rows are left out. A share below ``least`` may be returned as 0.
+    Goodman and Kruskal's lambda for balanced classes, adjusted for that of permuted targets.
+    Classes with fewer than ten rows are left out. Below ``min_strength`` it may return 0.
     """
+    # Balanced, as the best guess under heavy imbalance is the large class whatever the code, and
+    # lambda would be 0. Permuted, as a rare class has levels of its own by chance alone.
     is_common = np.bincount(y)[y] >= MIN_ROWS_PER_CLASS
     _, classes = np.unique(y[is_common], return_inverse=True)
     n_classes = int(classes.max()) + 1 if len(classes) else 0
@@ -166,9 +169,9 @@ def goodman_kruskal_lambda(codes: Array, y: Array, min_strength: float = 0.0) ->
         return 0.0
     common_codes = codes[is_common]
     accuracy = best_balanced_accuracy(common_codes, classes, n_classes)
-    if accuracy - 1 / n_classes < min_strength * (
-        1 - 1 / n_classes
-    ):  # chance is not below an even guess
+    # Chance accuracy is at least that of a uniform guess, so this is an upper bound of the
+    # strength: a column below the minimum needs no permutations.
+    if accuracy - 1 / n_classes < min_strength * (1 - 1 / n_classes):
         return 0.0
     rng = np.random.default_rng(0)
     permuted_accuracies = [
@@ -184,7 +187,7 @@ def goodman_kruskal_lambda(codes: Array, y: Array, min_strength: float = 0.0) ->
 
 
 def best_balanced_accuracy(codes: Array, classes: Array, n_classes: int) -> float:
-    """Mean over the classes of the share of their rows that the best guess by code gets right."""
+    """The highest balanced accuracy of any rule that assigns one class to each code."""
     contingency = np.bincount(
         codes * n_classes + classes, minlength=(int(codes.max()) + 1) * n_classes
     )
@@ -196,14 +199,15 @@ def best_balanced_accuracy(codes: Array, classes: Array, n_classes: int) -> floa
 
 @dataclass(frozen=True)
 class ClassLift:
-    """The code that gives one class away best, though it may be silent about the others.
+    """The code that identifies one class best, though it may say nothing about the others.
 
     Attributes:
-        lift: share of the way from the class's usual share to certainty, at the least.
-        code: that gives the class away.
-        class_index: the class.
-        confidence: of the class among the rows of the code.
-        n_rows: of the code.
+        lift: rise of the class's frequency above its prior, as a fraction of the largest possible
+            one; a lower confidence bound.
+        code: the code.
+        class_index: the class it identifies.
+        confidence: fraction of the rows with the code that have the class.
+        n_rows: number of rows with the code.
     """
 
     lift: float
@@ -214,7 +218,7 @@ class ClassLift:
 
 
 def find_best_lift(codes: Array, y: Array, min_rows: int = 30) -> ClassLift:
-    """The code under which one class is most nearly certain, of those with enough rows."""
+    """The code with enough rows under which one class is most nearly certain."""
     best = ClassLift(0.0, 0, 0, 0.0, 0)
     if not len(y):
         return best
@@ -226,6 +230,7 @@ def find_best_lift(codes: Array, y: Array, min_rows: int = 30) -> ClassLift:
     for code in np.flatnonzero(contingency.sum(axis=1) >= min_rows):
         n_rows = int(contingency[code].sum())
         class_index = int((contingency[code] / n_rows - class_priors).argmax())
+        # The lower bound, or the best of many codes with few rows each would win by chance.
         lower_bound = wilson_interval(int(contingency[code, class_index]), n_rows).low
         lift = (
             (lower_bound - class_priors[class_index]) / (1 - class_priors[class_index])
@@ -239,11 +244,11 @@ def find_best_lift(codes: Array, y: Array, min_rows: int = 30) -> ClassLift:
 
 
 def theils_u(codes: Array, target_codes: Array) -> float:
-    """Theil's U: share of the entropy of codes that other codes take away, less what is chance.
+    """Theil's U: the fraction of the target's entropy that codes remove beyond chance.
 
     Args:
-        codes: what is known, from 0, shape (rows,).
-        target_codes: what is to be told, from 0, shape (rows,).
+        codes: of the known variable, from 0, shape (rows,).
+        target_codes: of the target, from 0, shape (rows,).
     """
     n_rows, n_target_levels = len(codes), int(target_codes.max()) + 1 if len(target_codes) else 0
     target_entropy = entropy(np.bincount(target_codes)) if n_rows else 0.0
@@ -251,7 +256,7 @@ def theils_u(codes: Array, target_codes: Array) -> float:
         return 0.0
     joint_counts = np.bincount(codes * n_target_levels + target_codes)
     mutual_information = entropy(np.bincount(codes)) + target_entropy - entropy(joint_counts)
-    # Miller & Madow: what two unrelated codes share on average in so many rows.
+    # The mean mutual information of two unrelated variables in so many rows (Miller 1955).
     chance_information = (
         (len(np.unique(codes)) - 1) * (len(np.unique(target_codes)) - 1) / (2 * n_rows)
     )
@@ -265,25 +270,30 @@ def entropy(counts: Array) -> float:
 
 
 def chatterjee_xi(x: Array, y: Array) -> float:
-    """How nearly a number is a function of another: 1 for a function, about 0 for unrelated ones.
+    """How nearly y is a function of x: 1 for a function, about 0 for unrelated numbers.
 
-    Chatterjee's xi without the 2 % of rows that stray most: rows in the order of x have
-    neighbouring targets. Where values of x repeat, a step function counts as exact too: the
-    targets of one value lie apart from those of the others.
+    Chatterjee's xi without the 2 % of rows that deviate most. Where values of x repeat, a step
+    function is exact too: the targets of each value do not overlap those of the others.
 
     Args:
-        x: what is known, without gaps, shape (rows,).
-        y: what is to be told, shape (rows,).
+        x: without missing values, shape (rows,).
+        y: the target, shape (rows,).
     """
     n_rows = len(x)
     if n_rows < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
     y_ranks = average_ranks(y)
-    random_order = np.random.default_rng(0).permutation(n_rows)  # so that ties come in no order
+    # Ties of x in random order, as Chatterjee has it: in the order of the file they might be sorted
+    # by y, and look like a function.
+    random_order = np.random.default_rng(0).permutation(n_rows)
     order = random_order[np.argsort(x[random_order], kind="stable")]
     rank_steps = np.sort(np.abs(np.diff(y_ranks[order])))
     kept_steps = rank_steps[: max(1, int(len(rank_steps) * (1 - MAX_OUTLIER_FRACTION)))]
-    min_total = float(np.ptp(y_ranks))  # of a monotone function
+    # xi compares the sum of the steps with its mean for a random order, n**2 / 3 for n ranks. Here
+    # with ties: the number of steps times the mean difference of two ranks (Gini), from the sorted
+    # ranks r as 2 / n**2 * sum((2 i - n - 1) * r). A monotone function, whose steps add up to the
+    # range, scores exactly 1.
+    min_total = float(np.ptp(y_ranks))
     weights = 2 * np.arange(1, n_rows + 1) - n_rows - 1
     expected_total = float((weights * np.sort(y_ranks)).sum()) * 2 / n_rows**2 * len(kept_steps)
     xi = (
@@ -295,9 +305,9 @@ def chatterjee_xi(x: Array, y: Array) -> float:
 
 
 def step_function_score(x: Array, y_ranks: Array) -> float:
-    """Share of the ranks that the values of x, where they repeat, divide among them."""
+    """Rows over the sum of the rank ranges of each value of x: 1 if they do not overlap."""
     _, codes, counts = np.unique(x, return_inverse=True, return_counts=True)
-    if counts.mean() < 2:
+    if counts.mean() < 2:  # a value of x with one row has a range of one rank, whatever y is
         return 0.0
     min_ranks, max_ranks = np.full(len(counts), np.inf), np.full(len(counts), -np.inf)
     np.minimum.at(min_ranks, codes, y_ranks)

@@ -1,4 +1,4 @@
-"""Intervals and paired tests by resampling rows, vectorised over the resamples.
+"""Confidence intervals and paired tests by resampling rows, vectorized over the resamples.
 
 Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993 (percentile intervals, paired
 differences on the same resamples).
@@ -16,14 +16,14 @@ from fieldcraft.core.types import Array
 
 Name = TypeVar("Name", bound=Hashable)
 
-N_RESAMPLES = 1_000
+N_RESAMPLES = 1_000  # what Efron & Tibshirani advise for percentile intervals
 CONFIDENCE_LEVEL = 0.95
-MAX_WEIGHTS_PER_CHUNK = 4_000_000  # weights held in memory at once
+MAX_WEIGHTS_PER_CHUNK = 4_000_000  # row weights in memory at once
 
 
 @dataclass(frozen=True)
 class ConfidenceInterval:
-    """An estimate with the interval that holds it at the stated level."""
+    """An estimate with its confidence interval."""
 
     value: float
     low: float
@@ -33,9 +33,9 @@ class ConfidenceInterval:
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """How much better A is than B, on the same resamples of the same rows.
+    """The difference of two models on the same resamples of the same rows.
 
-    A positive difference means that A is better, whatever the direction of the metric.
+    A positive difference means that A is better, for metrics of either direction.
     """
 
     difference: float
@@ -45,23 +45,23 @@ class PairedComparison:
 
     @property
     def verdict(self) -> str:
-        """``better`` or ``worse`` if the interval leaves out zero, else ``level``."""
+        """``better`` or ``worse`` if the interval excludes zero, else ``tie``."""
         if self.low > 0:
             return "better"
-        return "worse" if self.high < 0 else "level"
+        return "worse" if self.high < 0 else "tie"
 
 
 @dataclass(frozen=True)
 class BootstrapPlan:
-    """How rows are drawn; equal draws give equal resamples, so that results pair up.
+    """How rows are resampled; equal plans give equal resamples, so that results are paired.
 
     Attributes:
-        n_rows: how many there are.
-        seed: of the drawing.
-        clusters: rows of the same unit (a person, a stretch of time) are drawn together, shape
-            (rows,); every row by itself if None.
-        weights: how much each row counts, shape (rows,); all the same if None.
-        n_resamples: how many to draw.
+        n_rows: number of rows.
+        seed: of the random numbers.
+        clusters: unit of each row (a person, a time span), shape (rows,); rows of a unit are drawn
+            together. Every row is a unit of its own if None.
+        weights: sample weight of each row, shape (rows,); equal if None.
+        n_resamples: number of resamples.
     """
 
     n_rows: int
@@ -71,7 +71,7 @@ class BootstrapPlan:
     n_resamples: int = N_RESAMPLES
 
     def weight_chunks(self) -> Iterator[Array]:
-        """Weights of the rows as they are, (1, rows), then of all resamples, some at a time."""
+        """Weights without resampling, (1, rows), then chunks of resamples, (n, rows)."""
         row_weights = (
             np.ones(self.n_rows) if self.weights is None else self.weights / self.weights.mean()
         )
@@ -85,6 +85,8 @@ class BootstrapPlan:
         chunk_size = max(1, min(self.n_resamples, MAX_WEIGHTS_PER_CHUNK // max(self.n_rows, 1)))
         for start in range(0, self.n_resamples, chunk_size):
             n = min(chunk_size, self.n_resamples - start)
+            # A resample is how often each unit is drawn. Each resample counts in a range of its
+            # own, so that one bincount serves the whole chunk.
             drawn_indices = rng.integers(0, n_clusters, size=(n, n_clusters))
             drawn_indices += n_clusters * np.arange(n)[:, None]
             counts = np.bincount(drawn_indices.ravel(), minlength=n * n_clusters).reshape(
@@ -98,11 +100,11 @@ Statistic = Callable[[Array], Array]
 
 
 def resample(statistics: Mapping[Name, Statistic], plan: BootstrapPlan) -> dict[Name, Array]:
-    """Each statistic on the rows as they are, followed by its values on the resamples.
+    """Each statistic on the rows without resampling, followed by its values on the resamples.
 
     Args:
         statistics: by name; each maps row weights, shape (resamples, rows), to (resamples,).
-        plan: how rows are drawn. The resamples are the same for all statistics.
+        plan: how rows are resampled; the resamples are the same for all statistics.
     """
     values: dict[Name, list[Array]] = {name: [] for name in statistics}
     for weights in plan.weight_chunks():
@@ -114,18 +116,20 @@ def resample(statistics: Mapping[Name, Statistic], plan: BootstrapPlan) -> dict[
 def percentile_interval(
     values: Array, level: float = CONFIDENCE_LEVEL, bias_corrected: bool = False
 ) -> ConfidenceInterval:
-    """Percentile interval from what `resample` returned, undefined values left out.
+    """Percentile interval from the result of `resample`; undefined values are left out.
 
     Args:
-        values: the figure on the rows as they are, then on each resample.
-        level: how often such intervals hold the truth.
-        bias_corrected: whether resamples show more of a figure that is never below 0 than there is; the
-            interval is then moved by the bias (Efron & Tibshirani 1993, chapter 10).
+        values: the statistic without resampling, then on each resample.
+        level: confidence level.
+        bias_corrected: whether to shift the interval by the bias of the resamples (Efron &
+            Tibshirani 1993, chapter 10), for statistics that are never negative.
     """
     resampled = values[1:][np.isfinite(values[1:])]
     if not len(resampled):
         return ConfidenceInterval(float(values[0]), float("nan"), float("nan"), level)
     bounds = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    # Chance opens gaps in a resample beyond those of the rows. Uncorrected, the interval of a
+    # calibration error of 0.045 was 0.045 to 0.103, with the estimate at its end.
     if bias_corrected:
         bounds = np.maximum(bounds - max(resampled.mean() - values[0], 0.0), 0.0)
     return ConfidenceInterval(float(values[0]), float(bounds[0]), float(bounds[1]), level)
@@ -134,16 +138,19 @@ def percentile_interval(
 def paired_comparison(
     a: Array, b: Array, greater_is_better: bool, level: float = CONFIDENCE_LEVEL
 ) -> PairedComparison:
-    """Compare two models by what `resample` returned for each with the same seed.
+    """Compare two models by the results of `resample` for each with the same plan.
 
-    The p-value is two-sided: twice the share of resamples on the far side of zero, with one
+    The p-value is two-sided: twice the fraction of resamples on the far side of zero, with one
     added to both counts (Davison & Hinkley 1997, section 4.2.2).
     """
+    # Of the same resamples: what rows have in common, such as being hard, cancels in the
+    # difference, whose interval is far narrower than those of the two models.
     differences = (a - b) if greater_is_better else (b - a)
     resampled = differences[1:][np.isfinite(differences[1:])]
     if not len(resampled):
         return PairedComparison(float(differences[0]), float("nan"), float("nan"), 1.0)
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    # The added one is the sample itself: no finite number of resamples proves a p-value of 0.
     tail_count = min((resampled <= 0).sum(), (resampled >= 0).sum())
     p_value = min(1.0, 2 * (tail_count + 1) / (len(resampled) + 1))
     return PairedComparison(float(differences[0]), float(low), float(high), float(p_value))

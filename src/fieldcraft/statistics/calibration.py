@@ -1,4 +1,4 @@
-"""Temperature scaling and reliability of predicted probabilities."""
+"""Temperature scaling and reliability curves of predicted probabilities."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fieldcraft.core.types import Array
 
 MIN_PROBABILITY = 1e-12
 TEMPERATURE_RANGE = (0.1, 10.0)
-LOG_TEMPERATURE_PRIOR_STD = (
-    0.5  # of the logarithm: most temperatures of networks are from 0.4 to 2.7
-)
+# Of a normal prior on the logarithm: 95 % of temperatures between 0.4 and 2.7, as most networks
+# have.
+LOG_TEMPERATURE_PRIOR_STD = 0.5
 N_BINS = 10
 
 
 def apply_temperature(probabilities: Array, temperature: float) -> Array:
-    """Probabilities sharpened (below 1) or softened (above 1), rows adding up to 1 again.
+    """Probabilities sharpened (temperature below 1) or softened (above 1); rows sum to 1.
 
     Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017, on log-probabilities.
     """
@@ -31,22 +31,24 @@ def apply_temperature(probabilities: Array, temperature: float) -> Array:
 def temperature_loss(
     probabilities: Array, y: Array, temperature: float, weights: Array | None = None
 ) -> float:
-    """Mean log loss of scaled probabilities, with what is known of temperatures beforehand.
+    """Mean log loss of scaled probabilities, plus a normal prior on the log temperature.
 
-    The logarithm of the temperature has a normal prior around 0. It keeps a few rows that are
-    all predicted right from making a model certain, and is lost among many rows.
+    Without the prior a few rows that are all predicted correctly would make a model certain; with
+    many rows it has no effect.
     """
     scaled = apply_temperature(probabilities, temperature)
     n_rows = len(scaled)
     prior = (math.log(temperature) / LOG_TEMPERATURE_PRIOR_STD) ** 2 / 2
-    losses = -np.log(scaled[np.arange(n_rows), y])  # above 0: logits differ by 277 at most
+    # No clipping needed: clipped log-probabilities are at least log(1e-12) = -27.6, at the lowest
+    # temperature of 0.1 logits differ by at most 276, and exp(-276) is a positive double.
+    losses = -np.log(scaled[np.arange(n_rows), y])
     return float(np.average(losses, weights=weights)) + prior / n_rows
 
 
 def fit_temperature(
     probabilities: Array, y: Array, weights: Array | None = None, steps: int = 40
 ) -> float:
-    """The temperature with the lowest loss, by golden-section search on its logarithm."""
+    """The temperature with the lowest loss, found by golden-section search on its logarithm."""
     if not len(y):
         return 1.0
 
@@ -55,13 +57,15 @@ def fit_temperature(
 
     low, high = np.log(TEMPERATURE_RANGE)
     log_temperature = golden_section_minimum(loss, low, high, steps)
+    # The loss may have more than one valley, and the search end in the wrong one: a temperature is
+    # applied only if it beats none.
     return float(np.exp(log_temperature)) if loss(log_temperature) < loss(0.0) else 1.0
 
 
 def golden_section_minimum(
     loss: Callable[[float], float], low: float, high: float, steps: int
 ) -> float:
-    """Where a function with one valley is lowest between two ends (Kiefer 1953)."""
+    """The minimum of a unimodal function on an interval (Kiefer 1953)."""
     ratio = (5**0.5 - 1) / 2
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     left_loss, right_loss = loss(left), loss(right)
@@ -80,14 +84,14 @@ def golden_section_minimum(
 def reliability_curve(
     confidence: Array, is_event: Array, max_bins: int = N_BINS
 ) -> list[dict[str, float]]:
-    """Predicted against observed frequency in bins of about equal count, for a reliability curve.
+    """Predicted and observed frequency in bins of about equal count.
 
-    Rows of the same confidence share a bin, so the order of the rows does not matter.
+    Rows with the same confidence share a bin, so the order of the rows does not matter.
 
     Args:
         confidence: predicted probability of the event, shape (rows,).
         is_event: whether the event happened, shape (rows,).
-        max_bins: how many at most.
+        max_bins: largest number of bins.
     """
     if not len(confidence):
         return []
@@ -102,13 +106,3 @@ def reliability_curve(
         }
         for rows in bin_rows
     ]
-
-
-def expected_calibration_error(confidence: Array, is_event: Array, max_bins: int = N_BINS) -> float:
-    """Mean gap between predicted and observed frequency over bins, weighted by their rows.
-
-    Naeini et al., AAAI 2015, with bins of about equal count.
-    """
-    curve = reliability_curve(confidence, is_event, max_bins)
-    gaps = [abs(point["predicted"] - point["observed"]) * point["rows"] for point in curve]
-    return float(sum(gaps) / max(len(is_event), 1))

@@ -1,4 +1,4 @@
-"""Metrics of one class among several; binary ones take the second class as the positive one."""
+"""Metrics of classification; the second class is the positive one of binary metrics."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from fieldcraft.statistics.metrics import (
 
 
 def accuracy(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Share of rows whose decided class is the true one."""
+    """Fraction of rows whose predicted class is the true one."""
     return weighted_mean(predictions.decisions == y, weights)
 
 
 def balanced_accuracy(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Mean over the classes of the share of their rows that are found (mean recall)."""
+    """Recall, averaged over the classes."""
     is_correct = predictions.decisions == y
     recalls = [
         safe_divide(weights @ (is_correct & (y == k)), weights @ (y == k)) for k in np.unique(y)
@@ -33,7 +33,8 @@ def balanced_accuracy(y: Array, predictions: Predictions, weights: Array) -> Arr
 
 
 def macro_f1(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Mean over the classes of the harmonic mean of precision and recall."""
+    """Harmonic mean of precision and recall, averaged over the classes."""
+    # As in scikit-learn, a class that is predicted but has no rows counts, with an F1 of 0.
     scores = []
     for k in np.union1d(y, predictions.decisions):
         is_predicted, is_actual = predictions.decisions == k, y == k
@@ -43,7 +44,7 @@ def macro_f1(y: Array, predictions: Predictions, weights: Array) -> Array:
 
 
 def log_loss(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Mean negative log-probability given to the true class."""
+    """Mean negative log-probability of the true class."""
     true_probability = predictions.outputs[np.arange(len(y)), y].astype(np.float64)
     return weighted_mean(-np.log(np.clip(true_probability, MIN_PROBABILITY, 1)), weights)
 
@@ -54,19 +55,19 @@ def binary_brier_score(y: Array, predictions: Predictions, weights: Array) -> Ar
 
 
 def multiclass_brier_score(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Squared error of the probabilities, summed over the classes (Brier 1950)."""
+    """Mean squared error of the probabilities, summed over the classes (Brier 1950)."""
     one_hot = np.arange(predictions.outputs.shape[1]) == y[:, None]
     return weighted_mean(((predictions.outputs - one_hot) ** 2).sum(axis=1), weights)
 
 
 def precision(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Share of the rows called positive that are."""
+    """Fraction of the rows predicted positive that are positive."""
     is_predicted = predictions.decisions == 1
     return safe_divide(weights @ (is_predicted & (y == 1)), weights @ is_predicted)
 
 
 def recall(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Share of the positive rows that are called positive."""
+    """Fraction of the positive rows that are predicted positive."""
     is_predicted = predictions.decisions == 1
     return safe_divide(weights @ (is_predicted & (y == 1)), weights @ (y == 1))
 
@@ -79,7 +80,7 @@ def f1_score(y: Array, predictions: Predictions, weights: Array) -> Array:
 
 
 def matthews_corrcoef(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Correlation of decisions and truth, for any number of classes.
+    """Correlation of predicted and true class, for any number of classes.
 
     Matthews 1975; Gorodkin, *Comparing two K-category assignments*, 2004.
     """
@@ -89,6 +90,7 @@ def matthews_corrcoef(y: Array, predictions: Predictions, weights: Array) -> Arr
     predicted = np.stack([w @ (predictions.decisions == k) for k in labels])
     actual = np.stack([w @ (y == k) for k in labels])
     numerator = correct * total - (predicted * actual).sum(axis=0)
+    # Covariance and variances of the class indicators, each times total**2, which cancels.
     squared_denominator = (total**2 - (predicted**2).sum(axis=0)) * (
         total**2 - (actual**2).sum(axis=0)
     )
@@ -98,41 +100,41 @@ def matthews_corrcoef(y: Array, predictions: Predictions, weights: Array) -> Arr
 
 
 def roc_auc(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Chance that a positive row is ranked above a negative one, ties counting half."""
+    """Probability that a positive row has a higher score than a negative one; ties count half."""
     return binary_roc_auc(y == 1, predictions.outputs[:, 1], weights)
 
 
 def roc_auc_ovr(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Area under the ROC curve of each class against the rest, the mean over the classes."""
+    """Area under the ROC curve of each class against the rest, averaged over the classes."""
     areas = [binary_roc_auc(y == k, predictions.outputs[:, k], weights) for k in np.unique(y)]
     return nanmean_over_first_axis(np.stack(areas))
 
 
 def average_precision(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Area under the precision-recall curve of the positive class."""
+    """Average precision of the positive class."""
     return binary_average_precision(y == 1, predictions.outputs[:, 1], weights)
 
 
 def binary_calibration_error(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Mean gap between the probability of the positive class and how often it comes true."""
+    """Expected calibration error of the probability of the positive class."""
     return expected_calibration_error(predictions.outputs[:, 1].astype(np.float64), y == 1, weights)
 
 
 def top_label_calibration_error(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Mean gap between the probability of the likeliest class and how often it is the true one."""
+    """Expected calibration error of the probability of the most probable class."""
     top_class = predictions.outputs.argmax(axis=1)
     return expected_calibration_error(
         predictions.outputs.max(axis=1).astype(np.float64), top_class == y, weights
     )
 
 
-def coverage(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Share of rows whose true class is in the predicted set."""
+def set_coverage(y: Array, predictions: Predictions, weights: Array) -> Array:
+    """Fraction of rows whose true class is in the prediction set."""
     return weighted_mean(predictions.regions[np.arange(len(y)), y], weights)
 
 
 def mean_set_size(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Classes in the predicted set, on average."""
+    """Mean number of classes in the prediction set."""
     return weighted_mean(predictions.regions.sum(axis=1), weights)
 
 
@@ -147,21 +149,21 @@ RECALL = Metric("recall", "recall", True, recall)
 F1 = Metric("f1", "F1", True, f1_score)
 MATTHEWS_CORRCOEF = Metric("mcc", "MCC", True, matthews_corrcoef)
 ROC_AUC = Metric("roc_auc", "ROC AUC", True, roc_auc)
-ROC_AUC_OVR = Metric("roc_auc", "ROC AUC (mean)", True, roc_auc_ovr)
-AVERAGE_PRECISION = Metric("average_precision", "PR AUC", True, average_precision)
+ROC_AUC_OVR = Metric("roc_auc", "ROC AUC (macro, one-vs-rest)", True, roc_auc_ovr)
+AVERAGE_PRECISION = Metric("average_precision", "average precision", True, average_precision)
 BINARY_CALIBRATION_ERROR = Metric(
-    "calibration_error",
-    "calibration error",
+    "ece",
+    "expected calibration error",
     False,
     binary_calibration_error,
     is_biased_upwards=True,
 )
 TOP_LABEL_CALIBRATION_ERROR = Metric(
-    "calibration_error",
-    "calibration error",
+    "ece",
+    "expected calibration error",
     False,
     top_label_calibration_error,
     is_biased_upwards=True,
 )
-COVERAGE = Metric("coverage", "coverage of sets", True, coverage)
-MEAN_SET_SIZE = Metric("set_size", "classes in a set", False, mean_set_size)
+COVERAGE = Metric("coverage", "coverage", True, set_coverage)
+MEAN_SET_SIZE = Metric("mean_set_size", "mean set size", False, mean_set_size)

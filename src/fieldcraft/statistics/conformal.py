@@ -1,7 +1,7 @@
-"""Sets and intervals that hold the truth at a stated rate, whatever the model.
+"""Prediction sets and intervals that contain the truth at a target rate, for any model.
 
-Split conformal prediction (Vovk et al., *Algorithmic Learning in a Random World*, 2005): rows like
-those of the tune part are covered at the stated rate on average, not each kind of row by itself.
+Split conformal prediction (Vovk et al., *Algorithmic Learning in a Random World*, 2005). Rows like
+the validation rows are covered at the target rate on average, not within each group of rows.
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ import numpy as np
 
 from fieldcraft.core.types import Array
 
-MIN_ROWS_PER_BIN = 200  # tune rows for each width of interval
+MIN_ROWS_PER_BIN = 200  # validation rows behind each width of an interval
 MAX_BINS = 10
-PROBABILITY_TOLERANCE = (
-    1e-6  # of a probability: a packaged model's may be off by that, and ties are common
-)
-RANK_TOLERANCE = 1e-9  # of a rank
+# A packaged model's probabilities may differ by this much, and ties are common: a class whose
+# probability is exactly the threshold must not drop out of its set.
+PROBABILITY_TOLERANCE = 1e-6
+RANK_TOLERANCE = 1e-9  # (n + 1) * coverage may be a whole number only up to rounding
 
 
 def conformal_quantile(scores: Array, coverage: float, weights: Array | None = None) -> float:
-    """The score that a new row's does not exceed at the stated rate; infinite if rows are few.
+    """The score that a new row's does not exceed at the target rate; infinite with too few rows.
 
-    Rows may weigh more or less (Tibshirani et al., *Conformal Prediction Under Covariate Shift*,
-    NeurIPS 2019); the new row weighs as much as they do on average.
+    Rows may have weights (Tibshirani et al., *Conformal Prediction Under Covariate Shift*,
+    NeurIPS 2019); the new row has the mean weight of the others.
     """
     if not len(scores):
         return float("inf")
     weights = np.ones(len(scores)) if weights is None else weights / weights.mean()
+    # The new row is exchangeable with the n others, so its score is one of n + 1, and the quantile
+    # is taken among these. Its own weight is unknown; the mean of the others, which is 1 after the
+    # division above, makes the total n + 1 with weights as without. The new row's score may be the
+    # largest: it stands at infinity, which is the answer where the n others do not reach the rank.
     order = np.argsort(scores, kind="stable")
     cumulative_weights = np.cumsum(weights[order])
     index = int(np.searchsorted(cumulative_weights, (len(scores) + 1) * coverage - RANK_TOLERANCE))
@@ -36,12 +40,14 @@ def conformal_quantile(scores: Array, coverage: float, weights: Array | None = N
 def class_set_threshold(
     probabilities: Array, y: Array, coverage: float, weights: Array | None = None
 ) -> float:
-    """The probability that a class must have to be in the set (Sadinle et al., JASA 2019)."""
+    """The least probability of a class in the prediction set (Sadinle et al., JASA 2019)."""
+    # The score is minus the probability of the true class. An infinite quantile, with too few rows,
+    # becomes a threshold of 0: every class is in the set.
     return max(-conformal_quantile(-probabilities[np.arange(len(y)), y], coverage, weights), 0.0)
 
 
 def class_prediction_sets(probabilities: Array, threshold: float) -> Array:
-    """Which classes are in the set of each row; the likeliest always is. (rows, classes)."""
+    """Which classes are in each row's set, (rows, classes); the most probable one always is."""
     is_member = probabilities >= threshold - PROBABILITY_TOLERANCE
     is_member[np.arange(len(is_member)), probabilities.argmax(axis=1)] = True
     return np.asarray(is_member)
@@ -50,7 +56,7 @@ def class_prediction_sets(probabilities: Array, threshold: float) -> Array:
 def label_set_thresholds(
     probabilities: Array, y: Array, coverage: float, weights: Array | None = None
 ) -> list[float]:
-    """For each label the probability that "yes", or else "no", must have to be left open."""
+    """For each label the least probability of a value, 0 or 1, in its prediction set."""
     true_probability = np.where(y == 1, probabilities, 1 - probabilities)
     return [
         max(-conformal_quantile(-column, coverage, weights), 0.0) for column in true_probability.T
@@ -58,10 +64,7 @@ def label_set_thresholds(
 
 
 def label_prediction_sets(probabilities: Array, thresholds: list[float]) -> Array:
-    """Whether each label may be absent, and present; what is likelier always may.
-
-    Shape (rows, labels, 2).
-    """
+    """Whether each label may be 0 and may be 1, (rows, labels, 2); the more probable always may."""
     probabilities_of_both = np.stack([1 - probabilities, probabilities], axis=2)
     is_possible = (
         probabilities_of_both >= np.asarray(thresholds)[None, :, None] - PROBABILITY_TOLERANCE
@@ -72,9 +75,13 @@ def label_prediction_sets(probabilities: Array, thresholds: list[float]) -> Arra
 def fit_interval_half_widths(
     predicted: Array, y: Array, coverage: float, weights: Array | None = None
 ) -> dict[str, list[float]]:
-    """Half the width of the interval by predicted value: wide where the model errs much.
+    """Half the width of the prediction interval, by bins of the predicted value.
 
-    Bins of the predicted value (Mondrian conformal prediction) as far as rows allow.
+    Each bin has a width of its own (Mondrian conformal prediction), so that intervals are wide only
+    where errors are large. There are as many bins as the number of rows allows, at most ten.
+
+    Returns:
+        ``bin_edges``, and ``half_widths``, one more, both in units of the target.
     """
     edges = bin_edges(predicted, int(np.clip(len(y) // MIN_ROWS_PER_BIN, 1, MAX_BINS)))
     bin_indices = np.searchsorted(edges, predicted, side="right")
@@ -84,12 +91,12 @@ def fit_interval_half_widths(
     half_widths = [
         conformal_quantile(absolute_errors[mask], coverage, row_weights[mask]) for mask in bin_masks
     ]
-    fallback_half_width = (
-        float(absolute_errors.max(initial=0.0)) * 2
-    )  # where rows are too few for a finite width
+    # With too few rows for a finite width, the interval must still be a number: twice the largest
+    # error of all rows.
+    fallback_half_width = float(absolute_errors.max(initial=0.0)) * 2
     return {
-        "edges": [float(edge) for edge in edges],
-        "widths": [
+        "bin_edges": [float(edge) for edge in edges],
+        "half_widths": [
             half_width if np.isfinite(half_width) else fallback_half_width
             for half_width in half_widths
         ],
@@ -97,9 +104,10 @@ def fit_interval_half_widths(
 
 
 def bin_edges(predicted: Array, n_bins: int) -> Array:
-    """Where bins of about equal count meet: between two predicted values, never on one."""
+    """Edges of bins of about equal count: between two predicted values, never on one."""
     if not len(predicted):
         return np.zeros(0)
+    # On a value an edge would send a row to either bin by the rounding of a packaged model.
     values = np.unique(predicted)
     quantiles = np.quantile(predicted, np.linspace(0, 1, n_bins + 1)[1:-1])
     upper_indices = np.unique(np.searchsorted(values, quantiles))
@@ -108,7 +116,7 @@ def bin_edges(predicted: Array, n_bins: int) -> Array:
 
 
 def prediction_intervals(predicted: Array, fitted: dict[str, list[float]]) -> Array:
-    """Low and high end for each predicted value, shape (rows, 2)."""
-    bin_indices = np.searchsorted(fitted["edges"], predicted, side="right")
-    half_widths = np.asarray(fitted["widths"])[bin_indices]
+    """The lower and upper end for each predicted value, shape (rows, 2)."""
+    bin_indices = np.searchsorted(fitted["bin_edges"], predicted, side="right")
+    half_widths = np.asarray(fitted["half_widths"])[bin_indices]
     return np.stack([predicted - half_widths, predicted + half_widths], axis=1)

@@ -1,4 +1,4 @@
-"""Groups of things that pairs of them tie together."""
+"""Connected components of an undirected graph."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from fieldcraft.core.types import Array
 
 
 def connected_components(n_items: int, pairs: Array) -> list[Array]:
-    """The groups of two things and more that pairs tie together, each in order, largest first.
+    """Connected components with two items or more, each in order, largest first.
 
-    >>> [group.tolist() for group in tied_groups(6, np.array([[1, 2], [0, 3], [3, 4]]))]
+    >>> [group.tolist() for group in connected_components(6, np.array([[1, 2], [0, 3], [3, 4]]))]
     [[0, 3, 4], [1, 2]]
 
     Args:
-        n_items: of the things, which are numbered from 0.
-        pairs: numbers of things that belong together, shape (pairs, 2).
+        n_items: number of items, which are numbered from 0.
+        pairs: the edges, shape (pairs, 2).
     """
     parent = list(range(n_items))
 
     def find_root(item: int) -> int:
         while parent[item] != item:
+            # Path halving keeps the trees flat (Tarjan & van Leeuwen, JACM 1984); a chain of
+            # pairs would otherwise take quadratic time.
             parent[item] = parent[parent[item]]
             item = parent[item]
         return item

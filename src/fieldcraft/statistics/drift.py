@@ -1,9 +1,9 @@
-"""Have rows drifted from a reference? Distances between counts by bins, and evidence against "no".
+"""Drift of rows from a reference: distances between binned counts, and tests of no drift.
 
-The null is not that both are the same: over months of windows that share one reference of a few
-thousand rows, the sampling error of the reference itself would be found out and told as drift. It
-is that rows come from within a declared distance of the distribution that the reference is a
-sample of, whatever that sample's own error.
+The null hypothesis is not that both distributions are equal. Over months, all windows share one
+reference of a few thousand rows, whose own sampling error would be detected and reported as drift.
+It is that the rows come from within a tolerated distance of the distribution that the reference is
+a sample of.
 
 Lin, *Divergence measures based on the Shannon entropy*, IEEE Trans. Inf. Theory 1991; Endres &
 Schindelin, *A new metric for probability distributions*, 2003 (its root is a distance).
@@ -12,7 +12,6 @@ Schindelin, *A new metric for probability distributions*, 2003 (its root is a di
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
@@ -21,21 +20,21 @@ import numpy as np
 from fieldcraft.core.types import Array
 from fieldcraft.statistics.sequential import log_e_value
 
-MAX_TOLERATED_JS_DISTANCE = (
-    0.02  # Jensen-Shannon distance that is no drift: a shift by 0.05 standard deviations
-)
-CONFIDENCE_LEVEL = 0.998  # how surely a reference's true distribution is as near as is allowed for
-N_SIMULATED_WINDOWS = 2_000  # simulated windows of a table
-WINDOW_SIZE_GROWTH = 1.1  # tables are made for sizes of windows that grow by this factor
-MIN_EXPECTED_ROWS_PER_BIN = (
-    1.0  # bins of which a window is expected to hold fewer rows are counted together
-)
-TILTS_IN_STD = (0.04, 0.08, 0.16, 0.32, 0.64)  # shifts that are looked for, in standard deviations
-CALIBRATOR_EXPONENTS = (0.1, 0.3, 0.5, 0.8)  # calibrators of p-values
+# Jensen-Shannon distance that is no drift: that of a normal shifted by 0.05 standard deviations.
+MAX_TOLERATED_JS_DISTANCE = 0.02
+# That the reference's true distribution is within the assumed sampling error. At 99 % one of 20
+# columns is outside in a fifth of months: 2.5 % of 40 simulated months had more than one alarm. At
+# 99.8 % none of 60 had, and a shift of 0.2 standard deviations takes 8 windows in place of 7.
+CONFIDENCE_LEVEL = 0.998
+N_SIMULATED_WINDOWS = 2_000  # for each null distribution
+WINDOW_SIZE_GROWTH = 1.1  # null distributions are simulated for window sizes this factor apart
+MIN_EXPECTED_ROWS_PER_BIN = 1.0  # rarer bins are pooled
+TILTS_IN_STD = (0.04, 0.08, 0.16, 0.32, 0.64)  # shifts to detect, in standard deviations
+CALIBRATOR_EXPONENTS = (0.1, 0.3, 0.5, 0.8)  # of the e-values calibrated from a p-value
 
 
 def js_divergence(counts: Array, other_counts: Array) -> Array:
-    """The Jensen-Shannon divergence of counts, in nats, along the last axis."""
+    """The Jensen-Shannon divergence between counts, in nats, along the last axis."""
     p = counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1)
     q = other_counts / np.maximum(other_counts.sum(axis=-1, keepdims=True), 1)
     mixture = (p + q) / 2
@@ -44,38 +43,42 @@ def js_divergence(counts: Array, other_counts: Array) -> Array:
 
 
 def kl_divergence(p: Array, q: Array) -> Array:
-    """The Kullback-Leibler divergence of shares from others, in nats; none where there are none."""
+    """The Kullback-Leibler divergence of p from q, in nats; bins where either is 0 add nothing."""
+    # In `js_divergence` q is the mixture, which is 0 only where p is.
     ratio = np.divide(p, q, out=np.ones(np.broadcast(p, q).shape), where=(p > 0) & (q > 0))
     nats: Array = (p * np.log(ratio)).sum(axis=-1)
     return np.maximum(nats, 0.0)
 
 
 def js_distance(counts: Array, other_counts: Array) -> float:
-    """The Jensen-Shannon distance between counts by bins: 0 if alike, 1 if they share no bin."""
+    """The Jensen-Shannon distance between binned counts: 0 if equal, 1 if they share no bin."""
     return nats_to_js_distance(float(js_divergence(np.asarray(counts), np.asarray(other_counts))))
 
 
 def nats_to_js_distance(nats: float) -> float:
-    """A divergence in nats as a distance from 0 to 1."""
+    """A Jensen-Shannon divergence in nats as a distance from 0 to 1."""
     return min(math.sqrt(max(nats, 0.0) / math.log(2)), 1.0)
 
 
 def debiased_js_distance(window: Array, reference: Array) -> float:
-    """The distance between the distributions that two counts are samples of, from 0 to 1.
+    """The distance between the distributions that two counts were sampled from, from 0 to 1.
 
-    What sampling alone adds to the divergence on average is taken off before the root.
+    The mean divergence that sampling alone adds is subtracted before the root is taken.
     """
     window, reference = np.asarray(window), np.asarray(reference)
     sizes = float(window.sum()), float(reference.sum())
     if not min(sizes):
         return 0.0
+    # To second order the divergence of p and q is sum((p - q)**2 / p) / 8. For samples of n and m
+    # rows of one distribution with k bins the sum has the mean (k - 1) * (1 / n + 1 / m).
     n_filled_bins = int(((window > 0) | (reference > 0)).sum())
     expected_bias = (n_filled_bins - 1) / 8 * (1 / sizes[0] + 1 / sizes[1])
     return nats_to_js_distance(float(js_divergence(window, reference)) - expected_bias)
 
 
 def wasserstein_1d(window_quantiles: Array, reference_quantiles: Array) -> float:
-    """The Wasserstein distance between numbers, in their own unit, from evenly spaced quantiles."""
+    """The Wasserstein distance between numbers, in their unit, from evenly spaced quantiles."""
+    # In one dimension it is the mean distance between quantiles of the same level.
     if not len(window_quantiles) or not len(reference_quantiles):
         return 0.0
     gaps = np.abs(
@@ -87,11 +90,12 @@ def wasserstein_1d(window_quantiles: Array, reference_quantiles: Array) -> float
 
 @dataclass(frozen=True)
 class NullDistribution:
-    """How large the divergence of a window is by chance: a gamma distribution, and what is pooled.
+    """The null distribution of a window's divergence: a gamma distribution, and pooled bins.
 
     Attributes:
-        pooled_bins: the number of the pooled bin of each bin.
-        shape, scale: of the gamma distribution of the divergence in nats.
+        pooled_bins: the index of the pooled bin of each bin, shape (bins,).
+        shape: of the gamma distribution of the divergence in nats.
+        scale: of the same.
     """
 
     pooled_bins: Array
@@ -101,12 +105,13 @@ class NullDistribution:
 
 @dataclass
 class ReferenceDistribution:
-    """Counts of reference rows with which windows are compared.
+    """Binned counts of the reference rows that windows are compared with.
 
     Attributes:
-        counts: by bin.
-        ordered_bins: the bins that have an order, such as those of numbers; none of words.
+        counts: shape (bins,).
+        ordered_bins: the bins with an order, as those of numbers have; None for categories.
         tolerance: Jensen-Shannon distance, from 0 to 1, that is no drift.
+        null_distributions: those simulated so far, by the index of the window size.
     """
 
     counts: Array
@@ -115,16 +120,18 @@ class ReferenceDistribution:
     null_distributions: dict[int, NullDistribution] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Work out what all windows are compared with."""
+        """Derive what every window needs."""
         self.counts = np.asarray(self.counts, dtype=np.int64)
         self.n_rows = max(int(self.counts.sum()), 1)
         self.probabilities = self.counts / self.n_rows
-        self.tolerance_root_nats = self.tolerance * math.sqrt(math.log(2))  # a root of nats
+        self.tolerance_root_nats = self.tolerance * math.sqrt(math.log(2))  # as the root of nats
         self.rank_scores = self.standardized_ranks()
 
     @property
     def detector_weights(self) -> Array:
-        """The share in a detector of each value of `evidence`, adding up to 1."""
+        """The weight in a detector of each of the `log_e_values`, which add up to 1."""
+        # Half for the whole distribution, half for shifts: a shift along one direction is detected
+        # with far fewer rows than a difference in any of twenty bins.
         distribution_weights = np.full(len(CALIBRATOR_EXPONENTS), 1 / len(CALIBRATOR_EXPONENTS))
         if self.ordered_bins is None:
             return distribution_weights
@@ -136,7 +143,7 @@ class ReferenceDistribution:
         )
 
     def standardized_ranks(self) -> Array | None:
-        """Middle ranks of ordered bins with mean 0 and variance 1; None where there is no order."""
+        """Mid-ranks of the ordered bins with mean 0 and variance 1; None without an order."""
         if self.ordered_bins is None:
             return None
         probabilities = self.probabilities[self.ordered_bins]
@@ -148,7 +155,7 @@ class ReferenceDistribution:
         return scores / std if std > 0 else None
 
     def p_value(self, window: Array) -> float:
-        """How often a window would be as far from the reference as this one without drift."""
+        """The probability that a window without drift has at least the divergence of this one."""
         n_rows = int(window.sum())
         if not n_rows:
             return 1.0
@@ -157,7 +164,9 @@ class ReferenceDistribution:
         return gamma_sf(float(js_divergence(*pooled_counts)), null.shape, null.scale)
 
     def null_distribution(self, n_rows: int) -> NullDistribution:
-        """The table for windows of about this size; of the next smaller one, which is cautious."""
+        """The null distribution for windows of about this size, simulated once."""
+        # Rounded down: smaller windows diverge more by chance, so p-values are never too small. The
+        # addend keeps an exact power of the factor from being rounded to the size below.
         size_index = max(int(math.log(n_rows) / math.log(WINDOW_SIZE_GROWTH) + 1e-9), 0)
         if size_index not in self.null_distributions:
             self.null_distributions[size_index] = self.simulate_null(
@@ -166,19 +175,27 @@ class ReferenceDistribution:
         return self.null_distributions[size_index]
 
     def simulate_null(self, n_rows: int) -> NullDistribution:
-        """How divergences are spread that windows have which are as far off as is no drift.
+        """Simulate the divergence of windows at the largest distance that is no drift.
 
-        Distributions are drawn in random directions at the tolerated distance; roots of shares
-        are at even angles there (Hellinger), and half the square of their distance is the
-        divergence.
+        An exact e-value (universal inference) would need no simulation, but is too weak: its best
+        null distribution follows the noise of the window in every direction (docs/log.md).
         """
         is_rare = self.probabilities * n_rows < MIN_EXPECTED_ROWS_PER_BIN
         pooled_bins = np.where(is_rare, 0, np.cumsum(~is_rare))
         pooled_bins = pooled_bins if is_rare.any() else pooled_bins - 1
         pooled_probabilities = np.bincount(pooled_bins, self.probabilities)
+        # The root of the divergence is a metric (Endres & Schindelin), so the triangle inequality
+        # holds: rows within the tolerance of the true distribution are within the tolerance plus
+        # the sampling error of the reference from its counts. By the second-order expansion of
+        # `debiased_js_distance` that error, as a divergence, is chi-square / (8 * rows) with
+        # (bins - 1) degrees of freedom.
         max_root_distance = self.tolerance_root_nats + math.sqrt(
             chi2_ppf(CONFIDENCE_LEVEL, len(pooled_probabilities) - 1) / (8 * self.n_rows)
         )
+        # With (p - q) = (sqrt p - sqrt q) (sqrt p + sqrt q) the same expansion reads
+        # sum((sqrt p - sqrt q)**2) / 2: roots of probabilities lie on a sphere, where the distance
+        # is sqrt(2) times the root of the divergence in every direction. So the distributions at a
+        # given distance are steps of equal length along random tangents at the reference.
         rng = np.random.default_rng(0)
         root_probabilities = np.sqrt(pooled_probabilities)
         directions = rng.normal(size=(N_SIMULATED_WINDOWS, len(pooled_probabilities)))
@@ -191,23 +208,24 @@ class ReferenceDistribution:
             n_rows, true_distributions / true_distributions.sum(axis=1, keepdims=True)
         )
         divergences = js_divergence(window_counts, pooled_probabilities[None, :] * self.n_rows)
+        # A gamma distribution through the first two moments gives p-values far below 1 / 2,000,
+        # which the simulated windows themselves cannot.
         mean, variance = float(divergences.mean()), float(divergences.var())
         if variance <= 0:
             return NullDistribution(pooled_bins, 1.0, 1e-12)
         return NullDistribution(pooled_bins, mean**2 / variance, variance / mean)
 
     def log_e_values(self, window: Array) -> Array:
-        """Logarithms of e-values against "no drift": each has a mean of at most 1 without drift.
+        """Logarithms of e-values, each with a mean of at most 1 without drift.
 
-        The first are calibrated from the p-value of the whole distribution; those of ordered bins
-        look for shifts up and down, and are likelihood ratios of exponential tilts.
+        The first are calibrated from the p-value of the whole distribution. Those for shifts up and
+        down, of ordered bins only, are likelihood ratios of exponential tilts.
         """
-        p_value = max(self.p_value(window), 1e-300)
+        p_value = max(self.p_value(window), 1e-300)  # the logarithm of 0 is not finite
         log_e_values = [log_e_value(p_value, exponent) for exponent in CALIBRATOR_EXPONENTS]
         if self.ordered_bins is not None and self.rank_scores is None:
-            log_e_values += [0.0] * (
-                2 * len(TILTS_IN_STD)
-            )  # all in one bin: there is no order to look along
+            # All reference rows are in one bin, which has no order: e-values of 1, no evidence.
+            log_e_values += [0.0] * (2 * len(TILTS_IN_STD))
         elif self.rank_scores is not None:
             score_sum, n_rows = float(window @ self.rank_scores), int(window.sum())
             signed_tilts = [sign * tilt for tilt in TILTS_IN_STD for sign in (1, -1)]
@@ -217,12 +235,15 @@ class ReferenceDistribution:
         return np.array(log_e_values)
 
     def log_mgf_bound(self, tilt: float) -> float:
-        """What a tilt costs a row: the mean of its exponential, as high as no drift may make it.
+        """The logarithm of the largest mean that a tilt's exponential has without drift.
 
-        The mean of a function of rows is off by at most the distance in chi-square times its
-        standard deviation: by the tolerance, and by the reference's own sampling error.
+        Divided by it, the exponential of a row has a mean of at most 1, as an e-value must.
         """
         assert self.rank_scores is not None
+        # By Cauchy-Schwarz the mean of f under q is at most that under p plus chi(q, p) times the
+        # standard deviation of f, with chi**2 = sum((q - p)**2 / p). At the tolerated distance chi
+        # is sqrt(8) times the root of the divergence, by the second-order expansion again. The
+        # reference's own mean is off by its standard error, the standard deviation / sqrt(rows).
         tilted_scores = np.exp(tilt * self.rank_scores)
         mean = float(self.probabilities @ tilted_scores)
         coefficient_of_variation = (
@@ -235,7 +256,9 @@ class ReferenceDistribution:
 
 
 def chi2_ppf(level: float, degrees: int) -> float:
-    """A quantile of the chi-square distribution (Wilson & Hilferty, 1931)."""
+    """A quantile of the chi-square distribution (Wilson & Hilferty 1931)."""
+    # (X / k)**(1 / 3) is nearly normal with mean 1 - 2 / (9 k) and variance 2 / (9 k). SciPy is no
+    # dependency of the monitor.
     if degrees < 1:
         return 0.0
     ninth = 2 / (9 * degrees)
@@ -243,21 +266,22 @@ def chi2_ppf(level: float, degrees: int) -> float:
 
 
 def gamma_sf(value: float, shape: float, scale: float) -> float:
-    """How often a gamma distribution is above a value (Wilson & Hilferty, 1931)."""
+    """The probability that a gamma variable exceeds a value (Wilson & Hilferty 1931)."""
     if value <= 0:
         return 1.0
+    # A gamma variable is a scaled chi-square with 2 * shape degrees of freedom.
     ninth = 1 / (9 * shape)
     z = ((value / (shape * scale)) ** (1 / 3) - (1 - ninth)) / math.sqrt(ninth)
     return 0.5 * math.erfc(z / math.sqrt(2))
 
 
 def chernoff_p_value(count: int, n_rows: int, proportion: float) -> float:
-    """How often so many or more of some rows would be of a sort, at most (Chernoff's bound).
+    """An upper bound on the probability of so many events or more (Chernoff's bound).
 
     Args:
-        count: rows of the sort.
-        n_rows: all of them.
-        proportion: of the sort in the long run.
+        count: rows with the event.
+        n_rows: all rows.
+        proportion: expected proportion of the event.
     """
     if not n_rows or count <= n_rows * proportion:
         return 1.0
@@ -270,7 +294,9 @@ def chernoff_p_value(count: int, n_rows: int, proportion: float) -> float:
 
 
 def proportion_upper_bound(count: int, n_rows: int) -> float:
-    """A share of which no more is likely where some rows of a reference were of a sort."""
+    """An upper confidence bound on the proportion of an event in the reference rows."""
+    # From P - p <= z * sqrt(P / n), solved for P, with sqrt(a + b) <= sqrt(a) + sqrt(b). Without
+    # any event in the reference it is still above 0.
     z_squared = NormalDist().inv_cdf(CONFIDENCE_LEVEL) ** 2
-    proportions: Sequence[float] = (count / max(n_rows, 1), z_squared / max(n_rows, 1))
-    return min(proportions[0] + math.sqrt(proportions[0] * proportions[1]) + proportions[1], 1.0)
+    proportion, margin = count / max(n_rows, 1), z_squared / max(n_rows, 1)
+    return min(proportion + math.sqrt(proportion * margin) + margin, 1.0)

@@ -1,4 +1,4 @@
-"""Groups of rows by the values of a column, for figures that are told group by group."""
+"""Groups of rows by the values of a column, for metrics by group."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-MIN_ROWS_PER_GROUP = 30  # rows of a group, below which figures say nothing
-MAX_GROUPS_PER_COLUMN = 12  # groups of a column; numbers of more values are cut into quarters
+MIN_ROWS_PER_GROUP = 30  # below which metrics are too uncertain to report
+MAX_GROUPS_PER_COLUMN = 12  # numbers with more distinct values are grouped by quartile
 MISSING_GROUP = "(missing)"
 
 
 def quartile_edges(values: pl.Series) -> list[float]:
-    """Where a column is cut into quarters; nowhere unless it is of numbers of many values."""
+    """The quartiles of a column of numbers with many distinct values; none for other columns."""
     if not values.dtype.is_numeric() or values.n_unique() <= MAX_GROUPS_PER_COLUMN:
         return []
     quartiles = np.quantile(values.drop_nulls().to_numpy(), [0.25, 0.5, 0.75])
+    # Quartiles coincide where one value is common; equal edges would make an empty group.
     return [float(edge) for edge in np.unique(quartiles)]
 
 
 def assign_groups(values: pl.Series, edges: Sequence[float]) -> pl.Series:
-    """The group of each value: itself, or between which edges it lies; null where it is missing.
+    """The group of each value: the value itself, or its range between edges; null if missing.
 
-    >>> group_of(pl.Series([1.0, 5.0, None]), [2.0, 4.0]).to_list()
+    >>> assign_groups(pl.Series([1.0, 5.0, None]), [2.0, 4.0]).to_list()
     ['up to 2', 'above 4', None]
     """
     if edges:
@@ -41,13 +42,13 @@ def assign_groups(values: pl.Series, edges: Sequence[float]) -> pl.Series:
 
 
 def name_ranges(edges: Sequence[float]) -> list[str]:
-    """The names of the ranges between edges, and beyond them."""
+    """The names of the ranges below, between and above edges."""
     inner_names = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
     return [f"up to {edges[0]:g}", *inner_names, f"above {edges[-1]:g}"]
 
 
 def groups_in_order(values: pl.Series) -> tuple[pl.Series, list[str]]:
-    """The group of each row, and the groups in order: numbers upwards, others by their rows."""
+    """The group of each row, and all groups: numbers in order, others by decreasing size."""
     edges = quartile_edges(values)
     groups = assign_groups(values, edges).fill_null(MISSING_GROUP).alias("group")
     if edges:

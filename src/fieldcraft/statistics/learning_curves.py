@@ -1,4 +1,4 @@
-"""Tell from the losses of training whether a network learned too little, too much, or well."""
+"""Diagnose underfitting and overfitting from the losses of training."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from typing import Any, Literal
 
 import numpy as np
 
-Verdict = Literal["good", "overfit", "underfit", "unfinished"]
-UNFINISHED_EPOCH_FRACTION = 0.95  # of all epochs allowed: a best epoch after that is no end
-MIN_OVERFIT_RISE = 0.1  # relative rise of the tune loss after its best epoch
-MIN_TRAIN_LOSS_FALL = 0.3  # relative fall of the training loss in the same time
-MIN_LOSS_GAIN = 0.02  # relative gain over the first epochs, or over what guessing gives
+Verdict = Literal["good", "overfit", "underfit", "not_converged"]
+UNFINISHED_EPOCH_FRACTION = 0.95  # of the allowed epochs: after it a best epoch is no minimum
+MIN_OVERFIT_RISE = 0.1  # relative rise of the validation loss after its best epoch
+MIN_TRAIN_LOSS_FALL = 0.3  # relative fall of the training loss over the same epochs
+MIN_LOSS_GAIN = 0.02  # relative fall of the validation loss from the first epoch to the best
 
 
 @dataclass(frozen=True)
 class LearningCurveDiagnosis:
-    """Whether a model learned well, on what evidence, and what to do next."""
+    """A verdict on a training, the reason for it, and a recommendation."""
 
     verdict: Verdict
     reason: str
-    next_step: str
+    recommendation: str
 
 
 def diagnose_learning_curves(
     curves: Sequence[Mapping[str, Any]], max_epochs: int
 ) -> LearningCurveDiagnosis | None:
-    """What the losses of all members of a model say.
+    """Diagnose a model from the losses of all its members; None if there are none.
 
     Args:
-        curves: per member ``train_losses``, ``tune_losses`` and ``best_epoch``, counted from 1.
-        max_epochs: epochs that training could take at most.
+        curves: for each member ``train_losses``, ``validation_losses`` and ``best_epoch``, counted
+            from 1.
+        max_epochs: largest number of epochs that training was allowed.
     """
-    curves = [curve for curve in curves if curve["tune_losses"]]
+    curves = [curve for curve in curves if curve["validation_losses"]]
     if not curves:
         return None
     mean_best_epoch = float(np.mean([curve["best_epoch"] for curve in curves]))
@@ -41,38 +42,40 @@ def diagnose_learning_curves(
     mean_fall = float(np.mean([fall_after_best(curve) for curve in curves]))
     mean_gain = float(np.mean([validation_loss_gain(curve) for curve in curves]))
     mean_train_gain = float(np.mean([train_loss_gain(curve) for curve in curves]))
+    best_epoch = f"epoch {mean_best_epoch:.0f}"
     if mean_best_epoch >= UNFINISHED_EPOCH_FRACTION * max_epochs:
         return LearningCurveDiagnosis(
-            "unfinished",
-            f"the tune loss was still falling in epoch {mean_best_epoch:.0f} of {max_epochs}",
-            "give it more time: raise train.budget or model.epochs",
+            "not_converged",
+            f"the validation loss was still falling in {best_epoch} of {max_epochs}",
+            "train longer: raise train.time_budget or model.epochs",
         )
-    if (
-        mean_gain < MIN_LOSS_GAIN and mean_train_gain < MIN_TRAIN_LOSS_FALL
-    ):  # or else all was learned in the first epoch
+    # Where the training loss fell all the same, the network learned everything in its first epoch,
+    # as pretrained ones do, and the validation loss had no further to fall.
+    if mean_gain < MIN_LOSS_GAIN and mean_train_gain < MIN_TRAIN_LOSS_FALL:
         return LearningCurveDiagnosis(
             "underfit",
-            f"the tune loss fell by {mean_gain:.1%} only",
-            "look for columns that tell more, or let the network learn more: lower "
+            f"the validation loss fell by only {mean_gain:.1%}",
+            "add more predictive columns, or increase the capacity of the network: lower "
             "model.dropout, raise model.width",
         )
+    # A rise alone may be noise of a small validation set; overfitting also fits the training rows.
     if mean_rise > MIN_OVERFIT_RISE and mean_fall > MIN_TRAIN_LOSS_FALL:
         return LearningCurveDiagnosis(
             "overfit",
-            f"after epoch {mean_best_epoch:.0f} the tune loss rose by {mean_rise:.0%} while the training loss "
-            f"fell by {mean_fall:.0%}; the weights of epoch {mean_best_epoch:.0f} were kept",
-            "more rows help most; else raise model.dropout or model.weight_decay",
+            f"after {best_epoch} the validation loss rose by {mean_rise:.0%} while the training "
+            f"loss fell by {mean_fall:.0%}; the weights of {best_epoch} were kept",
+            "more rows help most; otherwise raise model.dropout or model.weight_decay",
         )
     return LearningCurveDiagnosis(
         "good",
-        f"the tune loss was lowest in epoch {mean_best_epoch:.0f} and training stopped soon after",
+        f"the validation loss was lowest in {best_epoch} and training stopped soon after",
         "longer training will not help; better columns or more rows may",
     )
 
 
 def rise_after_best(curve: Mapping[str, Any]) -> float:
-    """Relative rise of the tune loss from its best epoch to the last."""
-    losses = curve["tune_losses"]
+    """Relative rise of the validation loss from its best epoch to the last."""
+    losses = curve["validation_losses"]
     best_loss = losses[curve["best_epoch"] - 1]
     return float((losses[-1] - best_loss) / max(abs(best_loss), 1e-12))
 
@@ -91,7 +94,7 @@ def train_loss_gain(curve: Mapping[str, Any]) -> float:
 
 
 def validation_loss_gain(curve: Mapping[str, Any]) -> float:
-    """Relative fall of the tune loss from the first epoch to the best."""
-    losses = curve["tune_losses"]
+    """Relative fall of the validation loss from the first epoch to the best."""
+    losses = curve["validation_losses"]
     gain = losses[0] - losses[curve["best_epoch"] - 1]
     return float(gain / max(abs(losses[0]), 1e-12))

@@ -1,9 +1,9 @@
-"""Metrics as functions of row weights, so that a thousand resamples cost one call.
+"""Metrics as functions of row weights, so that one call covers a thousand resamples.
 
-Every metric takes the true target, what the model says and weights of shape (resamples, rows),
-and returns one value per resample. Class targets are indexes into the classes, label targets
-0 or 1 of shape (rows, labels). Binary metrics take the second class as the positive one. Where a
-metric is not defined on a resample (one class missing, no weight at all), its value is NaN.
+Every metric takes the true target, predictions and weights of shape (resamples, rows), and returns
+one value per resample. Class targets are class indexes (rows,), label targets 0 or 1 of shape
+(rows, labels). The second class is the positive one of binary metrics. A metric that is not defined
+on a resample (a class without rows, no weight at all) is NaN there.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import numpy as np
 
 from fieldcraft.core.types import Array
 
-MIN_PROBABILITY = 1e-15  # probabilities are kept this far from 0 and 1 before a logarithm
-N_CALIBRATION_BINS = 10  # of the calibration error
+MIN_PROBABILITY = 1e-15  # to which probabilities are clipped before a logarithm
+N_CALIBRATION_BINS = 10  # of the expected calibration error
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says about rows, in the forms that metrics read.
+    """The predictions of a model for some rows.
 
     Attributes:
         outputs: probabilities (rows, classes) or (rows, labels), or values (rows, 1).
         decisions: class indexes (rows,), labels 0 or 1 (rows, labels), or values (rows,).
-        regions: what holds the truth at the stated coverage: which classes (rows, classes),
-            which labels may be either way (rows, labels, 2), or low and high (rows, 2).
-        coverage: share of rows that the regions are to hold.
-        accepted: whether the model is sure enough of each row to answer (rows,); None where it
-            always answers.
+        regions: prediction sets or intervals: whether each class is in the set (rows, classes),
+            whether each label may be 0 and may be 1 (rows, labels, 2), or low and high (rows, 2).
+        coverage: target coverage of the regions, a fraction of the rows.
+        accepted: whether the model is confident enough to answer (rows,); None where it always
+            answers.
     """
 
     outputs: Array
@@ -40,14 +40,14 @@ class Predictions:
     accepted: Array | None = None
 
     def select_rows(self, rows: Array) -> Predictions:
-        """What is said about some of the rows."""
+        """The predictions for some of the rows, by index or mask."""
         accepted = None if self.accepted is None else self.accepted[rows]
         parts = (self.outputs[rows], self.decisions[rows], self.regions[rows])
         return Predictions(*parts, self.coverage, accepted)
 
 
 def concat_predictions(parts: Sequence[Predictions]) -> Predictions:
-    """What was said about several sets of rows, one after the other."""
+    """Predictions for several sets of rows, concatenated."""
     outputs, decisions, regions = (
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("outputs", "decisions", "regions")
@@ -59,16 +59,16 @@ def concat_predictions(parts: Sequence[Predictions]) -> Predictions:
 
 @dataclass(frozen=True)
 class Metric:
-    """A named measure of how good predictions are.
+    """A metric of predictions.
 
     Attributes:
         name: in the project file and the ledger.
-        title: as people say it.
-        greater_is_better: whether it is.
-        compute: the metric.
-        unit: of the figure.
-        is_biased_upwards: whether resamples show more of it than the rows have, as they do of gaps that
-            chance alone opens; its interval is then moved by that much.
+        title: in reports.
+        greater_is_better: the direction of the metric.
+        compute: from the target, predictions and weights (resamples, rows) to (resamples,).
+        unit: ``target`` for the unit of the target, else none.
+        is_biased_upwards: whether resamples overstate it, as they do for gaps that chance alone
+            opens; `percentile_interval` then corrects the bias.
     """
 
     name: str
@@ -80,25 +80,31 @@ class Metric:
 
 
 def safe_divide(numerator: Array, denominator: Array) -> Array:
-    """A quotient, NaN where it is not defined."""
+    """A quotient, NaN where the denominator is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(numerator / denominator, dtype=np.float64)
 
 
 def weighted_mean(per_row: Array, weights: Array) -> Array:
-    """Weighted mean of a figure per row."""
+    """Weighted mean of a value per row, shape (resamples,)."""
     return safe_divide(weights @ per_row.astype(np.float64), weights.sum(axis=1))
 
 
 def nanmean_over_first_axis(values: Array) -> Array:
-    """Mean over the first axis of the figures that are defined; NaN where none is."""
+    """Mean over the first axis of the finite values; NaN where there is none."""
     is_defined = np.isfinite(values)
     return safe_divide(np.where(is_defined, values, 0).sum(axis=0), is_defined.sum(axis=0))
 
 
 def cumulative_counts(positive: Array, score: Array, weights: Array) -> tuple[Array, Array]:
-    """Weights of positives and negatives at and above each distinct score, highest first."""
+    """Weight of positives and negatives at and above each distinct score, highest first.
+
+    Returns:
+        True and false positives of each threshold, both (resamples, distinct scores).
+    """
     order = np.argsort(-score, kind="stable")
+    # Tied scores are one threshold: any order within a tie would be arbitrary, and would change
+    # the areas under the curves.
     last_of_ties = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
     sorted_weights = weights[:, order].astype(np.float64)
     true_positives = np.cumsum(sorted_weights * positive[order], axis=1)[:, last_of_ties]
@@ -107,7 +113,7 @@ def cumulative_counts(positive: Array, score: Array, weights: Array) -> tuple[Ar
 
 
 def binary_roc_auc(positive: Array, score: Array, weights: Array) -> Array:
-    """Chance that a positive row is ranked above a negative one, ties counting half."""
+    """Probability that a positive row has a higher score than a negative one; ties count half."""
     true_positives, false_positives = cumulative_counts(positive, score, weights)
     start = np.zeros((len(weights), 1))
     area = np.trapezoid(
@@ -117,7 +123,10 @@ def binary_roc_auc(positive: Array, score: Array, weights: Array) -> Array:
 
 
 def binary_average_precision(positive: Array, score: Array, weights: Array) -> Array:
-    """Area under the precision-recall curve, summed step by step (average precision)."""
+    """Average precision: precision summed over the steps of recall.
+
+    Not the trapezoidal area, which is too optimistic (Davis & Goadrich, ICML 2006).
+    """
     true_positives, false_positives = cumulative_counts(positive, score, weights)
     recall_steps = np.diff(np.hstack([np.zeros((len(weights), 1)), true_positives]), axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -128,8 +137,9 @@ def binary_average_precision(positive: Array, score: Array, weights: Array) -> A
 def expected_calibration_error(confidence: Array, is_event: Array, weights: Array) -> Array:
     """Mean gap between predicted and observed frequency over ten bins of about equal count.
 
-    Expected calibration error (Naeini et al., AAAI 2015); bins are those of the rows as they are.
+    Naeini et al., *Obtaining Well Calibrated Probabilities Using Bayesian Binning*, AAAI 2015.
     """
+    # The bins of the rows themselves serve all resamples. Bins of their own would need a sort each.
     edges = np.unique(np.quantile(confidence, np.linspace(0, 1, N_CALIBRATION_BINS + 1)[1:-1]))
     bin_indices = np.searchsorted(edges, confidence, side="right")
     bin_indicators = np.eye(len(edges) + 1)[bin_indices]

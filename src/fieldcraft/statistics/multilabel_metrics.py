@@ -1,4 +1,4 @@
-"""Metrics of many labels a row, each of which may apply; targets are 0 or 1 (rows, labels)."""
+"""Metrics of multilabel classification; targets are 0 or 1, shape (rows, labels)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mean_over_labels(
     predictions: Predictions,
     weights: Array,
 ) -> Array:
-    """A score of each label by its probabilities, the mean over those where it is defined."""
+    """The mean of a score over the labels for which it is defined."""
     return nanmean_over_first_axis(
         np.stack(
             [
@@ -37,17 +37,17 @@ def mean_over_labels(
 
 
 def macro_roc_auc(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Area under the ROC curve, the mean over the labels."""
+    """Area under the ROC curve, averaged over the labels."""
     return mean_over_labels(binary_roc_auc, y, predictions, weights)
 
 
 def macro_average_precision(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Area under the precision-recall curve, the mean over the labels."""
+    """Average precision, averaged over the labels."""
     return mean_over_labels(binary_average_precision, y, predictions, weights)
 
 
 def log_loss(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Mean negative log-probability of what is true of each label."""
+    """Mean negative log-probability of the true value of each label."""
     true_probability = np.clip(
         np.where(y == 1, predictions.outputs, 1 - predictions.outputs).astype(np.float64),
         MIN_PROBABILITY,
@@ -62,7 +62,7 @@ def multilabel_brier_score(y: Array, predictions: Predictions, weights: Array) -
 
 
 def label_counts(y: Array, predictions: Predictions, weights: Array) -> tuple[Array, Array, Array]:
-    """Weight of hits, of labels called and of labels there, each (resamples, labels)."""
+    """Weight of true positives, predicted and actual positives, each (resamples, labels)."""
     w = weights.astype(np.float64)
     is_predicted, is_actual = predictions.decisions == 1, y == 1
     return w @ (is_predicted & is_actual), w @ is_predicted, w @ is_actual
@@ -77,41 +77,43 @@ def micro_f1(y: Array, predictions: Predictions, weights: Array) -> Array:
 
 
 def macro_f1(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Harmonic mean of precision and recall of each label, the mean over the labels."""
+    """Harmonic mean of precision and recall of each label, averaged over the labels."""
     true_positives, predicted, actual = label_counts(y, predictions, weights)
     return nanmean_over_first_axis(safe_divide(2 * true_positives, predicted + actual).T)
 
 
 def hamming_loss(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Share of labels that are decided wrongly."""
+    """Fraction of labels that are predicted wrongly."""
     return weighted_mean((predictions.decisions != y).mean(axis=1), weights)
 
 
 def subset_accuracy(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Share of rows of which every label is decided rightly."""
+    """Fraction of rows with all labels predicted correctly."""
     return weighted_mean((predictions.decisions == y).all(axis=1), weights)
 
 
-def coverage(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Share of labels whose truth is among what the region leaves open."""
+def label_coverage(y: Array, predictions: Predictions, weights: Array) -> Array:
+    """Fraction of labels whose true value is in the prediction set."""
     is_covered = np.where(y == 1, predictions.regions[:, :, 1], predictions.regions[:, :, 0])
     return weighted_mean(is_covered.mean(axis=1), weights)
 
 
 def mean_undecided_labels(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Share of labels that the region leaves undecided."""
+    """Fraction of labels whose prediction set holds both values."""
     return weighted_mean(predictions.regions.all(axis=2).mean(axis=1), weights)
 
 
-MACRO_ROC_AUC = Metric("roc_auc", "ROC AUC (mean)", True, macro_roc_auc)
+MACRO_ROC_AUC = Metric("roc_auc", "ROC AUC (macro, one-vs-rest)", True, macro_roc_auc)
 MACRO_AVERAGE_PRECISION = Metric(
-    "average_precision", "PR AUC (mean)", True, macro_average_precision
+    "average_precision", "average precision (macro)", True, macro_average_precision
 )
 LOG_LOSS = Metric("log_loss", "log loss", False, log_loss)
 BRIER = Metric("brier", "Brier score", False, multilabel_brier_score)
 MICRO_F1 = Metric("micro_f1", "micro F1", True, micro_f1)
 MACRO_F1 = Metric("macro_f1", "macro F1", True, macro_f1)
 HAMMING_LOSS = Metric("hamming_loss", "Hamming loss", False, hamming_loss)
-SUBSET_ACCURACY = Metric("subset_accuracy", "all labels right", True, subset_accuracy)
-COVERAGE = Metric("coverage", "coverage of regions", True, coverage)
-MEAN_UNDECIDED_LABELS = Metric("open_labels", "labels left open", False, mean_undecided_labels)
+SUBSET_ACCURACY = Metric("subset_accuracy", "subset accuracy", True, subset_accuracy)
+COVERAGE = Metric("coverage", "coverage", True, label_coverage)
+MEAN_UNDECIDED_LABELS = Metric(
+    "mean_undecided_labels", "mean undecided labels", False, mean_undecided_labels
+)

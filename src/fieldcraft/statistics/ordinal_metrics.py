@@ -1,4 +1,4 @@
-"""Metrics of classes in an order; a mistake of two steps is worse than one of one."""
+"""Metrics of ordinal classification, where an error of two steps is worse than one of one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fieldcraft.statistics.metrics import (
 
 
 def quadratic_kappa(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Agreement beyond chance, mistakes weighed by the square of their steps (Cohen 1968)."""
+    """Agreement beyond chance, errors weighted by their squared steps (Cohen 1968)."""
     classes = predictions.outputs.shape[1]
     w = weights.astype(np.float64)
     observed_cost = w @ ((predictions.decisions - y) ** 2).astype(np.float64)
@@ -24,18 +24,22 @@ def quadratic_kappa(y: Array, predictions: Predictions, weights: Array) -> Array
     class_indices = np.arange(classes)
     costs = (class_indices[:, None] - class_indices) ** 2
     expected_cost = np.einsum("ri,ij,rj->r", actual, costs, predicted)
+    # Mean costs are observed / W and expected / W**2, with W the total weight: one W remains.
     return 1 - safe_divide(
         observed_cost * w.sum(axis=1), np.where(expected_cost > 0, expected_cost, np.nan)
     )
 
 
 def ordinal_mae(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Steps between decided and true class, on average (mean absolute error of ranks)."""
+    """Mean number of steps between predicted and true class."""
     return weighted_mean(np.abs(predictions.decisions - y), weights)
 
 
 def macro_ordinal_mae(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Steps between decided and true class, the mean over the classes (Baccianella et al. 2009)."""
+    """Mean steps between predicted and true class, averaged over the classes.
+
+    Baccianella et al., *Evaluation Measures for Ordinal Regression*, ISDA 2009.
+    """
     errors = np.abs(predictions.decisions - y).astype(np.float64)
     class_means = [
         safe_divide(weights @ (errors * (y == k)), weights @ (y == k)) for k in np.unique(y)
@@ -44,7 +48,7 @@ def macro_ordinal_mae(y: Array, predictions: Predictions, weights: Array) -> Arr
 
 
 def ranked_probability_score(y: Array, predictions: Predictions, weights: Array) -> Array:
-    """Mean squared error of the cumulative probabilities (Epstein 1969), over the cuts."""
+    """Mean squared error of the cumulative probabilities (Epstein 1969)."""
     n_classes = predictions.outputs.shape[1]
     cumulative_truth = np.arange(n_classes - 1) >= y[:, None]
     cumulative_probabilities = np.cumsum(predictions.outputs.astype(np.float64), axis=1)[:, :-1]
@@ -52,8 +56,8 @@ def ranked_probability_score(y: Array, predictions: Predictions, weights: Array)
 
 
 QUADRATIC_KAPPA = Metric("quadratic_kappa", "quadratic kappa", True, quadratic_kappa)
-ORDINAL_MAE = Metric("mae", "mean steps off", False, ordinal_mae)
-MACRO_ORDINAL_MAE = Metric("macro_mae", "mean steps off (by class)", False, macro_ordinal_mae)
+ORDINAL_MAE = Metric("mae", "ordinal MAE", False, ordinal_mae)
+MACRO_ORDINAL_MAE = Metric("macro_mae", "macro ordinal MAE", False, macro_ordinal_mae)
 RANKED_PROBABILITY_SCORE = Metric(
     "rps", "ranked probability score", False, ranked_probability_score
 )

@@ -1,8 +1,8 @@
-"""How good predictions are at work, once it is known what was true; alarms on harm only.
+"""Performance on labeled production rows, with alarms on degradation only.
 
 Waudby-Smith & Ramdas, *Estimating means of bounded random variables by betting*, JRSS B 2024: bets
-against "the mean loss is at most so much" win only if it is more. What a model of classes says of
-itself before that is told by its calibrated probabilities (as CBPE of NannyML does).
+against a mean loss of at most the threshold win only if it is higher. Before labels arrive, the
+accuracy of a classifier is estimated from its calibrated probabilities, as NannyML's CBPE does.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from fieldcraft.statistics.sequential import (
     confidence_sequence,
 )
 
-MAX_RELATIVE_DEGRADATION = 0.1  # by which share of itself the loss may be higher and do no harm
-ROWS_PER_BLOCK = 50  # labelled rows whose evidence is taken together
-BET_FRACTIONS = (0.05, 0.1, 0.2, 0.4, 0.8)  # shares of what can be bet
-MEAN_ERRORS_PER_UNIT_LOSS = 5.0  # mean errors that count as a loss of 1
-CONFIDENCE_LEVEL = 0.99
-MIN_LABELED_ROWS = 50  # labelled rows from which on figures are told
-RESET_FRACTION = 0.5  # of the way to an alarm, as a logarithm, from which its delay is counted
-ALARM_DURATION_IN_DELAYS = 3  # delays after an alarm in which it must be found again
+MAX_RELATIVE_DEGRADATION = 0.1  # rise of the loss, relative to itself, that is tolerated
+ROWS_PER_BLOCK = 50  # labeled rows per update of the detector
+BET_FRACTIONS = (0.05, 0.1, 0.2, 0.4, 0.8)  # of the largest bet that cannot lose everything
+MEAN_ERRORS_PER_UNIT_LOSS = 5.0  # absolute error, in mean errors, that counts as a loss of 1
+CONFIDENCE_LEVEL = 0.99  # of the upper bound of the reference loss
+MIN_LABELED_ROWS = 50  # below which no performance is reported
+RESET_FRACTION = 0.5  # of the alarm threshold, as a logarithm, from which its delay is counted
+ALARM_DURATION_IN_DELAYS = 3  # delays of detection after which an alarm ends unless repeated
 
 
 def bounded_losses(decisions_frame: pl.DataFrame, y: Array, error_unit: float) -> Array:
-    """A loss from 0 to 1 of each prediction.
+    """A loss from 0 to 1 for each prediction, shape (rows,).
 
-    Of classes half the Brier score; of amounts the absolute error in a unit, 1 at most.
+    Half the Brier score of classes; for numbers the absolute error in ``error_unit``, at most 1.
 
     Args:
-        decisions_frame: with ``probability_<class>`` in the order of the classes, or ``prediction``.
-        y: class indexes, or amounts.
-        error_unit: error of an amount that counts as 1.
+        decisions_frame: ``probability_<class>`` in the order of the classes, or ``prediction``.
+        y: class indexes, or numbers, shape (rows,).
+        error_unit: absolute error of a number that counts as 1.
     """
     probability_columns = [
         name for name in decisions_frame.columns if name.startswith("probability_")
@@ -56,6 +56,7 @@ def bounded_losses(decisions_frame: pl.DataFrame, y: Array, error_unit: float) -
         capped_error: Array = np.minimum(absolute_error / error_unit, 1.0)
         return capped_error
     probabilities = decisions_frame.select(probability_columns).to_numpy()
+    # The squared error summed over the classes is at most 2, for a certain and wrong prediction.
     one_hot = np.zeros_like(probabilities)
     one_hot[np.arange(len(y)), np.asarray(y, dtype=np.int64)] = 1
     losses: Array = ((probabilities - one_hot) ** 2).sum(axis=1) / 2
@@ -63,62 +64,82 @@ def bounded_losses(decisions_frame: pl.DataFrame, y: Array, error_unit: float) -
 
 
 def reference_loss(decisions_frame: pl.DataFrame, y: Array) -> Json:
-    """The loss of rows that a model was judged on, with which that at work is compared."""
+    """The loss on the evaluation rows, which that in production is compared with.
+
+    Returns:
+        ``rows``, mean ``loss``, its ``std``, and ``loss_unit``, as `bounded_losses` takes it.
+    """
+    # Bets need bounded losses, and errors of numbers have no bound of their own.
     error_unit = 1.0
     if not any(name.startswith("probability_") for name in decisions_frame.columns):
         absolute_error = np.abs(decisions_frame["prediction"].cast(pl.Float64).to_numpy() - y)
         error_unit = MEAN_ERRORS_PER_UNIT_LOSS * float(absolute_error.mean()) or 1.0
-    found = bounded_losses(decisions_frame, y, error_unit)
+    losses = bounded_losses(decisions_frame, y, error_unit)
     return {
-        "rows": len(found), "loss": float(found.mean()), "spread": float(found.std()), "unit": error_unit,
+        "rows": len(losses), "loss": float(losses.mean()), "std": float(losses.std()),
+        "loss_unit": error_unit,
     }  # fmt: skip
 
 
 def losses_by_group(losses: Array, values: pl.DataFrame) -> Json:
-    """The loss of each group of some columns, with which that at work is compared.
+    """The reference loss of each group of some columns.
 
-    Numbers of many values are cut into quarters, whose edges are kept.
+    Numbers with many distinct values are grouped by quartile; the edges are stored.
 
     Args:
-        losses: the loss of each row.
-        values: the columns that divide the rows into groups, parsed.
+        losses: of each row, shape (rows,).
+        values: the parsed columns that divide the rows into groups.
+
+    Returns:
+        For each column ``bin_edges``, and ``groups`` with ``rows``, ``loss`` and ``std`` of each.
     """
     summary: Json = {}
     for name in values.columns:
         edges = quartile_edges(values[name])
         groups = assign_groups(values[name], edges)
         counts = groups.drop_nulls().value_counts(sort=True).head(MAX_GROUPS_PER_COLUMN)
-        losses_of_group = {group: losses[(groups == group).fill_null(False).to_numpy()]
-                 for group, count in counts.iter_rows() if count >= MIN_ROWS_PER_GROUP}  # fmt: skip
-        summary[name] = {"edges": edges, "groups": {
-            group: {"rows": len(group_losses), "loss": float(group_losses.mean()), "spread": float(group_losses.std())}
+        losses_of_group = {
+            group: losses[(groups == group).fill_null(False).to_numpy()]
+            for group, count in counts.iter_rows()
+            if count >= MIN_ROWS_PER_GROUP
+        }
+        group_summaries = {
+            group: {
+                "rows": len(group_losses),
+                "loss": float(group_losses.mean()),
+                "std": float(group_losses.std()),
+            }
             for group, group_losses in losses_of_group.items()
-        }}  # fmt: skip
+        }
+        summary[name] = {"bin_edges": edges, "groups": group_summaries}
     return summary
 
 
 def loss_threshold(reference: Json, max_degradation: float = MAX_RELATIVE_DEGRADATION) -> float:
-    """The mean loss up to which there is no harm: the reference's own error is allowed for."""
+    """The largest mean loss that is no degradation, given the sampling error of the reference."""
     sampling_error = (
         NormalDist().inv_cdf(CONFIDENCE_LEVEL)
-        * reference["spread"]
+        * reference["std"]
         / math.sqrt(max(reference["rows"], 1))
     )
+    # At most 1, which no loss exceeds, and above 0, as bets are divided by it.
     return float(min(max((reference["loss"] + sampling_error) * (1 + max_degradation), 1e-6), 1.0))
 
 
 @dataclass(frozen=True)
 class PerformanceStatus:
-    """Whether predictions have become worse.
+    """Whether performance has degraded, with the evidence for it.
 
     Attributes:
-        n_rows: with a label.
-        mean_loss: their mean.
-        low, high: between which the mean is at all times, at 95 %.
-        loss_threshold: mean loss up to which there is no harm.
-        level, limit: of the detector after the last block, and the one of an alarm: logarithms.
-        has_alarm: whether an alarm stands.
-        alarm_start_row: labelled rows before the block of that alarm.
+        n_rows: number of labeled rows.
+        mean_loss: their mean loss.
+        low: lower end of a 95 % confidence sequence for the mean loss.
+        high: upper end of the same.
+        loss_threshold: largest mean loss that is no degradation.
+        log_e_value: log level of the detector after the last block.
+        alarm_threshold: log level that raises an alarm.
+        is_degraded: whether an alarm is active.
+        alarm_since_row: labeled rows before the block that raised it.
     """
 
     n_rows: int
@@ -126,10 +147,10 @@ class PerformanceStatus:
     low: float
     high: float
     loss_threshold: float
-    log_evidence: float
-    log_threshold: float
-    has_alarm: bool
-    alarm_start_row: int | None
+    log_e_value: float
+    alarm_threshold: float
+    is_degraded: bool
+    alarm_since_row: int | None
 
 
 def detect_degradation(
@@ -138,26 +159,33 @@ def detect_degradation(
     max_degradation: float = MAX_RELATIVE_DEGRADATION,
     n_streams: int = 1,
 ) -> PerformanceStatus:
-    """Whether losses, in the order in which labels came, are higher than is allowed.
+    """Test whether the mean loss is above the threshold, in the order of the labels.
 
     Args:
-        losses: the losses.
-        reference: the reference.
-        max_degradation: by which share of itself the loss may be higher.
-        n_streams: how many such are looked at side by side; a false alarm of any is as rare.
+        losses: from 0 to 1, in the order in which labels arrived, shape (rows,).
+        reference: from `reference_loss`.
+        max_degradation: tolerated rise of the loss, relative to itself.
+        n_streams: tests that run in parallel, among which false alarms are shared.
     """
     threshold_loss = loss_threshold(reference, max_degradation)
     log_threshold = alarm_threshold(HOURS_PER_MONTH, n_streams)
     detector = new_betting_detector()
     alarm: tuple[int, int] | None = None
     start_block = 0
+    # A bet multiplies the stake by 1 + bet * (loss - threshold). With bet = fraction / threshold it
+    # is at least 1 - fraction at a loss of 0: the stake stays positive and its logarithm finite,
+    # whatever losses come. While the mean loss is at most the threshold, the factor has a mean of
+    # at most 1, as an e-value must.
     bets = np.array(BET_FRACTIONS) / threshold_loss
     for block_index in range(len(losses) // ROWS_PER_BLOCK):
         block = losses[block_index * ROWS_PER_BLOCK : (block_index + 1) * ROWS_PER_BLOCK]
         log_winnings = np.log1p(bets[:, None] * (block[None, :] - threshold_loss)).sum(axis=1)
         if detector.log_level <= RESET_FRACTION * log_threshold:
-            start_block = block_index  # good times before do not make an alarm stand longer
+            # The delay counts from where the level began to rise: normal rows before it must not
+            # make the alarm last longer.
+            start_block = block_index
         if detector.update(log_winnings) >= log_threshold:
+            # The detector starts anew, so that only further degradation renews the alarm.
             alarm, detector = (block_index, block_index + 1 - start_block), new_betting_detector()
         elif alarm and block_index - alarm[0] > ALARM_DURATION_IN_DELAYS * (1 + alarm[1]):
             alarm = None
@@ -171,14 +199,14 @@ def detect_degradation(
 
 
 def new_betting_detector() -> EDetector:
-    """A detector of bets that has seen nothing."""
+    """A detector of all bets, equally weighted, before its first block."""
     return EDetector.create(np.full(len(BET_FRACTIONS), 1 / len(BET_FRACTIONS)))
 
 
 def expected_accuracy(decisions_frame: pl.DataFrame) -> float | None:
-    """The share of right decisions that calibrated probabilities promise; None of amounts.
+    """The accuracy that calibrated probabilities predict; None for numbers.
 
-    It holds only where the world has not moved away from what the probabilities were calibrated on.
+    It is valid only while the relation of features and target is that of the calibration rows.
     """
     probability_columns = [
         name for name in decisions_frame.columns if name.startswith("probability_")

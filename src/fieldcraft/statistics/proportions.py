@@ -1,4 +1,4 @@
-"""Intervals of shares.
+"""Confidence intervals of proportions.
 
 Wilson, *Probable Inference, the Law of Succession, and Statistical Inference*, 1927.
 """
@@ -11,9 +11,9 @@ from fieldcraft.statistics.bootstrap import CONFIDENCE_LEVEL, ConfidenceInterval
 
 
 def wilson_interval(count: int, n_rows: int, level: float = CONFIDENCE_LEVEL) -> ConfidenceInterval:
-    """A share with its interval, which stays within 0 and 1 and holds for few rows too.
+    """A proportion with its interval, which stays within 0 and 1 and is valid for few rows too.
 
-    >>> wilson(0, 10).high < 0.3
+    >>> wilson_interval(0, 10).high < 0.3
     True
     """
     if n_rows <= 0:
@@ -26,8 +26,7 @@ def wilson_interval(count: int, n_rows: int, level: float = CONFIDENCE_LEVEL) ->
         / (1 + z * z / n_rows)
         * (proportion * (1 - proportion) / n_rows + z * z / (4 * n_rows**2)) ** 0.5
     )
-    low, high = (
-        min(proportion, center - half_width),
-        max(proportion, center + half_width),
-    )  # but for rounding
+    # The interval contains the proportion; at 0 and 1, its ends, rounding may leave it outside.
+    low = min(proportion, center - half_width)
+    high = max(proportion, center + half_width)
     return ConfidenceInterval(proportion, max(0.0, low), min(1.0, high), level)

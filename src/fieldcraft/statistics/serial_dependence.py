@@ -1,4 +1,4 @@
-"""Whether values depend on the order in which they stand.
+"""Whether values depend on the order of the rows.
 
 Wald & Wolfowitz, *On a Test Whether Two Samples Are from the Same Population*, 1940 (runs), and
 *An Exact Test for Randomness in the Non-Parametric Case Based on Serial Correlation*, 1943.
@@ -14,22 +14,23 @@ import numpy as np
 from fieldcraft.core.types import Array
 from fieldcraft.statistics.association import average_ranks, explained_variance_fraction
 
-N_BLOCKS = 20
+N_BLOCKS = 20  # of the order, in which `trend` compares means
 MIN_ROWS_PER_BLOCK = 10
 N_PERMUTATIONS = 20
-SHRINKAGE_ROWS = 5.0  # rows of the overall mean that each level is given
-BACKFITTING_STEP = 0.7
+SHRINKAGE_ROWS = 5.0  # rows with the overall mean that are added to each level
+BACKFITTING_STEP = 0.7  # below 1: columns that say the same would overshoot in turn
 N_BACKFITTING_ROUNDS = 4
 MAX_CLASSES = 10
 
 
 @dataclass(frozen=True)
 class DependenceTest:
-    """How alike rows near each other are, and how sure that is.
+    """How similar nearby rows are, and how significant that is.
 
     Attributes:
-        variance_fraction: of the variance that is common to them, 0 for no more than by chance to 1.
-        z_score: deviations from what shuffled rows show (a z-score).
+        variance_fraction: fraction of the variance that nearby rows share, from 0, no more than by
+            chance, to 1.
+        z_score: standard deviations above what shuffled rows show.
     """
 
     variance_fraction: float
@@ -37,7 +38,7 @@ class DependenceTest:
 
 
 def target_columns(y: Array, is_numeric: bool) -> Array:
-    """A target as columns: its ranks, or an indicator of each of the ten commonest classes."""
+    """A target as columns: its ranks, or an indicator of each of the ten largest classes."""
     if is_numeric:
         return average_ranks(y)[:, None]
     classes, counts = np.unique(y, return_counts=True)
@@ -46,10 +47,10 @@ def target_columns(y: Array, is_numeric: bool) -> Array:
 
 
 def serial_correlation(columns: Array) -> DependenceTest:
-    """How alike the values of neighbouring rows are, set against shuffles of the same rows.
+    """Lag-1 autocorrelation of rows, compared with permutations of the same rows.
 
     Args:
-        columns: values in the order in question, shape (rows, columns).
+        columns: values in the order to test, shape (rows, columns).
     """
     if len(columns) < 2 * MIN_ROWS_PER_BLOCK:
         return DependenceTest(0.0, 0.0)
@@ -66,21 +67,25 @@ def serial_correlation(columns: Array) -> DependenceTest:
         [lag_one_correlation(rng.permutation(len(columns))) for _ in range(N_PERMUTATIONS)]
     )
     correlation = lag_one_correlation(np.arange(len(columns)))
+    # About 1 / sqrt(rows) is expected; the floor keeps columns of hardly any variation, whose
+    # permutations are all alike, from a division by zero.
     std = max(float(permuted.std()), 1 / len(columns))
     return DependenceTest(max(0.0, correlation), (correlation - float(permuted.mean())) / std)
 
 
 def residuals_given(columns: Array, codes_by_column: Sequence[Array]) -> Array:
-    """What is left of columns when the means by each of some codes are taken away in turn.
+    """Residuals of columns after an additive model of some codes, fitted by backfitting.
 
-    An additive model fitted by backfitting: crude, but enough to see whether neighbours are
-    alike only because what is known of them is.
+    Crude, but enough to see whether neighboring rows are similar only because their features are
+    (Hastie & Tibshirani, *Generalized Additive Models*, 1990).
 
     Args:
         columns: shape (rows, columns).
-        codes_by_column: codes from 0, each of shape (rows,).
+        codes_by_column: the codes of each feature from 0, each of shape (rows,).
     """
     residuals: Array = columns - columns.mean(axis=0)
+    # Shrunk towards the overall mean, which is 0 here: a level of one row would otherwise explain
+    # that row completely.
     smoothed_counts = [np.bincount(codes) + SHRINKAGE_ROWS for codes in codes_by_column]
     for _ in range(N_BACKFITTING_ROUNDS):
         for codes, smoothed_count in zip(codes_by_column, smoothed_counts, strict=True):
@@ -91,21 +96,24 @@ def residuals_given(columns: Array, codes_by_column: Sequence[Array]) -> Array:
 
 
 def trend(columns: Array) -> DependenceTest:
-    """How alike rows of the same stretch of the order are, of 20: slow changes, such as a trend.
+    """How similar rows in the same twentieth of the order are, as under a trend or slow change.
 
     Args:
-        columns: values in the order in question, shape (rows, columns).
+        columns: values in the order to test, shape (rows, columns).
     """
     n_rows = len(columns)
     n_blocks = min(N_BLOCKS, n_rows // MIN_ROWS_PER_BLOCK)
     if n_blocks < 2:
         return DependenceTest(0.0, 0.0)
     variance_fraction = explained_variance_fraction(np.arange(n_rows) * n_blocks // n_rows, columns)
+    # Without dependence the explained variance times the rows is about a chi-square with
+    # (blocks - 1) degrees of freedom, whose standard deviation is sqrt(2 (blocks - 1)). Its mean is
+    # already subtracted in the fraction, which is adjusted for chance.
     return DependenceTest(
         variance_fraction, variance_fraction * n_rows / (2 * (n_blocks - 1)) ** 0.5
-    )  # as a chi-square
+    )
 
 
 def count_runs(y: Array) -> int:
-    """How many stretches of equal values there are."""
+    """The number of runs of equal values."""
     return int((y[1:] != y[:-1]).sum()) + 1 if len(y) else 0

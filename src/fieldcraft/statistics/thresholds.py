@@ -1,4 +1,4 @@
-"""Choose what to decide from probabilities: by a metric, or by what mistakes cost."""
+"""Decide from probabilities: by the best threshold for a metric, or by the cost of errors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 from fieldcraft.core.types import Array
 
 THRESHOLD_RULES = ("accuracy", "balanced_accuracy", "f1", "mcc")
-MAX_CURVE_POINTS = 200  # thresholds drawn
-ABOVE_ALL_PROBABILITIES = 1 + 1e-6  # above every probability
+MAX_CURVE_POINTS = 200  # thresholds of a plotted curve
+ABOVE_ALL_PROBABILITIES = 1 + 1e-6  # above 1, and far enough to survive float32
 
 
 def threshold_counts(
     is_positive: Array, score: Array, weights: Array | None = None
 ) -> tuple[Array, Array, Array]:
-    """Distinct scores from the highest, and how many positives and negatives each finds."""
+    """Distinct scores, highest first, with the true and false positives at each threshold."""
     weights = np.ones(len(score)) if weights is None else weights
     order = np.argsort(-score, kind="stable")
     last_of_ties = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
@@ -28,7 +28,7 @@ def threshold_counts(
 def threshold_metric(
     rule: str, tp: Array, fp: Array, n_positives: float, n_negatives: float
 ) -> Array:
-    """A metric of the decisions at each threshold, from the positives and negatives it finds."""
+    """A metric at each threshold, from its true and false positives; -inf where undefined."""
     fn, tn = n_positives - tp, n_negatives - fp
     with np.errstate(invalid="ignore", divide="ignore"):
         if rule == "accuracy":
@@ -45,15 +45,16 @@ def threshold_metric(
 def best_threshold(
     is_positive: Array, score: Array, rule: str, weights: Array | None = None
 ) -> float:
-    """The threshold at which a metric of the decisions is best on these rows.
+    """The threshold with the best value of a metric on these rows.
 
-    It lies halfway between two neighbouring scores, or above all where nothing is best called
-    positive; 0.5 where the metric is not defined, such as without rows of one class.
+    It is halfway between two adjacent scores, or above all of them where predicting no positive is
+    best; 0.5 where the metric is not defined, as without rows of one class.
     """
     if not 0 < is_positive.sum() < len(is_positive):
         return 0.5
     distinct_scores, true_positives, false_positives = threshold_counts(is_positive, score, weights)
-    # The last candidate calls nothing positive; a tie goes to those that call something.
+    # The last candidate predicts no positive. argmax takes the first maximum, so ties go to the
+    # candidates that predict some.
     metric_values = threshold_metric(
         rule,
         np.append(true_positives, 0),
@@ -68,18 +69,20 @@ def best_threshold(
     best_index = int(metric_values.argmax())
     if not np.isfinite(metric_values[best_index]):
         return 0.5
+    # Halfway between scores, as new rows fall between them too, and a packaged model whose
+    # probabilities differ by rounding decides the same.
     return float((upper[best_index] + lower[best_index]) / 2)
 
 
 def min_cost_decisions(probabilities: Array, costs: Array) -> Array:
-    """The class with the least expected cost; costs are (true class, decided class)."""
+    """The class with the least expected cost; costs have shape (true class, predicted class)."""
     return np.asarray((probabilities @ costs).argmin(axis=1))
 
 
 def precision_recall_curve(
     is_positive: Array, score: Array, max_points: int = MAX_CURVE_POINTS
 ) -> list[dict[str, float]]:
-    """Precision, recall and share called positive by threshold, thinned for drawing."""
+    """Precision, recall and selection rate by threshold, thinned for plotting."""
     if not 0 < is_positive.sum() < len(is_positive):
         return []
     distinct_scores, true_positives, false_positives = threshold_counts(is_positive, score)
@@ -89,7 +92,7 @@ def precision_recall_curve(
             "threshold": float(distinct_scores[i]),
             "precision": float(true_positives[i] / (true_positives[i] + false_positives[i])),
             "recall": float(true_positives[i] / true_positives[-1]),
-            "called": float((true_positives[i] + false_positives[i]) / len(score)),
+            "selection_rate": float((true_positives[i] + false_positives[i]) / len(score)),
         }
         for i in indices
     ]

@@ -1,11 +1,12 @@
-"""What every task with classes shares: labels and indexes, calibration, decisions, tables."""
+"""What tasks share: defaults, and for classes their order, calibration, decisions and tables."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import compress
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -15,22 +16,46 @@ from fieldcraft.core.types import Array, Json
 from fieldcraft.statistics import calibration, conformal, thresholds
 from fieldcraft.statistics.metrics import MIN_PROBABILITY, Predictions
 
-REJECTED_FRACTIONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # shares of rows left to a person
-DEFAULT_COVERAGE = 0.9  # of predicted sets, unless the project file says otherwise
-MAX_TARGET_COLUMNS = 200  # of classes that encoders may ask about one by one
+REJECTED_FRACTIONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # points of the rejection curve
+DEFAULT_COVERAGE = 0.9  # of prediction sets and intervals
+MAX_TARGET_COLUMNS = 200  # with more classes or labels, encoders get no indicator columns
+FAST_TEMPERATURE_STEPS = 12  # enough for early stopping, which fits a temperature every epoch
 
 
-class ClassificationTask:
-    """The part of a task that is the same for two classes, for many, and for ordered ones."""
+class BaseTask:
+    """Defaults of a task: the baselines, and a target and outputs that need no scaling."""
+
+    baselines = ("constant", "rule", "linear", "lightgbm")
+
+    def fit_target_scale(self, y: Array) -> Json:
+        """No scale: learners see the target as it is."""
+        return {}
+
+    def scale_target(self, y: Array, scale: Json) -> Array:
+        """The target unchanged."""
+        return y
+
+    def unscale_outputs(self, outputs: Array, scale: Json) -> Array:
+        """Outputs unchanged."""
+        return outputs
+
+    def apply_calibration(self, outputs: Array, fitted: Json) -> Array:
+        """Outputs unchanged."""
+        return outputs
+
+
+class ClassificationTask(BaseTask):
+    """What binary, multiclass and ordinal tasks share."""
 
     output: Literal["probabilities"] = "probabilities"
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
-        """The classes in their order, the positive one last.
+        """The classes in order, the positive one last.
 
         Raises:
             DataError: fewer than two classes, or a class in the project file that has no row.
         """
+        # The test file of Adult writes "<=50K." where the training file writes "<=50K".
         labels = set(target.drop_nulls().cast(pl.String).unique().to_list())
         labels = {label for label in labels if label.removesuffix(".") not in labels - {label}}
         if len(labels) < 2:
@@ -40,7 +65,7 @@ class ClassificationTask:
                 hint="choose another target, or give rows of every class",
             )
         classes = self.order_classes(sorted(labels), problem)
-        cost_matrix(problem.get("costs") or {}, classes)  # says early what is wrong with it
+        cost_matrix(problem.get("costs") or {}, classes)  # fails early on unknown classes
         return {"classes": classes}
 
     def order_classes(self, labels: Sequence[str], problem: Json) -> list[str]:
@@ -49,14 +74,15 @@ class ClassificationTask:
         Raises:
             DataError: no row has the positive class.
         """
-        positive = problem.get("positive")
-        if positive is None:
+        positive_class = problem.get("positive_class")
+        if positive_class is None:
             return sort_labels(labels)
-        require_classes("problem.positive", [positive], labels)
-        return [label for label in sort_labels(labels) if label != positive] + [positive]
+        require_classes("problem.positive_class", [positive_class], labels)
+        others = [label for label in sort_labels(labels) if label != positive_class]
+        return [*others, positive_class]
 
     def encode(self, target: pl.Series, target_spec: Json) -> Array:
-        """Class index of each row; a full stop after a label does not make another label of it.
+        """Class index of each row, shape (rows,); a trailing period of a label is ignored.
 
         Raises:
             DataError: a label that is not among the classes.
@@ -77,35 +103,35 @@ class ClassificationTask:
             )
         return class_indices.to_numpy()
 
-    def fit_target_scale(self, y: Array) -> Json:
-        """Nothing: class indexes are not scaled."""
-        return {}
-
-    def scale_target(self, y: Array, scale: Json) -> Array:
-        """Class indexes as they are."""
-        return y
-
-    def unscale_outputs(self, outputs: Array, scale: Json) -> Array:
-        """Probabilities as they are."""
-        return outputs
-
     def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
-        """One column for each class but the first; none where classes are many."""
+        """One column per class but the first; none with very many classes."""
         n_classes = len(target_spec["classes"])
         if n_classes > MAX_TARGET_COLUMNS:
             return np.zeros((len(y), 0))
         return np.asarray(y[:, None] == np.arange(1, n_classes), dtype=np.float64)
 
     def n_outputs(self, target_spec: Json) -> int:
-        """One output for each class."""
+        """One output per class."""
         return len(target_spec["classes"])
 
-    def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
-        """Log loss after the best temperature: how well classes are told apart.
+    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
+        """Cross-entropy, for training a network."""
+        from fieldcraft.fit.losses import cross_entropy
 
+        return partial(cross_entropy, label_smoothing=smoothing)
+
+    def activate(self, raw: Any) -> Any:
+        """Softmax over the classes."""
+        return raw.softmax(-1)
+
+    def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
+        """Log loss at the best temperature: the refinement part of the loss.
+
+        Networks become overconfident before they stop learning to separate the classes, and the
+        temperature is corrected after training anyway.
         Berta et al., *Rethinking Early Stopping: Refine, Then Calibrate*, 2025.
         """
-        temperature = calibration.fit_temperature(outputs, y, weights, steps=12)
+        temperature = calibration.fit_temperature(outputs, y, weights, steps=FAST_TEMPERATURE_STEPS)
         calibrated = calibration.apply_temperature(outputs, temperature)
         losses = -np.log(np.clip(calibrated[np.arange(len(y)), y], MIN_PROBABILITY, 1))
         return float(np.average(losses, weights=weights))
@@ -113,17 +139,19 @@ class ClassificationTask:
     def calibrate(
         self, outputs: Array, y: Array, target_spec: Json, weights: Array | None = None
     ) -> Json:
-        """The temperature that makes probabilities honest, and the limit for predicted sets."""
+        """Fit the temperature, the threshold of prediction sets, and that of rejection."""
         temperature = calibration.fit_temperature(outputs, y, weights)
         calibrated = calibration.apply_temperature(outputs, temperature)
         set_threshold = conformal.class_set_threshold(
-            calibrated, y, target_spec.get("coverage", DEFAULT_COVERAGE), weights
+            calibrated, y, target_coverage(target_spec), weights
         )
-        calibration_state: Json = {"temperature": temperature, "limit": set_threshold}
-        if target_spec.get("reject"):
+        calibration_state: Json = {"temperature": temperature, "set_threshold": set_threshold}
+        if target_spec.get("reject_fraction"):
+            # The quantile is an upper one, hence the signs. No row is rejected if it is infinite.
             confidence = calibrated.max(axis=1)
-            calibration_state["surest"] = max(
-                -conformal.conformal_quantile(-confidence, 1 - target_spec["reject"], weights), 0.0
+            kept_fraction = 1 - target_spec["reject_fraction"]
+            calibration_state["reject_threshold"] = max(
+                -conformal.conformal_quantile(-confidence, kept_fraction, weights), 0.0
             )
         return calibration_state
 
@@ -134,29 +162,27 @@ class ClassificationTask:
     def predictions_from_outputs(
         self, outputs: Array, target_spec: Json, fitted: Json
     ) -> Predictions:
-        """The likeliest class of each row, or that of least cost, and the set around it."""
+        """The most probable or least costly class of each row, and its prediction set."""
         costs = cost_matrix(target_spec.get("costs") or {}, target_spec["classes"])
         decisions = (
             thresholds.min_cost_decisions(outputs, np.asarray(costs))
             if costs
             else outputs.argmax(1)
         )
-        regions = conformal.class_prediction_sets(outputs, fitted["limit"])
-        min_confidence = fitted.get("surest")
-        is_accepted = (
+        regions = conformal.class_prediction_sets(outputs, fitted["set_threshold"])
+        min_confidence = fitted.get("reject_threshold")
+        # Other runtimes round otherwise: a row at the threshold itself must not be rejected.
+        is_confident = (
             None
             if min_confidence is None
             else outputs.max(1) >= min_confidence - conformal.PROBABILITY_TOLERANCE
         )
-        return Predictions(
-            outputs, decisions, regions, target_spec.get("coverage", DEFAULT_COVERAGE), is_accepted
-        )
+        return Predictions(outputs, decisions, regions, target_coverage(target_spec), is_confident)
 
     def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame:
-        """The decided class as ``prediction``, ``probability_<class>`` and ``prediction_set``.
+        """Columns ``prediction``, ``probability_<class>`` and ``prediction_set``.
 
-        Where the project file lets some rows be rejected, ``accepted`` says of which the model is
-        sure enough.
+        With problem.reject_fraction also ``confident``: false for the rows to leave to a person.
         """
         classes = target_spec["classes"]
         class_names = pl.Series("prediction", classes, dtype=pl.String)
@@ -164,57 +190,66 @@ class ClassificationTask:
             pl.Series(f"probability_{label}", predictions.outputs[:, i].astype(np.float64))
             for i, label in enumerate(classes)
         ]
-        prediction_sets = join_labels(predictions.regions, classes).rename("prediction_set")
-        accepted_columns = (
-            [] if predictions.accepted is None else [pl.Series("accepted", predictions.accepted)]
+        prediction_sets = join_selected_labels(predictions.regions, classes).rename(
+            "prediction_set"
         )
+        is_confident = predictions.accepted
+        confident_columns = [] if is_confident is None else [pl.Series("confident", is_confident)]
         return pl.DataFrame(
             [
                 class_names[predictions.decisions],
                 *probability_columns,
                 prediction_sets,
-                *accepted_columns,
+                *confident_columns,
             ]
         )
 
     def diagnostics(self, y: Array, predictions: Predictions, target_spec: Json) -> Json:
-        """Confusion table, per class figures, reliability of the likeliest class, worst rows."""
+        """Confusion matrix, metrics by class, reliability of the top class, largest errors."""
         top_class = predictions.outputs.argmax(axis=1)
         confidence = predictions.outputs.max(axis=1)
         return {
             **classification_tables(y, predictions, target_spec),
             "reliability": calibration.reliability_curve(confidence, top_class == y),
-            "worst": largest_error_rows(-predictions.outputs[np.arange(len(y)), y]),
+            "largest_errors": largest_error_rows(-predictions.outputs[np.arange(len(y)), y]),
             "rejection": rejection_curve(y, predictions),
         }
 
 
-def classification_tables(y: Array, predictions: Predictions, about: Json) -> Json:
-    """Classes, confusion table, and per class figures."""
-    matrix = confusion_matrix(y, predictions.decisions, len(about["classes"]))
+def target_coverage(target_spec: Json) -> float:
+    """The fraction of rows whose prediction set or interval shall hold the truth."""
+    return float(target_spec.get("coverage", DEFAULT_COVERAGE))
+
+
+def classification_tables(y: Array, predictions: Predictions, target_spec: Json) -> Json:
+    """Classes, confusion matrix, and metrics by class."""
+    classes = target_spec["classes"]
+    matrix = confusion_matrix(y, predictions.decisions, len(classes))
     return {
-        "classes": about["classes"],
-        "confusion": matrix,
-        "per_class": per_class_metrics(matrix, about["classes"]),
+        "classes": classes,
+        "confusion_matrix": matrix,
+        "per_class": per_class_metrics(matrix, classes),
     }
 
 
 def rejection_curve(y: Array, predictions: Predictions) -> list[Json]:
-    """How often decisions are right once the least sure ones are left to a person.
+    """Accuracy on the remaining rows when the least confident fraction is rejected.
 
-    The reject option (Chow, *On Optimum Recognition Error and Reject Tradeoff*, 1970).
+    Chow, *On Optimum Recognition Error and Reject Tradeoff*, IEEE Trans. Inf. Theory, 1970.
     """
+    # Most confident rows first: rejecting a fraction keeps the beginning.
     order = np.argsort(-predictions.outputs.max(axis=1), kind="stable")
     is_correct = (predictions.decisions == y)[order]
     points = []
     for fraction in REJECTED_FRACTIONS:
         answered = is_correct[: max(round(len(is_correct) * (1 - fraction)), 1)]
-        points.append({"rejected": fraction, "right": float(answered.mean())})
+        points.append({"reject_fraction": fraction, "accuracy": float(answered.mean())})
     return points
 
 
-def join_labels(selected: Array, labels: Sequence[str]) -> pl.Series:
-    """The labels that are chosen in each row, joined by ``|``; chosen is (rows, labels)."""
+def join_selected_labels(selected: Array, labels: Sequence[str]) -> pl.Series:
+    """Join the selected labels of each row by ``|``; `selected` has shape (rows, labels)."""
+    # Most rows repeat one of few combinations, so each is joined only once.
     joined_by_key: dict[bytes, str] = {}
     keys = [row.tobytes() for row in np.packbits(selected.astype(bool), axis=1)]
     for key, row in zip(keys, selected, strict=True):
@@ -226,7 +261,7 @@ def join_labels(selected: Array, labels: Sequence[str]) -> pl.Series:
 def cost_matrix(
     costs: Mapping[str, Mapping[str, float]], classes: Sequence[str]
 ) -> list[list[float]] | None:
-    """What each mistake costs as a table (true class, decided class); 1 where nothing is said.
+    """The cost matrix, shape (actual, predicted); mistakes that are not listed cost 1.
 
     Raises:
         DataError: a class that has no row, or a cost below 0.
@@ -235,7 +270,7 @@ def cost_matrix(
         return None
     require_classes(
         "problem.costs",
-        [*costs, *(decided_class for row in costs.values() for decided_class in row)],
+        [*costs, *(predicted_class for row in costs.values() for predicted_class in row)],
         classes,
     )
     negative_costs = [value for row in costs.values() for value in row.values() if value < 0]
@@ -243,33 +278,37 @@ def cost_matrix(
         raise DataError(
             "a cost is below 0",
             detail=f"problem.costs: {negative_costs[0]:g}",
-            hint="give what each mistake costs more than a right decision",
+            hint="give what each mistake costs beyond a correct decision",
         )
     return [
-        [float(costs.get(true, {}).get(decided, float(true != decided))) for decided in classes]
-        for true in classes
+        [
+            float(costs.get(actual, {}).get(predicted, float(actual != predicted)))
+            for predicted in classes
+        ]
+        for actual in classes
     ]
 
 
 def require_classes(setting: str, labels: Sequence[str], classes: Sequence[str]) -> None:
-    """Make sure that labels in the project file are classes of the target.
+    """Check that labels in the project file are classes of the target.
 
     Raises:
-        DataError: one of them is not.
+        DataError: a label is not a class.
     """
     unknown_labels = [label for label in labels if label not in classes]
     if unknown_labels:
+        suggestion = did_you_mean(unknown_labels[0], classes)
         raise DataError(
             f"no row has the class {unknown_labels[0]!r} that {setting} names",
             detail=f"classes: {', '.join(classes[:10])}",
-            hint=f"set {setting} to classes of the target: {did_you_mean(unknown_labels[0], classes)}",
+            hint=f"set {setting} to classes of the target: {suggestion}",
         )
 
 
 def sort_labels(labels: Sequence[str]) -> list[str]:
-    """Labels in the order a person expects: numbers by value, words by letter.
+    """Sort labels naturally: numbers by value, before words by letter.
 
-    >>> natural_order(["10", "9", "b", "a"])
+    >>> sort_labels(["10", "9", "b", "a"])
     ['9', '10', 'a', 'b']
     """
 
@@ -278,21 +317,21 @@ def sort_labels(labels: Sequence[str]) -> list[str]:
             value = float(label)
         except ValueError:
             return (1, 0.0, label)
-        # "nan" is a word here: as a number it would have no place in any order.
+        # "nan" counts as a word: comparisons with the number NaN would leave no order.
         return (0, value, label) if math.isfinite(value) else (1, 0.0, label)
 
     return sorted(labels, key=key)
 
 
 def confusion_matrix(y: Array, decisions: Array, n_classes: int) -> list[list[int]]:
-    """Counts by true class (rows) and decided class (columns)."""
+    """Counts by actual class (rows) and predicted class (columns)."""
     matrix = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(matrix, (y, decisions), 1)
     return [[int(count) for count in row] for row in matrix]
 
 
 def per_class_metrics(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> list[Json]:
-    """Rows, precision and recall of each class, from a confusion table."""
+    """Rows, precision and recall of each class, from a confusion matrix; None if undefined."""
     counts = np.asarray(matrix)
     metrics = []
     for i, label in enumerate(classes):
@@ -313,5 +352,5 @@ def per_class_metrics(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -
 
 
 def largest_error_rows(loss: Array, max_rows: int = 20) -> list[int]:
-    """Positions of the rows with the largest loss, worst first."""
+    """Positions of the rows with the largest loss, in descending order."""
     return [int(i) for i in np.argsort(-loss, kind="stable")[:max_rows]]

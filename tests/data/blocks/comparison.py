@@ -1,4 +1,4 @@
-"""A table read in blocks, to compare with the same read at once."""
+"""Read a table in blocks and at once, to compare the results."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ TOO_MANY_MALFORMED_MESSAGES = ("rows of", "lines of", "holds no rows", "the firs
 
 
 def read_in_blocks(path: Path, block_bytes: int, names: Sequence[str] = ()) -> object:
-    """Columns, rows and lines set aside; or the text of an error."""
+    """Return columns, rows and rejected lines, or the text of an error."""
     try:
         blocks = open_blocks(
             path, ReadOptions(block_bytes, column_names=tuple(names)), path.parent / "scratch"
         )
-        parts = [blocks.read_block(number) for number in range(len(blocks.sizes))]
+        all_blocks = [blocks.read_block(number) for number in range(len(blocks.sizes))]
     except DataError as error:
         return str(error)
-    frames = [piece.frame for piece in parts if piece.frame.width]
+    frames = [block.frame for block in all_blocks if block.frame.width]
     frame = pl.concat(frames) if frames else pl.DataFrame()
-    lines = tuple(reject.last_line for piece in parts for reject in piece.rejects)
+    lines = tuple(reject.last_line for block in all_blocks for reject in block.rejects)
     return frame.schema, frame.rows(), lines
 
 
 def read_at_once(path: Path, names: Sequence[str] = ()) -> object:
-    """The same of the careful reading; None where it refuses, for too much is odd."""
+    """Return the same when read at once; None if too many rows are malformed."""
     try:
         result = read_table(path, names)
     except DataError as error:
         return (
-            None if any(what in error.what for what in TOO_MANY_MALFORMED_MESSAGES) else str(error)
+            None
+            if any(message in error.what for message in TOO_MANY_MALFORMED_MESSAGES)
+            else str(error)
         )
     return result.frame.schema, result.frame.rows(), result.malformed_lines

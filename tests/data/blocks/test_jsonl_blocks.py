@@ -1,4 +1,4 @@
-"""JSON lines in blocks: a field is of one type in all of them, and odd lines are told."""
+"""JSON Lines in blocks: a field has one type in all blocks; broken lines are rejected."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ LINES = st.one_of(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 @given(st.lists(LINES, max_size=12), st.integers(1, 90), st.sampled_from(["utf-8", "utf-8-sig"]))
-def test_the_cells_are_those_of_the_whole(
+def test_blocks_give_the_same_cells_as_the_whole_file(
     tmp_path: Path, lines: list[str], size: int, codec: str
 ) -> None:
     path = tmp_path / "t.jsonl"
     path.write_bytes("\n".join(lines).encode(codec))
-    expected, found = read_at_once(path), read_in_blocks(path, size)
+    expected, result = read_at_once(path), read_in_blocks(path, size)
     if expected is not None:
-        assert found == expected
+        assert result == expected
 
 
-def test_numbers_become_text_where_a_later_block_holds_words(tmp_path: Path) -> None:
+def test_numbers_become_text_if_a_later_block_has_words(tmp_path: Path) -> None:
     rows = [*({"a": number, "b": number} for number in range(99)), {"a": "x", "b": 0.5}]
     path = tmp_path / "t.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
@@ -49,13 +49,13 @@ def test_numbers_become_text_where_a_later_block_holds_words(tmp_path: Path) -> 
     assert blocks.read_block(0).frame.schema == {"a": pl.String, "b": pl.Float64}
 
 
-def test_odd_lines_come_with_number_text_and_reason(tmp_path: Path) -> None:
+def test_rejected_lines_have_number_text_and_reason(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"a": 1}\n\n{"a": \n{"a": 2}\n[3]\n', encoding="utf-8")
     blocks = open_jsonl_blocks(path, "t.jsonl", ReadOptions(5))
-    found = [reject for n in range(len(blocks.sizes)) for reject in blocks.read_block(n).rejects]
-    assert [(reject.last_line, reject.text) for reject in found] == [(3, '{"a": '), (5, "[3]")]
-    assert found[1].reason == "not a record: a list, not a record"
+    result = [reject for n in range(len(blocks.sizes)) for reject in blocks.read_block(n).rejects]
+    assert [(reject.last_line, reject.text) for reject in result] == [(3, '{"a": '), (5, "[3]")]
+    assert result[1].reason == "not a record: a list, not a record"
 
 
 def test_lists_in_records_are_refused_with_their_line(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Parquet files in blocks: the same cells, only the columns that are wanted, photos as files."""
+"""Parquet files in blocks: the same cells, only the selected columns, photos as files."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("size", [1, 20_000, 10**7])
-def test_the_cells_are_those_of_the_whole(path: Path, size: int) -> None:
+def test_blocks_give_the_same_cells_as_the_whole_file(path: Path, size: int) -> None:
     if size == 1:
         pl.read_parquet(path).head(9).write_parquet(path)
     assert read_in_blocks(path, size) == read_at_once(path)
 
 
-def test_only_wanted_columns_are_read(path: Path) -> None:
+def test_only_selected_columns_are_read(path: Path) -> None:
     blocks = open_parquet_blocks(path, "t.parquet", ReadOptions(10_000, frozenset({"word", "n"})))
     assert blocks.columns == ("n", "price", "at", "day", "word")
     assert blocks.read_block(1).frame.columns == ["n", "word"]
@@ -49,7 +49,7 @@ def test_only_wanted_columns_are_read(path: Path) -> None:
     assert renamed.read_block(0).frame["e"][8] == "w1"
 
 
-def test_photos_that_come_late_make_all_cells_files(
+def test_a_photo_in_a_late_block_makes_all_cells_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIELDCRAFT_CACHE", str(tmp_path / "cache"))
@@ -59,15 +59,15 @@ def test_photos_that_come_late_make_all_cells_files(
 
 
 @pytest.mark.parametrize("cells", [[b"none"] * 300, [None] * 300])
-def test_bytes_that_are_no_photos_are_read_or_refused_as_at_once(
+def test_other_bytes_are_refused_as_when_read_at_once(
     tmp_path: Path, cells: list[bytes | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIELDCRAFT_CACHE", str(tmp_path / "cache"))
     column = pl.Series("photo", cells, dtype=pl.Binary)
     pl.DataFrame([column]).write_parquet(tmp_path / "p.parquet")
-    found = read_in_blocks(tmp_path / "p.parquet", 100)
-    assert found == read_at_once(tmp_path / "p.parquet")
-    assert "some columns do not hold single values" in str(found)
+    result = read_in_blocks(tmp_path / "p.parquet", 100)
+    assert result == read_at_once(tmp_path / "p.parquet")
+    assert "some columns do not hold single values" in str(result)
 
 
 def test_an_empty_table_and_a_damaged_file(tmp_path: Path, path: Path) -> None:

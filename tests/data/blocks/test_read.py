@@ -13,8 +13,7 @@ import polars as pl
 import pytest
 
 from fieldcraft.core.errors import DataError
-from fieldcraft.data.blocks.base import ReadOptions, TableBlocks
-from fieldcraft.data.blocks.memory_blocks import InMemoryBlocks
+from fieldcraft.data.blocks.base import InMemoryBlocks, ReadOptions, TableBlocks
 from fieldcraft.data.blocks.read import ConcatenatedBlocks, open_blocks
 from fieldcraft.data.read import read_table
 
@@ -60,25 +59,30 @@ def concat_blocks(blocks: TableBlocks) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("make", "form"),
-    [(csvs, ConcatenatedBlocks), (parquets, ConcatenatedBlocks), (mixed_records, InMemoryBlocks), (zipped, InMemoryBlocks),
-     (database, InMemoryBlocks)],
-)  # fmt: skip
+    ("make", "blocks_type"),
+    [
+        (csvs, ConcatenatedBlocks),
+        (parquets, ConcatenatedBlocks),
+        (mixed_records, InMemoryBlocks),
+        (zipped, InMemoryBlocks),
+        (database, InMemoryBlocks),
+    ],
+)
 def test_blocks_of_any_table_make_the_table(
-    tmp_path: Path, make: Callable[[Path], str], form: type
+    tmp_path: Path, make: Callable[[Path], str], blocks_type: type
 ) -> None:
     (tmp_path / "in").mkdir()
     source = make(tmp_path / "in")
     blocks = open_blocks(source, ReadOptions(100), tmp_path / "scratch")
-    assert isinstance(blocks, form)
+    assert isinstance(blocks, blocks_type)
     assert len(blocks.sizes) > 1
     assert concat_blocks(blocks).equals(read_table(source).frame)
 
 
-def test_lines_set_aside_name_their_file(tmp_path: Path) -> None:
+def test_rejected_lines_name_their_file(tmp_path: Path) -> None:
     blocks = open_blocks(csvs(tmp_path), ReadOptions(100), tmp_path / "scratch")
-    found = [reject for n in range(len(blocks.sizes)) for reject in blocks.read_block(n).rejects]
-    assert [str(reject) for reject in found] == ["t2.csv line 3 (1 cell in place of 2)"]
+    result = [reject for n in range(len(blocks.sizes)) for reject in blocks.read_block(n).rejects]
+    assert [str(reject) for reject in result] == ["t2.csv line 3 (1 cell instead of 2)"]
 
 
 def test_files_of_other_columns_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Copies that one may jump about in: unpacked, recoded, and never half written."""
+"""Seekable copies of text files: decompressed, in UTF-8, and complete."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from fieldcraft.data.location import SourceLocation
         b"Zo\xeb\n" * 300 + "Zoë\n".encode(),
     ],
 )
-def test_bytes_become_the_text_that_reading_at_once_gives(
+def test_decoding_in_blocks_equals_decoding_at_once(
     tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_files, "READ_BLOCK_BYTES", 50)
@@ -42,7 +42,7 @@ def test_bytes_become_the_text_that_reading_at_once_gives(
     )
 
 
-def test_a_file_that_is_plain_is_not_copied(tmp_path: Path) -> None:
+def test_a_plain_file_is_not_copied(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     assert decompressed_copy(SourceLocation(str(path)), tmp_path / "s") == path
@@ -55,7 +55,7 @@ def test_a_copy_is_made_once(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"a,b\n"))
     copy = decompressed_copy(SourceLocation(str(path)), tmp_path / "s")
     assert copy.read_bytes() == b"a,b\n"
-    path.write_bytes(path.read_bytes()[:2])  # what is there is not unpacked again
+    path.write_bytes(path.read_bytes()[:2])  # an existing copy is not made again
     assert decompressed_copy(SourceLocation(str(path)), tmp_path / "s") == copy
 
 
@@ -69,12 +69,12 @@ def test_damaged_archives_and_bombs_leave_no_copy(
     path.write_bytes(gzip.compress(b"0" * 3_000_000))
     monkeypatch.setattr(text_files, "MIN_BOMB_BYTES", 1_000)
     monkeypatch.setattr("fieldcraft.data.decompression.MIN_BOMB_BYTES", 1_000)
-    with pytest.raises(DataError, match="unpacks to far too much"):
+    with pytest.raises(DataError, match="decompresses to far too much"):
         decompressed_copy(SourceLocation(str(path)), tmp_path / "s")
     assert [p.name for p in (tmp_path / "s").glob("*") if not p.name.endswith(".tmp")] == []
 
 
-def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_binary_data_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9)
     with pytest.raises(DataError, match="is not a text file"):
@@ -82,7 +82,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "coding"), [(19, "utf-8"), (20, "cp1252"), (21, "cp1252")])
-def test_one_line_of_utf_8_in_twenty_makes_a_file_a_mixed_one(
+def test_five_percent_of_utf_8_lines_make_a_mixed_file(
     tmp_path: Path, old: int, coding: str
 ) -> None:
     (tmp_path / "t.csv").write_bytes("é\n".encode() + b"plain\n" * 99 + b"\xe9\n" * old)

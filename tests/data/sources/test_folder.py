@@ -31,52 +31,52 @@ def parts(tmp_path: Path) -> Path:
         ("**/p*.csv", ["3", "1", "2", "10"]),
     ],
 )
-def test_files_follow_each_other_by_number(address: str, cells: list[str], parts: Path) -> None:
-    reading = SOURCE.read(SourceLocation(str(parts / address)), ())
-    assert reading.frame["a"].to_list() == cells
+def test_files_are_in_natural_order(address: str, cells: list[str], parts: Path) -> None:
+    result = SOURCE.read(SourceLocation(str(parts / address)), ())
+    assert result.frame["a"].to_list() == cells
 
 
-def test_other_files_are_left_out_and_told(parts: Path) -> None:
+def test_other_files_are_ignored_with_a_note(parts: Path) -> None:
     notes = SOURCE.read(SourceLocation(str(parts)), ()).notes
-    assert notes[-1] == "left out, for they are no tables: notes.pdf"
+    assert notes[-1] == "ignored, not a table: notes.pdf"
 
 
 def test_a_folder_may_be_named_like_a_file(tmp_path: Path) -> None:
     (tmp_path / "data.csv").mkdir()
     (tmp_path / "data.csv" / "part-0000.csv").write_text("a,b\n1,2\n")
-    place = SourceLocation(str(tmp_path / "data.csv"))
-    assert SOURCE.can_read(place)
-    assert SOURCE.read(place, ()).frame.rows() == [("1", "2")]
+    location = SourceLocation(str(tmp_path / "data.csv"))
+    assert SOURCE.can_read(location)
+    assert SOURCE.read(location, ()).frame.rows() == [("1", "2")]
 
 
-def test_a_folder_without_a_table_says_what_it_holds(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_without_a_table_lists_its_files(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
-    with pytest.raises(DataError, match="no file of a table in") as caught:
+    with pytest.raises(DataError, match="no table in") as caught:
         SOURCE.read(SourceLocation(str(tmp_path)), ())
     assert "holds: deep" in caught.value.detail
     assert "**" in caught.value.hint
 
 
-def test_a_pattern_that_fits_nothing_says_what_is_there(parts: Path) -> None:
-    with pytest.raises(DataError, match="no file of a table in") as caught:
+def test_the_error_for_a_pattern_without_matches_lists_the_files(parts: Path) -> None:
+    with pytest.raises(DataError, match="no table in") as caught:
         SOURCE.read(SourceLocation(str(parts / "q*.csv")), ())
     assert "p1.csv" in caught.value.detail
 
 
-def test_the_digest_sees_names_and_contents_of_tables_alone(parts: Path) -> None:
-    place = SourceLocation(str(parts))
-    first = SOURCE.digest(place)
+def test_the_digest_depends_on_names_and_contents_of_tables_only(parts: Path) -> None:
+    location = SourceLocation(str(parts))
+    first = SOURCE.digest(location)
     assert SOURCE.digest(SourceLocation(str(parts / "p*.csv"))) == first
     (parts / "notes.pdf").write_text("other")
-    assert SOURCE.digest(place) == first
+    assert SOURCE.digest(location) == first
     (parts / "p2.csv").rename(parts / "p3.csv")
-    assert SOURCE.digest(place) != first
+    assert SOURCE.digest(location) != first
 
 
-def test_a_pattern_works_below_a_folder_with_marks_in_its_name(tmp_path: Path) -> None:
+def test_a_pattern_works_below_a_folder_with_special_characters(tmp_path: Path) -> None:
     base = tmp_path / "a[b]"
     (base / "data").mkdir(parents=True)
     (base / "data" / "x.csv").write_text("a,b\n1,2\n")
-    place = SourceLocation(str(resolve_address("data/*.csv", base)))
-    assert SOURCE.read(place, ()).frame.rows() == [("1", "2")]
-    assert SOURCE.digest(place) == SOURCE.digest(SourceLocation(str(base / "data")))
+    location = SourceLocation(str(resolve_address("data/*.csv", base)))
+    assert SOURCE.read(location, ()).frame.rows() == [("1", "2")]
+    assert SOURCE.digest(location) == SOURCE.digest(SourceLocation(str(base / "data")))

@@ -1,4 +1,4 @@
-"""Parquet files keep their types; what no column is made of is refused."""
+"""Parquet files keep their types; nested types are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_columns_of_lists_are_refused_by_name(tmp_path: Path) -> None:
     assert caught.value.detail.startswith("tags")
 
 
-def test_text_under_that_ending_is_not_parquet(tmp_path: Path) -> None:
+def test_text_with_a_parquet_extension_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"t\.parquet cannot be read as Parquet"):
         SOURCE.read(SourceLocation(str(tmp_path / "t.parquet")), ())

@@ -1,4 +1,4 @@
-"""SQLite tables and queries are read as they are, and nothing is written."""
+"""SQLite tables and queries are read, and nothing is written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_numbers_stay_numbers_and_mixed_columns_become_text(make: Make) -> None:
     assert frame.rows() == [(1, 2.5, "x", "7"), (None, 3.0, "ë", "n/a"), (3, None, None, "1.5")]
 
 
-def test_a_query_gives_its_rows_and_twin_columns_get_names_of_their_own(make: Make) -> None:
+def test_a_query_may_repeat_column_names(make: Make) -> None:
     address = make("CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2, 'y');")
     frame = read(f"{address}?query=SELECT a, b, a + 1, a FROM t WHERE b LIKE 'y%';").frame
     assert frame.columns == ["a", "b", "a + 1", "a.1"]
@@ -58,7 +58,7 @@ def test_tables_of_any_name_and_views_are_found(make: Make) -> None:
     )
     assert read(f'{address}?table=MY "best" table').frame.rows() == [(1,)]
     assert read(f"{address}?table=v").frame.rows() == [(2,)]
-    with pytest.raises(DataError, match="2 tables; one must be named"):
+    with pytest.raises(DataError, match="2 tables; select one"):
         read(address)
 
 
@@ -74,7 +74,7 @@ def test_a_query_that_writes_or_fails_is_refused(query: str, make: Make) -> None
     assert read(address).frame.rows() == [(1,)]
 
 
-def test_bytes_are_refused_by_the_name_of_their_column(make: Make) -> None:
+def test_bytes_are_refused_with_the_name_of_their_column(make: Make) -> None:
     with pytest.raises(DataError, match="'photo' does not hold single values"):
         read(make("CREATE TABLE t (photo); INSERT INTO t VALUES (x'00ff');"))
 
@@ -84,7 +84,7 @@ def test_text_that_is_not_utf_8_is_read(make: Make) -> None:
     assert read(address).frame.rows() == [("café",)]
 
 
-def test_what_another_program_has_just_written_is_seen(make: Make) -> None:
+def test_uncheckpointed_writes_are_read_and_change_the_digest(make: Make) -> None:
     address = make("PRAGMA journal_mode=WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1);")
     before = SOURCE.digest(SourceLocation(address))
     with sqlite3.connect(address.removeprefix("sqlite:///")) as writer:
@@ -95,7 +95,7 @@ def test_what_another_program_has_just_written_is_seen(make: Make) -> None:
     writer.close()
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.db").write_text("a,b\n1,2\n" * 500)
     with pytest.raises(DataError, match=r"t\.db cannot be read as an SQLite database"):
         read(f"sqlite:///{tmp_path}/t.db")

@@ -1,4 +1,4 @@
-"""Archives give their tables, and nothing that leads out of them or fills the memory."""
+"""The tables in archives are read; unsafe names and decompression bombs are refused."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def read(data: bytes, folder: Path) -> ReadResult:
     return SOURCE.read(SourceLocation(str(folder / "t.zip")), ())
 
 
-def test_the_one_table_is_found_among_other_things(tmp_path: Path) -> None:
+def test_the_only_table_is_found_among_other_files(tmp_path: Path) -> None:
     members = {
         "in/t.csv": CSV, "__MACOSX/in/._t.csv": b"\0\1", ".DS_Store": b"\0", "in/readme.md": b"hi",
     }  # fmt: skip
-    reading = read(packed(members), tmp_path)
-    assert reading.frame.rows() == [("1", "x")]
-    assert reading.notes == ("left out, for they are no tables: in/readme.md",)
+    result = read(packed(members), tmp_path)
+    assert result.frame.rows() == [("1", "x")]
+    assert result.notes == ("ignored, not a table: in/readme.md",)
 
 
 def test_several_files_of_the_same_columns_make_one_table(tmp_path: Path) -> None:
@@ -50,16 +50,16 @@ def test_several_files_of_the_same_columns_make_one_table(tmp_path: Path) -> Non
     assert read(packed(members), tmp_path).frame["a"].to_list() == ["1", "9", "10"]
 
 
-def test_a_fault_within_is_named_with_its_archive(tmp_path: Path) -> None:
+def test_errors_in_a_member_name_the_archive(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"x\.csv in t\.zip does not have the columns"):
         read(packed({"a.csv": CSV, "b.csv": CSV, "in/x.csv": b"a,c\n1,2\n"}), tmp_path)
 
 
 @pytest.mark.parametrize("members", [{}, {"readme.md": b"hi"}, {"in.zip": packed({"t.csv": CSV})}])
-def test_an_archive_without_a_table_says_what_it_holds(
+def test_the_error_for_an_archive_without_a_table_lists_its_members(
     members: dict[str, bytes], tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match=r"no file of a table in t\.zip") as caught:
+    with pytest.raises(DataError, match=r"no table in t\.zip") as caught:
         read(packed(members), tmp_path)
     assert (list(members) or ["nothing"])[0] in caught.value.detail
 
@@ -91,27 +91,27 @@ def test_encrypted_members_are_refused(tmp_path: Path) -> None:
         read(bytes(data), tmp_path)
 
 
-def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_members_of_the_same_name_are_refused(tmp_path: Path) -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("t.csv", CSV)
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("t.csv", CSV)
-    with pytest.raises(DataError, match="two files of one name"):
+    with pytest.raises(DataError, match="two files of the same name"):
         read(stream.getvalue(), tmp_path)
 
 
-def test_bombs_are_refused_and_large_pictures_beside_a_table_are_not_unpacked(
+def test_bombs_are_refused_and_other_members_are_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decompression, "MIN_BOMB_BYTES", 1 << 20)
     zeros = b"0" * (8 << 20)
-    with pytest.raises(DataError, match=r"t\.zip unpacks to far too much"):
+    with pytest.raises(DataError, match=r"t\.zip decompresses to far too much"):
         read(packed({"t.csv": zeros}), tmp_path)
     assert read(packed({"t.csv": CSV, "photo.bmp": zeros}), tmp_path).frame.height == 1
 
 
-def test_a_member_that_holds_more_than_it_says_is_damaged(tmp_path: Path) -> None:
+def test_a_member_larger_than_declared_is_damaged(tmp_path: Path) -> None:
     data = bytearray(packed({"t.csv": CSV * 100}))
     for mark, at in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         start = data.index(mark) + at
@@ -121,7 +121,7 @@ def test_a_member_that_holds_more_than_it_says_is_damaged(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_other_ways_of_packing_and_their_damage_are_met(method: int, tmp_path: Path) -> None:
+def test_other_compression_methods_and_their_damage(method: int, tmp_path: Path) -> None:
     data = bytearray(packed({"t.csv": CSV * 50}, method))
     assert read(bytes(data), tmp_path).frame.height > 1
     data[60:90] = bytes(30)

@@ -55,7 +55,7 @@ class WrapperNet(nn.Module):
         super().__init__()
         self.body = body
 
-    def standardised(self, photos: Tensor) -> Tensor:
+    def normalize_pixels(self, photos: Tensor) -> Tensor:
         return photos.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
 
 
@@ -65,20 +65,20 @@ def test_the_brightest_patch_counts_most_whatever_tokens_stand_before_the_patche
 ) -> None:
     photos = torch.zeros(1, 2, 32, 32, 3, dtype=torch.uint8)
     photos[0, 0, 8:16, 16:24], photos[0, 1, 24:, :8] = 250, 250
-    found = compute_attention_map(
+    result = compute_attention_map(
         WrapperNet(PooledImageBackbone(BrightPatchAttention(extra))), photos
     )
-    assert found is not None
-    assert found.shape == (2, 4, 4)
-    assert [int(weights.argmax()) for weights in found] == [4 + 2, 12]
-    assert (float(found.min()), float(found.max())) == (0, 1)
+    assert result is not None
+    assert result.shape == (2, 4, 4)
+    assert [int(weights.argmax()) for weights in result] == [4 + 2, 12]
+    assert (float(result.min()), float(result.max())) == (0, 1)
 
 
 def test_attention_is_followed_through_all_layers_and_tokens_keep_half() -> None:
     first, second = torch.rand(2, 3, 2, 5, 5).softmax(-1)
     same = torch.eye(5)
-    wanted = (second.mean(1) / 2 + same / 2) @ (first.mean(1) / 2 + same / 2)
-    torch.testing.assert_close(roll_out_attention([first, second]), wanted)
+    expected = (second.mean(1) / 2 + same / 2) @ (first.mean(1) / 2 + same / 2)
+    torch.testing.assert_close(roll_out_attention([first, second]), expected)
     assert roll_out_attention([first, second]).sum(-1).allclose(torch.ones(3, 5))
     one = torch.zeros(1, 1, 2, 2)
     one[..., 1] = 1.0  # all look at the second token
@@ -105,15 +105,17 @@ def test_a_transformer_from_the_ground_up_has_a_map_of_its_attention(
     monkeypatch.setattr(architectures, "VIT_WIDTH", 24)
     monkeypatch.setattr(architectures, "VIT_LAYERS", 2)
     frame = pl.DataFrame({"a": [save_image(tmp_path / f"{i}.png", i) for i in range(6)]})
-    encoders = EncoderSet(Schema((Column("a", "image", {"size": 32, "encoder": "vit"}),)))
+    encoders = EncoderSet(Schema((Column("a", "image", {"image_size": 32, "encoder": "vit"}),)))
     tensors = fit_and_encode(encoders, frame, np.zeros((6, 1))).tensors()
     built = FusedNetwork(
         encoders.build_nets(),
-        lambda chunks, width: MLP(chunks, width, hidden_sizes=(), dropout=0.0),
+        lambda feature_widths, n_outputs: MLP(
+            feature_widths, n_outputs, hidden_sizes=(), dropout=0.0
+        ),
         2,
         lambda raw: raw,
     ).eval()
     one = {name: array[:1] for name, array in tensors.items()}
-    (found,) = compute_image_attributions(built, one, 0, "probabilities")
-    assert set(found) == {"gradients", "attention"}
-    assert found["attention"]["picture"].startswith("data:image/jpeg")
+    (result,) = compute_image_attributions(built, one, 0, "probabilities")
+    assert set(result) == {"integrated_gradients", "attention_rollout"}
+    assert result["attention_rollout"]["heatmap"].startswith("data:image/jpeg")

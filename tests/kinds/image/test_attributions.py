@@ -37,7 +37,7 @@ class CornerBrightness(nn.Module):
     """How bright the upper left corners of the photos of a row are."""
 
     inputs = ("image",)
-    chunks = (1,)
+    feature_widths = (1,)
     recipe = None
 
     def __init__(self) -> None:
@@ -64,7 +64,9 @@ class SaturatedHead(nn.Module):
 
 def build_network() -> FusedNetwork:
     nets = {"image": CornerBrightness(), "more": IdentityNet("more", 1)}
-    return FusedNetwork(nets, lambda chunks, width: SaturatedHead(), 2, lambda raw: raw.softmax(-1))
+    return FusedNetwork(
+        nets, lambda feature_widths, n_outputs: SaturatedHead(), 2, lambda raw: raw.softmax(-1)
+    )
 
 
 @pytest.fixture
@@ -83,23 +85,23 @@ def test_both_maps_lead_to_the_corner(tensors: dict[str, Array], sign: int) -> N
     photos = given["image"].float()
     layer = find_last_convolution(built)
     assert layer is built.nets["image"].second
-    for found in (
+    for result in (
         compute_pixel_gradients(score, photos.clone()),
         compute_grad_cam(score, photos.clone(), layer),
     ):
-        third = found.shape[1] // 3
-        corner = sign * found[0, :third, :third].mean()
+        third = result.shape[1] // 3
+        corner = sign * result[0, :third, :third].mean()
         assert corner > 0.2
-        assert corner > 2 * abs(found[0, 2 * third :, 2 * third :].mean())
-        assert np.isfinite(found).all()
+        assert corner > 2 * abs(result[0, 2 * third :, 2 * third :].mean())
+        assert np.isfinite(result).all()
 
 
 def test_each_photo_has_its_maps_as_pictures(tensors: dict[str, Array]) -> None:
-    found = compute_image_attributions(build_network(), tensors, 1, "probabilities")
-    assert [set(item) for item in found] == [{"gradients", "Grad-CAM"}] * 2
-    for item in found:
+    result = compute_image_attributions(build_network(), tensors, 1, "probabilities")
+    assert [set(item) for item in result] == [{"integrated_gradients", "grad_cam"}] * 2
+    for item in result:
         for drawn in item.values():
-            head, _, body = drawn["picture"].partition(",")
+            head, _, body = drawn["heatmap"].partition(",")
             assert head == "data:image/jpeg;base64"
             assert Image.open(io.BytesIO(base64.b64decode(body))).size == (160, 160)
 
@@ -119,25 +121,29 @@ def test_a_network_that_reads_no_pixels_has_no_maps() -> None:
     )
 
 
-def test_a_net_that_also_reads_the_mirror_image_is_traced_on_the_photo_itself(
+def test_grad_cam_ignores_the_mirror_image(
     tmp_path: Path,
 ) -> None:
     frame = pl.DataFrame({"a": [save_image(tmp_path / f"{i}.png", i) for i in range(6)]})
-    encoders = EncoderSet(Schema((Column("a", "image", {"size": 32, "mirror": True}),)))
+    encoders = EncoderSet(
+        Schema((Column("a", "image", {"image_size": 32, "horizontal_flip": True}),))
+    )
     tensors = fit_and_encode(encoders, frame, np.zeros((6, 1))).tensors()
     built = FusedNetwork(
         encoders.build_nets(),
-        lambda chunks, width: MLP(chunks, width, hidden_sizes=(), dropout=0.0),
+        lambda feature_widths, n_outputs: MLP(
+            feature_widths, n_outputs, hidden_sizes=(), dropout=0.0
+        ),
         2,
         lambda raw: raw,
     ).eval()
     net: Any = built.nets["image"]
-    assert net.mirror
+    assert net.use_flip
     one = {name: array[:1] for name, array in tensors.items()}
-    found = compute_image_attributions(built, one, 0, "probabilities")[0]["Grad-CAM"]
-    assert net.mirror
-    net.mirror = False
-    assert compute_image_attributions(built, one, 0, "probabilities")[0]["Grad-CAM"] == found
+    result = compute_image_attributions(built, one, 0, "probabilities")[0]["grad_cam"]
+    assert net.use_flip
+    net.use_flip = False
+    assert compute_image_attributions(built, one, 0, "probabilities")[0]["grad_cam"] == result
 
 
 def test_the_champions_network_is_traced_and_models_without_one_are_passed_over(
@@ -146,12 +152,14 @@ def test_the_champions_network_is_traced_and_models_without_one_are_passed_over(
     """The heaviest member of the fold that has a network is asked, for every photo column."""
     frame = pl.DataFrame({name: [save_image(tmp_path / f"{name}{i}.png", i) for i in range(6)]
                           for name in "ab"})  # fmt: skip
-    schema = Schema(tuple(Column(name, "image", {"size": 32}) for name in "ab"))
+    schema = Schema(tuple(Column(name, "image", {"image_size": 32}) for name in "ab"))
     encoders = EncoderSet(schema)
     fit_and_encode(encoders, frame, np.zeros((6, 1)))
     built = FusedNetwork(
         encoders.build_nets(),
-        lambda chunks, width: MLP(chunks, width, hidden_sizes=(), dropout=0.0),
+        lambda feature_widths, n_outputs: MLP(
+            feature_widths, n_outputs, hidden_sizes=(), dropout=0.0
+        ),
         2,
         lambda raw: raw,
     ).eval()
@@ -159,8 +167,8 @@ def test_the_champions_network_is_traced_and_models_without_one_are_passed_over(
     deep = SimpleNamespace(fitted=SimpleNamespace(network=built), encoders=encoders)
     model: Any = WeightedEnsemble([[(deep, 0.2), (trees, 0.8)]], {})  # type: ignore[list-item]
     rows: Any = SimpleNamespace(schema=schema, task=SimpleNamespace(output="probabilities"))
-    found = network_attributions(model, rows, frame[:1], ExplainedOutput(1, "yes", 1.0))
-    assert set(found) == {"a", "b"}
-    assert set(found["a"]) == {"gradients", "Grad-CAM"}
+    result = network_attributions(model, rows, frame[:1], ExplainedOutput(1, "yes", 1.0))
+    assert set(result) == {"a", "b"}
+    assert set(result["a"]) == {"integrated_gradients", "grad_cam"}
     none: Any = WeightedEnsemble([[(trees, 1.0)]], {})  # type: ignore[list-item]
     assert network_attributions(none, rows, frame[:1], ExplainedOutput(1, "yes", 1.0)) == {}

@@ -28,15 +28,15 @@ PHOTOS = torch.arange(16 * 3 * 16 * 16).float().view(16, 3, 16, 16) / 1_000
 def test_photos_keep_their_shape_and_change() -> None:
     torch.manual_seed(0)
     for mirror in (True, False):
-        found = augment_batch(PHOTOS, mirror)
-        assert found.shape == PHOTOS.shape
-        assert not torch.equal(found, PHOTOS)
+        result = augment_batch(PHOTOS, mirror)
+        assert result.shape == PHOTOS.shape
+        assert not torch.equal(result, PHOTOS)
 
 
 def test_photos_are_moved_by_an_eighth_at_most() -> None:
     torch.manual_seed(0)
-    found = random_shift(PHOTOS)
-    inner = found[:, :, 4:12, 4:12]
+    result = random_shift(PHOTOS)
+    inner = result[:, :, 4:12, 4:12]
     for number in range(16):
         places = [
             (down, across)
@@ -52,17 +52,17 @@ def test_photos_are_moved_by_an_eighth_at_most() -> None:
 def test_about_half_of_the_photos_are_mirrored_whole() -> None:
     torch.manual_seed(0)
     photos = PHOTOS.repeat(20, 1, 1, 1)
-    found = random_flip(photos)
-    same = (found == photos).flatten(1).all(1)
-    swapped = (found == photos.flip(3)).flatten(1).all(1)
+    result = random_flip(photos)
+    same = (result == photos).flatten(1).all(1)
+    swapped = (result == photos.flip(3)).flatten(1).all(1)
     assert bool((same ^ swapped).all())
     assert 0.4 < float(swapped.float().mean()) < 0.6
 
 
 def test_light_changes_a_photo_as_a_whole() -> None:
     torch.manual_seed(0)
-    found = jitter_brightness_contrast(PHOTOS)
-    slope = (found[:, 0, 0, 1] - found[:, 0, 0, 0]) / (PHOTOS[:, 0, 0, 1] - PHOTOS[:, 0, 0, 0])
+    result = jitter_brightness_contrast(PHOTOS)
+    slope = (result[:, 0, 0, 1] - result[:, 0, 0, 0]) / (PHOTOS[:, 0, 0, 1] - PHOTOS[:, 0, 0, 0])
     assert 0.4 < float(slope.min()) < 1 < float(slope.max()) < 1.6
 
 
@@ -75,24 +75,24 @@ def test_the_same_seed_gives_the_same_photos() -> None:
 
 def test_a_square_of_each_photo_is_hidden() -> None:
     torch.manual_seed(0)
-    found = cutout(torch.ones(400, 3, 16, 16))
-    covered = (found == 0).all(1).flatten(1).sum(1)
+    result = cutout(torch.ones(400, 3, 16, 16))
+    covered = (result == 0).all(1).flatten(1).sum(1)
     assert int(covered.max()) == 16
     assert int(covered.min()) >= 4  # a quarter of it in a corner
-    assert torch.equal((found == 0).any(1), (found == 0).all(1))
+    assert torch.equal((result == 0).any(1), (result == 0).all(1))
 
 
 class InvertingNet(nn.Module):
     """A net of two columns that turns photos into their negatives."""
 
     augment = True
-    mean, spread, columns = torch.full((3, 1, 1), 0.5), torch.full((3, 1, 1), 0.25), 2
+    mean, std, n_columns = torch.full((3, 1, 1), 0.5), torch.full((3, 1, 1), 0.25), 2
 
-    def standardised(self, photos: Tensor) -> Tensor:
+    def normalize_pixels(self, photos: Tensor) -> Tensor:
         x: Tensor = photos.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
-        return (x - self.mean) / self.spread
+        return (x - self.mean) / self.std
 
-    def changed(self, x: Tensor) -> Tensor:
+    def apply_augmentation(self, x: Tensor) -> Tensor:
         return -x
 
 
@@ -122,9 +122,9 @@ def test_a_square_as_large_as_its_share_shows_the_partners_photo() -> None:
     torch.manual_seed(0)
     photos = torch.arange(200.0)[:, None, None, None, None].expand(200, 2, 3, 32, 32)
     mixing = MixupPlan(torch.rand(200), torch.arange(200).roll(1), is_cutmix=True)
-    found = cutmix(photos, mixing)
-    own = found == photos
-    assert torch.equal(found[~own], photos[mixing.partner][~own])
+    result = cutmix(photos, mixing)
+    own = result == photos
+    assert torch.equal(result[~own], photos[mixing.partner][~own])
     assert torch.equal(own[:, :1, :1].expand_as(own), own)  # the same in all columns and colours
     for mask, share in zip(own[:, 0, 0], mixing.own_fraction, strict=True):
         assert abs(float(mask.float().mean()) - float(share)) < 0.035

@@ -35,17 +35,17 @@ def test_photos_in_cells_go_the_whole_way(tmp_path: Path, monkeypatch: pytest.Mo
     write_table(0, ROWS).write_parquet(tmp_path / "shapes.parquet")
     project = create_project(tmp_path / "p", tmp_path / "shapes.parquet", "shape", edits=())
     assert project.load_settings().data.columns["image"].kind == "image"
-    set_settings(project, {"model": {"learner": "linear"}, "data.columns.image.size": 32})
-    story = fc.Project(project.root).run(fix=True)
-    assert story.evaluation["learners"]
-    assert any(row["pictures"] for row in story.evaluation["worst"])
+    set_settings(project, {"model": {"learner": "linear"}, "data.columns.image.image_size": 32})
+    report = fc.Project(project.root).run(fix=True)
+    assert report.evaluation["models"]
+    assert any(row["thumbnails"] for row in report.evaluation["largest_errors"])
     new = write_table(1_000, 12)
     bundle = fc.load_bundle(project.bundle_path)
-    told = bundle.predict(new.drop("shape"))
+    predictions = bundle.predict(new.drop("shape"))
     new.write_parquet(tmp_path / "new.parquet")
     monkeypatch.setenv("FIELDCRAFT_CACHE", str(tmp_path / "another"))  # another machine
     predict(
         PredictRequest(project.bundle_path, str(tmp_path / "new.parquet"), tmp_path / "out.parquet")
     )
-    assert pl.read_parquet(tmp_path / "out.parquet")["prediction"].equals(told["prediction"])
+    assert pl.read_parquet(tmp_path / "out.parquet")["prediction"].equals(predictions["prediction"])
     assert list(files.cache_folder().rglob("*.png"))

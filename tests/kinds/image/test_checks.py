@@ -53,13 +53,13 @@ def test_every_sort_of_unreadable_photo_is_listed(paths: list[str], tmp_path: Pa
     (finding,) = run_check(
         UnreadableImages(), data_context({"photo": [*paths, *odd, None]}, photo="image")
     )
-    assert finding.severity == "warn"
-    assert finding.evidence["photos"] == 4
+    assert finding.severity == "warning"
+    assert finding.evidence["images"] == 4
     assert finding.evidence["cells"] == odd
     assert finding.evidence["faults"] == {
-        "empty": 1, "no photo": 1, "cut short": 1, "not there": 1,
+        "empty": 1, "not a photo": 1, "truncated": 1, "not found": 1,
     }  # fmt: skip
-    assert "1 cut short" in finding.title
+    assert "1 truncated" in finding.title
     assert " more" not in finding.title
     assert "row 81 (empty.jpg)" in finding.title
 
@@ -70,7 +70,7 @@ def test_copies_in_another_form_are_told(paths: list[str], tmp_path: Path) -> No
         NearDuplicateImages(),
         data_context({"photo": [*paths, str(tmp_path / "again.jpg")]}, photo="image"),
     )
-    assert (finding.severity, finding.evidence["photos"]) == ("warn", 2)
+    assert (finding.severity, finding.evidence["images"]) == ("warning", 2)
     assert "row 5 (4.png), row 81 (again.jpg)" in finding.title
 
 
@@ -85,7 +85,7 @@ def test_photos_that_show_nothing_or_are_of_an_odd_size(paths: list[str], tmp_pa
         LowQualityImages(), data_context({"photo": [*paths, *odd]}, photo="image")
     )
     assert finding.evidence == {
-        "of one colour": [odd[0]], "far larger than the rest": [odd[1]], "very dark": [odd[2]],
+        "of a single color": [odd[0]], "far larger than the rest": [odd[1]], "very dark": [odd[2]],
     }  # fmt: skip
 
 
@@ -100,8 +100,8 @@ def test_a_class_of_another_size_is_a_shortcut(tmp_path: Path) -> None:
     (finding,) = run_check(
         ShortcutFeatures(), split_context({"photo": paths, "y": y}, "binary", photo="image")
     )
-    assert finding.severity == "warn"
-    assert finding.evidence["power"]["the number of pixels"] > 0.9
+    assert finding.severity == "warning"
+    assert finding.evidence["association_strength"]["the number of pixels"] > 0.9
 
 
 def test_what_is_shown_is_no_shortcut(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_photo_of_which_the_foot_was_lost_is_named(paths: list[str], tmp_path:
     (finding,) = run_check(
         LowQualityImages(), data_context({"photo": [*paths, *added]}, photo="image")
     )
-    assert finding.evidence["of one colour at the foot, as if cut short"] == [added[1]]
+    assert finding.evidence["of a single color at the bottom, as if truncated"] == [added[1]]
     assert (
         run_check(UnreadableImages(), data_context({"photo": [*paths, *added]}, photo="image"))
         == []
@@ -133,10 +133,10 @@ class Photos:
     squares: Array
     heads: list[ImageHeader | None]
 
-    def pixels(self, addresses: Sequence[str], fill: Array) -> Array:
+    def get_pixels(self, addresses: Sequence[str], fill: Array) -> Array:
         return self.squares
 
-    def broken(self, addresses: Sequence[str]) -> list[bool]:
+    def find_broken(self, addresses: Sequence[str]) -> list[bool]:
         return [False for _ in addresses]
 
 
@@ -172,7 +172,7 @@ def test_bounds_of_light(monkeypatch: pytest.MonkeyPatch) -> None:
     ])  # fmt: skip
     faults = find_quality_faults(given(monkeypatch, squares))
     assert {what: np.flatnonzero(mask).tolist() for what, mask in faults.items() if mask.any()} == {
-        "of one colour": [0, 4, 7], "very dark": [2], "very bright": [5],
+        "of a single color": [0, 4, 7], "very dark": [2], "very bright": [5],
     }  # fmt: skip
 
 
@@ -208,22 +208,24 @@ def test_facts_of_photos_are_those_of_head_and_edge(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(file_cells, "read_content", lambda address: b"x" * (1 + int(address[0])))
     facts = image_metadata(given(monkeypatch, squares, heads))
     assert facts["the number of pixels"].tolist() == [1_800, 800, 0]
-    assert facts["the proportions"].tolist() == [2, 0.5, 0]
-    assert facts["the size of the file"].tolist() == [1, 2, 3]
+    assert facts["the aspect ratio"].tolist() == [2, 0.5, 0]
+    assert facts["the file size"].tolist() == [1, 2, 3]
     assert facts["the camera"].tolist() == [1, 0, 0]
-    assert facts["the form of the file"].tolist() == [2, 1, 0]
+    assert facts["the file format"].tolist() == [2, 1, 0]
     edge = 32**2 - 28**2
     dark = (32 * 40 + (edge - 32) * 200) / edge
-    np.testing.assert_allclose(facts["the brightness of the edge"], [200, dark, 355 / 3], rtol=1e-6)
+    np.testing.assert_allclose(
+        facts["the brightness of the border"], [200, dark, 355 / 3], rtol=1e-6
+    )
     spread = 160 * (32 / edge * (1 - 32 / edge)) ** 0.5
-    np.testing.assert_allclose(facts["the evenness of the edge"], [0, spread, 0], rtol=1e-5)
+    np.testing.assert_allclose(facts["the contrast of the border"], [0, spread, 0], rtol=1e-5)
     # Thirds of each colour: (2, 2, 2), (2, 2, 2) and (0, 1, 2), the last one counting most.
-    assert facts["the colour of the edge"].tolist() == [1, 1, 0]
+    assert facts["the color of the border"].tolist() == [1, 1, 0]
 
 
 @pytest.mark.parametrize(
     ("photos", "entity", "severity"),
-    [(200, None, "warn"), (201, None, "tip"), (200, "person", "tip")],
+    [(200, None, "warning"), (201, None, "info"), (200, "person", "info")],
 )
 def test_one_photo_in_a_hundred_that_has_a_twin_is_many(
     monkeypatch: pytest.MonkeyPatch, photos: int, entity: str | None, severity: str
@@ -235,9 +237,9 @@ def test_one_photo_in_a_hundred_that_has_a_twin_is_many(
     view = replace(view, row_numbers=range(901, 901 + photos), group_column=entity)
     (finding,) = run_check(NearDuplicateImages(), readable(view))
     assert (finding.severity, finding.fixes) == (severity, ())
-    assert finding.evidence == {"photos": 2, "groups": 1, "examples": [["3.png", "7.png"]]}
+    assert finding.evidence == {"images": 2, "groups": 1, "examples": [["3.png", "7.png"]]}
     assert "row 904 (3.png), row 908 (7.png)" in finding.title
-    assert finding.title.startswith("2 photos of photo look nearly like another (1 group, the")
+    assert finding.title.startswith("2 photos of photo are near-duplicates (1 group, the")
 
 
 @pytest.mark.parametrize(("rows", "reported"), [(50, True), (49, False)])
@@ -252,8 +254,8 @@ def test_fifty_photos_may_show_a_shortcut(
     cells = given(monkeypatch, np.full((rows, 32, 32, 3), 90.0), heads)
     view = split_context({"photo": cells, "y": y}, "binary", photo="image")
     findings = run_check(ShortcutFeatures(), readable(view))
-    assert [set(f.evidence["power"]) for f in findings] == (
-        [{"the number of pixels", "the proportions"}] * reported
+    assert [set(f.evidence["association_strength"]) for f in findings] == (
+        [{"the number of pixels", "the aspect ratio"}] * reported
     )
 
 
@@ -283,6 +285,6 @@ def test_of_very_many_photos_an_even_sample_is_looked_at(monkeypatch: pytest.Mon
         [1, 5, 9],
         ["0.png", "4.png", "8.png"],
     )
-    assert seen.sample_note == " (of 3 looked at, of 9)"
+    assert seen.sample_note == " (in a sample of 3 of 9)"
     ((_, seen),) = iter_image_samples(view, None)
     assert (seen.row_positions.tolist(), seen.sample_note) == (list(range(1, 10)), "")

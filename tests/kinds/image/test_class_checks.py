@@ -48,10 +48,10 @@ def test_a_class_of_few_shots_is_named_with_their_number(tmp_path: Path) -> None
         paths.append(save_photo(tmp_path / f"{i}.png", image))
     view = split_context({"photo": paths, "y": Y}, "multiclass", photo="image")
     (finding,) = run_check(FewDistinctImages(), view)
-    assert finding.severity == "warn"
-    assert finding.evidence["classes"] == {"dog": {"photos": 30, "shots": 4}}
-    assert "dog (30 photos, 4 shots)" in finding.title
-    assert "more things" in finding.advice
+    assert finding.severity == "warning"
+    assert finding.evidence["classes"] == {"dog": {"images": 30, "distinct_images": 4}}
+    assert "dog (30 photos, 4 distinct)" in finding.title
+    assert "more objects" in finding.advice
 
 
 @pytest.mark.parametrize("check", [FewDistinctImages(), ClassSourceBias()])
@@ -74,8 +74,8 @@ def test_a_class_from_a_camera_of_its_own_is_named(tmp_path: Path) -> None:
         paths.append(save_photo(tmp_path / f"{i}.jpg", draw_scene(i), camera))
     view = split_context({"photo": paths, "y": Y}, "multiclass", photo="image")
     (finding,) = run_check(ClassSourceBias(), view)
-    assert set(finding.evidence["power"]) == {"owl"}
-    assert finding.evidence["power"]["owl"]["the camera"] > 0.9
+    assert set(finding.evidence["association_strength"]) == {"owl"}
+    assert finding.evidence["association_strength"]["owl"]["the camera"] > 0.9
     assert "owl by the camera" in finding.title
 
 
@@ -90,8 +90,8 @@ def test_a_class_on_a_background_of_its_own_is_named(tmp_path: Path) -> None:
         paths.append(save_photo(tmp_path / f"{i}.png", image))
     view = split_context({"photo": paths, "y": Y}, "multiclass", photo="image")
     (finding,) = run_check(ClassSourceBias(), view)
-    assert set(finding.evidence["power"]) == {"cat"}
-    assert "the evenness of the edge" in finding.evidence["power"]["cat"]
+    assert set(finding.evidence["association_strength"]) == {"cat"}
+    assert "the contrast of the border" in finding.evidence["association_strength"]["cat"]
 
 
 def test_cameras_that_tell_two_classes_are_a_shortcut(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_cameras_that_tell_two_classes_are_a_shortcut(tmp_path: Path) -> None:
     ]
     view = split_context({"photo": paths, "y": y}, "binary", photo="image")
     (finding,) = run_check(ShortcutFeatures(), view)
-    assert finding.evidence["power"]["the camera"] > 0.9
+    assert finding.evidence["association_strength"]["the camera"] > 0.9
     assert run_check(ClassSourceBias(), view) == []  # not told twice
 
 
@@ -123,14 +123,14 @@ def test_lora_of_a_network_without_linear_layers_is_told_before_anything_is_buil
 ) -> None:
     folder = write_tiny_backbone(tmp_path, network)
     assert has_linear_layers(Path(folder)) is fits
-    column = Column("photo", "image", {"encoder": folder, "tune": "lora"})
+    column = Column("photo", "image", {"encoder": folder, "finetune": "lora"})
     findings = run_check(UnsupportedLora(), data_context({"photo": ["a.png"]}, photo=column))
-    assert [f.severity for f in findings] == ([] if fits else ["stop"])
+    assert [f.severity for f in findings] == ([] if fits else ["error"])
     if not fits:
-        assert findings[0].fixes[0].describe() == "data.columns.photo.tune: True"
-        with pytest.raises(DataError, match="does not fit") as told:
+        assert findings[0].fixes[0].describe() == "data.columns.photo.finetune: True"
+        with pytest.raises(DataError, match="is invalid") as error:
             ImageEncoder([column]).precompute(pl.DataFrame({"photo": ["a.png"]}))
-        assert "convolutions only" in told.value.hint
+        assert "linear layers" in error.value.hint
 
 
 @pytest.mark.parametrize(
@@ -144,22 +144,22 @@ def test_shots_are_few_up_to_a_third_of_ten_photos_or_more(
     assert count_distinct_images(np.ones(photos, dtype=bool), [np.arange(alike)]) == expected
 
 
-@pytest.mark.parametrize(("wrong", "told"), [(85, True), (105, False)])
-def test_a_fact_tells_a_class_apart_by_three_fifths(wrong: int, told: bool) -> None:
+@pytest.mark.parametrize(("wrong", "expected_text"), [(85, True), (105, False)])
+def test_a_fact_tells_a_class_apart_by_three_fifths(wrong: int, expected_text: bool) -> None:
     # Goodman and Kruskal's lambda of two even classes is 1 - 2 e: .66 and .58.
     owl = np.arange(1_000) % 2 == 0
     camera = np.where(np.arange(1_000) < 2 * wrong, ~owl, owl).astype(np.int64)
     facts = {"the camera": camera, "the size": np.arange(1_000) % 3}
-    expected = {"owl": ["the camera"]} if told else {}
+    expected = {"owl": ["the camera"]} if expected_text else {}
     assert {label: list(f) for label, f in iter_separable_classes(facts, {"owl": owl})} == expected
 
 
-@pytest.mark.parametrize(("photos", "told"), [(10, True), (9, False)])
-def test_a_class_of_ten_photos_can_be_told_apart(photos: int, told: bool) -> None:
+@pytest.mark.parametrize(("photos", "expected_text"), [(10, True), (9, False)])
+def test_a_class_of_ten_photos_can_be_told_apart(photos: int, expected_text: bool) -> None:
     owl = np.arange(100) < photos
     assert (
         bool(dict(iter_separable_classes({"the camera": owl.astype(np.int64)}, {"owl": owl})))
-        is told
+        is expected_text
     )
 
 
@@ -183,13 +183,15 @@ def test_each_label_is_a_class_and_amounts_have_none() -> None:
     assert list(iter_classes(split_context(cells, "regression", photo="image"))) == []
 
 
-@pytest.mark.parametrize(("cameras", "told"), [((0, 1, 2), []), ((0, 0, 1), ["owl"])])
+@pytest.mark.parametrize(("cameras", "expected_text"), [((0, 1, 2), []), ((0, 0, 1), ["owl"])])
 def test_what_tells_all_classes_is_left_to_the_check_of_shortcuts(
-    monkeypatch: pytest.MonkeyPatch, cameras: tuple[int, int, int], told: list[str]
+    monkeypatch: pytest.MonkeyPatch, cameras: tuple[int, int, int], expected_text: list[str]
 ) -> None:
     codes = np.array([cameras[i % 3] for i in range(ROWS)])
     monkeypatch.setattr(class_checks, "image_metadata", lambda addresses: {"the camera": codes})
     cells = [f"{i}.png" for i in range(ROWS)]
     view = split_context({"photo": cells, "y": Y}, "multiclass", photo="image")
     findings = run_check(ClassSourceBias(), replace(view, values=pl.DataFrame({"photo": cells})))
-    assert [label for finding in findings for label in finding.evidence["power"]] == told
+    assert [
+        label for finding in findings for label in finding.evidence["association_strength"]
+    ] == expected_text

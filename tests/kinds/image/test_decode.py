@@ -35,9 +35,9 @@ def write_png_header(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_every_form_gives_nearly_the_same_pixels(form: str) -> None:
     image = draw_image(1, size=(64, 64)).resize((32, 32)).resize((64, 64))  # without noise
-    found = decode_image(encode_image(image, form), SIDE).astype(int)
-    assert found.shape == (SIDE, SIDE, 3)
-    assert np.abs(found - decode_image(encode_image(image), SIDE)).mean() < 6
+    result = decode_image(encode_image(image, form), SIDE).astype(int)
+    assert result.shape == (SIDE, SIDE, 3)
+    assert np.abs(result - decode_image(encode_image(image), SIDE)).mean() < 6
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "RGBA", "LA", "YCbCr", "LAB"])
@@ -45,10 +45,10 @@ def test_every_mode_becomes_colours(mode: str) -> None:
     form = "JPEG" if mode in ("CMYK", "YCbCr") else "TIFF" if mode == "LAB" else "PNG"
     image = draw_image(1)
     image = image.convert("RGB").convert(mode) if mode != "LAB" else to_lab(image)
-    found = decode_image(encode_image(image, form), SIDE)
-    assert found.shape == (SIDE, SIDE, 3)
-    assert found.dtype == np.uint8
-    assert found.std() > 5
+    result = decode_image(encode_image(image, form), SIDE)
+    assert result.shape == (SIDE, SIDE, 3)
+    assert result.dtype == np.uint8
+    assert result.std() > 5
 
 
 def to_lab(image: Image.Image) -> Image.Image:
@@ -59,20 +59,20 @@ def to_lab(image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize(("most", "white"), [(255, 255), (4_095, 4_095), (65_535, 65_535)])
 def test_sixteen_bits_become_eight(most: int, white: int) -> None:
     ramp = np.linspace(0, most, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.uint16)
-    found = decode_image(encode_image(Image.fromarray(ramp), "PNG"), SIDE)
-    np.testing.assert_allclose(found[..., 0], ramp * (255 / white), atol=1)
+    result = decode_image(encode_image(Image.fromarray(ramp), "PNG"), SIDE)
+    np.testing.assert_allclose(result[..., 0], ramp * (255 / white), atol=1)
 
 
 def test_fractions_are_stretched_over_their_range() -> None:
     ramp = np.linspace(-2, 3, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.float32)
     ramp[0, 1] = np.nan
-    found = decode_image(encode_image(Image.fromarray(ramp), "TIFF"), SIDE)
-    assert (found.min(), found.max()) == (0, 255)
+    result = decode_image(encode_image(Image.fromarray(ramp), "TIFF"), SIDE)
+    assert (result.min(), result.max()) == (0, 255)
 
 
 def test_what_is_seen_through_is_white() -> None:
-    found = decode_image(encode_image(Image.new("RGBA", (8, 8), (0, 0, 0, 0))), SIDE)
-    assert (found == 255).all()
+    result = decode_image(encode_image(Image.new("RGBA", (8, 8), (0, 0, 0, 0))), SIDE)
+    assert (result == 255).all()
 
 
 def test_a_photo_stands_as_its_exif_mark_says() -> None:
@@ -83,9 +83,9 @@ def test_a_photo_stands_as_its_exif_mark_says() -> None:
     lying = upright.rotate(90, expand=True)
     data = encode_image(lying, "JPEG", exif=exif, quality=95)
     assert (read_image_header(data).width, read_image_header(data).height) == (60, 40)
-    found = decode_image(data, SIDE)
-    assert found[4, :, 0].mean() > 200
-    assert found[-4, :, 0].mean() < 50
+    result = decode_image(data, SIDE)
+    assert result[4, :, 0].mean() > 200
+    assert result[-4, :, 0].mean() < 50
 
 
 def test_the_first_of_several_frames_counts() -> None:
@@ -99,7 +99,8 @@ def test_what_is_no_photo_is_told(bad: str, monkeypatch: pytest.MonkeyPatch) -> 
     whole = encode_image(draw_image(1, size=(200, 200)), "JPEG")
     data = {
         "empty": b"", "text": b"not a photo", "truncated": whole[: len(whole) // 2],
-        "huge": write_png_header(60_000, 60_000), "many": write_png_header(15_000, 15_000), "svg": b"<svg/>",
+        "huge": write_png_header(60_000, 60_000), "many": write_png_header(15_000, 15_000),
+        "svg": b"<svg/>",
     }[bad]  # fmt: skip
     with pytest.raises(DataError, match="a photo cannot be read"):
         decode_image(data, SIDE)

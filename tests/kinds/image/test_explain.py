@@ -31,7 +31,7 @@ def build_score_function(score: Callable[[Array], float]) -> Callable[[Sequence[
 
 
 def decode_heatmap(explanation: dict[str, Any]) -> Array:
-    head, _, body = explanation["picture"].partition(",")
+    head, _, body = explanation["heatmap"].partition(",")
     assert head == "data:image/jpeg;base64"
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(body))), dtype=float)
 
@@ -47,18 +47,18 @@ def photo(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_place_that_matters_is_found(photo: str, sign: int) -> None:
-    found = KIND.explain(photo, build_score_function(lambda p: sign * p[8:24, 8:24].mean()))
-    weights = np.array(found["weights"])
+    result = KIND.explain(photo, build_score_function(lambda p: sign * p[8:24, 8:24].mean()))
+    weights = np.array(result["weights"])
     assert weights.shape == (GRID_CELLS, GRID_CELLS)
     assert np.abs(weights).max() == pytest.approx(1)
     assert sign * weights[1:3, 1:3].mean() > 0.5
     assert np.abs(weights[4:, 4:]).max() < 0.05
-    assert found["most"] > 0.1
+    assert result["max_effect"] > 0.1
 
 
 def test_what_speaks_for_it_is_blue_and_what_speaks_against_it_orange(photo: str) -> None:
-    def warm(found: dict[str, Any]) -> float:
-        spot = decode_heatmap(found)[15:45, 20:60]
+    def warm(result: dict[str, Any]) -> float:
+        spot = decode_heatmap(result)[15:45, 20:60]
         return float(spot[..., 0].mean() - spot[..., 2].mean())
 
     against = KIND.explain(photo, build_score_function(lambda p: -p[8:24, 8:24].mean()))
@@ -68,9 +68,9 @@ def test_what_speaks_for_it_is_blue_and_what_speaks_against_it_orange(photo: str
 
 
 def test_a_model_that_looks_elsewhere_leaves_the_photo_grey(photo: str) -> None:
-    found = KIND.explain(photo, build_score_function(lambda p: 0.7))
-    assert found["most"] == 0
-    pixels = decode_heatmap(found)
+    result = KIND.explain(photo, build_score_function(lambda p: 0.7))
+    assert result["max_effect"] == 0
+    pixels = decode_heatmap(result)
     assert np.abs(pixels[..., 0] - pixels[..., 2]).max() < 8
 
 
@@ -92,8 +92,8 @@ def test_photos_of_any_form_and_size_are_explained(
         Image.fromarray(np.arange(900, dtype=np.uint16).reshape(30, 30)).save(path)
     else:
         draw_image(size=(max(size[0], 8), max(size[1], 8))).resize(size).convert(mode).save(path)
-    found = KIND.explain(str(path), build_score_function(lambda p: p.mean()))
-    assert max(decode_heatmap(found).shape[:2]) <= MAX_SIDE_PIXELS
+    result = KIND.explain(str(path), build_score_function(lambda p: p.mean()))
+    assert max(decode_heatmap(result).shape[:2]) <= MAX_SIDE_PIXELS
 
 
 def test_no_file_is_left_behind(photo: str) -> None:

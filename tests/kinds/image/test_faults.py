@@ -33,26 +33,27 @@ def build_odd_files(folder: Path) -> dict[str, tuple[bytes, str]]:
     """Odd files by name: their bytes, and what the audit calls them ("" if they are read)."""
     complete = encode_image(draw_image(1, size=(200, 200)), "JPEG")
     frames = [draw_image(i) for i in range(3)]
+    animation = {"save_all": True, "append_images": frames[1:]}
     exif = Image.Exif()
     exif[0x0112] = 8
     sixteen_bit = Image.fromarray(np.arange(900, dtype=np.uint16).reshape(30, 30))
     compressed = zlib.compress(b"\0" * 50_000_000, 9)
     bomb = build_png_chunk(b"IDAT", compressed) + build_png_chunk(b"IEND", b"")
     return {
-        "truncated.jpg": (complete[: len(complete) // 2], "cut short"),
+        "truncated.jpg": (complete[: len(complete) // 2], "truncated"),
         "cmyk.jpg": (encode_image(draw_image(2).convert("CMYK"), "JPEG"), ""),
         "turned.jpg": (encode_image(draw_image(3), "JPEG", exif=exif), ""),
         "one_bit.png": (encode_image(draw_image(4).convert("1")), ""),
         "sixteen.png": (encode_image(sixteen_bit), ""),
-        "animated.gif": (encode_image(frames[0], "GIF", save_all=True, append_images=frames[1:]), ""),
-        "animated.webp": (encode_image(frames[0], "WEBP", save_all=True, append_images=frames[1:]), ""),
-        "claim.png": (write_png_header(60_000, 60_000), "no photo"),  # for it holds nothing else
+        "animated.gif": (encode_image(frames[0], "GIF", **animation), ""),
+        "animated.webp": (encode_image(frames[0], "WEBP", **animation), ""),
+        "claim.png": (write_png_header(60_000, 60_000), "not a photo"),  # for it holds nothing else
         "bomb.png": (write_png_header(60_000, 60_000) + bomb, "too large"),
         "empty.jpg": (b"", "empty"),
-        "page.jpg": (b"<!doctype html><p>404</p>", "no photo"),
+        "page.jpg": (b"<!doctype html><p>404</p>", "not a photo"),
         "really_png.jpg": (encode_image(draw_image(5)), ""),
         "really_jpg.png": (encode_image(draw_image(6), "JPEG"), ""),
-        "really_zip.jpg": (b"PK\x03\x04" + bytes(200), "no photo"),
+        "really_zip.jpg": (b"PK\x03\x04" + bytes(200), "not a photo"),
     }  # fmt: skip
 
 
@@ -74,11 +75,11 @@ def test_every_odd_file_is_read_or_named_and_fills_its_place(tmp_path: Path) -> 
     torn = [str(tmp_path / name) for name, (_, fault) in odd.items() if fault]
     assert finding.evidence["cells"] == torn
     assert finding.evidence["faults"] == {
-        "no photo": 3, "too large": 1, "cut short": 1, "empty": 1,
+        "not a photo": 3, "too large": 1, "truncated": 1, "empty": 1,
     }  # fmt: skip
     pixels = PixelCache(16).get_pixels(paths, FILL_COLOR)
-    told = {name: bool(square.any()) for name, square in zip(odd, pixels, strict=True)}
-    assert told == {name: not fault for name, (_, fault) in odd.items()}
+    text = {name: bool(square.any()) for name, square in zip(odd, pixels, strict=True)}
+    assert text == {name: not fault for name, (_, fault) in odd.items()}
 
 
 def test_a_photo_that_claims_to_be_giant_takes_no_memory(tmp_path: Path) -> None:
@@ -123,5 +124,5 @@ def test_a_class_with_one_photo_is_told_and_no_crash(tmp_path: Path) -> None:
     project = create_project(tmp_path / "p", tmp_path / "photos", "label", edits=())
     set_settings(project, {"model": {"learner": "linear"}, "data.columns.image.size": 32})
     outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="baseline", fix=True)
-    told = [f for f in outcome.findings if f.code in ("imbalance", "few_rows", "target")]
-    assert any("star" in finding.title for finding in told), [f.title for f in outcome.findings]
+    text = [f for f in outcome.findings if f.code in ("imbalance", "few_rows", "target")]
+    assert any("star" in finding.title for finding in text), [f.title for f in outcome.findings]

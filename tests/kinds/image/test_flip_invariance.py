@@ -16,28 +16,28 @@ def draw_photos(chance: np.random.Generator) -> Array:
 @pytest.mark.parametrize("seed", range(3))
 def test_what_lies_above_or_below_may_be_mirrored(seed: int) -> None:
     chance = np.random.default_rng(seed)
-    found, y = draw_photos(chance), chance.integers(0, 2, ROWS)
+    result, y = draw_photos(chance), chance.integers(0, 2, ROWS)
     for row, label in enumerate(y):
-        found[row, 20 * label : 20 * label + 8, chance.integers(0, 20) :][:, :9] = 220
-    assert is_flip_invariant(found, np.eye(2)[y])
+        result[row, 20 * label : 20 * label + 8, chance.integers(0, 20) :][:, :9] = 220
+    assert is_flip_invariant(result, np.eye(2)[y])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_lies_left_or_right_may_not(seed: int) -> None:
     chance = np.random.default_rng(seed)
-    found, y = draw_photos(chance), chance.integers(0, 2, ROWS)
+    result, y = draw_photos(chance), chance.integers(0, 2, ROWS)
     for row, label in enumerate(y):
-        found[row, chance.integers(0, 20) :, 20 * label : 20 * label + 8][:9] = 220
-    assert not is_flip_invariant(found, np.eye(2)[y])
-    assert not is_flip_invariant(found, 100.0 + y[:, None])
+        result[row, chance.integers(0, 20) :, 20 * label : 20 * label + 8][:9] = 220
+    assert not is_flip_invariant(result, np.eye(2)[y])
+    assert not is_flip_invariant(result, 100.0 + y[:, None])
 
 
 def test_where_nothing_can_be_told_photos_stay_as_they_are() -> None:
     chance = np.random.default_rng(0)
-    found = draw_photos(chance)
-    assert not is_flip_invariant(found, chance.normal(size=(ROWS, 1)))
-    assert not is_flip_invariant(found, np.ones((ROWS, 1)))
-    assert not is_flip_invariant(found[:10], chance.normal(size=(10, 1)))
+    result = draw_photos(chance)
+    assert not is_flip_invariant(result, chance.normal(size=(ROWS, 1)))
+    assert not is_flip_invariant(result, np.ones((ROWS, 1)))
+    assert not is_flip_invariant(result[:10], chance.normal(size=(10, 1)))
     assert not is_flip_invariant(
         np.zeros((ROWS, 8, 8, 3), dtype=np.uint8), chance.normal(size=(ROWS, 1))
     )

@@ -32,9 +32,9 @@ def paths(tmp_path: Path) -> list[str]:
     "name", ["a/1.jpg", "b/2.PNG", "http://h/3.webp", "data:image/png;base64,xx"]
 )
 def test_names_of_images_are_recognised(name: str) -> None:
-    guess = KIND.infer(ColumnProfile(pl.Series("photo", [name] * 30)))
-    assert guess is not None
-    assert guess.confidence > 0.95
+    inference = KIND.infer(ColumnProfile(pl.Series("photo", [name] * 30)))
+    assert inference is not None
+    assert inference.confidence > 0.95
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "jpg", "see a.jpg for more", "1.5"])
@@ -57,14 +57,17 @@ def test_squares_fit_the_middle_photo(tmp_path: Path) -> None:
 
 
 def test_a_size_that_is_asked_for_is_kept(paths: list[str]) -> None:
-    encoder = ImageEncoder([Column("p", "image", {"size": 48})])
+    encoder = ImageEncoder([Column("p", "image", {"image_size": 48})])
     rows = pl.DataFrame({"p": paths})
-    found = fit_and_encode(encoder, rows, np.zeros((12, 1))).tensors()["image"]
-    assert found.shape == (12, 1, 48, 48, 3)
+    result = fit_and_encode(encoder, rows, np.zeros((12, 1))).tensors()["image"]
+    assert result.shape == (12, 1, 48, 48, 3)
 
 
 def test_photos_are_mirrored_only_if_every_column_lets_them() -> None:
-    columns = [Column("p", "image", {"mirror": True}), Column("q", "image", {"mirror": False})]
+    columns = [
+        Column("p", "image", {"horizontal_flip": True}),
+        Column("q", "image", {"horizontal_flip": False}),
+    ]
     assert ImageEncoder(columns[:1]).allow_flip
     assert not ImageEncoder(columns).allow_flip
 
@@ -114,8 +117,8 @@ def test_an_exported_net_says_what_the_trained_one_says(paths: list[str], column
     with torch.no_grad():
         expected = network({"image": torch.as_tensor(tensors["image"])}).numpy()
     session = onnxruntime.InferenceSession(export_network(network, tensors))
-    (found,) = session.run(None, {"image": tensors["image"]})
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    (result,) = session.run(None, {"image": tensors["image"]})
+    np.testing.assert_allclose(result, expected, atol=1e-5)
     assert net.feature_widths == (len(expected) and net.feature_widths[0],) * columns
 
 
@@ -127,14 +130,14 @@ class LinearHead(torch.nn.Module):
         self.layer = torch.nn.Linear(width, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.layer(x)
-        return found[:, None]
+        result: torch.Tensor = self.layer(x)
+        return result[:, None]
 
 
 def test_drift_of_photos_is_watched_by_size_form_light_and_colour(paths: list[str]) -> None:
-    found = KIND.drift_statistics(pl.Series("p", [*paths, None]))
-    assert found["form"].to_list() == ["PNG"] * 12 + [None]
-    for name in ("size", "shape", "brightness", "contrast", "colour"):
-        assert found[name].null_count() == 1
-        assert found[name].min() > 0
-    assert found["brightness"].max() <= 1
+    result = KIND.drift_statistics(pl.Series("p", [*paths, None]))
+    assert result["form"].to_list() == ["PNG"] * 12 + [None]
+    for name in ("size", "shape", "brightness", "contrast", "color"):
+        assert result[name].null_count() == 1
+        assert result[name].min() > 0
+    assert result["brightness"].max() <= 1

@@ -35,8 +35,8 @@ def photos() -> Tensor:
     rise = torch.linspace(0.1, 0.6, SIDE)
     pixels = 0.5 * (rise[:, None] * 0.8 + rise[None, :])[None, None].repeat(32, 3, 1, 1)
     pixels = pixels * torch.tensor([0.6, 0.8, 1.0])[:, None, None] + 0.02 * torch.rand(32, 3, 1, 1)
-    found: Tensor = (pixels - MEAN) / SPREAD
-    return found
+    result: Tensor = (pixels - MEAN) / SPREAD
+    return result
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
@@ -44,13 +44,13 @@ def test_each_change_does_something_is_repeatable_and_keeps_the_shape(
     name: str, photos: Tensor
 ) -> None:
     torch.manual_seed(3)
-    found = apply_augmentations(photos, (name,), MEAN, SPREAD)
-    assert found.shape == photos.shape
-    assert found.isfinite().all()
-    same = (found - photos).abs().amax((1, 2, 3)) < 1e-4
+    result = apply_augmentations(photos, (name,), MEAN, SPREAD)
+    assert result.shape == photos.shape
+    assert result.isfinite().all()
+    same = (result - photos).abs().amax((1, 2, 3)) < 1e-4
     assert float(same.float().mean()) < 0.8
     torch.manual_seed(3)
-    assert torch.equal(apply_augmentations(photos, (name,), MEAN, SPREAD), found)
+    assert torch.equal(apply_augmentations(photos, (name,), MEAN, SPREAD), result)
 
 
 @pytest.mark.parametrize("name", PIXEL_VALUE_AUGMENTATIONS)
@@ -63,20 +63,20 @@ def test_changed_colours_are_colours(name: str, photos: Tensor) -> None:
 def test_light_keeps_the_order_of_places_and_colour_the_strongest_of_the_three(
     photos: Tensor,
 ) -> None:
-    lit = apply_augmentations(photos, ("light",), MEAN, SPREAD)
-    assert (lit.diff(dim=3) >= -1e-5).all()
+    jittered = apply_augmentations(photos, ("brightness_contrast",), MEAN, SPREAD)
+    assert (jittered.diff(dim=3) >= -1e-5).all()
     coloured, plain = (
-        x * SPREAD + MEAN for x in (apply_augmentations(photos, ("colour",), MEAN, SPREAD), photos)
+        x * SPREAD + MEAN for x in (apply_augmentations(photos, ("color",), MEAN, SPREAD), photos)
     )
     assert float((coloured - plain).abs().amax()) > 0.02
     torch.testing.assert_close(coloured.amax(1), plain.amax(1), atol=1e-3, rtol=0)
 
 
 def test_flips_turn_whole_photos_and_only_some(photos: Tensor) -> None:
-    for name, axis in (("flip", 3), ("vertical_flip", 2)):
-        found = apply_augmentations(photos, (name,), MEAN, SPREAD)
-        same = (found == photos).flatten(1).all(1)
-        turned = (found == photos.flip(axis)).flatten(1).all(1)
+    for name, axis in (("horizontal_flip", 3), ("vertical_flip", 2)):
+        result = apply_augmentations(photos, (name,), MEAN, SPREAD)
+        same = (result == photos).flatten(1).all(1)
+        turned = (result == photos.flip(axis)).flatten(1).all(1)
         assert bool((same ^ turned).all())
         assert 4 < int(turned.sum()) < 28
 
@@ -84,7 +84,7 @@ def test_flips_turn_whole_photos_and_only_some(photos: Tensor) -> None:
 def test_a_zoomed_photo_shows_a_part_and_a_turned_one_is_filled_with_the_mean_colour(
     photos: Tensor,
 ) -> None:
-    zoomed = apply_augmentations(photos, ("zoom",), MEAN, SPREAD)
+    zoomed = apply_augmentations(photos, ("random_resized_crop",), MEAN, SPREAD)
     low, high = photos.amin((2, 3)), photos.amax((2, 3))
     assert (zoomed.amin((2, 3)) >= low - 1e-3).all()
     assert ((zoomed.amax((2, 3)) - zoomed.amin((2, 3))) < 0.99 * (high - low)).float().mean() > 0.7
@@ -98,8 +98,8 @@ def test_a_zoomed_photo_shows_a_part_and_a_turned_one_is_filled_with_the_mean_co
 
 def test_half_precision_of_the_training_does_not_reach_the_photos(photos: Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        found = apply_augmentations(photos, AUGMENTATIONS, MEAN, SPREAD)
-    assert found.dtype == torch.float32
+        result = apply_augmentations(photos, AUGMENTATIONS, MEAN, SPREAD)
+    assert result.dtype == torch.float32
 
 
 def test_a_missing_library_is_told_with_the_line_that_installs_it(
@@ -107,42 +107,57 @@ def test_a_missing_library_is_told_with_the_line_that_installs_it(
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "kornia" else object())
     build_augmentation.cache_clear()
-    with pytest.raises(MissingExtraError, match="not installed") as told:
-        build_augmentation("zoom", SIDE)
-    assert told.value.detail == "missing: kornia"
-    assert "fieldcraft[train]" in told.value.hint
-    assert build_augmentation("flip", SIDE) is not None
+    with pytest.raises(MissingExtraError, match="not installed") as error:
+        build_augmentation("random_resized_crop", SIDE)
+    assert error.value.detail == "missing: kornia"
+    assert "fieldcraft[train]" in error.value.hint
+    assert build_augmentation("horizontal_flip", SIDE) is not None
 
 
 def build_net(folder: Any, options: dict[str, Any]) -> Any:
     frame = pl.DataFrame({"a": [save_image(folder / f"{i}.png", i) for i in range(8)]})
-    encoders = EncoderSet(Schema((Column("a", "image", {"size": 16, **options}),)))
+    encoders = EncoderSet(Schema((Column("a", "image", {"image_size": 16, **options}),)))
     fit_and_encode(encoders, frame, np.zeros((8, 1)))
     return encoders.build_nets()["image"].train()
 
 
 @pytest.mark.parametrize(
-    ("options", "augment", "mirror"),
+    ("options", "augment", "use_flip"),
     [
-        ({"mirror": True}, True, True),
-        ({"mirror": False}, True, False),
-        ({"mirror": True, "augment": False}, False, False),
-        ({"mirror": True, "augment": ["flip", "zoom"]}, ("flip", "zoom"), True),
-        ({"mirror": True, "augment": ["zoom"]}, ("zoom",), False),
-        ({"mirror": False, "augment": ["flip", "vertical_flip", "zoom"]}, ("zoom",), False),
-        ({"mirror": False, "augment": ["flip"]}, (), False),
+        ({"horizontal_flip": True}, True, True),
+        ({"horizontal_flip": False}, True, False),
+        ({"horizontal_flip": True, "augment": False}, False, False),
+        (
+            {"horizontal_flip": True, "augment": ["horizontal_flip", "random_resized_crop"]},
+            ("horizontal_flip", "random_resized_crop"),
+            True,
+        ),
+        (
+            {"horizontal_flip": True, "augment": ["random_resized_crop"]},
+            ("random_resized_crop",),
+            False,
+        ),
+        (
+            {
+                "horizontal_flip": False,
+                "augment": ["horizontal_flip", "vertical_flip", "random_resized_crop"],
+            },
+            ("random_resized_crop",),
+            False,
+        ),
+        ({"horizontal_flip": False, "augment": ["horizontal_flip"]}, (), False),
     ],
 )
-def test_a_net_flips_only_what_may_be_mirrored_and_reads_both_ways_what_it_learned_both_ways(
-    options: dict[str, Any], augment: Any, mirror: bool, tmp_path: Any
+def test_a_net_flips_only_where_flips_are_allowed_and_requested(
+    options: dict[str, Any], augment: Any, use_flip: bool, tmp_path: Any
 ) -> None:
     net = build_net(tmp_path, options)
-    assert (net.augment, net.mirror) == (augment, mirror)
+    assert (net.augment, net.use_flip) == (augment, use_flip)
     x = torch.randn(8, 3, 16, 16)
-    assert torch.equal(net.changed(x), x) == (not augment)
+    assert torch.equal(net.apply_augmentation(x), x) == (not augment)
 
 
-def test_kornia_is_not_imported_by_our_own_changes(tmp_path: Any) -> None:
+def test_the_default_augmentation_does_not_import_kornia(tmp_path: Any) -> None:
     before = {name for name in sys.modules if name.startswith("kornia")}
-    build_net(tmp_path, {}).changed(torch.randn(8, 3, 16, 16))
+    build_net(tmp_path, {}).apply_augmentation(torch.randn(8, 3, 16, 16))
     assert {name for name in sys.modules if name.startswith("kornia")} == before

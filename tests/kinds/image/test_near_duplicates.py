@@ -77,13 +77,13 @@ def test_among_many_hashes_those_that_differ_little_meet() -> None:
     copies = [(count - 9, count - 1), (3, count - 20), (17, 18)]
     for (one, other), flipped in zip(copies, ([], [5], [2, 40, 61]), strict=True):
         hashes[other] = hashes[one] ^ np.uint64(sum(1 << bit for bit in flipped))
-    found = {
+    result = {
         tuple(pair)
         for pairs in near_duplicates.iter_hash_collisions(hashes)
         for pair in pairs.tolist()
     }
-    assert set(copies) <= found
-    assert len(found) < 0.1 * count  # others hardly ever meet
+    assert set(copies) <= result
+    assert len(result) < 0.1 * count  # others hardly ever meet
 
 
 def test_a_bucket_of_very_many_is_bounded() -> None:

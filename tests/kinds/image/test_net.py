@@ -84,10 +84,10 @@ def assert_restored_and_exported(options: dict[str, Any], rows: Rows, folder: Pa
     encoders, model, values, job = fit_network(options, rows)
     expected = model.outputs(encode(encoders, values))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fieldcraft.kinds.image.pretrained.weights_folder", fail_if_called)
-        patch.setattr("fieldcraft.kinds.image.encode.bundle_at", fail_if_called)
-        patch.setattr("fieldcraft.kinds.image.encode.open_pretrained", fail_if_called)
-        patch.setattr("fieldcraft.kinds.image.net.load_network", fail_if_called)
+        patch.setattr("fieldcraft.kinds.image.pretrained.find_backbone_folder", fail_if_called)
+        patch.setattr("fieldcraft.kinds.image.encode.find_bundle", fail_if_called)
+        patch.setattr("fieldcraft.kinds.image.encode.load_image_encoder", fail_if_called)
+        patch.setattr("fieldcraft.kinds.image.net.load_image_backbone", fail_if_called)
         restored_encoders, restored = save_and_restore(encoders, model, job, folder)
         encoded = encode(restored_encoders, values)
     assert encode(encoders, values).matrix().names == encoded.matrix().names
@@ -108,11 +108,11 @@ def fail_if_called(*args: Any) -> Any:
 
 @pytest.mark.parametrize("name", ["cnn", "resnet18", "vit"])
 def test_a_network_from_the_ground_up(name: str, rows: Rows, tmp_path: Path) -> None:
-    assert_restored_and_exported({"encoder": name, "size": 16}, rows, tmp_path)
+    assert_restored_and_exported({"encoder": name, "image_size": 16}, rows, tmp_path)
 
 
 def test_photos_reach_the_network_channels_last_which_is_quicker(rows: Rows) -> None:
-    encoders = EncoderSet(Schema((Column("photo", "image", {"size": 16}),)))
+    encoders = EncoderSet(Schema((Column("photo", "image", {"image_size": 16}),)))
     tensors = fit_and_encode(encoders, rows[0], rows[1][:, None]).tensors()
     net: Any = encoders.build_nets()["image"]
     seen: list[bool] = []
@@ -131,16 +131,16 @@ def test_photos_reach_the_network_channels_last_which_is_quicker(rows: Rows) -> 
 @pytest.mark.parametrize("cut", [False, True])
 def test_photos_are_mixed_before_they_are_read(cut: bool, rows: Rows) -> None:
     """A row that keeps all of itself is seen as it is; one that keeps nothing, as its partner."""
-    encoders = EncoderSet(Schema((Column("photo", "image", {"size": 16}),)))
+    encoders = EncoderSet(Schema((Column("photo", "image", {"image_size": 16}),)))
     tensors = fit_and_encode(encoders, rows[0], rows[1][:, None]).tensors()
     net: Any = encoders.build_nets()["image"]
-    net.changed = lambda x: x
+    net.apply_augmentation = lambda x: x
     given = {name: torch.as_tensor(array) for name, array in tensors.items()}
     turn = torch.arange(ROWS).roll(1)
     plain = net.train()(given)
-    for share, wanted in ((torch.ones(ROWS), plain), (torch.zeros(ROWS), plain[turn])):
-        found = net.forward_mixed(given, MixupPlan(share, turn, cut))
-        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    for share, expected in ((torch.ones(ROWS), plain), (torch.zeros(ROWS), plain[turn])):
+        result = net.forward_mixed(given, MixupPlan(share, turn, cut))
+        torch.testing.assert_close(result, expected, atol=1e-4, rtol=1e-4)
     half = net.forward_mixed(given, MixupPlan(torch.full((ROWS,), 0.5), turn, cut))
     assert not torch.allclose(half, (plain + plain[turn]) / 2, atol=1e-2)
 
@@ -150,7 +150,7 @@ def test_photos_are_mixed_before_they_are_read(cut: bool, rows: Rows) -> None:
     [("dinov2", False), ("resnet", True), ("vit", True), ("convnext", "lora")],
 )
 def test_a_pretrained_network(name: str, tune: Any, tiny: Path, rows: Rows, tmp_path: Path) -> None:
-    assert_restored_and_exported({"encoder": str(tiny / name), "tune": tune}, rows, tmp_path)
+    assert_restored_and_exported({"encoder": str(tiny / name), "finetune": tune}, rows, tmp_path)
     assert [path.suffix for path in (tmp_path / "shared").iterdir()] == [".onnx"]
 
 
@@ -168,8 +168,8 @@ def test_vectors_are_those_of_the_network_in_any_company(name: str, tiny: Path, 
     photo = (pixels - pretrained.preprocessor.mean) / pretrained.preprocessor.std
     with torch.no_grad():
         body = load_image_backbone(tiny / name)
-        found = body(torch.as_tensor(photo).float().permute(2, 0, 1)[None])[0].numpy()
-    np.testing.assert_allclose(together[0], found, atol=1e-5)
+        result = body(torch.as_tensor(photo).float().permute(2, 0, 1)[None])[0].numpy()
+    np.testing.assert_allclose(together[0], result, atol=1e-5)
 
 
 def test_what_is_missing_is_zero_to_networks_and_nan_to_trees(tiny: Path, rows: Rows) -> None:
@@ -186,11 +186,11 @@ def test_what_is_missing_is_zero_to_networks_and_nan_to_trees(tiny: Path, rows: 
 
 def test_deeper_layers_learn_less(tiny: Path, rows: Rows) -> None:
     encoders = EncoderSet(
-        Schema((Column("photo", "image", {"encoder": str(tiny / "vit"), "tune": True}),))
+        Schema((Column("photo", "image", {"encoder": str(tiny / "vit"), "finetune": True}),))
     )
     fit_and_encode(encoders, encoders.schema.apply(rows[0]), np.zeros((ROWS, 1)))
     net = encoders.build_nets()["image"]
-    rates = {name: getattr(p, "rate", 1.0) for name, p in net.named_parameters()}
+    rates = {name: getattr(p, "lr_scale", 1.0) for name, p in net.named_parameters()}
     embedding = next(rate for name, rate in rates.items() if "cls_token" in name)
     first, second = (
         next(rate for name, rate in rates.items() if f"layers.{i}." in name) for i in (0, 1)
@@ -200,7 +200,7 @@ def test_deeper_layers_learn_less(tiny: Path, rows: Rows) -> None:
 
 
 def test_the_statistics_of_a_tuned_network_stay(tiny: Path, rows: Rows) -> None:
-    _, model, _, _ = fit_network({"encoder": str(tiny / "resnet"), "tune": True}, rows)
+    _, model, _, _ = fit_network({"encoder": str(tiny / "resnet"), "finetune": True}, rows)
     before = load_image_backbone(tiny / "resnet").state_dict()
     after = {k.partition("nets.image.body.")[2]: v for k, v in model.state().arrays.items()}
     for name, tensor in before.items():
@@ -209,9 +209,9 @@ def test_the_statistics_of_a_tuned_network_stay(tiny: Path, rows: Rows) -> None:
 
 
 def test_lora_wants_linear_layers(tiny: Path, rows: Rows) -> None:
-    with pytest.raises(DataError, match="way out") as told:
-        fit_network({"encoder": str(tiny / "resnet"), "tune": "lora"}, rows)
-    assert "tune to true" in told.value.hint
+    with pytest.raises(DataError, match="way out") as error:
+        fit_network({"encoder": str(tiny / "resnet"), "finetune": "lora"}, rows)
+    assert "tune to true" in error.value.hint
 
 
 def test_weights_that_are_not_there_are_told(tiny: Path, tmp_path: Path) -> None:

@@ -12,48 +12,53 @@ from fieldcraft.kinds.image.options import ImageOptions, parse_image_options
 
 
 def build_columns(*options: dict[str, Any]) -> list[Column]:
-    return [Column("pq"[i], "image", said) for i, said in enumerate(options)]
+    return [Column("pq"[i], "image", predictions) for i, predictions in enumerate(options)]
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"size": "big"}, {"size": 8}, {"size": True}, {"mirror": "maybe"}, {"encoder": 3},
-        {"encoder": " "}, {"encoder": "a/b", "tune": "some"}, {"encoder": "a/b", "tune": 1},
-        {"encoder": "vit", "tune": True}, {"tune": "lora"},
-        {"augment": "flip"}, {"augment": []}, {"augment": ["flip", "flip"]}, {"augment": 1},
-        {"augment": ["flip", "shrink"]}, {"augment": [["flip"]]},
+        {"image_size": "big"}, {"image_size": 8}, {"image_size": True},
+        {"horizontal_flip": "maybe"}, {"encoder": 3},
+        {"encoder": " "}, {"encoder": "a/b", "finetune": "some"}, {"encoder": "a/b", "finetune": 1},
+        {"encoder": "vit", "finetune": True}, {"finetune": "lora"},
+        {"augment": "horizontal_flip"}, {"augment": []},
+        {"augment": ["horizontal_flip", "horizontal_flip"]}, {"augment": 1},
+        {"augment": ["horizontal_flip", "shrink"]}, {"augment": [["horizontal_flip"]]},
     ],
 )  # fmt: skip
-def test_options_that_make_no_sense_are_told(options: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match="does not fit") as told:
+def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="is invalid") as error:
         parse_image_options(build_columns(options))
-    assert "data.columns.p." in told.value.hint
+    assert "data.columns.p." in error.value.hint
 
 
 @pytest.mark.parametrize(
     "options",
     [({"encoder": "cnn"}, {"encoder": "vit"}),
-     ({"encoder": "a/b", "tune": True}, {"tune": "lora"}),
-     ({"augment": ["flip"]}, {"augment": False})],
+     ({"encoder": "a/b", "finetune": True}, {"finetune": "lora"}),
+     ({"augment": ["horizontal_flip"]}, {"augment": False})],
 )  # fmt: skip
 def test_one_network_reads_all_columns(options: tuple[dict[str, Any], ...]) -> None:
     with pytest.raises(DataError, match="one network reads them all"):
         parse_image_options(build_columns(*options))
 
 
-def test_what_one_column_asks_holds_for_all() -> None:
-    found = parse_image_options(
-        build_columns({"size": 48}, {"encoder": "a/b", "tune": "lora", "size": 64})
+def test_options_of_one_column_hold_for_all() -> None:
+    result = parse_image_options(
+        build_columns({"image_size": 48}, {"encoder": "a/b", "finetune": "lora", "image_size": 64})
     )
-    assert found == ImageOptions(64, None, "a/b", "lora", True, "q")
-    assert found.has_pretrained_weights
+    assert result == ImageOptions(64, None, "a/b", "lora", True, "q")
+    assert result.has_pretrained_weights
     assert not parse_image_options(build_columns({}, {})).has_pretrained_weights
 
 
-def test_names_of_changes_may_stand_in_any_order() -> None:
-    found = parse_image_options(
-        build_columns({"augment": ["zoom", "flip"]}, {"augment": ["flip", "zoom"]})
+def test_the_order_of_augmentations_does_not_matter() -> None:
+    result = parse_image_options(
+        build_columns(
+            {"augment": ["random_resized_crop", "horizontal_flip"]},
+            {"augment": ["horizontal_flip", "random_resized_crop"]},
+        )
     )
-    assert found.augment == ("flip", "zoom")
+    assert result.augment == ("horizontal_flip", "random_resized_crop")
     assert parse_image_options(build_columns({"augment": False})).augment is False

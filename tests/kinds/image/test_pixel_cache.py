@@ -17,20 +17,20 @@ FILL = np.array([1, 2, 3], dtype=np.uint8)
 def test_photos_come_in_the_order_asked_for(tmp_path: Path) -> None:
     paths = [save_image(tmp_path / f"{i}.png", i) for i in range(12)]
     store = PixelCache(16)
-    found = store.get_pixels([paths[3], None, *paths[::-1]], FILL)
-    assert found.shape == (14, 16, 16, 3)
-    assert (found[1] == FILL).all()
-    np.testing.assert_array_equal(found[0], found[2 + 12 - 1 - 3])
+    result = store.get_pixels([paths[3], None, *paths[::-1]], FILL)
+    assert result.shape == (14, 16, 16, 3)
+    assert (result[1] == FILL).all()
+    np.testing.assert_array_equal(result[0], result[2 + 12 - 1 - 3])
     alone = PixelCache(16).get_pixels([paths[3]], FILL)
-    np.testing.assert_array_equal(found[0], alone[0])
+    np.testing.assert_array_equal(result[0], alone[0])
 
 
 def test_broken_and_absent_photos_get_the_fill(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
-    found = PixelCache(8).get_pixels(
+    result = PixelCache(8).get_pixels(
         [str(tmp_path / "broken.jpg"), str(tmp_path / "absent.jpg")], FILL
     )
-    assert (found == FILL).all()
+    assert (result == FILL).all()
     assert read_image_headers([str(tmp_path / "broken.jpg")]) == [None]
 
 
@@ -57,10 +57,10 @@ def test_a_photo_is_decoded_once_until_it_changes(
 def test_pixels_go_to_disk_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not isinstance(allocate_pixels((2, 2)), np.memmap)
     monkeypatch.setattr(door, "MEMORY_FRACTION_DIVISOR", 1 << 60)
-    found = allocate_pixels((2, 2))
-    assert isinstance(found, np.memmap)
-    found[:] = 7
-    assert (found == 7).all()
+    result = allocate_pixels((2, 2))
+    assert isinstance(result, np.memmap)
+    result[:] = 7
+    assert (result == 7).all()
 
 
 def test_blocks_grow_with_the_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

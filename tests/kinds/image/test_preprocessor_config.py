@@ -24,7 +24,7 @@ def write_folder(folder: Path, preprocessor: Any, config: dict[str, Any] | None 
 
 
 @pytest.mark.parametrize(
-    ("said", "side"),
+    ("predictions", "side"),
     [
         (None, 224), ({"size": 160}, 160), ({"size": {"height": 96, "width": 96}}, 96),
         ({"size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": 192}, 192),
@@ -32,8 +32,10 @@ def write_folder(folder: Path, preprocessor: Any, config: dict[str, Any] | None 
         ({"size": {"longest_edge": 99}}, 224), ({"size": 9_999}, 224),
     ],
 )  # fmt: skip
-def test_the_side_is_the_one_that_the_files_say(said: Any, side: int, tmp_path: Path) -> None:
-    assert read_preprocessor_config(write_folder(tmp_path, said)) == PreprocessorConfig(
+def test_the_side_is_the_one_that_the_files_say(
+    predictions: Any, side: int, tmp_path: Path
+) -> None:
+    assert read_preprocessor_config(write_folder(tmp_path, predictions)) == PreprocessorConfig(
         side, IMAGENET_MEAN, IMAGENET_STD
     )
 
@@ -47,8 +49,8 @@ def test_a_side_that_is_asked_for_goes_first(tmp_path: Path) -> None:
 
 
 def test_light_is_scaled_as_the_files_say(tmp_path: Path) -> None:
-    said = {"image_mean": [0.5, 0.5, 0.4], "image_std": [0.2, 0.2, 0.3]}
-    found = read_preprocessor_config(write_folder(tmp_path, said))
-    assert (found.mean, found.std) == ((0.5, 0.5, 0.4), (0.2, 0.2, 0.3))
-    plain = read_preprocessor_config(write_folder(tmp_path, {**said, "do_normalize": False}))
+    predictions = {"image_mean": [0.5, 0.5, 0.4], "image_std": [0.2, 0.2, 0.3]}
+    result = read_preprocessor_config(write_folder(tmp_path, predictions))
+    assert (result.mean, result.std) == ((0.5, 0.5, 0.4), (0.2, 0.2, 0.3))
+    plain = read_preprocessor_config(write_folder(tmp_path, {**predictions, "do_normalize": False}))
     assert (plain.mean, plain.std) == ((0, 0, 0), (1, 1, 1))

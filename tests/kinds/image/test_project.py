@@ -12,6 +12,7 @@ import pytest
 import fieldcraft as fc
 from fieldcraft.project import project_file
 from fieldcraft.stages.init import InitRequest, init
+from fieldcraft.stages.predict import PredictRequest, predict
 from tests.images import save_image
 
 PHOTOS_PER_CLASS = 40
@@ -28,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train = root / "photos" / "train"
     for number in (3, 5):
         shutil.copy(train / f"square/{number}.png", train / f"square/copy{number}.png")
-    (train / "disc" / "broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
+    (train / "disc" / "broken.jpg").write_bytes(b"\xff\xd8\xff not a photo")
     init(InitRequest(root / "p", str(root / "photos"), ("label",)))
     text = (root / "p" / project_file.PROJECT_FILE_NAME).read_text("utf-8")
     text = text.replace("learner: network", "learner: network\n  epochs: 2")
@@ -40,16 +41,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_project_file_says_what_the_folders_hold(project: Path) -> None:
     text = (project / "p" / project_file.PROJECT_FILE_NAME).read_text("utf-8")
     assert "image: {kind: image}" in text
-    assert "split: split" in text
+    assert "split_column: split" in text
 
 
 def test_copies_of_a_photo_stay_together(project: Path) -> None:
     (split,) = (project / "p" / "runs" / "split").iterdir()
     parts = pl.read_parquet(split / "split.parquet")
     cells = pl.concat([pl.read_parquet(path) for path in split.rglob("*.parquet")
-                       if path.name in ("develop.parquet", "test.parquet")])  # fmt: skip
+                       if path.name in ("development.parquet", "test.parquet")])  # fmt: skip
     assert cells.height == 2 * PHOTOS_PER_CLASS + 3
-    twins = parts.group_by("features").agg(
+    twins = parts.group_by("feature_digest").agg(
         pl.col("part").n_unique(), pl.col("fold").n_unique(), pl.len()
     )
     assert sorted(twins["len"].to_list())[-2:] == [2, 2]
@@ -57,13 +58,13 @@ def test_copies_of_a_photo_stay_together(project: Path) -> None:
 
 
 def test_the_report_shows_photos_as_training_changes_them(project: Path) -> None:
-    (place,) = (project / "p" / "runs" / "train").glob("*/augmented.json")
+    (place,) = (project / "p" / "runs" / "train").glob("*/augmentation_examples.json")
     (sheet,) = json.loads(place.read_text("utf-8"))
-    assert (sheet["column"], sheet["pictures"], len(sheet["rows"])) == ("image", True, 6)
+    assert (sheet["column"], sheet["are_images"], len(sheet["rows"])) == ("image", True, 6)
     shown = (project / "p" / "report.html").read_text("utf-8")
     for row in sheet["rows"]:
-        assert len({row["original"], *row["forms"]}) == 5
-        assert all(f'src="{address}"' in shown for address in [row["original"], *row["forms"]])
+        assert len({row["original"], *row["variants"]}) == 5
+        assert all(f'src="{address}"' in shown for address in [row["original"], *row["variants"]])
 
 
 def test_the_bundle_predicts_photos_by_their_paths(project: Path) -> None:
@@ -76,30 +77,28 @@ def test_the_bundle_predicts_photos_by_their_paths(project: Path) -> None:
 
 
 def test_a_folder_of_photos_is_predicted_as_a_table(project: Path, tmp_path: Path) -> None:
-    from fieldcraft.stages.predict import PredictRequest as Asked
-    from fieldcraft.stages.predict import predict
-
     for number in range(4):
         save_image(tmp_path / "new" / f"{number}.png", 700 + number)
     (tmp_path / "new" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
-    told = predict(Asked(project / "p" / "bundle", str(tmp_path / "new"), tmp_path / "out.csv"))
-    assert told["rows"] == 5
-    assert told["unread"] == 1
+    request = PredictRequest(project / "p" / "bundle", str(tmp_path / "new"), tmp_path / "out.csv")
+    summary = predict(request)
+    assert summary["rows"] == 5
+    assert summary["unparseable_cells"] == 1
 
 
 def test_the_network_and_the_baselines_were_compared(project: Path) -> None:
     (evaluated,) = (project / "p" / "runs" / "evaluate").iterdir()
-    found = json.loads((evaluated / "evaluation.json").read_text("utf-8"))
-    assert {"constant", "linear", "lightgbm", "network"} <= {m["name"] for m in found["learners"]}
+    result = json.loads((evaluated / "evaluation.json").read_text("utf-8"))
+    assert {"constant", "linear", "lightgbm", "network"} <= {m["name"] for m in result["models"]}
 
 
 def test_the_report_shows_the_worst_photos(project: Path) -> None:
     page = (project / "p" / "report.html").read_text("utf-8")
     assert '<img class="photo" src="data:image/jpeg;base64,' in page
-    assert str(project / "photos") not in page.split("The worst errors")[1].split("</section>")[0]
+    assert str(project / "photos") not in page.split("Largest errors")[1].split("</section>")[0]
 
 
 def test_the_audit_names_the_broken_photo_and_the_copies(project: Path) -> None:
-    found = {finding.code: finding for finding in fc.Project(project / "p").findings()}
-    assert "broken.jpg" in found["unreadable_photo"].title
-    assert found["near_photos"].evidence["photos"] == 4
+    result = {finding.code: finding for finding in fc.Project(project / "p").findings()}
+    assert "broken.jpg" in result["unreadable_images"].title
+    assert result["near_duplicate_images"].evidence["images"] == 4

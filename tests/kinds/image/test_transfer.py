@@ -41,9 +41,9 @@ def write_bundle(folder: Path, kind: str, model: bytes) -> Path:
     (member / "model.onnx").write_bytes(model)
     (member / "encoders.json").write_text("{}", "utf-8")
     manifest = {
-        "task": "binary", "about": {}, "calibration": {}, "tables": [],
+        "task": "binary", "target_spec": {}, "calibration": {}, "tables": [],
         "schema": Schema((Column("x", kind),)).as_json(),
-        "members": [{"folder": "members/network-0", "format": "onnx", "view": "tensors"}],
+        "members": [{"folder": "members/network-0", "format": "onnx", "input_format": "tensors"}],
     }  # fmt: skip
     write_manifest(folder, manifest)
     return folder
@@ -64,7 +64,10 @@ def trained(photos: pl.DataFrame) -> tuple[FusedNetwork, dict[str, Array]]:
     tensors = fit_and_encode(encoder, photos, np.zeros((ROWS, 1))).tensors()
     network = FusedNetwork(
         {"image": ImageEncoderNet(encoder)},
-        lambda chunks, width: MLP(chunks, width, hidden_sizes=(), dropout=0.0), 2, lambda raw: raw,
+        lambda feature_widths, n_outputs: MLP(
+            feature_widths, n_outputs, hidden_sizes=(), dropout=0.0
+        ),
+        2, lambda raw: raw,
     )  # fmt: skip
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -72,7 +75,7 @@ def trained(photos: pl.DataFrame) -> tuple[FusedNetwork, dict[str, Array]]:
             module.bias.data.uniform_(-0.5, 0.5)
             module.momentum = 1.0
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fieldcraft.kinds.image.net.augmented", lambda photos, mirror: photos)
+        patch.setattr("fieldcraft.kinds.image.net.augment_batch", lambda photos, allow_flip: photos)
         network.logits({"image": torch.as_tensor(tensors["image"])})
     return network.eval(), tensors
 
@@ -115,11 +118,11 @@ def test_a_network_that_sees_photos_both_ways_is_inherited_too(
 ) -> None:
     network, tensors = trained
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network.nets["image"], "mirror", not network.nets["image"].mirror)
+        patch.setattr(network.nets["image"], "use_flip", not network.nets["image"].use_flip)
         other = write_bundle(tmp_path / "bundle", "image", export_network(network, tensors))
-    found, same = load_transferred_weights(other), load_transferred_weights(bundle)
-    assert found.keys() == same.keys()
-    for name, array in found.items():
+    result, same = load_transferred_weights(other), load_transferred_weights(bundle)
+    assert result.keys() == same.keys()
+    for name, array in result.items():
         np.testing.assert_allclose(array, same[name], atol=1e-5, err_msg=name)
 
 
@@ -129,32 +132,36 @@ def test_it_stays_that_while_it_learns(
     trained: tuple[FusedNetwork, dict[str, Array]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fieldcraft.kinds.image.net.augmented", lambda photos, mirror: photos)
+    monkeypatch.setattr(
+        "fieldcraft.kinds.image.net.augment_batch", lambda photos, allow_flip: photos
+    )
     network, tensors = trained
     _, net = start_from_bundle(bundle, photos)
     before: Any = network.nets["image"]
-    expected, found = compute_features(before, tensors), compute_features(net.train(), tensors)
-    assert np.corrcoef(expected.ravel(), found.ravel())[0, 1] > 0.99
-    assert np.abs(found - expected).mean() < 0.1 * expected.std()
+    expected, result = compute_features(before, tensors), compute_features(net.train(), tensors)
+    assert np.corrcoef(expected.ravel(), result.ravel())[0, 1] > 0.99
+    assert np.abs(result - expected).mean() < 0.1 * expected.std()
 
 
 def test_it_moves_less_than_what_comes_after_it(bundle: Path, photos: pl.DataFrame) -> None:
     _, net = start_from_bundle(bundle, photos)
-    assert {getattr(p, "rate", 1.0) for p in net.body.parameters()} == {0.25}
+    assert {getattr(p, "lr_scale", 1.0) for p in net.body.parameters()} == {0.25}
 
 
 def test_squares_of_another_side_are_read_too(bundle: Path, photos: pl.DataFrame) -> None:
-    encoder, net = start_from_bundle(bundle, photos, size=64)
+    encoder, net = start_from_bundle(bundle, photos, image_size=64)
     assert encoder.side == 64
-    found = net({"image": torch.zeros(2, 1, 64, 64, 3, dtype=torch.uint8)})
-    assert bool(found.isfinite().all())
+    result = net({"image": torch.zeros(2, 1, 64, 64, 3, dtype=torch.uint8)})
+    assert bool(result.isfinite().all())
 
 
 def test_a_restored_model_needs_the_bundle_no_more(
     bundle: Path, photos: pl.DataFrame, tmp_path: Path
 ) -> None:
     moved = shutil.copytree(bundle, tmp_path / "bundle")
-    encoders = EncoderSet(Schema((Column("p", "image", {"encoder": str(moved), "tune": True}),)))
+    encoders = EncoderSet(
+        Schema((Column("p", "image", {"encoder": str(moved), "finetune": True}),))
+    )
     fit_and_encode(encoders, photos, np.zeros((ROWS, 1)))
     encoders.save(tmp_path / "0")
     weights = encoders.build_nets()["image"].state_dict()
@@ -168,18 +175,18 @@ def test_the_weights_are_taken_from_an_archive_or_a_project(bundle: Path, tmp_pa
     pack_bundle(bundle, tmp_path / "b.zip")
     assert find_bundle(str(bundle.parent)) == find_bundle(str(bundle)) == bundle
     expected = load_transferred_weights(bundle)
-    found = load_transferred_weights(tmp_path / "b.zip")
-    assert {name: array.shape for name, array in found.items()} == list_expected_shapes()
+    result = load_transferred_weights(tmp_path / "b.zip")
+    assert {name: array.shape for name, array in result.items()} == list_expected_shapes()
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(result[name], array)
     assert find_bundle(str(tmp_path)) is find_bundle("a/b") is None
 
 
 def test_a_bundle_without_photos_is_told(bundle: Path, tmp_path: Path) -> None:
     model = (bundle / "members" / "network-0" / "model.onnx").read_bytes()
-    with pytest.raises(DataError, match="has no photos to begin with") as told:
+    with pytest.raises(DataError, match="has no photos") as error:
         load_transferred_weights(write_bundle(tmp_path / "b", "number", model))
-    assert "number" in told.value.detail
+    assert "number" in error.value.detail
 
 
 def test_a_bundle_of_another_network_is_told(tmp_path: Path) -> None:
@@ -190,9 +197,9 @@ def test_a_bundle_of_another_network_is_told(tmp_path: Path) -> None:
         weights = [helper.make_tensor(name, TensorProto.FLOAT, [1], [0.0]) for name in parts]
         graph = helper.make_graph([], "g", [], [], weights)
         model = helper.make_model(graph).SerializeToString()
-        with pytest.raises(DataError, match="no convolutional network of ours") as told:
+        with pytest.raises(DataError, match="no network of the architecture cnn") as error:
             load_transferred_weights(write_bundle(tmp_path / str(next(names)), "image", model))
-        assert "encoder: cnn" in told.value.hint
+        assert "encoder: cnn" in error.value.hint
 
 
 def test_a_bundle_that_was_changed_is_not_trusted(bundle: Path, tmp_path: Path) -> None:
@@ -203,6 +210,6 @@ def test_a_bundle_that_was_changed_is_not_trusted(bundle: Path, tmp_path: Path) 
 
 
 def test_the_network_of_a_bundle_is_not_adapted_by_lora(bundle: Path) -> None:
-    encoder = ImageEncoder([Column("p", "image", {"encoder": str(bundle), "tune": "lora"})])
+    encoder = ImageEncoder([Column("p", "image", {"encoder": str(bundle), "finetune": "lora"})])
     with pytest.raises(DataError, match="trained as a whole"):
         encoder.precompute(pl.DataFrame({"p": ["x"]}))

@@ -1,4 +1,4 @@
-"""Sentences that are all different, for tests of checks of texts."""
+"""Distinct random sentences for tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ADVERBIALS = ("after a week", "in the rain", "without a sound", "on the first da
 
 
 def make_texts(rows: int, sentences: int = 4, seed: int = 0) -> list[str]:
-    """Texts of some sentences each, in English."""
+    """Return English texts of some sentences each."""
     rng = np.random.default_rng(seed)
 
     def make_sentence() -> str:

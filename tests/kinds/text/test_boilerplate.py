@@ -20,14 +20,12 @@ END = "\n--\nSent from my telephone"
     ],
 )
 @pytest.mark.parametrize("count", [60, 100])
-def test_what_most_texts_begin_or_end_with_is_told(
-    form: str, where: str, words: str, count: int
-) -> None:
+def test_common_start_or_end_is_reported(form: str, where: str, words: str, count: int) -> None:
     texts = [form.format(text=text) if i < count else text for i, text in enumerate(TEXTS)]
     (finding,) = run_check(Boilerplate(), data_context({"a": texts}, a="text"))
-    assert (finding.severity, finding.column) == ("tip", "a")
+    assert (finding.severity, finding.column) == ("info", "a")
     assert (finding.evidence["where"], finding.evidence["texts"]) == (where, count)
-    assert f"{count} of 100 different texts ({count}%) {where} with the same" in finding.title
+    assert f"{count} of 100 distinct texts ({count}%) {where} with the same" in finding.title
     assert words in finding.title
 
 
@@ -35,18 +33,18 @@ def test_what_most_texts_begin_or_end_with_is_told(
     "texts",
     [
         TEXTS,
-        [f"Hello {text}" for text in TEXTS],  # two words are a habit
-        [START + text if i < 40 else text for i, text in enumerate(TEXTS)],  # of a few
-        [*TEXTS, *[START + END] * 200],  # one text over and over
+        [f"Hello {text}" for text in TEXTS],  # two words are ordinary language
+        [START + text if i < 40 else text for i, text in enumerate(TEXTS)],  # less than half
+        [*TEXTS, *[START + END] * 200],  # copies of one text
         ["Dear all, one text"] * 50,
     ],
-    ids=["different", "habit", "a few", "repeated", "all the same"],
+    ids=["distinct", "two words", "a few", "repeated", "one text"],
 )
-def test_texts_that_begin_each_in_its_way_are_passed(texts: list[str]) -> None:
+def test_texts_without_a_common_start_are_not_reported(texts: list[str]) -> None:
     assert run_check(Boilerplate(), data_context({"a": texts}, a="text")) == []
 
 
-def test_the_start_ends_with_a_whole_word() -> None:
+def test_common_prefix_ends_with_a_whole_word() -> None:
     texts = pl.Series(["my own cats", "my own cars", "my own cow", "a dog"])
     assert most_common_prefix(texts) == "my own"
     assert most_common_prefix(pl.Series(["a", "b", "c"])) == ""
@@ -57,7 +55,7 @@ def test_the_start_ends_with_a_whole_word() -> None:
 
 
 @pytest.mark.parametrize(("count", "reported"), [(50, True), (49, False)])
-def test_half_of_the_texts_are_most(count: int, reported: bool) -> None:
+def test_reported_from_half_of_the_texts(count: int, reported: bool) -> None:
     texts = [f"{START}{i} {text}" if i < count else text for i, text in enumerate(TEXTS)]
     findings = run_check(Boilerplate(), data_context({"a": texts}, a="text"))
     assert [f.evidence["texts"] for f in findings] == [count] * reported
@@ -65,18 +63,18 @@ def test_half_of_the_texts_are_most(count: int, reported: bool) -> None:
 
 
 @pytest.mark.parametrize(("words", "reported"), [("Dear all", False), ("Dear you all", True)])
-def test_three_words_are_more_than_a_habit(words: str, reported: bool) -> None:
+def test_reported_from_three_words(words: str, reported: bool) -> None:
     texts = [f"{words}, {i} {text}" for i, text in enumerate(TEXTS)]
     assert bool(run_check(Boilerplate(), data_context({"a": texts}, a="text"))) is reported
 
 
-@pytest.mark.parametrize(("different", "reported"), [(20, True), (19, False)])
-def test_twenty_different_texts_are_needed(different: int, reported: bool) -> None:
-    texts = [START + text for text in TEXTS[:different]] * 3
+@pytest.mark.parametrize(("n_distinct", "reported"), [(20, True), (19, False)])
+def test_twenty_distinct_texts_are_needed(n_distinct: int, reported: bool) -> None:
+    texts = [START + text for text in TEXTS[:n_distinct]] * 3
     assert bool(run_check(Boilerplate(), data_context({"a": texts}, a="text"))) is reported
 
 
-def test_a_long_start_is_cut_in_the_title() -> None:
+def test_long_boilerplate_is_truncated_in_the_title() -> None:
     start = "We thank you for your message and will answer it as soon as we can do so"
     texts = [f"{start} {i} {text}" for i, text in enumerate(TEXTS)]
     (finding,) = run_check(Boilerplate(), data_context({"a": texts}, a="text"))

@@ -1,4 +1,4 @@
-"""Tokens are told as the text that they are, whatever their tokenizer and whatever the signs."""
+"""Tokens are decoded to their text, whatever the tokenizer and the characters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fieldcraft.kinds.text.detokenize import (
     load_token_bytes,
     merge_into_words,
 )
-from fieldcraft.kinds.text.token_encoder import train_tokenizer
+from fieldcraft.kinds.text.tokenization import train_tokenizer
 from tests.kinds.text.sentences import make_texts
 
 ODD_TEXTS = [
@@ -32,27 +32,27 @@ def train_byte_level() -> str:
 
 
 def build_word_piece() -> str:
-    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    names = [*marks, "the", "lamp", "##s", ",", "broke", "!"]
-    vocabulary = {name: number for number, name in enumerate(names)}
-    found = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    found.add_special_tokens(marks)
-    found.normalizer = normalizers.BertNormalizer(lowercase=True)
-    found.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    found.post_processor = processors.TemplateProcessing(
+    special_tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    names = [*special_tokens, "the", "lamp", "##s", ",", "broke", "!"]
+    vocabulary = {name: token_id for token_id, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.add_special_tokens(special_tokens)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    return str(found.to_str())
+    return str(tokenizer.to_str())
 
 
 def train_unigram() -> str:
-    found = Tokenizer(models.Unigram())
-    found.pre_tokenizer = pre_tokenizers.Metaspace()
-    found.train_from_iterator(
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.train_from_iterator(
         [*make_texts(50), *ODD_TEXTS],
         trainers.UnigramTrainer(vocab_size=200, special_tokens=["<s>", "<unk>"], unk_token="<unk>"),
     )
-    return str(found.to_str())
+    return str(tokenizer.to_str())
 
 
 def encode_ids(tokenizer_json: str, text: str) -> list[int]:
@@ -60,55 +60,65 @@ def encode_ids(tokenizer_json: str, text: str) -> list[int]:
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
-def test_a_byte_level_tokenizer_loses_nothing(text: str) -> None:
-    rule = train_byte_level()
-    assert decode_tokens(rule, encode_ids(rule, text)) == text.lower()
+def test_byte_level_round_trip(text: str) -> None:
+    tokenizer_json = train_byte_level()
+    assert decode_tokens(tokenizer_json, encode_ids(tokenizer_json, text)) == text.lower()
 
 
-def test_signs_that_are_cut_into_bytes_are_told_whole() -> None:
-    rule = train_tokenizer([pl.Series(make_texts(50))])  # which has seen no such sign
-    found = decode_pieces(rule, encode_ids(rule, "💥灯"))
-    assert [piece for piece in found if piece] == ["💥", "灯"]
-    assert len(found) == 8
-    cut = encode_ids(rule, "lamp 💥")[:-1]
-    assert decode_tokens(rule, cut) == "lamp \ufffd"
+def test_characters_split_into_bytes_are_decoded_whole() -> None:
+    tokenizer_json = train_tokenizer([pl.Series(make_texts(50))])  # without such characters
+    pieces = decode_pieces(tokenizer_json, encode_ids(tokenizer_json, "💥灯"))
+    assert [piece for piece in pieces if piece] == ["💥", "灯"]
+    assert len(pieces) == 8
+    cut = encode_ids(tokenizer_json, "lamp 💥")[:-1]
+    assert decode_tokens(tokenizer_json, cut) == "lamp \ufffd"
 
 
-def test_word_pieces_are_joined_and_marks_say_nothing() -> None:
-    rule = build_word_piece()
-    found = decode_pieces(rule, encode_ids(rule, "The lamps, broke 灯!"))
-    assert found[0] is found[-1] is None
-    assert "".join(piece or "" for piece in found) == "the lamps, broke [UNK]!"
-    words = merge_into_words(found, [1.0] * len(found))
+def test_word_pieces_are_joined_without_special_tokens() -> None:
+    tokenizer_json = build_word_piece()
+    pieces = decode_pieces(tokenizer_json, encode_ids(tokenizer_json, "The lamps, broke 灯!"))
+    assert pieces[0] is pieces[-1] is None
+    assert "".join(piece or "" for piece in pieces) == "the lamps, broke [UNK]!"
+    words = merge_into_words(pieces, [1.0] * len(pieces))
     assert [word.strip() for word, _ in words] == ["the", "lamps,", "broke", "[UNK]!"]
-    assert sum(weight for _, weight in words) == len(found) - 2
+    assert sum(weight for _, weight in words) == len(pieces) - 2
 
 
-def test_unigrams_mark_blanks() -> None:
-    rule = train_unigram()
-    assert decode_tokens(rule, [0, *encode_ids(rule, "The lamp broke.")]) == "The lamp broke."
-    assert decode_tokens(rule, encode_ids(rule, "The \u16a0 broke.")) == "The <unk> broke."
+def test_unigram_spaces_are_restored() -> None:
+    tokenizer_json = train_unigram()
+    assert (
+        decode_tokens(tokenizer_json, [0, *encode_ids(tokenizer_json, "The lamp broke.")])
+        == "The lamp broke."
+    )
+    assert (
+        decode_tokens(tokenizer_json, encode_ids(tokenizer_json, "The \u16a0 broke."))
+        == "The <unk> broke."
+    )
 
 
-def test_bytes_of_unknown_signs_are_read_together() -> None:
-    rule = json.dumps({"model": {"type": "BPE", "vocab": {"<0xC3>": 0, "<0xA9>": 1, "\u2581a": 2}}})
-    assert decode_pieces(rule, [2, 0, 1]) == ["a", "", "é"]
-    assert merge_into_words(decode_pieces(rule, [2, 0, 1]), [1.0, 2.0, 4.0]) == [("aé", 7.0)]
+def test_byte_fallback_tokens_are_decoded_together() -> None:
+    tokenizer_json = json.dumps(
+        {"model": {"type": "BPE", "vocab": {"<0xC3>": 0, "<0xA9>": 1, "\u2581a": 2}}}
+    )
+    assert decode_pieces(tokenizer_json, [2, 0, 1]) == ["a", "", "é"]
+    assert merge_into_words(decode_pieces(tokenizer_json, [2, 0, 1]), [1.0, 2.0, 4.0]) == [
+        ("aé", 7.0)
+    ]
 
 
-@pytest.mark.parametrize("given", [[], [0], [0, 0], [-1, 10**9]])
-def test_where_no_token_says_anything_there_is_no_word(given: list[int]) -> None:
-    rule = train_byte_level()
-    assert decode_tokens(rule, given) == ""
-    assert merge_into_words(decode_pieces(rule, given), [1.0] * len(given)) == []
+@pytest.mark.parametrize("token_ids", [[], [0], [0, 0], [-1, 10**9]])
+def test_special_and_unknown_ids_give_no_words(token_ids: list[int]) -> None:
+    tokenizer_json = train_byte_level()
+    assert decode_tokens(tokenizer_json, token_ids) == ""
+    assert merge_into_words(decode_pieces(tokenizer_json, token_ids), [1.0] * len(token_ids)) == []
 
 
-def test_in_scripts_without_blanks_each_sign_is_a_word_if_its_token_is() -> None:
-    found: Any = merge_into_words(["灯", "は", " ", "good", "ness"], [1.0, 2.0, 3.0, 4.0, 5.0])
-    assert found == [("灯", 1.0), ("は", 2.0), (" ", 3.0), ("goodness", 9.0)]
+def test_words_in_scripts_without_spaces_are_single_characters() -> None:
+    words: Any = merge_into_words(["灯", "は", " ", "good", "ness"], [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert words == [("灯", 1.0), ("は", 2.0), (" ", 3.0), ("goodness", 9.0)]
 
 
-def test_every_token_of_a_tokenizer_but_its_marks_is_spelt() -> None:
-    rule = train_byte_level()
-    count = Tokenizer.from_str(rule).get_vocab_size()
-    assert set(load_token_bytes(rule)) == set(range(1, count))
+def test_every_token_except_special_ones_has_bytes() -> None:
+    tokenizer_json = train_byte_level()
+    count = Tokenizer.from_str(tokenizer_json).get_vocab_size()
+    assert set(load_token_bytes(tokenizer_json)) == set(range(1, count))

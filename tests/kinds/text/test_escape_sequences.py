@@ -10,7 +10,7 @@ TEXTS = make_texts(98)
 
 
 @pytest.mark.parametrize(
-    ("text", "commonest"),
+    ("text", "most_common"),
     [
         (r"I\u2019m sorry, don\u2019t\u002c", r"\u2019"),
         (r"caf\xe9 au lait", r"\xe9"),
@@ -18,37 +18,37 @@ TEXTS = make_texts(98)
         (r"a heading\n\nand more", r"\n\n"),
     ],
 )
-def test_letters_that_stand_as_escapes_are_a_warning(text: str, commonest: str) -> None:
+def test_escape_sequences_are_a_warning(text: str, most_common: str) -> None:
     (finding,) = run_check(
         EscapeSequences(), data_context({"a": [*TEXTS, text, f"{text} so"]}, a="text")
     )
-    assert (finding.severity, finding.column) == ("warn", "a")
-    assert finding.evidence == {"texts": 2, "rows": [99, 100], "commonest": commonest}
-    assert f"escapes such as {commonest} in place of letters, rows 99, 100" in finding.title
+    assert (finding.severity, finding.column) == ("warning", "a")
+    assert finding.evidence == {"texts": 2, "rows": [99, 100], "commonest": most_common}
+    assert f"escape sequences such as {most_common}, rows 99, 100" in finding.title
 
 
 @pytest.mark.parametrize(
     "text",
     [r"C:\temp\user\new folder", r"\textbf{x} and \usepackage{y}", "a\nb\n\nc", r"AC\DC", "’"],
 )
-def test_other_strokes_and_true_line_ends_are_passed(text: str) -> None:
+def test_other_backslashes_and_real_line_ends_are_not_reported(text: str) -> None:
     assert run_check(EscapeSequences(), data_context({"a": [*TEXTS, *[text] * 9]}, a="text")) == []
 
 
-def test_a_text_about_a_program_does_no_harm() -> None:
-    view = data_context({"a": [*make_texts(300), r'printf("Done.\n");']}, a="text")
-    assert run_check(EscapeSequences(), view) == []
+def test_a_single_text_about_programming_is_not_reported() -> None:
+    context = data_context({"a": [*make_texts(300), r'printf("Done.\n");']}, a="text")
+    assert run_check(EscapeSequences(), context) == []
 
 
 @pytest.mark.parametrize(("count", "reported"), [(2, True), (1, False)])
-def test_one_text_in_a_hundred_is_many(count: int, reported: bool) -> None:
+def test_reported_from_one_percent_of_texts(count: int, reported: bool) -> None:
     texts = [*make_texts(200 - count), *[r"so \u2019 so"] * count]
     assert bool(run_check(EscapeSequences(), data_context({"a": texts}, a="text"))) is reported
 
 
-def test_the_commonest_escape_is_shown_and_a_single_text_has_it() -> None:
+def test_most_common_escape_is_shown() -> None:
     texts = [*make_texts(50), r"a \xe9 b \u2019 c \u2019"]
     (finding,) = run_check(EscapeSequences(), data_context({"a": texts}, a="text"))
     assert finding.evidence["commonest"] == r"\u2019"
-    title = r"1 of 51 texts (2.0%) has escapes such as \u2019 in place of letters, row 51"
+    title = r"1 of 51 texts (2.0%) has escape sequences such as \u2019, row 51"
     assert title in finding.title

@@ -1,4 +1,4 @@
-"""Odd texts, in training and after: empty ones, a giant, halves of signs, cells of other types."""
+"""Unusual texts in training and prediction: empty, huge, lone surrogates, cells of other types."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from fieldcraft.stages.init import InitRequest, init
 from tests.kinds.text.sentences import make_texts
 
 ROWS = 160
-GIANT = "The lamp broke after a week. " * 350_000  # 10 MB
-ODD = ["", "   \n\t", "\x00", "\u202e \ufeff", "💥" * 400, "灯" * 3_000, "e\u0301" * 500]
+HUGE_TEXT = "The lamp broke after a week. " * 350_000  # 10 MB
+UNUSUAL_TEXTS = ["", "   \n\t", "\x00", "\u202e \ufeff", "💥" * 400, "灯" * 3_000, "e\u0301" * 500]
 
 
 @pytest.fixture(scope="module", params=["ngrams", "cnn"])
 def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The bundle of a project whose training rows hold odd texts; `prose` otherwise."""
+    """The bundle of a project with unusual texts among its training rows."""
     root = tmp_path_factory.mktemp("odd")
     texts: list[str | None] = [*make_texts(ROWS, 2, seed=1)]
     label = ["broke" if "broke" in str(text) else "held" for text in texts]
-    texts[3], texts[4:11] = GIANT, ODD
+    texts[3], texts[4:11] = HUGE_TEXT, UNUSUAL_TEXTS
     texts[20] = None
     lines = [json.dumps({"note": t, "label": y}) for t, y in zip(texts, label, strict=True)]
-    lines[30] = '{"note": "half a sign: \\ud83d", "label": "held"}'  # set aside as it is read
+    lines[30] = '{"note": "half a character: \\ud83d", "label": "held"}'  # rejected when it is read
     (root / "notes.jsonl").write_text("\n".join(lines), "utf-8")
     init(InitRequest(root / "p", str(root / "notes.jsonl"), ("label",)))
     edits = [
@@ -47,8 +47,8 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return fc.load_bundle(root / "p" / "bundle")
 
 
-def test_odd_texts_are_predicted_alone_as_in_company(bundle: Bundle) -> None:
-    texts = [*ODD, None, "The lamp broke.", GIANT]
+def test_unusual_texts_are_predicted_alike_alone_and_in_a_batch(bundle: Bundle) -> None:
+    texts = [*UNUSUAL_TEXTS, None, "The lamp broke.", HUGE_TEXT]
     together = bundle.outputs(pl.DataFrame({"note": texts}))
     assert np.isfinite(together).all()
     for row, text in enumerate(texts):
@@ -56,16 +56,16 @@ def test_odd_texts_are_predicted_alone_as_in_company(bundle: Bundle) -> None:
         np.testing.assert_allclose(alone[0], together[row], atol=1e-5)
 
 
-def test_empty_texts_and_blanks_say_the_same(bundle: Bundle) -> None:
-    said = bundle.outputs(pl.DataFrame({"note": ["", " ", "  \n\t "]}))
-    np.testing.assert_allclose(said, said[[0, 0, 0]], atol=1e-5)
+def test_empty_and_whitespace_texts_are_equal(bundle: Bundle) -> None:
+    outputs = bundle.outputs(pl.DataFrame({"note": ["", " ", "  \n\t "]}))
+    np.testing.assert_allclose(outputs, outputs[[0, 0, 0]], atol=1e-5)
 
 
-def test_a_giant_text_takes_no_longer_than_its_start(bundle: Bundle) -> None:
+def test_very_long_text_takes_no_longer_than_its_start(bundle: Bundle) -> None:
     bundle.outputs(pl.DataFrame({"note": ["The lamp broke."]}))
-    begun = time.perf_counter()
-    bundle.outputs(pl.DataFrame({"note": [GIANT] * 3}))
-    assert time.perf_counter() - begun < 5
+    start = time.perf_counter()
+    bundle.outputs(pl.DataFrame({"note": [HUGE_TEXT] * 3}))
+    assert time.perf_counter() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -78,29 +78,29 @@ def test_a_giant_text_takes_no_longer_than_its_start(bundle: Bundle) -> None:
         [date(2026, 1, 1), None],
         pl.Series(["a", "b"], dtype=pl.Categorical),
     ],
-    ids=["whole", "real", "truth", "nothing", "dates", "categories"],
+    ids=["integers", "floats", "booleans", "nulls", "dates", "categories"],
 )
-def test_cells_of_another_type_are_read_as_they_are_written(bundle: Bundle, cells: Any) -> None:
-    said = bundle.predict(pl.DataFrame({"note": cells}))
-    assert said["prediction"].null_count() == 0
+def test_cells_of_other_types_are_read_as_text(bundle: Bundle, cells: Any) -> None:
+    predictions = bundle.predict(pl.DataFrame({"note": cells}))
+    assert predictions["prediction"].null_count() == 0
 
 
 @pytest.mark.parametrize(
-    "cells", [[["a"], ["b"]], [{"a": 1}, {"a": 2}], [b"a", b"b"]], ids=["lists", "records", "bytes"]
+    "cells", [[["a"], ["b"]], [{"a": 1}, {"a": 2}], [b"a", b"b"]], ids=["lists", "structs", "bytes"]
 )
-def test_cells_that_hold_no_single_value_are_told(bundle: Bundle, cells: Any) -> None:
-    with pytest.raises(DataError, match="do not hold single values") as told:
+def test_nested_cells_are_rejected(bundle: Bundle, cells: Any) -> None:
+    with pytest.raises(DataError, match="do not hold single values") as error:
         bundle.predict(pl.DataFrame({"note": cells}))
-    assert "note" in told.value.detail
+    assert "note" in error.value.detail
 
 
-def test_halves_of_signs_and_mixed_cells_are_told(bundle: Bundle) -> None:
+def test_lone_surrogates_and_mixed_cells_are_rejected(bundle: Bundle) -> None:
     for cells in (["good", "half \ud83d"], ["good", 3]):
-        with pytest.raises(DataError, match="cannot be turned into typed columns"):
+        with pytest.raises(DataError, match="cannot be converted to typed columns"):
             bundle.predict(pd.DataFrame({"note": cells}, dtype=object))
 
 
-def test_no_rows_and_no_such_column(bundle: Bundle, tmp_path: Path) -> None:
+def test_no_rows_and_missing_column(bundle: Bundle, tmp_path: Path) -> None:
     assert bundle.predict(pl.DataFrame({"note": []}, schema={"note": pl.String})).height == 0
-    with pytest.raises(DataError, match="cannot be found in these rows"):
+    with pytest.raises(DataError, match="missing from these rows"):
         bundle.predict(pl.DataFrame({"nota": ["a lamp"]}))

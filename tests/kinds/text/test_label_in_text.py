@@ -17,77 +17,89 @@ from tests.kinds.text.sentences import make_texts
 ROWS = 300
 TEXTS = make_texts(ROWS)
 CLASSES = ["rec.sport", "sciSpace", "soft_goods"]
-SPOKEN = ["rec sport", "sci space", "soft goods"]
-KINDS = [i % 3 for i in range(ROWS)]
+LABEL_WORDS = ["rec sport", "sci space", "soft goods"]
+CLASS_INDICES = [i % 3 for i in range(ROWS)]
 
 
-def view_of(texts: list[str], classes: list[str] = CLASSES) -> CheckContext:
-    target = [classes[kind] for kind in KINDS]
+def build_context(texts: list[str], classes: list[str] = CLASSES) -> CheckContext:
+    target = [classes[kind] for kind in CLASS_INDICES]
     return split_context({"a": texts, "y": target}, "multiclass", a="text")
 
 
-@pytest.mark.parametrize("form", ["{said}: {text}", "{text} ({said})", "{text} [{said}] {text}"])
-def test_labels_written_into_the_texts_are_a_warning(form: str) -> None:
-    texts = [form.format(said=SPOKEN[k], text=t) for k, t in zip(KINDS, TEXTS, strict=True)]
-    (finding,) = run_check(LabelInText(), view_of(texts))
-    assert (finding.severity, finding.column) == ("warn", "a")
-    assert "300 of 300 texts say the name of their own class" in finding.title
+@pytest.mark.parametrize("form", ["{label}: {text}", "{text} ({label})", "{text} [{label}] {text}"])
+def test_labels_written_into_texts_are_a_warning(form: str) -> None:
+    texts = [
+        form.format(label=LABEL_WORDS[k], text=t) for k, t in zip(CLASS_INDICES, TEXTS, strict=True)
+    ]
+    (finding,) = run_check(LabelInText(), build_context(texts))
+    assert (finding.severity, finding.column) == ("warning", "a")
+    assert "300 of 300 texts mention their own class" in finding.title
     assert finding.evidence["classes"]["sciSpace"] == {"texts": 100, "own": 100, "others": 0}
 
 
-def test_the_longer_of_two_names_is_looked_for_first() -> None:
+def test_longer_class_names_are_matched_first() -> None:
     names = ["approved", "not approved", "soft"]
-    texts = [f"{names[k]} {text}" for k, text in zip(KINDS, TEXTS, strict=True)]
-    (finding,) = run_check(LabelInText(), view_of(texts, names))
+    texts = [f"{names[k]} {text}" for k, text in zip(CLASS_INDICES, TEXTS, strict=True)]
+    (finding,) = run_check(LabelInText(), build_context(texts, names))
     assert finding.evidence["classes"]["approved"] == {"texts": 100, "own": 100, "others": 0}
 
 
 @pytest.mark.parametrize("form", ["kettles: {text}", "{text} kettles"])
-def test_one_class_that_is_always_named_at_one_place_is_a_warning(form: str) -> None:
+def test_one_class_always_mentioned_at_one_position_is_a_warning(form: str) -> None:
     names = ["kettles", "other things", "some more"]
-    texts = [form.format(text=t) if k == 0 else t for k, t in zip(KINDS, TEXTS, strict=True)]
-    (finding,) = run_check(LabelInText(), view_of(texts, names))
-    assert "nearly all texts of 1 class say" in finding.title
+    texts = [
+        form.format(text=t) if k == 0 else t for k, t in zip(CLASS_INDICES, TEXTS, strict=True)
+    ]
+    (finding,) = run_check(LabelInText(), build_context(texts, names))
+    assert "nearly all texts of 1 class mention" in finding.title
     assert list(finding.evidence["classes"]) == ["kettles"]
 
 
-def test_the_word_that_people_use_for_a_thing_is_no_leak() -> None:
-    draw = np.random.default_rng(0)
+def test_class_names_in_ordinary_use_are_not_a_leak() -> None:
+    rng = np.random.default_rng(0)
     texts = [*TEXTS]
-    for i in range(0, ROWS, 3):  # every text of the class, but here and there
+    for i in range(0, ROWS, 3):  # every text of the class, at varied positions
         words = texts[i].split()
-        words.insert(int(draw.integers(1, len(words) - 1)), "kettles")
+        words.insert(int(rng.integers(1, len(words) - 1)), "kettles")
         texts[i] = " ".join(words)
-    assert run_check(LabelInText(), view_of(texts, ["kettles", "other things", "some more"])) == []
-
-
-@pytest.mark.parametrize("names", [["0", "1", "2"], ["no", "ja", "si"]])
-def test_names_that_are_no_words_are_not_looked_for(names: list[str]) -> None:
-    texts = [f"{names[k]} {text}" for k, text in zip(KINDS, TEXTS, strict=True)]
-    assert run_check(LabelInText(), view_of(texts, names)) == []
-
-
-def test_names_that_stand_in_all_texts_tell_nothing() -> None:
     assert (
-        run_check(LabelInText(), view_of([f"{' '.join(SPOKEN)}: {text}" for text in TEXTS])) == []
+        run_check(LabelInText(), build_context(texts, ["kettles", "other things", "some more"]))
+        == []
     )
 
 
-def test_each_of_many_labels_is_looked_for_in_its_texts() -> None:
-    toxic, rude = [k == 0 for k in KINDS], [k != 1 for k in KINDS]
+@pytest.mark.parametrize("names", [["0", "1", "2"], ["no", "ja", "si"]])
+def test_short_and_numeric_class_names_are_ignored(names: list[str]) -> None:
+    texts = [f"{names[k]} {text}" for k, text in zip(CLASS_INDICES, TEXTS, strict=True)]
+    assert run_check(LabelInText(), build_context(texts, names)) == []
+
+
+def test_names_in_all_texts_are_not_a_leak() -> None:
+    assert (
+        run_check(
+            LabelInText(), build_context([f"{' '.join(LABEL_WORDS)}: {text}" for text in TEXTS])
+        )
+        == []
+    )
+
+
+def test_each_label_of_a_multilabel_target_is_checked() -> None:
+    toxic, rude = [k == 0 for k in CLASS_INDICES], [k != 1 for k in CLASS_INDICES]
     texts = [
         f"{'toxic' * a} {'rude' * b} {text}" for text, a, b in zip(TEXTS, toxic, rude, strict=True)
     ]
     cells = {"a": texts, "toxic": toxic, "rude": rude}
-    view = split_context(cells, "labels", ("toxic", "rude"), a="text")
-    (finding,) = run_check(LabelInText(), view)
+    context = split_context(cells, "labels", ("toxic", "rude"), a="text")
+    (finding,) = run_check(LabelInText(), context)
     assert finding.evidence["classes"]["rude"] == {"texts": 200, "own": 200, "others": 0}
 
 
-def test_numbers_have_no_names() -> None:
-    view = split_context({"a": TEXTS, "y": list(map(str, KINDS))}, "regression", a="text")
-    assert rows_by_class(view) == {}
-    assert run_check(LabelInText(), view) == []
+def test_regression_targets_have_no_class_names() -> None:
+    context = split_context(
+        {"a": TEXTS, "y": list(map(str, CLASS_INDICES))}, "regression", a="text"
+    )
+    assert rows_by_class(context) == {}
+    assert run_check(LabelInText(), context) == []
     assert run_check(LabelInText(), empty_context("split", 30, a="text")) == []
 
 
@@ -95,43 +107,49 @@ def test_numbers_have_no_names() -> None:
     ("own", "others", "reported"),
     [(150, 0, True), (149, 0, False), (190, 10, True), (190, 11, False)],
 )
-def test_half_of_the_texts_say_their_own_class_and_few_another(
+def test_reported_if_half_of_texts_mention_their_class_and_few_another(
     own: int, others: int, reported: bool
 ) -> None:
     names = ["alpha", "omega"]
     y = [i % 2 for i in range(300)]
-    placed_words = [
+    mentioned_words = [
         names[y[i]] if i < own else names[1 - y[i]] if i < own + others else "" for i in range(300)
     ]
-    # Each at a place of its own, so that no class alone is told of.
-    texts = [f"{'so ' * (i % 60)}{word} {i}" for i, word in enumerate(placed_words)]
+    # Each at a position of its own, so that no single class is reported.
+    texts = [f"{'so ' * (i % 60)}{word} {i}" for i, word in enumerate(mentioned_words)]
     cells = {"a": texts, "y": [names[k] for k in y]}
     findings = run_check(LabelInText(), split_context(cells, "binary", a="text"))
-    assert [f.title.startswith(f"a: {own} of 300 texts say") for f in findings] == [True] * reported
+    assert [f.title.startswith(f"a: {own} of 300 texts mention") for f in findings] == [
+        True
+    ] * reported
 
 
 @pytest.mark.parametrize(
-    ("texts", "placed", "others", "rest", "tells"),
+    ("texts", "same_position", "others", "other_texts", "is_leak"),
     [
         (20, 19, 0, 100, True), (19, 19, 0, 100, False),  # twenty texts of the class
-        (100, 95, 0, 100, True), (100, 94, 0, 100, False),  # nearly all at one place
+        (100, 95, 0, 100, True), (100, 94, 0, 100, False),  # nearly all at one position
         (100, 95, 1, 100, True), (100, 95, 2, 100, False),  # one of a hundred others
         (100, 95, 0, 0, False), (100, 95, 0, 1, True),
     ],
 )  # fmt: skip
-def test_bounds_of_a_class_that_its_name_tells(
-    texts: int, placed: int, others: int, rest: int, tells: bool
+def test_limits_of_a_leak_by_a_single_class(
+    texts: int, same_position: int, others: int, other_texts: int, is_leak: bool
 ) -> None:
-    assert LabelMentions("a", texts, placed, placed, others, rest).is_leak is tells
+    mentions = LabelMentions("a", texts, same_position, same_position, others, other_texts)
+    assert mentions.is_leak is is_leak
 
 
-def test_names_are_counted_by_class_whether_or_not_their_text_is_of_it() -> None:
+def test_mentions_are_counted_in_own_and_other_texts() -> None:
     cells = {
         "a": ["alpha one", "alpha two", "so", "omega alpha", "omega", "alpha"],
         "y": ["alpha", "alpha", "alpha", "omega", "omega", "omega"],
     }
-    view = split_context(cells, "binary", a="text")
-    (written,) = iter_text_columns(view)
-    names = {named.label: named for named in count_label_mentions(written, rows_by_class(view))}
-    assert names["alpha"] == LabelMentions("alpha", 3, 2, 2, 2, 3)
-    assert names["omega"] == LabelMentions("omega", 3, 2, 2, 0, 3)
+    context = split_context(cells, "binary", a="text")
+    (text_column,) = iter_text_columns(context)
+    mentions = {
+        mention.label: mention
+        for mention in count_label_mentions(text_column, rows_by_class(context))
+    }
+    assert mentions["alpha"] == LabelMentions("alpha", 3, 2, 2, 2, 3)
+    assert mentions["omega"] == LabelMentions("omega", 3, 2, 2, 0, 3)

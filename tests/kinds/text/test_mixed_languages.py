@@ -32,59 +32,60 @@ SAMPLES = {
 }
 
 
-def test_languages_and_scripts_are_told() -> None:
+def test_languages_and_scripts_are_detected() -> None:
     assert dict(
         zip(SAMPLES, identify_languages(pl.Series(list(SAMPLES.values()))), strict=True)
     ) == {name: name for name in SAMPLES}
 
 
 @pytest.mark.parametrize("text", ["", "123 :)", "kettle lamp", "OK", "Restaurant Taxi Hotel"])
-def test_what_cannot_be_told_is_left_open(text: str) -> None:
+def test_language_of_unclear_texts_is_empty(text: str) -> None:
     assert identify_languages(pl.Series([text])).tolist() == [""]
 
 
-@pytest.mark.parametrize("other", ["German", "Russian", "Chinese"])
+@pytest.mark.parametrize("language", ["German", "Russian", "Chinese"])
 @pytest.mark.parametrize(("count", "reported"), [(10, False), (40, True)])
-def test_a_language_of_a_minority_is_a_warning(other: str, count: int, reported: bool) -> None:
-    texts = [*make_texts(400), *[f"{SAMPLES[other]} {i}" for i in range(count)]]
+def test_minority_language_is_a_warning(language: str, count: int, reported: bool) -> None:
+    texts = [*make_texts(400), *[f"{SAMPLES[language]} {i}" for i in range(count)]]
     findings = run_check(MixedLanguages(), data_context({"a": texts}, a="text"))
-    assert [f.severity for f in findings] == ["warn"] * reported
+    assert [f.severity for f in findings] == ["warning"] * reported
     for finding in findings:
-        assert f"91% English and 9% {other} (such as rows 401, 402, 403, ...)" in finding.title
-        assert finding.evidence["shares"] == {"English": 400 / 440, other: 40 / 440}
-        assert finding.evidence["told"] == 440
+        assert f"91% English and 9% {language} of the 440 texts" in finding.title
+        assert "(such as rows 401, 402, 403, ...)" in finding.title
+        assert finding.evidence["fractions"] == {"English": 400 / 440, language: 40 / 440}
+        assert finding.evidence["n_identified"] == 440
 
 
-def test_how_many_cannot_be_told_is_said() -> None:
+def test_number_of_undetected_texts_is_in_the_title() -> None:
     texts = [*make_texts(50), *[f"{SAMPLES['French']} {i}" for i in range(50)], *["lamp"] * 30]
     (finding,) = run_check(MixedLanguages(), data_context({"a": texts}, a="text"))
-    assert "of the 100 texts that can be told" in finding.title
-    assert "30 are too short or too mixed to tell" in finding.title
+    assert "of the 100 texts whose language is detected" in finding.title
+    assert "30 are too short or too mixed" in finding.title
 
 
 @pytest.mark.parametrize(
-    ("count", "rest", "untold", "reported"),
+    ("count", "rest", "undetected", "reported"),
     [
         (20, 300, 0, True), (19, 300, 0, False),  # twenty texts
-        (30, 570, 0, True), (30, 571, 0, False),  # one in twenty of those that can be told
-        (20, 100, 1_880, True), (20, 100, 1_881, False),  # one in a hundred of all
+        (30, 570, 0, True), (30, 571, 0, False),  # 5 % of the texts whose language is detected
+        (20, 100, 1_880, True), (20, 100, 1_881, False),  # 1 % of all texts
     ],
 )  # fmt: skip
-def test_bounds_of_a_minority(count: int, rest: int, untold: int, reported: bool) -> None:
-    texts = [SAMPLES["English"]] * rest + [SAMPLES["German"]] * count + ["lamp"] * untold
+def test_limits_of_a_minority(count: int, rest: int, undetected: int, reported: bool) -> None:
+    texts = [SAMPLES["English"]] * rest + [SAMPLES["German"]] * count + ["lamp"] * undetected
     findings = run_check(MixedLanguages(), data_context({"a": texts}, a="text"))
-    assert [f.evidence["told"] for f in findings] == [count + rest] * reported
+    assert [f.evidence["n_identified"] for f in findings] == [count + rest] * reported
 
 
 @pytest.mark.parametrize(
     ("text", "language"),
     [
-        ("the lamp", ""), ("the lamp and saddle", "English"),  # two small words
+        ("the lamp", ""), ("the lamp and saddle", "English"),  # two stop words
         ("the lamp and der saddle", "English"),
-        ("the lamp and der ich saddle", ""),  # not twice as many
+        ("the lamp and der ich saddle", ""),  # less than twice as many
         ("私の犬 漢字漢字漢", "Japanese"),
         ("の漢字漢字漢字漢字漢字", "Chinese"),  # less than a tenth are kana
     ],
 )  # fmt: skip
-def test_bounds_of_what_can_be_told(text: str, language: str) -> None:
+def test_limits_of_detection(text: str, language: str) -> None:
     assert identify_languages(pl.Series([text])).tolist() == [language]

@@ -12,7 +12,7 @@ from tests.checks.contexts import data_context, run_check
 from tests.kinds.text.sentences import make_texts
 
 TEXTS = make_texts(60)
-HELD = [
+EXAMPLES = [
     ("e-mail addresses", "jane.doe@example.org"),
     ("e-mail addresses", "10012345@qq.com"),
     ("card numbers", "4111 1111 1111 1111"),
@@ -30,16 +30,16 @@ HELD = [
 ]
 
 
-@pytest.mark.parametrize(("what", "data"), HELD)
-def test_personal_data_is_counted_and_never_shown(what: str, data: str) -> None:
-    view = data_context({"a": [*TEXTS, f"please use {data}, thanks", "and so"]}, a="text")
-    (finding,) = run_check(PersonalData(), view)
-    assert (finding.severity, finding.column) == ("tip", "a")
-    assert finding.evidence == {what: {"texts": 1, "rows": [61]}}
+@pytest.mark.parametrize(("pii_type", "data"), EXAMPLES)
+def test_personal_data_is_counted_but_not_shown(pii_type: str, data: str) -> None:
+    context = data_context({"a": [*TEXTS, f"please use {data}, thanks", "and so"]}, a="text")
+    (finding,) = run_check(PersonalData(), context)
+    assert (finding.severity, finding.column) == ("info", "a")
+    assert finding.evidence == {pii_type: {"texts": 1, "rows": [61]}}
     assert f"{mask(data)}, row 61" in finding.title
-    told = json.dumps(finding.to_json())
-    assert data not in told
-    assert not any(part in told for part in data.replace("-", " ").split() if len(part) > 3)
+    finding_json = json.dumps(finding.to_json())
+    assert data not in finding_json
+    assert not any(part in finding_json for part in data.replace("-", " ").split() if len(part) > 3)
 
 
 @pytest.mark.parametrize(
@@ -59,17 +59,17 @@ def test_personal_data_is_counted_and_never_shown(what: str, data: str) -> None:
         "12345678901234567890123456789012345678901234567890770090012355",
     ],
 )
-def test_other_numbers_are_passed(text: str) -> None:
+def test_other_numbers_are_not_reported(text: str) -> None:
     assert run_check(PersonalData(), data_context({"a": [*TEXTS, text]}, a="text")) == []
 
 
-def test_order_numbers_that_are_right_by_chance_are_no_cards() -> None:
-    draw = np.random.default_rng(0)
-    orders = [f"order 4{draw.integers(10**14, 10**15)}" for _ in range(400)]
+def test_order_numbers_with_valid_checksums_by_chance_are_not_cards() -> None:
+    rng = np.random.default_rng(0)
+    orders = [f"order 4{rng.integers(10**14, 10**15)}" for _ in range(400)]
     assert run_check(PersonalData(), data_context({"a": [*TEXTS, *orders]}, a="text")) == []
 
 
-def test_sorts_are_told_in_one_line_and_a_card_is_no_phone() -> None:
+def test_types_share_one_finding_and_a_card_is_not_a_phone_number() -> None:
     text = "4111-1111-1111-1111 or jane@example.org and joe@example.org"
     (finding,) = run_check(
         PersonalData(), data_context({"a": [*TEXTS, text, "+49 30 1234567"]}, a="text")
@@ -80,14 +80,14 @@ def test_sorts_are_told_in_one_line_and_a_card_is_no_phone() -> None:
     assert "1 phone number (" in finding.title
 
 
-def test_the_number_of_an_account_ends_where_its_country_says() -> None:
+def test_iban_length_depends_on_its_country() -> None:
     (number,) = find_ibans("GB82 WEST 1234 5698 7654 32 THE END")
     assert is_iban(number)
     assert list(find_ibans("XX82 WEST 1234 5698 7654 32")) == []
 
 
-def test_few_are_a_tip_and_more_a_warning() -> None:
-    for count, severity in ((1, "tip"), (2, "tip"), (3, "warn"), (30, "warn")):
+def test_three_texts_make_a_warning() -> None:
+    for count, severity in ((1, "info"), (2, "info"), (3, "warning"), (30, "warning")):
         texts = [
             f"{text} jane{i}@example.org" if i < count else text for i, text in enumerate(TEXTS)
         ]
@@ -95,14 +95,14 @@ def test_few_are_a_tip_and_more_a_warning() -> None:
         assert finding.severity == severity
 
 
-@pytest.mark.parametrize(("what", "data"), HELD)
-def test_what_the_check_would_count_is_hidden_in_a_cell(what: str, data: str) -> None:
-    told = redact_pii(f"please use {data}, thanks")
-    assert told == f"please use {mask(data)}, thanks"
-    assert redact_pii(told) == told
+@pytest.mark.parametrize(("pii_type", "data"), EXAMPLES)
+def test_redact_pii_masks_what_the_check_counts(pii_type: str, data: str) -> None:
+    redacted = redact_pii(f"please use {data}, thanks")
+    assert redacted == f"please use {mask(data)}, thanks"
+    assert redact_pii(redacted) == redacted
 
 
-def test_cards_must_be_three_times_as_many_as_chance_gives() -> None:
+def test_cards_must_be_three_times_as_frequent_as_by_chance() -> None:
     # Of ten numbers in the shape of a card one has the right check digit by chance.
     right, wrong = "4111 1111 1111 1111", "4111 1111 1111 1112"
     for others, count in ((5, 2), (6, 2), (2, 1), (3, 1)):
@@ -113,9 +113,9 @@ def test_cards_must_be_three_times_as_many_as_chance_gives() -> None:
     assert reported is False
 
 
-def test_rows_are_numbered_as_in_the_file_and_the_first_is_shown() -> None:
+def test_rows_are_numbered_as_in_the_file() -> None:
     texts = [*TEXTS, "ask joe@example.org", "so", "ask me@example.org or you@example.org"]
-    view = replace(data_context({"a": texts}, a="text"), row_numbers=range(501, 564))
-    (finding,) = run_check(PersonalData(), view)
+    context = replace(data_context({"a": texts}, a="text"), row_numbers=range(501, 564))
+    (finding,) = run_check(PersonalData(), context)
     assert finding.evidence == {"e-mail addresses": {"texts": 2, "rows": [561, 563]}}
     assert "3 e-mail addresses (such as ***@*******.***, row 561)" in finding.title

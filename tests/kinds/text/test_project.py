@@ -1,4 +1,4 @@
-"""Texts with a pretrained encoder go through the whole project, and the bundle carries it."""
+"""A project with a pretrained text encoder runs, and its bundle contains the encoder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS = 120
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of notes that has run; the encoder's own folder is gone."""
+    """A finished project of notes, after the folder of the encoder was moved away."""
     root = tmp_path_factory.mktemp("notes")
     texts = make_texts(ROWS, 2, seed=1)
     label = ["broke" if "broke" in text else "held" for text in texts]
@@ -35,7 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ConfigEdit(("model", "text"), {"encoder": "../encoder"}),
             ConfigEdit(("model", "trunk"), "mlp"), ConfigEdit(("model", "epochs"), 2),
             ConfigEdit(("data", "columns", "note"), {"kind": "text"}),
-            ConfigEdit(("problem", "reject"), 0.1),
+            ConfigEdit(("problem", "reject_fraction"), 0.1),
         ]  # fmt: skip
         project_file.apply_edits(root / "p" / project_file.PROJECT_FILE_NAME, edits)
         fc.Project(root / "p").run(fix=True)
@@ -44,33 +44,33 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_bundle_holds_the_encoder_once(project: Path) -> None:
+def test_bundle_holds_the_encoder_once(project: Path) -> None:
     bundle = project / "p" / "bundle"
     members = [path.name for path in (bundle / "members").iterdir()]
     assert len(members) > 2
     assert len(list(bundle.rglob("shared/*.onnx"))) == 1
 
 
-def test_the_bundle_needs_neither_the_folder_nor_the_libraries(project: Path) -> None:
+def test_bundle_needs_neither_the_folder_nor_the_libraries(project: Path) -> None:
     program = """
 import sys
 import polars as pl
 import fieldcraft as fc
-said = fc.load_bundle(sys.argv[1]).predict(pl.DataFrame({"note": ["The lamp broke.", None]}))
-assert said["prediction"].null_count() == 0, said
-assert "accepted" in said.columns
+predictions = fc.load_bundle(sys.argv[1]).predict(pl.DataFrame({"note": ["The lamp broke.", None]}))
+assert predictions["prediction"].null_count() == 0, predictions
+assert "confident" in predictions.columns
 print(sorted({"torch", "transformers", "peft"} & set(sys.modules)))
 """
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program, str(project / "p" / "bundle")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.strip() == "[]"
+    assert result.stdout.strip() == "[]"
 
 
-def test_the_bundle_is_the_same_as_one_file(project: Path) -> None:
+def test_packed_bundle_gives_the_same_predictions(project: Path) -> None:
     pack_bundle(project / "p" / "bundle", project / "notes.zip")
     rows = pl.DataFrame({"note": make_texts(5, 2, seed=9)})
-    packed, folder = (fc.load_bundle(place).predict(rows)
-                      for place in (project / "notes.zip", project / "p" / "bundle"))  # fmt: skip
+    packed, folder = (fc.load_bundle(path).predict(rows)
+                      for path in (project / "notes.zip", project / "p" / "bundle"))  # fmt: skip
     assert packed.equals(folder)

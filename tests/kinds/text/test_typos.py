@@ -1,4 +1,4 @@
-"""Typos are small, always the same, and leave what the text says."""
+"""Typos are small, deterministic, and keep the text readable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.kinds.text.sentences import make_texts
 TEXTS = make_texts(60, 3)
 
 
-def test_about_a_tenth_of_the_longer_words_is_mistyped() -> None:
+def test_about_a_tenth_of_longer_words_has_a_typo() -> None:
     changed = total = 0
     for number, text in enumerate(TEXTS):
         before, after = text.split(), add_typos(text, number).split()
@@ -30,29 +30,32 @@ def test_about_a_tenth_of_the_longer_words_is_mistyped() -> None:
     assert 0.06 < changed / total < 0.15
 
 
-def test_the_same_text_and_number_give_the_same_and_others_others() -> None:
-    found = {add_typos(TEXTS[0], number) for number in range(9)}
-    assert len(found) > 5
-    assert TEXTS[0] not in found
+def test_typos_are_deterministic_by_text_and_seed() -> None:
+    variants = {add_typos(TEXTS[0], number) for number in range(9)}
+    assert len(variants) > 5
+    assert TEXTS[0] not in variants
     assert add_typos(TEXTS[0], 3) == add_typos(TEXTS[0], 3)
 
 
 @pytest.mark.parametrize("text", ["", "a an the", "灯は", "!!! ...", "💥"])
-def test_where_no_word_is_long_enough_nothing_is_changed(text: str) -> None:
+def test_short_words_are_unchanged(text: str) -> None:
     assert add_typos(text, 0) == text
 
 
 @pytest.mark.parametrize("text", ["лампа сломалась вчера", "Straße überall", "日本語文章", "aaaa"])
-def test_letters_that_are_not_on_the_keyboard_are_mistyped_too(text: str) -> None:
+def test_letters_off_the_keyboard_get_typos_too(text: str) -> None:
     assert any(add_typos(text, number) != text for number in range(3))
 
 
-def test_keys_that_are_hit_instead_lie_beside_the_right_one() -> None:
+def test_keyboard_neighbors_are_adjacent_and_symmetric() -> None:
     assert all(
-        other in row for row in KEYBOARD_ROWS for key in row for other in KEYBOARD_NEIGHBORS[key]
+        neighbor in row
+        for row in KEYBOARD_ROWS
+        for key in row
+        for neighbor in KEYBOARD_NEIGHBORS[key]
     )
     assert all(
-        key in KEYBOARD_NEIGHBORS[other]
+        key in KEYBOARD_NEIGHBORS[neighbor]
         for key in KEYBOARD_NEIGHBORS
-        for other in KEYBOARD_NEIGHBORS[key]
+        for neighbor in KEYBOARD_NEIGHBORS[key]
     )

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from fieldcraft.kinds.text.token_encoder import train_tokenizer
+from fieldcraft.kinds.text.tokenization import train_tokenizer
 from tests.kinds.text.sentences import make_texts
 
 
 def write_tiny_backbone(folder: Path, seed: int = 0) -> Path:
-    """Write the folder of a small BERT whose tokenizer knows the words of `prose`."""
+    """Write the folder of a small BERT whose tokenizer is trained on `make_texts`."""
     import polars as pl
     from transformers import BertConfig, BertModel
 

@@ -1,24 +1,27 @@
-"""What reading in blocks keeps to: a table as independent pieces, and what was set aside."""
+"""The contract of reading in blocks, and blocks of tables that must be read at once."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import polars as pl
 
+from fieldcraft.data.source import ReadResult
+
 
 @dataclass(frozen=True)
 class RejectedLines:
-    """Lines that are no row of the table.
+    """Lines that were rejected.
 
     Attributes:
-        last_line: the last of them, counted from 1; 0 where that is not known.
-        n_lines: how many there are.
-        reason: what is wrong with them.
-        text: what stands there.
-        file: the file, of a table of several.
+        last_line: number of the last line, counted from 1; 0 if unknown.
+        n_lines: number of lines.
+        reason: why they were rejected.
+        text: the text of the lines.
+        file: the file, if the table has several.
     """
 
     last_line: int
@@ -28,7 +31,7 @@ class RejectedLines:
     file: str = ""
 
     def __str__(self) -> str:
-        """Where it is and why, as messages say it."""
+        """Return position and reason for messages."""
         first_line = self.last_line - self.n_lines + 1
         position = (
             f"line {self.last_line}"
@@ -40,7 +43,7 @@ class RejectedLines:
 
 @dataclass(frozen=True)
 class Block:
-    """The rows of one block, cells as read, and the lines of it that were set aside."""
+    """The rows of one block, cells as read, and the rejected lines."""
 
     frame: pl.DataFrame
     rejects: tuple[RejectedLines, ...] = ()
@@ -48,11 +51,11 @@ class Block:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a table is to be read.
+    """Options for reading a table in blocks.
 
     Attributes:
-        block_bytes: of a block: bytes of text, or of rows in memory.
-        columns: the columns that are; others may be left out. None: all.
+        block_bytes: size of a block, of text or of rows in memory.
+        columns: the columns to read; None reads all.
         column_names: column names, for a table without a header.
     """
 
@@ -61,20 +64,63 @@ class ReadOptions:
     column_names: tuple[str, ...] = ()
 
     def select(self, columns: Collection[str]) -> list[str]:
-        """Those of some columns that are wanted."""
+        """Return those of the given columns that are to be read."""
         return [name for name in columns if self.columns is None or name in self.columns]
 
 
 class TableBlocks(Protocol):
-    """A table as blocks of rows, each of which can be read without the others."""
+    """A table as blocks of rows, each of which can be read independently."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of all columns."""
+        """Names of all columns."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How large each block is, in bytes or rows; they say what share of the table is done."""
+        """Size of each block in bytes or rows, for progress."""
 
     def read_block(self, number: int) -> Block:
-        """The rows of a block, in their order; may be called from several threads."""
+        """Return the rows of a block in order; may be called from several threads."""
+
+
+@dataclass(frozen=True)
+class InMemoryBlocks:
+    """A table in memory, split into blocks.
+
+    Attributes:
+        frame: the selected columns.
+        columns: names of all columns.
+        rejects: rejected lines, which come with the first block.
+        row_offsets: first row of each block, and the number of rows at the end.
+    """
+
+    frame: pl.DataFrame
+    columns: tuple[str, ...]
+    rejects: tuple[RejectedLines, ...]
+    row_offsets: tuple[int, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of rows of each block."""
+        return tuple(end - start for start, end in pairwise(self.row_offsets))
+
+    def read_block(self, number: int) -> Block:
+        """Return the rows of a block."""
+        # Which block a rejected line is from is unknown; with the first, each is reported once.
+        start, end = self.row_offsets[number], self.row_offsets[number + 1]
+        return Block(self.frame[start:end], () if number else self.rejects)
+
+
+def split_into_blocks(result: ReadResult, options: ReadOptions) -> InMemoryBlocks:
+    """Split a table that had to be read at once into blocks."""
+    frame = result.frame.select(options.select(result.frame.columns))
+    files = result.malformed_files or ("",) * len(result.malformed_lines)
+    rejects = tuple(
+        RejectedLines(line, 1, "too few or too many cells", "", file)
+        for line, file in zip(result.malformed_lines, files, strict=True)
+    )
+    height = result.frame.height
+    # The size of selected columns only, as these are what the model processes at once.
+    step = max(1, int(options.block_bytes * height / max(frame.estimated_size(), 1)))
+    row_offsets = (*range(0, height, step), height) if height else (0, 0)
+    return InMemoryBlocks(frame, tuple(result.frame.columns), rejects, row_offsets)

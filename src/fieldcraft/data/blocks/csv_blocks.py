@@ -1,8 +1,8 @@
-"""Delimited text in blocks of whole rows: the same cells as if it were read at once.
+"""Delimited text in blocks of whole rows, with the same cells as if it were read at once.
 
-A block ends where a row does. Quotation marks tell that by their number where all of them stand
-as CSV has them; from a block on where one does not, the csv module finds the next end. Where the
-beginning of a file cannot tell how all of it is written, the file is one block.
+A newline ends a row where the number of quotes before it is even, as long as all quotes follow the
+rules of CSV; in a block where one does not, the csv module finds the end of the row. If the start
+of a file does not determine its dialect and columns, the file is one block.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ from fieldcraft.data.csv_sniffer import (
     unlimited_cell_length,
 )
 
-SAMPLE_BYTES = 4 * SAMPLE_CHARS  # bytes that are looked at to tell how a file is written
-MIN_READ_BYTES = 1 << 16  # bytes read at a time where a row is longer than a block
+SAMPLE_BYTES = 4 * SAMPLE_CHARS  # a character has at most four bytes in UTF-8
+MIN_READ_BYTES = 1 << 16  # read at a time where a row is longer than a block
 
 
 @dataclass(frozen=True)
 class ByteRange:
-    """Where a block lies in a file: from byte to byte, lines before it, and its last line."""
+    """The bytes of a block in a file, the number of lines before it, and its last line."""
 
     start: int
     end: int
@@ -68,13 +68,13 @@ class CsvBlocks:
     """A delimited text file in blocks.
 
     Attributes:
-        path: of the file, unpacked and not in UTF-16.
-        name: what it is called in messages.
-        options: how it is to be read.
-        encoding: how bytes become text.
-        dialect: how the text is written.
-        header: the columns; None where only the whole file can tell.
-        ranges: where the blocks lie.
+        path: path of the file, decompressed and not UTF-16.
+        name: name of the file in messages.
+        options: columns and size of blocks.
+        encoding: encoding for `decode_lines`.
+        dialect: delimiter and header of the text.
+        header: the columns; None if only the whole file determines them.
+        ranges: byte ranges of the blocks.
     """
 
     path: Path
@@ -87,21 +87,21 @@ class CsvBlocks:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """The names of all columns."""
+        """Names of all columns."""
         if self.header is None:
             return tuple(self.parse_block(0).frame.columns)
         return tuple(self.header.names[: len(self.header.names) - self.header.n_unnamed])
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Bytes of each block."""
+        """Number of bytes of each block."""
         return tuple(byte_range.end - byte_range.start for byte_range in self.ranges)
 
     def read_block(self, number: int) -> Block:
-        """The rows of a block as text cells.
+        """Return the rows of a block as text cells.
 
         Raises:
-            DataError: a quotation mark is never closed, or the names do not fit.
+            DataError: a quote is never closed, or the names do not fit.
         """
         parsed = self.parse_block(number)
         selected = parsed.frame.select(self.options.select(parsed.frame.columns))
@@ -129,12 +129,12 @@ class CsvBlocks:
         )
 
     def parse_block(self, number: int) -> ParsedTable:
-        """A block cut into columns, those without a name and a cell at the end left out."""
+        """Parse a block, without columns at the end that have neither a name nor a value."""
         text, byte_range, header = self.block_text(number), self.ranges[number], self.header
         if len(self.ranges) == 1 and (not text or text.isspace()):
             return ParsedTable(pl.DataFrame())
         if header and number:
-            header = replace(header, n_rows=0)
+            header = replace(header, n_rows=0)  # only the first block has the header row
         arguments = (text, self.dialect, self.options.column_names, header, byte_range.lines_before)
         with prefix_errors(self.name):
             parsed = parse_csv_fast(*arguments) or parse_csv_strict(*arguments)
@@ -143,7 +143,7 @@ class CsvBlocks:
         return replace(parsed, frame=parsed.frame[:, : parsed.frame.width - header.n_unnamed])
 
     def block_text(self, number: int) -> str:
-        """The text of a block; where the file says how it is delimited, without that."""
+        """Return the text of a block, without a declaration of the delimiter."""
         byte_range = self.ranges[number]
         with self.path.open("rb") as stream:
             stream.seek(byte_range.start)
@@ -155,7 +155,7 @@ class CsvBlocks:
 
 @contextmanager
 def prefix_errors(name: str) -> Iterator[None]:
-    """Let errors say which file they are about."""
+    """Put the name of the file before the text of errors."""
     try:
         yield
     except DataError as error:
@@ -164,19 +164,19 @@ def prefix_errors(name: str) -> Iterator[None]:
 
 
 def describe_malformed_row(row: MalformedRow, width: int) -> str:
-    """What is wrong with lines that are no row."""
+    """Return what is wrong with a malformed row."""
     if row.fault == "width":
-        return f"{pluralize(row.n_cells, 'cell')} in place of {width}"
+        return f"{pluralize(row.n_cells, 'cell')} instead of {width}"
     return "NUL characters" if row.fault == "nul" else "a stray quotation mark seems to join lines"
 
 
 def open_csv_blocks(path: Path, name: str, options: ReadOptions) -> CsvBlocks:
-    """A delimited text file in blocks of whole rows.
+    """Open a delimited text file in blocks of whole rows.
 
     Args:
-        path: of the file, unpacked and not in UTF-16.
-        name: what it is called in messages.
-        options: how it is to be read.
+        path: path of the file, decompressed and not UTF-16.
+        name: name of the file in messages.
+        options: columns and size of blocks.
 
     Raises:
         DataError: the names do not fit.
@@ -184,6 +184,7 @@ def open_csv_blocks(path: Path, name: str, options: ReadOptions) -> CsvBlocks:
     encoding, size = detect_file_encoding(path), path.stat().st_size
     with path.open("rb") as stream:
         sample = stream.read(SAMPLE_BYTES)
+    # Whole lines only: a cut-off last line would look like a malformed row.
     if len(sample) < size:
         sample = sample[: sample.rfind(b"\n") + 1]
     text = normalize_newlines(decode_lines(sample, encoding, True))
@@ -204,7 +205,8 @@ def open_csv_blocks(path: Path, name: str, options: ReadOptions) -> CsvBlocks:
 
 
 def can_split_into_blocks(dialect: CsvDialect, header: Header, options: ReadOptions) -> bool:
-    """Whether blocks are sure to give what the whole file does."""
+    """Return whether blocks are certain to give the same cells as the whole file."""
+    # Whether a column without a name is dropped depends on its cells in all of the file.
     unnamed_columns = header.names[len(header.names) - header.n_unnamed :]
     are_unneeded = options.columns is not None and not options.columns.intersection(unnamed_columns)
     return dialect.delimiter.isascii() and (not unnamed_columns or are_unneeded)
@@ -213,18 +215,19 @@ def can_split_into_blocks(dialect: CsvDialect, header: Header, options: ReadOpti
 def detect_header(
     text: str, dialect: CsvDialect, names: Sequence[str], is_whole_file: bool
 ) -> tuple[Header, int] | None:
-    """The columns, and how many bytes the rows above the data take at most.
+    """Return the columns, and an upper bound of the bytes of the rows above the data.
 
-    None where the beginning of a file cannot tell what all of it would.
+    None if the start of a file does not determine what the whole file would.
 
     Args:
-        text: the beginning of the file, or all of it.
-        dialect: how it is written.
+        text: the start of the file, or all of it.
+        dialect: delimiter and header of the text.
         names: column names, for a file without a header.
-        is_whole_file: whether it is all of it.
+        is_whole_file: whether the text is the whole file.
     """
     if sep_line := SEP_DECLARATION_PATTERN.match(text):
         text = "\n" + text[sep_line.end() :]
+    # More than the sample of `detect_dialect`, so the rest of the file cannot change its result.
     is_enough = len(text) > SAMPLE_CHARS and text.count("\n", 0, SAMPLE_CHARS) > SAMPLE_LINES
     if not (is_whole_file or is_enough) or not text.strip():
         return None
@@ -236,11 +239,12 @@ def detect_header(
     n_lines_above = rows[header.n_rows - 1][1] if header.n_rows else 0
     lines_above = lines[:n_lines_above]
     declaration_bytes = len(sep_line[0]) if sep_line else 0
+    # Four bytes per character and two for the newline: the encoding is not known here.
     return header, sum(4 * len(line) + 2 for line in lines_above) + declaration_bytes + 2
 
 
 def read_first_rows(lines: Sequence[str], delimiter: str) -> list[tuple[list[str], int]]:
-    """The first rows that are not blank, each with the number of the line it ends on."""
+    """Return the first rows that are not blank, each with the number of its last line."""
     if not delimiter:
         nonblank_lines = ((line, n) for n, line in enumerate(lines, 1) if line.strip())
         return [([line], number) for line, number in islice(nonblank_lines, HEADER_SAMPLE_ROWS)]
@@ -257,14 +261,14 @@ def read_first_rows(lines: Sequence[str], delimiter: str) -> list[tuple[list[str
 def iter_byte_ranges(
     path: Path, size: int, min_bytes: int, min_first_bytes: int, delimiter: str
 ) -> Iterator[ByteRange]:
-    """Blocks of whole rows, each the shortest that is long enough.
+    """Yield blocks of whole rows, each the shortest of at least the given size.
 
     Args:
-        path: of the file.
-        size: of the file.
-        min_bytes: bytes that a block has at least.
-        min_first_bytes: bytes that the first block has at least, so that it holds the rows above the data.
-        delimiter: what cells are delimited by; empty where each line is a row.
+        path: path of the file.
+        size: size of the file in bytes.
+        min_bytes: minimum size of a block.
+        min_first_bytes: minimum size of the first block, so that it has all rows above the data.
+        delimiter: the delimiter of cells; empty if each line is a row.
     """
     start = lines_before = 0
     with path.open("rb") as stream:
@@ -279,17 +283,17 @@ def iter_byte_ranges(
 
 
 def count_lines(data: bytes) -> int:
-    """How many lines end in some bytes, in whichever way."""
+    """Count the newlines in bytes, of any system."""
     count = data.count(b"\n")
     return count + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else count
 
 
 def read_rows_at(stream: BinaryIO, start: int, min_bytes: int, delimiter: str) -> bytes:
-    """The bytes from a place on to the first end of a row that makes them enough."""
+    """Read from an offset to the first end of a row after the given number of bytes."""
     stream.seek(start)
     data = stream.read(min_bytes)
     while (end := find_row_end(data, min_bytes, bool(delimiter))) is None:
-        more = stream.read(max(MIN_READ_BYTES, len(data)))
+        more = stream.read(max(MIN_READ_BYTES, len(data)))  # doubled each time: linear in total
         if not more:
             end = len(data)
             break
@@ -301,8 +305,8 @@ def read_rows_at(stream: BinaryIO, start: int, min_bytes: int, delimiter: str) -
 
 
 def find_row_end(data: bytes, min_bytes: int, has_quoting: bool) -> int | None:
-    """Where the first row ends that ends after so many bytes; None if none does."""
-    has_quoting = has_quoting and b'"' in data  # which is far quicker than to count them
+    """Return the first end of a row after the given number of bytes; None if there is none."""
+    has_quoting = has_quoting and b'"' in data  # much faster than counting them
     quote_count = data.count(b'"', 0, min_bytes - 1) if has_quoting else 0
     position = min_bytes - 1
     while (newline := data.find(b"\n", position)) >= 0:
@@ -314,7 +318,7 @@ def find_row_end(data: bytes, min_bytes: int, has_quoting: bool) -> int | None:
 
 
 def has_regular_quotes(data: bytes, delimiter: str) -> bool:
-    """Whether every quoted cell is quoted as a whole, and marks within it are doubled."""
+    """Return whether each quoted cell is quoted as a whole, with quotes inside it doubled."""
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     codes = np.frombuffer(data if data.endswith(b"\n") else data + b"\n", np.uint8)
@@ -323,17 +327,17 @@ def has_regular_quotes(data: bytes, delimiter: str) -> bool:
 
 
 def read_rows_at_strict(stream: BinaryIO, start: int, min_bytes: int, delimiter: str) -> bytes:
-    """The same by the csv module, for text with stray quotation marks."""
+    """Read the same with the csv module, for text with stray quotes."""
     stream.seek(start)
-    position, is_line_complete = (
-        start,
-        True,
-    )  # where the last line that was read ends, and whether all of it was
+    # The end of the last line that was read, and whether the reader has got all of it: a line of
+    # the file has several rows if its newlines are lone carriage returns.
+    position, is_line_complete = start, True
 
     def iter_lines() -> Iterator[str]:
         nonlocal position, is_line_complete
         for raw in stream:
             position += len(raw)
+            # Latin-1 decodes any byte, and quotes, delimiters and newlines are ASCII.
             *parts, last = normalize_newlines(raw.decode("latin-1")).removesuffix("\n").split("\n")
             is_line_complete = False
             yield from (f"{part}\n" for part in parts)

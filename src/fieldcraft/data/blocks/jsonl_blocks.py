@@ -1,6 +1,6 @@
-"""JSON lines in blocks: all lines are read once for the types of their fields, then in blocks.
+"""JSON Lines in blocks: one pass over all lines for the types of fields, then block by block.
 
-What a field is depends on all of its values: see `frames.type_of`.
+The type of a field depends on all of its values: see `dataframes.common_dtype`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fieldcraft.data.sources.jsonl import parse_record, reject_nested_values
 
 @dataclass(frozen=True)
 class JsonLine:
-    """A line of a file: its number, its bytes as text, and where it ends."""
+    """A line of a file: its number, its text, and the offset of its end."""
 
     number: int
     text: str
@@ -31,13 +31,13 @@ class JsonLine:
 
 @dataclass
 class FieldTypes:
-    """What was seen of a field: the types of its values, and the largest whole number."""
+    """The types of the values of a field so far, and the largest absolute integer."""
 
     types: set[type] = field(default_factory=set)
     max_integer: int = 0
 
     def observe(self, value: Any) -> None:
-        """Take note of a value."""
+        """Add a value."""
         if value is not None:
             self.types.add(type(value))
             if type(value) is int:
@@ -46,15 +46,15 @@ class FieldTypes:
 
 @dataclass(frozen=True)
 class JsonlBlocks:
-    """A file of records in blocks.
+    """A JSON Lines file in blocks.
 
     Attributes:
-        path: of the file, unpacked and not in UTF-16.
-        options: how it is to be read.
-        encoding: how bytes become text.
-        dtypes: of all fields, in the order in which they come first.
-        columns: the names of the fields as columns.
-        ranges: where the blocks lie.
+        path: path of the file, decompressed and not UTF-16.
+        options: columns and size of blocks.
+        encoding: encoding for `decode_lines`.
+        dtypes: types of all fields, in the order of their first occurrence.
+        columns: column names of the fields.
+        ranges: byte ranges of the blocks.
     """
 
     path: Path
@@ -66,11 +66,11 @@ class JsonlBlocks:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Bytes of each block."""
+        """Number of bytes of each block."""
         return tuple(byte_range.end - byte_range.start for byte_range in self.ranges)
 
     def read_block(self, number: int) -> Block:
-        """The rows of a block; fields that a record lacks are missing."""
+        """Return the rows of a block; absent fields are missing values."""
         rows, rejects = [], []
         for line in iter_lines(self.path, self.encoding, self.ranges[number]):
             try:
@@ -89,7 +89,7 @@ class JsonlBlocks:
 
 
 def iter_lines(path: Path, encoding: str, byte_range: ByteRange) -> Iterator[JsonLine]:
-    """The lines of a block that are not blank."""
+    """Yield the lines of a block that are not blank."""
     position = byte_range.start
     with path.open("rb") as stream:
         stream.seek(position)
@@ -103,12 +103,12 @@ def iter_lines(path: Path, encoding: str, byte_range: ByteRange) -> Iterator[Jso
 
 
 def open_jsonl_blocks(path: Path, name: str, options: ReadOptions) -> JsonlBlocks:
-    """A file of records in blocks of whole lines.
+    """Open a JSON Lines file in blocks of whole lines.
 
     Args:
-        path: of the file, unpacked and not in UTF-16.
-        name: what it is called in messages.
-        options: how it is to be read.
+        path: path of the file, decompressed and not UTF-16.
+        name: name of the file in messages.
+        options: columns and size of blocks.
 
     Raises:
         DataError: a value is a list or record, or the names do not fit.
@@ -116,6 +116,7 @@ def open_jsonl_blocks(path: Path, name: str, options: ReadOptions) -> JsonlBlock
     encoding, size = detect_file_encoding(path), path.stat().st_size
     fields: dict[str, FieldTypes] = {}
     ranges: list[ByteRange] = []
+    # One pass over the whole file, as a single text value in its last line makes a field text.
     current = ByteRange(0, 0, 0)
     for line in iter_lines(path, encoding, ByteRange(0, size, 0)):
         observe_line(line, fields, name)
@@ -123,6 +124,7 @@ def open_jsonl_blocks(path: Path, name: str, options: ReadOptions) -> JsonlBlock
             ranges.append(current)
             current = ByteRange(current.end, current.end, current.last_line)
         current = ByteRange(current.start, line.end, current.lines_before, line.number)
+    # Up to the end of the file: blank lines after the last record belong to some block too.
     ranges.append(replace(current, end=size))
     names = (
         validate_names(options.column_names, len(fields)) if options.column_names else list(fields)
@@ -135,15 +137,15 @@ def open_jsonl_blocks(path: Path, name: str, options: ReadOptions) -> JsonlBlock
 
 
 def observe_line(line: JsonLine, fields: dict[str, FieldTypes], name: str) -> None:
-    """Take note of the values in a line, if it is a record.
+    """Add the types of the values on a line, if it is a record.
 
     Raises:
-        DataError: one of them is a list or a record.
+        DataError: a value is a list or a record.
     """
     try:
         row = parse_record(line.text)
     except (ValueError, RecursionError):
-        return
+        return  # `read_block` rejects it
     reject_nested_values(row, line.number, name)
     for field_name, value in row.items():
         fields.setdefault(field_name, FieldTypes()).observe(value)

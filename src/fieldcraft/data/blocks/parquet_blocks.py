@@ -1,4 +1,4 @@
-"""Parquet files in blocks of rows; of each only the columns that are wanted are read."""
+"""Parquet files in blocks of rows; only the selected columns are read."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from pathlib import Path
 
 import polars as pl
 
-from fieldcraft.core.errors import DataError
 from fieldcraft.data.blocks.base import Block, ReadOptions
 from fieldcraft.data.csv_parser import validate_names
 from fieldcraft.data.dataframes import extract_embedded_files, normalize_dtypes
 from fieldcraft.data.embedded_files import can_hold_files
-from fieldcraft.data.sources.parquet import IMAGE_ROWS_AT_ONCE
+from fieldcraft.data.sources.parquet import IMAGE_ROWS_AT_ONCE, damaged_file_error
 
-SAMPLE_ROWS = 1_000  # rows that tell how many bytes a row takes
-MIN_BLOCK_ROWS = 1_000  # rows of a block, for each of them costs a look at the file
+SAMPLE_ROWS = 1_000  # to estimate the bytes per row
+MIN_BLOCK_ROWS = 1_000  # each block reads the metadata of the file again
 
 
 @dataclass(frozen=True)
@@ -24,13 +23,13 @@ class ParquetBlocks:
     """A Parquet file in blocks.
 
     Attributes:
-        path: of the file, not gzipped.
-        name: what it is called in messages.
-        options: how it is to be read.
-        columns: the names of the columns.
-        selected_columns: the names in the file of the columns that are wanted.
-        image_columns: columns that hold photos.
-        row_offsets: the first row of each block, and the number of rows at the end.
+        path: path of the file, not gzipped.
+        name: name of the file in messages.
+        options: columns and size of blocks.
+        columns: names of all columns.
+        selected_columns: names in the file of the columns to read.
+        image_columns: columns with photos.
+        row_offsets: first row of each block, and the number of rows at the end.
     """
 
     path: Path
@@ -43,11 +42,11 @@ class ParquetBlocks:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Rows of each block."""
+        """Number of rows of each block."""
         return tuple(end - start for start, end in pairwise(self.row_offsets))
 
     def read_block(self, number: int) -> Block:
-        """The rows of a block.
+        """Return the rows of a block.
 
         Raises:
             DataError: the file is damaged, or columns hold lists or records.
@@ -65,7 +64,7 @@ class ParquetBlocks:
         return Block(normalize_dtypes(pl.concat(parts).rename(names)))
 
     def read_rows(self, start: int, end: int) -> pl.DataFrame:
-        """Some rows, photos as files of the cache."""
+        """Read some rows, with photos saved to the cache."""
         rows = pl.scan_parquet(self.path).select(self.selected_columns).slice(start, end - start)
         try:
             return extract_embedded_files(rows.collect(), self.image_columns)
@@ -74,12 +73,12 @@ class ParquetBlocks:
 
 
 def open_parquet_blocks(path: Path, name: str, options: ReadOptions) -> ParquetBlocks:
-    """A Parquet file in blocks.
+    """Open a Parquet file in blocks.
 
     Args:
-        path: of the file, not gzipped.
-        name: what it is called in messages.
-        options: how it is to be read.
+        path: path of the file, not gzipped.
+        name: name of the file in messages.
+        options: columns and size of blocks.
 
     Raises:
         DataError: the file is damaged, or the names do not fit.
@@ -108,6 +107,7 @@ def open_parquet_blocks(path: Path, name: str, options: ReadOptions) -> ParquetB
     except (pl.exceptions.PolarsError, OSError) as error:
         raise damaged_file_error(name, error) from error
     bytes_per_row = max(1, int(sample.estimated_size() / max(sample.height, 1)))
+    # Blocks smaller than 1,000 bytes are asked for in tests alone.
     min_rows = 1 if options.block_bytes < MIN_BLOCK_ROWS else MIN_BLOCK_ROWS
     step = (
         IMAGE_ROWS_AT_ONCE
@@ -127,18 +127,9 @@ def open_parquet_blocks(path: Path, name: str, options: ReadOptions) -> ParquetB
 
 
 def has_images(rows: pl.LazyFrame, column: str, height: int) -> bool:
-    """Whether a column of bytes holds a photo; looked for some rows at a time."""
+    """Return whether a column of bytes has a photo, checked in batches of rows."""
     parts = (
         rows.select(column).slice(start, IMAGE_ROWS_AT_ONCE).collect()
         for start in range(0, height, IMAGE_ROWS_AT_ONCE)
     )
     return any(extract_embedded_files(part).schema[column] == pl.String for part in parts)
-
-
-def damaged_file_error(name: str, error: Exception) -> DataError:
-    """The error for a file that is no whole Parquet file."""
-    return DataError(
-        f"{name} cannot be read as Parquet",
-        detail=str(error).splitlines()[0],
-        hint="use a Parquet file that is whole, or export the table again",
-    )

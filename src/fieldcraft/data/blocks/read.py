@@ -1,4 +1,4 @@
-"""Read a table in blocks, wherever it is: the cells are those that `read_table` gives."""
+"""Read a table from any source in blocks, with the same cells as `read_table`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from fieldcraft.data.blocks.base import Block, ReadOptions, TableBlocks
+from fieldcraft.core import files
+from fieldcraft.data.blocks.base import Block, ReadOptions, TableBlocks, split_into_blocks
 from fieldcraft.data.blocks.csv_blocks import open_csv_blocks
 from fieldcraft.data.blocks.jsonl_blocks import JsonlBlocks, open_jsonl_blocks
-from fieldcraft.data.blocks.memory_blocks import split_into_blocks
 from fieldcraft.data.blocks.parquet_blocks import ParquetBlocks, open_parquet_blocks
 from fieldcraft.data.blocks.text_files import decompressed_copy, utf8_copy
 from fieldcraft.data.concat import align_columns, reject_duplicate_tables
@@ -30,12 +30,12 @@ TEXT_SOURCES = frozenset({"delimited", "jsonl"})
 
 @dataclass(frozen=True)
 class ConcatenatedBlocks:
-    """Files of one table in blocks, one after the other.
+    """The concatenated blocks of several files.
 
     Attributes:
-        file_names: of the files.
-        files: the blocks of each.
-        columns: the names of all columns, in the order of the first file.
+        file_names: names of the files.
+        files: the blocks of each file.
+        columns: names of all columns, in the order of the first file.
     """
 
     file_names: tuple[str, ...]
@@ -44,11 +44,11 @@ class ConcatenatedBlocks:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How large each block is."""
+        """Size of each block."""
         return tuple(size for blocks in self.files for size in blocks.sizes)
 
     def read_block(self, number: int) -> Block:
-        """The rows of a block, columns in the order of the first file."""
+        """Return the rows of a block, columns in the order of the first file."""
         for name, blocks in zip(self.file_names, self.files, strict=True):
             if number < len(blocks.sizes):
                 block = blocks.read_block(number)
@@ -60,19 +60,19 @@ class ConcatenatedBlocks:
 
 
 def open_blocks(source: str | Path, options: ReadOptions, scratch_folder: Path) -> TableBlocks:
-    """A table in blocks that take little memory, where its form allows that.
+    """Open a table in blocks that need little memory, if its format allows that.
 
-    CSV, JSON lines and Parquet files, also gzipped, and folders and patterns of these are read in
-    blocks. Archives, databases, photos in folders, and files whose columns are of different types
-    are read at once.
+    CSV, JSON Lines and Parquet files, also gzipped, and folders and patterns of these are read in
+    blocks. Archives, databases, folders of photos, and files whose column types differ are read
+    at once.
 
     Args:
-        source: what `read_table` takes.
-        options: how it is to be read.
-        scratch_folder: folder for unpacked copies of gzipped files and of text in UTF-16.
+        source: as for `read_table`.
+        options: columns and size of blocks.
+        scratch_folder: folder for decompressed copies, and for UTF-8 copies of UTF-16 text.
 
     Raises:
-        DataError: the table is missing, damaged, or not of a known form.
+        DataError: the table is missing, damaged, or of an unknown format.
     """
     location = SourceLocation(str(source))
     source_name = find_source(location).name
@@ -90,7 +90,8 @@ def open_blocks(source: str | Path, options: ReadOptions, scratch_folder: Path) 
 def open_file_blocks(
     location: SourceLocation, source_name: str, options: ReadOptions, scratch_folder: Path
 ) -> TableBlocks:
-    """One file in blocks."""
+    """Open one file in blocks."""
+    # Blocks are read by offset and from several threads, so the text must be on disk, seekable.
     path = decompressed_copy(location, scratch_folder)
     if source_name in TEXT_SOURCES:
         path = utf8_copy(path, location, scratch_folder)
@@ -100,10 +101,10 @@ def open_file_blocks(
 def open_concatenated_blocks(
     locations: Sequence[SourceLocation], options: ReadOptions, scratch_folder: Path, address: str
 ) -> TableBlocks | None:
-    """Several files of one table in blocks; None where they are of different types.
+    """Open several files of one table in blocks; None if their column types differ.
 
     Raises:
-        DataError: one cannot be read, or has other columns than the rest.
+        DataError: one cannot be read, or its columns differ from those of the others.
     """
     reject_duplicate_tables(locations, address)
     source_name = find_source(locations[0]).name
@@ -113,10 +114,13 @@ def open_concatenated_blocks(
         open_file_blocks(location, source_name, options, scratch_folder) for location in locations
     ]
     if len(files) == 1:
-        return files[0]
+        return files[0]  # whose rejected lines need no file name
     nonempty_files = [
-        (p.name, blocks) for p, blocks in zip(locations, files, strict=True) if blocks.columns
+        (location.name, blocks)
+        for location, blocks in zip(locations, files, strict=True)
+        if blocks.columns
     ]
+    # One type for all blocks: `concat_column` decides on mixed types from all files at once.
     if not nonempty_files or len({column_types(blocks) for _, blocks in nonempty_files}) > 1:
         return None
     frames = [(name, pl.DataFrame(schema=list(blocks.columns))) for name, blocks in nonempty_files]
@@ -126,7 +130,7 @@ def open_concatenated_blocks(
 
 
 def column_types(blocks: TableBlocks) -> frozenset[tuple[str, str]]:
-    """The types of the columns of a file that are wanted; of text all are the same."""
+    """Return names and types of the selected columns; text files have no types to differ."""
     if isinstance(blocks, JsonlBlocks):
         return frozenset(zip(blocks.columns, map(str, blocks.dtypes.values()), strict=True))
     if isinstance(blocks, ParquetBlocks):
@@ -137,12 +141,13 @@ def column_types(blocks: TableBlocks) -> frozenset[tuple[str, str]]:
 
 
 def file_stamps(source: str | Path) -> list[list[str | int]]:
-    """What changes when a table does: path, size and time of each file, or a digest of the content.
+    """Return path, size and time of each file of a table, or a digest: they change if it does.
 
     Raises:
-        DataError: the table is missing or not of a known form.
+        DataError: the table is missing or of an unknown format.
     """
     location = SourceLocation(str(source))
+    # A database changes without its file, while the new rows are in the log beside it.
     if location.scheme:
         return [[location.address, find_source(location).digest(location)]]
     locations = [location] if location.is_file else list_files(location)
@@ -150,5 +155,4 @@ def file_stamps(source: str | Path) -> list[list[str | int]]:
         locations = [SourceLocation(str(root_folder(location) / name)) for name in image_names]
     for file in locations:
         require_path(file.path)
-    stats = [(file.path.absolute(), file.path.stat()) for file in locations]
-    return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+    return [[str(file.path.absolute()), *files.file_stamp(file.path)] for file in locations]

@@ -1,21 +1,20 @@
-"""Text files as one may jump about in them: unpacked, and in an encoding that extends ASCII."""
+"""Make text files seekable: decompress them, and convert UTF-16 and UTF-32 to UTF-8."""
 
 from __future__ import annotations
 
 import codecs
 import gzip
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from fieldcraft.core import files
-from fieldcraft.core.errors import DataError
 from fieldcraft.data import file_signature
 from fieldcraft.data.decompression import (
     MAX_COMPRESSION_RATIO,
     MIN_BOMB_BYTES,
     READ_BLOCK_BYTES,
+    gzip_errors,
     is_gzip,
     reject_decompression_bomb,
 )
@@ -36,14 +35,15 @@ CP1252, LATIN1, UTF8, UTF8_SIG = "cp1252", "latin-1", "utf-8", "utf-8-sig"
 
 
 def decompressed_copy(location: SourceLocation, scratch_folder: Path) -> Path:
-    """The file of a place, or an unpacked copy of a gzipped one.
+    """Return the path of a file, or of a decompressed copy if it is gzipped.
 
     Args:
         location: a file.
-        scratch_folder: folder for copies; one that is there is taken for whole.
+        scratch_folder: folder for copies; an existing copy is used as it is.
 
     Raises:
-        DataError: there is no such file, it cannot be opened, or is damaged or a bomb.
+        DataError: there is no such file, it cannot be opened, or it is damaged or a
+            decompression bomb.
     """
     require_path(location.path)
     try:
@@ -59,51 +59,42 @@ def decompressed_copy(location: SourceLocation, scratch_folder: Path) -> Path:
 
 
 def copy_name(location: SourceLocation) -> str:
-    """What copies of a place are called."""
+    """Return the name of a copy: the path, escaped, cut to what file systems allow in a name."""
     return os.path.abspath(location.address).replace("%", "%%").replace("/", "%s")[-200:]
 
 
 def write_once(path: Path, blocks: Iterator[bytes]) -> Path:
-    """A file that holds some bytes, written unless it is there; it is whole or not there."""
+    """Write a file atomically unless it exists."""
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    # One name for all attempts: a copy is large, and what a killed process left is overwritten.
     temporary_path = path.with_name(f"{path.name}.tmp")
     with temporary_path.open("wb") as stream:
         stream.writelines(blocks)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary_path.replace(path)
-    files.fsync_path(path.parent)
+    # Synced, as the next run trusts a copy that exists and resumes from blocks of it.
+    files.publish_file(temporary_path, path)
     return path
 
 
 def iter_decompressed(location: SourceLocation) -> Iterator[bytes]:
-    """The unpacked bytes of a gzip file, block by block.
+    """Yield the decompressed bytes of a gzip file, block by block.
 
     Raises:
-        DataError: it is damaged, cut short or a bomb.
+        DataError: it is damaged, truncated or a decompression bomb.
     """
     compressed_bytes, size = location.path.stat().st_size, 0
-    try:
-        with gzip.open(location.path) as stream:
-            while block := stream.read(READ_BLOCK_BYTES):
-                size += len(block)
-                if (
-                    size > MIN_BOMB_BYTES and size > MAX_COMPRESSION_RATIO * compressed_bytes
-                ):  # on disk memory is no limit
-                    reject_decompression_bomb(size, compressed_bytes, location.name)
-                yield block
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{location.name} cannot be unpacked",
-            detail=str(error),
-            hint="use a gzip file that is whole; copy or download it again",
-        ) from error
+    with gzip_errors(location.name), gzip.open(location.path) as stream:
+        while block := stream.read(READ_BLOCK_BYTES):
+            size += len(block)
+            # The copy goes to disk, so the limit of memory does not apply, that of the ratio does.
+            if size > MIN_BOMB_BYTES and size > MAX_COMPRESSION_RATIO * compressed_bytes:
+                reject_decompression_bomb(size, compressed_bytes, location.name)
+            yield block
 
 
 def utf8_copy(path: Path, location: SourceLocation, scratch_folder: Path) -> Path:
-    """The file, or a copy of it in UTF-8 where it is UTF-16 or UTF-32.
+    """Return the path of a text file, or of a UTF-8 copy if it is UTF-16 or UTF-32.
 
     Raises:
         DataError: it is not text.
@@ -123,7 +114,8 @@ def utf8_copy(path: Path, location: SourceLocation, scratch_folder: Path) -> Pat
 
 
 def iter_as_utf8(path: Path, encoding: str) -> Iterator[bytes]:
-    """The text of a file in UTF-8, block by block, after a mark, so that none of its own is one."""
+    """Yield the text of a file in UTF-8, block by block."""
+    # A byte order mark comes first, or a character of the text could be taken for one.
     yield codecs.BOM_UTF8
     decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
     with path.open("rb") as stream:
@@ -133,7 +125,7 @@ def iter_as_utf8(path: Path, encoding: str) -> Iterator[bytes]:
 
 
 def iter_line_blocks(path: Path) -> Iterator[bytes]:
-    """The bytes of a file in blocks of whole lines."""
+    """Yield the bytes of a file in blocks of whole lines."""
     rest = b""
     with path.open("rb") as stream:
         while block := stream.read(READ_BLOCK_BYTES):
@@ -148,7 +140,7 @@ def iter_line_blocks(path: Path) -> Iterator[bytes]:
 
 
 def detect_file_encoding(path: Path) -> str:
-    """How `decoded` is to read a file, by all of it, as `data.decode` tells it."""
+    """Detect the encoding that `decode_lines` needs, as `decode_text` does, from the whole file."""
     with path.open("rb") as stream:
         has_bom = stream.read(3) == codecs.BOM_UTF8
     if has_bom:
@@ -162,9 +154,9 @@ def detect_file_encoding(path: Path) -> str:
 
 
 def detect_legacy_encoding(path: Path) -> str:
-    """The same of a file that is not all UTF-8: see `data.decode.decode_old`."""
+    """Detect the encoding of a file that is not all UTF-8, as `decode_legacy` does."""
     n_non_ascii = n_invalid = 0
-    is_cp1252 = True  # whether every byte means something in cp1252
+    is_cp1252 = True  # whether cp1252 defines all bytes
     for block in iter_line_blocks(path):
         lines = [line for line in block.split(b"\n") if not line.isascii()]
         n_non_ascii += len(lines)
@@ -176,12 +168,12 @@ def detect_legacy_encoding(path: Path) -> str:
 
 
 def decode_lines(data: bytes, encoding: str, is_file_start: bool) -> str:
-    """The text of whole lines of a file.
+    """Decode whole lines of a file.
 
     Args:
         data: bytes of whole lines.
-        encoding: from `coding_of`; bytes that are not UTF-8 are read as Windows-1252.
-        is_file_start: whether the file begins with them.
+        encoding: from `detect_file_encoding`; invalid UTF-8 is read as Windows-1252.
+        is_file_start: whether these are the first lines of the file.
     """
     if is_file_start and encoding == UTF8_SIG:
         data = data[len(codecs.BOM_UTF8) :]
@@ -191,5 +183,5 @@ def decode_lines(data: bytes, encoding: str, is_file_start: bool) -> str:
 
 
 def normalize_newlines(text: str) -> str:
-    """A text whose lines end in ``\\n``, as they do in `data.text`."""
+    """Convert all newlines to ``\\n``, as `csv_reader` does."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

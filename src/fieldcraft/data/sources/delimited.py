@@ -1,4 +1,4 @@
-"""Delimited text: CSV, TSV and the like, also gzipped."""
+"""Delimited text: CSV, TSV and similar files, also gzipped."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from fieldcraft.data.source import ReadResult
 
 
 class DelimitedSource:
-    """Files of lines of cells; the delimiter, header and encoding are found from the content."""
+    """Text files of delimited cells; delimiter, header and encoding are detected."""
 
     name = "delimited"
     address_forms = (".csv", ".tsv", ".txt", ".data")
 
     def can_read(self, location: SourceLocation) -> bool:
-        """Whether this is a file with such an ending, also with ``.gz``."""
+        """Return whether this is a file with such an extension, with or without ``.gz``."""
         return location.has_suffix(*self.address_forms)
 
     def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
         """Read the cells as text.
 
         Raises:
-            DataError: the file is not there, not text, or too many of its rows do not fit.
+            DataError: the file is missing, not text, or too many of its rows are malformed.
         """
         return read_delimited_text(location.read_bytes(), location.name, names)
 
     def digest(self, location: SourceLocation) -> str:
-        """Digest of the file."""
+        """Return the digest of the file."""
         return location.digest()
 
 

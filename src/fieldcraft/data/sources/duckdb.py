@@ -1,4 +1,4 @@
-"""DuckDB databases: a table or the rows of a query."""
+"""DuckDB databases: a table or the result of a query."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from fieldcraft.data.dataframes import normalize_dtypes, rename_columns
 from fieldcraft.data.location import SourceLocation
 from fieldcraft.data.source import ReadResult
 
-# Rows come in one order whatever the machine, and a query sees this file alone.
+# One thread, so that the order of rows does not depend on the machine; and no access to other
+# files, URLs or Python variables, since the query may come from a project file of someone else.
 CONNECTION_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
     "enable_external_access": False,
@@ -33,25 +34,25 @@ TABLES_QUERY = """
 
 
 class DuckDbSource:
-    """Tables of database files, opened for reading only; needs the extra ``duckdb``."""
+    """Tables of database files, opened read-only; needs the extra ``duckdb``."""
 
     name = "duckdb"
     address_forms = ("duckdb:///FILE?table=NAME",)
 
     def can_read(self, location: SourceLocation) -> bool:
-        """Whether this is a URL of a DuckDB database."""
+        """Return whether this is the URL of a DuckDB database."""
         return location.scheme == "duckdb"
 
     def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
         """Read the rows with the types of their columns.
 
         Raises:
-            DataError: the file or table is not there, the query fails, or columns hold lists.
+            DataError: the file or table is missing, the query fails, or columns hold lists.
             MissingExtraError: the extra is not installed.
         """
         request = parse_database_url(location)
         extras.require_extra("duckdb")
-        import duckdb
+        import duckdb  # an extra, so it is imported only when a DuckDB table is read
 
         try:
             with closing(
@@ -74,13 +75,13 @@ class DuckDbSource:
             raise DataError(
                 f"{request.path.name} cannot be read as a DuckDB database",
                 detail=str(error).splitlines()[0],
-                hint="make sure that it is one, that the query is a SELECT that runs in it, "
+                hint="check that it is one, that the query is a SELECT that runs in it, "
                 "and that no other program has it open",
             ) from error
         return ReadResult(normalize_dtypes(rename_columns(frame, names)))
 
     def digest(self, location: SourceLocation) -> str:
-        """Digest of the database file and of what is asked of it."""
+        """Return the digest of the database file and the query."""
         return database_digest(location)
 
 

@@ -1,36 +1,35 @@
-"""Folders and patterns: the files of one table, such as ``data/part-*.csv``."""
+"""Folders and patterns: the files of one table, such as ``data/part-*.csv``, or photos."""
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from fieldcraft.core.digest import of_json
+from fieldcraft.core import digest
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.formatting import truncated_list
-from fieldcraft.data.concat import file_digests, partition_tables, read_and_concat
+from fieldcraft.data.concat import file_digests, partition_tables, read_table_files
 from fieldcraft.data.image_folder import find_images, image_table, images_digest, is_image
 from fieldcraft.data.location import SourceLocation, list_folder, require_path, root_folder
 from fieldcraft.data.source import ReadResult, matching_source
 
 
 class FolderSource:
-    """Files with the same columns, put together in the natural order of their names; or photos."""
+    """Files with the same columns, concatenated in the natural order of their names; or photos."""
 
     name = "folder"
     address_forms = ("a folder", "a pattern such as data/*.csv")
 
     def can_read(self, location: SourceLocation) -> bool:
-        """Whether this is a folder or a pattern."""
+        """Return whether this is a folder or a pattern."""
         return location.is_pattern or not (location.is_file or location.scheme)
 
     def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
-        """Read all files, one after the other.
+        """Read all files and concatenate their rows, or list the photos.
 
         Raises:
-            DataError: there are none, one cannot be read, or one has other columns.
+            DataError: there is no table, one cannot be read, or the columns differ.
         """
         if image_names := list_images(location):
             root = root_folder(location)
@@ -39,27 +38,23 @@ class FolderSource:
             ]
             return image_table(image_names, other_names, root.name)
         tables, others = find_table_files(location)
-        result = read_and_concat(tables, names, location.address)
-        if not others:
-            return result
-        note = (
-            f"left out, for they are no tables: {truncated_list([p.path.name for p in others], 5)}"
-        )
-        return replace(result, notes=(*result.notes, note))
+        other_names = [file.path.name for file in others]
+        return read_table_files(tables, other_names, names, location.address)
 
     def digest(self, location: SourceLocation) -> str:
-        """Digest of the names and contents of the files."""
+        """Return the digest of the names and contents of the files."""
         if image_names := list_images(location):
             return images_digest(root_folder(location), image_names)
+        # Names count too, since they decide the order of the rows.
         tables, _ = find_table_files(location)
-        return of_json(file_digests(tables, root_folder(location)))
+        return digest.of_json(file_digests(tables, root_folder(location)))
 
 
 def find_table_files(location: SourceLocation) -> tuple[list[SourceLocation], list[SourceLocation]]:
-    """The files of tables in a folder or of a pattern, in natural order, and other files.
+    """Find the table files of a folder or pattern, in natural order, and the other files.
 
     Raises:
-        DataError: there is no such folder, no file of that pattern, or no table among them.
+        DataError: there is no such folder, no file matches, or none of them is a table.
     """
     tables, other_files = partition_tables(list_files(location))
     if tables:
@@ -68,17 +63,17 @@ def find_table_files(location: SourceLocation) -> tuple[list[SourceLocation], li
     require_path(root)
     present_names = list_folder(root)
     raise DataError(
-        f"no file of a table in {location.address}",
+        f"no table in {location.address}",
         detail=f"{root} holds: {truncated_list(present_names, 6)}"
         if present_names
         else f"{root} is empty",
-        hint="name a file, or a pattern that fits some: data/*.csv, or data/**/*.csv for "
-        "folders within folders",
+        hint="give a file, or a pattern that matches some: data/*.csv, or data/**/*.csv for "
+        "nested folders",
     )
 
 
 def list_files(location: SourceLocation) -> list[SourceLocation]:
-    """The files in a folder, without those in folders within, or of a pattern."""
+    """List the visible files directly in a folder, or the files that match a pattern."""
     if location.is_pattern:
         paths = [Path(name) for name in glob.glob(location.address, recursive=True)]
     else:
@@ -87,7 +82,8 @@ def list_files(location: SourceLocation) -> list[SourceLocation]:
 
 
 def list_images(location: SourceLocation) -> list[str]:
-    """The photos below a folder that holds no table, relative to it; or those of a pattern."""
+    """List the photos below a folder, or of a pattern, as relative paths; none beside a table."""
+    # A table wins: its cells may name the photos beside it.
     files, root = list_files(location), root_folder(location)
     if any(matching_source(file) for file in files):
         return []

@@ -1,4 +1,4 @@
-"""JSON lines: one flat record a line, also gzipped."""
+"""JSON Lines: one flat record per line, also gzipped."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from fieldcraft.data.text_encoding import decode_text
 
 
 class JsonLinesSource:
-    """Files of records; numbers stay numbers, and a field that mixes types becomes text."""
+    """Files of records; numbers stay numbers, and a field of mixed types becomes text."""
 
     name = "jsonl"
     address_forms = (".jsonl", ".ndjson")
 
     def can_read(self, location: SourceLocation) -> bool:
-        """Whether this is a file with such an ending, also with ``.gz``."""
+        """Return whether this is a file with such an extension, with or without ``.gz``."""
         return location.has_suffix(*self.address_forms)
 
     def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
-        """Read one row a line; fields that a record lacks are missing.
+        """Read one row per line; absent fields are missing values.
 
         Raises:
-            DataError: the file is not there or not text, a value is a list or record, or more
+            DataError: the file is missing or not text, a value is a list or record, or more
                 than 1 % of the lines are not records.
         """
         decoded = decode_text(location.read_bytes(), location.name)
@@ -57,12 +57,12 @@ class JsonLinesSource:
         )
 
     def digest(self, location: SourceLocation) -> str:
-        """Digest of the file."""
+        """Return the digest of the file."""
         return location.digest()
 
 
 def parse_record(line: str) -> dict[str, Any]:
-    """The record that a line holds.
+    """Parse the record on a line.
 
     Raises:
         ValueError: it is not JSON, not a record, or has a field twice.
@@ -74,24 +74,27 @@ def parse_record(line: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise ValueError(f"a {type(record).__name__}, not a record")
     if "\\u" in line:
-        json.dumps(record, ensure_ascii=False).encode()  # fails for half a character
+        json.dumps(
+            record, ensure_ascii=False
+        ).encode()  # fails for a lone surrogate, which no frame holds
     return record
 
 
 def reject_duplicate_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A record of fields and values.
+    """Build a record from fields and values.
 
     Raises:
-        ValueError: a field comes twice.
+        ValueError: a field occurs twice.
     """
+    # json keeps the last of two values in silence, which would lose data.
     record = dict(pairs)
     if len(record) < len(pairs):
-        raise ValueError("a field comes twice")
+        raise ValueError("a field occurs twice")
     return record
 
 
 def reject_nested_values(row: dict[str, Any], line: int, name: str) -> None:
-    """Make sure that a record holds single values.
+    """Check that a record holds single values only.
 
     Raises:
         DataError: a value is a list or a record.
@@ -101,24 +104,24 @@ def reject_nested_values(row: dict[str, Any], line: int, name: str) -> None:
             raise DataError(
                 f"the field {field!r} of {name} does not hold single values",
                 detail=f"line {line}: {json.dumps(value)[:60]}",
-                hint="write flat records: a field for each value, such as "
+                hint="write flat records: one field per value, such as "
                 f'"{field}_1" and "{field}_2", or leave the field out',
             )
 
 
 def reject_broken_lines(broken_lines: dict[int, str], n_lines: int, name: str) -> None:
-    """Make sure that only few lines are no records.
+    """Check that at most 1 % of the lines, or one line, are not records.
 
     Raises:
-        DataError: more than 1 % are not.
+        DataError: there are more.
     """
     if len(broken_lines) > max(1, MAX_MALFORMED_FRACTION * n_lines):
         shown = [f"{number} ({reason})" for number, reason in broken_lines.items()]
         raise DataError(
             f"{len(broken_lines):,} of {n_lines:,} lines of {name} are not records",
             detail=f"first such lines: {truncated_list(shown, 3)}",
-            hint='write one record a line, such as {"age": 31, "city": "Rome"}, '
-            "without brackets or commas around the lines",
+            hint='write one record per line, such as {"age": 31, "city": "Rome"}, '
+            "without brackets around the lines or commas between them",
         )
 
 

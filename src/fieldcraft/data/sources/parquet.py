@@ -1,4 +1,4 @@
-"""Parquet files."""
+"""Parquet files, also with photos in their cells."""
 
 from __future__ import annotations
 
@@ -13,42 +13,38 @@ from fieldcraft.data.embedded_files import can_hold_files
 from fieldcraft.data.location import SourceLocation
 from fieldcraft.data.source import ReadResult
 
-IMAGE_ROWS_AT_ONCE = 256  # rows with photos that are held at once
+IMAGE_ROWS_AT_ONCE = 256  # rows with photos that are in memory together
 
 
 class ParquetSource:
-    """Files of typed columns."""
+    """Parquet files, whose columns have types."""
 
     name = "parquet"
     address_forms = (".parquet",)
 
     def can_read(self, location: SourceLocation) -> bool:
-        """Whether this is a file with that ending."""
+        """Return whether this is a file with that extension."""
         return location.has_suffix(*self.address_forms)
 
     def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
         """Read the columns with their types; names, if given, replace those in the file.
 
         Raises:
-            DataError: the file is not there or damaged, or columns hold lists or records.
+            DataError: the file is missing or damaged, or columns hold lists or records.
         """
         try:
             frame = read_parquet(location)
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise DataError(
-                f"{location.name} cannot be read as Parquet",
-                detail=str(error).splitlines()[0],
-                hint="use a Parquet file that is whole, or export the table again",
-            ) from error
+            raise damaged_file_error(location.name, error) from error
         return ReadResult(normalize_dtypes(rename_columns(frame, names)))
 
     def digest(self, location: SourceLocation) -> str:
-        """Digest of the file."""
+        """Return the digest of the file."""
         return location.digest()
 
 
 def read_parquet(location: SourceLocation) -> pl.DataFrame:
-    """All rows; where cells hold photos as bytes, some rows at a time, for they need not fit."""
+    """Read all rows; cells with photos in batches, since all of them may not fit in memory."""
     data = location.read_bytes()
     binary_columns = [name for name, dtype in pl.read_parquet_schema(io.BytesIO(data)).items()
              if can_hold_files(dtype)]  # fmt: skip
@@ -60,6 +56,7 @@ def read_parquet(location: SourceLocation) -> pl.DataFrame:
         extract_embedded_files(rows.slice(start, IMAGE_ROWS_AT_ONCE).collect())
         for start in range(0, height, IMAGE_ROWS_AT_ONCE)
     ]
+    # A column counts as photos if any batch has one; the batches without are converted as well.
     image_columns = {
         name for part in parts for name in binary_columns if part.schema[name] == pl.String
     }
@@ -67,6 +64,15 @@ def read_parquet(location: SourceLocation) -> pl.DataFrame:
         pl.concat([extract_embedded_files(part, image_columns) for part in parts])
         if parts
         else rows.collect()
+    )
+
+
+def damaged_file_error(name: str, error: Exception) -> DataError:
+    """Return the error for a file that is not a complete Parquet file."""
+    return DataError(
+        f"{name} cannot be read as Parquet",
+        detail=str(error).splitlines()[0],
+        hint="use a complete Parquet file, or export the table again",
     )
 
 

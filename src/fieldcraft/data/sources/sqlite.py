@@ -1,4 +1,4 @@
-"""SQLite databases: a table or the rows of a query."""
+"""SQLite databases: a table or the result of a query."""
 
 from __future__ import annotations
 
@@ -28,26 +28,29 @@ TABLES_QUERY = (
 
 
 class SqliteSource:
-    """Tables of database files, opened for reading only."""
+    """Tables of database files, opened read-only."""
 
     name = "sqlite"
     address_forms = ("sqlite:///FILE?table=NAME",)
 
     def can_read(self, location: SourceLocation) -> bool:
-        """Whether this is a URL of an SQLite database."""
+        """Return whether this is the URL of an SQLite database."""
         return location.scheme == "sqlite"
 
     def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
-        """Read the rows; numbers stay numbers, and a column that mixes types becomes text.
+        """Read the rows; numbers stay numbers, and a column of mixed types becomes text.
 
         Raises:
-            DataError: the file or table is not there, the query fails, or values are bytes.
+            DataError: the file or table is missing, the query fails, or values are bytes.
         """
         request = parse_database_url(location)
         try:
+            # By URI, for mode=ro: without it a mistyped path would create an empty database, and a
+            # query could write.
             with closing(
                 sqlite3.connect(f"file:{quote(str(request.path))}?mode=ro", uri=True)
             ) as db:
+                # SQLite does not check that text is UTF-8, and Python would raise on it.
                 db.text_factory = decode_cell
                 tables = {name: quote_identifier(name) for (name,) in db.execute(TABLES_QUERY)}
                 cursor = db.execute(build_query(request, tables))
@@ -57,20 +60,20 @@ class SqliteSource:
             raise DataError(
                 f"{request.path.name} cannot be read as an SQLite database",
                 detail=f"{error}; query: {request.query}" if request.query else str(error),
-                hint="make sure that it is one, that the query is a SELECT that runs in it, "
-                "and that no other program is writing",
+                hint="check that it is one, that the query is a SELECT that runs in it, "
+                "and that no other program is writing to it",
             ) from error
         columns = zip(*rows, strict=True) if rows else [()] * len(fields)
         frame = pl.DataFrame([build_column(*pair) for pair in zip(fields, columns, strict=True)])
         return ReadResult(rename_columns(frame, names))
 
     def digest(self, location: SourceLocation) -> str:
-        """Digest of the database file and of what is asked of it."""
+        """Return the digest of the database file and the query."""
         return database_digest(location)
 
 
 def decode_cell(data: bytes) -> str:
-    """The text of a cell, also where it is not UTF-8 as it should be."""
+    """Decode a cell, also one that is not UTF-8 as SQLite expects."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

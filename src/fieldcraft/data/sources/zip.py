@@ -1,4 +1,4 @@
-"""ZIP archives: one table, several files of the same columns, or photos."""
+"""ZIP archives: one table, several files with the same columns, or photos."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from pathlib import PurePosixPath
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.formatting import truncated_list
-from fieldcraft.data.concat import partition_tables, read_and_concat
-from fieldcraft.data.decompression import read_decompressed, reject_decompression_bomb
+from fieldcraft.data.concat import partition_tables, read_table_files
+from fieldcraft.data.decompression import (
+    corrupt_archive_error,
+    read_decompressed,
+    reject_decompression_bomb,
+)
 from fieldcraft.data.image_folder import image_table, is_image
 from fieldcraft.data.location import SourceLocation, require_path
 from fieldcraft.data.source import ReadResult
 
-ENCRYPTED_FLAG = 1  # bit of a member's flags
+ENCRYPTED_FLAG = 1  # bit 0 of the general purpose flags (APPNOTE.TXT, 4.4.4)
+# What zipfile raises for archives that are damaged, cut short or compressed in unknown ways.
 ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError,
     NotImplementedError, UnicodeDecodeError,
@@ -29,59 +34,50 @@ ZIP_ERRORS = (
 
 
 class ZipSource:
-    """Archives of tables or of photos; nothing is written to disk."""
+    """Archives of tables or photos; nothing is written to disk."""
 
     name = "zip"
     address_forms = (".zip",)
 
     def can_read(self, location: SourceLocation) -> bool:
-        """Whether this is a file with that ending, and no archive within an archive."""
+        """Return whether this is a .zip file; one inside another archive is not read."""
         return location.content is None and location.has_suffix(*self.address_forms)
 
     def read(self, location: SourceLocation, names: Sequence[str]) -> ReadResult:
-        """Read the tables in the archive, one after the other.
+        """Read the tables in the archive and concatenate their rows, or list the photos.
 
         Raises:
-            DataError: the archive is not there, damaged, encrypted, a bomb, or has names that
-                lead out of it; it holds no table, or files of different columns.
+            DataError: the archive is missing, damaged, encrypted, a decompression bomb, or has
+                names that lead out of it; it holds no table, or the columns differ.
         """
         require_path(location.path)
         try:
             with zipfile.ZipFile(location.path) as archive:
                 tables, other_members = read_members(archive, location.name)
         except ZIP_ERRORS as error:
-            raise DataError(
-                f"{location.name} cannot be unpacked",
-                detail=str(error),
-                hint="use a ZIP file that is whole; copy or download it again",
-            ) from error
-        image_names = [member.address for member in other_members if is_image(member.address)]
+            raise corrupt_archive_error(location.name, error, "ZIP") from error
+        other_names = [member.address for member in other_members]
+        image_names = list(filter(is_image, other_names))
         if not tables and image_names:
-            other_names = [
-                member.address for member in other_members if not is_image(member.address)
-            ]
-            return image_table(image_names, other_names, location.name)
+            non_image_names = [name for name in other_names if not is_image(name)]
+            return image_table(image_names, non_image_names, location.name)
         if not tables:
             raise DataError(
-                f"no file of a table in {location.name}",
-                detail=f"it holds: {truncated_list([member.address for member in other_members]) or 'nothing'}",
-                hint="use an archive with photos, or a CSV, Parquet or JSON lines file in it",
+                f"no table in {location.name}",
+                detail=f"it holds: {truncated_list(other_names) or 'nothing'}",
+                hint="use an archive with a CSV, Parquet or JSON Lines file, or photos",
             )
-        result = read_and_concat(tables, names, location.name)
-        if not other_members:
-            return result
-        note = f"left out, for they are no tables: {truncated_list([other_member.address for other_member in other_members], 5)}"
-        return replace(result, notes=(*result.notes, note))
+        return read_table_files(tables, other_names, names, location.name)
 
     def digest(self, location: SourceLocation) -> str:
-        """Digest of the archive."""
+        """Return the digest of the archive."""
         return location.digest()
 
 
 def read_members(
     archive: zipfile.ZipFile, name: str
 ) -> tuple[list[SourceLocation], list[SourceLocation]]:
-    """The tables in an archive with their bytes, and its other files without.
+    """Return the tables of an archive with their content, and its other members without.
 
     Raises:
         DataError: a member is encrypted, a link, or its name leads out of the archive; two have
@@ -93,16 +89,19 @@ def read_members(
     names = Counter(archive.namelist())
     if duplicate_names := [path for path, count in names.items() if count > 1]:
         raise DataError(
-            f"{name} holds two files of one name",
+            f"{name} holds two files of the same name",
             detail=truncated_list(duplicate_names, 3),
-            hint="pack the files again, each once",
+            hint="create the archive again, with each file once",
         )
     tables, other_members = partition_tables(
         [SourceLocation(path, b"", name) for path in infos if not is_hidden_member(path)]
     )
     table_infos = [infos[location.address] for location in tables]
     compressed_bytes = sum(info.compress_size for info in table_infos)
+    # The sizes that the archive declares are checked before anything is unpacked; they may be
+    # wrong, so `read_decompressed` counts the bytes as well.
     reject_decompression_bomb(sum(info.file_size for info in table_infos), compressed_bytes, name)
+    # Tables alone are decompressed: photos beside them may be large, and are not read.
     locations: list[SourceLocation] = []
     for location, info in zip(tables, table_infos, strict=True):
         with archive.open(info) as stream:
@@ -115,24 +114,25 @@ def read_members(
 
 
 def is_hidden_member(path: str) -> bool:
-    """Whether a member is none of the archive's own files but of the system that packed it."""
+    """Return whether a member was added by the system that created the archive."""
     return any(part == "__MACOSX" or part.startswith(".") for part in PurePosixPath(path).parts)
 
 
 def reject_unsafe_member(info: zipfile.ZipInfo, name: str) -> None:
-    """Refuse a member that is encrypted, a link, or named to lead out of the archive.
+    """Check that a member is not encrypted, not a link, and stays inside the archive.
 
     Raises:
-        DataError: it is.
+        DataError: it is, or its name leads out of the archive.
     """
     path = PurePosixPath(info.filename.replace("\\", "/"))
+    # "Zip Slip": absolute names, `..` and drive letters would lead to other folders.
     leads_out = path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", info.filename)
     if info.flag_bits & ENCRYPTED_FLAG:
-        reason, hint = "is encrypted", "unpack it with its password, and name the table within"
+        reason, hint = "is encrypted", "unpack it with its password, and give the path of the table"
     elif stat.S_ISLNK(info.external_attr >> 16):
-        reason, hint = "is a link", "pack the file itself"
+        reason, hint = "is a link", "archive the file itself"
     elif leads_out:
-        reason, hint = "has a name that leads out of the archive", "pack it with a plain name"
+        reason, hint = "has a name that leads out of the archive", "archive it under a plain name"
     else:
         return
     raise DataError(f"a member of {name} {reason}", detail=info.filename, hint=hint)

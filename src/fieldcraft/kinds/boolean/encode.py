@@ -1,4 +1,4 @@
-"""Encode truth values: 1 for yes, -1 for no, 0 with a flag where missing."""
+"""Encode booleans: 1 for true, -1 for false, 0 with a flag where missing."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from fieldcraft.data.schema import Column
 class BooleanEncoder:
     """Encodes all boolean columns of a table.
 
-    Nothing is learned but the commoner value of columns whose option ``impute`` is ``mode``: a
-    missing value counts as it, and trees see a flag as networks always do.
+    All that is learned is the more frequent value of columns with ``impute: mode``: it replaces
+    missing values, and trees get a flag, as networks always do.
     """
 
     max_batch_rows = None
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        """An encoder of some columns that knows nothing of them yet."""
+        """Set up an unfitted encoder."""
         self.column_names = [column.name for column in columns]
         self.uses_mode_imputation = [column.options.get("impute") == "mode" for column in columns]
         self.most_frequent: list[bool] = []
 
     def precompute(self, rows: pl.DataFrame) -> Array:
-        """1 for yes, 0 for no, NaN where missing, shape (rows, columns)."""
+        """1 for true, 0 for false, NaN where missing, shape (rows, columns)."""
         arrays = [rows[name].cast(pl.Float32).to_numpy() for name in self.column_names]
         return np.stack(arrays, axis=1)
 
     def fit_transform(self, booleans: Array, target: Array) -> LazyEncodedRows:
-        """Learn the commoner values; return the rows encoded."""
+        """Learn the more frequent values; return the encoded rows."""
         true_counts, present_counts = np.nansum(booleans, axis=0), (~np.isnan(booleans)).sum(axis=0)
         self.most_frequent = [
             bool(is_mostly_true) for is_mostly_true in 2 * true_counts > present_counts
@@ -42,7 +42,7 @@ class BooleanEncoder:
         return self.transform(booleans)
 
     def transform(self, booleans: Array) -> LazyEncodedRows:
-        """Encode rows: for networks signs and flags, for trees 1, 0 and NaN."""
+        """Encode rows: signs and flags for networks; 1, 0 and NaN for trees."""
         missing = np.isnan(booleans)
         filled = np.where(
             missing & self.uses_mode_imputation,
@@ -51,6 +51,7 @@ class BooleanEncoder:
         )
 
         def build_tensors() -> dict[str, Array]:
+            # Symmetric around 0, so that a missing value is halfway and adds nothing of its own.
             signs = np.where(np.isnan(filled), 0, 2 * filled - 1)
             return {"boolean": np.hstack([signs, missing]).astype(np.float32)}
 
@@ -66,9 +67,9 @@ class BooleanEncoder:
         return LazyEncodedRows(build_tensors, build_matrix)
 
     def state(self) -> State:
-        """The commoner values."""
-        return State({"commoner": self.most_frequent})
+        """The more frequent values."""
+        return State({"most_frequent": self.most_frequent})
 
     def restore(self, state: State) -> None:
-        """Become the encoder that `state` described."""
-        self.most_frequent = list(state.values["commoner"])
+        """Load a fitted state."""
+        self.most_frequent = list(state.values["most_frequent"])

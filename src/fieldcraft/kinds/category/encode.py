@@ -1,4 +1,4 @@
-"""Encode categories: levels learned on training rows, target means where levels are many."""
+"""Encode categories: integer codes, with target means for columns of many levels."""
 
 from __future__ import annotations
 
@@ -14,26 +14,24 @@ from fieldcraft.contracts import Matrix, State
 from fieldcraft.core.types import Array
 from fieldcraft.data.schema import Column
 
-MIN_ROWS_PER_LEVEL = (
-    2  # a level must stand on this many training rows; rarer ones share the unseen slot
-)
-TARGET_MEANS_ABOVE_LEVELS = 50  # above this many levels, target means join the codes
-TARGET_MEAN_PRIOR_ROWS = 10.0  # rows' worth of the overall mean in each level's target mean
-TARGET_MEAN_FOLDS = 5  # of the out-of-fold target means
-MAX_TARGET_MEANS_PER_LEVEL = 10  # of a level; of more columns of the target none are taken
-MISSING_LEVEL = "\0missing"
-NUMERIC_IMPUTE_STRATEGIES = ("mean", "median", "model")  # ways to impute that mean nothing here
+MIN_ROWS_PER_LEVEL = 2  # levels of fewer training rows share the code of unseen levels
+TARGET_MEANS_ABOVE_LEVELS = 50  # with more levels, target means are added
+TARGET_MEAN_PRIOR_ROWS = 10.0  # pseudo-rows of the overall mean in each target mean
+TARGET_MEAN_FOLDS = 5
+MAX_TARGET_MEANS_PER_LEVEL = 10  # with more target columns, no target means are used
+MISSING_LEVEL = "\0missing"  # the NUL keeps it apart from a level called "missing"
+NUMERIC_IMPUTE_STRATEGIES = ("mean", "median", "model")  # set for all kinds; no effect here
 
 
 @dataclass(frozen=True)
 class CategoryLevels:
-    """The levels of one column, commonest first; equally common ones in alphabetical order."""
+    """The levels of one column, most frequent first; ties in alphabetical order."""
 
     names: list[str]
 
     @classmethod
     def from_column(cls, column: pl.Series) -> CategoryLevels:
-        """The levels in training rows that are not rare."""
+        """The levels of the training rows that are not rare."""
         level_counts = (
             column.alias("level")
             .value_counts(name="count")
@@ -47,9 +45,9 @@ class CategoryLevels:
 
     @cached_property
     def code_by_name(self) -> dict[str, int]:
-        """The code of every spelling of a level.
+        """The code of every spelling of a level, from 1.
 
-        A code that lost its leading zeros on the way (020 as the number 20) is known all the same.
+        A level that lost its leading zeros (020 read as the number 20) is still recognized.
         """
         codes = {name: code for code, name in enumerate(self.names, start=1)}
         for name, code in list(codes.items()):
@@ -58,7 +56,7 @@ class CategoryLevels:
         return codes
 
     def encode(self, column: pl.Series, fill_level: str) -> Array:
-        """The code of each cell, a missing one read as the level `fill`; 0 for none of these."""
+        """The code of each cell; a missing one counts as `fill_level`, an unknown one as 0."""
         code_by_name, cells = self.code_by_name, column.to_list()
         missing_code = code_by_name.get(fill_level, 0)
         codes = [missing_code if cell is None else code_by_name.get(cell, 0) for cell in cells]
@@ -68,33 +66,31 @@ class CategoryLevels:
 class CategoryEncoder:
     """Encodes all category columns of a table as codes: 0 for unseen or rare levels, then 1, 2, ...
 
-    Codes go from the commonest level to the rarest. A missing value is a level like any other,
-    unless the column's option ``impute`` says which level it counts as: ``mode``, the commonest,
-    or a level by its name.
+    Codes go from the most frequent level to the rarest. A missing value is a level of its own,
+    unless ``impute`` names the level that replaces it: ``mode``, the most frequent, or a level.
 
-    Columns of more than 50 levels also tell, for each column of the target, the smoothed mean
-    over the rows of the level (Micci-Barreca 2001), and the logarithm of how many rows it has. On
-    training rows the means come out of fold, so that no row sees its own target.
+    Columns of more than 50 levels also get, for each column of the target, its smoothed mean over
+    the rows of the level (Micci-Barreca, SIGKDD Explorations 3, 2001), and the logarithm of the
+    row count. On the training rows the means are out of fold, so that no row sees its own target.
     """
 
     max_batch_rows = None
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        """An encoder of some columns that knows nothing of them yet."""
+        """Set up an unfitted encoder."""
         self.column_names = [column.name for column in columns]
         self.impute_options = [column.options.get("impute") for column in columns]
-        self.fill_levels: list[str] = []  # what a missing value counts as
+        self.fill_levels: list[str] = []  # replace missing values
         self.levels: list[CategoryLevels] = []
-        self.level_statistics: dict[
-            int, Array
-        ] = {}  # column number -> (levels + 1, target columns + 1)
+        # By column number, shape (levels + 1, target columns + 1).
+        self.level_statistics: dict[int, Array] = {}
 
     def precompute(self, rows: pl.DataFrame) -> list[pl.Series]:
-        """The columns as they are."""
+        """The columns unchanged."""
         return [rows[name] for name in self.column_names]
 
     def fit_transform(self, columns: list[pl.Series], target: Array) -> LazyEncodedRows:
-        """Learn levels and target means from training rows; return them encoded."""
+        """Learn levels and target means from the training rows; return them encoded."""
         self.fill_levels = [
             fit_fill_level(*pair) for pair in zip(columns, self.impute_options, strict=True)
         ]
@@ -104,6 +100,7 @@ class CategoryEncoder:
             for column, fill_level in column_fills
         ]
         codes = self._encode_codes(columns)
+        # With very many target columns (classes) the statistics keep the row counts only.
         target = target if target.shape[1] <= MAX_TARGET_MEANS_PER_LEVEL else target[:, :0]
         high_cardinality = [
             i for i, levels in enumerate(self.levels) if len(levels) > TARGET_MEANS_ABOVE_LEVELS
@@ -119,7 +116,7 @@ class CategoryEncoder:
         return self._lazy_rows(codes, training_statistics)
 
     def transform(self, columns: list[pl.Series]) -> LazyEncodedRows:
-        """Encode rows with what was learned."""
+        """Encode rows with the learned levels and target means."""
         codes = self._encode_codes(columns)
         return self._lazy_rows(
             codes, [statistics[codes[:, i]] for i, statistics in self.level_statistics.items()]
@@ -140,7 +137,7 @@ class CategoryEncoder:
             return arrays
 
         def build_matrix() -> Matrix:
-            # A tree must not chop up hundreds of codes: there the target means stand alone.
+            # Trees overfit on splits of hundreds of codes, so there the target means replace them.
             target_mean_columns = {
                 i
                 for i, column_statistics in self.level_statistics.items()
@@ -164,27 +161,33 @@ class CategoryEncoder:
         return LazyEncodedRows(build_tensors, build_matrix)
 
     def state(self) -> State:
-        """What was learned, as JSON values and arrays."""
+        """The learned levels and target means."""
         arrays = {
             f"facts.{i}": statistics.astype(np.float64)
             for i, statistics in self.level_statistics.items()
         }
         levels = [list(levels.names) for levels in self.levels]
         return State(
-            {"fills": self.fill_levels, "levels": levels, "wide": list(self.level_statistics)},
+            {
+                "fill_values": self.fill_levels,
+                "categories": levels,
+                "high_cardinality_columns": list(self.level_statistics),
+            },
             arrays,
         )
 
     def restore(self, state: State) -> None:
-        """Become the encoder that `state` described."""
-        self.fill_levels = list(state.values["fills"])
-        self.levels = [CategoryLevels(list(names)) for names in state.values["levels"]]
-        self.level_statistics = {i: state.arrays[f"facts.{i}"] for i in state.values["wide"]}
+        """Load a fitted state."""
+        self.fill_levels = list(state.values["fill_values"])
+        self.levels = [CategoryLevels(list(names)) for names in state.values["categories"]]
+        self.level_statistics = {
+            i: state.arrays[f"facts.{i}"] for i in state.values["high_cardinality_columns"]
+        }
 
 
 def fit_fill_level(column: pl.Series, impute: float | str | None) -> str:
-    """The level that a missing value counts as; one of its own unless the option says another."""
-    if isinstance(impute, (int, float)):
+    """The level that replaces a missing value; one of its own unless `impute` names another."""
+    if isinstance(impute, (int, float)):  # YAML reads a level such as 020 or 1 as a number
         return f"{impute:.15g}"
     if impute is None or impute in NUMERIC_IMPUTE_STRATEGIES:
         return MISSING_LEVEL
@@ -197,7 +200,7 @@ def fit_fill_level(column: pl.Series, impute: float | str | None) -> str:
 def compute_level_statistics(codes: Array, target: Array, n_levels: int) -> Array:
     """Target means of each code and the logarithm of its rows, shape (levels + 1, columns + 1).
 
-    The unseen code 0 counts as one row: rare levels, which share it, have one.
+    Code 0 counts as one row, since each of the rare levels that share it has one.
     """
     counts = np.bincount(codes, minlength=n_levels + 1)
     counts[0] = 1
@@ -205,9 +208,9 @@ def compute_level_statistics(codes: Array, target: Array, n_levels: int) -> Arra
 
 
 def compute_out_of_fold_statistics(codes: Array, target: Array, statistics: Array) -> Array:
-    """The facts of training rows, target means from the rows of the other folds."""
+    """Statistics of the training rows, with target means from the rows of the other folds."""
     oof_statistics = statistics[codes]
-    # By lot, for rows often come in rounds: the same level in every fifth row.
+    # Random folds: in a table ordered in rounds, every fifth row may have the same level.
     fold_of_row = np.random.default_rng(0).permutation(len(codes)) % TARGET_MEAN_FOLDS
     for fold_index in range(TARGET_MEAN_FOLDS):
         in_fold = fold_of_row == fold_index
@@ -221,7 +224,7 @@ def compute_out_of_fold_statistics(codes: Array, target: Array, statistics: Arra
 def compute_target_means(codes: Array, target: Array, n_levels: int) -> Array:
     """Smoothed mean of the target columns for each code, shape (levels + 1, columns).
 
-    The unseen code 0 has the overall mean.
+    Code 0 has the overall mean.
     """
     means = np.zeros((n_levels + 1, target.shape[1]))
     counts = np.bincount(codes, minlength=n_levels + 1)

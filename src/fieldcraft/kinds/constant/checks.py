@@ -1,4 +1,4 @@
-"""Checks of columns with one value, or nearly so."""
+"""Checks of constant and nearly constant columns."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from fieldcraft.core.formatting import pluralize, truncated_list
 from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.ledger.records import Finding, group_findings, single_column
 
-MIN_MODE_FRACTION = 0.995  # of the values are the same
+MIN_MODE_FRACTION = 0.995  # of the values, that the most frequent one must have
 MIN_VALUES = 50
 
 
 class ConstantColumns:
-    """Columns that are the same in every row."""
+    """Columns with the same value in every row."""
 
     code = "constant"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Tell which columns never change; offer to set aside those that are still used."""
+        """Report constant columns; offer to drop those that are used as features."""
         constants: dict[str, str] = {}
         for column in context.schema.columns:
             profile = context.column_profiles[column.name]
@@ -38,22 +38,23 @@ class ConstantColumns:
     def _report_used(self, profile: ColumnProfile, value: str) -> Finding:
         return Finding(
             self.code,
-            "warn",
+            "warning",
             f"{profile.name} is {value}",
             profile.name,
             {"distinct": profile.n_unique, "missing": profile.n_missing, "rows": profile.n_rows},
-            "drop it: it tells nothing",
+            "drop it: it carries no information",
             (ConfigEdit(("data", "drop"), profile.name, append=True),),
         )
 
     def _report_excluded(self, values: dict[str, str]) -> Finding:
         column = single_column(values)
         title = (
-            f"{len(values)} columns never change and are set aside: {truncated_list(list(values))}"
+            f"{len(values)} constant columns are not used as features: "
+            f"{truncated_list(list(values))}"
         )
         if column is not None:
-            title = f"{column} is {values[column]} and is set aside"
-        return Finding(self.code, "tip", title, column, {"values": values}, "nothing to do")
+            title = f"{column} is {values[column]} and is not used as a feature"
+        return Finding(self.code, "info", title, column, {"values": values}, "nothing to do")
 
 
 class QuasiConstantColumns:
@@ -63,7 +64,7 @@ class QuasiConstantColumns:
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Tell which columns hardly ever change; rare values may matter, so they are kept."""
+        """Report nearly constant columns; they stay, since the rare values may matter."""
         modes: dict[str, tuple[str, int]] = {}
         for column in context.schema.columns:
             profile = context.column_profiles[column.name]
@@ -78,17 +79,17 @@ class QuasiConstantColumns:
                 modes[column.name] = (value, len(profile.present_values) - count)
         if modes:
             descriptions = [
-                f"{name} ({value!r} but for {n_others:,})"
+                f"{name} ({value!r} in all but {n_others:,})"
                 for name, (value, n_others) in modes.items()
             ]
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 f"{pluralize(len(modes), 'column')} with one value in nearly every row: "
                 f"{truncated_list(descriptions, 5)}",
                 single_column(modes),
                 {"others": {name: n_others for name, (_, n_others) in modes.items()}},
-                "keep them if the few other rows matter, else drop them",
+                "keep them if the few other rows matter, otherwise drop them",
             )
 
 

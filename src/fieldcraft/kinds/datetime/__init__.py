@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
-from fieldcraft.contracts import Check
 from fieldcraft.data.cell_parser import MIN_PARSED_FRACTION, parse_datetimes
 from fieldcraft.data.column_profile import ColumnProfile, TypeInference
 from fieldcraft.data.schema import Column
-from fieldcraft.kinds._base import PlainValueKind
+from fieldcraft.kinds._base import BaseKind
 from fieldcraft.kinds.datetime.encode import DatetimeEncoder
 
 ISO_8601_FORMATS = (
@@ -21,19 +20,17 @@ ISO_8601_FORMATS = (
     "%Y-%m-%d %H:%M:%S%.f%#z",
     "%Y-%m-%dT%H:%M:%S%.f%#z",
 )
-MONTH_FORMATS = ("%Y-%m", "%Y/%m")  # read as their first day
+MONTH_FORMATS = ("%Y-%m", "%Y/%m")  # parsed as the first day of the month
 
 
-class DatetimeKind(PlainValueKind):
-    """A column of moments."""
+class DatetimeKind(BaseKind):
+    """A column of dates or times."""
 
     name = "datetime"
-    is_feature = True
-    storage: Literal["values", "files"] = "values"
     options: tuple[str, ...] = ("format",)
 
     def infer(self, profile: ColumnProfile) -> TypeInference | None:
-        """A column of which one known date format reads at least 95 % of the values."""
+        """Match a column in which one known date format parses at least 95 % of the values."""
         date_format = profile.datetime_format or infer_month_format(profile)
         if date_format is None or profile.column.dtype in (pl.Time, pl.Duration):
             return None
@@ -43,30 +40,26 @@ class DatetimeKind(PlainValueKind):
         return TypeInference(self.name, 0.95, reason, {"format": date_format})
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
-        """Cells as moments in UTC; what the format cannot read is missing."""
+        """Cells as UTC datetimes; what the format cannot parse counts as missing."""
         date_format = options.get("format", "%Y-%m-%d")
         if date_format != "native" or cells.dtype != pl.String:
             return parse_datetimes(cells, date_format)
-        # What were dates in the training file may come as text with the rows to predict.
+        # Dates of a training file in Parquet may come as text in the JSON of a request.
         parsed = [parse_datetimes(cells, iso_format) for iso_format in ISO_8601_FORMATS]
         return pl.select(pl.coalesce(parsed)).to_series().rename(cells.name)
 
     def encoder(self, columns: Sequence[Column]) -> DatetimeEncoder:
-        """A fresh encoder for the date columns of a table."""
+        """A new encoder for the date columns of a table."""
         return DatetimeEncoder(columns)
 
     def net(self, encoder: DatetimeEncoder, without_embeddings: bool) -> Any:
-        """A fresh network over the encoded columns, which passes them as they are."""
+        """A net that passes the encoded columns on unchanged."""
         from fieldcraft.fit.network import IdentityNet
 
         return IdentityNet("datetime", encoder.n_features)
 
-    def checks(self) -> Sequence[Check]:
-        """There are no checks for date columns alone."""
-        return ()
-
     def drift_statistics(self, values: pl.Series) -> dict[str, pl.Series]:
-        """Weekday and hour, and the moment itself, which goes on without being drift."""
+        """Weekday, hour, and the time itself, which always moves on and is no drift."""
         timestamps = values.cast(pl.Datetime("us"))
         return {
             "value": timestamps,
@@ -76,7 +69,7 @@ class DatetimeKind(PlainValueKind):
 
 
 def infer_month_format(profile: ColumnProfile) -> str | None:
-    """The format of a column of months such as 2024-02, if it is one."""
+    """The format of a column of months such as 2024-02; None if it is not one."""
     if not profile.is_text or not len(profile.present_values):
         return None
     for date_format in MONTH_FORMATS:

@@ -1,4 +1,4 @@
-"""Encode moments: the trend as elapsed time, the calendar as points on circles, delays in days."""
+"""Encode dates: elapsed time, cyclic calendar features, and delays between columns."""
 
 from __future__ import annotations
 
@@ -19,37 +19,39 @@ MICROSECONDS_PER_DAY = 86_400_000_000
 MINUTES_PER_HOUR = 60
 EPOCH_WEEKDAY = 4  # the weekday of 1 January 1970
 CYCLE_LENGTHS = {"month": 12, "day": 31, "weekday": 7, "day of year": 365.25, "hour": 24}
-MAX_ABS_ZSCORE = 3.0  # standard deviations of elapsed time beyond which a date says "later" only
-MIN_CHANGE_DAYS = 1e-5  # days, about a second; less is rounding
-MAX_DELAY_PAIRS = 15  # the pairs of six columns
+# Dates to predict are often later than all training dates: beyond this, they all look the same.
+MAX_ABS_ZSCORE = 3.0
+MIN_CHANGE_DAYS = 1e-5  # about a second; less is rounding
+MAX_DELAY_PAIRS = 15  # the number of pairs of six columns
 
 
 @dataclass(frozen=True)
 class TimeScale:
-    """The scale of elapsed time on training rows, and whether there is a time of day."""
+    """The scale of elapsed time, in days, on the training rows."""
 
     mean: float
     std: float
     has_time_of_day: bool
 
     def standardize(self, days: Array) -> Array:
-        """Standardised, cut off where training rows say nothing, 0 where missing."""
+        """Standardize and clip; 0 where missing."""
         clipped = np.clip((days - self.mean) / self.std, -MAX_ABS_ZSCORE, MAX_ABS_ZSCORE)
         return np.asarray(np.where(np.isnan(clipped), 0.0, clipped))
 
 
 class CalendarFeatures(dict[str, Array]):
-    """The calendar's numbers of a column by name, NaN where missing, and what networks see of them.
+    """Calendar features of a column by name, NaN where missing.
 
-    That is the same for all members of a model, and so computed once.
+    What networks get of them does not depend on the fold, so it is computed once for all members.
     """
 
     @cached_property
     def cyclic_with_hour(self) -> Array:
-        """Sine and cosine of each cycle, whether a month ends, whether the moment is missing."""
+        """Sine and cosine of each cycle, month end, missing flag; shape (rows, features)."""
         missing = np.isnan(self["days"])
         features = []
         for name, length in CYCLE_LENGTHS.items():
+            # As points on a circle, so that December is next to January.
             angle = 2 * np.pi * np.where(missing, 0.0, self[name]) / length
             features += [np.sin(angle) * ~missing, np.cos(angle) * ~missing]
         features += [np.where(missing, 0.0, self["month end"]), missing]
@@ -58,25 +60,24 @@ class CalendarFeatures(dict[str, Array]):
     @cached_property
     def cyclic_without_hour(self) -> Array:
         """The same without the hour, which is the last cycle."""
-        return np.delete(
-            self.cyclic_with_hour, [2 * len(CYCLE_LENGTHS) - 2, 2 * len(CYCLE_LENGTHS) - 1], axis=1
-        )
+        n_cyclic = 2 * len(CYCLE_LENGTHS)
+        return np.delete(self.cyclic_with_hour, [n_cyclic - 2, n_cyclic - 1], axis=1)
 
 
 class DatetimeEncoder:
     """Encodes all date columns of a table.
 
-    Networks get elapsed time standardised on training rows; month, day, weekday, day of the year
-    and hour as sines and cosines; whether a month ends; and a flag where the date is missing.
-    Trees get days since 1970 and calendar numbers. Columns whose training rows have no time of
-    day have no hours. The days from one column to another (delays) come for up to fifteen pairs,
-    those of columns that stand close to each other first; pairs that never change are left out.
+    Networks get standardized elapsed time; month, day, weekday, day of the year and hour as sines
+    and cosines; whether a month ends; and a flag for missing values. Trees get days since 1970
+    and calendar numbers. Columns without a time of day in the training rows have no hour. Delays,
+    the days from one column to another, are added for up to fifteen pairs, neighboring columns
+    first; constant delays are left out.
     """
 
     max_batch_rows = None
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        """An encoder of some columns that knows nothing of them yet."""
+        """Set up an unfitted encoder."""
         self.column_names = [column.name for column in columns]
         self.time_scales: list[TimeScale] = []
         self.delay_pairs: list[tuple[int, int]] = []
@@ -84,23 +85,24 @@ class DatetimeEncoder:
 
     @property
     def n_features(self) -> int:
-        """Numbers a row for networks."""
+        """Numbers per row for networks."""
         cycle_counts = [
             len(CYCLE_LENGTHS) - (not scale.has_time_of_day) for scale in self.time_scales
         ]
         return sum(3 + 2 * count for count in cycle_counts) + len(self.delay_pairs)
 
     def precompute(self, rows: pl.DataFrame) -> list[CalendarFeatures]:
-        """The calendar's numbers of each column."""
+        """The calendar features of each column."""
         return [CalendarFeatures(compute_calendar(rows[name])) for name in self.column_names]
 
     def fit_transform(self, calendars: list[CalendarFeatures], target: Array) -> LazyEncodedRows:
-        """Learn spans of time from training rows; return them encoded."""
+        """Learn the scales of time from the training rows; return them encoded."""
         self.time_scales = [
             fit_time_scale(calendar_values["days"], bool((calendar_values["days"] % 1 > 0).any()))
             for calendar_values in calendars
         ]
         self.delay_pairs, self.delay_scales = [], []
+        # Neighboring columns, such as order and delivery date, are most likely related.
         pairs_by_distance = sorted(
             combinations(range(len(calendars)), 2), key=lambda pair: pair[1] - pair[0]
         )
@@ -113,11 +115,12 @@ class DatetimeEncoder:
                 and np.ptp(present) > MIN_CHANGE_DAYS
             ):
                 self.delay_pairs.append((first, second))
+                # Delays span seconds to years: asinh is a logarithm that takes both signs.
                 self.delay_scales.append(fit_time_scale(np.arcsinh(delay_days), False))
         return self.transform(calendars)
 
     def transform(self, calendars: list[CalendarFeatures]) -> LazyEncodedRows:
-        """Encode rows with what was learned."""
+        """Encode rows with the learned scales."""
         delay_days = [
             calendars[second]["days"] - calendars[first]["days"]
             for first, second in self.delay_pairs
@@ -158,24 +161,24 @@ class DatetimeEncoder:
         return Matrix(values, tuple(columns_by_name), (0,) * len(columns_by_name))
 
     def state(self) -> State:
-        """What was learned, as JSON values."""
+        """The learned scales and pairs."""
         return State(
             {
-                "spans": [asdict(scale) for scale in self.time_scales],
+                "time_ranges": [asdict(scale) for scale in self.time_scales],
                 "pairs": [list(pair) for pair in self.delay_pairs],
-                "delays": [asdict(scale) for scale in self.delay_scales],
+                "delay_ranges": [asdict(scale) for scale in self.delay_scales],
             }
         )
 
     def restore(self, state: State) -> None:
-        """Become the encoder that `state` described."""
-        self.time_scales = [TimeScale(**scale) for scale in state.values["spans"]]
+        """Load a fitted state."""
+        self.time_scales = [TimeScale(**scale) for scale in state.values["time_ranges"]]
         self.delay_pairs = [(first, second) for first, second in state.values["pairs"]]
-        self.delay_scales = [TimeScale(**scale) for scale in state.values["delays"]]
+        self.delay_scales = [TimeScale(**scale) for scale in state.values["delay_ranges"]]
 
 
 def fit_time_scale(days: Array, has_time_of_day: bool) -> TimeScale:
-    """The middle and the spread of times on training rows, NaN where missing."""
+    """Fit mean and standard deviation of times in days, NaN where missing."""
     present = days[~np.isnan(days)]
     if not len(present):
         return TimeScale(0.0, 1.0, has_time_of_day)
@@ -184,7 +187,7 @@ def fit_time_scale(days: Array, has_time_of_day: bool) -> TimeScale:
 
 
 def compute_calendar(timestamps: pl.Series) -> dict[str, Array]:
-    """Days since 1970 and the calendar's numbers of each moment, NaN where missing."""
+    """Days since 1970 and calendar features of each time, NaN where missing."""
     datetimes = timestamps.cast(pl.Datetime("us")).to_numpy()
     missing = np.isnat(datetimes)
     datetimes = np.where(missing, np.datetime64(0, "us"), datetimes)

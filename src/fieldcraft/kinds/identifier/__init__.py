@@ -1,4 +1,4 @@
-"""Names of rows: set aside, since a model can only learn them by heart."""
+"""Identifiers: excluded, since a model can only memorize them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from fieldcraft.data.text_heuristics import (
 )
 from fieldcraft.kinds._base import ExcludedKind
 
-MIN_DISTINCT_FRACTION = 0.9  # share of the values that must be different
-MIN_DISTINCT_FRACTION_IF_NAMED_KEY = 0.5  # the same, where the name says that it is a key
+MIN_DISTINCT_FRACTION = 0.9
+MIN_DISTINCT_FRACTION_IF_NAMED_KEY = 0.5
 MIN_ROWS = 20
 
 
 class IdentifierKind(ExcludedKind):
-    """A column that names rows: a key, a running number, a text that is different in each."""
+    """A column that identifies rows: a key, a running number, or a code distinct in each row."""
 
     name = "identifier"
 
     def infer(self, profile: ColumnProfile) -> TypeInference | None:
-        """Different in (nearly) every row, and a code, a running number, or named as a key."""
+        """Match nearly distinct values that are codes, a running number, or named as a key."""
         n_values = len(profile.present_values)
         min_fraction = (
             MIN_DISTINCT_FRACTION_IF_NAMED_KEY
@@ -37,7 +37,7 @@ class IdentifierKind(ExcludedKind):
         )
         if n_values < MIN_ROWS or profile.n_unique < min_fraction * n_values:
             return None
-        reason = f"{profile.n_unique:,} different values in {n_values:,} rows"
+        reason = f"{profile.n_unique:,} distinct values in {n_values:,} rows"
         if profile.numeric_fraction >= MIN_DISTINCT_FRACTION:
             return self._infer_numeric_key(profile, reason)
         if profile.datetime_format or median_words(profile) >= MIN_FREE_TEXT_WORDS:
@@ -47,6 +47,7 @@ class IdentifierKind(ExcludedKind):
     def _infer_numeric_key(self, profile: ColumnProfile, reason: str) -> TypeInference | None:
         if has_zero_padded_codes(profile):
             return TypeInference(self.name, 0.85, reason + ", codes with leading zeros")
+        # Distinct measurements are not keys, and a table may have one row per year.
         if not profile.is_integer or "year" in profile.name.lower():
             return None
         low, high = profile.value_range
@@ -63,7 +64,7 @@ class IdentifierKind(ExcludedKind):
         return CHECKS
 
     def drift_statistics(self, values: pl.Series) -> dict[str, pl.Series]:
-        """Nothing: keys are always new, and none of them is kept."""
+        """Nothing: keys are always new, and none is stored."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Checks of columns that name rows."""
+"""Checks of identifier columns."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.ledger.records import Finding, group_findings, single_column
 
 KEY_WORDS = frozenset({"id", "ids", "uuid", "guid", "key", "pk", "rowid", "index", "serial"})
-MIN_DISTINCT_FRACTION = 0.5  # of the values are different: a key of few rows each
+MIN_DISTINCT_FRACTION = 0.5  # a key with few rows per value
 MIN_VALUES = 20
 
 
 class IdentifierColumns:
-    """Columns that name rows: set aside by the guess, a danger where they are used."""
+    """Identifier columns: excluded by type inference, a risk where they are used."""
 
     code = "identifier"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Tell which columns are set aside as names, and warn of those that are not."""
+        """Report the identifiers that are excluded, and warn of those that are used."""
         kind = catalog.load_plugin("kinds", "identifier")
         excluded_profiles: list[ColumnProfile] = []
         for column in context.schema.columns:
             profile = context.column_profiles[column.name]
             if column.kind == "identifier":
                 excluded_profiles.append(profile)
+            # The column that groups rows for the split is an identifier by design.
             elif column.kind in ("category", "number") and column.name != context.group_column:
                 inference = kind.infer(profile)
                 if inference or is_named_key(profile):
                     reason = (
-                        inference.reason if inference else f"{profile.n_unique:,} different values"
+                        inference.reason if inference else f"{profile.n_unique:,} distinct values"
                     )
                     yield self._report_used(profile, column.kind, reason)
         for profiles in group_findings(excluded_profiles):
@@ -44,25 +45,25 @@ class IdentifierColumns:
     def _report_used(self, profile: ColumnProfile, kind: str, reason: str) -> Finding:
         return Finding(
             self.code,
-            "warn",
-            f"{profile.name} is used as a {kind} but looks like a name of rows: {reason}",
+            "warning",
+            f"{profile.name} is used as a {kind} but looks like an identifier: {reason}",
             profile.name,
             {"distinct": profile.n_unique, "rows": profile.n_rows},
-            "drop it: a model can only learn it by heart",
+            "drop it: a model can only memorize it",
             (ConfigEdit(("data", "drop"), profile.name, append=True),),
         )
 
     def _report_excluded(self, profiles: list[ColumnProfile]) -> Finding:
         first, names = profiles[0], [profile.name for profile in profiles]
-        title = f"{len(profiles)} columns name rows and are set aside: {truncated_list(names)}"
+        title = f"{len(profiles)} identifiers are not used as features: {truncated_list(names)}"
         if single_column(names):
             title = (
-                f"{first.name} names rows ({first.n_unique:,} different values in "
-                f"{len(first.present_values):,} rows) and is set aside"
+                f"{first.name} is an identifier ({first.n_unique:,} distinct values in "
+                f"{len(first.present_values):,} rows) and is not used as a feature"
             )
         return Finding(
             self.code,
-            "tip",
+            "info",
             title,
             single_column(names),
             {
@@ -74,12 +75,12 @@ class IdentifierColumns:
 
 
 def is_named_key(profile: ColumnProfile) -> bool:
-    """Whether a column is called a key and has few rows for each of its values."""
+    """Whether a column is named as a key and has few rows per value."""
     words = split_words(profile.name)
     if not words or words[-1] not in KEY_WORDS or len(profile.present_values) < MIN_VALUES:
         return False
-    is_text_or_whole = profile.numeric_fraction < 1.0 or profile.is_integer
-    return is_text_or_whole and profile.n_unique >= MIN_DISTINCT_FRACTION * len(
+    is_text_or_integer = profile.numeric_fraction < 1.0 or profile.is_integer
+    return is_text_or_integer and profile.n_unique >= MIN_DISTINCT_FRACTION * len(
         profile.present_values
     )
 

@@ -1,4 +1,4 @@
-"""Photos: cells that name image files."""
+"""Images: cells that name image files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from fieldcraft.data import file_cells
 from fieldcraft.data.column_profile import ColumnProfile, TypeInference
 from fieldcraft.data.image_folder import IMAGE_SUFFIXES
 from fieldcraft.data.schema import Column
+from fieldcraft.kinds._base import BaseKind
 from fieldcraft.kinds.image.encode import ImageEncoder
 from fieldcraft.kinds.image.pixel_cache import read_image_headers
 
-MIN_IMAGE_NAME_FRACTION = 0.95  # share of the cells that must name photos
+MIN_IMAGE_NAME_FRACTION = 0.95
 IMAGE_NAME_PATTERN = (
     r"(?i)(\.(" + "|".join(sorted(e[1:] for e in IMAGE_SUFFIXES)) + r")$|^data:image/)"
 )
 
 
-class ImageKind:
-    """A column of photos: paths, addresses on the web, or members of an archive."""
+class ImageKind(BaseKind):
+    """A column of photos: file paths, URLs, data URLs, or members of an archive."""
 
     name = "image"
-    is_feature = True
     storage: Literal["values", "files"] = "files"
-    options: tuple[str, ...] = ("augment", "encoder", "mirror", "size", "tune")
+    options: tuple[str, ...] = ("augment", "encoder", "finetune", "horizontal_flip", "image_size")
     packages: tuple[str, ...] = ("pillow",)
 
     def infer(self, profile: ColumnProfile) -> TypeInference | None:
-        """Nearly all cells end as the names of image files do."""
+        """Match a column in which nearly all cells end like the names of image files."""
         if not profile.is_text or not len(profile.present_values):
             return None
         texts = profile.present_values.cast(pl.String)
@@ -42,7 +42,7 @@ class ImageKind:
         return TypeInference(self.name, 0.97, f"names of images such as {texts[0][:60]}")
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
-        """Cells as addresses; one that leads to no photo is missing."""
+        """Cells as addresses; one that leads to no readable photo counts as missing."""
         texts = cells.cast(pl.String)
         addresses = texts.drop_nulls().unique().to_list()
         headers = dict(zip(addresses, read_image_headers(addresses), strict=True))
@@ -53,11 +53,11 @@ class ImageKind:
         return pl.Series(cells.name, valid_cells, dtype=pl.String)
 
     def encoder(self, columns: Sequence[Column]) -> ImageEncoder:
-        """A fresh encoder for the photo columns of a table."""
+        """A new encoder for the photo columns of a table."""
         return ImageEncoder(columns)
 
     def net(self, encoder: ImageEncoder, without_embeddings: bool) -> Any:
-        """A fresh network over the photos; what is a vector already it passes as it is."""
+        """A network over the photos, or a net that passes embeddings on unchanged."""
         if encoder.is_frozen:
             from fieldcraft.fit.network import IdentityNet
 
@@ -74,19 +74,19 @@ class ImageKind:
         return (*checks.CHECKS, *class_checks.CHECKS)
 
     def drift_statistics(self, values: pl.Series) -> dict[str, pl.Series]:
-        """Size, shape and form of a photo, and how bright and colourful it is."""
+        """Size, aspect ratio and file format of each photo, and its brightness and color."""
         from fieldcraft.kinds.image.image_statistics import compute_drift_statistics
 
         return compute_drift_statistics(values)
 
     def near_duplicate_groups(self, values: pl.Series) -> Sequence[Array]:
-        """Groups of rows whose photos look nearly the same."""
+        """Groups of rows whose photos are near-duplicates."""
         from fieldcraft.kinds.image.near_duplicates import find_near_duplicate_images
 
         return find_near_duplicate_images(values)
 
     def thumbnail(self, value: Any) -> str | None:
-        """A photo as a small JPEG; None where it cannot be read."""
+        """A photo as a small JPEG data URL; None where it cannot be read."""
         from fieldcraft.kinds.image.decode import render_thumbnail
 
         try:
@@ -97,7 +97,7 @@ class ImageKind:
             return None
 
     def explain(self, value: Any, score: ScoreFunction) -> Json | None:
-        """Where a photo speaks for a prediction and where against it; None if it is broken."""
+        """A map of the regions that speak for a prediction or against it; None if unreadable."""
         from fieldcraft.kinds.image.explain import explain_image
 
         try:
@@ -112,13 +112,13 @@ class ImageKind:
     def attributions(
         self, network: Any, row: Tensors, output_index: int, output: Output
     ) -> list[Json]:
-        """Of each photo of one row the maps of what a network traces its output back to."""
+        """Attribution maps by name for each photo of one row."""
         from fieldcraft.kinds.image.attributions import compute_image_attributions
 
         return compute_image_attributions(network, row, output_index, output)
 
     def augmentation_examples(self, network: Any, rows: Tensors) -> list[list[str]]:
-        """Of each column the photos of some rows as training changes them, drawn small."""
+        """For each column the photos of some rows as training augments them, as data URLs."""
         from fieldcraft.kinds.image.augment import render_augmented_images
 
         return render_augmented_images(network, rows)

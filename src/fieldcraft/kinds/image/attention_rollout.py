@@ -1,7 +1,7 @@
-"""Where a vision transformer looks in a photo, whatever it concludes from it.
+"""Attention rollout of a vision transformer.
 
 Abnar & Zuidema, *Quantifying Attention Flow in Transformers*, ACL 2020: the attention of all layers
-is followed back from what the prediction is read from to the patches of the photo.
+is multiplied back from the pooled token to the patches. It does not depend on the output explained.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from fieldcraft.kinds.image.hf_backbone import PooledImageBackbone
 
 @torch.no_grad()
 def compute_attention_map(net: nn.Module, photos: Tensor) -> Tensor | None:
-    """How much each patch counts, from 0 to 1; shape (photos, patches, patches).
+    """The rollout weight of each patch, from 0 to 1, shape (photos, patches, patches).
 
     Args:
-        net: that reads the photos.
-        photos: of rows, shape (rows, columns, side, side, channels).
+        net: the encoder net of images.
+        photos: pixels, shape (rows, columns, side, side, channels).
 
     Returns:
-        None if the network has no attention among all patches of a photo.
+        None if the network has no global attention among the patches of a photo.
     """
     backbone: Any = getattr(net, "body", None)
     patch_size = getattr(
@@ -32,9 +32,10 @@ def compute_attention_map(net: nn.Module, photos: Tensor) -> Tensor | None:
     )
     if not isinstance(backbone, PooledImageBackbone) or not isinstance(patch_size, int):
         return None
-    x: Tensor = net.standardised(photos)  # type: ignore[operator]
+    x: Tensor = net.normalize_pixels(photos)  # type: ignore[operator]
     attentions = getattr(backbone.body(pixel_values=x, output_attentions=True), "attentions", None)
     patches_per_side = x.shape[-1] // patch_size
+    # Windowed attention (Swin) has layers of different shapes, or more windows than photos.
     if (
         not attentions
         or len({layer.shape for layer in attentions}) > 1
@@ -42,7 +43,8 @@ def compute_attention_map(net: nn.Module, photos: Tensor) -> Tensor | None:
     ):
         return None
     rollout = roll_out_attention(attentions)
-    n_prefix_tokens = rollout.shape[-1] - patches_per_side**2  # tokens that stand for no patch
+    # Class and register tokens come before the patches.
+    n_prefix_tokens = rollout.shape[-1] - patches_per_side**2
     if n_prefix_tokens < 0:
         return None
     token_rollout = (
@@ -55,12 +57,12 @@ def compute_attention_map(net: nn.Module, photos: Tensor) -> Tensor | None:
 
 
 def roll_out_attention(layers: Sequence[Tensor]) -> Tensor:
-    """How much of each token goes into each at the end, shape (photos, tokens, tokens).
+    """How much of each input token is in each output token, shape (photos, tokens, tokens).
 
-    Half of what a token becomes in a layer is what it was; heads count alike.
+    Heads are averaged; the residual connection counts as much as the attention.
 
     Args:
-        layers: their attention, shape (photos, heads, tokens, tokens), the first layer first.
+        layers: attention of each layer from the first, shape (photos, heads, tokens, tokens).
     """
     identity = torch.eye(layers[0].shape[-1])
     rollout = identity.expand(len(layers[0]), -1, -1)

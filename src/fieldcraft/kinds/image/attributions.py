@@ -1,8 +1,8 @@
-"""Where a network looks in a photo, by its own gradients; what it says is traced back.
+"""Attribution maps of an image network.
 
-Grad-CAM (Selvaraju et al., ICCV 2017) weighs the channels of the last convolution; integrated
-gradients (Sundararajan, Taly & Yan, ICML 2017) add up what each pixel does on the way from a square
-of the mean colour to the photo. Where a network has attention, a map of that comes beside them.
+Grad-CAM (Selvaraju et al., ICCV 2017) weights the channels of the last convolution by their
+gradients; integrated gradients (Sundararajan, Taly & Yan, ICML 2017) sum the gradients of each
+pixel on the way from a square of the mean color to the photo; transformers get attention rollout.
 """
 
 from __future__ import annotations
@@ -24,39 +24,41 @@ from fieldcraft.kinds.image.attention_rollout import compute_attention_map
 from fieldcraft.kinds.image.heatmap import render_heatmap
 
 INPUT_NAME = "image"
-PIXEL_INPUT_NDIM = 5  # dimensions of the input: row, column, pixels up and across, colour
-INTEGRATION_STEPS = 32  # from the mean colour to the photo
-MAP_CELLS_PER_SIDE = 16  # a side of the map of pixels: single pixels tell nothing to the eye
+PIXEL_INPUT_NDIM = 5  # rows, columns of the table, height, width, channels
+INTEGRATION_STEPS = 32
+MAP_CELLS_PER_SIDE = 16  # gradients of single pixels are noise to the eye
 
 
 def compute_image_attributions(
     network: FusedNetwork, tensors: Tensors, output_index: int, output: Output
 ) -> list[Json]:
-    """Of each photo of one row the maps by name, ``data:`` addresses; none if no pixels are read.
+    """Maps by name for each photo of one row, as data URLs; none if the input is embeddings.
 
     Args:
-        network: from named tensors to outputs, of which one input is ``image``.
-        tensors: one row, encoded.
-        output_index: which output is explained.
-        output: what the network gives.
+        network: a network with the input ``image``.
+        tensors: one encoded row.
+        output_index: the output to explain.
+        output: the type of the outputs.
     """
     if INPUT_NAME not in tensors or tensors[INPUT_NAME].ndim != PIXEL_INPUT_NDIM:
         return []
     inputs = {name: torch.as_tensor(array) for name, array in tensors.items()}
     photos = inputs[INPUT_NAME].float()
     score = make_score_function(network, inputs, output_index, output)
-    maps_by_name: dict[str, Array] = {"gradients": compute_pixel_gradients(score, photos)}
+    maps_by_name: dict[str, Array] = {
+        "integrated_gradients": compute_pixel_gradients(score, photos)
+    }
     layer = find_last_convolution(network)
     if layer is not None:
         with disable_flip_averaging(network.nets):
-            maps_by_name["Grad-CAM"] = compute_grad_cam(score, photos, layer)
+            maps_by_name["grad_cam"] = compute_grad_cam(score, photos, layer)
     attention_map = compute_attention_map(network.nets[INPUT_NAME], inputs[INPUT_NAME])
     if attention_map is not None:
-        maps_by_name["attention"] = attention_map.numpy()
+        maps_by_name["attention_rollout"] = attention_map.numpy()
     images = [Image.fromarray(image) for image in photos[0].byte().numpy()]
     return [
         {
-            name: {"picture": render_heatmap(image, weights[i])}
+            name: {"heatmap": render_heatmap(image, weights[i])}
             for name, weights in maps_by_name.items()
         }
         for i, image in enumerate(images)
@@ -66,13 +68,14 @@ def compute_image_attributions(
 def make_score_function(
     network: FusedNetwork, inputs: Mapping[str, Tensor], output_index: int, output: Output
 ) -> Callable[[Tensor], Tensor]:
-    """The explained output as a function of the photos alone; the other inputs stay.
+    """The output to explain as a function of the photos alone; the other inputs are fixed.
 
-    It is traced before the activation, behind which sure predictions have no slope; that of a class
-    as it stands above the mean of all classes.
+    It is taken before the activation, whose gradient vanishes for confident predictions; that of
+    a class relative to the mean of all classes, since softmax ignores a common offset.
     """
 
     def score(photos: Tensor) -> Tensor:
+        # Captum passes several copies of the row at once, one per integration step.
         expanded = {name: t.expand(len(photos), *t.shape[1:]) for name, t in inputs.items()}
         logits = network.logits({**expanded, INPUT_NAME: photos}).float().mean(1)
         return (
@@ -86,18 +89,18 @@ def make_score_function(
 
 @contextmanager
 def disable_flip_averaging(nets: nn.ModuleDict) -> Iterator[None]:
-    """While it lasts the net does not read mirror images, in which places lie elsewhere."""
+    """Do not average over the mirrored photo meanwhile: there the regions lie elsewhere."""
     net: Any = nets[INPUT_NAME]
     previous = getattr(net, "use_flip", False)
-    net.mirror = False
+    net.use_flip = False
     try:
         yield
     finally:
-        net.mirror = previous
+        net.use_flip = previous
 
 
 def compute_pixel_gradients(score: Callable[[Tensor], Tensor], photos: Tensor) -> Array:
-    """Integrated gradients, blurred, from -1 to 1; shape (photos, cells, cells)."""
+    """Integrated gradients averaged per cell, from -1 to 1, shape (photos, cells, cells)."""
     baseline = photos.mean(dim=(2, 3), keepdim=True).expand_as(photos)
     attributions: Any = IntegratedGradients(score).attribute(
         photos.requires_grad_(), baseline, n_steps=INTEGRATION_STEPS
@@ -108,19 +111,22 @@ def compute_pixel_gradients(score: Callable[[Tensor], Tensor], photos: Tensor) -
 
 
 def compute_grad_cam(score: Callable[[Tensor], Tensor], photos: Tensor, layer: nn.Module) -> Array:
-    """Grad-CAM, from -1 to 1; shape (photos, cells, cells)."""
+    """Grad-CAM, from -1 to 1, shape (photos, cells, cells)."""
     attributions: Any = LayerGradCam(score, layer).attribute(photos.requires_grad_())
     return scale_to_max_abs(attributions.detach()[:, 0])
 
 
 def scale_to_max_abs(weights: Tensor) -> Array:
-    """Weights of which the heaviest of each photo is 1 or -1."""
+    """Scale the weights of each photo so that the largest is 1 or -1."""
     max_abs = weights.abs().amax((1, 2), keepdim=True)
     return np.asarray((weights / max_abs.clamp_min(1e-12)).numpy())
 
 
 def find_last_convolution(network: nn.Module) -> nn.Module | None:
-    """The last convolution that sees several places at once, if there are at least two."""
+    """The last convolution with a kernel larger than 1 x 1, if there are at least two.
+
+    A single one is the patch embedding of a transformer, whose output shows no objects.
+    """
     convolutions = [
         module
         for module in network.modules()

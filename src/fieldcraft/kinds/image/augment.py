@@ -1,9 +1,7 @@
-"""Photos as they might have been taken as well: moved, mirrored, in other light, half hidden."""
+"""The default augmentation of photos: shift, flip, brightness and contrast, cutout; CutMix."""
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,25 +11,26 @@ from torch.nn import functional
 
 from fieldcraft.contracts import Tensors
 from fieldcraft.core.types import Array
+from fieldcraft.kinds.image.decode import encode_jpeg_data_url
 
 if TYPE_CHECKING:
     from fieldcraft.fit.mixup import MixupPlan
     from fieldcraft.fit.network import FusedNetwork
 
 INPUT_NAME = "image"
-N_SHIFT_GROUPS = 8  # of a batch that are moved alike: one slice each costs next to nothing
-MAX_SHIFT_DIVISOR = 8  # an eighth of the side
-CUTOUT_SIDE_DIVISOR = 4  # a quarter of the side
-JITTER_STD = 0.15  # spread of brightness and contrast, in spreads of the training photos
-MIN_EXAMPLE_SIDE_PIXELS = 96  # pixels a side of a photo that is shown, at least
+N_SHIFT_GROUPS = 8  # each group of a batch has one shift: a slice is much faster than a gather
+MAX_SHIFT_DIVISOR = 8  # shifts by up to an eighth of the side
+CUTOUT_SIDE_DIVISOR = 4  # squares of a quarter of the side
+JITTER_STD = 0.15  # of brightness and contrast, in standard deviations of the training photos
+MIN_EXAMPLE_SIDE_PIXELS = 96  # smaller examples are enlarged for the report
 
 
 def augment_batch(photos: Tensor, allow_flip: bool) -> Tensor:
-    """A batch of photos, each changed in a way that leaves what it shows.
+    """Augment a batch of photos without changing what they show.
 
     Args:
-        photos: shape (photos, channels, side, side), standardised.
-        allow_flip: whether left and right may be swapped.
+        photos: shape (photos, channels, side, side), standardized.
+        allow_flip: whether photos may be flipped horizontally.
     """
     moved = random_shift(photos)
     if allow_flip:
@@ -40,7 +39,7 @@ def augment_batch(photos: Tensor, allow_flip: bool) -> Tensor:
 
 
 def random_shift(photos: Tensor) -> Tensor:
-    """Photos moved by up to an eighth of their side, their edges mirrored."""
+    """Shift photos by up to an eighth of their side, with reflected borders."""
     side = photos.shape[-1]
     max_shift = max(side // MAX_SHIFT_DIVISOR, 1)
     padded = functional.pad(photos, (max_shift,) * 4, mode="reflect")
@@ -52,23 +51,23 @@ def random_shift(photos: Tensor) -> Tensor:
 
 
 def random_flip(photos: Tensor) -> Tensor:
-    """Photos of which every other one, by chance, has left and right swapped."""
+    """Flip each photo horizontally with probability 1/2."""
     is_flipped = torch.rand(len(photos), device=photos.device) < 0.5
     return torch.where(is_flipped[:, None, None, None], photos.flip(3), photos)
 
 
 def jitter_brightness_contrast(photos: Tensor) -> Tensor:
-    """Photos of a little more or less contrast and brightness."""
+    """Change brightness and contrast a little."""
     contrast, brightness = JITTER_STD * torch.randn(2, len(photos), 1, 1, 1, device=photos.device)
     jittered: Tensor = photos * (1 + contrast) + brightness
     return jittered
 
 
 def cutout(photos: Tensor) -> Tensor:
-    """Photos of which a square of a quarter of the side is covered with the mean colour.
+    """Cover a square of each photo, a quarter of its side, with the mean color.
 
-    So that a net does not hang on one detail (cutout; DeVries & Taylor, 2017). A square may reach
-    over the edge.
+    DeVries & Taylor, *Improved Regularization of CNNs with Cutout*, 2017: the network must not
+    rely on a single detail. Squares may extend beyond the border.
     """
     side = photos.shape[-1]
     size = max(side // CUTOUT_SIDE_DIVISOR, 1)
@@ -81,13 +80,14 @@ def cutout(photos: Tensor) -> Tensor:
 
 
 def cutmix(photos: Tensor, mixup: MixupPlan) -> Tensor:
-    """Photos of which a square shows what the partner's photo shows there, as large as its share.
+    """Replace a square of each photo by that of its partner, as large as the partner's fraction.
 
     Args:
         photos: shape (rows, columns, channels, side, side).
-        mixup: with which row each row is mixed.
+        mixup: partner and own fraction of each row.
     """
     side = photos.shape[-1]
+    # The area of the square is the fraction of the partner in the loss, so its side is the root.
     size = (side * (1 - mixup.own_fraction).sqrt()).round()
     corners = (torch.rand(2, len(size), device=size.device) * (side + 1 - size)).floor()
     positions = torch.arange(side, device=photos.device)
@@ -100,28 +100,27 @@ def cutmix(photos: Tensor, mixup: MixupPlan) -> Tensor:
 
 @torch.no_grad()
 def render_augmented_images(network: FusedNetwork, rows: Tensors) -> list[list[str]]:
-    """Of each column the photos of rows as training changes them, small JPEGs as addresses.
+    """Augmented photos of each column, as small JPEG data URLs.
 
     Args:
-        network: of which one net may read photos.
-        rows: encoded; a row that stands there twice is changed in two ways.
+        network: a network that may have a net for images.
+        rows: encoded rows; a row that is repeated is augmented in several ways.
 
     Returns:
-        Nothing if photos are not read as pixels, or not changed.
+        Nothing if the network reads embeddings, or without augmentation.
     """
     net: Any = dict(network.nets.items()).get(INPUT_NAME)
     if not getattr(net, "augment", None):
         return []
-    x = net.changed(net.standardised(torch.as_tensor(rows[INPUT_NAME])))
-    pixels = (255 * (x * net.spread + net.mean)).clamp(0, 255).byte().permute(0, 2, 3, 1)
-    data_urls = [render_jpeg_data_url(image_pixels) for image_pixels in pixels.numpy()]
-    return [data_urls[column :: net.columns] for column in range(net.columns)]
+    x = net.apply_augmentation(net.normalize_pixels(torch.as_tensor(rows[INPUT_NAME])))
+    pixels = (255 * (x * net.std + net.mean)).clamp(0, 255).byte().permute(0, 2, 3, 1)
+    data_urls = [render_example(image_pixels) for image_pixels in pixels.numpy()]
+    # Photos are in the order of the rows, all columns of a row together.
+    return [data_urls[column :: net.n_columns] for column in range(net.n_columns)]
 
 
-def render_jpeg_data_url(pixels: Array) -> str:
-    """A square of pixels as a small JPEG, a ``data:`` address."""
+def render_example(pixels: Array) -> str:
+    """Render a square of pixels as a JPEG data URL, at least 96 pixels wide."""
     image = Image.fromarray(pixels)
     side = max(MIN_EXAMPLE_SIDE_PIXELS, image.width)
-    stream = io.BytesIO()
-    image.resize((side, side), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return encode_jpeg_data_url(image.resize((side, side), Image.Resampling.BICUBIC))

@@ -1,4 +1,4 @@
-"""Checks of photos: unreadable, nearly the same, poor, and told apart by the wrong things."""
+"""Checks of photos: unreadable files, near-duplicates, low quality, and shortcuts."""
 
 from __future__ import annotations
 
@@ -25,25 +25,21 @@ from fieldcraft.kinds.image.pixel_cache import get_pixel_cache, read_image_heade
 from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import association_strength, encode_levels, split_targets
 
-MAX_IMAGES = 20_000  # photos that are looked at, but for copies, which are sought among all
-MAX_LISTED_IMAGES = 100  # photos of one fault
+MAX_IMAGES = 20_000  # photos that are checked; near-duplicates are searched among all
+MAX_LISTED_IMAGES = 100  # per fault
 FAULT_BY_MESSAGE = {
-    "empty": "empty", "not a photo": "no photo", "truncated": "cut short",
+    "empty": "empty", "not a photo": "not a photo", "truncated": "truncated",
     "pixels are more": "too large", "decompression bomb": "too large",
 }  # fmt: skip
 MAX_EXAMPLES = 5
-WARNING_FRACTION = 0.01  # share of the photos that look like another; fewer do little harm
-MAX_BLANK_STD, MAX_DARK_MEAN, MIN_BRIGHT_MEAN = (
-    2.0,
-    18.0,
-    245.0,
-)  # spread and means of pixels, of 255
-MAX_AREA_RATIO = 16.0  # times more or fewer pixels than the middle photo
-MIN_ASSOCIATION = 0.5  # share of the target that a photo's file tells by itself
-BORDER_PIXELS = 2  # pixels of the square's edge: a sixteenth of the side
-N_COLOR_BINS = 3  # steps of red, green and blue of the edge's colour
-FRAME_AND_PAGE_BRIGHTNESS = (8, 247)  # what is darker or brighter is a frame or a page
-N_FOOT_ROWS = 4  # rows at the foot of a square that are of one colour where a photo was cut short
+WARNING_FRACTION = 0.01  # of the photos; fewer near-duplicates do little harm
+MAX_BLANK_STD, MAX_DARK_MEAN, MIN_BRIGHT_MEAN = 2.0, 18.0, 245.0  # of pixels from 0 to 255
+MAX_AREA_RATIO = 16.0  # of the pixels of a photo to those of the median photo, or the inverse
+MIN_ASSOCIATION = 0.5  # association of file metadata with the target
+BORDER_PIXELS = 2  # a sixteenth of the side of the compared images
+N_COLOR_BINS = 3  # of red, green and blue of the border color
+FRAME_AND_PAGE_BRIGHTNESS = (8, 247)  # darker is a frame, brighter is a page
+N_FOOT_ROWS = 4  # bottom rows of the image that have a single color in a truncated JPEG
 MIN_IMAGES = 50
 
 
@@ -52,10 +48,10 @@ class ImageSample:
     """The photos of a column, or an even sample of them.
 
     Attributes:
-        row_positions: positions of their rows in the view.
-        addresses: where they are; None where even the head cannot be read.
-        cells: as the table has them.
-        n_images: how many photos the column has.
+        row_positions: positions of their rows in the context.
+        addresses: their addresses; None where even the header cannot be read.
+        cells: their cells in the table.
+        n_images: number of photos in the column.
     """
 
     row_positions: Array
@@ -65,12 +61,12 @@ class ImageSample:
 
     @property
     def sample_note(self) -> str:
-        """What a title says where not all photos were looked at."""
+        """A remark for titles if not all photos were checked, else an empty string."""
         n_sampled = len(self.cells)
         return (
             ""
             if n_sampled == self.n_images
-            else f" (of {n_sampled:,} looked at, of {self.n_images:,})"
+            else f" (in a sample of {n_sampled:,} of {self.n_images:,})"
         )
 
     @property
@@ -90,7 +86,7 @@ class ImageSample:
 def iter_image_samples(
     context: CheckContext, max_images: int | None = MAX_IMAGES
 ) -> Iterator[tuple[str, ImageSample]]:
-    """The photo columns of a view, with their photos, or so many of them; all if most is None."""
+    """Yield the photo columns, each with an even sample of photos; all if max_images is None."""
     for column in context.schema.columns:
         if column.kind != "image":
             continue
@@ -104,22 +100,22 @@ def iter_image_samples(
 
 
 def format_examples(sample: ImageSample, positions: Sequence[int], context: CheckContext) -> str:
-    """A few photos by row and name."""
-    names = [
-        f"row {context.row_numbers[int(sample.row_positions[i])]} ({os.path.basename(sample.cells[i])[:40]})"
-        for i in positions
-    ]
+    """Name a few photos by row and file name."""
+    names = []
+    for i in positions:
+        row_number = context.row_numbers[int(sample.row_positions[i])]
+        names.append(f"row {row_number} ({os.path.basename(sample.cells[i])[:40]})")
     return truncated_list(names, MAX_EXAMPLES)
 
 
 class UnreadableImages:
-    """Photos that are not there, damaged, cut short, or no photos at all."""
+    """Photos that are missing, damaged, truncated, or not photos at all."""
 
-    code = "unreadable_photo"
+    code = "unreadable_images"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Decode every photo."""
+        """Decode every sampled photo; report those that fail."""
         for name, sample in iter_image_samples(context):
             unreadable = np.flatnonzero(~sample.is_readable).tolist()
             if not unreadable:
@@ -132,26 +128,33 @@ class UnreadableImages:
                 f"{count:,} {fault}" for fault, count in fault_counts.most_common()
             )
             n_unlisted = len(unreadable) - fault_counts.total()
+            if n_unlisted:
+                fault_text += f", and {n_unlisted:,} more"
+            verb = "counts" if len(unreadable) == 1 else "count"
             yield Finding(
                 self.code,
-                "warn",
-                f"{pluralize(len(unreadable), 'photo')} of {name}{sample.sample_note} cannot be read and "
-                f"{'counts' if len(unreadable) == 1 else 'count'} as missing ({fault_text}"
-                f"{f', and {n_unlisted:,} more' if n_unlisted else ''}): {format_examples(sample, unreadable, context)}",
+                "warning",
+                f"{pluralize(len(unreadable), 'photo')} of {name}{sample.sample_note} cannot be "
+                f"read and {verb} as missing ({fault_text}): "
+                f"{format_examples(sample, unreadable, context)}",
                 name,
-                {"photos": len(unreadable), "of": len(sample.cells), "faults": dict(fault_counts),
-                 "cells": [sample.cells[i] for i in unreadable[:MAX_LISTED_IMAGES]]},
-                "put whole files in their place, or leave the rows out: "
+                {
+                    "images": len(unreadable),
+                    "n_total": len(sample.cells),
+                    "faults": dict(fault_counts),
+                    "cells": [sample.cells[i] for i in unreadable[:MAX_LISTED_IMAGES]],
+                },
+                "replace them by complete files, or leave the rows out: "
                 f"clean.columns.{name}.missing: drop",
-            )  # fmt: skip
+            )
 
 
 def describe_fault(address: str | None, cell: str) -> str:
-    """What is wrong with a photo that cannot be decoded, in a word or two."""
+    """Name the fault of a photo that cannot be decoded, in a word or two."""
     try:
         data = file_cells.read_content(address or cell)
     except DataError:
-        return "not there"
+        return "not found"
     try:
         decode_image(data, COMPARISON_SIDE_PIXELS)
     except DataError as error:
@@ -159,17 +162,17 @@ def describe_fault(address: str | None, cell: str) -> str:
             (word for message, word in FAULT_BY_MESSAGE.items() if message in error.detail),
             "damaged",
         )
-    return "not read at first"
+    return "temporarily unreadable"  # it can be decoded now
 
 
 class NearDuplicateImages:
-    """Photos that are nearly the same: shots of one thing, or copies in another size or form."""
+    """Near-duplicates: photos of one object, or copies in another size or file format."""
 
-    code = "near_photos"
+    code = "near_duplicate_images"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Compare every photo with every other."""
+        """Group near-duplicates among all photos of a column."""
         for name, sample in iter_image_samples(context, None):
             readable = np.flatnonzero(sample.is_readable)
             if len(readable) < 2:
@@ -180,33 +183,37 @@ class NearDuplicateImages:
             groups, is_complete = group_near_duplicates(pixels)
             if not groups:
                 continue
-            count = sum(map(len, groups))
+            n_images = sum(map(len, groups))
             shown = [
                 [sample.cells[readable[i]] for i in group[:MAX_EXAMPLES]] for group in groups[:20]
             ]
-            is_info = count < WARNING_FRACTION * len(readable) or context.group_column is not None
+            is_rare = n_images < WARNING_FRACTION * len(readable)
+            is_info = is_rare or context.group_column is not None
+            at_least = "" if is_complete else "at least "
             yield Finding(
                 self.code,
-                "tip" if is_info else "warn",
-                f"{'' if is_complete else 'at least '}{pluralize(count, 'photo')} of {name}{sample.sample_note} "
-                f"look nearly like another ({pluralize(len(groups), 'group')}, the largest of "
-                f"{len(groups[0])}): {format_examples(sample, readable[groups[0]].tolist(), context)}",
+                "info" if is_info else "warning",
+                f"{at_least}{pluralize(n_images, 'photo')} of {name}{sample.sample_note} are "
+                f"near-duplicates ({pluralize(len(groups), 'group')}, the largest of "
+                f"{len(groups[0])}): "
+                f"{format_examples(sample, readable[groups[0]].tolist(), context)}",
                 name,
-                {"photos": count, "groups": len(groups), "examples": shown},
-                "the split keeps them on one side unless a group is very large (split.near: "
-                "together); a column that tells which photos show the same thing does it better: "
-                "name it in data.entity and set split.rule: entity; copies can go",
-            )  # fmt: skip
+                {"images": n_images, "groups": len(groups), "examples": shown},
+                "the split keeps them in one part unless a group is very large "
+                "(split.near_duplicates: group); a column that says which photos show the same "
+                "object does it better: name it in data.group and set split.strategy: group; "
+                "copies can be removed",
+            )
 
 
 class LowQualityImages:
-    """Photos that show nothing, or are of a far other size than the rest."""
+    """Photos that show nothing, or whose size is very different from the rest."""
 
-    code = "poor_photos"
+    code = "low_quality_images"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Measure light and size of every photo."""
+        """Measure brightness and size of every sampled photo."""
         for name, sample in iter_image_samples(context):
             readable = np.flatnonzero(sample.is_readable)
             if not len(readable):
@@ -233,19 +240,19 @@ class LowQualityImages:
         )
         return Finding(
             self.code,
-            "tip",
-            f"some photos of {name}{sample.sample_note} look poor: {fault_text}",
+            "info",
+            f"some photos of {name}{sample.sample_note} are of low quality: {fault_text}",
             name,
             {
                 fault: [sample.cells[i] for i in positions[:100]]
                 for fault, positions in positions_by_fault.items()
             },
-            "look at them; take out what nobody could tell either",
+            "check them; remove those that a person could not label either",
         )
 
 
 def find_quality_faults(addresses: Sequence[str]) -> dict[str, Array]:
-    """Which photos are blank, dark, bright, or of an odd size."""
+    """Masks of the photos that are blank, dark, bright, truncated, or of an unusual size."""
     pixels = get_pixel_cache(COMPARISON_SIDE_PIXELS).get_pixels(addresses, FILL_COLOR)
     mean, std = pixels.mean(axis=(1, 2, 3)), pixels.std(axis=(1, 2, 3))
     headers = read_image_headers(addresses)
@@ -255,10 +262,10 @@ def find_quality_faults(addresses: Sequence[str]) -> dict[str, Array]:
     area_ratio = area / np.median(area)
     is_blank = std < MAX_BLANK_STD
     return {
-        "of one colour": is_blank,
+        "of a single color": is_blank,
         "very dark": (mean < MAX_DARK_MEAN) & ~is_blank,
         "very bright": (mean > MIN_BRIGHT_MEAN) & ~is_blank,
-        "of one colour at the foot, as if cut short": is_truncated_jpeg(headers, pixels)
+        "of a single color at the bottom, as if truncated": is_truncated_jpeg(headers, pixels)
         & ~is_blank,
         "far larger than the rest": area_ratio > MAX_AREA_RATIO,
         "far smaller than the rest": area_ratio < 1 / MAX_AREA_RATIO,
@@ -266,13 +273,13 @@ def find_quality_faults(addresses: Sequence[str]) -> dict[str, Array]:
 
 
 def is_truncated_jpeg(headers: Sequence[ImageHeader | None], pixels: Array) -> Array:
-    """Which photos are JPEGs that end early: of what is not there, a decoder makes one colour."""
+    """Mask of the JPEGs that end early: decoders fill the missing part with a single color."""
     foot_pixels = pixels[:, -N_FOOT_ROWS:].reshape(len(pixels), -1, 3).astype(np.int64)
     is_single_color = (np.ptp(foot_pixels, axis=1) == 0).all(axis=1)
     is_no_frame = (
         (foot_pixels[:, 0] > FRAME_AND_PAGE_BRIGHTNESS[0])
         & (foot_pixels[:, 0] < FRAME_AND_PAGE_BRIGHTNESS[1])
-    ).any(axis=1)  # no page, no frame
+    ).any(axis=1)
     is_jpeg = np.array(
         [header is not None and header.format == "JPEG" for header in headers], dtype=bool
     )
@@ -280,13 +287,13 @@ def is_truncated_jpeg(headers: Sequence[ImageHeader | None], pixels: Array) -> A
 
 
 class ShortcutFeatures:
-    """What a photo shows is not needed to tell the target: its file or its edge gives it away."""
+    """File metadata or the border of a photo predicts the target, whatever the photo shows."""
 
-    code = "shortcut"
+    code = "image_shortcut"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Measure how much of the target the size, form and edge of training photos tell."""
+        """Measure the association of the metadata of training photos with the target."""
         if context.y is None or context.task is None or len(context.y) < MIN_IMAGES:
             return
         is_numeric_target = context.task.output == "value"
@@ -317,18 +324,18 @@ class ShortcutFeatures:
         parts = [f"{fact} {association:.0%}" for fact, association in associations.items()]
         return Finding(
             self.code,
-            "warn",
-            f"what the photos of {name} show is hardly needed to tell {target}: "
-            f"{truncated_list(parts)} of it are told by that alone",
+            "warning",
+            f"{target} can be predicted without looking at the photos of {name}: "
+            f"{truncated_list(parts)} of it are explained by that alone",
             name,
-            {"power": dict(associations), "photos": n_images},
-            "ask how the photos were taken: one camera, program or place for each class? A model "
-            "will learn that instead; bring all photos to one size and form, or take new ones",
+            {"association_strength": dict(associations), "images": n_images},
+            "find out how the photos were taken: one camera, program or place per class? A model "
+            "learns that instead; convert all photos to one size and file format, or take new ones",
         )
 
 
 def image_metadata(addresses: Sequence[str]) -> dict[str, Array]:
-    """What is known of photos without looking at what they show."""
+    """Facts about photos that do not depend on what they show, by name."""
     headers = read_image_headers(addresses)
     sizes = np.array(
         [(header.width, header.height) if header else (0, 0) for header in headers], dtype=float
@@ -338,21 +345,19 @@ def image_metadata(addresses: Sequence[str]) -> dict[str, Array]:
     pixels = get_pixel_cache(COMPARISON_SIDE_PIXELS).get_pixels(addresses, FILL_COLOR)
     is_border = np.ones((COMPARISON_SIDE_PIXELS, COMPARISON_SIDE_PIXELS), dtype=bool)
     is_border[BORDER_PIXELS:-BORDER_PIXELS, BORDER_PIXELS:-BORDER_PIXELS] = False
-    border_pixels = pixels[:, is_border].astype(np.float32)  # (photos, pixels of the edge, 3)
+    border_pixels = pixels[:, is_border].astype(np.float32)  # (photos, border pixels, 3)
     border_colors = (border_pixels.mean(axis=1) // (256 / N_COLOR_BINS)).astype(
         np.int64
     ) @ N_COLOR_BINS ** np.arange(3)
     return {
         "the camera": np.unique(cameras, return_inverse=True)[1],
-        "the size of the file": np.array(
-            [len(file_cells.read_content(address)) for address in addresses]
-        ),
+        "the file size": np.array([len(file_cells.read_content(address)) for address in addresses]),
         "the number of pixels": sizes.prod(axis=1),
-        "the proportions": sizes[:, 0] / np.maximum(sizes[:, 1], 1),
-        "the form of the file": np.unique(formats, return_inverse=True)[1],
-        "the brightness of the edge": border_pixels.mean(axis=(1, 2)),
-        "the colour of the edge": np.unique(border_colors, return_inverse=True)[1],
-        "the evenness of the edge": border_pixels.std(axis=1).mean(axis=1),
+        "the aspect ratio": sizes[:, 0] / np.maximum(sizes[:, 1], 1),
+        "the file format": np.unique(formats, return_inverse=True)[1],
+        "the brightness of the border": border_pixels.mean(axis=(1, 2)),
+        "the color of the border": np.unique(border_colors, return_inverse=True)[1],
+        "the contrast of the border": border_pixels.std(axis=1).mean(axis=1),
     }
 
 

@@ -1,4 +1,4 @@
-"""Checks of photos class by class: few distinct shots, one source; and of what is asked of them."""
+"""Checks of photos by class: few distinct photos, a single source; and of finetuning options."""
 
 from __future__ import annotations
 
@@ -32,23 +32,21 @@ from fieldcraft.kinds.image.pixel_cache import get_pixel_cache
 from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import association_strength, encode_levels
 
-MIN_IMAGES_PER_CLASS = 10  # photos of a class, below which few shots are no surprise
-MAX_DISTINCT_FRACTION = 1 / 3  # distinct shots of a class's photos, from which on they are too few
-MIN_ASSOCIATION = (
-    0.6  # share of whether a photo is of a class, that a fact of its file tells by itself
-)
+MIN_IMAGES_PER_CLASS = 10  # in smaller classes few distinct photos are to be expected
+MAX_DISTINCT_FRACTION = 1 / 3  # of the photos of a class, for a finding
+MIN_CLASS_ASSOCIATION = 0.6  # of file metadata with one class against the rest
 MAX_CLASSES = 100
-MAX_LISTED_CLASSES = 20  # classes that are listed as evidence
+MAX_LISTED_CLASSES = 20  # in the evidence
 
 
 class FewDistinctImages:
-    """Classes whose photos are shots of few things, so that a model learns these by heart."""
+    """Classes whose photos show few distinct objects, which a model memorizes."""
 
-    code = "class_shots"
+    code = "few_images_per_class"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Count the distinct shots of each class among training photos."""
+        """Count the distinct photos of each class among the training photos."""
         classes = dict(iter_classes(context))
         for name, sample in iter_image_samples(context) if classes else ():
             readable = np.flatnonzero(sample.is_readable)
@@ -57,6 +55,7 @@ class FewDistinctImages:
             pixels = get_pixel_cache(COMPARISON_SIDE_PIXELS).get_pixels(
                 [sample.addresses[i] for i in readable], FILL_COLOR
             )
+            # An incomplete grouping finds fewer duplicates, so it can only miss a finding.
             groups, _ = group_near_duplicates(pixels)
             counts_by_class = {
                 label: counts
@@ -68,35 +67,46 @@ class FewDistinctImages:
                 yield self._build_finding(name, counts_by_class, sample, groups_of_rows, context)
 
     def _build_finding(
-        self, name: str, counts_by_class: Mapping[str, tuple[int, int]], sample: ImageSample,
-        groups: Sequence[Array], context: CheckContext,
-    ) -> Finding:  # fmt: skip
-        descriptions = [f"{label} ({n_images:,} photos, {n_distinct:,} shots)"
-                for label, (n_images, n_distinct) in counts_by_class.items()]  # fmt: skip
+        self,
+        name: str,
+        counts_by_class: Mapping[str, tuple[int, int]],
+        sample: ImageSample,
+        groups: Sequence[Array],
+        context: CheckContext,
+    ) -> Finding:
+        descriptions = [
+            f"{label} ({n_images:,} photos, {n_distinct:,} distinct)"
+            for label, (n_images, n_distinct) in counts_by_class.items()
+        ]
+        listed_counts = list(counts_by_class.items())[:MAX_LISTED_CLASSES]
         return Finding(
             self.code,
-            "warn",
-            f"some classes have few distinct shots in {name}: {join_names(descriptions[:5])}; such as "
-            f"{format_examples(sample, groups[0].tolist(), context)}",
+            "warning",
+            f"some classes have few distinct photos in {name}: {join_names(descriptions[:5])}; "
+            f"such as {format_examples(sample, groups[0].tolist(), context)}",
             name,
-            {"classes": {label: {"photos": n_images, "shots": n_distinct}
-                         for label, (n_images, n_distinct) in list(counts_by_class.items())[:MAX_LISTED_CLASSES]}},
-            "a model learns these shots rather than the class: take photos of more things, on "
-            "other days and grounds; frames of one film count as one shot",
-        )  # fmt: skip
+            {
+                "classes": {
+                    label: {"images": n_images, "distinct_images": n_distinct}
+                    for label, (n_images, n_distinct) in listed_counts
+                }
+            },
+            "a model memorizes these photos rather than the class: take photos of more objects, "
+            "on other days and backgrounds; frames of one video count as one photo",
+        )
 
 
 class ClassSourceBias:
-    """A class that is told from all others by its camera, its background, or its files."""
+    """Classes that the camera, the background or the file format separates from the others."""
 
-    code = "one_source"
+    code = "single_source_class"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Measure how much each fact of training photos tells of each class against the rest."""
+        """Measure the association of the metadata of training photos with each class."""
         classes = dict(iter_classes(context))
         if len(classes) < 3:
-            return  # of two classes the check of shortcuts says the same
+            return  # with two classes this is the same as image_shortcut
         for name, sample in iter_image_samples(context):
             present = np.flatnonzero([address is not None for address in sample.addresses])
             if len(present) < MIN_IMAGES or context.y is None:
@@ -110,7 +120,7 @@ class ClassSourceBias:
             rows_by_class = {
                 label: rows[sample.row_positions[present]] for label, rows in classes.items()
             }
-            if context.y.ndim == 1:  # what tells all classes alike is a shortcut, told by itself
+            if context.y.ndim == 1:  # metadata that predicts all classes is an image_shortcut
                 y = context.y[sample.row_positions[present]]
                 metadata = {
                     fact: codes
@@ -127,34 +137,34 @@ class ClassSourceBias:
         parts = [f"{label} by {join_names(list(facts))}" for label, facts in facts_by_class.items()]
         return Finding(
             self.code,
-            "warn",
-            f"a class is told from all others by how its photos in {name} were taken, whatever "
+            "warning",
+            f"some classes can be recognized by how their photos in {name} were taken, whatever "
             f"they show: {'; '.join(parts[:5])}",
             name,
             {
-                "power": {
+                "association_strength": {
                     label: dict(facts)
                     for label, facts in list(facts_by_class.items())[:MAX_LISTED_CLASSES]
                 }
             },
-            "photos of one camera, place or background alone make a model learn that: add some of "
-            "other sources to these classes, or of this source to the others",
+            "a model learns the camera, place or background if a class has only one: add photos "
+            "from other sources to these classes, or from this source to the others",
         )
 
 
 class UnsupportedLora:
-    """LoRA that is asked of a network without a layer that it could train."""
+    """LoRA requested for a network without linear layers."""
 
-    code = "unfit_tuning"
+    code = "unsupported_finetuning"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Look into the files of the network that is asked for."""
+        """Search the weight files of the requested network for linear layers."""
         for column in context.schema.columns:
             encoder = str(column.options.get("encoder", ""))
             if (
                 column.kind != "image"
-                or column.options.get("tune") != LORA
+                or column.options.get("finetune") != LORA
                 or encoder in IMAGE_NETWORKS_FROM_SCRATCH
             ):
                 continue
@@ -162,19 +172,19 @@ class UnsupportedLora:
             if folder.is_dir() and not has_linear_layers(folder):
                 yield Finding(
                     self.code,
-                    "stop",
-                    f"the network for the photos in {column.name} has nothing that LoRA could "
-                    "train: it has convolutions only, no linear layers",
+                    "error",
+                    f"LoRA cannot train the network for the photos in {column.name}: it has "
+                    "convolutions only, no linear layers",
                     column.name,
-                    {"encoder": encoder, "tune": LORA},
-                    "train it as a whole, take it as it is (leave tune out), or take a network "
-                    "with attention, or a ConvNeXt",
-                    (ConfigEdit(("data", "columns", column.name, "tune"), True),),
+                    {"encoder": encoder, "finetune": LORA},
+                    "train all its weights (finetune: true), keep it frozen (leave finetune out), "
+                    "or use a network with attention, or a ConvNeXt",
+                    (ConfigEdit(("data", "columns", column.name, "finetune"), True),),
                 )
 
 
 def iter_classes(context: CheckContext) -> Iterator[tuple[str, Array]]:
-    """The classes or labels of the training rows, each with the rows that have it."""
+    """Yield the classes or labels of the training rows, each with the mask of its rows."""
     if (
         context.y is None
         or context.target_spec is None
@@ -195,11 +205,11 @@ def iter_classes(context: CheckContext) -> Iterator[tuple[str, Array]]:
 
 
 def count_distinct_images(is_class: Array, groups: Sequence[Array]) -> tuple[int, int] | None:
-    """Photos and distinct shots of a class; None where these are many enough.
+    """Numbers of photos and of distinct photos of a class; None if there are enough of these.
 
     Args:
         is_class: whether each photo is of the class.
-        groups: numbers of the photos that look nearly the same.
+        groups: positions of the photos of each group of near-duplicates.
     """
     n_images = int(is_class.sum())
     duplicate_counts = [int(is_class[group].sum()) for group in groups]
@@ -214,7 +224,7 @@ def count_distinct_images(is_class: Array, groups: Sequence[Array]) -> tuple[int
 def iter_separable_classes(
     metadata: Mapping[str, Array], rows_by_class: Mapping[str, Array]
 ) -> Iterator[tuple[str, dict[str, float]]]:
-    """The classes that facts tell from the rest, with how much of that each fact tells."""
+    """Yield the classes that metadata separates from the rest, with the association by fact."""
     for label, rows in rows_by_class.items():
         if rows.sum() < MIN_IMAGES_PER_CLASS:
             continue
@@ -225,7 +235,7 @@ def iter_separable_classes(
         strong_associations = {
             fact: association
             for fact, association in associations.items()
-            if association >= MIN_ASSOCIATION
+            if association >= MIN_CLASS_ASSOCIATION
         }
         if strong_associations:
             yield label, strong_associations

@@ -1,8 +1,7 @@
-"""From the bytes of a photo to pixels: the one path for training and prediction, bit for bit.
+"""Decode image files to pixels: the same path for training and prediction, bit for bit.
 
-Whatever a photo comes as (JPEG, PNG, WebP, TIFF, BMP, GIF; grey, with a palette, CMYK, with 16
-bits, turned by its EXIF mark, of several frames), it becomes 8-bit RGB of the size that is asked
-for, of its first frame, upright.
+Whatever the file is (JPEG, PNG, WebP, TIFF, BMP, GIF; grayscale, palette, CMYK, 16-bit, rotated by
+EXIF, of several frames), the result is its first frame, upright, as 8-bit RGB.
 """
 
 from __future__ import annotations
@@ -23,20 +22,19 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
-MAX_PIXELS = 200_000_000  # of a photo as it is stored; 60,000 x 60,000 are 3.6 billion
+MAX_PIXELS = 200_000_000  # guards against decompression bombs
 MAX_12_BIT, MAX_16_BIT = 4_095, 65_535
-HIGH_BIT_DEPTH_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # modes of more than 8 bits
-EXIF_CAMERA_TAGS = (0x010F, 0x0110)  # EXIF marks: its maker and its model
-EXIF_ORIENTATION_TAG, ROTATED_ORIENTATIONS = (
-    0x0112,
-    (5, 6, 7, 8),
-)  # the EXIF mark, and what it may say
-TRANSPARENT_BACKGROUND = 255  # what lies behind transparent pixels: white, as on a page
+HIGH_BIT_DEPTH_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # of Pillow
+EXIF_CAMERA_TAGS = (0x010F, 0x0110)  # make and model
+EXIF_ORIENTATION_TAG = 0x0112
+ROTATED_ORIENTATIONS = (5, 6, 7, 8)  # width and height are swapped
+TRANSPARENT_BACKGROUND = 255  # white, as on a page
+JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What the head of a photo says: its size as shown, how it is stored, and its EXIF marks."""
+    """Facts from the header of a photo: displayed size in pixels, format, mode and camera."""
 
     width: int
     height: int
@@ -46,10 +44,10 @@ class ImageHeader:
 
 
 def read_image_header(data: bytes) -> ImageHeader:
-    """What the head of a photo says; its pixels are not read.
+    """Read the header of a photo without decoding its pixels.
 
     Raises:
-        DataError: it is no photo, or one of too many pixels.
+        DataError: it is not a photo, or has too many pixels.
     """
     image = open_image(data)
     try:
@@ -63,16 +61,16 @@ def read_image_header(data: bytes) -> ImageHeader:
 
 
 def decode_image(data: bytes, side: int) -> Array:
-    """A photo as a square of pixels, shape (side, side, 3), unsigned 8-bit integers.
+    """Decode a photo as a square, shape (side, side, 3), uint8.
 
-    Its proportions give way: the whole photo is stretched over the square, with antialiasing.
+    The whole photo is resized to the square, with antialiasing; its aspect ratio is not kept.
 
     Raises:
-        DataError: it is no photo, damaged, cut short, or of too many pixels.
+        DataError: it is not a photo, damaged, truncated, or has too many pixels.
     """
     image = open_image(data)
     try:
-        # A JPEG is decoded at half, a quarter or an eighth of its size where that is enough.
+        # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is enough, which is faster.
         image.draft("RGB", (2 * side, 2 * side))
         return resize_to_square(to_upright_rgb(image), side)
     except DECODE_ERRORS as error:
@@ -80,23 +78,29 @@ def decode_image(data: bytes, side: int) -> Array:
 
 
 def render_thumbnail(data: bytes, side: int = 128) -> str:
-    """A photo in its own proportions as a small JPEG, a ``data:`` address.
+    """Render a photo as a small JPEG data URL with its own aspect ratio.
 
     Raises:
-        DataError: it is no photo, damaged, cut short, or of too many pixels.
+        DataError: it is not a photo, damaged, truncated, or has too many pixels.
     """
     image = open_image(data)
-    stream = io.BytesIO()
     try:
         image.draft("RGB", (2 * side, 2 * side))
         small = to_upright_rgb(image)
         small.thumbnail((side, side))
-        small.save(stream, "JPEG", quality=85)
+        return encode_jpeg_data_url(small)
     except DECODE_ERRORS as error:
         raise unreadable_image_error(f"{type(error).__name__}: {error}") from error
+
+
+def encode_jpeg_data_url(image: Image, quality: int = JPEG_QUALITY, subsampling: int = -1) -> str:
+    """Encode an image as a JPEG data URL; subsampling -1 is the encoder's default, 0 is none."""
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality, subsampling=subsampling)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
+# What Pillow raises for damaged files; see tests/kinds/image/test_faults.py.
 DECODE_ERRORS = (
     OSError,
     SyntaxError,
@@ -110,17 +114,17 @@ DECODE_ERRORS = (
 
 
 def open_image(data: bytes) -> Image:
-    """A photo whose head is read.
+    """Open a photo and read its header.
 
     Raises:
-        DataError: it is no photo, or one of too many pixels.
+        DataError: it is not a photo, or has too many pixels.
     """
     require_extra("image")
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd EXIF and of many pixels, which we count
+            warnings.simplefilter("ignore")  # about bad EXIF, and about the size checked below
             image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
     except Image.DecompressionBombError as error:
         raise unreadable_image_error(str(error)) from error
@@ -136,7 +140,7 @@ def open_image(data: bytes) -> Image:
 
 
 def to_upright_rgb(image: Image) -> Image:
-    """The photo as it is meant to be seen, as 8-bit RGB."""
+    """Apply EXIF orientation and convert to 8-bit RGB, transparent pixels over white."""
     from PIL import Image, ImageOps
 
     with warnings.catch_warnings():
@@ -152,7 +156,7 @@ def to_upright_rgb(image: Image) -> Image:
 
 
 def to_8_bit(image: Image) -> Image:
-    """A photo of more than 8 bits, or of fractions, with 8 bits.
+    """Convert a photo of more than 8 bits, or of floats, to 8 bits.
 
     Scanners and medical devices store 12 bits in 16: where no pixel has more, white is 4,095.
     """
@@ -169,7 +173,7 @@ def to_8_bit(image: Image) -> Image:
 
 
 def resize_to_square(image: Image, side: int) -> Array:
-    """A photo stretched over a square."""
+    """Resize to a square, shape (side, side, 3)."""
     from PIL import Image
 
     if image.size != (side, side):
@@ -178,9 +182,9 @@ def resize_to_square(image: Image, side: int) -> Array:
 
 
 def unreadable_image_error(reason: str) -> DataError:
-    """The error for bytes of which no photo can be made."""
+    """The error for bytes that cannot be decoded as a photo."""
     return DataError(
         "a photo cannot be read",
         detail=reason[:200],
-        hint="open it with the program that made it and save it as JPEG or PNG, or take it out",
+        hint="save it again as JPEG or PNG with an image editor, or remove it",
     )

@@ -1,4 +1,4 @@
-"""Encode photos: squares of pixels for networks, colours and edges for trees and linear models."""
+"""Encode photos: square images for networks, handcrafted features for trees and linear models."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from fieldcraft.kinds.image.preprocessor_config import PreprocessorConfig
 from fieldcraft.kinds.image.pretrained import PretrainedImageEncoder, load_image_encoder
 from fieldcraft.kinds.image.transfer import find_bundle, load_transferred_weights
 
-CANDIDATE_SIDES_PIXELS = (32, 64, 96, 128)  # of the squares, in pixels
-MAX_SAMPLE_IMAGES = 1_000  # training photos that tell size and colours
-MAX_TRANSFER_IMAGES = 256  # of them, that tell what inherited weights make of photos
-MIN_CHANNEL_STD = 1e-2  # of a channel, as a share of its range: photos of one colour
+CANDIDATE_SIDES_PIXELS = (32, 64, 96, 128)
+MAX_SAMPLE_IMAGES = 1_000  # training photos from which size and pixel statistics are learned
+MAX_TRANSFER_IMAGES = 256  # of these, to recompute the statistics of transferred weights
+MIN_CHANNEL_STD = 1e-2  # of a channel from 0 to 1; photos of a single color have none
 
 
 @dataclass(frozen=True)
 class ImageColumns:
-    """The addresses of the photos of each column; pixels are read when their size is known.
+    """The addresses of the photos of each column; pixels are decoded when the size is known.
 
     Attributes:
-        column_addresses: the addresses; None where there is no photo.
-        n_rows: how many.
-        pretrained: the network that gives their vectors, if one is asked for.
+        column_addresses: the addresses by column; None where there is no photo.
+        n_rows: number of rows.
+        pretrained: the network for embeddings, if one is used.
     """
 
     column_addresses: tuple[tuple[str | None, ...], ...]
@@ -49,12 +49,12 @@ class ImageColumns:
 
     @cached_property
     def addresses(self) -> list[str | None]:
-        """The addresses row by row."""
+        """The addresses row by row, all columns of a row together."""
         return [address for row in zip(*self.column_addresses, strict=True) for address in row]
 
     @cached_property
     def embeddings(self) -> list[Array]:
-        """What the pretrained network makes of the photos of each column; NaN where none is."""
+        """Embeddings of the photos of each column; NaN where there is no photo."""
         if self.pretrained is None:
             return []
         return [self.pretrained.embed(addresses) for addresses in self.column_addresses]
@@ -63,46 +63,45 @@ class ImageColumns:
 class ImageEncoder:
     """Encodes all photo columns of a table.
 
-    A photo becomes a square whose side fits the middle training photo, in RGB; the mean and the
-    spread of its colours, and whether left and right may be swapped, are learned from training
-    photos. Where there is no photo, the square has the mean colour.
+    A photo becomes a square RGB image whose side fits the median training photo. Channel means and
+    standard deviations, and whether photos may be flipped, are learned from the training photos.
+    A missing photo becomes a square of the mean color.
 
-    Where the project file names a pretrained network, networks get its vector of the photo in
-    place of the square, and trees and linear models get it beside colours and edges. If it is
-    tuned, networks get the square, of the size and on the scale that it wants.
+    With a pretrained network in the project file, networks get its embeddings instead of the
+    images, and trees and linear models get them beside the handcrafted features. If that network
+    is finetuned, networks get images of the size and on the scale that it was trained with.
     """
 
     max_batch_rows = None
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        """An encoder of some columns that knows nothing of their photos yet."""
+        """Set up an unfitted encoder."""
         self.column_names = [column.name for column in columns]
         self.options = parse_image_options(columns)
         self.side = self.options.side or CANDIDATE_SIDES_PIXELS[0]
         self.mean = np.zeros(3)
         self.std = np.ones(3)
         self.allow_flip = bool(self.options.allow_flip)
-        self.backbone_config: Json = {}  # of the network that is trained, unless it is our own
+        self.backbone_config: Json = {}  # of the network to train; {} for our own CNN
         self.pretrained: PretrainedImageEncoder | None = None
-        self.embedding_scalers: list[EmbeddingScaler] = []  # of the vectors of each column
-        self.transferred_weights: dict[str, Array] | None = (
-            None  # {}: those of a bundle, long since learned
-        )
+        self.embedding_scalers: list[EmbeddingScaler] = []  # one per column
+        # From a bundle; {} in a restored encoder, whose network has its own weights by now.
+        self.transferred_weights: dict[str, Array] | None = None
         self.transfer_pixels = np.zeros((0, 1, 1, 3), dtype=np.uint8)
 
     @property
     def network_name(self) -> str:
-        """The name of the network that is trained, whatever it begins with."""
+        """The name of the architecture to train; ours if weights come from elsewhere."""
         return DEFAULT_NETWORK if self.options.has_pretrained_weights else self.options.encoder
 
     @property
     def is_frozen(self) -> bool:
-        """Whether photos are vectors, to networks as well."""
+        """Whether networks, too, read embeddings instead of pixels."""
         return self.pretrained is not None and not self.options.finetune
 
     @property
     def n_features(self) -> int:
-        """Numbers of the vectors of a row."""
+        """Width of the embeddings of a row, all columns together."""
         return sum(len(scaler.mean) for scaler in self.embedding_scalers)
 
     def precompute(self, rows: pl.DataFrame) -> ImageColumns:
@@ -117,25 +116,26 @@ class ImageEncoder:
         return ImageColumns(columns, rows.height, self.pretrained)
 
     def _load_initial_weights(self) -> None:
-        """Open what the network begins with: the weights of a bundle, or a pretrained network."""
+        """Load the initial weights: those of a bundle, or a pretrained network."""
         bundle = find_bundle(self.options.encoder)
         if bundle is None:
             folder = Path(self.options.encoder).expanduser()
             if self.options.finetune == LORA and folder.is_dir() and not has_linear_layers(folder):
-                allowed = "true, for the network has convolutions only, which LoRA does not train"
-                raise invalid_option_error(self.options.first_column, "tune", LORA, allowed)
+                allowed = "true, since LoRA needs linear layers and the network has none"
+                raise invalid_option_error(self.options.first_column, "finetune", LORA, allowed)
             self.pretrained = load_image_encoder(self.options.encoder, self.options.side)
         elif self.options.finetune == LORA:
             allowed = "true: the network of a bundle is trained as a whole"
-            raise invalid_option_error(self.options.first_column, "tune", LORA, allowed)
+            raise invalid_option_error(self.options.first_column, "finetune", LORA, allowed)
         else:
             self.transferred_weights = load_transferred_weights(bundle)
 
     def fit_transform(self, photos: ImageColumns, target: Array) -> LazyEncodedRows:
-        """Learn size, colours and whether to mirror from training photos; return them encoded."""
+        """Learn size, pixel statistics and flip invariance; return the encoded rows."""
         positions = [
             position for position, address in enumerate(photos.addresses) if address is not None
         ]
+        # Evenly spaced: photos are often sorted by class.
         sample_indices = np.linspace(
             0, len(positions) - 1, min(MAX_SAMPLE_IMAGES, len(positions)), dtype=int
         )
@@ -145,7 +145,7 @@ class ImageEncoder:
         if self.pretrained is not None and not self.is_frozen:
             self._apply_preprocessor_config(self.pretrained)
         elif self.network_name != DEFAULT_NETWORK:
-            require_extra("text")  # it brings the library of networks
+            require_extra("text")  # for the library `transformers`
             self.backbone_config = build_network_config(self.network_name, self.side)
         if sample_addresses:
             self._fit_pixel_statistics(
@@ -157,18 +157,19 @@ class ImageEncoder:
         return self.transform(photos)
 
     def _apply_preprocessor_config(self, pretrained: PretrainedImageEncoder) -> None:
-        """Give a network that is tuned its photos as it wants them."""
+        """Take size and scale of the photos from the pretrained network to finetune."""
         self.backbone_config, preprocessor = pretrained.config, pretrained.preprocessor
         self.side, self.mean, self.std = (
             preprocessor.side, np.array(preprocessor.mean), np.array(preprocessor.std)
         )  # fmt: skip
 
     def _fit_pixel_statistics(self, addresses: list[str | None], target: Array) -> None:
-        """Learn colours and whether to mirror from training photos."""
+        """Learn pixel statistics and flip invariance from training photos."""
         pixels = get_pixel_cache(self.side).get_pixels(addresses, self.fill_color)
         if self.pretrained is None or self.is_frozen:
             self.mean = pixels.mean(axis=(0, 1, 2)) / 255
             self.std = np.maximum(pixels.std(axis=(0, 1, 2)) / 255, MIN_CHANNEL_STD)
+        # Embeddings are of unflipped photos, so with them there is nothing to learn about flips.
         if self.options.allow_flip is None and not self.is_frozen:
             self.allow_flip = is_flip_invariant(pixels, target)
         if self.transferred_weights:
@@ -179,13 +180,13 @@ class ImageEncoder:
 
     @property
     def fill_color(self) -> Array:
-        """The colour of the square that stands for a photo that is not there."""
+        """The color of the square that replaces a missing photo, shape (3,), uint8."""
         return np.rint(np.clip(self.mean, 0, 1) * 255).astype(np.uint8)
 
     def transform(self, photos: ImageColumns) -> LazyEncodedRows:
-        """Encode rows: shape (rows, columns, side, side, 3), unsigned 8-bit integers.
+        """Encode rows as images, shape (rows, columns, side, side, 3), uint8.
 
-        Of a pretrained network that is not tuned: its vectors, shape (rows, width), standardised.
+        With frozen embeddings, as these, standardized, shape (rows, n_features).
         """
 
         @cache
@@ -193,7 +194,7 @@ class ImageEncoder:
             return get_pixel_cache(self.side).get_pixels(photos.addresses, self.fill_color)
 
         @cache
-        def encode_embeddings() -> list[Array]:  # a network that is tuned does without
+        def encode_embeddings() -> list[Array]:  # not called for a network that is finetuned
             pairs = zip(self.embedding_scalers, photos.embeddings, strict=True)
             return [scaler.transform(embeddings) for scaler, embeddings in pairs]
 
@@ -211,7 +212,7 @@ class ImageEncoder:
         )
 
     def _matrix(self, photos: ImageColumns, pixels: Array, embeddings: list[Array]) -> Matrix:
-        """Colours and edges of each photo, then the vectors; NaN where there is no photo."""
+        """Handcrafted features of each photo, then its embedding; NaN where there is no photo."""
         values = extract_features(pixels)
         values[[address is None for address in photos.addresses]] = np.nan
         names = [f"{column} ({name})" for column in self.column_names for name in FEATURE_NAMES]
@@ -226,40 +227,41 @@ class ImageEncoder:
         return Matrix(table, tuple(names), (0,) * len(names))
 
     def state(self) -> State:
-        """What was learned, as JSON values and arrays; the pretrained network as a file."""
+        """What was learned, with the pretrained network as an ONNX file."""
         values: Json = {
-            "side": self.side,
-            "mirror": self.allow_flip,
+            "image_size": self.side,
+            "horizontal_flip": self.allow_flip,
             "config": self.backbone_config,
         }
-        arrays = {"mean": self.mean, "spread": self.std}
+        arrays = {"mean": self.mean, "std": self.std}
         if self.pretrained is None:
             return State(values, arrays)
         for i, scaler in enumerate(self.embedding_scalers):
-            arrays[f"meaning.{i}"] = np.stack([scaler.mean, scaler.std])
-        values["wanted"] = asdict(self.pretrained.preprocessor)
+            arrays[f"embedding_scaler.{i}"] = np.stack([scaler.mean, scaler.std])
+        values["preprocessor_config"] = asdict(self.pretrained.preprocessor)
         return State(values, arrays, {"backbone": self.pretrained.backbone.path})
 
     def restore(self, state: State) -> None:
-        """Become the encoder that `state` described; no folder is needed any more."""
-        self.side, self.allow_flip = state.values["side"], state.values["mirror"]
+        """Load a fitted state; the folder of the pretrained network is not needed any more."""
+        self.side = state.values["image_size"]
+        self.allow_flip = state.values["horizontal_flip"]
         self.mean, self.std = (
-            np.asarray(state.arrays[name], dtype=np.float64) for name in ("mean", "spread")
+            np.asarray(state.arrays[name], dtype=np.float64) for name in ("mean", "std")
         )
         self.backbone_config = state.values.get("config", {})
         if "backbone" not in state.files:
             self.transferred_weights = {}
             return
-        preprocessor = PreprocessorConfig(**state.values["wanted"])
+        preprocessor = PreprocessorConfig(**state.values["preprocessor_config"])
         self.pretrained = PretrainedImageEncoder(
             preprocessor, load_backbone(state.files["backbone"])
         )
-        arrays = (state.arrays[f"meaning.{i}"] for i in range(len(self.column_names)))
+        arrays = (state.arrays[f"embedding_scaler.{i}"] for i in range(len(self.column_names)))
         self.embedding_scalers = [EmbeddingScaler(*array) for array in arrays]
 
 
 def choose_side(addresses: Sequence[str | None]) -> int:
-    """The side of the squares: the largest that is hardly larger than the middle photo."""
+    """The largest candidate side that enlarges the median photo by 15 % at most."""
     headers = [
         header
         for header in read_image_headers([address for address in addresses if address])

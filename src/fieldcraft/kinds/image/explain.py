@@ -1,7 +1,7 @@
-"""Which places of a photo speak for a prediction, and which against it.
+"""Explain a prediction by occlusion of the photo.
 
 Zeiler & Fergus, *Visualizing and Understanding Convolutional Networks*, ECCV 2014: a square is
-moved over the photo, and at each place the model is asked what it says of the rest.
+moved over the photo, and the model is scored with each position covered.
 """
 
 from __future__ import annotations
@@ -22,32 +22,30 @@ from fieldcraft.kinds.image.decode import (
 )
 from fieldcraft.kinds.image.heatmap import render_heatmap
 
-GRID_CELLS, OCCLUSION_CELLS = (
-    8,
-    2,
-)  # cells a side; cells a side that are covered at once, so each several times
+GRID_CELLS = 8  # per side
+OCCLUSION_CELLS = 2  # per side, covered at once: up to four squares cover each cell
 OCCLUSION_POSITIONS = [
     (y, x)
     for y in range(GRID_CELLS - OCCLUSION_CELLS + 1)
     for x in range(GRID_CELLS - OCCLUSION_CELLS + 1)
 ]
-RELATIVE_TOLERANCE = 1e-6  # of the scores, below which differences are those of rounding
-MAX_SIDE_PIXELS = 384  # pixels of the longer side of the photo that is asked about
+RELATIVE_TOLERANCE = 1e-6  # of the scores; smaller differences are rounding
+MAX_SIDE_PIXELS = 384  # of the longer side; larger photos are reduced first
 
 
 def explain_image(data: bytes, score: ScoreFunction) -> Json:
-    """Where a photo speaks for what was said of it.
+    """Explain a score by the regions of a photo.
 
     Args:
-        data: the photo.
-        score: addresses of photos to scores.
+        data: the bytes of the photo.
+        score: from addresses of photos to scores.
 
     Returns:
-        ``weights`` of the cells of a grid from -1, against, to 1, for; ``picture``, these as blue
-        and orange over the photo; and ``most``: by how much the heaviest cell moves the score.
+        ``weights`` of the cells of a grid, from -1 (against) to 1 (for); ``heatmap``, these as
+        orange and blue over the photo; ``max_effect``, the largest change of the score by a cell.
 
     Raises:
-        DataError: it is no photo, damaged, cut short, or of too many pixels.
+        DataError: it is not a photo, damaged, truncated, or has too many pixels.
     """
     try:
         photo = to_upright_rgb(open_image(data))
@@ -55,7 +53,8 @@ def explain_image(data: bytes, score: ScoreFunction) -> Json:
         raise unreadable_image_error(f"{type(error).__name__}: {error}") from error
     photo.thumbnail((MAX_SIDE_PIXELS, MAX_SIDE_PIXELS))
     pixels = np.asarray(photo)
-    # In files, not in addresses that carry them: these would be remembered with all their bytes.
+    # As files, not as data URLs: the pixel cache would keep these with all their bytes. As BMP,
+    # since the artifacts of JPEG change scores.
     with TemporaryDirectory(prefix="fieldcraft-") as folder:
         paths = [Path(folder) / f"{i}.bmp" for i in range(1 + len(OCCLUSION_POSITIONS))]
         photo.save(paths[0])
@@ -68,14 +67,14 @@ def explain_image(data: bytes, score: ScoreFunction) -> Json:
         effects, max_effect = np.zeros_like(effects), 0.0
     weights = effects / (max_effect or 1.0)
     return {
-        "picture": render_heatmap(photo, weights),
-        "most": max_effect,
+        "heatmap": render_heatmap(photo, weights),
+        "max_effect": max_effect,
         "weights": weights.round(4).tolist(),
     }
 
 
 def occlude(pixels: Array, position: tuple[int, int]) -> Array:
-    """The photo with a square in its mean colour."""
+    """Cover a square of the photo with its mean color."""
     occluded = pixels.copy()
     (top, bottom), (left, right) = (
         [side * cell // GRID_CELLS for cell in (start, start + OCCLUSION_CELLS)]
@@ -86,7 +85,7 @@ def occlude(pixels: Array, position: tuple[int, int]) -> Array:
 
 
 def average_effects_per_cell(effects: Array) -> Array:
-    """For each cell the mean effect of the squares that cover it, shape (cells, cells)."""
+    """The mean effect of the squares that cover each cell, shape (cells, cells)."""
     total, count = np.zeros((GRID_CELLS, GRID_CELLS)), np.zeros((GRID_CELLS, GRID_CELLS))
     for effect, (y, x) in zip(effects, OCCLUSION_POSITIONS, strict=True):
         total[y : y + OCCLUSION_CELLS, x : x + OCCLUSION_CELLS] += effect

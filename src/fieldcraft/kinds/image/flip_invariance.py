@@ -1,4 +1,4 @@
-"""Tell from training photos whether left and right may be swapped: a cat yes, a digit no."""
+"""Test on training photos whether they may be flipped: a cat yes, a digit no."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ import numpy as np
 from fieldcraft.core.types import Array
 from fieldcraft.kinds.image.handcrafted_features import extract_features
 
-MIN_FLIPPED_R2_RATIO = (
-    0.8  # share of what is told of photos that must be told of their mirror images as well
-)
-MIN_R2 = 0.05  # share of the target's variance below which nothing can be said
-RIDGE_ALPHA_PER_FEATURE = 3.0  # a row's worth of shrinkage for each feature
-MIN_IMAGES = 40  # photos
+MIN_FLIPPED_R2_RATIO = 0.8  # R2 on flipped photos by R2 on the originals
+MIN_R2 = 0.05  # below, the model explains too little for a verdict
+RIDGE_ALPHA_PER_FEATURE = 3.0
+MIN_IMAGES = 40
 
 
 def is_flip_invariant(pixels: Array, target: Array) -> bool:
-    """Whether what is asked of photos is told of their mirror images just as well.
+    """Whether the target can be predicted from flipped photos as well as from the originals.
 
-    A linear model over colours and edges is fitted on one half of the photos, and tells the other
-    half as they are and mirrored. Where that tells nothing, photos are left as they are.
+    A ridge model on handcrafted features is fitted on one half of the photos and evaluated on the
+    other half, original and flipped, and the other way round. If it explains nothing, photos are
+    not flipped, which is the safe choice.
 
     Args:
         pixels: training photos, shape (photos, side, side, 3).
-        target: what is to be told of them, shape (photos, columns).
+        target: indicator columns of the target, shape (photos, columns).
     """
     if len(pixels) < MIN_IMAGES:
         return False
     original = extract_features(pixels).astype(np.float64)
     flipped = extract_features(pixels[:, :, ::-1]).astype(np.float64)
     std = original.std(axis=0)
+    # Both are scaled by the original: flipping must not change the scale of a feature.
     original, flipped = (
         (values - original.mean(axis=0))[:, std > 0] / std[std > 0]
         for values in (original, flipped)
     )
+    # A fixed seed: the verdict must be the same for the same photos.
     halves = np.random.default_rng(0).permutation(len(pixels)) % 2
     r2_sums = np.zeros(2)
     for half in (0, 1):
@@ -46,14 +47,14 @@ def is_flip_invariant(pixels: Array, target: Array) -> bool:
 
 
 def fit_ridge(values: Array, target: Array) -> tuple[Array, Array]:
-    """Weights and offsets of a linear model that is shrunk."""
+    """Weights and intercepts of a ridge regression on centered features."""
     mean = target.mean(axis=0)
     gram = values.T @ values + RIDGE_ALPHA_PER_FEATURE * values.shape[1] * np.eye(values.shape[1])
     return np.linalg.solve(gram, values.T @ (target - mean)), mean
 
 
 def compute_r2(target: Array, predictions: Array) -> float:
-    """Share of the target's variance that predictions explain."""
+    """Fraction of the variance of all target columns that predictions explain."""
     total_variance = float(np.square(target - target.mean(axis=0)).sum())
     return (
         float(1 - np.square(target - predictions).sum() / total_variance) if total_variance else 0.0

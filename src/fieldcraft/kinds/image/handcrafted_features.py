@@ -1,4 +1,4 @@
-"""What trees and linear models see of a photo: colours by place, and the directions of edges."""
+"""Handcrafted features of photos for trees and linear models: colors and edge orientations."""
 
 from __future__ import annotations
 
@@ -6,27 +6,36 @@ import numpy as np
 
 from fieldcraft.core.types import Array
 
-GRID_CELLS = 4  # fields a side
-ORIENTATION_BINS = 8  # directions of edges
+GRID_CELLS = 4  # per side
+ORIENTATION_BINS = 8
 BATCH_IMAGES = 256
 NORM_EPSILON = 1e-3
 FEATURE_NAMES = (
-    *(f"{colour} {row + 1}.{column + 1}" for row in range(GRID_CELLS) for column in range(GRID_CELLS)
-      for colour in ("red", "green", "blue")),
-    *(f"edges {row + 1}.{column + 1} {direction * 180 // ORIENTATION_BINS}°" for row in range(GRID_CELLS)
-      for column in range(GRID_CELLS) for direction in range(ORIENTATION_BINS)),
-    "contrast", "edges in all",
-)  # fmt: skip
+    *(
+        f"{color} {row + 1}.{column + 1}"
+        for row in range(GRID_CELLS)
+        for column in range(GRID_CELLS)
+        for color in ("red", "green", "blue")
+    ),
+    *(
+        f"edges {row + 1}.{column + 1} {direction * 180 // ORIENTATION_BINS}°"
+        for row in range(GRID_CELLS)
+        for column in range(GRID_CELLS)
+        for direction in range(ORIENTATION_BINS)
+    ),
+    "contrast",
+    "edges in all",
+)
 
 
 def extract_features(pixels: Array) -> Array:
-    """Hand-made features of photos, shape (photos, 178), 32-bit floats.
+    """Extract features of photos, shape (photos, 178), float32.
 
-    Of each field of a 4 x 4 grid its mean colour, and how strong its edges are in each of eight
-    directions, as shares (histograms of oriented gradients; Dalal & Triggs, CVPR 2005).
+    For each cell of a 4 x 4 grid the mean color, and a normalized histogram of the edge strength
+    in eight directions (histograms of oriented gradients; Dalal & Triggs, CVPR 2005).
 
     Args:
-        pixels: shape (photos, side, side, 3), unsigned 8-bit integers.
+        pixels: shape (photos, side, side, 3), uint8.
     """
     parts = [
         extract_batch_features(pixels[start : start + BATCH_IMAGES])
@@ -36,7 +45,7 @@ def extract_features(pixels: Array) -> Array:
 
 
 def extract_batch_features(pixels: Array) -> Array:
-    """Features of a few photos at once."""
+    """Extract the features of one batch."""
     rgb = pixels.astype(np.float32) / 255
     gray = rgb.mean(axis=-1)
     gradient_x = np.zeros_like(gray)
@@ -44,7 +53,7 @@ def extract_batch_features(pixels: Array) -> Array:
     gradient_x[:, :, 1:-1] = gray[:, :, 2:] - gray[:, :, :-2]
     gradient_y[:, 1:-1] = gray[:, 2:] - gray[:, :-2]
     magnitude = np.hypot(gradient_x, gradient_y)
-    # Light on dark and dark on light are the same edge: half a turn, cut into directions.
+    # Light on dark and dark on light are the same edge: orientations are modulo half a turn.
     orientation = np.arctan2(gradient_y, gradient_x) % np.pi
     orientation_bin = np.minimum(
         (orientation * (ORIENTATION_BINS / np.pi)).astype(np.int8), ORIENTATION_BINS - 1
@@ -69,8 +78,9 @@ def extract_batch_features(pixels: Array) -> Array:
 
 
 def average_per_cell(values: Array) -> Array:
-    """Means over the fields of the grid, shape (photos, grid, grid, channels)."""
+    """Means over the cells of the grid, shape (photos, grid, grid, channels)."""
     side = values.shape[1]
+    # The side need not be a multiple of the grid: cells may differ by a pixel.
     cell_edges = np.linspace(0, side, GRID_CELLS + 1).astype(int)
     row_sums = np.add.reduceat(values, cell_edges[:-1], axis=1)
     cell_sums = np.add.reduceat(row_sums, cell_edges[:-1], axis=2)

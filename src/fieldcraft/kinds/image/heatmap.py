@@ -1,51 +1,51 @@
-"""Weights of places as colours over a grey photo.
+"""Render weights of regions as colors over a grayscale photo.
 
 Lightness is the photo's, hue and chroma are the weights', so neither hides the other; equal steps
-of weight are equal steps to the eye (Oklab, Ottosson 2020). Blue and orange are told apart by
-nearly all who do not tell red from green.
+of weight look equal (Oklab, Ottosson 2020). Blue and orange can be told apart with the common
+forms of color blindness.
 """
 
 from __future__ import annotations
-
-import base64
-import io
 
 import numpy as np
 from PIL import Image
 
 from fieldcraft.core.types import Array
+from fieldcraft.kinds.image.decode import encode_jpeg_data_url
 
-MAX_SIDE_PIXELS = 160  # pixels of the longer side
-MIN_LIGHTNESS, MAX_LIGHTNESS = 0.3, 0.88  # of the grey photo below the colours
-MAX_CHROMA, POSITIVE_HUE_RADIANS = 0.15, np.deg2rad(255)  # for; against is the opposite hue, orange
+MAX_SIDE_PIXELS = 160  # of the longer side
+MIN_LIGHTNESS, MAX_LIGHTNESS = 0.3, 0.88  # neither black nor white has a hue
+MAX_CHROMA = 0.15
+POSITIVE_HUE_RADIANS = np.deg2rad(255)  # blue; negative weights have the opposite hue, orange
+JPEG_QUALITY = 88
 
 
 def render_heatmap(photo: Image.Image, weights: Array) -> str:
-    """A grid of weights from -1 to 1 over a photo, a small JPEG as a ``data:`` address."""
+    """Render a grid of weights from -1 to 1 over a photo, as a small JPEG data URL."""
     scale = MAX_SIDE_PIXELS / max(photo.size)
     width, height = (max(round(scale * side), 1) for side in photo.size)
     resized = photo.resize((width, height), Image.Resampling.BICUBIC)
     grid = Image.fromarray(weights.astype(np.float32))
     weight_map = np.clip(np.asarray(grid.resize(resized.size, Image.Resampling.BICUBIC)), -1, 1)
+    # The luminance weights of sRGB (ITU-R BT.709); the cube root is the lightness of Oklab.
     luminance = srgb_to_linear(np.asarray(resized) / 255) @ (0.2126, 0.7152, 0.0722)
     lightness = MIN_LIGHTNESS + (MAX_LIGHTNESS - MIN_LIGHTNESS) * np.cbrt(luminance)
     chroma = MAX_CHROMA * weight_map
     rgb = oklab_to_srgb(
         lightness, chroma * np.cos(POSITIVE_HUE_RADIANS), chroma * np.sin(POSITIVE_HUE_RADIANS)
     )
-    stream = io.BytesIO()
-    Image.fromarray(rgb).save(stream, "JPEG", quality=88, subsampling=0)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    # Without chroma subsampling, which would blur the colors: they are the message here.
+    return encode_jpeg_data_url(Image.fromarray(rgb), JPEG_QUALITY, subsampling=0)
 
 
 def srgb_to_linear(coded: Array) -> Array:
-    """Light from coded values (sRGB, IEC 61966-2-1)."""
+    """Linear light from sRGB values from 0 to 1 (IEC 61966-2-1)."""
     linear_rgb: Array = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
     return linear_rgb
 
 
 def oklab_to_srgb(lightness: Array, a: Array, b: Array) -> Array:
-    """Oklab to 8-bit sRGB; colours that a screen cannot show are cut."""
+    """Oklab to 8-bit sRGB; colors outside the gamut are clipped."""
     lms = np.stack(
         [
             lightness + 0.3963377774 * a + 0.2158037573 * b,

@@ -1,4 +1,4 @@
-"""What tells of photos in a few numbers: size, shape, form, light and colour."""
+"""Drift statistics of photos: size, shape, file format, brightness, contrast and color."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from fieldcraft.data import file_cells
 from fieldcraft.kinds.image.decode import decode_image
 from fieldcraft.kinds.image.pixel_cache import map_in_threads, read_image_headers
 
-STATISTICS_SIDE_PIXELS = 16  # pixels of the square of which light and colour are told
-STATISTIC_NAMES = ("size", "shape", "brightness", "contrast", "colour")
+STATISTICS_SIDE_PIXELS = 16  # enough for means, and a JPEG is decoded at an eighth of its size
+STATISTIC_NAMES = ("size", "shape", "brightness", "contrast", "color")
 ImageStatistics = tuple[str | None, tuple[float | None, ...]]
 MISSING_STATISTICS: ImageStatistics = (None, (None,) * len(STATISTIC_NAMES))
 
 
 def compute_drift_statistics(values: pl.Series) -> dict[str, pl.Series]:
-    """Of photos by address: form of the file, size in pixels a side, width by height, mean
-    brightness, spread of brightness and mean strength of colours, the last three from 0 to 1.
+    """Drift statistics of photos by address, null where a photo cannot be read.
+
+    File format; root of the number of pixels; width by height; mean brightness, standard
+    deviation of brightness and mean color range, the last three from 0 to 1.
     """
     addresses = values.drop_nulls().unique(maintain_order=True).to_list()
     headers = read_image_headers(addresses)
@@ -48,7 +50,7 @@ def compute_drift_statistics(values: pl.Series) -> dict[str, pl.Series]:
 
 
 def measure_color(address: str) -> tuple[float, float, float] | None:
-    """Brightness, contrast and colour of a photo; None where it cannot be decoded."""
+    """Brightness, contrast and color range of a photo; None where it cannot be decoded."""
     try:
         pixels = (
             decode_image(file_cells.read_content(address), STATISTICS_SIDE_PIXELS).astype(

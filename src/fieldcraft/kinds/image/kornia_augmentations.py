@@ -1,4 +1,4 @@
-"""Changes of photos that the project file asks for by name, most of them by the library kornia."""
+"""Augmentations that the project file names, most of them from the library kornia."""
 
 from __future__ import annotations
 
@@ -12,34 +12,27 @@ from fieldcraft.core.extras import require_extra
 from fieldcraft.kinds.image.augment import N_SHIFT_GROUPS, cutout, random_flip
 
 ImageTransform = Callable[[Tensor], Tensor]
-MAX_ROTATION_DEGREES = 15.0  # degrees at most
-CROP_AREA_RANGE, CROP_ASPECT_RANGE = (
-    (0.5, 1.0),
-    (0.8, 1.25),
-)  # share of the area that is kept; its width by its height
+MAX_ROTATION_DEGREES = 15.0
+CROP_AREA_RANGE = (0.5, 1.0)  # fraction of the area that is kept
+CROP_ASPECT_RANGE = (0.8, 1.25)  # width by height
 BRIGHTNESS_CONTRAST_JITTER, HUE_JITTER, SATURATION_JITTER = 0.2, 0.05, 0.3
-RANDAUGMENT_OPERATIONS, RANDAUGMENT_MAGNITUDE = (
-    2,
-    7,
-)  # of RandAugment: changes one after the other, of 30
-PIXEL_VALUE_AUGMENTATIONS = (
-    "light",
-    "colour",
-    "randaugment",
-)  # from 0 to 1; the others leave colours alone
+RANDAUGMENT_OPERATIONS = 2  # one after the other
+RANDAUGMENT_MAGNITUDE = 7  # of 30
+PIXEL_VALUE_AUGMENTATIONS = ("brightness_contrast", "color", "randaugment")  # need values in 0..1
 
 
 def apply_augmentations(x: Tensor, names: Sequence[str], mean: Tensor, std: Tensor) -> Tensor:
-    """A batch of standardised photos, each changed in the ways that are named.
+    """Augment a batch of standardized photos.
 
-    What moves photos about fills what comes in from outside with the mean colour.
+    Rotations and crops fill the border with 0, which is the mean color.
 
     Args:
         x: shape (photos, channels, side, side).
-        names: of `fieldcraft.kinds.image.options.CHANGES`.
-        mean: of each channel, as it was taken off.
-        std: by which each channel was divided.
+        names: some of `fieldcraft.kinds.image.options.AUGMENTATIONS`.
+        mean: mean of each channel, which was subtracted.
+        std: standard deviation of each channel, which was divided by.
     """
+    # Kornia inverts matrices, for which half precision is too coarse or not implemented.
     with torch.autocast(x.device.type, enabled=False):
         x = x.float()
         pixel_augmentations = [name for name in PIXEL_VALUE_AUGMENTATIONS if name in names]
@@ -56,16 +49,16 @@ def apply_augmentations(x: Tensor, names: Sequence[str], mean: Tensor, std: Tens
 
 @cache
 def build_augmentation(name: str, side: int) -> ImageTransform:
-    """The change that has a name, of photos of some side.
+    """Build an augmentation of photos of some side by name.
 
-    RandAugment: Cubuk et al., *RandAugment: Practical Automated Data Augmentation*, 2020; an eighth
-    of a batch is changed in one way.
+    RandAugment: Cubuk et al., *RandAugment: Practical Automated Data Augmentation*, 2020; each
+    eighth of a batch is augmented in one way.
 
     Raises:
         MissingExtraError: kornia is not installed.
     """
     builtin: dict[str, ImageTransform] = {
-        "flip": random_flip,
+        "horizontal_flip": random_flip,
         "vertical_flip": random_vertical_flip,
         "cutout": cutout,
     }
@@ -80,17 +73,17 @@ def build_augmentation(name: str, side: int) -> ImageTransform:
         return lambda x: torch.cat([randaugment(part) for part in x.chunk(N_SHIFT_GROUPS)])
     builders: dict[str, Callable[[], ImageTransform]] = {
         "rotate": lambda: augmentation.RandomRotation(MAX_ROTATION_DEGREES, p=1.0),
-        "zoom": lambda: augmentation.RandomResizedCrop(
+        "random_resized_crop": lambda: augmentation.RandomResizedCrop(
             (side, side), scale=CROP_AREA_RANGE, ratio=CROP_ASPECT_RANGE, cropping_mode="resample"
         ),
-        "light": lambda: augmentation.ColorJiggle(
+        "brightness_contrast": lambda: augmentation.ColorJiggle(
             brightness=BRIGHTNESS_CONTRAST_JITTER, contrast=BRIGHTNESS_CONTRAST_JITTER
         ),
-        "colour": lambda: augmentation.ColorJiggle(hue=HUE_JITTER, saturation=SATURATION_JITTER),
+        "color": lambda: augmentation.ColorJiggle(hue=HUE_JITTER, saturation=SATURATION_JITTER),
     }
     return builders[name]()
 
 
 def random_vertical_flip(photos: Tensor) -> Tensor:
-    """Photos of which every other one, by chance, stands on its head."""
+    """Flip each photo vertically with probability 1/2."""
     return random_flip(photos.transpose(2, 3)).transpose(2, 3)

@@ -1,4 +1,4 @@
-"""Find photos that look nearly the same, whatever their size, form or small changes of light."""
+"""Find near-duplicate photos, whatever their size, file format or small changes of light."""
 
 from __future__ import annotations
 
@@ -11,30 +11,23 @@ from fieldcraft.core.types import Array
 from fieldcraft.kinds.image.pixel_cache import get_pixel_cache
 from fieldcraft.statistics.connected_components import connected_components
 
-COMPARISON_SIDE_PIXELS = 32  # of the squares that are compared
+COMPARISON_SIDE_PIXELS = 32
 FILL_COLOR = np.zeros(3, dtype=np.uint8)
-COARSE_GRID_CELLS, MIN_COARSE_CORRELATION = (
-    8,
-    0.99,
-)  # fields a side of the first look, and how alike two must be there
-MIN_PIXEL_CORRELATION = 0.985  # correlation of all pixels of two photos that are nearly the same
-MIN_PIXEL_STD = 4.0  # spread of the pixels, of 255, below which a photo shows too little to compare
-BLOCK_IMAGES = 512  # photos compared at once with all
-MAX_EXHAUSTIVE_IMAGES = (
-    20_000  # photos up to which each is compared with each; of more, those of like hashes
-)
-MAX_PAIRS = 200_000  # beyond that photos are of one sort, such as scans of one form
-HASH_BITS = 64  # bits
-N_HASH_TABLES, KEY_BITS = (
-    20,
-    22,
-)  # ways to put photos into buckets, each by so many bits of their hashes
-MAX_BUCKET_IMAGES = 1_000  # photos of a bucket with which one is compared
-BATCH_ITEMS = 1 << 15  # photos or pairs that are worked on together
+COARSE_GRID_CELLS = 8  # per side, for the first comparison
+MIN_COARSE_CORRELATION = 0.99
+MIN_PIXEL_CORRELATION = 0.985
+MIN_PIXEL_STD = 4.0  # of 255; photos with less contrast are not compared
+BLOCK_IMAGES = 512  # photos per matrix product
+MAX_EXHAUSTIVE_IMAGES = 20_000  # up to here all pairs are compared; with more, hash collisions
+MAX_PAIRS = 200_000  # with more pairs all photos are alike, such as scans of one form
+HASH_BITS = 64
+N_HASH_TABLES, KEY_BITS = 20, 22
+MAX_BUCKET_IMAGES = 1_000  # comparisons per photo and bucket
+BATCH_ITEMS = 1 << 15  # photos or pairs per batch
 
 
 def find_near_duplicate_images(addresses: pl.Series) -> list[Array]:
-    """Groups of rows whose photos look nearly the same, largest first."""
+    """Groups of row positions whose photos are near-duplicates, largest first."""
     values = addresses.to_list()
     present_rows = [row for row, address in enumerate(values) if address is not None]
     present_addresses = [str(values[row]) for row in present_rows]
@@ -49,22 +42,23 @@ def find_near_duplicate_images(addresses: pl.Series) -> list[Array]:
 
 
 def group_near_duplicates(pixels: Array) -> tuple[list[Array], bool]:
-    """Groups of photos of which each is nearly the same as another of its group, largest first.
+    """Group photos so that each is a near-duplicate of another of its group, largest first.
 
-    Photos are compared as squares: first coarse ones in grey, then all pixels, both freed of
-    brightness and contrast.
+    Photos are compared by correlation, which ignores brightness and contrast: first coarse
+    grayscale grids, then all pixels of the candidate pairs.
 
     Args:
         pixels: shape (photos, side, side, 3), the side a multiple of 8.
 
     Returns:
-        Numbers of the photos of each group, and whether all photos were compared: where very
-        many are alike, the rest is left.
+        Positions of the photos of each group, and whether the comparison is complete: with very
+        many pairs it stops early.
     """
     shown_indices, coarse = compute_coarse_descriptors(pixels)
     duplicate_pairs = [np.zeros((0, 2), dtype=np.int64)]
     n_compared = 0
     for candidate_pairs in iter_candidate_pairs(coarse):
+        # With so many similar pairs, the exact comparison would be quadratic in the photos.
         if n_compared > MAX_PAIRS:
             return connected_components(len(pixels), np.concatenate(duplicate_pairs)), False
         pairs = shown_indices[candidate_pairs]
@@ -76,7 +70,7 @@ def group_near_duplicates(pixels: Array) -> tuple[list[Array], bool]:
 
 
 def compute_coarse_descriptors(pixels: Array) -> tuple[Array, Array]:
-    """The numbers of the photos that show something, and these as coarse squares in grey."""
+    """Positions of the photos with enough contrast, and their coarse grids, standardized."""
     shown_indices, coarse = (
         [np.zeros(0, dtype=np.int64)],
         [np.zeros((0, COARSE_GRID_CELLS**2), dtype=np.float32)],
@@ -90,10 +84,10 @@ def compute_coarse_descriptors(pixels: Array) -> tuple[Array, Array]:
 
 
 def iter_candidate_pairs(coarse: Array) -> Iterator[Array]:
-    """Pairs of photos that look alike at first, some at a time.
+    """Yield batches of pairs with similar coarse grids, shape (pairs, 2).
 
     Args:
-        coarse: their standardised fields, shape (photos, 64).
+        coarse: standardized grids, shape (photos, 64).
     """
     if len(coarse) > MAX_EXHAUSTIVE_IMAGES:
         for pairs in iter_hash_collisions(compute_hashes(coarse)):
@@ -106,9 +100,9 @@ def iter_candidate_pairs(coarse: Array) -> Iterator[Array]:
 
 
 def compute_hashes(coarse: Array) -> Array:
-    """A hash of 64 bits of each photo: on which side of 64 planes of chance it lies.
+    """A 64-bit hash of each photo: on which side of 64 random hyperplanes it lies.
 
-    Two photos of correlation c differ in a share of arccos(c) / pi of the bits: 3 of 64 for 0.99
+    Two photos of correlation c differ in a fraction arccos(c) / pi of the bits: 3 of 64 for 0.99
     (Charikar, *Similarity Estimation Techniques from Rounding Algorithms*, STOC 2002).
     """
     planes = np.random.default_rng(0).normal(size=(coarse.shape[1], HASH_BITS)).astype(np.float32)
@@ -120,11 +114,12 @@ def compute_hashes(coarse: Array) -> Array:
 
 
 def iter_hash_collisions(hash_values: Array) -> Iterator[Array]:
-    """Pairs of photos that some bits of their hashes put into one bucket, some at a time.
+    """Yield batches of pairs that share a bucket of a hash table, shape (pairs, 2).
 
-    Each of 20 tables sorts photos by 22 of the bits; 98 of 100 pairs of correlation 0.993 meet in
-    one of them. In a bucket, each is compared with the next 1,000 in the order of hashes.
+    Each of 20 tables uses 22 of the bits; 98 of 100 pairs of correlation 0.993 meet in one of
+    them. In a bucket, each photo is compared with the next 1,000 in the order of hashes.
     """
+    # Another seed than that of the hyperplanes, so that bits and planes are independent.
     rng = np.random.default_rng(1)
     for _ in range(N_HASH_TABLES):
         bits = rng.choice(HASH_BITS, KEY_BITS, replace=False).astype(np.uint64)
@@ -143,7 +138,7 @@ def iter_hash_collisions(hash_values: Array) -> Iterator[Array]:
 
 
 def average_gray_cells(pixels: Array) -> Array:
-    """Mean greys of an 8 x 8 grid, shape (photos, 64)."""
+    """Mean gray values of an 8 x 8 grid, shape (photos, 64)."""
     cell_size = pixels.shape[1] // COARSE_GRID_CELLS
     gray = pixels.mean(axis=-1, dtype=np.float32)
     cells = gray.reshape(len(pixels), COARSE_GRID_CELLS, cell_size, COARSE_GRID_CELLS, cell_size)
@@ -151,13 +146,13 @@ def average_gray_cells(pixels: Array) -> Array:
 
 
 def standardize_rows(values: Array) -> Array:
-    """Rows of mean 0 and length 1, so that their products are correlations."""
+    """Scale rows to mean 0 and length 1, so that their dot products are correlations."""
     centered = values - values.mean(axis=1, keepdims=True)
     return np.asarray(centered / np.maximum(np.linalg.norm(centered, axis=1, keepdims=True), 1e-6))
 
 
 def compute_correlations(pixels: Array, left_indices: Array, right_indices: Array) -> Array:
-    """Correlation of all pixels of pairs of photos."""
+    """Correlation of all pixels of pairs of photos, shape (pairs,)."""
     correlation = np.zeros(len(left_indices))
     for start in range(0, len(left_indices), BLOCK_IMAGES):
         block = slice(start, start + BLOCK_IMAGES)

@@ -1,4 +1,4 @@
-"""Networks over photos: from the ground up, from the weights of a bundle, or pretrained."""
+"""The encoder net of photos: trained from scratch, from the weights of a bundle, or pretrained."""
 
 from __future__ import annotations
 
@@ -31,42 +31,44 @@ from fieldcraft.kinds.image.options import FLIP_AUGMENTATIONS, LORA
 from fieldcraft.kinds.image.training_recipes import FINETUNED, choose_recipe
 from fieldcraft.kinds.image.transfer import FOLDED_BIAS_SUFFIX
 
-TRANSFER_LR_FACTOR = 0.25  # of the learning rate, for a network that knows photos already
-DROPOUT = 0.2
+TRANSFER_LR_FACTOR = 0.25  # of the learning rate, for transferred weights
+DROPOUT = 0.2  # of the embeddings of a pretrained network
 
 
 class ImageEncoderNet(nn.Module):
-    """One network for all photo columns: a vector of features for each photo.
+    """One network for all photo columns: an embedding of each photo.
 
-    In training photos are moved, mirrored where that is safe, and lit otherwise. Where they may be
-    mirrored, a photo's features are the mean of its own and its mirror image's.
+    Training augments the photos. If they may be flipped, the embedding of a photo in prediction is
+    the mean of its own and that of its mirror image.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, encoder: ImageEncoder) -> None:
-        """Set up for what an encoder gives: the input ``image``."""
+        """Set up for the input ``image`` of a fitted encoder."""
         super().__init__()
         self.inputs = ("image",)
         self.n_columns = len(encoder.column_names)
         self.augment = drop_disallowed_flips(encoder.options.augment, encoder.allow_flip)
         augmentation_names = FLIP_AUGMENTATIONS if self.augment is True else self.augment or ()
-        self.use_flip = encoder.allow_flip and "flip" in augmentation_names
+        self.use_flip = encoder.allow_flip and "horizontal_flip" in augmentation_names
         self.register_buffer("mean", torch.tensor(encoder.mean).float()[:, None, None])
-        self.register_buffer("spread", torch.tensor(encoder.std).float()[:, None, None])
+        self.register_buffer("std", torch.tensor(encoder.std).float()[:, None, None])
         self.is_pretrained = encoder.pretrained is not None
         self.recipe_name = FINETUNED if self.is_pretrained else encoder.network_name
         self.body, self.embedding_width = build_encoder_body(encoder)
         self.dropout = nn.Dropout(DROPOUT)
-        # What a pretrained network knows of the spread of its channels is worth more than what a
-        # few dozen photos tell.
-        self.frozen_norms = [module for module in self.body.modules() if isinstance(module, nn.BatchNorm2d)
-                        and self.is_pretrained]  # fmt: skip
+        # The batch statistics of a pretrained network are better than those of a few dozen photos.
+        self.frozen_norms = [
+            module
+            for module in self.body.modules()
+            if isinstance(module, nn.BatchNorm2d) and self.is_pretrained
+        ]
         self.feature_widths = (self.embedding_width,) * self.n_columns
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
-        """Features of the photos of each row, shape (rows, sum of chunks)."""
+        """Embeddings of the photos of each row, shape (rows, sum of feature widths)."""
         x = self.normalize_pixels(tensors["image"])
         return (
             self.forward_train(self.apply_augmentation(x))
@@ -75,7 +77,7 @@ class ImageEncoderNet(nn.Module):
         )
 
     def forward_mixed(self, tensors: dict[str, Tensor], mixup: MixupPlan) -> Tensor:
-        """Features of photos that lie over those of another row, or have a square of them."""
+        """Embeddings of photos after mixup or CutMix with those of the partner rows."""
         x = self.apply_augmentation(self.normalize_pixels(tensors["image"]))
         x = x.reshape(-1, self.n_columns, *x.shape[1:])
         return self.forward_train(
@@ -83,26 +85,27 @@ class ImageEncoderNet(nn.Module):
         )
 
     def forward_train(self, x: Tensor) -> Tensor:
-        """Features of the photos of each row while the network learns."""
+        """Embeddings in training."""
+        # Here and not once: `train()` of the whole network turns them back on every epoch.
         for norm in self.frozen_norms:
             norm.eval()
-        x = x.contiguous(memory_format=torch.channels_last)  # a step takes four fifths of the time
+        x = x.contiguous(memory_format=torch.channels_last)  # a step takes 20 % less time
         return self.embed(x).view(-1, self.n_columns * self.embedding_width)
 
     def forward_eval(self, x: Tensor) -> Tensor:
-        """Features of the photos of each row, both ways if they may be mirrored."""
+        """Embeddings in prediction, averaged over the mirror image if photos may be flipped."""
         features = self.embed(x)
         if self.use_flip:
             features = (features + self.embed(x.flip(3))) / 2
         return features.view(-1, self.n_columns * self.embedding_width)
 
     def normalize_pixels(self, photos: Tensor) -> Tensor:
-        """Photos of rows on the network's scale, shape (photos, channels, side, side)."""
+        """Standardize the photos of rows, shape (rows x columns, channels, side, side)."""
         scaled: Tensor = photos.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
         return (scaled - self.mean) / self.std
 
     def apply_augmentation(self, x: Tensor) -> Tensor:
-        """Standardised photos as they might have been taken as well."""
+        """Augment standardized photos as the options say."""
         if self.augment is True:
             return augment_batch(x, self.use_flip)
         if not self.augment:
@@ -112,10 +115,11 @@ class ImageEncoderNet(nn.Module):
         return apply_augmentations(x, self.augment, self.mean, self.std)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Features of standardised photos, shape (photos, width)."""
+        """Embed standardized photos, shape (photos, embedding_width)."""
         features: Tensor = self.body(x)
         if features.ndim == 4:
             features = features.amax((2, 3))
+        # Pretrained networks end on very different scales, and the learning rate fits only one.
         if self.is_pretrained:
             features = self.dropout(
                 functional.layer_norm(features.float(), (self.embedding_width,))
@@ -123,21 +127,21 @@ class ImageEncoderNet(nn.Module):
         return features
 
     def recipe(self, rows: int) -> TrainingRecipe:
-        """How the network is trained on some number of rows."""
+        """The training recipe for a number of rows."""
         return choose_recipe(self.recipe_name, rows)
 
 
 def drop_disallowed_flips(
     augment: bool | tuple[str, ...], allow_flip: bool
 ) -> bool | tuple[str, ...]:
-    """How training changes photos, without flips where these would make other photos of them."""
+    """The augmentations without flips, unless photos may be flipped."""
     if isinstance(augment, bool) or allow_flip:
         return augment
     return tuple(name for name in augment if name not in FLIP_AUGMENTATIONS)
 
 
 def build_encoder_body(encoder: ImageEncoder) -> tuple[nn.Module, int]:
-    """The network from photos to features, and how many channels these have."""
+    """Build the network from photos to embeddings; also return their width."""
     if encoder.pretrained is not None:
         return build_finetuned_body(encoder)
     if encoder.backbone_config:
@@ -148,16 +152,17 @@ def build_encoder_body(encoder: ImageEncoder) -> tuple[nn.Module, int]:
         apply_transferred_weights(
             body, encoder.transferred_weights, normalize_transfer_images(encoder)
         )
+        # `lr_scale` is read by fieldcraft.fit.optimizers.
         for parameter in body.parameters():
-            parameter.rate = TRANSFER_LR_FACTOR  # type: ignore[attr-defined]
+            parameter.lr_scale = TRANSFER_LR_FACTOR  # type: ignore[attr-defined]
     return body, CNN_BLOCK_CHANNELS[-1]
 
 
 def build_cnn(side: int) -> nn.Sequential:
-    """Our own convolutional network: a stem, then three groups of two convolutions.
+    """Build our own CNN: a stem, then three blocks of two convolutions.
 
-    Each group halves the square and doubles the channels (after Jordan, *94 % on CIFAR-10 in 3.29
-    seconds*, 2024); of what remains the largest value of each channel is taken.
+    Each block halves the resolution and doubles the channels, and a global maximum pools the rest
+    (after Jordan, *94 % on CIFAR-10 in 3.29 Seconds on a Single GPU*, 2024).
     """
     stem = nn.Conv2d(
         3, CNN_STEM_CHANNELS, 3, 2 if side >= STRIDED_STEM_MIN_SIDE_PIXELS else 1, padding=1
@@ -170,10 +175,10 @@ def build_cnn(side: int) -> nn.Sequential:
 
 
 class ConvBlock(nn.Module):
-    """Two convolutions with batch normalisation; after the first the square is halved."""
+    """Two convolutions with batch normalization; the first is followed by 2 x 2 max pooling."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        """Set up with the channels before and after."""
+        """Set up with the numbers of channels."""
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(out_channels)
@@ -181,17 +186,18 @@ class ConvBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Channels of half the side."""
+        """Channels at half the resolution."""
         return functional.gelu(self.norm2(self.conv2(self.downsample(x))))
 
     def downsample(self, x: Tensor) -> Tensor:
-        """What the second convolution reads."""
+        """The first convolution: the input of the second one."""
+        # Pooling first leaves a quarter of the pixels to normalize and activate.
         x = functional.max_pool2d(self.conv1(x), 2)
         return functional.gelu(self.norm1(x))
 
 
 def normalize_transfer_images(encoder: ImageEncoder) -> Tensor:
-    """Some training photos as networks read them, shape (photos, channels, side, side)."""
+    """The sampled training photos, standardized, shape (photos, channels, side, side)."""
     photos = torch.as_tensor(encoder.transfer_pixels / 255 - encoder.mean) / torch.as_tensor(
         encoder.std
     )
@@ -202,19 +208,22 @@ def normalize_transfer_images(encoder: ImageEncoder) -> Tensor:
 def apply_transferred_weights(
     body: nn.Sequential, weights: Mapping[str, Array], photos: Tensor
 ) -> None:
-    """Give our own network the weights of a packaged one.
+    """Load the weights of a packaged network into ours.
 
-    There the second convolution of a group and its normalisation are one kernel and one bias. So
-    that the network is the same one while it learns, the normalisation is set up again for what
-    the kernel makes of photos, and its own weights undo it.
+    There the second batch normalization of each block is folded into the convolution before it.
+    Its statistics are recomputed from photos, and its weight and bias are set so that they undo
+    it: the network computes the same as the packaged one, and can be trained further.
 
     Args:
-        body: our own network.
-        weights: by their names in it, from `inherited_weights`.
-        photos: some training photos, shape (photos, channels, side, side), standardised.
+        body: our own CNN.
+        weights: by their names in it, from `load_transferred_weights`.
+        photos: some training photos, shape (photos, channels, side, side), standardized.
     """
-    direct_weights = {name: torch.tensor(array) for name, array in weights.items()
-             if not name.endswith(FOLDED_BIAS_SUFFIX)}  # fmt: skip
+    direct_weights = {
+        name: torch.tensor(array)
+        for name, array in weights.items()
+        if not name.endswith(FOLDED_BIAS_SUFFIX)
+    }
     body.load_state_dict(direct_weights, strict=False)
     x = photos
     for name, layer in body.eval().named_children():
@@ -230,16 +239,18 @@ def apply_transferred_weights(
             assert norm.running_var is not None
             norm.running_mean.copy_(mean)
             norm.running_var.copy_(variance)
+            # (x - mean) / std * std + (mean + folded bias) = x + folded bias
             norm.weight.copy_((variance + norm.eps).sqrt())
             norm.bias.copy_(
-                torch.tensor(weights[f"{name}.second.weight{FOLDED_BIAS_SUFFIX}"]) + mean
+                torch.tensor(weights[f"{name}.conv2.weight{FOLDED_BIAS_SUFFIX}"]) + mean
             )
         x = layer(x)
 
 
 def build_finetuned_body(encoder: ImageEncoder) -> tuple[nn.Module, int]:
-    """A pretrained network whose layers learn less the deeper they lie, or by LoRA."""
+    """A pretrained network with layer-wise learning rates, or with LoRA adapters."""
     assert encoder.pretrained is not None
+    # Restored from a bundle there is no folder: the weights are loaded into the same architecture.
     folder = encoder.pretrained.folder
     backbone = (
         load_image_backbone(folder) if folder else build_image_backbone(encoder.backbone_config)
@@ -247,6 +258,8 @@ def build_finetuned_body(encoder: ImageEncoder) -> tuple[nn.Module, int]:
     width = measure_embedding_width(backbone, encoder.side)
     if encoder.options.finetune == LORA:
         return wrap_with_lora(backbone, encoder.options.first_column), width
+    # Embeddings (-1 with "embed" in the name) lie below the first layer, norms and poolers above
+    # the last one.
     names = [name for name, _ in backbone.named_parameters()]
     depth = 1 + max(parse_stage_index(name) for name in names)
     for name, parameter in backbone.named_parameters():
@@ -260,25 +273,27 @@ def build_finetuned_body(encoder: ImageEncoder) -> tuple[nn.Module, int]:
 
 
 def parse_stage_index(name: str) -> int:
-    """The number of the layer, or of the stage of layers, of a parameter; -1 if it is in none.
+    """The number of the layer or stage of a parameter; -1 if it is in none.
 
-    >>> layer_of("body.encoder.stages.3.layers.0.dwconv.weight"), layer_of("body.norm.weight")
-    (3, -1)
+    >>> parse_stage_index("body.encoder.stages.3.layers.0.dwconv.weight")
+    3
+    >>> parse_stage_index("body.norm.weight")
+    -1
     """
     return next((int(part) for part in name.split(".") if part.isdigit()), -1)
 
 
 def wrap_with_lora(network: PooledImageBackbone, column: str) -> nn.Module:
-    """A network whose own weights stay; thin matrices beside its linear layers learn.
+    """Freeze a network and add LoRA adapters to its linear layers.
 
     Raises:
         DataError: it has no linear layers.
     """
     if not any(isinstance(module, nn.Linear) for module in network.modules()):
         raise DataError(
-            f"the network for the photos in {column!r} has nothing that LoRA could train",
+            f"LoRA cannot train the network for the photos in {column!r}",
             detail=f"{type(network.body).__name__}: convolutions only, no linear layers",
-            hint=f"set data.columns.{column}.tune to true, or leave it out; or take a network "
+            hint=f"set data.columns.{column}.finetune to true, or leave it out; or use a network "
             "with attention, or a ConvNeXt",
         )
     add_lora_adapters(network)

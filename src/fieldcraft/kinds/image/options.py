@@ -1,4 +1,4 @@
-"""What the project file asks of columns of photos."""
+"""Options of photo columns in the project file."""
 
 from __future__ import annotations
 
@@ -10,30 +10,39 @@ from fieldcraft.core.errors import DataError
 from fieldcraft.data.schema import Column
 from fieldcraft.kinds.image.architectures import DEFAULT_NETWORK, IMAGE_NETWORKS_FROM_SCRATCH
 
-MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = 16, 1_024  # pixels a side that may be asked for
+MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = 16, 1_024
 LORA = "lora"
-SIDE_HINT, BOOLEAN_HINT = (
-    f"a number of pixels from {MIN_SIDE_PIXELS} to {MAX_SIDE_PIXELS:,}",
-    "true or false",
+SIDE_HINT = f"a number of pixels from {MIN_SIDE_PIXELS} to {MAX_SIDE_PIXELS:,}"
+BOOLEAN_HINT = "true or false"
+ENCODER_HINT = (
+    f"{', '.join(IMAGE_NETWORKS_FROM_SCRATCH)}, or the folder of a pretrained network or of a "
+    "bundle with photos"
 )
-ENCODER_HINT = f"{', '.join(IMAGE_NETWORKS_FROM_SCRATCH)}, or the folder of a pretrained network or of a bundle with photos"
-FLIP_AUGMENTATIONS = ("flip", "vertical_flip")  # happen only where photos may be mirrored
-AUGMENTATIONS = (*FLIP_AUGMENTATIONS, "rotate", "zoom", "light", "colour", "cutout", "randaugment")
+FLIP_AUGMENTATIONS = ("horizontal_flip", "vertical_flip")  # skipped where photos must not flip
+AUGMENTATIONS = (
+    *FLIP_AUGMENTATIONS,
+    "rotate",
+    "random_resized_crop",
+    "brightness_contrast",
+    "color",
+    "cutout",
+    "randaugment",
+)
 AUGMENT_HINT = f"true, false, or a list of some of {', '.join(AUGMENTATIONS)}"
 FINETUNE_HINT = "true or lora, with a pretrained encoder"
 
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """What is asked of all columns of photos, which one network reads.
+    """Options of all photo columns together: one network reads them all.
 
     Attributes:
-        side: of the squares, in pixels; None where it is learned.
-        allow_flip: whether left and right may be swapped; None where it is learned.
-        encoder: of a network that is trained from the ground up, of a pretrained one, or of a bundle.
-        finetune: how a pretrained one is trained; not at all if it is False.
-        augment: whether training changes photos in our own ways, or the names of other ways.
-        first_column: the first that asks for the network, to be named in errors.
+        side: side of the square images, in pixels; None if it is learned.
+        allow_flip: whether photos may be flipped; None if it is learned.
+        encoder: name of a network trained from scratch, or folder of a pretrained one or a bundle.
+        finetune: whether and how a pretrained network is trained: False, True or "lora".
+        augment: whether to use the default augmentations, or the names of others.
+        first_column: the first column that sets the network, for error messages.
     """
 
     side: int | None = None
@@ -45,46 +54,55 @@ class ImageOptions:
 
     @property
     def has_pretrained_weights(self) -> bool:
-        """Whether the network begins with what was learned elsewhere."""
+        """Whether the initial weights come from a pretrained network or a bundle."""
         return self.encoder not in IMAGE_NETWORKS_FROM_SCRATCH
 
 
 def parse_image_options(columns: Sequence[Column]) -> ImageOptions:
-    """What the project file asks of columns of photos.
+    """Parse and validate the options of photo columns.
 
     Raises:
-        DataError: an option does not fit, or columns ask for different networks.
+        DataError: an option is invalid, or columns ask for different networks.
     """
     sizes = [
-        validated_option(column, "size", is_valid_side, SIDE_HINT)
+        validated_option(column, "image_size", is_valid_side, SIDE_HINT)
         for column in columns
-        if "size" in column.options
+        if "image_size" in column.options
     ]
     flip_options = [
-        validated_option(column, "mirror", is_boolean, BOOLEAN_HINT)
+        validated_option(column, "horizontal_flip", is_boolean, BOOLEAN_HINT)
         for column in columns
-        if "mirror" in column.options
+        if "horizontal_flip" in column.options
     ]
-    encoders = {column.name: validated_option(column, "encoder", is_nonempty_string, ENCODER_HINT) for column in columns
-             if "encoder" in column.options}  # fmt: skip
-    finetune_modes = {
-        column.name: validated_option(column, "tune", is_finetune_mode, FINETUNE_HINT)
+    encoders = {
+        column.name: validated_option(column, "encoder", is_nonempty_string, ENCODER_HINT)
         for column in columns
-        if "tune" in column.options
+        if "encoder" in column.options
     }
-    augment_options = {column.name: normalize_augment(validated_option(column, "augment", is_augment_option, AUGMENT_HINT)) for column in columns
-                if "augment" in column.options}  # fmt: skip
+    finetune_modes = {
+        column.name: validated_option(column, "finetune", is_finetune_mode, FINETUNE_HINT)
+        for column in columns
+        if "finetune" in column.options
+    }
+    augment_options = {
+        column.name: normalize_augment(
+            validated_option(column, "augment", is_augment_option, AUGMENT_HINT)
+        )
+        for column in columns
+        if "augment" in column.options
+    }
     for option, values_by_column in (
         ("encoder", encoders),
-        ("tune", finetune_modes),
+        ("finetune", finetune_modes),
         ("augment", augment_options),
     ):
         if len(set(values_by_column.values())) > 1:
             raise DataError(
-                f"columns of photos differ in {option}, but one network reads them all",
+                f"photo columns differ in {option}, but one network reads them all",
                 detail="; ".join(f"{name}: {value}" for name, value in values_by_column.items()),
-                hint=f"use one for all of them: data.columns.<name>.{option}",
+                hint=f"use one value for all of them: data.columns.<name>.{option}",
             )
+    # The largest size keeps the detail of every column; one column that must not flip decides.
     options = ImageOptions(
         max(sizes, default=None),
         all(flip_options) if flip_options else None,
@@ -95,7 +113,7 @@ def parse_image_options(columns: Sequence[Column]) -> ImageOptions:
     )
     if options.finetune and not options.has_pretrained_weights:
         raise invalid_option_error(
-            next(iter(finetune_modes)), "tune", options.finetune, FINETUNE_HINT
+            next(iter(finetune_modes)), "finetune", options.finetune, FINETUNE_HINT
         )
     return options
 
@@ -103,10 +121,10 @@ def parse_image_options(columns: Sequence[Column]) -> ImageOptions:
 def validated_option(
     column: Column, option: str, is_valid: Callable[[Any], bool], allowed: str
 ) -> Any:
-    """What the project file asks of a column of photos.
+    """Return an option of a photo column if it is valid.
 
     Raises:
-        DataError: that does not fit.
+        DataError: it is not.
     """
     value = column.options[option]
     if is_valid(value):
@@ -115,36 +133,36 @@ def validated_option(
 
 
 def invalid_option_error(column: str, option: str, value: object, allowed: str) -> DataError:
-    """The error for an option that does not fit."""
+    """The error for an invalid option."""
     return DataError(
-        f"the option {option} of the photos in {column!r} does not fit",
+        f"the option {option} of the photo column {column!r} is invalid",
         detail=f"{option}: {value}",
         hint=f"set data.columns.{column}.{option} to {allowed}, or leave it out",
     )
 
 
 def is_valid_side(value: Any) -> bool:
-    """Whether a network can take squares of this side."""
+    """Whether this is a side of images that networks can read."""
     return type(value) is int and MIN_SIDE_PIXELS <= value <= MAX_SIDE_PIXELS
 
 
 def is_boolean(value: Any) -> bool:
-    """Whether this is true or false."""
+    """Whether this is a boolean."""
     return isinstance(value, bool)
 
 
 def is_nonempty_string(value: Any) -> bool:
-    """Whether this may name a network."""
+    """Whether this is a string that is not blank."""
     return isinstance(value, str) and bool(value.strip())
 
 
 def is_finetune_mode(value: Any) -> bool:
-    """Whether this is a way to train a pretrained network."""
+    """Whether this is a way to finetune a pretrained network."""
     return isinstance(value, bool) or value == LORA
 
 
 def is_augment_option(value: Any) -> bool:
-    """Whether this says how training changes photos: whether at all, or by which names."""
+    """Whether this is a boolean or a list of distinct names of augmentations."""
     if not isinstance(value, list | tuple):
         return isinstance(value, bool)
     known_names = {name for name in AUGMENTATIONS if name in value}
@@ -152,7 +170,7 @@ def is_augment_option(value: Any) -> bool:
 
 
 def normalize_augment(value: bool | Sequence[str]) -> bool | tuple[str, ...]:
-    """How training changes photos, as one value whatever the order of the names."""
+    """Put the names of augmentations in a fixed order, so that equal options compare equal."""
     return (
         value if isinstance(value, bool) else tuple(name for name in AUGMENTATIONS if name in value)
     )

@@ -1,4 +1,4 @@
-"""Photos decoded once: squares of pixels by address and size, on disk where memory is short."""
+"""A cache of decoded photos by address and size, on disk where memory is short."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from fieldcraft.core.types import Array
 from fieldcraft.data import file_cells
 from fieldcraft.kinds.image.decode import ImageHeader, decode_image, read_image_header
 
-BLOCK_BYTES = 1 << 26  # bytes of pixels that are kept together
-MEMORY_FRACTION_DIVISOR = 8  # an eighth of the memory may be filled with pixels; more go to disk
-MIN_ITEMS_FOR_THREADS = 8  # photos that are not worth a second thread
+BLOCK_BYTES = 1 << 26  # 64 MiB per allocation
+MEMORY_FRACTION_DIVISOR = 8  # pixels may fill an eighth of the memory; more go to disk
+MIN_ITEMS_FOR_THREADS = 8  # fewer photos are not worth a thread pool
 T = TypeVar("T")
 CacheKey = tuple[str, tuple[int, ...] | None]
 
 
 @lru_cache(maxsize=1 << 17)
 def read_cached_header(address: str, stamp: tuple[int, ...] | None) -> ImageHeader | None:
-    """What the head of the photo at an address says; None where there is no such photo.
+    """Read the header of the photo at an address; None if it cannot be read.
 
     Args:
-        address: of the photo.
-        stamp: changes with the file: see `media.stamp`.
+        address: the address of the photo.
+        stamp: changes with the file, so that the cache does not return old headers; see
+            `file_cells.content_stamp`.
     """
     try:
         return read_image_header(file_cells.read_content(address))
@@ -38,17 +39,17 @@ def read_cached_header(address: str, stamp: tuple[int, ...] | None) -> ImageHead
 
 
 def read_image_headers(addresses: Sequence[str]) -> list[ImageHeader | None]:
-    """What the heads of photos say, in their order."""
+    """Read the headers of photos, in their order; None where one cannot be read."""
     return map_in_threads(
         lambda address: read_cached_header(address, file_cells.content_stamp(address)), addresses
     )
 
 
 class PixelCache:
-    """Photos of one size by address; a photo is decoded when it is first asked for."""
+    """Photos of one size by address; a photo is decoded when it is first requested."""
 
     def __init__(self, side: int) -> None:
-        """An empty store for squares of some side."""
+        """Set up an empty cache of images with some side in pixels."""
         self.side = side
         self.position_by_key: dict[CacheKey, int] = {}  # -1: cannot be decoded
         self.blocks: list[Array] = []
@@ -56,11 +57,11 @@ class PixelCache:
         self.images_per_block = max(BLOCK_BYTES // (3 * side * side), 1)
 
     def get_pixels(self, addresses: Sequence[str | None], fill: Array) -> Array:
-        """The photos at some addresses, shape (addresses, side, side, 3); unsigned 8-bit integers.
+        """The photos at some addresses, shape (addresses, side, side, 3), uint8.
 
         Args:
-            addresses: of photos; None where there is none.
-            fill: colour of the square that stands for a photo that is not there or is broken.
+            addresses: addresses of photos; None where there is none.
+            fill: color of the square that replaces a missing or broken photo.
         """
         keys = [
             None if address is None else (address, file_cells.content_stamp(address))
@@ -69,6 +70,7 @@ class PixelCache:
         missing_keys = list(
             dict.fromkeys(key for key in keys if key and key not in self.position_by_key)
         )
+        # Distinct keys first: the same photo in several rows is decoded once.
         self.add(missing_keys)
         pixels = allocate_pixels((len(keys), self.side, self.side, 3))
         for row, key in enumerate(keys):
@@ -89,7 +91,7 @@ class PixelCache:
         return [self.position_by_key[key] < 0 for key in keys]
 
     def add(self, keys: Sequence[CacheKey]) -> None:
-        """Decode photos and keep them; a few blocks at a time, so that memory is bounded."""
+        """Decode photos and keep them; one block at a time, which bounds memory."""
         batch_size = self.images_per_block
         for start in range(0, len(keys), batch_size):
             batch = keys[start : start + batch_size]
@@ -99,14 +101,14 @@ class PixelCache:
                 self.position_by_key[key] = -1 if pixels is None else self.append(pixels)
 
     def decode_or_none(self, address: str) -> Array | None:
-        """The photo at an address, decoded; None if it cannot be."""
+        """Decode the photo at an address; None if that fails."""
         try:
             return decode_image(file_cells.read_content(address), self.side)
         except DataError:
             return None
 
     def append(self, pixels: Array) -> int:
-        """Put a square into the last block; its place."""
+        """Append an image to the last block; return its position."""
         if self.n_stored == len(self.blocks) * self.images_per_block:
             used_bytes = len(self.blocks) * BLOCK_BYTES
             self.blocks.append(
@@ -119,28 +121,32 @@ class PixelCache:
 
 @lru_cache(maxsize=4)
 def get_pixel_cache(side: int) -> PixelCache:
-    """The store of this process for photos of some size."""
+    """The cache of this process for photos of some size."""
     return PixelCache(side)
 
 
 def allocate_pixels(shape: tuple[int, ...], used_bytes: int = 0) -> Array:
-    """An array to be filled: in memory, or in a file without a name where it would take too much.
+    """Allocate a uint8 array: in memory, or in an unnamed file if it would take too much.
 
     Args:
-        shape: of the array of unsigned 8-bit integers.
-        used_bytes: bytes in memory that belong to the same thing.
+        shape: shape of the array.
+        used_bytes: bytes that the same cache already holds in memory.
     """
     n_bytes = int(np.prod(shape))
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if n_bytes + used_bytes <= memory_bytes // MEMORY_FRACTION_DIVISOR:
         return np.empty(shape, dtype=np.uint8)
-    with tempfile.TemporaryFile(prefix="fieldcraft-") as stream:  # lives as long as the mapping
+    # The file is deleted at once; its disk space is freed with the mapping, even after a crash.
+    with tempfile.TemporaryFile(prefix="fieldcraft-") as stream:
         stream.truncate(n_bytes)
         return np.memmap(stream, dtype=np.uint8, mode="r+", shape=shape)
 
 
 def map_in_threads(function: Callable[[str], T], items: Sequence[str]) -> list[T]:
-    """What some work makes of items, in their order; several at a time where they are many."""
+    """Map a function over items, in threads if there are many; results are in their order.
+
+    Threads are enough: Pillow releases the GIL while it decodes.
+    """
     if len(items) < MIN_ITEMS_FOR_THREADS:
         return [function(item) for item in items]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

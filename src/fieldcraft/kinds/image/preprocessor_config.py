@@ -1,4 +1,4 @@
-"""How a pretrained network wants its photos: what the files beside its weights say."""
+"""The preprocessing of a pretrained network, from the files beside its weights."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from fieldcraft.kinds.image.options import is_valid_side
 
 PREPROCESSOR_FILE = "preprocessor_config.json"
 DEFAULT_SIDE_PIXELS = 224
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photos
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class PreprocessorConfig:
-    """How a network wants its photos: the side of the squares, and what their light is scaled by.
+    """Size and scale of the photos that a network reads.
 
     Attributes:
-        side: in pixels.
-        mean: of red, green and blue, from 0 to 1, that is taken off.
-        std: of the same, that the rest is divided by.
+        side: side of the square images, in pixels.
+        mean: subtracted from red, green and blue, which are from 0 to 1.
+        std: divided by after that.
     """
 
     side: int = DEFAULT_SIDE_PIXELS
@@ -32,14 +32,14 @@ class PreprocessorConfig:
 
 
 def read_preprocessor_config(folder: Path, side: int | None = None) -> PreprocessorConfig:
-    """How the network in a folder wants its photos, as its own files say.
+    """Read the preprocessing of the network in a folder.
 
-    Photos are never cut: where the files say to cut a square out of a larger one, the whole photo
-    is brought to the size of what would be cut.
+    Photos are never cropped, since what matters may be at the border: where the files ask for a
+    center crop, the whole photo is resized to the size of the crop.
 
     Args:
-        folder: of the network.
-        side: of the squares, if another one is asked for.
+        folder: the folder of the network.
+        side: side of the square images, to override the files.
     """
     path = folder / PREPROCESSOR_FILE
     config = files.read_json(path) if path.is_file() else {}
@@ -53,6 +53,7 @@ def read_preprocessor_config(folder: Path, side: int | None = None) -> Preproces
         (candidate for candidate in candidate_sides if is_valid_side(candidate)),
         DEFAULT_SIDE_PIXELS,
     )
+    # Mean 0 and standard deviation 1 leave pixels from 0 to 1 as they are.
     if config.get("do_normalize") is False:
         return PreprocessorConfig(side or native_side, (0.0,) * 3, (1.0,) * 3)
     mean, std = (parse_channel_values(config.get(key)) for key in ("image_mean", "image_std"))
@@ -60,13 +61,13 @@ def read_preprocessor_config(folder: Path, side: int | None = None) -> Preproces
 
 
 def parse_side(entry: Any) -> Any:
-    """The side that an entry on sizes says: a number, or one by some name."""
+    """The side in an entry of sizes: a number, or a mapping."""
     if not isinstance(entry, Mapping):
         return entry
     return next((entry[key] for key in ("height", "shortest_edge") if key in entry), None)
 
 
 def parse_channel_values(entry: Any) -> tuple[float, ...] | None:
-    """Figures of red, green and blue; None if there are not three."""
+    """Values of red, green and blue; None if there are not three."""
     is_rgb = isinstance(entry, Sequence) and len(entry) == 3
     return tuple(float(value) for value in entry) if is_rgb else None

@@ -1,4 +1,4 @@
-"""Photos as vectors from a pretrained network such as a ResNet, a ConvNeXt or a DINOv2."""
+"""Embeddings of photos from a pretrained network such as a ResNet, a ConvNeXt or DINOv2."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from fieldcraft.kinds.image.architectures import IMAGE_NETWORKS_FROM_SCRATCH
 from fieldcraft.kinds.image.pixel_cache import get_pixel_cache
 from fieldcraft.kinds.image.preprocessor_config import PreprocessorConfig, read_preprocessor_config
 
-BATCH_IMAGES = 128  # photos whose pixels are held together
+BATCH_IMAGES = 128  # photos whose pixels are in memory at once
 
 
 @dataclass(frozen=True)
 class PretrainedImageEncoder:
-    """A pretrained network: how it wants its photos, and itself as ONNX.
+    """A pretrained image network with its preprocessing.
 
     Attributes:
-        preprocessor: how it wants its photos.
-        backbone: the network, from pixels to a vector.
-        folder: where its weights are, for training them further.
+        preprocessor: size and scale of the photos that it reads.
+        backbone: the network as ONNX, from pixels to an embedding.
+        folder: the folder of its weights, for finetuning; None in a bundle.
     """
 
     preprocessor: PreprocessorConfig
@@ -46,13 +46,13 @@ class PretrainedImageEncoder:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the network is made of, without its weights."""
+        """The configuration of the network, without its weights."""
         assert self.folder is not None, "a packaged network is not trained further"
         config: dict[str, Any] = files.read_json(self.folder / CONFIG_FILE)
         return config
 
     def embed(self, addresses: Sequence[str | None]) -> Array:
-        """The vector of each photo, shape (photos, width); NaN where there is none to be seen."""
+        """Embed photos, shape (photos, embedding width); NaN where one is missing or broken."""
         embeddings = np.full(
             (len(addresses), self.backbone.embedding_size), np.nan, dtype=np.float32
         )
@@ -70,23 +70,26 @@ class PretrainedImageEncoder:
 
 
 def load_image_encoder(name: str, side: int | None = None) -> PretrainedImageEncoder:
-    """A pretrained network by name; exported once, its vectors kept, as training asks often.
+    """Load a pretrained network by name.
+
+    It is exported to ONNX once, and its embeddings are cached, since every fold asks for them.
 
     Args:
-        name: a folder, or a name at a hub.
-        side: of the squares that it is to read; what its own files say if left out.
+        name: a folder, or a name on the Hugging Face Hub.
+        side: side of the square images; that of its own files if left out.
 
     Raises:
-        DataError: there is no such network, or it reads no photos.
-        MissingExtraError: what runs it is not installed.
+        DataError: there is no such network, or it does not read photos.
+        MissingExtraError: an optional dependency is not installed.
     """
     if "/" not in name and not resolve_path(name).is_dir():
+        suggestion = did_you_mean(name, IMAGE_NETWORKS_FROM_SCRATCH)
         raise DataError(
-            f"there is no network {name!r} for photos",
-            detail=f"neither a network that is known nor a folder in {resolve_path('').resolve()}",
-            hint=f"{did_you_mean(name, IMAGE_NETWORKS_FROM_SCRATCH)}; or give the folder of a pretrained one: ./{name}",
+            f"there is no image network {name!r}",
+            detail=f"neither a known network nor a folder in {resolve_path('').resolve()}",
+            hint=f"{suggestion}; or give the folder of a pretrained network: ./{name}",
         )
-    require_extra("text")  # it brings the library of pretrained networks
+    require_extra("text")  # for the library `transformers`
     require_extra("train")
     folder = find_backbone_folder(name, {})
     return load_image_encoder_from_folder(folder, weights_stamps(folder), side)
@@ -96,11 +99,13 @@ def load_image_encoder(name: str, side: int | None = None) -> PretrainedImageEnc
 def load_image_encoder_from_folder(
     folder: Path, stamp: FileStamps, side: int | None
 ) -> PretrainedImageEncoder:
-    """The pretrained network in a folder, opened again when its files have another stamp."""
+    """Load the network in a folder; `stamp` changes with its files and invalidates the cache."""
     preprocessor = read_preprocessor_config(folder, side)
     onnx_path = (
         files.cache_folder() / "backbones" / weights_digest(folder) / f"{preprocessor.side}.onnx"
     )
+    # The path has the digest of the weights, so an existing export is that of these weights; it
+    # is written atomically, so a crash leaves none that is incomplete.
     if not onnx_path.is_file():
         from fieldcraft.kinds.image.hf_backbone import export_image_backbone
 

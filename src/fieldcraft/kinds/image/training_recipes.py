@@ -1,4 +1,4 @@
-"""How the networks for photos are trained, each by what it is and where it comes from."""
+"""Training recipes of the image networks."""
 
 from __future__ import annotations
 
@@ -8,26 +8,21 @@ from fieldcraft.fit.finetuning import finetuning_settings
 from fieldcraft.fit.settings import TrainingRecipe, TrainingSettings
 from fieldcraft.kinds.image.architectures import VIT
 
-BASE_EPOCHS, BASE_ROWS = (
-    21,
-    12_000,
-)  # epochs for a number of training rows; fewer rows are seen more often
-BATCH_SIZE_BELOW_ROWS = ((15_000, 64), (30_000, 128))  # rows a step below a number of rows
+BASE_EPOCHS, BASE_ROWS = 21, 12_000  # 21 epochs for 12,000 training rows, more for fewer rows
+BATCH_SIZE_BELOW_ROWS = ((15_000, 64), (30_000, 128))
 MAX_BATCH_SIZE = 256
 LABEL_SMOOTHING = 0.1
-VIT_EPOCHS_FACTOR = (
-    1.5  # times as many epochs for attention, which has to learn what a neighbour is
-)
-FINETUNE_STEPS = 2_000  # of tuning
-FINETUNED = "tuned"
+VIT_EPOCHS_FACTOR = 1.5  # attention has to learn locality, which convolutions have built in
+FINETUNE_STEPS = 2_000
+FINETUNED = "finetuned"
 
 
 def choose_recipe(network_name: str, rows: int) -> TrainingRecipe:
-    """The recipe of a network.
+    """Choose the recipe of a network.
 
     Args:
-        network_name: the name of a network that is trained from the ground up, or `TUNED`.
-        rows: training rows.
+        network_name: the name of a network trained from scratch, or `FINETUNED`.
+        rows: number of training rows.
     """
     if network_name == FINETUNED:
         return TrainingRecipe(finetuning_settings(rows, FINETUNE_STEPS), LABEL_SMOOTHING)
@@ -37,8 +32,9 @@ def choose_recipe(network_name: str, rows: int) -> TrainingRecipe:
 
 
 def build_cnn_recipe(rows: int) -> TrainingRecipe:
-    """Muon with a rate that rises for a while and then falls to nothing."""
+    """Muon with linear warm-up and linear decay."""
     epochs = choose_epochs(rows)
+    # A schedule that decays to 0 is not stopped early: patience is as long as the training.
     training = TrainingSettings(
         optimizer="muon",
         learning_rate=8e-3,
@@ -59,7 +55,7 @@ def build_cnn_recipe(rows: int) -> TrainingRecipe:
 
 
 def build_vit_recipe(rows: int) -> TrainingRecipe:
-    """AdamW for more epochs, in smaller steps, as attention needs it."""
+    """AdamW with a cosine schedule, smaller batches and more epochs."""
     cnn_training = build_cnn_recipe(rows).settings
     epochs = round(VIT_EPOCHS_FACTOR * cnn_training.epochs)
     training = replace(
@@ -76,6 +72,6 @@ def build_vit_recipe(rows: int) -> TrainingRecipe:
 
 
 def choose_epochs(rows: int) -> int:
-    """Epochs of a training from the ground up: the fewer rows, the more."""
+    """Epochs of a training from scratch: the fewer rows, the more, between 10 and 50."""
     epochs: float = BASE_EPOCHS * (BASE_ROWS / rows) ** 0.35
     return round(min(max(epochs, 10), 50))

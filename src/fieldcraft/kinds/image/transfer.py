@@ -1,4 +1,4 @@
-"""The weights of our own network out of the bundle of another project with photos."""
+"""Transfer of the weights of our own CNN from the bundle of another project."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from fieldcraft.core.types import Array
 from fieldcraft.data.pretrained_weights import resolve_path
 from fieldcraft.kinds.image.architectures import CNN_BLOCK_CHANNELS, CNN_STEM_CHANNELS
 
-PARAMETER_PREFIX = "network.nets.image.body."  # of our weights in a packaged network
-FOLDED_BIAS_SUFFIX = "_bias"  # of a convolution into which its normalisation was folded
+# The names of initializers in ONNX are the attributes of FusedNetwork, ImageEncoderNet and
+# ConvBlock: renaming conv1, norm1, conv2, norm2, body or nets makes older bundles unusable here.
+PARAMETER_PREFIX = "network.nets.image.body."
+FOLDED_BIAS_SUFFIX = "_bias"  # given by the exporter to a convolution with a folded batch norm
 BATCH_NORM_PARAMETERS = ("weight", "bias", "running_mean", "running_var")
-UNFOLDED_NORM_SUFFIX = ".second_norm.weight"
-BATCH_NORM_EPSILON = 1e-5  # of a normalisation
+UNFOLDED_NORM_SUFFIX = ".norm2.weight"
+BATCH_NORM_EPSILON = 1e-5  # the default of PyTorch
 
 
 def find_bundle(name: str) -> Path | None:
-    """The bundle that a name leads to: its folder, its archive, or a project that has one."""
+    """Find a bundle by its folder, its archive, or the folder of a project; None if not found."""
     path = resolve_path(name)
     if path.is_file() and path.suffix == ARCHIVE_SUFFIX:
         return path
@@ -33,14 +35,13 @@ def find_bundle(name: str) -> Path | None:
 
 
 def load_transferred_weights(path: Path) -> dict[str, Array]:
-    """The weights of the network for photos in a bundle, by their names in the body of ours.
+    """Load the weights of the CNN in a bundle, by their names in `build_cnn`.
 
-    Of a group's second convolution and its normalisation there is one kernel and one bias, as
-    they were packaged.
+    The second batch normalization of each block is folded into the convolution before it.
 
     Raises:
-        DataError: the bundle reads no photos, or by another network.
-        BundleError: it is no bundle that can be trusted.
+        DataError: the bundle reads no photos, or reads them by another network.
+        BundleError: it is not a valid bundle.
     """
     if path.is_file():
         with unpacked_bundle(path) as folder:
@@ -49,10 +50,10 @@ def load_transferred_weights(path: Path) -> dict[str, Array]:
 
 
 def read_bundle_weights(folder: Path, name: str) -> dict[str, Array]:
-    """The weights in the folder of a bundle, which errors call by a name.
+    """Load the weights from the folder of a bundle; `name` is for error messages.
 
     Raises:
-        DataError: the bundle reads no photos, or by another network.
+        DataError: the bundle reads no photos, or reads them by another network.
     """
     manifest = read_manifest(folder)
     kinds = sorted({column["kind"] for column in manifest["schema"]["columns"]})
@@ -60,18 +61,19 @@ def read_bundle_weights(folder: Path, name: str) -> dict[str, Array]:
         raise unusable_bundle_error(
             name, "no photos", f"columns of the kinds {truncated_list(kinds)}"
         )
-    detail = "no member of it is a network over pixels"
+    detail = "none of its models is a network over pixels"
     for member in manifest["members"]:
         weights = read_onnx_weights((folder / member["folder"] / "model.onnx").read_bytes())
+        # Names and shapes together identify the architecture; bundles do not record it.
         if {key: array.shape for key, array in weights.items()} == list_expected_shapes():
             return weights
         if weights:
-            detail = f"a network of {len(weights)} other arrays in {member['folder']}"
-    raise unusable_bundle_error(name, "no convolutional network of ours", detail)
+            detail = f"{len(weights)} arrays of another architecture in {member['folder']}"
+    raise unusable_bundle_error(name, "no network of the architecture cnn", detail)
 
 
 def read_onnx_weights(data: bytes) -> dict[str, Array]:
-    """The weights of the body of the network for photos in an ONNX file; {} if there is none."""
+    """Read the weights of the image network in an ONNX file; {} if there is none."""
     require_extra("train")
     from onnx import load_model_from_string, numpy_helper
 
@@ -87,21 +89,21 @@ def read_onnx_weights(data: bytes) -> dict[str, Array]:
 
 
 def fold_batch_norm(weights: dict[str, Array], block: str) -> None:
-    """Put a group's second normalisation into the kernel before it.
+    """Fold the second batch normalization of a block into the convolution before it.
 
-    The exporter does so itself, unless the network sees each photo twice, also mirrored.
+    The exporter does so itself, unless the network reads each photo twice because of flips.
     """
     weight, bias, mean, variance = (
-        weights.pop(f"{block}.second_norm.{parameter}") for parameter in BATCH_NORM_PARAMETERS
+        weights.pop(f"{block}.norm2.{parameter}") for parameter in BATCH_NORM_PARAMETERS
     )
     scale = weight / np.sqrt(variance + BATCH_NORM_EPSILON)
-    kernel = f"{block}.second.weight"
+    kernel = f"{block}.conv2.weight"
     weights[kernel] = (weights[kernel] * scale[:, None, None, None]).astype(np.float32)
     weights[kernel + FOLDED_BIAS_SUFFIX] = (bias - mean * scale).astype(np.float32)
 
 
 def list_expected_shapes() -> dict[str, tuple[int, ...]]:
-    """The shapes of the weights that our own network has when it is packaged."""
+    """The shapes of the weights of our own CNN in a bundle."""
     shape_by_name: dict[str, tuple[int, ...]] = {
         "0.weight": (CNN_STEM_CHANNELS, 3, 3, 3),
         "0.bias": (CNN_STEM_CHANNELS,),
@@ -109,21 +111,20 @@ def list_expected_shapes() -> dict[str, tuple[int, ...]]:
     for index, (in_channels, out_channels) in enumerate(
         pairwise((CNN_STEM_CHANNELS, *CNN_BLOCK_CHANNELS)), start=2
     ):
-        shape_by_name[f"{index}.first.weight"] = (out_channels, in_channels, 3, 3)
-        shape_by_name[f"{index}.second.weight"] = (out_channels, out_channels, 3, 3)
-        shape_by_name[f"{index}.second.weight{FOLDED_BIAS_SUFFIX}"] = (out_channels,)
+        shape_by_name[f"{index}.conv1.weight"] = (out_channels, in_channels, 3, 3)
+        shape_by_name[f"{index}.conv2.weight"] = (out_channels, out_channels, 3, 3)
+        shape_by_name[f"{index}.conv2.weight{FOLDED_BIAS_SUFFIX}"] = (out_channels,)
         shape_by_name |= {
-            f"{index}.first_norm.{parameter}": (out_channels,)
-            for parameter in BATCH_NORM_PARAMETERS
+            f"{index}.norm1.{parameter}": (out_channels,) for parameter in BATCH_NORM_PARAMETERS
         }
     return shape_by_name
 
 
 def unusable_bundle_error(name: str, missing: str, detail: str) -> DataError:
-    """The error for a bundle whose weights cannot be taken over."""
+    """The error for a bundle whose weights cannot be transferred."""
     return DataError(
-        f"the bundle {name} has {missing} to begin with",
+        f"the bundle {name} cannot be used as encoder: it has {missing}",
         detail=detail,
-        hint="give the bundle of a project whose champion is a network that learned photos with "
-        "encoder: cnn, or a blend with one; or leave encoder out",
+        hint="give the bundle of a project whose champion is a network trained with encoder: cnn, "
+        "or an ensemble with one; or leave encoder out",
     )

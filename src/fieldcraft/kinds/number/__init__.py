@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
@@ -11,22 +11,20 @@ from fieldcraft.contracts import Check
 from fieldcraft.data.cell_parser import MIN_PARSED_FRACTION, clip, parse_numbers
 from fieldcraft.data.column_profile import ColumnProfile, TypeInference
 from fieldcraft.data.schema import Column
-from fieldcraft.kinds._base import PlainValueKind
+from fieldcraft.kinds._base import BaseKind
 from fieldcraft.kinds.number.encode import NumberEncoder
 
-MAX_ABS_VALUE = 1e100  # where numbers stop, so that their squares and cubes are still numbers
+MAX_ABS_VALUE = 1e100  # numbers are clipped here, so that their squares and cubes are finite
 
 
-class NumberKind(PlainValueKind):
-    """A column of numbers; cells that are not numbers count as missing."""
+class NumberKind(BaseKind):
+    """A column of numbers; other cells count as missing."""
 
     name = "number"
-    is_feature = True
-    storage: Literal["values", "files"] = "values"
     options: tuple[str, ...] = ("decimal", "clip", "impute", "scale")
 
     def infer(self, profile: ColumnProfile) -> TypeInference | None:
-        """A number column is one of which at least 95 % of the values are numbers."""
+        """Match a column in which at least 95 % of the values are numbers."""
         if profile.n_unique == 0 or profile.numeric_fraction < MIN_PARSED_FRACTION:
             return None
         options = {"decimal": ","} if profile.decimal_mark == "," else {}
@@ -40,19 +38,19 @@ class NumberKind(PlainValueKind):
         return TypeInference(self.name, 0.7, reason, options)
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
-        """Cells as floats, far values cut off if asked; what is no finite number is missing."""
+        """Cells as floats, clipped to the range of `clip`; what is not finite is missing."""
         clipped = clip(
             parse_numbers(cells, options.get("decimal", ".")), -MAX_ABS_VALUE, MAX_ABS_VALUE
         )
-        bounds = options.get("clip", "auto")  # which the encoder learns
+        bounds = options.get("clip", "auto")  # auto: the encoder learns them from training rows
         return clipped if bounds == "auto" else clip(clipped, *bounds)
 
     def encoder(self, columns: Sequence[Column]) -> NumberEncoder:
-        """A fresh encoder for the number columns of a table."""
+        """A new encoder for the number columns of a table."""
         return NumberEncoder(columns)
 
     def net(self, encoder: NumberEncoder, without_embeddings: bool) -> Any:
-        """A fresh network over the encoded columns: piecewise-linear embeddings, or none."""
+        """A net of piecewise-linear embeddings, or one that passes the numbers on."""
         from fieldcraft.kinds.number.net import NumberNet
 
         return NumberNet(encoder, without_embeddings)

@@ -1,4 +1,4 @@
-"""Checks of number columns: values far from the rest, values that cannot be, skewed columns."""
+"""Checks of number columns: outliers, impossible values, skewed columns."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from fieldcraft.core.types import Array
 from fieldcraft.data.column_names import split_words
 from fieldcraft.ledger.records import Finding, group_findings, single_column
 
-OUTLIER_DISTANCE_IN_IQR = (
-    8.0  # interquartile ranges from the quartiles; 3 is Tukey's "far out" for normal data
-)
-MAX_OUTLIER_FRACTION = 0.01  # a tail with more rows than this is a shape, not a set of outliers
+# Interquartile ranges beyond the quartiles. Tukey calls 3 "far out", but that is for normal data.
+OUTLIER_DISTANCE_IN_IQR = 8.0
+MAX_OUTLIER_FRACTION = 0.01  # more rows than this are a heavy tail, not outliers
 MIN_VALUES = 20
 NON_NEGATIVE_WORDS = frozenset({
     "age", "alter", "edad", "year", "weight", "height", "length", "width", "size", "area",
     "distance", "duration", "count", "quantity", "number", "num", "population", "households",
     "rooms", "income", "salary", "price", "speed", "volume", "rainfall", "mileage", "visits",
 })  # fmt: skip
-MAX_AGE_YEARS = 120  # years a person can have
-MIN_SKEWNESS = 5.0  # third standardised moment
+MAX_AGE_YEARS = 120
+MIN_SKEWNESS = 5.0  # third standardized moment
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class ColumnOutliers:
 
 
 class Outliers:
-    """Values so far from the rest that they may be mistakes of entry."""
+    """Values so far from the rest that they may be data entry errors."""
 
     code = "outliers"
     scope: CheckScope = "data"
@@ -74,11 +73,11 @@ class Outliers:
             f"{first.column}: {pluralize(len(first.rows), 'value')} far from the rest ({examples})"
         )
         if len(outliers) > 1:
-            names = [f"{item.column} ({len(item.rows):,})" for item in outliers]
-            title = f"{len(outliers)} columns have a few values far from the rest: {truncated_list(names)}"
+            names = truncated_list([f"{item.column} ({len(item.rows):,})" for item in outliers])
+            title = f"{len(outliers)} columns have a few values far from the rest: {names}"
         return Finding(
             self.code,
-            "tip",
+            "info",
             title,
             single_column(item.column for item in outliers),
             {
@@ -88,7 +87,7 @@ class Outliers:
                     for item in outliers
                 },
             },
-            "look at these rows; if they are mistakes, clip them or correct the file",
+            "check these rows; if they are errors, clip the column or correct the file",
             tuple(
                 ConfigEdit(("clean", "columns", item.column, "clip"), list(item.clip_range))
                 for item in outliers
@@ -98,46 +97,48 @@ class Outliers:
 
 
 class ImpossibleValues:
-    """Values that the name of the column rules out: a negative price, an age of 200."""
+    """Values that the column name rules out: a negative price, an age of 200."""
 
-    code = "impossible"
+    code = "impossible_values"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Report a few negative values where the others are not, and ages beyond 120 years."""
+        """Report a few negative values among others that are not, and ages above 120 years."""
         for name, values in iter_number_columns(context):
             words = split_words(name)
             if not set(words) & NON_NEGATIVE_WORDS:
                 continue
             is_impossible = values < 0
             problem = "below zero"
+            # The median rules out ages in months or days, and years of birth.
             if words[-1] in ("age", "alter", "edad") and np.nanmedian(values) < MAX_AGE_YEARS:
                 is_impossible, problem = (
                     is_impossible | (values > MAX_AGE_YEARS),
                     f"below zero or above {MAX_AGE_YEARS}",
                 )
+            # Many such values mean that the name is misleading, not that the values are wrong.
             if 0 < is_impossible.sum() <= MAX_OUTLIER_FRACTION * len(values):
                 positions = np.flatnonzero(is_impossible)
                 examples = truncated_list([format_number(float(values[i])) for i in positions], 5)
                 yield Finding(
                     self.code,
-                    "warn",
+                    "warning",
                     f"{name}: {pluralize(len(positions), 'value')} {problem} ({examples})",
                     name,
                     {"rows": [context.row_numbers[i] for i in positions[:20]]},
-                    "correct these rows in the file, or leave them empty; if they mean that there "
-                    "is no value, name them in data.missing",
+                    "correct these rows in the file, or leave the cells empty; if they stand for "
+                    "missing values, list them in data.na_values",
                 )
 
 
 class SkewedColumns:
     """Columns with a long tail on one side."""
 
-    code = "skew"
+    code = "skewness"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Name the skewed columns in one line."""
+        """Report all skewed columns in one finding."""
         skews = dict[str, float]()
         for name, values in iter_number_columns(context):
             present = values[~np.isnan(values)]
@@ -148,23 +149,22 @@ class SkewedColumns:
                     skews[name] = skew
         if skews:
             names = sorted(skews, key=lambda name: -abs(skews[name]))
-            descriptions = [f"{name} ({skews[name]:.0f})" for name in names]
+            descriptions = truncated_list([f"{name} ({skews[name]:.0f})" for name in names])
             title = f"{names[0]} has a long tail (skewness {skews[names[0]]:.0f})"
             if len(names) > 1:
-                title = f"{len(names)} number columns have a long tail (skewness): {truncated_list(descriptions)}"
+                title = f"{len(names)} number columns have a long tail (skewness): {descriptions}"
             yield Finding(
                 self.code,
-                "tip",
+                "info",
                 title,
                 single_column(names),
                 {"skewness": skews},
-                "nothing to do where numbers are scaled by quantiles, as is the default; with "
-                "another clean.scale, clip them",
+                "nothing to do with the default clean.scale, quantile; with another one, clip them",
             )
 
 
 def iter_number_columns(context: CheckContext) -> Iterator[tuple[str, Array]]:
-    """Number columns with enough values, and their values, NaN where missing."""
+    """Yield the number columns with enough values, and their values, NaN where missing."""
     parsed_columns = set(context.values.columns) - set(context.targets)
     for column in context.schema.columns_of_kind("number"):
         if column.name in parsed_columns:

@@ -1,4 +1,4 @@
-"""Encode numbers: to a normal shape by quantiles for networks, as they are for trees."""
+"""Encode numbers: quantile-transformed for networks, unchanged for trees."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from fieldcraft.kinds.number.impute import IterativeImputer, fit_iterative_imput
 from fieldcraft.kinds.number.interpolation import MAX_LOOKUP_STEPS, BatchedLinearInterpolator
 from fieldcraft.kinds.number.transform import NumberTransform, fit_number_transform
 
-MAX_BINS = 48
+MAX_BINS = 48  # the default of TabM
 MIN_ROWS_PER_BIN = 20
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-MAX_VECTORIZED_ROWS = 64  # rows up to which calls cost more than what they compute
-BLOCK_ROWS = 8_192  # rows at a time, so that intermediate results stay near the processor
-KNOT_FIELDS = ("values", "normals")  # of a shape
+MAX_VECTORIZED_ROWS = 64  # up to here numpy calls cost more than what they compute
+BLOCK_ROWS = 8_192  # rows at a time, so that intermediate results stay in the CPU cache
+KNOT_FIELDS = ("knots", "normal_quantiles")  # array fields of NumberTransform
 
 
 def fit_bin_edges(column: Array) -> Array:
-    """Edges of bins for the piecewise-linear encoding, increasing, shape (bins + 1,).
+    """Increasing edges of the bins of the piecewise-linear encoding, shape (bins + 1,).
 
-    Bins hold about equally many rows, but a value that very many rows share (a zero for "none")
-    counts as one bin's worth only: the other values would be left with no bins else.
+    Bins hold about equally many rows, but a value that most rows share (a zero for "none") counts
+    as one bin at most: otherwise it would leave no bins to the other values.
     """
     values, counts = np.unique(column, return_counts=True)
     weights = np.minimum(counts, len(column) / MAX_BINS)
@@ -41,10 +41,10 @@ def fit_bin_edges(column: Array) -> Array:
 
 
 class VectorizedTransform:
-    """What networks see of few rows, all columns at once: see `Shape.features`."""
+    """`NumberTransform.compute_features` of all columns at once, faster for a few rows."""
 
     def __init__(self, transforms: Sequence[NumberTransform]) -> None:
-        """Tell the columns that follow curves from the others."""
+        """Separate the columns whose quantile transforms can be batched from the others."""
         self.transforms = transforms
         feature_counts = [
             0
@@ -54,9 +54,12 @@ class VectorizedTransform:
         ]
         self.feature_starts = np.cumsum([0, *feature_counts[:-1]]).tolist()
         self.interpolated_columns = [
-            i for i, number_transform in enumerate(transforms)
-            if number_transform.scaling == "quantile" and not number_transform.is_constant and number_transform.quantile_transform.lookup_steps <= MAX_LOOKUP_STEPS
-        ]  # fmt: skip
+            i
+            for i, number_transform in enumerate(transforms)
+            if number_transform.scaling == "quantile"
+            and not number_transform.is_constant
+            and number_transform.quantile_transform.lookup_steps <= MAX_LOOKUP_STEPS
+        ]
         self.other_columns = sorted(set(range(len(transforms))) - set(self.interpolated_columns))
         interpolated_transforms = [transforms[i] for i in self.interpolated_columns]
         self.fill_values = np.array(
@@ -80,7 +83,7 @@ class VectorizedTransform:
         ]
 
     def fill_features(self, columns: Sequence[Array], features: Array) -> None:
-        """Fill in an array of a row for each row and a column for each feature."""
+        """Write features into `features`, shape (rows, features)."""
         if self.interpolators is not None:
             values = np.stack([columns[i] for i in self.interpolated_columns], axis=1)
             filled = np.where(np.isnan(values), self.fill_values, values)
@@ -98,18 +101,19 @@ class VectorizedTransform:
 class NumberEncoder:
     """Encodes all number columns of a table.
 
-    For networks each column is filled with its median and brought to a normal shape by its
-    quantiles; heavy-tailed columns come a second time, robustly scaled and smoothly clipped;
-    columns that miss values in training rows add a flag. Trees get the numbers as they are.
+    For networks, missing values are replaced by the median and each column is mapped to a normal
+    distribution by its quantiles; heavy-tailed columns are repeated, robustly scaled and smoothly
+    clipped; columns with missing values in the training rows add a flag. Trees get the numbers
+    unchanged: they handle missing values themselves.
 
-    A column's options say otherwise: ``impute`` fills its gaps for trees too, which then see the
-    flag; ``scale`` is another scale for networks; ``clip: auto`` cuts off values that are far out.
+    Options of a column: ``impute`` replaces missing values for trees too, which then get the
+    flag; ``scale`` sets another scaling for networks; ``clip: auto`` clips outliers.
     """
 
     max_batch_rows = None
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        """An encoder of some columns that knows nothing of them yet."""
+        """Set up an unfitted encoder."""
         self.columns = tuple(columns)
         self.transforms: list[NumberTransform] = []
         self.bin_edges: list[Array] = []
@@ -121,7 +125,7 @@ class NumberEncoder:
         return [rows[column.name].cast(pl.Float64).to_numpy() for column in self.columns]
 
     def fit_transform(self, raw: list[Array], target: Array) -> LazyEncodedRows:
-        """Learn scales, fill values and bins from training rows; return them encoded."""
+        """Learn transforms, fill values and bins from the training rows; return them encoded."""
         options = [column.options for column in self.columns]
         self.transforms = [fit_number_transform(*pair) for pair in zip(raw, options, strict=True)]
         self.vectorized_transform = None
@@ -144,11 +148,11 @@ class NumberEncoder:
         return self._lazy_rows(raw, cleaned)
 
     def transform(self, raw: list[Array]) -> LazyEncodedRows:
-        """Encode rows with what was learned."""
+        """Encode rows with the learned transforms."""
         return self._lazy_rows(raw, self._apply_clean_options(raw))
 
     def _clip_and_fill(self, raw: list[Array]) -> list[Array]:
-        """Columns cut off and filled, whether that is asked for or not."""
+        """All columns clipped and filled, whether the options ask for it or not."""
         return [
             np.where(
                 np.isnan(column),
@@ -159,7 +163,7 @@ class NumberEncoder:
         ]
 
     def _apply_clean_options(self, raw: list[Array]) -> list[Array]:
-        """Columns cut off and filled where that is asked for."""
+        """The columns clipped and filled as their options ask for."""
         requested_options = [column.options.keys() & {"impute", "clip"} for column in self.columns]
         filled = self._clip_and_fill(raw) if any(requested_options) else raw
         if self.imputer:
@@ -189,6 +193,7 @@ class NumberEncoder:
             for column, number_transform in zip(cleaned, self.transforms, strict=True):
                 for feature in number_transform.compute_features(column[block]):
                     features[block, next(feature_indices)] = feature
+        # Flags only for columns that had missing values in training: others would be constant.
         flags = [
             np.isnan(column)
             for column, number_transform in zip(raw, self.transforms, strict=True)
@@ -197,10 +202,12 @@ class NumberEncoder:
         arrays = {"number": features} if self.bin_edges else {}
         if flags:
             arrays["number_missing"] = np.stack(flags, axis=1).astype(np.float32)
+        # If all columns are constant: a network needs at least one input.
         return arrays or {"number_missing": np.zeros((rows, 1), dtype=np.float32)}
 
     def _matrix(self, raw: list[Array], cleaned: list[Array]) -> Matrix:
         names = [column.name for column in self.columns]
+        # Numbers beyond float32 would become infinite, which LightGBM and ONNX order differently.
         values = [np.clip(column, -MAX_FLOAT32, MAX_FLOAT32) for column in cleaned]
         for column, number_transform, raw_values in zip(
             self.columns, self.transforms, raw, strict=True
@@ -211,7 +218,7 @@ class NumberEncoder:
         return Matrix(np.stack(values, axis=1).astype(np.float32), tuple(names), (0,) * len(names))
 
     def state(self) -> State:
-        """What was learned, as JSON values and arrays."""
+        """The learned transforms, bins and imputation models."""
         arrays = {f"bins.{i}": edges.astype(np.float64) for i, edges in enumerate(self.bin_edges)}
         for i, number_transform in enumerate(self.transforms):
             arrays |= {
@@ -226,15 +233,19 @@ class NumberEncoder:
             for number_transform in self.transforms
         ]
         imputer_state = self.imputer.state() if self.imputer else State()
-        values = {"shapes": transform_values, "bins": len(self.bin_edges), **imputer_state.values}
+        values = {
+            "transforms": transform_values,
+            "n_bin_edges": len(self.bin_edges),
+            **imputer_state.values,
+        }
         return State(values, {**arrays, **imputer_state.arrays})
 
     def restore(self, state: State) -> None:
-        """Become the encoder that `state` described."""
+        """Load a fitted state."""
         self.transforms = []
-        for i, scalar_values in enumerate(state.values["shapes"]):
+        for i, scalar_values in enumerate(state.values["transforms"]):
             knot_arrays = {name: state.arrays[f"{name}.{i}"] for name in KNOT_FIELDS}
             self.transforms.append(NumberTransform(**{**scalar_values, **knot_arrays}))
         self.vectorized_transform = None
-        self.bin_edges = [state.arrays[f"bins.{i}"] for i in range(state.values["bins"])]
+        self.bin_edges = [state.arrays[f"bins.{i}"] for i in range(state.values["n_bin_edges"])]
         self.imputer = IterativeImputer.from_state(state) if "models" in state.values else None

@@ -1,7 +1,7 @@
-"""Fill gaps in some columns from the other columns, by ridge regressions in rounds.
+"""Impute missing values from the other columns, by iterated ridge regressions.
 
-Buck (1960); van Buuren and Groothuis-Oudshoorn, *mice*, J. Stat. Software 2011, with one fill
-instead of several: what is wanted is a sound guess, not the spread of guesses.
+Buck, JRSS B 22, 1960; van Buuren and Groothuis-Oudshoorn, *mice*, J. Stat. Software 45, 2011.
+Single instead of multiple imputation: a prediction needs a good estimate, not its uncertainty.
 """
 
 from __future__ import annotations
@@ -15,25 +15,29 @@ from fieldcraft.contracts import State
 from fieldcraft.core.types import Array
 
 IMPUTATION_ROUNDS = 3
-MAX_PREDICTOR_COLUMNS = 30  # columns that a gap is filled from, those that go most with the column
-MAX_FIT_ROWS = 50_000  # that are learned from
-RIDGE_ALPHA_PER_ROW = 1e-3  # of the rows, added to the diagonal
+MAX_PREDICTOR_COLUMNS = 30  # the most correlated ones
+MAX_FIT_ROWS = 50_000
+RIDGE_ALPHA_PER_ROW = 1e-3
 MIN_STD = 1e-100
-MAX_ABS_ZSCORE = 10.0  # standard deviations at which a helper stops
+MAX_ABS_ZSCORE = 10.0  # predictors are clipped here
+INTERCEPT_ALPHA = 1e-9  # the intercept is not penalized, but zero rows must not be singular
 
 
 @dataclass
 class ColumnImputer:
-    """How gaps of one column are filled in each round from standardised helper columns."""
+    """Ridge models of one column, one per round, on standardized predictor columns."""
 
     column: int
     predictors: list[int]
-    weights: Array  # (rounds, helpers + 1), the constant last
+    weights: Array  # (rounds, predictors + 1), the intercept last
     low: float
     high: float
 
     def predict(self, columns: Sequence[Array], rows: Array, round_index: int) -> Array:
-        """Guesses for some rows; summed column by column, so that each row stands alone."""
+        """Predict some rows.
+
+        Sums column by column: a matrix product rounds differently with other rows beside it.
+        """
         weights = self.weights[round_index]
         predictions = np.full(len(rows), weights[-1])
         for predictor, weight in zip(self.predictors, weights[:-1], strict=True):
@@ -44,37 +48,37 @@ class ColumnImputer:
 
 
 class IterativeImputer:
-    """Fills the gaps of several columns, each from all others, in a few rounds."""
+    """Imputes several columns, each from all others, in a few rounds."""
 
     def __init__(self, means: Array, stds: Array, models: list[ColumnImputer]) -> None:
-        """Keep what was learned: see `learn_gaps`."""
+        """Keep the fitted models; see `fit_iterative_imputer`."""
         self.means, self.stds, self.models = means, stds, models
 
     def state(self) -> State:
-        """What was learned, as JSON values and arrays."""
-        arrays = {f"gap_weights.{model.column}": model.weights for model in self.models}
+        """The fitted models."""
+        arrays = {f"imputer_weights.{model.column}": model.weights for model in self.models}
         models = [asdict(model) for model in self.models]
         for model in models:
             del model["weights"]
         return State(
-            {"models": models}, {**arrays, "gap_centres": self.means, "gap_spreads": self.stds}
+            {"models": models}, {**arrays, "imputer_means": self.means, "imputer_stds": self.stds}
         )
 
     @classmethod
     def from_state(cls, state: State) -> IterativeImputer:
-        """The filler that `state` described."""
+        """Load a fitted state."""
         models = [
-            ColumnImputer(**model, weights=state.arrays[f"gap_weights.{model['column']}"])
+            ColumnImputer(**model, weights=state.arrays[f"imputer_weights.{model['column']}"])
             for model in state.values["models"]
         ]
-        return cls(state.arrays["gap_centres"], state.arrays["gap_spreads"], models)
+        return cls(state.arrays["imputer_means"], state.arrays["imputer_stds"], models)
 
     def impute(self, columns: Sequence[Array], missing_masks: Sequence[Array]) -> list[Array]:
-        """Columns with better guesses where there are gaps.
+        """Replace the initial values of missing cells by predictions.
 
         Args:
-            columns: without gaps, first guesses in their place.
-            missing_masks: of each column, true where a value is a guess.
+            columns: columns with initial values in missing cells.
+            missing_masks: for each column, true where the cell is missing.
         """
         standardized = [
             (column - mean) / std
@@ -97,13 +101,14 @@ class IterativeImputer:
 def fit_iterative_imputer(
     columns: Sequence[Array], missing_masks: Sequence[Array], target_columns: Sequence[int]
 ) -> IterativeImputer:
-    """Learn from training rows how to fill the gaps of the wanted columns.
+    """Fit an imputer of some columns on the training rows.
 
     Args:
-        columns: without gaps, first guesses in their place.
-        missing_masks: of each column, true where a value is a guess.
-        target_columns: numbers of the columns that are to be filled.
+        columns: columns with initial values in missing cells.
+        missing_masks: for each column, true where the cell is missing.
+        target_columns: positions of the columns to impute.
     """
+    # An even sample instead of a random one: tables are often ordered by time.
     stride = max(1, -(-len(columns[0]) // MAX_FIT_ROWS))
     columns, missing_masks = (
         [array[::stride] for array in arrays] for arrays in (columns, missing_masks)
@@ -123,7 +128,7 @@ def fit_iterative_imputer(
 def init_column_imputer(
     standardized: Sequence[Array], missing_masks: Sequence[Array], column: int
 ) -> ColumnImputer:
-    """A model that knows its helpers and the range of its column, but no weights yet."""
+    """Choose the predictors of a column and its range; the weights are still 0."""
     present = ~missing_masks[column]
     observed = standardized[column][present] if present.any() else np.zeros(1)
     association = {
@@ -131,6 +136,7 @@ def init_column_imputer(
         for i, values in enumerate(standardized)
         if i != column
     }
+    # In column order again, so that sums do not depend on the order of correlations.
     predictors = sorted(sorted(association, key=lambda i: -association[i])[:MAX_PREDICTOR_COLUMNS])
     weights = np.zeros((IMPUTATION_ROUNDS, len(predictors) + 1))
     return ColumnImputer(column, predictors, weights, float(observed.min()), float(observed.max()))
@@ -139,14 +145,14 @@ def init_column_imputer(
 def fit_round(
     model: ColumnImputer, standardized: Sequence[Array], is_missing: Array, round_index: int
 ) -> None:
-    """Learn one round of a model, and put its guesses in place of the gaps."""
+    """Fit one round of a model, and write its predictions into the missing cells."""
     present, rows = ~is_missing, np.flatnonzero(is_missing)
     predictor_values = [
         np.clip(standardized[i][present], -MAX_ABS_ZSCORE, MAX_ABS_ZSCORE) for i in model.predictors
     ]
     design = np.stack([*predictor_values, np.ones(present.sum())], axis=1)
     penalty = RIDGE_ALPHA_PER_ROW * max(len(design), 1) * np.eye(design.shape[1])
-    penalty[-1, -1] = 1e-9
+    penalty[-1, -1] = INTERCEPT_ALPHA
     observed = standardized[model.column][present]
     model.weights[round_index] = np.linalg.solve(design.T @ design + penalty, design.T @ observed)
     standardized[model.column][rows] = model.predict(standardized, rows, round_index)

@@ -1,4 +1,4 @@
-"""Piecewise-linear functions that are quick to evaluate for millions of values."""
+"""Piecewise-linear interpolation that is fast for millions of values."""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ import numpy as np
 
 from fieldcraft.core.types import Array
 
-N_GRID_CELLS = 16_384
-MAX_LOOKUP_STEPS = 8
+N_GRID_CELLS = 16_384  # 32 KiB of 16-bit integers, the size of a first-level cache
+MAX_LOOKUP_STEPS = 8  # with more, the binary search of np.interp is as fast
 
 
 class LinearInterpolator:
-    """A function that is straight between knots and stops at the first and the last one.
+    """Linear interpolation between knots, constant outside of them.
 
-    The same as `np.interp`, which searches each value among all knots. Here a grid of equal
-    cells tells the piece at which the cell of a value begins, and a step or two from there finds
-    its own. Where so many knots crowd into one cell that this would not be quicker, the curve
-    searches too. Which way is taken depends on the knots alone, never on the values.
+    The same as `np.interp`, which does a binary search for each value. Here a grid of equal cells
+    gives the first piece of the cell of a value, and a step or two from there finds its own.
+    Where many knots crowd into one cell, `np.interp` is called instead. That choice depends on
+    the knots alone, so a value gives the same result in any batch.
     """
 
     def __init__(self, x: Array, y: Array, axis: Array | None = None) -> None:
-        """A curve through knots.
+        """Set up the grid.
 
         Args:
-            x: of the knots, increasing, at least two.
-            y: of the knots.
-            axis: of the knots, on the scale that is to be cut in equal cells; x if left out.
+            x: increasing positions of the knots, at least two.
+            y: values at the knots.
+            axis: positions of the knots on another, monotone scale on which the grid has equal
+                cells, such as a logarithmic one; x if left out.
         """
         axis = x if axis is None else axis
         self.x, self.y = x, y
         with np.errstate(over="ignore"):
             slope = np.diff(y) / np.diff(x)
         self.slope = np.append(np.where(np.isfinite(slope), slope, 0.0), 0.0)
-        self.piece_ends = np.append(x[1:-1], [np.inf, np.inf])  # where each piece ends
+        # Infinite at the end, so that no step goes beyond the last piece.
+        self.piece_ends = np.append(x[1:-1], [np.inf, np.inf])
         self.origin, self.scale = (
             axis[0],
             N_GRID_CELLS / max(axis[-1] - axis[0], np.finfo(float).tiny),
@@ -50,7 +52,7 @@ class LinearInterpolator:
         return np.asarray(np.clip(cells, 0, N_GRID_CELLS - 1).astype(np.int16))
 
     def __call__(self, x: Array, axis: Array | None = None) -> Array:
-        """The curve at values, which are given on the scale of the cells too where it differs."""
+        """Interpolate at `x`; `axis` has the same values on the scale of the grid, if another."""
         if self.lookup_steps > MAX_LOOKUP_STEPS:
             return np.asarray(np.interp(x, self.x, self.y))
         clipped = np.clip(x, self.x[0], self.x[-1])
@@ -62,13 +64,13 @@ class LinearInterpolator:
 
 
 class BatchedLinearInterpolator:
-    """Several curves at once, each for a column of its own; quicker where rows are few.
+    """Several interpolators at once, one per column; faster for a few rows.
 
-    Values are the same to the last bit, as the same pieces are found and the same sums done.
+    Results are equal to the last bit: the same pieces are found and the same sums computed.
     """
 
     def __init__(self, interpolators: Sequence[LinearInterpolator]) -> None:
-        """Lay curves side by side; none of them may be one that searches, see `Curve`."""
+        """Concatenate interpolators, none of which may use `np.interp`."""
         self.inner_knots = [interpolator.x[1:-1] for interpolator in interpolators]
         self.low = np.array([interpolator.x[0] for interpolator in interpolators])
         self.high = np.array([interpolator.x[-1] for interpolator in interpolators])
@@ -80,7 +82,7 @@ class BatchedLinearInterpolator:
         self.x, self.y, self.slope = (np.concatenate(part) for part in zip(*parts, strict=True))
 
     def __call__(self, values: Array) -> Array:
-        """The curves at values, shape (rows, curves)."""
+        """Interpolate each column of `values`, shape (rows, columns)."""
         clipped = np.clip(values, self.low, self.high)
         pieces = [x.searchsorted(clipped[:, i], "right") for i, x in enumerate(self.inner_knots)]
         piece = np.stack(pieces, axis=1) + self.first_knots

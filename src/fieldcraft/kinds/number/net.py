@@ -1,8 +1,8 @@
-"""Piecewise-linear embeddings of numbers.
+"""The encoder net of numbers: piecewise-linear embeddings.
 
 Gorishniy et al., *On Embeddings for Numerical Features in Tabular Deep Learning*, NeurIPS 2022;
-a linear embedding with a piecewise-linear one added to it that starts at zero, as in TabM
-(Gorishniy et al., ICLR 2025).
+a linear embedding plus a piecewise-linear one that starts at zero, as in TabM (Gorishniy et al.,
+ICLR 2025).
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from fieldcraft.kinds.number.encode import NumberEncoder
 
 EMBEDDING_DIM = 16
 NARROW_EMBEDDING_DIM = 8
-NARROW_ABOVE_FEATURES = 200
+NARROW_ABOVE_FEATURES = 200  # with more features, narrow embeddings bound the width of the trunk
 
 
 class NumberNet(nn.Module):
-    """Embeds each number in a vector; flags of missing values pass as they are."""
+    """Embeds each number; flags of missing values pass unchanged."""
 
-    def __init__(self, encoder: NumberEncoder, plain: bool = False) -> None:
-        """Set up the net for what an encoder gives: inputs ``number`` and ``number_missing``.
+    def __init__(self, encoder: NumberEncoder, without_embeddings: bool = False) -> None:
+        """Set up for the inputs ``number`` and ``number_missing`` of a fitted encoder.
 
         Args:
             encoder: the fitted encoder.
-            plain: pass the numbers on as they are, without embedding them.
+            without_embeddings: pass the numbers on unchanged.
         """
         super().__init__()
         n_features = len(encoder.bin_edges)
@@ -34,7 +34,9 @@ class NumberNet(nn.Module):
             number_transform.has_missing for number_transform in encoder.transforms
         ) or int(not n_features)
         self.embedding = (
-            PiecewiseLinearEmbedding(encoder.bin_edges) if n_features and not plain else None
+            PiecewiseLinearEmbedding(encoder.bin_edges)
+            if n_features and not without_embeddings
+            else None
         )
         self.recipe = None
         self.inputs = ("number",) * bool(n_features) + ("number_missing",) * bool(n_flags)
@@ -42,7 +44,7 @@ class NumberNet(nn.Module):
         self.feature_widths = (embedding_dim,) * n_features + (1,) * n_flags
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
-        """Vectors of all numbers side by side, shape (rows, sum of chunks)."""
+        """Vectors of all numbers side by side, shape (rows, sum of feature widths)."""
         parts = [tensors[name] for name in self.inputs]
         if self.embedding:
             parts[0] = self.embedding(parts[0])
@@ -50,7 +52,7 @@ class NumberNet(nn.Module):
 
 
 class PiecewiseLinearEmbedding(nn.Module):
-    """A linear embedding plus a piecewise-linear one for each of several features."""
+    """A linear plus a piecewise-linear embedding for each of several features."""
 
     slope: Tensor
     offset: Tensor
@@ -58,7 +60,7 @@ class PiecewiseLinearEmbedding(nn.Module):
     high: Tensor
 
     def __init__(self, bin_edges: list[np.ndarray]) -> None:
-        """Set up with the edges of each feature's bins."""
+        """Set up with the bin edges of each feature."""
         super().__init__()
         n_features = len(bin_edges)
         self.embedding_dim = (
@@ -73,7 +75,7 @@ class PiecewiseLinearEmbedding(nn.Module):
             starts = torch.as_tensor(edges[:-1], dtype=torch.float32)
             slope[i, :n_bins] = 1 / widths
             offset[i, :n_bins] = -starts / widths
-            low[i, 0] = -torch.inf  # the first and the last piece go on beyond the bins
+            low[i, 0] = -torch.inf  # the first and the last piece extrapolate
             high[i, n_bins - 1] = torch.inf
         for name, value in (("slope", slope), ("offset", offset), ("low", low), ("high", high)):
             self.register_buffer(name, value)
@@ -87,7 +89,7 @@ class PiecewiseLinearEmbedding(nn.Module):
         self.piece_weights = nn.Parameter(torch.zeros(n_features, max_bins, self.embedding_dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed numbers of shape (rows, features) as (rows, features * width)."""
+        """Embed numbers of shape (rows, features) as (rows, features * embedding_dim)."""
         encoded = (x[:, :, None] * self.slope + self.offset).clamp(self.low, self.high)
         piecewise = (encoded.transpose(0, 1) @ self.piece_weights).transpose(0, 1)
         return (piecewise + x[:, :, None] * self.weight + self.bias).flatten(1)

@@ -1,4 +1,4 @@
-"""What is learned of one column of numbers, and the scales that networks may see it on."""
+"""The learned transform of one number column and the scalings that networks may use."""
 
 from __future__ import annotations
 
@@ -14,34 +14,33 @@ from fieldcraft.core.types import Array
 from fieldcraft.kinds.number.interpolation import LinearInterpolator
 
 MAX_QUANTILES = 1_000
-HEAVY_TAIL_MIN_SKEW = 2.0
-MIN_RELATIVE_RANGE = 1e-6
+HEAVY_TAIL_MIN_SKEW = 2.0  # the skewness of an exponential distribution
+MIN_RELATIVE_RANGE = 1e-6  # a smaller range is rounding, and the column counts as constant
 MIN_SCALE = 1e-100
-MAX_NORMAL_QUANTILE = 5.2  # the normal quantile of 1e-7, where the transform ends
-MAX_ABS_VALUE = 1e100  # where numbers stop anyway
-MAX_ABS_NETWORK_INPUT = (
-    1e30  # of what a network sees: sums of many such numbers are still 32-bit floats
-)
-CLIP_IQR_FACTOR = 8.0  # interquartile ranges from the quartiles, of `clip: auto`
+MAX_NORMAL_QUANTILE = 5.2  # the normal quantile of 1e-7, as in scikit-learn's QuantileTransformer
+MAX_ABS_VALUE = 1e100  # as in fieldcraft.kinds.number
+MAX_ABS_NETWORK_INPUT = 1e30  # sums of many such numbers are still finite in float32
+CLIP_IQR_FACTOR = 8.0  # as in the check of outliers
 
 
 @dataclass(frozen=True)
 class NumberTransform:
-    """What was learned of one column on training rows.
+    """The transform of one column, learned on the training rows.
 
     Attributes:
-        scaling: ``quantile`` (to a normal shape), ``standard``, ``robust``, ``minmax``, ``none``.
-        clip_low: values below it count as it, with ``clip: auto``.
-        clip_high: values above it count as it.
-        minimum: the smallest value.
-        maximum: the largest value.
-        fill_value: what stands for a missing value.
-        has_missing: whether training rows miss values.
-        is_constant: whether the column is the same in all training rows, or nearly so.
-        center: what is taken off, on a linear scale and in the copy of a heavy tail.
-        scale: what is divided by there.
-        is_heavy_tailed: whether the column comes a second time, robustly scaled.
-        knots: knots of the quantile transform, increasing.
+        scaling: ``quantile`` (to a normal distribution), ``standard``, ``robust``, ``minmax`` or
+            ``none``.
+        clip_low: lower bound of ``clip: auto``.
+        clip_high: upper bound of ``clip: auto``.
+        minimum: the smallest training value.
+        maximum: the largest training value.
+        fill_value: replaces missing values.
+        has_missing: whether training rows have missing values.
+        is_constant: whether all training values are equal, or nearly so.
+        center: subtracted by linear scalings and in the copy of a heavy tail.
+        scale: divided by after that.
+        is_heavy_tailed: whether networks get a second, robustly scaled copy.
+        knots: increasing knots of the quantile transform.
         normal_quantiles: the normal quantile of each knot.
     """
 
@@ -61,7 +60,7 @@ class NumberTransform:
 
     @cached_property
     def quantile_transform(self) -> LinearInterpolator:
-        """The quantile transform."""
+        """The quantile transform; the grid of a heavy tail has equal cells after clipping."""
         return LinearInterpolator(
             self.knots,
             self.normal_quantiles,
@@ -69,17 +68,21 @@ class NumberTransform:
         )
 
     def smooth_clip(self, column: Array) -> Array:
-        """The column robustly scaled, its tails bent smoothly towards 3 (RealMLP, 2024)."""
+        """Scale robustly and bend the tails smoothly towards 3.
+
+        Holzmueller et al., *Better by Default* (RealMLP), NeurIPS 2024.
+        """
         scaled = (column - self.center) / self.scale
         return np.asarray(scaled / np.hypot(1, scaled / 3))
 
     def compute_features(self, column: Array) -> list[Array]:
-        """What networks see of values: one array, two for a heavy tail, none if it is flat."""
+        """Features for networks: one array, two for a heavy tail, none if constant."""
         if self.is_constant:
             return []
         filled = np.where(np.isnan(column), self.fill_value, column)
         if self.scaling != "quantile":
-            # A straight line never ends; a network is led one training range beyond it at most.
+            # Linear scalings are unbounded, and a network must not be led far from where it was
+            # trained: at most one training range beyond the training values.
             clipped = np.clip(
                 filled, 2 * self.minimum - self.maximum, 2 * self.maximum - self.minimum
             )
@@ -97,7 +100,7 @@ class NumberTransform:
 
 
 def fit_number_transform(column: Array, options: Mapping[str, Any]) -> NumberTransform:
-    """Learn a column from training rows.
+    """Learn the transform of a column from the training rows.
 
     Args:
         column: numbers, NaN where missing.
@@ -139,7 +142,7 @@ def fit_number_transform(column: Array, options: Mapping[str, Any]) -> NumberTra
 
 
 def compute_clip_bounds(present: Array) -> tuple[float, float]:
-    """Eight interquartile ranges around the middle half; the ends of all numbers if it is one."""
+    """Bounds eight interquartile ranges beyond the quartiles; none if the quartiles are equal."""
     low, high = np.quantile(present, [0.25, 0.75])
     if high == low:
         return -MAX_ABS_VALUE, MAX_ABS_VALUE
@@ -148,7 +151,7 @@ def compute_clip_bounds(present: Array) -> tuple[float, float]:
 
 
 def compute_fill_value(present: Array, impute: float | str) -> float:
-    """What stands for a missing value; imputation by a model starts from the mean."""
+    """The value that replaces missing ones; imputation by a model starts from the mean."""
     if not isinstance(impute, str):
         return float(impute)
     if impute == "mode":
@@ -158,7 +161,7 @@ def compute_fill_value(present: Array, impute: float | str) -> float:
 
 
 def compute_center_scale(present: Array, scaling: str) -> tuple[float, float]:
-    """What is taken off and what is divided by; the robust ones for the quantile transform."""
+    """Center and scale of a scaling; the robust ones for the quantile transform."""
     if scaling == "none":
         return 0.0, 1.0
     if scaling == "standard":
@@ -172,13 +175,14 @@ def compute_center_scale(present: Array, scaling: str) -> tuple[float, float]:
 
 
 def add_quantile_knots(number_transform: NumberTransform, present: Array) -> NumberTransform:
-    """A shape with the quantile transform of its column."""
+    """Add the knots of the quantile transform."""
+    # The rule of TabM's code: with few rows, few quantiles, so that the transform is smooth.
     n_quantiles = int(max(min(len(present) // 30, MAX_QUANTILES), 10))
     probabilities = np.linspace(0, 1, n_quantiles)
     normal = NormalDist()
     clipped = np.clip(probabilities, 1e-7, 1 - 1e-7)
     normal_quantiles = np.array([normal.inv_cdf(probability) for probability in clipped])
-    # Equal quantiles (a value that many rows share) become one knot with their mean position.
+    # Equal quantiles (a value that many rows share) become one knot at their mean position.
     knots, knot_index = np.unique(np.quantile(present, probabilities), return_inverse=True)
     mean_quantiles = np.bincount(knot_index, weights=normal_quantiles) / np.bincount(knot_index)
     std = present.std()

@@ -1,8 +1,8 @@
-"""Which words a network goes by, by its own gradients, and where its attention lies.
+"""Attribute the output of a token-level network to words: integrated gradients and attention.
 
-Integrated gradients (Sundararajan, Taly & Yan, ICML 2017) add up what each token does on the way
-from vectors of nothing to its own. Attention tells where the last layer looks, which need not be
-what it goes by (Jain & Wallace, NAACL 2019).
+Integrated gradients (Sundararajan, Taly & Yan, ICML 2017) sum the gradient along the way from zero
+embeddings to those of the text. Attention shows where the last layer looks, which need not be what
+the output depends on (Jain & Wallace, NAACL 2019).
 """
 
 from __future__ import annotations
@@ -21,22 +21,25 @@ from fieldcraft.core.types import Array, Json
 from fieldcraft.fit.network import FusedNetwork
 from fieldcraft.kinds.text.detokenize import decode_pieces, merge_into_words
 from fieldcraft.kinds.text.net import TextNet, find_embedding_layers
-from fieldcraft.kinds.text.token_encoder import PAD_ID
+from fieldcraft.kinds.text.tokenization import PAD_ID
 
 KIND, INPUT_NAME = "text", "tokens"
-INTEGRATION_STEPS, STEPS_PER_BATCH = 32, 8  # from nothing to the text; of them, in one go
+INTEGRATION_STEPS, STEPS_PER_BATCH = 32, 8  # batches bound the memory of the gradients
 
 
 def compute_text_attributions(
     network: FusedNetwork, tensors: Tensors, output_index: int, output: Output
 ) -> list[Json]:
-    """Of each text of one row the maps by name, as ``spans``; none if no tokens are read.
+    """Attribute an output to the words of each text of a row.
 
     Args:
-        network: from named tensors to outputs, of which one input is ``tokens``.
-        tensors: one row, encoded.
-        output_index: which output is explained.
-        output: what the network gives.
+        network: maps named tensors to outputs; one input is ``tokens``.
+        tensors: one encoded row.
+        output_index: index of the explained output.
+        output: kind of output of the task.
+
+    Returns:
+        For each text column its ``spans`` by method; empty if the network reads no tokens.
     """
     if INPUT_NAME not in tensors:
         return []
@@ -44,7 +47,7 @@ def compute_text_attributions(
     assert isinstance(net, TextNet)
     inputs = {name: torch.as_tensor(array) for name, array in tensors.items()}
     weights_by_method = {
-        "gradients": compute_token_gradients(network, net, inputs, output_index, output)
+        "integrated_gradients": compute_token_gradients(network, net, inputs, output_index, output)
     }
     attention_weights = compute_attention(net, inputs[INPUT_NAME][0])
     if attention_weights is not None:
@@ -62,7 +65,7 @@ def compute_text_attributions(
 
 
 def build_weighted_spans(token_texts: Sequence[str | None], weights: Array) -> list[list[Any]]:
-    """Words of a text and their weights, of which the heaviest is 1 or -1."""
+    """Return the words of a text and their weights, scaled to a maximum of 1 in absolute value."""
     words = merge_into_words(token_texts, weights[: len(token_texts)].tolist())
     max_abs = max((abs(weight) for _, weight in words), default=0.0) or 1.0
     return [[word, round(weight / max_abs, 4)] for word, weight in words]
@@ -75,10 +78,11 @@ def compute_token_gradients(
     output_index: int,
     output: Output,
 ) -> Array:
-    """Integrated gradients of each token, shape (texts, length).
+    """Return integrated gradients of each token, shape (texts, length).
 
-    The output is traced before the activation, behind which sure predictions have no slope; that
-    of a class as it stands above the mean of all classes. Marks stay what they are.
+    The logit is attributed, as the activation saturates at confident predictions; for classes the
+    logit less the mean logit, since softmax depends on differences only. Special tokens keep their
+    embeddings along the way.
     """
     embedding_layers = find_embedding_layers(net.body)
     is_special = find_special_tokens(net, inputs[INPUT_NAME][0])
@@ -103,18 +107,20 @@ def compute_token_gradients(
         torch.where(is_special[None, ..., None], embedding, 0.0) for embedding in embeddings
     )
     attributions: Any = IntegratedGradients(score).attribute(
-        tuple(embedding.requires_grad_() for embedding in embeddings), baseline, n_steps=INTEGRATION_STEPS,
+        tuple(embedding.requires_grad_() for embedding in embeddings),
+        baseline,
+        n_steps=INTEGRATION_STEPS,
         internal_batch_size=STEPS_PER_BATCH,
-    )  # fmt: skip
+    )
     return np.asarray(sum(embedding.detach()[0].sum(-1) for embedding in attributions).numpy())
 
 
 def find_special_tokens(net: TextNet, tokens: Tensor) -> Tensor:
-    """Which tokens are marks, such as those at the ends, or none at all."""
+    """Return a mask of special tokens and padding, shape (texts, length)."""
     is_special = [
         [piece is None for piece in decode_pieces(net.tokenizer_json, token_ids.tolist())]
         for token_ids in tokens
-    ]  # what is behind the end is no token
+    ]  # padding (-1) decodes to None too
     return torch.tensor(is_special)
 
 
@@ -122,7 +128,8 @@ def find_special_tokens(net: TextNet, tokens: Tensor) -> Tensor:
 def lookup_embeddings(
     net: TextNet, embedding_layers: Sequence[nn.Module], tokens: Tensor
 ) -> list[Tensor]:
-    """The vectors that each of the tables gives of the tokens."""
+    """Return the output of each embedding layer for the tokens."""
+    # By forward hooks, as Hugging Face models look up their embeddings deep inside.
     embeddings: dict[int, Tensor] = {}
 
     def save_output(index: int) -> Any:
@@ -139,7 +146,7 @@ def lookup_embeddings(
 def override_embeddings(
     net: TextNet, embedding_layers: Sequence[nn.Module], embeddings: Sequence[Tensor]
 ) -> Iterator[None]:
-    """While it lasts the tables give these vectors, and texts are read in their order."""
+    """Replace the outputs of embedding layers within the context."""
 
     def make_hook(embedding: Tensor) -> Any:
         return lambda layer, given, vectors: embedding
@@ -147,6 +154,7 @@ def override_embeddings(
     with ExitStack() as stack:
         for layer, embedding in zip(embedding_layers, embeddings, strict=True):
             stack.callback(layer.register_forward_hook(make_hook(embedding)).remove)
+        # The net sorts texts by length, and the given embeddings are in the original order.
         net.keep_order = True
         try:
             yield
@@ -156,7 +164,7 @@ def override_embeddings(
 
 @torch.no_grad()
 def compute_attention(net: TextNet, tokens: Tensor) -> Array | None:
-    """How much of its attention each token has, shape (texts, length); None where there is none."""
+    """Return attention weights, shape (texts, length); None if the network has no attention."""
     attention_method = getattr(net.body, "attention", None)
     if attention_method is None:
         return None

@@ -1,4 +1,4 @@
-"""What tokens say: from their numbers back to the text that a network reads."""
+"""Decode token IDs to the text that a network reads, piece by piece."""
 
 from __future__ import annotations
 
@@ -11,38 +11,35 @@ from typing import Any
 
 from fieldcraft.kinds.text.explain import UNSPACED_SCRIPTS
 
-UNSPACED_CHARACTER = re.compile(f"[{UNSPACED_SCRIPTS}]")  # a word by itself
-BYTE_TOKEN = re.compile(
-    "<0x([0-9A-F]{2})>"
-)  # how tokenizers spell a byte of a sign they do not know
-CLOSING_PUNCTUATION = frozenset(".,!?;:)]}%")  # no blank stands before them
-PRINTABLE_BYTES = (
-    *range(33, 127),
-    *range(161, 173),
-    *range(174, 256),
-)  # bytes that stand for themselves
+UNSPACED_CHARACTER = re.compile(f"[{UNSPACED_SCRIPTS}]")  # each is a word by itself
+BYTE_TOKEN = re.compile("<0x([0-9A-F]{2})>")  # byte fallback of SentencePiece
+CLOSING_PUNCTUATION = frozenset(".,!?;:)]}%")  # without a space before it
+# Bytes that GPT-2's byte-level alphabet keeps as they are: its `bytes_to_unicode`.
+PRINTABLE_BYTES = (*range(33, 127), *range(161, 173), *range(174, 256))
 
 
 def decode_pieces(tokenizer_json: str, token_ids: Iterable[int]) -> list[str | None]:
-    """What each token says, which together is the text as it is read; None for marks.
+    """Decode each token of a text; None for special tokens.
 
-    A token that is a part of a sign says nothing; the one that completes it says the sign.
+    The pieces joined are the text as the network reads it. A token that ends within a character
+    is an empty piece; the token that completes the character gets all of it.
 
     Args:
-        tokenizer_json: the tokenizer, as JSON text.
-        token_ids: of the tokens of one text.
+        tokenizer_json: the tokenizer in the JSON format of the library `tokenizers`.
+        token_ids: token IDs of one text.
     """
-    bytes_by_id, decoder = (
-        load_token_bytes(tokenizer_json),
-        codecs.getincrementaldecoder("utf-8")("replace"),
-    )
+    # The decoders of `tokenizers` give the whole text only, not which token each piece is from.
+    bytes_by_id = load_token_bytes(tokenizer_json)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     token_bytes = [bytes_by_id.get(int(token_id)) for token_id in token_ids]
     texts = [
         None if piece_bytes is None else decoder.decode(piece_bytes) for piece_bytes in token_bytes
     ]
     text_indices = [i for i, piece in enumerate(texts) if piece is not None]
+    # A text cut within a character ends with its first bytes: "replace" shows them as U+FFFD.
     if text_indices:
         texts[text_indices[-1]] = f"{texts[text_indices[-1]]}{decoder.decode(b'', final=True)}"
+    # Tokenizers put a space before the first word, which the text does not have.
     first = next((i for i in text_indices if texts[i]), None)
     if first is not None:
         texts[first] = str(texts[first]).lstrip(" ")
@@ -50,16 +47,16 @@ def decode_pieces(tokenizer_json: str, token_ids: Iterable[int]) -> list[str | N
 
 
 def decode_tokens(tokenizer_json: str, token_ids: Iterable[int]) -> str:
-    """The text that tokens are."""
+    """Decode the tokens of a text."""
     return "".join(piece or "" for piece in decode_pieces(tokenizer_json, token_ids))
 
 
 def merge_into_words(
     token_texts: Sequence[str | None], weights: Sequence[float]
 ) -> list[tuple[str, float]]:
-    """Words and what their tokens weigh together; the words are all that is said, in its order.
+    """Merge the pieces of each word and add up their weights; special tokens are left out.
 
-    >>> by_word([None, "lamp", "s", " bro", "ke", None], [9.0, 1.0, 2.0, 3.0, 4.0, 9.0])
+    >>> merge_into_words([None, "lamp", "s", " bro", "ke", None], [9.0, 1.0, 2.0, 3.0, 4.0, 9.0])
     [('lamps', 3.0), (' broke', 7.0)]
     """
     words: list[tuple[str, float]] = []
@@ -79,7 +76,7 @@ def merge_into_words(
 
 
 def is_word_boundary(before: str, after: str) -> bool:
-    """Whether a new word begins between two pieces of a text."""
+    """Whether a new word begins between two consecutive pieces."""
     pair = before[-1] + after[0]
     return (
         any(character.isspace() for character in pair)
@@ -89,11 +86,12 @@ def is_word_boundary(before: str, after: str) -> bool:
 
 @lru_cache(maxsize=4)
 def load_token_bytes(tokenizer_json: str) -> Mapping[int, bytes]:
-    """How tokens are spelt, by their numbers, without those that are marks."""
+    """Return the bytes of each token by its ID, special tokens left out."""
     tokenizer = json.loads(tokenizer_json)
     names, unknown = parse_token_names(tokenizer["model"])
     added = tokenizer.get("added_tokens") or ()
     names |= {token["id"]: token["content"] for token in added}
+    # The unknown token stands for characters of the text, unlike other special tokens.
     special_ids = {
         added_token["id"]
         for added_token in added
@@ -112,37 +110,40 @@ def load_token_bytes(tokenizer_json: str) -> Mapping[int, bytes]:
 
 
 def parse_token_names(model: Mapping[str, Any]) -> tuple[dict[int, str], str | None]:
-    """The names of tokens by their numbers, and of the one that stands for what is not known."""
+    """Return token names by ID, and the name of the unknown token."""
     vocabulary = model["vocab"]
-    if isinstance(vocabulary, list):  # unigrams with their weights
+    if isinstance(vocabulary, list):  # Unigram: pairs of a token and its log probability
         names = {token_id: str(entry[0]) for token_id, entry in enumerate(vocabulary)}
         return names, names.get(model.get("unk_id"))  # type: ignore[arg-type]
     return {token_id: name for name, token_id in vocabulary.items()}, model.get("unk_token")
 
 
 def byte_level_to_bytes(name: str) -> bytes:
-    """What a token of a byte-level tokenizer says, whose signs stand for bytes."""
+    """Return the bytes of a token of a byte-level tokenizer."""
     alphabet = build_byte_alphabet()
     if all(character in alphabet for character in name):
         return bytes(alphabet[character] for character in name)
+    # Added tokens are stored as plain text, not in the byte alphabet.
     return name.encode()
 
 
 @lru_cache(maxsize=1)
 def build_byte_alphabet() -> Mapping[str, int]:
-    """The byte that each sign stands for in byte-level tokenizers, after GPT-2."""
+    """Return the byte of each character of GPT-2's byte-level alphabet."""
     unprintable = [byte for byte in range(256) if byte not in PRINTABLE_BYTES]
     alphabet = {chr(byte): byte for byte in PRINTABLE_BYTES}
     return alphabet | {chr(256 + offset): byte for offset, byte in enumerate(unprintable)}
 
 
 def token_to_bytes(name: str, model: Mapping[str, Any]) -> bytes:
-    """What a token of any other tokenizer says: WordPiece leaves out blanks, others mark them."""
+    """Return the bytes of a token of a WordPiece, SentencePiece or Unigram tokenizer."""
     byte = BYTE_TOKEN.fullmatch(name)
     if byte:
         return bytes.fromhex(byte[1])
     if model.get("type") != "WordPiece":
+        # SentencePiece writes a space as U+2581.
         return name.replace("\u2581", " ").encode()
+    # WordPiece drops spaces, and marks the pieces that continue a word instead.
     prefix = str(model.get("continuing_subword_prefix", "##"))
     if name.startswith(prefix) and name != prefix:
         return name.removeprefix(prefix).encode()

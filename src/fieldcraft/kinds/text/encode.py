@@ -1,4 +1,4 @@
-"""Encode free text as a few dozen numbers: its leading topics, scores for what is asked, length."""
+"""Encode text columns: n-gram topics and scores, length, embeddings, and tokens for networks."""
 
 from __future__ import annotations
 
@@ -31,59 +31,56 @@ from fieldcraft.kinds.text.ngram_encoder import (
 )
 from fieldcraft.kinds.text.options import parse_text_options
 from fieldcraft.kinds.text.pretrained import PretrainedTextEncoder, load_text_encoder
-from fieldcraft.kinds.text.token_encoder import (
+from fieldcraft.kinds.text.tokenization import (
     MAX_LENGTH_TOKENS,
     TokenEncoder,
+    WindowTokenizer,
     fit_token_encoder,
     train_tokenizer,
 )
-from fieldcraft.kinds.text.tokenization import WindowTokenizer
 
-NGRAM_ENCODER_ARRAYS = (
-    "buckets",
-    "weights",
-    "directions",
-    "centre",
-    "spread",
-)  # of a column's state
-BACKBONE_FILE = "backbone"  # the file with the pretrained network, as ONNX
-MAX_SCORES_TO_FINETUNE, MIN_TEXTS_TO_FINETUNE = 10, 4_000  # classes or labels; texts of a fold
-MAX_CHARACTERS_TO_FINETUNE = (
-    1_600_000  # of texts that are tuned on unasked: some minutes of a processor
-)
+NGRAM_ENCODER_ARRAYS = ("buckets", "weights", "directions", "center", "scale")
+BACKBONE_FILE = "backbone"  # the pretrained network, as ONNX
+# Fine-tuning gained .045 accuracy with 2 classes (Rotten Tomatoes) and lost .013 with 77
+# (Banking77), see docs/log.md. With more characters it would take more than some minutes on two
+# cores.
+MAX_SCORES_TO_FINETUNE, MIN_TEXTS_TO_FINETUNE = 10, 4_000
+MAX_CHARACTERS_TO_FINETUNE = 1_600_000
 MAX_BATCH_TOKENS = 1 << 14
 
 
 class TextEncoder:
     """Encodes all text columns of a table.
 
-    A text is a bag of words and pairs of words, a word a bag of its parts (2 to 5 characters) and
-    itself, each with its inverse document frequency on training rows as in TF-IDF, hashed into
-    262,144 buckets. Of this long vector, brought to length one, a column gives its leading
-    directions (latent semantic analysis, Deerwester et al. 1990): one for every 1,000 rows (100
-    where there are no scores), at most 32. Then, for each class, label or number to be predicted,
-    the score of a linear model over the parts (on training rows out of fold, so that no row sees
-    its own target); the logarithms of characters and words; and whether the text is missing. All
-    are standardised. Characters beyond the first 5,000 count for the length alone.
+    A text is a bag of words and pairs of words, and a word is a bag of its character n-grams (2 to
+    5) and itself: TF-IDF weights, hashed into 262,144 buckets, normalized to unit length. The
+    features of a column are, all standardized:
 
-    Where the project file names a pretrained encoder, its vector of the text comes after these; of
-    one that is tuned, or of a network trained from the ground up, networks get the tokens instead.
+    - topics: leading singular directions (latent semantic analysis, Deerwester et al. 1990), one
+      per 1,000 rows (100 where there are no scores), at most 32;
+    - scores: a linear model over the n-grams for each class, label or number to predict, out of
+      fold on training rows;
+    - the logarithms of characters and words, and a missing indicator.
+
+    Characters after the first 5,000 count for the length only. The embedding of a pretrained
+    encoder follows these features. If that encoder is fine-tuned, or a network is trained from
+    scratch, networks get token IDs instead of the embedding.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        """An encoder of some columns that knows nothing of them yet."""
+        """Create an unfitted encoder of some columns."""
         self.column_names = [column.name for column in columns]
         self.options = parse_text_options(columns)
         self.pretrained: PretrainedTextEncoder | None = None
-        self.token_encoder: TokenEncoder | None = None  # where a network reads token by token
-        self.backbone_config: Json = {}  # of the network that is tuned
+        self.token_encoder: TokenEncoder | None = None  # where a network reads tokens
+        self.backbone_config: Json = {}  # of the fine-tuned network
         self.ngram_encoders: list[NgramEncoder] = []
         self.embedding_scalers: dict[str, EmbeddingScaler] = {}
         self.n_scores = 0
 
     @property
     def n_features(self) -> int:
-        """Numbers a row that networks see; one that is tuned takes the place of its vectors."""
+        """Features per row for networks; a token-level network replaces the embeddings."""
         n_ngram_features = sum(len(ngram_encoder.mean) for ngram_encoder in self.ngram_encoders)
         if self.token_encoder is not None:
             return n_ngram_features
@@ -93,16 +90,18 @@ class TextEncoder:
 
     @property
     def max_batch_rows(self) -> int:
-        """How many rows a network may read at once: attention takes memory by length squared."""
+        """Maximum number of rows in a batch of a network."""
+        # Activations grow with rows times tokens, attention with the square of the tokens.
         return MAX_BATCH_TOKENS // (
             self.token_encoder.tokenizer.window_length if self.token_encoder else 1
         )
 
     def precompute(self, rows: pl.DataFrame) -> list[TextColumn]:
-        """The texts of each column."""
+        """Return the texts of each column, with the pretrained encoder of those that use it."""
+        # A restored encoder must not look for the folder or hub of the training machine.
         is_unfitted = self.pretrained is None and self.token_encoder is None
         if is_unfitted and self.options and self.options.is_pretrained:
-            self.pretrained = load_text_encoder(self.options.encoder, self.options.max_length)
+            self.pretrained = load_text_encoder(self.options.encoder, self.options.max_tokens)
         embedded_columns = self.options.columns if self.options else ()
         return [
             TextColumn(rows[name], self.pretrained if name in embedded_columns else None)
@@ -110,7 +109,7 @@ class TextEncoder:
         ]
 
     def fit_transform(self, columns: list[TextColumn], target: Array) -> LazyEncodedRows:
-        """Learn topics and scores from training rows; return them encoded."""
+        """Fit to training rows and return them encoded, with out-of-fold scores."""
         score_targets = build_score_targets(target)
         self.n_scores = score_targets.shape[1]
         fitted = [fit_ngram_encoder(texts, score_targets) for texts in columns]
@@ -132,7 +131,8 @@ class TextEncoder:
             return encoded
         token_encoder = self.token_encoder
 
-        def build_tensors() -> dict[str, Array]:  # of training rows alone: other ways to say them
+        # Paraphrases are of training rows only: `transform` never adds them.
+        def build_tensors() -> dict[str, Array]:
             return {
                 **encoded.tensors(),
                 "variants": encode_paraphrases(token_encoder, cells, paraphrasers),
@@ -141,7 +141,7 @@ class TextEncoder:
         return LazyEncodedRows(build_tensors, encoded.make_matrix)
 
     def _build_paraphrasers(self) -> list[Paraphraser]:
-        """What gives other ways to say training texts."""
+        """Return the sources of paraphrases that the project file asks for."""
         augmentations = self.options.augmentations if self.options and self.token_encoder else ()
         paraphrasers = [load_paraphraser(name) for name in augmentations if ":" in name]
         if self.token_encoder is not None and "typos" in augmentations:
@@ -149,7 +149,7 @@ class TextEncoder:
         return paraphrasers
 
     def _select_encoder_columns(self, columns: list[TextColumn]) -> list[TextColumn]:
-        """The columns that ask for an encoder."""
+        """Return the columns that use an encoder beside n-grams."""
         encoder_columns = self.options.columns if self.options else ()
         return [
             texts
@@ -158,10 +158,10 @@ class TextEncoder:
         ]
 
     def _should_finetune(self, cells: list[pl.Series]) -> bool:
-        """Whether a pretrained encoder is tuned where the project file leaves that open.
+        """Whether to fine-tune a pretrained encoder where the project file leaves that open.
 
-        It pays where there is little to be told of each text, and texts to learn it from: then
-        meaning lies along a few directions of which the encoder knows nothing (docs/log.md).
+        It pays with few targets and enough texts: the target then lies along a few directions
+        that the frozen encoder may not separate (docs/log.md).
         """
         if (
             self.pretrained is None
@@ -173,24 +173,23 @@ class TextEncoder:
         return n_characters < MAX_CHARACTERS_TO_FINETUNE
 
     def _fit_token_encoder(self, cells: list[pl.Series]) -> None:
-        """Learn how texts become tokens; what is pretrained brings that along."""
+        """Fit the token encoder, with the tokenizer of the pretrained encoder if there is one."""
         assert self.options is not None
-        max_length = self.options.max_length or MAX_LENGTH_TOKENS
+        max_length = self.options.max_tokens or MAX_LENGTH_TOKENS
         if self.pretrained is not None:
-            tokenizer_json, max_length = (
-                self.pretrained.tokenizer.tokenizer_json,
-                min(max_length, self.pretrained.tokenizer.window_length),
-            )
+            tokenizer_json = self.pretrained.tokenizer.tokenizer_json
+            max_length = min(max_length, self.pretrained.tokenizer.window_length)
             self.backbone_config = self.pretrained.config
         else:
             require_extra("text")
             tokenizer_json = train_tokenizer(cells)
+        # The plain RNN is exported to ONNX with a fixed length: see `sequence_inputs` in net.py.
         self.token_encoder = fit_token_encoder(
             cells, tokenizer_json, max_length, has_fixed_length=self.options.encoder == "rnn"
         )
 
     def transform(self, columns: list[TextColumn]) -> LazyEncodedRows:
-        """Encode rows with what was learned."""
+        """Encode rows with the fitted encoders."""
         pairs = zip(self.ngram_encoders, columns, strict=True)
         return self._lazy_rows(
             [ngram_encoder.encode(texts) for ngram_encoder, texts in pairs], columns
@@ -206,10 +205,12 @@ class TextEncoder:
             names += [f"{name} ({part})" for part in LENGTH_FEATURES]
         for name, scaler in self.embedding_scalers.items():
             names += [f"{name} (meaning {i + 1})" for i in range(len(scaler.mean))]
+        # Feature names are shown in reports and stored in models of trees.
         ngram_table = np.hstack(ngram_features).astype(np.float32)
 
+        # Embeddings are computed only where they are read: a token-level network does without them.
         @cache
-        def build_table() -> Array:  # a network that reads token by token does without the vectors
+        def build_table() -> Array:
             embeddings = [
                 scaler.transform(texts_by_name[name].embeddings)
                 for name, scaler in self.embedding_scalers.items()
@@ -227,50 +228,55 @@ class TextEncoder:
         )
 
     def state(self) -> State:
-        """What was learned, as JSON values and arrays; the pretrained network as a file.
+        """Return the fitted state; a pretrained network is a file of it.
 
-        A network that reads token by token has learned it further, and does without that file.
+        A fine-tuned network holds its own weights, so only models that read the matrix need that
+        file: its name then begins with `MATRIX_ONLY_PREFIX`.
         """
         arrays: dict[str, Array] = {}
         for i, ngram_encoder in enumerate(self.ngram_encoders):
             arrays[f"buckets.{i}"] = ngram_encoder.vocabulary.buckets
             arrays[f"weights.{i}"] = ngram_encoder.vocabulary.idf
             arrays[f"directions.{i}"] = ngram_encoder.projection.astype(np.float32)
-            arrays[f"centre.{i}"], arrays[f"spread.{i}"] = ngram_encoder.mean, ngram_encoder.std
-        values: Json = {"readers": len(self.ngram_encoders), "scores": self.n_scores}
+            arrays[f"center.{i}"], arrays[f"scale.{i}"] = ngram_encoder.mean, ngram_encoder.std
+        values: Json = {"ngram_encoders": len(self.ngram_encoders), "n_scores": self.n_scores}
         if self.token_encoder is not None:
             tokenizer = self.token_encoder.tokenizer
-            arrays["reading"] = np.frombuffer(tokenizer.tokenizer_json.encode(), dtype=np.uint8)
+            arrays["tokenizer"] = np.frombuffer(tokenizer.tokenizer_json.encode(), dtype=np.uint8)
             values |= {
-                "read": tokenizer.window_length, "whole": self.token_encoder.has_fixed_length, "config": self.backbone_config
-            }  # fmt: skip
+                "max_tokens": tokenizer.window_length,
+                "has_fixed_length": self.token_encoder.has_fixed_length,
+                "config": self.backbone_config,
+            }
         if self.pretrained is None:
             return State(values, arrays)
         for i, scaler in enumerate(self.embedding_scalers.values()):
-            arrays[f"meaning.{i}"] = np.stack([scaler.mean, scaler.std])
+            arrays[f"embedding_scaler.{i}"] = np.stack([scaler.mean, scaler.std])
         tokenizer = self.pretrained.tokenizer
         arrays["tokens"] = np.frombuffer(tokenizer.tokenizer_json.encode(), dtype=np.uint8)
         values |= {
-            "meanings": list(self.embedding_scalers), "length": tokenizer.window_length, "windows": tokenizer.max_windows
-        }  # fmt: skip
+            "scaled_embeddings": list(self.embedding_scalers),
+            "length": tokenizer.window_length,
+            "windows": tokenizer.max_windows,
+        }
         name = BACKBONE_FILE if self.token_encoder is None else MATRIX_ONLY_PREFIX + BACKBONE_FILE
         return State(values, arrays, {name: self.pretrained.backbone.path})
 
     def restore(self, state: State) -> None:
-        """Become the encoder that `state` described; without the vectors, if they were spared."""
-        self.n_scores, self.ngram_encoders = state.values["scores"], []
-        for i in range(state.values["readers"]):
+        """Restore a fitted state; without embeddings if their file was left out."""
+        self.n_scores, self.ngram_encoders = state.values["n_scores"], []
+        for i in range(state.values["ngram_encoders"]):
             arrays = {name: state.arrays[f"{name}.{i}"] for name in NGRAM_ENCODER_ARRAYS}
             vocabulary = NgramVocabulary(arrays["buckets"], arrays["weights"])
             directions = np.asfortranarray(arrays["directions"], dtype=np.float64)
             self.ngram_encoders.append(
-                NgramEncoder(vocabulary, directions, arrays["centre"], arrays["spread"])
+                NgramEncoder(vocabulary, directions, arrays["center"], arrays["scale"])
             )
-        if "reading" in state.arrays:
+        if "tokenizer" in state.arrays:
             tokenizer = WindowTokenizer(
-                state.arrays["reading"].tobytes().decode(), state.values["read"], 1
+                state.arrays["tokenizer"].tobytes().decode(), state.values["max_tokens"], 1
             )
-            self.token_encoder = TokenEncoder(tokenizer, state.values["whole"])
+            self.token_encoder = TokenEncoder(tokenizer, state.values["has_fixed_length"])
             self.backbone_config = state.values["config"]
         path = state.files.get(BACKBONE_FILE) or state.files.get(MATRIX_ONLY_PREFIX + BACKBONE_FILE)
         if path is not None:
@@ -280,6 +286,6 @@ class TextEncoder:
             )
             self.pretrained = PretrainedTextEncoder(tokenizer, load_backbone(path))
         self.embedding_scalers = {
-            name: EmbeddingScaler(*state.arrays[f"meaning.{i}"])
-            for i, name in enumerate(state.values.get("meanings", ()))
+            name: EmbeddingScaler(*state.arrays[f"embedding_scaler.{i}"])
+            for i, name in enumerate(state.values.get("scaled_embeddings", ()))
         }

@@ -1,9 +1,9 @@
-"""Which words of a text speak for a prediction, and which against it.
+"""Attribute a prediction to the words of a text by LIME.
 
 Ribeiro, Singh & Guestrin, *"Why Should I Trust You?": Explaining the Predictions of Any
-Classifier*, KDD 2016 (LIME): words are left out at random, the model is asked again each time, and
-a linear model close to the text is fitted to its answers. Leaving out one word after the other
-would miss words of which any one is enough.
+Classifier*, KDD 2016: words are left out at random, the model scores each perturbed text, and a
+linear model weighted by proximity is fitted to the scores. Leaving out one word at a time would
+miss words of which any one is enough.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ import numpy as np
 from fieldcraft.contracts import ScoreFunction
 from fieldcraft.core.types import Array, Json
 
-# A word is a run of signs without blanks; in scripts without blanks, one sign.
+# Words are runs of characters without spaces; in scripts without spaces (Japanese, Chinese, Korean,
+# Thai) single characters. Hangul is among them although Korean has spaces: its words are long.
 UNSPACED_SCRIPTS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 WORD_PATTERN = re.compile(rf"\s*(?:[{UNSPACED_SCRIPTS}]|[^\s{UNSPACED_SCRIPTS}]+)\s*")
-MAX_SPANS = 60  # words of a text that are told apart; of longer ones, phrases
-PERTURBATIONS_RANGE = (
-    128,
-    256,
-)  # changed texts that the model is asked about: of long and of short texts
-MAX_CHARACTERS = 20_000  # characters of a text; no encoder reads further
-MAX_TOTAL_CHARACTERS = 400_000  # that it reads for one explanation, if that leaves it enough texts
-MAX_DROPPED_FRACTION = 2 / 3  # of the words, at most
-KERNEL_WIDTH = 0.25  # width of the kernel, in cosine distance, as in LIME
+MAX_SPANS = 60  # longer texts are split into phrases; the fit needs more samples than spans
+PERTURBATIONS_RANGE = (128, 256)  # of long and of short texts
+MAX_CHARACTERS = 20_000  # no encoder reads further
+# Bounds the time of an explanation: fewer perturbations of long texts, but at least 128.
+MAX_TOTAL_CHARACTERS = 400_000
+MAX_DROPPED_FRACTION = 2 / 3
+KERNEL_WIDTH = 0.25  # in cosine distance, as in LIME's text explainer
 RIDGE_ALPHA = 0.1
-RELATIVE_TOLERANCE = 1e-6  # of the scores, below which differences are those of rounding
+RELATIVE_TOLERANCE = 1e-6  # smaller effects, relative to the scores, are rounding errors
 
 
 def explain_text(text: str, score: ScoreFunction) -> Json | None:
-    """The text in spans with weights from -1, against what was said, to 1, for it.
+    """Attribute a score to spans of a text.
 
     Args:
-        text: to be explained; what comes after the first 20,000 characters is left out.
-        score: texts to scores.
+        text: the text; characters after the first 20,000 are left out.
+        score: maps texts to scores.
 
     Returns:
-        ``spans`` of text and weight, which together are all that is explained, and ``most``: by
-        how much the heaviest span moves the score. None where there is no word.
+        ``spans``: pairs of text and weight, from -1 (against the prediction) to 1 (for it), which
+        joined are the text; and ``max_effect``: the change of the score by the span of the largest
+        weight. None for a text without words.
     """
     text = text[:MAX_CHARACTERS]
     spans = split_into_spans(text)
@@ -56,13 +56,16 @@ def explain_text(text: str, score: ScoreFunction) -> Json | None:
     if max_effect < RELATIVE_TOLERANCE * np.abs(scores).max():
         effects, max_effect = np.zeros_like(effects), 0.0
     weights = (effects / (max_effect or 1.0)).round(4).tolist()
-    return {"spans": [list(pair) for pair in zip(spans, weights, strict=True)], "most": max_effect}
+    return {
+        "spans": [list(pair) for pair in zip(spans, weights, strict=True)],
+        "max_effect": max_effect,
+    }
 
 
 def split_into_spans(text: str, max_spans: int = MAX_SPANS) -> list[str]:
-    """A text in at most so many pieces of whole words that follow each other.
+    """Split a text into at most `max_spans` spans of whole words.
 
-    >>> phrases("Such a nice lamp!"), phrases("one two three four five", most=2)
+    >>> split_into_spans("Such a nice lamp!"), split_into_spans("one two three four five", 2)
     (['Such ', 'a ', 'nice ', 'lamp!'], ['one two ', 'three four five'])
     """
     words = WORD_PATTERN.findall(text)
@@ -72,10 +75,11 @@ def split_into_spans(text: str, max_spans: int = MAX_SPANS) -> list[str]:
 
 
 def sample_masks(n_spans: int, n_samples: int) -> Array:
-    """Which pieces stay: all, all but one, then draws of chance that are always the same."""
+    """Sample masks of kept spans: all, all but one, then random ones with a fixed seed."""
     rng = np.random.default_rng(n_spans)
     max_dropped = max(1, round(MAX_DROPPED_FRACTION * n_spans))
     dropped_counts = rng.integers(1, max_dropped + 1, n_samples - n_spans)
+    # The lowest `dropped_counts` ranks of each random permutation are dropped.
     ranks = rng.permuted(np.tile(np.arange(n_spans), (len(dropped_counts), 1)), axis=1)
     nothing_dropped = np.ones((1, n_spans), dtype=bool)
     return np.vstack(
@@ -84,7 +88,12 @@ def sample_masks(n_spans: int, n_samples: int) -> Array:
 
 
 def fit_local_linear_model(masks: Array, scores: Array) -> Array:
-    """What each piece adds to the score, from a linear model that minds texts near the whole."""
+    """Fit the effect of each span on the score, weighted by proximity to the whole text.
+
+    Returns:
+        Effects, shape (spans,).
+    """
+    # A binary mask with a share p of ones has the cosine sqrt(p) with the mask of all ones.
     distance = 1 - np.sqrt(masks.mean(axis=1))
     kernel_weights = np.exp(-0.5 * (distance / KERNEL_WIDTH) ** 2)
     centered = masks - np.average(masks, axis=0, weights=kernel_weights)

@@ -1,4 +1,4 @@
-"""Pretrained encoders of texts as PyTorch modules, and as ONNX."""
+"""Pretrained text encoders as PyTorch modules and ONNX graphs."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from fieldcraft.kinds.text.tokenization import USES_CLS_TOKEN_KEY, read_pooling_
 
 
 class PooledTextBackbone(nn.Module):
-    """An encoder whose last layer is pooled into one vector a text."""
+    """An encoder whose last hidden states are pooled into one embedding per text."""
 
     def __init__(self, body: nn.Module, uses_cls_token: bool) -> None:
         """Wrap a network of the library `transformers`.
 
         Args:
-            body: gives vectors of tokens.
-            uses_cls_token: the vector of the first token stands for the text, not the mean of all.
+            body: returns hidden states of tokens.
+            uses_cls_token: pool by the first token instead of the mean over tokens.
         """
         super().__init__()
         self.body = body
         self.uses_cls_token = uses_cls_token
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Vectors of texts, shape (texts, width).
+        """Return embeddings of texts, shape (texts, width).
 
         Args:
-            tokens: numbers of tokens, shape (texts, length).
-            mask: 1 where there is a token, 0 behind the end of a text; None: all are tokens.
+            tokens: token IDs, shape (texts, length).
+            mask: 1 for tokens, 0 for padding; None without padding.
         """
         attention_mask = torch.ones_like(tokens) if mask is None else mask
         hidden_states: Tensor = self.body(
@@ -44,17 +44,17 @@ class PooledTextBackbone(nn.Module):
             return hidden_states[:, 0]
         if mask is None:
             return hidden_states.mean(1)
-        mask_weights = mask[..., None].to(hidden_states.dtype)
-        return (hidden_states * mask_weights).sum(1) / mask_weights.sum(1).clamp_min(1)
+        return masked_mean(hidden_states, mask)
 
     def attention(self, tokens: Tensor, mask: Tensor) -> Tensor | None:
-        """Where the tokens that stand for a text look in the last layer, mean over its heads.
+        """Return the attention of the pooled tokens in the last layer, averaged over heads.
 
         Returns:
-            Shape (texts, length); None where the network has no attention that it would tell.
+            Shape (texts, length); None where the network does not expose its attention.
         """
         outputs = self.body(input_ids=tokens, attention_mask=mask, output_attentions=True)
         attentions = getattr(outputs, "attentions", None)
+        # Some architectures return attention of another shape (local windows) or none at all.
         if (
             not attentions
             or attentions[-1] is None
@@ -64,38 +64,44 @@ class PooledTextBackbone(nn.Module):
         mean_attention: Tensor = attentions[-1].mean(1)
         if self.uses_cls_token:
             return mean_attention[:, 0]
-        mask_weights = mask[..., None].to(mean_attention.dtype)
-        return (mean_attention * mask_weights).sum(1) / mask_weights.sum(1).clamp_min(1)
+        return masked_mean(mean_attention, mask)
+
+
+def masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
+    """Average vectors of tokens, shape (texts, length, width), over the tokens of each text."""
+    mask_weights = mask[..., None].to(vectors.dtype)
+    return (vectors * mask_weights).sum(1) / mask_weights.sum(1).clamp_min(1)
 
 
 def load_text_backbone(folder: Path) -> PooledTextBackbone:
-    """The encoder in a folder, with 32-bit weights, as its pooling file says to read it.
+    """Load the encoder in a folder as float32, pooled as its configuration says.
 
     Raises:
-        DataError: the folder holds no encoder of texts that can be loaded.
+        DataError: the folder holds no text encoder that can be loaded.
     """
     return PooledTextBackbone(
-        load_backbone_module(folder, lambda why: unusable_text_backbone_error(folder, why)),
+        load_backbone_module(folder, lambda reason: unusable_text_backbone_error(folder, reason)),
         read_pooling_config(folder)[USES_CLS_TOKEN_KEY],
     )
 
 
 def build_text_backbone(config: Mapping[str, Any]) -> PooledTextBackbone:
-    """An encoder without its weights, for those that were learned further."""
+    """Build an encoder from its configuration, to be filled with fine-tuned weights."""
     return PooledTextBackbone(
         build_backbone_module(config, [USES_CLS_TOKEN_KEY]), config[USES_CLS_TOKEN_KEY]
     )
 
 
 def load_tokenizer_json(folder: Path) -> str:
-    """The tokenizer of an encoder, as JSON text.
+    """Read the tokenizer of an encoder in the JSON format of the library `tokenizers`.
 
     Raises:
-        DataError: the folder holds none that is fast enough to be one.
+        DataError: the folder holds no tokenizer that can be converted to that format.
     """
     path = folder / "tokenizer.json"
     if path.is_file():
         return path.read_text(encoding="utf-8")
+    # Older folders hold vocabulary files only, which `transformers` converts.
     from transformers import AutoTokenizer
 
     try:
@@ -106,14 +112,19 @@ def load_tokenizer_json(folder: Path) -> str:
 
 
 def export_text_backbone(folder: Path) -> tuple[bytes, str]:
-    """The encoder in a folder as an ONNX graph from ``tokens`` to a vector, and its tokenizer.
+    """Export the encoder in a folder as an ONNX graph from ``tokens`` to embeddings.
+
+    Returns:
+        The graph, and the tokenizer as JSON.
 
     Raises:
-        DataError: the folder holds no encoder of texts that can be loaded.
+        DataError: the folder holds no text encoder that can be exported.
     """
     length = torch.export.Dim("length", min=1, max=4_096)
     rows = torch.export.Dim("rows", min=1)
     example = torch.ones(2, 7, dtype=torch.long)
+    # Without a mask: the runtime encodes each text alone, so that its embedding never depends on
+    # the texts around it.
     module = load_text_backbone(folder)
     try:
         data = export_module(
@@ -125,7 +136,7 @@ def export_text_backbone(folder: Path) -> tuple[bytes, str]:
 
 
 class UnmaskedTextBackbone(nn.Module):
-    """An encoder of texts of which all tokens count."""
+    """A text encoder for inputs without padding."""
 
     def __init__(self, encoder: PooledTextBackbone) -> None:
         """Wrap an encoder."""
@@ -133,15 +144,15 @@ class UnmaskedTextBackbone(nn.Module):
         self.encoder = encoder
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Vectors of texts."""
+        """Return embeddings of texts, shape (texts, width)."""
         embeddings: Tensor = self.encoder(tokens)
         return embeddings
 
 
 def unusable_text_backbone_error(folder: Path, reason: str) -> DataError:
-    """The error for a folder without an encoder that can be used."""
+    """Build the error for a folder without a usable text encoder."""
     return DataError(
-        f"the folder {folder.name} holds no encoder of texts that can be used",
+        f"the folder {folder.name} holds no usable text encoder",
         detail=reason.splitlines()[0][:200],
         hint="give the folder of an encoder such as BERT, RoBERTa, MiniLM or DistilBERT, with "
         "config.json, model.safetensors and tokenizer.json",

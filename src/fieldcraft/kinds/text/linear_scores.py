@@ -1,4 +1,4 @@
-"""What in a text speaks for a class, or for a larger number: linear models over parts of words."""
+"""Linear models over character n-grams: an SVM for each class or label, ridge for numbers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import numpy as np
 
 from fieldcraft.core.types import Array
 
-SVM_C = 1.0  # of a text on the wrong side of the margin, beside the squared weights
-RIDGE_ALPHA = 1.0  # on squared weights, beside squared errors
-SVM_TOLERANCE = 1e-2  # where machines stop: finer ones told no more (Banking77: .9133 and .9130)
-RIDGE_TOLERANCE = 1e-4  # of the residual, where ridge regression stops
+SVM_C = 1.0
+RIDGE_ALPHA = 1.0
+SVM_TOLERANCE = 1e-2  # a finer one is slower and no better (Banking77: .9133 and .9130)
+RIDGE_TOLERANCE = 1e-4
 
 
 def build_score_targets(target: Array) -> Array:
-    """What scores are to tell: the columns of the target, and for classes also the first class.
+    """Return the targets to fit scores for: those given, and for classes also the first class.
 
     Args:
-        target: numbers, labels of 0 and 1, or one such column for each class but the first;
-            shape (rows, columns).
+        target: shape (rows, columns): numbers, 0/1 labels, or 0/1 indicators of every class but
+            the first.
     """
+    # One-vs-rest needs a score for the first class too, which the indicators leave out. Several
+    # columns of which at most one is set in any row are classes; others are labels.
     is_multiclass = (
         target.shape[1] > 1 and is_binary(target) and bool((target.sum(axis=1) <= 1).all())
     )
@@ -29,22 +31,22 @@ def build_score_targets(target: Array) -> Array:
 
 
 def is_binary(values: Array) -> bool:
-    """Whether there is nothing but 0 and 1."""
+    """Whether all values are 0 or 1."""
     return bool(np.isin(values, (0, 1)).all())
 
 
 def fit_score_models(tfidf: Any, score_targets: Array) -> tuple[Array, Array]:
-    """Weights of the parts for each goal, and what is added to their sum.
+    """Fit a linear model to each score target.
 
-    Support vector machines for what is true or not (Fan et al., *LIBLINEAR*, JMLR 2008), ridge
-    regression for numbers.
+    Linear SVMs for binary targets (Fan et al., *LIBLINEAR*, JMLR 2008), ridge regression for
+    numbers.
 
     Args:
-        tfidf: texts by the parts of their words, a SciPy matrix (CSR) whose rows have length one.
-        score_targets: from `goals_of`, shape (texts, goals).
+        tfidf: texts by n-gram buckets, a SciPy CSR matrix whose rows have about unit length.
+        score_targets: from `build_score_targets`, shape (texts, targets).
 
     Returns:
-        Shapes (parts, goals) and (goals,).
+        Weights, shape (buckets, targets), and offsets, shape (targets,).
     """
     fitted = [fit_score_model(tfidf, score_target) for score_target in score_targets.T]
     weights = np.array([weight for weight, _ in fitted]).reshape(len(fitted), tfidf.shape[1])
@@ -52,7 +54,7 @@ def fit_score_models(tfidf: Any, score_targets: Array) -> tuple[Array, Array]:
 
 
 def fit_score_model(tfidf: Any, score_target: Array) -> tuple[Array, float]:
-    """Weights and offset for one goal; none where all rows agree."""
+    """Fit weights and offset to one target; zeros where the target is constant."""
     from sklearn.linear_model import Ridge
     from sklearn.svm import LinearSVC
 
@@ -62,6 +64,8 @@ def fit_score_model(tfidf: Any, score_target: Array) -> tuple[Array, float]:
         ridge = Ridge(RIDGE_ALPHA, solver="sparse_cg", tol=RIDGE_TOLERANCE).fit(tfidf, score_target)
         return ridge.coef_, float(ridge.intercept_)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of steps: a rough margin is good enough
+        # LIBLINEAR warns when it stops at its iteration limit: a rough margin is good enough, as
+        # the score is a feature of another model.
+        warnings.simplefilter("ignore", UserWarning)
         svm = LinearSVC(C=SVM_C, tol=SVM_TOLERANCE, random_state=0).fit(tfidf, score_target == 1)
     return svm.coef_[0], float(svm.intercept_[0])

@@ -1,4 +1,4 @@
-"""Networks that read texts token by token, trained from the ground up or pretrained and tuned."""
+"""Token-level text networks, trained from scratch or fine-tuned from a pretrained backbone."""
 
 from __future__ import annotations
 
@@ -29,32 +29,31 @@ from fieldcraft.kinds.text.hf_backbone import (
     PooledTextBackbone,
     build_text_backbone,
     load_text_backbone,
+    masked_mean,
 )
-from fieldcraft.kinds.text.token_encoder import PAD_ID
+from fieldcraft.kinds.text.tokenization import PAD_ID
 
-EMBEDDING_DIM = 128  # of the vectors of tokens that are trained here
-EVAL_BATCH_TEXTS, TRAIN_BATCH_TEXTS = (
-    64,
-    16,
-)  # texts that are read together, of about the same length
-KERNEL_SIZES = (3, 4, 5)  # tokens that a convolution sees at once
-N_BIGRAM_BUCKETS = 1 << 15  # hashed pairs of neighbouring tokens
-POSITION_EMBEDDING_NAME = (
-    "place"  # the table of vectors that tell where a token stands, not which it is
-)
+EMBEDDING_DIM = 128  # of networks trained from scratch
+# Texts padded to a common length; smaller when training, where activations stay in memory.
+EVAL_BATCH_TEXTS, TRAIN_BATCH_TEXTS = 64, 16
+KERNEL_SIZES = (3, 4, 5)  # as in Kim (2014)
+N_BIGRAM_BUCKETS = 1 << 15
+POSITION_EMBEDDING_NAME = "position_embedding"  # embeds positions, not tokens
 DROPOUT = 0.2
-TRAIN_STEPS, FINETUNE_STEPS = 2_000, 700  # of a training, of 32 texts each; of one that tunes
-BATCH_SIZE_BELOW_ROWS, MAX_BATCH_SIZE = ((20_000, 64),), 128  # rows a step below a number of rows
+# Steps of 32 texts. Rotten Tomatoes, fine-tuned: lowest validation loss in the second epoch
+# (docs/log.md), so 700 steps, three epochs at least.
+TRAIN_STEPS, FINETUNE_STEPS = 2_000, 700
+BATCH_SIZE_BELOW_ROWS, MAX_BATCH_SIZE = ((20_000, 64),), 128  # (rows, batch size) pairs
 
 
 class TextNet(nn.Module):
-    """What n-grams tell of texts as it is, and beside it what a network reads token by token.
+    """Concatenates the n-gram features with the output of a token-level network.
 
-    One network reads all columns that ask for it.
+    One network reads all columns that use an encoder.
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
-        """Set up for what an encoder gives: the inputs ``text`` and ``tokens``."""
+        """Build the network for the inputs ``text`` and ``tokens`` of a fitted encoder."""
         super().__init__()
         assert encoder.token_encoder is not None
         assert encoder.options is not None
@@ -62,39 +61,41 @@ class TextNet(nn.Module):
         self.sequence_inputs = () if encoder.token_encoder.has_fixed_length else ("tokens",)
         self.body, width = build_encoder_body(encoder)
         self.embedding_width = width * len(encoder.options.columns)
-        self.tokenizer_json = (
-            encoder.token_encoder.tokenizer.tokenizer_json
-        )  # so that tokens can be told as text
+        # Attributions and examples of augmentation decode the tokens.
+        self.tokenizer_json = encoder.token_encoder.tokenizer.tokenizer_json
         self.n_columns = len(encoder.column_names)
         self.column_indices = [encoder.column_names.index(name) for name in encoder.options.columns]
         self.is_pretrained = encoder.options.is_pretrained
         self.feature_widths = (1,) * (encoder.n_features + self.embedding_width)
         self.dropout = nn.Dropout(DROPOUT)
         self.augmentations = encoder.options.augmentations
-        self.neighbor_ids: Tensor | None = None  # of each token, found when training begins
-        self.keep_order = False  # whether texts are read in their order, whatever their length
+        # Not a buffer: it is needed in training only, and would be saved with the weights.
+        self.neighbor_ids: Tensor | None = None
+        self.keep_order = False  # True: do not sort texts by length
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
-        """Numbers of each row, shape (rows, sum of chunks)."""
+        """Return features, shape (rows, sum of `feature_widths`)."""
         tokens = (
             self.augment_tokens(tensors)
             if self.training
             else tensors["tokens"].flatten(0, 1).long()
         )
         embeddings = self.encode_texts(tokens)
+        # The trunk expects features on the scale of the standardized n-gram features.
         embeddings = functional.layer_norm(embeddings, embeddings.shape[-1:])
         embeddings = self.dropout(embeddings).view(-1, self.embedding_width)
         return torch.cat([tensors["text"], embeddings], dim=1)
 
     def augment_tokens(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Tokens as they are read in training: said in other ways, and changed a little."""
+        """Return tokens as read in training: paraphrased and with token noise."""
         tokens = tensors["tokens"].flatten(0, 1).long()
         if "variants" in tensors:
             tokens = sample_paraphrases(tokens, tensors["variants"].flatten(0, 1).long())
         return apply_token_noise(tokens, self.augmentations, self.find_neighbors(tokens.device))
 
     def encode_texts(self, tokens: Tensor) -> Tensor:
-        """Vectors of texts; those of about the same length are read together."""
+        """Return embeddings of texts, batched by length so that little padding is computed."""
+        # Sorting depends on the data, which an exported graph cannot.
         if torch.compiler.is_exporting() or self.keep_order:
             return self.encode_padded(tokens)
         lengths = (tokens != PAD_ID).sum(1)
@@ -107,21 +108,23 @@ class TextNet(nn.Module):
         return torch.cat(parts)[order.argsort()]
 
     def find_neighbors(self, device: torch.device) -> Tensor | None:
-        """For each token those that may stand for it, where its vectors were pretrained."""
+        """Return the nearest tokens of each token by pretrained embedding, if `synonyms` are on."""
         if self.neighbor_ids is None and "synonyms" in self.augmentations:
             embedding_weights = (
                 module.weight for module in self.body.modules() if isinstance(module, nn.Embedding)
             )
+            # The largest table is that of the tokens; others hold positions and segments. Computed
+            # once, before training moves the embeddings.
             self.neighbor_ids = find_nearest_tokens(max(embedding_weights, key=len))
         return None if self.neighbor_ids is None else self.neighbor_ids.to(device)
 
     def encode_padded(self, tokens: Tensor) -> Tensor:
-        """Vectors of texts that are padded to one length."""
+        """Return embeddings of texts padded to one length."""
         embeddings: Tensor = self.body(tokens.clamp(min=0), (tokens != PAD_ID).long())
         return embeddings.float()
 
     def recipe(self, rows: int) -> TrainingRecipe:
-        """AdamW in few epochs; less far where the network is pretrained."""
+        """AdamW for few epochs, with a linear decay of the learning rate."""
         if self.is_pretrained:
             return TrainingRecipe(finetuning_settings(rows, FINETUNE_STEPS))
         batch_size = next(
@@ -141,28 +144,32 @@ class TextNet(nn.Module):
 
 
 def build_encoder_body(encoder: TextEncoder) -> tuple[nn.Module, int]:
-    """The network that reads tokens, and how wide its vector of a text is."""
+    """Build the token-level network; return it with the width of its text embedding."""
     assert encoder.token_encoder is not None
     assert encoder.options is not None
     if encoder.options.is_pretrained:
         return build_finetuned_body(encoder)
     vocabulary_size = encoder.token_encoder.tokenizer.backend_tokenizer.get_vocab_size()
     builders: dict[str, Any] = {
-        "bag": BagOfTokens, "cnn": TextCnn, "transformer": TextTransformer,
-        "rnn": lambda n: BidirectionalRnn(n, nn.RNN), "lstm": lambda n: BidirectionalRnn(n, nn.LSTM),
-        "gru": lambda n: BidirectionalRnn(n, nn.GRU),
-    }  # fmt: skip
+        "bag": BagOfTokens,
+        "cnn": TextCnn,
+        "transformer": TextTransformer,
+        "rnn": lambda size: BidirectionalRnn(size, nn.RNN),
+        "lstm": lambda size: BidirectionalRnn(size, nn.LSTM),
+        "gru": lambda size: BidirectionalRnn(size, nn.GRU),
+    }
     body = builders[encoder.options.encoder](vocabulary_size)
     return body, body.width
 
 
 def build_finetuned_body(encoder: TextEncoder) -> tuple[nn.Module, int]:
-    """A pretrained encoder whose layers learn less the deeper they lie, or by LoRA.
+    """Load a pretrained encoder for fine-tuning, with layer-wise learning rates or LoRA.
 
-    Vectors of tokens stay as they are.
+    Token embeddings are frozen.
     """
     assert encoder.options is not None
     folder = encoder.pretrained.folder if encoder.pretrained else None
+    # A restored encoder has no folder: its weights follow from the state of the model.
     backbone = (
         load_text_backbone(folder) if folder else build_text_backbone(encoder.backbone_config)
     )
@@ -180,7 +187,7 @@ def build_finetuned_body(encoder: TextEncoder) -> tuple[nn.Module, int]:
 
 
 def find_embedding_layers(body: nn.Module) -> list[nn.Module]:
-    """The tables of a network that hold the vectors of its tokens."""
+    """Return the embedding layers of a network that embed tokens."""
     if isinstance(body, PooledTextBackbone):
         inner: Any = body.body
         return [inner.get_input_embeddings()]
@@ -191,9 +198,10 @@ def find_embedding_layers(body: nn.Module) -> list[nn.Module]:
 
 
 def parse_layer_index(name: str, depth: int) -> int:
-    """The number of the layer that a parameter belongs to, from its name; the last if none.
+    """Return the layer index in a parameter's name, or that of the last layer.
 
-    >>> layer_of("body.encoder.layer.3.output.dense.weight", 6), layer_of("body.norm.weight", 6)
+    >>> name = "body.encoder.layer.3.output.dense.weight"
+    >>> parse_layer_index(name, 6), parse_layer_index("body.norm.weight", 6)
     (3, 5)
     """
     numbers = [int(part) for part in name.split(".") if part.isdigit()]
@@ -201,35 +209,37 @@ def parse_layer_index(name: str, depth: int) -> int:
 
 
 class BagOfTokens(nn.Module):
-    """The mean of the vectors of tokens and of pairs of neighbours, hashed.
+    """Mean of the embeddings of tokens and of hashed token bigrams (fastText).
 
-    Joulin et al., *Bag of Tricks for Efficient Text Classification*, 2017.
+    Joulin et al., *Bag of Tricks for Efficient Text Classification*, EACL 2017.
     """
 
     def __init__(self, vocabulary_size: int) -> None:
-        """Set up for tokens of some number."""
+        """Build for a vocabulary size."""
         super().__init__()
         self.width = EMBEDDING_DIM
         self.unigram_embedding = nn.Embedding(vocabulary_size, EMBEDDING_DIM)
         self.bigram_embedding = nn.Embedding(N_BIGRAM_BUCKETS, EMBEDDING_DIM)
         nn.init.normal_(self.unigram_embedding.weight, std=0.1)
+        # Bigrams start at zero: those that training texts do not hold must add nothing.
         nn.init.zeros_(self.bigram_embedding.weight)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Vectors of texts."""
+        """Return embeddings of texts, shape (texts, width)."""
+        # A multiplicative hash; the first token is paired with ID 0.
         bigram_ids = (tokens * 36_313 + functional.pad(tokens[:, :-1], (1, 0))) % N_BIGRAM_BUCKETS
         vectors = self.unigram_embedding(tokens) + self.bigram_embedding(bigram_ids)
         return masked_mean(vectors, mask)
 
 
 class TextCnn(nn.Module):
-    """Convolutions over three, four and five tokens, and the largest value of each channel.
+    """Convolutions over three, four and five tokens with max pooling.
 
-    Kim, *Convolutional Neural Networks for Sentence Classification*, 2014.
+    Kim, *Convolutional Neural Networks for Sentence Classification*, EMNLP 2014.
     """
 
     def __init__(self, vocabulary_size: int) -> None:
-        """Set up for tokens of some number."""
+        """Build for a vocabulary size."""
         super().__init__()
         channels = 100
         self.width = 3 * channels
@@ -241,25 +251,27 @@ class TextCnn(nn.Module):
         )
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Vectors of texts."""
+        """Return embeddings of texts, shape (texts, width)."""
         x = (self.embedding(tokens) * mask[..., None]).transpose(1, 2)
         features = []
         for layer, kernel_size in zip(self.convolutions, KERNEL_SIZES, strict=True):
             activations = functional.relu(layer(x))
-            has_token = functional.pad(mask, (kernel_size - 1, 0))  # windows with a token in them
+            # Only windows that begin at a token count: those in the padding hold the bias of the
+            # convolution, so the maximum would depend on the length of other texts.
+            has_token = functional.pad(mask, (kernel_size - 1, 0))
             features.append((activations * has_token[:, None, :]).amax(2))
         return torch.cat(features, dim=1)
 
 
 class BidirectionalRnn(nn.Module):
-    """A recurrent network that reads in both directions, with attention over its states.
+    """A bidirectional recurrent network with attention pooling.
 
-    Yang et al., *Hierarchical Attention Networks for Document Classification*, 2016, for the
-    attention. The second direction reads each text from its own end, whatever stands behind it.
+    Attention of Yang et al., *Hierarchical Attention Networks for Document Classification*, NAACL
+    2016. The backward direction starts at the end of each text, not in its padding.
     """
 
     def __init__(self, vocabulary_size: int, layer: Callable[..., nn.Module]) -> None:
-        """Set up for tokens of some number."""
+        """Build for a vocabulary size and a recurrent layer class."""
         super().__init__()
         self.width = 2 * EMBEDDING_DIM
         self.embedding = nn.Embedding(vocabulary_size, EMBEDDING_DIM)
@@ -271,7 +283,7 @@ class BidirectionalRnn(nn.Module):
         )
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Vectors of texts."""
+        """Return embeddings of texts, shape (texts, width)."""
         hidden_states = self.compute_hidden_states(tokens, mask)
         embeddings: Tensor = (
             hidden_states * self.compute_attention_weights(hidden_states, mask)[..., None]
@@ -279,18 +291,20 @@ class BidirectionalRnn(nn.Module):
         return embeddings
 
     def attention(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """How much the state at each token counts, shape (texts, length)."""
+        """Return the attention weight of each token, shape (texts, length)."""
         return self.compute_attention_weights(self.compute_hidden_states(tokens, mask), mask)
 
     def compute_attention_weights(self, hidden_states: Tensor, mask: Tensor) -> Tensor:
-        """How much each state counts; all those of a text together 1."""
+        """Return the softmax weights of hidden states, shape (texts, length)."""
         weights: Tensor = (
             self.attention_scores(hidden_states)[..., 0].masked_fill(mask == 0, -1e9).softmax(1)
         )
         return weights
 
     def compute_hidden_states(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """What both directions know at each token, shape (texts, length, width)."""
+        """Return hidden states of both directions, shape (texts, length, width)."""
+        # Two layers and a gather instead of `bidirectional=True`: packed sequences, which would
+        # skip the padding, cannot be exported to ONNX.
         x = self.embedding(tokens)
         reversed_positions = reverse_positions(mask)
         forward_states = self.forward_rnn(x)[0]
@@ -300,23 +314,23 @@ class BidirectionalRnn(nn.Module):
 
 
 def reverse_positions(mask: Tensor) -> Tensor:
-    """Where each token stands when texts are read from their ends; what is behind stays there."""
+    """Return positions that reverse the tokens of each text and leave its padding in place."""
     position = torch.arange(mask.shape[1], device=mask.device)[None, :]
     length = mask.sum(1, keepdim=True)
     return torch.where(position < length, length - 1 - position, position)
 
 
 class TextTransformer(nn.Module):
-    """A small Transformer: two layers of attention with four heads, normalised first.
+    """A small pre-norm Transformer: two layers, four heads, learned position embeddings.
 
-    Vaswani et al., *Attention Is All You Need*, 2017; order by rotation-free learned positions.
+    Vaswani et al., *Attention Is All You Need*, NeurIPS 2017.
     """
 
-    def __init__(self, count: int) -> None:
-        """Set up for tokens of some number."""
+    def __init__(self, vocabulary_size: int) -> None:
+        """Build for a vocabulary size."""
         super().__init__()
         self.width = EMBEDDING_DIM
-        self.embedding = nn.Embedding(count, EMBEDDING_DIM)
+        self.embedding = nn.Embedding(vocabulary_size, EMBEDDING_DIM)
         self.position_embedding = nn.Embedding(512, EMBEDDING_DIM)
         for table in (self.embedding, self.position_embedding):
             nn.init.normal_(table.weight, std=0.02)
@@ -324,32 +338,32 @@ class TextTransformer(nn.Module):
         self.norm = nn.LayerNorm(EMBEDDING_DIM)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Vectors of texts."""
+        """Return embeddings of texts, shape (texts, width)."""
         x = self.embed_tokens(tokens)
         for layer in self.layers:
             x = layer(x, mask)
         return masked_mean(self.norm(x), mask)
 
     def embed_tokens(self, tokens: Tensor) -> Tensor:
-        """Vectors of tokens that tell where they stand."""
+        """Return token embeddings plus position embeddings, shape (texts, length, width)."""
         positions = torch.arange(tokens.shape[1], device=tokens.device)
         embeddings: Tensor = self.embedding(tokens) + self.position_embedding(positions)[None]
         return embeddings
 
     def attention(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Where the tokens of a text look in the last layer, shape (texts, length)."""
+        """Return the mean attention to each token in the last layer, shape (texts, length)."""
         x = self.embed_tokens(tokens)
         layers: list[Any] = list(self.layers)
         for layer in layers[:-1]:
             x = layer(x, mask)
-        return masked_mean(layers[-1].looks(x, mask)[0].mean(1), mask)
+        return masked_mean(layers[-1].compute_attention(x, mask)[0].mean(1), mask)
 
 
 class TransformerLayer(nn.Module):
-    """Attention among the tokens of a text, then two dense layers for each."""
+    """A pre-norm Transformer layer: self-attention, then an MLP per token."""
 
     def __init__(self, width: int, heads: int) -> None:
-        """Set up with the width of the vectors."""
+        """Build for embeddings of some width, divisible by `heads`."""
         super().__init__()
         self.heads = heads
         self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -361,7 +375,7 @@ class TransformerLayer(nn.Module):
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Vectors of tokens that know of each other."""
+        """Return contextual embeddings of tokens, shape (texts, length, width)."""
         weights, value = self.compute_attention(x, mask)
         attended = (weights @ value).transpose(1, 2).reshape(x.shape)
         x = x + self.dropout(self.out_proj(attended))
@@ -369,7 +383,7 @@ class TransformerLayer(nn.Module):
         return outputs
 
     def compute_attention(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """How much each token looks at each other, and what it finds there, by head.
+        """Compute attention weights and values by head.
 
         Returns:
             Shapes (texts, heads, length, length) and (texts, heads, length, width of a head).
@@ -380,11 +394,6 @@ class TransformerLayer(nn.Module):
         )
         query, key, value = projections.permute(2, 0, 3, 1, 4)
         scores = query @ key.transpose(2, 3) / math.sqrt(width // self.heads)
+        # -1e9, not -inf: a text of padding only would give NaN.
         scores = scores.masked_fill(mask[:, None, None, :] == 0, -1e9)
         return scores.softmax(3), value
-
-
-def masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
-    """The mean over the tokens that are there."""
-    mask_weights = mask[..., None].to(vectors.dtype)
-    return (vectors * mask_weights).sum(1) / mask_weights.sum(1).clamp_min(1)

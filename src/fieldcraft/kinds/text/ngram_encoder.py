@@ -1,4 +1,4 @@
-"""What is learned of one column of texts: weights of word parts, topics, scores."""
+"""Encode one text column by n-grams: topics (LSA), out-of-fold linear scores and length."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ from fieldcraft.kinds.text.sparse import CooMatrix, compute_leading_singular_vec
 
 MAX_TOPICS = 32
 MIN_TOPICS = 4  # where there are no scores
-ROWS_PER_TOPIC = (100, 1_000)  # without scores, and with them: few rows learn topics by heart
-MAX_TOPIC_TEXTS = 10_000  # that topics are learned from
-MIN_TEXTS_PER_BUCKET = 2  # texts that a part must stand in to count
-WHOLE_WORD_WEIGHT = 3.0  # a whole word counts as this many of its parts
-N_SCORE_FOLDS = 5  # of the out-of-fold scores
-MAX_ABS_ZSCORE = 10.0  # standard deviations at which a number stops
+# Without scores, and with them: models overfit to topics where rows are few.
+ROWS_PER_TOPIC = (100, 1_000)
+MAX_TOPIC_TEXTS = 10_000
+# An n-gram of a single text cannot generalize. Banking77: .9130 without those, .9127 with them.
+MIN_TEXTS_PER_BUCKET = 2
+WHOLE_WORD_WEIGHT = 3.0  # relative to an n-gram inside a word; Banking77: 5 instead gave .9062
+N_SCORE_FOLDS = 5
+MAX_ABS_ZSCORE = 10.0
 MIN_STD = 1e-6
 LENGTH_FEATURES = ("length", "words", "missing")
-MAX_SCORE_NONZEROS = 30_000_000  # parts in the texts that scores are learned from
-MAX_SCORE_WEIGHTS = 50_000_000  # of parts for all scores, in and out of fold: what memory allows
-BLOCK_TEXTS = 4_000  # texts at a time, so that memory does not grow with the table
-BLOCK_MEAN_CHARACTERS = (
-    2_000  # of a text, on average; where texts are longer, fewer are taken at a time
-)
+# Both limits are about memory: 30 million nonzeros are 240 MB in the CSR matrix, 50 million weights
+# 400 MB.
+MAX_SCORE_NONZEROS = 30_000_000
+MAX_SCORE_WEIGHTS = 50_000_000  # all targets, in-fold and out-of-fold
+BLOCK_TEXTS = 4_000  # encoded at a time, so that memory does not grow with the table
+BLOCK_MEAN_CHARACTERS = 2_000  # blocks of longer texts hold fewer of them
 
 
 @dataclass(frozen=True)
 class TextColumn:
-    """The cells of a column; the words of few of them are kept for whoever asks again.
+    """The cells of a text column, with term counts (of small tables) and embeddings cached.
 
     Attributes:
         cells: the texts.
-        pretrained: the encoder that gives their vectors, if one is asked for.
+        pretrained: the pretrained encoder of the column, if it has one.
     """
 
     cells: pl.Series
@@ -50,7 +52,7 @@ class TextColumn:
         return len(self.cells)
 
     def iter_blocks(self) -> Iterator[TermCounts]:
-        """The words, some thousand texts at a time."""
+        """Yield the term counts of blocks of texts."""
         block_texts = self.limit_batch_texts(BLOCK_TEXTS)
         if len(self) <= block_texts:
             yield from self._single_block
@@ -59,17 +61,13 @@ class TextColumn:
             yield count_terms(self.cells.slice(start, block_texts))
 
     def limit_batch_texts(self, max_texts: int) -> int:
-        """How many texts are read at once instead of `most`, if they are long."""
-        return max(
-            1,
-            min(
-                max_texts, int(max_texts * BLOCK_MEAN_CHARACTERS / max(self._mean_characters, 1.0))
-            ),
-        )
+        """Lower a number of texts in proportion to their mean length."""
+        scaled = int(max_texts * BLOCK_MEAN_CHARACTERS / max(self._mean_characters, 1.0))
+        return max(1, min(max_texts, scaled))
 
     @cached_property
     def embeddings(self) -> Array | None:
-        """What the pretrained encoder makes of the texts, NaN where there is none."""
+        """Embeddings of the pretrained encoder, NaN where a text is missing; None without one."""
         return None if self.pretrained is None else self.pretrained.embed(self.cells)
 
     @cached_property
@@ -77,6 +75,7 @@ class TextColumn:
         character_counts = self.cells.cast(pl.String).str.len_chars().clip(0, MAX_CHARACTERS)
         return float(character_counts.sum()) / max(len(self), 1)
 
+    # All fold models of a bundle read the same rows: a batch that is one block is counted once.
     @cached_property
     def _single_block(self) -> list[TermCounts]:
         return [count_terms(self.cells)] if len(self) else []
@@ -84,26 +83,28 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class NgramVocabulary:
-    """The buckets of word parts that are not rare, increasing, and what each weighs."""
+    """N-gram buckets in use, in increasing order, and their inverse document frequencies."""
 
     buckets: Array
     idf: Array
 
     @cached_property
     def bucket_index(self) -> Array:
-        """Where each bucket stands among these, -1 if it is not one of them."""
+        """Position of each of the `N_BUCKETS` buckets in `buckets`, -1 if it is not in use."""
         index = np.full(N_BUCKETS, -1)
         index[self.buckets] = np.arange(len(self.buckets))
         return index
 
     def build_term_matrices(self, terms: TermCounts) -> tuple[CooMatrix, CooMatrix]:
-        """Weighted parts of each different word, and words of each text.
+        """Build the factors of the TF-IDF matrix: n-grams of each term, and terms of each text.
 
-        The words of a text are weighted so that its vector of parts has about length one.
+        Rows of their product have about unit length.
 
         Returns:
-            Shapes (words, buckets) and (texts, words).
+            Matrices of shape (terms, buckets) and (texts, terms).
         """
+        # Two factors instead of one matrix: each distinct word is hashed and weighted once, however
+        # many texts hold it.
         term_index, bucket, is_whole_word = terms.ngrams
         feature_index = self.bucket_index[bucket]
         is_known = feature_index >= 0
@@ -114,6 +115,7 @@ class NgramVocabulary:
         )
         values = self.idf[feature_index] * np.where(is_whole_word, WHOLE_WORD_WEIGHT, 1.0)
         n_texts, n_terms = len(terms.text_lengths), len(terms.terms)
+        # Norms of texts are summed as if their terms shared no bucket, hence "about" unit length.
         squared_norms = np.bincount(term_index, values**2, minlength=n_terms)
         log_frequency = 1 + np.log(terms.term_frequency)
         squared_lengths = np.bincount(
@@ -126,9 +128,9 @@ class NgramVocabulary:
         )
 
     def build_tfidf_matrix(self, texts: TextColumn) -> Any:
-        """Texts by weighted parts of words, for learning: a SciPy matrix (CSR).
+        """Build the TF-IDF matrix to fit scores to, a SciPy CSR matrix of float32.
 
-        In 32 bits, so that it does not depend on the order in which parts were summed.
+        Float32 hides differences in the order of summation, so that fits are reproducible.
         """
         from scipy import sparse
 
@@ -145,7 +147,7 @@ class NgramVocabulary:
         return stacked
 
     def project(self, terms: TermCounts, projection: Array) -> Array:
-        """Texts along some directions, and their extent, shape (texts, directions + 3)."""
+        """Project texts and append length features, shape (texts, components + 3)."""
         term_buckets, text_terms = self.build_term_matrices(terms)
         return np.hstack(
             [text_terms.matmul(term_buckets.matmul(projection)), compute_length_features(terms)]
@@ -154,13 +156,13 @@ class NgramVocabulary:
 
 @dataclass(frozen=True)
 class NgramEncoder:
-    """What was learned of one column.
+    """The fitted n-gram encoder of one column.
 
     Attributes:
-        vocabulary: the parts of words that count.
-        projection: what each of them adds to the topics and, after these, to the scores.
-        mean: of the numbers that come out, on training rows.
-        std: their standard deviations.
+        vocabulary: the n-gram buckets in use, with their weights.
+        projection: shape (buckets, topics + scores), the weights of topics, then of scores.
+        mean: of each feature on the training rows, less the offset of its linear model.
+        std: standard deviation of each feature on the training rows.
     """
 
     vocabulary: NgramVocabulary
@@ -169,25 +171,32 @@ class NgramEncoder:
     std: Array
 
     def encode(self, texts: TextColumn) -> Array:
-        """Topics, scores and extent of texts, standardised, shape (texts, numbers)."""
+        """Return standardized topics, scores and length features, shape (texts, features)."""
         parts = [self.vocabulary.project(terms, self.projection) for terms in texts.iter_blocks()]
         return self.standardize(np.vstack(parts) if parts else np.zeros((0, len(self.mean))))
 
     def standardize(self, raw: Array) -> Array:
-        """Numbers on the scale of the training rows."""
+        """Standardize by the training rows and clip to `MAX_ABS_ZSCORE` standard deviations."""
         return np.clip((raw - self.mean) / self.std, -MAX_ABS_ZSCORE, MAX_ABS_ZSCORE)
 
 
 def fit_ngram_encoder(texts: TextColumn, score_targets: Array) -> tuple[NgramEncoder, Array]:
-    """Learn a column from training rows.
+    """Fit the n-gram encoder of a column to training rows.
 
     Args:
-        texts: the cells.
-        score_targets: what scores are to tell, from `goals_of`, shape (rows, goals).
+        texts: the training texts.
+        score_targets: from `build_score_targets`, shape (rows, targets).
 
     Returns:
-        What was learned, and the training rows encoded, their scores out of fold.
+        The encoder, and the encoded training rows with out-of-fold scores.
     """
+    # In-fold scores of training rows would have seen their own targets: models above would trust
+    # them far more than scores of new rows deserve.
+    #
+    #   rows of fold  0     1     2     3     4        new rows
+    #   scored by     -0    -1    -2    -3    -4       all rows
+    #                 (-k: linear model fitted to the rows outside fold k)
+    #
     rng = np.random.default_rng(0)
     fold_of_row = rng.permutation(len(texts)) % N_SCORE_FOLDS
     max_buckets = MAX_SCORE_WEIGHTS // ((1 + N_SCORE_FOLDS) * max(score_targets.shape[1], 1))
@@ -198,7 +207,8 @@ def fit_ngram_encoder(texts: TextColumn, score_targets: Array) -> tuple[NgramEnc
         text_terms, term_buckets, choose_topic_count(len(texts), score_targets.shape[1])
     )
     score_weights, offsets = fit_fold_scores(texts, vocabulary, score_targets, fold_of_row)
-    # As they come back from disk, for which 32 bits are enough.
+    # Rounded to float32 as `TextEncoder.state` stores them, so that a restored encoder gives the
+    # same features to the bit.
     joined = np.hstack([topic_directions, score_weights]).astype(np.float32)
     projection = np.asfortranarray(joined, dtype=np.float64)
     offsets = np.concatenate(
@@ -218,7 +228,8 @@ def fit_ngram_encoder(texts: TextColumn, score_targets: Array) -> tuple[NgramEnc
     std = raw.std(axis=0)
     std = np.where(std > MIN_STD, std, 1.0)
     feature_indices = np.r_[:n_features, len(offsets) - len(LENGTH_FEATURES) : len(offsets)]
-    mean = raw.mean(axis=0) - offsets[feature_indices]  # so that the offsets need not be kept
+    # ((x + offset) - mean) / std == (x - (mean - offset)) / std: offsets need not be stored.
+    mean = raw.mean(axis=0) - offsets[feature_indices]
     encoder = NgramEncoder(vocabulary, projection[:, :n_features], mean, std)
     return encoder, encoder.standardize(raw - offsets[feature_indices])
 
@@ -226,10 +237,10 @@ def fit_ngram_encoder(texts: TextColumn, score_targets: Array) -> tuple[NgramEnc
 def fit_fold_scores(
     texts: TextColumn, vocabulary: NgramVocabulary, score_targets: Array, fold_of_row: Array
 ) -> tuple[Array, Array]:
-    """Scores learned from all texts, then from those outside each fold, side by side.
+    """Fit linear scores to all texts, then to the texts outside each fold.
 
     Returns:
-        Weights, shape (parts, (1 + folds) * goals), and offsets.
+        Weights, shape (buckets, (1 + folds) * targets), and as many offsets.
     """
     if not score_targets.shape[1]:
         return np.zeros((len(vocabulary.buckets), 0)), np.zeros(0)
@@ -246,7 +257,7 @@ def fit_fold_scores(
 
 
 def choose_topic_count(n_rows: int, n_scores: int) -> int:
-    """How many topics a column of texts gives, beside the scores for some goals."""
+    """Choose the number of topics of a column, given its number of scores."""
     if n_scores:
         return min(MAX_TOPICS, n_rows // ROWS_PER_TOPIC[1])
     return min(MAX_TOPICS, max(MIN_TOPICS, n_rows // ROWS_PER_TOPIC[0]))
@@ -255,13 +266,13 @@ def choose_topic_count(n_rows: int, n_scores: int) -> int:
 def select_out_of_fold_scores(
     raw: Array, fold_of_row: Array, n_features: int, n_scores: int
 ) -> Array:
-    """Vectors with the scores learned outside their fold in place of those of all rows.
+    """Replace the scores of the model of all rows by those of the model without the row's fold.
 
     Args:
-        raw: topics, scores of all rows, then of the rows outside each fold, then extent.
-        fold_of_row: of each row.
-        n_features: topics and scores of all rows.
-        n_scores: how many scores there are.
+        raw: topics, scores of the model of all rows, scores of each fold's model, length features.
+        fold_of_row: fold of each row.
+        n_features: number of topics and scores of the model of all rows.
+        n_scores: number of scores of one model.
     """
     fold_columns = n_features + n_scores * fold_of_row[:, None] + np.arange(n_scores)
     oof_scores = np.take_along_axis(raw, fold_columns, axis=1)
@@ -275,10 +286,10 @@ def select_out_of_fold_scores(
 
 
 def count_texts_per_bucket(texts: TextColumn) -> Array:
-    """In how many texts each bucket stands, shape (buckets,).
+    """Count the texts of each bucket, shape (buckets,).
 
-    A bucket counts as often as words with it stand in a text, which is a little often; in return
-    each different word is cut up once only.
+    A text counts once per term with an n-gram in the bucket, which overestimates a little; exact
+    counts would need the n-grams of each text instead of those of each distinct term.
     """
     counts = np.zeros(N_BUCKETS)
     for terms in texts.iter_blocks():
@@ -289,19 +300,21 @@ def count_texts_per_bucket(texts: TextColumn) -> Array:
 
 
 def fit_vocabulary(counts: Array, n_texts: int, max_buckets: int = N_BUCKETS) -> NgramVocabulary:
-    """Weigh buckets by how few of the texts they stand in, and leave out rare ones.
+    """Select buckets that are not rare and weight them by inverse document frequency.
 
-    Of more than `most`, those are kept that stand in most texts.
+    At most `max_buckets` are kept, those of the most texts.
     """
     buckets = np.flatnonzero(counts >= MIN_TEXTS_PER_BUCKET)
     if len(buckets) > max_buckets:
         buckets = np.sort(buckets[np.argsort(-counts[buckets], kind="stable")[:max_buckets]])
+    # Smoothed as in scikit-learn (smooth_idf). Counts may exceed the number of texts: see
+    # `count_texts_per_bucket`.
     text_fractions = (1 + np.minimum(counts[buckets], n_texts)) / (1 + n_texts)
     return NgramVocabulary(buckets, 1 - np.log(text_fractions))
 
 
 def compute_length_features(terms: TermCounts) -> Array:
-    """Logarithms of characters and words, and whether there is no text, shape (texts, 3)."""
+    """Return log1p of characters, log1p of words and a missing indicator, shape (texts, 3)."""
     missing = np.isnan(terms.text_lengths)
     characters = np.where(missing, 0, terms.text_lengths)
     return np.stack([np.log1p(characters), np.log1p(terms.word_counts), missing], axis=1)

@@ -1,4 +1,4 @@
-"""What the project file asks of columns of texts."""
+"""Options of text columns in the project file."""
 
 from __future__ import annotations
 
@@ -8,52 +8,54 @@ from typing import Any
 
 from fieldcraft.core.errors import DataError
 from fieldcraft.data.schema import Column
-from fieldcraft.kinds.text.token_encoder import TEXT_NETWORKS_FROM_SCRATCH
 
-OPTION_NAMES = ("encoder", "length", "tune", "augment")
-NGRAM_ENCODER_NAME = "ngrams"  # the encoder that needs nothing pretrained
-MIN_WINDOW_TOKENS = 8  # tokens of a window
-AUGMENTATIONS = ("drop", "swap", "synonyms", "typos")  # in which training texts are changed
-DEFAULT_AUGMENTATIONS = AUGMENTATIONS[:3]  # that `true` stands for
-FINETUNE_MODES = (False, True, "lora")  # ways to train a pretrained encoder
+OPTION_NAMES = ("encoder", "max_tokens", "finetune", "augment")
+NGRAM_ENCODER_NAME = "ngrams"  # the default; every text column has n-gram features
+TEXT_NETWORKS_FROM_SCRATCH = ("bag", "cnn", "rnn", "lstm", "gru", "transformer")
+MIN_WINDOW_TOKENS = 8
+AUGMENTATIONS = ("token_dropout", "token_swap", "synonyms", "typos")
+# What `augment: true` selects. Typos need tokenized copies of each training text in memory, so
+# they must be named.
+DEFAULT_AUGMENTATIONS = AUGMENTATIONS[:3]
+FINETUNE_MODES = (False, True, "lora")
 
 
 @dataclass(frozen=True)
 class TextOptions:
-    """The encoder that the project file asks for, beside n-grams, and for which columns.
+    """The encoder used beside n-grams, and the columns that use it.
 
     Attributes:
-        encoder: of a network that is trained from the ground up, or of a pretrained one.
-        max_length: tokens that are read in one go.
-        finetune: how a pretrained one is trained; not at all if it is False, and if it is None where
-            that pays.
-        augmentations: the ways in which training texts are changed each time they are read; one with a
-            colon is a function of the user's.
-        columns: that ask for it.
+        encoder: a network trained from scratch (`TEXT_NETWORKS_FROM_SCRATCH`), or a pretrained
+            encoder: a packaged name, a folder, or a name at a hub.
+        max_tokens: maximum number of tokens in a window; None for the encoder's default.
+        finetune: how a pretrained encoder is fine-tuned: True, "lora", False (frozen), or None to
+            fine-tune it where that pays.
+        augmentations: names from `AUGMENTATIONS`, or ``package.module:function`` of the user.
+        columns: names of the columns.
     """
 
     encoder: str
-    max_length: int | None
+    max_tokens: int | None
     finetune: bool | str | None
     augmentations: tuple[str, ...]
     columns: tuple[str, ...]
 
     @property
     def is_pretrained(self) -> bool:
-        """Whether the network is a pretrained one."""
+        """Whether the encoder is a pretrained backbone."""
         return self.encoder not in TEXT_NETWORKS_FROM_SCRATCH
 
     @property
     def is_token_level(self) -> bool:
-        """Whether the network that is trained surely reads token by token."""
+        """Whether the network is certain to read tokens, whatever the training data."""
         return bool(self.finetune) or not self.is_pretrained
 
 
 def parse_text_options(columns: Sequence[Column]) -> TextOptions | None:
-    """The one encoder for columns of texts beside n-grams; None where none asks for one.
+    """Parse the encoder options shared by all text columns; None if all use n-grams only.
 
     Raises:
-        DataError: columns ask for different ones, or an option does not fit.
+        DataError: columns ask for different encoders, or an option is invalid.
     """
     encoder_columns = [
         column
@@ -62,21 +64,18 @@ def parse_text_options(columns: Sequence[Column]) -> TextOptions | None:
     ]
     if not encoder_columns:
         return None
-    if (
-        len(
-            {
-                repr([column.options.get(encoder) for encoder in OPTION_NAMES])
-                for column in encoder_columns
-            }
-        )
-        > 1
-    ):
+    # One network reads all columns, so that they share its weights and its cost.
+    distinct_options = {
+        repr([column.options.get(name) for name in OPTION_NAMES]) for column in encoder_columns
+    }
+    if len(distinct_options) > 1:
         raise DataError(
-            "columns of texts ask for different encoders",
+            "text columns ask for different encoders",
             detail="; ".join(
                 f"{column.name}: {column.options['encoder']}" for column in encoder_columns
             ),
-            hint=f"use one for all of them, or {NGRAM_ENCODER_NAME} for some: data.columns.<name>.encoder",
+            hint=f"use one encoder for all of them, or {NGRAM_ENCODER_NAME} for some: "
+            "data.columns.<name>.encoder",
         )
     first_column = encoder_columns[0]
     encoder = validated_option(
@@ -84,35 +83,47 @@ def parse_text_options(columns: Sequence[Column]) -> TextOptions | None:
         "encoder",
         None,
         is_nonempty_string,
-        "ngrams, minilm, a folder or a network's name",
+        "ngrams, minilm, a folder or the name of a network",
     )
     is_from_scratch = encoder in TEXT_NETWORKS_FROM_SCRATCH
 
     def is_finetune_mode(value: Any) -> bool:
         return value is None or (value in FINETUNE_MODES and not (value and is_from_scratch))
 
-    def is_valid_length(value: Any) -> bool:
+    def is_valid_token_count(value: Any) -> bool:
+        # YAML's `true` is an int in Python: isinstance would let it pass.
         return value is None or (type(value) is int and value >= MIN_WINDOW_TOKENS)
 
     finetune = validated_option(
-        first_column, "tune", None, is_finetune_mode, "true or lora, with a pretrained encoder"
+        first_column,
+        "finetune",
+        None,
+        is_finetune_mode,
+        "true, false or lora, with a pretrained encoder",
     )
     is_trained = is_from_scratch or bool(finetune)
     return TextOptions(
         encoder,
-        validated_option(first_column, "length", None, is_valid_length, f"a number of tokens from {MIN_WINDOW_TOKENS} on"),
+        validated_option(
+            first_column,
+            "max_tokens",
+            None,
+            is_valid_token_count,
+            f"a whole number of at least {MIN_WINDOW_TOKENS}",
+        ),
         finetune,
         parse_augmentations(first_column, is_trained, is_from_scratch),
         tuple(column.name for column in encoder_columns),
-    )  # fmt: skip
+    )
 
 
 def parse_augmentations(column: Column, is_trained: bool, is_from_scratch: bool) -> tuple[str, ...]:
-    """The ways in which training texts are changed.
+    """Parse the option `augment`.
 
     Raises:
-        DataError: they do not fit.
+        DataError: the option is invalid, or the encoder is not trained.
     """
+    # Synonyms are neighbors among pretrained token embeddings; without those there are none.
     known_names = [name for name in AUGMENTATIONS if not (name == "synonyms" and is_from_scratch)]
 
     def is_augmentation(name: Any) -> bool:
@@ -137,29 +148,29 @@ def parse_augmentations(column: Column, is_trained: bool, is_from_scratch: bool)
 
 
 def is_function_reference(value: str) -> bool:
-    """Whether this may name a function as ``package.module:function``."""
+    """Whether a string has the form ``package.module:function``."""
     module, _, function = value.partition(":")
     return function.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
 def is_nonempty_string(value: Any) -> bool:
-    """Whether this may name a network."""
+    """Whether a value is a string that is not blank."""
     return isinstance(value, str) and bool(value.strip())
 
 
 def validated_option(
     column: Column, option: str, default: Any, is_valid: Callable[[Any], bool], allowed: str
 ) -> Any:
-    """What the project file asks of a column of texts.
+    """Return an option of a text column, or its default.
 
     Raises:
-        DataError: that does not fit.
+        DataError: the value is invalid.
     """
     value = column.options.get(option, default)
     if is_valid(value):
         return value
     raise DataError(
-        f"the option {option} of the texts in {column.name!r} does not fit",
+        f"invalid option {option} of the text column {column.name!r}",
         detail=f"{option}: {value}",
-        hint=f"set data.columns.{column.name}.{option} to {allowed}, or leave it out",
+        hint=f"set data.columns.{column.name}.{option} to {allowed}, or remove it",
     )

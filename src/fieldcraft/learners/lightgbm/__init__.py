@@ -1,4 +1,4 @@
-"""Boosted trees by LightGBM, with small steps and early stopping on tune rows."""
+"""Gradient-boosted trees by LightGBM, with early stopping on the validation rows."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from fieldcraft.contracts import FittedModel, ModelSpec, State, TrainingJob
 class LightgbmOptions(BaseModel):
     """Settings of the boosted trees.
 
-    The defaults are LightGBM's own but for steps half as large on three quarters of the rows,
-    which made better trees on 11 of 15 tables (docs/log.md). Of more than 50 classes, each of
-    which takes a tree a round, steps are as large as LightGBM's own.
+    The defaults are LightGBM's own, except that the learning rate is halved and each tree is
+    grown on three quarters of the rows, which was better on 11 of 15 tables (docs/log.md). With
+    more than 50 classes, each of which takes a tree per round, the learning rate is LightGBM's.
 
     Attributes:
-        learning_rate: shrinkage of each tree; 0.05 or, of very many classes, 0.1 if left out.
-        num_leaves: leaves of a tree at most.
-        subsample: share of the rows that each tree is grown on.
-        colsample_bytree: share of the columns that each tree looks at; left out, all of up to 100, and of
-            more about as many, such as of the vectors of a pretrained encoder.
-        n_estimators: boosting rounds at most; left out, 2,000, and fewer for very many classes or labels.
-        patience: rounds without a better tune loss before stopping.
+        learning_rate: shrinkage of each tree; 0.05 if left out, 0.1 with more than 50 classes.
+        num_leaves: maximum number of leaves per tree.
+        subsample: fraction of the rows that each tree is grown on.
+        colsample_bytree: fraction of the columns that each tree may use; if left out, about 100
+            columns at most, since embeddings of a pretrained encoder may bring thousands.
+        n_estimators: maximum number of boosting rounds; if left out, 2,000, or fewer with many
+            classes or labels.
+        patience: rounds without a better validation loss before training stops.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,13 +43,13 @@ class LightgbmLearner:
     options = LightgbmOptions
 
     def fit(self, job: TrainingJob) -> FittedModel:
-        """Grow trees until the tune loss stops getting better."""
+        """Grow trees until the validation loss stops improving."""
         from fieldcraft.learners.lightgbm.fit import fit_lightgbm
 
         return fit_lightgbm(job)
 
     def restore(self, state: State, spec: ModelSpec) -> FittedModel:
-        """The model whose state was saved."""
+        """Load a saved model."""
         from fieldcraft.learners.lightgbm.fit import LightgbmModel
 
         return LightgbmModel(state.values["models"], state.values["columns"], spec.task.output)

@@ -1,4 +1,4 @@
-"""Boosted trees as ONNX, in double precision as LightGBM itself decides and adds up."""
+"""Boosted trees as ONNX, in double precision, as LightGBM itself compares and sums."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import NamedTuple
 
 import lightgbm
 import numpy as np
-from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from fieldcraft.contracts import Output
 from fieldcraft.core.types import Json
+from fieldcraft.learners._onnx import build_onnx_model
 
-OPSET_VERSIONS = {"": 17, "ai.onnx.ml": 3}
-INFINITE_THRESHOLD = (
-    1e300  # what LightGBM writes for a limit that all numbers keep, infinite ones too
-)
+# LightGBM writes 1e300 for a threshold that every number passes, infinity included.
+INFINITE_THRESHOLD = 1e300
 
 
 class TreeNode(NamedTuple):
-    """A node of a tree as ONNX lists it."""
+    """A node of a tree, with the fields that ONNX lists."""
 
     tree: int
     node: int
@@ -29,11 +28,11 @@ class TreeNode(NamedTuple):
     value: float = 0.0
     true_node: int = 0
     false_node: int = 0
-    is_missing_true: bool = False  # whether a missing value goes to yes
+    is_missing_true: bool = False  # a missing value takes the true branch
 
 
 class TreeLeaf(NamedTuple):
-    """What a leaf adds to which output."""
+    """What a leaf adds to one output."""
 
     tree: int
     node: int
@@ -42,7 +41,7 @@ class TreeLeaf(NamedTuple):
 
 
 def build_trees_onnx(boosters: Sequence[lightgbm.Booster], n_columns: int, output: Output) -> bytes:
-    """A graph from a matrix to outputs of shape (rows, width)."""
+    """Build a graph from a matrix to outputs, shape (rows, n_outputs)."""
     roots: list[tuple[Json, int]] = []
     n_targets = 0
     for booster in boosters:
@@ -54,28 +53,22 @@ def build_trees_onnx(boosters: Sequence[lightgbm.Booster], n_columns: int, outpu
         ]
         n_targets += trees_per_iteration
     nodes = [
-        helper.make_node("Cast", ["matrix"], ["exact"], to=TensorProto.DOUBLE),
+        # Thresholds are doubles: a float32 cell compared with a rounded threshold may turn the
+        # other way than it does in LightGBM.
+        helper.make_node("Cast", ["matrix"], ["matrix_double"], to=TensorProto.DOUBLE),
         build_tree_ensemble(roots, n_targets),
         *build_link_nodes(output, n_targets),
     ]
     n_outputs = 2 if output == "probabilities" and n_targets == 1 else n_targets
-    graph = helper.make_graph(
-        nodes,
-        "trees",
-        [helper.make_tensor_value_info("matrix", TensorProto.FLOAT, ["rows", n_columns])],
-        [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["rows", n_outputs])],
-        [numpy_helper.from_array(np.ones(1, dtype=np.float32), "one")],
-    )
-    opsets = [helper.make_opsetid(name, version) for name, version in OPSET_VERSIONS.items()]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    checker.check_model(model)
-    return bytes(model.SerializeToString())
+    initializers = {"one": np.ones(1, dtype=np.float32)}
+    return build_onnx_model("trees", nodes, initializers, n_outputs, n_columns)
 
 
 def flatten_tree(root: Json, tree: int, output_index: int) -> tuple[list[TreeNode], list[TreeLeaf]]:
-    """The nodes of one tree, root first, and its leaves.
+    """List the nodes of one tree, root first, and its leaves.
 
-    A set of categories becomes a chain of comparisons that all lead to the same place.
+    ONNX has no test for membership in a set of categories, so such a split becomes a chain of
+    equality tests whose true branches all lead to the same node.
     """
     nodes: list[TreeNode] = []
     leaves: list[TreeLeaf] = []
@@ -91,6 +84,8 @@ def flatten_tree(root: Json, tree: int, output_index: int) -> tuple[list[TreeNod
         queue += [(true_id, subtree["left_child"]), (false_id, subtree["right_child"])]
         feature, threshold = subtree["split_feature"], subtree["threshold"]
         if subtree["decision_type"] == "<=":
+            # With missing_type NaN the tree learned a side for missing values. Otherwise LightGBM
+            # saw none in this column and reads NaN as 0, so NaN goes where 0 goes.
             is_missing_true = (
                 subtree["default_left"] if subtree["missing_type"] == "NaN" else threshold >= 0
             )
@@ -119,7 +114,7 @@ def flatten_tree(root: Json, tree: int, output_index: int) -> tuple[list[TreeNod
 
 
 def build_tree_ensemble(roots: Sequence[tuple[Json, int]], n_targets: int) -> NodeProto:
-    """The operator that sums the leaves which a row falls into, by the target of each tree."""
+    """The operator that sums the leaves a row falls into, per output."""
     flattened = [
         flatten_tree(root, tree, output_index) for tree, (root, output_index) in enumerate(roots)
     ]
@@ -131,7 +126,7 @@ def build_tree_ensemble(roots: Sequence[tuple[Json, int]], n_targets: int) -> No
     leaf_tree_ids, leaf_node_ids, output_index, weight = zip(*leaves, strict=True)
     return helper.make_node(
         "TreeEnsembleRegressor",
-        ["exact"],
+        ["matrix_double"],
         ["raw"],
         domain="ai.onnx.ml",
         n_targets=n_targets,
@@ -151,7 +146,7 @@ def build_tree_ensemble(roots: Sequence[tuple[Json, int]], n_targets: int) -> No
 
 
 def build_link_nodes(output: Output, n_targets: int) -> list[NodeProto]:
-    """From sums of leaves to outputs."""
+    """The link function: from sums of leaves to outputs."""
     make_node = helper.make_node
     if output == "value":
         return [make_node("Identity", ["raw"], ["outputs"])]
@@ -159,14 +154,13 @@ def build_link_nodes(output: Output, n_targets: int) -> list[NodeProto]:
         return [make_node("Sigmoid", ["raw"], ["outputs"])]
     if n_targets > 1:
         return [
-            make_node(
-                "Cast", ["raw"], ["wide"], to=TensorProto.DOUBLE
-            ),  # there may be many classes
-            make_node("Softmax", ["wide"], ["shares"], axis=1),
-            make_node("Cast", ["shares"], ["outputs"], to=TensorProto.FLOAT),
+            # In double precision: with many classes, float32 probabilities add up to less than 1.
+            make_node("Cast", ["raw"], ["raw_double"], to=TensorProto.DOUBLE),
+            make_node("Softmax", ["raw_double"], ["probabilities"], axis=1),
+            make_node("Cast", ["probabilities"], ["outputs"], to=TensorProto.FLOAT),
         ]
     return [
-        make_node("Sigmoid", ["raw"], ["yes"]),
-        make_node("Sub", ["one", "yes"], ["no"]),
-        make_node("Concat", ["no", "yes"], ["outputs"], axis=1),
+        make_node("Sigmoid", ["raw"], ["positive"]),
+        make_node("Sub", ["one", "positive"], ["negative"]),
+        make_node("Concat", ["negative", "positive"], ["outputs"], axis=1),
     ]

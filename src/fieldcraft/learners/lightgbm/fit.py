@@ -1,4 +1,4 @@
-"""Fit, run and export boosted trees."""
+"""Fit boosted trees, predict with them and export them."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from fieldcraft.contracts import Encoded, InputFormat, Matrix, Output, State, Tr
 from fieldcraft.core.types import Array
 
 TIMED_ROUNDS = 3
-MAX_TIME_RATIO = 0.85  # fewer threads must take less than this share of the time
-ROUNDS_PER_PROGRESS_UPDATE = 25  # between two words of progress
-MAX_ROUNDS_RANGE = (2, 2_000)  # at most, unless the options say otherwise: fewest and most
+MAX_TIME_RATIO = 0.85  # fewer threads must take less than this fraction of the time
+ROUNDS_PER_PROGRESS_UPDATE = 25
+MAX_ROUNDS_RANGE = (2, 2_000)  # bounds of the default maximum number of rounds
 MAX_TREES = 20_000  # of all classes or labels together, unless that leaves too few rounds
-MAX_ROWS_TIMES_CLASSES = (
-    100_000_000  # training rows times classes; beyond it, memory allows some rows only
-)
+# LightGBM holds gradients and scores of every row for every class: above this product the
+# training rows are sampled so that they fit into memory.
+MAX_ROWS_TIMES_CLASSES = 100_000_000
 LARGE_STEP_ABOVE_CLASSES = 50
-MAX_COLUMNS_PER_TREE = 100  # that a tree looks at
-COLUMN_WISE_ABOVE_COLUMNS = 1_000  # above which histograms are faster column by column
+MAX_COLUMNS_PER_TREE = 100
+COLUMN_WISE_ABOVE_COLUMNS = 1_000  # above this, histograms are faster column by column
 
 
 class LightgbmModel:
-    """LightGBM's trees, kept as LightGBM's own text: one model, or one for each label."""
+    """LightGBM's trees, saved in LightGBM's text format: one model, or one per label."""
 
     input_format: InputFormat = "matrix"
 
     def __init__(self, model_texts: Sequence[str], n_columns: int, output: Output) -> None:
-        """Keep the texts of the models and load them."""
+        """Load the models from their texts."""
         self.model_texts, self.n_columns, self.output = list(model_texts), n_columns, output
         self.boosters = [lightgbm.Booster(model_str=text) for text in self.model_texts]
 
     def outputs(self, rows: Encoded) -> Array:
-        """Probabilities of classes or labels, or values."""
+        """Probabilities of classes or labels, or values, shape (rows, n_outputs)."""
         values = rows.matrix().values
         predictions = [np.asarray(booster.predict(values)) for booster in self.boosters]
         if self.output == "labels":
@@ -62,7 +62,7 @@ class LightgbmModel:
 
 
 def fit_lightgbm(job: TrainingJob) -> LightgbmModel:
-    """Grow trees with early stopping on tune rows: one model, or one for each label."""
+    """Grow trees with early stopping on the validation rows: one model, or one per label."""
     train, validation, row_indices = (
         job.train.matrix(),
         job.validation.matrix(),
@@ -81,6 +81,7 @@ def fit_lightgbm(job: TrainingJob) -> LightgbmModel:
     for label_index, (train_y, validation_y) in enumerate(
         zip(train_ys, validation_ys, strict=True)
     ):
+        # What earlier labels did not use of their share of the budget goes to the later ones.
         elapsed = time.monotonic() - start
         time_budget = (
             None if job.budget is None else (job.budget - elapsed) / (len(train_ys) - label_index)
@@ -102,7 +103,7 @@ def fit_lightgbm(job: TrainingJob) -> LightgbmModel:
 
 
 def select_rows_for_memory(job: TrainingJob) -> Array | slice:
-    """Training rows that memory allows: all, or some by lot where there are very many classes."""
+    """The training rows that fit into memory: all, or a random sample with very many classes."""
     n_rows, n_outputs = len(job.train_y), job.task.n_outputs(job.target_spec)
     max_rows = MAX_ROWS_TIMES_CLASSES // (n_outputs if job.task.output == "probabilities" else 1)
     if n_rows <= max_rows:
@@ -113,7 +114,10 @@ def select_rows_for_memory(job: TrainingJob) -> Array | slice:
 def build_dataset_arguments(
     matrix: Matrix, y: Array, weights: Array | None = None
 ) -> dict[str, Any]:
-    """What LightGBM makes a data set of."""
+    """Arguments of `lightgbm.Dataset`; columns with levels are categorical.
+
+    Missing values stay NaN: LightGBM learns for each split to which side they go.
+    """
     categorical = [column for column, levels in enumerate(matrix.levels) if levels]
     return {
         "data": matrix.values,
@@ -129,16 +133,19 @@ def train_booster(
     train: dict[str, Any],
     validation: dict[str, Any],
 ) -> str:
-    """The text of one model, with as many trees as were best on tune rows."""
+    """Train one model and return its text, cut to the best number of trees."""
     options, n_columns = job.options, train["data"].shape[1]
     params = {
         **build_objective_params(job),
         "learning_rate": options.learning_rate or choose_learning_rate(job),
-        "num_leaves": options.leaves,
+        "num_leaves": options.num_leaves,
         "bagging_fraction": options.subsample,
         "bagging_freq": 1,
-        "feature_fraction": options.columns or min(1.0, MAX_COLUMNS_PER_TREE / max(n_columns, 1)),
+        "feature_fraction": options.colsample_bytree
+        or min(1.0, MAX_COLUMNS_PER_TREE / max(n_columns, 1)),
         "seed": job.seed,
+        # Deterministic trees need the histogram layout fixed, too: LightGBM would time both and
+        # sums in another order would round otherwise.
         "deterministic": True,
         "force_row_wise": n_columns <= COLUMN_WISE_ABOVE_COLUMNS,
         "force_col_wise": n_columns > COLUMN_WISE_ABOVE_COLUMNS,
@@ -146,7 +153,7 @@ def train_booster(
     }
     dataset = lightgbm.Dataset(**train)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of its own parameter aliases
+        warnings.simplefilter("ignore", UserWarning)  # about its own parameter aliases
         threads = choose_thread_count(params, dataset)
         booster = lightgbm.train(
             {**params, "num_threads": threads},
@@ -156,15 +163,16 @@ def train_booster(
             callbacks=[early_stopping],
         )
     text = booster.model_to_string(num_iteration=booster.best_iteration)
-    # The trees do not depend on the threads that grew them, so the model must not name them.
+    # The trees do not depend on the number of threads, so the saved model must not name it:
+    # otherwise the same training on another machine gives another digest.
     return str(text.replace(f"[num_threads: {threads}]", "[num_threads: 0]"))
 
 
 def choose_thread_count(params: dict[str, Any], dataset: lightgbm.Dataset) -> int:
-    """How many threads grow the first trees fastest: as many as there are cores, or fewer.
+    """Time the first trees and return the fastest number of threads, at most one per core.
 
-    While another program keeps a core busy, threads that wait for each other take many times
-    longer than one alone.
+    While another program keeps a core busy, threads that wait for each other at every split are
+    many times slower than a single thread.
     """
     threads = count_cores()
     best_seconds = time_boosting_round(params, dataset, threads)
@@ -177,14 +185,14 @@ def choose_thread_count(params: dict[str, Any], dataset: lightgbm.Dataset) -> in
 
 
 def count_cores() -> int:
-    """Processor cores that this process may use."""
+    """CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def time_boosting_round(params: dict[str, Any], dataset: lightgbm.Dataset, threads: int) -> float:
-    """Seconds that a round takes, the first one not counted."""
+    """Median seconds per boosting round, without the first one, which also builds the bins."""
     end_times: list[float] = []
     lightgbm.train(
         {**params, "num_threads": threads},
@@ -196,7 +204,7 @@ def time_boosting_round(params: dict[str, Any], dataset: lightgbm.Dataset, threa
 
 
 def build_objective_params(job: TrainingJob) -> dict[str, Any]:
-    """LightGBM's name for what is asked of one model."""
+    """LightGBM's objective for the task."""
     n_outputs = job.task.n_outputs(job.target_spec)
     if job.task.output == "value":
         return {"objective": "regression"}
@@ -206,7 +214,7 @@ def build_objective_params(job: TrainingJob) -> dict[str, Any]:
 
 
 def choose_learning_rate(job: TrainingJob) -> float:
-    """The shrinkage of each tree: larger where a round takes very many."""
+    """The default learning rate: larger with many classes, where each round grows many trees."""
     has_many_classes = (
         job.task.output == "probabilities"
         and job.task.n_outputs(job.target_spec) > LARGE_STEP_ABOVE_CLASSES
@@ -215,7 +223,7 @@ def choose_learning_rate(job: TrainingJob) -> float:
 
 
 def choose_max_rounds(job: TrainingJob) -> int:
-    """Boosting rounds at most."""
+    """The maximum number of boosting rounds."""
     if job.options.n_estimators is not None:
         return int(job.options.n_estimators)
     return int(np.clip(MAX_TREES // job.task.n_outputs(job.target_spec), *MAX_ROUNDS_RANGE))
@@ -223,7 +231,10 @@ def choose_max_rounds(job: TrainingJob) -> int:
 
 @dataclass(eq=False)  # LightGBM keeps its callbacks in a set
 class EarlyStoppingCallback:
-    """Follows the tune loss from round to round: tells the progress and says when to stop."""
+    """Stops on validation loss or time budget, and reports progress.
+
+    LightGBM's own callback has no time budget.
+    """
 
     job: TrainingJob
     prefix: str
@@ -232,15 +243,16 @@ class EarlyStoppingCallback:
     validation_losses: list[float] = field(default_factory=list)
 
     def __call__(self, state: Any) -> None:
-        """Called by LightGBM after each round.
+        """Record the validation loss of a round.
 
         Raises:
-            EarlyStopException: to keep the trees up to the best round.
+            EarlyStopException: training ends; LightGBM keeps the trees up to the best round.
         """
         self.validation_losses.append(state.evaluation_result_list[0][2])
         if state.iteration % ROUNDS_PER_PROGRESS_UPDATE == 0:
             self.job.on_progress(f"{self.prefix}tree {state.iteration:,}", None)
         best_iteration = int(np.argmin(self.validation_losses))
+        # The last round raises as well: only so does LightGBM learn the best iteration.
         is_over_budget = self.budget is not None and time.monotonic() - self.start > self.budget
         is_out_of_patience = state.iteration - best_iteration >= self.job.options.patience
         if is_over_budget or is_out_of_patience or state.iteration + 1 == state.end_iteration:

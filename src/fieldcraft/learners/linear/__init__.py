@@ -1,4 +1,4 @@
-"""Logistic regression for classes and labels, ridge regression for amounts."""
+"""Logistic regression for classes and labels, ridge regression for values."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ class LinearOptions(BaseModel):
     """Settings of the linear model.
 
     Attributes:
-        l2: strength of the L2 penalty; left out, the one with the lowest tune loss.
+        l2_penalty: strength of the L2 penalty; if left out, the one with the lowest validation
+            loss.
     """
 
     model_config = ConfigDict(extra="forbid")
-    l2: float | None = Field(default=None, ge=0)
+    l2_penalty: float | None = Field(default=None, ge=0)
 
 
 class LinearLearner:
-    """A weighted sum of standardised numbers and one-hot categories."""
+    """A linear model on standardized numbers and one-hot categories."""
 
     name = "linear"
     title = "linear model"
@@ -27,13 +28,13 @@ class LinearLearner:
     options = LinearOptions
 
     def fit(self, job: TrainingJob) -> FittedModel:
-        """Fit the weights on training rows; choose the penalty on tune rows."""
+        """Fit the weights on the training rows; choose the penalty on the validation rows."""
         from fieldcraft.learners.linear.fit import fit_linear
 
         return fit_linear(job)
 
     def restore(self, state: State, spec: ModelSpec) -> FittedModel:
-        """The model whose state was saved."""
+        """Load a saved model."""
         from fieldcraft.learners.linear.fit import LinearModel
 
         return LinearModel(state.arrays, state.values["activation"], state.values["penalty"])

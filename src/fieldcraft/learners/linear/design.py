@@ -1,4 +1,4 @@
-"""What the linear model multiplies: numbers, flags for gaps, and one 0/1 column a level."""
+"""The design matrix of the linear model: numbers, flags for missing values, one-hot levels."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from scipy import sparse
 from fieldcraft.contracts import Matrix
 from fieldcraft.core.types import Array
 
-MAX_ABS_ZSCORE = 10.0  # where a standardised number stops, against wild extrapolation
-HEAVY_TAIL_MIN_SKEW = 2.0
-MAX_DENSE_LEVELS = 256  # columns of levels; more of them are kept as a sparse matrix
+MAX_ABS_ZSCORE = 10.0  # standardized numbers are clipped here, against wild extrapolation
+HEAVY_TAIL_MIN_SKEW = 2.0  # the skewness of an exponential distribution
+MAX_DENSE_LEVELS = 256  # with more one-hot columns the design is sparse
 MIN_NORMAL_FLOAT32, MAX_FLOAT32 = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
 class ColumnScale:
-    """Where a number column lies on training rows, and how wide it is."""
+    """Location and scale of a numeric column on the training rows."""
 
     mean: float = 0.0
     std: float = 1.0
@@ -30,9 +30,10 @@ class ColumnScale:
 
 
 def fit_column_scale(column: Array) -> ColumnScale:
-    """Mean and deviation; for a column with a heavy tail also median and quartile distance."""
+    """Fit mean and standard deviation, median and interquartile range, NaN where missing."""
     present = column[~np.isnan(column)].astype(np.float64)
     std = float(present.std()) if len(present) else 0.0
+    # Division by a subnormal number overflows float32, so such a column counts as constant.
     if std < MIN_NORMAL_FLOAT32:
         return ColumnScale(mean=float(present[0]) if len(present) else 0.0)
     mean = float(present.mean())
@@ -43,13 +44,13 @@ def fit_column_scale(column: Array) -> ColumnScale:
 
 
 def fit_design(matrix: Matrix) -> dict[str, Array]:
-    """What `numbers_of` and `places_of` need, from training rows.
+    """Fit the parameters of `encode_numbers` and `encode_levels` on the training rows.
 
     Returns:
-        Arrays by name. Columns of the matrix: ``numeric``, those of them with a heavy tail
-        ``heavy``, those with gaps ``flagged``, those of codes ``coded``; then ``centre`` and
-        ``spread`` of the numeric ones, ``middle`` and ``width`` of the heavy ones, ``levels`` of
-        the coded ones and ``first``, the place before the first level of each.
+        Arrays by name. Column numbers of the matrix: ``numeric``, ``heavy_tailed`` and
+        ``with_missing`` among these, and ``categorical``. Then ``mean`` and ``std`` of the
+        numeric columns, ``median`` and ``iqr`` of the heavy-tailed ones, ``n_levels`` of the
+        categorical ones and ``level_offset``, the number of levels of all columns before each.
     """
     levels = np.array(matrix.levels, dtype=np.int64)
     numeric, categorical = np.flatnonzero(levels == 0), np.flatnonzero(levels)
@@ -62,52 +63,56 @@ def fit_design(matrix: Matrix) -> dict[str, Array]:
 
     return {
         "numeric": numeric,
-        "centre": stack_field("centre", range(len(numeric))),
-        "spread": stack_field("spread", range(len(numeric))),
-        "heavy": numeric[heavy_tailed],
-        "middle": stack_field("middle", heavy_tailed),
-        "width": stack_field("width", heavy_tailed),
-        "flagged": numeric[np.array(has_missing, dtype=bool)],
-        "coded": categorical,
-        "levels": levels[categorical],
-        "first": np.cumsum(levels[categorical]) - levels[categorical],
+        "mean": stack_field("mean", range(len(numeric))),
+        "std": stack_field("std", range(len(numeric))),
+        "heavy_tailed": numeric[heavy_tailed],
+        "median": stack_field("median", heavy_tailed),
+        "iqr": stack_field("iqr", heavy_tailed),
+        "with_missing": numeric[np.array(has_missing, dtype=bool)],
+        "categorical": categorical,
+        "n_levels": levels[categorical],
+        "level_offset": np.cumsum(levels[categorical]) - levels[categorical],
     }
 
 
 def encode_numbers(design_params: Mapping[str, Array], values: Array) -> Array:
-    """Numbers standardised, heavy tails once more on a logarithmic scale, flags for gaps.
+    """Standardize numbers, repeat heavy tails on a logarithmic scale, flag missing values.
 
-    Gaps become 0: the mean, or the median of a heavy tail.
+    Missing values become 0: the mean, or the median of a heavy tail.
 
     Returns:
-        Shape (rows, numeric + heavy + flagged), float32.
+        Shape (rows, numeric + heavy-tailed + with missing), float32.
     """
     params = design_params
-    with np.errstate(over="ignore"):  # what overflows is cut off
-        standardized = (values[:, params["numeric"]] - params["centre"]) / params["spread"]
-        heavy_tails = np.arcsinh((values[:, params["heavy"]] - params["middle"]) / params["width"])
+    with np.errstate(over="ignore"):  # infinities are clipped below
+        standardized = (values[:, params["numeric"]] - params["mean"]) / params["std"]
+        tail_values = values[:, params["heavy_tailed"]]
+        # asinh is a logarithm far from 0 and linear near it, and takes negative numbers.
+        heavy_tails = np.arcsinh((tail_values - params["median"]) / params["iqr"])
     numbers = np.clip(
         np.nan_to_num(np.hstack([standardized, heavy_tails]), nan=0.0),
         -MAX_ABS_ZSCORE,
         MAX_ABS_ZSCORE,
     )
-    flags = np.isnan(values[:, params["flagged"]])
+    flags = np.isnan(values[:, params["with_missing"]])
     return np.hstack([numbers, flags]).astype(np.float32)
 
 
 def encode_levels(design_params: Mapping[str, Array], values: Array) -> Array:
-    """Place of each code among the levels of all columns, counted from 1; 0 for unseen ones.
+    """Position of each code among the levels of all columns, from 1; 0 for unseen levels.
 
     Returns:
-        Shape (rows, coded), int64.
+        Shape (rows, categorical), int64.
     """
-    codes = values[:, design_params["coded"]]
-    is_known = (codes > 0.5) & (codes < design_params["levels"] + 0.5)
-    return np.asarray(np.where(is_known, codes + design_params["first"], 0).astype(np.int64))
+    codes = values[:, design_params["categorical"]]
+    # Codes are whole numbers kept as float32; NaN fails both comparisons and is unseen.
+    is_known = (codes > 0.5) & (codes < design_params["n_levels"] + 0.5)
+    positions = np.where(is_known, codes + design_params["level_offset"], 0)
+    return np.asarray(positions.astype(np.int64))
 
 
 def build_design_matrix(design_params: Mapping[str, Array], values: Array) -> Any:
-    """Numbers, flags and one 0/1 column a level, side by side, for fitting.
+    """Numbers, flags and one-hot levels side by side, for fitting.
 
     Returns:
         Shape (rows, columns), float32: an array, or a CSR matrix where there are many levels.
@@ -119,7 +124,7 @@ def build_design_matrix(design_params: Mapping[str, Array], values: Array) -> An
     row, column = np.nonzero(level_positions)
     one_hot = sparse.csr_matrix(
         (np.ones(len(row), dtype=np.float32), (row, level_positions[row, column] - 1)),
-        shape=(len(values), int(design_params["levels"].sum())),
+        shape=(len(values), int(design_params["n_levels"].sum())),
     )
     if one_hot.shape[1] <= MAX_DENSE_LEVELS:
         return np.hstack([numbers, one_hot.toarray()])

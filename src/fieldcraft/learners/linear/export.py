@@ -3,57 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, checker, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper
 
 from fieldcraft.core.types import Array
+from fieldcraft.learners._onnx import build_onnx_model
 from fieldcraft.learners.linear.design import MAX_ABS_ZSCORE
 
-OPSET_VERSION = 17
 ACTIVATION_OPERATORS = {"softmax": "Softmax", "sigmoid": "Sigmoid", "identity": "Identity"}
 
 
 def build_linear_onnx(arrays: Mapping[str, Array], activation: str) -> bytes:
-    """A graph from a matrix to outputs: numbers times weights, plus a weight for each level."""
-    n_categorical = len(arrays["coded"])
+    """Build a graph from a matrix to outputs: numbers times weights, plus a weight per level."""
+    n_categorical = len(arrays["categorical"])
     activation_node = helper.make_node(
         ACTIVATION_OPERATORS[activation], [f"sum_{n_categorical}"], ["outputs"]
     )
-    constants = {
+    initializers = {
         **arrays,
         "zero": np.float32(0),
         "half": np.float32(0.5),
-        "low": np.float32(-MAX_ABS_ZSCORE),
-        "high": np.float32(MAX_ABS_ZSCORE),
-        "above": arrays["levels"].astype(np.float32) + np.float32(0.5),
-        "first": arrays["first"].astype(np.float32),
+        "min_zscore": np.float32(-MAX_ABS_ZSCORE),
+        "max_zscore": np.float32(MAX_ABS_ZSCORE),
+        "code_limit": arrays["n_levels"].astype(np.float32) + np.float32(0.5),
+        "level_offset": arrays["level_offset"].astype(np.float32),
         **{f"column_{i}": np.int64(i) for i in range(n_categorical)},
     }
-    del constants["levels"]
+    del initializers["n_levels"]
     nodes = [*build_numeric_nodes(), *build_level_nodes(n_categorical), activation_node]
-    return build_onnx_model(nodes, constants, arrays["weights"].shape[1])
+    return build_onnx_model("linear", nodes, initializers, arrays["weights"].shape[1])
 
 
 def build_numeric_nodes() -> list[NodeProto]:
-    """Standardise, fill and cut off numbers, flag gaps, multiply: up to ``sum_0``."""
+    """Standardize, fill and clip numbers, flag missing values, multiply: up to ``sum_0``."""
     make_node = helper.make_node
     return [
-        make_node("Gather", ["matrix", "numeric"], ["picked"], axis=1),
-        make_node("Sub", ["picked", "centre"], ["centred"]),
-        make_node("Div", ["centred", "spread"], ["plain"]),
-        make_node("Gather", ["matrix", "heavy"], ["long"], axis=1),
-        make_node("Sub", ["long", "middle"], ["moved"]),
-        make_node("Div", ["moved", "width"], ["wide"]),
-        make_node("Asinh", ["wide"], ["tails"]),
-        make_node("Concat", ["plain", "tails"], ["scaled"], axis=1),
-        make_node("IsNaN", ["scaled"], ["empty"]),
-        make_node("Where", ["empty", "zero", "scaled"], ["filled"]),
-        make_node("Clip", ["filled", "low", "high"], ["numbers"]),
-        make_node("Gather", ["matrix", "flagged"], ["checked"], axis=1),
-        make_node("IsNaN", ["checked"], ["missing"]),
-        make_node("Cast", ["missing"], ["flags"], to=TensorProto.FLOAT),
+        make_node("Gather", ["matrix", "numeric"], ["numeric_values"], axis=1),
+        make_node("Sub", ["numeric_values", "mean"], ["centered"]),
+        make_node("Div", ["centered", "std"], ["standardized"]),
+        make_node("Gather", ["matrix", "heavy_tailed"], ["tail_values"], axis=1),
+        make_node("Sub", ["tail_values", "median"], ["tail_centered"]),
+        make_node("Div", ["tail_centered", "iqr"], ["tail_scaled"]),
+        make_node("Asinh", ["tail_scaled"], ["tails"]),
+        make_node("Concat", ["standardized", "tails"], ["scaled"], axis=1),
+        # NaN must be replaced before Clip: ONNX leaves open what Clip makes of it.
+        make_node("IsNaN", ["scaled"], ["is_nan"]),
+        make_node("Where", ["is_nan", "zero", "scaled"], ["filled"]),
+        make_node("Clip", ["filled", "min_zscore", "max_zscore"], ["numbers"]),
+        make_node("Gather", ["matrix", "with_missing"], ["flagged_values"], axis=1),
+        make_node("IsNaN", ["flagged_values"], ["is_missing"]),
+        make_node("Cast", ["is_missing"], ["flags"], to=TensorProto.FLOAT),
         make_node("Concat", ["numbers", "flags"], ["design"], axis=1),
         make_node("MatMul", ["design", "weights"], ["product"]),
         make_node("Add", ["product", "bias"], ["sum_0"]),
@@ -61,43 +61,25 @@ def build_numeric_nodes() -> list[NodeProto]:
 
 
 def build_level_nodes(n_categorical: int) -> list[NodeProto]:
-    """Look up the weight of each level and add it, column by column, to ``sum_0``."""
+    """Look up the weights of each level and add them, column by column, to ``sum_0``."""
     make_node = helper.make_node
     position_nodes = [
-        make_node("Gather", ["matrix", "coded"], ["codes"], axis=1),
-        make_node("Greater", ["codes", "half"], ["seen"]),
-        make_node("Less", ["codes", "above"], ["listed"]),
-        make_node("And", ["seen", "listed"], ["known"]),
-        make_node("Add", ["codes", "first"], ["counted"]),
-        make_node("Where", ["known", "counted", "zero"], ["place"]),
-        make_node("Cast", ["place"], ["places"], to=TensorProto.INT64),
+        make_node("Gather", ["matrix", "categorical"], ["codes"], axis=1),
+        make_node("Greater", ["codes", "half"], ["is_positive"]),
+        make_node("Less", ["codes", "code_limit"], ["is_below_limit"]),
+        make_node("And", ["is_positive", "is_below_limit"], ["is_known"]),
+        make_node("Add", ["codes", "level_offset"], ["shifted_codes"]),
+        make_node("Where", ["is_known", "shifted_codes", "zero"], ["float_positions"]),
+        make_node("Cast", ["float_positions"], ["positions"], to=TensorProto.INT64),
     ]
+    # One look-up per column: a one-hot matrix times weights would be rows x levels large.
     sum_nodes = [
         step
         for i in range(n_categorical)
         for step in (
-            make_node("Gather", ["places", f"column_{i}"], [f"places_{i}"], axis=1),
-            make_node("Gather", ["level_weights", f"places_{i}"], [f"part_{i}"], axis=0),
+            make_node("Gather", ["positions", f"column_{i}"], [f"positions_{i}"], axis=1),
+            make_node("Gather", ["level_weights", f"positions_{i}"], [f"part_{i}"], axis=0),
             make_node("Add", [f"sum_{i}", f"part_{i}"], [f"sum_{i + 1}"]),
         )
     ]
     return [*position_nodes, *sum_nodes] if n_categorical else []
-
-
-def build_onnx_model(nodes: list[NodeProto], constants: Mapping[str, Any], n_outputs: int) -> bytes:
-    """The nodes as a checked model."""
-    initializers = [
-        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "linear",
-        [helper.make_tensor_value_info("matrix", TensorProto.FLOAT, ["rows", "columns"])],
-        [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["rows", n_outputs])],
-        initializers,
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET_VERSION)], ir_version=8
-    )
-    checker.check_model(model)
-    return bytes(model.SerializeToString())

@@ -1,4 +1,4 @@
-"""Fit, run and export the linear model."""
+"""Fit the linear model, predict with it and export it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from fieldcraft.learners.linear.design import (
 from fieldcraft.learners.linear.solvers import SOLVERS, Solver, SolverData
 
 PENALTIES = (1_000.0, 100.0, 10.0, 1.0, 0.1, 0.01)  # strongest first
-MIN_RELATIVE_IMPROVEMENT = 0.001  # share by which a weaker penalty must lower the tune loss
-PENALTY_PATIENCE = 2  # penalties in a row that are not worth it, after which the search ends
-MAX_SEARCH_ROWS = 20_000  # training rows that the penalty is chosen with
-DEFAULT_PENALTY = 1.0  # the penalty where choosing one would take too long
-MAX_ITERATIONS_RANGE = (25, 500)  # of L-BFGS: fewest and most
-MAX_FIT_OPERATIONS = 1e11  # products that all steps of one fit may take, before steps are cut
-MAX_SEARCH_OPERATIONS_PER_STEP = 5e8  # products a step may take, for a search to be worth while
+MIN_RELATIVE_IMPROVEMENT = 0.001  # of the validation loss, for a weaker penalty to be chosen
+PENALTY_PATIENCE = 2  # penalties in a row without an improvement that end the search
+MAX_SEARCH_ROWS = 20_000  # training rows for choosing the penalty
+DEFAULT_PENALTY = 1.0  # where a search would take too long
+MAX_ITERATIONS_RANGE = (25, 500)  # bounds of the iterations of L-BFGS
+MAX_FIT_OPERATIONS = 1e11  # multiplications in one fit; more cut the number of iterations
+MAX_SEARCH_OPERATIONS_PER_STEP = 5e8  # multiplications in an iteration; more rule out a search
 ACTIVATIONS = {"probabilities": "softmax", "labels": "sigmoid", "value": "identity"}
 
 
 class LinearModel:
-    """Numbers times weights, plus a weight for each level, plus a bias."""
+    """Numbers times weights, plus a weight per level, plus a bias."""
 
     input_format: InputFormat = "matrix"
 
@@ -37,15 +37,16 @@ class LinearModel:
         """Keep the fitted arrays.
 
         Args:
-            arrays: those of `learn_design`, ``weights`` of numbers and flags (columns, width),
-                ``level_weights`` (1 + levels, width) of which the first row is 0, and ``bias``.
+            arrays: those of `fit_design`, ``weights`` of numbers and flags (columns, n_outputs),
+                ``level_weights`` (1 + levels, n_outputs) whose first row, for unseen levels, is
+                0, and ``bias`` (n_outputs,).
             activation: softmax, sigmoid or identity.
-            penalty: what the weights were fitted with.
+            penalty: the L2 penalty that the weights were fitted with.
         """
         self.arrays, self.activation, self.penalty = arrays, activation, penalty
 
     def outputs(self, rows: Encoded) -> Array:
-        """Probabilities of classes or labels, or values."""
+        """Probabilities of classes or labels, or values, shape (rows, n_outputs)."""
         arrays, values = self.arrays, rows.matrix().values
         logits = encode_numbers(arrays, values) @ arrays["weights"] + arrays["bias"]
         for level_positions in encode_levels(arrays, values).T:
@@ -53,7 +54,7 @@ class LinearModel:
         if self.activation == "identity":
             return np.asarray(logits)
         if self.activation == "sigmoid":
-            return np.asarray((1 + np.tanh(logits / 2)) / 2)
+            return np.asarray((1 + np.tanh(logits / 2)) / 2)  # the sigmoid, without overflow
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
@@ -62,14 +63,14 @@ class LinearModel:
         return State({"activation": self.activation, "penalty": self.penalty}, self.arrays)
 
     def to_onnx(self) -> bytes:
-        """The same steps as an ONNX graph."""
+        """The model as an ONNX graph."""
         from fieldcraft.learners.linear.export import build_linear_onnx
 
         return build_linear_onnx(self.arrays, self.activation)
 
 
 def fit_linear(job: TrainingJob) -> LinearModel:
-    """Fit logistic regression or ridge regression, at the penalty asked for or the best one."""
+    """Fit logistic or ridge regression with the requested penalty, or with the best one."""
     matrix = job.train.matrix()
     design_params = fit_design(matrix)
     design = build_design_matrix(design_params, matrix.values)
@@ -80,8 +81,9 @@ def fit_linear(job: TrainingJob) -> LinearModel:
         int(np.clip(MAX_FIT_OPERATIONS / max(operations, 1), *MAX_ITERATIONS_RANGE)),
     )  # fmt: skip
     make_solver = SOLVERS[job.task.output]
-    if job.options.l2 is not None or operations > MAX_SEARCH_OPERATIONS_PER_STEP:
-        penalty = DEFAULT_PENALTY if job.options.l2 is None else job.options.l2
+    requested_penalty = job.options.l2_penalty
+    if requested_penalty is not None or operations > MAX_SEARCH_OPERATIONS_PER_STEP:
+        penalty = DEFAULT_PENALTY if requested_penalty is None else requested_penalty
         return build_model(job, design_params, make_solver(solver_data), penalty)
     if len(job.train_y) <= MAX_SEARCH_ROWS:
         return search_penalty(job, design_params, make_solver(solver_data))
@@ -95,7 +97,11 @@ def fit_linear(job: TrainingJob) -> LinearModel:
 def search_penalty(
     job: TrainingJob, design_params: Mapping[str, Array], solve: Solver
 ) -> LinearModel:
-    """Weaken the penalty until that is no longer worth it, or the time is over."""
+    """Weaken the penalty until the validation loss stops improving or the time is up.
+
+    From strong to weak: strong penalties converge in few iterations, and each fit starts from
+    the weights of the one before.
+    """
     start = time.monotonic()
     best_model, best_loss, n_waited = None, np.inf, 0
     for penalty in PENALTIES:
@@ -118,9 +124,9 @@ def search_penalty(
 def build_model(
     job: TrainingJob, design_params: Mapping[str, Array], solve: Solver, penalty: float
 ) -> LinearModel:
-    """The model at one penalty."""
+    """Fit the model with one penalty."""
     weights, bias = solve(penalty)
-    n_levels = int(design_params["levels"].sum())
+    n_levels = int(design_params["n_levels"].sum())
     numeric_weights, level_weights = (
         weights[: len(weights) - n_levels],
         weights[len(weights) - n_levels :],

@@ -1,8 +1,8 @@
-"""Weights of the linear model for a penalty: one solver for each output of a task.
+"""Solvers of the linear model, one per output type of a task.
 
-The penalty is that of a sum over rows: half of it times the squared weights beside the log loss,
-and all of it beside the squared error. The bias is free. A solver returns weights of shape
-(columns, width) and the bias, (width,).
+The penalty is added to a sum over rows: half of it times the squared weights for the log loss,
+all of it for the squared error, as in scikit-learn. The bias is not penalized. A solver returns
+weights of shape (columns, n_outputs) and the bias, (n_outputs,).
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from scipy import sparse, special
 from fieldcraft.core.types import Array
 
 Solver = Callable[[float], tuple[Array, Array]]  # from the penalty
-MIN_PENALTY = 1e-6
-CLASS_ODDS_ROWS = 1_000  # rows that the odds of a class without a training row are measured on
-BLOCK_ROWS = 20_000  # rows that are multiplied in double precision at a time
-SPARSE_TOLERANCE = 1e-8  # of the residual, where the sparse solver stops
+MIN_PENALTY = 1e-6  # keeps the normal equations solvable when columns are equal
+CLASS_ODDS_ROWS = 1_000  # rows on which the bias of an absent class is computed
+BLOCK_ROWS = 20_000  # rows per block of products in double precision
+SPARSE_TOLERANCE = 1e-8  # of the residual, at which conjugate gradients stop
 
 
 @dataclass(frozen=True)
 class SolverData:
-    """Training rows for a solver: design (an array or CSR), target, weights of mean 1."""
+    """Training rows for a solver: design (array or CSR), target, row weights of mean 1."""
 
     design: Any
     y: Array
@@ -35,14 +35,14 @@ class SolverData:
     max_iterations: int
 
     def select_rows(self, indices: Array) -> SolverData:
-        """Some of the rows."""
+        """A subset of the rows, with weights of mean 1 again."""
         weights = self.weights[indices]
         weights /= weights.mean()
         return replace(self, design=self.design[indices], y=self.y[indices], weights=weights)
 
 
 def make_class_solver(data: SolverData) -> Solver:
-    """Multinomial logistic regression by L-BFGS; each call starts where the last one ended."""
+    """Multinomial logistic regression by L-BFGS; each call starts from the last solution."""
     from sklearn.linear_model import LogisticRegression
 
     present_classes = np.unique(data.y)
@@ -55,10 +55,16 @@ def make_class_solver(data: SolverData) -> Solver:
         if len(present_classes) > 1:
             model.set_params(C=1 / max(penalty, MIN_PENALTY))
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # of steps, of very many classes
+                # About the iteration limit, and about more classes than usual.
+                warnings.simplefilter("ignore", UserWarning)
                 model.fit(data.design, data.y, sample_weight=data.weights)
             weights[:, fitted_outputs], bias[fitted_outputs] = model.coef_.T, model.intercept_
-        # On average, a class without a training row has its share by Laplace's rule.
+        # A class of the task may have no training row in this fold. A bias of 0 would give it an
+        # arbitrary probability, one of minus infinity an infinite loss. Its weights are 0 and its
+        # bias b is chosen so that its mean probability is about 1 / (rows + present classes), as
+        # Laplace's rule has it: with Z the sum of exponentials over the present classes, it is
+        # exp(b) * mean(1 / Z), so b = -log mean(1 / Z) - log(rows + present classes). The mean
+        # over some rows is enough, since only the order of magnitude matters.
         logits = data.design[:CLASS_ODDS_ROWS] @ weights[:, present_classes] + bias[present_classes]
         log_mean_inverse = special.logsumexp(-special.logsumexp(logits, axis=1)) - np.log(
             len(logits)
@@ -71,11 +77,12 @@ def make_class_solver(data: SolverData) -> Solver:
 
 
 def make_label_solver(data: SolverData) -> Solver:
-    """One logistic regression for each label."""
+    """One logistic regression per label."""
     solvers = [make_class_solver(replace(data, y=label, n_outputs=2)) for label in data.y.T]
 
     def solve(penalty: float) -> tuple[Array, Array]:
         solutions = [solver(penalty) for solver in solvers]
+        # A softmax over two classes is a sigmoid of the difference of their logits.
         weights = np.stack([w[:, 1] - w[:, 0] for w, _ in solutions], axis=1)
         return weights, np.stack([b[1] - b[0] for _, b in solutions])
 
@@ -83,7 +90,7 @@ def make_label_solver(data: SolverData) -> Solver:
 
 
 def make_value_solver(data: SolverData) -> Solver:
-    """Ridge regression: by the normal equations, or by conjugate gradients on a sparse design."""
+    """Ridge regression: normal equations, or conjugate gradients for a sparse design."""
     from sklearn.linear_model import Ridge
 
     if sparse.issparse(data.design):
@@ -107,14 +114,15 @@ def make_value_solver(data: SolverData) -> Solver:
 
 
 def to_single_output(weights: Array, bias: float) -> tuple[Array, Array]:
-    """Weights and bias of one output, in single precision."""
+    """Weights and bias of a single output, in single precision."""
     return weights[:, None].astype(np.float32), np.array([bias], dtype=np.float32)
 
 
 def compute_moments(data: SolverData) -> tuple[Array, Array, Array]:
-    """Weighted means of the columns, their centred squares, and their products with the target.
+    """Weighted column means, centered Gram matrix, and products with the target.
 
-    In double precision, block by block, so that the design is not copied as a whole.
+    Double precision is needed because large numbers lose their variance in float32 sums; it goes
+    block by block so that the design is not copied as a whole.
     """
     n_rows = len(data.y)
     blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, n_rows, BLOCK_ROWS)]

@@ -1,4 +1,4 @@
-"""The network for tables: an ensemble of MLPs that share weights, or one plain MLP."""
+"""The neural network: TabM, an ensemble of MLPs that share weights, or one plain MLP."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class NetworkLearner:
     options = NetworkOptions
 
     def fit(self, job: TrainingJob) -> FittedModel:
-        """Train until the tune loss stops getting better."""
+        """Train until the validation loss stops improving."""
         from fieldcraft.learners.network.fit import fit_network
 
         return fit_network(job)
 
     def restore(self, state: State, spec: ModelSpec) -> FittedModel:
-        """The model whose state was saved."""
+        """Load a saved model."""
         from fieldcraft.learners.network.fit import restore_network
 
         return restore_network(state, spec)

@@ -1,4 +1,7 @@
-"""Build, train, restore and export the network."""
+"""Build, train, restore and export the network.
+
+The fields of `NetworkOptions` and `TrainingSettings` that have the same name are the same setting.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,13 @@ from fieldcraft.fit.trainer import Objective, TensorRows, Trainer, TrainingConte
 from fieldcraft.fit.trunk import MLP, TabM
 from fieldcraft.learners.network.options import NetworkOptions
 
-WEIGHT_DECAY_BY_OPTIMIZER = {"muon": 0.1}  # of weights by optimizer; 3e-4 for the others
-LEARNING_RATE_BY_OPTIMIZER = {"muon": 4e-3}  # learning rate by optimizer; 2e-3 for the others
-SMALL_TABLE_ROWS = (
-    7 * MAX_CROSS_FITTED_ROWS // 10
-)  # training rows of a fold, where a table is cut into folds
+WEIGHT_DECAY_BY_OPTIMIZER = {"muon": 0.1}  # 3e-4 for the others
+LEARNING_RATE_BY_OPTIMIZER = {"muon": 4e-3}  # 2e-3 for the others
+# Training rows of a fold of the largest table that is cross-validated: a fold trains on 70 %.
+SMALL_TABLE_ROWS = 7 * MAX_CROSS_FITTED_ROWS // 10
 LARGE_TABLE_ROWS = 100_000
+# The training of plain MLPs as usually reported, so that the trunk can be compared with papers:
+# constant patience, no averaging of weights.
 MLP_TRAINING = TrainingSettings(
     "adamw",
     learning_rate=1e-3,
@@ -41,7 +45,7 @@ TABM_TRAINING = TrainingSettings("muon")
 
 @dataclass(frozen=True)
 class TabmSize:
-    """How large the shared layers of a TabM trunk are."""
+    """The size of a TabM trunk."""
 
     ensemble_size: int
     hidden_size: int
@@ -49,11 +53,11 @@ class TabmSize:
 
 
 def choose_tabm_size(rows: int, options: NetworkOptions, has_gpu: bool) -> TabmSize:
-    """The size of TabM for a number of training rows; the user's choice goes first.
+    """Choose the size of TabM by the number of training rows, unless the options give it.
 
-    Many rows need wider layers. On a GPU the sizes are those of the paper; on a processor the
-    smaller ones were level with them on California housing at less than half the cost. Few rows
-    come in five folds, whose members add up.
+    Large tables need wider layers. On a GPU the sizes are those of the paper (Gorishniy et al.,
+    *TabM*, ICLR 2025); on a CPU smaller ones were as good on California housing at less than
+    half the cost. Small tables are trained in five folds, whose ensembles add up.
     """
     if has_gpu:
         default = TabmSize(32, 512, 2)
@@ -66,7 +70,7 @@ def choose_tabm_size(rows: int, options: NetworkOptions, has_gpu: bool) -> TabmS
     n_layers = options.layers if isinstance(options.layers, int) else default.n_layers
     return TabmSize(
         options.ensemble_size or default.ensemble_size,
-        options.hidden_size or default.hidden_size,
+        options.width or default.hidden_size,
         n_layers,
     )
 
@@ -74,12 +78,12 @@ def choose_tabm_size(rows: int, options: NetworkOptions, has_gpu: bool) -> TabmS
 def choose_training_settings(
     rows: int, options: NetworkOptions, recipe: TrainingRecipe | None = None
 ) -> TrainingSettings:
-    """Settings of the loop: the user's, then those of a deep net's recipe, then our own."""
+    """Settings of the training loop: the user's, else a deep net's recipe, else the defaults."""
     training_fields = {field.name for field in fields(TrainingSettings)}
     user_settings = options.model_dump(include=training_fields, exclude_none=True)
     if recipe is not None:
         return replace(recipe.settings, **user_settings)
-    if options.trunk in ("mlp", "linear"):  # trained the plain way, without averaging
+    if options.trunk in ("mlp", "linear"):
         settings = replace(MLP_TRAINING, batch_size=choose_batch_size(rows, is_mlp=True))
     else:
         optimizer = user_settings.get("optimizer", TABM_TRAINING.optimizer)
@@ -94,13 +98,13 @@ def choose_training_settings(
             weight_decay=weight_decay,
             batch_size=batch_size,
         )
-    if options.patience:  # the user's, as it stands
+    if options.patience:  # taken literally: it neither grows nor ignores small gains
         settings = replace(settings, patience_fraction=0.0, min_relative_improvement=0.0)
     return replace(settings, **user_settings)
 
 
 def build_network(spec: ModelSpec, size: TabmSize) -> FusedNetwork:
-    """The untrained network for a task and fitted encoders."""
+    """Build the untrained network for a task and fitted encoders."""
     options: NetworkOptions = spec.options
     is_plain = options.trunk in ("mlp", "linear")
     nets = spec.encoder_nets(is_plain)
@@ -118,7 +122,7 @@ def build_network(spec: ModelSpec, size: TabmSize) -> FusedNetwork:
 
 
 def choose_trunk(options: NetworkOptions, size: TabmSize, is_deep: bool) -> TrunkFactory:
-    """What builds the trunk: the one that is asked for, else one layer on deep nets, else TabM."""
+    """The factory of the trunk: the requested one, else one layer on deep nets, else TabM."""
     if options.trunk == "linear" or (options.trunk is None and is_deep):
         return partial(MLP, hidden_sizes=(), dropout=0.0)
     if options.trunk == "mlp":
@@ -134,8 +138,9 @@ def choose_trunk(options: NetworkOptions, size: TabmSize, is_deep: bool) -> Trun
 
 
 def fit_network(job: TrainingJob) -> NetworkModel:
-    """Build and train the network; its weights are those of the best epoch."""
+    """Build and train the network; the model has the weights of the best epoch."""
     rows = len(job.train_y)
+    # Before the network is built: its initial weights are the first draws from this stream.
     torch.manual_seed(seeds.derive_seed(job.seed, "weights"))
     size = choose_tabm_size(rows, job.options, torch.cuda.is_available())
     network = build_network(job, size)
@@ -158,23 +163,22 @@ def fit_network(job: TrainingJob) -> NetworkModel:
     history = trainer.fit(train, validation)
     curves = {
         "train_losses": history.train_losses,
-        "tune_losses": history.validation_losses,
+        "validation_losses": history.validation_losses,
         "best_epoch": history.best_epoch,
         "precision": trainer.runtime_config.precision,
         "threads": trainer.runtime_config.threads,
-        "training": asdict(trainer.settings),
+        "training_settings": asdict(trainer.settings),
     }
     inputs = {name: [str(a.dtype), *a.shape[1:]] for name, a in job.train.tensors().items()}
-    return NetworkModel(
-        trainer.ema_model.cpu(), {"size": asdict(size), "inputs": inputs, "curves": curves}
-    )
+    metadata = {"size": asdict(size), "inputs": inputs, "learning_curves": curves}
+    return NetworkModel(trainer.ema_model.cpu(), metadata)
 
 
 def compute_row_weights(job: TrainingJob) -> Array | None:
-    """How much each training row counts: its own weight times that of its class.
+    """Weights of the training rows, each the row's own times that of its class.
 
     Raises:
-        TrainingError: weights of classes where there are none, or of an unknown class.
+        TrainingError: class weights for a task without classes, or of an unknown class.
     """
     class_weights, weights = job.options.class_weights, job.weights
     if not class_weights:
@@ -184,44 +188,46 @@ def compute_row_weights(job: TrainingJob) -> Array | None:
         set(class_weights) - set(classes or ()) if isinstance(class_weights, dict) else set()
     )
     if classes is None or unknown_classes:
+        known_classes = ", ".join(classes or ["none"])
         raise TrainingError(
             "model.class_weights does not fit the target",
-            detail=f"{sorted(unknown_classes) or class_weights}; classes: {', '.join(classes or ['none'])}",
-            hint="use balanced, or a weight for each class by its name",
+            detail=f"{sorted(unknown_classes) or class_weights}; classes: {known_classes}",
+            hint="use balanced, or give a weight for each class by its name",
         )
     if isinstance(class_weights, dict):
         by_class = np.array([class_weights.get(label, 1.0) for label in classes])
     else:
+        # As in scikit-learn: every class counts the same in total, the mean weight is 1.
         counts = np.bincount(job.train_y, minlength=len(classes))
         by_class = len(job.train_y) / (len(classes) * np.maximum(counts, 1))
     return by_class[job.train_y] * (1.0 if weights is None else weights)
 
 
 def restore_network(state: State, spec: ModelSpec) -> NetworkModel:
-    """Build the network again and give it its weights."""
+    """Rebuild the network and load its weights."""
     network = build_network(spec, TabmSize(**state.values["size"]))
     network.load_state_dict({name: torch.as_tensor(a) for name, a in state.arrays.items()})
     return NetworkModel(network.eval(), state.values)
 
 
 class NetworkModel:
-    """A trained network with the story of its training."""
+    """A trained network with its learning curves."""
 
     input_format: InputFormat = "tensors"
 
     def __init__(self, network: FusedNetwork, metadata: Json) -> None:
-        """Keep the network and what is known of it: its size, inputs and curves."""
+        """Keep the network and its metadata: size, inputs and learning curves."""
         self.network, self.metadata = network, metadata
 
     def outputs(self, rows: Encoded) -> Array:
-        """Probabilities of the classes, or values."""
+        """Probabilities of classes or labels, or values, shape (rows, n_outputs)."""
         tensors = rows.tensors()
         n_rows = len(next(iter(tensors.values())))
         dataset = TensorRows.from_arrays(tensors, np.zeros(n_rows), torch.device("cpu"))
         return predict_outputs(self.network, dataset)
 
     def state(self) -> State:
-        """Weights, size, inputs and curves."""
+        """Weights, size, inputs and learning curves."""
         arrays = {name: t.numpy() for name, t in copy_weights(self.network).items()}
         return State(self.metadata, arrays)
 

@@ -1,4 +1,7 @@
-"""Bins of a column, and how well they explain the target."""
+"""Supervised binning of one column.
+
+Bins are merged bottom-up as long as the loss of likelihood is smaller than the BIC penalty saved.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,13 @@ import numpy as np
 from fieldcraft.contracts import Output
 from fieldcraft.core.types import Array
 
-N_QUANTILES = (
-    16  # of rows, and of distinct values, from which the cuts of a number column are taken
-)
+N_QUANTILES = 16  # of the rows, and of the distinct values, at which cuts are proposed
 EPSILON = 1e-12
 
 
 @dataclass(frozen=True)
 class BinnedTarget:
-    """The target of training rows, with the weight of each row."""
+    """The target of the training rows, with row weights of mean 1."""
 
     output: Output
     y: Array
@@ -26,7 +27,7 @@ class BinnedTarget:
     n_outputs: int
 
     def summarize_bins(self, bin_index: Array, n_bins: int) -> BinStatistics:
-        """Rows and sums of the target in each bin."""
+        """Weighted row counts and target sums of each bin."""
         counts = np.bincount(bin_index, self.weights, n_bins)
         if self.output == "probabilities":
             class_counts = np.bincount(
@@ -39,35 +40,39 @@ class BinnedTarget:
 
     @property
     def bin_penalty(self) -> float:
-        """What a bin must save to be worth it: half a logarithm of rows for each number in it.
+        """The BIC penalty of a bin: half the logarithm of the rows for each free parameter.
 
-        Schwarz, *Estimating the Dimension of a Model*, 1978.
+        Schwarz, *Estimating the Dimension of a Model*, Annals of Statistics 6, 1978.
         """
+        # Class probabilities add up to 1, so one of them is not free.
         n_parameters = self.n_outputs - 1 if self.output == "probabilities" else self.n_outputs
         return 0.5 * n_parameters * float(np.log(len(self.y)))
 
     @property
     def prior_rows(self) -> int:
-        """Rows' worth of the overall shares or mean in each bin: one for each way it may turn."""
+        """Pseudo-rows that pull each bin towards the overall outputs: one per possible outcome."""
         return self.n_outputs if self.output == "probabilities" else 2
 
     @cached_property
     def variance(self) -> float:
-        """Of values, over all rows."""
+        """The weighted variance of a numeric target over all rows."""
         mean = np.average(self.y, weights=self.weights)
         return float(np.average((self.y - mean) ** 2, weights=self.weights))
 
 
 @dataclass(frozen=True)
 class BinStatistics:
-    """Weighted rows (bins,) and sums of classes, labels or values (bins, width)."""
+    """Weighted row counts (bins,) and sums of classes, labels or values (bins, n_outputs)."""
 
     target: BinnedTarget
     counts: Array
     sums: Array
 
     def compute_costs(self) -> Array:
-        """Negative log-likelihood of the rows in each bin, given what the bin says."""
+        """Negative log-likelihood of the rows of each bin under the outputs of the bin.
+
+        For values, that of a normal distribution with the overall variance, less a constant.
+        """
         n, s = self.counts[:, None], self.sums
         if self.target.output == "probabilities":
             return np.asarray(compute_xlogx(self.counts) - compute_xlogx(s).sum(axis=1))
@@ -75,26 +80,27 @@ class BinStatistics:
             return np.asarray(
                 (compute_xlogx(n) - compute_xlogx(s) - compute_xlogx(n - s)).sum(axis=1)
             )
+        # Sum of (y - mean)^2 is sum of y^2 - s^2/n, and sum of y^2 is the same for all binnings.
         explained = (s**2 / np.maximum(n, EPSILON)).sum(axis=1)
         return np.asarray(-explained / (2 * max(self.target.variance, EPSILON)))
 
     def merge_neighbors(self) -> BinStatistics:
-        """Each bin together with the next one."""
+        """Statistics of each bin merged with the next one, shape (bins - 1,)."""
         return BinStatistics(
             self.target, self.counts[:-1] + self.counts[1:], self.sums[:-1] + self.sums[1:]
         )
 
     def merge_bin(self, bin_number: int) -> BinStatistics:
-        """One bin and the next one as one."""
+        """Merge one bin with the next one."""
         starts = np.delete(np.arange(len(self.counts)), bin_number + 1)
         counts = np.add.reduceat(self.counts, starts)
         return BinStatistics(self.target, counts, np.add.reduceat(self.sums, starts))
 
     def compute_outputs(self) -> Array:
-        """What each bin says: shares or means, drawn a little towards those of all rows."""
+        """Frequencies or means of each bin, shrunk towards those of all rows."""
         n_rows, total, prior_rows = self.counts.sum(), self.sums.sum(axis=0), self.target.prior_rows
         overall_outputs = total / n_rows
-        if self.target.output != "value":  # Laplace's rule: no class or label is impossible
+        if self.target.output != "value":  # Laplace's rule: no probability is exactly 0
             overall_outputs = (total + 1) / (n_rows + prior_rows)
         return np.asarray(
             (self.sums + prior_rows * overall_outputs) / (self.counts[:, None] + prior_rows)
@@ -102,29 +108,27 @@ class BinStatistics:
 
 
 def compute_xlogx(counts: Array) -> Array:
-    """Counts times their logarithms, 0 for 0."""
+    """Counts times their logarithms; 0 for a count of 0, the limit."""
     return np.asarray(counts * np.log(np.maximum(counts, 1e-300)))
 
 
 def fit_cuts(values: Array, target: BinnedTarget, max_bins: int) -> Array:
-    """Cut points of a number column: quantiles, merged while that costs less than it saves.
+    """Fit the cuts of a numeric column: quantiles, merged while that costs less than it saves.
 
     Args:
-        values: of the column, NaN where missing.
-        target: of the same rows.
-        max_bins: bins.
+        values: the column, NaN where missing.
+        target: the target of the same rows.
+        max_bins: maximum number of bins, without the one for missing values.
 
     Returns:
-        Increasing, float32; a bin holds its upper cut.
+        Increasing cuts, float32; a value equal to a cut is in the bin below it.
     """
     cuts = propose_cuts(values[~np.isnan(values)])
     all_statistics = target.summarize_bins(assign_bins(values, cuts), len(cuts) + 2)
-    statistics = BinStatistics(
-        target, all_statistics.counts[:-1], all_statistics.sums[:-1]
-    )  # without missing values
-    merge_penalty = target.bin_penalty + float(
-        np.log(max(len(cuts), 1))
-    )  # a cut has to be named, too
+    # The last bin holds the missing values and is never merged.
+    statistics = BinStatistics(target, all_statistics.counts[:-1], all_statistics.sums[:-1])
+    # The best of many proposed cuts looks good by chance: choosing among k costs log(k) nats.
+    merge_penalty = target.bin_penalty + float(np.log(max(len(cuts), 1)))
     while len(cuts):
         costs = statistics.compute_costs()
         merge_costs = statistics.merge_neighbors().compute_costs() - costs[:-1] - costs[1:]
@@ -136,15 +140,15 @@ def fit_cuts(values: Array, target: BinnedTarget, max_bins: int) -> Array:
 
 
 def assign_bins(column: Array, cuts: Array) -> Array:
-    """Bin of each value, the number of cuts below it; missing values are in one more."""
+    """The bin of each value: the number of cuts below it; missing values have the last bin."""
     return np.where(np.isnan(column), len(cuts) + 1, np.searchsorted(cuts, column))
 
 
 def propose_cuts(values: Array) -> Array:
-    """Where a number column might be cut: between neighbours, by quantiles.
+    """Propose cuts between neighboring values, at quantiles.
 
-    Of rows and of distinct values alike, so that a value which very many rows share leaves
-    cuts to the others.
+    Quantiles of the rows and of the distinct values, so that a value which most rows share does
+    not take all cuts.
     """
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) < 2:
@@ -154,6 +158,7 @@ def propose_cuts(values: Array) -> Array:
     by_values = (probabilities * (len(distinct) - 1)).astype(np.int64)
     left_indices = np.unique(np.minimum(np.concatenate([by_rows, by_values]), len(distinct) - 2))
     low, high = distinct[left_indices], distinct[left_indices + 1]
-    midpoint = (low / 2 + high / 2).astype(np.float32)
-    is_between = (midpoint >= low) & (midpoint < high)  # not so where they are neighbouring floats
+    midpoint = (low / 2 + high / 2).astype(np.float32)  # their sum may overflow
+    # The midpoint of adjacent floats rounds to one of them, or beyond in float32.
+    is_between = (midpoint >= low) & (midpoint < high)
     return np.asarray(np.where(is_between, midpoint, low), dtype=np.float32)

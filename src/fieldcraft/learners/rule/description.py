@@ -1,4 +1,4 @@
-"""The one rule as a person would say it."""
+"""The one-rule baseline as one line of text."""
 
 from __future__ import annotations
 
@@ -7,60 +7,59 @@ from collections.abc import Sequence
 from fieldcraft.core.formatting import format_number, truncated_list
 from fieldcraft.core.types import Json
 
-MAX_DESCRIBED_BINS = 8  # that are told
+MAX_DESCRIBED_BINS = 8
 
 
 def describe_rule(rule: Json, target_spec: Json, levels: Sequence[str] = ()) -> str:
-    """The rule as one line: what each bin of its column says.
+    """Describe a rule in one line: the outputs of each bin of its column.
 
     Args:
-        rule: values of the state of a rule; outputs in units of the target.
-        target_spec: what the task says of the target.
+        rule: state values of the model; outputs in units of the target.
+        target_spec: the task's description of the target.
         levels: names of the levels of the column, from code 1.
 
-    >>> bins = [{"code": 1, "rows": 70, "outputs": [0.6, 0.4]},
-    ...         {"code": 2, "rows": 90, "outputs": [0.9, 0.1]}]
-    >>> rule = {"column": "contract", "levels": 2, "bins": bins}
-    >>> in_words(rule, {"classes": ["no", "yes"]}, ["monthly", "yearly"])
+    >>> bins = [{"level_code": 1, "rows": 70, "outputs": [0.6, 0.4]},
+    ...         {"level_code": 2, "rows": 90, "outputs": [0.9, 0.1]}]
+    >>> rule = {"column": "contract", "n_levels": 2, "bins": bins}
+    >>> describe_rule(rule, {"classes": ["no", "yes"]}, ["monthly", "yearly"])
     'contract: yearly → 10 %, monthly → 40 %'
     """
     bins = rule["bins"]
-    if rule["levels"]:
-        bins = sorted(bins, key=lambda found: -int(found["rows"]))
-    lower_cut = None
+    if rule["n_levels"]:  # levels have no order of their own
+        bins = sorted(bins, key=lambda rule_bin: -int(rule_bin["rows"]))
+    lower_edge = None
     descriptions = []
     for rule_bin in bins:
-        descriptions.append(
-            f"{describe_bin(rule_bin, lower_cut, levels)} → {describe_outputs(rule_bin['outputs'], target_spec)}"
-        )
-        lower_cut = rule_bin.get("cut")
+        values = describe_bin(rule_bin, lower_edge, levels)
+        descriptions.append(f"{values} → {describe_outputs(rule_bin['outputs'], target_spec)}")
+        lower_edge = rule_bin.get("upper_edge")
     return f"{rule['column']}: {truncated_list(descriptions, MAX_DESCRIBED_BINS)}"
 
 
-def describe_bin(rule_bin: Json, lower_cut: float | None, levels: Sequence[str]) -> str:
-    """Which values a bin holds; `below` is where the bin before it ends."""
+def describe_bin(rule_bin: Json, lower_edge: float | None, levels: Sequence[str]) -> str:
+    """Describe the values of a bin; `lower_edge` is the upper edge of the bin before it."""
     if "missing" in rule_bin:
         return "missing"
-    if "code" in rule_bin:
-        code = int(rule_bin["code"])
+    if "level_code" in rule_bin:
+        code = int(rule_bin["level_code"])
         return "other" if not code else levels[code - 1] if levels else f"level {code}"
-    if rule_bin["low"] == rule_bin["high"]:
-        return format_value(rule_bin["low"])
-    if rule_bin["cut"] is None:
-        return "any value" if lower_cut is None else f"above {format_value(lower_cut)}"
-    upper_cut = format_value(rule_bin["cut"])
-    return (
-        f"up to {upper_cut}" if lower_cut is None else f"{format_value(lower_cut)} to {upper_cut}"
-    )
+    if rule_bin["min"] == rule_bin["max"]:
+        return format_value(rule_bin["min"])
+    if rule_bin["upper_edge"] is None:
+        return "any value" if lower_edge is None else f"above {format_value(lower_edge)}"
+    upper_edge = format_value(rule_bin["upper_edge"])
+    if lower_edge is None:
+        return f"up to {upper_edge}"
+    return f"{format_value(lower_edge)} to {upper_edge}"
 
 
 def format_value(value: float) -> str:
-    """A number with the digits that matter."""
+    """Format a number with its significant digits."""
     return format_number(value) if abs(value) >= 1 else f"{value:.4g}"
 
 
 def describe_outputs(outputs: Sequence[float], target_spec: Json) -> str:
-    """What a bin says: the share of yes, the likeliest class, the likely labels, or the mean."""
+    """Describe the outputs: positive probability, top class, likely labels, or the mean."""
     if "labels" in target_spec:
         pairs = zip(target_spec["labels"], outputs, strict=True)
         return "+".join(label for label, probability in pairs if probability >= 0.5) or "none"

@@ -1,46 +1,33 @@
-"""The one rule as ONNX."""
+"""The one-rule model as ONNX."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from fieldcraft.core.types import Array
-
-OPSET_VERSION = 17
+from fieldcraft.learners._onnx import build_onnx_model
 
 
 def build_rule_onnx(arrays: Mapping[str, Array]) -> bytes:
-    """A graph from a matrix to outputs: count the cuts below the value, look up the bin."""
+    """Build a graph that counts the cuts below the value and looks up the outputs of the bin."""
     make_node = helper.make_node
     nodes = [
         make_node("Gather", ["matrix", "column"], ["value"], axis=1),
         make_node("Greater", ["value", "cuts"], ["above"]),
         make_node("Cast", ["above"], ["steps"], to=TensorProto.INT64),
-        make_node("ReduceSum", ["steps", "across"], ["bin"], keepdims=1),
-        make_node("IsNaN", ["value"], ["missing"]),
-        make_node("Where", ["missing", "last", "bin"], ["found"]),
-        make_node("Squeeze", ["found", "across"], ["place"]),
-        make_node("Gather", ["table", "place"], ["outputs"], axis=0),
+        make_node("ReduceSum", ["steps", "axis"], ["present_bin"], keepdims=1),
+        # NaN is above no cut and would fall into the first bin; the last row of the table is its.
+        make_node("IsNaN", ["value"], ["is_missing"]),
+        make_node("Where", ["is_missing", "missing_bin", "present_bin"], ["bin_column"]),
+        make_node("Squeeze", ["bin_column", "axis"], ["bin"]),
+        make_node("Gather", ["table", "bin"], ["outputs"], axis=0),
     ]
-    constants = {
+    initializers = {
         **arrays,
-        "across": np.array([1], dtype=np.int64),
-        "last": np.array([len(arrays["table"]) - 1], dtype=np.int64),
+        "axis": np.array([1], dtype=np.int64),
+        "missing_bin": np.array([len(arrays["table"]) - 1], dtype=np.int64),
     }
-    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    n_outputs = arrays["table"].shape[1]
-    graph = helper.make_graph(
-        nodes,
-        "rule",
-        [helper.make_tensor_value_info("matrix", TensorProto.FLOAT, ["rows", "columns"])],
-        [helper.make_tensor_value_info("outputs", TensorProto.FLOAT, ["rows", n_outputs])],
-        initializers,
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET_VERSION)], ir_version=8
-    )
-    checker.check_model(model)
-    return bytes(model.SerializeToString())
+    return build_onnx_model("rule", nodes, initializers, arrays["table"].shape[1])

@@ -1,4 +1,4 @@
-"""Find, run and export the one rule."""
+"""Fit the one-rule model, predict with it and export it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from fieldcraft.contracts import Encoded, InputFormat, Matrix, State, TrainingJo
 from fieldcraft.core.types import Array, Json
 from fieldcraft.learners.rule.bins import BinnedTarget, assign_bins, fit_cuts
 
-MAX_SHORTLISTED_COLUMNS = 10  # columns at most that are compared on tune rows
-MIN_EXPLAINED_FRACTION = (
-    0.8  # share of what the best column explains of training rows, to be compared with it
-)
+MAX_SHORTLISTED_COLUMNS = 10  # candidates that are compared on the validation rows
+# A candidate must explain this fraction of what the best one explains of the training rows.
+MIN_EXPLAINED_FRACTION = 0.8
 
 
 @dataclass(frozen=True)
 class RuleCandidate:
-    """A rule on one column, and what it costs on training rows, its bins included."""
+    """A rule on one column, with its BIC cost on the training rows."""
 
     column: int
     cuts: Array
@@ -27,11 +26,11 @@ class RuleCandidate:
 
 
 class RuleModel:
-    """Looks up the bin of one column.
+    """Looks up the outputs of the bin of one column.
 
-    The readable rule is in ``values``: the name of the column and its ``bins``, each with its
-    ``rows``, its ``outputs`` and one of ``code`` (of a level, 0 for rare and unseen ones), ``low``
-    and ``high`` (values in training rows, with the ``cut`` that ends the bin) or ``missing``.
+    The readable rule is in ``values``: the ``column``, its ``n_levels`` and its ``bins``, each
+    with ``rows``, ``outputs`` and one of ``level_code`` (0 for rare and unseen levels), ``min``
+    and ``max`` (of the training rows, with the ``upper_edge`` of the bin) or ``missing``.
     """
 
     input_format: InputFormat = "matrix"
@@ -40,14 +39,14 @@ class RuleModel:
         """Keep the fitted arrays and the readable rule.
 
         Args:
-            arrays: ``column``, ``cuts`` (increasing), and ``table`` (cuts + 2, width), whose
+            arrays: ``column``, ``cuts`` (increasing), and ``table`` (cuts + 2, n_outputs), whose
                 last row is for missing values.
             values: column and bins, as JSON.
         """
         self.arrays, self.values = arrays, values
 
     def outputs(self, rows: Encoded) -> Array:
-        """Probabilities of classes or labels, or values."""
+        """Probabilities of classes or labels, or values, shape (rows, n_outputs)."""
         column = rows.matrix().values[:, int(self.arrays["column"][0])]
         return np.asarray(self.arrays["table"][assign_bins(column, self.arrays["cuts"])])
 
@@ -56,21 +55,21 @@ class RuleModel:
         return State(self.values, self.arrays)
 
     def to_onnx(self) -> bytes:
-        """The same steps as an ONNX graph."""
+        """The model as an ONNX graph."""
         from fieldcraft.learners.rule.export import build_rule_onnx
 
         return build_rule_onnx(self.arrays)
 
 
 def fit_rule(job: TrainingJob) -> RuleModel:
-    """Bin every column; of those that explain training rows best, the best on tune rows."""
+    """Bin every column on the training rows; choose one of the best on the validation rows."""
     matrix = job.train.matrix()
     weights = np.ones(len(job.train_y)) if job.weights is None else job.weights
     target = BinnedTarget(
         job.task.output, job.train_y, weights / weights.mean(), job.task.n_outputs(job.target_spec)
     )
     candidates = [
-        fit_candidate(matrix, column, target, job.options.bins)
+        fit_candidate(matrix, column, target, job.options.max_bins)
         for column in range(len(matrix.levels))
     ]
     models = [
@@ -86,20 +85,21 @@ def fit_rule(job: TrainingJob) -> RuleModel:
 
 
 def select_candidates(candidates: list[RuleCandidate], target: BinnedTarget) -> list[RuleCandidate]:
-    """The rules that explain training rows about as well as the best one, best first.
+    """The candidates that explain the training rows about as well as the best one, best first.
 
-    Tune rows, which may be few, then choose between near equals only.
+    There may be few validation rows: they choose between near equals only, where a lucky column
+    does little harm.
     """
     statistics = target.summarize_bins(np.zeros(len(target.y), dtype=np.int64), 1)
     baseline_cost = float(statistics.compute_costs().sum()) + target.bin_penalty
-    ranked = sorted(candidates, key=lambda one: one.cost)
+    ranked = sorted(candidates, key=lambda candidate: candidate.cost)
     max_cost = baseline_cost - MIN_EXPLAINED_FRACTION * (baseline_cost - ranked[0].cost)
     return [
         ranked[0],
         *(
-            rule
-            for rule in ranked[1:MAX_SHORTLISTED_COLUMNS]
-            if rule.cost <= max_cost < baseline_cost
+            candidate
+            for candidate in ranked[1:MAX_SHORTLISTED_COLUMNS]
+            if candidate.cost <= max_cost < baseline_cost
         ),
     ]
 
@@ -107,7 +107,7 @@ def select_candidates(candidates: list[RuleCandidate], target: BinnedTarget) -> 
 def fit_candidate(
     matrix: Matrix, column: int, target: BinnedTarget, max_bins: int
 ) -> RuleCandidate:
-    """The rule on one column: its levels, or the best few cuts."""
+    """Fit a rule on one column: a bin per level, or the best few cuts."""
     values, levels = matrix.values[:, column], matrix.levels[column]
     if levels:
         cuts = np.arange(levels, dtype=np.float32) + np.float32(0.5)
@@ -121,34 +121,39 @@ def fit_candidate(
 
 
 def build_rule_model(matrix: Matrix, candidate: RuleCandidate, target: BinnedTarget) -> RuleModel:
-    """The model of a candidate."""
+    """Build the model of a candidate."""
     values, cuts = matrix.values[:, candidate.column], candidate.cuts
-    if not len(cuts):  # a bin that nothing falls into keeps the arrays from being empty
+    n_levels = matrix.levels[candidate.column]
+    if not len(cuts):  # ONNX runtimes do not take empty arrays: add a bin that stays empty
         cuts = np.array([np.inf], dtype=np.float32)
     bin_index = assign_bins(values, cuts)
     table = target.summarize_bins(bin_index, len(cuts) + 2).compute_outputs().astype(np.float32)
     rule = {
         "column": matrix.names[candidate.column],
-        "levels": matrix.levels[candidate.column],
+        "n_levels": n_levels,
         "bins": [
-            {**build_bin_bounds(values[bin_index == bin_number], cuts, bin_number, matrix.levels[candidate.column]),
-             "rows": int((bin_index == bin_number).sum()), "outputs": table[bin_number].tolist()}
+            {
+                **build_bin_bounds(values[bin_index == bin_number], cuts, bin_number, n_levels),
+                "rows": int((bin_index == bin_number).sum()),
+                "outputs": table[bin_number].tolist(),
+            }
             for bin_number in np.unique(bin_index)
         ],
-    }  # fmt: skip
+    }
     arrays = {"column": np.array([candidate.column]), "cuts": cuts, "table": table}
     return RuleModel(arrays, rule)
 
 
 def build_bin_bounds(values: Array, cuts: Array, bin_number: int, n_levels: int) -> Json:
-    """Which values of training rows a bin holds, as JSON."""
+    """Describe the training values of a bin as JSON."""
     if bin_number > len(cuts):
         return {"missing": True}
     if n_levels:
-        return {"code": int(bin_number)}
-    cut = (
+        return {"level_code": int(bin_number)}
+    # JSON has no infinity: the last bin has no upper edge.
+    upper_edge = (
         float(cuts[bin_number])
         if bin_number < len(cuts) and np.isfinite(cuts[bin_number])
         else None
     )
-    return {"low": float(values.min()), "high": float(values.max()), "cut": cut}
+    return {"min": float(values.min()), "max": float(values.max()), "upper_edge": upper_edge}

@@ -1,16 +1,44 @@
-"""The ways in which requests are put; a further one is a module like these and a name here.
+"""Protocols of prediction requests, by name.
 
-Such a module has ``NAME``; ``TYPES``, of bodies that it reads; ``read``, from a body to rows and to
-what the answer must carry; ``write``, from that and the answers of the rows to a body; and
-``refuse``, what is wrong as a body.
+To add one, write a module with the members of `RequestProtocol` and list it in `PROTOCOLS`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
+from fieldcraft.core.types import Json
+from fieldcraft.serving.errors import RequestError
+from fieldcraft.serving.json_body import RequestRow
+from fieldcraft.serving.model import ServedModel
 from fieldcraft.serving.protocols import json_protocol, open_inference, vertex
 
-PROTOCOLS: dict[str, Any] = {
-    module.NAME: module for module in (json_protocol, open_inference, vertex)
+
+class RequestProtocol(Protocol):
+    """What a module of a protocol defines."""
+
+    @property
+    def NAME(self) -> str:
+        """Name of the protocol."""
+
+    @property
+    def CONTENT_TYPES(self) -> tuple[bytes, ...]:
+        """Content types of its bodies."""
+
+    def parse_request(self, body: bytes, model: ServedModel) -> tuple[list[RequestRow], Any]:
+        """Return the rows of a body, and a context that `format_response` needs."""
+
+    def format_response(
+        self, answers: list[Json], context: Any, model: ServedModel, request_id: str
+    ) -> bytes:
+        """Return the answers to a request as a body."""
+
+    def format_error(self, error: RequestError, redact: bool, request_id: str) -> bytes:
+        """Return an error as a body."""
+
+
+PROTOCOLS: dict[str, RequestProtocol] = {
+    json_protocol.NAME: json_protocol,
+    open_inference.NAME: open_inference,
+    vertex.NAME: vertex,
 }

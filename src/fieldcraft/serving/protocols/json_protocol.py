@@ -1,4 +1,4 @@
-"""The protocol that people type by hand: rows as objects, answers as objects."""
+"""The default protocol: rows as JSON objects, answers as JSON objects."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 from fieldcraft.core.types import Json
 from fieldcraft.serving.errors import RequestError
-from fieldcraft.serving.model import ServedModel
 from fieldcraft.serving.json_body import RequestRow, parse_rows
+from fieldcraft.serving.model import ServedModel
 
-NAME = "plain"
-CONTENT_TYPES = (b"application/json",)  # of bodies
+NAME = "json"
+CONTENT_TYPES: tuple[bytes, ...] = (b"application/json",)
 COMPACT_SEPARATORS = (",", ":")
 
 
 def parse_request(body: bytes, model: ServedModel) -> tuple[list[RequestRow], Any]:
-    """The rows of a request, and whether it was one row by itself.
+    """Return the rows of a request, and whether it was a single row.
 
     Raises:
-        Trouble: the body is no JSON, or holds no rows.
+        RequestError: the body is not JSON or has no rows.
     """
     return parse_rows(body, model.policy.max_rows)
 
 
 def format_error(error: RequestError, redact: bool, request_id: str) -> bytes:
-    """What is wrong with a request."""
+    """Return an error as a body."""
     document = error.to_json(redact)
     document["error"]["request_id"] = request_id
     return json.dumps(document, separators=COMPACT_SEPARATORS).encode()
@@ -34,7 +34,7 @@ def format_error(error: RequestError, redact: bool, request_id: str) -> bytes:
 def format_response(
     answers: list[Json], is_single: Any, model: ServedModel, request_id: str
 ) -> bytes:
-    """The answer to a request."""
+    """Return the answers to a request as a body."""
     metadata = {"model_version": model.version, "request_id": request_id}
     document = {**answers[0], **metadata} if is_single else {"predictions": answers, **metadata}
     return json.dumps(document, separators=COMPACT_SEPARATORS, allow_nan=False).encode()

@@ -1,7 +1,7 @@
 """The Open Inference Protocol, version 2, over HTTP with JSON tensors.
 
-https://github.com/kserve/open-inference-protocol. Every column is an input of shape (rows,) or
-(rows, 1); a missing value is null, or NaN in a tensor of floats. Outputs are columns too.
+https://github.com/kserve/open-inference-protocol. Every column is an input tensor of shape (rows,)
+or (rows, 1), with null for missing values. Outputs are tensors of shape (rows,).
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ from typing import Any
 
 from fieldcraft.core.types import Json
 from fieldcraft.serving.errors import ErrorDetail, RequestError
-from fieldcraft.serving.model import ServedModel
 from fieldcraft.serving.json_body import RequestRow, parse_json
+from fieldcraft.serving.model import ServedModel
 
-NAME = "v2"
-CONTENT_TYPES = (b"application/json", b"")  # of bodies; common clients do not say it
-DATATYPE_BY_JSON_TYPE = {"number": "FP64", "boolean": "BOOL"}  # by JSON types; all others are BYTES
-MAX_LISTED_OUTPUTS = 20  # of outputs that an error tells
+NAME = "open_inference"
+# Triton's client, among others, sends no content type.
+CONTENT_TYPES: tuple[bytes, ...] = (b"application/json", b"")
+DATATYPE_BY_JSON_TYPE = {"number": "FP64", "boolean": "BOOL"}  # all others are BYTES
+MAX_LISTED_OUTPUTS = 20  # in an error
 TENSOR_FIELDS = {"name": str, "shape": list, "datatype": str, "data": list}
-TYPE_DESCRIPTIONS = {str: "a text", list: "a list"}
+TYPE_DESCRIPTIONS = {str: "a string", list: "a list"}
 DATATYPES = ("BOOL", "BYTES", "FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64",
              "UINT8", "UINT16", "UINT32", "UINT64")  # fmt: skip
 
 
 def parse_request(body: bytes, model: ServedModel) -> tuple[list[RequestRow], Any]:
-    """The rows of a request, and what its answer must carry: its id and the outputs it wants.
+    """Return the rows of a request, and its id and requested outputs.
 
     Raises:
-        Trouble: the body is no request of this protocol.
+        RequestError: the body is not a request of this protocol.
     """
     document = parse_json(body)
     if not isinstance(document, dict) or not isinstance(document.get("inputs"), list):
@@ -42,35 +43,37 @@ def parse_request(body: bytes, model: ServedModel) -> tuple[list[RequestRow], An
         name, cells = parse_tensor(tensor)
         if name in columns:
             detail = ErrorDetail("send it once", column=name)
-            raise RequestError("bad_request", "an input stands twice", [detail])
+            raise RequestError("bad_request", "an input occurs twice", [detail])
         columns[name] = cells
     row_counts = {len(cells) for cells in columns.values()}
     if len(row_counts) > 1:
         raise RequestError("bad_request", "the inputs do not have the same number of rows")
     n_rows = row_counts.pop() if row_counts else 0
     if n_rows > model.policy.max_rows:
-        raise RequestError("too_large", f"a request may hold {model.policy.max_rows:,} rows")
+        raise RequestError(
+            "payload_too_large", f"a request may hold {model.policy.max_rows:,} rows"
+        )
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     return rows, (get_request_id(document), get_requested_outputs(document, model))
 
 
 def get_request_id(document: Json) -> str | None:
-    """The id of a request, if it has one.
+    """Return the id of a request, if it has one.
 
     Raises:
-        Trouble: it is no text.
+        RequestError: the id is not a string.
     """
     request_id = document.get("id")
     if request_id is not None and not isinstance(request_id, str):
-        raise RequestError("bad_request", "the id of a request is a text")
+        raise RequestError("bad_request", "the id of a request is a string")
     return request_id
 
 
 def get_requested_outputs(document: Json, model: ServedModel) -> list[str]:
-    """The names of the outputs that a request wants; all of them if it names none.
+    """Return the names of the outputs that a request asks for; all outputs by default.
 
     Raises:
-        Trouble: it wants what is not there.
+        RequestError: an output does not exist.
     """
     outputs = document.get("outputs")
     output_names = [name for name, _ in get_outputs(model)]
@@ -81,16 +84,19 @@ def get_requested_outputs(document: Json, model: ServedModel) -> list[str]:
         if isinstance(item, dict) and item.get("name") in output_names
     ]
     if len(requested) < len(items):
-        raise RequestError("bad_request", 'outputs are [{"name": ...}] of those that the model has', [
-            ErrorDetail(f"it has {', '.join(output_names[:MAX_LISTED_OUTPUTS])}")])  # fmt: skip
+        raise RequestError(
+            "bad_request",
+            'outputs are [{"name": ...}] with names of the model\'s outputs',
+            [ErrorDetail(f"it has {', '.join(output_names[:MAX_LISTED_OUTPUTS])}")],
+        )
     return requested or output_names
 
 
 def parse_tensor(tensor: Any) -> tuple[str, list[Any]]:
-    """An input by name, as one value a row.
+    """Return the name and the values of an input, one value per row.
 
     Raises:
-        Trouble: it is not a tensor of one value a row.
+        RequestError: it is not a tensor of one value per row.
     """
     if not isinstance(tensor, dict) or any(
         not isinstance(tensor.get(field), field_type) for field, field_type in TENSOR_FIELDS.items()
@@ -103,21 +109,25 @@ def parse_tensor(tensor: Any) -> tuple[str, list[Any]]:
     name, shape, data = tensor["name"], tensor["shape"], tensor["data"]
     if tensor["datatype"] not in DATATYPES:
         detail = ErrorDetail(f"it is one of {', '.join(DATATYPES)}", column=name)
-        raise RequestError("bad_request", "the datatype of an input is not known", [detail])
+        raise RequestError("bad_request", "the datatype of an input is unknown", [detail])
     values = data
     if data and all(isinstance(row, list) for row in data):
         values = list(chain.from_iterable(data))
+    # `type(...) is int` as booleans are integers in Python: true is no size.
     has_valid_shape = bool(shape) and all(type(size) is int for size in shape)
     if not has_valid_shape or shape not in ([len(values)], [len(values), 1]):
-        raise RequestError("bad_request", "an input does not have its shape, or not one value a row", [
-            ErrorDetail(f"shape {shape} with {len(values)} values", column=name)])  # fmt: skip
+        raise RequestError(
+            "bad_request",
+            "an input does not have its shape, or not one value per row",
+            [ErrorDetail(f"shape {shape} with {len(values)} values", column=name)],
+        )
     return name, values
 
 
 def format_response(
     answers: list[Json], context: Any, model: ServedModel, request_id: str
 ) -> bytes:
-    """The answer to a request."""
+    """Return the answers to a request as a body."""
     client_id, output_names = context
     outputs = [tensor for tensor in to_tensors(answers, model) if tensor["name"] in output_names]
     document = {
@@ -128,7 +138,7 @@ def format_response(
 
 
 def format_error(error: RequestError, redact: bool, request_id: str) -> bytes:
-    """What is wrong with a request, as one text, which is all that the protocol has."""
+    """Return an error as a body; the protocol has a single string for it."""
     error_json = error.to_json(redact)["error"]
     detail_texts = [
         ": ".join(
@@ -141,7 +151,7 @@ def format_error(error: RequestError, redact: bool, request_id: str) -> bytes:
 
 
 def to_tensors(answers: Sequence[Json], model: ServedModel) -> list[Json]:
-    """Answers column by column."""
+    """Convert answers from rows to one tensor per output."""
     n_rows = len(answers)
     output_tensors = []
     for name, datatype in get_outputs(model):
@@ -155,12 +165,12 @@ def to_tensors(answers: Sequence[Json], model: ServedModel) -> list[Json]:
 
 
 def join_labels(value: Any) -> Any:
-    """A value of one output: several names joined by ``|``."""
+    """Join the names of several labels by ``|``, as a tensor has one value per row."""
     return "|".join(map(str, value)) if isinstance(value, list) else value
 
 
 def get_outputs(model: ServedModel) -> list[tuple[str, str]]:
-    """Names and types of the outputs."""
+    """Return names and datatypes of the outputs."""
     target_spec, output = model.bundle.target_spec, model.bundle.task.output
     if output == "value":
         return [("prediction", "FP64"), ("ood", "BOOL")]
@@ -170,7 +180,7 @@ def get_outputs(model: ServedModel) -> list[tuple[str, str]]:
 
 
 def get_model_metadata(model: ServedModel) -> Json:
-    """What a client of the protocol may ask about a model."""
+    """Return the metadata of a model as the protocol defines it."""
     return {
         "name": model.name,
         "versions": [model.version],

@@ -1,4 +1,4 @@
-"""The protocol of containers on Vertex AI: instances in, predictions out.
+"""The protocol of custom containers on Vertex AI: ``instances`` in, ``predictions`` out.
 
 https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
 """
@@ -10,8 +10,8 @@ from typing import Any
 
 from fieldcraft.core.types import Json
 from fieldcraft.serving.errors import RequestError
-from fieldcraft.serving.model import ServedModel
 from fieldcraft.serving.json_body import RequestRow, check_rows, parse_json
+from fieldcraft.serving.model import ServedModel
 from fieldcraft.serving.protocols.json_protocol import CONTENT_TYPES, format_error
 
 __all__ = ["CONTENT_TYPES", "NAME", "format_error", "format_response", "parse_request"]
@@ -19,10 +19,10 @@ NAME = "vertex"
 
 
 def parse_request(body: bytes, model: ServedModel) -> tuple[list[RequestRow], Any]:
-    """The rows of a request.
+    """Return the rows of a request.
 
     Raises:
-        Trouble: the body is no request of this protocol.
+        RequestError: the body is not a request of this protocol.
     """
     document = parse_json(body)
     if not isinstance(document, dict) or not isinstance(document.get("instances"), list):
@@ -33,6 +33,6 @@ def parse_request(body: bytes, model: ServedModel) -> tuple[list[RequestRow], An
 def format_response(
     answers: list[Json], context: Any, model: ServedModel, request_id: str
 ) -> bytes:
-    """The answer to a request."""
+    """Return the answers to a request as a body."""
     document = {"predictions": answers, "model_version": model.version, "request_id": request_id}
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()

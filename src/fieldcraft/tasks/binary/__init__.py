@@ -1,11 +1,9 @@
-"""One of two classes."""
+"""Binary classification."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +21,7 @@ POSITIVE_WORDS = TRUE_WORDS | {
 
 
 class BinaryTask(_base.ClassificationTask):
-    """Tell which of two classes a row belongs to, and how likely."""
+    """Predict one of two classes and its probability."""
 
     name = "binary"
     metrics = (
@@ -41,10 +39,9 @@ class BinaryTask(_base.ClassificationTask):
         classification_metrics.COVERAGE,
         classification_metrics.MEAN_SET_SIZE,
     )
-    baselines = ("constant", "rule", "linear", "lightgbm")
 
     def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
-        """A target with two different values."""
+        """Match a target with two distinct values."""
         profile = profiles[0]
         if len(profiles) > 1 or profile.n_unique != 2:
             return None
@@ -55,23 +52,13 @@ class BinaryTask(_base.ClassificationTask):
             self.name,
             0.9,
             f"two classes, {class_counts}",
-            {"positive": guess_positive_class(profile)},
+            {"positive_class": guess_positive_class(profile)},
         )
-
-    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
-        """Cross-entropy, for training a network."""
-        from fieldcraft.fit.losses import cross_entropy
-
-        return partial(cross_entropy, label_smoothing=smoothing)
-
-    def activate(self, raw: Any) -> Any:
-        """Raw network outputs to probabilities."""
-        return raw.softmax(-1)
 
     def calibrate(
         self, outputs: Array, y: Array, target_spec: Json, weights: Array | None = None
     ) -> Json:
-        """Temperature and set limit, and the threshold that the project file asks for."""
+        """Fit temperature and set threshold, and the decision threshold of the project file."""
         fitted = super().calibrate(outputs, y, target_spec, weights)
         positive_probability = self.apply_calibration(outputs, fitted)[:, 1]
         threshold = target_spec.get("threshold")
@@ -82,36 +69,39 @@ class BinaryTask(_base.ClassificationTask):
     def predictions_from_outputs(
         self, outputs: Array, target_spec: Json, calibration: Json
     ) -> Predictions:
-        """Positive above the threshold; without one, the likelier or the cheaper class."""
+        """Positive from the threshold on; without one, the most probable or least costly class."""
         predictions = super().predictions_from_outputs(outputs, target_spec, calibration)
+        # Costs determine the decision by themselves; a threshold would contradict them.
         threshold = calibration["threshold"]
         if threshold is None or target_spec.get("costs"):
             return predictions
         return replace(predictions, decisions=(outputs[:, 1] >= threshold).astype(np.int64))
 
     def diagnostics(self, y: Array, predictions: Predictions, target_spec: Json) -> Json:
-        """Tables, reliability, ROC and threshold curves, worst rows."""
+        """Tables, reliability of the positive class, ROC and threshold curves, largest errors."""
         positive_probability = predictions.outputs[:, 1]
         return {
             **super().diagnostics(y, predictions, target_spec),
             "reliability": calibration.reliability_curve(positive_probability, y == 1),
-            "roc": compute_roc_points(y, positive_probability),
-            "thresholds": thresholds.precision_recall_curve(y == 1, positive_probability),
+            "roc_curve": compute_roc_points(y, positive_probability),
+            "threshold_curve": thresholds.precision_recall_curve(y == 1, positive_probability),
         }
 
 
 def guess_positive_class(profile: ColumnProfile) -> str:
-    """The class that counts as yes: the only one with a word for it, else the rarer one."""
+    """The positive class: the only one with a positive word, else the rarer one."""
+    # Parsed as the target will be, where 1.0 becomes 1; the most frequent label comes first.
     parsed = catalog.load_plugin("kinds", "category").parse(profile.value_counts["value"], {})
-    labels = [str(value) for value in parsed]  # as classes are read, commonest first
+    labels = [str(value) for value in parsed]
     positive_labels = [label for label in labels if label.strip().lower() in POSITIVE_WORDS]
     return positive_labels[0] if len(positive_labels) == 1 else labels[-1]
 
 
 def compute_roc_points(y: Array, scores: Array, max_points: int = 100) -> list[list[float]]:
-    """Points (false positive rate, true positive rate) of the ROC curve, thinned for drawing."""
+    """Points (false positive rate, true positive rate) of the ROC curve, thinned for charts."""
     order = np.argsort(-scores, kind="stable")
     is_positive = y[order] == 1
+    # Rows of the same score lie on one side of any threshold, so only their last one is a point.
     threshold_ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     true_positive_rate = np.cumsum(is_positive)[threshold_ends] / max(int(is_positive.sum()), 1)
     false_positive_rate = np.cumsum(~is_positive)[threshold_ends] / max(

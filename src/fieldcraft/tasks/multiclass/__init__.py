@@ -1,21 +1,19 @@
-"""One of three or more classes."""
+"""Multiclass classification."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
 
 from fieldcraft.data.column_profile import ColumnProfile, TypeInference
 from fieldcraft.statistics import classification_metrics
 from fieldcraft.tasks import _base
 
-MAX_NUMERIC_CLASSES = 10  # whole numbers up to this many different ones are taken for classes
-MAX_DISTINCT_FRACTION = 0.2  # of different values among the rows
+MAX_NUMERIC_CLASSES = 10  # up to this many distinct integers count as classes
+MAX_DISTINCT_FRACTION = 0.2  # of the rows; more distinct values are not classes
 
 
 class MulticlassTask(_base.ClassificationTask):
-    """Tell which of several classes a row belongs to, and how likely each is."""
+    """Predict one of several classes and the probability of each."""
 
     name = "multiclass"
     metrics = (
@@ -30,10 +28,9 @@ class MulticlassTask(_base.ClassificationTask):
         classification_metrics.COVERAGE,
         classification_metrics.MEAN_SET_SIZE,
     )
-    baselines = ("constant", "rule", "linear", "lightgbm")
 
     def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
-        """A target with three or more words, or a few different whole numbers."""
+        """Match a target with three or more words, or with a few distinct integers."""
         profile = profiles[0]
         if (
             len(profiles) > 1
@@ -44,21 +41,11 @@ class MulticlassTask(_base.ClassificationTask):
         if profile.numeric_fraction == 1.0:
             if not profile.is_integer or profile.n_unique > MAX_NUMERIC_CLASSES:
                 return None
-            reason = f"{profile.n_unique} different whole numbers"
+            reason = f"{profile.n_unique} distinct integers"
             return TypeInference(
                 self.name, 0.6, reason + "; 'ordinal' or 'regression' if order matters"
             )
-        return TypeInference(self.name, 0.9, f"{profile.n_unique:,} different classes")
-
-    def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
-        """Cross-entropy, for training a network."""
-        from fieldcraft.fit.losses import cross_entropy
-
-        return partial(cross_entropy, label_smoothing=smoothing)
-
-    def activate(self, raw: Any) -> Any:
-        """Raw network outputs to probabilities."""
-        return raw.softmax(-1)
+        return TypeInference(self.name, 0.9, f"{profile.n_unique:,} classes")
 
 
 TASK = MulticlassTask()

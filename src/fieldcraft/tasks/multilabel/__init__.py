@@ -1,4 +1,4 @@
-"""Any number of labels for each row, such as the moods of a song."""
+"""Multilabel classification: any number of labels per row, such as the moods of a song."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from fieldcraft.statistics.metrics import MIN_PROBABILITY, Predictions
 from fieldcraft.tasks import _base
 
 
-class MultilabelTask:
-    """Tell for each of several labels whether it applies, and how likely."""
+class MultilabelTask(_base.BaseTask):
+    """Predict for each of several labels whether it applies, and its probability."""
 
     name = "multilabel"
     output: Literal["labels"] = "labels"
@@ -35,15 +35,14 @@ class MultilabelTask:
         multilabel_metrics.COVERAGE,
         multilabel_metrics.MEAN_UNDECIDED_LABELS,
     )
-    baselines = ("constant", "rule", "linear", "lightgbm")
 
     def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
-        """Several target columns, each of yes and no."""
+        """Match several boolean target columns."""
         if len(profiles) < 2 or any(profile.n_unique != 2 for profile in profiles):
             return None
         if any(parse_booleans(profile.value_counts["value"]).null_count() for profile in profiles):
             return None
-        return TypeInference(self.name, 0.9, f"{len(profiles)} columns of yes and no")
+        return TypeInference(self.name, 0.9, f"{len(profiles)} boolean columns")
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
         """The labels.
@@ -67,10 +66,10 @@ class MultilabelTask:
         return {"labels": labels}
 
     def encode(self, target: pl.Series, target_spec: Json) -> Array:
-        """0 or 1 for each label, shape (rows, labels).
+        """Encode labels as 0 or 1, shape (rows, labels).
 
         Raises:
-            DataError: a cell that is neither yes nor no.
+            DataError: a cell is not a boolean.
         """
         indicator_columns = []
         for label in target_spec["labels"]:
@@ -79,49 +78,40 @@ class MultilabelTask:
             invalid = cells.filter(parsed.is_null() & cells.is_not_null())
             if len(invalid):
                 raise DataError(
-                    f"the label {label!r} has cells that are neither yes nor no",
+                    f"the label {label!r} has cells that are not booleans",
                     detail=", ".join(map(repr, invalid.unique().head(5).to_list())),
                     hint="use 1 and 0, true and false, or yes and no",
                 )
+            # No effect on training: a row with a missing label has no target and is left out.
             indicator_columns.append(parsed.fill_null(False).cast(pl.Int64).to_numpy())
         return np.stack(indicator_columns, axis=1)
 
-    def fit_target_scale(self, y: Array) -> Json:
-        """Nothing: labels are not scaled."""
-        return {}
-
-    def scale_target(self, y: Array, scale: Json) -> Array:
-        """Labels as they are."""
-        return y
-
-    def unscale_outputs(self, outputs: Array, scale: Json) -> Array:
-        """Probabilities as they are."""
-        return outputs
-
     def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
-        """One column for each label; none where they are many."""
+        """One column per label; none with very many labels."""
         has_many_labels = y.shape[1] > _base.MAX_TARGET_COLUMNS
         return np.zeros((len(y), 0)) if has_many_labels else y.astype(np.float64)
 
     def n_outputs(self, target_spec: Json) -> int:
-        """One output for each label."""
+        """One output per label."""
         return len(target_spec["labels"])
 
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
-        """Cross-entropy of each label, for training a network."""
+        """Mean binary cross-entropy over the labels, for training a network."""
         from fieldcraft.fit.losses import multilabel_cross_entropy
 
         return partial(multilabel_cross_entropy, label_smoothing=smoothing)
 
     def activate(self, raw: Any) -> Any:
-        """Raw network outputs to probabilities."""
+        """Sigmoid of each label."""
         return raw.sigmoid()
 
     def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
-        """Log loss over all labels after the best temperature."""
+        """Log loss over all labels at the best temperature; see ClassificationTask."""
         pair_probabilities, truth = to_binary_probabilities(outputs), y.reshape(-1)
         pair_weights = None if weights is None else weights.repeat(y.shape[1])
-        temperature = calibration.fit_temperature(pair_probabilities, truth, pair_weights, steps=12)
+        temperature = calibration.fit_temperature(
+            pair_probabilities, truth, pair_weights, steps=_base.FAST_TEMPERATURE_STEPS
+        )
         true_probability = calibration.apply_temperature(pair_probabilities, temperature)[
             np.arange(len(truth)), truth
         ]
@@ -132,7 +122,7 @@ class MultilabelTask:
     def calibrate(
         self, outputs: Array, y: Array, target_spec: Json, weights: Array | None = None
     ) -> Json:
-        """One temperature for all labels; threshold and limit of each."""
+        """Fit one temperature for all labels, and per label a decision and a set threshold."""
         pair_weights = None if weights is None else weights.repeat(y.shape[1])
         temperature = calibration.fit_temperature(
             to_binary_probabilities(outputs), y.reshape(-1), pair_weights
@@ -145,15 +135,15 @@ class MultilabelTask:
             else threshold or 0.5
             for k in range(y.shape[1])
         ]
-        coverage = target_spec.get("coverage", _base.DEFAULT_COVERAGE)
+        coverage = _base.target_coverage(target_spec)
         return {
             "temperature": temperature,
             "thresholds": label_thresholds,
-            "limits": conformal.label_set_thresholds(calibrated, y, coverage, weights),
+            "set_thresholds": conformal.label_set_thresholds(calibrated, y, coverage, weights),
         }
 
     def apply_calibration(self, outputs: Array, fitted: Json) -> Array:
-        """Probabilities at the fitted temperature."""
+        """Scale probabilities by the fitted temperature."""
         pair_probabilities = calibration.apply_temperature(
             to_binary_probabilities(outputs), fitted["temperature"]
         )
@@ -162,25 +152,23 @@ class MultilabelTask:
     def predictions_from_outputs(
         self, outputs: Array, target_spec: Json, calibration: Json
     ) -> Predictions:
-        """The labels above their thresholds, and those that may be either way."""
+        """The labels from their thresholds on, and for each label whether it is undecided."""
         decisions = (outputs >= np.asarray(calibration["thresholds"])).astype(np.int64)
-        label_sets = conformal.label_prediction_sets(outputs, calibration["limits"])
-        return Predictions(
-            outputs, decisions, label_sets, target_spec.get("coverage", _base.DEFAULT_COVERAGE)
-        )
+        label_sets = conformal.label_prediction_sets(outputs, calibration["set_thresholds"])
+        return Predictions(outputs, decisions, label_sets, _base.target_coverage(target_spec))
 
     def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame:
-        """The labels that apply as ``prediction``, joined by ``|``, and ``probability_<label>``."""
+        """Columns ``prediction``, the labels joined by ``|``, and ``probability_<label>``."""
         labels = target_spec["labels"]
         probability_columns = [
             pl.Series(f"probability_{label}", predictions.outputs[:, k].astype(np.float64))
             for k, label in enumerate(labels)
         ]
-        prediction = _base.join_labels(predictions.decisions, labels).rename("prediction")
+        prediction = _base.join_selected_labels(predictions.decisions, labels).rename("prediction")
         return pl.DataFrame([prediction, *probability_columns])
 
     def diagnostics(self, y: Array, predictions: Predictions, target_spec: Json) -> Json:
-        """Figures of each label, reliability over all of them, worst rows."""
+        """Metrics by label, reliability over all labels, largest errors."""
         label_columns = zip(target_spec["labels"], predictions.decisions.T, y.T, strict=True)
         true_probability = np.where(y == 1, predictions.outputs, 1 - predictions.outputs)
         return {
@@ -192,14 +180,14 @@ class MultilabelTask:
             "reliability": calibration.reliability_curve(
                 predictions.outputs.reshape(-1), y.reshape(-1) == 1
             ),
-            "worst": _base.largest_error_rows(
+            "largest_errors": _base.largest_error_rows(
                 -np.log(np.clip(true_probability, MIN_PROBABILITY, 1)).mean(axis=1)
             ),
         }
 
 
 def to_binary_probabilities(outputs: Array) -> Array:
-    """Probabilities of no and yes for each label of each row, shape (rows x labels, 2)."""
+    """Probabilities of 0 and 1 for each label of each row, shape (rows x labels, 2)."""
     positive = outputs.reshape(-1)
     return np.stack([1 - positive, positive], axis=1)
 

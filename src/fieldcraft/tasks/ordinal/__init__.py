@@ -1,4 +1,4 @@
-"""One of several classes that stand in an order, such as grades."""
+"""Ordinal classification: classes with an order, such as grades."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fieldcraft.tasks import _base
 
 
 class OrdinalTask(_base.ClassificationTask):
-    """Tell which step of a scale a row is on; a near miss is better than a far one."""
+    """Predict one of several ordered classes; a near miss is better than a far one."""
 
     name = "ordinal"
     metrics = (
@@ -34,48 +34,46 @@ class OrdinalTask(_base.ClassificationTask):
         classification_metrics.COVERAGE,
         classification_metrics.MEAN_SET_SIZE,
     )
-    baselines = ("constant", "rule", "linear", "lightgbm")
 
     def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
-        """Never by itself: whether an order matters cannot be seen."""
+        """Never match: data alone cannot show whether an order matters."""
         return None
 
     def order_classes(self, labels: Sequence[str], problem: Json) -> list[str]:
-        """The classes from lowest to highest: as the file says, else by their numbers.
+        """The classes from lowest to highest: by problem.class_order, else as numbers.
 
         Raises:
-            DataError: words without an order in the file, or an order that lacks a class.
+            DataError: words without problem.class_order, or a class that it lacks.
         """
-        order = list(problem.get("order") or [])
+        order = list(problem.get("class_order") or [])
         missing_labels = sorted(set(labels) - set(order))
         if order and not missing_labels:
             return [label for label in order if label in set(labels)]
         if order or not all(is_number(label) for label in labels):
             raise DataError(
                 "the order of the classes is not known",
-                detail=f"classes without a place: {', '.join((missing_labels or sorted(labels))[:8])}",
-                hint="set problem.order to the classes, from lowest to highest",
+                detail=f"not in the order: {', '.join((missing_labels or sorted(labels))[:8])}",
+                hint="set problem.class_order to the classes, from lowest to highest",
             )
         return _base.sort_labels(labels)
 
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
-        """Cross-entropy of "at most this step", for training a network."""
+        """Binary cross-entropy of the cumulative probabilities, for training a network."""
         from fieldcraft.fit.losses import ordinal_cross_entropy
 
         return partial(ordinal_cross_entropy, label_smoothing=smoothing)
 
-    def activate(self, raw: Any) -> Any:
-        """Raw network outputs to probabilities."""
-        return raw.softmax(-1)
-
     def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
-        """The step itself, as one column."""
+        """The class index as one column: with an order its mean is meaningful."""
         return y[:, None].astype(np.float64)
 
     def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
-        """Log loss of "at most this step", over all steps, after the best temperature."""
-        temperature = calibration.fit_temperature(outputs, y, weights, steps=12)
+        """Log loss of the cumulative probabilities P(y <= k) at the best temperature."""
+        temperature = calibration.fit_temperature(
+            outputs, y, weights, steps=_base.FAST_TEMPERATURE_STEPS
+        )
         scaled = calibration.apply_temperature(outputs, temperature)
+        # P(y <= the last class) is 1 and left out.
         cumulative = np.cumsum(scaled, axis=1)[:, :-1]
         truth = np.arange(cumulative.shape[1]) >= y[:, None]
         true_probability = np.clip(np.where(truth, cumulative, 1 - cumulative), MIN_PROBABILITY, 1)
@@ -84,17 +82,18 @@ class OrdinalTask(_base.ClassificationTask):
     def predictions_from_outputs(
         self, outputs: Array, target_spec: Json, calibration: Json
     ) -> Predictions:
-        """The middle of the predicted steps (the median), or the cheapest class."""
+        """The median class of each row, or the least costly one."""
         predictions = super().predictions_from_outputs(outputs, target_spec, calibration)
         if target_spec.get("costs"):
             return predictions
+        # The median minimizes the expected distance, as the mode minimizes that of being wrong.
         median_class = (np.cumsum(outputs, axis=1) < 0.5).sum(axis=1)
         decisions = np.minimum(median_class, outputs.shape[1] - 1)
         return replace(predictions, decisions=decisions)
 
 
 def is_number(text: str) -> bool:
-    """Whether a label is a number."""
+    """Whether a label is a finite number."""
     try:
         return math.isfinite(float(text))
     except ValueError:

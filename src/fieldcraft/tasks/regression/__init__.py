@@ -1,4 +1,4 @@
-"""An amount."""
+"""Regression."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fieldcraft.statistics import conformal, regression_metrics
 from fieldcraft.statistics.metrics import Predictions
 from fieldcraft.tasks import _base
 
-RANGE_MARGIN_FRACTION = 0.05  # of the training range, beyond which predictions are cut off
-MAX_SCATTER_POINTS = 500  # points of the scatter of predicted against true values
+RANGE_MARGIN_FRACTION = 0.05  # of the training range, by which predictions may exceed it
+MAX_SCATTER_POINTS = 500
 
 
-class RegressionTask:
-    """Tell an amount."""
+class RegressionTask(_base.BaseTask):
+    """Predict a number with an interval."""
 
     name = "regression"
     output: Literal["value"] = "value"
@@ -35,10 +35,9 @@ class RegressionTask:
         regression_metrics.COVERAGE,
         regression_metrics.MEAN_INTERVAL_WIDTH,
     )
-    baselines = ("constant", "rule", "linear", "lightgbm")
 
     def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
-        """A target of numbers with more than two different values."""
+        """Match a target of numbers with more than two distinct values."""
         profile = profiles[0]
         if (
             len(profiles) > 1
@@ -48,14 +47,14 @@ class RegressionTask:
             return None
         low, high = profile.value_range
         return TypeInference(
-            self.name, 0.5, f"{profile.n_unique:,} different numbers from {low:g} to {high:g}"
+            self.name, 0.5, f"{profile.n_unique:,} distinct numbers from {low:g} to {high:g}"
         )
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
-        """Nothing to know beforehand.
+        """Nothing but the check of the target.
 
         Raises:
-            DataError: the target is the same number in every row.
+            DataError: the target is the same in every row.
         """
         if target.drop_nulls().n_unique() < 2:
             raise DataError(
@@ -66,28 +65,29 @@ class RegressionTask:
         return {}
 
     def encode(self, target: pl.Series, target_spec: Json) -> Array:
-        """The target as floats, in its own units."""
+        """The target as float64 in its own units, shape (rows,)."""
         return target.cast(pl.Float64).to_numpy()
 
     def fit_target_scale(self, y: Array) -> Json:
-        """Mean, deviation and range of the training target."""
+        """Mean, standard deviation and range of the training target."""
         low, high = float(y.min()), float(y.max())
         margin = RANGE_MARGIN_FRACTION * (high - low)
         return {
             "mean": float(y.mean()),
-            "deviation": float(y.std()) or 1.0,
-            "low": low - margin,
-            "high": high + margin,
+            "std": float(y.std()) or 1.0,
+            "min": low - margin,
+            "max": high + margin,
         }
 
     def scale_target(self, y: Array, scale: Json) -> Array:
-        """The target standardised."""
-        return np.asarray((y - scale["mean"]) / scale["deviation"])
+        """Standardize the target."""
+        return np.asarray((y - scale["mean"]) / scale["std"])
 
     def unscale_outputs(self, outputs: Array, scale: Json) -> Array:
-        """Outputs in units of the target, kept within 5 % of the training range."""
-        values = outputs.astype(np.float64) * scale["deviation"] + scale["mean"]
-        return np.asarray(np.clip(values, scale["low"], scale["high"]))
+        """Outputs in units of the target, clipped to the training range plus 5 % on each side."""
+        values = outputs.astype(np.float64) * scale["std"] + scale["mean"]
+        # A linear model or a network on an unusual row may extrapolate without bound.
+        return np.asarray(np.clip(values, scale["min"], scale["max"]))
 
     def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
         """The target itself, as one column."""
@@ -98,13 +98,13 @@ class RegressionTask:
         return 1
 
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
-        """Squared error, for training a network; amounts are not smoothed."""
+        """Squared error, for training a network; label smoothing does not apply."""
         from fieldcraft.fit.losses import squared_error
 
         return squared_error
 
     def activate(self, raw: Any) -> Any:
-        """Raw network outputs are values already."""
+        """Raw outputs are values already."""
         return raw
 
     def validation_loss(self, outputs: Array, y: Array, weights: Array | None = None) -> float:
@@ -114,33 +114,27 @@ class RegressionTask:
     def calibrate(
         self, outputs: Array, y: Array, target_spec: Json, weights: Array | None = None
     ) -> Json:
-        """How wide the interval around each value must be to hold the truth often enough."""
-        coverage = target_spec.get("coverage", _base.DEFAULT_COVERAGE)
+        """Fit the half-widths of the prediction intervals."""
+        coverage = _base.target_coverage(target_spec)
         return conformal.fit_interval_half_widths(outputs[:, 0], y, coverage, weights)
-
-    def apply_calibration(self, outputs: Array, calibration: Json) -> Array:
-        """Values as they are."""
-        return outputs
 
     def predictions_from_outputs(
         self, outputs: Array, target_spec: Json, calibration: Json
     ) -> Predictions:
-        """The values, and the interval around each."""
+        """The values and their prediction intervals."""
         values = outputs[:, 0].astype(np.float64)
         intervals = conformal.prediction_intervals(values, calibration)
-        return Predictions(
-            outputs, values, intervals, target_spec.get("coverage", _base.DEFAULT_COVERAGE)
-        )
+        return Predictions(outputs, values, intervals, _base.target_coverage(target_spec))
 
     def to_frame(self, predictions: Predictions, target_spec: Json) -> pl.DataFrame:
-        """The value as ``prediction``, with ``prediction_low`` and ``prediction_high``."""
+        """Columns ``prediction``, ``prediction_low`` and ``prediction_high``."""
         low, high = predictions.regions.T
         return pl.DataFrame(
             {"prediction": predictions.decisions, "prediction_low": low, "prediction_high": high}
         )
 
     def diagnostics(self, y: Array, predictions: Predictions, target_spec: Json) -> Json:
-        """A sample of predicted against true values, quantiles of the error, worst rows."""
+        """A sample of actual and predicted values, error quantiles, largest errors."""
         predicted = predictions.decisions
         error = predicted - y
         shown_indices = np.unique(
@@ -156,7 +150,7 @@ class RegressionTask:
                     strict=True,
                 )
             ),
-            "worst": _base.largest_error_rows(np.abs(error)),
+            "largest_errors": _base.largest_error_rows(np.abs(error)),
         }
 
 

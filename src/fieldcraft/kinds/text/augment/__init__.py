@@ -1,1 +1,1 @@
-"""Ways to make training texts vary: paraphrases, typos, noise on tokens."""
+"""Augmentation of training texts: paraphrases, typos and token noise."""

@@ -1,4 +1,4 @@
-"""Other ways to say training texts: with typos, or as a function of the user's says them."""
+"""Paraphrases of training texts: texts with typos, or those of a user-supplied function."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ import polars as pl
 from fieldcraft.core.errors import DataError
 from fieldcraft.core.types import Array
 from fieldcraft.kinds.text.augment.typos import add_typos
-from fieldcraft.kinds.text.token_encoder import PAD_ID, TokenEncoder
-from fieldcraft.kinds.text.tokenization import MAX_CHARACTERS_PER_TOKEN
+from fieldcraft.kinds.text.tokenization import MAX_CHARACTERS_PER_TOKEN, PAD_ID, TokenEncoder
 
-N_TYPO_VARIANTS = 3  # mistyped ways to say a text
-MAX_PARAPHRASES_PER_TEXT = 8  # ways to say a text that are kept
-MAX_TOKEN_IDS = 100_000_000  # of tokens of all of them, 400 MB
+N_TYPO_VARIANTS = 3
+MAX_PARAPHRASES_PER_TEXT = 8
+MAX_TOKEN_IDS = 100_000_000  # of all paraphrases: 400 MB as int32
 
 Paraphraser = Callable[[list[str]], list[list[str]]]
 
@@ -25,17 +24,18 @@ Paraphraser = Callable[[list[str]], list[list[str]]]
 def encode_paraphrases(
     token_encoder: TokenEncoder, columns: Sequence[pl.Series], paraphrasers: Sequence[Paraphraser]
 ) -> Array:
-    """Token numbers of other ways to say texts, as `Reading.encode` gives those of the texts.
+    """Encode the paraphrases of training texts, as `TokenEncoder.encode` does the texts.
 
     Args:
-        token_encoder: how texts become tokens.
-        columns: training texts.
-        paraphrasers: each from different texts to other ways to say each of them.
+        token_encoder: encodes texts as token IDs.
+        columns: training texts of each column.
+        paraphrasers: each maps distinct texts to the paraphrases of each.
 
     Returns:
-        Shape (rows, columns, ways, length), 32-bit integers; a text that has fewer ways than
-        others has -1 for the rest.
+        Shape (rows, columns, paraphrases, length), int32, padded with -1; a row of -1 where a text
+        has fewer paraphrases than others.
     """
+    # Each distinct text once: a user's function may call a language model.
     cells = [column.to_list() for column in columns]
     texts = list(dict.fromkeys(text for column in cells for text in column if text))
     max_by_memory = MAX_TOKEN_IDS // max(
@@ -74,7 +74,7 @@ def encode_paraphrases(
 
 
 def build_typo_paraphraser(token_encoder: TokenEncoder) -> Paraphraser:
-    """Mistyped ways to say texts, of which only what may be read is looked at."""
+    """Build a paraphraser that adds typos to the part of a text that is tokenized."""
     max_characters = token_encoder.tokenizer.window_length * MAX_CHARACTERS_PER_TOKEN
     return lambda texts: [
         [add_typos(t[:max_characters], i) for i in range(N_TYPO_VARIANTS)] for t in texts
@@ -82,23 +82,25 @@ def build_typo_paraphraser(token_encoder: TokenEncoder) -> Paraphraser:
 
 
 def load_paraphraser(name: str) -> Paraphraser:
-    """Ways to say texts from a function of the user's.
+    """Import a user's function as a paraphraser.
 
     Args:
-        name: ``package.module:function``; it takes all texts and returns for each a list of others.
+        name: ``package.module:function``; it takes all texts and returns a list of paraphrases for
+            each.
 
     Raises:
-        DataError: it cannot be imported.
+        DataError: the function cannot be imported; when called, that it fails or returns something
+            else.
     """
     module, _, function = name.partition(":")
     try:
         user_function: Any = getattr(importlib.import_module(module), function)
     except Exception as error:
         raise DataError(
-            f"the function {name} that says texts in other ways cannot be imported",
+            f"the paraphrasing function {name} cannot be imported",
             detail=f"{type(error).__name__}: {error}",
             hint="set augment to package.module:function, of a package that is installed or "
-            "whose folder is named in PYTHONPATH",
+            "whose folder is in PYTHONPATH",
         ) from error
 
     def call_user_function(texts: list[str]) -> list[list[str]]:
@@ -112,10 +114,10 @@ def load_paraphraser(name: str) -> Paraphraser:
 
 
 def validate_paraphrases(name: str, result: Any, n_texts: int) -> list[list[str]]:
-    """What the user's function returned, if that is a list of texts for each text.
+    """Check that a user's function returned a list of texts for each text.
 
     Raises:
-        DataError: it is not.
+        DataError: it did not.
     """
     if not isinstance(result, list | tuple) or len(result) != n_texts:
         size = f" of {len(result):,}" if isinstance(result, list | tuple) else ""
@@ -128,17 +130,17 @@ def validate_paraphrases(name: str, result: Any, n_texts: int) -> list[list[str]
         invalid = next((item for item in group if not isinstance(item, str)), None)
         if invalid is not None:
             raise invalid_paraphraser_error(
-                name, f"a {type(invalid).__name__} among the ways to say text {number + 1}"
+                name, f"a {type(invalid).__name__} among the paraphrases of text {number + 1}"
             )
-    # Halves of signs, which Python lets stand alone, cannot be read.
+    # Tokenizers refuse lone surrogates, which Python strings may hold.
     return [[item.encode(errors="replace").decode() for item in group] for group in result]
 
 
 def invalid_paraphraser_error(name: str, detail: str) -> DataError:
-    """The error for what a user's function did."""
+    """Build the error for a paraphrasing function that does not do its job."""
     return DataError(
-        f"the function {name} does not say texts in other ways",
+        f"the paraphrasing function {name} does not return paraphrases",
         detail=detail,
-        hint="let it take a list of texts and return a list as long: for each text a list of "
-        "other ways to say it, which may be empty",
+        hint="let it take a list of texts and return a list of the same length: for each text a "
+        "list of paraphrases, which may be empty",
     )

@@ -1,4 +1,8 @@
-"""Texts as they might have been written as well: words left out, swapped, replaced by others."""
+"""Token-level augmentation: random deletion, swap and synonym replacement.
+
+Wei & Zou, *EDA: Easy Data Augmentation Techniques for Boosting Performance on Text Classification
+Tasks*, EMNLP 2019.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fieldcraft.kinds.text.token_encoder import PAD_ID
+from fieldcraft.kinds.text.tokenization import PAD_ID
 
-CHANGED_TOKEN_FRACTION = (
-    0.1  # share of the tokens that are left out, of those swapped, and of those replaced
-)
-N_NEIGHBORS = 8  # the nearest tokens that may stand for one
-N_PROTECTED_TOKENS = 1  # tokens at the start, where many encoders have a mark
+CHANGED_TOKEN_FRACTION = 0.1  # of each operation, as EDA recommends
+N_NEIGHBORS = 8
+N_PROTECTED_TOKENS = 1  # many encoders begin with a special token such as [CLS]
 
 
 def sample_paraphrases(tokens: Tensor, paraphrases: Tensor) -> Tensor:
-    """Each text as it is, or in one of the other ways to say it, all of them as likely.
+    """Draw for each text the original or one of its paraphrases, with equal probability.
 
     Args:
-        tokens: shape (texts, length), -1 behind the end.
-        paraphrases: shape (texts, ways, length); only -1 where a text has fewer ways.
+        tokens: shape (texts, length), padded with -1.
+        paraphrases: shape (texts, paraphrases, length); only -1 where a text has fewer.
     """
     length = max(tokens.shape[1], paraphrases.shape[2])
     originals, padded_paraphrases = (
@@ -39,25 +41,24 @@ def sample_paraphrases(tokens: Tensor, paraphrases: Tensor) -> Tensor:
 def apply_token_noise(
     tokens: Tensor, augmentations: Collection[str], neighbor_ids: Tensor | None
 ) -> Tensor:
-    """A batch of texts, each changed a little in ways that mostly leave what it says.
-
-    After Wei and Zou, *EDA: Easy Data Augmentation Techniques*, 2019.
+    """Apply the chosen token-level augmentations to a batch of texts.
 
     Args:
-        tokens: shape (texts, length), -1 behind the end.
-        augmentations: what is done: ``swap``, ``drop``.
-        neighbor_ids: for each token those with the nearest vectors, shape (tokens, nearest); without
-            it none is replaced.
+        tokens: shape (texts, length), padded with -1.
+        augmentations: ``token_swap`` and ``token_dropout`` are applied, other names ignored.
+        neighbor_ids: nearest neighbors of each token by embedding, shape (vocabulary, neighbors);
+            None to replace no token.
     """
-    if "swap" in augmentations:
+    if "token_swap" in augmentations:
         tokens = swap_tokens(tokens)
     if neighbor_ids is not None:
         tokens = replace_tokens(tokens, neighbor_ids)
-    return drop_tokens(tokens) if "drop" in augmentations else tokens
+    return drop_tokens(tokens) if "token_dropout" in augmentations else tokens
 
 
 def find_changeable_tokens(tokens: Tensor) -> Tensor:
-    """Where there are tokens that may be changed: not the first, not the last, none behind."""
+    """Return a mask of tokens that may change: all but the first, the last and padding."""
+    # The last token is often special too ([SEP]), and dropping all tokens is ruled out.
     is_token = tokens != PAD_ID
     has_next = functional.pad(is_token[:, 1:], (0, 1))
     position = torch.arange(tokens.shape[1], device=tokens.device)
@@ -65,19 +66,21 @@ def find_changeable_tokens(tokens: Tensor) -> Tensor:
 
 
 def drop_tokens(tokens: Tensor) -> Tensor:
-    """Texts without some of their tokens; what follows moves up."""
+    """Drop random tokens and close the gaps."""
     is_dropped = find_changeable_tokens(tokens) & (
         torch.rand(tokens.shape, device=tokens.device) < CHANGED_TOKEN_FRACTION
     )
+    # A stable sort by the mask moves dropped tokens behind all others, which keep their order.
     order = torch.argsort(is_dropped.to(torch.int8), dim=1, stable=True)
     return tokens.masked_fill(is_dropped, PAD_ID).gather(1, order)
 
 
 def swap_tokens(tokens: Tensor) -> Tensor:
-    """Texts in which some tokens have changed places with the next."""
+    """Swap random tokens with the next one."""
     is_changeable = find_changeable_tokens(tokens)
     length = tokens.shape[1]
     position = torch.arange(length, device=tokens.device)
+    # Pairs begin at even or at odd positions of the whole batch, so that no token is in two pairs.
     is_swapped = (
         is_changeable
         & functional.pad(is_changeable[:, 1:], (0, 1))
@@ -90,7 +93,7 @@ def swap_tokens(tokens: Tensor) -> Tensor:
 
 
 def replace_tokens(tokens: Tensor, neighbor_ids: Tensor) -> Tensor:
-    """Texts in which tokens with near vectors stand for some."""
+    """Replace random tokens by one of their nearest neighbors."""
     is_replaced = find_changeable_tokens(tokens) & (
         torch.rand(tokens.shape, device=tokens.device) < CHANGED_TOKEN_FRACTION
     )
@@ -101,13 +104,15 @@ def replace_tokens(tokens: Tensor, neighbor_ids: Tensor) -> Tensor:
 
 @torch.no_grad()
 def find_nearest_tokens(vectors: Tensor) -> Tensor:
-    """The tokens nearest to each by the angle between their vectors, shape (tokens, nearest).
+    """Return the nearest neighbors of each token by cosine similarity, shape (tokens, neighbors).
 
     Args:
-        vectors: of all tokens, shape (tokens, width).
+        vectors: embeddings of the vocabulary, shape (tokens, width).
     """
     unit_vectors = functional.normalize(vectors.float(), dim=1)
     n_neighbors = min(N_NEIGHBORS, len(unit_vectors) - 1)
+    # In blocks: all similarities of 30,000 tokens would take 3.6 GB. The nearest token is the token
+    # itself, so the first index is left out.
     parts = [
         (part @ unit_vectors.T).topk(n_neighbors + 1).indices[:, 1:]
         for part in torch.split(unit_vectors, 1_024)

@@ -1,6 +1,6 @@
-"""Texts as they are mistyped: a key beside the right one, signs left out, doubled or swapped.
+"""Add typos to texts: neighboring keys, and characters left out, doubled or swapped.
 
-After Belinkov and Bisk, *Synthetic and Natural Noise Both Break Neural Machine Translation*, 2018.
+Belinkov & Bisk, *Synthetic and Natural Noise Both Break Neural Machine Translation*, ICLR 2018.
 """
 
 from __future__ import annotations
@@ -9,17 +9,15 @@ import random
 import re
 from collections.abc import Mapping
 
-TYPO_WORD_PATTERN = re.compile(
-    r"\w{4,}"
-)  # words of three signs are too short to be told when mistyped
-TYPO_WORD_FRACTION = 0.1  # share of the words
+TYPO_WORD_PATTERN = re.compile(r"\w{4,}")  # shorter words become other words by a typo
+TYPO_WORD_FRACTION = 0.1
 KEYBOARD_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
 def build_keyboard_neighbors() -> Mapping[str, str]:
-    """The keys to the left and to the right of each on an English keyboard.
+    """Return the keys to the left and right of each key of a QWERTY keyboard.
 
-    >>> beside()["s"], beside()["q"]
+    >>> build_keyboard_neighbors()["s"], build_keyboard_neighbors()["q"]
     ('ad', 'w')
     """
     return {
@@ -33,14 +31,13 @@ KEYBOARD_NEIGHBORS = build_keyboard_neighbors()
 
 
 def add_typos(text: str, seed: int) -> str:
-    """A text with a typo in about a tenth of its longer words, at least in one.
-
-    The same text and number give the same typos.
+    """Add typos to about a tenth of the longer words of a text, at least to one.
 
     Args:
-        text: as it was written.
-        seed: another one gives other typos.
+        text: the original text.
+        seed: the same text and seed give the same typos.
     """
+    # Seeded by the text: its typos do not depend on the rows around it.
     rng = random.Random(f"{seed} {text}")
     words = list(TYPO_WORD_PATTERN.finditer(text))
     if not words:
@@ -56,7 +53,7 @@ def add_typos(text: str, seed: int) -> str:
 
 
 def add_typo(word: str, rng: random.Random) -> str:
-    """A word with one typo, never in its first sign."""
+    """Add one typo to a word, never to its first character."""
     position = rng.randrange(1, len(word) - 1)
     before, character, after = word[:position], word[position], word[position + 1 :]
     candidates = [
@@ -70,4 +67,5 @@ def add_typo(word: str, rng: random.Random) -> str:
         candidates.append(
             before + (neighbor_key.upper() if character.isupper() else neighbor_key) + after
         )
+    # Swapping two equal letters changes nothing.
     return rng.choice([candidate for candidate in candidates if candidate != word])

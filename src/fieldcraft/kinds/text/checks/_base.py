@@ -1,4 +1,4 @@
-"""The texts of a view, as checks look at them: as written, and as plain words."""
+"""Access to the texts of a table for checks: as written, and normalized to words."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from fieldcraft.core.formatting import truncated_list
 from fieldcraft.core.types import Array
 from fieldcraft.kinds.text.ngrams import MAX_CHARACTERS
 
-MAX_TITLE_ROWS = 3  # rows that a title names
-MAX_EVIDENCE_ROWS = 20  # rows that the evidence names
+MAX_TITLE_ROWS = 3
+MAX_EVIDENCE_ROWS = 20
 
 
 @dataclass(frozen=True)
-class TextColumn:
-    """The texts of a column that are there.
+class ColumnTexts:
+    """The texts of a column that are not missing.
 
     Attributes:
-        name: of the column.
-        texts: without gaps.
-        row_positions: of their rows in the view.
-        row_numbers: numbers of all rows of the view in their source.
+        name: name of the column.
+        texts: the texts.
+        row_positions: position of the row of each text in the table.
+        row_numbers: number in the source of each row of the table.
     """
 
     name: str
@@ -36,10 +36,10 @@ class TextColumn:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def select(self, selection: Array) -> TextColumn:
-        """Some of the texts, given by their numbers or a mask."""
+    def select(self, selection: Array) -> ColumnTexts:
+        """Select texts by index or mask."""
         positions = np.arange(len(self))[selection]
-        return TextColumn(
+        return ColumnTexts(
             self.name,
             self.texts[positions.tolist()],
             self.row_positions[positions],
@@ -47,48 +47,50 @@ class TextColumn:
         )
 
     def first_row_numbers(self, max_rows: int = MAX_EVIDENCE_ROWS) -> list[int]:
-        """The numbers of the first rows in their source."""
+        """Return the numbers of the first rows in their source."""
         return [self.row_numbers[int(position)] for position in self.row_positions[:max_rows]]
 
     def format_rows(self) -> str:
-        """The first rows, for a title; never what they say, which may be private.
+        """Format the first row numbers for a title.
 
-        >>> Written("a", pl.Series(["x", "y"]), np.array([0, 2]), [1, 2, 3]).where()
+        >>> ColumnTexts("a", pl.Series(["x", "y"]), np.array([0, 2]), [1, 2, 3]).format_rows()
         'rows 1, 3'
         """
+        # Never the texts themselves: findings are shared, and texts may be private.
         rows = [f"{row}" for row in self.first_row_numbers(MAX_TITLE_ROWS + 1)]
         return f"{'row' if len(rows) == 1 else 'rows'} {truncated_list(rows, MAX_TITLE_ROWS)}"
 
 
-def iter_text_columns(context: CheckContext) -> Iterator[TextColumn]:
-    """The text columns of a view that hold any text; a target is none of them."""
+def iter_text_columns(context: CheckContext) -> Iterator[ColumnTexts]:
+    """Yield the feature columns of texts that hold any text."""
     parsed_columns = set(context.values.columns) - set(context.targets)
     for column in context.schema.columns_of_kind("text"):
         if column.name in parsed_columns:
             cells = context.values[column.name].cast(pl.String)
             positions = np.flatnonzero(cells.is_not_null().to_numpy())
             if len(positions):
-                yield TextColumn(column.name, cells.drop_nulls(), positions, context.row_numbers)
+                yield ColumnTexts(column.name, cells.drop_nulls(), positions, context.row_numbers)
 
 
 def format_fraction(count: int, total: int) -> str:
-    """A count of texts with its share.
+    """Format a count of texts with its percentage.
 
-    >>> share(20, 1_000), share(1, 10_000)
+    >>> format_fraction(20, 1_000), format_fraction(1, 10_000)
     ('20 of 1,000 texts (2.0%)', '1 of 10,000 texts (0.01%)')
     """
     fraction = count / max(total, 1)
+    # One significant digit for small ones: "0.0%" of the texts would read as none.
     percent = f"{fraction:.1%}" if fraction >= 0.001 or not fraction else f"{100 * fraction:.1g}%"
     return f"{count:,} of {total:,} texts ({percent})"
 
 
 def normalize_words(texts: pl.Series) -> pl.Series:
-    """What the encoder reads of texts, as lower-cased words with one blank between.
+    """Normalize the part of texts that is encoded to lower-case words separated by spaces.
 
-    A Chinese sign is a word of its own, as it is for the encoder; signs of currencies and faces
-    are kept, since they say something.
+    A Chinese character is a word, as in the encoder. Currency signs and emoji are kept, since they
+    carry meaning; other punctuation is dropped.
 
-    >>> plain(pl.Series(["Don't  CALL (again)!", "你好 ok", "only $1..."])).to_list()
+    >>> normalize_words(pl.Series(["Don't  CALL (again)!", "你好 ok", "only $1..."])).to_list()
     ['don t call again', '你 好 ok', 'only $1']
     """
     words = texts.str.slice(0, MAX_CHARACTERS).str.to_lowercase()

@@ -1,4 +1,4 @@
-"""Words that most texts begin or end with: a greeting, a footer, a heading of a form."""
+"""Check for boilerplate: a greeting, footer or heading that most texts share."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from fieldcraft.contracts import CheckContext, CheckScope
-from fieldcraft.kinds.text.checks._base import TextColumn, iter_text_columns
+from fieldcraft.kinds.text.checks._base import ColumnTexts, iter_text_columns
 from fieldcraft.kinds.text.ngrams import MAX_CHARACTERS
 from fieldcraft.ledger.records import Finding
 
-MIN_DISTINCT_TEXTS = 20  # different texts
-MIN_TEXT_FRACTION = 0.5  # of the texts
-MIN_WORDS = 3  # words; fewer are a habit of the language
-MAX_TITLE_CHARACTERS = 60  # characters of it in a title
+MIN_DISTINCT_TEXTS = 20
+MIN_TEXT_FRACTION = 0.5
+MIN_WORDS = 3  # one or two common words are ordinary language
+MAX_TITLE_CHARACTERS = 60
 
 
 class Boilerplate:
-    """Texts of which most begin, or end, with the same words."""
+    """Finds texts most of which begin or end with the same words."""
 
     code = "boilerplate"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Look at both ends of the texts of each column; equal texts count as one."""
+        """Compare both ends of the distinct texts of each column."""
         for text_column in iter_text_columns(context):
             texts = text_column.texts.unique(maintain_order=True)
             if len(texts) >= MIN_DISTINCT_TEXTS:
@@ -36,7 +36,7 @@ class Boilerplate:
                 )
 
     def _report(
-        self, text_column: TextColumn, texts: pl.Series, end_name: str, boilerplate: str
+        self, text_column: ColumnTexts, texts: pl.Series, end_name: str, boilerplate: str
     ) -> Iterator[Finding]:
         if len(boilerplate.split()) < MIN_WORDS:
             return
@@ -54,24 +54,30 @@ class Boilerplate:
         )
         yield Finding(
             self.code,
-            "tip",
-            f"{text_column.name}: {count:,} of {len(texts):,} different texts "
-            f"({fraction:.0%}) {end_name} with the same {len(boilerplate):,} characters, {excerpt!r}",
+            "info",
+            f"{text_column.name}: {count:,} of {len(texts):,} distinct texts "
+            f"({fraction:.0%}) {end_name} with the same {len(boilerplate):,} characters, "
+            f"{excerpt!r}",
             text_column.name,
-            {"texts": count, "of": len(texts), "where": end_name, "characters": len(boilerplate)},
-            f"what nearly all say tells nothing and takes room among the {MAX_CHARACTERS:,} "
-            "characters that are read: take it out of the file, and out of texts to predict",
+            {
+                "texts": count,
+                "n_total": len(texts),
+                "where": end_name,
+                "characters": len(boilerplate),
+            },
+            f"it carries no information and takes up room among the {MAX_CHARACTERS:,} characters "
+            "that are read: remove it from the file and from texts to predict",
         )
 
 
 def most_common_prefix(texts: pl.Series) -> str:
-    """The longest start, cut after a word, that at least half of some different texts share.
+    """Return the longest prefix of whole words that at least half of distinct texts share.
 
-    >>> common_start(pl.Series(["Dear all, hello", "Dear all, hi", "Bye"]))
+    >>> most_common_prefix(pl.Series(["Dear all, hello", "Dear all, hi", "Bye"]))
     'Dear all,'
     """
-    # In alphabetical order, texts with one start stand together; of half of them one is in the
-    # middle.
+    # Sorted, texts with a common prefix are adjacent; if they are half of all, one of them is a
+    # median. So two candidates are enough, instead of every text.
     prefixes = texts.str.slice(0, MAX_CHARACTERS)
     sorted_prefixes = prefixes.sort()
     median_texts = {
@@ -82,7 +88,8 @@ def most_common_prefix(texts: pl.Series) -> str:
 
 
 def shared_prefix(texts: pl.Series, text: str) -> str:
-    """The longest start of one text, cut after a word, that at least half of all have."""
+    """Return the longest prefix of `text`, of whole words, that at least half of texts share."""
+    # Bisection: if half share a prefix, they share all shorter ones.
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
@@ -91,6 +98,6 @@ def shared_prefix(texts: pl.Series, text: str) -> str:
         else:
             high = middle - 1
     prefix = text[:low]
-    if text[low : low + 1].isalnum():  # within a word, which texts go on in other ways
+    if text[low : low + 1].isalnum():  # within a word
         prefix = re.sub(r"\w+\Z", "", prefix)
     return prefix.rstrip()

@@ -1,4 +1,4 @@
-"""Letters spelt as escapes of a programming language: \\u2019 for an apostrophe."""
+"""Check for escape sequences in place of characters: \\u2019 for an apostrophe."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.kinds.text.checks._base import format_fraction, iter_text_columns
 from fieldcraft.ledger.records import Finding
 
-MIN_TEXT_FRACTION = 0.01  # of the texts; a few may be about programs
-# As JSON and Python write what is no ASCII, and line ends; C:\temp and a line of C are none.
+MIN_TEXT_FRACTION = 0.01  # a few texts may be about programming
+# Non-ASCII characters and line ends as JSON and Python escape them. A lone \n or \t is left out:
+# paths such as C:\temp and lines of C hold those.
 ESCAPE_PATTERN = r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\r\\n|\\n\\n|[.,;:!?]\\n"
 
 
 class EscapeSequences:
-    r"""Texts in which letters stand as escapes, such as \u2019, that nobody turned back."""
+    r"""Finds texts with undecoded escape sequences such as \u2019."""
 
-    code = "escapes"
+    code = "escape_sequences"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Count the texts of each column that hold any."""
+        """Count the texts of each column with escape sequences."""
         for text_column in iter_text_columns(context):
             texts_with_escapes = text_column.select(
                 text_column.texts.str.contains(ESCAPE_PATTERN).to_numpy()
@@ -39,17 +40,17 @@ class EscapeSequences:
             )[texts_with_escapes.name][0]
             yield Finding(
                 self.code,
-                "warn",
+                "warning",
                 f"{text_column.name}: {format_fraction(len(texts_with_escapes), len(text_column))} "
-                f"{'has' if len(texts_with_escapes) == 1 else 'have'} escapes such as {most_common} in place of "
-                f"letters, {texts_with_escapes.format_rows()}",
+                f"{'has' if len(texts_with_escapes) == 1 else 'have'} escape sequences such as "
+                f"{most_common}, {texts_with_escapes.format_rows()}",
                 text_column.name,
                 {
                     "texts": len(texts_with_escapes),
                     "rows": texts_with_escapes.first_row_numbers(),
                     "commonest": most_common,
                 },
-                "turn them back into letters where the table is written (read it as JSON, or "
-                "decode it once more); texts to predict will have the letters, and a model would "
-                "not know them again",
+                "decode them where the table is written (parse it as JSON, or decode it again): "
+                "texts to predict have the characters themselves, which a model trained on escape "
+                "sequences does not know",
             )

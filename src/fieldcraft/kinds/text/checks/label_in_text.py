@@ -1,4 +1,4 @@
-"""Names of classes that stand in the texts, and so give the target away."""
+"""Check for texts that contain the name of their own class."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ import polars as pl
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.formatting import pluralize, truncated_list
 from fieldcraft.core.types import Array
-from fieldcraft.kinds.text.checks._base import TextColumn, iter_text_columns, normalize_words
+from fieldcraft.kinds.text.checks._base import ColumnTexts, iter_text_columns, normalize_words
 from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import sample_rows
 
-MIN_TEXTS_PER_CLASS = 20  # texts of a class
+MIN_TEXTS_PER_CLASS = 20
 MAX_TEXTS = 20_000
 MAX_CLASSES = 500
-MIN_CLASS_COVERAGE = 0.95  # of the texts of a class, to be told of that class alone
-MIN_TOTAL_COVERAGE = 0.5  # of all texts, to be told of all classes
-MIN_PRECISION = 0.95  # of the names that are said are those of the text's class
-MAX_OTHER_FRACTION = 0.01  # of the texts of other classes
-MIN_LETTERS = 3  # letters that a name must have, to be looked for
-HAN_PATTERN = "[\u4e00-\u9fff]"  # a sign that says as much as two letters
+# A single class is reported if nearly all of its texts name it at one position; all classes
+# together if half of the texts name their class and few name another.
+MIN_CLASS_COVERAGE = 0.95
+MIN_TOTAL_COVERAGE = 0.5
+MIN_PRECISION = 0.95
+MAX_OTHER_FRACTION = 0.01
+MIN_LETTERS = 3  # shorter names ("0", "no") occur in texts by chance
+HAN_PATTERN = "[\u4e00-\u9fff]"  # counts as two letters
 
 
 @dataclass(frozen=True)
 class LabelMentions:
-    """A class whose name is looked for.
+    """How often texts mention the name of a class.
 
     Attributes:
-        label: of the class.
-        n_texts: of the class.
-        n_own_mentions: in how many of them the name stands.
-        n_at_same_position: in how many it stands at the commonest place, counted from the start or the end.
-        n_other_mentions: in how many texts of other classes the name stands.
+        label: name of the class.
+        n_texts: texts of the class.
+        n_own_mentions: texts of the class that mention it.
+        n_at_same_position: those that mention it at the most common position, counted from the
+            start, or at the end.
+        n_other_mentions: texts of other classes that mention it.
         n_other_texts: texts of other classes.
     """
 
@@ -50,10 +53,8 @@ class LabelMentions:
 
     @property
     def is_leak(self) -> bool:
-        """Whether the name stands at one place of nearly every text of the class alone.
-
-        People say the word for a thing here and there, programs write labels at one place.
-        """
+        """Whether nearly all texts of the class, and no others, mention it at one position."""
+        # People use the word for a thing anywhere in a text; programs write labels at one position.
         return (
             self.n_texts >= MIN_TEXTS_PER_CLASS
             and self.n_at_same_position >= MIN_CLASS_COVERAGE * self.n_texts
@@ -63,17 +64,17 @@ class LabelMentions:
 
 
 class LabelInText:
-    """Texts in which the name of their own class stands, where others do not say it."""
+    """Finds texts that mention their own class where other texts do not."""
 
-    code = "label_words"
+    code = "label_in_text"
     scope: CheckScope = "split"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Count, in training rows, which classes' names stand in the texts of which class."""
-        members = rows_by_class(context)
-        for text_column in iter_text_columns(context) if members else ():
+        """Count the mentions of each class in training texts of it and of others."""
+        class_rows = rows_by_class(context)
+        for text_column in iter_text_columns(context) if class_rows else ():
             text_column = text_column.select(sample_rows(len(text_column), MAX_TEXTS))
-            mentions = count_label_mentions(text_column, members)
+            mentions = count_label_mentions(text_column, class_rows)
             n_texts, n_own = (
                 sum(mention.n_texts for mention in mentions),
                 sum(mention.n_own_mentions for mention in mentions),
@@ -90,48 +91,60 @@ class LabelInText:
                 yield self._build_finding(text_column, leaking, scope_text)
 
     def _build_finding(
-        self, text_column: TextColumn, mentions: list[LabelMentions], scope_text: str
+        self, text_column: ColumnTexts, mentions: list[LabelMentions], scope_text: str
     ) -> Finding:
         ordered_mentions = sorted(
-            mentions, key=lambda one: (-one.n_own_mentions / max(one.n_texts, 1), one.label)
+            mentions,
+            key=lambda mention: (-mention.n_own_mentions / max(mention.n_texts, 1), mention.label),
         )
         descriptions = [
-            f"{mention.label} ({mention.n_own_mentions / max(mention.n_texts, 1):.0%} of its texts, "
+            f"{mention.label} "
+            f"({mention.n_own_mentions / max(mention.n_texts, 1):.0%} of its texts, "
             f"{mention.n_other_mentions / max(mention.n_other_texts, 1):.1%} of the others)"
             for mention in ordered_mentions
         ]
         return Finding(
             self.code,
-            "warn",
-            f"{text_column.name}: {scope_text} say the name of their own class: {truncated_list(descriptions, 3)}",
+            "warning",
+            f"{text_column.name}: {scope_text} mention their own class: "
+            f"{truncated_list(descriptions, 3)}",
             text_column.name,
-            {"classes": {mention.label: {"texts": mention.n_texts, "own": mention.n_own_mentions, "others": mention.n_other_mentions}
-                         for mention in ordered_mentions[:50]}},
-            "ask whether the label was written into the texts (a heading, a tag, a folder's name) "
-            "and will be missing in texts to predict; then take it out. A word that people would "
-            "use for such things anyway can stay",
-        )  # fmt: skip
+            {
+                "classes": {
+                    mention.label: {
+                        "texts": mention.n_texts,
+                        "own": mention.n_own_mentions,
+                        "others": mention.n_other_mentions,
+                    }
+                    for mention in ordered_mentions[:50]
+                }
+            },
+            "check whether the label was written into the texts (a heading, a tag, the name of a "
+            "folder) and will be missing from texts to predict: then remove it. A word that people "
+            "would use anyway can stay",
+        )
 
 
 def rows_by_class(context: CheckContext) -> dict[str, Array]:
-    """Which training rows belong to each class or have each label; none for numbers."""
+    """Return a mask of training rows for each class or label; empty for regression."""
     if context.y is None or context.task is None or context.task.output == "value":
         return {}
-    about: dict[str, Any] = context.target_spec or {}
+    target_spec: dict[str, Any] = context.target_spec or {}
     if context.task.output == "labels":
         return {
             name: context.y[:, label_index] == 1 for label_index, name in enumerate(context.targets)
         }
     return {
         str(name): context.y == label_index
-        for label_index, name in enumerate(about.get("classes", ()))
+        for label_index, name in enumerate(target_spec.get("classes", ()))
     }
 
 
 def count_label_mentions(
-    text_column: TextColumn, class_rows: dict[str, Array]
+    text_column: ColumnTexts, class_rows: dict[str, Array]
 ) -> list[LabelMentions]:
-    """What is said of each class; the longest name is looked for first, as it may hold another."""
+    """Count the mentions of each class, longest names first."""
+    # Mentions are removed from the texts, so that "approved" is not counted within "not approved".
     words = (" " + normalize_words(text_column.texts) + " ").cast(pl.String)
     phrases = {name: phrase for name in class_rows if (phrase := label_phrase(name))}
     mentions = []
@@ -156,9 +169,9 @@ def count_label_mentions(
 
 
 def count_at_same_position(words: pl.Series, phrase: str) -> int:
-    """In how many texts a phrase stands as many letters from the start, or at the very end.
+    """Count the texts with a phrase at its most common position from the start, or at the end.
 
-    >>> at_one_place(pl.Series([" a b c ", " a d ", " b a "]), " a ")
+    >>> count_at_same_position(pl.Series([" a b c ", " a d ", " b a "]), " a ")
     2
     """
     positions = words.str.find(phrase, literal=True).drop_nulls().to_numpy()
@@ -167,10 +180,10 @@ def count_at_same_position(words: pl.Series, phrase: str) -> int:
 
 
 def label_phrase(name: str) -> str:
-    """The name of a class as words; empty if it is no word.
+    """Normalize the name of a class to words; empty if it is too short.
 
-    >>> phrase_of("comp.sys.mac"), phrase_of("lateDelivery"), phrase_of("体育"), phrase_of("b2")
-    ('comp sys mac', 'late delivery', '体 育', '')
+    >>> [label_phrase(name) for name in ("comp.sys.mac", "lateDelivery", "体育", "b2")]
+    ['comp sys mac', 'late delivery', '体 育', '']
     """
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     words = str(normalize_words(pl.Series([spaced]))[0])

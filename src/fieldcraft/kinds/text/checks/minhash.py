@@ -1,4 +1,4 @@
-"""Find texts that are nearly the same without comparing each with every other.
+"""Find near-duplicate texts by MinHash and locality-sensitive hashing.
 
 Broder, *On the resemblance and containment of documents*, 1997 (shingles, resemblance, MinHash);
 Indyk & Motwani, *Approximate nearest neighbors*, 1998 (locality-sensitive hashing).
@@ -15,30 +15,34 @@ import polars as pl
 from fieldcraft.core.types import Array
 from fieldcraft.kinds.text.ngrams import hash_whole_words, to_code_points
 
-SHINGLE_WORDS = 3  # words; in a text of fewer than some 20 words no other one can be near
-MIN_JACCARD = 0.8  # resemblance: common shingles of two texts, of all that they have
-N_BANDS, ROWS_PER_BAND = 16, 4  # at a resemblance of 0.8 one pair in 5,000 is missed
-ESTIMATE_MARGIN = 0.2  # four standard errors of a resemblance estimated from 64 hashes
-BLOCK_SIZE = 4_000  # texts, or pairs, at a time
-MAX_WORD_LETTERS = 24  # letters of a word that count
-HASH_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 by the golden ratio
-PADDING_WORDS = (
-    "\x02 \x02 ",
-    " \x03 \x03",
-)  # so that the words at the ends stand in three shingles too
+# One changed word changes three shingles, so texts of fewer than about 20 words have no near one.
+SHINGLE_WORDS = 3
+MIN_JACCARD = 0.8
+# A pair agrees in a band of 4 hashes with probability J**4 and is missed by all 16 bands with
+# (1 - J**4)**16: one in 5,000 at J = 0.8, and 88 % at J = 0.3.
+N_BANDS, ROWS_PER_BAND = 16, 4
+# Four standard errors of J estimated from 64 hashes: sqrt(0.8 * 0.2 / 64) = 0.05.
+ESTIMATE_MARGIN = 0.2
+BLOCK_SIZE = 4_000  # texts or pairs at a time, to bound memory
+MAX_WORD_LETTERS = 24
+HASH_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio (Knuth, Fibonacci hashing)
+# The first and last words are in three shingles too, like all others.
+PADDING_WORDS = ("\x02 \x02 ", " \x03 \x03")
 
 
 def find_near_pairs(words: pl.Series) -> Array:
-    """Pairs of different texts with a resemblance of at least 0.8, in one chain at the least.
+    """Find pairs of distinct texts with a Jaccard similarity of at least 0.8.
 
-    Of many texts that are all alike, enough pairs are given to tie them together, not all.
+    Of a group of similar texts only the pairs that connect it are returned, not all.
 
     Args:
-        words: texts as words with one blank between, from `plain`.
+        words: texts from `normalize_words`.
 
     Returns:
-        Numbers of texts, shape (pairs, 2).
+        Indices of texts, shape (pairs, 2).
     """
+    # Three filters, each slower and more exact: equal bands, the estimate of J from all 64 hashes,
+    # and J itself from the sets of shingles.
     signatures = minhash_signatures(words)
     pairs = candidate_pairs(signatures)
     estimated_jaccard = np.empty(len(pairs))
@@ -56,7 +60,8 @@ def find_near_pairs(words: pl.Series) -> Array:
 
 
 def minhash_signatures(words: pl.Series) -> Array:
-    """The smallest of each of 64 hashes of a text's shingles, shape (texts, 64)."""
+    """Compute the minimum of each of 64 hashes of a text's shingles, shape (texts, 64)."""
+    # Multiply-shift hashing with odd factors stands for random permutations of the shingles.
     rng = np.random.default_rng(0)
     factors = rng.integers(1 << 63, size=N_BANDS * ROWS_PER_BAND, dtype=np.uint64) * 2 + 1
     offsets = rng.integers(1 << 63, size=N_BANDS * ROWS_PER_BAND, dtype=np.uint64)
@@ -73,7 +78,7 @@ def minhash_signatures(words: pl.Series) -> Array:
 
 
 def hash_shingles(words: pl.Series) -> tuple[Array, Array]:
-    """A hash for each run of three words, and the number of its text, which does not decrease."""
+    """Hash each run of three words; return the hashes and their text indices, non-decreasing."""
     lists = (PADDING_WORDS[0] + words + PADDING_WORDS[1]).str.split(" ")
     all_words = lists.explode()
     distinct_words = all_words.unique(maintain_order=True)
@@ -83,12 +88,13 @@ def hash_shingles(words: pl.Series) -> tuple[Array, Array]:
     text_index = np.repeat(np.arange(len(words)), lists.list.len().to_numpy())
     count = max(len(word_hashes) - SHINGLE_WORDS + 1, 0)
     shingle_hashes = combine_hashes([word_hashes[k : k + count] for k in range(SHINGLE_WORDS)])
+    # Texts are hashed as one long list of words: shingles across two texts are dropped.
     is_within_text = text_index[:count] == text_index[SHINGLE_WORDS - 1 :]
     return shingle_hashes[is_within_text], text_index[:count][is_within_text]
 
 
 def combine_hashes(parts: Iterable[Array]) -> Array:
-    """One hash for the numbers that stand at the same place, their order counted."""
+    """Combine arrays of hashes elementwise into one; the order of the arrays matters."""
     combined: Array | None = None
     for part in parts:
         combined = (
@@ -99,7 +105,9 @@ def combine_hashes(parts: Iterable[Array]) -> Array:
 
 
 def candidate_pairs(signatures: Array) -> Array:
-    """Pairs of texts that agree in a whole band: each with its neighbour and with the first."""
+    """Return pairs of texts that agree in a band: each with its predecessor and the first."""
+    # All pairs of n equal texts would be n * (n - 1) / 2. Two partners each keep a group connected
+    # even where one candidate turns out not to be near.
     pair_blocks = [np.zeros((0, 2), dtype=np.int64)]
     for band in range(N_BANDS):
         bucket = combine_hashes(
@@ -117,7 +125,7 @@ def candidate_pairs(signatures: Array) -> Array:
 
 
 def jaccard_similarity(words: pl.Series, pairs: Array) -> Array:
-    """The share of common shingles among all that the two texts of each pair have."""
+    """Compute the Jaccard similarity of the shingle sets of each pair."""
     distinct_texts, pair_positions = np.unique(pairs, return_inverse=True)
     sides: Array = pair_positions.reshape(pairs.shape)
     hashes, text_index = hash_shingles(words[distinct_texts.tolist()])

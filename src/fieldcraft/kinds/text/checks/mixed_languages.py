@@ -1,4 +1,4 @@
-"""Which scripts and languages texts are written in, as far as letters and small words tell."""
+"""Check for texts in several languages, detected by scripts and stop words."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import polars as pl
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.formatting import join_names
 from fieldcraft.core.types import Array
-from fieldcraft.kinds.text.checks._base import TextColumn, iter_text_columns, normalize_words
+from fieldcraft.kinds.text.checks._base import ColumnTexts, iter_text_columns, normalize_words
 from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.association import sample_rows
 
-MIN_MINORITY_FRACTION = 0.05  # of the texts that can be told
-MIN_FRACTION_OF_ALL = 0.01  # of all texts: where few can be told, these may be slips
-MIN_TEXTS = 20  # texts
-MAX_TEXTS = 5_000  # texts that are looked at; of more a random sample
-MIN_STOP_WORDS = 2  # that a text must say for its language to be told
-MIN_STOP_WORD_RATIO = 2.0  # times as many as of the next language
+MIN_MINORITY_FRACTION = 0.05  # of the texts whose language is detected
+MIN_FRACTION_OF_ALL = 0.01  # where few languages are detected, those may be errors
+MIN_TEXTS = 20
+MAX_TEXTS = 5_000  # a random sample of larger columns
+# Languages share stop words ("de", "a", "in"), so one needs two of them and twice as many as the
+# runner-up.
+MIN_STOP_WORDS = 2
+MIN_STOP_WORD_RATIO = 2.0
 SCRIPT_PATTERNS = {
     "Latin": r"\p{Latin}", "Cyrillic": r"\p{Cyrillic}", "Greek": r"\p{Greek}",
     "Arabic": r"\p{Arabic}", "Hebrew": r"\p{Hebrew}", "Devanagari": r"\p{Devanagari}",
@@ -27,8 +29,8 @@ SCRIPT_PATTERNS = {
     "Korean": r"\p{Hangul}", "Chinese": r"\p{Han}", "Japanese": r"[\p{Hiragana}\p{Katakana}]",
     "Armenian": r"\p{Armenian}", "Georgian": r"\p{Georgian}", "Ethiopic": r"\p{Ethiopic}",
 }  # fmt: skip
-MIN_KANA_FRACTION = 0.1  # of the signs: Japanese has Chinese signs too, Chinese has no kana
-# Commonest words with little meaning of their own; one that several languages have counts for each.
+MIN_KANA_FRACTION = 0.1  # Japanese has Chinese characters too, Chinese has no kana
+# The most frequent function words; one that several languages share counts for each.
 STOP_WORDS = {
     "English": "the and of to is in it you that for on with are this was be have not at my your i "
     "what can do how they from but or an will if we he she his her a so just me as there would by "
@@ -65,13 +67,13 @@ STOP_WORDS = {
 
 
 class MixedLanguages:
-    """Texts of which some are in another language or script than most."""
+    """Finds texts in another language or script than most of the column."""
 
-    code = "languages"
+    code = "mixed_languages"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Tell the language of each text where it can be told, and count."""
+        """Detect the language of each text and count languages."""
         for text_column in iter_text_columns(context):
             sample = text_column.select(sample_rows(len(text_column), MAX_TEXTS))
             languages = identify_languages(sample.texts)
@@ -90,7 +92,7 @@ class MixedLanguages:
                 yield self._build_finding(sample, texts_by_language, n_identified)
 
     def _build_finding(
-        self, sample: TextColumn, texts_by_language: Mapping[str, TextColumn], n_identified: int
+        self, sample: ColumnTexts, texts_by_language: Mapping[str, ColumnTexts], n_identified: int
     ) -> Finding:
         names = sorted(texts_by_language, key=lambda name: -len(texts_by_language[name]))
         fractions = {name: len(texts_by_language[name]) / n_identified for name in names}
@@ -101,24 +103,32 @@ class MixedLanguages:
         ]
         return Finding(
             self.code,
-            "warn",
-            f"{sample.name} is written in more than one language: of the {n_identified:,} texts that "
-            f"can be told, {join_names(descriptions)} (such as {texts_by_language[names[1]].format_rows()}); "
-            f"{len(sample) - n_identified:,} are too short or too mixed to tell",
+            "warning",
+            f"{sample.name} is written in several languages: {join_names(descriptions)} of the "
+            f"{n_identified:,} texts whose language is detected (such as "
+            f"{texts_by_language[names[1]].format_rows()}); {len(sample) - n_identified:,} are too "
+            "short or too mixed",
             sample.name,
-            {"shares": fractions, "told": n_identified, "texts": len(sample),
-             "rows": {name: texts_by_language[name].first_row_numbers() for name in names[1:6]}},
-            "a model needs enough texts of each: ask whether all of them will come to be "
-            "predicted, and tell the figures by language (a column with it in problem.groups); "
-            "this was told from scripts and small words, and may be wrong for single texts",
-        )  # fmt: skip
+            {
+                "fractions": fractions,
+                "n_identified": n_identified,
+                "texts": len(sample),
+                "rows": {name: texts_by_language[name].first_row_numbers() for name in names[1:6]},
+            },
+            "a model needs enough texts of each language: check which of them texts to predict "
+            "will be in, and evaluate by language (add a column with the language to "
+            "problem.sensitive_features); detection by scripts and stop words may be wrong for "
+            "single texts",
+        )
 
 
 def identify_languages(texts: pl.Series) -> Array:
-    """The language of each text, or its script if that is all that can be told; else empty."""
+    """Detect the language of each text, or its script; empty where neither is clear."""
     words = normalize_words(texts)
     text_scripts = identify_scripts(words)
     script_names = np.where(text_scripts == "Latin", "", text_scripts).astype(object)
+    # Stop words decide within Latin and Cyrillic only. "Latin" alone tells nothing, so it is left
+    # empty; other scripts stand for their language.
     has_stop_words = np.isin(text_scripts, ["Latin", "Cyrillic"])
     names = np.array([*STOP_WORDS, ""], dtype=object)
     counts = count_stop_words(words)
@@ -131,7 +141,7 @@ def identify_languages(texts: pl.Series) -> Array:
 
 
 def identify_scripts(words: pl.Series) -> Array:
-    """The script that has most letters in each text, empty for a text without letters."""
+    """Detect the most frequent script of each text; empty for a text without letters."""
     counts = np.stack(
         [words.str.count_matches(pattern).to_numpy() for pattern in SCRIPT_PATTERNS.values()], 1
     )
@@ -145,7 +155,7 @@ def identify_scripts(words: pl.Series) -> Array:
 
 
 def count_stop_words(words: pl.Series) -> Array:
-    """How many small words of each language each text says, shape (texts, languages)."""
+    """Count the stop words of each language in each text, shape (texts, languages)."""
     lists = words.str.split(" ")
     text_index = np.repeat(np.arange(len(words)), lists.list.len().to_numpy())
     words_in_order = lists.explode()

@@ -1,4 +1,4 @@
-"""Texts that are the same up to case, blanks and punctuation, or nearly the same."""
+"""Check for texts that are equal up to case, spaces and punctuation, or nearly equal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fieldcraft.core.formatting import pluralize
 from fieldcraft.core.types import Array
 from fieldcraft.data.schema import row_digests
 from fieldcraft.kinds.text.checks._base import (
-    TextColumn,
+    ColumnTexts,
     format_fraction,
     iter_text_columns,
     normalize_words,
@@ -22,23 +22,24 @@ from fieldcraft.ledger.records import Finding
 from fieldcraft.statistics.connected_components import connected_components
 
 WARNING_FRACTION = 0.01
-MIN_WORDS = 5  # words; two people may both say fewer
-MAX_TEXTS = 100_000  # different texts that are looked at; of more an even sample
+MIN_WORDS = 5  # two people may write the same four words by chance
+MAX_TEXTS = 100_000  # an even sample of more distinct texts
 MAX_EXAMPLES = 5
 
 
 class NearDuplicateTexts:
-    """Texts that say (nearly) the same in the same words, in rows that are not quite equal."""
+    """Finds near-duplicate texts in rows that are not equal."""
 
-    code = "near_texts"
+    code = "near_duplicate_texts"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Compare the texts of each column with each other; equal rows count as one."""
+        """Group the near-duplicates of each column; equal rows count as one."""
         columns = list(iter_text_columns(context))
         if not columns:
             return
         features = context.values.drop(*context.targets, strict=False)
+        # Equal rows are the matter of the check `duplicate_rows`: only the first of them stays.
         digests = row_digests(features, features.columns)
         first_row_by_digest = dict(
             zip(reversed(digests), range(len(digests) - 1, -1, -1), strict=True)
@@ -55,7 +56,7 @@ class NearDuplicateTexts:
                 yield self._build_finding(text_column, groups, len(column), context)
 
     def _build_finding(
-        self, text_column: TextColumn, groups: list[Array], n_texts: int, context: CheckContext
+        self, text_column: ColumnTexts, groups: list[Array], n_texts: int, context: CheckContext
     ) -> Finding:
         count = sum(map(len, groups))
         largest = max(groups, key=len)
@@ -65,10 +66,11 @@ class NearDuplicateTexts:
         sample_note = " in a sample" if len(text_column) > MAX_TEXTS else ""
         return Finding(
             self.code,
-            "warn" if is_warning else "tip",
-            f"{text_column.name}: {format_fraction(count, n_texts)}{sample_note} say nearly the same as a text of "
-            f"another row ({pluralize(len(groups), 'group')}, the largest of {len(largest):,}), such "
-            f"as {text_column.select(largest).format_rows()}",
+            "warning" if is_warning else "info",
+            f"{text_column.name}: {format_fraction(count, n_texts)}{sample_note} are "
+            f"near-duplicates of a text in another row ({pluralize(len(groups), 'group')}, "
+            f"the largest of {len(largest):,}), such as "
+            f"{text_column.select(largest).format_rows()}",
             text_column.name,
             {
                 "texts": count,
@@ -78,14 +80,14 @@ class NearDuplicateTexts:
                     for group in groups[:20]
                 ],
             },
-            "copies can go; versions of one text are kept on one side of the split unless a group "
-            "is very large (split.near: together); a column that tells what belongs together does "
-            "it better: name it in data.entity and set split.rule: entity",
+            "remove copies; versions of one text stay in one part of the split unless their group "
+            "is very large (split.near_duplicates: group). A column that says which rows belong "
+            "together does that better: set data.group to it and split.strategy: group",
         )
 
 
 def near_duplicate_rows(values: pl.Series) -> list[Array]:
-    """Groups of rows whose texts say nearly the same, largest first; short ones are in none."""
+    """Return groups of rows with near-duplicate texts, largest first; short texts are in none."""
     present_rows = np.flatnonzero(values.is_not_null().to_numpy())
     words = normalize_words(values.drop_nulls())
     is_long = has_enough_words(words)
@@ -94,16 +96,18 @@ def near_duplicate_rows(values: pl.Series) -> list[Array]:
 
 
 def has_enough_words(words: pl.Series) -> Array:
-    """Which texts have so many words that no two people would say them by chance."""
+    """Return a mask of texts with at least `MIN_WORDS` words."""
     return (words.str.count_matches(" ") >= MIN_WORDS - 1).to_numpy()
 
 
 def group_near_duplicates(words: pl.Series) -> list[Array]:
-    """Numbers of texts that belong together, largest group first.
+    """Return groups of indices of near-duplicate texts, largest first.
 
     Args:
-        words: texts from `plain`.
+        words: texts from `normalize_words`.
     """
+    # Ranks are integers equal for equal texts: sorting those is faster than sorting strings. Equal
+    # texts are joined exactly, also where only a sample of the distinct ones is compared.
     ranks = words.rank("min").to_numpy().astype(np.int64) - 1 if len(words) else np.zeros(0, int)
     distinct_texts, first, distinct_index = np.unique(ranks, return_index=True, return_inverse=True)
     sampled = np.linspace(

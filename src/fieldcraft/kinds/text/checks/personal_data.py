@@ -1,4 +1,4 @@
-"""Texts with what names a person or a purse."""
+"""Check for personal data in texts: e-mail addresses, phone, card and account numbers."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.formatting import join_names, pluralize
 from fieldcraft.core.types import Array
 from fieldcraft.data.pii import PII_TYPES, PiiType, mask
-from fieldcraft.kinds.text.checks._base import TextColumn, format_fraction, iter_text_columns
+from fieldcraft.kinds.text.checks._base import ColumnTexts, format_fraction, iter_text_columns
 from fieldcraft.ledger.records import Finding
 
-MIN_CHECKSUM_RATIO = 3  # times as many right check digits as chance gives
-WARNING_TEXTS = (
-    3  # texts below which it may well be an example, or an address that is meant for all
-)
+# Order numbers of the right length pass a checksum by chance (Luhn: one in ten): there must be
+# three times as many valid numbers as that.
+MIN_CHECKSUM_RATIO = 3
+WARNING_TEXTS = 3  # fewer may be examples, or an address meant for the public
 
 
 class PersonalData:
-    """Texts with what looks like personal data; it is counted, never shown."""
+    """Finds texts with what looks like personal data, which is counted and never shown."""
 
     code = "personal_data"
     scope: CheckScope = "data"
 
     def run(self, context: CheckContext) -> Iterable[Finding]:
-        """Count the texts of each column that have each sort of it."""
+        """Count the texts of each column with each type of personal data."""
         for text_column in iter_text_columns(context):
             matches_by_type = {
                 pii_type.plural: matches
@@ -38,49 +38,47 @@ class PersonalData:
                 yield self._build_finding(text_column, matches_by_type)
 
     def _build_finding(
-        self, text_column: TextColumn, matches_by_type: dict[str, dict[int, list[str]]]
+        self, text_column: ColumnTexts, matches_by_type: dict[str, dict[int, list[str]]]
     ) -> Finding:
         singular = {pii_type.plural: pii_type.singular for pii_type in PII_TYPES}
         parts = []
         for plural_name, matches in matches_by_type.items():
             count = sum(map(len, matches.values()))
-            location, example = (
-                text_column.select(text_indexes(matches)[:1]).format_rows(),
-                next(iter(matches.values()))[0],
-            )
-            parts.append(
-                f"{pluralize(count, singular[plural_name], plural_name)} (such as {mask(example)}, {location})"
-            )
+            location = text_column.select(text_indices(matches)[:1]).format_rows()
+            example = mask(next(iter(matches.values()))[0])
+            quantity = pluralize(count, singular[plural_name], plural_name)
+            parts.append(f"{quantity} (such as {example}, {location})")
         n_texts = len(set().union(*matches_by_type.values()))
         return Finding(
             self.code,
-            "warn" if n_texts >= WARNING_TEXTS else "tip",
+            "warning" if n_texts >= WARNING_TEXTS else "info",
             f"{text_column.name}: {format_fraction(n_texts, len(text_column))} "
-            f"{'has' if n_texts == 1 else 'have'} what looks like personal data: {join_names(parts)}",
+            f"{'has' if n_texts == 1 else 'have'} what looks like personal data: "
+            f"{join_names(parts)}",
             text_column.name,
             {
                 plural_name: {
                     "texts": len(matches),
-                    "rows": text_column.select(text_indexes(matches)).first_row_numbers(),
+                    "rows": text_column.select(text_indices(matches)).first_row_numbers(),
                 }
                 for plural_name, matches in matches_by_type.items()
             },
-            "make sure that you may use it; else put a word such as EMAIL in its place, in the "
-            "file and in texts to predict: a model needs none of it, and may learn persons by "
-            "heart",
+            "make sure that you may use it, or replace it by a word such as EMAIL, in the file and "
+            "in texts to predict: a model does not need it, and may memorize persons",
         )
 
 
-def text_indexes(matches: dict[int, list[str]]) -> Array:
-    """Numbers of the texts that hold something."""
+def text_indices(matches: dict[int, list[str]]) -> Array:
+    """Return the indices of texts with matches."""
     return np.array(list(matches), dtype=np.int64)
 
 
 def find_personal_data(texts: pl.Series, pii_type: PiiType) -> dict[int, list[str]]:
-    """What of one sort each text holds, by the number of the text; texts without are left out.
+    """Find the personal data of one type in each text, by the index of the text.
 
-    Nothing, where check digits are right no more often than those of order numbers would be.
+    Empty where checksums are valid no more often than by chance.
     """
+    # Polars finds the few texts with a run of plausible characters; Python parses only those.
     runs = texts.str.extract_all(pii_type.run_pattern)
     candidate_texts = np.flatnonzero((runs.list.len() > 0).to_numpy()).tolist()
     candidates_by_text = {

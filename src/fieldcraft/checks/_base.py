@@ -1,0 +1,16 @@
+"""Thresholds that several checks share."""
+
+from __future__ import annotations
+
+# From this association on, `target_leakage` reports a column by itself. The checks that report
+# weaker signs of leakage stay silent from here on, so that no column is reported twice.
+LEAKAGE_THRESHOLD = 0.9
+# Standard deviations from what shuffled rows show. Far above the usual 2 or 3: rows with groups or
+# sorted columns shift a little for many reasons, and only a strong dependence matters for a split.
+MIN_Z_SCORE = 6.0
+MIN_ORDERED_ROWS = 100  # below, a serial correlation is mostly noise
+# About the upper 1/10,000 quantile of the chi-square distribution with one degree of freedom. A
+# table has up to hundreds of columns, each of them tested, so the usual 5 % would report several by
+# chance.
+MIN_CHI_SQUARE = 15.0
+SECONDS_PER_DAY = 86_400.0

@@ -26,7 +26,7 @@ def own_frames() -> list[str]:
 
 
 def test_a_command_reaches_the_training_loop_in_few_frames(
-    csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    csv_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stacks = []
 
@@ -35,7 +35,7 @@ def test_a_command_reaches_the_training_loop_in_few_frames(
         raise ReachedError
 
     monkeypatch.setattr(Trainer, "fit", stop)
-    arguments = ["run", str(csv), "--target", "bought", "--dir", str(tmp_path / "project")]
+    arguments = ["run", str(csv_path), "--target", "bought", "--dir", str(tmp_path / "project")]
     with pytest.raises(ReachedError):
         app(arguments, standalone_mode=False)
     [stack] = stacks

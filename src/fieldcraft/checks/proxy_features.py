@@ -97,10 +97,10 @@ def find_proxies(sensitive: pl.Series, others: pl.DataFrame) -> dict[str, float]
         target[is_present] if is_numeric_target else target[is_present].astype(np.int64)
     )
     associations = {
-        other.name: association_strength(
-            encode_levels(other.filter(is_present)), present_target, is_numeric_target
+        column.name: association_strength(
+            encode_levels(column.filter(is_present)), present_target, is_numeric_target
         )
-        for other in others
+        for column in others
     }
     proxies = {
         name: association

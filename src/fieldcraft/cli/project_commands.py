@@ -34,8 +34,13 @@ from fieldcraft.core.catalog import load_plugin
 from fieldcraft.core.errors import ProjectError
 from fieldcraft.report.report_data import ReportData
 from fieldcraft.stages._container import write_container
-from fieldcraft.stages._pipeline import plan_run
-from fieldcraft.stages._workflows import reproduce_project, run_final_evaluation, run_project
+from fieldcraft.stages._pipeline import plan_run, run_steps
+from fieldcraft.stages._workflows import (
+    publish_run,
+    reproduce_project,
+    run_final_evaluation,
+    run_project,
+)
 from fieldcraft.stages.init import InitRequest
 from fieldcraft.stages.init import init as write_project
 
@@ -136,7 +141,7 @@ def run(
         return
     project = prepare_project(run_options)
     with progress_callbacks(as_json, plan_run(project, until)) as callbacks:
-        report_data = run_project(project, callbacks, until, fix)
+        report_data = publish_run(project, run_steps(project, callbacks, until, fix))
     output.print_result(report_data, as_json)
 
 

@@ -29,6 +29,22 @@ PLUGIN_OBJECT_NAMES: dict[str, str] = {
 }
 
 
+class DeferredFunction:
+    """A method that is a function of another module, imported when it is first asked for.
+
+    A declaration stays light with it, and a call takes no frame of its own.
+    """
+
+    def __init__(self, target: str) -> None:
+        """Name the function as ``package.module:function``."""
+        self.target = target
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        """The function; it is not bound, so it gets the arguments of the call alone."""
+        module, _, name = self.target.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
 @cache
 def find_plugin_modules(group: str) -> dict[str, str]:
     """Map the name of each plug-in of a group to its module, in alphabetical order.

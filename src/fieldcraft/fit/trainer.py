@@ -171,21 +171,17 @@ class Trainer:
             if self.runtime_config.schedule_epochs is not None:
                 self.settings = replace(self.settings, epochs=self.runtime_config.schedule_epochs)
             with limit_threads(self.runtime_config.threads):
-                self.fit_loop(train, validation)
+                while not self.should_stop():
+                    epoch_start = self.context.clock()
+                    self.state.train_losses.append(self.run_epoch(train))
+                    self.state.epoch += 1
+                    self.validate(validation)
+                    # Only time inside epochs counts: a pause between kill and resume is free.
+                    self.state.elapsed_seconds += self.context.clock() - epoch_start
+                    self.save_checkpoint()
+                    self.report_progress(self.context.clock() - epoch_start)
         self.ema_model.load_state_dict(self.best_weights)
         return self.state
-
-    def fit_loop(self, train: TensorRows, validation: TensorRows) -> None:
-        """Train, validate, save and report progress, epoch by epoch, until it is time to stop."""
-        while not self.should_stop():
-            epoch_start = self.context.clock()
-            self.state.train_losses.append(self.run_epoch(train))
-            self.state.epoch += 1
-            self.validate(validation)
-            # Only time inside epochs counts, so a pause between kill and resume costs no budget.
-            self.state.elapsed_seconds += self.context.clock() - epoch_start
-            self.save_checkpoint()
-            self.report_progress(self.context.clock() - epoch_start)
 
     def run_epoch(self, train: TensorRows) -> float:
         """Pass over the training rows once, in a new random order; returns the mean loss."""

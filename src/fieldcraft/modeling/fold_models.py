@@ -30,6 +30,8 @@ from fieldcraft.core.types import Array, Json, ProgressCallback
 from fieldcraft.data.splitting import Fold
 from fieldcraft.modeling.dataset import ModelingDataset
 
+CHECKPOINT_FOLDER = "checkpoints"
+
 
 @dataclass(frozen=True)
 class FoldModel:
@@ -97,14 +99,13 @@ def fit_fold_models(
         )
         encode_fold(dataset, fold)  # before the clock starts: encoding is shared by all learners
         fold_start = time.monotonic()
-        fit_fold(learner, options, dataset, fold, fold_folder, TrainingLimits(
+        fold_folder.mkdir(parents=True, exist_ok=True)
+        fold_limits = TrainingLimits(
             seeds.derive_seed(limits.seed, learner.name, index), budget, limits.device,
             name_fold_in_progress(limits.on_progress, index, len(dataset.folds)),
-        ))  # fmt: skip
-        # Last: a crash before this line leaves a fold without done.json, which is fitted again.
-        files.atomic_write_json(
-            fold_folder / "done.json", {"seconds": time.monotonic() - fold_start}
-        )
+        )  # fmt: skip
+        fitted = learner.fit(make_training_job(options, dataset, fold, fold_folder, fold_limits))
+        save_fold_model(fitted, dataset, fold, fold_folder, fold_start)
     seconds = [
         files.read_json(folder / str(fold_index) / "done.json")["seconds"]
         for fold_index in range(len(dataset.folds))
@@ -170,48 +171,56 @@ def encode_fold(dataset: ModelingDataset, fold: Fold) -> EncodedFold:
     return encoded_fold
 
 
-def fit_fold(
-    learner: Learner,
-    options: Any,
-    dataset: ModelingDataset,
-    fold: Fold,
-    folder: Path,
-    limits: TrainingLimits,
-) -> None:
-    """Fit encoders and learner on one fold; predict its validation and evaluation rows."""
-    folder.mkdir(parents=True, exist_ok=True)
-    encoded_fold = encode_fold(dataset, fold)
-    checkpoint_folder = folder / "checkpoints"
-    job = TrainingJob(
-        task=dataset.task,
+def make_training_job(
+    options: Any, dataset: ModelingDataset, fold: Fold, folder: Path, limits: TrainingLimits
+) -> TrainingJob:
+    """The encoded rows of a fold with options and limits, as learners take them."""
+    encoded_fold, task = encode_fold(dataset, fold), dataset.task
+    target_scale = encoded_fold.target_scale
+    return TrainingJob(
+        task=task,
         target_spec=dataset.target_spec,
         options=options,
         encoder_nets=encoded_fold.encoders.build_nets,
         train=encoded_fold.train,
-        train_y=dataset.task.scale_target(dataset.y[fold.train], encoded_fold.target_scale),
+        train_y=task.scale_target(dataset.y[fold.train], target_scale),
         validation=encoded_fold.validation,
-        validation_y=dataset.task.scale_target(
-            dataset.y[fold.validation], encoded_fold.target_scale
-        ),
+        validation_y=task.scale_target(dataset.y[fold.validation], target_scale),
         weights=dataset.weights_at(fold.train),
         validation_weights=dataset.weights_at(fold.validation),
         seed=limits.seed,
         budget=limits.budget_seconds,
         device=limits.device,
-        checkpoint_folder=checkpoint_folder,
+        checkpoint_folder=folder / CHECKPOINT_FOLDER,
         on_progress=limits.on_progress,
     )
-    fold_model = FoldModel(
-        encoded_fold.encoders, learner.fit(job), encoded_fold.target_scale, dataset.task
-    )
-    encoded_fold.encoders.save(folder, fold_model.fitted.input_format)
-    save_state(folder, "model", fold_model.fitted.state())
+
+
+def save_fold_model(
+    fitted: FittedModel, dataset: ModelingDataset, fold: Fold, folder: Path, fold_start: float
+) -> None:
+    """Save a fitted model and its predictions of the validation and evaluation rows of its fold.
+
+    Args:
+        fitted: the model.
+        dataset: the rows.
+        fold: the fold that it was fitted on.
+        folder: folder of the fold model; its name is the number of the fold.
+        fold_start: time of `time.monotonic` at which the fit began.
+    """
+    encoded_fold = encode_fold(dataset, fold)
+    fold_model = FoldModel(encoded_fold.encoders, fitted, encoded_fold.target_scale, dataset.task)
+    encoded_fold.encoders.save(folder, fitted.input_format)
+    save_state(folder, "model", fitted.state())
     files.atomic_write_json(folder / "scale.json", encoded_fold.target_scale)
     make_predictions_table(fold_model, dataset, fold, int(folder.name)).write_parquet(
         folder / "predictions.parquet"
     )
     # After everything is written: a crash before leaves the checkpoint to resume from.
-    shutil.rmtree(checkpoint_folder, ignore_errors=True)
+    shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
+    # Last: a crash before this line leaves a fold without done.json, which is fitted again.
+    seconds = time.monotonic() - fold_start
+    files.atomic_write_json(folder / "done.json", {"seconds": seconds})
 
 
 def make_predictions_table(
@@ -238,7 +247,7 @@ def make_predictions_table(
 def load_fold_model(
     learner: Learner, options: Any, folder: Path, task: Task, target_spec: Json
 ) -> FoldModel:
-    """Load a fold model that `fit_fold` saved."""
+    """Load a fold model that `save_fold_model` saved."""
     encoders = EncoderSet.load(folder)
     spec = ModelSpec(task, target_spec, options, encoders.build_nets)
     fitted = learner.restore(load_state(folder, "model"), spec)

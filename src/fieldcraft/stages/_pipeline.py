@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fieldcraft.contracts import Stage
-from fieldcraft.core import catalog, digest, files
+from fieldcraft.core import catalog, digest, extras, files
 from fieldcraft.core.errors import (
     BlockedByFindingsError,
     DataError,
@@ -118,24 +118,28 @@ def run_steps(
         BlockedByFindingsError: a finding of severity "error" is neither fixed nor accepted.
         ProjectError: another run is in progress in the project.
     """
-    stage_names = {step.stage for step in STEPS}
-    if until is not None and until not in stage_names:
-        raise PluginError(
-            f"{until!r} is not a stage of a run",
-            detail=f"--until {until}",
-            hint=did_you_mean(until, stage_names),
-        )
-    tried_fixes: set[str] | None = set() if fix else None
+    extras.require_extra("train")
+    require_known_stage(until)
+    result = RunResult()
     with project_lock(project):
-        while True:
-            result, fixable = run_pass(project, callbacks, until, tried_fixes)
-            if not fixable:
-                return result
-            for finding in fixable:
-                apply_fix(project, finding)
-                callbacks.on_fix(finding)
-            # A fix that does not remove its finding must not be applied again and again.
-            tried_fixes = (tried_fixes or set()) | {finding.accept_key for finding in fixable}
+        for settings, step, key in iter_steps(project, callbacks, until, fix, result):
+            run_step(project, settings, step, key, result, callbacks)
+    return result
+
+
+def require_known_stage(name: str | None) -> None:
+    """Check the name of the last stage of a run.
+
+    Raises:
+        PluginError: no step of a run is of this stage.
+    """
+    stage_names = {step.stage for step in STEPS}
+    if name is not None and name not in stage_names:
+        raise PluginError(
+            f"{name!r} is not a stage of a run",
+            detail=f"--until {name}",
+            hint=did_you_mean(name, stage_names),
+        )
 
 
 def apply_fix(project: ProjectFolder, finding: Finding) -> None:
@@ -146,25 +150,42 @@ def apply_fix(project: ProjectFolder, finding: Finding) -> None:
     Ledger(project.ledger_path).append([("decision", "audit", "", body)])
 
 
-def run_pass(
-    project: ProjectFolder, callbacks: RunCallbacks, until: str | None, tried_fixes: set[str] | None
-) -> tuple[RunResult, list[Finding]]:
-    """Run the steps once, or until there are findings to fix; returns those findings.
+def iter_steps(
+    project: ProjectFolder,
+    callbacks: RunCallbacks,
+    until: str | None,
+    fix: bool,
+    result: RunResult,
+) -> Iterator[tuple[ProjectSettings, Step, str]]:
+    """The steps to run, each after the one before it has run; again from the first after fixes.
 
-    Fixes in ``tried_fixes`` are not tried again; if it is None, nothing is fixed.
+    The findings of an audit are looked at when the next step is asked for.
+
+    Raises:
+        BlockedByFindingsError: a finding of severity "error" is neither fixed nor accepted.
     """
-    settings = project.load_settings()
-    result = RunResult()
-    for step, key in step_keys(project, settings, until):
-        run_step(project, settings, step, key, result, callbacks)
-        if step.stage == "audit":
+    tried_fixes: set[str] = set()
+    is_complete = False
+    while not is_complete:
+        settings = project.load_settings()
+        result.folders, result.summaries, result.findings = {}, {}, []
+        is_complete = True
+        for step, key in step_keys(project, settings, until):
+            yield settings, step, key
+            if step.stage != "audit":
+                continue
             findings = load_findings(result.folders[step.name])
             result.findings += findings
-            fixable = fixable_findings(findings, settings, tried_fixes)
+            fixable = fixable_findings(findings, settings, tried_fixes) if fix else []
             if fixable:
-                return result, fixable
+                for finding in fixable:
+                    apply_fix(project, finding)
+                    callbacks.on_fix(finding)
+                # A fix that does not remove its finding must not be applied again and again.
+                tried_fixes |= {finding.accept_key for finding in fixable}
+                is_complete = False
+                break
             raise_if_blocked(findings, settings)
-    return result, []
 
 
 def step_keys(
@@ -359,11 +380,9 @@ def backbone_digests(project: ProjectFolder, settings: ProjectSettings) -> list[
 
 
 def fixable_findings(
-    findings: list[Finding], settings: ProjectSettings, tried_fixes: set[str] | None
+    findings: list[Finding], settings: ProjectSettings, tried_fixes: set[str]
 ) -> list[Finding]:
     """Errors and warnings that are not accepted and have fixes that were not tried yet."""
-    if tried_fixes is None:
-        return []
     skipped_names = tried_fixes | set(settings.audit.accept)
     return [
         finding

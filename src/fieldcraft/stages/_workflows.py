@@ -42,8 +42,11 @@ def run_project(
     fix: bool = False,
 ) -> ReportData:
     """Run what is not up to date, publish the champion, and write the report."""
-    extras.require_extra("train")
-    result = _pipeline.run_steps(project, callbacks, until, fix)
+    return publish_run(project, _pipeline.run_steps(project, callbacks, until, fix))
+
+
+def publish_run(project: ProjectFolder, result: _pipeline.RunResult) -> ReportData:
+    """Publish the champion of a run that packaged one, and write the report."""
     if "package" in result.summaries:
         _versions.publish(project, result.folders, "run")
     return write_reports(project, result.folders)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fieldcraft.contracts import FittedModel, ModelSpec, State, TrainingJob
+from fieldcraft.contracts import FittedModel, ModelSpec, State
+from fieldcraft.contracts import TrainingJob as TrainingJob
+from fieldcraft.core.catalog import DeferredFunction
 
 
 class LightgbmOptions(BaseModel):
@@ -42,11 +44,7 @@ class LightgbmLearner:
     complexity = 3
     options = LightgbmOptions
 
-    def fit(self, job: TrainingJob) -> FittedModel:
-        """Grow trees until the validation loss stops improving."""
-        from fieldcraft.learners.lightgbm.fit import fit_lightgbm
-
-        return fit_lightgbm(job)
+    fit = DeferredFunction("fieldcraft.learners.lightgbm.fit:fit_lightgbm")
 
     def restore(self, state: State, spec: ModelSpec) -> FittedModel:
         """Load a saved model."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fieldcraft.contracts import FittedModel, ModelSpec, State, TrainingJob
+from fieldcraft.contracts import FittedModel, ModelSpec, State
+from fieldcraft.contracts import TrainingJob as TrainingJob
+from fieldcraft.core.catalog import DeferredFunction
 
 
 class LinearOptions(BaseModel):
@@ -27,11 +29,7 @@ class LinearLearner:
     complexity = 2
     options = LinearOptions
 
-    def fit(self, job: TrainingJob) -> FittedModel:
-        """Fit the weights on the training rows; choose the penalty on the validation rows."""
-        from fieldcraft.learners.linear.fit import fit_linear
-
-        return fit_linear(job)
+    fit = DeferredFunction("fieldcraft.learners.linear.fit:fit_linear")
 
     def restore(self, state: State, spec: ModelSpec) -> FittedModel:
         """Load a saved model."""

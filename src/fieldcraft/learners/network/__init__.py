@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from fieldcraft.contracts import FittedModel, ModelSpec, State, TrainingJob
+from fieldcraft.contracts import FittedModel as FittedModel
+from fieldcraft.contracts import ModelSpec as ModelSpec
+from fieldcraft.contracts import State as State
+from fieldcraft.contracts import TrainingJob as TrainingJob
+from fieldcraft.core.catalog import DeferredFunction
 from fieldcraft.learners.network.options import NetworkOptions
 
 
@@ -14,17 +18,9 @@ class NetworkLearner:
     complexity = 4
     options = NetworkOptions
 
-    def fit(self, job: TrainingJob) -> FittedModel:
-        """Train until the validation loss stops improving."""
-        from fieldcraft.learners.network.fit import fit_network
+    fit = DeferredFunction("fieldcraft.learners.network.fit:fit_network")
 
-        return fit_network(job)
-
-    def restore(self, state: State, spec: ModelSpec) -> FittedModel:
-        """Load a saved model."""
-        from fieldcraft.learners.network.fit import restore_network
-
-        return restore_network(state, spec)
+    restore = DeferredFunction("fieldcraft.learners.network.fit:restore_network")
 
 
 LEARNER = NetworkLearner()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fieldcraft.contracts import FittedModel, ModelSpec, State, TrainingJob
+from fieldcraft.contracts import FittedModel, ModelSpec, State
+from fieldcraft.contracts import TrainingJob as TrainingJob
+from fieldcraft.core.catalog import DeferredFunction
 
 
 class RuleOptions(BaseModel):
@@ -30,11 +32,7 @@ class RuleLearner:
     complexity = 1
     options = RuleOptions
 
-    def fit(self, job: TrainingJob) -> FittedModel:
-        """Bin every column on the training rows; keep the one with the best validation loss."""
-        from fieldcraft.learners.rule.fit import fit_rule
-
-        return fit_rule(job)
+    fit = DeferredFunction("fieldcraft.learners.rule.fit:fit_rule")
 
     def restore(self, state: State, spec: ModelSpec) -> FittedModel:
         """Load a saved model."""

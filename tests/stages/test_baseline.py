@@ -14,5 +14,5 @@ def test_every_baseline_of_the_task_is_trained_on_every_fold(
     baseline_names = catalog.load_plugin("tasks", "binary").baselines
     assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == sorted(baseline_names)
     for name in baseline_names:
-        assert files.read_json(folder / name / "model.json")["members"] == 5
+        assert files.read_json(folder / name / "model.json")["n_members"] == 5
         assert len(list(folder.glob(f"{name}/*/encoders.json"))) == 5

@@ -160,7 +160,7 @@ def test_models_that_know_one_half_each_make_a_champion_together(report_data: Re
     ]
     titles = {"lightgbm": "LightGBM", "linear": "linear model"}
     assert set(parts) == {"lightgbm", "linear"}
-    verdicts = {item["b"]: item["verdict"] for item in report_data.evaluation["comparisons"]}
+    verdicts = {item["model_b"]: item["verdict"] for item in report_data.evaluation["comparisons"]}
     assert verdicts["lightgbm"] == verdicts["linear"] == "better"
     assert report_data.champion["title"] == "ensemble of 2 models"
     words = [f"{share:.0%} {titles[name]}" for name, share in parts.items()]
@@ -249,4 +249,6 @@ def test_without_the_setting_there_is_no_ensemble_and_nothing_is_trained_again(
     assert outcome.summaries["ensemble"] == {"weights": {}}
     evaluation = files.read_json(outcome.folders["evaluate"] / "evaluation.json")
     assert evaluation["champion"] in ("lightgbm", "linear")
-    assert len(Ledger(ensemble_project.ledger_path).entries(kind="done", stage="train")) == 1
+    assert (
+        len(Ledger(ensemble_project.ledger_path).entries(kind="step_completed", stage="train")) == 1
+    )

@@ -32,12 +32,12 @@ def run_evaluation(project: ProjectFolder) -> tuple[dict[str, Any], pl.DataFrame
 
 
 def count_trainings(project: ProjectFolder) -> int:
-    done = Ledger(project.ledger_path).entries(kind="done")
+    done = Ledger(project.ledger_path).entries(kind="step_completed")
     return sum(entry.stage in ("baseline", "train", "ensemble") for entry in done)
 
 
 def test_every_measure_has_an_interval_rows_and_digests(finished_project: ProjectFolder) -> None:
-    measures = [e.body for e in Ledger(finished_project.ledger_path).entries(kind="measure")]
+    measures = [e.body for e in Ledger(finished_project.ledger_path).entries(kind="metric")]
     assert {m["model"] for m in measures} - {"ensemble"} == LEARNERS
     for measure in measures:
         if measure["value"] is None:
@@ -45,8 +45,8 @@ def test_every_measure_has_an_interval_rows_and_digests(finished_project: Projec
         if measure["metric"] != "ece":  # resampling drives it up
             assert measure["low"] <= measure["value"] + 1e-9
         assert measure["value"] <= measure["high"] + 1e-9
-        assert measure["rows"] == 204
-        assert len(measure["data"]) == len(measure["model_digest"]) == 64
+        assert measure["n_rows"] == 204
+        assert len(measure["data_digest"]) == len(measure["model_digest"]) == 64
 
 
 def test_the_champions_predictions_are_kept(finished_project: ProjectFolder) -> None:
@@ -58,10 +58,10 @@ def test_the_champions_predictions_are_kept(finished_project: ProjectFolder) -> 
 
 def test_the_diagnostics_add_up(finished_project: ProjectFolder) -> None:
     evaluation = run_evaluation(finished_project)[0]
-    evidence = evaluation["evidence"]
-    assert sum(map(sum, evidence["confusion"])) == 204
-    assert sum(point["rows"] for point in evidence["reliability"]) == 204
-    hits = sum(evidence["confusion"][i][i] for i in range(2)) / 204
+    diagnostics = evaluation["diagnostics"]
+    assert sum(map(sum, diagnostics["confusion_matrix"])) == 204
+    assert sum(point["rows"] for point in diagnostics["reliability"]) == 204
+    hits = sum(diagnostics["confusion_matrix"][i][i] for i in range(2)) / 204
     champion = next(x for x in evaluation["models"] if x["name"] == evaluation["champion"])
     assert champion["metrics"]["accuracy"]["value"] == pytest.approx(hits)
     assert len(evaluation["largest_errors"]) == 20
@@ -103,7 +103,7 @@ def test_the_goal_is_met_significantly_if_the_whole_interval_is(
     result = check_goal(problem, metric, np.array([drawn[0], *drawn[1:] * 50]))
     assert result is not None
     assert result["verdict"] == verdict
-    assert result["wanted"] == goal
+    assert result["target"] == goal
 
 
 def test_without_a_goal_there_is_no_verdict() -> None:
@@ -113,20 +113,20 @@ def test_without_a_goal_there_is_no_verdict() -> None:
 def test_the_goal_of_the_file_is_in_the_evaluation_and_the_ledger(
     ensemble_project: ProjectFolder,
 ) -> None:
-    assert run_evaluation(ensemble_project)[0]["bar"]["verdict"] == "met"
+    assert run_evaluation(ensemble_project)[0]["goal"]["verdict"] == "met"
     set_settings(ensemble_project, {"problem.goal": 0.1})
     before = count_trainings(ensemble_project)
-    assert run_evaluation(ensemble_project)[0]["bar"]["verdict"] == "missed"
+    assert run_evaluation(ensemble_project)[0]["goal"]["verdict"] == "missed"
     assert count_trainings(ensemble_project) == before
     (*_, last) = Ledger(ensemble_project.ledger_path).entries(kind="decision", stage="evaluate")
-    assert last.body["bar"]["verdict"] == "missed"
+    assert last.body["goal"]["verdict"] == "missed"
 
 
 def test_figures_are_told_for_each_group_of_the_file(ensemble_project: ProjectFolder) -> None:
-    (group_metrics,) = run_evaluation(ensemble_project)[0]["groups"]
+    (group_metrics,) = run_evaluation(ensemble_project)[0]["group_metrics"]
     assert group_metrics["column"] == "district"
     assert {item["group"] for item in group_metrics["groups"]} == {f"d{i}" for i in range(6)}
-    recorded = [e.body for e in Ledger(ensemble_project.ledger_path).entries(kind="groups")]
+    recorded = [e.body for e in Ledger(ensemble_project.ledger_path).entries(kind="group_metrics")]
     assert recorded == [group_metrics]
 
 
@@ -134,7 +134,7 @@ def test_the_learning_curves_of_the_network_are_diagnosed(
     finished_project: ProjectFolder, ensemble_project: ProjectFolder
 ) -> None:
     assert run_evaluation(finished_project)[0]["learning_curve_diagnosis"]["verdict"] in (
-        "unfinished",
+        "not_converged",
         "underfit",
         "good",
     )
@@ -182,7 +182,7 @@ def test_costs_change_decisions_and_train_nothing(finished_project: ProjectFolde
         .filter(clear)
         .all()
     )
-    assert evaluation["evidence"]["confusion"][1][0] <= 5
+    assert evaluation["diagnostics"]["confusion_matrix"][1][0] <= 5
 
 
 def test_more_coverage_makes_larger_sets_and_trains_nothing(

@@ -20,11 +20,13 @@ def test_each_feature_has_an_importance_with_its_interval(finished_project: Proj
     for item in importances:
         assert item["low"] <= item["high"]
     assert {importances[0]["column"], importances[1]["column"]} == {"age", "city"}
-    assert read_manifest(finished_project.bundle_path)["importance"] == importances
+    assert read_manifest(finished_project.bundle_path)["feature_importance"] == importances
 
 
 def test_importances_are_on_record_with_their_metric(finished_project: ProjectFolder) -> None:
-    bodies = [e.body for e in Ledger(finished_project.ledger_path).entries(kind="importance")]
+    bodies = [
+        e.body for e in Ledger(finished_project.ledger_path).entries(kind="feature_importance")
+    ]
     assert len(bodies) == 4
     assert {body["metric"] for body in bodies} == {"roc_auc"}
 
@@ -32,9 +34,9 @@ def test_importances_are_on_record_with_their_metric(finished_project: ProjectFo
 def test_they_are_told_in_the_metric_that_is_asked_for(finished_project: ProjectFolder) -> None:
     set_settings(finished_project, {"problem.metric": "log_loss"})
     outcome = _pipeline.run_steps(finished_project, _workflows.NullCallbacks(), until="explain")
-    entries = Ledger(finished_project.ledger_path).entries(kind="importance")
+    entries = Ledger(finished_project.ledger_path).entries(kind="feature_importance")
     assert {entry.body["metric"] for entry in entries[-4:]} == {"log_loss"}
-    assert outcome.summaries["explain"]["most"][0] == "age"
+    assert outcome.summaries["explain"]["top_columns"][0] == "age"
 
 
 def test_all_largest_errors_are_explained_with_their_score(finished_project: ProjectFolder) -> None:
@@ -43,7 +45,7 @@ def test_all_largest_errors_are_explained_with_their_score(finished_project: Pro
     worst = files.read_json(folders["evaluate"] / "evaluation.json")["largest_errors"]
     assert [item["position"] for item in explanations] == [row["position"] for row in worst]
     for item, row in zip(explanations, worst, strict=True):
-        assert item["of"] == row["prediction"]
+        assert item["class_or_label"] == row["prediction"]
         assert 0.5 <= item["score"] <= 1
         assert item["columns"] == {}  # numbers, dates and categories have no parts
 

@@ -177,7 +177,7 @@ def test_a_second_run_at_the_same_time_is_refused(project: ProjectFolder) -> Non
 
 def test_missing_data_are_named(project: ProjectFolder) -> None:
     source_table_path(project).unlink()
-    with pytest.raises(ProjectError, match="not where its file says"):
+    with pytest.raises(ProjectError, match="data of the project cannot be read"):
         run_recorded(project)
 
 
@@ -189,10 +189,12 @@ def leaky_project(tmp_path: Path, table: pl.DataFrame) -> ProjectFolder:
 
 
 def test_a_stop_finding_holds_the_run_and_names_both_ways_out(leaky_project: ProjectFolder) -> None:
-    with pytest.raises(BlockedByFindingsError, match=r"paid alone tells.*\[leak:paid\]") as caught:
+    with pytest.raises(
+        BlockedByFindingsError, match=r"paid alone explains.*\[target_leakage:paid\]"
+    ) as caught:
         run_recorded(leaky_project)
     assert "data.drop: add 'paid'" in caught.value.hint
-    assert "audit.accept: [leak:paid]" in caught.value.hint
+    assert "audit.accept: [target_leakage:paid]" in caught.value.hint
     assert not list(leaky_project.root.glob("runs/train/*"))
 
 
@@ -245,8 +247,8 @@ def test_kill_9_during_training_and_a_second_run_end_in_the_same_measures(
         )
     _pipeline.run_steps(unbroken, _workflows.NullCallbacks(), until="evaluate")
     code = (
-        "import sys; from fieldcraft.api.project import Project; from fieldcraft.fit import loop;"
-        "loop.SAVE_EVERY = 0.0; Project(sys.argv[1]).run('evaluate')"
+        "import sys; from fieldcraft.api.project import Project;"
+        "from fieldcraft.fit import trainer; trainer.CHECKPOINT_INTERVAL_SECONDS = 0.0; Project(sys.argv[1]).run('evaluate')"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(killed.root)])
     deadline = time.monotonic() + 120

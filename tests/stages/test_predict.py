@@ -77,7 +77,7 @@ def test_blocks_make_the_same_predictions_in_order(
         shares.append(share)
 
     out = tmp_path / f"out.{ending}"
-    result = predict_in_small_blocks(linear_bundle, large_table_path, out, told=progress_calls)
+    result = predict_in_small_blocks(linear_bundle, large_table_path, out, on_rows=progress_calls)
     predictions = READERS[ending](out)
     expected = load_bundle(linear_bundle).predict(read_table(large_table_path).frame)
     assert predictions.columns == expected.columns
@@ -109,8 +109,8 @@ def test_rows_that_do_not_fit_are_set_aside_and_ids_stay_with_their_rows(
     assert predictions["flat"].to_list() == [f"f4-{number}" for number in range(900)]
     assert predictions.equals(pl.read_csv(tmp_path / "sound.csv"))
     assert pl.read_csv(result["rejects_file"]).rows() == [
-        ("", 6, "2 cells in place of 12", "one,cell"),
-        ("", 701, "14 cells in place of 12", "'" + lines[700]),
+        ("", 6, "2 cells instead of 12", "one,cell"),
+        ("", 701, "14 cells instead of 12", "'" + lines[700]),
     ]
     predict_in_small_blocks(ensemble_project.bundle_path, rows, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv.rejects.csv").exists()
@@ -126,7 +126,7 @@ def test_too_many_odd_rows_stop_the_job_and_nothing_is_lost(
     out.write_text("old", encoding="utf-8")
     with pytest.raises(DataError, match=r"45 of 3,045 rows of odd\.csv cannot be read") as caught:
         predict_in_small_blocks(linear_bundle, odd, out)
-    assert "1.00%" in caught.value.detail
+    assert "--max-rejected-fraction 0.01" in caught.value.detail
     assert "line 3002" in caught.value.detail
     assert out.read_text(encoding="utf-8") == "old"
     assert pl.read_csv(tmp_path / "out.csv.rejects.csv").height == 45
@@ -154,7 +154,7 @@ def test_an_empty_table_is_told(
 ) -> None:
     head = large_table_path.read_text(encoding="utf-8").split("\n")[0]
     (tmp_path / "none.csv").write_text(f"{head}\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"none\.csv holds no rows"):
+    with pytest.raises(DataError, match=r"none\.csv has no rows"):
         predict_in_small_blocks(linear_bundle, tmp_path / "none.csv", tmp_path / "out.csv")
 
 
@@ -174,7 +174,7 @@ def test_killed_at_any_moment_and_started_again_the_bytes_are_the_same(
         predict_in_small_blocks(linear_bundle, large_table_path, reference_path)
         seen: set[int] = set()
         for least in (1, 4, 9):
-            killed = subprocess.Popen([*command, "-o", str(out), "--memory", "0.32"])
+            killed = subprocess.Popen([*command, "-o", str(out), "--memory-mb", "0.32"])
             seen.add(kill_after(killed, tmp_path / f".out.{ending}.parts", least))
             assert not out.exists()
         assert max(seen) >= 9

@@ -40,14 +40,14 @@ def test_what_the_clock_decided_is_laid_out_for_the_training(
 ) -> None:
     trained = _workflows.load_latest_report_data(finished_project).folders["train"]
     _reproduce.write_runtime_configs(trained, tmp_path)
-    config_paths = sorted(tmp_path.glob("network/*/checkpoints/decisions.json"))
+    config_paths = sorted(tmp_path.glob("network/*/checkpoints/runtime_config.json"))
     assert len(config_paths) == 5
     curves = files.read_json(trained / "network" / "0" / "model.json")["learning_curves"]
     assert files.read_json(config_paths[0]) == {
         "precision": curves["precision"],
         "threads": curves["threads"],
-        "epochs": len(curves["train_losses"]),
-        "horizon": curves["training"]["epochs"],
+        "exact_epochs": len(curves["train_losses"]),
+        "schedule_epochs": curves["training_settings"]["epochs"],
     }
 
 
@@ -72,7 +72,7 @@ def test_a_changed_file_is_told_by_the_steps_that_depend_on_it(
 
 def test_missing_data_are_named(finished_project: ProjectFolder) -> None:
     source_table_path(finished_project).unlink()
-    with pytest.raises(ProjectError, match="not where its file says"):
+    with pytest.raises(ProjectError, match="data of the project cannot be read"):
         _workflows.reproduce_project(finished_project, _workflows.NullCallbacks())
 
 

@@ -147,26 +147,29 @@ def test_a_class_that_is_new_is_no_answer_that_callers_know(
         small_project, data=write_new_rows(tmp_path, odd.with_columns(bought=more))
     )
     assert result["outcome"] == "not_promoted"
-    assert result["reasons"] == ["the classes are others: maybe"]
+    assert result["reasons"] == ["the classes differ: maybe"]
 
 
 def test_too_few_new_rows_wait(small_project: ProjectFolder, tmp_path: Path) -> None:
     result = run_retraining(small_project, data=write_new_rows(tmp_path, mixed_table(20, seed=8)))
     assert result["outcome"] == "too_few_rows"
-    assert result["reasons"] == ["20 new labelled rows; 50 are wanted"]
+    assert result["reasons"] == ["20 new labelled rows; at least 50 are needed"]
     known = source_table_path(small_project)  # every row of it is known, the sealed ones as well
     assert run_retraining(small_project, data=str(known))["new_rows"] == 0
     assert run_retraining(small_project)["new_rows"] == 0
     pl.concat([pl.read_csv(known), mixed_table(70, seed=9)]).write_csv(known)
-    set_settings(small_project, {"deploy.retrain": {"least": 71}})
+    set_settings(small_project, {"deploy.retrain": {"min_new_rows": 71}})
     assert run_retraining(small_project)["reasons"] == [
-        "70 new labelled rows; 71 are wanted"
+        "70 new labelled rows; at least 71 are needed"
     ]  # its own table has grown
 
 
 def test_broken_columns_block_it(small_project: ProjectFolder) -> None:
     alert = {"type": "data_quality", "message": "age: 40% of the rows are missing, 6.0% before"}
-    state = {"model": current_model_id(small_project), "watcher": {"alerts": {"broken|age": alert}}}
+    state = {
+        "model_id": current_model_id(small_project),
+        "monitor": {"alerts": {"data_quality|age|missing": alert}},
+    }
     files.atomic_write_json(small_project.root / "monitoring" / "state.json", state)
     result = run_retraining(small_project)
     assert result["outcome"] == "blocked"
@@ -212,7 +215,7 @@ def deployed_project(small_project: ProjectFolder, tmp_path: Path) -> ProjectFol
         PredictionBatch(at, requests, [0] * rows.height, bundle.schema.apply(cells), predictions)
     )
     log.stop()
-    truth = pl.DataFrame({"request": requests, "bought": rows["bought"]})
+    truth = pl.DataFrame({"request_id": requests, "bought": rows["bought"]})
     truth.head(800).write_csv(tmp_path / "labels.csv")
     request = Labels(
         small_project.bundle_path,

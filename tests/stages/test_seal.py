@@ -31,7 +31,7 @@ def test_opening_gives_figures_with_intervals_on_test_rows(finished_project: Pro
     assert {m["part"] for m in measures} == {"test"}
     auc = next(m for m in measures if m["metric"] == "roc_auc")
     assert auc["low"] <= auc["value"] <= auc["high"]
-    assert auc["rows"] == story.split["counts"]["test"]
+    assert auc["n_rows"] == story.split["counts"]["test"]
     assert auc["model_digest"] == read_manifest(finished_project.bundle_path)["model_id"]
 
 
@@ -71,7 +71,7 @@ def test_report_and_model_card_tell_of_the_opening_and_the_model_stays_the_same(
     _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), None)
     assert read_manifest(finished_project.bundle_path)["model_id"] == before
     assert "Opening 1" in (finished_project.bundle_path / "card.md").read_text(encoding="utf-8")
-    assert "The sealed test set" in finished_project.report_path.read_text(encoding="utf-8")
+    assert "Sealed test set" in finished_project.report_path.read_text(encoding="utf-8")
 
 
 def test_running_again_keeps_the_card_that_tells_of_the_opening(
@@ -89,7 +89,7 @@ def test_no_other_module_reads_the_sealed_rows() -> None:
         if '"sealed" / "test.parquet"' in path.read_text(encoding="utf-8")
     }
     # One writes, one reads, one hands them on as they lie.
-    assert readers == {"stages/split.py", "stages/_seal.py", "develop/fresh.py"}
+    assert readers == {"stages/split.py", "stages/_seal.py", "modeling/retraining_data.py"}
 
 
 def test_without_test_rows_there_is_nothing_to_open(finished_project: ProjectFolder) -> None:
@@ -178,7 +178,7 @@ def test_rows_that_depend_on_each_other_are_drawn_together(
     tied = next(
         m for m in opened(finished_project, "again")["metrics"] if m["metric"] == "log_loss"
     )
-    assert tied["rows"] == 4 * alone["rows"]
+    assert tied["n_rows"] == 4 * alone["n_rows"]
     ends = [[m[name] for name in ("low", "value", "high")] for m in (alone, tied)]
     assert ends[0] == pytest.approx(ends[1], rel=1e-4)
 

@@ -501,8 +501,8 @@ def test_several_targets_are_dealt_out_by_their_combinations(tmp_path: Path) -> 
     shares = rest.group_by("a", "b").agg((pl.col("part") == "test").mean())["part"]
     assert shares.min() > 0.12  # type: ignore[operator]
     assert shares.max() < 0.18  # type: ignore[operator]
-    split = next(project.root.glob("runs/split/*/about.json"))
-    assert files.read_json(split)["target"] == {"labels": ["a", "b"]}
+    split = next(project.root.glob("runs/split/*/metadata.json"))
+    assert files.read_json(split)["target_spec"] == {"labels": ["a", "b"]}
 
 
 def test_a_class_whose_only_row_is_sealed_is_one_of_the_classes(
@@ -514,8 +514,8 @@ def test_a_class_whose_only_row_is_sealed_is_one_of_the_classes(
     project = create_project(tmp_path / "rare", tmp_path / "rare.csv")
     parts = run_split(project)["part"].head(20)
     assert (parts == "test").any()
-    split = next(project.root.glob("runs/split/*/about.json"))
-    assert files.read_json(split)["target"]["classes"] == ["a", "b", *labels[:20]]
+    split = next(project.root.glob("runs/split/*/metadata.json"))
+    assert files.read_json(split)["target_spec"]["classes"] == ["a", "b", *labels[:20]]
 
 
 def create_ready_split_project(folder: Path, test_labels: list[str] | None = None) -> ProjectFolder:
@@ -622,7 +622,7 @@ def test_conflicting_rows_are_dropped_on_request(tmp_path: Path) -> None:
         (pl.DataFrame({"x": range(100), "y": ["a"] * 99 + [None]}), "no task fits"),
         (pl.DataFrame({"x": [1, 2], "y": ["a", "b"]}), "too few rows"),
         (pl.DataFrame({"x": range(19), "y": ["a"] * 10 + ["b"] * 9}), "too few rows"),
-        (pl.DataFrame({"y": ["a", "b"] * 50}), "no column left"),
+        (pl.DataFrame({"y": ["a", "b"] * 50}), "no feature column"),
         (pl.DataFrame({"x": range(100), "y": [None] * 100}), "no task fits"),
     ],
 )

@@ -26,7 +26,7 @@ def test_four_lines_make_the_plain_mlp(project: ProjectFolder) -> None:
     model = train_and_read_model(project)
     training = model["learning_curves"]["training_settings"]  # type: ignore[index]
     assert training["learning_rate"] == 1e-3
-    assert (training["optimizer"], training["patience"], training["ema"]) == ("adam", 10, 0)
+    assert (training["optimizer"], training["patience"], training["ema_decay"]) == ("adam", 10, 0)
     shapes = project.root.glob("runs/train/*/network/0/model.safetensors")
     from safetensors.numpy import load_file
 

@@ -52,11 +52,11 @@ def test_models_without_photos_are_baselines_and_win_where_photos_say_nothing(
 ) -> None:
     folders = _workflows.load_latest_report_data(project).folders
     evaluation = files.read_json(folders["evaluate"] / "evaluation.json")
-    assert {"linear", "linear-without-files", "lightgbm", "lightgbm-plain"} <= {
+    assert {"linear", "linear-without-files", "lightgbm", "lightgbm-without-files"} <= {
         learner["name"] for learner in evaluation["models"]
     }
     assert evaluation["champion"] == "linear-without-files"
-    assert evaluation["files_comparison"]["left_out"] == ["photo"]
+    assert evaluation["files_comparison"]["excluded_columns"] == ["photo"]
     assert evaluation["files_comparison"]["verdict"] != "better"
     page = (project.root / "report.html").read_text("utf-8")
     assert "The best model that reads photo is the" in page

@@ -108,7 +108,7 @@ def test_many_labels_from_table_to_predictions(tmp_path: Path) -> None:
     final = _workflows.run_final_evaluation(
         project, _workflows.NullCallbacks(), None
     ).final_evaluation
-    assert {m["rows"] for m in final["metrics"]} == {60}
+    assert {m["n_rows"] for m in final["metrics"]} == {60}
 
 
 def test_steps_of_a_scale_from_table_to_predictions(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_steps_of_a_scale_from_table_to_predictions(tmp_path: Path) -> None:
         project, {"problem.task": "ordinal", "problem.class_order": order, "problem.metric": None}
     )
     story = _workflows.run_project(use_part_column(project), _workflows.NullCallbacks())
-    assert story.split["target"]["classes"] == order
+    assert story.split["target_spec"]["classes"] == order
     assert story.champion["metrics"]["quadratic_kappa"]["low"] > 0.6
     assert story.importance[0]["column"] == "x"
     predictions = load_bundle(project.bundle_path).predict(frame)

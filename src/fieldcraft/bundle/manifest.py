@@ -69,6 +69,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     check_format_version(manifest.get("format"))
     if not is_intact or "format" not in manifest:
         raise untrusted_bundle_error(MANIFEST_FILE, "its checksum does not match its content")
+    verify_files(folder, manifest)
+    return manifest
+
+
+def verify_files(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Check that the files of a bundle are those of its manifest.
+
+    Raises:
+        BundleError: an entry is missing, or a file is changed, missing or unknown.
+    """
     try:
         checksums = dict(manifest["files"])
         required_files = [f"{member['folder']}/encoders.json" for member in manifest["members"]]
@@ -83,7 +93,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise untrusted_bundle_error(
                 MANIFEST_FILE, f"it names a file outside the bundle: {name}"
             )
-    return manifest
 
 
 def check_format_version(version: Any) -> None:

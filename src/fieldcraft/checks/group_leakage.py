@@ -101,10 +101,7 @@ def mean_rows_per_value(profile: ColumnProfile) -> float:
 def is_repeated_key(profile: ColumnProfile) -> bool:
     """Whether a column is a key of things that have several rows each."""
     words = split_words(profile.name)
-    entity_words = set(words) & ENTITY_WORDS
-    if entity_words and not set(words) - ENTITY_WORDS <= KEY_WORDS:
-        return False  # customer_segment is a property of a customer, not its key
-    if not entity_words and not (words and words[-1] in BARE_KEY_WORDS):
+    if not is_named_as_key(words):
         return False
     if profile.n_unique < MIN_DISTINCT_VALUES or (
         profile.numeric_fraction == 1.0 and not is_numeric_key(profile, words)
@@ -115,8 +112,15 @@ def is_repeated_key(profile: ColumnProfile) -> bool:
     low, high = ROWS_PER_VALUE_RANGE
     return bool(
         repeated_fraction >= MIN_REPEATED_FRACTION
-        and (entity_words or low <= mean_rows_per_value(profile) <= high)
+        and (set(words) & ENTITY_WORDS or low <= mean_rows_per_value(profile) <= high)
     )
+
+
+def is_named_as_key(words: tuple[str, ...]) -> bool:
+    """Whether a column's name is that of a key: customer_id, or an id alone."""
+    if set(words) & ENTITY_WORDS:  # customer_segment is a property of a customer, not its key
+        return set(words) - ENTITY_WORDS <= KEY_WORDS
+    return bool(words) and words[-1] in BARE_KEY_WORDS
 
 
 def is_numeric_key(profile: ColumnProfile, words: tuple[str, ...]) -> bool:

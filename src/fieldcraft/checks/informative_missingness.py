@@ -36,6 +36,11 @@ class MissingnessAssociation:
     lift: float
     is_filled_side: bool  # whether the rows with a value are nearly all of one class
 
+    @property
+    def is_strong(self) -> bool:
+        """Whether it is worth a warning."""
+        return self.association >= WARNING_ASSOCIATION or self.lift >= MIN_LIFT
+
 
 class InformativeMissingness:
     """Reports columns whose missing values are associated with the target."""
@@ -58,28 +63,12 @@ class InformativeMissingness:
                 for name, rows in is_missing.items()
                 if (association := measure_missingness(name, rows, y, is_numeric_target))
             ]
-            strong_associations = [
-                association
-                for association in associations
-                if association.association >= WARNING_ASSOCIATION or association.lift >= MIN_LIFT
-            ]
+            strong = [association for association in associations if association.is_strong]
+            weak = [association for association in associations if not association.is_strong]
             # `target_leakage` reports those above the threshold.
-            yield from self._report_strong(
-                [
-                    association
-                    for association in strong_associations
-                    if association.association < LEAKAGE_THRESHOLD
-                ],
-                target,
-            )
-            yield from self._report_weak(
-                [
-                    association
-                    for association in associations
-                    if association not in strong_associations
-                ],
-                target,
-            )
+            reported = [item for item in strong if item.association < LEAKAGE_THRESHOLD]
+            yield from self._report_strong(reported, target)
+            yield from self._report_weak(weak, target)
             yield from self._report_missing_counts(
                 np.sum(list(is_missing.values()), axis=0), y, is_numeric_target, target
             )

@@ -8,6 +8,7 @@ import polars as pl
 
 from fieldcraft.contracts import CheckContext, CheckScope
 from fieldcraft.core.formatting import truncated_list
+from fieldcraft.data.column_profile import ColumnProfile
 from fieldcraft.data.pii import redact_pii
 from fieldcraft.ledger.records import Finding, single_column
 
@@ -48,17 +49,7 @@ class Mojibake:
             for name in names
             if (profile := context.column_profiles.get(name)) and profile.is_text
         ]
-        examples_by_column: dict[str, tuple[int, str]] = {}
-        for profile in profiles:
-            garbled_counts = profile.value_counts.filter(
-                has_mojibake(pl.col("value").cast(pl.String))
-            )
-            # The example is shown in reports, so personal data is redacted before it is cut.
-            if garbled_counts.height:
-                examples_by_column[profile.name] = (
-                    int(garbled_counts["count"].sum()),
-                    redact_pii(str(garbled_counts["value"][0]))[:40],
-                )
+        examples_by_column = find_examples(profiles)
         if examples_by_column:
             descriptions = [
                 f"{name} ({count:,}, such as {cell!r})"
@@ -76,6 +67,20 @@ class Mojibake:
                 "export the table again as UTF-8; rows at prediction are encoded correctly and "
                 "would not be recognized",
             )
+
+
+def find_examples(profiles: Iterable[ColumnProfile]) -> dict[str, tuple[int, str]]:
+    """Columns with garbled cells: how many there are, and the most frequent one, shortened."""
+    examples_by_column: dict[str, tuple[int, str]] = {}
+    for profile in profiles:
+        garbled_counts = profile.value_counts.filter(has_mojibake(pl.col("value").cast(pl.String)))
+        # The example is shown in reports, so personal data is redacted before it is cut.
+        if garbled_counts.height:
+            examples_by_column[profile.name] = (
+                int(garbled_counts["count"].sum()),
+                redact_pii(str(garbled_counts["value"][0]))[:40],
+            )
+    return examples_by_column
 
 
 def has_mojibake(cells: pl.Expr) -> pl.Expr:

@@ -146,13 +146,7 @@ def find_formula(columns: dict[str, Array], y: Array, is_product: bool) -> Formu
     transformed_target = log_abs(nonzero_target) if is_product else nonzero_target
     if len(transformed_target) < MIN_ROWS or np.ptp(transformed_target) == 0:
         return None
-    terms: list[Term] = []
-    for name, values in columns.items():
-        column_terms = product_terms(name, values) if is_product else [Term(name, name, values)]
-        row_terms = (
-            Term(part.column, part.expression, part.values[is_usable_row]) for part in column_terms
-        )
-        terms.extend(term for term in row_terms if is_usable(term.values))
+    terms = build_terms(columns, is_usable_row, is_product)
     for combination in iter_candidate_terms(terms, transformed_target):
         weights, fitting_fraction = fit_weights(
             [term.values for term in combination], nonzero_target, is_product
@@ -160,6 +154,16 @@ def find_formula(columns: dict[str, Array], y: Array, is_product: bool) -> Formu
         if fitting_fraction >= MIN_FITTING_FRACTION:
             return Formula(combination, weights, is_product, fitting_fraction)
     return None
+
+
+def build_terms(columns: dict[str, Array], rows: Array, is_product: bool) -> list[Term]:
+    """The usable terms of columns, with their values in some of the rows."""
+    terms: list[Term] = []
+    for name, values in columns.items():
+        column_terms = product_terms(name, values) if is_product else [Term(name, name, values)]
+        row_terms = (Term(part.column, part.expression, part.values[rows]) for part in column_terms)
+        terms.extend(term for term in row_terms if is_usable(term.values))
+    return terms
 
 
 def log_abs(values: Array) -> Array:

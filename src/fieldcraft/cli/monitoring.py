@@ -101,6 +101,11 @@ def print_feedback(result: Json, as_json: bool) -> None:
         format_number(result[key]) for key in ("loss", "low", "high", "reference_loss")
     )
     print(f"loss {loss} ({low} to {high}), reference {reference_loss}{accuracy_text}")
+    print_degradation(result)
+
+
+def print_degradation(result: Json) -> None:
+    """Print for all rows and for each group whether the performance degraded."""
     degraded_groups = [group for group in result["groups"] if group["is_degraded"]]
     if result["is_degraded"]:
         print("DEGRADED: the loss is significantly higher")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fieldcraft.bundle.input_anomalies import describe_anomalies
 from fieldcraft.bundle.manifest import read_manifest
 from fieldcraft.cli.progress import STEP_TITLES
 from fieldcraft.core.formatting import format_duration, format_number, pluralize
@@ -89,7 +90,9 @@ def summarize_findings(report_data: ReportData, counts: Mapping[Severity, int]) 
     """The number of findings by severity, and the title of the first."""
     if not report_data.open_findings():
         return "none"
-    counts_text = ", ".join(f"{n} {name}" for name, n in counts.items() if n)
+    counts_text = ", ".join(
+        pluralize(n, name, "info" if name == "info" else None) for name, n in counts.items() if n
+    )
     # An info is never named first: it would hide what has to be done.
     serious_findings = [
         finding for finding in report_data.open_findings() if finding.severity != "info"
@@ -175,8 +178,6 @@ def print_predictions(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(result))
         return
-    from fieldcraft.bundle.input_anomalies import describe_anomalies
-
     print(f"wrote {result['rows']:,} predictions to {result['output']}")
     if result["rejected_rows"]:
         n_rejected = pluralize(result["rejected_rows"], "row")

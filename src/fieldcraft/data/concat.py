@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,16 +164,25 @@ def concat_column(name: str, frames: Sequence[pl.DataFrame], address: str) -> pl
     # A column without any value has whatever type its reader chose, which must not count.
     dtypes = {part.dtype for part in parts if part.null_count() < len(part)}
     if len(dtypes) > 1 and not all(dtype.is_numeric() for dtype in dtypes):
-        if any(dtype.is_temporal() for dtype in dtypes):
-            raise DataError(
-                f"the files of {address} hold different types in the column {name!r}",
-                detail=truncated_list(sorted(map(str, dtypes))),
-                hint="write them with the same types, or use text files",
-            )
+        refuse_temporal(dtypes, name, address)
         dtypes = {pl.String()}
     if len(dtypes) == 1:
         parts = [part.cast(*dtypes) for part in parts]
     return pl.concat([part.to_frame() for part in parts], how="vertical_relaxed").to_series()
+
+
+def refuse_temporal(dtypes: Iterable[pl.DataType], name: str, address: str) -> None:
+    """Refuse dates and times among the types of a column: as text they would be compared as words.
+
+    Raises:
+        DataError: one of the types is a date or a time.
+    """
+    if any(dtype.is_temporal() for dtype in dtypes):
+        raise DataError(
+            f"the files of {address} hold different types in the column {name!r}",
+            detail=truncated_list(sorted(map(str, dtypes))),
+            hint="write them with the same types, or use text files",
+        )
 
 
 def partition_tables(

@@ -120,30 +120,34 @@ def draw_charts(report_data: ReportData) -> dict[str, Markup]:
     if report_data.learning_curves:
         svgs["learning_curves"] = charts.plot_learning_curves(report_data.learning_curves)
     if report_data.evaluation:
-        evaluation = report_data.evaluation
-        svgs["models"] = charts.plot_models(
-            evaluation["models"], evaluation["metric"], evaluation["champion"]
-        )
-        diagnostics = evaluation["diagnostics"]
-        if "reliability" in diagnostics:
-            svgs["reliability"] = charts.plot_reliability(diagnostics["reliability"])
-        if "roc_curve" in diagnostics:
-            svgs["roc_curve"] = charts.plot_roc_curve(diagnostics["roc_curve"])
-        if diagnostics.get("threshold_curve"):
-            threshold = evaluation["calibration"].get("threshold") or DEFAULT_THRESHOLD
-            svgs["threshold_curve"] = charts.plot_thresholds(
-                diagnostics["threshold_curve"], threshold
-            )
-        if "scatter" in diagnostics:
-            svgs["scatter"] = charts.plot_scatter(
-                diagnostics["scatter"], str(report_data.settings.problem.target)
-            )
+        svgs |= draw_evaluation_charts(report_data)
     if report_data.importance:
         title = get_champion_metric(report_data)["title"]
         svgs["importance"] = charts.plot_importance(
             report_data.importance[:MAX_IMPORTANCE_COLUMNS], title
         )
     return {name: Markup(svg) for name, svg in svgs.items()}
+
+
+def draw_evaluation_charts(report_data: ReportData) -> dict[str, str]:
+    """The charts of the models' metrics and of the champion's predictions, by name."""
+    evaluation, svgs = report_data.evaluation, dict[str, str]()
+    svgs["models"] = charts.plot_models(
+        evaluation["models"], evaluation["metric"], evaluation["champion"]
+    )
+    diagnostics = evaluation["diagnostics"]
+    if "reliability" in diagnostics:
+        svgs["reliability"] = charts.plot_reliability(diagnostics["reliability"])
+    if "roc_curve" in diagnostics:
+        svgs["roc_curve"] = charts.plot_roc_curve(diagnostics["roc_curve"])
+    if diagnostics.get("threshold_curve"):
+        threshold = evaluation["calibration"].get("threshold") or DEFAULT_THRESHOLD
+        svgs["threshold_curve"] = charts.plot_thresholds(diagnostics["threshold_curve"], threshold)
+    if "scatter" in diagnostics:
+        svgs["scatter"] = charts.plot_scatter(
+            diagnostics["scatter"], str(report_data.settings.problem.target)
+        )
+    return svgs
 
 
 def summarize_kind_importance(report_data: ReportData) -> list[Json]:

@@ -106,8 +106,8 @@ def write_runtime_configs(training_folder: Path, target_folder: Path) -> None:
         curves = files.read_json(path).get("learning_curves")
         if curves:
             runtime_config = {name: curves[name] for name in ("precision", "threads")}
-            runtime_config["epochs"] = len(curves["train_losses"])
-            runtime_config["horizon"] = curves["training_settings"]["epochs"]
+            runtime_config["exact_epochs"] = len(curves["train_losses"])
+            runtime_config["schedule_epochs"] = curves["training_settings"]["epochs"]
             member_folder = path.parent.relative_to(training_folder)
             files.atomic_write_json(
                 target_folder / member_folder / "checkpoints" / "runtime_config.json",

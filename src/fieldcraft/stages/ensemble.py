@@ -85,13 +85,7 @@ def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> di
         )
         for name in selection:
             fractions[name] += 1 / (N_SELECTION_ROUNDS * N_RESAMPLES)
-    large_fractions = {
-        name: fraction for name, fraction in fractions.items() if fraction >= MIN_WEIGHT
-    }
-    weights = {
-        name: round(fraction / sum(large_fractions.values()), 4)
-        for name, fraction in large_fractions.items()
-    }
+    weights = drop_small_weights(fractions)
     ensemble_outputs = np.sum([weight * outputs[name] for name, weight in weights.items()], axis=0)
     single_losses = {
         name: loss(model_outputs, y, sample_weights) for name, model_outputs in outputs.items()
@@ -103,6 +97,12 @@ def select_weights(outputs: Mapping[str, Array], dataset: ModelingDataset) -> di
         if loss(ensemble_outputs, y, sample_weights) < single_losses[best] * (1 - MIN_RELATIVE_GAIN)
         else {best: 1.0}
     )
+
+
+def drop_small_weights(fractions: Mapping[str, float]) -> dict[str, float]:
+    """The weights that are worth carrying, rounded; they add up to 1 again."""
+    large = {name: fraction for name, fraction in fractions.items() if fraction >= MIN_WEIGHT}
+    return {name: round(fraction / sum(large.values()), 4) for name, fraction in large.items()}
 
 
 def select_greedily(
@@ -137,6 +137,11 @@ def write_ensemble(
     first_table.drop(output_columns).hstack(output_frame).write_parquet(
         folder / "predictions.parquet"
     )
+    files.atomic_write_json(folder / "model.json", build_ensemble_metadata(weights, metadata))
+
+
+def build_ensemble_metadata(weights: Mapping[str, float], metadata: Mapping[str, Json]) -> Json:
+    """The metadata of an ensemble; it reads some columns alone if all its models do."""
     components = [metadata[name] for name in weights]
     columns = {column for component in components for column in component.get("columns", [])}
     columns_entry = (
@@ -144,18 +149,15 @@ def write_ensemble(
         if all("columns" in component for component in components)
         else {}
     )
-    files.atomic_write_json(
-        folder / "model.json",
-        {
-            "learner": ENSEMBLE_NAME,
-            "title": f"ensemble of {len(components)} models",
-            "complexity": max(component["complexity"] for component in components) + 1,
-            "n_members": sum(component["n_members"] for component in components),
-            "fit_seconds": round(sum(component["fit_seconds"] for component in components), 3),
-            "ensemble_weights": dict(weights),
-            **columns_entry,
-        },
-    )
+    return {
+        "learner": ENSEMBLE_NAME,
+        "title": f"ensemble of {len(components)} models",
+        "complexity": max(component["complexity"] for component in components) + 1,
+        "n_members": sum(component["n_members"] for component in components),
+        "fit_seconds": round(sum(component["fit_seconds"] for component in components), 3),
+        "ensemble_weights": dict(weights),
+        **columns_entry,
+    }
 
 
 STAGE = Stage(

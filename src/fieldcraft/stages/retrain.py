@@ -277,15 +277,25 @@ def collect_logged_rows(
     time = settings.data.time_column
     time_column = make_column(settings, time) if time is not None else None
     rows = join_logged_rows(log, labels, bundle.schema, target_columns(settings)[0], time_column)
+    if rows.height:
+        require_join_keys(rows, settings)
+    return rows.drop(USED_ROW_KEYS), rows.select(USED_ROW_KEYS)
+
+
+def require_join_keys(rows: pl.DataFrame, settings: ProjectSettings) -> None:
+    """Check that rows of the log have the key columns of joined tables.
+
+    Raises:
+        DataError: one is missing.
+    """
     keys = [key for join in settings.data.join for key in join.keys]
-    absent = [key for key in keys if rows.height and key not in rows.columns]
+    absent = [key for key in keys if key not in rows.columns]
     if absent:
         raise DataError(
             "the prediction log lacks key columns of joined tables",
             detail=join_names(absent),
             hint="pass the labelled rows as a table: fieldcraft retrain --data FILE",
         )
-    return rows.drop(USED_ROW_KEYS), rows.select(USED_ROW_KEYS)
 
 
 def last_monitored_source(folder: Path) -> str:

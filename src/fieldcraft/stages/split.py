@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fieldcraft.contracts import Stage
+from fieldcraft.contracts import Kind, Stage
 from fieldcraft.core import catalog, digest, files, seeds
 from fieldcraft.core.errors import DataError, did_you_mean
 from fieldcraft.core.formatting import join_names, parse_duration
@@ -442,13 +442,7 @@ def group_related_rows(
     feature_digests = parts["feature_digest"]
     if settings.split.near_duplicates == "ignore" or settings.split.strategy == "time":
         return feature_digests
-    max_group_rows = max(MAX_NEAR_DUPLICATE_ROWS, round(MAX_NEAR_DUPLICATE_FRACTION * parts.height))
-    kinds = ((name, catalog.load_plugin("kinds", settings.data.columns[name].kind))
-             for name in features.columns if name in settings.data.columns)  # fmt: skip
-    groups = [
-        group for name, kind in kinds for group in kind.near_duplicate_groups(features[name]) or ()
-        if len(group) <= max_group_rows
-    ]  # fmt: skip
+    groups = find_near_duplicates(features, settings)
     first = feature_digests.rank("min").to_numpy().astype(np.int64) - 1
     unique = np.unique(first, return_index=True, return_inverse=True)
     duplicate_pairs = np.stack([unique[1][unique[2]], np.arange(len(feature_digests))], axis=1)
@@ -459,6 +453,17 @@ def group_related_rows(
     ):
         representatives[group] = group[0]
     return feature_digests.gather(representatives)
+
+
+def find_near_duplicates(features: pl.DataFrame, settings: ProjectSettings) -> list[Array]:
+    """Groups of rows with nearly equal texts or images, except for very large ones."""
+    max_rows = max(MAX_NEAR_DUPLICATE_ROWS, round(MAX_NEAR_DUPLICATE_FRACTION * features.height))
+    groups: list[Array] = []
+    for name in features.columns:
+        if name in settings.data.columns:
+            kind: Kind = catalog.load_plugin("kinds", settings.data.columns[name].kind)
+            groups += kind.near_duplicate_groups(features[name]) or ()
+    return [group for group in groups if len(group) <= max_rows]
 
 
 STAGE = Stage(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fieldcraft.contracts import Check
 from fieldcraft.data.column_profile import ColumnProfile, TypeInference
 from fieldcraft.kinds._base import ExcludedKind
+from fieldcraft.kinds.constant.checks import CHECKS
 
 
 class ConstantKind(ExcludedKind):
@@ -24,8 +25,6 @@ class ConstantKind(ExcludedKind):
 
     def checks(self) -> Sequence[Check]:
         """The checks for constant columns."""
-        from fieldcraft.kinds.constant.checks import CHECKS
-
         return CHECKS
 
 

@@ -16,6 +16,7 @@ from fieldcraft.data.text_heuristics import (
     median_words,
 )
 from fieldcraft.kinds._base import ExcludedKind
+from fieldcraft.kinds.identifier.checks import CHECKS
 
 MIN_DISTINCT_FRACTION = 0.9
 MIN_DISTINCT_FRACTION_IF_NAMED_KEY = 0.5
@@ -59,8 +60,6 @@ class IdentifierKind(ExcludedKind):
 
     def checks(self) -> Sequence[Check]:
         """The checks for identifier columns."""
-        from fieldcraft.kinds.identifier.checks import CHECKS
-
         return CHECKS
 
     def drift_statistics(self, values: pl.Series) -> dict[str, pl.Series]:

@@ -187,12 +187,8 @@ class NumberEncoder:
                 self.transforms
             )
             self.vectorized_transform.fill_features(cleaned, features)
-        for start in range(0, rows if rows > MAX_VECTORIZED_ROWS else 0, BLOCK_ROWS):
-            block = slice(start, start + BLOCK_ROWS)
-            feature_indices = iter(range(len(self.bin_edges)))
-            for column, number_transform in zip(cleaned, self.transforms, strict=True):
-                for feature in number_transform.compute_features(column[block]):
-                    features[block, next(feature_indices)] = feature
+        else:
+            self._fill_in_blocks(cleaned, features)
         # Flags only for columns that had missing values in training: others would be constant.
         flags = [
             np.isnan(column)
@@ -204,6 +200,15 @@ class NumberEncoder:
             arrays["number_missing"] = np.stack(flags, axis=1).astype(np.float32)
         # If all columns are constant: a network needs at least one input.
         return arrays or {"number_missing": np.zeros((rows, 1), dtype=np.float32)}
+
+    def _fill_in_blocks(self, cleaned: list[Array], features: Array) -> None:
+        """Compute the features of many rows, a block at a time, so that it stays in the cache."""
+        for start in range(0, len(features), BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            feature_indices = iter(range(len(self.bin_edges)))
+            for column, number_transform in zip(cleaned, self.transforms, strict=True):
+                for feature in number_transform.compute_features(column[block]):
+                    features[block, next(feature_indices)] = feature
 
     def _matrix(self, raw: list[Array], cleaned: list[Array]) -> Matrix:
         names = [column.name for column in self.columns]

@@ -197,10 +197,14 @@ def compute_row_weights(job: TrainingJob) -> Array | None:
     if isinstance(class_weights, dict):
         by_class = np.array([class_weights.get(label, 1.0) for label in classes])
     else:
-        # As in scikit-learn: every class counts the same in total, the mean weight is 1.
-        counts = np.bincount(job.train_y, minlength=len(classes))
-        by_class = len(job.train_y) / (len(classes) * np.maximum(counts, 1))
+        by_class = balanced_class_weights(job.train_y, len(classes))
     return by_class[job.train_y] * (1.0 if weights is None else weights)
+
+
+def balanced_class_weights(y: Array, n_classes: int) -> Array:
+    """Weights that make every class count the same in total, as scikit-learn's "balanced"."""
+    counts = np.bincount(y, minlength=n_classes)
+    return len(y) / (n_classes * np.maximum(counts, 1))
 
 
 def restore_network(state: State, spec: ModelSpec) -> NetworkModel:

@@ -75,10 +75,8 @@ class LabelInText:
         for text_column in iter_text_columns(context) if class_rows else ():
             text_column = text_column.select(sample_rows(len(text_column), MAX_TEXTS))
             mentions = count_label_mentions(text_column, class_rows)
-            n_texts, n_own = (
-                sum(mention.n_texts for mention in mentions),
-                sum(mention.n_own_mentions for mention in mentions),
-            )
+            n_texts = sum(mention.n_texts for mention in mentions)
+            n_own = sum(mention.n_own_mentions for mention in mentions)
             n_others = sum(mention.n_other_mentions for mention in mentions)
             if (
                 n_texts >= MIN_TEXTS_PER_CLASS

@@ -1,11 +1,13 @@
-"""Score the tests by sampled mutants: change one operator, number or condition, run the twin tests.
+"""Score the tests by sampled mutants: change one operator, number or condition, run the tests.
 
-    python -m venv /tmp/mutation && /tmp/mutation/bin/pip install cosmic-ray
-    /tmp/mutation/bin/python bench/mutation.py --mutants 420 --python .venv/bin/python
+    .venv/bin/pip install cosmic-ray
+    .venv/bin/python bench/mutation.py --mutants 420 --minutes 60
 
-Mutants come from cosmic-ray's operators, one for each sampled place. Each runs in a copy of the
-tree, against the tests that stand beside its module, until the first one fails. Results are kept
-line by line, so that a run that is stopped goes on where it was; survivors print as a diff.
+Mutants come from cosmic-ray's operators, one for each sampled line. Each runs in a forked process
+that reads the changed source in place of the file: first against the twin test and the doctests of
+its module, then against the other tests of its area, until one fails. Nothing on disk is changed.
+Results are kept line by line, so that a run that was stopped goes on; survivors print as a diff.
+Tests that start a process of their own run there with the unchanged source.
 """
 
 from __future__ import annotations
@@ -13,21 +15,22 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import importlib
 import json
 import os
 import random
-import shutil
-import subprocess
+import signal
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from queue import Queue
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = Path("src/fieldcraft")
@@ -42,20 +45,24 @@ AREAS: dict[str, tuple[str, ...]] = {
     "serving": ("tests/serving",),
     "monitoring": ("tests/monitoring",),
     "stages/split.py": ("tests/stages/test_split.py",),
-    "core/files.py": ("tests/core",),
+    "core/files.py": ("tests/core/test_files.py",),
 }
 # Operators that need arguments, or whose mutants say nothing about a test.
-LEFT_OUT = {"VariableReplacer", "VariableInserter", "ExceptionReplacer"}
+EXCLUDED_OPERATORS = {"VariableReplacer", "VariableInserter", "ExceptionReplacer"}
 # In place of arithmetic they raise a TypeError on floats, which any test notices.
 BIT_OPERATORS = ("LShift", "RShift", "BitOr", "BitAnd", "BitXor")
-TIMEOUT = 10.0  # times as long as the unchanged tests of an area may take, and at least
-SHORTEST_TIMEOUT = 60.0  # seconds
+# Imported once, before the forks; none of them starts a thread when it is imported.
+PRELOADED = ("numpy", "polars", "scipy.stats", "sklearn.linear_model", "pydantic", "torch",
+             "hypothesis", "onnxruntime")  # fmt: skip
+TIMEOUT_SECONDS = 240.0  # of the tests of one mutant
+POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Mutant:
     """One change of one module."""
 
+    area: str
     module: str
     operator: str
     occurrence: int
@@ -63,12 +70,12 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        """How results name the mutant."""
+        """The name in the results."""
         return f"{self.module}:{self.line} {self.operator}#{self.occurrence}"
 
 
 def annotation_spans(tree: ast.AST) -> list[tuple[int, int, int, int]]:
-    """Places of annotations, which no test can notice: they are never evaluated."""
+    """Positions of annotations, which are never evaluated, so that no test can notice them."""
     nodes: list[ast.expr] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation:
@@ -80,56 +87,55 @@ def annotation_spans(tree: ast.AST) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def operators() -> Iterator[tuple[str, Any]]:
+def iter_operators() -> Iterator[tuple[str, Any]]:
     """Cosmic-ray's operators by name, ready to use."""
     from cosmic_ray.plugins import get_operator, operator_names
 
     for name in operator_names():
-        *_, before, after = ("", "", *name.rpartition("/")[2].split("_"))
+        short_name = name.rpartition("/")[2]
+        *_, before, after = ("", "", *short_name.split("_"))
         is_type_error = after in BIT_OPERATORS and before not in BIT_OPERATORS
-        if name.rpartition("/")[2] not in LEFT_OUT and not is_type_error:
+        if short_name not in EXCLUDED_OPERATORS and not is_type_error:
             yield name, get_operator(name)()
 
 
-def mutants_of(module: Path) -> list[Mutant]:
-    """All mutants of a module, those of annotations left out."""
-    from cosmic_ray.ast import ast_nodes, get_ast_from_path
-
-    nodes = list(ast_nodes(get_ast_from_path(module)))
-    spans = annotation_spans(ast.parse(module.read_text(encoding="utf-8")))
-    mutants = []
-    for name, operator in operators():
-        starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
-        for occurrence, (line, column) in enumerate(starts):
-            if not any((a, b) <= (line, column) < (c, d) for a, b, c, d in spans):
-                mutants.append(Mutant(str(module.relative_to(ROOT)), name, occurrence, line))
-    return mutants
-
-
-def modules_of(area: str) -> list[Path]:
+def area_modules(area: str) -> list[Path]:
     """The modules of an area, a file or a folder."""
     path = ROOT / SOURCE / area
     return [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
-def by_line(area: str) -> dict[tuple[str, int], list[Mutant]]:
-    """All mutants of an area by module and line."""
-    mutants: dict[tuple[str, int], list[Mutant]] = defaultdict(list)
-    for module in modules_of(area):
-        for mutant in mutants_of(module):
-            mutants[mutant.module, mutant.line].append(mutant)
+def mutants_by_line(area: str) -> dict[tuple[str, int], list[Mutant]]:
+    """All mutants of an area by module and line, those of annotations left out."""
+    from cosmic_ray.ast import ast_nodes, get_ast_from_path
+
+    by_line: dict[tuple[str, int], list[Mutant]] = defaultdict(list)
+    for path in area_modules(area):
+        nodes = list(ast_nodes(get_ast_from_path(path)))
+        spans = annotation_spans(ast.parse(path.read_text(encoding="utf-8")))
+        module = str(path.relative_to(ROOT))
+        for name, operator in iter_operators():
+            starts = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+            for occurrence, (line, column) in enumerate(starts):
+                if not any((a, b) <= (line, column) < (c, d) for a, b, c, d in spans):
+                    by_line[module, line].append(Mutant(area, module, name, occurrence, line))
+    return by_line
+
+
+def sample_mutants(areas: Sequence[str], count: int, seed: int) -> list[Mutant]:
+    """Mutants of some areas: lines drawn evenly, one mutant of each, in a random order."""
+    candidates = {area: mutants_by_line(area) for area in areas}
+    fraction = count / sum(len(lines) for lines in candidates.values())
+    mutants = []
+    for area, by_line in candidates.items():
+        rng = random.Random(f"{seed}/{area}")
+        n_lines = min(len(by_line), max(1, round(fraction * len(by_line))))
+        mutants += [rng.choice(by_line[key]) for key in rng.sample(sorted(by_line), n_lines)]
+    random.Random(seed).shuffle(mutants)
     return mutants
 
 
-def sample(area: str, count: int, seed: int) -> list[Mutant]:
-    """Mutants of an area: lines drawn evenly, then one mutant of each."""
-    mutants = by_line(area)
-    chance = random.Random(f"{seed}/{area}")
-    lines = chance.sample(sorted(mutants), min(count, len(mutants)))
-    return [chance.choice(mutants[line]) for line in lines]
-
-
-def mutated(source: str, mutant: Mutant) -> str:
+def mutate(source: str, mutant: Mutant) -> str:
     """The source of a module with the change of a mutant."""
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
@@ -138,132 +144,108 @@ def mutated(source: str, mutant: Mutant) -> str:
     return source if code is None else str(code)
 
 
-def copy_tree(folder: Path) -> Path:
-    """A copy of what tests need, with the developers' data beside it."""
-    tree = folder / "main"
-    for name in ("src", "tests", "docs", "examples"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / name, tree / name)
-    if (ROOT.parent / "shared").exists():
-        (folder / "shared").symlink_to(ROOT.parent / "shared")
-    return tree
+def replace_source(path: Path, source: str) -> None:
+    """Make imports of a module in this process read another source than its file holds."""
+    get_data, path_stats = SourceFileLoader.get_data, SourceFileLoader.path_stats
+
+    def get_mutated_data(loader: SourceFileLoader, name: str) -> bytes:
+        return source.encode() if name == str(path) else get_data(loader, name)
+
+    def refuse_cache(loader: SourceFileLoader, name: str) -> Any:
+        if name == str(path):
+            raise OSError  # without its times, the bytecode cache is neither read nor written
+        return path_stats(loader, name)
+
+    SourceFileLoader.get_data = get_mutated_data  # type: ignore[method-assign, assignment]
+    SourceFileLoader.path_stats = refuse_cache  # type: ignore[method-assign]
 
 
-def test_paths(mutant: Mutant, tests: Sequence[str]) -> list[str]:
-    """The twin test and the doctests of a module first, then the other tests of its area."""
-    twin = f"test_{Path(mutant.module).name.lstrip('_')}"
-    twins = [str(p.relative_to(ROOT)) for t in tests for p in (ROOT / t).rglob(twin)]
-    return [*twins, mutant.module, *tests]
+def run_in_fork(mutant: Mutant | None, source: str, tests: Sequence[str]) -> str:
+    """Run tests in a forked process: "killed", "timeout" (counts as killed) or "survived"."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        if mutant is not None:
+            replace_source(ROOT / mutant.module, source)
+        arguments = ["-x", "-q", "-p", "no:randomly", "-p", "no:xdist", "-W", "ignore", *tests]
+        os._exit(int(pytest.main(arguments)))
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while time.monotonic() < end:
+        process, status = os.waitpid(child, os.WNOHANG)
+        if process:
+            return "survived" if os.waitstatus_to_exitcode(status) == 0 else "killed"
+        time.sleep(POLL_SECONDS)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "timeout"
 
 
-def run_tests(tree: Path, paths: Sequence[str], python: str, timeout: float | None) -> str:
-    """Run tests in a copy of the tree: `killed`, `timeout` (killed as well) or `survived`."""
-    command = [python, "-m", "pytest", "-x", "-q", "-p", "no:randomly", *paths]
-    environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            command, cwd=tree, env=environment, timeout=timeout, capture_output=True, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return "timeout"
-    return "survived" if done.returncode == 0 else "killed"
+def twin_tests(mutant: Mutant) -> list[str]:
+    """The twin test and the doctests of a module."""
+    twin = f"test_{Path(mutant.module).stem.lstrip('_')}.py"
+    twins = [p for tests in AREAS[mutant.area] for p in sorted((ROOT / tests).rglob(twin))]
+    return [*(str(path.relative_to(ROOT)) for path in twins), mutant.module]
 
 
-class MutantRunner:
-    """Runs mutants, each in one of a few copies of the tree."""
-
-    def __init__(self, python: str, results: Path, trees: Sequence[Path]) -> None:
-        self.python, self.results = python, results
-        self.free: Queue[Path] = Queue()
-        for tree in trees:
-            self.free.put(tree)
-        self.timeouts: dict[str, float] = {}
-
-    def measure(self, area: str) -> None:
-        """Run the unchanged tests of an area, which must pass, and take their time."""
-        tree = self.free.get()
-        start = time.monotonic()
-        if run_tests(tree, AREAS[area], self.python, None) != "survived":
-            sys.exit(f"the unchanged tests of {area} fail; mend them first")
-        self.timeouts[area] = max(SHORTEST_TIMEOUT, TIMEOUT * (time.monotonic() - start))
-        self.free.put(tree)
-
-    def run(self, area: str, mutant: Mutant) -> None:
-        """Try one mutant, and write down how it ended."""
-        tree = self.free.get()
-        path = tree / mutant.module
-        source = path.read_text(encoding="utf-8")
-        changed = mutated(source, mutant)
-        try:
-            path.write_text(changed, encoding="utf-8")
-            paths = test_paths(mutant, AREAS[area])
-            outcome = run_tests(tree, paths, self.python, self.timeouts[area])
-        finally:
-            path.write_text(source, encoding="utf-8")
-            self.free.put(tree)
-        lines = difflib.unified_diff(source.splitlines(), changed.splitlines(), n=0, lineterm="")
-        diff = "\n".join(line for line in lines if line[:3] not in {"---", "+++"})
-        entry = {"area": area, "mutant": mutant.name, "outcome": outcome, "diff": diff}
-        with self.results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-        print(
-            f"{outcome:9} {mutant.name}" + (f"\n{diff}" if outcome == "survived" else ""),
-            flush=True,
-        )
+def try_mutant(mutant: Mutant, results: Path) -> None:
+    """Run the tests against one mutant, and write down how it ended."""
+    source = (ROOT / mutant.module).read_text(encoding="utf-8")
+    mutated = mutate(source, mutant)
+    outcome = run_in_fork(mutant, mutated, twin_tests(mutant))
+    if outcome == "survived":
+        outcome = run_in_fork(mutant, mutated, AREAS[mutant.area])
+    lines = difflib.unified_diff(source.splitlines(), mutated.splitlines(), n=0, lineterm="")
+    diff = "\n".join(line for line in lines if line[:3] not in {"---", "+++"})
+    entry = {"area": mutant.area, "mutant": mutant.name, "outcome": outcome, "diff": diff}
+    with results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+    print(f"{outcome:9} {mutant.name}" + (f"\n{diff}" if outcome == "survived" else ""), flush=True)
 
 
-def report(results: Path) -> None:
-    """Print killed and sampled mutants by area."""
+def print_scores(results: Path) -> None:
+    """Print how many of the sampled mutants were killed, by area."""
     entries = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
     sampled = Counter(entry["area"] for entry in entries)
     killed = Counter(entry["area"] for entry in entries if entry["outcome"] != "survived")
-    for area, count in sampled.items():
-        print(f"{area:16} {killed[area]:4} of {count:4} killed, {killed[area] / count:.0%}")
-    total = sum(sampled.values())
-    survived = total - sum(killed.values())
-    print(f"{'all':16} {total - survived:4} of {total:4} killed, {1 - survived / total:.1%}")
+    for area in (*sorted(sampled), "all"):
+        n, k = (c.total() if area == "all" else c[area] for c in (sampled, killed))
+        print(f"{area:16} {k:4} of {n:4} killed, {k / n:.1%}")
 
 
 def main() -> None:
-    """Sample mutants, try those that were not tried yet, and report."""
+    """Sample mutants, run those that were not tried yet, and print the scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutants", type=int, default=420, help="over all areas")
-    parser.add_argument("--areas", nargs="*", default=list(AREAS), help="below src")
-    parser.add_argument("--tests", nargs="*", help="tests to run in place of an area's own")
+    parser.add_argument("--areas", nargs="*", default=list(AREAS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=90.0, help="no mutant is begun after that")
-    parser.add_argument("--python", default=sys.executable, help="the project's own")
+    parser.add_argument("--minutes", type=float, default=60.0, help="none is begun after that")
     parser.add_argument("--results", type=Path, default=Path("mutation.jsonl"))
-    arguments = parser.parse_args()
-    for area in arguments.areas:
-        if arguments.tests or area not in AREAS:
-            AREAS[area] = tuple(arguments.tests or ("tests",))
-    sizes = {area: len(by_line(area)) for area in arguments.areas}
-    share = arguments.mutants / sum(sizes.values())
-    selected = [
-        (area, mutant)
-        for area, size in sizes.items()
-        for mutant in sample(area, max(1, round(share * size)), arguments.seed)
-    ]
-    arguments.results.touch()
-    lines = arguments.results.read_text(encoding="utf-8").splitlines()
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    os.environ["PYTHONPATH"] = str(ROOT / "src")  # of processes that tests start
+    sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+    for name in PRELOADED:
+        importlib.import_module(name)
+    for area in options.areas:
+        if run_in_fork(None, "", AREAS[area]) != "survived":
+            sys.exit(f"the unchanged tests of {area} fail, or take over {TIMEOUT_SECONDS:.0f} s")
+    options.results.touch()
+    lines = options.results.read_text(encoding="utf-8").splitlines()
     tried = {json.loads(line)["mutant"] for line in lines}
-    end = time.monotonic() + 60 * arguments.minutes
-    python = str(Path(arguments.python).absolute())
-    with tempfile.TemporaryDirectory() as folder:
-        trees = [copy_tree(Path(folder) / str(i)) for i in range(arguments.workers)]
-        runner = MutantRunner(python, arguments.results, trees)
-        for area in dict.fromkeys(area for area, _ in selected):
-            runner.measure(area)
-        with ThreadPoolExecutor(arguments.workers) as pool:
-            for area, mutant in selected:
-                if mutant.name not in tried:
-                    pool.submit(
-                        lambda a=area, m=mutant: time.monotonic() < end and runner.run(a, m)
-                    )
-    report(arguments.results)
+    end = time.monotonic() + 60 * options.minutes
+
+    def run_if_time_is_left(mutant: Mutant) -> None:
+        if time.monotonic() < end:
+            try_mutant(mutant, options.results)
+
+    mutants = sample_mutants(options.areas, options.mutants, options.seed)
+    with ThreadPoolExecutor(options.workers) as pool:
+        list(pool.map(run_if_time_is_left, [m for m in mutants if m.name not in tried]))
+    print_scores(options.results)
 
 
 if __name__ == "__main__":

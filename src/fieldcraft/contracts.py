@@ -79,7 +79,7 @@ class Encoder(Protocol):
 
 
 class Kind(Protocol):
-    """A kind of column; `data.plain_kind` has defaults of the last five methods."""
+    """A kind of column; `kinds._base` has defaults of the last methods."""
 
     name: str
     is_feature: bool  # False: columns of this kind are no model input
@@ -88,25 +88,25 @@ class Kind(Protocol):
     packages: tuple[str, ...]  # requirements of a bundle with such columns
 
     def infer(self, profile: ColumnProfile) -> TypeInference | None:
-        """Whether a column has it."""
+        """The inference that a column is of this kind, or None."""
 
     def parse(self, cells: pl.Series, options: Mapping[str, Any]) -> pl.Series:
-        """Parse."""
+        """Cells to values; what cannot be read is null."""
 
     def encoder(self, columns: Sequence[Column]) -> Encoder:
         """An unfitted encoder."""
 
     def net(self, encoder: Encoder, without_embeddings: bool) -> Any:
-        """See fit.network."""
+        """A torch module: see fit/network.py."""
 
     def checks(self) -> Sequence[Check]:
         """Checks of such columns."""
 
     def drift_statistics(self, values: pl.Series) -> Mapping[str, pl.Series]:
-        """By name."""
+        """What drift is measured by, by name."""
 
     def near_duplicate_groups(self, values: pl.Series) -> Sequence[Array] | None:
-        """Row indexes."""
+        """Groups of indexes of rows that are nearly equal."""
 
     def thumbnail(self, value: Any) -> str | None:
         """A small image as a data: URL."""
@@ -132,10 +132,10 @@ class Task(Protocol):
     baselines: tuple[str, ...]  # names of learners, simplest first
 
     def infer(self, profiles: Sequence[ColumnProfile]) -> TypeInference | None:
-        """Fit?"""
+        """The inference that targets ask for this task, or None."""
 
     def describe(self, target: pl.Series, problem: Json) -> Json:
-        """The target_spec."""
+        """The target_spec: what is known of the target, such as classes and costs."""
 
     def encode(self, target: pl.Series, target_spec: Json) -> Array:
         """The target as numbers."""
@@ -147,16 +147,16 @@ class Task(Protocol):
         """Targets as learners get them."""
 
     def unscale_outputs(self, outputs: Array, scale: Json) -> Array:
-        """In units of the target."""
+        """Outputs in units of the target."""
 
     def target_indicator_matrix(self, y: Array, target_spec: Json) -> Array:
-        """For encoders."""
+        """What encoders may learn of the target, (n, k)."""
 
     def n_outputs(self, target_spec: Json) -> int:
         """Outputs of a row."""
 
     def loss(self, smoothing: float = 0.0) -> Callable[[Any, Any], Any]:
-        """Of each row, in torch."""
+        """A loss of each row, in torch."""
 
     def activate(self, raw: Any) -> Any:
         """Torch: raw outputs to outputs."""
@@ -217,13 +217,13 @@ class FittedModel(Protocol):
     input_format: InputFormat
 
     def outputs(self, rows: Encoded) -> Array:
-        """(n, n_outputs), target scaled."""
+        """Outputs on the scale of the targets that learners get, (n, n_outputs)."""
 
     def state(self) -> State:
         """The fitted state."""
 
     def to_onnx(self) -> bytes:
-        """Inputs as in the input format, one output `outputs`."""
+        """An ONNX graph; inputs as in the input format, one output `outputs`."""
 
 
 class Learner(Protocol):
@@ -238,17 +238,7 @@ class Learner(Protocol):
         """Train a model."""
 
     def restore(self, state: State, spec: ModelSpec) -> FittedModel:
-        """Load a state."""
-
-
-class Predictor(Protocol):
-    """Predicts rows; later stages know nothing else of a model."""
-
-    def outputs(self, rows: pl.DataFrame) -> Array:
-        """Calibrated outputs of unparsed rows."""
-
-    def predict(self, rows: Any) -> pl.DataFrame:
-        """Predictions and probabilities."""
+        """The model of a saved state."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +289,7 @@ class Format(Protocol):
     suffix: str
 
     def write(self, model: FittedModel, path: Path) -> None:
-        """Write one file."""
+        """Write the model as one file."""
 
     def load(self, path: Path) -> Callable[[Tensors], Array]:
-        """A function of the inputs."""
+        """A function from inputs to outputs."""

@@ -201,7 +201,7 @@ def test_a_changed_component_of_an_ensemble_is_noticed(ensemble_project: Project
     third = pl.when(pl.col("fold") == 3).then(1e-3).otherwise(0.0)
     pl.read_parquet(table).with_columns(pl.col("output_0") + third).write_parquet(table)
     parts = load_ensemble_parts(model_folders(story)["ensemble"], model_folders(story))
-    with pytest.raises(BundleError, match=r"(?s)does not predict.*linear, member 3"):
+    with pytest.raises(BundleError, match=r"(?s)predict differently.*linear, fold 3"):
         check_parity(ensemble_project.bundle_path, parts, rows)
 
 

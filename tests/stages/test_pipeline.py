@@ -248,7 +248,8 @@ def test_kill_9_during_training_and_a_second_run_end_in_the_same_measures(
     _pipeline.run_steps(unbroken, _workflows.NullCallbacks(), until="evaluate")
     code = (
         "import sys; from fieldcraft.api.project import Project;"
-        "from fieldcraft.fit import trainer; trainer.CHECKPOINT_INTERVAL_SECONDS = 0.0; Project(sys.argv[1]).run('evaluate')"
+        "from fieldcraft.fit import trainer; trainer.CHECKPOINT_INTERVAL_SECONDS = 0.0;"
+        "Project(sys.argv[1]).run('evaluate')"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(killed.root)])
     deadline = time.monotonic() + 120

@@ -172,8 +172,8 @@ def main() -> None:
         place = folder / options.learner
         path = place if place.exists() else train_bundle(folder, options.learner)
         rows, bundle = write_csv(folder, options.rows), load_bundle(path)
-        print_step_times(bundle, rows, folder, options.memory)
-        given = ["--memory-mb", str(options.memory)]
+        print_step_times(bundle, rows, folder, options.memory_mb)
+        given = ["--memory-mb", str(options.memory_mb)]
         fieldcraft_seconds, onnxruntime_seconds, peaks = [], [], []
         for number in range(options.rounds):
             seconds, peak = time_command(path, rows, folder / options.out, given)

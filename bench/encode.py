@@ -56,10 +56,13 @@ def main() -> None:
     schema = Schema(tuple(Column(name, "number") for name in rows.columns))
     encoders = EncoderSet(schema)
     target = np.zeros((TRAINING_ROWS, 1))
-    encoders.fit_transform(schema.apply(rows[:TRAINING_ROWS]), target)
+    encoders.fit_transform(encoders.precompute(schema.apply(rows[:TRAINING_ROWS])), target)
     values, text = schema.apply(rows), rows[:100_000].cast(pl.String)
     ways = {
-        "numbers to tensors": (values.height, lambda: encoders.transform(values).tensors()),
+        "numbers to tensors": (
+            values.height,
+            lambda: encoders.transform(encoders.precompute(values)).tensors(),
+        ),
         "text to numbers": (text.height, lambda: schema.apply(text)),
     }
     for name, (count, act) in ways.items():

@@ -68,13 +68,13 @@ def run_project(source: Path, target: str, folder: Path, edits: Edits = ()) -> d
 
 def format_row(name: str, outcome: Mapping[str, Any]) -> str:
     """A line about one project."""
-    measures = {m["metric"]: m for m in outcome["final_evaluation"]["measures"]}
+    measures = {m["metric"]: m for m in outcome["final_evaluation"]["metrics"]}
     figures_text = ", ".join(
         f"{m} {measures[m]['value']:.4f} ({measures[m]['low']:.4f} to {measures[m]['high']:.4f})"
         for m in METRICS_SHOWN
         if m in measures
     )
-    rows = outcome["final_evaluation"]["measures"][0]["rows"]
+    rows = outcome["final_evaluation"]["metrics"][0]["n_rows"]
     return (
         f"| {name} | {rows:,} | {outcome['champion']} | {figures_text} | {outcome['seconds']:.0f} |"
     )
@@ -135,7 +135,7 @@ def run_houses(folder: Path, edits: Edits) -> list[str]:
 
 def run_peers(name: str, folder: Path, venvs: Path, seconds: float) -> list[str]:
     """What the peers make of the photos of a finished project, in as many seconds each."""
-    (develop,) = (folder / "runs" / "split").glob("*/develop.parquet")
+    (develop,) = (folder / "runs" / "split").glob("*/development.parquet")
     (test,) = (folder / "runs" / "split").glob("*/sealed/test.parquet")
     arrays: dict[str, Any] = {}
     parts = {"train": pl.read_parquet(develop), "test": pl.read_parquet(test)}

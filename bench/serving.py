@@ -126,7 +126,9 @@ def run_client_process(
         return pool.apply(run_load, (port, body, callers, seconds, path))
 
 
-def run_load(port: int, body: bytes, callers: int, seconds: float, path: str) -> list[float]:
+def run_load(
+    port: int, body: bytes, callers: int, seconds: float, path: str = "/predict"
+) -> list[float]:
     return asyncio.run(generate_load(port, body, callers, seconds, path))
 
 

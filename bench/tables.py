@@ -22,7 +22,13 @@ ADULT_ARGUMENTS = (
 )
 TABLES: dict[str, tuple[str, ...]] = {
     "titanic": ("titanic.csv", "--target", "Survived"),
-    "adult": ("adult/adult_train_raw.csv.gz", "--names", ADULT_ARGUMENTS, "--target", "income"),
+    "adult": (
+        "adult/adult_train_raw.csv.gz",
+        "--column-names",
+        ADULT_ARGUMENTS,
+        "--target",
+        "income",
+    ),
     "telco": ("telco_churn_raw.csv.gz", "--target", "Churn"),
     "california": ("california_housing.csv.gz", "--target", "median_house_value"),
     "wine": ("wine_quality.parquet", "--target", "quality"),
@@ -43,12 +49,12 @@ def run_table(name: str, folder: Path) -> str:
     outcome = json.loads(done.stdout)
     metric = outcome["metric"]
     cells = []
-    for learner in outcome["learners"]:
-        at = learner["measures"][metric]
-        mark = "**" if learner["name"] == outcome["champion"] else ""
+    for model in outcome["models"]:
+        at = model["metrics"][metric]
+        mark = "**" if model["name"] == outcome["champion"] else ""
         cells.append(f"{mark}{at['value']:.4g}{mark}")
-    trained = outcome["learners"][-1]["seconds"]
-    rows = sum(outcome["rows"].values())
+    trained = outcome["models"][-1]["fit_seconds"]
+    rows = sum(outcome["row_counts"].values())
     return f"| {name} | {rows:,} | {metric} | {' | '.join(cells)} | {trained:.0f} | {seconds:.0f} |"
 
 

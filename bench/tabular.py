@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contest import report, results, venvs
-from contest.rounds import METHODS, QUICK, Place, play
-from contest.tables import TABLES, Table
+from contest.rounds import METHODS, QUICK, PeerEnvironments, play_round
+from contest.tables import TABLES, BenchmarkTable
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "tabular.jsonl"
@@ -33,20 +33,22 @@ def play_rounds(options: argparse.Namespace) -> None:
     Told to stop, it ends the round's process too; that round is then played anew next time.
     """
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    place = Place(options.venvs.resolve(), options.limit)
+    place = PeerEnvironments(options.venvs.resolve(), options.limit)
     for table in select_tables(options.tables):
         for seed in map(int, options.seeds.split(",")):
             for method in select_methods(options.methods):
-                known = results.done(results.read(options.results), options.retry)
+                known = results.finished_rounds(
+                    results.read_results(options.results), options.retry
+                )
                 if (table.name, seed, method) in known:
                     continue
-                lines = play(table, seed, method, place)
-                results.append(options.results, lines)
+                lines = play_round(table, seed, method, place)
+                results.append_results(options.results, lines)
                 for line in lines:
-                    print(report.in_short(line), flush=True)
+                    print(report.format_line(line), flush=True)
 
 
-def select_tables(names: str) -> Sequence[Table]:
+def select_tables(names: str) -> Sequence[BenchmarkTable]:
     """The tables that are named, in the order in which they stand."""
     known = {table.name: table for table in TABLES}
     return [known[name] for name in select_names(names, list(known), list(known))]
@@ -76,7 +78,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(required=True)
     adding = commands.add_parser("setup", help="install the peers")
-    adding.set_defaults(act=lambda options: venvs.set_up(options.venvs.resolve()))
+    adding.set_defaults(act=lambda options: venvs.create_environments(options.venvs.resolve()))
     running = commands.add_parser("run", help="play the rounds that are not played yet")
     running.set_defaults(act=play_rounds)
     running.add_argument("--tables", default="all", help="names between commas")
@@ -86,7 +88,7 @@ def main() -> None:
     running.add_argument("--retry", action="store_true", help="also rounds that failed before")
     report_parser = commands.add_parser("report", help="print the results as Markdown")
     report_parser.set_defaults(
-        act=lambda options: print(report.tell(results.read(options.results)))
+        act=lambda options: print(report.render_report(results.read_results(options.results)))
     )
     for command in (adding, running):
         command.add_argument("--venvs", type=Path, default=VENVS, help="folder of environments")

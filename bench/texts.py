@@ -1,6 +1,6 @@
 """Texts: a project run unattended beside a linear model over n-grams, on published test rows.
 
-    python bench/texts.py [NAME ...] [--encoder NAME] [--tune] [--keep FOLDER]
+    python bench/texts.py [NAME ...] [--encoder NAME] [--finetune] [--keep FOLDER]
 
 The peer is scikit-learn's: words and pairs of words, runs of two to five characters, a linear
 support vector machine, learned from all training texts. Ours keeps some of them to tune and to
@@ -137,7 +137,7 @@ def compare_on_dataset(name: str, folder: Path, encoder: dict[str, Any]) -> str:
     train, test = read_dataset(texts)
     edits = [ConfigEdit(("data", "columns", "text", key), value) for key, value in encoder.items()]
     if texts.unknown_label:
-        edits.append(ConfigEdit(("problem", "reject"), REJECT))
+        edits.append(ConfigEdit(("problem", "reject_fraction"), REJECT))
     start = time.monotonic()
     answers = predict_with_linear_model(train, test)
     middle = time.monotonic()
@@ -172,7 +172,9 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the projects")
     parser.add_argument("--encoder", help="of the texts, in place of the project's own choice")
     parser.add_argument("--augment", action="store_true", help="change training texts a little")
-    parser.add_argument("--tune", action="store_true", help="train the pretrained encoder further")
+    parser.add_argument(
+        "--finetune", action="store_true", help="train the pretrained encoder further"
+    )
     options = parser.parse_args()
     encoder = {"encoder": options.encoder} if options.encoder else {}
     encoder |= {name: True for name in ("finetune", "augment") if getattr(options, name)}

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from contest import score
-from contest.tables import TARGET, BenchmarkTable, TableParts, divide, numbered
+from contest.tables import TARGET, BenchmarkTable, TableParts, encode_target, split_table
 from contest.venvs import python_of
 
 PEERS = Path(__file__).parents[1] / "peers"
@@ -60,12 +60,16 @@ def play_round(
     table: BenchmarkTable, seed: int, name: str, place: PeerEnvironments
 ) -> list[dict[str, Any]]:
     """Run a method on a table; returns the lines for the file of results."""
-    parts = divide(table, seed)
+    parts = split_table(table, seed)
     common = {
         "table": table.name,
         "seed": seed,
         "run": name,
-        "rows": {part: getattr(parts, part).height for part in ("train", "val", "test")},
+        "rows": {
+            "train": parts.train.height,
+            "val": parts.validation.height,
+            "test": parts.test.height,
+        },
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
         "threads": THREADS,
@@ -80,15 +84,15 @@ def play_round(
         if error:
             return [{**common, "method": name, "error": error, "wall": wall}]
         outcome = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-        y = numbered(parts.test[table.target], parts.labels).to_numpy()
+        y = encode_target(parts.test[table.target], parts.labels).to_numpy()
         lines = []
         for model, seconds in outcome["seconds"].items():
             outputs = pl.read_parquet(folder / f"{model}.parquet").to_numpy()
             lines.append({
                 **common,
                 "method": f"{OURS}:{model}" if name == OURS else model,
-                "metrics": score.measure(table.task, y, outputs),
-                "resampled": score.resampled(table.task, y, outputs),
+                "metrics": score.compute_metrics(table.task, y, outputs),
+                "resampled": score.resample_metric(table.task, y, outputs),
                 "seconds": round(seconds, 3),
                 "wall": wall,
                 "versions": outcome["versions"],
@@ -98,11 +102,10 @@ def play_round(
 
 def write_job(folder: Path, table: BenchmarkTable, parts: TableParts, seed: int, name: str) -> None:
     """Fill a folder as `bench/peers/job.py` reads it."""
-    for part in ("train", "val"):
-        frame = getattr(parts, part)
-        y = numbered(frame[table.target], parts.labels).alias(TARGET)
+    for part, frame in (("train", parts.train), ("val", parts.validation)):
+        y = encode_target(frame[table.target], parts.labels).alias(TARGET)
         frame.drop(table.target).with_columns(y).write_parquet(folder / f"{part}.parquet")
-    parts.develop.write_parquet(folder / "develop.parquet")
+    parts.training_and_validation.write_parquet(folder / "develop.parquet")
     parts.test.drop(table.target).write_parquet(folder / "test.parquet")
     description = {
         "method": name,

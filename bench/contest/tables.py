@@ -38,7 +38,7 @@ class BenchmarkTable:
     missing: tuple[str, ...] = ()
 
 
-LEAKY_COLUMNS = (
+COMPAS_COLUMNS = (
     "sex", "age", "race", "juv_fel_count", "juv_misd_count", "juv_other_count", "priors_count",
     "c_charge_degree", "c_charge_desc", "days_b_screening_arrest", "c_days_from_compas",
 )  # fmt: skip
@@ -60,7 +60,7 @@ TABLES = (
     BenchmarkTable("telco", "Churn", "binary", ("tabular/telco_churn_raw.csv.gz",),
     drop=("customerID",)),
     BenchmarkTable("compas", "two_year_recid", "binary", ("tabular/compas_two_years.csv.gz",),
-          keep=LEAKY_COLUMNS),
+          keep=COMPAS_COLUMNS),
     BenchmarkTable("higgs", "label", "binary", HIGGS),
     BenchmarkTable("mammography", "label", "binary", ("tabular/mammography.parquet",)),
     BenchmarkTable("bean", "class", "multiclass", ("tabular/dry_bean/dry_bean.parquet",)),

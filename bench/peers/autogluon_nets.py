@@ -17,7 +17,7 @@ METRIC = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "root_mea
 def train(job: PeerJob, network: str) -> Predict:
     """Fit one kind of network, with the validation rows for tuning."""
     train, val = (job.rows(part).assign(**{TARGET: job.y(part)}) for part in ("train", "val"))
-    folder = tempfile.mkdtemp(dir=job.checkpoint_folder)  # goes with the job
+    folder = tempfile.mkdtemp(dir=job.folder)  # goes with the job
     predictor = TabularPredictor(
         label=TARGET, problem_type=job.task, eval_metric=METRIC[job.task],
         path=folder, verbosity=0,
@@ -38,7 +38,7 @@ def train(job: PeerJob, network: str) -> Predict:
         if job.is_regression:
             return predictor.predict(rows)
         probabilities = predictor.predict_proba(rows)
-        return job.spread(probabilities.to_numpy(), probabilities.columns)
+        return job.spread_to_all_labels(probabilities.to_numpy(), probabilities.columns)
 
     return predict
 

@@ -10,7 +10,7 @@ import catboost
 import lightgbm
 import pandas as pd
 from job import PeerJob, Predict, run
-from words import coded, filled
+from words import fill_missing_words, to_category_codes
 
 EARLY_STOPPING_ROUNDS = 50
 
@@ -20,7 +20,7 @@ def train_lightgbm(job: PeerJob) -> Predict:
     known = job.rows("train")
 
     def encode(rows: pd.DataFrame) -> pd.DataFrame:
-        coded_rows = coded(job, rows, known)
+        coded_rows = to_category_codes(job, rows, known)
         return coded_rows.set_axis([f"c{i}" for i in range(coded_rows.shape[1])], axis=1)
 
     kind = lightgbm.LGBMRegressor if job.is_regression else lightgbm.LGBMClassifier
@@ -33,7 +33,7 @@ def train_lightgbm(job: PeerJob) -> Predict:
     )
     if job.is_regression:
         return lambda rows: model.predict(encode(rows))
-    return lambda rows: job.spread(model.predict_proba(encode(rows)), model.classes_)
+    return lambda rows: job.spread_to_all_labels(model.predict_proba(encode(rows)), model.classes_)
 
 
 def train_catboost(job: PeerJob) -> Predict:
@@ -47,15 +47,17 @@ def train_catboost(job: PeerJob) -> Predict:
         verbose=False,
     )
     model.fit(
-        filled(job, job.rows("train")),
+        fill_missing_words(job, job.rows("train")),
         job.y("train"),
-        eval_set=(filled(job, job.rows("val")), job.y("val")),
+        eval_set=(fill_missing_words(job, job.rows("val")), job.y("val")),
         early_stopping_rounds=EARLY_STOPPING_ROUNDS,
         use_best_model=True,
     )
     if job.is_regression:
-        return lambda rows: model.predict(filled(job, rows))
-    return lambda rows: job.spread(model.predict_proba(filled(job, rows)), model.classes_)
+        return lambda rows: model.predict(fill_missing_words(job, rows))
+    return lambda rows: job.spread_to_all_labels(
+        model.predict_proba(fill_missing_words(job, rows)), model.classes_
+    )
 
 
 if __name__ == "__main__":

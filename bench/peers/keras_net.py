@@ -66,7 +66,7 @@ def train(job: PeerJob) -> Predict:
         if job.is_regression:
             return scale.inverse_transform(outputs)
         if job.task == "binary":
-            return job.spread([[1 - p, p] for p in outputs[:, 0]], (0, 1))
+            return job.spread_to_all_labels([[1 - p, p] for p in outputs[:, 0]], (0, 1))
         return outputs
 
     return predict

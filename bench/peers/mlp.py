@@ -25,7 +25,7 @@ def train(job: PeerJob) -> Predict:
         model = make_pipeline(preparation(job), scaled).fit(rows, y)
         return model.predict
     model = make_pipeline(preparation(job), MLPClassifier(random_state=job.seed)).fit(rows, y)
-    return lambda test: job.spread(model.predict_proba(test), model.classes_)
+    return lambda test: job.spread_to_all_labels(model.predict_proba(test), model.classes_)
 
 
 if __name__ == "__main__":

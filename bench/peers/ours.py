@@ -32,20 +32,20 @@ def run_fieldcraft(job: PeerJob) -> tuple[dict[str, np.ndarray], dict[str, float
     An ensemble takes the time of all its parts; where none was better, the model takes its place
     that was the best on the validation rows.
     """
-    source = job.checkpoint_folder / "develop.parquet"
-    project = Project.create(job.checkpoint_folder / "project", source, job.target, job.task)
+    source = job.folder / "develop.parquet"
+    project = Project.create(job.folder / "project", source, job.target, job.task)
     seeds = [ConfigEdit((section, "seed"), job.seed) for section in ("split", "train")]
     drawn = [ConfigEdit(("split", "test"), 0.0), ConfigEdit(("split", "strategy"), "stratified")]
     project_file.apply_edits(project.folder.file_path, [*drawn, *seeds])
     story = run_accepting_findings(project)
     rows = load_dataset(story.folders["split"], story.settings)
-    test = pl.read_parquet(job.checkpoint_folder / "test.parquet")
+    test = pl.read_parquet(job.folder / "test.parquet")
     places = find_models({step: story.folders[step] for step in ("baseline", "train", "ensemble")})
     outputs = {name: predict(name, places, rows, test) for name in places}
-    seconds = {name: files.read_json(p / "model.json")["seconds"] for name, p in places.items()}
+    seconds = {name: files.read_json(p / "model.json")["fit_seconds"] for name, p in places.items()}
     if "ensemble" not in places:
-        parts = files.read_json(story.folders["ensemble"] / "outcome.json")["summary"]["parts"]
-        (best,) = parts
+        result = files.read_json(story.folders["ensemble"] / "result.json")
+        (best,) = result["summary"]["weights"]
         outputs["ensemble"], seconds["ensemble"] = outputs[best], seconds[best]
     classes = [list(rows.target_spec.get("classes", ())).index(label) for label in job.labels]
     return {
@@ -60,7 +60,7 @@ def run_accepting_findings(project: Project) -> ReportData:
             return project.run()
         except BlockedByFindingsError:
             accepted = set(project.folder.load_settings().audit.accept)
-            held = {f.accept_key for f in project.findings() if f.severity == "stop"} - accepted
+            held = {f.accept_key for f in project.findings() if f.severity == "error"} - accepted
             if not held:
                 raise
             names = [ConfigEdit(("audit", "accept"), name, append=True) for name in sorted(held)]

@@ -14,7 +14,7 @@ from pytabkit import (
     TabM_D_Classifier,
     TabM_D_Regressor,
 )
-from words import filled
+from words import fill_missing_words
 
 KINDS = {
     "tabm": (TabM_D_Classifier, TabM_D_Regressor),
@@ -28,7 +28,7 @@ def train(job: PeerJob) -> Predict:
     medians = known.drop(columns=list(job.categories)).median()
 
     def prepare(rows: pd.DataFrame) -> pd.DataFrame:
-        return filled(job, rows).fillna(medians)
+        return fill_missing_words(job, rows).fillna(medians)
 
     classifier, regressor = KINDS[job.method]
     common = {"random_state": job.seed, "n_threads": job.threads, "device": "cpu"}
@@ -43,7 +43,7 @@ def train(job: PeerJob) -> Predict:
     )  # fmt: skip
     if job.is_regression:
         return lambda rows: model.predict(prepare(rows))
-    return lambda rows: job.spread(model.predict_proba(prepare(rows)), model.classes_)
+    return lambda rows: job.spread_to_all_labels(model.predict_proba(prepare(rows)), model.classes_)
 
 
 if __name__ == "__main__":

@@ -188,9 +188,9 @@ def test_only_the_interval_of_a_figure_that_noise_inflates_is_corrected_for_that
 ) -> None:
     flags: list[bool] = []
 
-    def record(values: Any, inflated: bool) -> Any:
-        flags.append(inflated)
-        return percentile_interval(values, bias_corrected=inflated)
+    def record(values: Any, *, bias_corrected: bool) -> Any:
+        flags.append(bias_corrected)
+        return percentile_interval(values, bias_corrected=bias_corrected)
 
     monkeypatch.setattr("fieldcraft.stages._seal.percentile_interval", record)
     names = [measure["metric"] for measure in opened(finished_project)["metrics"]]

@@ -31,9 +31,9 @@ def test_four_lines_make_the_plain_mlp(project: ProjectFolder) -> None:
     from safetensors.numpy import load_file
 
     weights = load_file(next(shapes))
-    assert weights["trunk.body.0.weight"].shape[0] == 128
-    assert weights["trunk.body.2.weight"].shape == (64, 128)
-    assert weights["trunk.body.4.weight"].shape == (2, 64)
+    assert weights["trunk.layers.0.weight"].shape[0] == 128
+    assert weights["trunk.layers.2.weight"].shape == (64, 128)
+    assert weights["trunk.layers.4.weight"].shape == (2, 64)
 
 
 def test_another_learner_can_be_the_model(project: ProjectFolder) -> None:

@@ -87,11 +87,11 @@ def test_a_photo_that_claims_to_be_giant_takes_no_memory(tmp_path: Path) -> None
         (tmp_path / name).write_bytes(build_odd_files(tmp_path)[name][0])
     code = (
         "import resource, sys\n"
-        "from fieldcraft.kinds.image.pixel_cache import Store\n"
+        "from fieldcraft.kinds.image.pixel_cache import PixelCache\n"
         "import numpy as np\n"
-        "draw = Store(16)\n"
+        "cache = PixelCache(16)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "assert all(draw.broken(sys.argv[1:]))\n"
+        "assert all(cache.find_broken(sys.argv[1:]))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
     paths = [str(tmp_path / name) for name in ("claim.png", "bomb.png")]
@@ -122,7 +122,7 @@ def test_a_class_with_one_photo_is_told_and_no_crash(tmp_path: Path) -> None:
         save_image(tmp_path / "photos" / shape / f"{i}.png", i, shape)
     save_image(tmp_path / "photos" / "star" / "lonely.png", 99)
     project = create_project(tmp_path / "p", tmp_path / "photos", "label", edits=())
-    set_settings(project, {"model": {"learner": "linear"}, "data.columns.image.size": 32})
+    set_settings(project, {"model": {"learner": "linear"}, "data.columns.image.image_size": 32})
     outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="baseline", fix=True)
-    text = [f for f in outcome.findings if f.code in ("imbalance", "few_rows", "target")]
+    text = [f for f in outcome.findings if f.code in ("class_imbalance", "small_sample", "target_distribution")]
     assert any("star" in finding.title for finding in text), [f.title for f in outcome.findings]

@@ -191,7 +191,7 @@ def faulty_project_text(tmp_path_factory: pytest.TempPathFactory) -> str:
     project = ProjectFolder(place / "p")
     init(InitRequest(project.root, str(place / "t.csv"), ("y",)))
     kinds = [ConfigEdit(("data", "columns", name, "kind"), kind) for name, kind in KINDS.items()]
-    project_file.apply_edits(project.file_path, [ConfigEdit(("data", "missing"), []), *kinds])
+    project_file.apply_edits(project.file_path, [ConfigEdit(("data", "na_values"), []), *kinds])
     return project.file_path.read_text(encoding="utf-8")
 
 
@@ -217,6 +217,6 @@ def test_every_check_has_a_fault_that_sets_it_off() -> None:
         for check in kind.checks()
     }
     assert {check.code for check in load_all_checks()} - planted - of_files == {
-        "overlap",  # takes rows of two parts: see its own tests
+        "train_test_overlap",  # takes rows of two parts: see its own tests
         "label_noise",  # takes a champion: see its own tests
     }

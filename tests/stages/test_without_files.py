@@ -59,7 +59,7 @@ def test_models_without_photos_are_baselines_and_win_where_photos_say_nothing(
     assert evaluation["files_comparison"]["excluded_columns"] == ["photo"]
     assert evaluation["files_comparison"]["verdict"] != "better"
     page = (project.root / "report.html").read_text("utf-8")
-    assert "The best model that reads photo is the" in page
+    assert "The best model with photo is the" in page
     assert "linear model without images" in page
 
 

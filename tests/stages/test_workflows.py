@@ -50,7 +50,9 @@ def test_a_run_folder_that_was_changed_is_noticed(finished_project: ProjectFolde
         _workflows.load_latest_report_data(finished_project).folders["explain"]
         / "feature_importance.json"
     ).write_text("[]", "utf-8")
-    with pytest.raises(LedgerError, match=r"(?s)not what the ledger recorded.*runs/explain"):
+    with pytest.raises(
+        LedgerError, match=r"(?s)differs from its record in the ledger.*runs/explain"
+    ):
         _workflows.verify_run_folders(finished_project)
 
 

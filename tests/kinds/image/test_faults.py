@@ -124,5 +124,9 @@ def test_a_class_with_one_photo_is_told_and_no_crash(tmp_path: Path) -> None:
     project = create_project(tmp_path / "p", tmp_path / "photos", "label", edits=())
     set_settings(project, {"model": {"learner": "linear"}, "data.columns.image.image_size": 32})
     outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="baseline", fix=True)
-    text = [f for f in outcome.findings if f.code in ("class_imbalance", "small_sample", "target_distribution")]
+    text = [
+        f
+        for f in outcome.findings
+        if f.code in ("class_imbalance", "small_sample", "target_distribution")
+    ]
     assert any("star" in finding.title for finding in text), [f.title for f in outcome.findings]

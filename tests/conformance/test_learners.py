@@ -173,7 +173,7 @@ def test_a_class_or_label_without_training_rows_breaks_nothing(
 ) -> None:
     complete_job = make_learner_job(make_job, learner, options, task)
     without = 0 if missing == "first" else complete_job.task.n_outputs(complete_job.target_spec) - 1
-    job = make_learner_job(make_job, learner, options, task, without=without)
+    job = make_learner_job(make_job, learner, options, task, left_out_class=without)
     has_class = job.train_y[:, without] if job.train_y.ndim > 1 else job.train_y == without
     assert not has_class.any()
     assert_valid_model(catalog.load_plugin("learners", learner).fit(job), job)

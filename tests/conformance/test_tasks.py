@@ -26,7 +26,7 @@ METRICS = [
 ]
 ROWS = 60
 # Coverage is judged by its rate; regions of useless outputs may be as small as the best ones.
-REGION_METRICS = {"set_size", "open_labels", "width", "pinball"}
+REGION_METRICS = {"mean_set_size", "mean_undecided_labels", "mean_interval_width", "pinball"}
 PROBLEM: Json = {"class_order": ["low", "middle", "high"], "threshold": None, "costs": {}}
 
 
@@ -200,7 +200,7 @@ def test_a_metric_prefers_the_truth_to_useless_outputs(sample: TaskSample, metri
     )
     assert best.shape == (2,)
     assert np.isfinite([best, useless]).all()
-    if metric.name == "bias":
+    if metric.name == "mean_error":
         assert (np.abs(best) <= np.abs(useless)).all()
     elif metric.name in REGION_METRICS:
         assert (best <= useless).all()
@@ -209,7 +209,7 @@ def test_a_metric_prefers_the_truth_to_useless_outputs(sample: TaskSample, metri
 
 
 @pytest.mark.parametrize("name", TASKS)
-@pytest.mark.parametrize("outputs", ["best", "useless"])
+@pytest.mark.parametrize("outputs", ["perfect_outputs", "useless_outputs"])
 def test_regions_hold_the_truth_at_least_as_often_as_asked(
     sample: TaskSample, outputs: str
 ) -> None:

@@ -69,7 +69,7 @@ def test_without_rows_the_temperature_is_one() -> None:
     assert fit_temperature(np.zeros((0, 2)), np.zeros(0, dtype=int)) == 1.0
 
 
-def optimal_temperature(probability: float, accuracy: float, n_rows: int) -> float:
+def optimal_temperature(probability: float, accuracy: float, n_rows: float) -> float:
     """SciPy's optimum where all rows have one probability and one accuracy."""
 
     def loss(position: float) -> float:
@@ -101,7 +101,8 @@ def test_a_temperature_is_fitted_to_weighted_rows(weight: float, rows: int) -> N
     y = (np.arange(rows) % 4 != 0).astype(int)  # three in four are right
     right = 3 / (3 + weight)
     temperature = fit_temperature(probabilities, y, np.where(y == 1, 1.0, weight))
-    assert temperature == pytest.approx(optimal_temperature(0.8, right, rows), rel=1e-4)
+    n_effective = rows / 4 * (3 + weight) ** 2 / (3 + weight**2)
+    assert temperature == pytest.approx(optimal_temperature(0.8, right, n_effective), rel=1e-4)
     if rows > 1_000 and right > 0.55:  # in the long run as sure as it is right
         assert apply_temperature(probabilities, temperature)[0, 1] == pytest.approx(right, abs=1e-3)
 
@@ -142,7 +143,8 @@ def test_temperatures_stay_within_their_range() -> None:
 def test_the_loss_is_the_mean_log_loss_and_the_prior() -> None:
     probabilities, y, weights = calibrated_sample(40, 4)[0], np.arange(40) % 4, np.arange(1.0, 41.0)
     expected = sklearn_log_loss(y, apply_temperature(probabilities, 3.0), sample_weight=weights)
-    prior = 0.5 * (math.log(3) / 0.5) ** 2 / 40  # of one row out of forty
+    n_effective = 820**2 / 22_140  # the sums of 1 to 40 and of their squares
+    prior = 0.5 * (math.log(3) / 0.5) ** 2 / n_effective
     assert temperature_loss(probabilities, y, 3.0, weights) == pytest.approx(expected + prior)
     assert np.isfinite(
         temperature_loss(np.array([[0.0, 1.0]]), np.array([0]), TEMPERATURE_RANGE[0])

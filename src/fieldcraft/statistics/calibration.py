@@ -34,15 +34,17 @@ def temperature_loss(
     """Mean log loss of scaled probabilities, plus a normal prior on the log temperature.
 
     Without the prior a few rows that are all predicted correctly would make a model certain; with
-    many rows it has no effect.
+    many rows it has no effect. Rows count as many as they are effectively (Kish, *Survey Sampling*,
+    1965): those of no weight do not, and the scale of the weights does not matter.
     """
     scaled = apply_temperature(probabilities, temperature)
     n_rows = len(scaled)
+    n_effective = n_rows if weights is None else weights.sum() ** 2 / (weights**2).sum()
     prior = (math.log(temperature) / LOG_TEMPERATURE_PRIOR_STD) ** 2 / 2
     # No clipping needed: clipped log-probabilities are at least log(1e-12) = -27.6, at the lowest
     # temperature of 0.1 logits differ by at most 276, and exp(-276) is a positive double.
     losses = -np.log(scaled[np.arange(n_rows), y])
-    return float(np.average(losses, weights=weights)) + prior / n_rows
+    return float(np.average(losses, weights=weights) + prior / n_effective)
 
 
 def fit_temperature(

@@ -1,10 +1,10 @@
-"""How many rows a second ten columns of numbers are encoded for a network.
+"""Throughput of encoding ten numeric columns for a network.
 
     python bench/encode.py [--rows 1000000]
 
-The columns are drawn: even, normal, heavy-tailed, counts and full of gaps, two of each. The
-encoders are fitted on the first 20,000 rows. Measured are the way from numbers to tensors and,
-apart, from the cells of a text file to numbers. Median of seven rounds.
+There are two columns each of uniform, normal, heavy-tailed and count values, and of values with
+gaps. The encoders are fitted on the first 20,000 rows. Numbers to tensors and text cells to numbers
+are measured separately, as the median of seven rounds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROUNDS = 7
 
 
 def draw_columns(rows: int) -> pl.DataFrame:
-    """Ten columns of numbers."""
+    """Draw ten numeric columns."""
     random = np.random.default_rng(0)
     columns = {}
     for number in range(2):
@@ -39,7 +39,7 @@ def draw_columns(rows: int) -> pl.DataFrame:
 
 
 def median_seconds(action: Callable[[], object]) -> float:
-    """Median wall time of doing something."""
+    """Return the median wall time of an action."""
     times = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -58,15 +58,17 @@ def main() -> None:
     target = np.zeros((TRAINING_ROWS, 1))
     encoders.fit_transform(encoders.precompute(schema.apply(rows[:TRAINING_ROWS])), target)
     values, text = schema.apply(rows), rows[:100_000].cast(pl.String)
-    ways = {
+    conversions = {
         "numbers to tensors": (
             values.height,
             lambda: encoders.transform(encoders.precompute(values)).tensors(),
         ),
         "text to numbers": (text.height, lambda: schema.apply(text)),
     }
-    for name, (count, act) in ways.items():
-        print(f"{name}: {count / median_seconds(act):,.0f} rows a second, {rows.width} columns")
+    for name, (count, action) in conversions.items():
+        print(
+            f"{name}: {count / median_seconds(action):,.0f} rows per second, {rows.width} columns"
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Awkward tables, run unattended: each must end well, or with a clear error and exit code 2.
+"""Runs on difficult tables: each must succeed or end with a clear error and exit code 2.
 
     python bench/faults.py [NAME ...]
 
-Prints a row for each table: the exit code, the seconds, and what was said. A traceback, another
-exit code or an output that says nothing is marked as a failure, and the script then ends with 1.
+Prints a row for each table: the exit code, the seconds, and the message. A traceback, another exit
+code or empty output is marked as a failure, and the script then exits with 1.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ RNG = np.random.default_rng(0)
 ROWS = 2_000
 BUDGET = "20s"
 VERDICTS = ("Champion", "No model", "error")
-TIMEOUT_SECONDS = 900  # seconds a table may take
+TIMEOUT_SECONDS = 900  # limit for one table
 
 
 def make_table(rows: int = ROWS, columns: int = 5, **target: object) -> pl.DataFrame:
-    """Numbers by chance, and a target."""
+    """Return random numbers and a target."""
     values = RNG.normal(size=(rows, columns)).round(3)
     frame = pl.DataFrame(values, schema=[f"x{i}" for i in range(columns)])
     return frame.with_columns(pl.Series(name, cells) for name, cells in target.items())
 
 
 def make_two_classes(rows: int, count: int) -> list[str]:
-    """A class on some rows, another on the rest."""
+    """Return a target with `count` rows of one class and the rest of another."""
     return ["yes"] * count + ["no"] * (rows - count)
 
 
@@ -55,37 +55,37 @@ TABLES: dict[str, Callable[[], pl.DataFrame]] = {
 
 
 def run_table(name: str, folder: Path) -> tuple[bool, str]:
-    """Whether a table ended as it should, and a row about it."""
+    """Run a table; return whether it ended as required, and its row of the report."""
     path = folder / "table.csv"
     TABLES[name]().write_csv(path)
     command = [sys.executable, "-m", "fieldcraft", "run", str(path), "--target", "y"]
-    more = ["--dir", str(folder / "project"), "--fix", "--budget", BUDGET, "--until", "package"]
+    options = ["--dir", str(folder / "project"), "--fix", "--budget", BUDGET, "--until", "package"]
     start = time.monotonic()
     try:
         done = subprocess.run(
-            [*command, *more], capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+            [*command, *options], capture_output=True, text=True, timeout=TIMEOUT_SECONDS
         )
     except subprocess.TimeoutExpired:
-        return False, f"| {name} | - | {TIMEOUT_SECONDS} | not done in time |"
+        return False, f"| {name} | - | {TIMEOUT_SECONDS} | timed out |"
     seconds = time.monotonic() - start
     output = done.stderr if done.returncode else done.stdout
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    clear = done.returncode in (0, 2, 3) and "Traceback" not in done.stderr and lines
+    has_ended_well = done.returncode in (0, 2, 3) and "Traceback" not in done.stderr and lines
     verdicts = [line for line in lines if line.startswith(VERDICTS)]
-    shown = [*verdicts, *lines, "nothing"][0]
-    return bool(clear), f"| {name} | {done.returncode} | {seconds:.0f} | {shown[:110]} |"
+    message = [*verdicts, *lines, "no output"][0]
+    return bool(has_ended_well), f"| {name} | {done.returncode} | {seconds:.0f} | {message[:110]} |"
 
 
 def main() -> None:
-    """Run the tables that are named, or all."""
+    """Run the given tables, or all."""
     names = sys.argv[1:] or list(TABLES)
-    print("| table | exit | seconds | said |\n|---|---:|---:|---|")
+    print("| table | exit code | seconds | message |\n|---|---:|---:|---|")
     failed = []
     for name in names:
-        with tempfile.TemporaryDirectory() as aside:
-            well, row = run_table(name, Path(aside))
-        print(row if well else f"{row} FAILED", flush=True)
-        failed += [] if well else [name]
+        with tempfile.TemporaryDirectory() as temporary_folder:
+            has_passed, row = run_table(name, Path(temporary_folder))
+        print(row if has_passed else f"{row} FAILED", flush=True)
+        failed += [] if has_passed else [name]
     sys.exit(1 if failed else 0)
 
 

@@ -1,13 +1,13 @@
-"""The server under schemathesis, which makes requests from its own description (OpenAPI).
+"""Fuzz the server with schemathesis, which generates requests from its OpenAPI schema.
 
     python bench/fuzz.py ST [--examples 1000]
 
-ST: the command of schemathesis (``pip install schemathesis`` in an environment of its own). A model
-of numbers, words, truth values and days is trained and served; requests that fit its description
-must be answered, others refused in the documented shape, and nothing may end in a status of 500
-or above. Tensors of the open protocol must fit each other, which a description cannot say, so
-there a refusal of what fits the description is no fault. Prints what schemathesis says; the exit
-code is its own.
+ST: the command of schemathesis (``pip install schemathesis`` in a separate environment). A model of
+numbers, categories, booleans and dates is trained and served. Requests that match the schema must
+be answered, others refused in the documented format, and no status may be 500 or above. Tensors of
+the open inference protocol must be consistent with each other, which a schema cannot express, so
+refusing a request that matches the schema is allowed there. Prints the output of schemathesis and
+returns its exit code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TENSORS, POSITIVE_CHECK = "/infer$", "positive_data_acceptance"
 
 
 def train_bundle(folder: Path) -> Path:
-    """Train a small model with every plain kind of column."""
+    """Train a small model with every kind of scalar column."""
     draw = np.random.default_rng(0)
     age, city = draw.normal(40, 12, ROWS).round(1), draw.choice(["Bern", "Oslo", "Rome"], ROWS)
     member = draw.choice(["yes", "no"], ROWS)
@@ -43,25 +43,36 @@ def train_bundle(folder: Path) -> Path:
 
 
 def main() -> None:
-    """Serve and play."""
+    """Serve the model and run schemathesis against it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("st")
     parser.add_argument("--examples", default="1000", help="of each route and phase")
     options = parser.parse_args()
     port = find_free_port()
-    with tempfile.TemporaryDirectory() as aside:
-        bundle = train_bundle(Path(aside))
-        words = [sys.executable, "-m", "fieldcraft", "serve", str(bundle), "--port", str(port)]
-        server = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory() as temporary_folder:
+        bundle = train_bundle(Path(temporary_folder))
+        serve_command = [
+            sys.executable,
+            "-m",
+            "fieldcraft",
+            "serve",
+            str(bundle),
+            "--port",
+            str(port),
+        ]
+        server = subprocess.Popen(serve_command, stdout=subprocess.DEVNULL)
         try:
             wait_until_open(port)
             address = f"http://127.0.0.1:{port}/openapi.json"
-            play = [options.st, "run", address, "--max-examples", options.examples, "--seed", "1",
-                    "--continue-on-failure", "--no-color"]  # fmt: skip
-            parts = (["--exclude-path-regex", TENSORS],
+            fuzz_command = [options.st, "run", address, "--max-examples", options.examples,
+                            "--seed", "1", "--continue-on-failure", "--no-color"]  # fmt: skip
+            route_filters = (["--exclude-path-regex", TENSORS],
                      ["--include-path-regex", TENSORS, "--exclude-checks",
                      POSITIVE_CHECK])  # fmt: skip
-            codes = [subprocess.run([*play, *part], check=False).returncode for part in parts]
+            codes = [
+                subprocess.run([*fuzz_command, *route_filter], check=False).returncode
+                for route_filter in route_filters
+            ]
         finally:
             server.terminate()
             server.wait()

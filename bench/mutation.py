@@ -4,10 +4,10 @@
     .venv/bin/python bench/mutation.py --mutants 420 --minutes 60
 
 Mutants come from cosmic-ray's operators, one for each sampled line. Each runs in a forked process
-that reads the changed source in place of the file: first against the twin test and the doctests of
-its module, then against the other tests of its area, until one fails. Nothing on disk is changed.
-Results are kept line by line, so that a run that was stopped goes on; survivors print as a diff.
-Tests that start a process of their own run there with the unchanged source.
+that reads the changed source instead of the file: first against the test file named after the
+module and its doctests, then against the other tests of its area, until one fails. No file is
+changed. Results are appended line by line, so that a stopped run resumes; survivors are printed as
+a diff. Tests that start processes run the unchanged source there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = Path("src/fieldcraft")
-# What must not be wrong, with the tests that guard it. The twin of a module runs first.
+# Critical code with its tests. The test file named after a module runs first.
 AREAS: dict[str, tuple[str, ...]] = {
     "statistics": ("tests/statistics",),
     "ledger": ("tests/ledger",),
@@ -47,7 +47,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "stages/split.py": ("tests/stages/test_split.py",),
     "core/files.py": ("tests/core/test_files.py",),
 }
-# Operators that need arguments, or whose mutants say nothing about a test.
+# Operators that need arguments, or whose mutants do not measure the quality of tests.
 EXCLUDED_OPERATORS = {"VariableReplacer", "VariableInserter", "ExceptionReplacer"}
 # In place of arithmetic they raise a TypeError on floats, which any test notices.
 BIT_OPERATORS = ("LShift", "RShift", "BitOr", "BitAnd", "BitXor")
@@ -88,7 +88,7 @@ def annotation_spans(tree: ast.AST) -> list[tuple[int, int, int, int]]:
 
 
 def iter_operators() -> Iterator[tuple[str, Any]]:
-    """Cosmic-ray's operators by name, ready to use."""
+    """Yield cosmic-ray's operators by name."""
     from cosmic_ray.plugins import get_operator, operator_names
 
     for name in operator_names():
@@ -100,13 +100,13 @@ def iter_operators() -> Iterator[tuple[str, Any]]:
 
 
 def area_modules(area: str) -> list[Path]:
-    """The modules of an area, a file or a folder."""
+    """Return the modules of an area, which is a file or a folder."""
     path = ROOT / SOURCE / area
     return [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
 def mutants_by_line(area: str) -> dict[tuple[str, int], list[Mutant]]:
-    """All mutants of an area by module and line, those of annotations left out."""
+    """Return all mutants of an area by module and line, except those of annotations."""
     from cosmic_ray.ast import ast_nodes, get_ast_from_path
 
     by_line: dict[tuple[str, int], list[Mutant]] = defaultdict(list)
@@ -123,7 +123,7 @@ def mutants_by_line(area: str) -> dict[tuple[str, int], list[Mutant]]:
 
 
 def sample_mutants(areas: Sequence[str], count: int, seed: int) -> list[Mutant]:
-    """Mutants of some areas: lines drawn evenly, one mutant of each, in a random order."""
+    """Sample lines evenly over areas, with one mutant for each, in random order."""
     candidates = {area: mutants_by_line(area) for area in areas}
     fraction = count / sum(len(lines) for lines in candidates.values())
     mutants = []
@@ -136,7 +136,7 @@ def sample_mutants(areas: Sequence[str], count: int, seed: int) -> list[Mutant]:
 
 
 def mutate(source: str, mutant: Mutant) -> str:
-    """The source of a module with the change of a mutant."""
+    """Apply a mutant to the source of its module."""
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
@@ -145,7 +145,7 @@ def mutate(source: str, mutant: Mutant) -> str:
 
 
 def replace_source(path: Path, source: str) -> None:
-    """Make imports of a module in this process read another source than its file holds."""
+    """Make imports of a module in this process read `source` instead of its file."""
     get_data, path_stats = SourceFileLoader.get_data, SourceFileLoader.path_stats
 
     def get_mutated_data(loader: SourceFileLoader, name: str) -> bytes:
@@ -184,14 +184,14 @@ def run_in_fork(mutant: Mutant | None, source: str, tests: Sequence[str]) -> str
 
 
 def twin_tests(mutant: Mutant) -> list[str]:
-    """The twin test and the doctests of a module."""
+    """Return the test file named after a module, and the module itself for its doctests."""
     twin = f"test_{Path(mutant.module).stem.lstrip('_')}.py"
     twins = [p for tests in AREAS[mutant.area] for p in sorted((ROOT / tests).rglob(twin))]
     return [*(str(path.relative_to(ROOT)) for path in twins), mutant.module]
 
 
 def try_mutant(mutant: Mutant, results: Path) -> None:
-    """Run the tests against one mutant, and write down how it ended."""
+    """Run the tests against one mutant and record the outcome."""
     source = (ROOT / mutant.module).read_text(encoding="utf-8")
     mutated = mutate(source, mutant)
     outcome = run_in_fork(mutant, mutated, twin_tests(mutant))
@@ -216,13 +216,15 @@ def print_scores(results: Path) -> None:
 
 
 def main() -> None:
-    """Sample mutants, run those that were not tried yet, and print the scores."""
+    """Sample mutants, run those without a result yet, and print the scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutants", type=int, default=420, help="over all areas")
     parser.add_argument("--areas", nargs="*", default=list(AREAS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=60.0, help="none is begun after that")
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="no mutant is started after that"
+    )
     parser.add_argument("--results", type=Path, default=Path("mutation.jsonl"))
     options = parser.parse_args()
     os.chdir(ROOT)

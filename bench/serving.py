@@ -1,13 +1,13 @@
-"""Serving beside a plain FastAPI server with the same network, in interleaved rounds.
+"""Serving throughput and latency, compared with a plain FastAPI server with the same network.
 
     python bench/serving.py [--rounds 3] [--seconds 5] [--callers 64] [--venvs FOLDER]
 
-Every system gets the same callers in a closed loop, from a process of its own: each sends its next
-request once it has its answer. Ours validates, encodes, calibrates, counts and records; the plain
-server is handed the network's own inputs. All run with one process that computes. Prints requests
-a second and latencies, and each as a ratio to the plain one. With a folder of environments named
-litserve, bentoml, mlserver and mlflow, each with that package and onnxruntime, these take part too,
-with their own batching where they have it.
+Every system gets the same closed-loop clients from a separate process: each client sends its next
+request when it has the response to the last. Fieldcraft validates, encodes, calibrates, counts and
+logs; the plain server gets the inputs of the network. All have one inference process. Rounds are
+interleaved. Prints requests per second and latencies, and their ratios to the plain server. With a
+folder of environments named litserve, bentoml, mlserver and mlflow, each with that package and
+onnxruntime, these are measured too, with their own batching where they have it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from fieldcraft.bundle.runtime import load_bundle
 
 HERE = Path(__file__).resolve().parent
 SERVED = HERE / "peers" / "served"
-COLUMNS, ROWS = 12, 8_000  # enough for one member
+COLUMNS, ROWS = 12, 8_000  # enough rows for a model without cross-fitting
 
 
 @dataclass
@@ -42,12 +42,12 @@ class ServingSystem:
     """A server under load.
 
     Attributes:
-        name: in the table.
-        command: that starts it; ``%PORT%`` stands for its port.
-        body: of each request.
-        path: that requests go to.
-        working_folder: where it is started.
-        environment: further variables.
+        name: the name in the table.
+        command: starts the server; ``%PORT%`` stands for its port.
+        body: the body of each request.
+        path: the path of the requests.
+        working_folder: the folder in which it is started.
+        environment: additional environment variables.
     """
 
     name: str
@@ -63,7 +63,7 @@ class ServingSystem:
 
 
 class ClosedLoopClient(asyncio.Protocol):
-    """A connection that sends its next request when it has the answer to the last."""
+    """A connection that sends its next request when it has the response to the last."""
 
     def __init__(self, request: bytes, until: float, latencies: list[float]) -> None:
         self.request, self.until, self.latencies = request, until, latencies
@@ -102,26 +102,26 @@ class ClosedLoopClient(asyncio.Protocol):
 async def generate_load(
     port: int, body: bytes, callers: int, seconds: float, path: str
 ) -> list[float]:
-    """Seconds that each request took."""
+    """Send requests and return their latencies in seconds."""
     head = (f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\n\r\n")  # fmt: skip
     latencies: list[float] = []
     until = time.perf_counter() + seconds
     loop = asyncio.get_running_loop()
-    made = [
+    connections = [
         await loop.create_connection(
             lambda: ClosedLoopClient(head.encode() + body, until, latencies), "127.0.0.1", port
         )
         for _ in range(callers)
     ]
-    await asyncio.gather(*(caller.over for _, caller in made))
+    await asyncio.gather(*(caller.over for _, caller in connections))
     return latencies
 
 
 def run_client_process(
     port: int, body: bytes, callers: int, seconds: float, path: str = "/predict"
 ) -> list[float]:
-    """What a process of callers measures."""
+    """Run the clients in a separate process and return their latencies."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(run_load, (port, body, callers, seconds, path))
 
@@ -139,7 +139,7 @@ def find_free_port() -> int:
 
 
 def measure_system(system: ServingSystem, callers: int, seconds: float) -> None:
-    """Start a server, warm it, and measure it with many callers and with one."""
+    """Start a server, warm it up, and measure it with many clients and with one."""
     port = find_free_port()
     command = [word.replace("%PORT%", str(port)) for word in system.command]
     process = subprocess.Popen(
@@ -152,8 +152,8 @@ def measure_system(system: ServingSystem, callers: int, seconds: float) -> None:
         system.request_rates.append(len(latencies) / seconds)
         system.median_latencies.append(float(np.median(latencies)))
         system.p99_latencies.append(float(np.quantile(latencies, 0.99)))
-        alone = run_client_process(port, system.body, 1, seconds, system.path)
-        system.single_caller_latencies.append(float(np.median(alone)))
+        single_latencies = run_client_process(port, system.body, 1, seconds, system.path)
+        system.single_caller_latencies.append(float(np.median(single_latencies)))
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -164,7 +164,7 @@ def measure_system(system: ServingSystem, callers: int, seconds: float) -> None:
 
 
 def wait_until_answered(port: int, system: ServingSystem) -> None:
-    """Wait until a server answers as it should, and warm it."""
+    """Wait until a server responds correctly, and warm it up."""
     until = time.monotonic() + 120
     while True:
         wait_until_open(port)
@@ -190,7 +190,7 @@ def wait_until_open(port: int) -> None:
 
 
 def build_systems(folder: Path, venvs: Path | None) -> list[ServingSystem]:
-    """Train a network, and all ways to serve it."""
+    """Train a network, and prepare all systems that serve it."""
     draw = np.random.default_rng(0)
     x = draw.normal(size=(ROWS, COLUMNS))
     y = np.where(x[:, 0] * x[:, 1] + x[:, 2] + draw.normal(0, 0.5, ROWS) > 0, "yes", "no")
@@ -201,42 +201,42 @@ def build_systems(folder: Path, venvs: Path | None) -> list[ServingSystem]:
     model.to_bundle(str(folder / "bundle"))
     bundle = load_bundle(folder / "bundle")
     member = bundle.models[0]
-    (ready,) = member.encoders.transform(member.encoders.precompute(frame[:1])).tensors().values()
+    (inputs,) = member.encoders.transform(member.encoders.precompute(frame[:1])).tensors().values()
     row = dict(zip(names, map(float, x[0]), strict=True))
-    plain = {f"x{i}": float(value) for i, value in enumerate(ready[0])}
+    plain_row = {f"x{i}": float(value) for i, value in enumerate(inputs[0])}
     onnx = next((folder / "bundle").rglob("model.onnx"))
     members = len(bundle.models)
-    print(f"{members} member{'s' * (members > 1)} in ours, one in the plain server")
+    print(f"{members} member{'s' * (members > 1)} in fieldcraft, one in the plain server")
     python, peer = sys.executable, str(HERE / "peers" / "plain_fastapi.py")
-    own = [python, "-m", "fieldcraft", "serve", str(folder / "bundle"), "--port", "%PORT%",
-           "--log", str(folder / "log")]  # fmt: skip
-    built = [
+    serve_command = [python, "-m", "fieldcraft", "serve", str(folder / "bundle"),
+                     "--port", "%PORT%", "--log", str(folder / "log")]  # fmt: skip
+    systems = [
         ServingSystem(
-            "plain FastAPI", [python, peer, str(onnx), "%PORT%"], json.dumps(plain).encode()
+            "plain FastAPI", [python, peer, str(onnx), "%PORT%"], json.dumps(plain_row).encode()
         ),
-        ServingSystem("fieldcraft", own, json.dumps(row).encode()),
+        ServingSystem("fieldcraft", serve_command, json.dumps(row).encode()),
     ]
-    return built + (build_other_systems(venvs, folder, onnx, plain) if venvs else [])
+    return systems + (build_other_systems(venvs, folder, onnx, plain_row) if venvs else [])
 
 
 def build_other_systems(
     venvs: Path, folder: Path, onnx: Path, row: dict[str, float]
 ) -> list[ServingSystem]:
-    """The systems that have an environment, each with the network's own inputs."""
+    """Return the systems that have an environment; they get the inputs of the network."""
     values = [list(row.values())]
     tensor = {"name": "x", "shape": [1, len(row)], "datatype": "FP32", "data": values[0]}
     batching = {"max_batch_size": 64, "max_batch_time": 0.002}
-    place = folder / "mlserver"
-    place.mkdir()
-    about = {"name": "net", "implementation": "mls.Net", "parameters": {"uri": str(onnx)}}
-    (place / "model-settings.json").write_text(json.dumps(about | batching), "utf-8")
+    mls_folder = folder / "mlserver"
+    mls_folder.mkdir()
+    model_settings = {"name": "net", "implementation": "mls.Net", "parameters": {"uri": str(onnx)}}
+    (mls_folder / "model-settings.json").write_text(json.dumps(model_settings | batching), "utf-8")
     settings = {"host": "127.0.0.1", "parallel_workers": 0, "metrics_endpoint": None}
-    (place / "settings.json").write_text(json.dumps(settings), "utf-8")
+    (mls_folder / "settings.json").write_text(json.dumps(settings), "utf-8")
 
     def bin_of(name: str, command: str) -> str:
         return str(venvs / name / "bin" / command)
 
-    flow = folder / "mlflow"
+    mlflow_folder = folder / "mlflow"
     candidates = {
         "litserve": ServingSystem("LitServe", [bin_of("litserve", "python"), str(SERVED / "lit.py"),
                                         str(onnx), "%PORT%"], json.dumps(row).encode()),
@@ -246,39 +246,44 @@ def build_other_systems(
                           working_folder=SERVED, environment={"MODEL": str(onnx)}),
         "mlserver": ServingSystem("MLServer", ["sh", "-c", f"MLSERVER_HTTP_PORT=%PORT% "
                                         f"MLSERVER_GRPC_PORT=$((%PORT% + 1)) exec "
-                                        f"{bin_of('mlserver', 'mlserver')} start {place}"],
+                                        f"{bin_of('mlserver', 'mlserver')} start {mls_folder}"],
                            json.dumps({"inputs": [tensor]}).encode(), "/v2/models/net/infer",
                            environment={"PYTHONPATH": str(SERVED)}),
         "mlflow": ServingSystem("MLflow",
-        [bin_of("mlflow", "mlflow"), "models", "serve", "-m", str(flow),
+        [bin_of("mlflow", "mlflow"), "models", "serve", "-m", str(mlflow_folder),
                                     "--env-manager", "local", "--port", "%PORT%", "--workers", "1"],
                          json.dumps({"inputs": values}).encode(), "/invocations",
                          environment={"PATH": f"{venvs / 'mlflow' / 'bin'}:{os.environ['PATH']}"}),
     }  # fmt: skip
     installed = {name: system for name, system in candidates.items() if (venvs / name).is_dir()}
     if "mlflow" in installed:
-        script = [bin_of("mlflow", "python"), str(SERVED / "flow.py"), str(onnx), str(flow)]
+        script = [
+            bin_of("mlflow", "python"),
+            str(SERVED / "flow.py"),
+            str(onnx),
+            str(mlflow_folder),
+        ]
         subprocess.run(script, check=True, capture_output=True)
     return list(installed.values())
 
 
 def main() -> None:
-    """Print a line for each system, then the ratios."""
+    """Print a row for each system, then the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--callers", type=int, default=64)
-    parser.add_argument("--venvs", type=Path, help="folder of the others' environments")
+    parser.add_argument("--venvs", type=Path, help="folder of the environments of other systems")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as aside:
-        played = build_systems(Path(aside), options.venvs and options.venvs.resolve())
+    with tempfile.TemporaryDirectory() as temporary_folder:
+        systems = build_systems(Path(temporary_folder), options.venvs and options.venvs.resolve())
         for _ in range(options.rounds):
-            for system in played:
+            for system in systems:
                 measure_system(system, options.callers, options.seconds)
-        print("| system | requests/s | median ms | p99 ms | one caller, median ms |")
+        print("| system | requests/s | median ms | p99 ms | one client, median ms |")
         print("|---|---:|---:|---:|---:|")
-        for system in played:
-            measured = [
+        for system in systems:
+            medians = [
                 np.median(v)
                 for v in (
                     system.request_rates,
@@ -287,20 +292,20 @@ def main() -> None:
                     system.single_caller_latencies,
                 )
             ]
-            print(f"| {system.name} | {measured[0]:,.0f} | {1e3 * measured[1]:.2f} | "
-                  f"{1e3 * measured[2]:.2f} | {1e3 * measured[3]:.2f} |")  # fmt: skip
-        plain = played[0]
-        for system in played[1:]:
-            rate, tail, alone = (
+            print(f"| {system.name} | {medians[0]:,.0f} | {1e3 * medians[1]:.2f} | "
+                  f"{1e3 * medians[2]:.2f} | {1e3 * medians[3]:.2f} |")  # fmt: skip
+        plain_system = systems[0]
+        for system in systems[1:]:
+            rate, tail, single = (
                 np.median(np.divide(own_values, plain_values))
                 for own_values, plain_values in (
-                    (system.request_rates, plain.request_rates),
-                    (system.p99_latencies, plain.p99_latencies),
-                    (system.single_caller_latencies, plain.single_caller_latencies),
+                    (system.request_rates, plain_system.request_rates),
+                    (system.p99_latencies, plain_system.p99_latencies),
+                    (system.single_caller_latencies, plain_system.single_caller_latencies),
                 )
             )
             print(f"{system.name}: requests/s {rate:.2f} times the plain server's, p99 {tail:.2f} "
-                  f"times, one caller {alone:.2f} times")  # fmt: skip
+                  f"times, one client {single:.2f} times")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How long the command takes to start, and a packaged model to answer.
+"""Startup time of the command line, and latency of a packaged model.
 
     python bench/startup.py [--project FOLDER]
 
-`fieldcraft --help` is measured in turns with a Python that does nothing, as the median of 15.
-With a project that was run, its bundle predicts rows of the project's table one at a time.
+`fieldcraft --help` is measured in turns with an empty Python program, as the median of 15 starts.
+With a finished project, its bundle predicts rows of the project's table one at a time.
 """
 
 from __future__ import annotations
@@ -27,55 +27,56 @@ BATCH = 1_000
 
 
 def time_start(*arguments: str) -> float:
-    """Wall time of a Python process."""
-    begun = time.perf_counter()
+    """Return the wall time of a Python process."""
+    start = time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 def print_startup() -> None:
-    """Print what the command's help takes, and how many times as long as nothing."""
-    help_, nothing = [], []
+    """Print the time of `fieldcraft --help` as a multiple of an empty program's."""
+    help_seconds, empty_seconds = [], []
     for _ in range(N_STARTS):
-        help_.append(time_start("-m", "fieldcraft", "--help"))
-        nothing.append(time_start("-c", "pass"))
-    ours, least = median(help_), median(nothing)
+        help_seconds.append(time_start("-m", "fieldcraft", "--help"))
+        empty_seconds.append(time_start("-c", "pass"))
+    help_median, empty_median = median(help_seconds), median(empty_seconds)
     print(
-        f"fieldcraft --help: {1000 * ours:.0f} ms; python -c pass: {1000 * least:.0f} ms; "
-        f"ratio {ours / least:.1f}"
+        f"fieldcraft --help: {1000 * help_median:.0f} ms; "
+        f"python -c pass: {1000 * empty_median:.0f} ms; ratio {help_median / empty_median:.1f}"
     )
 
 
 def print_latency(folder: ProjectFolder) -> None:
-    """Print how long the bundle of a project takes to load and to predict."""
+    """Print the load time and prediction latency of a project's bundle."""
     settings = folder.load_settings()
     source = resolve_address(settings.data.source_files().train, folder.root)
     rows = read_table(source, settings.data.column_names).frame
-    begun = time.perf_counter()
+    start = time.perf_counter()
     bundle = load_bundle(folder.bundle_path)
-    loading = time.perf_counter() - begun
-    times = []
+    load_seconds = time.perf_counter() - start
+    latencies_ms = []
     for number in range(ROWS + N_WARMUP_CALLS):
         row = rows[number % rows.height]
-        begun = time.perf_counter()
+        start = time.perf_counter()
         bundle.predict(row)
-        times.append(1000 * (time.perf_counter() - begun))
-    times = times[N_WARMUP_CALLS:]
-    many = rows[:BATCH]
-    begun = time.perf_counter()
-    bundle.predict(many)
-    each = 1000 * (time.perf_counter() - begun) / many.height
+        latencies_ms.append(1000 * (time.perf_counter() - start))
+    latencies_ms = latencies_ms[N_WARMUP_CALLS:]
+    batch = rows[:BATCH]
+    start = time.perf_counter()
+    bundle.predict(batch)
+    ms_per_row = 1000 * (time.perf_counter() - start) / batch.height
     print(
         f"{bundle.manifest['title']} with {len(bundle.models)} members: loaded in "
-        f"{1000 * loading:.0f} ms; one row {median(times):.1f} ms, 95 % of rows within "
-        f"{quantiles(times, n=20)[-1]:.1f} ms; {each:.3f} ms a row of {many.height:,}"
+        f"{1000 * load_seconds:.0f} ms; one row {median(latencies_ms):.1f} ms, 95th percentile "
+        f"{quantiles(latencies_ms, n=20)[-1]:.1f} ms; "
+        f"{ms_per_row:.3f} ms per row in a batch of {batch.height:,}"
     )
 
 
 def main() -> None:
-    """Measure the start, and a bundle if there is one."""
+    """Measure startup, and the bundle of a project if given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--project", type=Path, help="folder of a project that was run")
+    parser.add_argument("--project", type=Path, help="folder of a finished project")
     options = parser.parse_args()
     print_startup()
     if options.project:

@@ -1,8 +1,8 @@
-"""Run the main job unattended on six real tables and print a row of figures for each.
+"""Run projects unattended on six real tables and print a row of metrics for each.
 
     python bench/tables.py [NAME ...] [--keep FOLDER]
 
-Needs the developers' data. Figures are of evaluation rows; the test sets stay sealed.
+Needs the developers' data. Metrics are of evaluation rows; the test sets stay sealed.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ TABLES: dict[str, tuple[str, ...]] = {
 
 def run_table(name: str, folder: Path) -> str:
     """Run one table and describe the outcome as a row of a Markdown table."""
-    source, *rest = TABLES[name]
-    command = [sys.executable, "-m", "fieldcraft", "run", str(DATA / source), *rest]
+    source, *options = TABLES[name]
+    command = [sys.executable, "-m", "fieldcraft", "run", str(DATA / source), *options]
     start = time.monotonic()
     done = subprocess.run(
         [*command, "--dir", str(folder / name), "--fix", "--json"],
@@ -50,25 +50,30 @@ def run_table(name: str, folder: Path) -> str:
     metric = outcome["metric"]
     cells = []
     for model in outcome["models"]:
-        at = model["metrics"][metric]
+        interval = model["metrics"][metric]
         mark = "**" if model["name"] == outcome["champion"] else ""
-        cells.append(f"{mark}{at['value']:.4g}{mark}")
-    trained = outcome["models"][-1]["fit_seconds"]
+        cells.append(f"{mark}{interval['value']:.4g}{mark}")
+    fit_seconds = outcome["models"][-1]["fit_seconds"]
     rows = sum(outcome["row_counts"].values())
-    return f"| {name} | {rows:,} | {metric} | {' | '.join(cells)} | {trained:.0f} | {seconds:.0f} |"
+    return (
+        f"| {name} | {rows:,} | {metric} | {' | '.join(cells)} "
+        f"| {fit_seconds:.0f} | {seconds:.0f} |"
+    )
 
 
 def main() -> None:
-    """Print a header and a row for each table as it is done."""
+    """Print a header, and a row for each finished table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--keep", type=Path, help="folder for the projects")
     options = parser.parse_args()
-    print("| table | rows | metric | constant | linear | LightGBM | network | network s | all s |")
+    print(
+        "| table | rows | metric | constant | linear | LightGBM | network | network, s | total, s |"
+    )
     print("|---|---:|---|---:|---:|---:|---:|---:|---:|")
-    with tempfile.TemporaryDirectory() as aside:
+    with tempfile.TemporaryDirectory() as temporary_folder:
         for name in options.names or TABLES:
-            print(run_table(name, options.keep or Path(aside)), flush=True)
+            print(run_table(name, options.keep or Path(temporary_folder)), flush=True)
 
 
 if __name__ == "__main__":

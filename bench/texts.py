@@ -1,13 +1,12 @@
-"""Texts: a project run unattended beside a linear model over n-grams, on published test rows.
+"""Texts: a project run unattended, compared with a linear n-gram model on published test rows.
 
     python bench/texts.py [NAME ...] [--encoder NAME] [--finetune] [--keep FOLDER]
 
-The peer is scikit-learn's: words and pairs of words, runs of two to five characters, a linear
-support vector machine, learned from all training texts. Ours keeps some of them to tune and to
-judge. Where there are no published test rows, every fifth row is one. The difference of accuracies
-comes with its interval over paired resamples of the test rows. Of rows
-that belong to no class the last column says how many are rejected where one in twenty of the tune
-rows is. Needs the developers' data.
+The peer is a linear support vector machine of scikit-learn over word and character n-grams, trained
+on all training texts. Fieldcraft uses some of them for validation and evaluation. Without published
+test rows, every fifth row is a test row. The difference of accuracies has an interval over paired
+resamples of the test rows. The last column is the fraction of rejected out-of-scope rows, with a
+threshold that rejects one in twenty validation rows. Needs the developers' data.
 """
 
 from __future__ import annotations
@@ -36,20 +35,18 @@ from fieldcraft.project import project_file
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "text"
 RESAMPLES = 1_000
-REJECT = 0.05  # of the rows that belong to a class
+REJECT_FRACTION = 0.05  # of the in-scope rows
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class TextDataset:
-    """Files of texts with their label, and what to leave out."""
+    """Files of texts with their label, and the label of out-of-scope rows."""
 
     train: str
     test: str | None = None
     label: str = "label"
-    unknown_label: str | None = (
-        None  # rows of this label belong to no class, and are to be rejected
-    )
+    unknown_label: str | None = None  # out-of-scope rows, which should be rejected
 
 
 SETS = {
@@ -70,17 +67,17 @@ SETS = {
 
 
 def read_dataset(texts: TextDataset) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Training and test rows: text and label."""
+    """Return training and test rows with text and label."""
     frames = [read_file(name, texts) for name in (texts.train, texts.test) if name]
     if len(frames) == 2:
         return frames[0], frames[1]
-    draw = np.random.default_rng(0).permutation(frames[0].height)
-    held = np.isin(np.arange(frames[0].height), draw[::5])
-    return frames[0].filter(~held), frames[0].filter(held)
+    order = np.random.default_rng(0).permutation(frames[0].height)
+    is_test = np.isin(np.arange(frames[0].height), order[::5])
+    return frames[0].filter(~is_test), frames[0].filter(is_test)
 
 
 def read_file(name: str, texts: TextDataset) -> pl.DataFrame:
-    """One file."""
+    """Read one file."""
     path = DATA / name
     frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
     frame = frame.select("text", pl.col(texts.label).cast(pl.String).alias("label"))
@@ -88,7 +85,7 @@ def read_file(name: str, texts: TextDataset) -> pl.DataFrame:
 
 
 def predict_with_linear_model(train: pl.DataFrame, test: pl.DataFrame) -> list[str]:
-    """What the linear model over n-grams says."""
+    """Return the predictions of the linear n-gram model."""
     terms = make_union(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),
@@ -98,9 +95,9 @@ def predict_with_linear_model(train: pl.DataFrame, test: pl.DataFrame) -> list[s
     return [str(label) for label in model.predict(test["text"].to_list())]
 
 
-def run_fieldcraft(*words: str) -> dict[str, Any]:
-    """What a command says, as JSON."""
-    command = [sys.executable, "-m", "fieldcraft", *words, "--json"]
+def run_fieldcraft(*arguments: str) -> dict[str, Any]:
+    """Run a command and return its JSON output."""
+    command = [sys.executable, "-m", "fieldcraft", *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -111,80 +108,95 @@ def run_fieldcraft(*words: str) -> dict[str, Any]:
 def predict_with_project(
     train: pl.DataFrame, test: pl.DataFrame, folder: Path, edits: Sequence[ConfigEdit]
 ) -> tuple[pl.DataFrame, str]:
-    """What the champion of a project says, and which it is."""
-    source, sealed, place = folder / "train.parquet", folder / "test.parquet", folder / "project"
-    train.write_parquet(source)
-    test.write_parquet(sealed)
-    begin = ("init", str(source), "--test", str(sealed), "--target", "label", "--dir", str(place))
-    run_fieldcraft(*begin)
-    project_file.apply_edits(place / project_file.PROJECT_FILE_NAME, edits)
-    done = run_fieldcraft("run", "--dir", str(place), "--fix")
-    predictions = load_bundle(place / "bundle").predict(test)
-    return predictions, str(done["champion"])
+    """Return the predictions of a project's champion, and its name."""
+    train_path, test_path, project_folder = (
+        folder / "train.parquet",
+        folder / "test.parquet",
+        folder / "project",
+    )
+    train.write_parquet(train_path)
+    test.write_parquet(test_path)
+    arguments = (
+        "init",
+        str(train_path),
+        "--test",
+        str(test_path),
+        "--target",
+        "label",
+        "--dir",
+        str(project_folder),
+    )
+    run_fieldcraft(*arguments)
+    project_file.apply_edits(project_folder / project_file.PROJECT_FILE_NAME, edits)
+    result = run_fieldcraft("run", "--dir", str(project_folder), "--fix")
+    predictions = load_bundle(project_folder / "bundle").predict(test)
+    return predictions, str(result["champion"])
 
 
-def difference_interval(right: Array, others: Array) -> tuple[float, float]:
-    """Ends of the 95 % interval of a difference of accuracies."""
+def difference_interval(correct: Array, peer_correct: Array) -> tuple[float, float]:
+    """Return the 95% interval of a difference of accuracies."""
     draw = np.random.default_rng(0)
-    rows = draw.integers(len(right), size=(RESAMPLES, len(right)))
-    low, high = np.quantile((right - others)[rows].mean(axis=1), [0.025, 0.975])
+    rows = draw.integers(len(correct), size=(RESAMPLES, len(correct)))
+    low, high = np.quantile((correct - peer_correct)[rows].mean(axis=1), [0.025, 0.975])
     return float(low), float(high)
 
 
 def compare_on_dataset(name: str, folder: Path, encoder: dict[str, Any]) -> str:
-    """A row about one set."""
+    """Run one dataset and return its row of the table."""
     texts = SETS[name]
     train, test = read_dataset(texts)
     edits = [ConfigEdit(("data", "columns", "text", key), value) for key, value in encoder.items()]
     if texts.unknown_label:
-        edits.append(ConfigEdit(("problem", "reject_fraction"), REJECT))
+        edits.append(ConfigEdit(("problem", "reject_fraction"), REJECT_FRACTION))
     start = time.monotonic()
-    answers = predict_with_linear_model(train, test)
-    middle = time.monotonic()
+    peer_predictions = predict_with_linear_model(train, test)
+    peer_end = time.monotonic()
     predictions, champion = predict_with_project(train, test, folder, edits)
     end = time.monotonic()
     truth = test["label"].to_list()
-    right, others = (
-        np.array([a == b for a, b in zip(given, truth, strict=True)], dtype=float)
-        for given in (predictions["prediction"].to_list(), answers)
+    correct, peer_correct = (
+        np.array([a == b for a, b in zip(labels, truth, strict=True)], dtype=float)
+        for labels in (predictions["prediction"].to_list(), peer_predictions)
     )
-    low, high = difference_interval(right, others)
+    low, high = difference_interval(correct, peer_correct)
     return (
-        f"| {name} | {train.height:,} / {test.height:,} | {others.mean():.4f} | {right.mean():.4f} "
-        f"| {low:+.4f} to {high:+.4f} | {champion} | {middle - start:.0f} | {end - middle:.0f} "
+        f"| {name} | {train.height:,} / {test.height:,} "
+        f"| {peer_correct.mean():.4f} | {correct.mean():.4f} "
+        f"| {low:+.4f} to {high:+.4f} | {champion} | {peer_end - start:.0f} | {end - peer_end:.0f} "
         f"| {count_rejected(texts, folder)} |"
     )
 
 
 def count_rejected(texts: TextDataset, folder: Path) -> str:
-    """How many of the rows of no class are rejected."""
+    """Return the fraction of rejected out-of-scope rows."""
     if not (texts.unknown_label and texts.test):
         return ""
-    strange = pl.read_csv(DATA / texts.test).filter(pl.col("label") == texts.unknown_label)
-    predictions = load_bundle(folder / "project" / "bundle").predict(strange.select("text"))
-    return f"{1 - predictions['accepted'].mean():.3f}"  # type: ignore[operator]
+    out_of_scope = pl.read_csv(DATA / texts.test).filter(pl.col("label") == texts.unknown_label)
+    predictions = load_bundle(folder / "project" / "bundle").predict(out_of_scope.select("text"))
+    return f"{1 - predictions['confident'].mean():.3f}"  # type: ignore[operator]
 
 
 def main() -> None:
-    """Print a header and a row for each set."""
+    """Print a header and a row for each dataset."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--keep", type=Path, help="folder for the projects")
-    parser.add_argument("--encoder", help="of the texts, in place of the project's own choice")
-    parser.add_argument("--augment", action="store_true", help="change training texts a little")
-    parser.add_argument(
-        "--finetune", action="store_true", help="train the pretrained encoder further"
-    )
+    parser.add_argument("--encoder", help="text encoder, instead of the default one")
+    parser.add_argument("--augment", action="store_true", help="augment the training texts")
+    parser.add_argument("--finetune", action="store_true", help="finetune the pretrained encoder")
     options = parser.parse_args()
     encoder = {"encoder": options.encoder} if options.encoder else {}
     encoder |= {name: True for name in ("finetune", "augment") if getattr(options, name)}
-    print("| set | texts | n-grams | ours | difference | champion | seconds | ours | rejected |")
+    print(
+        "| dataset | texts | n-grams | fieldcraft | difference | champion "
+        "| n-grams, s | fieldcraft, s | rejected |"
+    )
     print("|---|---:|---:|---:|---:|---|---:|---:|---:|")
     for name in options.names or SETS:
-        with tempfile.TemporaryDirectory() as aside:
-            place = (options.keep or Path(aside)) / name
-            place.mkdir(parents=True, exist_ok=True)
-            print(compare_on_dataset(name, place, encoder), flush=True)
+        with tempfile.TemporaryDirectory() as temporary_folder:
+            folder = (options.keep or Path(temporary_folder)) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            print(compare_on_dataset(name, folder, encoder), flush=True)
 
 
 if __name__ == "__main__":

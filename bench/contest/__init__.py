@@ -1,1 +1,1 @@
-"""The contest of learners on tables: tables, splits, rounds, figures, report."""
+"""Benchmark of learners on tables: tables, splits, rounds, metrics, report."""

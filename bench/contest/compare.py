@@ -13,7 +13,7 @@ Results = dict[str, dict[str, dict[int, ResultLine]]]  # by table, method and se
 
 
 def group_results(lines: Iterable[ResultLine]) -> Results:
-    """The lines that hold figures; of two for the same round the later one counts."""
+    """Return the lines with metrics; of two lines for the same round the later one counts."""
     results: Results = {}
     for line in lines:
         if "error" not in line:
@@ -25,7 +25,7 @@ def group_results(lines: Iterable[ResultLine]) -> Results:
 def pair_lines(
     methods: Mapping[str, Mapping[int, ResultLine]], a: str, b: str
 ) -> list[tuple[ResultLine, ResultLine]]:
-    """The lines of two methods for the seeds that both have."""
+    """Return the lines of two methods for their common seeds."""
     lines_a, lines_b = methods.get(a, {}), methods.get(b, {})
     return [(lines_a[seed], lines_b[seed]) for seed in sorted(lines_a.keys() & lines_b.keys())]
 
@@ -33,10 +33,10 @@ def pair_lines(
 def score_pairs(
     pairs: Sequence[tuple[ResultLine, ResultLine]], metric: str, published: bool
 ) -> float:
-    """1 for a win of the first, 0 for a loss, a half for a tie.
+    """Return 1 for a win of the first method, 0 for a loss, 0.5 for a tie.
 
-    A tie is a mean difference within one standard error: of the differences over seeds; with one
-    seed, or test rows that are the same for every seed, over resamples of the test rows.
+    A tie is a mean difference within one standard error: of the differences over seeds or, with one
+    seed or the same test rows for every seed, over resamples of the test rows.
 
     >>> def line(auc):
     ...     return {"metrics": {"roc_auc": auc}, "resampled": [auc - 0.01, auc + 0.01]}
@@ -57,10 +57,10 @@ def score_pairs(
 
 
 def bootstrap_differences(a: ResultLine, b: ResultLine) -> list[float]:
-    """How far apart two methods are on each resample."""
+    """Return the differences of two methods on each resample."""
     return [x - y for x, y in zip(a["resampled"], b["resampled"], strict=True)]
 
 
 def time_ratio(pairs: Sequence[tuple[ResultLine, ResultLine]]) -> float:
-    """How many times as long the first takes to train as the second, over seeds."""
+    """Return the training time of the first method as a multiple of the second, over seeds."""
     return geometric_mean(a["seconds"] / max(b["seconds"], 0.001) for a, b in pairs)

@@ -1,4 +1,4 @@
-"""The results as Markdown: every table, who wins how often, what it costs, and two known rows."""
+"""The results as Markdown: every table, win rates, training times, and two known benchmarks."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ TITLES = {
 }  # fmt: skip
 
 RULES = (
-    "Figures of test rows, as means over seeds with their standard error, the best first. Peers "
-    "train on the training rows and stop by the validation rows; ours gets both as one table, and "
-    "its seconds are those of the model alone, all its folds together."
+    "Metrics of test rows, as means over seeds with their standard error, the best first. Peers "
+    "train on the training rows and use the validation rows for early stopping; fieldcraft gets "
+    "both as one table, and its seconds are those of the model alone, over all folds."
 )
 
 
 def render_report(lines: Sequence[ResultLine]) -> str:
-    """The whole report."""
+    """Render the whole report."""
     if not lines:
         return "No results yet: python bench/tabular.py run"
     results = group_results(lines)
-    played = [table for table in TABLES if table.name in results]
+    tables = [table for table in TABLES if table.name in results]
     parts = [describe_conditions(lines)]
-    parts += [render_table(table, results[table.name]) for table in played]
+    parts += [render_table(table, results[table.name]) for table in tables]
     parts += [
-        win_rates(results, played),
-        time_ratios(results, played),
-        against_catboost(results, played),
+        win_rates(results, tables),
+        time_ratios(results, tables),
+        against_catboost(results, tables),
     ]
     parts += [california(results), adult(results), failures(lines)]
     return "\n\n".join(part for part in parts if part)
 
 
 def format_line(line: ResultLine) -> str:
-    """One result as a line for the terminal."""
+    """Format one result as a line for the terminal."""
     where = f"{line['table']}, seed {line['seed']}, {line['method']}"
     if "error" in line:
         return f"{where}: failed, {line['error']}"
@@ -49,32 +49,32 @@ def format_line(line: ResultLine) -> str:
 
 
 def describe_conditions(lines: Sequence[ResultLine]) -> str:
-    """When, where and with what the results were made."""
-    days = sorted({line["date"][:10] for line in lines})
+    """Describe the dates, machines and package versions of the results."""
+    dates = sorted({line["date"][:10] for line in lines})
     machines = sorted({f"{line['machine']}, {line['threads']} threads" for line in lines})
     versions = {
         f"{name} {version}" for line in lines for name, version in line.get("versions", {}).items()
     }
-    span = " to ".join(dict.fromkeys((days[0], days[-1])))
-    made_with = ", ".join(sorted(versions, key=str.lower))
-    return f"{span}; {'; '.join(machines)}; {made_with}.\n\n{RULES}"
+    span = " to ".join(dict.fromkeys((dates[0], dates[-1])))
+    versions_text = ", ".join(sorted(versions, key=str.lower))
+    return f"{span}; {'; '.join(machines)}; {versions_text}.\n\n{RULES}"
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table whose first column is text."""
+    """Render a Markdown table whose first column is text."""
     lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def mean_of(lines: Mapping[int, ResultLine], metric: str) -> float:
-    """The mean of a figure over seeds."""
+    """Return the mean of a metric over seeds."""
     return fmean(line["metrics"][metric] for line in lines.values())
 
 
 def render_table(table: BenchmarkTable, methods: Mapping[str, Mapping[int, ResultLine]]) -> str:
-    """Every method on one table: means over seeds, the best first."""
-    first = next(iter(next(iter(methods.values())).values()))
-    metric, names = main_metric(table.task), list(first["metrics"])
+    """Render the results of every method on one table, the best first."""
+    first_line = next(iter(next(iter(methods.values())).values()))
+    metric, names = main_metric(table.task), list(first_line["metrics"])
     best_first = sorted(
         methods, key=lambda m: mean_of(methods[m], metric), reverse=metric in GREATER_IS_BETTER
     )
@@ -87,7 +87,7 @@ def render_table(table: BenchmarkTable, methods: Mapping[str, Mapping[int, Resul
         ]
         for method in best_first
     ]
-    sizes = first["rows"]
+    sizes = first_line["rows"]
     head = ["method", *(TITLES[name] for name in names), "seconds", "seeds"]
     test = "test rows as published" if table.test else "test rows drawn"
     return (
@@ -98,7 +98,7 @@ def render_table(table: BenchmarkTable, methods: Mapping[str, Mapping[int, Resul
 
 
 def mean_and_error(lines: Iterable[ResultLine], metric: str) -> str:
-    """A mean over seeds with its standard error."""
+    """Format the mean over seeds with its standard error."""
     values = [line["metrics"][metric] for line in lines]
     if len(values) == 1:
         return f"{values[0]:.5g}"
@@ -106,25 +106,25 @@ def mean_and_error(lines: Iterable[ResultLine], metric: str) -> str:
 
 
 def list_peers(results: Results) -> list[str]:
-    """Every method that is not ours."""
+    """Return the methods of other libraries."""
     names = {method for methods in results.values() for method in methods}
     return sorted(name for name in names if not name.startswith("ours:"))
 
 
 def compare_with_peers(title: str, results: Results, cell: Callable[[str, str], str]) -> str:
-    """A table with a row for each of our models and a column for each peer."""
+    """Render a table with a row for each model of fieldcraft and a column for each peer."""
     peers = list_peers(results)
     rows = [[our_method, *(cell(our_method, peer) for peer in peers)] for our_method in OUR_METHODS]
     return f"### {title}\n\n" + markdown_table(["", *peers], rows)
 
 
-def win_rates(results: Results, played: Sequence[BenchmarkTable]) -> str:
-    """How often ours wins, over tables, a tie as a half."""
+def win_rates(results: Results, tables: Sequence[BenchmarkTable]) -> str:
+    """Render the win rates over tables; a tie counts as half a win."""
 
     def cell(our_method: str, peer: str) -> str:
         points = [
             score_pairs(pairs, main_metric(table.task), table.test is not None)
-            for table in played
+            for table in tables
             if (pairs := pair_lines(results[table.name], our_method, peer))
         ]
         if not points:
@@ -135,13 +135,13 @@ def win_rates(results: Results, played: Sequence[BenchmarkTable]) -> str:
     return compare_with_peers("Win rate", results, cell)
 
 
-def time_ratios(results: Results, played: Sequence[BenchmarkTable]) -> str:
-    """How many times as long ours takes to train, as the geometric mean over tables."""
+def time_ratios(results: Results, tables: Sequence[BenchmarkTable]) -> str:
+    """Render the ratios of training times, as geometric means over tables."""
 
     def cell(our_method: str, peer: str) -> str:
         ratios = [
             time_ratio(pairs)
-            for table in played
+            for table in tables
             if (pairs := pair_lines(results[table.name], our_method, peer))
         ]
         return f"{geometric_mean(ratios):.2f}" if ratios else ""
@@ -149,10 +149,10 @@ def time_ratios(results: Results, played: Sequence[BenchmarkTable]) -> str:
     return compare_with_peers("Training time as a multiple of the peer's", results, cell)
 
 
-def against_catboost(results: Results, played: Sequence[BenchmarkTable]) -> str:
-    """Training time as a multiple of CatBoost's, table by table."""
+def against_catboost(results: Results, tables: Sequence[BenchmarkTable]) -> str:
+    """Render the training time as a multiple of CatBoost's, by table."""
     rows = []
-    for table in played:
+    for table in tables:
         pairs = [
             pair_lines(results[table.name], our_method, "catboost") for our_method in OUR_METHODS
         ]
@@ -163,7 +163,7 @@ def against_catboost(results: Results, played: Sequence[BenchmarkTable]) -> str:
 
 
 def california(results: Results) -> str:
-    """California housing in the unit of the literature."""
+    """Render California housing in the unit of the literature."""
     methods = results.get("california", {})
     rows = [
         [
@@ -178,7 +178,7 @@ def california(results: Results) -> str:
 
 
 def adult(results: Results) -> str:
-    """Adult on its published test file."""
+    """Render Adult on its published test file."""
     methods = results.get("adult", {})
     rows = [
         [method, *(f"{mean_of(lines, name):.4f}" for name in ("accuracy", "roc_auc"))]
@@ -189,11 +189,13 @@ def adult(results: Results) -> str:
 
 
 def failures(lines: Sequence[ResultLine]) -> str:
-    """Rounds that came to nothing and were not made good later."""
-    good = {(line["table"], line["seed"], line["run"]) for line in lines if "error" not in line}
-    bad = [
+    """Render the failed rounds that were not repeated successfully."""
+    succeeded = {
+        (line["table"], line["seed"], line["run"]) for line in lines if "error" not in line
+    }
+    failed = [
         f"- {format_line(line)}"
         for line in lines
-        if "error" in line and (line["table"], line["seed"], line["run"]) not in good
+        if "error" in line and (line["table"], line["seed"], line["run"]) not in succeeded
     ]
-    return "### Failed\n\n" + "\n".join(bad) if bad else ""
+    return "### Failed\n\n" + "\n".join(failed) if failed else ""

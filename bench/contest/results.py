@@ -1,4 +1,4 @@
-"""The file of results: one JSON line each, added as soon as it is known."""
+"""The results file: one JSON line per result, appended as soon as there is one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Line = Mapping[str, Any]
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """All whole lines; one that a kill cut short is left out."""
+    """Read all complete lines; a truncated one is ignored."""
     if not path.exists():
         return []
     lines = []
@@ -25,14 +25,14 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 
 
 def append_results(path: Path, lines: Sequence[Line]) -> None:
-    """Add lines in one piece and bring them to the disk."""
+    """Append lines atomically and sync them to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":
-            text = "\n" + text  # after a line that was cut short
+            text = "\n" + text  # after a truncated line
         os.write(handle, text.encode())
         os.fsync(handle)
     finally:
@@ -40,7 +40,7 @@ def append_results(path: Path, lines: Sequence[Line]) -> None:
 
 
 def finished_rounds(lines: Iterable[Line], retry: bool = False) -> set[tuple[str, int, str]]:
-    """Table, seed and method of what need not be run; failures too, unless they are tried again."""
+    """Return table, seed and method of finished rounds; failed ones too, unless `retry` is set."""
     return {
         (line["table"], line["seed"], line["run"])
         for line in lines

@@ -1,4 +1,4 @@
-"""One round: a method trains on a split of a table, in a process of its own, and is measured."""
+"""A round: a method is trained on a split of a table in its own process, and evaluated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OURS = "ours"
 
 @dataclass(frozen=True)
 class Method:
-    """A script under ``bench/peers`` and the environment it runs in; none: this one."""
+    """A script under ``bench/peers`` and its environment; None is the current one."""
 
     script: str
     venv: str | None
@@ -50,16 +50,16 @@ QUICK = (OURS, "lightgbm", "catboost", "sklearn_mlp", "keras")
 
 @dataclass(frozen=True)
 class PeerEnvironments:
-    """Where the environments are, and how many seconds a round may take."""
+    """The folder of the environments, and the time limit of a round in seconds."""
 
     venvs: Path
     limit: float
 
 
-def play_round(
-    table: BenchmarkTable, seed: int, name: str, place: PeerEnvironments
+def run_round(
+    table: BenchmarkTable, seed: int, name: str, environments: PeerEnvironments
 ) -> list[dict[str, Any]]:
-    """Run a method on a table; returns the lines for the file of results."""
+    """Run a method on a table and return the lines for the results file."""
     parts = split_table(table, seed)
     common = {
         "table": table.name,
@@ -75,14 +75,14 @@ def play_round(
         "threads": THREADS,
         "commit": describe_commit(),
     }
-    with tempfile.TemporaryDirectory(prefix="contest-") as aside:
-        folder = Path(aside)
+    with tempfile.TemporaryDirectory(prefix="contest-") as temporary_folder:
+        folder = Path(temporary_folder)
         write_job(folder, table, parts, seed, name)
         start = time.monotonic()
-        error = run_method(folder, METHODS[name], place)
-        wall = round(time.monotonic() - start, 2)
+        error = run_method(folder, METHODS[name], environments)
+        wall_seconds = round(time.monotonic() - start, 2)
         if error:
-            return [{**common, "method": name, "error": error, "wall": wall}]
+            return [{**common, "method": name, "error": error, "wall": wall_seconds}]
         outcome = json.loads((folder / "done.json").read_text(encoding="utf-8"))
         y = encode_target(parts.test[table.target], parts.labels).to_numpy()
         lines = []
@@ -94,14 +94,14 @@ def play_round(
                 "metrics": score.compute_metrics(table.task, y, outputs),
                 "resampled": score.resample_metric(table.task, y, outputs),
                 "seconds": round(seconds, 3),
-                "wall": wall,
+                "wall": wall_seconds,
                 "versions": outcome["versions"],
             })  # fmt: skip
         return lines
 
 
 def write_job(folder: Path, table: BenchmarkTable, parts: TableParts, seed: int, name: str) -> None:
-    """Fill a folder as `bench/peers/job.py` reads it."""
+    """Write the job folder that `bench/peers/job.py` reads."""
     for part, frame in (("train", parts.train), ("val", parts.validation)):
         y = encode_target(frame[table.target], parts.labels).alias(TARGET)
         frame.drop(table.target).with_columns(y).write_parquet(folder / f"{part}.parquet")
@@ -119,29 +119,29 @@ def write_job(folder: Path, table: BenchmarkTable, parts: TableParts, seed: int,
     (folder / "job.json").write_text(json.dumps(description), encoding="utf-8")
 
 
-def run_method(folder: Path, method: Method, place: PeerEnvironments) -> str:
-    """Run a method's script; returns what went wrong, if anything did."""
-    python = python_of(place.venvs, method.venv) if method.venv else Path(sys.executable)
-    unwanted = ("OPENBLAS_", "PYTHONPATH") if method.venv else ("OPENBLAS_",)
-    env = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
+def run_method(folder: Path, method: Method, environments: PeerEnvironments) -> str:
+    """Run the script of a method and return the error, empty on success."""
+    python = python_of(environments.venvs, method.venv) if method.venv else Path(sys.executable)
+    excluded_prefixes = ("OPENBLAS_", "PYTHONPATH") if method.venv else ("OPENBLAS_",)
+    env = {key: value for key, value in os.environ.items() if not key.startswith(excluded_prefixes)}
     env |= {name: str(THREADS) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     command = [str(python), "-W", "ignore", str(PEERS / method.script), str(folder)]
     with (folder / "output.txt").open("w+", encoding="utf-8") as output:
         try:
             code = subprocess.run(
                 command, cwd=folder, env=env, stdout=output, stderr=output,
-                timeout=place.limit, check=False,
+                timeout=environments.limit, check=False,
             ).returncode  # fmt: skip
         except subprocess.TimeoutExpired:
-            return f"not done within {place.limit:g} seconds"
+            return f"timed out after {environments.limit:g} seconds"
         output.seek(0)
-        output_lines = output.read().strip().splitlines() or ["no word"]
+        output_lines = output.read().strip().splitlines() or ["no output"]
     return f"exit code {code}: {' | '.join(output_lines[-3:])}"[:500] if code else ""
 
 
 @functools.cache
 def describe_machine() -> str:
-    """The processor and how many cores this process may use."""
+    """Return the processor and the number of its cores."""
     info = Path("/proc/cpuinfo")
     text = info.read_text(encoding="utf-8") if info.exists() else ""
     names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
@@ -150,7 +150,7 @@ def describe_machine() -> str:
 
 @functools.cache
 def describe_commit() -> str:
-    """The commit that is checked out, with a + if files differ from it."""
+    """Return the current commit, with a + if files differ from it."""
     command = ["git", "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"]
     done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, check=False)
     return done.stdout.strip()

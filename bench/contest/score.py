@@ -1,4 +1,4 @@
-"""Figures of predictions on test rows, by scikit-learn: nobody is judged by their own metrics."""
+"""Metrics of predictions on test rows, computed by scikit-learn for all methods."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sklearn import metrics
 Array = npt.NDArray[np.float64]
 Metric = Callable[[Array, Array], float]
 
-MIN_PROBABILITY = 1e-7  # probability; what float32 can tell from none
+MIN_PROBABILITY = 1e-7  # about the precision of float32
 N_RESAMPLES = 100  # of the bootstrap
 
 
 def log_loss(y: Array, outputs: Array) -> float:
-    """Mean negative logarithm of the probability of the true class."""
+    """Return the mean negative logarithm of the probability of the true class."""
     return float(-np.log(outputs[np.arange(len(y)), y.astype(int)]).mean())
 
 
-METRICS: Mapping[str, Mapping[str, Metric]] = {  # the first of each task decides
+METRICS: Mapping[str, Mapping[str, Metric]] = {  # the first one of each task is the main metric
     "binary": {
         "roc_auc": lambda y, out: float(metrics.roc_auc_score(y, out[:, 1])),
         "log_loss": log_loss,
@@ -39,12 +39,12 @@ GREATER_IS_BETTER = ("roc_auc", "accuracy")
 
 
 def main_metric(task: str) -> str:
-    """The metric by which methods are compared."""
+    """Return the metric by which methods are compared."""
     return next(iter(METRICS[task]))
 
 
 def clip_probabilities(task: str, outputs: Array) -> Array:
-    """Probabilities of at least 1e-7 that add up to 1; values as they are."""
+    """Clip probabilities to at least 1e-7 and normalize them; values are unchanged."""
     if task == "regression":
         return outputs
     clipped = np.clip(outputs, MIN_PROBABILITY, 1.0)
@@ -53,15 +53,15 @@ def clip_probabilities(task: str, outputs: Array) -> Array:
 
 
 def compute_metrics(task: str, y: Array, outputs: Array) -> dict[str, float]:
-    """Every figure of a task."""
+    """Compute all metrics of a task."""
     outputs = clip_probabilities(task, outputs)
     return {name: metric(y, outputs) for name, metric in METRICS[task].items()}
 
 
 def resample_metric(task: str, y: Array, outputs: Array) -> list[float]:
-    """The main figure on bootstrap resamples of the rows, the same resamples for every method.
+    """Compute the main metric on bootstrap resamples, the same ones for every method.
 
-    So the differences of two methods' lists tell how sure their difference is.
+    The differences of two methods' lists therefore show the uncertainty of their difference.
     """
     outputs = clip_probabilities(task, outputs)
     metric = METRICS[task][main_metric(task)]

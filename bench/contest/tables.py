@@ -1,4 +1,4 @@
-"""The tables of the contest, and how their rows are divided."""
+"""The tables of the benchmark, and their splits."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import polars as pl
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 DIGITS = "scikit-learn: digits"
-TARGET = "__target__"  # class number or value, as the peers see it
+TARGET = "__target__"  # class number or value, for the peers
 
 
 @dataclass(frozen=True)
 class BenchmarkTable:
-    """A table and its natural question.
+    """A table and its prediction task.
 
     Attributes:
-        name: short.
-        target: column to predict.
+        name: a short name.
+        target: the column to predict.
         task: binary, multiclass or regression.
-        files: whose rows together are the table, under ``shared/data``.
-        test: file whose rows are the test rows of every seed; else they are drawn.
-        drop: columns that number rows, or that come from after the fact.
-        keep: the only columns to use, if not all are.
-        missing: words that stand for a missing value, beside a blank.
+        files: files under ``shared/data`` whose rows make up the table.
+        test: file with the test rows of every seed; without one they are drawn.
+        drop: row numbers, and columns written after the outcome.
+        keep: the only columns to use; empty for all.
+        missing: markers of missing values besides blanks.
     """
 
     name: str
@@ -47,8 +47,8 @@ HIGGS = ("tabular/higgs_small/higgs_small_train.parquet",
          "tabular/higgs_small/higgs_small_test.parquet")  # fmt: skip
 LETTER = ("tabular/letter/letter_train.parquet", "tabular/letter/letter_test.parquet")
 
-# All tables of more than 1,000 rows. Two are in order of time, which is left aside here:
-# electricity and Beijing's air are divided at random as in the literature on tables.
+# All tables of more than 1,000 rows. Two are time series, electricity and Beijing's air, which are
+# split at random, as in the literature on tables.
 TABLES = (
     BenchmarkTable("insurance", "charges", "regression", ("tabular/insurance_charges.parquet",)),
     BenchmarkTable("digits", "digit", "multiclass", (DIGITS,)),
@@ -79,14 +79,14 @@ TABLES = (
 
 @dataclass(frozen=True)
 class TableParts:
-    """The rows of a table for one seed; targets as they are in the table.
+    """The parts of a table for one seed, with targets as in the table.
 
     Attributes:
-        train: four fifths of what is not test.
-        validation: the rest of it, for early stopping.
-        test: one fifth of all, or the published test file.
-        labels: the classes as text, in the order of their numbers; none for a number as target.
-        categories: the columns that hold words.
+        train: four fifths of the rows that are not test rows.
+        validation: the remaining fifth of them, for early stopping.
+        test: one fifth of all rows, or the published test file.
+        labels: the classes as text, in the order of their numbers; empty for regression.
+        categories: the names of text columns.
     """
 
     train: pl.DataFrame
@@ -97,14 +97,14 @@ class TableParts:
 
     @property
     def training_and_validation(self) -> pl.DataFrame:
-        """All rows that are not test rows."""
+        """Return all rows that are not test rows."""
         return pl.concat([self.train, self.validation])
 
 
 def read_table_file(table: BenchmarkTable, path: str) -> pl.DataFrame:
-    """One file of a table, less what is not to be used; blanks and other marks as missing.
+    """Read the used columns of a file, with blanks and missing markers as nulls.
 
-    A column of text in which every word is a number becomes one of numbers.
+    A text column in which every cell is a number becomes numeric.
     """
     if path == DIGITS:
         from sklearn.datasets import load_digits
@@ -117,29 +117,29 @@ def read_table_file(table: BenchmarkTable, path: str) -> pl.DataFrame:
     else:
         frame = pl.read_csv(source, infer_schema_length=None)
     frame = frame.select([*table.keep, table.target]) if table.keep else frame.drop(table.drop)
-    blank = ("", *table.missing)
+    missing_markers = ("", *table.missing)
     text = pl.col(pl.String).str.strip_chars()
-    frame = frame.with_columns(pl.when(~text.is_in(blank)).then(text).name.keep())
-    words = frame.select(pl.col(pl.String))
-    read_as = words.select(pl.all().cast(pl.Float64, strict=False))
-    numeric = [c for c in words.columns if read_as[c].null_count() == words[c].null_count()]
-    return frame.with_columns(read_as[name] for name in numeric).drop_nulls(table.target)
+    frame = frame.with_columns(pl.when(~text.is_in(missing_markers)).then(text).name.keep())
+    texts = frame.select(pl.col(pl.String))
+    parsed = texts.select(pl.all().cast(pl.Float64, strict=False))
+    numeric = [c for c in texts.columns if parsed[c].null_count() == texts[c].null_count()]
+    return frame.with_columns(parsed[name] for name in numeric).drop_nulls(table.target)
 
 
 def split_table(table: BenchmarkTable, seed: int) -> TableParts:
-    """Read a table and divide its rows at random, classes evenly."""
+    """Read a table and split its rows at random, stratified by class."""
     frame = pl.concat([read_table_file(table, path) for path in table.files])
     if table.test is None:
-        drawn = every_fifth(frame, table, seed)
-        develop, test = frame.filter(~drawn), frame.filter(drawn)
+        is_test = every_fifth(frame, table, seed)
+        development, test = frame.filter(~is_test), frame.filter(is_test)
     else:
-        develop, test = frame, read_table_file(table, table.test)
-    held = every_fifth(develop, table, seed + 1_000_000)
+        development, test = frame, read_table_file(table, table.test)
+    is_validation = every_fifth(development, table, seed + 1_000_000)
     labels = () if table.task == "regression" else frame[table.target].unique().sort()
     features = frame.drop(table.target)
     return TableParts(
-        train=develop.filter(~held),
-        validation=develop.filter(held),
+        train=development.filter(~is_validation),
+        validation=development.filter(is_validation),
         test=test,
         labels=tuple(str(label) for label in labels),
         categories=tuple(features.select(pl.col(pl.String)).columns),
@@ -147,19 +147,19 @@ def split_table(table: BenchmarkTable, seed: int) -> TableParts:
 
 
 def every_fifth(frame: pl.DataFrame, table: BenchmarkTable, seed: int) -> pl.Series:
-    """Which rows are drawn: one in five of every class, or of all if the target is a number."""
+    """Mark one in five rows: of every class, or of all rows for regression."""
     random = np.random.default_rng(seed)
     order = random.permutation(frame.height)
     if table.task != "regression":
         classes = frame[table.target].rank("dense").to_numpy()
         order = order[np.argsort(classes[order], kind="stable")]
-    drawn = np.zeros(frame.height, dtype=bool)
-    drawn[order[int(random.integers(5)) :: 5]] = True
-    return pl.Series(drawn)
+    is_drawn = np.zeros(frame.height, dtype=bool)
+    is_drawn[order[int(random.integers(5)) :: 5]] = True
+    return pl.Series(is_drawn)
 
 
 def encode_target(target: pl.Series, labels: tuple[str, ...]) -> pl.Series:
-    """The target as class numbers, or as the values that it has."""
+    """Return the target as class numbers, or as values for regression."""
     if not labels:
         return target.cast(pl.Float64)
     return target.cast(pl.String).replace_strict(list(labels), range(len(labels)))

@@ -1,6 +1,6 @@
 """AutoGluon's two networks with their defaults: no bagging, no stacking, no ensemble.
 
-AutoGluon is told the metric, as it asks for it; it stops early by that.
+AutoGluon gets the main metric as `eval_metric`, and uses it for early stopping.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ METRIC = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "root_mea
 def train(job: PeerJob, network: str) -> Predict:
     """Fit one kind of network, with the validation rows for tuning."""
     train, val = (job.rows(part).assign(**{TARGET: job.y(part)}) for part in ("train", "val"))
-    folder = tempfile.mkdtemp(dir=job.folder)  # goes with the job
+    folder = tempfile.mkdtemp(dir=job.folder)  # deleted with the job
     predictor = TabularPredictor(
         label=TARGET, problem_type=job.task, eval_metric=METRIC[job.task],
         path=folder, verbosity=0,

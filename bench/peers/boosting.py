@@ -1,7 +1,7 @@
-"""LightGBM and CatBoost: their defaults, stopped when validation rows gain nothing for 50 rounds.
+"""LightGBM and CatBoost with their defaults and early stopping after 50 rounds without a gain.
 
-LightGBM may take 2,000 rounds instead of its 100, since it then stops by itself; CatBoost's own
-limit is 1,000.
+LightGBM may use 2,000 rounds instead of its default 100, because of early stopping; CatBoost's
+default limit is 1,000.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ EARLY_STOPPING_ROUNDS = 50
 
 
 def train_lightgbm(job: PeerJob) -> Predict:
-    """LightGBM with categories as its own."""
-    known = job.rows("train")
+    """Train LightGBM with native categories."""
+    train_rows = job.rows("train")
 
     def encode(rows: pd.DataFrame) -> pd.DataFrame:
-        coded_rows = to_category_codes(job, rows, known)
+        coded_rows = to_category_codes(job, rows, train_rows)
         return coded_rows.set_axis([f"c{i}" for i in range(coded_rows.shape[1])], axis=1)
 
-    kind = lightgbm.LGBMRegressor if job.is_regression else lightgbm.LGBMClassifier
-    model = kind(n_estimators=2000, n_jobs=job.threads, random_state=job.seed, verbose=-1)
+    model_class = lightgbm.LGBMRegressor if job.is_regression else lightgbm.LGBMClassifier
+    model = model_class(n_estimators=2000, n_jobs=job.threads, random_state=job.seed, verbose=-1)
     model.fit(
-        encode(known),
+        encode(train_rows),
         job.y("train"),
         eval_set=[(encode(job.rows("val")), job.y("val"))],
         callbacks=[lightgbm.early_stopping(EARLY_STOPPING_ROUNDS, verbose=False)],
@@ -37,9 +37,9 @@ def train_lightgbm(job: PeerJob) -> Predict:
 
 
 def train_catboost(job: PeerJob) -> Predict:
-    """CatBoost with categories as its own, and the best round on validation rows."""
-    kind = catboost.CatBoostRegressor if job.is_regression else catboost.CatBoostClassifier
-    model = kind(
+    """Train CatBoost with native categories, and keep the best round on validation rows."""
+    model_class = catboost.CatBoostRegressor if job.is_regression else catboost.CatBoostClassifier
+    model = model_class(
         thread_count=job.threads,
         random_seed=job.seed,
         cat_features=list(job.categories),

@@ -1,9 +1,9 @@
-"""A peer looks for drift in windows of rows: run by ``bench/drift.py`` in the peer's environment.
+"""Drift detection of a peer in windows of rows: run by ``bench/drift.py`` in its environment.
 
     python drift_tests.py (evidently|nannyml) REFERENCE CURRENT WINDOW
 
-Prints the seconds that it took, reading files and importing libraries aside, and in how many of
-the looks at a column in a window it told drift, by its own defaults.
+Prints the seconds without reading files and importing libraries, the number of tests (a column in a
+window each), and the number of detections, with the peer's defaults.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def evidently(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tu
     from evidently import Report
     from evidently.presets import DataDriftPreset
 
-    n_detected = looks = 0
+    n_detected = n_tests = 0
     for start in range(0, len(current), window):
         part = current.iloc[start : start + window]
         report: Any = Report([DataDriftPreset()], include_tests=True).run(part, reference)
@@ -31,8 +31,8 @@ def evidently(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tu
             test for test in report.dict()["tests"] if "column" in json.dumps(test, default=str)
         ]
         states = [str(test["status"]).rpartition(".")[2].upper() for test in tests]
-        n_detected, looks = n_detected + states.count("FAIL"), looks + current.shape[1]
-    return n_detected, looks
+        n_detected, n_tests = n_detected + states.count("FAIL"), n_tests + current.shape[1]
+    return n_detected, n_tests
 
 
 def nannyml(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tuple[int, int]:
@@ -46,13 +46,17 @@ def nannyml(reference: pd.DataFrame, current: pd.DataFrame, window: int) -> tupl
 
 
 def main() -> None:
-    method, *places, window = sys.argv[1:]
-    reference, current = (pd.read_parquet(place) for place in places)
-    work = {"evidently": evidently, "nannyml": nannyml}[method]
-    work(reference, current.head(int(window)), int(window))  # imports, and what is made once
+    method, *paths, window = sys.argv[1:]
+    reference, current = (pd.read_parquet(path) for path in paths)
+    detect = {"evidently": evidently, "nannyml": nannyml}[method]
+    detect(reference, current.head(int(window)), int(window))  # warm-up: imports and initialization
     start = time.perf_counter()
-    n_detected, looks = work(reference, current, int(window))
-    print(json.dumps({"seconds": time.perf_counter() - start, "told": n_detected, "looks": looks}))
+    n_detected, n_tests = detect(reference, current, int(window))
+    print(
+        json.dumps(
+            {"seconds": time.perf_counter() - start, "n_detected": n_detected, "n_tests": n_tests}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What every contestant's script shares: read a job, train, predict, write what came out.
+"""Shared by the scripts of all peers: read a job, train, predict, write the predictions.
 
 A job is a folder that `bench/contest/rounds.py` fills::
 
     job.json            method, task, classes, seed, threads, names of the category columns
-    develop.parquet     all rows that are not test rows, the target as it is in the table
+    develop.parquet     all rows that are not test rows, with the target as in the table
     train.parquet       four fifths of those, the target as class number or value in `__target__`
-    val.parquet         the others
+    val.parquet         the remaining fifth
     test.parquet        the test rows, without target
 
-and where the script leaves ``<name>.parquet`` (one column a class, or one with values) for each
-model it trained, and ``done.json``.
+The script writes ``<name>.parquet`` (a column for each class, or one with values) for each model
+that it trained, and ``done.json``.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ TARGET = "__target__"
 
 @dataclass(frozen=True)
 class PeerJob:
-    """What is to be trained on which rows.
+    """A training job: a method and its data.
 
     Attributes:
-        folder: of the job.
-        method: which of the script's methods is wanted.
+        folder: the folder of the job.
+        method: the method of the script to train.
         task: binary, multiclass or regression.
-        target: name of the target in ``develop.parquet``.
+        target: the name of the target in ``develop.parquet``.
         labels: the classes as text, in the order of their numbers.
-        categories: columns that hold words; all others hold numbers.
-        seed: of everything random.
-        threads: how many may be used.
+        categories: names of text columns; all others are numeric.
+        seed: the random seed.
+        threads: the number of threads.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class PeerJob:
 
     @classmethod
     def read(cls, folder: Path) -> PeerJob:
-        """The job in a folder."""
+        """Read the job in a folder."""
         description = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         description |= {name: tuple(description[name]) for name in ("labels", "categories")}
         return cls(folder=folder, **description)
@@ -66,26 +66,26 @@ class PeerJob:
         return self.task == "regression"
 
     def rows(self, part: str) -> pd.DataFrame:
-        """The features of a part: numbers as floats, words as text."""
+        """Return the features of a part: numbers as floats, categories as text."""
         frame = pd.read_parquet(self.folder / f"{part}.parquet")
         frame = frame.drop(columns=TARGET, errors="ignore")
         numbers = frame.columns.difference(self.categories)
-        words = dict.fromkeys(self.categories, "object")
-        return frame.astype(dict.fromkeys(numbers, "float64") | words)
+        texts = dict.fromkeys(self.categories, "object")
+        return frame.astype(dict.fromkeys(numbers, "float64") | texts)
 
     def y(self, part: str) -> np.ndarray:
-        """The target of a part: class numbers, or values."""
+        """Return the target of a part: class numbers or values."""
         frame = pd.read_parquet(self.folder / f"{part}.parquet", columns=[TARGET])
         return frame[TARGET].to_numpy(dtype="float64" if self.is_regression else "int64")
 
     def spread_to_all_labels(self, probabilities: Any, classes: Sequence[int]) -> np.ndarray:
-        """Probabilities with a column for every class, also for those never seen in training."""
+        """Return probabilities with a column for every class, also those unseen in training."""
         spread = np.zeros((len(probabilities), len(self.labels)))
         spread[:, np.asarray(classes, dtype=int)] = probabilities
         return spread
 
     def write(self, outputs: Mapping[str, Any], details: Mapping[str, Any]) -> None:
-        """Leave predictions by name, and what is to be known about them."""
+        """Write the predictions by name, and their details."""
         for name, values in outputs.items():
             columns = np.asarray(values, dtype="float64").reshape(len(values), -1)
             frame = pd.DataFrame(columns, columns=[str(i) for i in range(columns.shape[1])])
@@ -97,10 +97,9 @@ Predict = Callable[[pd.DataFrame], Any]
 
 
 def run(methods: Mapping[str, Callable[[PeerJob], Predict]], packages: Sequence[str]) -> None:
-    """Train the wanted method on the job named on the command line and predict its test rows.
+    """Train the method of the job given on the command line and predict its test rows.
 
-    The seconds are of training with everything it needs (filling gaps, encoding), without
-    imports and reading.
+    The seconds include preprocessing (imputation, encoding), but not imports and reading.
     """
     job = PeerJob.read(Path(sys.argv[1]))
     train = methods[job.method]

@@ -1,7 +1,7 @@
-"""The network of many a tutorial, in Keras on PyTorch.
+"""The network of many tutorials, in Keras on PyTorch.
 
-Two hidden layers (128 and 64, ReLU, dropout 0.3), Adam at 0.001, batches of 32, at most 100
-epochs, stopped when validation rows gain nothing for ten, the best weights kept.
+Two hidden layers (128 and 64, ReLU, dropout 0.3), Adam with a learning rate of 0.001, batches of
+32, at most 100 epochs, early stopping with a patience of ten epochs, and the best weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOSS = {
 
 
 def build(job: PeerJob, inputs: int) -> keras.Model:
-    """The network, compiled for the task."""
+    """Build and compile the network for the task."""
     activation, loss = LOSS[job.task]
     outputs = len(job.labels) if job.task == "multiclass" else 1
     model = keras.Sequential(
@@ -44,16 +44,16 @@ def build(job: PeerJob, inputs: int) -> keras.Model:
 
 
 def train(job: PeerJob) -> Predict:
-    """Fit the network behind the usual preparation; a number as target is standardised."""
+    """Fit the network on preprocessed rows; a regression target is standardized."""
     torch.set_num_threads(job.threads)
     keras.utils.set_random_seed(job.seed)
     prepare = preparation(job)
     x, y = prepare.fit_transform(job.rows("train")), job.y("train")
     val_x, val_y = prepare.transform(job.rows("val")), job.y("val")
-    scale = StandardScaler()
+    target_scaler = StandardScaler()
     if job.is_regression:
-        y = scale.fit_transform(y[:, None])
-        val_y = scale.transform(val_y[:, None])
+        y = target_scaler.fit_transform(y[:, None])
+        val_y = target_scaler.transform(val_y[:, None])
     model = build(job, x.shape[1])
     stop = keras.callbacks.EarlyStopping(patience=10, restore_best_weights=True)
     model.fit(
@@ -64,7 +64,7 @@ def train(job: PeerJob) -> Predict:
     def predict(rows: pd.DataFrame) -> object:
         outputs = model.predict(prepare.transform(rows), batch_size=1024, verbose=0)
         if job.is_regression:
-            return scale.inverse_transform(outputs)
+            return target_scaler.inverse_transform(outputs)
         if job.task == "binary":
             return job.spread_to_all_labels([[1 - p, p] for p in outputs[:, 0]], (0, 1))
         return outputs

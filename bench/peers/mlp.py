@@ -1,6 +1,6 @@
 """scikit-learn's multi-layer perceptron with its defaults.
 
-It takes no validation rows and stops by its training loss, so it trains on those rows too.
+It does not use validation rows and stops by its training loss, so it is trained on those rows too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 
 def train(job: PeerJob) -> Predict:
-    """Fit the classifier, or the regressor on a standardised target."""
+    """Fit the classifier, or the regressor on a standardized target."""
     rows = pd.concat([job.rows("train"), job.rows("val")])
     y = np.concatenate([job.y("train"), job.y("val")])
     if job.is_regression:

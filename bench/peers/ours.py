@@ -1,4 +1,4 @@
-"""Fieldcraft itself: a project in the job's folder, run as it is; every learner predicts."""
+"""Fieldcraft: a project with default settings in the folder of the job; all models predict."""
 
 from __future__ import annotations
 
@@ -24,27 +24,35 @@ from fieldcraft.report.report_data import ReportData
 
 
 def run_fieldcraft(job: PeerJob) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Outputs on the test rows and seconds of training, by learner.
+    """Return outputs on the test rows and training seconds, by model.
 
-    The project gets all rows that are not test rows as one table and divides them itself, by lot
-    as the test rows were drawn (it would rather go by time where there is one). It seals none and
-    changes nothing about the data: findings that would hold the run are accepted.
-    An ensemble takes the time of all its parts; where none was better, the model takes its place
-    that was the best on the validation rows.
+    The project gets all rows that are not test rows as one table and splits them itself, at random
+    like the test rows (by default it would split a time series by time). It seals no rows and does
+    not change the data: findings that would block the run are accepted.
+    The time of an ensemble is that of all its models; if no ensemble is better, the model with the
+    best validation metric takes its place.
     """
     source = job.folder / "develop.parquet"
     project = Project.create(job.folder / "project", source, job.target, job.task)
     seeds = [ConfigEdit((section, "seed"), job.seed) for section in ("split", "train")]
-    drawn = [ConfigEdit(("split", "test"), 0.0), ConfigEdit(("split", "strategy"), "stratified")]
-    project_file.apply_edits(project.folder.file_path, [*drawn, *seeds])
-    story = run_accepting_findings(project)
-    rows = load_dataset(story.folders["split"], story.settings)
+    split_edits = [
+        ConfigEdit(("split", "test"), 0.0),
+        ConfigEdit(("split", "strategy"), "stratified"),
+    ]
+    project_file.apply_edits(project.folder.file_path, [*split_edits, *seeds])
+    report_data = run_accepting_findings(project)
+    rows = load_dataset(report_data.folders["split"], report_data.settings)
     test = pl.read_parquet(job.folder / "test.parquet")
-    places = find_models({step: story.folders[step] for step in ("baseline", "train", "ensemble")})
-    outputs = {name: predict(name, places, rows, test) for name in places}
-    seconds = {name: files.read_json(p / "model.json")["fit_seconds"] for name, p in places.items()}
-    if "ensemble" not in places:
-        result = files.read_json(story.folders["ensemble"] / "result.json")
+    model_folders = find_models(
+        {step: report_data.folders[step] for step in ("baseline", "train", "ensemble")}
+    )
+    outputs = {name: predict(name, model_folders, rows, test) for name in model_folders}
+    seconds = {
+        name: files.read_json(folder / "model.json")["fit_seconds"]
+        for name, folder in model_folders.items()
+    }
+    if "ensemble" not in model_folders:
+        result = files.read_json(report_data.folders["ensemble"] / "result.json")
         (best,) = result["summary"]["weights"]
         outputs["ensemble"], seconds["ensemble"] = outputs[best], seconds[best]
     classes = [list(rows.target_spec.get("classes", ())).index(label) for label in job.labels]
@@ -54,35 +62,39 @@ def run_fieldcraft(job: PeerJob) -> tuple[dict[str, np.ndarray], dict[str, float
 
 
 def run_accepting_findings(project: Project) -> ReportData:
-    """Run a project to its end; each finding that holds it is accepted by name."""
+    """Run a project to its end, accepting each finding that blocks it."""
     while True:
         try:
             return project.run()
         except BlockedByFindingsError:
             accepted = set(project.folder.load_settings().audit.accept)
-            held = {f.accept_key for f in project.findings() if f.severity == "error"} - accepted
-            if not held:
+            blocking = {
+                f.accept_key for f in project.findings() if f.severity == "error"
+            } - accepted
+            if not blocking:
                 raise
-            names = [ConfigEdit(("audit", "accept"), name, append=True) for name in sorted(held)]
+            names = [
+                ConfigEdit(("audit", "accept"), name, append=True) for name in sorted(blocking)
+            ]
             project_file.apply_edits(project.folder.file_path, names)
 
 
 def predict(
-    name: str, places: Mapping[str, Path], rows: ModelingDataset, test: pl.DataFrame
+    name: str, model_folders: Mapping[str, Path], rows: ModelingDataset, test: pl.DataFrame
 ) -> np.ndarray:
-    """Outputs of a model on test rows, as its bundle would give them."""
+    """Return the outputs of a model on test rows, as its bundle would."""
     values = rows.schema.apply(test)
     total = 0.0
-    for part in load_ensemble_parts(places[name], places):
+    for part in load_ensemble_parts(model_folders[name], model_folders):
         members = load_fold_models(part, rows)
         total += part.weight * np.mean([member.outputs(values) for member in members], axis=0)
     return rows.task.apply_calibration(
-        np.asarray(total), load_candidate(places[name], rows).calibration
+        np.asarray(total), load_candidate(model_folders[name], rows).calibration
     )
 
 
 def main() -> None:
-    """Run the job named on the command line."""
+    """Run the job given on the command line."""
     job = PeerJob.read(Path(sys.argv[1]))
     outputs, seconds = run_fieldcraft(job)
     versions = {name: version(name) for name in ("torch", "lightgbm", "scikit-learn")}

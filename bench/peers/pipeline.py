@@ -1,4 +1,4 @@
-"""The usual preparation for networks: medians for gaps, standardised numbers, one-hot words."""
+"""Preprocessing for networks: median imputation, standardized numbers, one-hot categories."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 
 def preparation(job: PeerJob) -> ColumnTransformer:
-    """A fresh transformer of a job's rows to one dense table of numbers."""
+    """Return a new transformer of a job's rows to a dense numeric array."""
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     return ColumnTransformer(

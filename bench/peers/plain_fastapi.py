@@ -1,8 +1,8 @@
-"""The server that people write first: FastAPI, pydantic and onnxruntime, a row at a time.
+"""A minimal server: FastAPI, pydantic and onnxruntime, one row at a time.
 
     python plain_fastapi.py MODEL.onnx PORT
 
-It gets the network's inputs ready made, so it has no encoding, no calibration, no checks to do.
+It gets the inputs of the network, so it does no encoding, calibration or validation.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """TabM and RealMLP of pytabkit with their default settings.
 
-They take no gaps in numbers, so medians fill those. They are told to keep the epoch with the
-best log loss, as we judge probabilities; their own choice would be the share of wrong classes.
+They accept no missing numbers, so these are imputed by the median. The best epoch is chosen by log
+loss, because probabilities are evaluated; their default is the error rate.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ KINDS = {
 
 
 def train(job: PeerJob) -> Predict:
-    """Fit the wanted network, with the validation rows for early stopping."""
-    known = job.rows("train")
-    medians = known.drop(columns=list(job.categories)).median()
+    """Fit the network of the job, with the validation rows for early stopping."""
+    train_rows = job.rows("train")
+    medians = train_rows.drop(columns=list(job.categories)).median()
 
     def prepare(rows: pd.DataFrame) -> pd.DataFrame:
         return fill_missing_words(job, rows).fillna(medians)
@@ -37,7 +37,7 @@ def train(job: PeerJob) -> Predict:
     else:
         model = classifier(**common, val_metric_name="cross_entropy")
     model.fit(
-        prepare(known), job.y("train"),
+        prepare(train_rows), job.y("train"),
         X_val=prepare(job.rows("val")), y_val=job.y("val"),
         cat_col_names=list(job.categories),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Columns of words, for the peers that take them as they are."""
+"""Categorical columns, for the peers that support them natively."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ MISSING = "(missing)"
 
 
 def fill_missing_words(job: PeerJob, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose missing words are a word of their own."""
+    """Replace missing categories by a category of their own."""
     names = list(job.categories)
     return rows.assign(**{name: rows[name].fillna(MISSING).astype(str) for name in names})
 
 
-def to_category_codes(job: PeerJob, rows: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Rows with pandas' category columns, of the words that the training rows hold."""
-    types = {name: pd.CategoricalDtype(known[name].dropna().unique()) for name in job.categories}
+def to_category_codes(job: PeerJob, rows: pd.DataFrame, train_rows: pd.DataFrame) -> pd.DataFrame:
+    """Convert categorical columns to pandas categories of the training rows."""
+    types = {
+        name: pd.CategoricalDtype(train_rows[name].dropna().unique()) for name in job.categories
+    }
     return rows.assign(
         **{
             name: rows[name].where(rows[name].isin(kind.categories)).astype(kind)

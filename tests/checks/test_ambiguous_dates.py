@@ -1,4 +1,4 @@
-"""The check that reads dates in other ways."""
+"""The check that finds dates with several possible formats."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ def look(cells: list[str], kind: str, form: str = "", name: str = "a") -> list[F
     ("cells", "form"),
     [(DAY_FIRST, "%d/%m/%Y"), (MONTH_FIRST, "%m/%d/%Y"), (DAYS, "%Y-%m-%d")],
 )
-def test_dates_that_read_in_one_way_only_are_not_reported(cells: list[str], form: str) -> None:
+def test_unambiguous_dates_are_not_reported(cells: list[str], form: str) -> None:
     assert look(cells, "datetime", form) == []
 
 
-def test_dates_that_all_read_both_ways_are_a_warning() -> None:
+def test_ambiguous_dates_are_a_warning() -> None:
     (finding,) = look(EITHER, "datetime", "%d/%m/%Y")
     assert (finding.severity, finding.fixes) == ("warning", ())
     assert "it is read with day before month" in finding.title
     assert "%m/%d/%Y" in finding.advice
 
 
-def test_the_same_day_in_every_row_is_no_riddle() -> None:
+def test_equal_days_and_months_are_not_reported() -> None:
     assert look(["03/03/2021", "04/04/2021"] * 20, "datetime", "%d/%m/%Y") == []
 
 
-def test_dates_of_the_other_order_among_them_are_shown() -> None:
+def test_dates_in_the_other_order_are_reported() -> None:
     (finding,) = look([*DAY_FIRST, "07/31/2022", "05/25/2022"], "datetime", "%d/%m/%Y")
     assert finding.severity == "warning"
     assert "2 of 102 dates are not written with day before month" in finding.title
     assert "'07/31/2022'" in finding.title
 
 
-def test_eight_digits_that_are_all_dates_can_be_read_as_such() -> None:
+def test_dates_of_eight_digits_have_a_fix() -> None:
     (finding,) = look([day.replace("-", "") for day in DAYS], "number")
     assert finding.severity == "info"
     assert finding.fixes == (
@@ -60,12 +60,12 @@ def test_eight_digits_that_are_all_dates_can_be_read_as_such() -> None:
 
 
 @pytest.mark.parametrize(("name", "count"), [("created_at", 1), ("timestamp", 1), ("amount", 0)])
-def test_seconds_since_1970_go_by_their_name(name: str, count: int) -> None:
+def test_unix_timestamps_are_recognized_by_name(name: str, count: int) -> None:
     cells = [str(1_600_000_000 + 86_400 * i) for i in range(60)]
     assert len(look(cells, "number", name=name)) == count
 
 
-def test_dates_in_several_formats_are_read_as_words() -> None:
+def test_dates_in_several_formats_are_a_warning() -> None:
     cells = [*DAYS[:50], *DAY_FIRST[50:]]
     (finding,) = look(cells, "category")
     assert finding.severity == "warning"
@@ -80,19 +80,19 @@ def test_twenty_values_are_needed(rows: int, reported: bool) -> None:
 
 
 @pytest.mark.parametrize(("days", "reported"), [(5, True), (4, False)])
-def test_five_different_days_make_one_wonder(days: int, reported: bool) -> None:
+def test_five_distinct_days_are_needed(days: int, reported: bool) -> None:
     cells = [f"{1 + i % days:02}/11/2021" for i in range(60)]
     assert bool(look(cells, "datetime", "%d/%m/%Y")) is reported
 
 
-def test_one_date_that_cannot_be_read_the_other_way_settles_it() -> None:
+def test_a_single_unambiguous_date_decides_the_order() -> None:
     assert look([*EITHER, "31/12/2021"], "datetime", "%d/%m/%Y") == []
     (finding,) = look([*EITHER, "12/31/2021"], "datetime", "%d/%m/%Y")
     rows = len(EITHER) + 1
     assert finding.evidence == {"n_swapped": 1, "rows": rows, "format": "%d/%m/%Y"}
 
 
-def test_month_first_is_said_so() -> None:
+def test_the_title_names_the_order_of_month_and_day() -> None:
     (finding,) = look(EITHER, "datetime", "%m/%d/%Y")
     assert "it is read with month before day" in finding.title
     assert "format to %d/%m/%Y" in finding.advice
@@ -106,12 +106,12 @@ def test_month_first_is_said_so() -> None:
         ("19000101", "21010101", False),
     ],
 )
-def test_eight_digits_are_days_of_1900_to_2100(low: str, high: str, reported: bool) -> None:
+def test_dates_of_eight_digits_are_from_1900_to_2100(low: str, high: str, reported: bool) -> None:
     findings = look([low, high] * 10, "number")
     assert [f.evidence for f in findings] == [{"first": 19000101, "last": 21001231}] * reported
 
 
-def test_numbers_that_are_no_text_or_have_options_are_not_changed() -> None:
+def test_numeric_columns_and_columns_with_options_have_no_fix() -> None:
     digits = [int(day.replace("-", "")) for day in DAYS]
     (finding,) = run_check(CHECK, data_context({"a": digits}, a="number"))
     assert (finding.severity, finding.fixes) == ("info", ())
@@ -120,7 +120,7 @@ def test_numbers_that_are_no_text_or_have_options_are_not_changed() -> None:
     assert finding.fixes == ()
 
 
-def test_the_fix_reads_the_digits_as_the_days_they_are() -> None:
+def test_the_fix_parses_the_dates() -> None:
     (finding,) = look([day.replace("-", "") for day in DAYS], "number")
     options = {edit.path[-1]: edit.value for edit in finding.fixes}
     column = Column("a", options.pop("kind"), options)
@@ -136,14 +136,14 @@ def test_the_fix_reads_the_digits_as_the_days_they_are() -> None:
         (631_152_000, 4_102_444_801, False),
     ],
 )
-def test_seconds_since_1970_are_of_1990_to_2100(low: int, high: int, reported: bool) -> None:
+def test_unix_timestamps_are_from_1990_to_2100(low: int, high: int, reported: bool) -> None:
     findings = look([str(low), str(high)] * 10, "number", name="created_at")
     assert [f.severity for f in findings] == ["info"] * reported
     assert look([f"{low}.5", f"{high}.5"] * 10, "number", name="created_at") == []
 
 
 @pytest.mark.parametrize(("words", "reported"), [(10, True), (11, False)])
-def test_nine_in_ten_words_must_be_dates_in_some_format(words: int, reported: bool) -> None:
+def test_ninety_percent_of_cells_must_be_dates(words: int, reported: bool) -> None:
     cells = [*DAYS[:50], *DAY_FIRST[50 : 100 - words], *[f"n{i}-{i}" for i in range(words)]]
     findings = look(cells, "category")
     assert [f.evidence["n_unparsed"] for f in findings] == [words] * reported

@@ -9,16 +9,16 @@ from tests.checks.contexts import join_titles, run_check, split_context
 
 
 def table(**counts: int) -> dict[str, list[str]]:
-    """Rows of each class."""
+    """Return a table with this many rows of each class."""
     labels = [label for label, count in counts.items() for _ in range(count)]
     return {"a": [str(i) for i in range(len(labels))], "y": labels}
 
 
-def test_classes_of_like_size_are_not_reported() -> None:
+def test_balanced_classes_are_not_reported() -> None:
     assert run_check(CHECK, split_context(table(u=120, v=80), "binary", a="number")) == []
 
 
-def test_a_rare_class_is_named_with_its_share() -> None:
+def test_a_rare_class_is_reported_with_its_fraction() -> None:
     (finding,) = run_check(CHECK, split_context(table(u=970, v=30), "binary", a="number"))
     assert finding.severity == "info"
     assert "class v has 30 of 1,000 training rows (3.0%)" in finding.title
@@ -32,13 +32,13 @@ def test_classes_too_small_to_learn_are_a_warning() -> None:
     assert "1 with fewer than one in each of 5 folds: w, v" in finding.title
 
 
-def test_the_rarest_class_is_told_beside_those_that_are_too_small() -> None:
+def test_rare_and_too_small_classes_are_separate_findings() -> None:
     few, rare = run_check(CHECK, split_context(table(u=900, v=20, w=3), "multiclass", a="number"))
     assert (few.severity, rare.severity) == ("warning", "info")
     assert "class v has 20" in rare.title
 
 
-def test_labels_are_looked_at_one_by_one_from_both_sides() -> None:
+def test_both_values_of_each_label_are_checked() -> None:
     cells = {
         "a": list(map(str, range(400))),
         "even": [i % 2 for i in range(400)],
@@ -52,14 +52,14 @@ def test_labels_are_looked_at_one_by_one_from_both_sides() -> None:
     assert "label always has 16 of 400" in rare.title
 
 
-def test_rare_is_meant_beside_the_number_of_classes() -> None:
-    even = {f"c{i}": 25 for i in range(40)}  # 2.5 % each, and yet even
+def test_rarity_depends_on_the_number_of_classes() -> None:
+    even = {f"c{i}": 25 for i in range(40)}  # 2.5% each, but balanced
     assert (
         join_titles(run_check(CHECK, split_context(table(**even), "multiclass", a="number"))) == ""
     )
 
 
-def test_amounts_have_no_classes() -> None:
+def test_regression_targets_are_not_checked() -> None:
     cells = {"a": ["1"] * 50, "y": [str(i) for i in range(50)]}
     assert run_check(CHECK, split_context(cells, "regression", a="number")) == []
 
@@ -92,7 +92,7 @@ def test_an_even_share_is_that_of_one_class(classes: int, count: int, rare: bool
         (10, "class v has 10 of 1,000 training rows (1.0%)"),
     ],
 )
-def test_ten_rows_can_be_learned_and_five_dealt_out(count: int, title: str) -> None:
+def test_thresholds_of_rows_per_class(count: int, title: str) -> None:
     (finding,) = run_check(
         CHECK, split_context(table(u=1_000 - count, v=count), "binary", a="number")
     )
@@ -100,13 +100,13 @@ def test_ten_rows_can_be_learned_and_five_dealt_out(count: int, title: str) -> N
     assert finding.fixes == ()
 
 
-def test_how_many_more_are_rare_is_said() -> None:
+def test_the_title_counts_further_rare_classes() -> None:
     (finding,) = run_check(CHECK, split_context(table(u=900, v=12, w=11), "multiclass", a="number"))
     assert finding.title == "class w has 11 of 923 training rows (1.2%), 1 more are rare"
 
 
 @pytest.mark.parametrize(("count", "rare"), [(49, True), (50, False), (951, True), (950, False)])
-def test_of_a_label_the_rarer_side_counts(count: int, rare: bool) -> None:
+def test_the_rarer_value_of_a_label_counts(count: int, rare: bool) -> None:
     cells = {"a": list(range(1_000)), "tag": [int(i < count) for i in range(1_000)]}
     view = split_context(cells, "labels", targets=("tag",), a="number")
     assert bool(run_check(CHECK, view)) is rare

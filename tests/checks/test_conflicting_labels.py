@@ -12,14 +12,14 @@ from tests.checks.contexts import run_check, split_context
 
 
 def table(torn: int, rows: int = 400) -> dict[str, list[str]]:
-    """Rows of which some, at the start, have a twin with another target at the end."""
+    """Return rows, the first of which have duplicates with another target at the end."""
     first = [str(i) for i in range(rows)]
     labels = ["u", "v"] * (rows // 2)
     others = ["v" if label == "u" else "u" for label in labels[:torn]]
     return {"a": [*first, *first[:torn]], "y": [*labels, *others]}
 
 
-def test_rows_that_agree_are_not_reported() -> None:
+def test_duplicates_with_the_same_target_are_not_reported() -> None:
     cells = table(0)
     cells = {name: [*values, *values[:9]] for name, values in cells.items()}
     assert run_check(CHECK, split_context(cells, "binary", a="number")) == []
@@ -30,10 +30,10 @@ def test_rows_that_agree_are_not_reported() -> None:
     [
         (1, "info", ()),
         (4, "warning", (ConfigEdit(("clean", "conflicting_rows"), "drop"),)),
-        (40, "warning", ()),  # too many to drop unseen
+        (40, "warning", ()),  # too many to drop automatically
     ],
 )
-def test_twins_with_different_targets_are_counted(
+def test_duplicates_with_different_targets_are_counted(
     torn: int, severity: str, fixes: tuple[ConfigEdit, ...]
 ) -> None:
     (finding,) = run_check(CHECK, split_context(table(torn), "binary", a="number"))
@@ -43,18 +43,18 @@ def test_twins_with_different_targets_are_counted(
     assert finding.fixes == fixes
 
 
-def test_three_rows_of_which_one_disagrees_are_all_torn() -> None:
+def test_all_rows_of_a_conflicting_group_count() -> None:
     cells = {"a": ["7", "7", "7", *map(str, range(100, 300))], "y": ["u", "u", "v", *["u"] * 200]}
     (finding,) = run_check(CHECK, split_context(cells, "binary", a="number"))
     assert finding.evidence == {"rows": 3, "line_numbers": [1, 2, 3]}
 
 
-def test_amounts_may_differ_from_row_to_row() -> None:
+def test_regression_targets_are_not_checked() -> None:
     cells = {"a": ["1"] * 50, "y": [str(i) for i in range(50)]}
     assert run_check(CHECK, split_context(cells, "regression", a="number")) == []
 
 
-def test_rows_with_the_same_labels_agree_and_with_one_other_do_not() -> None:
+def test_labels_conflict_if_one_of_them_differs() -> None:
     cells = {
         "a": [*map(str, range(300)), "0", "1"],
         "one": [0] * 302,
@@ -72,10 +72,10 @@ def test_rows_with_the_same_labels_agree_and_with_one_other_do_not() -> None:
         (2, 201, "info", False),
         (2, 200, "warning", True),  # one row in a hundred
         (10, 201, "warning", True),
-        (10, 200, "warning", False),  # one in twenty is too much to leave out unseen
+        (10, 200, "warning", False),  # one in twenty is too many to drop automatically
     ],
 )
-def test_bounds_of_many_and_of_too_many(torn: int, rows: int, severity: str, fixed: bool) -> None:
+def test_thresholds_of_severity_and_fix(torn: int, rows: int, severity: str, fixed: bool) -> None:
     twins = [str(i // 2) for i in range(torn)]
     cells = {
         "a": [*twins, *map(str, range(500, 500 + rows - torn))],
@@ -86,13 +86,13 @@ def test_bounds_of_many_and_of_too_many(torn: int, rows: int, severity: str, fix
     assert finding.title.startswith(f"{torn} training rows ({torn / rows:.1%}) have duplicates")
 
 
-def test_six_rows_are_shown_by_their_numbers_in_the_file() -> None:
+def test_six_rows_are_listed_by_row_number() -> None:
     view = split_context(table(9), "binary", a="number")
     (finding,) = run_check(CHECK, replace(view, row_numbers=range(2_000, 2_409)))
     assert finding.evidence["line_numbers"] == list(range(2_000, 2_006))
 
 
-def test_what_the_fix_leaves_out_is_what_is_counted() -> None:
+def test_the_fix_drops_the_counted_rows() -> None:
     cells = table(4)
     view = split_context(cells, "binary", a="number")
     (finding,) = run_check(CHECK, view)

@@ -1,4 +1,4 @@
-"""The check that weighs the days between two dates."""
+"""The check that finds date differences that leak the target."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ START = [dt.datetime(2020, 1, 1) + dt.timedelta(days=int(d)) for d in DRAW.integ
 
 
 def look(days: np.ndarray) -> list[Finding]:
-    """What is found where a second date lies some days after the first."""
+    """Return the findings for a second date this many days after the first."""
     end = [at + dt.timedelta(days=int(d)) for at, d in zip(START, days, strict=True)]
     cells = {"arrested": START, "released": end, "again": np.where(YES, "yes", "no")}
     kinds = {"arrested": "datetime", "released": "datetime"}
     return run_check(CHECK, split_context(cells, "binary", ("again",), **kinds))
 
 
-def test_a_date_that_lies_later_where_the_event_came_is_found() -> None:
+def test_a_delay_that_depends_on_the_target_is_reported() -> None:
     (finding,) = look(np.where(YES, DRAW.integers(60, 300, ROWS), DRAW.integers(1, 100, ROWS)))
     assert finding.severity == "warning"
     assert finding.column == "released"
@@ -34,23 +34,23 @@ def test_a_date_that_lies_later_where_the_event_came_is_found() -> None:
     assert finding.fixes == ()
 
 
-def test_a_date_that_gives_the_event_away_holds_the_run_and_may_be_dropped() -> None:
+def test_a_complete_leak_is_an_error_with_a_fix() -> None:
     (finding,) = look(np.where(YES, 100, 3))
     assert (finding.severity, len(finding.fixes)) == ("error", 1)
 
 
-def test_the_earlier_date_is_not_blamed() -> None:
+def test_the_later_date_is_reported() -> None:
     (finding,) = look(-np.where(YES, DRAW.integers(60, 300, ROWS), DRAW.integers(1, 100, ROWS)))
     assert finding.column == "arrested"
 
 
-def test_delays_that_tell_little_and_dates_that_tell_by_themselves_are_silent() -> None:
+def test_weakly_associated_delays_are_not_reported() -> None:
     assert look(DRAW.integers(1, 100, ROWS)) == []
     assert look(np.where(YES & (DRAW.random(ROWS) < 0.3), 200, DRAW.integers(1, 199, ROWS))) == []
 
 
 def even(wrong: int) -> list[Finding]:
-    """A second date 9 days after the first, or 99 where the event came, but for some rows."""
+    """Return the findings for delays of 9 days, or 99 with the event, with some exceptions."""
     y = np.arange(1_200) % 2
     late = np.where(np.arange(1_200) < 2 * wrong, 1 - y, y)
     end = [at + dt.timedelta(days=90 * int(d) + 9) for at, d in zip(START, late, strict=True)]
@@ -64,9 +64,7 @@ def even(wrong: int) -> list[Finding]:
     # Goodman and Kruskal's lambda is 1 - 2 e, less a little for chance.
     [(24, "error"), (36, "warning"), (165, "warning"), (190, None)],
 )
-def test_bounds_of_a_delay_that_is_certain_and_of_one_that_tells_much(
-    wrong: int, severity: str | None
-) -> None:
+def test_severity_follows_the_association_strength(wrong: int, severity: str | None) -> None:
     findings = even(wrong)
     assert [f.severity for f in findings] == ([severity] if severity else [])
     for finding in findings:
@@ -78,16 +76,16 @@ def test_bounds_of_a_delay_that_is_certain_and_of_one_that_tells_much(
         assert finding.fixes == (drop if severity == "error" else ())
 
 
-def test_a_delay_must_tell_more_than_each_of_its_dates() -> None:
+def test_a_delay_must_be_stronger_than_each_of_its_dates() -> None:
     y = np.arange(1_200) % 2
-    first = [dt.datetime(2000 + 10 * int(k), 1, 1) for k in y]  # tells all by itself
+    first = [dt.datetime(2000 + 10 * int(k), 1, 1) for k in y]  # a complete leak by itself
     second = [dt.datetime(2020, 1, 1) for _ in y]
     cells = {"born": first, "seen": second, "y": np.where(y, "yes", "no")}
     view = split_context(cells, "binary", born="datetime", seen="datetime")
     assert run_check(CHECK, view) == []
 
 
-def test_a_date_that_gives_the_event_away_is_blamed_once_for_all_pairs() -> None:
+def test_a_leaking_date_is_reported_once_for_all_pairs() -> None:
     late = np.where(YES, 100, 3)
     other = [
         at + dt.timedelta(days=int(d))

@@ -1,4 +1,4 @@
-"""The check that finds columns which say the same."""
+"""The check that finds redundant columns."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ def look(**columns: tuple[Any, str]) -> list[Finding]:
     ("first", "again", "kind"),
     [
         (NUMBER, NUMBER, "number"),
-        (NUMBER, [f" {v}0" for v in NUMBER], "number"),  # written in another way
+        (NUMBER, [f" {v}0" for v in NUMBER], "number"),  # formatted differently
         (np.where(NUMBER > 60, "", WORD), np.where(NUMBER > 60, "", WORD), "category"),
         (DAY, DAY, "datetime"),
         (np.where(NUMBER > 50, "yes", "no"), np.where(NUMBER > 50, "y", "n"), "boolean"),
     ],
 )
-def test_the_later_of_two_equal_columns_is_dropped(first: Any, again: Any, kind: str) -> None:
+def test_the_fix_drops_the_later_of_two_equal_columns(first: Any, again: Any, kind: str) -> None:
     (finding,) = look(a=(first, kind), other=(WORD + "x", "category"), b=(again, kind))
     assert (finding.severity, finding.column) == ("warning", "b")
     assert finding.fixes == (ConfigEdit(("data", "drop"), "b", append=True),)
 
 
-def test_columns_with_other_gaps_are_no_copies() -> None:
+def test_columns_with_different_missing_values_are_no_duplicates() -> None:
     gone = np.where(np.arange(ROWS) < 9, "", NUMBER.astype(str))
     assert [f.severity for f in look(a=(NUMBER, "number"), b=(gone, "number"))] == []
 
 
-def test_three_equal_columns_leave_one() -> None:
+def test_of_three_equal_columns_one_is_kept() -> None:
     (finding,) = look(a=(WORD, "category"), b=(WORD, "category"), c=(WORD, "category"))
     assert finding.title == "b, c repeat a in every row"
 
 
-def test_many_repetitions_share_a_line() -> None:
+def test_several_duplicates_share_a_finding() -> None:
     different = {name: DRAW.normal(size=ROWS) for name in "abcde"}
     pairs = {f"{name}{i}": (different[name], "number") for name in "abcde" for i in range(2)}
     (finding,) = look(**pairs)
@@ -62,14 +62,14 @@ def test_many_repetitions_share_a_line() -> None:
     assert len(finding.fixes) == 5
 
 
-def test_names_for_the_same_levels_go_one_to_one() -> None:
+def test_renamed_categories_map_one_to_one() -> None:
     numbered = [str({"red": 3, "green": 1, "blue": 2}[word]) for word in WORD]
     (finding,) = look(a=(WORD, "category"), b=(numbered, "number"), c=(NUMBER, "number"))
     assert (finding.severity, finding.title) == ("info", "a and b map one to one")
     assert finding.fixes == ()
 
 
-def test_columns_of_names_and_rare_flags_do_not_go_one_to_one_by_chance() -> None:
+def test_identifiers_and_rare_flags_do_not_map_one_to_one() -> None:
     keys = [f"k{i}" for i in range(ROWS)]
     rare = np.where(np.arange(ROWS) == 5, "x", "o")
     same = np.where(np.arange(ROWS) == 5, "p", "q")
@@ -81,13 +81,13 @@ def test_columns_of_names_and_rare_flags_do_not_go_one_to_one_by_chance() -> Non
 @pytest.mark.parametrize(
     "scaled", [NUMBER * 1.8 + 32, -NUMBER, NUMBER + DRAW.normal(0, 0.02, ROWS)]
 )
-def test_the_same_in_other_units_has_a_correlation_of_one(scaled: Any) -> None:
+def test_linear_transformations_are_reported(scaled: Any) -> None:
     (finding,) = look(a=(NUMBER, "number"), b=(scaled, "number"))
     assert (finding.severity, finding.fixes) == ("info", ())
     assert "a and b have a correlation above" in finding.title
 
 
-def test_strong_correlation_is_not_sameness() -> None:
+def test_strongly_correlated_columns_are_no_duplicates() -> None:
     near = NUMBER + DRAW.normal(0, 1, ROWS)
     assert look(a=(NUMBER, "number"), b=(near, "number"), c=(WORD, "category")) == []
 
@@ -103,9 +103,7 @@ def test_twenty_rows_are_needed(rows: int, reported: bool) -> None:
     [(5, 2, True), (4, 2, False), (20, 20, True), (21, 21, False)],
     ids=["minority", "rare", "levels", "names"],
 )
-def test_columns_go_one_to_one_by_levels_with_rows_enough(
-    rare: int, levels: int, reported: bool
-) -> None:
+def test_one_to_one_mappings_need_frequent_levels(rare: int, levels: int, reported: bool) -> None:
     codes = np.arange(40) % levels if levels > 2 else (np.arange(40) < rare).astype(int)
     a, b = np.char.add("a", codes.astype(str)), np.char.add("b", codes.astype(str))
     assert [f.title for f in look(a=(a, "category"), b=(b, "category"))] == (
@@ -114,18 +112,20 @@ def test_columns_go_one_to_one_by_levels_with_rows_enough(
 
 
 @pytest.mark.parametrize(("noise", "reported"), [(0.0140, True), (0.0143, False)])
-def test_the_same_in_other_units_correlates_by_four_nines(noise: float, reported: bool) -> None:
+def test_linear_transformations_have_a_correlation_above_0_9999(
+    noise: float, reported: bool
+) -> None:
     x, e = np.linalg.qr(np.column_stack([np.ones(ROWS), DRAW.normal(size=(ROWS, 2))]))[0].T[1:]
     near = x + noise * e  # the correlation is 1 / sqrt(1 + noise^2)
     assert bool(np.corrcoef(x, near)[0, 1] > 0.9999) is reported
     assert bool(look(a=(x, "number"), b=(near, "number"))) is reported
 
 
-def test_codes_are_renamed_in_the_turn_of_their_first_row() -> None:
+def test_codes_are_relabeled_by_first_appearance() -> None:
     assert relabel_by_first_appearance(np.array([7, 3, 7, 9, 3])).tolist() == [0, 1, 0, 2, 1]
 
 
-def test_gaps_of_standardised_numbers_are_at_the_mean() -> None:
+def test_missing_standardized_numbers_are_at_the_mean() -> None:
     values = [None, *[float(i) for i in range(20)]]
     numbers = standardize(pl.Series(values))
     assert numbers is not None
@@ -135,14 +135,14 @@ def test_gaps_of_standardised_numbers_are_at_the_mean() -> None:
     assert standardize(pl.Series([2.0] * 30)) is None
 
 
-def test_three_columns_in_other_units_are_one_group() -> None:
+def test_several_linear_transformations_are_one_group() -> None:
     columns = {"a": NUMBER, "b": WORD, "c": -2 * NUMBER, "d": NUMBER + 5}
     kinds = {"b": "category"}
     (finding,) = look(**{n: (c, kinds.get(n, "number")) for n, c in columns.items()})
     assert finding.evidence == {"columns": [["a", "c", "d"]]}
 
 
-def test_groups_that_go_one_to_one_share_a_line() -> None:
+def test_one_to_one_groups_share_a_finding() -> None:
     flag = np.where(NUMBER > 50, "x", "y")
     columns = {"a": WORD, "b": WORD + "!", "c": flag, "d": flag + "!"}
     (finding,) = look(**{name: (cells, "category") for name, cells in columns.items()})
@@ -150,7 +150,7 @@ def test_groups_that_go_one_to_one_share_a_line() -> None:
     assert (finding.severity, finding.fixes) == ("info", ())
 
 
-def test_dropping_what_the_fix_names_leaves_the_first_of_each_group() -> None:
+def test_the_fix_keeps_the_first_column_of_each_group() -> None:
     columns = dict.fromkeys("abc", (NUMBER, "number")) | dict.fromkeys("de", (WORD, "category"))
     first, second = look(**columns)
     assert first.evidence == {"groups": [["a", "b", "c"]], "rows": ROWS}

@@ -1,4 +1,4 @@
-"""The check that reports rows which stand in the table more than once."""
+"""The check that reports duplicate rows."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from tests.checks.contexts import data_context, run_check
 
 
 def rows(repeated: int, count: int = 200) -> dict[str, list[str]]:
-    """A table whose first row occurs in it again at the end, some times over."""
+    """Return a table whose first row is repeated at the end."""
     first = [str(i) for i in range(count)]
     return {"a": [*first, *["0"] * repeated], "y": ["u", "v"] * (count // 2) + ["u"] * repeated}
 
 
-def test_rows_that_differ_are_not_reported() -> None:
+def test_distinct_rows_are_not_reported() -> None:
     assert run_check(CHECK, data_context(rows(0), a="number")) == []
 
 
 @pytest.mark.parametrize(("repeated", "severity"), [(1, "info"), (3, "warning")])
-def test_repeated_rows_are_counted_and_shown(repeated: int, severity: str) -> None:
+def test_repeated_rows_are_counted_and_listed(repeated: int, severity: str) -> None:
     (finding,) = run_check(CHECK, data_context(rows(repeated), a="number"))
     assert finding.severity == severity
     assert finding.evidence["n_repeated"] == repeated
     assert finding.evidence["line_numbers"] == [1, *range(201, 201 + repeated)]
 
 
-def test_rows_with_another_target_are_no_repeats() -> None:
+def test_rows_with_different_targets_are_no_duplicates() -> None:
     cells = rows(1)
     cells["y"][-1] = "v"
     assert run_check(CHECK, data_context(cells, a="number")) == []
 
 
-def test_names_of_rows_do_not_hide_repeats() -> None:
+def test_identifiers_do_not_hide_duplicates() -> None:
     cells = rows(2) | {"key": [f"k{i}" for i in range(202)]}
     (finding,) = run_check(CHECK, data_context(cells, a="number", key="identifier"))
     assert finding.evidence["n_repeated"] == 2
 
 
-def test_blanks_around_cells_do_not_hide_repeats() -> None:
+def test_whitespace_does_not_hide_duplicates() -> None:
     cells = rows(1)
     cells["a"][-1] = " 0 "
     (finding,) = run_check(CHECK, data_context(cells, a="category"))
@@ -48,7 +48,7 @@ def test_blanks_around_cells_do_not_hide_repeats() -> None:
 
 
 @pytest.mark.parametrize(("different", "severity"), [(198, "warning"), (199, "info")])
-def test_one_row_in_a_hundred_is_many(different: int, severity: str) -> None:
+def test_one_percent_of_rows_is_a_warning(different: int, severity: str) -> None:
     cells = {"a": [*map(str, range(different)), "0", "0"]}
     (finding,) = run_check(CHECK, data_context(cells, a="number"))
     assert finding.severity == severity
@@ -57,7 +57,7 @@ def test_one_row_in_a_hundred_is_many(different: int, severity: str) -> None:
     assert (finding.column, finding.fixes) == (None, ())
 
 
-def test_the_row_that_is_repeated_most_is_shown_by_its_first_five_numbers_in_the_file() -> None:
+def test_the_most_repeated_row_is_listed_by_five_row_numbers() -> None:
     view = data_context({"a": [*"uvuvvvvv", *map(str, range(90))]}, a="category")
     (finding,) = run_check(CHECK, replace(view, row_numbers=range(501, 599)))
     assert finding.evidence == {

@@ -29,7 +29,7 @@ def look(y: Any, task: str = "binary", group: Any = GROUP, **fields: Any) -> lis
 
 
 @pytest.mark.parametrize(("groups", "severity"), [(("sex",), "warning"), ((), "info")])
-def test_unequal_shares_are_told_with_their_intervals(
+def test_different_proportions_are_reported_with_intervals(
     groups: tuple[str, ...], severity: str
 ) -> None:
     (finding,) = look(UNEVEN, sensitive_features=groups)
@@ -40,23 +40,23 @@ def test_unequal_shares_are_told_with_their_intervals(
 
 
 @pytest.mark.parametrize("groups", [("sex",), ()])
-def test_equal_shares_are_not_reported(groups: tuple[str, ...]) -> None:
+def test_equal_proportions_are_not_reported(groups: tuple[str, ...]) -> None:
     assert look(EVEN, sensitive_features=groups) == []
 
 
-def test_a_small_group_proves_nothing() -> None:
+def test_small_groups_are_not_compared() -> None:
     group = np.where(np.arange(ROWS) < 20, "x", "f")
     assert look(np.where(group == "x", "yes", EVEN), group=group) == []
 
 
-def test_means_of_amounts_are_compared() -> None:
+def test_means_of_regression_targets_are_compared() -> None:
     amount = DRAW.normal(100, 10, ROWS)
     assert look(amount, "regression") == []
     (finding,) = look(amount + 8 * (GROUP == "m"), "regression")
     assert "the mean of y differs by sex" in finding.title
 
 
-def test_a_number_is_cut_into_quarters() -> None:
+def test_numbers_are_grouped_by_quartile() -> None:
     age = DRAW.integers(18, 90, ROWS)
     bought = np.where(DRAW.random(ROWS) < age / 120, "yes", "no")
     view = split_context({"age": age, "y": bought}, "binary", age="number")
@@ -65,19 +65,19 @@ def test_a_number_is_cut_into_quarters() -> None:
     assert "of over 7" in finding.title
 
 
-def test_of_many_classes_the_most_unequal_is_told() -> None:
+def test_the_class_with_the_largest_difference_is_reported() -> None:
     grades = np.where(UNEVEN == "yes", "b", DRAW.choice(["a", "c"], ROWS))
     (finding,) = look(grades, "multiclass")
     assert "the proportion of y b differs" in finding.title
 
 
-def test_labels_are_compared_one_by_one() -> None:
+def test_labels_are_compared_separately() -> None:
     cells = {"sex": GROUP, "one": (EVEN == "yes") * 1, "two": (UNEVEN == "yes") * 1}
     (finding,) = run_check(CHECK, split_context(cells, "labels", ("one", "two"), sex="category"))
     assert "the proportion of two differs" in finding.title
 
 
-def test_a_declared_column_that_no_model_sees_is_compared_too() -> None:
+def test_declared_non_features_are_compared() -> None:
     view = split_context({"sex": GROUP, "y": UNEVEN}, "binary", sex="category")
     hidden = replace(view, values=view.values.drop("sex"), sensitive_features=("sex",))
     (finding,) = run_check(CHECK, replace(hidden, schema=replace(view.schema, columns=())))
@@ -85,7 +85,7 @@ def test_a_declared_column_that_no_model_sees_is_compared_too() -> None:
 
 
 def counted(groups: dict[str, tuple[int, int]], declared: bool = True) -> list[Finding]:
-    """Findings on groups with so many rows of which so many say yes."""
+    """Return the findings for groups, given as numbers of positive rows and of rows."""
     cells = [(name, i < hits) for name, (hits, rows) in groups.items() for i in range(rows)]
     sex, hits = zip(*cells, strict=True)
     return look(
@@ -94,7 +94,7 @@ def counted(groups: dict[str, tuple[int, int]], declared: bool = True) -> list[F
 
 
 @pytest.mark.parametrize("count", [2, 3, 8])
-def test_intervals_of_shares_are_widened_by_the_number_of_groups(count: int) -> None:
+def test_intervals_of_proportions_have_a_bonferroni_correction(count: int) -> None:
     sizes = {f"g{i}": (20 + 40 * i, 400) for i in range(count)}
     (finding,) = counted(sizes)
     level = 1 - 0.05 / count  # Bonferroni
@@ -105,7 +105,7 @@ def test_intervals_of_shares_are_widened_by_the_number_of_groups(count: int) -> 
         np.testing.assert_allclose(finding.evidence[name], expected, rtol=1e-9)
 
 
-def test_of_many_groups_some_may_lie_apart_by_chance() -> None:
+def test_many_groups_need_larger_differences() -> None:
     apart = {"a": (60, 200), "b": (84, 200)}  # Wilson at 97.5 %: .235 to .375 and .345 to .500
     z = norm.ppf(0.975)
     middle = [(h / 200 + z * z / 400) / (1 + z * z / 200) for h, _ in apart.values()]
@@ -127,23 +127,23 @@ def test_means_have_normal_intervals_at_the_same_level() -> None:
 
 
 @pytest.mark.parametrize(("lower", "reported"), [(4_000, True), (4_010, False)])
-def test_four_fifths_of_the_highest_share_are_the_bound(lower: int, reported: bool) -> None:
+def test_ratios_below_four_fifths_are_reported(lower: int, reported: bool) -> None:
     assert bool(counted({"f": (lower, 10_000), "m": (5_000, 10_000)})) == reported
 
 
 @pytest.mark.parametrize(("apart", "reported"), [(0.202, True), (0.200, False)])
-def test_a_fifth_of_a_deviation_is_the_bound_between_means(apart: float, reported: bool) -> None:
+def test_means_must_differ_by_a_fifth_of_a_standard_deviation(apart: float, reported: bool) -> None:
     group = np.repeat(["f", "m"], 5_000)
     amount = np.tile([-1.0, 1.0], 5_000) + apart * (group == "m")  # deviation 1 + apart^2 / 4
     assert bool(look(amount, "regression", group)) == reported
 
 
 @pytest.mark.parametrize(("rows", "reported"), [(30, True), (29, False)])
-def test_a_group_of_thirty_rows_counts(rows: int, reported: bool) -> None:
+def test_groups_need_thirty_rows(rows: int, reported: bool) -> None:
     assert bool(counted({"f": (rows, rows), "m": (100, 500)})) == reported
 
 
-def test_of_a_number_the_quarters_are_groups_and_gaps_are_none() -> None:
+def test_quartiles_are_groups_without_missing_values() -> None:
     ages = pl.Series("age", [None, *range(200)], dtype=pl.Float64)
     groups = group_rows(ages)
     assert list(groups) == ["up to 49.75", "up to 99.5", "up to 149.25", "over 149.25"]
@@ -154,20 +154,20 @@ def test_of_a_number_the_quarters_are_groups_and_gaps_are_none() -> None:
     assert len(few) == 30  # few enough to be groups by themselves
 
 
-def test_only_the_thirty_commonest_words_are_groups() -> None:
+def test_only_the_thirty_most_frequent_categories_are_groups() -> None:
     words = [f"w{i:02}" for i in range(31) for _ in range(30 + i)]
     assert "w00" not in group_rows(pl.Series("town", words))
     assert len(group_rows(pl.Series("town", words))) == 30
 
 
-def test_the_lowest_and_the_highest_group_are_told() -> None:
+def test_the_lowest_and_the_highest_group_are_named() -> None:
     (finding,) = counted({"f": (100, 1_000), "m": (500, 1_000), "x": (300, 1_000)})
     low, high = finding.title.index("10.0% of f ("), finding.title.index("50.0% of m (")
     assert low < high
     assert "of x" not in finding.title
 
 
-def test_declared_columns_are_warned_of_one_by_one_and_not_told_again_as_suspected() -> None:
+def test_declared_columns_are_warnings_and_suspected_ones_an_info() -> None:
     view = split_context(
         {"sex": GROUP, "race": GROUP, "town": GROUP, "y": UNEVEN}, "binary",
         sex="category", race="category", town="category",
@@ -192,7 +192,7 @@ def test_a_difference_is_from_the_lowest_to_the_highest_group() -> None:
     assert none.ratio == 1
 
 
-def test_of_many_differences_the_largest_is_told_not_that_of_the_commonest_class() -> None:
+def test_the_largest_difference_is_reported_over_all_classes() -> None:
     group = np.repeat(["f", "m"], 1_000)
     counts = {"f": (700, 100, 200), "m": (550, 400, 50)}  # of a, b and c
     grades = [

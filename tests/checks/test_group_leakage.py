@@ -1,4 +1,4 @@
-"""The check that finds keys whose rows belong together."""
+"""The check that finds keys that identify groups of rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def look(name: str, cells: Any = KEYS, kind: str = "category", **fields: Any) ->
 @pytest.mark.parametrize(
     "name", ["patient", "patient_id", "CustomerID", "user name", "machine-no", "Kunden_Nr", "mrn"]
 )
-def test_a_person_or_machine_with_several_rows_is_to_stay_on_one_side(name: str) -> None:
+def test_the_fix_for_repeated_keys_is_a_group_split(name: str) -> None:
     (finding,) = look(name)
     assert (finding.severity, finding.column) == ("warning", name)
     assert "6.7 rows for each of 90 values" in finding.title
@@ -46,37 +46,37 @@ def test_a_person_or_machine_with_several_rows_is_to_stay_on_one_side(name: str)
         ("patient_id", ["in", "out"] * (ROWS // 2)),
         ("user_number", [f"{i % 90}.5" for i in range(ROWS)]),
     ],
-    ids=["segment", "count", "town", "one row each", "two values", "fractions"],
+    ids=["segment", "count", "town", "unique", "two values", "fractions"],
 )
 def test_other_columns_are_not_reported(name: str, cells: list[str]) -> None:
     assert look(name, cells, "number" if name == "user_number" else "category") == []
 
 
-def test_a_bare_number_is_a_key_if_its_rows_stand_together() -> None:
+def test_consecutive_numbers_are_a_key() -> None:
     engines = [str(i // 20) for i in range(ROWS)]
     assert len(look("unit", engines, "number")) == 1
     assert look("unit", [str(i % 30) for i in range(ROWS)], "number") == []
 
 
-def test_a_key_of_nobody_in_particular_is_asked_about() -> None:
+def test_keys_of_unknown_meaning_are_an_info() -> None:
     (finding,) = look("ticket_id")
     assert (finding.severity, finding.column, finding.fixes) == ("info", "ticket_id", ())
     assert look("ticket_id", [f"p{i % 20}" for i in range(1_200)]) == []
 
 
-def test_of_two_keys_a_person_chooses() -> None:
+def test_two_keys_have_no_fix() -> None:
     cells = {"user_id": KEYS, "device_id": KEYS[::-1]}
     findings = run_check(CHECK, data_context(cells, user_id="category", device_id="category"))
     assert [(f.severity, f.fixes) for f in findings] == [("warning", ()), ("warning", ())]
 
 
-def test_declared_entities_and_times_are_respected() -> None:
+def test_declared_group_and_time_columns_are_respected() -> None:
     assert look("patient_id", group_column="patient_id") == []
     (finding,) = look("patient_id", time_column="day")
     assert (finding.severity, finding.fixes) == ("info", ())
 
 
-def test_a_key_that_is_set_aside_already_is_not_dropped_again() -> None:
+def test_a_key_that_is_no_feature_is_not_dropped() -> None:
     view = data_context({"patient_id": KEYS})
     (finding,) = run_check(CHECK, view)
     assert [edit.path for edit in finding.fixes] == [("data", "group"), ("split", "strategy")]
@@ -87,12 +87,12 @@ def key_of(values: list[Any], name: str = "patient_id") -> bool:
 
 
 @pytest.mark.parametrize(("values", "expected"), [(20, True), (19, False)])
-def test_twenty_different_values_are_a_key(values: int, expected: bool) -> None:
+def test_a_key_has_twenty_distinct_values(values: int, expected: bool) -> None:
     assert key_of([f"p{i % values}" for i in range(200)]) is expected
 
 
 @pytest.mark.parametrize(("repeated", "expected"), [(30, True), (28, False)])
-def test_three_rows_of_ten_share_their_value(repeated: int, expected: bool) -> None:
+def test_a_key_has_thirty_percent_repeated_rows(repeated: int, expected: bool) -> None:
     assert key_of([f"p{i // 2 if i < repeated else i}" for i in range(100)]) is expected
 
 
@@ -100,7 +100,7 @@ def test_three_rows_of_ten_share_their_value(repeated: int, expected: bool) -> N
     ("values", "rows", "expected"),
     [(40, 80, True), (40, 79, False), (40, 2_000, True), (40, 2_001, False)],
 )
-def test_a_key_of_nobody_has_two_to_fifty_rows_a_value(
+def test_keys_of_unknown_meaning_have_two_to_fifty_rows_per_value(
     values: int, rows: int, expected: bool
 ) -> None:
     assert key_of([f"t{i % values}" for i in range(rows)], "ticket_id") is expected
@@ -108,9 +108,7 @@ def test_a_key_of_nobody_has_two_to_fifty_rows_a_value(
 
 
 @pytest.mark.parametrize(("stretches", "expected"), [(2, True), (3, False)])
-def test_bare_numbers_are_names_if_each_stands_in_two_stretches_at_most(
-    stretches: int, expected: bool
-) -> None:
+def test_numeric_keys_have_at_most_two_runs_per_value(stretches: int, expected: bool) -> None:
     values = [str(i) for _ in range(stretches) for i in range(30) for _ in range(4)]
     assert key_of(values, "unit") is expected
     assert key_of(values, "unit_no")
@@ -124,16 +122,16 @@ def test_bare_numbers_are_names_if_each_stands_in_two_stretches_at_most(
         ("user_device_id", True), ("device_name", True), ("device_temperature", False),
     ],
 )  # fmt: skip
-def test_the_name_says_whether_it_is_a_key(name: str, expected: bool) -> None:
+def test_keys_are_recognized_by_name(name: str, expected: bool) -> None:
     assert key_of([f"p{i % 40}" for i in range(200)], name) is expected
 
 
-def test_a_time_and_a_target_are_no_keys() -> None:
+def test_time_columns_and_targets_are_no_keys() -> None:
     assert look("patient_id", targets=("patient_id",)) == []
     assert look("patient_id", time_column="patient_id") == []
 
 
-def test_several_keys_of_nobody_share_a_line_unless_one_is_of_somebody() -> None:
+def test_keys_of_unknown_meaning_share_a_finding() -> None:
     cells = {"ticket_id": KEYS, "session_key": KEYS[::-1]}
     kinds = dict.fromkeys(cells, "category")
     (finding,) = run_check(CHECK, data_context(cells, **kinds))

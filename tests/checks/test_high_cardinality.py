@@ -1,4 +1,4 @@
-"""The check that counts levels and their rows."""
+"""The check that reports categories with many or rare levels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.checks.contexts import data_context, run_check
 EVEN = ["red", "blue"] * 300
 
 
-def test_levels_with_many_rows_are_not_reported() -> None:
+def test_frequent_levels_are_not_reported() -> None:
     assert run_check(CHECK, data_context({"a": EVEN}, a="category")) == []
     assert run_check(CHECK, data_context({"a": ["x", "y", "z"]}, a="category")) == []
 
@@ -21,7 +21,7 @@ def test_levels_with_a_single_row_are_counted() -> None:
     assert finding.evidence == {"levels": {"a": {"levels": 4, "n_singletons": 2}}}
 
 
-def test_many_small_levels_are_another_finding() -> None:
+def test_many_rare_levels_are_a_separate_finding() -> None:
     streets = [f"street {i % 150}" for i in range(600)]
     cells = {"a": streets, "b": [*EVEN[1:], "pink"], "c": streets}
     many, rare = run_check(CHECK, data_context(cells, a="category", b="category", c="category"))
@@ -29,7 +29,7 @@ def test_many_small_levels_are_another_finding() -> None:
     assert rare.column == "b"
 
 
-def test_a_fine_division_of_a_large_table_is_no_fault() -> None:
+def test_many_levels_with_enough_rows_are_not_reported() -> None:
     cells = {"a": [f"street {i % 150}" for i in range(6_000)]}
     assert run_check(CHECK, data_context(cells, a="category")) == []
 
@@ -38,11 +38,11 @@ def test_a_fine_division_of_a_large_table_is_no_fault() -> None:
     ("levels", "rows", "title"),
     [
         (50, 999, "1 column has many levels with few rows each: a (50 levels, 0 with one row)"),
-        (50, 1_000, None),  # twenty rows a level
+        (50, 1_000, None),  # twenty rows per level
         (49, 980, None),
     ],
 )
-def test_fifty_levels_of_less_than_twenty_rows_are_many(
+def test_fifty_levels_of_less_than_twenty_rows_are_reported(
     levels: int, rows: int, title: str | None
 ) -> None:
     cells = {"a": [f"l{i % levels}" for i in range(rows)]}

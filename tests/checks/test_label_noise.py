@@ -21,18 +21,18 @@ DRAW = np.random.default_rng(1)
 def champion(
     outputs: Array, classes: list[str], y: Array, task: str = "multiclass"
 ) -> CheckContext:
-    """Judge rows with labels, and what a champion says about them."""
+    """Return a context of evaluation rows with labels and the predictions of a champion."""
     cells = {"x": list(map(str, range(len(y)))), "y": [classes[k] for k in y]}
     view = split_context(cells, task, x="number")
-    about = {"classes": classes}
-    plug = catalog.load_plugin("tasks", task)
+    target_spec = {"classes": classes}
+    task_plugin = catalog.load_plugin("tasks", task)
     calibration = {"temperature": 1.0, "set_threshold": 0.9, "threshold": None}
-    said = plug.predictions_from_outputs(outputs, about, calibration)
-    return replace(view, task=plug, target_spec=about, y=y, predictions=said)
+    predictions = task_plugin.predictions_from_outputs(outputs, target_spec, calibration)
+    return replace(view, task=task_plugin, target_spec=target_spec, y=y, predictions=predictions)
 
 
 def easy(classes: int, flipped: float, rows: int = ROWS) -> tuple[Array, Array, Array]:
-    """Probabilities of classes that are told apart, labels, and which of them were flipped."""
+    """Return probabilities of separable classes, labels, and which of them are flipped."""
     truth = DRAW.integers(0, classes, rows)
     score = 6 * np.eye(classes)[truth] + DRAW.normal(size=(rows, classes))
     outputs = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
@@ -41,7 +41,7 @@ def easy(classes: int, flipped: float, rows: int = ROWS) -> tuple[Array, Array, 
 
 
 @pytest.mark.parametrize("flipped", [0.05, 0.1])
-def test_planted_labels_are_found_and_counted(flipped: float) -> None:
+def test_flipped_labels_are_found_and_counted(flipped: float) -> None:
     outputs, y, wrong = easy(4, flipped)
     (finding,) = run_check(CHECK, champion(outputs, list("abcd"), y))
     assert finding.severity == "warning"
@@ -58,20 +58,20 @@ def test_planted_labels_are_found_and_counted(flipped: float) -> None:
     assert abs(finding.evidence["n_suspect"] - wrong.sum()) < 0.25 * wrong.sum()
 
 
-def test_labels_of_a_class_that_are_wrong_more_often_come_first() -> None:
+def test_the_class_with_most_wrong_labels_comes_first() -> None:
     outputs, y, _ = easy(3, 0.0)
-    truth, torn = y.copy(), DRAW.random(ROWS) < 0.3
-    y[(truth == 0) & torn] = 1
+    truth, is_flipped = y.copy(), DRAW.random(ROWS) < 0.3
+    y[(truth == 0) & is_flipped] = 1
     (finding,) = run_check(CHECK, champion(outputs, list("abc"), y))
     first, *others = finding.evidence["classes"]
     assert first["class"] == "b"
     assert first["fraction"] == pytest.approx(
-        ((truth == 0) & torn).sum() / (y == 1).sum(), abs=0.06
+        ((truth == 0) & is_flipped).sum() / (y == 1).sum(), abs=0.06
     )
     assert all(item["fraction"] < 0.02 for item in others)
 
 
-def test_sound_labels_are_passed() -> None:
+def test_correct_labels_are_not_reported() -> None:
     outputs, y, _ = easy(4, 0.0)
     assert run_check(CHECK, champion(outputs, list("abcd"), y)) == []
 
@@ -84,35 +84,43 @@ def overlapping(spread: float) -> CheckContext:
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 1.0])
-def test_a_champion_that_knows_little_doubts_nothing(spread: float) -> None:
+def test_a_weak_champion_reports_no_noise(spread: float) -> None:
     assert [f for f in run_check(CHECK, overlapping(spread)) if f.severity != "info"] == []
 
 
 @pytest.mark.parametrize("spread", [2.0, 3.0])
-def test_classes_that_overlap_are_a_tip_in_careful_words(spread: float) -> None:
+def test_overlapping_classes_are_an_info(spread: float) -> None:
     for finding in run_check(CHECK, overlapping(spread)):
         assert finding.severity == "info"
         assert "possibly wrong" in finding.title
         assert "may explain that as well" in finding.title
 
 
-def test_each_label_of_many_is_looked_at() -> None:
+def test_each_label_of_a_multilabel_target_is_checked() -> None:
     outputs, y, _ = easy(2, 0.0)
-    other, torn, flipped = easy(2, 0.1)
-    cells = {"x": list(map(str, range(ROWS))), "happy": y.tolist(), "sad": torn.tolist()}
+    other, noisy_labels, flipped = easy(2, 0.1)
+    cells = {"x": list(map(str, range(ROWS))), "happy": y.tolist(), "sad": noisy_labels.tolist()}
     view = split_context(cells, "labels", ("happy", "sad"), x="number")
-    plug: Any = catalog.load_plugin("tasks", "multilabel")
+    task_plugin: Any = catalog.load_plugin("tasks", "multilabel")
     both = np.stack([outputs[:, 1], other[:, 1]], axis=1)
-    said = Predictions(both, (both > 0.5).astype(np.int64), np.ones((ROWS, 2, 2), dtype=bool))
+    predictions = Predictions(
+        both, (both > 0.5).astype(np.int64), np.ones((ROWS, 2, 2), dtype=bool)
+    )
     (finding,) = run_check(
-        CHECK, replace(view, task=plug, target_spec={"labels": ["happy", "sad"]}, predictions=said)
+        CHECK,
+        replace(
+            view,
+            task=task_plugin,
+            target_spec={"labels": ["happy", "sad"]},
+            predictions=predictions,
+        ),
     )
     assert (finding.severity, finding.column) == ("warning", "sad")
     assert {row["given"] for row in finding.evidence["rows"]} == {"sad", "not sad"}
     assert all(flipped[row["index"]] for row in finding.evidence["rows"])
 
 
-def test_amounts_few_rows_and_rows_without_a_champion_are_passed() -> None:
+def test_regression_few_rows_and_no_champion_are_not_checked() -> None:
     outputs, y, _ = easy(4, 0.3)
     view = champion(outputs, list("abcd"), y)
     assert run_check(CHECK, replace(view, predictions=None)) == []
@@ -120,7 +128,7 @@ def test_amounts_few_rows_and_rows_without_a_champion_are_passed() -> None:
     assert run_check(CHECK, replace(view, task=catalog.load_plugin("tasks", "regression"))) == []
 
 
-def test_a_class_without_a_row_is_no_hindrance() -> None:
+def test_classes_without_rows_are_allowed() -> None:
     outputs, y, _ = easy(4, 0.1)
     y[y == 3] = 0
     assert run_check(CHECK, champion(outputs, list("abcd"), y))
@@ -132,14 +140,14 @@ def test_two_hundred_rows_are_needed(rows: int, reported: bool) -> None:
     assert bool(run_check(CHECK, champion(outputs, ["a", "b"], y, "binary"))) is reported
 
 
-def test_the_share_is_of_the_surest_quarter_with_its_interval() -> None:
+def test_the_fraction_is_that_of_the_most_confident_quarter() -> None:
     rows = 800
     decided = np.arange(rows) % 2
-    place = np.arange(rows) // 2  # of 400 rows of either decision, the surest first
-    y = np.where((place < 100) & (place % 10 == 0), 1 - decided, decided)
-    y = np.where((place >= 100) & (place % 10 == 3), 1 - decided, y)
-    sure = 0.999 - place / 1_000
-    outputs = np.stack([np.where(decided == k, sure, 1 - sure) for k in (0, 1)], axis=1)
+    rank = np.arange(rows) // 2  # of 400 rows of either decision, the surest first
+    y = np.where((rank < 100) & (rank % 10 == 0), 1 - decided, decided)
+    y = np.where((rank >= 100) & (rank % 10 == 3), 1 - decided, y)
+    confidence = 0.999 - rank / 1_000
+    outputs = np.stack([np.where(decided == k, confidence, 1 - confidence) for k in (0, 1)], axis=1)
     view = champion(outputs, ["no", "yes"], y, "binary")
     (finding,) = run_check(CHECK, replace(view, row_numbers=range(5_001, 5_801)))
     interval = binomtest(20, 200).proportion_ci(0.95, "wilson")  # ten of a hundred, twice
@@ -160,15 +168,19 @@ def test_the_share_is_of_the_surest_quarter_with_its_interval() -> None:
     assert finding.title.startswith(f"about 10.0% ({interval.low:.1%} to {interval.high:.1%}) of")
 
 
-def test_the_target_with_most_doubts_gives_the_figures_and_rows_are_ordered_over_all() -> None:
-    few, torn, _ = easy(2, 0.06)
-    many, other, _ = easy(2, 0.15)
-    cells = {"x": list(map(str, range(ROWS))), "one": torn.tolist(), "two": other.tolist()}
+def test_the_noisiest_target_gives_the_fraction_and_rows_are_sorted() -> None:
+    few, noisy_one, _ = easy(2, 0.06)
+    many, noisy_two, _ = easy(2, 0.15)
+    cells = {"x": list(map(str, range(ROWS))), "one": noisy_one.tolist(), "two": noisy_two.tolist()}
     view = split_context(cells, "labels", ("one", "two"), x="number")
-    plug: Any = catalog.load_plugin("tasks", "multilabel")
+    task_plugin: Any = catalog.load_plugin("tasks", "multilabel")
     both = np.stack([few[:, 1], many[:, 1]], axis=1)
-    said = Predictions(both, (both > 0.5).astype(np.int64), np.ones((ROWS, 2, 2), dtype=bool))
-    view = replace(view, task=plug, target_spec={"labels": ["one", "two"]}, predictions=said)
+    predictions = Predictions(
+        both, (both > 0.5).astype(np.int64), np.ones((ROWS, 2, 2), dtype=bool)
+    )
+    view = replace(
+        view, task=task_plugin, target_spec={"labels": ["one", "two"]}, predictions=predictions
+    )
     (finding,) = run_check(CHECK, view)
     assert finding.column is None
     assert finding.evidence["fraction"] == pytest.approx(0.15, abs=0.04)

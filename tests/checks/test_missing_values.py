@@ -1,4 +1,4 @@
-"""The check that reports gaps."""
+"""The check that reports missing values."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tests.checks.contexts import data_context, run_check
 
 
 def gaps(share: float, rows: int = 200) -> list[str]:
-    """A column of numbers of which a share is missing."""
+    """Return a numeric column with a fraction of missing values."""
     return ["" if i < share * rows else str(i % 17) for i in range(rows)]
 
 
-def test_a_full_table_is_not_reported() -> None:
+def test_a_complete_table_is_not_reported() -> None:
     assert run_check(CHECK, data_context({"a": gaps(0), "y": ["u", "v"] * 100}, a="number")) == []
 
 
 @pytest.mark.parametrize(
     ("share", "severity"), [(0.01, "info"), (0.29, "info"), (0.3, "warning"), (0.94, "warning")]
 )
-def test_gaps_are_counted_and_many_are_a_warning(share: float, severity: str) -> None:
+def test_missing_values_are_counted_and_many_are_a_warning(share: float, severity: str) -> None:
     (finding,) = run_check(CHECK, data_context({"a": gaps(share), "y": ["u"] * 200}, a="number"))
     assert finding.severity == severity
     assert finding.column == "a"
@@ -29,13 +29,13 @@ def test_gaps_are_counted_and_many_are_a_warning(share: float, severity: str) ->
     assert finding.fixes == ()
 
 
-def test_a_column_that_is_nearly_all_gaps_may_be_dropped() -> None:
+def test_a_nearly_empty_column_has_a_drop_fix() -> None:
     (finding,) = run_check(CHECK, data_context({"a": gaps(0.97), "y": ["u"] * 200}, a="number"))
     assert finding.severity == "warning"
     assert finding.fixes == (ConfigEdit(("data", "drop"), "a", append=True),)
 
 
-def test_hundreds_of_values_are_not_dropped_unseen() -> None:
+def test_columns_with_many_values_have_no_drop_fix() -> None:
     (finding,) = run_check(
         CHECK, data_context({"a": gaps(0.97, 2_000), "y": ["u"] * 2_000}, a="number")
     )
@@ -43,7 +43,7 @@ def test_hundreds_of_values_are_not_dropped_unseen() -> None:
     assert finding.fixes == ()
 
 
-def test_many_columns_with_gaps_are_told_in_one_line() -> None:
+def test_many_columns_with_missing_values_share_a_finding() -> None:
     cells = {f"c{i}": gaps(0.01 + i / 100) for i in range(5)} | {
         f"d{i}": gaps(0.97) for i in range(4)
     }
@@ -54,7 +54,7 @@ def test_many_columns_with_gaps_are_told_in_one_line() -> None:
     assert tips.evidence["missing"]["c0"] == 2
 
 
-def test_declared_markers_count_as_gaps() -> None:
+def test_declared_markers_count_as_missing() -> None:
     cells = {"a": ["-7" if cell == "" else cell for cell in gaps(0.1)], "y": ["u"] * 200}
     assert run_check(CHECK, data_context(cells, a="number")) == []
     (finding,) = run_check(CHECK, data_context(cells, missing=["-7"], a="number"))
@@ -68,18 +68,18 @@ def test_rows_without_a_target_are_a_warning() -> None:
     assert "4 of 200 rows have no y, the target" in finding.title
 
 
-def test_a_few_rows_without_a_target_are_a_tip() -> None:
+def test_a_few_rows_without_a_target_are_an_info() -> None:
     cells = {"a": gaps(0, 2_000), "y": [*[""] * 3, *["u"] * 1_997]}
     (finding,) = run_check(CHECK, data_context(cells, a="number"))
     assert finding.severity == "info"
 
 
-def test_columns_that_no_model_sees_are_not_reported() -> None:
+def test_non_features_are_not_reported() -> None:
     assert run_check(CHECK, data_context({"a": gaps(0), "b": gaps(0.5)}, a="number")) == []
 
 
 def column(missing: int, rows: int) -> list[str]:
-    """A column of numbers whose first cells are empty."""
+    """Return a numeric column whose first cells are empty."""
     return ["" if i < missing else str(i % 17) for i in range(rows)]
 
 
@@ -90,11 +90,11 @@ def column(missing: int, rows: int) -> list[str]:
         (60, 200, "warning", "they are imputed", False),  # 30 %
         (189, 200, "warning", "they are imputed", False),
         (190, 200, "warning", "drop it", True),  # 95 %
-        (950, 1_000, "warning", "drop it", False),  # of which 50 values are there
+        (950, 1_000, "warning", "drop it", False),  # 50 values are present
         (951, 1_000, "warning", "drop it", True),
     ],
 )
-def test_bounds_of_what_is_much_and_what_is_nearly_all(
+def test_thresholds_of_severity_and_fix(
     missing: int, rows: int, severity: str, advice: str, dropped: bool
 ) -> None:
     (finding,) = run_check(CHECK, data_context({"a": column(missing, rows)}, a="number"))
@@ -106,7 +106,7 @@ def test_bounds_of_what_is_much_and_what_is_nearly_all(
 
 
 @pytest.mark.parametrize(("missing", "severity"), [(9, "info"), (10, "warning")])
-def test_a_target_that_one_row_in_a_hundred_lacks_is_a_warning(missing: int, severity: str) -> None:
+def test_one_percent_of_missing_targets_is_a_warning(missing: int, severity: str) -> None:
     cells = {"a": column(0, 1_000), "y": column(missing, 1_000)}
     (finding,) = run_check(CHECK, data_context(cells, a="number"))
     assert (finding.severity, finding.fixes) == (severity, ())
@@ -114,12 +114,12 @@ def test_a_target_that_one_row_in_a_hundred_lacks_is_a_warning(missing: int, sev
 
 
 @pytest.mark.parametrize(("columns", "findings"), [(3, 3), (4, 1)])
-def test_up_to_three_columns_are_told_one_by_one(columns: int, findings: int) -> None:
+def test_up_to_three_columns_have_findings_of_their_own(columns: int, findings: int) -> None:
     cells = {f"c{i}": column(5 + i, 200) for i in range(columns)}
     assert len(run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "number")))) == findings
 
 
-def test_of_columns_told_together_only_those_with_next_to_no_value_are_dropped() -> None:
+def test_a_shared_finding_drops_only_nearly_empty_columns() -> None:
     cells = {f"c{i}": column(missing, 1_000) for i, missing in enumerate((950, 951, 999, 960))}
     (finding,) = run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "number")))
     assert finding.evidence == {
@@ -131,6 +131,6 @@ def test_of_columns_told_together_only_those_with_next_to_no_value_are_dropped()
     )
 
 
-def test_a_column_without_any_value_and_a_target_without_any_are_left_to_other_checks() -> None:
+def test_entirely_empty_columns_are_left_to_other_checks() -> None:
     cells = {"a": [""] * 200, "y": [""] * 200}
     assert run_check(CHECK, data_context(cells, a="constant")) == []

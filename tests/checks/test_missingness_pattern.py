@@ -1,4 +1,4 @@
-"""The check that looks at how gaps hang together."""
+"""The check that finds patterns of missing values."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def look(**columns: Any) -> list[Finding]:
     return run_check(CHECK, data_context(columns, **dict.fromkeys(columns, "number")))
 
 
-def test_gaps_that_have_nothing_to_do_with_each_other_are_not_reported() -> None:
+def test_independent_missing_values_are_not_reported() -> None:
     assert look(**{f"c{i}": holed(DRAW.random(ROWS) < 0.1) for i in range(6)}) == []
 
 
-def test_columns_with_gaps_in_the_same_rows_are_named() -> None:
+def test_columns_missing_in_the_same_rows_are_reported() -> None:
     gone = DRAW.random(ROWS) < 0.1
     (finding,) = look(a=holed(gone), b=holed(gone), c=holed(DRAW.random(ROWS) < 0.1))
     assert finding.title == f"2 columns are missing in the same {gone.sum()} rows: a, b"
 
 
-def test_many_groups_of_columns_share_a_line() -> None:
+def test_several_groups_of_columns_share_a_finding() -> None:
     columns: dict[str, list[str]] = {}
     for group in "abcd":
         gone = DRAW.random(ROWS) < 0.1
@@ -51,7 +51,7 @@ def test_many_groups_of_columns_share_a_line() -> None:
     assert [len(group) for group in finding.evidence["groups"]] == [2, 2, 2, 5]
 
 
-def test_gaps_foretold_by_another_column_are_explained() -> None:
+def test_missing_values_explained_by_another_column_are_reported() -> None:
     rooms = DRAW.integers(0, 4, ROWS)
     finish = holed((rooms == 0) | (DRAW.random(ROWS) < 0.01))
     (finding,) = look(finish=finish, rooms=rooms.astype(str), other=holed(False))
@@ -61,7 +61,7 @@ def test_gaps_foretold_by_another_column_are_explained() -> None:
 
 
 @pytest.mark.parametrize(("empty", "severity"), [(3, "info"), (60, "warning")])
-def test_rows_without_most_values_are_counted(empty: int, severity: str) -> None:
+def test_mostly_empty_rows_are_counted(empty: int, severity: str) -> None:
     gone = np.arange(ROWS) < empty
     columns = {f"c{i}": holed(gone if i else np.zeros(ROWS, bool)) for i in range(5)}
     finding = next(f for f in look(**columns) if "have no value in more than half" in f.title)
@@ -70,19 +70,19 @@ def test_rows_without_most_values_are_counted(empty: int, severity: str) -> None
     assert finding.evidence["line_numbers"][:3] == [1, 2, 3]
 
 
-def test_a_table_that_is_hollow_throughout_has_no_empty_rows() -> None:
+def test_a_sparse_table_has_no_empty_rows() -> None:
     columns = {f"c{i}": holed(DRAW.random(ROWS) < 0.7) for i in range(12)}
     assert look(**columns) == []
 
 
-def test_groups_are_of_columns_whose_gaps_nearly_agree() -> None:
+def test_columns_are_grouped_by_nearly_equal_missingness() -> None:
     gone = np.arange(100) < 40
     missing = {"a": gone, "b": np.roll(gone, 1), "c": np.roll(gone, 20), "d": ~gone}
     assert group_by_shared_missingness(missing) == [["a", "b"], ["c"], ["d"]]
 
 
 @pytest.mark.parametrize(("common", "expected"), [(95, [["a", "b"]]), (94, [["a"], ["b"]])])
-def test_gaps_are_the_same_if_nineteen_of_twenty_are_common(
+def test_missingness_is_shared_at_an_overlap_of_95_percent(
     common: int, expected: list[list[str]]
 ) -> None:
     row = np.arange(300)
@@ -91,7 +91,9 @@ def test_gaps_are_the_same_if_nineteen_of_twenty_are_common(
 
 
 @pytest.mark.parametrize(("gaps", "reported"), [(20, True), (19, False), (480, True), (481, False)])
-def test_twenty_gaps_and_twenty_values_make_a_pattern(gaps: int, reported: bool) -> None:
+def test_a_pattern_needs_twenty_missing_and_twenty_present_values(
+    gaps: int, reported: bool
+) -> None:
     gone = np.arange(ROWS) < gaps
     findings = [f for f in look(a=holed(gone), b=holed(gone)) if "groups" in f.evidence]
     assert [f.evidence for f in findings] == [{"groups": [["a", "b"]], "rows": [gaps]}] * reported
@@ -102,7 +104,7 @@ def test_twenty_gaps_and_twenty_values_make_a_pattern(gaps: int, reported: bool)
     [(4, 3, True), (3, 3, False), (4, 2, False), (5, 3, True)],
     ids=["three of four", "three columns", "half", "three of five"],
 )
-def test_a_row_is_empty_if_more_than_half_of_four_columns_or_more_are(
+def test_a_row_is_empty_if_more_than_half_of_at_least_four_columns_are(
     columns: int, empty: int, reported: bool
 ) -> None:
     row = np.arange(ROWS)
@@ -113,7 +115,7 @@ def test_a_row_is_empty_if_more_than_half_of_four_columns_or_more_are(
 
 
 @pytest.mark.parametrize(("rows", "severity"), [(24, "info"), (25, "warning")])
-def test_one_empty_row_in_twenty_is_many(rows: int, severity: str) -> None:
+def test_five_percent_of_empty_rows_is_a_warning(rows: int, severity: str) -> None:
     cells = {f"c{i}": holed(np.arange(ROWS) < rows) for i in range(4)}
     finding = next(f for f in look(**cells) if "line_numbers" in f.evidence)
     assert finding.severity == severity
@@ -125,7 +127,7 @@ def test_one_empty_row_in_twenty_is_many(rows: int, severity: str) -> None:
 def test_a_row_is_emptier_than_usual_by_more_than_chance(
     usual: int, gone: int, reported: bool
 ) -> None:
-    # Of twelve columns a quarter is usually empty: four deviations of chance are a half.
+    # With a quarter of twelve columns empty, four standard deviations are a half.
     row = np.arange(ROWS)
     cells = {
         f"c{i}": holed(np.where(row == 7, i < gone, (row + i) % 12 < usual)) for i in range(12)
@@ -137,7 +139,7 @@ def test_a_row_is_emptier_than_usual_by_more_than_chance(
 
 
 @pytest.mark.parametrize(("stray", "reported"), [(30, True), (50, False)])
-def test_another_column_takes_away_most_of_the_uncertainty_about_a_gap(
+def test_an_explaining_column_has_an_uncertainty_coefficient_above_the_minimum(
     stray: int, reported: bool
 ) -> None:
     rooms = np.arange(ROWS) % 2
@@ -146,7 +148,7 @@ def test_another_column_takes_away_most_of_the_uncertainty_about_a_gap(
     # Miller and Madow: less 1 / (2 rows) for one degree of freedom.
     expected = share - 1 / (2 * ROWS) / entropy([0.5, 0.5])
     assert bool(expected >= 0.6) is reported
-    for by in ("rooms", "area"):  # wherever it stands
+    for by in ("rooms", "area"):  # in any position
         findings = look(**{"finish": holed(gone), by: rooms.astype(str)})
         assert [f.evidence["explained_fraction"] for f in findings] == (
             [{"finish": {"column": by, "fraction": pytest.approx(expected)}}] * reported
@@ -154,22 +156,22 @@ def test_another_column_takes_away_most_of_the_uncertainty_about_a_gap(
 
 
 @pytest.mark.parametrize(
-    ("gaps", "others", "levels", "told"),
+    ("gaps", "others", "levels", "is_explained"),
     [(10, 10, 2, True), (9, 11, 2, False), (11, 9, 2, False), (10, 9, 2, False),
      (50, 50, 20, True), (50, 50, 21, False)],
 )  # fmt: skip
-def test_a_gap_is_told_by_rows_enough_of_either_sort(
-    gaps: int, others: int, levels: int, told: bool
+def test_the_uncertainty_coefficient_needs_enough_rows(
+    gaps: int, others: int, levels: int, is_explained: bool
 ) -> None:
     gap = np.repeat([1, 0], [gaps, others])
     codes = np.where(gap == 1, 0, 1 + np.arange(len(gap)) % (levels - 1))
     assert (
         bool(missingness_uncertainty_coefficient(codes, gap, np.ones(len(gap), dtype=bool)) > 0)
-        is told
+        is is_explained
     )
 
 
-def test_only_rows_in_which_the_other_column_has_a_value_count() -> None:
+def test_only_rows_with_a_value_in_the_other_column_count() -> None:
     gap, codes = np.tile([0, 1], 100), np.tile([0, 1], 100)
     there = np.arange(200) < 100
     codes[100:] = 0

@@ -1,4 +1,4 @@
-"""The check that finds numbers hidden in text."""
+"""The check that finds numbers stored as text."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_numbers_with_a_unit_are_a_warning(form: str, unit: str) -> None:
 
 
 @pytest.mark.parametrize("group", [" ", "'", "\u00a0", "’"])
-def test_groups_of_digits_that_no_number_is_read_from_are_a_warning(group: str) -> None:
+def test_unparsed_digit_groups_are_a_warning(group: str) -> None:
     (finding,) = look([f"{value + 1000:,.2f}".replace(",", group) for value in VALUES])
     assert finding.evidence["unit"] == "grouped digits"
 
 
-def test_a_target_with_a_unit_is_noticed() -> None:
+def test_a_target_with_a_unit_is_reported() -> None:
     (finding,) = run_check(CHECK, data_context({"y": [f"${value:,.2f}" for value in VALUES]}))
     assert finding.column == "y"
 
@@ -62,7 +62,7 @@ def test_a_target_with_a_unit_is_noticed() -> None:
         ["1-3 years", "4-7 years", "8+ years"],
     ],
 )
-def test_ranges_lose_their_order(levels: list[str]) -> None:
+def test_ranges_are_an_info(levels: list[str]) -> None:
     (finding,) = look([levels[i % 3] for i in range(ROWS)])
     assert (finding.severity, finding.fixes) == ("info", ())
     assert "ranges" in finding.title
@@ -72,8 +72,8 @@ def test_ranges_lose_their_order(levels: list[str]) -> None:
     "cells",
     [
         ["red", "blue"] * 100,
-        [f"A/5 {i}" if i % 3 else str(i) for i in range(ROWS)],  # codes of tickets
-        [f"{i % 30 + 1}{'ABCDEFGH'[i % 8]}" for i in range(ROWS)],  # numbers of seats
+        [f"A/5 {i}" if i % 3 else str(i) for i in range(ROWS)],  # ticket codes
+        [f"{i % 30 + 1}{'ABCDEFGH'[i % 8]}" for i in range(ROWS)],  # seat numbers
         [f"192.168.0.{i}" for i in range(ROWS)],
         [f"2020-{i % 12 + 1:02}-11" for i in range(ROWS)],
         [f"{i % 4 + 1} doors" for i in range(ROWS)],  # few enough to be categories
@@ -84,7 +84,7 @@ def test_other_words_are_not_reported(cells: list[str]) -> None:
     assert look(cells) == []
 
 
-def test_numbers_among_words_for_nothing_can_be_read_as_numbers() -> None:
+def test_numbers_with_missing_markers_can_be_read_as_numbers() -> None:
     cells = [str(v) if i % 5 else ["unknown", "n.a."][i % 2] for i, v in enumerate(VALUES)]
     (finding,) = look(cells)
     assert (finding.severity, finding.evidence["rows"]) == ("warning", 40)
@@ -94,12 +94,12 @@ def test_numbers_among_words_for_nothing_can_be_read_as_numbers() -> None:
     assert finding.fixes[1] == ConfigEdit(("data", "columns", "a", "decimal"), ",")
 
 
-def test_words_that_may_mean_something_are_left_to_a_person() -> None:
+def test_meaningful_words_among_numbers_have_no_fix() -> None:
     (finding,) = look([str(v) if i % 5 else "too low" for i, v in enumerate(VALUES)])
     assert (finding.severity, finding.fixes) == ("warning", ())
 
 
-def test_a_decimal_comma_that_is_not_read_is_mended() -> None:
+def test_an_undeclared_decimal_comma_has_a_fix() -> None:
     cells = [f"{value:.2f}".replace(".", ",") for value in VALUES]
     (finding,) = look(cells, "number")
     assert finding.severity == "warning"
@@ -108,7 +108,7 @@ def test_a_decimal_comma_that_is_not_read_is_mended() -> None:
     assert look(cells, Column("a", "number", {"decimal": ","})) == []
 
 
-def test_thousands_with_and_without_a_comma_are_asked_about() -> None:
+def test_inconsistent_thousands_separators_are_an_info() -> None:
     cells = [f"{i * 37 + 1000:,}" if i % 9 else str(i * 37 + 1000) for i in range(ROWS)]
     (finding,) = look(cells, "number")
     assert (finding.severity, finding.fixes) == ("info", ())
@@ -116,7 +116,7 @@ def test_thousands_with_and_without_a_comma_are_asked_about() -> None:
 
 
 @pytest.mark.parametrize(("count", "severity"), [(1, "info"), (5, "warning")])
-def test_cells_of_a_number_column_that_are_lost_are_shown(count: int, severity: str) -> None:
+def test_unparseable_cells_are_reported(count: int, severity: str) -> None:
     cells = ["12 approx"] * count + [str(value) for value in VALUES[count:]]
     (finding,) = look(cells, "number")
     assert (finding.severity, finding.column) == (severity, "a")
@@ -124,7 +124,7 @@ def test_cells_of_a_number_column_that_are_lost_are_shown(count: int, severity: 
     assert look(["unknown"] + [str(value) for value in VALUES[1:]], "number") == []
 
 
-def test_many_columns_with_lost_cells_share_a_line() -> None:
+def test_columns_with_unparseable_cells_share_a_finding() -> None:
     cells: dict[str, Any] = {f"c{i}": ["x", *map(str, VALUES[1:])] for i in range(6)}
     (finding,) = run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "number")))
     assert finding.column is None
@@ -133,7 +133,7 @@ def test_many_columns_with_lost_cells_share_a_line() -> None:
 
 
 def united(plain: int, rows: int = 200, levels: int = 200) -> list[str]:
-    """Numbers with a unit, and so many words at the end."""
+    """Return numbers with a unit, and this many words at the end."""
     return [f"{i % levels + 0.5} kg" if i < rows - plain else f"odd {i}x{i}" for i in range(rows)]
 
 
@@ -149,7 +149,7 @@ def united(plain: int, rows: int = 200, levels: int = 200) -> list[str]:
     ],
     ids=["most", "fewer", "twenty", "nineteen", "ten levels", "nine"],
 )
-def test_bounds_of_numbers_with_a_unit(cells: list[str], reported: bool) -> None:
+def test_thresholds_of_numbers_with_a_unit(cells: list[str], reported: bool) -> None:
     findings = look(cells)
     assert [(f.severity, f.evidence["unit"]) for f in findings] == (
         [("warning", "the unit 'kg'")] * reported
@@ -157,7 +157,7 @@ def test_bounds_of_numbers_with_a_unit(cells: list[str], reported: bool) -> None
 
 
 @pytest.mark.parametrize(("words", "reported"), [(60, True), (61, False)])
-def test_seven_cells_of_ten_are_ranges(words: int, reported: bool) -> None:
+def test_seventy_percent_of_cells_must_be_ranges(words: int, reported: bool) -> None:
     levels = ["10-20", "20-30", "30-40"]
     cells = [levels[i % 3] if i >= words else "other" for i in range(200)]
     findings = look(cells)
@@ -167,7 +167,7 @@ def test_seven_cells_of_ten_are_ranges(words: int, reported: bool) -> None:
     assert all("such as '10-20'" in f.title or "such as '20-30'" in f.title for f in findings)
 
 
-def test_two_ranges_have_no_order_to_lose() -> None:
+def test_two_ranges_are_not_reported() -> None:
     assert look(["under 25", "over 25"] * 100) == []
     assert run_check(CHECK, data_context({"y": ["10-20", "20-30", "30-40"] * 70})) == []
 
@@ -176,9 +176,7 @@ def test_two_ranges_have_no_order_to_lose() -> None:
     ("words", "numbers", "reported"),
     [(20, 10, True), (21, 10, False), (3, 9, False), (3, 10, True)],
 )
-def test_words_among_numbers_are_few_and_numbers_are_several(
-    words: int, numbers: int, reported: bool
-) -> None:
+def test_thresholds_of_words_among_numbers(words: int, numbers: int, reported: bool) -> None:
     cells = [f"w{'abcdefghijklmnopqrstuvwxyz'[i]}" for i in range(words)]
     cells += [str(i % numbers + 0.5) for i in range(200)]
     findings = look(cells)
@@ -188,15 +186,13 @@ def test_words_among_numbers_are_few_and_numbers_are_several(
 
 
 @pytest.mark.parametrize(("words", "among"), [(100, True), (101, False)])
-def test_words_stand_among_numbers_where_half_of_the_cells_are_numbers(
-    words: int, among: bool
-) -> None:
+def test_half_of_the_cells_must_be_numbers(words: int, among: bool) -> None:
     cells = ["low"] * words + [str(v) for v in VALUES[: 200 - words]]
     assert any("are words among numbers" in f.title for f in look(cells)) is among
 
 
 @pytest.mark.parametrize(("count", "severity"), [(9, "info"), (10, "warning")])
-def test_one_lost_cell_in_a_hundred_is_a_warning(count: int, severity: str) -> None:
+def test_one_percent_of_unparseable_cells_is_a_warning(count: int, severity: str) -> None:
     cells = ["12 approx"] * count + [str(i / 2) for i in range(1_000 - count)]
     (finding,) = look(cells, "number")
     assert finding.severity == severity
@@ -206,13 +202,13 @@ def test_one_lost_cell_in_a_hundred_is_a_warning(count: int, severity: str) -> N
     assert f"a ({count}, such as '12 approx')" in finding.title
 
 
-def test_a_column_with_options_is_not_changed() -> None:
+def test_a_column_with_options_has_no_fix() -> None:
     cells = [str(v) if i % 5 else "unknown" for i, v in enumerate(VALUES)]
     (finding,) = look(cells, Column("a", "category", {"merge": 3}))
     assert (finding.severity, finding.fixes) == ("warning", ())
 
 
-def test_the_fix_of_a_decimal_comma_reads_the_fractions() -> None:
+def test_the_decimal_comma_fix_parses_the_values() -> None:
     cells = [f"{value:.2f}".replace(".", ",") for value in VALUES]
     (finding,) = look(cells, "number")
     assert finding.evidence == {"n_parsed_with_comma": ROWS, "rows": ROWS}
@@ -221,9 +217,9 @@ def test_the_fix_of_a_decimal_comma_reads_the_fractions() -> None:
     np.testing.assert_allclose(view.values["a"].to_numpy(), VALUES)
 
 
-def test_the_commonest_unit_has_half_of_the_numbers() -> None:
+def test_the_most_common_unit_has_half_of_the_numbers() -> None:
     counts = pl.DataFrame({"value": ["1 kg", "2 KG", "3 g"], "count": [2, 3, 5]})
-    assert most_common_unit(counts) == "the unit 'g'"  # of two as common the first by name
+    assert most_common_unit(counts) == "the unit 'g'"  # the first by name in a tie
     counts = pl.DataFrame({"value": ["1 kg", "2 g", "3 t"], "count": [4, 4, 1]})
     assert most_common_unit(counts) is None
     assert most_common_unit(counts.clear()) is None

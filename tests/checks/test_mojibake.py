@@ -1,4 +1,4 @@
-"""The check that finds letters which were garbled."""
+"""The check that finds wrongly decoded text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.checks.contexts import data_context, run_check
 
 
 def misread(word: str, as_: str, written: str = "utf-8") -> str:
-    """A word as it looks where it is read in the wrong encoding; what that lacks stays a sign."""
+    """Decode a word with the wrong encoding; undecodable bytes are kept as characters."""
     parts = (bytes([byte]) for byte in word.encode(written))
     return "".join(b.decode(as_, "replace").replace("\ufffd", chr(b[0])) for b in parts)
 
@@ -21,14 +21,14 @@ def misread(word: str, as_: str, written: str = "utf-8") -> str:
     misread("Привет", "cp1251"), misread("привет", "cp1252", "cp1251"),
     misread("işçi şükür", "cp1252", "cp1254"),
 ])  # fmt: skip
-def test_traces_of_a_wrong_encoding_are_shown(word: str) -> None:
+def test_wrongly_decoded_words_are_reported(word: str) -> None:
     (finding,) = run_check(CHECK, data_context({"a": ["fine"] * 90 + [word] * 10}, a="category"))
     assert (finding.severity, finding.column) == ("warning", "a")
     assert repr(word) in finding.title
     assert finding.evidence == {"cells": {"a": 10}}
 
 
-def test_one_garbled_cell_of_many_is_a_tip() -> None:
+def test_a_single_garbled_cell_is_an_info() -> None:
     (finding,) = run_check(CHECK, data_context({"a": ["fine"] * 900 + ["MÃ¼ller"]}, a="category"))
     assert finding.severity == "info"
 
@@ -37,16 +37,16 @@ def test_one_garbled_cell_of_many_is_a_tip() -> None:
     "Привет", "Ёлка", "СССР", "Россия", "Ärger", "Århus", "“Å” and “Ä”", "Ísafjörður", "þýðing",
     "süß", "œuvre", "Señor", "ışık", "Iğdır", "Ὀδυσσεύς", "naïveté", "Ångström", "Київ", "їжак",
 ])  # fmt: skip
-def test_honest_letters_are_not_reported(word: str) -> None:
+def test_correctly_decoded_words_are_not_reported(word: str) -> None:
     assert run_check(CHECK, data_context({"a": ["fine", word] * 50}, a="category")) == []
 
 
-def test_classes_of_the_target_are_looked_at() -> None:
+def test_target_classes_are_checked() -> None:
     (finding,) = run_check(CHECK, data_context({"y": ["Ã¼ber", "unter"] * 50}))
     assert finding.column == "y"
 
 
-def test_personal_data_in_what_is_shown_is_hidden() -> None:
+def test_personal_data_in_examples_is_redacted() -> None:
     cells = ["fine"] * 90 + ["JosÃ© jose@example.org"] * 10
     (finding,) = run_check(CHECK, data_context({"a": cells}, a="category"))
     assert "jose@example" not in str(finding.to_json())
@@ -54,14 +54,14 @@ def test_personal_data_in_what_is_shown_is_hidden() -> None:
 
 
 @pytest.mark.parametrize(("count", "severity"), [(9, "info"), (10, "warning")])
-def test_one_row_in_a_hundred_is_many(count: int, severity: str) -> None:
+def test_one_percent_of_rows_is_a_warning(count: int, severity: str) -> None:
     cells = ["fine"] * (1_000 - count) + ["MÃ¼ller"] * count
     (finding,) = run_check(CHECK, data_context({"a": cells}, a="category"))
     assert (finding.severity, finding.fixes) == (severity, ())
     assert f"a ({count}, such as 'MÃ¼ller')" in finding.title
 
 
-def test_columns_share_a_line_and_the_worst_gives_the_severity() -> None:
+def test_columns_share_a_finding_with_the_highest_severity() -> None:
     cells = {"a": ["fine"] * 299 + ["Ã©"], "b": ["fine"] * 290 + ["Ã©"] * 4 + ["Ã¼"] * 6}
     (finding,) = run_check(CHECK, data_context(cells, a="category", b="category"))
     assert (finding.severity, finding.column) == ("warning", None)
@@ -69,18 +69,18 @@ def test_columns_share_a_line_and_the_worst_gives_the_severity() -> None:
 
 
 @pytest.mark.parametrize("word", ["ÃÐ", "Ð¾", "Îëåã", "Ýþ"])
-def test_a_single_odd_letter_is_no_trace(word: str) -> None:
+def test_a_single_unusual_letter_is_not_reported(word: str) -> None:
     cells = ["fine", "Ð!" if word == "Ð¾" else word] * 50
     reported = run_check(CHECK, data_context({"a": cells}, a="category"))
     assert bool(reported) == (word == "Îëåã")  # four letters of Windows-1251 in a row
 
 
 @pytest.mark.parametrize(("word", "odd"), [("ðç", True), ("ðb", False), ("ðçá", False)])
-def test_turkish_letters_are_told_from_icelandic_ones(word: str, odd: bool) -> None:
+def test_turkish_and_icelandic_letters_are_distinguished(word: str, odd: bool) -> None:
     assert bool(run_check(CHECK, data_context({"a": ["fine", word] * 50}, a="category"))) is odd
 
 
-def test_a_long_cell_is_cut() -> None:
+def test_long_examples_are_truncated() -> None:
     cells = ["fine"] * 90 + ["Ã©" + "x" * 80] * 10
     (finding,) = run_check(CHECK, data_context({"a": cells}, a="category"))
     assert repr("Ã©" + "x" * 38) in finding.title

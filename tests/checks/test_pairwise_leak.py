@@ -1,4 +1,4 @@
-"""The check that tries simple rules over two columns."""
+"""The check that finds simple rules over two columns that leak the target."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def look(y: Any, **columns: Any) -> list[Finding]:
     ],
     ids=["and", "either", "greater", "difference", "four classes"],
 )
-def test_a_rule_over_two_numbers_stops_the_run(y: Any) -> None:
+def test_a_rule_over_two_numbers_is_an_error(y: Any) -> None:
     (finding,) = look(y, a=A, b=B)
     assert finding.severity == "error"
     assert finding.evidence["columns"] == ["a", "b"]
@@ -75,13 +75,13 @@ def test_a_rule_with_few_exceptions_is_a_warning() -> None:
     [
         A / 20 + B / 15 + DRAW.normal(0, 0.3, ROWS) > 2,
         ((A > 15) ^ (B > 13)) ^ (DRAW.random(ROWS) < 0.1),
-        A > 20,  # alone: for the check `leak`
+        A > 20,  # left to the target leakage check
         DRAW.random(ROWS) < 0.5,
         np.arange(ROWS) < 12,
     ],
-    ids=["honest", "noisy", "one column", "noise", "a handful"],
+    ids=["legitimate", "noisy", "one column", "noise", "few rows"],
 )
-def test_what_is_no_rule_is_not_reported(y: Any) -> None:
+def test_relations_without_a_rule_are_not_reported(y: Any) -> None:
     assert look(y, a=A, b=B) == []
 
 
@@ -97,14 +97,14 @@ def test_rules_for_a_label_are_found() -> None:
     assert "of two by" in finding.title
 
 
-def test_a_range_is_cut_where_the_classes_part() -> None:
+def test_cuts_separate_the_classes() -> None:
     x, y = np.arange(90.0), np.arange(90) // 30 % 2
     assert best_cuts(x, y, 2).tolist() == [29.5, 59.5]
     assert best_cuts(np.array([1.0, 1.0, np.nan, 1.0, 1.0]), np.array([0, 1, 1, 0, 1]), 2).size == 0
 
 
 def crossed(wrong: int, each: int = 200) -> list[Finding]:
-    """Findings where two flags decide the class together, but for some rows of each class."""
+    """Return the findings for two flags that together determine the class, with errors."""
     p, q = np.repeat([0, 0, 1, 1], each), np.repeat([0, 1, 0, 1], each)
     y = p ^ q
     for k in (0, 1):
@@ -119,9 +119,7 @@ def crossed(wrong: int, each: int = 200) -> list[Finding]:
     # and a little less, as what chance guesses right is more than a half.
     [(0, "error"), (1, "error"), (2, "warning"), (9, "warning"), (10, None)],
 )
-def test_bounds_of_a_rule_that_is_certain_and_of_one_that_is_suspect(
-    wrong: int, severity: str | None
-) -> None:
+def test_thresholds_of_error_and_warning(wrong: int, severity: str | None) -> None:
     findings = crossed(wrong)
     assert [f.severity for f in findings] == ([severity] if severity else [])
     for finding in findings:
@@ -141,7 +139,7 @@ def test_bounds_of_a_rule_that_is_certain_and_of_one_that_is_suspect(
         (0.97, (0.3, 0.91), True),
     ],
 )
-def test_a_rule_must_tell_much_and_more_than_each_of_its_columns(
+def test_a_rule_must_be_strong_and_stronger_than_each_column(
     power: float, alone: tuple[float, float], tells: bool
 ) -> None:
     assert PairRule(("a", "b"), power, alone).is_leak() is tells
@@ -153,7 +151,7 @@ def test_a_hundred_rows_are_needed(each: int, reported: bool) -> None:
 
 
 @pytest.mark.parametrize(("levels", "reported"), [(5, True), (7, False)])
-def test_up_to_twenty_classes_have_rules(levels: int, reported: bool) -> None:
+def test_targets_of_up_to_twenty_classes_are_checked(levels: int, reported: bool) -> None:
     a, b = np.arange(840) % levels, np.arange(840) // levels % (4 if levels == 5 else 3)
     cells = {
         "a": np.char.add("a", a.astype(str)),
@@ -165,21 +163,21 @@ def test_up_to_twenty_classes_have_rules(levels: int, reported: bool) -> None:
     assert [f.severity for f in findings] == ["error"] * reported
 
 
-def test_of_many_columns_those_that_tell_most_are_paired_and_few_keep_their_order() -> None:
+def test_the_most_associated_columns_are_paired() -> None:
     few = {f"c{i}": 0.01 * i for i in range(30)}
     assert select_columns(few) == list(few)
     assert select_columns({**few, "d": 0.5}) == ["d", *reversed([*few][1:])]
     assert select_columns({"a": 0.9, "b": 0.899, "c": 0.95}) == [
         "b"
-    ]  # the check `leak` tells of the first
+    ]  # the first is left to the target leakage check
 
 
-def test_which_of_two_numbers_is_greater_is_coded() -> None:
+def test_comparisons_of_two_numbers_are_encoded() -> None:
     a, b = np.array([1.0, 2.0, 1.0, np.nan, 0.0]), np.array([1.0, 1.0, 2.0, 0.0, np.nan])
     assert compare_values(a, b).tolist() == [0, 1, 2, 3, 3]
 
 
-def test_what_is_learned_on_one_half_is_judged_by_balanced_recall_on_the_other() -> None:
+def test_held_out_association_is_balanced_recall_on_the_other_half() -> None:
     codes = np.array([0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1])
     y = np.array([0, 0, 1, 1, 1, 0, 1, 1, 0, 1, 1, 1])
     half = np.arange(12) < 5
@@ -190,7 +188,7 @@ def test_what_is_learned_on_one_half_is_judged_by_balanced_recall_on_the_other()
     assert held_out_association(codes, y, ~half, 2) == pytest.approx(1.0)
 
 
-def test_a_column_stands_in_one_rule_only_and_labels_are_told_by_name() -> None:
+def test_a_column_occurs_in_one_rule_and_labels_are_named() -> None:
     a, b = np.repeat([0, 1], 400), np.tile([0, 1], 400)
     cells = {"a": np.where(a, "u", "v"), "b": np.where(b, "s", "t"), "c": np.where(b, "p", "q")}
     view = split_context(
@@ -201,7 +199,7 @@ def test_a_column_stands_in_one_rule_only_and_labels_are_told_by_name() -> None:
     assert "explain 100% of one by a simple rule (alone 0% and 0%)" in finding.title
 
 
-def test_rows_in_which_a_number_is_missing_are_a_side_of_their_own() -> None:
+def test_missing_numbers_are_a_separate_code() -> None:
     gone = DRAW.random(ROWS) < 0.3
     y = np.where(gone, B > 13, (A > 15) & (B < 13))
     (finding,) = look(y, a=np.where(gone, np.nan, A), b=B)
@@ -210,7 +208,7 @@ def test_rows_in_which_a_number_is_missing_are_a_side_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "promises"), [(76, True), (84, False)])
-def test_pairs_promise_something_from_three_fifths_on(wrong: int, promises: bool) -> None:
+def test_promising_pairs_have_an_association_of_three_fifths(wrong: int, promises: bool) -> None:
     p, q = np.repeat([0, 1], 400), np.tile([0, 1], 400)
     y = p ^ q
     cells = np.arange(800) // 2 % 200  # of each of the four cells 200 rows

@@ -1,4 +1,4 @@
-"""Faults and leaks planted in a sound table: each is caught, and mending it silences the check."""
+"""Faults and leaks planted in a clean table are found, and their fixes resolve the findings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Plant = Callable[[Cells, np.random.Generator], Cells]
 
 
 def sound(task: str, rows: int = ROWS) -> Cells:
-    """Loans: numbers, categories, a date, a few gaps, and a target that some of them explain."""
+    """Return a clean table of loans with numbers, categories, a date and a learnable target."""
     draw = np.random.default_rng(7)
     income = draw.gamma(6, 500, rows).round(1)
     amount = draw.gamma(4, 900, rows).round(1)
@@ -62,7 +62,7 @@ def sound(task: str, rows: int = ROWS) -> Cells:
 
 
 def framed(cells: Cells) -> pl.DataFrame:
-    """The cells as a file gives them: text."""
+    """Return the cells as text, as read from a file."""
     return pl.DataFrame(
         {
             name: pl.Series([str(v) for v in column], dtype=pl.String)
@@ -80,18 +80,18 @@ def binary(cells: Cells) -> Array:
 
 
 def mixed_up(cells: Cells, share: float, draw: np.random.Generator) -> Array:
-    """The binary target, wrong in a share of the rows."""
+    """Return the binary target, flipped in a fraction of the rows."""
     return np.asarray(binary(cells) ^ (draw.random(len(cells["repaid"])) < share))
 
 
 @pytest.mark.parametrize("task", TARGETS)
-def test_the_sound_table_has_nothing_that_stops_or_warns(task: str) -> None:
+def test_the_clean_table_has_no_warnings(task: str) -> None:
     findings = run_all_checks(framed(sound(task)), TARGETS[task], task)
     assert [f.title for f in findings if f.severity != "info"] == []
     assert len(findings) <= 3, [f.title for f in findings]
 
 
-# Each: code, column (None: about the table), severity at the least, task, what is planted.
+# Each entry: code, column (None for the whole table), minimum severity, task, planted fault.
 def p_copy(c: Cells, d: np.random.Generator) -> Cells:
     return {"state": np.where(binary(c), "A", "B")}
 
@@ -187,7 +187,7 @@ def p_time(c: Cells, d: np.random.Generator) -> Cells:
     return {"opened": days.astype(str), "repaid": np.where(wave, "yes", "no")}
 
 
-def p_neighbours(c: Cells, d: np.random.Generator) -> Cells:
+def p_neighbors(c: Cells, d: np.random.Generator) -> Cells:
     return {"repaid": np.where(np.sin(np.arange(ROWS) / 8) > d.normal(0, 0.4, ROWS), "yes", "no")}
 
 
@@ -460,7 +460,7 @@ PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
     ("pairwise_leak", "a", "error", "binary", p_rule),
     ("pairwise_leak", "a", "error", "binary", p_greater),
     ("time_dependence", "opened", "warning", "binary", p_time),
-    ("row_order", None, "warning", "binary", p_neighbours),
+    ("row_order", None, "warning", "binary", p_neighbors),
     ("row_order", None, "info", "binary", p_sorted),
     ("row_order", "place", "warning", "binary", p_counter),
     ("group_leakage", "patient_id", "warning", "binary", p_entity),
@@ -515,11 +515,11 @@ PLANTS: list[tuple[str, str | None, str, str, Plant]] = [
     ("without_letters", "note", "info", "binary", p_bare),
 ]
 CASES = [pytest.param(*plant, id=f"{plant[0]}-{plant[4].__name__[2:]}") for plant in PLANTS]
-GIVEN: dict[Plant, tuple[ConfigEdit, ...]] = {  # kinds that a person chose, against the guess
+GIVEN: dict[Plant, tuple[ConfigEdit, ...]] = {  # kinds set by the user, unlike the inferred ones
     p_key: (ConfigEdit(("data", "columns", "order_id", "kind"), "number"),),
     p_codes: (ConfigEdit(("data", "columns", "branch_code", "kind"), "number"),),
 }
-BY_A_PERSON = {  # where only a person can know what to do
+BY_A_PERSON = {  # faults without an automatic fix
     "near_duplicate_texts", "personal_data", "label_in_text", "mixed_languages", "truncated_texts",
     "escape_sequences", "very_long_texts", "leaky_words",
     "target_leakage-noisy_copy", "informative_missingness", "row_order",
@@ -547,14 +547,14 @@ def first_audit(task: str, plant: Plant) -> list[Finding]:
 
 
 @pytest.mark.parametrize(("code", "column", "severity", "task", "plant"), CASES)
-def test_a_planted_fault_is_caught(
+def test_a_planted_fault_is_found(
     code: str, column: str | None, severity: str, task: str, plant: Plant
 ) -> None:
     findings = first_audit(task, plant)
     caught = {f.severity for f in findings if f.code == code and f.column == column}
     assert severity in caught, [(f.accept_key, f.severity) for f in findings]
     others = {f.code for f in findings if f.severity == "error"} - {code}
-    assert others == set(), "a fault must not set off a stop of another kind"
+    assert others == set(), "a fault must not cause an error of another check"
     for finding in findings:
         assert finding.evidence
         assert finding.advice
@@ -571,7 +571,7 @@ def test_a_planted_fault_is_caught(
         and not BY_A_PERSON & {str(case.id), str(case.id).partition("-")[0]}
     ],
 )
-def test_a_fix_silences_what_it_mends(
+def test_a_fix_resolves_its_finding(
     code: str, column: str | None, severity: str, task: str, plant: Plant
 ) -> None:
     serious = [f for f in first_audit(task, plant) if f.severity != "info"]

@@ -1,4 +1,4 @@
-"""The check that finds columns which tell a sensitive one."""
+"""The check that finds proxies of sensitive features."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def look(**columns: tuple[Any, str]) -> list[Finding]:
     )
 
 
-def test_columns_that_tell_nothing_are_not_reported() -> None:
+def test_unassociated_columns_are_not_reported() -> None:
     assert look(sex=(SEX, "category"), noise=(NOISE, "number")) == []
     assert look(title=(TITLE, "category"), noise=(NOISE, "number")) == []
 
 
-def test_a_column_that_tells_the_group_is_named_with_its_power() -> None:
+def test_a_proxy_is_reported_with_its_association_strength() -> None:
     (finding,) = look(sex=(SEX, "category"), title=(TITLE, "category"), noise=(NOISE, "number"))
     assert (finding.severity, finding.column, finding.fixes) == ("info", "sex", ())
-    told = finding.evidence["explained_fraction"]["sex"]
-    assert list(told) == ["title"]
-    assert told["title"] == pytest.approx(0.9, abs=0.05)
+    explained = finding.evidence["explained_fraction"]["sex"]
+    assert list(explained) == ["title"]
+    assert explained["title"] == pytest.approx(0.9, abs=0.05)
 
 
-def test_a_sensitive_number_is_told_by_its_rank() -> None:
+def test_proxies_of_sensitive_numbers_are_found_by_rank() -> None:
     age = np.where(DRAW.random(ROWS) < 0.05, np.nan, DRAW.uniform(18, 80, ROWS))
     seniority = np.maximum(0, np.nan_to_num(age, nan=40) - 25) + DRAW.uniform(0, 9, ROWS)
     (finding,) = look(age=(age, "number"), seniority=(seniority, "number"))
@@ -51,7 +51,7 @@ def test_sensitive_columns_are_no_proxies_of_each_other() -> None:
     assert look(sex=(SEX, "category"), gender=(SEX, "category")) == []
 
 
-def test_a_declared_column_that_no_model_sees_is_still_told() -> None:
+def test_proxies_of_declared_non_features_are_reported() -> None:
     view = data_context({"group": SEX, "title": TITLE}, title="category")
     assert run_check(CHECK, view) == []
     (finding,) = run_check(CHECK, replace(view, sensitive_features=("group",)))
@@ -59,7 +59,7 @@ def test_a_declared_column_that_no_model_sees_is_still_told() -> None:
 
 
 @pytest.mark.parametrize(("wrong", "reported"), [(110, True), (130, False)])
-def test_half_of_what_the_group_leaves_open_must_be_told(wrong: int, reported: bool) -> None:
+def test_a_proxy_has_an_association_strength_of_at_least_half(wrong: int, reported: bool) -> None:
     # Lambda of two even groups is 1 - 2 e: .56 and .48, less a little for chance.
     sex = np.arange(1_000) % 2
     title = np.where(np.arange(1_000) < 2 * wrong, 1 - sex, sex)
@@ -67,14 +67,14 @@ def test_half_of_what_the_group_leaves_open_must_be_told(wrong: int, reported: b
     assert bool(findings) == reported
 
 
-def test_the_column_that_tells_most_is_named_first() -> None:
+def test_the_strongest_proxy_comes_first() -> None:
     better = np.where(DRAW.random(ROWS) < 0.02, "Dr", np.where(SEX == "f", "Mrs", "Mr"))
     (finding,) = look(sex=(SEX, "category"), title=(TITLE, "category"), better=(better, "category"))
     assert list(finding.evidence["explained_fraction"]["sex"]) == ["better", "title"]
     assert finding.title.startswith("sex can be predicted from better (9")
 
 
-def test_several_sensitive_columns_share_a_line() -> None:
+def test_several_sensitive_columns_share_a_finding() -> None:
     race = DRAW.choice(["p", "q"], ROWS)
     (finding,) = look(
         sex=(SEX, "category"), race=(race, "category"), title=(TITLE, "category"),
@@ -87,7 +87,7 @@ def test_several_sensitive_columns_share_a_line() -> None:
     assert "; race from club (" in finding.title
 
 
-def test_a_number_of_more_than_thirty_values_is_told_as_a_number() -> None:
+def test_sensitive_numbers_with_more_than_thirty_values_are_numeric() -> None:
     many = pl.Series("age", [float(i % 31) - 7 for i in range(100)])
     goal, number = encode_sensitive(many)
     assert number
@@ -98,7 +98,7 @@ def test_a_number_of_more_than_thirty_values_is_told_as_a_number() -> None:
     assert sorted(set(goal)) == list(range(30))
 
 
-def test_of_words_the_thirty_commonest_are_groups() -> None:
+def test_the_thirty_most_frequent_categories_are_groups() -> None:
     words = [f"w{i:02}" for i in range(31) for _ in range(1 + i)]
     goal, number = encode_sensitive(pl.Series("town", [None, *words]))
     assert not number

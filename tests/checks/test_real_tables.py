@@ -1,4 +1,4 @@
-"""Real tables: the true leaks of one are found, strong but honest features of others are not."""
+"""Real tables: true leaks are found, and strong legitimate features are not reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fieldcraft.data.read import read_table
 from fieldcraft.ledger.records import Finding
 from tests.checks.contexts import run_all_checks
 
-ROWS = 4_000  # at most, so that the test takes a second a table
+ROWS = 4_000  # at most, so that a table takes about a second
 
 HONEST = [
     ("titanic.csv", "Survived", "binary"),
@@ -44,7 +44,9 @@ def load(shared: Path, name: str) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize(("name", "target", "task"), HONEST)
-def test_honest_features_hold_no_run(shared_data: Path, name: str, target: str, task: str) -> None:
+def test_legitimate_features_do_not_block_the_run(
+    shared_data: Path, name: str, target: str, task: str
+) -> None:
     frame = load(shared_data, name)
     frame = frame.gather_every(-(-frame.height // ROWS))
     findings = run_all_checks(frame, [target], task)
@@ -52,11 +54,11 @@ def test_honest_features_hold_no_run(shared_data: Path, name: str, target: str, 
     serious = [f.title for f in findings if f.severity == "warning" and f.code in ABOUT_THE_TARGET]
     assert serious == []
     mended = {f.code for f in findings if f.severity == "warning" and f.fixes}
-    assert mended <= {"missing_values"}, "nothing that is there may be dropped unseen"
+    assert mended <= {"missing_values"}, "no column with values may be dropped automatically"
     assert len(findings) <= 20, "many findings of a kind belong in one"
 
 
-# What ProPublica's table holds of the two years after the screening, which is to be predicted.
+# Columns of ProPublica's table about the two years after the screening, which are to be predicted.
 AFTERWARDS = {
     "is_recid", "is_violent_recid", "end", "event", "r_charge_degree", "r_days_from_arrest",
     "r_offense_date", "r_charge_desc", "r_jail_in", "r_jail_out", "vr_charge_degree",
@@ -65,7 +67,7 @@ AFTERWARDS = {
 REPEATED = {"decile_score.1", "priors_count.1", "screening_date", "v_screening_date"}
 
 
-def test_what_was_written_after_the_event_is_dropped(shared_data: Path) -> None:
+def test_columns_written_after_the_outcome_are_dropped(shared_data: Path) -> None:
     frame = load(shared_data, "compas_two_years.csv.gz")
     edits: list[ConfigEdit] = []
     findings: list[Finding] = []
@@ -77,6 +79,6 @@ def test_what_was_written_after_the_event_is_dropped(shared_data: Path) -> None:
         edits += more
     assert {edit.value for edit in edits} == AFTERWARDS | REPEATED
     assert {f.code for f in findings if f.severity == "error"} == set()
-    # Two more of those dates are no sure leaks: they are told, and left for a person to drop.
+    # Two more of those dates are not certain to leak: they are reported without a fix.
     (delay,) = (finding for finding in findings if finding.code == "date_difference_leak")
     assert set(delay.evidence) == {"in_custody", "out_custody"}

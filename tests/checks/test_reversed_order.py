@@ -1,4 +1,4 @@
-"""The check that finds rows which contradict the others."""
+"""The check that finds rows with reversed order of two columns."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def look(kind: str, **columns: Any) -> list[Finding]:
     return run_check(CHECK, data_context(cells, **dict.fromkeys(cells, kind)))
 
 
-def test_dates_in_one_order_are_not_reported() -> None:
+def test_consistently_ordered_dates_are_not_reported() -> None:
     assert look("datetime", start=START, end=END) == []
     assert look("datetime", one=START, other=DRAW.permutation(END)) == []
 
 
-def test_an_end_before_its_start_is_shown_with_its_row() -> None:
+def test_an_end_before_its_start_is_reported_with_its_row() -> None:
     ends = np.where(np.isin(np.arange(ROWS), [4, 9]), START - 5, END)
     for columns in ({"start": START, "end": ends}, {"end": ends, "start": START}):
         (finding,) = look("datetime", **columns)
@@ -37,7 +37,7 @@ def test_an_end_before_its_start_is_shown_with_its_row() -> None:
         assert finding.evidence["line_numbers"] == [5, 10]
 
 
-def test_numbers_whose_names_are_opposites_are_compared() -> None:
+def test_numbers_with_opposite_names_are_compared() -> None:
     low = DRAW.normal(10, 3, ROWS)
     high = low + np.where(np.arange(ROWS) == 7, -4, DRAW.gamma(2, 2, ROWS))
     (finding,) = look("number", temp_min=low, temp_max=high)
@@ -54,7 +54,7 @@ def test_numbers_whose_names_are_opposites_are_compared() -> None:
         (1, 0, 98, 1),  # which is the other one
     ],
 )  # fmt: skip
-def test_bounds_of_a_usual_order(after: int, equal: int, before: int, count: int) -> None:
+def test_thresholds_of_the_usual_order(after: int, equal: int, before: int, count: int) -> None:
     gap = np.repeat([1.0, 0.0, -1.0], [after, equal, before])
     wrong, early, late = find_reversed_rows(np.zeros(len(gap)), gap, "a", "b")
     usual = after >= before
@@ -67,7 +67,7 @@ def test_rows_without_a_value_do_not_count() -> None:
     assert len(find_reversed_rows(np.zeros(len(gap)), gap, "a", "b")[0]) == 0
 
 
-def test_three_rows_of_a_pair_are_shown_by_their_numbers_in_the_file() -> None:
+def test_three_rows_of_a_pair_are_listed_by_row_number() -> None:
     ends = np.where(np.arange(ROWS) % 70 == 4, START - 5, END)
     cells = {"start": START.astype(str), "end": ends.astype(str), "alone": [""] * ROWS}
     view = data_context(cells, start="datetime", end="datetime", alone="datetime")
@@ -80,7 +80,7 @@ def test_three_rows_of_a_pair_are_shown_by_their_numbers_in_the_file() -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [("lower_price", "upper_price"), ("von", "bis")])
-def test_opposites_are_found_wherever_they_stand_in_a_name(first: str, second: str) -> None:
+def test_opposites_are_found_anywhere_in_a_name(first: str, second: str) -> None:
     low = np.arange(60.0)
     high = np.where(np.arange(60) == 3, low - 1, low + 1)
     (finding,) = look("number", **{second: high, first: low})
@@ -88,7 +88,7 @@ def test_opposites_are_found_wherever_they_stand_in_a_name(first: str, second: s
     assert look("number", **{f"x_{second}": high, first: low}) == []
 
 
-def test_twelve_rows_are_shown_of_many_pairs() -> None:
+def test_at_most_twelve_rows_are_listed() -> None:
     start = np.where(np.arange(ROWS) % 70 == 4, START + 500, START)
     later = {f"d{i}": START + 100 * i for i in range(1, 5)}
     (finding,) = look("datetime", start=start, **later, d5=START + 450)

@@ -21,17 +21,17 @@ def look(groups: tuple[str, ...] = (), **columns: Any) -> list[Finding]:
 
 
 @pytest.mark.parametrize("name", ["sex", "Gender", "race_ethnicity", "Geschlecht", "age_group"])
-def test_a_sensitive_name_is_proposed(name: str) -> None:
+def test_sensitive_names_are_suggested(name: str) -> None:
     (finding,) = look((), **{name: GROUPS})
     assert (finding.severity, finding.column) == ("info", name)
     assert finding.fixes == (ConfigEdit(("problem", "sensitive_features"), name, append=True),)
 
 
-def test_declared_groups_and_other_names_are_not_proposed() -> None:
+def test_declared_and_other_columns_are_not_suggested() -> None:
     assert look(("sex",), sex=GROUPS, town=GROUPS) == []
 
 
-def test_several_names_share_a_line_and_the_target_is_none_of_them() -> None:
+def test_several_names_share_a_finding_without_the_target() -> None:
     (finding,) = look(sex=GROUPS, religion=GROUPS)
     assert "2 columns may be about a protected attribute: sex, religion" in finding.title
     view = replace(data_context({"gender": GROUPS}), targets=("gender",))
@@ -39,14 +39,14 @@ def test_several_names_share_a_line_and_the_target_is_none_of_them() -> None:
 
 
 @pytest.mark.parametrize(("declared", "severity"), [(("sex",), "warning"), ((), "info")])
-def test_groups_with_few_rows_are_counted(declared: tuple[str, ...], severity: str) -> None:
+def test_small_groups_are_reported(declared: tuple[str, ...], severity: str) -> None:
     findings = look(declared, sex=["f"] * 300 + ["m"] * 300 + ["x"] * 12)
     finding = next(f for f in findings if f.evidence.get("rows") == {"x": 12})
     assert finding.severity == severity
     assert "sex: 1 of 3 groups have fewer than 50 rows: x (12)" in finding.title
 
 
-def test_a_target_that_is_missing_for_one_group_is_noticed() -> None:
+def test_targets_missing_for_one_group_are_reported() -> None:
     y = ["" if group == "m" and i % 2 else "u" for i, group in enumerate(GROUPS)]
     (finding,) = look(("sex",), sex=GROUPS, y=y)
     assert finding.severity == "warning"
@@ -56,13 +56,13 @@ def test_a_target_that_is_missing_for_one_group_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(("rows", "small"), [(49, True), (50, False)])
-def test_a_group_of_fifty_rows_is_large_enough(rows: int, small: bool) -> None:
+def test_groups_with_less_than_fifty_rows_are_small(rows: int, small: bool) -> None:
     findings = look(("sex",), sex=["f"] * 300 + ["x"] * rows)
     assert [f.evidence for f in findings] == [{"rows": {"x": rows}}] * small
 
 
 @pytest.mark.parametrize(("levels", "counted"), [(30, True), (31, False)])
-def test_up_to_thirty_levels_are_groups(levels: int, counted: bool) -> None:
+def test_columns_with_up_to_thirty_levels_are_grouped(levels: int, counted: bool) -> None:
     findings = look(("town",), town=[f"t{i % levels}" for i in range(10 * levels)])
     assert [f.evidence["rows"] == {f"t{i}": 10 for i in range(levels)} for f in findings] == (
         [True] * counted
@@ -70,7 +70,7 @@ def test_up_to_thirty_levels_are_groups(levels: int, counted: bool) -> None:
 
 
 def share_explained(first: int, second: int, rows: int) -> float:
-    """Phi squared of two groups of half the rows, less what one degree of freedom may explain."""
+    """Return phi squared of two equal groups, adjusted for one degree of freedom."""
     half, gone = rows / 2, first + second
     phi2 = (first - second) ** 2 / (gone * (rows - gone))
     assert half == rows // 2
@@ -80,26 +80,26 @@ def share_explained(first: int, second: int, rows: int) -> float:
 @pytest.mark.parametrize(
     ("rows", "bound"),
     [(800, 15 / 800), (4_000, 0.01)],
-    ids=["more than chance", "more than a trifle"],
+    ids=["significant", "not negligible"],
 )
 @pytest.mark.parametrize(("declared", "severity"), [(("sex",), "warning"), ((), "info")])
-def test_missing_targets_must_differ_by_more_than_chance_and_than_a_trifle(
+def test_differences_of_missing_targets_must_be_significant_and_not_negligible(
     rows: int, bound: float, declared: tuple[str, ...], severity: str
 ) -> None:
     few, half = rows // 20, rows // 2
     more = next(n for n in range(few, half) if share_explained(few, n, rows) >= bound)
 
-    def unlabelled(more: int) -> list[Finding]:
+    def unlabeled_findings(more: int) -> list[Finding]:
         y = [*[""] * few, *["u"] * (half - few), *[""] * more, *["u"] * (half - more)]
         return [
             f for f in look(declared, sex=["f"] * half + ["m"] * half, y=y) if "y" in f.title[:1]
         ]
 
-    assert unlabelled(more - 1) == []
-    (finding,) = unlabelled(more)
+    assert unlabeled_findings(more - 1) == []
+    (finding,) = unlabeled_findings(more)
     assert (finding.severity, finding.column, finding.fixes) == (severity, "sex", ())
     assert finding.evidence == {"missing": {"f": few / half, "m": more / half}}
 
 
-def test_a_constant_says_nothing_about_a_person() -> None:
+def test_constant_columns_are_not_reported() -> None:
     assert look(sex=["f"] * 300) == []

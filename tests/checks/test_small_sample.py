@@ -1,4 +1,4 @@
-"""The check that compares rows with columns."""
+"""The check that compares the number of rows and columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.checks.contexts import data_context, run_check
         (300, 100, "info", "300 rows for 100 columns (3.0 for each)"),
     ],
 )
-def test_rows_are_set_against_columns(
+def test_few_rows_for_the_number_of_columns_are_reported(
     rows: int, columns: int, severity: str | None, words: str
 ) -> None:
     cells = {f"c{i}": ["1", "2"] * (rows // 2) for i in range(columns)}
@@ -37,19 +37,19 @@ def test_only_rows_with_a_target_count() -> None:
     ("rows", "columns", "severity"),
     [
         (49, 2, "warning"), (50, 2, "info"), (199, 2, "info"), (200, 2, None),
-        (200, 40, None), (200, 41, "info"),  # five rows a column
+        (200, 40, None), (200, 41, "info"),  # five rows per column
         (200, 200, "info"), (200, 201, "warning"),
         (199, 300, "info"), (0, 2, "info"),
     ],
 )  # fmt: skip
-def test_bounds_of_rows(rows: int, columns: int, severity: str | None) -> None:
+def test_thresholds_of_rows_and_columns(rows: int, columns: int, severity: str | None) -> None:
     cells = {f"c{i}": list(map(str, range(rows))) for i in range(columns)}
     findings = run_check(CHECK, data_context(cells, **dict.fromkeys(cells, "number")))
     assert [f.severity for f in findings] == ([severity] if severity else [])
     assert all(f.evidence == {"rows": rows, "columns": columns} for f in findings)
 
 
-def test_columns_that_no_model_sees_and_the_target_that_lacks_most_count() -> None:
+def test_features_and_rows_with_all_targets_count() -> None:
     cells = {"a": ["1", "2"] * 30, "key": ["k"] * 60, "y": [""] * 5 + ["u"] * 55}
     (finding,) = run_check(CHECK, data_context(cells, a="number", key="identifier"))
     assert finding.evidence == {"rows": 55, "columns": 1}

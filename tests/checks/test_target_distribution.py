@@ -1,4 +1,4 @@
-"""The check that looks at the training target by itself."""
+"""The check of the distribution of the training target."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def look(y: Any, task: str = "regression") -> list[Finding]:
     "y",
     [
         AMOUNT,
-        DRAW.integers(3, 9, ROWS).astype(float),  # grades: few values, ends are no limits
+        DRAW.integers(3, 9, ROWS).astype(float),  # grades: few values, not censored
         np.exp(0.5 * DRAW.normal(size=ROWS)),
         DRAW.poisson(2, ROWS).astype(float),
         np.round(AMOUNT, 1),
-        np.round(AMOUNT / 10) * 10,  # all are rounded: that is how it is measured
+        np.round(AMOUNT / 10) * 10,  # all values are rounded
     ],
     ids=["normal", "grades", "skewed", "counts", "one digit", "tens"],
 )
-def test_ordinary_amounts_are_not_reported(y: Any) -> None:
+def test_ordinary_regression_targets_are_not_reported(y: Any) -> None:
     assert look(y) == []
 
 
@@ -50,7 +50,7 @@ def test_ordinary_amounts_are_not_reported(y: Any) -> None:
     ],
     ids=["limit", "floor", "zeros", "far", "tail", "rounded"],
 )  # fmt: skip
-def test_what_is_odd_about_an_amount_is_a_tip(y: Any, words: str) -> None:
+def test_unusual_regression_targets_are_an_info(y: Any, words: str) -> None:
     findings = look(y)
     assert any(words in f.title for f in findings), [f.title for f in findings]
     assert {(f.severity, f.column, f.fixes) for f in findings} == {("info", "y", ())}
@@ -62,26 +62,28 @@ def test_a_single_class_is_a_warning() -> None:
     assert look(np.array(["a", "b"] * 30), "binary") == []
 
 
-def test_labels_that_are_always_the_same_share_a_line() -> None:
+def test_constant_labels_share_a_finding() -> None:
     cells = {"a": np.arange(60), "one": [0] * 60, "two": [0, 1] * 30, "three": [1] * 60}
     view = split_context(cells, "labels", ("one", "two", "three"), a="number")
     (finding,) = run_check(CHECK, view)
     assert finding.title == "one, three are the same in every training row"
 
 
-def about(y: Any, words: str) -> list[Finding]:
-    """The findings on an amount that say something."""
+def findings_with(y: Any, words: str) -> list[Finding]:
+    """Return the findings for a regression target whose title contains these words."""
     return [f for f in look(np.asarray(y, dtype=float)) if words in f.title]
 
 
-EVEN = np.arange(1_000.0)  # no value twice, and none far away
+EVEN = np.arange(1_000.0)  # distinct values without outliers
 
 
 @pytest.mark.parametrize(("count", "reported"), [(10, True), (9, False)])
 @pytest.mark.parametrize("sign", [1, -1], ids=["largest", "smallest"])
-def test_one_row_in_a_hundred_at_an_end_is_a_heap(count: int, reported: bool, sign: int) -> None:
+def test_one_percent_of_rows_at_an_extreme_is_censoring(
+    count: int, reported: bool, sign: int
+) -> None:
     y = sign * (np.minimum(EVEN, 1_000 - count) + 1)
-    findings = about(y, "seem to be censored")
+    findings = findings_with(y, "seem to be censored")
     assert bool(findings) is reported
     for finding in findings:
         assert finding.evidence == {"value": sign * (1_001 - count), "rows": count}
@@ -89,30 +91,30 @@ def test_one_row_in_a_hundred_at_an_end_is_a_heap(count: int, reported: bool, si
 
 
 @pytest.mark.parametrize(("near", "reported"), [(4, True), (5, False)])
-def test_a_heap_is_five_times_as_high_as_what_is_near(near: int, reported: bool) -> None:
+def test_censored_values_are_five_times_as_frequent_as_near_ones(near: int, reported: bool) -> None:
     y = np.concatenate([np.arange(900), np.repeat(890, near - 1), np.repeat(900, 20)]) + 1.0
     y = np.append(y, np.repeat(879, 9) + 1.0)  # twenty-first below the end: not near
-    assert bool(about(y, "seem to be censored")) is reported
+    assert bool(findings_with(y, "seem to be censored")) is reported
 
 
-def test_zero_at_an_end_and_few_values_are_no_heap() -> None:
-    assert about(np.maximum(EVEN - 100, 0), "seem to be censored") == []
-    assert about(np.minimum(np.arange(1_000) % 49, 47), "seem to be censored") == []
-    assert len(about(np.minimum(np.arange(1_000) % 100, 49) + 1, "seem to be censored")) == 1
+def test_zeros_and_few_distinct_values_are_not_censored() -> None:
+    assert findings_with(np.maximum(EVEN - 100, 0), "seem to be censored") == []
+    assert findings_with(np.minimum(np.arange(1_000) % 49, 47), "seem to be censored") == []
+    assert (
+        len(findings_with(np.minimum(np.arange(1_000) % 100, 49) + 1, "seem to be censored")) == 1
+    )
 
 
 @pytest.mark.parametrize(("count", "reported"), [(300, True), (299, False)])
-def test_three_rows_of_ten_at_one_value_are_two_questions(count: int, reported: bool) -> None:
+def test_thirty_percent_of_rows_with_one_value_are_reported(count: int, reported: bool) -> None:
     y = np.where(count > EVEN, 500.5, EVEN)
-    findings = about(y, "of the rows")
+    findings = findings_with(y, "of the rows")
     assert [f.evidence for f in findings] == [{"value": 500.5, "rows": 300}] * reported
 
 
 @pytest.mark.parametrize(("quartiles", "reported"), [(7.9, False), (8.1, True)])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_rows_far_away_are_shown_by_their_numbers(
-    quartiles: float, reported: bool, sign: int
-) -> None:
+def test_outliers_are_listed_by_row_number(quartiles: float, reported: bool, sign: int) -> None:
     body = np.linspace(-1, 1, 2_001)  # quartiles -.5 and .5
     y = np.append(body, sign * (0.5 + quartiles))
     view = split_context({"a": y, "y": y}, "regression", a="number")
@@ -122,33 +124,33 @@ def test_rows_far_away_are_shown_by_their_numbers(
 
 
 @pytest.mark.parametrize(("far", "reported"), [(10, True), (11, False)])
-def test_more_than_one_row_in_a_hundred_is_a_shape(far: int, reported: bool) -> None:
+def test_more_than_one_percent_of_rows_are_no_outliers(far: int, reported: bool) -> None:
     y = np.append(np.linspace(0, 1, 1_000 - far), np.full(far, 90.0))
-    assert bool(about(y, "far from the rest")) is reported
+    assert bool(findings_with(y, "far from the rest")) is reported
 
 
 @pytest.mark.parametrize(("largest", "reported"), [(3.31, True), (3.29, False)])
-def test_a_quarter_of_the_sum_in_one_row_of_a_hundred_is_a_tail(
+def test_a_heavy_tail_has_a_quarter_of_the_sum_in_one_percent_of_rows(
     largest: float, reported: bool
 ) -> None:
     y = np.append(np.full(990, 0.1), np.full(10, largest))  # 10 x of 99 + 10 x
-    findings = about(y, "hold")
+    findings = findings_with(y, "hold")
     assert [f.evidence["fraction"] for f in findings] == (
         [pytest.approx(10 * largest / (99 + 10 * largest))] * reported
     )
-    assert about(np.append(y, -0.1), "hold") == []
+    assert findings_with(np.append(y, -0.1), "hold") == []
 
 
 @pytest.mark.parametrize(
     ("tens", "reported"), [(299, False), (301, True), (989, True), (991, False)]
 )
-def test_some_multiples_of_ten_are_rounded(tens: int, reported: bool) -> None:
+def test_partly_rounded_values_are_reported(tens: int, reported: bool) -> None:
     y = np.where(tens > EVEN, 10 * EVEN, 10 * EVEN + 3)
-    findings = about(y, "are multiples of 10")
+    findings = findings_with(y, "are multiples of 10")
     assert [f.evidence for f in findings] == [{"step": 10, "fraction": tens / 1_000}] * reported
 
 
 @pytest.mark.parametrize(("rows", "reported"), [(50, True), (49, False)])
-def test_fifty_rows_are_needed_for_an_amount(rows: int, reported: bool) -> None:
+def test_regression_targets_need_fifty_rows(rows: int, reported: bool) -> None:
     y = np.append(np.linspace(0, 1, rows - 1), 900.0)
     assert bool(look(y)) is reported

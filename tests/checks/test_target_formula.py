@@ -55,7 +55,7 @@ def look(y: Any, **columns: Any) -> list[Finding]:
         (1 / (A * B), "1 / a / b", "ab"),
     ],
 )
-def test_a_formula_is_found_and_written_out(y: Any, words: str, names: Any) -> None:
+def test_a_formula_is_found_and_described(y: Any, words: str, names: Any) -> None:
     (finding,) = look(y, a=A, b=B, c=C, off=OFF)
     assert finding.severity == "error"
     assert f"y is {words} in " in finding.title
@@ -63,7 +63,7 @@ def test_a_formula_is_found_and_written_out(y: Any, words: str, names: Any) -> N
     assert finding.fixes == tuple(ConfigEdit(("data", "drop"), name, append=True) for name in names)
 
 
-def test_a_stretch_of_time_is_the_difference_of_its_ends() -> None:
+def test_a_duration_is_the_difference_of_two_dates() -> None:
     start = np.datetime64("2021-01-01") + DRAW.integers(0, 600, ROWS)
     days = DRAW.integers(1, 60, ROWS)
     cells = {"start": start.astype(str), "end": (start + days).astype(str), "y": days * 1.0}
@@ -72,7 +72,7 @@ def test_a_stretch_of_time_is_the_difference_of_its_ends() -> None:
     assert "y is end - start in 100% of the rows" in finding.title
 
 
-def test_gaps_and_a_few_wrong_rows_do_not_hide_a_formula() -> None:
+def test_missing_values_and_a_few_errors_do_not_hide_a_formula() -> None:
     holed = np.where(DRAW.random(ROWS) < 0.1, np.nan, A)
     wrong = A + B
     wrong[:4] += 500
@@ -86,12 +86,12 @@ def test_gaps_and_a_few_wrong_rows_do_not_hide_a_formula() -> None:
         A + B + DRAW.normal(0, 3, ROWS),
         A * B * np.exp(DRAW.normal(0, 0.1, ROWS)),
         np.round((A + B) / 30),  # a few steps fit anything
-        A,  # alone: for the check `leak`
+        A,  # left to the target leakage check
         DRAW.normal(size=ROWS),
     ],
     ids=["noisy sum", "noisy product", "steps", "copy", "noise"],
 )
-def test_what_is_not_computed_is_not_reported(y: Any) -> None:
+def test_noisy_relations_are_not_reported(y: Any) -> None:
     assert look(y, a=A, b=B) == []
 
 
@@ -102,7 +102,7 @@ def test_two_formulas_are_both_found() -> None:
     }  # fmt: skip
 
 
-def test_many_columns_do_not_hide_a_formula_of_three() -> None:
+def test_a_formula_of_three_is_found_among_many_columns() -> None:
     many = {f"m{i}": DRAW.normal(size=ROWS) for i in range(90)}
     (finding,) = look(A + B - C, a=A, b=B, c=C, **many)
     assert finding.evidence["columns"] == ["a", "b", "c"]
@@ -112,11 +112,11 @@ def test_many_columns_do_not_hide_a_formula_of_three() -> None:
     ("values", "step"),
     [([10.0, 250.0], 5), ([1.0, 300.0], 0.5), ([1.0, 2.0], 0), ([0.12, 9.0], 0.005)],
 )
-def test_rounding_is_forgiven_where_it_is_fine(values: list[float], step: float) -> None:
+def test_the_rounding_error_is_half_a_step(values: list[float], step: float) -> None:
     assert rounding_error(np.array(values)) == pytest.approx(step)
 
 
-def test_classes_have_no_formula() -> None:
+def test_classification_targets_are_not_checked() -> None:
     cells = {"a": A, "b": B, "y": np.where(A > B, "u", "v")}
     assert run_check(CHECK, split_context(cells, "binary", a="number", b="number")) == []
 
@@ -137,7 +137,7 @@ def formula(product: bool, *parts: tuple[str, float]) -> Formula:
         ((1.0, -0.989), "a sum of a and b, weighted", "a product of a and b, weighted"),
     ],
 )
-def test_a_formula_is_written_out_where_its_weights_are_plain(
+def test_formulas_with_unit_weights_are_written_out(
     weights: tuple[float, float], total: str, product: str
 ) -> None:
     parts = list(zip("ab", weights, strict=True))
@@ -146,7 +146,7 @@ def test_a_formula_is_written_out_where_its_weights_are_plain(
 
 
 @pytest.mark.parametrize(("wrong", "fitting"), [(10, 0.98), (11, None)])
-def test_a_formula_fits_ninety_eight_rows_in_a_hundred(wrong: int, fitting: float | None) -> None:
+def test_a_formula_must_fit_98_percent_of_the_rows(wrong: int, fitting: float | None) -> None:
     y = A + B
     y[10 : 10 + wrong] += 50
     assert [f.evidence["fitting_fraction"] for f in look(y, a=A, b=B)] == (
@@ -155,7 +155,7 @@ def test_a_formula_fits_ninety_eight_rows_in_a_hundred(wrong: int, fitting: floa
 
 
 @pytest.mark.parametrize(("off", "fits"), [(0.009, True), (0.011, False)])
-def test_a_row_fits_to_a_hundredth_of_a_deviation(off: float, fits: bool) -> None:
+def test_a_row_fits_within_a_hundredth_of_a_standard_deviation(off: float, fits: bool) -> None:
     odd = np.arange(ROWS) % 50 == 0
     goal = A + B
     deviation = goal[~odd].std()
@@ -163,7 +163,7 @@ def test_a_row_fits_to_a_hundredth_of_a_deviation(off: float, fits: bool) -> Non
     assert fitting == (1.0 if fits else 0.98)
 
 
-def test_weights_are_those_of_least_squares_without_the_rows_farthest_off() -> None:
+def test_weights_are_trimmed_least_squares() -> None:
     y = 3 * A - 2 * B + 7
     y[:20] += 1_000
     weights, fitting = fit_weights([A, B], y, is_product=False)
@@ -174,7 +174,9 @@ def test_weights_are_those_of_least_squares_without_the_rows_farthest_off() -> N
 
 
 @pytest.mark.parametrize(("weight", "fitting"), [(0.025, 1.0), (0.015, 0.0)])
-def test_a_term_must_account_for_a_fiftieth_of_a_deviation(weight: float, fitting: float) -> None:
+def test_a_term_must_contribute_a_fiftieth_of_a_standard_deviation(
+    weight: float, fitting: float
+) -> None:
     a, b = winsorize_and_standardize(A), winsorize_and_standardize(C)
     assert fit_weights([a, b], a + weight * b, is_product=False)[1] == fitting
 
@@ -188,7 +190,7 @@ def test_forty_rows_are_needed(rows: int, fits: bool) -> None:
     )
 
 
-def test_what_terms_explain_is_r_squared() -> None:
+def test_explained_variance_is_r_squared() -> None:
     y = winsorize_and_standardize(2 * A - B + DRAW.normal(0, 20, ROWS))
     table = np.array([winsorize_and_standardize(values) for values in (A, B, C)])
     r, among = table @ y / ROWS, table @ table.T / ROWS
@@ -202,7 +204,7 @@ def test_what_terms_explain_is_r_squared() -> None:
     assert three == pytest.approx(LinearRegression().fit(table.T, y).score(table.T, y), abs=1e-6)
 
 
-def test_standard_values_have_no_gaps_and_no_far_ends() -> None:
+def test_standardized_values_are_imputed_and_winsorized() -> None:
     values = np.append(np.arange(1_000.0), [np.nan, 1e9])
     low, high = np.nanquantile(values, [0.01, 0.99])
     clipped = np.clip(values[:-2], low, high)
@@ -213,12 +215,14 @@ def test_standard_values_have_no_gaps_and_no_far_ends() -> None:
 
 
 @pytest.mark.parametrize(("gaps", "held"), [(40, True), (41, False)])
-def test_a_column_with_a_gap_in_one_row_of_five_is_left_out(gaps: int, held: bool) -> None:
+def test_columns_with_over_twenty_percent_missing_values_are_left_out(
+    gaps: int, held: bool
+) -> None:
     column = pl.Series([None] * gaps + [float(i * 7 % 97) for i in range(200 - gaps)])
     assert (formula_numbers(column, np.arange(200.0)) is not None) is held
 
 
-def test_columns_of_truth_values_and_those_that_tell_alone_are_left_out() -> None:
+def test_boolean_and_fully_explaining_columns_are_left_out() -> None:
     assert formula_numbers(pl.Series([True, False] * 50), np.arange(100.0)) is None
     assert formula_numbers(pl.Series(np.arange(100.0) ** 3), np.arange(100.0)) is None
     assert formula_numbers(pl.Series(-np.arange(100.0)), np.arange(100.0)) is None
@@ -228,7 +232,7 @@ def test_columns_of_truth_values_and_those_that_tell_alone_are_left_out() -> Non
     assert numbers.tolist() == [i * 7 % 29 for i in range(100)]
 
 
-def test_only_a_share_may_stand_as_one_less_or_more() -> None:
+def test_only_fractions_are_used_as_one_plus_or_minus() -> None:
     share = np.array([0.0, 0.25, 1.0])
     words = {term.expression: term.values for term in product_terms("s", share)}
     assert list(words) == ["s", "(1 - s)", "(1 + s)"]
@@ -239,12 +243,12 @@ def test_only_a_share_may_stand_as_one_less_or_more() -> None:
         assert [term.expression for term in product_terms("s", other)] == ["s"]
 
 
-def test_no_column_stands_twice_in_a_formula() -> None:
+def test_a_column_occurs_once_in_a_formula() -> None:
     assert look(OFF * (1 - OFF), off=OFF) == []
 
 
 @pytest.mark.parametrize(("second", "promises"), [(0.39, True), (0.36, False)])
-def test_terms_promise_something_if_they_explain_half(second: float, promises: bool) -> None:
+def test_promising_terms_explain_half_of_the_variance(second: float, promises: bool) -> None:
     terms = [Term(name, name, np.zeros(0)) for name in "ab"]
     r, among = np.array([0.6, second]), np.eye(2)  # unrelated: the squares add up
     groups = list(select_promising_terms(terms, [(0, 1)], r, among))
@@ -253,7 +257,7 @@ def test_terms_promise_something_if_they_explain_half(second: float, promises: b
     assert list(select_promising_terms(same, [(0, 1)], r, among)) == []
 
 
-def test_groups_that_explain_most_come_first() -> None:
+def test_groups_are_ranked_by_explained_variance() -> None:
     r, among = np.array([0.1, 0.6, 0.5, 0.3]), np.eye(4)
     assert rank_groups([(0, 1), (1, 2), (2, 3)], r, among) == [(1, 2), (0, 1), (2, 3)]
     assert rank_groups([], r, among) == []

@@ -1,4 +1,4 @@
-"""The check that reports columns which give the target away."""
+"""The check that reports columns that leak the target."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AMOUNT = np.exp(2 * SCORE)  # skewed, as prices and incomes are
 
 
 def look(column: Any, target: Any, kind: str, rows: int = ROWS) -> list[Finding]:
-    """What the check says of one column beside a column of noise."""
+    """Return the findings for one column and a column of noise."""
     task = "regression" if np.asarray(target).dtype.kind == "f" else "binary"
     noise = np.random.default_rng(1).normal(size=rows)
     cells = {"x": column[:rows], "noise": noise, "y": target[:rows]}
@@ -42,7 +42,7 @@ def look(column: Any, target: Any, kind: str, rows: int = ROWS) -> list[Finding]
     ],
     ids=["copy", "recoded", "numbered", "dated", "amount", "logarithm", "reciprocal"],
 )
-def test_a_copy_of_the_target_stops_the_run(column: Any, target: Any, kind: str, rows: int) -> None:
+def test_a_copy_of_the_target_is_an_error(column: Any, target: Any, kind: str, rows: int) -> None:
     (finding,) = look(column, target, kind, rows)
     assert finding.severity == "error"
     assert finding.column == "x"
@@ -57,15 +57,13 @@ def test_a_copy_of_the_target_stops_the_run(column: Any, target: Any, kind: str,
     ],
     ids=["class", "amount"],
 )
-def test_a_noisy_copy_is_a_warning_that_a_person_decides_on(
-    column: Any, target: Any, kind: str
-) -> None:
+def test_a_noisy_copy_is_a_warning_without_a_fix(column: Any, target: Any, kind: str) -> None:
     (finding,) = look(column, target, kind)
     assert finding.severity == "warning"
     assert finding.fixes == ()
 
 
-def test_a_column_that_is_filled_for_one_class_only_is_found() -> None:
+def test_a_column_with_values_for_one_class_only_is_reported() -> None:
     filled = np.where(LABEL == "yes", DRAW.normal(size=ROWS).astype(str), "")
     (finding,) = look(filled, LABEL, "number")
     assert finding.column == "x"
@@ -80,52 +78,54 @@ def test_a_column_that_is_filled_for_one_class_only_is_found() -> None:
         (np.round(SCORE).astype(str), LABEL, "category"),
         ([f"k{i}" for i in range(ROWS)], LABEL, "category"),
     ],
-    ids=["score", "amount", "grade", "names of rows"],
+    ids=["score", "amount", "grade", "identifiers"],
 )
-def test_an_honest_feature_is_not_reported(column: Any, target: Any, kind: str, rows: int) -> None:
+def test_legitimate_features_are_not_reported(
+    column: Any, target: Any, kind: str, rows: int
+) -> None:
     assert look(column, target, kind, rows) == []
 
 
 @pytest.mark.parametrize("positives", [1, 4, 12])
-def test_levels_that_hold_a_rare_class_by_chance_are_not_reported(positives: int) -> None:
+def test_rare_classes_in_rare_levels_are_not_reported(positives: int) -> None:
     rare = np.where(DRAW.permutation(ROWS) < positives, "yes", "no")
     street = [f"street {v}" for v in DRAW.integers(0, ROWS // 8, ROWS)]
     assert look(street, rare, "category") == []
 
 
-def test_a_handful_of_rows_proves_nothing() -> None:
+def test_a_few_rows_are_not_reported() -> None:
     few = np.where(np.arange(ROWS) < 9, "yes", "no")
     place = ["main street" if i >= 50 else f"lane {i}" for i in range(ROWS)]
     assert look(place, few, "category") == []
 
 
-def test_the_power_is_told_with_the_rows_it_was_taken_on() -> None:
+def test_the_evidence_has_association_strength_and_rows() -> None:
     (finding,) = look(LABEL, LABEL, "category")
     assert finding.evidence["rows"] == ROWS
     assert finding.evidence["association_strength"] == pytest.approx(1)
     assert "x alone explains 100% of the target y" in finding.title
 
 
-def test_an_honest_lag_may_tell_nearly_all_of_an_amount() -> None:
+def test_a_lagged_target_is_a_warning_without_a_fix() -> None:
     walk = np.cumsum(DRAW.normal(size=ROWS))
     (finding,) = look(np.roll(walk, 1)[1:], walk[1:], "number", ROWS - 1)
     assert (finding.severity, finding.fixes) == ("warning", ())
 
 
 @pytest.mark.parametrize("step", [0.05, 0.4])
-def test_a_rounded_copy_of_an_amount_stops_the_run(step: float) -> None:
+def test_a_rounded_copy_of_a_number_is_an_error(step: float) -> None:
     (finding,) = look(np.round(SCORE / step) * step, SCORE, "number")
     assert finding.severity == "error"
 
 
-def test_a_copy_that_is_filled_in_some_rows_only_stops_the_run() -> None:
+def test_a_partly_filled_copy_is_an_error() -> None:
     cells = np.where(DRAW.random(ROWS) < 0.2, SCORE.astype(str), "")
     (finding,) = look(cells, SCORE, "number")
     assert finding.severity == "error"
     assert "where it has a value (18% of the rows)" in finding.title
 
 
-def test_one_leaking_label_of_many_is_found() -> None:
+def test_a_leak_of_one_label_is_reported() -> None:
     labels = {f"l{i}": (SCORE + DRAW.normal(0, 1, ROWS) > 0).astype(int) for i in range(3)}
     cells = {"x": np.where(labels["l1"] == 1, "p", "q"), "noise": SCORE, **labels}
     view = split_context(cells, "labels", targets=("l0", "l1", "l2"), x="category", noise="number")
@@ -146,9 +146,7 @@ NOISY = np.where(DRAW.random(ROWS) < 0.03, OTHER, LABEL)
         ("x", "warning"),
     ],
 )
-def test_a_name_that_says_afterwards_makes_a_strong_column_certain(
-    name: str, severity: str
-) -> None:
+def test_a_post_outcome_name_makes_a_strong_association_an_error(name: str, severity: str) -> None:
     cells = {name: NOISY, "noise": SCORE, "y": LABEL}
     view = split_context(cells, "binary", **{name: "category", "noise": "number"})
     (finding,) = run_check(CHECK, view)
@@ -156,7 +154,7 @@ def test_a_name_that_says_afterwards_makes_a_strong_column_certain(
     assert ("its name" in finding.title) == (severity == "error")
 
 
-def test_a_name_that_is_kin_to_the_target_counts_for_classes_only() -> None:
+def test_related_names_count_for_classification_only() -> None:
     view = split_context(
         {"was_churning": NOISY, "churned": LABEL}, "binary", ("churned",), was_churning="category"
     )
@@ -169,7 +167,7 @@ def test_a_name_that_is_kin_to_the_target_counts_for_classes_only() -> None:
     assert [f.severity for f in run_check(CHECK, view)] == ["warning"]
 
 
-def test_columns_filled_along_with_a_leaking_one_are_dropped_too() -> None:
+def test_companions_of_a_leaking_column_are_dropped() -> None:
     yes = LABEL == "yes"
     cells = {
         "ended": np.where(yes, "2024-01-01", ""),
@@ -185,7 +183,7 @@ def test_columns_filled_along_with_a_leaking_one_are_dropped_too() -> None:
 
 
 def with_wrong(count: int) -> list[Finding]:
-    """Findings on a copy of two classes of 500 rows that is wrong in some rows of each."""
+    """Return the findings for a copy of a balanced target with errors in both classes."""
     y = np.arange(1_000) % 2
     x = np.where(np.arange(1_000) < 2 * count, 1 - y, y)
     cells = {"x": np.where(x, "a", "b"), "y": np.where(y, "yes", "no")}
@@ -198,9 +196,7 @@ def with_wrong(count: int) -> list[Finding]:
     # chance guesses more than half of the rows right.
     [(2, "error"), (3, "warning"), (24, "warning"), (25, None)],
 )
-def test_bounds_of_a_copy_that_is_certain_and_of_one_that_is_suspect(
-    wrong: int, severity: str | None
-) -> None:
+def test_thresholds_of_error_and_warning(wrong: int, severity: str | None) -> None:
     findings = with_wrong(wrong)
     assert [f.severity for f in findings] == ([severity] if severity else [])
     for finding in findings:
@@ -217,7 +213,7 @@ def partly_filled(rows: int) -> list[Finding]:
     return run_check(CHECK, split_context(cells, "binary", x="category"))
 
 
-def test_a_column_is_judged_on_the_rows_it_fills_if_these_are_fifty() -> None:
+def test_partly_filled_columns_need_fifty_values() -> None:
     assert partly_filled(49) == []
     (finding,) = partly_filled(50)
     assert finding.severity == "error"
@@ -233,9 +229,7 @@ def test_a_column_is_judged_on_the_rows_it_fills_if_these_are_fifty() -> None:
     [(200, 199, True), (200, 198, False), (50, 50, True), (49, 49, False)],
     ids=["99.5 %", "99 %", "fifty rows", "a few rows"],
 )
-def test_companions_are_filled_in_nearly_the_rows_of_a_leaking_column(
-    filled: int, within: int, reported: bool
-) -> None:
+def test_thresholds_of_companions(filled: int, within: int, reported: bool) -> None:
     row = np.arange(1_200)
     yes = row < 600
     companion = (row < within) | ((row >= 600) & (row < 600 + filled - within))
@@ -260,7 +254,7 @@ def test_companions_are_filled_in_nearly_the_rows_of_a_leaking_column(
 
 
 @pytest.mark.parametrize(("noise", "severity"), [(0.03, "error"), (0.3, "warning")])
-def test_an_amount_must_be_told_exactly_to_stop_the_run(noise: float, severity: str) -> None:
+def test_a_number_must_be_determined_exactly_for_an_error(noise: float, severity: str) -> None:
     amount = np.arange(1_000) / 100
     wave = noise * np.sin(np.arange(1_000) * 2.0)
     (finding,) = look(
@@ -269,7 +263,7 @@ def test_an_amount_must_be_told_exactly_to_stop_the_run(noise: float, severity: 
     assert finding.severity == severity
 
 
-def test_many_companions_share_a_line() -> None:
+def test_companions_share_a_finding() -> None:
     row = np.arange(1_200)
     cells: dict[str, Any] = {
         "ended": np.where(row < 600, "x", ""),

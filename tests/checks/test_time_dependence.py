@@ -1,4 +1,4 @@
-"""The check that looks at the target in the order of dates."""
+"""The check that tests whether the target depends on time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def view(y: Any, days: Any = DAYS, task: str = "binary", **more: Any) -> CheckCo
     return split_context(cells, task, **{name: "datetime" for name in cells if name != "y"})
 
 
-def test_a_target_that_does_not_change_is_not_reported() -> None:
+def test_a_stable_target_is_not_reported() -> None:
     assert run_check(CHECK, view(DRAW.choice(["yes", "no"], ROWS))) == []
 
 
@@ -43,40 +43,40 @@ def test_a_target_that_does_not_change_is_not_reported() -> None:
     ],
     ids=["drift", "walk", "wave"],
 )
-def test_a_file_in_the_order_of_its_date_is_to_be_split_by_it(y: Any, task: str) -> None:
+def test_the_fix_for_a_file_ordered_by_date_is_a_split_by_time(y: Any, task: str) -> None:
     (finding,) = run_check(CHECK, view(y, task=task))
     assert (finding.severity, finding.column) == ("warning", "day")
     assert finding.fixes == FIX
 
 
-def test_a_file_with_the_newest_rows_first_is_in_order_too() -> None:
+def test_a_file_in_descending_order_is_ordered() -> None:
     (finding,) = run_check(CHECK, view(DRIFT[::-1], DAYS[::-1]))
     assert finding.fixes == FIX
 
 
-def test_a_person_decides_where_the_file_is_in_no_order() -> None:
+def test_an_unordered_file_has_no_fix() -> None:
     order = DRAW.permutation(ROWS)
     (finding,) = run_check(CHECK, view(DRIFT[order], DAYS[order]))
     assert (finding.severity, finding.fixes) == ("warning", ())
 
 
-def test_a_person_decides_between_two_dates() -> None:
+def test_two_dates_have_no_fix() -> None:
     (finding,) = run_check(CHECK, view(DRIFT, born=DAYS - 9_000 - DRAW.integers(0, 9_000, ROWS)))
     assert (finding.column, finding.fixes) == ("day", ())
 
 
-def test_a_weak_drift_is_a_tip() -> None:
+def test_a_weak_trend_is_an_info() -> None:
     weak = np.where(DRAW.random(ROWS) < np.linspace(0.33, 0.67, ROWS), "yes", "no")
     findings = run_check(CHECK, view(weak))
     assert [f.severity for f in findings] in ([], ["info"])
 
 
-def test_a_date_with_many_gaps_orders_nothing() -> None:
+def test_a_date_with_many_missing_values_is_not_checked() -> None:
     days = np.where(DRAW.random(ROWS) < 0.2, "", DAYS.astype(str))
     assert run_check(CHECK, view(DRIFT, days)) == []
 
 
-def test_declared_time_needs_no_word() -> None:
+def test_a_declared_time_column_is_not_reported() -> None:
     assert run_check(CHECK, replace(view(DRIFT), time_column="day")) == []
 
 
@@ -88,18 +88,18 @@ def test_a_hundred_rows_are_needed(rows: int, reported: bool) -> None:
 
 
 def blocks(share: float) -> Any:
-    """Twenty stretches of 200 rows of which every second one has so many more yes."""
+    """Return a target in twenty blocks of 200 rows, with alternating proportions."""
     row, odd = np.arange(4_000), np.arange(4_000) // 200 % 2
-    place = (row * 79) % 200  # each stretch has its rows in a fixed, mixed order
+    place = (row * 79) % 200  # the rows of each block have a fixed, shuffled order
     return np.where(place < 200 * np.where(odd, 0.5 + share, 0.5 - share), "yes", "no")
 
 
 @pytest.mark.parametrize(
     ("share", "severity"),
-    # Stretches explain (2 share)^2 of the variance, less what is chance: of 20 stretches .005.
+    # Blocks explain (2 share)^2 of the variance, minus .005 by chance for 20 blocks.
     [(0.085, None), (0.10, "info"), (0.155, "info"), (0.17, "warning")],
 )
-def test_bounds_of_what_changes_with_time(share: float, severity: str | None) -> None:
+def test_severity_follows_the_trend(share: float, severity: str | None) -> None:
     days = np.datetime64("2011-01-01") + np.arange(4_000)
     cells = {"day": days.astype(str), "y": blocks(share)}
     findings = run_check(CHECK, split_context(cells, "binary", day="datetime"))
@@ -113,20 +113,20 @@ def test_bounds_of_what_changes_with_time(share: float, severity: str | None) ->
 
 
 @pytest.mark.parametrize(("gaps", "reported"), [(40, True), (41, False)])
-def test_nineteen_rows_of_twenty_have_the_date(gaps: int, reported: bool) -> None:
+def test_a_date_needs_values_in_95_percent_of_the_rows(gaps: int, reported: bool) -> None:
     days = np.where(np.arange(ROWS) < gaps, "", DAYS.astype(str))
     assert bool(run_check(CHECK, view(DRIFT, days))) is reported
 
 
 @pytest.mark.parametrize(("shift", "fixed"), [(0, True), (1, False)])
-def test_the_file_is_in_order_if_nearly_no_row_has_another_place(shift: int, fixed: bool) -> None:
+def test_an_ordered_file_has_a_rank_correlation_near_one(shift: int, fixed: bool) -> None:
     # Spearman's rho of rows that are moved by k places is 1 - 6 k (n - k) / (n^2 - 1): .9925.
     days = np.datetime64("2021-01-01") + np.arange(ROWS)
     (finding,) = run_check(CHECK, view(np.roll(DRIFT, shift), np.roll(days, shift)))
     assert bool(finding.fixes) is fixed
 
 
-def test_the_stronger_of_drift_and_likeness_is_told() -> None:
+def test_the_stronger_of_trend_and_autocorrelation_is_described() -> None:
     drifting, alike = (
         TimeDependence("d", "y", 0.3, 0.2, True),
         TimeDependence("d", "y", 0.2, 0.3, True),
@@ -136,7 +136,7 @@ def test_the_stronger_of_drift_and_likeness_is_told() -> None:
     assert alike.describe() == "is similar in rows close in d (serial correlation 30%)"
 
 
-def test_what_may_be_chance_counts_as_nothing() -> None:
+def test_insignificant_dependence_is_zero() -> None:
     noise = DRAW.normal(size=(ROWS, 1))
     assert measure_time_dependence("d", "y", noise, True) == TimeDependence(
         "d", "y", 0.0, 0.0, True
@@ -145,7 +145,7 @@ def test_what_may_be_chance_counts_as_nothing() -> None:
     assert measure_time_dependence("d", "y", walk, True).strength > 0.8
 
 
-def test_other_dates_are_named_and_a_single_day_is_no_order() -> None:
+def test_other_dates_are_named_and_constant_dates_ignored() -> None:
     same = np.full(ROWS, np.datetime64("2021-01-01"))
     (finding,) = run_check(CHECK, view(DRIFT, same=same))
     assert finding.fixes == FIX  # the one date that there is

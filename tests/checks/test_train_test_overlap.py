@@ -1,4 +1,4 @@
-"""The check that reports rows on both sides of the split."""
+"""The check that reports evaluation and test rows that are also training rows."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.checks.contexts import run_check, split_context
 
 
 def view(shared: int, rows: int = 200) -> CheckContext:
-    """Training rows, and judge rows of which some stand among them."""
+    """Return a context in which some evaluation rows are also training rows."""
     cells = {"a": [str(i) for i in range(rows)], "y": ["u", "v"] * (rows // 2)}
     base = split_context(cells, "binary", a="number")
     assert base.row_digests is not None
     train = list(base.row_digests["train"])
-    judge = [*train[:shared], *(f"other {i}".encode() for i in range(rows - shared))]
-    return replace(base, row_digests={"train": train, "evaluation": judge, "test": []})
+    evaluation = [*train[:shared], *(f"other {i}".encode() for i in range(rows - shared))]
+    return replace(base, row_digests={"train": train, "evaluation": evaluation, "test": []})
 
 
-def test_parts_without_a_row_in_common_are_not_reported() -> None:
+def test_parts_without_common_rows_are_not_reported() -> None:
     assert run_check(CHECK, view(0)) == []
 
 
@@ -33,7 +33,7 @@ def test_shared_rows_are_counted(shared: int, severity: str) -> None:
     assert finding.evidence == {"part": "evaluation", "shared": shared, "rows": 200}
 
 
-def test_rows_repeated_within_the_training_part_do_not_count() -> None:
+def test_duplicates_within_the_training_part_do_not_count() -> None:
     base = view(0)
     assert base.row_digests is not None
     train = list(base.row_digests["train"])
@@ -41,7 +41,7 @@ def test_rows_repeated_within_the_training_part_do_not_count() -> None:
 
 
 def people(entity: str | None = None, time: str | None = None) -> CheckContext:
-    """Parts that share three of four persons, and many rows of nobody."""
+    """Return a context whose parts share three of four groups, and rows without a group."""
     entities = {
         "train": [b"a", b"b", b"c", MISSING_GROUP_DIGEST],
         "evaluation": [b"a", b"b", b"c", b"d", MISSING_GROUP_DIGEST],
@@ -49,25 +49,25 @@ def people(entity: str | None = None, time: str | None = None) -> CheckContext:
     return replace(view(0), group_digests=entities, group_column=entity, time_column=time)
 
 
-def test_entities_on_both_sides_are_counted_once_each() -> None:
+def test_groups_in_both_parts_are_counted_once() -> None:
     (finding,) = run_check(CHECK, people(entity="person"))
     assert (finding.severity, finding.column) == ("warning", "person")
     assert "3 of 4 values of person in evaluation rows (75.0%)" in finding.title
     assert finding.fixes == (ConfigEdit(("split", "strategy"), "group"),)
 
 
-def test_entities_may_go_on_where_rows_are_split_by_time() -> None:
+def test_shared_groups_are_an_info_in_a_split_by_time() -> None:
     (finding,) = run_check(CHECK, people(entity="person", time="day"))
     assert (finding.severity, finding.fixes) == ("info", ())
 
 
-def test_rows_without_an_entity_and_parts_without_shared_ones_are_not_reported() -> None:
+def test_rows_without_a_group_and_unshared_groups_are_not_reported() -> None:
     apart = {"train": [b"a", MISSING_GROUP_DIGEST], "evaluation": [b"b", MISSING_GROUP_DIGEST]}
     assert run_check(CHECK, replace(people(entity="person"), group_digests=apart)) == []
     assert run_check(CHECK, people()) == []
 
 
-def test_every_part_but_training_is_compared_with_it() -> None:
+def test_every_other_part_is_compared_with_training() -> None:
     base = view(0)
     assert base.row_digests is not None
     train = list(base.row_digests["train"])
@@ -86,19 +86,19 @@ def test_every_part_but_training_is_compared_with_it() -> None:
     assert all(f.fixes == () for f in findings)
 
 
-def test_one_row_in_a_hundred_is_many_and_rows_of_a_part_are_counted_each() -> None:
+def test_more_than_one_percent_is_a_warning_and_duplicates_count() -> None:
     base = view(0)
     assert base.row_digests is not None
     (first, *_), others = base.row_digests["train"], [f"other {i}".encode() for i in range(200)]
     for rest, severity in ((198, "warning"), (199, "info")):
-        judge = [first, first, *others[:rest]]
+        evaluation = [first, first, *others[:rest]]
         (finding,) = run_check(
-            CHECK, replace(base, row_digests={"train": [first], "evaluation": judge})
+            CHECK, replace(base, row_digests={"train": [first], "evaluation": evaluation})
         )
         assert (finding.severity, finding.evidence["shared"]) == (severity, 2)
 
 
-def test_the_part_that_shares_most_of_its_entities_is_told() -> None:
+def test_the_part_with_the_largest_fraction_of_shared_groups_is_named() -> None:
     entities = {
         "train": [b"a", b"b", b"c"],
         "evaluation": [b"a", b"b", b"c", b"d", b"d", b"e", b"f"],

@@ -1,4 +1,4 @@
-"""Columns that are set aside are read as text and reach no model."""
+"""Excluded columns are read as text and are no features."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import polars as pl
 from fieldcraft.kinds._base import ExcludedKind
 
 
-def test_cells_stay_what_they_say_and_no_encoder_is_made() -> None:
+def test_excluded_columns_are_text_without_an_encoder() -> None:
     kind = ExcludedKind()
     assert kind.parse(pl.Series([1, None, 3]), {}).to_list() == ["1", None, "3"]
     assert not kind.is_feature

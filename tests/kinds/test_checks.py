@@ -1,4 +1,4 @@
-"""Checks that belong to a kind: outliers, names of rows, columns that never change."""
+"""Checks of kinds: outliers, identifiers, constant columns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cells(values: list[float]) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("far", [[1e6], [-400.0], [1e6, 2e6, -5e5]])
-def test_values_far_from_the_rest_are_shown_with_their_rows(far: list[float]) -> None:
+def test_outliers_are_reported_with_their_rows(far: list[float]) -> None:
     (finding,) = run_check(Outliers(), data_context(cells([*AMOUNTS, *far]), x="number"))
     assert finding.severity == "info"
     assert finding.evidence["values"] == {"x": far}
@@ -36,7 +36,7 @@ def test_values_far_from_the_rest_are_shown_with_their_rows(far: list[float]) ->
     assert f"({far[0]:,.0f}" in finding.title
 
 
-def test_the_fix_cuts_far_values_to_the_range_of_the_others() -> None:
+def test_the_fix_clips_outliers_to_the_range_of_the_others() -> None:
     (finding,) = run_check(Outliers(), data_context(cells([*AMOUNTS, 1e6, -1e6]), x="number"))
     (edit,) = finding.fixes
     assert edit.path == ("clean", "columns", "x", "clip")
@@ -48,25 +48,25 @@ def test_the_fix_cuts_far_values_to_the_range_of_the_others() -> None:
     "values",
     [
         AMOUNTS,
-        [*AMOUNTS, 110.0],  # far, but not out of the world
+        [*AMOUNTS, 110.0],  # far, but plausible
         SKEWED,
         [*AMOUNTS, *[1e6] * 9],  # a tail, not a set of mistakes
         [*[0.0] * 490, *AMOUNTS[:10]],  # mostly zero
-        [1.0, 2.0, 1e9],  # too few rows to tell
+        [1.0, 2.0, 1e9],  # too few rows
     ],
     ids=["normal", "edge", "skewed", "tail", "zeros", "few"],
 )
-def test_a_shape_is_no_outlier(values: list[float]) -> None:
+def test_skewed_distributions_have_no_outliers(values: list[float]) -> None:
     assert run_check(Outliers(), data_context(cells(values), x="number")) == []
 
 
-def test_gaps_do_not_hide_outliers() -> None:
+def test_missing_values_do_not_hide_outliers() -> None:
     view = data_context({"x": ["", *map(str, AMOUNTS), "", "1e6"]}, x="number")
     (finding,) = run_check(Outliers(), view)
     assert finding.evidence["rows"] == {"x": [503]}
 
 
-def test_many_columns_with_outliers_are_told_in_one_line() -> None:
+def test_columns_with_outliers_share_a_finding() -> None:
     columns = {f"c{i}": [str(value) for value in [*AMOUNTS, 1e6]] for i in range(5)}
     (finding,) = run_check(Outliers(), data_context(columns, **dict.fromkeys(columns, "number")))
     assert finding.column is None
@@ -78,7 +78,7 @@ def test_many_columns_with_outliers_are_told_in_one_line() -> None:
     ("name", "value", "count"),
     [("age", "-4", 1), ("Age", "190", 2), ("unit_price", "-3", 1), ("height_cm", "-1", 1)],
 )
-def test_values_that_the_name_rules_out_are_a_warning(name: str, value: str, count: int) -> None:
+def test_values_that_contradict_the_name_are_a_warning(name: str, value: str, count: int) -> None:
     column = [str(20 + i % 50) for i in range(300)] + [value] * count
     (finding,) = run_check(ImpossibleValues(), data_context({name: column}, **{name: "number"}))
     assert (finding.severity, finding.column) == ("warning", name)
@@ -89,15 +89,15 @@ def test_values_that_the_name_rules_out_are_a_warning(name: str, value: str, cou
     ("name", "column"),
     [
         ("profit", [str(i - 3) for i in range(300)]),  # may well be negative
-        ("price_change", ["-1", "1"] * 200),  # half of them are: a habit, not a mistake
+        ("price_change", ["-1", "1"] * 200),  # half of them are negative
         ("age", [str(i) for i in range(300)]),  # not of persons
     ],
 )
-def test_values_that_can_be_are_left_alone(name: str, column: list[str]) -> None:
+def test_possible_values_are_not_reported(name: str, column: list[str]) -> None:
     assert run_check(ImpossibleValues(), data_context({name: column}, **{name: "number"})) == []
 
 
-def test_long_tails_are_named_in_one_line_the_longest_first() -> None:
+def test_skewed_columns_share_a_finding_by_skewness() -> None:
     draw = np.random.default_rng(1)
     columns = {"a": np.exp(1.6 * draw.normal(size=900)), "b": draw.normal(size=900)}
     columns |= {"b": np.append(columns["b"][1:], 1e6), "c": columns["b"]}
@@ -125,14 +125,12 @@ def findings_of_column(
 @pytest.mark.parametrize(
     ("column", "kind"), [(KEYS, "category"), (COUNTER, "number"), (COUNTER, "category")]
 )
-def test_a_name_of_rows_that_is_used_as_a_feature_is_a_warning(
-    column: list[str], kind: str
-) -> None:
+def test_an_identifier_used_as_a_feature_is_a_warning(column: list[str], kind: str) -> None:
     fix = ConfigEdit(("data", "drop"), "x", append=True)
     assert findings_of_column(IdentifierColumns(), column, kind) == [("warning", (fix,))]
 
 
-def test_a_key_with_a_few_rows_for_each_value_is_a_name_too() -> None:
+def test_a_key_with_few_rows_per_value_is_an_identifier() -> None:
     keys = [str(7_000 + (i * 37) % 80) for i in range(120)]
     view = data_context({"order_id": keys, "amount": keys}, order_id="number", amount="number")
     (finding,) = run_check(IdentifierColumns(), view)
@@ -140,7 +138,7 @@ def test_a_key_with_a_few_rows_for_each_value_is_a_name_too() -> None:
     assert run_check(IdentifierColumns(), replace(view, group_column="order_id")) == []
 
 
-def test_many_names_of_rows_that_are_set_aside_take_one_line() -> None:
+def test_excluded_identifiers_share_a_finding() -> None:
     columns = {f"k{i}": KEYS for i in range(5)}
     (finding,) = run_check(
         IdentifierColumns(), data_context(columns, **dict.fromkeys(columns, "identifier"))
@@ -148,30 +146,30 @@ def test_many_names_of_rows_that_are_set_aside_take_one_line() -> None:
     assert "5 identifiers are not used as features" in finding.title
 
 
-def test_a_name_of_rows_that_is_set_aside_is_mentioned() -> None:
+def test_an_excluded_identifier_is_an_info() -> None:
     assert findings_of_column(IdentifierColumns(), KEYS, "identifier") == [("info", ())]
 
 
 @pytest.mark.parametrize(
     ("column", "kind"), [(GROUPS, "category"), ([str(v) for v in AMOUNTS], "number")]
 )
-def test_a_feature_is_no_name_of_rows(column: list[str], kind: str) -> None:
+def test_features_are_no_identifiers(column: list[str], kind: str) -> None:
     assert findings_of_column(IdentifierColumns(), column, kind) == []
 
 
 @pytest.mark.parametrize("column", [["x"] * 40, [""] * 40])
-def test_a_column_that_never_changes_is_to_be_dropped(column: list[str]) -> None:
+def test_constant_columns_have_a_drop_fix(column: list[str]) -> None:
     fix = ConfigEdit(("data", "drop"), "x", append=True)
     assert findings_of_column(ConstantColumns(), column, "category") == [("warning", (fix,))]
     assert findings_of_column(ConstantColumns(), column, "constant") == [("info", ())]
 
 
 @pytest.mark.parametrize("column", [["x", "y"] * 20, ["x", ""] * 20])
-def test_a_column_that_changes_or_has_gaps_is_left_alone(column: list[str]) -> None:
+def test_varying_columns_are_not_constant(column: list[str]) -> None:
     assert findings_of_column(ConstantColumns(), column, "category") == []
 
 
-def test_many_columns_that_are_set_aside_take_one_line() -> None:
+def test_excluded_constants_share_a_finding() -> None:
     columns = {f"c{i}": ["x"] * 40 for i in range(6)}
     (finding,) = run_check(
         ConstantColumns(), data_context(columns, **dict.fromkeys(columns, "constant"))
@@ -180,7 +178,7 @@ def test_many_columns_that_are_set_aside_take_one_line() -> None:
 
 
 @pytest.mark.parametrize(("others", "reported"), [(0, False), (1, True), (2, True), (9, False)])
-def test_a_column_with_one_value_in_nearly_every_row_is_named(others: int, reported: bool) -> None:
+def test_nearly_constant_columns_are_reported(others: int, reported: bool) -> None:
     column = [*["y"] * others, *["x"] * (600 - others)]
     findings = run_check(QuasiConstantColumns(), data_context({"x": column}, x="category"))
     assert [f.evidence for f in findings] == ([{"others": {"x": others}}] if reported else [])
@@ -189,7 +187,7 @@ def test_a_column_with_one_value_in_nearly_every_row_is_named(others: int, repor
 
 @pytest.mark.parametrize(("far", "reported"), [(8.49, False), (8.52, True)])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_far_is_eight_quartile_ranges_beyond_the_quartiles(
+def test_outliers_are_eight_interquartile_ranges_away(
     far: float, reported: bool, sign: int
 ) -> None:
     body = np.linspace(-1, 1, 2_001)  # quartiles at half
@@ -199,18 +197,18 @@ def test_far_is_eight_quartile_ranges_beyond_the_quartiles(
 
 
 @pytest.mark.parametrize(("far", "rows", "reported"), [(10, 1_000, True), (11, 1_000, False)])
-def test_up_to_one_value_in_a_hundred_is_an_outlier(far: int, rows: int, reported: bool) -> None:
+def test_at_most_one_percent_of_values_are_outliers(far: int, rows: int, reported: bool) -> None:
     view = data_context({"x": np.append(np.linspace(0, 1, rows - far), [90.0] * far)}, x="number")
     assert bool(run_check(Outliers(), view)) is reported
 
 
 @pytest.mark.parametrize(("rows", "reported"), [(20, True), (19, False)])
-def test_twenty_values_and_one_of_them_may_be_an_outlier(rows: int, reported: bool) -> None:
+def test_outliers_need_twenty_values(rows: int, reported: bool) -> None:
     view = data_context({"x": [*map(float, range(rows - 1)), 1e9]}, x="number")
     assert bool(run_check(Outliers(), view)) is reported
 
 
-def test_the_fix_clips_to_all_but_a_thousandth_of_the_others_at_either_end() -> None:
+def test_the_fix_clips_to_quantiles_of_the_others() -> None:
     body = np.arange(1_001.0)
     (finding,) = run_check(
         Outliers(), data_context({"x": np.append(body, [1e9, -1e9])}, x="number")
@@ -223,7 +221,7 @@ def test_the_fix_clips_to_all_but_a_thousandth_of_the_others_at_either_end() -> 
 
 
 @pytest.mark.parametrize(("count", "reported"), [(3, True), (4, False)])
-def test_up_to_one_value_in_a_hundred_is_a_mistake(count: int, reported: bool) -> None:
+def test_at_most_one_percent_of_values_are_impossible(count: int, reported: bool) -> None:
     column = [*map(str, range(1, 301 - count)), *["-1"] * count]
     view = data_context({"width": column}, width="number")
     findings = run_check(ImpossibleValues(), replace(view, row_numbers=range(901, 1_201)))
@@ -236,7 +234,7 @@ def test_up_to_one_value_in_a_hundred_is_a_mistake(count: int, reported: bool) -
     ("name", "value", "reported"),
     [("age", "120", False), ("age", "121", True), ("age_days", "121", False), ("age", "0", False)],
 )
-def test_nobody_is_older_than_120_years(name: str, value: str, reported: bool) -> None:
+def test_ages_above_120_are_impossible(name: str, value: str, reported: bool) -> None:
     column = [str(20 + i % 50) for i in range(300)] + [value]
     findings = run_check(ImpossibleValues(), data_context({name: column}, **{name: "number"}))
     assert [f.severity for f in findings] == ["warning"] * reported
@@ -245,7 +243,7 @@ def test_nobody_is_older_than_120_years(name: str, value: str, reported: bool) -
 
 @pytest.mark.parametrize(("ones", "reported"), [(35, True), (36, False)])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_tail_is_a_skewness_of_five(ones: int, reported: bool, sign: int) -> None:
+def test_skewed_columns_have_a_skewness_of_five(ones: int, reported: bool, sign: int) -> None:
     values = sign * np.append(np.zeros(1_000 - ones), np.ones(ones))
     p = ones / 1_000  # the skewness of a Bernoulli variable
     expected = sign * (1 - 2 * p) / (p * (1 - p)) ** 0.5
@@ -255,7 +253,7 @@ def test_a_tail_is_a_skewness_of_five(ones: int, reported: bool, sign: int) -> N
     assert all(f.evidence == {"skewness": {"x": pytest.approx(expected)}} for f in findings)
 
 
-def test_a_single_long_tail_is_told_with_its_skewness() -> None:
+def test_a_single_skewed_column_is_reported_with_its_skewness() -> None:
     values = np.append(np.zeros(990), np.ones(10))
     (finding,) = run_check(SkewedColumns(), data_context({"x": values}, x="number"))
     assert finding.title == f"x has a long tail (skewness {skew(values):.0f})"
@@ -263,16 +261,16 @@ def test_a_single_long_tail_is_told_with_its_skewness() -> None:
 
 
 @pytest.mark.parametrize(("distinct", "rows", "key"), [(60, 120, True), (59, 120, False)])
-def test_half_of_the_values_of_a_key_are_different(distinct: int, rows: int, key: bool) -> None:
-    look = ColumnProfile(pl.Series("order_id", [str(i % distinct) for i in range(rows)]))
-    assert is_named_key(look) is key
+def test_half_of_the_values_of_a_key_are_distinct(distinct: int, rows: int, key: bool) -> None:
+    profile = ColumnProfile(pl.Series("order_id", [str(i % distinct) for i in range(rows)]))
+    assert is_named_key(profile) is key
     assert not is_named_key(ColumnProfile(pl.Series("order_id", [f"{i}.5" for i in range(rows)])))
     assert not is_named_key(ColumnProfile(pl.Series("id_order", [str(i) for i in range(rows)])))
     assert is_named_key(ColumnProfile(pl.Series("order_id", [f"k{i}" for i in range(rows)])))
 
 
 @pytest.mark.parametrize(("rows", "key"), [(20, True), (19, False)])
-def test_twenty_rows_make_a_key(rows: int, key: bool) -> None:
+def test_a_key_needs_twenty_rows(rows: int, key: bool) -> None:
     assert is_named_key(ColumnProfile(pl.Series("id", [str(i) for i in range(rows)]))) is key
 
 
@@ -280,7 +278,9 @@ def test_twenty_rows_make_a_key(rows: int, key: bool) -> None:
     ("others", "rows", "reported"),
     [(5, 1_000, True), (6, 1_000, False), (1, 50, False), (1, 200, True), (1, 199, False)],
 )
-def test_nearly_constant_is_the_same_in_995_of_1000(others: int, rows: int, reported: bool) -> None:
+def test_nearly_constant_columns_have_one_value_in_99_5_percent(
+    others: int, rows: int, reported: bool
+) -> None:
     cells = {
         "x": ["y"] * others + ["x"] * (rows - others),
         "z": ["a", "b"] * (rows // 2) + ["a"] * (rows % 2),
@@ -291,7 +291,7 @@ def test_nearly_constant_is_the_same_in_995_of_1000(others: int, rows: int, repo
     ] * reported
 
 
-def test_what_is_set_aside_is_told_with_its_value() -> None:
+def test_excluded_constants_are_reported_with_their_value() -> None:
     findings = run_check(
         ConstantColumns(), data_context({"a": ["x"] * 9, "b": [""] * 9}, a="constant", b="constant")
     )
@@ -309,7 +309,7 @@ def test_what_is_set_aside_is_told_with_its_value() -> None:
         (IdentifierColumns(), ["a", "b"] * 100, [f"k{i}" for i in range(200)]),
     ],
 )
-def test_a_sound_column_does_not_end_the_look_at_others(
+def test_a_column_without_findings_does_not_stop_the_check(
     check: Check, sound: list[str], odd: list[str]
 ) -> None:
     cells = {"sound": sound, "odd": odd, "aside": ["z"] * 200, "last": odd}

@@ -1,4 +1,4 @@
-"""How values become numbers: what each kind learns, and what it makes of a row."""
+"""Encoders of the kinds: how they are fitted, and how they encode values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def empty_target(rows: int) -> Array:
 
 
 def build_columns(rows: pl.DataFrame, **options: Any) -> list[Column]:
-    """Columns of some kind, all with the same options."""
+    """Return columns with the same options."""
     return [Column(name, "", options) for name in rows.columns]
 
 
@@ -53,13 +53,13 @@ def encode_number(encoder: NumberEncoder, *values: float | None) -> Array:
 
 
 @pytest.mark.parametrize("column", [NORMAL, SKEWED, DRAW.uniform(size=2_000)])
-def test_numbers_come_in_normal_shape_whatever_shape_they_had(column: Array) -> None:
+def test_numbers_are_transformed_to_a_normal_distribution(column: Array) -> None:
     result = encode_number(fit_numbers(column), *column)[:, 0]
     shares = np.quantile(result, [0.025, 0.16, 0.5, 0.84, 0.975])
     np.testing.assert_allclose(shares, [-1.96, -1, 0, 1, 1.96], atol=0.15)
 
 
-def test_order_is_kept_and_values_outside_the_training_range_stop_at_its_ends() -> None:
+def test_the_transform_is_monotone_and_clipped_to_the_training_range() -> None:
     encoder = fit_numbers(NORMAL)
     result = encode_number(encoder, -1e9, NORMAL.min(), 30, 50, 70, NORMAL.max(), 1e9)[:, 0]
     assert (np.diff(result) >= 0).all()
@@ -68,7 +68,7 @@ def test_order_is_kept_and_values_outside_the_training_range_stop_at_its_ends() 
     assert (np.diff(result[1:-1]) > 0).all()
 
 
-def test_a_heavy_tail_comes_a_second_time_bent_towards_three() -> None:
+def test_heavy_tails_have_a_second_squashed_feature() -> None:
     encoder = fit_numbers(SKEWED)
     result = encode_number(encoder, float(np.median(SKEWED)), SKEWED.max(), 1e9, 1e100)[:, 1]
     assert result[0] == pytest.approx(0, abs=1e-6)
@@ -77,13 +77,13 @@ def test_a_heavy_tail_comes_a_second_time_bent_towards_three() -> None:
     assert encode_number(fit_numbers(NORMAL), 1.0).shape == (1, 1)
 
 
-def test_a_tail_that_is_endlessly_far_from_the_middle_stays_a_number() -> None:
+def test_extreme_tails_stay_finite() -> None:
     column = np.where(np.arange(2_000) % 20, 1e-90 * NORMAL, 1.0)
     result = encode_number(fit_numbers(column), 1.0, 1e100, -1e100)[:, 1]
     assert result == pytest.approx([3, 3, -3])
 
 
-def test_gaps_are_filled_with_the_median_and_flagged_if_training_rows_had_any() -> None:
+def test_missing_numbers_are_the_median_with_a_flag() -> None:
     holed = [None if i % 5 == 0 else float(v) for i, v in enumerate(NORMAL)]
     median = float(np.median([v for v in holed if v is not None]))
     encoder = fit_numbers(holed)
@@ -93,14 +93,14 @@ def test_gaps_are_filled_with_the_median_and_flagged_if_training_rows_had_any() 
     assert "number_missing" not in encode(fit_numbers(NORMAL), build_frame([None, 1.0])).tensors()
 
 
-def test_a_column_that_never_changes_gives_a_network_nothing() -> None:
+def test_constant_columns_have_no_network_feature() -> None:
     encoder = fit_numbers(np.full(100, 7.0), NORMAL[:100])
     encoded = encode(encoder, build_frame([7.0, 8.0], [50.0, 51.0]))
     assert encoded.tensors()["number"].shape == (2, 1)
     assert encoded.matrix().values.tolist() == [[7.0, 50.0], [8.0, 51.0]]
 
 
-def test_trees_get_numbers_as_they_are() -> None:
+def test_trees_get_untransformed_numbers() -> None:
     matrix = encode(fit_numbers(SKEWED), build_frame([0.5, None, 1e9])).matrix()
     np.testing.assert_array_equal(
         matrix.values[:, 0], np.array([0.5, np.nan, 1e9], dtype=np.float32)
@@ -108,7 +108,7 @@ def test_trees_get_numbers_as_they_are() -> None:
     assert matrix.levels == (0,)
 
 
-def test_a_value_that_many_rows_share_is_one_point_of_the_shape() -> None:
+def test_frequent_values_have_a_single_transformed_value() -> None:
     column = np.where(np.arange(2_000) < 1_500, 0.0, SKEWED)
     result = encode_number(fit_numbers(column), 0.0, 1e-6, 1.0)[:, 0]
     assert -1.5 < result[0] < 0  # the middle of the ranks that zeros take
@@ -118,7 +118,7 @@ def test_a_value_that_many_rows_share_is_one_point_of_the_shape() -> None:
 @pytest.mark.parametrize(
     ("impute", "fill"), [("mean", 3.25), ("median", 3), ("mode", 1), (-7.5, -7.5), ("model", 3.25)]
 )
-def test_gaps_are_filled_as_asked_for_trees_too_which_then_see_a_flag(
+def test_configured_imputation_applies_to_trees_with_a_flag(
     impute: float | str, fill: float
 ) -> None:
     encoded = encode(
@@ -129,13 +129,13 @@ def test_gaps_are_filled_as_asked_for_trees_too_which_then_see_a_flag(
     assert encoded.tensors()["number_missing"].tolist() == [[1.0], [0.0]]
 
 
-def test_gaps_that_training_rows_do_not_have_are_filled_without_a_flag() -> None:
+def test_missing_values_unseen_in_training_have_no_flag() -> None:
     encoded = encode(fit_numbers(NORMAL, impute="mean"), build_frame([None]))
     assert encoded.matrix().names == ("x0",)
     assert encoded.matrix().values[0, 0] == pytest.approx(NORMAL.mean())
 
 
-def test_a_model_tells_a_gap_from_the_other_columns_whose_gaps_stay() -> None:
+def test_model_imputation_uses_the_other_columns() -> None:
     columns = [Column("a", "", {"impute": "model"}), Column("b", "", {})]
     rows = pl.DataFrame({"a": 3 * NORMAL + 1, "b": NORMAL})
     encoder = NumberEncoder(columns)
@@ -147,7 +147,7 @@ def test_a_model_tells_a_gap_from_the_other_columns_whose_gaps_stay() -> None:
     assert np.isnan(result[1, 1])
 
 
-def test_values_far_out_are_cut_off_if_asked_and_only_then() -> None:
+def test_outliers_are_clipped_only_if_configured() -> None:
     low, high = np.quantile(NORMAL, [0.25, 0.75])
     end = high + 8 * (high - low)
     for options, expected in (({"clip": "auto"}, end), ({}, 1e9), ({"clip": [0, 2e9]}, 1e9)):
@@ -164,15 +164,13 @@ def test_values_far_out_are_cut_off_if_asked_and_only_then() -> None:
         ("none", 60.0),
     ],
 )
-def test_networks_see_the_scale_that_is_asked_for_and_trees_the_number(
-    scale: str, expected: float
-) -> None:
+def test_the_scale_option_applies_to_networks_only(scale: str, expected: float) -> None:
     encoded = encode(fit_numbers(NORMAL, scale=scale), build_frame([60.0]))
     assert encoded.tensors()["number"] == pytest.approx(np.array([[expected]]), rel=1e-5)
     assert encoded.matrix().values.tolist() == [[60.0]]
 
 
-def test_heavy_tails_come_once_on_a_scale_of_the_users_own() -> None:
+def test_a_configured_scale_has_no_second_feature() -> None:
     assert encode_number(fit_numbers(SKEWED, scale="standard"), 1.0).shape == (1, 1)
 
 
@@ -180,7 +178,7 @@ def test_heavy_tails_come_once_on_a_scale_of_the_users_own() -> None:
     "column",
     [NORMAL, SKEWED, np.arange(3.0), np.where(NORMAL > 60, NORMAL, 0.0), np.repeat([1.0, 2.0], 50)],
 )
-def test_bins_rise_from_the_least_value_to_the_largest(column: Array) -> None:
+def test_bin_edges_increase_from_minimum_to_maximum(column: Array) -> None:
     edges = fit_bin_edges(column)
     assert (np.diff(edges) > 0).all()
     assert 2 <= len(edges) <= MAX_BINS + 1
@@ -202,29 +200,29 @@ def encode_cells(encoder: CategoryEncoder, *cells: str | None) -> list[int]:
     return result
 
 
-def test_levels_are_numbered_by_how_common_they_are_and_rare_and_unseen_ones_are_zero() -> None:
+def test_levels_are_ordered_by_frequency_and_rare_ones_are_zero() -> None:
     encoder = fit_categories(["b", "b", "a", "c", "a", "c", "once", "c"])
     assert encode_cells(encoder, "c", "a", "b", "once", "never", "") == [1, 2, 3, 0, 0, 0]
 
 
-def test_a_gap_is_a_level_if_training_rows_had_some() -> None:
+def test_missing_is_a_level_if_seen_in_training() -> None:
     assert encode_cells(fit_categories(["a", "a", None, None]), None) == [1]
     assert encode_cells(fit_categories(["a", "a", "b", None]), None) == [0]
 
 
 @pytest.mark.parametrize(("impute", "level"), [("mode", "a"), ("b", "b"), (7.0, "7"), ("x", "x")])
-def test_a_gap_counts_as_the_level_that_its_option_says(impute: float | str, level: str) -> None:
+def test_missing_categories_are_imputed_by_the_option(impute: float | str, level: str) -> None:
     encoder = fit_categories([*["a"] * 19, *["b"] * 8, *["7"] * 7, *[None] * 6], impute=impute)
     assert encode_cells(encoder, None) == encode_cells(encoder, level) != [0]
 
 
 @pytest.mark.parametrize("impute", ["mean", "median", "model"])
-def test_a_gap_stays_a_level_where_an_option_is_meant_for_numbers(impute: str) -> None:
+def test_numeric_imputation_keeps_missing_as_a_level(impute: str) -> None:
     encoder = fit_categories(["a", "a", "a", None, None], impute=impute)
     assert encode_cells(encoder, "a", None) == [1, 2]
 
 
-def test_a_code_is_known_without_its_leading_zeros_unless_that_is_another_level() -> None:
+def test_leading_zeros_of_codes_are_optional_unless_ambiguous() -> None:
     encoder = fit_categories(["020", "020", "020", "007", "007", "7", "7", "000", "000"])
     assert encode_cells(encoder, "20", "020", "7", "0") == [1, 1, 4, 2]
 
@@ -239,7 +237,7 @@ WIDE = [f"v{i % (TARGET_MEANS_ABOVE_LEVELS + 10):02d}" for i in range(600)]
 LABELS = (np.arange(600) % 3 == 0).astype(float)[:, None]
 
 
-def test_many_levels_bring_smoothed_target_means() -> None:
+def test_many_levels_have_smoothed_target_means() -> None:
     encoder = fit_categories(WIDE, LABELS)
     rows = build_frame(["v00", "never"])
     result, counts = encode(encoder, rows).tensors()["category_facts"].T
@@ -249,7 +247,7 @@ def test_many_levels_bring_smoothed_target_means() -> None:
     assert result == pytest.approx([expected, overall], rel=1e-6)
     assert counts == pytest.approx([np.log(10), 0], abs=1e-6)
     matrix = encode(encoder, rows).matrix()
-    # codes of many levels would be chopped up
+    # trees would split the codes of many levels arbitrarily
     assert matrix.names == ("x0 (target mean 0)", "x0 (log count)")
     assert matrix.levels == (0, 0)
 
@@ -266,7 +264,7 @@ def test_each_column_of_the_target_has_its_own_means() -> None:
 
 
 @pytest.mark.parametrize("row", [0, 1, 299, 599])
-def test_no_training_row_sees_its_own_target_but_those_of_its_level_do(row: int) -> None:
+def test_target_means_exclude_the_own_row(row: int) -> None:
     other = LABELS.copy()
     other[row] = 1 - other[row]
     one, two = (
@@ -280,24 +278,24 @@ def test_no_training_row_sees_its_own_target_but_those_of_its_level_do(row: int)
     assert np.abs(one - two)[same].max() > 5 * np.abs(one - two)[~same].max()
 
 
-def test_a_target_of_very_many_columns_brings_no_means() -> None:
+def test_targets_with_too_many_columns_have_no_means() -> None:
     encoder = fit_categories(WIDE, np.ones((600, MAX_TARGET_MEANS_PER_LEVEL + 1)))
     assert encode(encoder, build_frame(["v00"])).matrix().names == ("x0", "x0 (log count)")
 
 
-def test_few_levels_bring_no_means() -> None:
+def test_few_levels_have_no_target_means() -> None:
     few = encode(fit_categories(["a", "b"] * 9, np.ones((18, 1))), build_frame(["a"]))
     assert "category_facts" not in few.tensors()
 
 
-def test_where_there_are_no_target_means_trees_get_the_codes() -> None:
+def test_without_target_means_trees_get_codes() -> None:
     encoded = encode(fit_categories(WIDE), build_frame(["v00"]))
     assert encoded.tensors()["category_facts"].shape == (1, 1)
     assert encoded.matrix().names == ("x0", "x0 (log count)")
     assert encoded.matrix().levels == (TARGET_MEANS_ABOVE_LEVELS + 10, 0)
 
 
-def test_truth_values_are_signs_for_networks_and_ones_for_trees() -> None:
+def test_booleans_are_signs_for_networks_and_ones_for_trees() -> None:
     rows = build_frame([True, False, None], [None, True, True])
     encoder = BooleanEncoder(build_columns(rows))
     encoded = fit_and_encode(encoder, rows, empty_target(3))
@@ -306,7 +304,7 @@ def test_truth_values_are_signs_for_networks_and_ones_for_trees() -> None:
     np.testing.assert_array_equal(values, [[1, np.nan], [0, 1], [np.nan, 1]])
 
 
-def test_a_missing_truth_value_counts_as_the_commoner_one_if_asked() -> None:
+def test_missing_booleans_can_be_imputed_by_the_mode() -> None:
     rows = build_frame([True, True, False, None], [False, False, True, None])
     encoded = fit_and_encode(
         BooleanEncoder(build_columns(rows, impute="mode")), rows, empty_target(4)
@@ -334,7 +332,7 @@ def encode_dates(*moments: dt.datetime | None) -> tuple[Array, dict[str, Array]]
     return result.tensors()["datetime"], dict(zip(matrix.names, matrix.values.T, strict=True))
 
 
-def test_time_goes_on_evenly_and_stops_far_from_the_training_rows() -> None:
+def test_elapsed_time_is_standardized_and_clipped() -> None:
     elapsed = encode_dates(*MOMENTS)[0][:, 0]
     assert elapsed.mean() == pytest.approx(0, abs=1e-5)
     assert elapsed.std() == pytest.approx(1, abs=1e-5)
@@ -350,7 +348,7 @@ def test_time_goes_on_evenly_and_stops_far_from_the_training_rows() -> None:
     ],
     ids=["month", "hour"],
 )
-def test_the_calendar_closes_to_a_circle(
+def test_calendar_features_are_cyclic(
     one: dt.datetime, near: dt.datetime, far: dt.datetime
 ) -> None:
     points = encode_dates(one, near, far)[0][:, 1:-1]
@@ -372,7 +370,7 @@ def test_trees_get_days_and_calendar_numbers() -> None:
     }
 
 
-def test_a_missing_date_is_the_middle_of_everything_with_a_flag() -> None:
+def test_missing_dates_are_zero_with_a_flag() -> None:
     tensors, matrix = encode_dates(None, MOMENTS[0])
     assert tensors[0].tolist() == [0.0] * (tensors.shape[1] - 1) + [1.0]
     assert tensors[1, -1] == 0
@@ -388,10 +386,10 @@ def test_dates_without_a_time_of_day_have_no_hours() -> None:
     assert "x0 (hour)" not in encoded.matrix().names
 
 
-def test_days_from_one_column_to_another_are_told() -> None:
+def test_delays_between_date_columns_are_features() -> None:
     later = [None, *(m + dt.timedelta(days=i % 9) for i, m in enumerate(MOMENTS[1:]))]
     encoder = fit_dates(MOMENTS, later, [m + dt.timedelta(days=3) for m in MOMENTS])
-    assert encoder.delay_pairs == [(0, 1), (1, 2)]  # three days always tell nothing
+    assert encoder.delay_pairs == [(0, 1), (1, 2)]  # a constant delay has no information
     encoded = encode(encoder, build_frame(MOMENTS[:3], later[:3], MOMENTS[:3]))
     assert encoded.matrix().names[-2:] == ("x0 to x1 (days)", "x1 to x2 (days)")
     np.testing.assert_allclose(encoded.matrix().values[:, -2], [np.nan, 0, 1], atol=1e-6)
@@ -401,7 +399,7 @@ def test_days_from_one_column_to_another_are_told() -> None:
     assert tensors[1, -2] < tensors[2, -2] < 3
 
 
-def test_of_many_pairs_of_dates_the_closest_columns_are_told() -> None:
+def test_delays_of_adjacent_columns_are_preferred() -> None:
     shift = DRAW.integers(0, 50, (8, len(MOMENTS)))
     columns = [
         [m + dt.timedelta(days=int(d)) for m, d in zip(MOMENTS, days, strict=True)]

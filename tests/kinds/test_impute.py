@@ -1,4 +1,4 @@
-"""Gaps told from the other columns."""
+"""Iterative imputation from the other columns."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ C = 2 * A - B + 0.1 * DRAW.normal(size=1_000)
 
 
 def with_gaps(columns: list[Array], fraction: float = 0.2) -> tuple[list[Array], list[Array]]:
-    """Columns with the mean in place of some values, and where that is."""
+    """Replace some values by the mean; return the columns and the masks."""
     missing_masks = [DRAW.random(len(column)) < fraction for column in columns]
     filled = [np.where(g, c[~g].mean(), c) for c, g in zip(columns, missing_masks, strict=True)]
     return filled, missing_masks
 
 
-def test_gaps_come_close_to_what_was_there_even_where_others_are_missing_too() -> None:
+def test_imputed_values_are_close_to_the_true_ones() -> None:
     columns, gaps = with_gaps([A, B, C])
     filled = fit_iterative_imputer(columns, gaps, [0, 1, 2]).impute(columns, gaps)
     for true, before, after, gap in zip([A, B, C], columns, filled, gaps, strict=True):
@@ -35,14 +35,14 @@ def test_gaps_come_close_to_what_was_there_even_where_others_are_missing_too() -
         np.testing.assert_array_equal(after[~gap], true[~gap])
 
 
-def test_only_the_wanted_columns_are_filled() -> None:
+def test_only_the_given_columns_are_imputed() -> None:
     columns, gaps = with_gaps([A, B, C])
     filled = fit_iterative_imputer(columns, gaps, [2]).impute(columns, gaps)
     np.testing.assert_array_equal(filled[0], columns[0])
     assert (filled[2] != columns[2])[gaps[2]].all()
 
 
-def test_a_row_alone_is_filled_as_in_company() -> None:
+def test_rows_are_imputed_independently() -> None:
     columns, gaps = with_gaps([A, B, C])
     filler = fit_iterative_imputer(columns, gaps, [0, 2])
     together = np.stack(filler.impute(columns, gaps))
@@ -53,7 +53,7 @@ def test_a_row_alone_is_filled_as_in_company() -> None:
     np.testing.assert_array_equal(together[:, :100], np.stack(alone).transpose(1, 2, 0)[:, 0])
 
 
-def test_what_was_learned_comes_back_from_disk() -> None:
+def test_a_restored_imputer_gives_the_same_values() -> None:
     columns, gaps = with_gaps([A, B, C])
     filler = fit_iterative_imputer(columns, gaps, [0, 2])
     state = filler.state()
@@ -67,13 +67,13 @@ def test_what_was_learned_comes_back_from_disk() -> None:
 
 
 @pytest.mark.parametrize("others", [[], [np.full(1_000, 7.0)]], ids=["alone", "beside a constant"])
-def test_without_anything_to_go_by_a_gap_is_the_mean(others: list[Array]) -> None:
+def test_without_predictors_the_mean_is_imputed(others: list[Array]) -> None:
     columns, gaps = with_gaps([A, *others])
     filled = fit_iterative_imputer(columns, gaps, [0]).impute(columns, gaps)
     np.testing.assert_allclose(filled[0], columns[0], atol=1e-6)
 
 
-def test_guesses_stay_within_what_was_seen() -> None:
+def test_imputed_values_stay_in_the_training_range() -> None:
     columns, gaps = with_gaps([A, B, C])
     filler = fit_iterative_imputer(columns, gaps, [2])
     (*_, result) = filler.impute([np.array([1e100]), np.array([-1e100]), np.zeros(1)],
@@ -81,7 +81,7 @@ def test_guesses_stay_within_what_was_seen() -> None:
     assert result[0] == pytest.approx(C[~gaps[2]].max())
 
 
-def test_of_many_columns_those_help_that_go_with_the_gap() -> None:
+def test_the_most_correlated_columns_are_predictors() -> None:
     noise = list(DRAW.normal(size=(2 * MAX_PREDICTOR_COLUMNS, 1_000)))
     columns, gaps = with_gaps([A, *noise, B, C], fraction=0.05)
     (model,) = fit_iterative_imputer(columns, gaps, [len(columns) - 1]).models
@@ -89,7 +89,7 @@ def test_of_many_columns_those_help_that_go_with_the_gap() -> None:
     assert {0, len(columns) - 2} <= set(model.predictors)
 
 
-def test_a_column_without_any_value_stays_as_it_is() -> None:
+def test_empty_columns_are_unchanged() -> None:
     columns, gaps = [A, np.zeros(1_000)], [np.zeros(1_000, bool), np.ones(1_000, bool)]
     filled = fit_iterative_imputer(columns, gaps, [1]).impute(columns, gaps)
     np.testing.assert_array_equal(filled[1], columns[1])

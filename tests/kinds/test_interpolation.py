@@ -1,4 +1,4 @@
-"""Piecewise-linear functions: the same as a plain search, and as quick for crowded knots."""
+"""Piecewise-linear functions equal `np.interp`, and are fast for crowded knots."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def probe_points(knots: Array) -> Array:
 
 
 @pytest.mark.parametrize("name", KNOTS)
-def test_a_curve_is_the_straight_line_between_its_knots(name: str) -> None:
+def test_interpolation_equals_numpy(name: str) -> None:
     x = KNOTS[name]
     y = np.linspace(-5, 5, len(x))
     values = probe_points(x)
@@ -41,7 +41,7 @@ def test_a_curve_is_the_straight_line_between_its_knots(name: str) -> None:
     assert np.isfinite(result).all()
 
 
-def test_a_bent_axis_finds_the_same_values() -> None:
+def test_a_transformed_axis_gives_the_same_values() -> None:
     x = KNOTS["heavy"]
     y = np.linspace(-5, 5, len(x))
     values = probe_points(x)
@@ -52,14 +52,14 @@ def test_a_bent_axis_finds_the_same_values() -> None:
     )  # crowded cells are searched instead
 
 
-def test_each_value_stands_alone() -> None:
+def test_values_are_interpolated_independently() -> None:
     curve = LinearInterpolator(KNOTS["normal"], np.linspace(-5, 5, len(KNOTS["normal"])))
     values = DRAW.normal(size=100)
     alone = np.concatenate([curve(values[i : i + 1]) for i in range(100)])
     np.testing.assert_array_equal(curve(values), alone)
 
 
-def test_knots_of_equal_distance_are_found_in_a_step() -> None:
+def test_equidistant_knots_need_one_lookup_step() -> None:
     assert LinearInterpolator(KNOTS["even"], KNOTS["even"]).lookup_steps == 1
     assert LinearInterpolator(KNOTS["two"], KNOTS["two"]).lookup_steps == 0
     assert np.iinfo(np.int16).max >= N_GRID_CELLS

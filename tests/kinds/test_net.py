@@ -1,4 +1,4 @@
-"""Encoder nets: what a network makes of encoded columns before it joins them."""
+"""Encoder nets, which embed encoded columns for the network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EDGES = [np.array([-2.0, -1.0, 0.5, 3.0]), np.array([0.0, 1.0]), np.array([-1.0,
 
 
 def build_embedding(is_trained: bool = True) -> PiecewiseLinearEmbedding:
-    """An embedding of three features with three, one and two bins, as new or as trained."""
+    """Build an embedding of three features with three, one and two bins."""
     torch.manual_seed(0)
     net = PiecewiseLinearEmbedding(EDGES).double()
     if is_trained:
@@ -36,7 +36,7 @@ def build_embedding(is_trained: bool = True) -> PiecewiseLinearEmbedding:
 
 
 def embed_values(feature: int, x: Array) -> Array:
-    """The vectors that a trained embedding gives to values of one feature."""
+    """Return the vectors of a trained embedding for values of one feature."""
     values = torch.zeros(len(x), len(EDGES), dtype=torch.float64)
     values[:, feature] = torch.as_tensor(x)
     vectors: Array = (
@@ -48,7 +48,7 @@ def embed_values(feature: int, x: Array) -> Array:
     return vectors
 
 
-def test_an_untrained_embedding_is_a_line() -> None:
+def test_an_untrained_embedding_is_linear() -> None:
     net, x = (
         build_embedding(is_trained=False),
         torch.linspace(-5, 5, 30, dtype=torch.float64)[:, None],
@@ -58,17 +58,17 @@ def test_an_untrained_embedding_is_a_line() -> None:
 
 
 @pytest.mark.parametrize("feature", range(3))
-def test_a_trained_embedding_has_no_jumps(feature: int) -> None:
+def test_a_trained_embedding_is_continuous(feature: int) -> None:
     for edge in EDGES[feature]:
         left, right = embed_values(feature, np.array([edge - 1e-9, edge + 1e-9]))
         np.testing.assert_allclose(left, right, atol=1e-7)
 
 
 @pytest.mark.parametrize("feature", range(3))
-def test_a_trained_embedding_is_straight_within_bins_and_beyond_the_ends(feature: int) -> None:
+def test_a_trained_embedding_is_linear_within_bins_and_beyond_the_ends(feature: int) -> None:
     inner = EDGES[feature]
-    stretches = [-9.0, *inner[1:-1], 9.0]  # the first and the last bin go on
-    for low, high in pairwise(stretches):
+    segment_ends = [-9.0, *inner[1:-1], 9.0]  # the first and the last bin are unbounded
+    for low, high in pairwise(segment_ends):
         points = embed_values(feature, np.linspace(low, high, 9))
         np.testing.assert_allclose(np.diff(points, n=2, axis=0), 0, atol=1e-6)
 
@@ -80,7 +80,7 @@ def test_a_trained_embedding_bends_at_inner_edges(feature: int) -> None:
         assert np.abs(np.diff(points, n=2, axis=0)).max() > 1e-3
 
 
-def test_features_do_not_mix() -> None:
+def test_features_are_embedded_independently() -> None:
     net = build_embedding()
     x = torch.zeros(2, 3, dtype=torch.float64)
     x[1, 1] = 0.7
@@ -107,7 +107,7 @@ def build_number_net(*columns: list[float | None]) -> tuple[NumberEncoder, dict[
     return encoder, {name: torch.as_tensor(array) for name, array in result.items()}
 
 
-def test_flags_of_gaps_pass_beside_the_vectors_as_they_are() -> None:
+def test_missing_flags_are_passed_through() -> None:
     holed = [None if i % 4 == 0 else float(i) for i in range(80)]
     encoder, tensors = build_number_net(holed, [float(i % 13) for i in range(80)])
     net = NumberNet(encoder)
@@ -115,21 +115,21 @@ def test_flags_of_gaps_pass_beside_the_vectors_as_they_are() -> None:
     torch.testing.assert_close(net(tensors)[:, -1], tensors["number_missing"][:, 0])
 
 
-def test_a_plain_net_passes_numbers_as_they_are() -> None:
+def test_a_net_without_embeddings_passes_numbers_through() -> None:
     encoder, tensors = build_number_net([float(i) for i in range(80)])
     net = NumberNet(encoder, without_embeddings=True)
     assert net.feature_widths == (1,)
     torch.testing.assert_close(net(tensors), tensors["number"])
 
 
-def test_numbers_without_any_information_still_make_a_net() -> None:
+def test_constant_numbers_have_a_net() -> None:
     encoder, tensors = build_number_net([5.0] * 30)
     net = NumberNet(encoder)
     assert net.feature_widths == (1,)
     assert net(tensors).tolist() == [[0.0]] * 30
 
 
-def test_few_levels_are_unit_vectors_that_do_not_learn() -> None:
+def test_few_levels_have_fixed_one_hot_vectors() -> None:
     table = build_level_embedding(MAX_ONE_HOT_LEVELS)
     assert not table.weight.requires_grad
     assert torch.equal(
@@ -138,7 +138,7 @@ def test_few_levels_are_unit_vectors_that_do_not_learn() -> None:
 
 
 @pytest.mark.parametrize(("levels", "width"), [(MAX_ONE_HOT_LEVELS + 1, 8), (40, 8), (5_000, 8)])
-def test_many_levels_are_vectors_that_learn(levels: int, width: int) -> None:
+def test_many_levels_have_trainable_embeddings(levels: int, width: int) -> None:
     torch.manual_seed(0)
     table = build_level_embedding(levels)
     assert table.weight.requires_grad
@@ -147,7 +147,7 @@ def test_many_levels_are_vectors_that_learn(levels: int, width: int) -> None:
     assert float(lengths.mean()) == pytest.approx(1, abs=0.25)
 
 
-def test_target_means_reach_the_network_standardised() -> None:
+def test_target_means_are_standardized_for_networks() -> None:
     level = np.random.default_rng(0).integers(0, 60, 3_000)
     encoder = CategoryEncoder([Column("x", "category")])
     encoded = fit_and_encode(

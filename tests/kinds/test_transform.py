@@ -1,4 +1,4 @@
-"""What is learned of one column of numbers."""
+"""The fitted transform of a numeric column."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCALES = ["quantile", "standard", "robust", "minmax", "none"]
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_networks_are_led_one_training_range_beyond_a_straight_scale_at_most(scale: str) -> None:
+def test_linear_scales_extrapolate_by_one_training_range_at_most(scale: str) -> None:
     shape = fit_number_transform(NORMAL, {"scale": scale})
     ends = shape.compute_features(np.array([-1e100, NORMAL.min(), NORMAL.max(), 1e100]))[0]
     if scale == "quantile":
@@ -34,20 +34,20 @@ def test_networks_are_led_one_training_range_beyond_a_straight_scale_at_most(sca
     "column",
     [[1e100, -1e100, 0], [1e-320, 2e-320, 3e-320], [7], [np.nan], [np.nan, 3, 4], [0, 1e100]],
 )
-def test_every_scale_gives_numbers_a_network_can_add_up(scale: str, column: list[float]) -> None:
+def test_every_scale_gives_bounded_numbers(scale: str, column: list[float]) -> None:
     shape = fit_number_transform(np.array(column, dtype=float), {"scale": scale})
     for feature in shape.compute_features(np.array([0.0, 1e100, -1e100, np.nan, 1e-320])):
         assert (np.abs(feature) <= MAX_ABS_NETWORK_INPUT).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"scale": "minmax"}, {"impute": "mode"}])
-def test_a_column_that_hardly_changes_is_flat(options: dict[str, Any]) -> None:
+def test_nearly_constant_columns_have_no_features(options: dict[str, Any]) -> None:
     flat = fit_number_transform(1e6 + 1e-3 * NORMAL / NORMAL.max(), options)
     assert flat.is_constant
     assert flat.compute_features(NORMAL) == []
 
 
-def test_only_far_out_values_are_cut_off() -> None:
+def test_clip_bounds_are_far_beyond_the_quartiles() -> None:
     low, high = compute_clip_bounds(np.array([0.0, 1.0, 2.0, 3.0, 4.0, 1e6]))
     first, third = np.quantile([0.0, 1.0, 2.0, 3.0, 4.0, 1e6], [0.25, 0.75])
     assert (low, high) == (first - CLIP_IQR_FACTOR * 2.5, third + CLIP_IQR_FACTOR * 2.5)
@@ -57,7 +57,7 @@ def test_only_far_out_values_are_cut_off() -> None:
     )  # nearly all alike
 
 
-def test_far_out_values_do_not_move_the_fill_or_the_scale() -> None:
+def test_clipped_outliers_do_not_affect_fill_value_and_scale() -> None:
     column = np.concatenate([NORMAL, [1e9]])
     cut, whole = (fit_number_transform(column, {"scale": "standard", "impute": "mean", **clip})
                   for clip in ({"clip": "auto"}, {}))  # fmt: skip
@@ -66,5 +66,5 @@ def test_far_out_values_do_not_move_the_fill_or_the_scale() -> None:
     assert whole.scale > 1e6
 
 
-def test_the_smallest_of_equally_common_values_is_the_mode() -> None:
+def test_the_smallest_of_tied_values_is_the_mode() -> None:
     assert compute_fill_value(np.array([3.0, 1.0, 3.0, 1.0, 2.0]), "mode") == 1

@@ -1,4 +1,4 @@
-"""Few rows are encoded to the very bits that many rows are."""
+"""Few rows are encoded bit by bit like many rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROWS = 3_000
 
 @pytest.fixture
 def rows() -> pl.DataFrame:
-    """Columns of every shape: even, heavy, flat, spiky, crowded, with gaps, on other scales."""
+    """Columns of various distributions, with missing values and other scales."""
     draw = np.random.default_rng(0)
     columns = {
         "even": draw.normal(size=ROWS),
@@ -30,14 +30,17 @@ def rows() -> pl.DataFrame:
     return pl.DataFrame(columns).with_columns(pl.all().fill_nan(None))
 
 
-def test_few_rows_are_encoded_to_the_same_bits(rows: pl.DataFrame) -> None:
-    own = {"standard": {"scale": "standard"}, "cut": {"clip": "auto", "impute": "mean"}}
-    columns = [Column(name, "number", own.get(name, {})) for name in rows.columns]
+def test_vectorized_and_row_wise_encodings_are_identical(rows: pl.DataFrame) -> None:
+    options_by_column = {
+        "standard": {"scale": "standard"},
+        "cut": {"clip": "auto", "impute": "mean"},
+    }
+    columns = [Column(name, "number", options_by_column.get(name, {})) for name in rows.columns]
     encoder = NumberEncoder(columns)
     encoder.fit_transform(encoder.precompute(rows), np.zeros((ROWS, 1)))
-    strange = [None, 1e90, -1e90, 0.0]
+    extreme_values = [None, 1e90, -1e90, 0.0]
     head = pl.DataFrame(
-        dict.fromkeys(rows.columns, strange),
+        dict.fromkeys(rows.columns, extreme_values),
         schema_overrides=dict.fromkeys(rows.columns, pl.Float64()),
     )
     whole = pl.concat([head, rows])

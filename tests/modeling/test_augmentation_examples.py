@@ -1,4 +1,4 @@
-"""Some training rows are shown as training changes them, whatever the kind of their column."""
+"""Augmentation examples show training rows as training changes them, for columns of any kind."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from fieldcraft.stages import _workflows
 
 
 def random_variants(network: Any, rows: Tensors) -> Sequence[Sequence[str]]:
-    """Of the first column of numbers each row with a number of chance behind it."""
+    """Return each value of the first numeric column, followed by a random number."""
     import torch
 
-    found = rows["number"][:, 0].tolist()
-    return [[f"{value:.3f} {float(torch.rand(())):.6f}" for value in found]]
+    first_column = rows["number"][:, 0].tolist()
+    return [[f"{value:.3f} {float(torch.rand(())):.6f}" for value in first_column]]
 
 
 @pytest.fixture
 def numbers_are_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers are changed by training."""
+    """Give the kind of numbers an augmentation."""
     monkeypatch.setattr(
         catalog.load_plugin("kinds", "number"),
         "augmentation_examples",
@@ -55,51 +55,51 @@ def examples_of(project: ProjectFolder, name: str, seed: int = 0) -> Any:
     )
 
 
-def test_each_row_has_four_forms_of_its_own(
+def test_each_row_has_four_distinct_variants(
     finished_project: ProjectFolder, numbers_are_augmented: None
 ) -> None:
-    (found,) = examples_of(finished_project, "network")
-    assert (found["column"], found["are_images"], len(found["rows"])) == (
+    (examples,) = examples_of(finished_project, "network")
+    assert (examples["column"], examples["are_images"], len(examples["rows"])) == (
         "age",
         False,
         N_EXAMPLE_ROWS,
     )
     every: list[str] = []
-    for row in found["rows"]:
+    for row in examples["rows"]:
         numbers, chances = zip(*(form.split() for form in row["variants"]), strict=True)
-        assert len(set(numbers)) == 1  # of the row itself
+        assert len(set(numbers)) == 1  # the value of the row
         every += chances
     assert len(set(every)) == 4 * N_EXAMPLE_ROWS
-    assert examples_of(finished_project, "network") == [found]
-    assert examples_of(finished_project, "network", 1) != [found]
+    assert examples_of(finished_project, "network") == [examples]
+    assert examples_of(finished_project, "network", 1) != [examples]
 
 
-def test_only_networks_and_only_changes_are_shown(finished_project: ProjectFolder) -> None:
+def test_only_networks_with_augmentation_have_examples(finished_project: ProjectFolder) -> None:
     assert examples_of(finished_project, "network") == []
     assert examples_of(finished_project, "linear") == []
 
 
-def test_training_rows_without_gaps_are_taken_far_from_each_other() -> None:
+def test_complete_rows_are_chosen_evenly_across_the_training_rows() -> None:
     values = pl.DataFrame({"a": [None if i % 2 else i for i in range(40)], "b": range(40)})
-    found = most_complete_rows(values, np.arange(4, 40))
-    assert (found % 2 == 0).all()
-    assert (found[0], found[-1], len(found)) == (4, 38, N_EXAMPLE_ROWS)
+    positions = most_complete_rows(values, np.arange(4, 40))
+    assert (positions % 2 == 0).all()
+    assert (positions[0], positions[-1], len(positions)) == (4, 38, N_EXAMPLE_ROWS)
     assert most_complete_rows(values, np.array([3, 5])).tolist() == [3, 5]
 
 
-def test_long_texts_are_cut_and_cells_that_are_not_there_left_out() -> None:
+def test_long_texts_are_truncated_and_missing_cells_left_out() -> None:
     kind: Any = SimpleNamespace(thumbnail=lambda value: None)
     values = pl.Series("words", ["many " * 100, None])
-    found = column_examples(kind, values, ["few", "none", "x" * 999, "none"])
-    (row,) = found["rows"]
+    examples = column_examples(kind, values, ["few", "none", "x" * 999, "none"])
+    (row,) = examples["rows"]
     assert row["variants"] == ["few", "x" * MAX_TEXT_CHARACTERS + ELLIPSIS]
     assert row["original"].endswith("many" + ELLIPSIS)
     assert column_examples(kind, values, [])["rows"] == []
 
 
-def test_a_photo_that_cannot_be_drawn_is_left_out(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_left_out(tmp_path: Path) -> None:
     kind: Any = SimpleNamespace(thumbnail=lambda value: f"data:{value}" if value == "a" else None)
     forms = ["data:" + "x" * 999] * 4
-    found = column_examples(kind, pl.Series("photo", ["a", "b"]), forms)
-    assert found["are_images"]
-    assert found["rows"] == [{"original": "data:a", "variants": forms[:2]}]
+    examples = column_examples(kind, pl.Series("photo", ["a", "b"]), forms)
+    assert examples["are_images"]
+    assert examples["rows"] == [{"original": "data:a", "variants": forms[:2]}]

@@ -1,4 +1,4 @@
-"""A model is judged by what it said of each fold's rows, calibrated on that fold's tune rows."""
+"""A model is evaluated out of fold, with each fold calibrated on its validation rows."""
 
 from __future__ import annotations
 
@@ -29,47 +29,49 @@ def rows(finished_project: ProjectFolder) -> ModelingDataset:
 
 
 @pytest.fixture
-def place(finished_project: ProjectFolder) -> Path:
+def model_folder(finished_project: ProjectFolder) -> Path:
     return _workflows.load_latest_report_data(finished_project).folders["baseline"] / "linear"
 
 
-def test_every_judge_row_is_spoken_of_once_in_the_order_of_the_folds(
-    rows: ModelingDataset, place: Path
+def test_every_evaluation_row_is_predicted_once_in_fold_order(
+    rows: ModelingDataset, model_folder: Path
 ) -> None:
-    found = load_candidate(place, rows)
-    judge = np.concatenate([fold.evaluation for fold in rows.folds])
-    assert found.predictions.outputs.shape == (len(judge), 2)
-    table = pl.read_parquet(place / "predictions.parquet").filter(pl.col("part") == "evaluation")
+    candidate = load_candidate(model_folder, rows)
+    evaluation = np.concatenate([fold.evaluation for fold in rows.folds])
+    assert candidate.predictions.outputs.shape == (len(evaluation), 2)
+    table = pl.read_parquet(model_folder / "predictions.parquet").filter(
+        pl.col("part") == "evaluation"
+    )
     order = table.sort("fold", maintain_order=True)["position"].to_list()
-    assert order == judge.tolist()
-    assert np.allclose(found.predictions.outputs.sum(axis=1), 1)
+    assert order == evaluation.tolist()
+    assert np.allclose(candidate.predictions.outputs.sum(axis=1), 1)
     raw = table.sort("fold", maintain_order=True)["output_1"].to_numpy()
-    np.testing.assert_array_equal(found.predictions.outputs[:, 1] > 0.5, raw > 0.5)
+    np.testing.assert_array_equal(candidate.predictions.outputs[:, 1] > 0.5, raw > 0.5)
 
 
-def test_a_fold_is_calibrated_without_the_targets_of_its_judge_rows(
-    rows: ModelingDataset, place: Path
+def test_calibration_of_a_fold_ignores_its_evaluation_targets(
+    rows: ModelingDataset, model_folder: Path
 ) -> None:
-    """Each fold's tune rows are judge rows of another: only that fold's own may not count."""
-    before = load_candidate(place, rows).predictions.outputs
+    """Validation rows of one fold are evaluation rows of another: only its own must not count."""
+    before = load_candidate(model_folder, rows).predictions.outputs
     first = rows.folds[0].evaluation
     flipped = rows.y.copy()
     flipped[first] = 1 - flipped[first]
-    after = load_candidate(place, replace(rows, y=flipped)).predictions.outputs
+    after = load_candidate(model_folder, replace(rows, y=flipped)).predictions.outputs
     np.testing.assert_array_equal(after[: len(first)], before[: len(first)])
     assert not np.array_equal(after[len(first) :], before[len(first) :])
 
 
-def test_each_fold_is_calibrated_on_its_tune_rows_and_the_bundle_on_those_of_all(
+def test_folds_are_calibrated_on_their_validation_rows_and_the_bundle_on_all(
     tmp_path: Path,
 ) -> None:
     fitted: list[tuple[list[float], list[float], list[float]]] = []
 
-    def calibrate(outputs: Array, y: Array, about: Json, weights: Array) -> Json:
+    def calibrate(outputs: Array, y: Array, target_spec: Json, weights: Array) -> Json:
         fitted.append((outputs[:, 0].tolist(), y.tolist(), weights.tolist()))
         return {"number": len(fitted)}
 
-    def read(outputs: Array, about: Json, calibration: Json) -> Predictions:
+    def read(outputs: Array, target_spec: Json, calibration: Json) -> Predictions:
         return Predictions(outputs, np.full(len(outputs), calibration["number"]), outputs)
 
     task = SimpleNamespace(
@@ -92,28 +94,30 @@ def test_each_fold_is_calibrated_on_its_tune_rows_and_the_bundle_on_those_of_all
         }
     ).write_parquet(tmp_path / "predictions.parquet")  # fmt: skip
     (tmp_path / "model.json").write_text("{}", encoding="utf-8")
-    found = load_candidate(tmp_path, rows)
+    candidate = load_candidate(tmp_path, rows)
     assert fitted == [
         ([0.4, 0.2], [4, 2], [104, 102]),
         ([1.1], [1], [101]),
         ([0.4, 0.2, 1.1], [4, 2, 1], [104, 102, 101]),
     ]
-    assert (found.fold_calibrations, found.calibration) == (
+    assert (candidate.fold_calibrations, candidate.calibration) == (
         [{"number": 1}, {"number": 2}],
         {"number": 3},
     )
-    assert found.predictions.outputs[:, 0].tolist() == [10.0, 10.1, 21.3]
-    assert found.predictions.decisions.tolist() == [1, 1, 2]
+    assert candidate.predictions.outputs[:, 0].tolist() == [10.0, 10.1, 21.3]
+    assert candidate.predictions.decisions.tolist() == [1, 1, 2]
 
 
-def test_the_digest_changes_with_the_files_of_the_model(rows: ModelingDataset, place: Path) -> None:
-    before = load_candidate(place, rows).digest
-    assert load_candidate(place, rows).digest == before
-    (place / "0" / "scale.json").write_text('{"std": 2}', encoding="utf-8")
-    assert load_candidate(place, rows).digest != before
+def test_the_digest_changes_with_the_files_of_the_model(
+    rows: ModelingDataset, model_folder: Path
+) -> None:
+    before = load_candidate(model_folder, rows).digest
+    assert load_candidate(model_folder, rows).digest == before
+    (model_folder / "0" / "scale.json").write_text('{"std": 2}', encoding="utf-8")
+    assert load_candidate(model_folder, rows).digest != before
 
 
-def test_outputs_come_in_the_order_of_the_fold() -> None:
+def test_selected_outputs_keep_the_order_of_the_fold() -> None:
     table = pl.DataFrame(
         {
             "position": [5, 3, 4, 1],
@@ -127,13 +131,13 @@ def test_outputs_come_in_the_order_of_the_fold() -> None:
     assert select_outputs(table, 1, "validation").shape == (0, 2)
 
 
-def test_a_model_of_a_later_step_goes_before_one_of_the_same_name(tmp_path: Path) -> None:
+def test_a_model_of_a_later_step_replaces_one_of_the_same_name(tmp_path: Path) -> None:
     for name in ("baseline/linear", "baseline/rule", "train/linear", "train/unfinished"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("baseline/linear", "baseline/rule", "train/linear"):
         (tmp_path / name / "model.json").write_text("{}", encoding="utf-8")
-    found = find_models({step: tmp_path / step for step in ("baseline", "train")})
-    assert found == {
+    folders = find_models({step: tmp_path / step for step in ("baseline", "train")})
+    assert folders == {
         "linear": tmp_path / "train" / "linear",
         "rule": tmp_path / "baseline" / "rule",
     }

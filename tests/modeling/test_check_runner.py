@@ -1,4 +1,4 @@
-"""Findings are kept the worst first, and checks of the model see judge rows only."""
+"""Findings are saved by severity, and model checks see evaluation rows only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fieldcraft.modeling.dataset import ModelingDataset
 from fieldcraft.statistics.metrics import Predictions
 
 
-def test_findings_are_recorded_and_kept_the_worst_first(tmp_path: Path) -> None:
+def test_findings_are_recorded_and_saved_by_severity(tmp_path: Path) -> None:
     given = [
         Finding("a", "info", "A"), Finding("b", "warning", "B"), Finding("c", "error", "C", "age"),
         Finding("d", "warning", "D"), Finding("e", "error", "E"),
@@ -33,28 +33,28 @@ def test_findings_are_recorded_and_kept_the_worst_first(tmp_path: Path) -> None:
     work: Any = SimpleNamespace(
         out=tmp_path, log_record=lambda what, body: recorded.append((what, body["code"]))
     )
-    found = save_findings(given, work)
-    assert [finding.code for finding in found] == ["c", "e", "b", "d", "a"]
+    saved = save_findings(given, work)
+    assert [finding.code for finding in saved] == ["c", "e", "b", "d", "a"]
     assert recorded == [("finding", code) for code in "cebda"]
-    assert load_findings(tmp_path) == found
+    assert load_findings(tmp_path) == saved
     assert load_findings(tmp_path / "of an older version") == []
 
 
-@pytest.mark.parametrize("sight", get_args(CheckScope))
-def test_checks_are_those_of_their_own_and_those_of_kinds(sight: CheckScope) -> None:
-    own = {check.code for check in catalog.load_plugins("checks") if check.scope == sight}
+@pytest.mark.parametrize("scope", get_args(CheckScope))
+def test_a_scope_has_its_checks_and_those_of_kinds(scope: CheckScope) -> None:
+    own = {check.code for check in catalog.load_plugins("checks") if check.scope == scope}
     of_kinds = {
         check.code
         for kind in catalog.load_plugins("kinds")
         for check in kind.checks()
-        if check.scope == sight
+        if check.scope == scope
     }
-    found = [check.code for check in checks_for_scope(sight)]
-    assert set(found) == own | of_kinds
-    assert all(check.scope == sight for check in checks_for_scope(sight))
+    codes = [check.code for check in checks_for_scope(scope)]
+    assert set(codes) == own | of_kinds
+    assert all(check.scope == scope for check in checks_for_scope(scope))
 
 
-def test_a_check_of_the_model_sees_the_judge_rows_in_their_order() -> None:
+def test_the_evaluation_context_holds_evaluation_rows_in_order() -> None:
     frame = pl.DataFrame({"age": ["1", "2", "3", "4"], "name": ["a", "b", "c", "d"]})
     values = pl.DataFrame({"age": [1.0, 2.0, 3.0, 4.0]})
     schema, task = (
@@ -65,13 +65,13 @@ def test_a_check_of_the_model_sees_the_judge_rows_in_their_order() -> None:
     rows = ModelingDataset(
         frame, values, y, [11, 12, 13, 14], [], schema, task, {"classes": []}, ""
     )
-    said = Predictions(np.zeros((2, 2)), np.zeros(2), np.zeros((2, 2)))
-    view = make_evaluation_context(rows, np.array([3, 1]), said, ("y",))
-    assert view.values["age"].to_list() == [4.0, 2.0]
-    assert (list(view.row_numbers), view.y.tolist()) == ([14, 12], [1, 1])  # type: ignore[union-attr]
-    assert list(view.column_profiles) == ["age"]
-    assert (view.predictions, view.targets, view.task, view.target_spec) == (
-        said,
+    predictions = Predictions(np.zeros((2, 2)), np.zeros(2), np.zeros((2, 2)))
+    context = make_evaluation_context(rows, np.array([3, 1]), predictions, ("y",))
+    assert context.values["age"].to_list() == [4.0, 2.0]
+    assert (list(context.row_numbers), context.y.tolist()) == ([14, 12], [1, 1])  # type: ignore[union-attr]
+    assert list(context.column_profiles) == ["age"]
+    assert (context.predictions, context.targets, context.task, context.target_spec) == (
+        predictions,
         ("y",),
         task,
         {"classes": []},

@@ -1,4 +1,4 @@
-"""Shuffling a column shows how much a model hangs on it: a planted one first, noise not at all."""
+"""Permutation importance ranks planted columns first and is about zero for noise."""
 
 from __future__ import annotations
 
@@ -59,27 +59,27 @@ def model(report_data: ReportData, rows: ModelingDataset) -> WeightedEnsemble:
 def importance_by_column(
     model: WeightedEnsemble, rows: ModelingDataset, metric: Metric, seed: int = 0
 ) -> dict[str, Json]:
-    found = compute_feature_importance(
+    importances = compute_feature_importance(
         PermutationImportance(model, rows, metric, seed), lambda message, fraction: None
     )
-    return {item["column"]: item for item in found}
+    return {item["column"]: item for item in importances}
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "log_loss"])
-def test_planted_columns_come_first_and_noise_holds_zero(
+def test_planted_columns_come_first_and_intervals_of_noise_contain_zero(
     model: WeightedEnsemble, rows: ModelingDataset, name: str
 ) -> None:
     metric = next(m for m in rows.task.metrics if m.name == name)
-    found = importance_by_column(model, rows, metric)
-    assert list(found)[:2] == ["age", "city"]
-    assert found["age"]["low"] > 0  # whichever way the metric goes, worse is above zero
-    assert found["city"]["low"] > 0
-    assert found["seen"]["low"] <= 0 <= found["seen"]["high"]
-    values = [item["value"] for item in found.values()]
+    importances = importance_by_column(model, rows, metric)
+    assert list(importances)[:2] == ["age", "city"]
+    assert importances["age"]["low"] > 0  # positive means worse, for any metric
+    assert importances["city"]["low"] > 0
+    assert importances["seen"]["low"] <= 0 <= importances["seen"]["high"]
+    values = [item["value"] for item in importances.values()]
     assert values == sorted(values, reverse=True)
 
 
-def test_the_same_seed_gives_the_same_and_another_nearly(
+def test_the_same_seed_gives_the_same_importance_and_another_a_similar_one(
     model: WeightedEnsemble, rows: ModelingDataset
 ) -> None:
     metric = rows.task.metrics[0]
@@ -89,34 +89,36 @@ def test_the_same_seed_gives_the_same_and_another_nearly(
     assert one["age"]["value"] == pytest.approx(other["age"]["value"], abs=0.1)
 
 
-def test_every_column_is_named_while_it_is_shuffled(
+def test_progress_names_the_column_being_shuffled(
     model: WeightedEnsemble, rows: ModelingDataset
 ) -> None:
-    told: list[tuple[str, float | None]] = []
+    progress: list[tuple[str, float | None]] = []
     metric = rows.task.metrics[0]
     compute_feature_importance(
         PermutationImportance(model, rows, metric, 0),
-        lambda text, share: told.append((text, share)),
+        lambda text, share: progress.append((text, share)),
     )
-    assert told == [(f"shuffling {name}", i / 4) for i, name in enumerate(rows.features.columns)]
+    assert progress == [
+        (f"shuffling {name}", i / 4) for i, name in enumerate(rows.features.columns)
+    ]
 
 
-def test_a_fold_is_spoken_of_by_its_own_members_by_their_weights(
+def test_each_fold_is_predicted_by_the_weighted_mean_of_its_members(
     model: WeightedEnsemble, rows: ModelingDataset
 ) -> None:
     tables = [rows.features[fold.evaluation.tolist()] for fold in rows.folds]
     (first, _), (second, _) = model.members_by_fold[0][0], model.members_by_fold[1][0]
-    mixed = WeightedEnsemble(
+    ensemble = WeightedEnsemble(
         [[(first, 3.0), (second, 1.0)], *model.members_by_fold[1:]], model.calibration
     )
-    found = predict_by_fold(mixed, tables)
+    outputs = predict_by_fold(ensemble, tables)
     expected = 0.75 * first.outputs(tables[0]) + 0.25 * second.outputs(tables[0])
-    np.testing.assert_allclose(found[: len(expected)], expected, atol=1e-7)
+    np.testing.assert_allclose(outputs[: len(expected)], expected, atol=1e-7)
     rest = model.members_by_fold[1][0][0].outputs(tables[1])
-    np.testing.assert_array_equal(found[len(expected) :][: len(rest)], rest)
+    np.testing.assert_array_equal(outputs[len(expected) :][: len(rest)], rest)
 
 
-def test_a_column_is_dealt_out_anew_within_each_piece_and_nothing_else_is_touched() -> None:
+def test_a_column_is_shuffled_within_each_table_and_others_are_unchanged() -> None:
     pieces = [pl.DataFrame({"a": range(i, i + 50), "b": range(50)}) for i in (0, 100)]
     first, second = permute_columns(pieces, ["a"], seed=1)
     assert first["a"].sort().to_list() == list(range(50))
@@ -125,27 +127,27 @@ def test_a_column_is_dealt_out_anew_within_each_piece_and_nothing_else_is_touche
     assert first["b"].equals(pieces[0]["b"])
 
 
-def test_a_fold_with_many_judge_rows_is_sampled() -> None:
+def test_a_fold_with_many_evaluation_rows_is_sampled() -> None:
     few, many = np.arange(10, 400), np.arange(7, 9_000)
     assert sample_positions(few, 5, 0) is few
-    found = sample_positions(many, 5, 0)
-    assert len(set(found.tolist())) == MAX_EVALUATION_ROWS // 5
-    assert set(found) <= set(many)
-    np.testing.assert_array_equal(found, sample_positions(many, 5, 0))
+    sampled = sample_positions(many, 5, 0)
+    assert len(set(sampled.tolist())) == MAX_EVALUATION_ROWS // 5
+    assert set(sampled) <= set(many)
+    np.testing.assert_array_equal(sampled, sample_positions(many, 5, 0))
 
 
-def test_of_very_many_columns_those_are_weighed_that_go_with_the_outputs() -> None:
+def test_among_too_many_columns_those_that_correlate_with_outputs_are_chosen() -> None:
     draw = np.random.default_rng(0)
     values = pl.DataFrame(draw.normal(size=(200, 2_500)), schema=[f"x{i}" for i in range(2_500)])
     outputs_ = np.stack([values["x7"].to_numpy(), 0.1 * values["x9"].to_numpy()], axis=1)
-    found = choose_columns_to_measure(values, outputs_)
-    assert found[0] == "x7"
-    assert len(found) == MIN_COLUMNS
+    chosen = choose_columns_to_measure(values, outputs_)
+    assert chosen[0] == "x7"
+    assert len(chosen) == MIN_COLUMNS
     assert choose_columns_to_measure(values[["x9", "x7"]], outputs_) == ["x9", "x7"]
 
 
-def test_columns_that_tell_the_same_are_missed_when_their_kind_is_shuffled(tmp_path: Path) -> None:
-    """Either of two copies makes up for the other; without both the model is lost."""
+def test_redundant_columns_matter_when_shuffled_together(tmp_path: Path) -> None:
+    """Either of two copies makes up for the other; without both, the metric drops."""
     draw = np.random.default_rng(0)
     age = draw.normal(size=240)
     table = pl.DataFrame(
@@ -172,25 +174,25 @@ def test_columns_that_tell_the_same_are_missed_when_their_kind_is_shuffled(tmp_p
         "temperature": 1.0, "set_threshold": 0.5,
                                                   "threshold": None})  # fmt: skip
     trial = PermutationImportance(model, rows, rows.task.metrics[0], 0)
-    alone = compute_feature_importance(trial, lambda message, fraction: None)
-    found = compute_kind_importance(trial, alone, lambda message, fraction: None)
-    assert [item["columns"] for item in found] == [["a", "b"], ["city"]]
-    largest = max(item["value"] for item in alone)
-    assert found[0]["value"] > largest + 0.1
-    assert found[0]["low"] > 0
-    assert found[1]["low"] <= 0 <= found[1]["high"]
-    assert found[1]["value"] == next(i["value"] for i in alone if i["column"] == "city")
+    by_column = compute_feature_importance(trial, lambda message, fraction: None)
+    by_kind = compute_kind_importance(trial, by_column, lambda message, fraction: None)
+    assert [item["columns"] for item in by_kind] == [["a", "b"], ["city"]]
+    largest = max(item["value"] for item in by_column)
+    assert by_kind[0]["value"] > largest + 0.1
+    assert by_kind[0]["low"] > 0
+    assert by_kind[1]["low"] <= 0 <= by_kind[1]["high"]
+    assert by_kind[1]["value"] == next(i["value"] for i in by_column if i["column"] == "city")
 
 
-def test_columns_shuffled_together_stay_together() -> None:
+def test_columns_shuffled_together_keep_their_rows() -> None:
     piece = pl.DataFrame({"a": range(50), "b": range(50), "c": range(50)})
-    (found,) = permute_columns([piece], ["a", "b"], seed=1)
-    assert found["a"].equals(found["b"].alias("a"))
-    assert not found["a"].equals(piece["a"])
-    assert found["c"].equals(piece["c"])
+    (shuffled,) = permute_columns([piece], ["a", "b"], seed=1)
+    assert shuffled["a"].equals(shuffled["b"].alias("a"))
+    assert not shuffled["a"].equals(piece["a"])
+    assert shuffled["c"].equals(piece["c"])
 
 
-def test_a_table_of_one_kind_has_no_contributions(
+def test_a_table_of_one_kind_has_no_kind_importance(
     model: WeightedEnsemble, rows: ModelingDataset
 ) -> None:
     few = replace(rows, schema=Schema((rows.schema.columns_of_kind("number")[0],)))
@@ -202,29 +204,29 @@ def test_a_table_of_one_kind_has_no_contributions(
     )
 
 
-def test_the_rounding_of_sums_is_no_importance() -> None:
+def test_rounding_errors_are_rounded_to_zero() -> None:
     assert str(round_result(-1e-16)) == "0.0"
     assert round_result(0.25) == 0.25
     assert round_result(float("nan")) is None
 
 
 @pytest.mark.parametrize(
-    ("metric", "lost"),
-    [  # of the rows as they are, backwards, and moved by one
+    ("metric", "expected"),
+    [  # for the rows in order, reversed, and shifted by one
         (RMSE, (0 + 5**0.5 + 3**0.5) / 3),
         (R2, 1 - (1 - 3 - 1.4) / 3),
     ],
 )
-def test_an_importance_is_how_much_worse_the_figure_is_on_average(
-    metric: Metric, lost: float, monkeypatch: pytest.MonkeyPatch
+def test_importance_is_the_mean_drop_of_the_metric(
+    metric: Metric, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orders, seeds = iter([[0, 1, 2, 3], [3, 2, 1, 0], [1, 2, 3, 0]] * 2), list[int]()
 
-    def dealt(pieces: list[pl.DataFrame], names: list[str], seed: int) -> list[pl.DataFrame]:
+    def permuted(pieces: list[pl.DataFrame], names: list[str], seed: int) -> list[pl.DataFrame]:
         seeds.append(seed)
         return [pieces[0][next(orders)]]
 
-    monkeypatch.setattr(feature_importance, "permute_columns", dealt)
+    monkeypatch.setattr(feature_importance, "permute_columns", permuted)
     y = np.arange(4.0)
     task = SimpleNamespace(
         apply_calibration=lambda outputs, calibration: outputs + calibration["shift"],
@@ -243,7 +245,7 @@ def test_an_importance_is_how_much_worse_the_figure_is_on_average(
     trial = PermutationImportance(
         WeightedEnsemble([[(member, 1.0)]], {"shift": 3.0}), rows, metric, 0
     )
-    found = trial.metric_drop(["a"], "a")
-    assert found["value"] == pytest.approx(lost)
+    importance = trial.metric_drop(["a"], "a")
+    assert importance["value"] == pytest.approx(expected)
     trial.metric_drop(["a"], "b")
-    assert len(set(seeds)) == 6  # every shuffle of its own
+    assert len(set(seeds)) == 6  # each shuffle has its own seed

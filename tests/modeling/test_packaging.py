@@ -1,4 +1,4 @@
-"""A bundle predicts what the trained model predicts, or it is not made."""
+"""A bundle must predict the same as the trained models, or packaging fails."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def load_dataset_and_models(project: ProjectFolder) -> tuple[ModelingDataset, di
 
 
 @pytest.mark.parametrize("learner", ["constant", "linear", "lightgbm", "network"])
-def test_every_learner_packages_with_parity(
+def test_bundles_of_every_learner_pass_the_parity_check(
     finished_project: ProjectFolder, tmp_path: Path, learner: str
 ) -> None:
     rows, models = load_dataset_and_models(finished_project)
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    decided = pl.read_parquet(
+    predictions = pl.read_parquet(
         _workflows.load_latest_report_data(finished_project).folders["evaluate"]
         / "evaluation_predictions.parquet"
     )
@@ -62,19 +62,19 @@ def test_every_learner_packages_with_parity(
         bundle,
         [EnsemblePart(models[learner])],
         rows,
-        decided,
+        predictions,
         None,
         MANIFEST_BODY,
         lambda message, fraction: None,
     )
     assert check_parity(bundle, [EnsemblePart(models[learner])], rows) <= 1e-5
-    described = [(m["folder"], m["fold"], m["weight"]) for m in manifest["members"]]
-    assert described == [(f"members/{learner}-{i}", i, 1 / 5) for i in range(len(rows.folds))]
+    members = [(m["folder"], m["fold"], m["weight"]) for m in manifest["members"]]
+    assert members == [(f"members/{learner}-{i}", i, 1 / 5) for i in range(len(rows.folds))]
     assert len(list(bundle.rglob("*.onnx"))) == 5
     assert load_bundle(bundle).predict(rows.frame).height == len(rows.y)
 
 
-def test_a_bundle_that_predicts_otherwise_is_refused(finished_project: ProjectFolder) -> None:
+def test_a_bundle_that_fails_the_parity_check_is_refused(finished_project: ProjectFolder) -> None:
     rows, models = load_dataset_and_models(finished_project)
     champion = files.read_json(finished_project.bundle_path / "manifest.json")["model"]
     table = models[champion] / "predictions.parquet"
@@ -83,7 +83,7 @@ def test_a_bundle_that_predicts_otherwise_is_refused(finished_project: ProjectFo
         check_parity(finished_project.bundle_path, [EnsemblePart(models[champion])], rows)
 
 
-def test_the_reference_profile_counts_rows_that_were_not_trained_on(
+def test_the_reference_profile_counts_rows_not_used_for_training(
     finished_project: ProjectFolder,
 ) -> None:
     profile = files.read_json(finished_project.bundle_path / "profile.json")
@@ -97,7 +97,7 @@ def test_the_reference_profile_counts_rows_that_were_not_trained_on(
     assert {"probability_no", "probability_yes"} <= set(predicted)
 
 
-def test_members_of_an_ensemble_have_their_part_of_the_weight(
+def test_members_share_the_weight_of_their_model(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
     rows, models = load_dataset_and_models(finished_project)
@@ -111,28 +111,28 @@ def test_members_of_an_ensemble_have_their_part_of_the_weight(
 
 
 def max_difference_of(
-    found: list[float], expected: list[float], deviation: float | None = None
+    packaged: list[float], expected: list[float], deviation: float | None = None
 ) -> float:
-    """The gap between a packed member and a trained one, by what they say of the second class."""
+    """Compare a packaged member with a trained one, by their probability of the second class."""
 
     def outputs(chances: list[float]) -> Array:
         return np.stack([1 - np.array(chances), np.array(chances)], axis=1)
 
-    same: Any = SimpleNamespace(
+    unchanged: Any = SimpleNamespace(
         join_tables=lambda frame: frame, schema=SimpleNamespace(apply=lambda frame: frame),
         task=SimpleNamespace(output="probabilities"),
     )  # fmt: skip
     packed: Any = SimpleNamespace(
         encoders=SimpleNamespace(precompute=lambda values: values["row"].to_list()),
-        outputs=lambda read, task: outputs(found)[read],
+        outputs=lambda read, task: outputs(packaged)[read],
         target_scale={} if deviation is None else {"std": deviation},
     )
-    order = list(reversed(range(len(expected))))  # rows are found by their position
-    trained = pl.DataFrame(outputs(expected)[order], schema=["output_0", "output_1"]).with_columns(
-        position=pl.Series(order)
-    )
+    reversed_rows = list(reversed(range(len(expected))))  # rows are matched by their position
+    trained = pl.DataFrame(
+        outputs(expected)[reversed_rows], schema=["output_0", "output_1"]
+    ).with_columns(position=pl.Series(reversed_rows))
     rows: Any = SimpleNamespace(frame=pl.DataFrame({"row": range(len(expected))}))
-    return max_output_difference(same, packed, trained, rows, "model, member 0")
+    return max_output_difference(unchanged, packed, trained, rows, "model, member 0")
 
 
 @pytest.mark.parametrize(
@@ -143,24 +143,24 @@ def max_difference_of(
         (2.1e-5, 2.0, False),
     ],
 )  # fmt: skip
-def test_outputs_may_differ_by_one_hundred_thousandth_of_a_unit(
+def test_outputs_may_differ_by_one_hundred_thousandth(
     difference: float, deviation: float | None, allowed: bool
 ) -> None:
-    found, expected = [0.1, 0.25 + difference, 0.9], [0.1, 0.25, 0.9]
+    packaged, expected = [0.1, 0.25 + difference, 0.9], [0.1, 0.25, 0.9]
     if allowed:
         unit = deviation or 1.0
-        assert max_difference_of(found, expected, deviation) == pytest.approx(
+        assert max_difference_of(packaged, expected, deviation) == pytest.approx(
             abs(difference) / unit
         )
     else:
         with pytest.raises(BundleError, match=r"model, member 0: .*limit 1e-05"):
-            max_difference_of(found, expected, deviation)
+            max_difference_of(packaged, expected, deviation)
 
 
 @pytest.mark.parametrize(
-    ("output", "expected", "found", "changed"),
+    ("output", "expected", "packaged", "changed"),
     [
-        # Of three classes those within two hundred-thousandths of a tie may go either way.
+        # Decisions within 2e-5 of a tie may change.
         ("probabilities", [[0.5, 0.3, 0.2]] * 2, [[0.3, 0.5, 0.2], [0.5, 0.2, 0.3]], 1),
         ("probabilities", [[0.40003, 0.4, 0.2]], [[0.4, 0.40003, 0.2]], 1),
         ("probabilities", [[0.40001, 0.4, 0.2]], [[0.4, 0.40001, 0.2]], 0),
@@ -168,43 +168,43 @@ def test_outputs_may_differ_by_one_hundred_thousandth_of_a_unit(
         ("value", [[1.0]], [[2.0]], 0),
     ],
 )
-def test_decisions_count_as_changed_unless_they_were_ties(
-    output: str, expected: list[list[float]], found: list[list[float]], changed: int
+def test_changed_decisions_are_counted_except_for_ties(
+    output: str, expected: list[list[float]], packaged: list[list[float]], changed: int
 ) -> None:
     bundle: Any = SimpleNamespace(task=SimpleNamespace(output=output))
-    assert count_changed_decisions(bundle, np.array(found), np.array(expected)) == changed
+    assert count_changed_decisions(bundle, np.array(packaged), np.array(expected)) == changed
 
 
-def test_the_reference_profile_has_bins_of_training_rows_and_counts_of_the_others() -> None:
+def test_the_reference_profile_bins_training_rows_and_counts_held_out_rows() -> None:
     values = pl.DataFrame({"a": [0.0, 10, 20, 30, 40, 50, 5, 15, 60, 70]})
     fold = Fold(np.arange(6), np.array([6, 7]), np.array([8, 9]))
     schema, task = Schema((Column("a", "number"),)), catalog.load_plugin("tasks", "regression")
     rows = ModelingDataset(values, values, np.zeros(10), [], [fold], schema, task, {}, "")
-    decided = pl.DataFrame({"prediction": [1.0, 2.0]})
-    profile = make_reference_profile(rows, decided)
-    measure = profile["columns"]["a"]["value"]
+    predictions = pl.DataFrame({"prediction": [1.0, 2.0]})
+    profile = make_reference_profile(rows, predictions)
+    statistic = profile["columns"]["a"]["value"]
     assert (profile["n_reference_rows"], profile["n_folds"], profile["n_predictions"]) == (4, 1, 2)
-    assert (measure["min"], measure["max"]) == (0, 50)
-    assert sum(measure["bin_counts"]) == 4
-    assert (measure["quantiles"][0], measure["quantiles"][-1]) == (5, 70)
+    assert (statistic["min"], statistic["max"]) == (0, 50)
+    assert sum(statistic["bin_counts"]) == 4
+    assert (statistic["quantiles"][0], statistic["quantiles"][-1]) == (5, 70)
     assert sum(profile["predictions"]["prediction"]["bin_counts"]) == 2
 
 
-def test_an_ensemble_reads_the_columns_that_any_of_its_parts_reads(tmp_path: Path) -> None:
-    named = {"a": ["age"], "b": ["city"], "all": None, "mix": None}
-    for name, columns in named.items():
-        about: dict[str, Any] = {} if columns is None else {"columns": columns}
+def test_an_ensemble_needs_the_columns_of_all_its_models(tmp_path: Path) -> None:
+    columns_by_model = {"a": ["age"], "b": ["city"], "all": None, "mix": None}
+    for name, columns in columns_by_model.items():
+        metadata: dict[str, Any] = {} if columns is None else {"columns": columns}
         if name == "mix":
-            about = {"ensemble_weights": {"a": 0.75, "b": 0.25}}
+            metadata = {"ensemble_weights": {"a": 0.75, "b": 0.25}}
         (tmp_path / name).mkdir()
-        files.atomic_write_json(tmp_path / name / "model.json", about)
-    places = {name: tmp_path / name for name in named}
-    parts = load_ensemble_parts(places["mix"], places)
-    assert parts == [EnsemblePart(places["a"], 0.75), EnsemblePart(places["b"], 0.25)]
-    assert load_ensemble_parts(places["all"], places) == [EnsemblePart(places["all"], 1.0)]
+        files.atomic_write_json(tmp_path / name / "model.json", metadata)
+    folders = {name: tmp_path / name for name in columns_by_model}
+    parts = load_ensemble_parts(folders["mix"], folders)
+    assert parts == [EnsemblePart(folders["a"], 0.75), EnsemblePart(folders["b"], 0.25)]
+    assert load_ensemble_parts(folders["all"], folders) == [EnsemblePart(folders["all"], 1.0)]
     frame = pl.DataFrame({"age": [1], "city": ["x"], "member": [True]})
     schema = Schema(tuple(Column(name, "category") for name in frame.columns))
     task = catalog.load_plugin("tasks", "binary")
     rows = ModelingDataset(frame, frame, np.zeros(1), [], [], schema, task, {}, "")
     assert restrict_columns(parts, rows).features.columns == ["age", "city"]
-    assert restrict_columns([*parts, EnsemblePart(places["all"])], rows) is rows
+    assert restrict_columns([*parts, EnsemblePart(folders["all"])], rows) is rows

@@ -1,4 +1,4 @@
-"""Gates: better on average is not enough, and each refusal says why."""
+"""Promotion gates: better on average is not enough, and each refusal gives its reason."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ def random_chances(y: Array, right: float | Array, seed: int) -> Array:
 def make_evaluation(
     rows: ModelingDataset, champion: Array, challenger: Array, previous_fraction: float = 0.5
 ) -> ChallengerEvaluation:
-    places = np.arange(len(rows.y))
+    positions = np.arange(len(rows.y))
     return ChallengerEvaluation(
         rows,
-        places,
-        places < previous_fraction * len(places),
+        positions,
+        positions < previous_fraction * len(positions),
         make_predictions(champion),
         make_predictions(challenger),
         rows.y,
@@ -106,100 +106,104 @@ def make_evaluation(
 
 
 def gates_by_name(
-    found: ChallengerEvaluation, pair: ModelPair, settings: ProjectSettings
+    evaluation: ChallengerEvaluation, pair: ModelPair, settings: ProjectSettings
 ) -> dict[str, GateResult]:
-    metric = next(m for m in metrics_of(found) if m.name == "roc_auc")
-    return {gate.name: gate for gate in run_gates(found, pair, metric, settings, 0)}
+    metric = next(m for m in metrics_of(evaluation) if m.name == "roc_auc")
+    return {gate.name: gate for gate in run_gates(evaluation, pair, metric, settings, 0)}
 
 
-def metrics_of(found: ChallengerEvaluation) -> Any:
-    return found.dataset.task.metrics
+def metrics_of(evaluation: ChallengerEvaluation) -> Any:
+    return evaluation.dataset.task.metrics
 
 
-def test_better_on_every_part_passes(
+def test_a_challenger_that_is_better_on_every_subset_passes(
     rows: ModelingDataset, pair: ModelPair, settings: ProjectSettings
 ) -> None:
-    found = gates_by_name(
+    gates = gates_by_name(
         make_evaluation(rows, random_chances(rows.y, 0.6, 0), random_chances(rows.y, 0.95, 1)),
         pair,
         settings,
     )
-    assert all(gate.passed for gate in found.values()), found
-    assert set(found["group_performance"].details["groups"]) == {
+    assert all(gate.passed for gate in gates.values()), gates
+    assert set(gates["group_performance"].details["groups"]) == {
         "city: Bern",
         "city: Oslo",
         "city: Rome",
     }
-    assert set(found["performance"].details["subsets"]) == {"all", "previous_evaluation", "new"}
+    assert set(gates["performance"].details["subsets"]) == {"all", "previous_evaluation", "new"}
 
 
 def test_a_tie_is_not_better(
     rows: ModelingDataset, pair: ModelPair, settings: ProjectSettings
 ) -> None:
     same = random_chances(rows.y, 0.8, 0)
-    found = gates_by_name(make_evaluation(rows, same, same), pair, settings)
-    assert not found["performance"].passed
-    assert "tie" in found["performance"].message
+    gates = gates_by_name(make_evaluation(rows, same, same), pair, settings)
+    assert not gates["performance"].passed
+    assert "tie" in gates["performance"].message
 
 
-def test_worse_on_previous_evaluation_rows_is_refused_though_it_is_better_on_average(
+def test_worse_on_previous_evaluation_rows_fails_despite_a_better_average(
     rows: ModelingDataset, pair: ModelPair, settings: ProjectSettings
 ) -> None:
     early = np.arange(len(rows.y)) < 0.3 * len(rows.y)
     champion = random_chances(rows.y, np.where(early, 0.98, 0.4), 0)
     challenger = random_chances(rows.y, np.where(early, 0.5, 0.98), 1)
-    found = gates_by_name(
+    gates = gates_by_name(
         make_evaluation(rows, champion, challenger, previous_fraction=0.3), pair, settings
     )
-    assert found["performance"].details["subsets"]["all"]["verdict"] == "better"
-    assert found["performance"].details["subsets"]["previous_evaluation"]["verdict"] == "worse"
-    assert not found["performance"].passed
+    assert gates["performance"].details["subsets"]["all"]["verdict"] == "better"
+    assert gates["performance"].details["subsets"]["previous_evaluation"]["verdict"] == "worse"
+    assert not gates["performance"].passed
 
 
-def test_worse_for_one_group_is_refused_though_it_is_better_on_average(
+def test_worse_for_one_group_fails_despite_a_better_average(
     rows: ModelingDataset, pair: ModelPair, settings: ProjectSettings
 ) -> None:
     here = (rows.features["city"] == "Bern").to_numpy()
     champion = random_chances(rows.y, np.where(here, 0.95, 0.55), 0)
     challenger = random_chances(rows.y, np.where(here, 0.55, 0.98), 1)
-    found = gates_by_name(make_evaluation(rows, champion, challenger), pair, settings)
-    assert found["performance"].details["subsets"]["all"]["verdict"] == "better"
-    assert not found["group_performance"].passed
-    assert "worse for city: Bern" in found["group_performance"].message
+    gates = gates_by_name(make_evaluation(rows, champion, challenger), pair, settings)
+    assert gates["performance"].details["subsets"]["all"]["verdict"] == "better"
+    assert not gates["group_performance"].passed
+    assert "worse for city: Bern" in gates["group_performance"].message
 
 
-def test_a_larger_calibration_error_is_refused(rows: ModelingDataset) -> None:
-    y, draw = rows.y, BootstrapPlan(len(rows.y), 0)
-    honest = np.where(y == 1, 0.7, 0.3)
-    honest[::4] = np.round(1 - honest[::4], 3)
-    sure = np.where(honest > 0.5, 0.999, 0.001)
-    assert not check_calibration(make_evaluation(rows, honest, sure), draw).passed
-    assert check_calibration(make_evaluation(rows, sure, honest), draw).passed
+def test_a_larger_calibration_error_fails(rows: ModelingDataset) -> None:
+    y, plan = rows.y, BootstrapPlan(len(rows.y), 0)
+    calibrated = np.where(y == 1, 0.7, 0.3)
+    calibrated[::4] = np.round(1 - calibrated[::4], 3)
+    overconfident = np.where(calibrated > 0.5, 0.999, 0.001)
+    assert not check_calibration(make_evaluation(rows, calibrated, overconfident), plan).passed
+    assert check_calibration(make_evaluation(rows, overconfident, calibrated), plan).passed
 
 
-def test_intervals_that_cover_too_little_are_refused(ensemble_project: ProjectFolder) -> None:
+def test_intervals_with_too_little_coverage_fail(ensemble_project: ProjectFolder) -> None:
     rows = load_dataset(
         _workflows.load_latest_report_data(ensemble_project).folders["split"],
         ensemble_project.load_settings(),
     )
-    y, places = rows.y, np.arange(len(rows.y))
+    y, positions = rows.y, np.arange(len(rows.y))
 
-    def about(half: float) -> Predictions:
+    def predictions_with_width(half: float) -> Predictions:
         return Predictions(y[:, None], y, np.stack([y - half, y + half], axis=1))
 
-    narrow = replace(about(1.0), regions=np.stack([y + 1, y + 2], axis=1))
-    found = ChallengerEvaluation(rows, places, places < 100, about(1.0), narrow, y)
-    gate = check_calibration(found, BootstrapPlan(len(y), 0))
+    narrow = replace(predictions_with_width(1.0), regions=np.stack([y + 1, y + 2], axis=1))
+    evaluation = ChallengerEvaluation(
+        rows, positions, positions < 100, predictions_with_width(1.0), narrow, y
+    )
+    gate = check_calibration(evaluation, BootstrapPlan(len(y), 0))
     assert not gate.passed
     assert gate.message == "coverage 0.0%, champion 100.0%, target 90%"
-    better = ChallengerEvaluation(rows, places, places < 100, narrow, about(1.0), y)
+    better = ChallengerEvaluation(
+        rows, positions, positions < 100, narrow, predictions_with_width(1.0), y
+    )
     assert check_calibration(better, BootstrapPlan(len(y), 0)).passed
 
 
 def comparison_with_verdict(
     verdict: str, new: float = 0.5, old: float = 0.25
 ) -> tuple[PairedComparison, float, float]:
-    """A comparison that ends in a verdict."""
+    """A comparison with this verdict."""
     low, high = {"better": (0.1, 0.3), "worse": (-0.3, -0.1), "tie": (-0.1, 0.3)}[verdict]
     return PairedComparison((low + high) / 2, low, high, 0.5), new, old
 
@@ -216,7 +220,7 @@ def comparison_with_verdict(
         ({}, False),
     ],
 )
-def test_it_must_be_better_on_all_or_new_rows_and_worse_on_none(
+def test_the_performance_gate_requires_better_on_all_or_new_rows_and_worse_on_none(
     verdicts: dict[str, str], passed: bool
 ) -> None:
     parts = {name: np.arange(40) < 30 for name in verdicts}
@@ -228,15 +232,15 @@ def test_it_must_be_better_on_all_or_new_rows_and_worse_on_none(
     assert gate.message == (f"accuracy on {words}" if words else "too few rows for a comparison")
 
 
-def test_it_must_be_worse_for_no_group(settings: ProjectSettings) -> None:
-    found = {
+def test_the_group_gate_requires_worse_for_no_group(settings: ProjectSettings) -> None:
+    comparisons = {
         "city: Bern": comparison_with_verdict("better"),
         "city: Oslo": comparison_with_verdict("tie"),
     }
-    gate = check_group_performance(found, ACCURACY, settings)
+    gate = check_group_performance(comparisons, ACCURACY, settings)
     assert (gate.passed, gate.message) == (True, "worse for none of 2 groups")
     gate = check_group_performance(
-        {**found, "city: Rome": comparison_with_verdict("worse", 0.1)}, ACCURACY, settings
+        {**comparisons, "city: Rome": comparison_with_verdict("worse", 0.1)}, ACCURACY, settings
     )
     assert gate.passed is False
     assert gate.message == "accuracy is worse for city: Rome (0.1000, champion 0.2500)"
@@ -252,15 +256,15 @@ def test_it_must_be_worse_for_no_group(settings: ProjectSettings) -> None:
     [
         ("binary", -0.011, -0.001, 0.05, 0.039, False),
         ("binary", -0.009, -0.001, 0.05, 0.041, True),
-        ("binary", -0.5, 0.001, 0.6, 0.1, True),  # it may be chance
+        ("binary", -0.5, 0.001, 0.6, 0.1, True),  # not significant
         ("regression", -0.03, -0.01, 0.87, 0.9, False),
-        ("regression", -0.03, -0.01, 0.875, 0.86, True),  # nearer than before
-        ("regression", -0.03, -0.01, 0.885, 0.95, True),  # too wide before, now about right
+        ("regression", -0.03, -0.01, 0.875, 0.86, True),  # closer to the target than before
+        ("regression", -0.03, -0.01, 0.885, 0.95, True),  # too wide before, now close to the target
         ("regression", -0.03, 0.01, 0.8, 0.9, True),
         ("regression", -0.03, -0.01, 0.89, 0.9, True),
     ],
 )
-def test_calibration_may_get_worse_by_one_point_and_coverage_by_two(
+def test_the_calibration_gate_tolerates_one_point_of_ece_and_two_of_coverage(
     task: str, difference: float, high: float, new: float, old: float, passed: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -268,8 +272,8 @@ def test_calibration_may_get_worse_by_one_point_and_coverage_by_two(
     monkeypatch.setattr(promotion_gates, "compare_subsets", lambda *args: {"all": result})
     rows: Any = SimpleNamespace(task=catalog.load_plugin("tasks", task))
     y = np.zeros(1)
-    found = ChallengerEvaluation(rows, y, y, make_predictions(y), make_predictions(y), y)
-    assert check_calibration(found, BootstrapPlan(1, 0)).passed is passed
+    evaluation = ChallengerEvaluation(rows, y, y, make_predictions(y), make_predictions(y), y)
+    assert check_calibration(evaluation, BootstrapPlan(1, 0)).passed is passed
 
 
 @pytest.mark.parametrize(
@@ -280,16 +284,16 @@ def test_calibration_may_get_worse_by_one_point_and_coverage_by_two(
         (15.625, 15.625, 15.625, 15.625, True), (15.625, 15.75, 15.625, 15.625, False),
     ],
 )  # fmt: skip
-def test_it_may_take_twice_as_long_or_five_milliseconds_more_but_never_above_the_limit(
+def test_the_latency_gate_allows_twice_the_time_or_five_milliseconds_more(
     old: float, new: float, limit: float | None, allowed: float, passed: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    now, asked = [0.0], list[tuple[str, int]]()
+    now, calls = [0.0], list[tuple[str, int]]()
 
     def bundle(name: str, milliseconds: float) -> Any:
         def predict(row: pl.DataFrame) -> None:
-            asked.append((name, row["row"].item()))
-            hangs = len(asked) > 100  # the median does not mind
+            calls.append((name, row["row"].item()))
+            hangs = len(calls) > 100  # outliers do not affect the median
             now[0] += 1e3 if hangs else milliseconds / 1e3
 
         return SimpleNamespace(predict=predict)
@@ -298,10 +302,10 @@ def test_it_may_take_twice_as_long_or_five_milliseconds_more_but_never_above_the
     pair = ModelPair(bundle("old", old), bundle("new", new), (Path(), Path()))
     rows: Any = SimpleNamespace(frame=pl.DataFrame({"row": range(7)}))
     y = np.zeros(1)
-    found = ChallengerEvaluation(rows, y, y, make_predictions(y), make_predictions(y), y)
+    evaluation = ChallengerEvaluation(rows, y, y, make_predictions(y), make_predictions(y), y)
     settings = ProjectSettings(deploy=DeploySettings(max_latency_ms=limit), **PLAIN_SETTINGS)
-    gate = check_latency(found, pair, settings)
-    assert asked == [(name, call % 7) for call in range(60) for name in ("old", "new")]
+    gate = check_latency(evaluation, pair, settings)
+    assert calls == [(name, call % 7) for call in range(60) for name in ("old", "new")]
     assert gate.details == pytest.approx({"challenger": new, "champion": old, "limit": allowed})
     assert gate.passed is passed
 
@@ -312,7 +316,7 @@ def test_it_may_take_twice_as_long_or_five_milliseconds_more_but_never_above_the
      (400_000, 1_400_000, None, 1.4), (400_000, 1_400_001, None, 1.4),
      (2_000_000, 3_000_001, 3.0, 3.0)],
 )  # fmt: skip
-def test_it_may_be_twice_as_large_or_a_megabyte_more_but_never_above_the_limit(
+def test_the_size_gate_allows_twice_the_size_or_a_megabyte_more(
     old: int, new: int, limit: float | None, allowed: float, tmp_path: Path
 ) -> None:
     folders = (tmp_path / "old", tmp_path / "new")
@@ -329,34 +333,34 @@ def test_it_may_be_twice_as_large_or_a_megabyte_more_but_never_above_the_limit(
     assert gate.passed is (new / 1e6 <= allowed)
 
 
-def test_both_are_compared_on_the_rows_of_a_part_by_their_weights() -> None:
+def test_models_are_compared_on_weighted_rows_of_a_subset() -> None:
     y = np.array([1, 1, 0, 0, 1])
     champion, challenger = np.array([0.9, 0.9, 0.9, 0.1, 0.1]), np.array([0.1, 0.9, 0.1, 0.1, 0.9])
     rows: Any = None
-    found = ChallengerEvaluation(
+    evaluation = ChallengerEvaluation(
         rows, np.arange(5), y > 0, make_predictions(champion), make_predictions(challenger), y
     )
     parts = {"first": np.arange(5) < 3, "last": np.arange(5) >= 3}
-    draw = BootstrapPlan(5, 0, weights=np.array([3.0, 1.0, 2.0, 1.0, 1.0]), n_resamples=200)
-    result = compare_subsets(found, ACCURACY, parts, draw)
+    plan = BootstrapPlan(5, 0, weights=np.array([3.0, 1.0, 2.0, 1.0, 1.0]), n_resamples=200)
+    result = compare_subsets(evaluation, ACCURACY, parts, plan)
     (first, *firsts), (last, *lasts) = result["first"], result["last"]
-    assert firsts == pytest.approx([3 / 6, 4 / 6])  # the challenger's figure, the champion's
+    assert firsts == pytest.approx([3 / 6, 4 / 6])  # metrics of challenger and champion
     assert lasts == pytest.approx([1.0, 0.5])
     assert first.difference == pytest.approx(-1 / 6)
     assert last.difference == pytest.approx(0.5)
     assert (first.low, first.high) == (-1.0, 1.0)
     assert (
-        compare_subsets(found, LOG_LOSS, parts, draw)["last"][0].difference > 0
+        compare_subsets(evaluation, LOG_LOSS, parts, plan)["last"][0].difference > 0
     )  # lower is better
 
 
-def test_rows_are_drawn_by_unit_and_weight_and_parts_of_few_rows_left_out(
+def test_resamples_use_clusters_and_weights_and_small_subsets_are_skipped(
     rows: ModelingDataset,
     pair: ModelPair,
     settings: ProjectSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """That a retraining counted older rows less is no reason to count them less when judging."""
+    """Retraining weights of older rows do not count in the evaluation."""
     drawn: list[tuple[set[str], BootstrapPlan]] = []
 
     def same(
@@ -377,11 +381,13 @@ def test_rows_are_drawn_by_unit_and_weight_and_parts_of_few_rows_left_out(
             "columns": {**settings.data.columns, "w": settings.data.columns["age"]},
         }
     )
-    places = np.arange(size - 60, size)
+    positions = np.arange(size - 60, size)
     half = make_predictions(np.full(60, 0.5))
-    found = ChallengerEvaluation(heavy, places, np.arange(60) < 30, half, half, rows.y[places])
-    passed = run_gates(found, pair, ACCURACY, settings.model_copy(update={"data": data}), 7)
-    assert [gate.name for gate in passed] == [
+    evaluation = ChallengerEvaluation(
+        heavy, positions, np.arange(60) < 30, half, half, rows.y[positions]
+    )
+    gates = run_gates(evaluation, pair, ACCURACY, settings.model_copy(update={"data": data}), 7)
+    assert [gate.name for gate in gates] == [
         "performance",
         "group_performance",
         "calibration",
@@ -393,38 +399,38 @@ def test_rows_are_drawn_by_unit_and_weight_and_parts_of_few_rows_left_out(
     assert draw.seed == 7
     assert draw.weights is not None
     assert draw.clusters is not None
-    np.testing.assert_array_equal(draw.weights, weights[places])
-    np.testing.assert_array_equal(draw.clusters, places // 2)
-    few = replace(found, is_previous_evaluation=np.arange(60) < 29)
+    np.testing.assert_array_equal(draw.weights, weights[positions])
+    np.testing.assert_array_equal(draw.clusters, positions // 2)
+    few = replace(evaluation, is_previous_evaluation=np.arange(60) < 29)
     run_gates(few, pair, ACCURACY, settings, 7)
     assert "previous_evaluation" not in drawn[2][0]
 
 
-def test_requests_and_answers_must_stay_compatible(pair: ModelPair) -> None:
+def test_the_schema_gate_requires_compatible_inputs_and_outputs(pair: ModelPair) -> None:
     assert check_schema(pair.champion, pair.challenger).passed
 
-    def other(**about: Any) -> Bundle:
-        return Bundle({**pair.champion.manifest, **about}, pair.champion.models)
+    def bundle_with(**changes: Any) -> Bundle:
+        return Bundle({**pair.champion.manifest, **changes}, pair.champion.models)
 
     known = pair.champion.manifest["schema"]
     more = {
         **known,
         "columns": [*known["columns"], {"name": "pulse", "kind": "number", "options": {}}],
     }
-    gate = check_schema(pair.champion, other(schema=more))
+    gate = check_schema(pair.champion, bundle_with(schema=more))
     assert (gate.passed, gate.message) == (False, "it requires more columns: pulse")
     fewer = {**known, "columns": known["columns"][:1]}
-    assert check_schema(pair.champion, other(schema=fewer)).passed
+    assert check_schema(pair.champion, bundle_with(schema=fewer)).passed
     classes = {**pair.champion.target_spec, "classes": ["no", "yes", "maybe"]}
     assert (
-        check_schema(pair.champion, other(target_spec=classes)).message
+        check_schema(pair.champion, bundle_with(target_spec=classes)).message
         == "the classes differ: maybe"
     )
-    assert not check_schema(pair.champion, other(task="regression", target_spec={})).passed
+    assert not check_schema(pair.champion, bundle_with(task="regression", target_spec={})).passed
 
 
 class RecordingBundle:
-    """A bundle that remembers which fold it was asked about for each row."""
+    """A bundle that records the fold requested for each row."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
@@ -441,19 +447,19 @@ CHAMPION_PARTS = {  # of the champion's rows; the others are new
 
 
 @pytest.mark.parametrize(
-    ("known", "places", "of_champion"),
+    ("known", "positions", "champion_folds"),
     [
         # A champion of one fold has one member for all rows, also those of its own evaluation rows.
         ([0, 1, 2], [2, 6, 3, 4, 5, 7], [0, 0, 0, 0, 0, 0]),
-        # One of several folds: two half-folds a fold; new rows go to the fold of the same number.
+        # Several folds have two members each; new rows go to the fold of the same number.
         ([0, 1, 3, 4, 5], [2, 6, 3, 4, 5, 7], [0, 0, 0, 2, 3, 1]),
     ],
 )
-def test_each_row_is_judged_by_the_members_that_did_not_learn_from_it(
-    known: list[int], places: list[int], of_champion: list[int]
+def test_each_row_is_evaluated_by_members_not_trained_on_it(
+    known: list[int], positions: list[int], champion_folds: list[int]
 ) -> None:
-    none, judge = np.array([]), ([0, 1, 2, 6], [3, 4, 5, 7])
-    folds = [Fold(none, none, np.array(rows)) for rows in judge]
+    none, evaluation_rows = np.array([]), ([0, 1, 2, 6], [3, 4, 5, 7])
+    folds = [Fold(none, none, np.array(rows)) for rows in evaluation_rows]
     digests = [bytes([row]) for row in range(8)]
     rows: Any = SimpleNamespace(
         folds=folds, frame=pl.DataFrame({"row": range(8)}), y=10 * np.arange(8)
@@ -464,21 +470,23 @@ def test_each_row_is_judged_by_the_members_that_did_not_learn_from_it(
     )  # fmt: skip
     champion, challenger = RecordingBundle(), RecordingBundle()
     pair: Any = ModelPair(champion, challenger, (Path(), Path()))  # type: ignore[arg-type]
-    found = evaluate_challenger(
+    evaluation = evaluate_challenger(
         rows, digests, ChampionDataset(Path(), rows.frame, table, frozenset()), pair
     )
-    assert found is not None
-    assert found.positions.tolist() == places
-    assert found.y.tolist() == [10 * place for place in places]
-    assert found.is_previous_evaluation.tolist() == [place in known for place in places]
-    assert challenger.asked == [(place, int(place in (3, 4, 5, 7))) for place in places]
-    assert champion.asked == list(zip(places, of_champion, strict=True))
+    assert evaluation is not None
+    assert evaluation.positions.tolist() == positions
+    assert evaluation.y.tolist() == [10 * position for position in positions]
+    assert evaluation.is_previous_evaluation.tolist() == [
+        position in known for position in positions
+    ]
+    assert challenger.asked == [(position, int(position in (3, 4, 5, 7))) for position in positions]
+    assert champion.asked == list(zip(positions, champion_folds, strict=True))
 
 
-def test_without_a_row_that_both_may_be_judged_on_there_is_no_match(
+def test_without_common_evaluation_rows_there_is_no_evaluation(
     rows: ModelingDataset, pair: ModelPair
 ) -> None:
-    digests = [str(place).encode() for place in range(len(rows.y))]
+    digests = [str(position).encode() for position in range(len(rows.y))]
     trained = pl.DataFrame({"digest": digests, "part": "train", "fold": -1})
     assert (
         evaluate_challenger(

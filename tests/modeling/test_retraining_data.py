@@ -1,4 +1,4 @@
-"""A challenger's rows: known rows keep their parts, the seal holds, old rows go or count less."""
+"""Known rows keep their parts, sealed rows stay sealed, and old rows are dropped or weighted."""
 
 from __future__ import annotations
 
@@ -43,24 +43,27 @@ def run_split(project: ProjectFolder) -> Path:
 
 
 def retrain_split(
-    project: ProjectFolder, known: ChampionDataset, new: pl.DataFrame, wishes: RetrainSettings
+    project: ProjectFolder,
+    known: ChampionDataset,
+    new: pl.DataFrame,
+    retrain_settings: RetrainSettings,
 ) -> Path:
-    """Divide known and new rows in a trial of the project."""
+    """Split known and new rows in a trial of the project."""
     settings = project.load_settings()
-    whole = join_tables(new, project, settings)
-    fresh = drop_known_rows(conform_to_champion(whole, known, settings), known, settings)
-    rows = merge_rows(fresh, known, settings, wishes)
-    place = project.root / "retrain" / "trial"
+    joined = join_tables(new, project, settings)
+    fresh = drop_known_rows(conform_to_champion(joined, known, settings), known, settings)
+    rows = merge_rows(fresh, known, settings, retrain_settings)
+    folder = project.root / "retrain" / "trial"
     edits = write_sources(
-        place,
-        place.relative_to(project.root).as_posix(),
+        folder,
+        folder.relative_to(project.root).as_posix(),
         rows,
         fresh.height,
         known,
         project,
         settings,
     )
-    trial = replace(project, trial_file=place / project_file.PROJECT_FILE_NAME)
+    trial = replace(project, trial_file=folder / project_file.PROJECT_FILE_NAME)
     files.atomic_write_text(trial.file_path, project.file_path.read_text(encoding="utf-8"))
     project_file.apply_edits(trial.file_path, edits)
     return run_split(trial)
@@ -75,26 +78,26 @@ def parts_by_digest(folder: Path) -> dict[bytes, str]:
     }
 
 
-def sealed(folder: Path) -> str:
+def sealed_digest(folder: Path) -> str:
     return str(files.read_json(folder / "metadata.json")["digests"]["test"])
 
 
 def check_parts_stay(before: Path, after: Path) -> dict[bytes, str]:
-    """Make sure that known rows keep their parts and the seal is whole; the parts of new rows."""
+    """Check that known rows and the seal are unchanged; return the parts of new rows."""
     old, now = parts_by_digest(before), parts_by_digest(after)
     kept = {digest: part for digest, part in old.items() if digest in now}
     assert {digest: now[digest] for digest in kept} == kept
-    assert sealed(before) == sealed(after)
+    assert sealed_digest(before) == sealed_digest(after)
     fresh = {digest: part for digest, part in now.items() if digest not in old}
     assert not any(part.startswith("test") for part in fresh.values())
     return fresh
 
 
 @pytest.mark.parametrize(
-    ("rows", "dealt"), [(400, {"cv"}), (6_000, {"train", "validation", "evaluation"})]
+    ("rows", "expected_parts"), [(400, {"cv"}), (6_000, {"train", "validation", "evaluation"})]
 )
-def test_new_rows_are_dealt_out_and_known_ones_stay(
-    tmp_path: Path, rows: int, dealt: set[str]
+def test_new_rows_are_split_and_known_rows_keep_their_parts(
+    tmp_path: Path, rows: int, expected_parts: set[str]
 ) -> None:
     mixed_table(rows).write_csv(tmp_path / "table.csv")
     project = create_project(tmp_path / "project", tmp_path / "table.csv")
@@ -104,10 +107,10 @@ def test_new_rows_are_dealt_out_and_known_ones_stay(
     )
     fresh = check_parts_stay(before, after)
     assert len(fresh) == N_NEW_ROWS
-    assert {part.split()[0] for part in fresh.values()} == dealt
+    assert {part.split()[0] for part in fresh.values()} == expected_parts
 
 
-def test_rows_of_ready_made_files_keep_their_halves(tmp_path: Path) -> None:
+def test_rows_of_a_given_split_keep_their_parts(tmp_path: Path) -> None:
     for number, name in enumerate(("train", "held", "test")):
         mixed_table(400, seed=number).write_csv(tmp_path / f"{name}.csv")
     source = {"train": "../train.csv", "validation": "../held.csv", "test": "../test.csv"}
@@ -127,7 +130,7 @@ def test_rows_of_ready_made_files_keep_their_halves(tmp_path: Path) -> None:
     assert counts.height == 3
 
 
-def test_a_column_of_parts_says_where_new_rows_go(tmp_path: Path) -> None:
+def test_a_split_column_assigns_new_rows(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     words = draw.choice(["train", "validation", "test"], 600)
     mixed_table(600).with_columns(pl.Series("for", words)).write_csv(tmp_path / "table.csv")
@@ -145,7 +148,7 @@ def test_a_column_of_parts_says_where_new_rows_go(tmp_path: Path) -> None:
     assert {part.split()[0] for part in fresh.values()} == {"train", "validation", "evaluation"}
 
 
-def test_rows_by_time_are_divided_anew_and_what_was_sealed_is_not_learned(tmp_path: Path) -> None:
+def test_a_split_by_time_is_repeated_without_training_on_sealed_rows(tmp_path: Path) -> None:
     def dated(rows: int, first: str, seed: int) -> pl.DataFrame:
         days = np.datetime64(first) + np.arange(rows)
         return mixed_table(rows, seed).with_columns(pl.Series("seen", days.astype(str)))
@@ -165,7 +168,7 @@ def test_rows_by_time_are_divided_anew_and_what_was_sealed_is_not_learned(tmp_pa
     assert newest.min() > "2026-01-01"  # type: ignore[operator]
 
 
-def test_new_rows_of_a_sealed_entity_go_unused(tmp_path: Path) -> None:
+def test_new_rows_of_a_sealed_group_are_unused(tmp_path: Path) -> None:
     def visits(rows: int, seed: int) -> pl.DataFrame:
         people = np.random.default_rng(seed).integers(0, 60, rows)
         return mixed_table(rows, seed).with_columns(pl.Series("who", [f"p{i}" for i in people]))
@@ -185,15 +188,15 @@ def test_new_rows_of_a_sealed_entity_go_unused(tmp_path: Path) -> None:
     assert people[0] & people[1] == set()
 
 
-def test_sealed_rows_given_as_new_ones_are_known(tmp_path: Path, project: ProjectFolder) -> None:
+def test_sealed_rows_are_not_new_rows(tmp_path: Path, project: ProjectFolder) -> None:
     known = ChampionDataset.load(run_split(project))
-    whole = mixed_table().cast(pl.String)
+    table = mixed_table().cast(pl.String)
     assert drop_known_rows(
-        conform_to_champion(whole, known, project.load_settings()), known, project.load_settings()
+        conform_to_champion(table, known, project.load_settings()), known, project.load_settings()
     ).is_empty()
 
 
-def test_old_rows_go_or_count_less(tmp_path: Path) -> None:
+def test_old_rows_are_dropped_or_weighted(tmp_path: Path) -> None:
     mixed_table(6_000).write_csv(tmp_path / "table.csv")
     project = create_project(tmp_path / "project", tmp_path / "table.csv")
     before = run_split(project)
@@ -203,7 +206,9 @@ def test_old_rows_go_or_count_less(tmp_path: Path) -> None:
         project, known, mixed_table(N_NEW_ROWS, seed=9), RetrainSettings(policy="window")
     )
     count = files.read_json(after / "metadata.json")["counts"]["train"]
-    assert learned <= count + N_NEW_ROWS <= learned + N_NEW_ROWS  # of 200 new rows some are judged
+    assert (
+        learned <= count + N_NEW_ROWS <= learned + N_NEW_ROWS
+    )  # some of 200 new rows are evaluated
     after = retrain_split(
         project,
         known,
@@ -226,17 +231,25 @@ def test_old_rows_go_or_count_less(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("time", "rows", "left"),
+    ("time", "rows", "expected"),
     [
-        (None, 5, [0, 2, 3, 4, 5, 6, 7]),  # one of 4 training rows goes, the first in the file
+        (
+            None,
+            5,
+            [0, 2, 3, 4, 5, 6, 7],
+        ),  # one of four training rows is dropped, the first in the file
         ("day", 5, [0, 1, 2, 4, 5, 6, 7]),  # ... or the oldest; one without a day comes first
-        ("day", None, [0, 1, 4, 5, 6, 7]),  # as many as there were: one old row for each new one
+        (
+            "day",
+            None,
+            [0, 1, 4, 5, 6, 7],
+        ),  # the same number of rows: one old row is dropped for each new one
         ("day", 9, [0, 1, 2, 3, 4, 5, 6, 7]),
         ("day", 2, [0, 4, 6, 7]),
     ],
 )
 def test_a_window_drops_the_oldest_training_rows_and_no_others(
-    time: str | None, rows: int | None, left: list[int]
+    time: str | None, rows: int | None, expected: list[int]
 ) -> None:
     days = ["2024-01-01", "2024-03-01", "2024-02-01", None, "2024-01-05", "2024-04-01"]
     old = pl.DataFrame({"x": range(6), "day": days})
@@ -249,11 +262,11 @@ def test_a_window_drops_the_oldest_training_rows_and_no_others(
             {"source": "t.csv", "time_column": time, "columns": {"day": {"kind": "datetime"}}}
         ),
     )
-    found = merge_rows(new, known, settings, RetrainSettings(policy="window", window_rows=rows))
-    assert found["x"].to_list() == left
+    merged = merge_rows(new, known, settings, RetrainSettings(policy="window", window_rows=rows))
+    assert merged["x"].to_list() == expected
 
 
-def test_joined_columns_are_joined_again(ensemble_project: ProjectFolder) -> None:
+def test_new_rows_are_joined_with_the_other_tables(ensemble_project: ProjectFolder) -> None:
     before = _workflows.load_latest_report_data(ensemble_project).folders["split"]
     new = rent_table(N_NEW_ROWS, seed=9)
     after = retrain_split(ensemble_project, ChampionDataset.load(before), new, RetrainSettings())
@@ -269,15 +282,13 @@ def test_joined_columns_are_joined_again(ensemble_project: ProjectFolder) -> Non
         (lambda t: t.drop("bought"), "lack columns that the model needs"),
     ],
 )
-def test_rows_that_do_not_fit_are_told(
-    project: ProjectFolder, change_of: Any, message: str
-) -> None:
+def test_missing_columns_are_an_error(project: ProjectFolder, change_of: Any, message: str) -> None:
     known = ChampionDataset.load(run_split(project))
     with pytest.raises(DataError, match=message):
         conform_to_champion(change_of(mixed_table(N_NEW_ROWS)), known, project.load_settings())
 
 
-def test_cells_of_another_type_are_told(tmp_path: Path) -> None:
+def test_cells_of_another_type_are_an_error(tmp_path: Path) -> None:
     mixed_table(400).write_parquet(tmp_path / "table.parquet")
     project = create_project(tmp_path / "project", tmp_path / "table.parquet")
     known = ChampionDataset.load(run_split(project))

@@ -16,13 +16,13 @@ import pytest
 from fieldcraft.monitoring import alerts
 from fieldcraft.project.settings import MonitorSettings
 
-SLOW_RESPONSE = -1  # says nothing for longer than anyone waits
+SLOW_RESPONSE = -1  # sends nothing until after the timeout
 ALERT = {"id": "drift|age|value", "text": "age: distance 0.2"}
 WAITING = [{"alert": ALERT, "channels": ["webhook"]}]
 
 
 class AlertServer(HTTPServer):
-    """Answers with the statuses it is given, then with 200; keeps what it accepted."""
+    """Responds with the given statuses, then with 200; records the accepted alerts."""
 
     def __init__(self, statuses: list[int]) -> None:
         super().__init__(("127.0.0.1", 0), AlertHandler)
@@ -75,46 +75,51 @@ def test_a_flapping_receiver_gets_each_alert_once_after_longer_pauses(
     assert receiver.received == [ALERT]
 
 
-def test_a_slow_receiver_is_given_up_and_tried_again(
+def test_a_slow_receiver_times_out_and_is_retried(
     receiver: AlertServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts, "ATTEMPT_TIMEOUT_SECONDS", 0.1)
     receiver.statuses = [SLOW_RESPONSE]
-    wishes = MonitorSettings(alert_webhook=receiver.address)
-    assert alerts.deliver_alerts(WAITING, wishes, lambda seconds: time.sleep(0.3)) == ([], {})
+    monitor_settings = MonitorSettings(alert_webhook=receiver.address)
+    assert alerts.deliver_alerts(WAITING, monitor_settings, lambda seconds: time.sleep(0.3)) == (
+        [],
+        {},
+    )
     assert receiver.received == [ALERT]
 
 
 def test_undelivered_alerts_are_sent_later(receiver: AlertServer) -> None:
     receiver.statuses = [500] * alerts.MAX_ATTEMPTS
-    wishes = MonitorSettings(alert_webhook=receiver.address)
-    left, failed = alerts.deliver_alerts([*WAITING, *WAITING], wishes, lambda seconds: None)
+    monitor_settings = MonitorSettings(alert_webhook=receiver.address)
+    left, failed = alerts.deliver_alerts(
+        [*WAITING, *WAITING], monitor_settings, lambda seconds: None
+    )
     assert len(left) == 2
     assert receiver.statuses == []  # after the first failed, the second was not tried
     assert "500" in failed["webhook"]
-    assert alerts.deliver_alerts(left, wishes, lambda seconds: None) == ([], {})
+    assert alerts.deliver_alerts(left, monitor_settings, lambda seconds: None) == ([], {})
     assert len(receiver.received) == 2
 
 
 def test_a_dead_channel_does_not_delay_the_others(tmp_path: Path) -> None:
-    wishes = MonitorSettings(
+    monitor_settings = MonitorSettings(
         alert_webhook="http://127.0.0.1:9/",
         alert_file=str(tmp_path / "deep" / "alerts.jsonl"),
     )
-    item = {"alert": ALERT, "channels": list(alerts.build_channels(wishes))}
-    left, failed = alerts.deliver_alerts([item], wishes, lambda seconds: None)
-    assert [one["channels"] for one in left] == [["webhook"]]
+    item = {"alert": ALERT, "channels": list(alerts.build_channels(monitor_settings))}
+    left, failed = alerts.deliver_alerts([item], monitor_settings, lambda seconds: None)
+    assert [item["channels"] for item in left] == [["webhook"]]
     assert set(failed) == {"webhook"}
-    told = (tmp_path / "deep" / "alerts.jsonl").read_text(encoding="utf-8")
-    assert json.loads(told) == ALERT
+    line = (tmp_path / "deep" / "alerts.jsonl").read_text(encoding="utf-8")
+    assert json.loads(line) == ALERT
 
 
 def test_a_command_gets_the_alert_on_its_standard_input(tmp_path: Path) -> None:
-    place = str(tmp_path / "got")
-    code = f"import sys; open({place!r}, 'wb').write(sys.stdin.buffer.read())"
+    path = str(tmp_path / "got")
+    code = f"import sys; open({path!r}, 'wb').write(sys.stdin.buffer.read())"
     item = {"alert": ALERT, "channels": ["command"]}
-    wishes = MonitorSettings(alert_command=[sys.executable, "-c", code])
-    assert alerts.deliver_alerts([item], wishes, lambda seconds: None) == ([], {})
+    monitor_settings = MonitorSettings(alert_command=[sys.executable, "-c", code])
+    assert alerts.deliver_alerts([item], monitor_settings, lambda seconds: None) == ([], {})
     assert json.loads((tmp_path / "got").read_bytes()) == ALERT
     bad = MonitorSettings(alert_command=[sys.executable, "-c", "raise SystemExit(3)"])
     left, failed = alerts.deliver_alerts([item], bad, lambda seconds: None)
@@ -136,7 +141,7 @@ def test_pending_alerts_are_bounded_and_removed_channels_forgotten() -> None:
 
 
 def test_alerts_are_sent_in_order_to_the_channels_that_lack_them(tmp_path: Path) -> None:
-    wishes = MonitorSettings(
+    monitor_settings = MonitorSettings(
         alert_file=str(tmp_path / "alerts"), alert_webhook="http://127.0.0.1:9/"
     )
     items = [
@@ -145,12 +150,12 @@ def test_alerts_are_sent_in_order_to_the_channels_that_lack_them(tmp_path: Path)
         {"alert": {"id": "3"}, "channels": ["file", "webhook", "gone"]},
     ]
     pauses: list[float] = []
-    left, failed = alerts.deliver_alerts(items, wishes, pauses.append)
+    left, failed = alerts.deliver_alerts(items, monitor_settings, pauses.append)
     assert [(item["alert"]["id"], item["channels"]) for item in left] == [
         ("2", ["webhook"]), ("3", ["webhook"]),
     ]  # fmt: skip
     assert set(failed) == {"webhook"}
-    assert pauses == [1, 2, 4]  # a way that failed is not tried again this time
+    assert pauses == [1, 2, 4]  # a failed channel is not retried in the same run
     lines = (tmp_path / "alerts").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["1", "3"]
 
@@ -165,23 +170,23 @@ def test_a_channel_that_succeeds_on_retry_has_not_failed() -> None:
             raise error
 
     failed: dict[str, str] = {}
-    assert alerts.send_with_retries("way", send, b"one", failed, lambda seconds: None)
-    assert alerts.send_with_retries("way", send, b"two", failed, lambda seconds: None)
+    assert alerts.send_with_retries("channel", send, b"one", failed, lambda seconds: None)
+    assert alerts.send_with_retries("channel", send, b"two", failed, lambda seconds: None)
     assert failed == {}
     assert bodies == [b"one", b"one", b"two"]
 
 
 def test_webhooks_get_json_by_post(receiver: AlertServer) -> None:
-    seen: list[tuple[str, str]] = []
-    plain = AlertHandler.do_POST
+    requests: list[tuple[str, str]] = []
+    do_post = AlertHandler.do_POST
 
-    class Noting(AlertHandler):
+    class RecordingHandler(AlertHandler):
         def do_POST(self) -> None:
-            seen.append((self.command, self.headers["content-type"]))
-            plain(self)
+            requests.append((self.command, self.headers["content-type"]))
+            do_post(self)
 
-    receiver.RequestHandlerClass = Noting
+    receiver.RequestHandlerClass = RecordingHandler
     alerts.deliver_alerts(
         WAITING, MonitorSettings(alert_webhook=receiver.address), lambda seconds: None
     )
-    assert seen == [("POST", "application/json")]
+    assert requests == [("POST", "application/json")]

@@ -25,49 +25,53 @@ LIMITS = AlarmLimits(alarm_threshold(720, 20))
 
 
 def normal_counts(mean: float, rows: int = 500) -> np.ndarray:
-    found: np.ndarray = reference_profile.bin_counts(
+    counts: np.ndarray = reference_profile.bin_counts(
         pl.Series(RNG.normal(mean, 1, rows)), NUMERIC_PROFILE
     )
-    return found
+    return counts
 
 
 def test_drift_is_an_alarm_until_it_is_over() -> None:
-    about = DriftDetector(NUMERIC_PROFILE, LIMITS)
-    assert {about.update(normal_counts(0)).verdict for _ in range(50)} == {"quiet"}
-    found = [about.update(normal_counts(0.5)) for _ in range(4)]
-    assert "drift" in [seen.verdict for seen in found]
-    assert max(seen.js_distance for seen in found) == pytest.approx(0.21, abs=0.06)
-    assert about.alarm
+    detector = DriftDetector(NUMERIC_PROFILE, LIMITS)
+    assert {detector.update(normal_counts(0)).verdict for _ in range(50)} == {"quiet"}
+    statuses = [detector.update(normal_counts(0.5)) for _ in range(4)]
+    assert "drift" in [status.verdict for status in statuses]
+    assert max(status.js_distance for status in statuses) == pytest.approx(0.21, abs=0.06)
+    assert detector.alarm
     for _ in range(40):
-        about.update(normal_counts(0))
-    assert about.alarm is None
+        detector.update(normal_counts(0))
+    assert detector.alarm is None
 
 
 def test_a_month_of_hours_and_twenty_columns_without_drift_has_at_most_one_alert() -> None:
     draw, alerts = np.random.default_rng(7), 0
     for number in range(20):
         shares = draw.dirichlet(np.full(20, 0.3 + number / 4))
-        known = [0, 0, *shares, 0] if number % 2 else [0, 0, 0, *shares]
-        about = {
+        probabilities = [0, 0, *shares, 0] if number % 2 else [0, 0, 0, *shares]
+        profile = {
             "type": "numeric" if number % 2 else "word",
-            "bin_counts": draw.multinomial(4_500, known),
+            "bin_counts": draw.multinomial(4_500, probabilities),
         }
-        one = DriftDetector(about, AlarmLimits(alarm_threshold(720, 20), min_js_distance=0.0))
-        for window in draw.multinomial(300, known, size=720):
-            alerts += one.update(window).verdict == "drift"
+        detector = DriftDetector(
+            profile, AlarmLimits(alarm_threshold(720, 20), min_js_distance=0.0)
+        )
+        for window in draw.multinomial(300, probabilities, size=720):
+            alerts += detector.update(window).verdict == "drift"
             alerts += bool(
                 drift_detector.find_issues(
-                    window, about, drift_detector.false_break_probability(720, 20)
+                    window, profile, drift_detector.false_break_probability(720, 20)
                 )
             )
     assert alerts <= 1
 
 
 def test_significant_drift_below_the_min_effect_is_no_alarm() -> None:
-    about = DriftDetector(NUMERIC_PROFILE, AlarmLimits(LIMITS.log_level, min_js_distance=0.15))
-    verdicts = {about.update(normal_counts(0.2)).verdict for _ in range(40)}
+    detector = DriftDetector(NUMERIC_PROFILE, AlarmLimits(LIMITS.log_level, min_js_distance=0.15))
+    verdicts = {detector.update(normal_counts(0.2)).verdict for _ in range(40)}
     assert verdicts == {"quiet", "below_min_effect"}
-    assert about.detector.log_level <= LIMITS.log_level + drift_detector.MAX_EXCESS_LOG_LEVEL + 1e-9
+    assert (
+        detector.detector.log_level <= LIMITS.log_level + drift_detector.MAX_EXCESS_LOG_LEVEL + 1e-9
+    )
 
 
 def test_a_detector_continues_from_its_state() -> None:
@@ -79,18 +83,18 @@ def test_a_detector_continues_from_its_state() -> None:
     for window in windows[6:]:
         assert one.update(window) == other.update(window)
     fresh = DriftDetector(CATEGORICAL_PROFILE, LIMITS)
-    fresh.restore(one.state())  # of another form
+    fresh.restore(one.state())  # of another type
     assert fresh.n_windows == 0
     json.dumps(DriftDetector(NUMERIC_PROFILE, LIMITS).state(), allow_nan=False)
 
 
 def test_a_detector_with_warmup_uses_live_traffic_as_reference() -> None:
-    about = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(1_000))
-    levels = [about.update(normal_counts(2)).log_level for _ in range(2)]
+    detector = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(1_000))
+    levels = [detector.update(normal_counts(2)).log_level for _ in range(2)]
     assert levels == [0, 0]
-    assert not about.is_warming_up
+    assert not detector.is_warming_up
     other = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(1_000))
-    other.restore(json.loads(json.dumps(about.state())))
+    other.restore(json.loads(json.dumps(detector.state())))
     assert {other.update(normal_counts(2)).verdict for _ in range(10)} == {"quiet"}
     assert "drift" in {other.update(normal_counts(0)).verdict for _ in range(3)}
 
@@ -100,34 +104,34 @@ def counts_at_hour(hour: int, shift: float = 0, rows: int = 500) -> np.ndarray:
 
 
 def test_slots_are_compared_with_their_own_references() -> None:
-    about = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(800, min_windows=2))
-    plain = DriftDetector(NUMERIC_PROFILE, LIMITS)
+    detector = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(800, min_windows=2))
+    unseasonal = DriftDetector(NUMERIC_PROFILE, LIMITS)
     for hour in range(60):
-        assert about.update(counts_at_hour(hour), slot=hour % 2).verdict == "quiet"
-        plain.update(counts_at_hour(hour))
-    assert plain.alarm
-    assert about.warmup_windows == {0: 2, 1: 2}
-    kept = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(800, min_windows=2))
-    kept.restore(json.loads(json.dumps(about.state(), allow_nan=False)))
-    found, known = [], set()
+        assert detector.update(counts_at_hour(hour), slot=hour % 2).verdict == "quiet"
+        unseasonal.update(counts_at_hour(hour))
+    assert unseasonal.alarm
+    assert detector.warmup_windows == {0: 2, 1: 2}
+    restored = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(800, min_windows=2))
+    restored.restore(json.loads(json.dumps(detector.state(), allow_nan=False)))
+    statuses, expected_rows = [], set()
     for hour in range(60, 80):
-        found.append(kept.update(counts_at_hour(hour, 0.3), slot=hour % 2))
-        known.add(round(kept.expected_counts.sum()))
-    assert "drift" in [seen.verdict for seen in found]
-    assert max(seen.js_distance for seen in found) == pytest.approx(0.14, abs=0.06)
-    assert 2_000 in known  # of both slots
+        statuses.append(restored.update(counts_at_hour(hour, 0.3), slot=hour % 2))
+        expected_rows.add(round(restored.expected_counts.sum()))
+    assert "drift" in [status.verdict for status in statuses]
+    assert max(status.js_distance for status in statuses) == pytest.approx(0.14, abs=0.06)
+    assert 2_000 in expected_rows  # of both slots
 
 
 def test_a_slot_is_ready_after_enough_rows_and_windows() -> None:
-    about = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(100, min_windows=3))
-    assert about.is_warming_up
-    assert about.expected_counts.sum() == 0
-    for known in (False, False, True):
-        about.update(normal_counts(0, 50))
-        assert about.is_ready(0) == known
-    assert not about.is_ready(1)
+    detector = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(100, min_windows=3))
+    assert detector.is_warming_up
+    assert detector.expected_counts.sum() == 0
+    for expected in (False, False, True):
+        detector.update(normal_counts(0, 50))
+        assert detector.is_ready(0) == expected
+    assert not detector.is_ready(1)
     flat = DriftDetector(NUMERIC_PROFILE, LIMITS, warmup=WarmupPolicy(100))
-    for _ in range(30):  # a slot in which all values are alike has no order to look along
+    for _ in range(30):  # constant values have no ranks
         assert (
             flat.update(np.eye(len(flat.suspect_counts), dtype=np.int64)[5] * 200, 7).verdict
             == "quiet"
@@ -135,24 +139,27 @@ def test_a_slot_is_ready_after_enough_rows_and_windows() -> None:
 
 
 def test_data_quality_issues_are_named_by_type() -> None:
-    odds = drift_detector.false_break_probability(720, 20)
-    assert drift_detector.find_issues(normal_counts(0), NUMERIC_PROFILE, odds) == []
+    max_probability = drift_detector.false_break_probability(720, 20)
+    assert drift_detector.find_issues(normal_counts(0), NUMERIC_PROFILE, max_probability) == []
 
-    def found(values: pl.Series, about: Json) -> list[str]:
-        window = reference_profile.bin_counts(values, about)
-        return [fault.issue_type for fault in drift_detector.find_issues(window, about, odds)]
+    def issue_types(values: pl.Series, profile: Json) -> list[str]:
+        window = reference_profile.bin_counts(values, profile)
+        return [
+            issue.issue_type
+            for issue in drift_detector.find_issues(window, profile, max_probability)
+        ]
 
-    good = pl.Series(RNG.normal(size=100))
+    usual = pl.Series(RNG.normal(size=100))
     empty = pl.Series([None] * 100, dtype=pl.Float64)
-    assert found(pl.concat([good, empty]), NUMERIC_PROFILE) == ["missing"]
-    assert found(good * 1_000, NUMERIC_PROFILE) == ["out_of_range"]
-    assert found(pl.Series([0.1] * 100), NUMERIC_PROFILE) == ["constant"]
-    assert found(pl.Series(["new_alerts"] * 60 + ["a", "b"] * 20), CATEGORICAL_PROFILE) == [
+    assert issue_types(pl.concat([usual, empty]), NUMERIC_PROFILE) == ["missing"]
+    assert issue_types(usual * 1_000, NUMERIC_PROFILE) == ["out_of_range"]
+    assert issue_types(pl.Series([0.1] * 100), NUMERIC_PROFILE) == ["constant"]
+    assert issue_types(pl.Series(["new"] * 60 + ["a", "b"] * 20), CATEGORICAL_PROFILE) == [
         "unseen_category"
     ]
-    assert found(pl.Series(["a"] * 100), CATEGORICAL_PROFILE) == ["constant"]
-    assert found(good[:1] * 1_000, NUMERIC_PROFILE) == []  # too few to be sure
-    assert found(pl.Series([], dtype=pl.Float64), NUMERIC_PROFILE) == []
+    assert issue_types(pl.Series(["a"] * 100), CATEGORICAL_PROFILE) == ["constant"]
+    assert issue_types(usual[:1] * 1_000, NUMERIC_PROFILE) == []  # too few rows to be significant
+    assert issue_types(pl.Series([], dtype=pl.Float64), NUMERIC_PROFILE) == []
 
 
 def test_the_bins_that_changed_most_come_first() -> None:
@@ -175,13 +182,13 @@ USUAL_WINDOW, SHIFTED_WINDOW = np.array([0, 0, 0, 100, 100]), np.array([0, 0, 0,
 
 
 def detector_after(n_shifted: int, n_usual: int, *, n_before: int = 0) -> DriftDetector:
-    """A stream of words after windows that are as usual, moved ones, and usual ones again."""
-    found = DriftDetector(EVEN_PROFILE, LIMITS)
+    """A detector of categories after usual windows, shifted ones, and usual ones again."""
+    detector = DriftDetector(EVEN_PROFILE, LIMITS)
     for window in (
         [USUAL_WINDOW] * n_before + [SHIFTED_WINDOW] * n_shifted + [USUAL_WINDOW] * n_usual
     ):
-        found.update(window)
-    return found
+        detector.update(window)
+    return detector
 
 
 @pytest.mark.parametrize("first", [0, 50])
@@ -192,28 +199,28 @@ def test_an_alarm_lasts_three_times_its_delay(first: int) -> None:
 
 
 def test_an_alarm_that_took_longer_lasts_longer() -> None:
-    level, slow = AlarmLimits(LIMITS.log_level, min_js_distance=0.0), np.array([0, 0, 0, 123, 77])
-    found = DriftDetector(EVEN_PROFILE, level)
-    verdicts = [found.update(USUAL_WINDOW).verdict for _ in range(5)]
-    while found.alarm is None:
-        verdicts.append(found.update(slow).verdict)
-    number, delay = found.alarm
+    limits, slow = AlarmLimits(LIMITS.log_level, min_js_distance=0.0), np.array([0, 0, 0, 123, 77])
+    detector = DriftDetector(EVEN_PROFILE, limits)
+    verdicts = [detector.update(USUAL_WINDOW).verdict for _ in range(5)]
+    while detector.alarm is None:
+        verdicts.append(detector.update(slow).verdict)
+    number, delay = detector.alarm
     assert verdicts == ["quiet"] * (number - 1) + ["drift"]
     assert 2 <= delay <= number - 5
     for _ in range(3 * (1 + delay)):
-        found.update(USUAL_WINDOW)
-        assert found.alarm == (number, delay)
-    found.update(USUAL_WINDOW)
-    assert found.alarm is None
+        detector.update(USUAL_WINDOW)
+        assert detector.alarm == (number, delay)
+    detector.update(USUAL_WINDOW)
+    assert detector.alarm is None
 
 
 def test_persistent_drift_renews_the_alarm() -> None:
-    found = detector_after(1, 5)
-    found.update(SHIFTED_WINDOW)
-    assert found.alarm == (7, 1)
+    detector = detector_after(1, 5)
+    detector.update(SHIFTED_WINDOW)
+    assert detector.alarm == (7, 1)
     for _ in range(6):
-        found.update(USUAL_WINDOW)
-    assert found.alarm == (7, 1)
+        detector.update(USUAL_WINDOW)
+    assert detector.alarm == (7, 1)
 
 
 def test_an_alarm_resets_the_detector_and_small_drift_does_not() -> None:
@@ -228,35 +235,35 @@ def test_an_alarm_resets_the_detector_and_small_drift_does_not() -> None:
 
 
 def test_an_alarm_ends_during_small_drift_too() -> None:
-    found = detector_after(1, 0)
-    found.limits = AlarmLimits(LIMITS.log_level, min_js_distance=0.9)
-    verdicts = [found.update(SHIFTED_WINDOW).verdict for _ in range(7)]
+    detector = detector_after(1, 0)
+    detector.limits = AlarmLimits(LIMITS.log_level, min_js_distance=0.9)
+    verdicts = [detector.update(SHIFTED_WINDOW).verdict for _ in range(7)]
     assert set(verdicts) == {"below_min_effect"}
-    assert found.alarm is None
+    assert detector.alarm is None
 
 
-@pytest.mark.parametrize("same", [0, 3, 6, 7])
-def test_a_restored_detector_equals_the_saved_one(same: int) -> None:
-    kept = detector_after(1, same, n_before=2)
-    found = DriftDetector(EVEN_PROFILE, LIMITS)
-    found.restore(json.loads(json.dumps(kept.state(), allow_nan=False)))
-    assert found.state() == kept.state()
-    assert (found.alarm, found.n_windows, found.first_suspect_window) == (
-        kept.alarm,
-        kept.n_windows,
-        kept.first_suspect_window,
+@pytest.mark.parametrize("n_usual", [0, 3, 6, 7])
+def test_a_restored_detector_equals_the_saved_one(n_usual: int) -> None:
+    saved = detector_after(1, n_usual, n_before=2)
+    restored = DriftDetector(EVEN_PROFILE, LIMITS)
+    restored.restore(json.loads(json.dumps(saved.state(), allow_nan=False)))
+    assert restored.state() == saved.state()
+    assert (restored.alarm, restored.n_windows, restored.first_suspect_window) == (
+        saved.alarm,
+        saved.n_windows,
+        saved.first_suspect_window,
     )
-    assert (found.rows_by_slot, found.suspect_counts.tolist()) == (
-        kept.rows_by_slot,
-        kept.suspect_counts.tolist(),
+    assert (restored.rows_by_slot, restored.suspect_counts.tolist()) == (
+        saved.rows_by_slot,
+        saved.suspect_counts.tolist(),
     )
     for window in [USUAL_WINDOW] * 4 + [SHIFTED_WINDOW]:
-        assert found.update(window) == kept.update(window)
-        assert found.alarm == kept.alarm
+        assert restored.update(window) == saved.update(window)
+        assert restored.alarm == saved.alarm
 
 
 def test_a_state_of_other_bins_is_ignored() -> None:
-    kept = detector_after(1, 2)
+    saved = detector_after(1, 2)
     longer = {
         **EVEN_PROFILE,
         "bin_counts": [*EVEN_PROFILE["bin_counts"], 9],
@@ -269,53 +276,53 @@ def test_a_state_of_other_bins_is_ignored() -> None:
         "min": -1,
         "max": 1,
     }
-    for about in (longer, ordered):
-        other = DriftDetector(about, LIMITS)
+    for profile in (longer, ordered):
+        other = DriftDetector(profile, LIMITS)
         before = other.state()
-        other.restore(kept.state())
+        other.restore(saved.state())
         assert other.state() == before
 
 
 def test_windows_are_suspect_from_half_the_threshold_on() -> None:
-    found, slow = DriftDetector(EVEN_PROFILE, LIMITS), np.array([0, 0, 0, 120, 80])
+    detector, slow = DriftDetector(EVEN_PROFILE, LIMITS), np.array([0, 0, 0, 120, 80])
     for number in range(1, 30):
-        before = found.detector.log_level
-        found.update(slow)
+        before = detector.detector.log_level
+        detector.update(slow)
         if before <= LIMITS.log_level / 2:
-            assert found.first_suspect_window == number - 1
-            assert found.suspect_counts.tolist() == slow.tolist()
-            assert found.rows_by_slot == {0: 200}
+            assert detector.first_suspect_window == number - 1
+            assert detector.suspect_counts.tolist() == slow.tolist()
+            assert detector.rows_by_slot == {0: 200}
         else:
             assert (
-                found.suspect_counts.sum()
-                == found.rows_by_slot[0]
-                == 200 * (number - found.first_suspect_window)
+                detector.suspect_counts.sum()
+                == detector.rows_by_slot[0]
+                == 200 * (number - detector.first_suspect_window)
             )
             return
-    pytest.fail("it never came half way")
+    pytest.fail("the evidence never reached half the threshold")
 
 
 def test_references_are_mixed_by_the_rows_of_each_slot() -> None:
-    found = DriftDetector(EVEN_PROFILE, LIMITS, warmup=WarmupPolicy(100))
+    detector = DriftDetector(EVEN_PROFILE, LIMITS, warmup=WarmupPolicy(100))
     day, night = np.array([0, 0, 0, 150, 50]), np.array([0, 0, 0, 0, 100])
-    found.update(day, slot=1)
-    found.update(night, slot=2)
-    found.suspect_counts, found.rows_by_slot = day + night, {1: 300, 2: 100}
+    detector.update(day, slot=1)
+    detector.update(night, slot=2)
+    detector.suspect_counts, detector.rows_by_slot = day + night, {1: 300, 2: 100}
     shares = 0.75 * day / 200 + 0.25 * night / 100
-    assert found.expected_counts == pytest.approx(300 * shares)
-    found.rows_by_slot = {1: 5, 2: 0}
-    assert found.expected_counts.tolist() == day.tolist()
+    assert detector.expected_counts == pytest.approx(300 * shares)
+    detector.rows_by_slot = {1: 5, 2: 0}
+    assert detector.expected_counts.tolist() == day.tolist()
 
 
 def test_a_slot_is_not_ready_before_it_has_enough_rows() -> None:
-    found = DriftDetector(EVEN_PROFILE, LIMITS, warmup=WarmupPolicy(400, min_windows=1))
-    assert not found.is_ready(0)
-    found.update(USUAL_WINDOW)
-    assert not found.is_ready(0)
-    found.update(USUAL_WINDOW)
-    assert found.is_ready(0)
-    assert found.references[0].counts.tolist() == (2 * USUAL_WINDOW).tolist()
-    assert found.update(SHIFTED_WINDOW).verdict == "drift"
+    detector = DriftDetector(EVEN_PROFILE, LIMITS, warmup=WarmupPolicy(400, min_windows=1))
+    assert not detector.is_ready(0)
+    detector.update(USUAL_WINDOW)
+    assert not detector.is_ready(0)
+    detector.update(USUAL_WINDOW)
+    assert detector.is_ready(0)
+    assert detector.references[0].counts.tolist() == (2 * USUAL_WINDOW).tolist()
+    assert detector.update(SHIFTED_WINDOW).verdict == "drift"
 
 
 @pytest.mark.parametrize(("windows", "streams"), [(720, 20), (30, 1), (0, 0)])
@@ -332,20 +339,23 @@ def categorical_counts(missing: int, unseen: int, a: int, b: int) -> np.ndarray:
 
 
 def test_an_issue_needs_an_increase_by_a_tenth_of_the_rows() -> None:
-    about = {**EVEN_PROFILE, "bin_counts": [400, 0, 0, 1_800, 1_800]}  # a tenth is missing as it is
+    profile = {
+        **EVEN_PROFILE,
+        "bin_counts": [400, 0, 0, 1_800, 1_800],
+    }  # a tenth of the reference is missing
     for missing, broken in ((1_990, False), (2_010, True)):
         window = categorical_counts(
             missing, 0, 5_000 - missing // 2, 5_000 - missing + missing // 2
         )
-        assert bool(drift_detector.find_issues(window, about, 1e-6)) == broken
-    (fault,) = drift_detector.find_issues(categorical_counts(300, 0, 350, 350), about, 1e-6)
-    assert fault == drift_detector.DataQualityIssue("missing", 0.3, 0.1)
-    (unseen,) = drift_detector.find_issues(categorical_counts(0, 300, 350, 350), about, 1e-6)
+        assert bool(drift_detector.find_issues(window, profile, 1e-6)) == broken
+    (issue,) = drift_detector.find_issues(categorical_counts(300, 0, 350, 350), profile, 1e-6)
+    assert issue == drift_detector.DataQualityIssue("missing", 0.3, 0.1)
+    (unseen,) = drift_detector.find_issues(categorical_counts(0, 300, 350, 350), profile, 1e-6)
     assert unseen == drift_detector.DataQualityIssue("unseen_category", 0.3, 0.0)
 
 
 def test_an_issue_must_exceed_chance_and_the_error_of_the_reference() -> None:
-    # Half of 12 rows are missing where none of 4,000 were: how sure that is, by hand.
+    # Half of 12 rows are missing, and none of 4,000 were: the expected p-value.
     usual = drift.proportion_upper_bound(0, 4_000)
     bound = drift.chernoff_p_value(6, 12, usual)
     window = categorical_counts(6, 0, 3, 3)
@@ -354,7 +364,7 @@ def test_an_issue_must_exceed_chance_and_the_error_of_the_reference() -> None:
     small = {
         **EVEN_PROFILE,
         "bin_counts": [0, 0, 0, 15, 15],
-    }  # of 30 rows, none being missing says little
+    }  # 30 reference rows are too few
     assert drift_detector.find_issues(categorical_counts(30, 0, 35, 35), small, 1e-6) == []
 
 
@@ -373,15 +383,15 @@ def test_constant_values_are_tested_by_their_bin_without_missing_values() -> Non
     assert drift_detector.find_issues(categorical_counts(1, 0, 20, 1), EVEN_PROFILE, 0.01) == []
     one_word = {**EVEN_PROFILE, "bin_counts": [0, 0, 0, 3_900, 100]}
     assert drift_detector.find_issues(categorical_counts(0, 0, 200, 0), one_word, 1e-6) == []
-    (fault,) = drift_detector.find_issues(categorical_counts(0, 0, 0, 20), one_word, 1e-6)
-    assert fault == drift_detector.DataQualityIssue("constant", 1.0, 0.025)
+    (issue,) = drift_detector.find_issues(categorical_counts(0, 0, 0, 20), one_word, 1e-6)
+    assert issue == drift_detector.DataQualityIssue("constant", 1.0, 0.025)
 
 
 def test_numbers_below_and_above_the_range_are_out_of_range() -> None:
-    about = {"type": "numeric", "bin_counts": [0, 0, 1_000, 1_000, 0], "bin_edges": [0.0]}
+    profile = {"type": "numeric", "bin_counts": [0, 0, 1_000, 1_000, 0], "bin_edges": [0.0]}
     for window in ([0, 60, 20, 20, 0], [0, 0, 20, 20, 60], [0, 30, 20, 20, 30]):
-        (fault,) = drift_detector.find_issues(np.array(window), about, 1e-6)
-        assert fault == drift_detector.DataQualityIssue("out_of_range", 0.6, 0.0)
+        (issue,) = drift_detector.find_issues(np.array(window), profile, 1e-6)
+        assert issue == drift_detector.DataQualityIssue("out_of_range", 0.6, 0.0)
 
 
 def test_the_largest_changes_come_first_in_either_direction() -> None:

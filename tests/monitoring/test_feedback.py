@@ -30,7 +30,7 @@ def bundle(finished_project_folder: Path) -> Bundle:
 
 
 def write_part(folder: Path, number: int, rows: list[tuple[str, int]], model: str) -> None:
-    """A part of a log, of rows given by their request and number in it."""
+    """Write a file of a log, with rows given by request id and row number."""
     chances = [CHANCES.get(request[:1], 0.5) for request, _ in rows]
     table = pl.DataFrame(
         {
@@ -50,11 +50,11 @@ def write_part(folder: Path, number: int, rows: list[tuple[str, int]], model: st
 
 @pytest.fixture(scope="module")
 def log(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log of three requests of this model, one of them of two rows, and one of another."""
+    """A log of three requests to this model, one with two rows, and one to another model."""
     folder = tmp_path_factory.mktemp("log")
     write_part(folder, 0, [("a", 0), ("a", 1), ("b", 0)], bundle.model_id)
     write_part(folder, 1, [("other", 0)], "another")
-    write_part(folder, 2, [("c", 0), ("b", 0)], bundle.model_id)  # b: logged twice
+    write_part(folder, 2, [("c", 0), ("b", 0)], bundle.model_id)  # b is logged twice
     return folder
 
 
@@ -65,19 +65,19 @@ def table(*rows: tuple[Any, ...], **names: str) -> pl.DataFrame:
 
 def test_losses_and_correctness_are_those_of_the_predictions(bundle: Bundle, log: Path) -> None:
     given_rows = table(("c", 0, "no"), ("a", 1, "no"), ("a", 0, "yes"), ("b", 0, "yes"))
-    found = join_labels(given_rows, log, bundle, NONE_YET)
-    rows = found.rows.select("request_id", "row", "label", "loss", "is_correct").rows()
+    feedback_result = join_labels(given_rows, log, bundle, NONE_YET)
+    rows = feedback_result.rows.select("request_id", "row", "label", "loss", "is_correct").rows()
     assert rows == [  # in the order of their predictions; half the Brier score is (1 - p)^2
         ("a", 0, "yes", 0.0625, True), ("a", 1, "no", 0.5625, False),
         ("b", 0, "yes", 0.5625, False), ("c", 0, "no", 0.25, True),
     ]  # fmt: skip
-    assert found.rows["time"].to_list() == [
+    assert feedback_result.rows["time"].to_list() == [
         START, START + timedelta(seconds=1), START + timedelta(seconds=2),
         START + timedelta(minutes=2),
     ]  # fmt: skip
-    assert set(found.rows["model_id"]) == {bundle.model_id}
-    assert found.counts["predictions"] == 5  # of this model
-    assert found.rows.schema == pl.Schema(FEEDBACK_SCHEMA)
+    assert set(feedback_result.rows["model_id"]) == {bundle.model_id}
+    assert feedback_result.counts["predictions"] == 5  # of this model
+    assert feedback_result.rows.schema == pl.Schema(FEEDBACK_SCHEMA)
 
 
 keys = st.sampled_from([("a", 0), ("a", 1), ("b", 0), ("c", 0), ("other", 0), ("x", 0), ("a", 2)])
@@ -109,10 +109,12 @@ def test_late_duplicate_contradictory_and_unmatched_labels_are_counted(
                 fresh[key] = str(label)
             else:
                 expected["unmatched"] += 1
-        found = join_labels(table(*((*key, label) for key, label in rows)), log, bundle, before)
-        assert {name: found.counts[name] for name in COUNTS} == dict(expected)
+        feedback_result = join_labels(
+            table(*((*key, label) for key, label in rows)), log, bundle, before
+        )
+        assert {name: feedback_result.counts[name] for name in COUNTS} == dict(expected)
         known |= fresh
-        before = found.rows
+        before = feedback_result.rows
         joined = {(row["request_id"], row["row"]): row["label"] for row in before.to_dicts()}
         assert joined == known
         assert before.height == len(known)
@@ -143,17 +145,17 @@ def test_an_unmatched_label_is_joined_once_the_log_has_its_prediction(
 def test_labels_are_parsed_like_the_target(
     bundle: Bundle, log: Path, label: str, read: str | None
 ) -> None:
-    found = join_labels(table(("a", 0, label)), log, bundle, NONE_YET)
-    assert found.rows["label"].to_list() == ([read] if read else [])
-    assert found.counts["unparseable"] == (read is None)
+    feedback_result = join_labels(table(("a", 0, label)), log, bundle, NONE_YET)
+    assert feedback_result.rows["label"].to_list() == ([read] if read else [])
+    assert feedback_result.counts["unparseable"] == (read is None)
 
 
 def test_the_column_may_be_called_label_and_the_row_defaults_to_zero(
     bundle: Bundle, log: Path
 ) -> None:
     short = table(("a", 7, "no"), ("c", 7, "yes"), bought="label").drop("row")
-    found = join_labels(short, log, bundle, NONE_YET)
-    assert found.rows.select("request_id", "row", "label").rows() == [
+    feedback_result = join_labels(short, log, bundle, NONE_YET)
+    assert feedback_result.rows.select("request_id", "row", "label").rows() == [
         ("a", 0, "no"),
         ("c", 0, "yes"),
     ]

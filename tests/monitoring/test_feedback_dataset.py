@@ -1,4 +1,4 @@
-"""Labelled rows of the log become cells that parse to the logged values, each once."""
+"""Labeled rows of the log become cells that parse to the logged values, each once."""
 
 from __future__ import annotations
 
@@ -65,34 +65,34 @@ def test_rows_are_in_the_order_of_their_labels_with_their_first_values(log: Path
     given_labels = labels(
         ("c", 0, "yes"), ("a", 1, "no"), ("nobody", 0, "no"), ("a", 0, "yes"), ("b", 1, "no")
     )
-    found = join_logged_rows(log, given_labels, SCHEMA, BOUGHT, None)
-    assert found.rows() == [
+    joined = join_logged_rows(log, given_labels, SCHEMA, BOUGHT, None)
+    assert joined.rows() == [
         ("1000000", "city c", "yes", "c", 0), (None, "city a", "no", "a", 1),
         ("20.5", "city a", "yes", "a", 0),
     ]  # fmt: skip
-    assert found.columns == ["age", "city", "bought", *USED_ROW_KEYS]
+    assert joined.columns == ["age", "city", "bought", *USED_ROW_KEYS]
 
 
-def test_without_labelled_rows_there_is_a_table_without_rows(log: Path) -> None:
-    found = join_logged_rows(log, labels(("nobody", 0, "no")), SCHEMA, BOUGHT, None)
-    assert (found.height, found.columns) == (0, ["bought", *USED_ROW_KEYS])
+def test_without_labeled_rows_there_is_a_table_without_rows(log: Path) -> None:
+    joined = join_logged_rows(log, labels(("nobody", 0, "no")), SCHEMA, BOUGHT, None)
+    assert (joined.height, joined.columns) == (0, ["bought", *USED_ROW_KEYS])
 
 
 def test_numeric_labels_are_formatted_like_the_target(log: Path) -> None:
     for options, text in (({}, "12.5"), ({"decimal": ","}, "12,5")):
         target = Column("price", "number", options)
-        found = join_logged_rows(
+        joined = join_logged_rows(
             log, labels(("a", 0, "12.5"), ("b", 0, "3.0")), SCHEMA, target, None
         )
-        assert found["price"].to_list() == [text, "3"]
+        assert joined["price"].to_list() == [text, "3"]
 
 
 def test_the_request_time_replaces_a_time_column_that_is_not_logged(log: Path) -> None:
     native = Column("when", "datetime", {"format": "native"})
-    found = join_logged_rows(log, labels(("b", 0, "yes")), SCHEMA, BOUGHT, native)
-    assert found["when"].to_list() == ["2026-11-28 10:00:02.500"]
+    joined = join_logged_rows(log, labels(("b", 0, "yes")), SCHEMA, BOUGHT, native)
+    assert joined["when"].to_list() == ["2026-11-28 10:00:02.500"]
     plain = join_logged_rows(log, labels(("b", 0, "yes")), SCHEMA, BOUGHT, Column("when", "number"))
-    assert "when" not in plain.columns  # an order that is no time cannot be fetched
+    assert "when" not in plain.columns  # a numeric time column cannot be restored
 
 
 def test_columns_missing_in_the_log_are_an_error(log: Path) -> None:

@@ -32,43 +32,43 @@ def rows(number: int, count: int = 300) -> pl.DataFrame:
 
 
 def test_there_is_no_alert_without_drift_or_with_too_few_rows(bundle: Bundle) -> None:
-    found = DriftMonitor(bundle, MonitorSettings())
+    drift_monitor = DriftMonitor(bundle, MonitorSettings())
     for number in range(8):
-        assert found.process_window(predict_window(rows(number), bundle)) == []
+        assert drift_monitor.process_window(predict_window(rows(number), bundle)) == []
     for count in (0, 1, 10):
         broken = rows(0, count).with_columns(city=pl.lit("Atlantis"))
-        assert found.process_window(predict_window(broken, bundle)) == []
-        assert found.history[-1]["note"] == "not enough rows"
-    assert found.n_windows == 11
+        assert drift_monitor.process_window(predict_window(broken, bundle)) == []
+        assert drift_monitor.history[-1]["note"] == "not enough rows"
+    assert drift_monitor.n_windows == 11
 
 
 def test_data_quality_alerts_are_active_until_they_are_fixed(bundle: Bundle) -> None:
-    found = DriftMonitor(bundle, MonitorSettings())
+    drift_monitor = DriftMonitor(bundle, MonitorSettings())
     broken = rows(1).with_columns(
         age=pl.lit("old"), city=pl.lit("Atlantis"), member=pl.lit(None, pl.String)
     )
     window = predict_window(broken.drop("seen"), bundle)
-    new = {alert["column"]: alert["issue"] for alert in found.process_window(window)}
+    new = {alert["column"]: alert["issue"] for alert in drift_monitor.process_window(window)}
     assert new == {
         "age": "unparseable",
         "city": "unseen_category",
         "member": "missing",
         "seen": "missing_column",
-    } | {name: what for name, what in new.items() if name == monitor.PREDICTION_COLUMN}
-    assert found.process_window(window) == []  # told once
-    assert {"age", "city"} <= {one["column"] for one in found.active_alerts.values()}
-    found.process_window(predict_window(rows(2), bundle))
-    assert found.active_alerts == {}
+    } | {name: issue for name, issue in new.items() if name == monitor.PREDICTION_COLUMN}
+    assert drift_monitor.process_window(window) == []  # reported once
+    assert {"age", "city"} <= {alert["column"] for alert in drift_monitor.active_alerts.values()}
+    drift_monitor.process_window(predict_window(rows(2), bundle))
+    assert drift_monitor.active_alerts == {}
 
 
 def test_drift_is_one_alert_with_effect_size_and_distance(bundle: Bundle) -> None:
-    found = DriftMonitor(bundle, MonitorSettings())
+    drift_monitor = DriftMonitor(bundle, MonitorSettings())
     new = []
     for number in range(9):
-        moved = rows(number, 1_000 if number < 2 else 300).with_columns(
+        shifted = rows(number, 1_000 if number < 2 else 300).with_columns(
             (pl.col("age").cast(pl.Float64) + 8 * (number > 1)).cast(pl.String).alias("age")
         )
-        new += found.process_window(predict_window(moved, bundle))
+        new += drift_monitor.process_window(predict_window(shifted, bundle))
     [age] = [alert for alert in new if alert["column"] == "age"]
     assert age["type"] == "drift"
     assert 5 < age["wasserstein_distance"] < 11
@@ -76,20 +76,27 @@ def test_drift_is_one_alert_with_effect_size_and_distance(bundle: Bundle) -> Non
     assert age["bins"][0]["fraction"] > age["bins"][0]["reference_fraction"]
     assert "age: distance" in age["message"]
     assert monitor.PREDICTION_COLUMN in {alert["column"] for alert in new}
-    assert "age" in {one["column"] for one in found.active_alerts.values()}
+    assert "age" in {alert["column"] for alert in drift_monitor.active_alerts.values()}
 
 
 def test_less_important_columns_need_a_larger_effect(bundle: Bundle) -> None:
-    kept = DriftMonitor(bundle, MonitorSettings(min_effect_size=0.03)).statistics
-    least = {one.column: one.detector.limits.min_js_distance for one in kept.values()}
-    most = max(bundle.manifest["feature_importance"], key=lambda item: item["value"])["column"]
-    assert least[monitor.PREDICTION_COLUMN] == least[most] == 0.03
-    assert least["seen"] > 0.04
+    statistics = DriftMonitor(bundle, MonitorSettings(min_effect_size=0.03)).statistics
+    min_effects = {
+        statistic.column: statistic.detector.limits.min_js_distance
+        for statistic in statistics.values()
+    }
+    most_important = max(bundle.manifest["feature_importance"], key=lambda item: item["value"])[
+        "column"
+    ]
+    assert min_effects[monitor.PREDICTION_COLUMN] == min_effects[most_important] == 0.03
+    assert min_effects["seen"] > 0.04
     assert monitor.normalize_importance([{"column": "a", "value": None}]) == {}
 
 
 def test_cells_unparseable_in_the_reference_too_are_no_issue(bundle: Bundle) -> None:
-    assert bundle.profile["columns"]["age"]["value"]["bin_counts"][0] > 0  # every 17th is missing
+    assert (
+        bundle.profile["columns"]["age"]["value"]["bin_counts"][0] > 0
+    )  # every 17th cell is missing
     few = rows(6).with_columns(
         pl.when(pl.int_range(pl.len()) % 8 == 0).then(pl.lit("?!")).otherwise("age").alias("age")
     )
@@ -136,7 +143,7 @@ NOON = datetime(2026, 11, 28, 12, 0, 0, 900_000, tzinfo=UTC)
 
 
 def at(window: MonitoringWindow, hour: int) -> MonitoringWindow:
-    """A window as one of the log, an hour long."""
+    """Return the window with the times of an hour of the log."""
     first = NOON + timedelta(hours=hour)
     last = first + timedelta(hours=1)
     return MonitoringWindow(
@@ -151,32 +158,37 @@ def at(window: MonitoringWindow, hour: int) -> MonitoringWindow:
 
 
 def test_windows_with_min_rows_are_processed(bundle: Bundle) -> None:
-    found = DriftMonitor(bundle, MonitorSettings(min_rows=60))
+    drift_monitor = DriftMonitor(bundle, MonitorSettings(min_rows=60))
     for count, note in ((59, "not enough rows"), (60, "")):
-        odd = rows(0, count).with_columns(city=pl.lit("Atlantis"))
-        new = found.process_window(predict_window(odd, bundle))
-        assert found.history[-1]["note"] == note
+        unseen = rows(0, count).with_columns(city=pl.lit("Atlantis"))
+        new = drift_monitor.process_window(predict_window(unseen, bundle))
+        assert drift_monitor.history[-1]["note"] == note
         assert {alert["column"] for alert in new} >= ({"city"} if not note else set())
-    assert (found.n_windows, len(found.history)) == (2, 2)
+    assert (drift_monitor.n_windows, len(drift_monitor.history)) == (2, 2)
     few = predict_window(rows(0, 9), bundle)
     seasonal = DriftMonitor(bundle, MonitorSettings(window=3_600.0, seasonality="day"))
     assert (
-        found.process_window(at(few, 0))
+        drift_monitor.process_window(at(few, 0))
         == seasonal.process_window(few)
         == seasonal.process_window(at(few, 1))
         == []
     )
     assert seasonal.season
-    assert seasonal.season.windows_seen == (1, 0)  # one whose hour is known
+    assert seasonal.season.windows_seen == (1, 0)  # only the one with a start time
 
 
 def test_a_data_quality_alert_has_all_fields(bundle: Bundle) -> None:
-    found = DriftMonitor(bundle, MonitorSettings())
-    found.process_window(at(predict_window(rows(1), bundle), 0))
-    odd = rows(1).with_columns(city=pl.when(pl.int_range(pl.len()) < 240).then(pl.lit("Atlantis"))
-                               .otherwise("city"))  # fmt: skip
+    drift_monitor = DriftMonitor(bundle, MonitorSettings())
+    drift_monitor.process_window(at(predict_window(rows(1), bundle), 0))
+
+    is_unseen = pl.int_range(pl.len()) < 240
+    unseen = rows(1).with_columns(
+        city=pl.when(is_unseen).then(pl.lit("Atlantis")).otherwise("city")
+    )
     [city] = [
-        a for a in found.process_window(at(predict_window(odd, bundle), 1)) if a["column"] == "city"
+        alert
+        for alert in drift_monitor.process_window(at(predict_window(unseen, bundle), 1))
+        if alert["column"] == "city"
     ]
     assert city == {
         "id": "data_quality|city|unseen_category",
@@ -193,9 +205,11 @@ def test_a_data_quality_alert_has_all_fields(bundle: Bundle) -> None:
         "fraction": 0.8,
         "reference_fraction": 0.0,
     }
-    assert [item["other_model_rows"] for item in found.history] == [0, 1]
-    assert [item["data_quality_issues"] for item in found.history] == [[], ["city"]]
-    assert not any(key.startswith("city") for key in found.history[1]["levels"])  # not also drift
+    assert [item["other_model_rows"] for item in drift_monitor.history] == [0, 1]
+    assert [item["data_quality_issues"] for item in drift_monitor.history] == [[], ["city"]]
+    assert not any(
+        key.startswith("city") for key in drift_monitor.history[1]["levels"]
+    )  # not also drift
 
 
 def test_the_history_keeps_the_last_windows(
@@ -203,80 +217,90 @@ def test_the_history_keeps_the_last_windows(
 ) -> None:
     monkeypatch.setattr(monitor, "MAX_HISTORY_WINDOWS", 3)
     monkeypatch.setattr(monitor, "RECENT_WINDOWS", 2)
-    found = DriftMonitor(bundle, MonitorSettings())
-    promises = []
+    drift_monitor = DriftMonitor(bundle, MonitorSettings())
+    confidences = []
     for number in range(5):
         window = predict_window(rows(number), bundle)
-        found.process_window(window)
+        drift_monitor.process_window(window)
         chances = window.outputs.select("probability_no", "probability_yes").to_numpy()
-        promises.append(float(chances.max(axis=1).mean()))
-    assert [item["window"] for item in found.history] == [3, 4, 5]
-    expected = [item["expected_accuracy"] for item in found.history]
-    assert expected == pytest.approx(promises[2:])
-    assert found.expected_accuracy() == pytest.approx(np.mean(promises[3:]))
-    found.history[-1]["expected_accuracy"] = None  # of a window that promised nothing
-    assert found.expected_accuracy() == pytest.approx(promises[3])
-    found.active_alerts = {"one": {}}
-    assert found.expected_accuracy() is None
+        confidences.append(float(chances.max(axis=1).mean()))
+    assert [item["window"] for item in drift_monitor.history] == [3, 4, 5]
+    expected = [item["expected_accuracy"] for item in drift_monitor.history]
+    assert expected == pytest.approx(confidences[2:])
+    assert drift_monitor.expected_accuracy() == pytest.approx(np.mean(confidences[3:]))
+    drift_monitor.history[-1]["expected_accuracy"] = None  # of a window without probabilities
+    assert drift_monitor.expected_accuracy() == pytest.approx(confidences[3])
+    drift_monitor.active_alerts = {"one": {}}
+    assert drift_monitor.expected_accuracy() is None
     assert DriftMonitor(bundle, MonitorSettings()).expected_accuracy() is None
 
 
 def test_latest_levels_are_of_the_last_window_with_the_statistic(bundle: Bundle) -> None:
-    found = DriftMonitor(bundle, MonitorSettings())
-    found.history = [{"levels": {"a": [1, 2], "b": [3, 4]}}, {"levels": {"a": [5, 6]}}]
-    assert found.latest_levels() == {"a": (5, 6), "b": (3, 4)}
+    drift_monitor = DriftMonitor(bundle, MonitorSettings())
+    drift_monitor.history = [{"levels": {"a": [1, 2], "b": [3, 4]}}, {"levels": {"a": [5, 6]}}]
+    assert drift_monitor.latest_levels() == {"a": (5, 6), "b": (3, 4)}
 
 
 @pytest.mark.parametrize(
-    ("wishes", "looks"),
+    ("window_settings", "tests_per_month"),
     [
-        ({}, 720.0),  # windows a month; windows of rows count as hours
+        ({}, 720.0),  # windows per month; windows of rows count as hours
         ({"window": 1_800.0}, 1_440.0),
         ({"window": 3_600.0, "seasonality": "day"}, 720.0 + 30.0),
         ({"window": 86_400.0, "seasonality": "week"}, 30.0 + 30.0 / 7),
     ],
 )
 def test_the_false_alarm_rate_does_not_depend_on_the_windows(
-    bundle: Bundle, wishes: dict[str, Any], looks: float
+    bundle: Bundle, window_settings: dict[str, Any], tests_per_month: float
 ) -> None:
-    found = DriftMonitor(
-        bundle, MonitorSettings(false_alarms_per_month=0.2, tolerance=0.03, **wishes)
+    drift_monitor = DriftMonitor(
+        bundle, MonitorSettings(false_alarms_per_month=0.2, tolerance=0.03, **window_settings)
     )
-    plain = {key: one for key, one in found.statistics.items() if not one.seasonality}
-    limits = [one.detector.limits for one in found.statistics.values()]
-    expected = math.log(looks * len(plain) / 0.2)
-    assert [one.log_level for one in limits] == pytest.approx([expected] * len(limits))
-    assert {one.tolerance for one in limits} == {0.03}
-    windows = 720 * 3_600 / wishes["window"] if wishes else 720
-    assert found.false_break_probability == pytest.approx(0.05 / (windows * len(plain) * 4))
-    assert {one.false_break_probability for one in limits} == {found.false_break_probability}
-    assert len(found.statistics) == len(plain) * (2 if "seasonality" in wishes else 1)
+    unseasonal = {
+        key: statistic
+        for key, statistic in drift_monitor.statistics.items()
+        if not statistic.seasonality
+    }
+    limits = [statistic.detector.limits for statistic in drift_monitor.statistics.values()]
+    expected = math.log(tests_per_month * len(unseasonal) / 0.2)
+    assert [limit.log_level for limit in limits] == pytest.approx([expected] * len(limits))
+    assert {limit.tolerance for limit in limits} == {0.03}
+    windows = 720 * 3_600 / window_settings["window"] if window_settings else 720
+    assert drift_monitor.false_break_probability == pytest.approx(
+        0.05 / (windows * len(unseasonal) * 4)
+    )
+    assert {limit.false_break_probability for limit in limits} == {
+        drift_monitor.false_break_probability
+    }
+    assert len(drift_monitor.statistics) == len(unseasonal) * (
+        2 if "seasonality" in window_settings else 1
+    )
 
 
 def test_predictions_of_an_ensemble_need_a_warmup(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gathering(members: int) -> set[str]:
+    def columns_with_warmup(members: int) -> set[str]:
         monkeypatch.setitem(bundle.profile, "n_folds", members)
-        measures = DriftMonitor(bundle, MonitorSettings()).statistics.values()
-        return {one.column for one in measures if one.detector.warmup}
+        statistics = DriftMonitor(bundle, MonitorSettings()).statistics.values()
+        return {statistic.column for statistic in statistics if statistic.detector.warmup}
 
-    assert (gathering(1), gathering(2)) == (set(), {monitor.PREDICTION_COLUMN})
+    assert (columns_with_warmup(1), columns_with_warmup(2)) == (set(), {monitor.PREDICTION_COLUMN})
 
 
 def test_statistics_are_those_of_the_profile_without_dates_and_redundant_probabilities() -> None:
-    def measured(classes: list[str]) -> list[tuple[str, str]]:
+    def profiled(classes: list[str]) -> list[tuple[str, str]]:
         predictions = {"prediction": {"type": "categorical"}}
         predictions |= {f"probability_{name}": {"type": "numeric"} for name in classes}
         columns = {"a": {"value": {"type": "numeric"}, "length": {"type": "numeric"}},
                    "t": {"value": {"type": "temporal"}}}  # fmt: skip
-        known = {"predictions": predictions, "columns": columns}
-        return [(column, name) for column, name, _ in monitor.iter_profiled_statistics(known)]
+        profile = {"predictions": predictions, "columns": columns}
+        return [(column, name) for column, name, _ in monitor.iter_profiled_statistics(profile)]
 
-    of_rows = [("a", "value"), ("a", "length")]
-    assert measured(["n", "y"]) == [("", "prediction"), ("", "probability_y"), *of_rows]
+    column_statistics = [("a", "value"), ("a", "length")]
+    assert profiled(["n", "y"]) == [("", "prediction"), ("", "probability_y"), *column_statistics]
     three = [("", f"probability_{name}") for name in "abc"]
-    assert measured(["a", "b", "c"]) == [("", "prediction"), *three, *of_rows]
+    assert profiled(["a", "b", "c"]) == [("", "prediction"), *three, *column_statistics]
 
 
 def test_importance_is_relative_to_the_largest() -> None:
@@ -317,15 +341,15 @@ def test_titles_name_the_column_its_measure_and_the_season() -> None:
 
 
 def test_unparseable_cells_are_an_issue_from_a_tenth_above_the_reference_on(bundle: Bundle) -> None:
-    found = DriftMonitor(bundle, MonitorSettings())
+    drift_monitor = DriftMonitor(bundle, MonitorSettings())
     usual = monitor.missing_fraction(bundle.profile["columns"]["age"]["value"])
     window = predict_window(rows(3, 1_000), bundle)
     for share, broken in ((usual + 0.099, False), (usual + 0.101, True)):
         odd = MonitoringWindow(
             window.values, window.outputs, n_unparseable={"age": round(1_000 * share)}
         )
-        faults = found.find_issues(odd, {}, ())
-        assert set(faults) == ({"age"} if broken else set())
+        issues = drift_monitor.find_issues(odd, {}, ())
+        assert set(issues) == ({"age"} if broken else set())
         if broken:
-            assert faults["age"].fraction == pytest.approx(share, abs=0.001)
-            assert faults["age"].reference_fraction == usual
+            assert issues["age"].fraction == pytest.approx(share, abs=0.001)
+            assert issues["age"].reference_fraction == usual

@@ -27,24 +27,25 @@ def test_prometheus_parses_the_metrics(bundle: Bundle, tmp_path: Path) -> None:
     monitor = DriftMonitor(bundle, MonitorSettings())
     rows = mixed_table(300, seed=5).with_columns(city=pl.lit("Atlantis")).cast(pl.String)
     monitor.process_window(predict_window(rows, bundle))
-    odd = 'a "column"\nof\\two'
+    odd_name = 'a "column"\nof\\two'
     key = next(key for key in monitor.statistics if key.startswith("age"))
-    monitor.statistics[key] = replace(monitor.statistics[key], column=odd)
+    monitor.statistics[key] = replace(monitor.statistics[key], column=odd_name)
     prometheus_textfile.write_metrics(tmp_path / "metrics.prom", monitor)
     text = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
-    found = {family.name: family.samples for family in text_string_to_metric_families(text)}
-    assert set(found) == {
+    samples = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    assert set(samples) == {
         f"fieldcraft_monitor_{name.removesuffix('_total')}"
         for name in prometheus_textfile.METRIC_TYPE_AND_HELP
     }
-    assert odd in {
-        sample.labels["statistic"] for sample in found["fieldcraft_monitor_log_evidence"]
+    assert odd_name in {
+        sample.labels["statistic"] for sample in samples["fieldcraft_monitor_log_evidence"]
     }
-    broken = {
-        sample.labels["type"]: sample.value for sample in found["fieldcraft_monitor_active_alerts"]
+    active_alerts = {
+        sample.labels["type"]: sample.value
+        for sample in samples["fieldcraft_monitor_active_alerts"]
     }
-    assert broken["data_quality"] >= 1
-    assert found["fieldcraft_monitor_windows"][0].value == 1
+    assert active_alerts["data_quality"] >= 1
+    assert samples["fieldcraft_monitor_windows"][0].value == 1
 
 
 def test_each_sample_has_a_line(bundle: Bundle) -> None:

@@ -44,49 +44,54 @@ def test_a_complete_season_returns_the_statistics_that_all_windows_had() -> None
     day = SeasonTracker("day", HALF)
     assert day.add_window(MONDAY, {**ONE, "city|value": np.array([1])}) == {}
     day.load_state(json.loads(json.dumps(day.get_state())))
-    whole = day.add_window(MONDAY + timedelta(hours=12), ONE)
-    assert {key: counts.tolist() for key, counts in whole.items()} == {"age|value": [2, 4]}
+    complete = day.add_window(MONDAY + timedelta(hours=12), ONE)
+    assert {key: counts.tolist() for key, counts in complete.items()} == {"age|value": [2, 4]}
     assert day.add_window(MONDAY + timedelta(hours=24), ONE) == {}
-    assert day.add_window(MONDAY + timedelta(hours=60), ONE) == {}  # the third half day never came
+    assert day.add_window(MONDAY + timedelta(hours=60), ONE) == {}  # the third half day is missing
     assert day.add_window(MONDAY + timedelta(hours=72), None) == {}  # of too few rows
     assert list(day.add_window(MONDAY + timedelta(hours=84), ONE)) == ["age|value"]
 
 
 def window(bundle: Bundle, number: int, shift: float = 0.0) -> MonitoringWindow:
-    """Half a day; ages are higher in every other one."""
+    """Return a window of half a day; ages are higher in every second one."""
     years = pl.col("age").cast(pl.Float64) + (6 if number % 2 else -6) + shift
     rows = mixed_table(400, seed=300 + number).with_columns(years.cast(pl.String).alias("age"))
-    seen = predict_window(rows.cast(pl.String), bundle)
+    predicted = predict_window(rows.cast(pl.String), bundle)
     first = MONDAY + timedelta(seconds=HALF * number)
-    return MonitoringWindow(seen.values, seen.outputs, first, first + timedelta(seconds=HALF))
+    return MonitoringWindow(
+        predicted.values, predicted.outputs, first, first + timedelta(seconds=HALF)
+    )
 
 
 def test_nights_are_no_drift_with_seasonality(bundle: Bundle) -> None:
-    plain, told = DriftMonitor(bundle, MonitorSettings(window=HALF)), DriftMonitor(bundle, SEASONAL)
+    plain, seasonal = (
+        DriftMonitor(bundle, MonitorSettings(window=HALF)),
+        DriftMonitor(bundle, SEASONAL),
+    )
     for number in range(12):
         plain.process_window(window(bundle, number))
-        assert told.process_window(window(bundle, number)) == []
+        assert seasonal.process_window(window(bundle, number)) == []
         if number == 5:
-            state = json.loads(json.dumps(told.get_state(), allow_nan=False))
-            told = DriftMonitor(bundle, SEASONAL)
-            told.load_state(state)
+            state = json.loads(json.dumps(seasonal.get_state(), allow_nan=False))
+            seasonal = DriftMonitor(bundle, SEASONAL)
+            seasonal.load_state(state)
     assert "age" in {alert["column"] for alert in plain.active_alerts.values()}
-    found = []
+    new_alerts = []
     for number in range(12, 20):
-        found += told.process_window(window(bundle, number, shift=8))
-    ages = [alert for alert in found if alert["id"] == "drift|age|value|day"]
+        new_alerts += seasonal.process_window(window(bundle, number, shift=8))
+    ages = [alert for alert in new_alerts if alert["id"] == "drift|age|value|day"]
     assert "age, same time of the day: distance" in ages[0]["message"]
     assert "age, same time of the day" in render_monitoring_report(
-        told, {**RESULT, "active_alerts": found}
+        seasonal, {**RESULT, "active_alerts": new_alerts}
     )
-    assert any("same time of the day" in line for line in format_metrics(told))
+    assert any("same time of the day" in line for line in format_metrics(seasonal))
 
 
 def test_windows_of_another_size_start_without_seasonal_state(bundle: Bundle) -> None:
-    told = DriftMonitor(bundle, SEASONAL)
+    seasonal = DriftMonitor(bundle, SEASONAL)
     for number in range(4):
-        told.process_window(window(bundle, number))
-    state = json.loads(json.dumps(told.get_state()))
+        seasonal.process_window(window(bundle, number))
+    state = json.loads(json.dumps(seasonal.get_state()))
     other, same = (
         DriftMonitor(bundle, MonitorSettings(window=HALF / 2, seasonality="day")),
         DriftMonitor(bundle, SEASONAL),
@@ -106,14 +111,17 @@ RESULT = {
 
 
 def test_whole_days_are_compared_with_the_reference_rows(bundle: Bundle) -> None:
-    told, found = DriftMonitor(bundle, SEASONAL), []
-    for number in range(4):  # from the first day on, when no hour has a past
-        found += told.process_window(window(bundle, number, shift=15))
-    assert {("age", None)} <= {(alert["column"], alert.get("seasonality")) for alert in found}
-    assert told.history[0]["levels"].keys() <= {
-        key for key, one in told.statistics.items() if one.seasonality
+    seasonal, new_alerts = DriftMonitor(bundle, SEASONAL), []
+    for number in range(4):  # from the first day on, before any slot has a reference
+        new_alerts += seasonal.process_window(window(bundle, number, shift=15))
+    assert {("age", None)} <= {(alert["column"], alert.get("seasonality")) for alert in new_alerts}
+    assert seasonal.history[0]["levels"].keys() <= {
+        key for key, statistic in seasonal.statistics.items() if statistic.seasonality
     }
-    assert {one.column for one in told.statistics.values()} >= {"age", PREDICTION_COLUMN}
+    assert {statistic.column for statistic in seasonal.statistics.values()} >= {
+        "age",
+        PREDICTION_COLUMN,
+    }
 
 
 @pytest.mark.parametrize(
@@ -147,12 +155,14 @@ def test_a_season_has_each_of_its_slots_once(name: str, seconds: float) -> None:
 
 
 def test_windows_with_too_few_rows_count_for_the_season_and_add_nothing() -> None:
-    season = SeasonTracker("day", 21_600.0)  # four a day
+    season = SeasonTracker("day", 21_600.0)  # four windows per day
     counts = {"a": np.array([1, 0]), "b": np.array([0, 1])}
     for hour, given in {0: counts, 6: None, 12: {"a": np.array([2, 2])}}.items():
         assert season.add_window(MONDAY + timedelta(hours=hour), given) == {}
     whole = season.add_window(MONDAY + timedelta(hours=18), counts)
-    assert {key: found.tolist() for key, found in whole.items()} == {"a": [4, 2]}  # b lacked one
+    assert {key: total.tolist() for key, total in whole.items()} == {
+        "a": [4, 2]
+    }  # b is missing in one window
     assert season.windows_seen == (4, 3)
     assert season.add_window(MONDAY + timedelta(hours=24), counts) == {}
     assert (season.windows_seen, season.windows_by_key) == ((1, 1), {"a": 1, "b": 1})  # a new day

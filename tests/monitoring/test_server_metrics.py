@@ -28,7 +28,7 @@ VERSION = "0123456789abcdef"
 
 
 def write_metrics(path: Path, version: str = VERSION, good: int = 90) -> str:
-    """The figures of a server in a file."""
+    """Write the metrics of a server to a file."""
     metrics = ServerMetrics()
     metrics.model_info.labels("shop", version).set(1)
     metrics.model_info.labels("old", "f" * 16).set(1)
@@ -66,7 +66,7 @@ def test_only_requests_since_the_last_run_count_unless_the_server_restarted(
     since = now.since(ScrapedMetrics(**asdict(before))).summarize()
     assert (since["requests"], since["error_codes"]) == (50, {})
     assert since["p99_latency_seconds"] < 0.005
-    assert before.since(now).summarize()["requests"] == 100  # it was started anew
+    assert before.since(now).summarize()["requests"] == 100  # the server was restarted
     assert now.since(now).summarize() | {"requests": 0} == now.since(now).summarize()
     assert now.since(now).summarize()["median_latency_seconds"] is None
     assert describe_server(now.since(now).summarize()) == "0 requests since the last run"
@@ -96,7 +96,7 @@ def test_monitoring_includes_the_server(finished_project_folder: Path, tmp_path:
     metrics = write_metrics(tmp_path / "metrics", version)
     tomorrow = datetime.now(UTC) + timedelta(days=1)
 
-    def look(server: str | None) -> MonitorRequest:
+    def make_request(server: str | None) -> MonitorRequest:
         return MonitorRequest(
             bundle,
             str(table),
@@ -105,15 +105,15 @@ def test_monitoring_includes_the_server(finished_project_folder: Path, tmp_path:
             clock=lambda: tomorrow,
         )
 
-    assert monitor(look(metrics))["server"]["requests"] == 100
+    assert monitor(make_request(metrics))["server"]["requests"] == 100
     assert "3.0 % failed" in (out / "report.html").read_text("utf-8").replace("%", " %")
     write_metrics(tmp_path / "metrics", version, good=95)
-    assert monitor(look(metrics))["server"]["requests"] == 5
-    dead = monitor(look("http://127.0.0.1:9"))["server"]
+    assert monitor(make_request(metrics))["server"]["requests"] == 5
+    dead = monitor(make_request("http://127.0.0.1:9"))["server"]
     assert "cannot be fetched" in dead["error"]
     assert describe_server(dead) == dead["error"]
-    assert monitor(look(None))["server"] is None
-    assert monitor(look(metrics))["server"]["requests"] == 0
+    assert monitor(make_request(None))["server"] is None
+    assert monitor(make_request(metrics))["server"]["requests"] == 0
 
 
 def test_a_quantile_is_interpolated_within_its_bucket() -> None:
@@ -130,11 +130,11 @@ def test_counters_that_fell_belong_to_a_restarted_server() -> None:
     assert grown.since(before) == ScrapedMetrics(
         {"ok": 1, "invalid_input": 0, "client_disconnected": 1}, {"0.1": 1}
     )
-    for anew in (
+    for restarted in (
         ScrapedMetrics({"ok": 9, "invalid_input": 1}, {"0.1": 9}),
         ScrapedMetrics({"ok": 9}, {"0.1": 9}),
     ):
-        assert anew.since(before) == anew
+        assert restarted.since(before) == restarted
 
 
 def test_models_with_the_same_version_are_added_up(tmp_path: Path) -> None:
@@ -143,15 +143,15 @@ def test_models_with_the_same_version_are_added_up(tmp_path: Path) -> None:
         metrics.model_info.labels(model, version).set(1)
         metrics.requests.labels(model, "ok", "200").inc(3)
         metrics.request_duration_seconds.labels(model).observe(0.004)
-    metrics.model_info.labels("c", VERSION).set(0)  # no longer
+    metrics.model_info.labels("c", VERSION).set(0)  # no longer served
     path = tmp_path / "metrics"
     path.write_bytes(metrics.to_text())
-    found = scrape_metrics(str(path), VERSION)
-    assert found.code_counts == {"ok": 6}
+    scraped = scrape_metrics(str(path), VERSION)
+    assert scraped.code_counts == {"ok": 6}
     assert (
-        found.latency_buckets["0.002"],
-        found.latency_buckets["0.005"],
-        found.latency_buckets["+Inf"],
+        scraped.latency_buckets["0.002"],
+        scraped.latency_buckets["0.005"],
+        scraped.latency_buckets["+Inf"],
     ) == (0, 2, 2)
 
 
@@ -159,12 +159,12 @@ def test_models_with_the_same_version_are_added_up(tmp_path: Path) -> None:
 def test_metrics_are_fetched_from_the_url_of_the_server(
     monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    asked: list[tuple[str, float]] = []
+    requests: list[tuple[str, float]] = []
 
-    def opened(address: str, timeout: float) -> io.BytesIO:
-        asked.append((address, timeout))
+    def urlopen(address: str, timeout: float) -> io.BytesIO:
+        requests.append((address, timeout))
         return io.BytesIO(b"figures")
 
-    monkeypatch.setattr("urllib.request.urlopen", opened)
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
     assert read_metrics_text("http://here:8000" + suffix) == "figures"
-    assert asked == [("http://here:8000/metrics", 5.0)]
+    assert requests == [("http://here:8000/metrics", 5.0)]

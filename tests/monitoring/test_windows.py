@@ -26,7 +26,7 @@ def bundle(finished_project_folder: Path) -> Bundle:
 
 
 def write_part(folder: Path, at: datetime, numbers: range, model: str, step: float = 1.0) -> Path:
-    """A part of a log, written at a time, of rows that came so many seconds apart before."""
+    """Write a file of a log at a time, with rows that arrived `step` seconds apart before it."""
     table = pl.DataFrame(
         {
             "time": [at - timedelta(seconds=step * (numbers.stop - i)) for i in numbers],
@@ -44,29 +44,27 @@ def write_part(folder: Path, at: datetime, numbers: range, model: str, step: flo
     return path
 
 
-def ages_of(found: list[tuple[MonitoringWindow, Any]]) -> list[list[float]]:
+def ages_of(windows_with_positions: list[tuple[MonitoringWindow, Any]]) -> list[list[float]]:
     return [
         window.values["age"].to_list() if "age" in window.values.columns else []
-        for window, _ in found
+        for window, _ in windows_with_positions
     ]
 
 
-def test_rows_of_a_log_are_cut_across_its_parts_and_read_once(
-    tmp_path: Path, bundle: Bundle
-) -> None:
+def test_windows_span_the_files_of_a_log_and_are_read_once(tmp_path: Path, bundle: Bundle) -> None:
     for number in range(4):
         at = START + timedelta(seconds=20 * number)
         write_part(tmp_path, at, range(10 * number, 10 * number + 10), bundle.model_id)
     assert windows.find_prediction_log(str(tmp_path), bundle.model_id) == tmp_path
     span = WindowSpec(rows=15)
-    found = list(windows.iter_windows(str(tmp_path), bundle, span, {}, LATER))
-    assert ages_of(found) == [list(range(15)), list(range(15, 30))]
-    assert found[0][0].outputs["prediction"].to_list() == ["yes"] * 15
-    assert found[0][0].start == START - timedelta(seconds=10)
-    again = list(windows.iter_windows(str(tmp_path), bundle, span, found[0][1], LATER))
+    first_windows = list(windows.iter_windows(str(tmp_path), bundle, span, {}, LATER))
+    assert ages_of(first_windows) == [list(range(15)), list(range(15, 30))]
+    assert first_windows[0][0].outputs["prediction"].to_list() == ["yes"] * 15
+    assert first_windows[0][0].start == START - timedelta(seconds=10)
+    again = list(windows.iter_windows(str(tmp_path), bundle, span, first_windows[0][1], LATER))
     assert ages_of(again) == [list(range(15, 30))]
     write_part(tmp_path, START + timedelta(days=1), range(40, 45), bundle.model_id)
-    more = list(windows.iter_windows(str(tmp_path), bundle, span, found[1][1], LATER))
+    more = list(windows.iter_windows(str(tmp_path), bundle, span, first_windows[1][1], LATER))
     assert ages_of(more) == [list(range(30, 45))]
 
 
@@ -80,7 +78,7 @@ def test_the_log_of_a_model_is_found_among_those_of_others(tmp_path: Path, bundl
     assert windows.find_prediction_log(str(tmp_path), "none of these") is None
 
 
-def test_parts_that_may_not_be_settled_wait(tmp_path: Path, bundle: Bundle) -> None:
+def test_recently_written_files_are_not_read_yet(tmp_path: Path, bundle: Bundle) -> None:
     write_part(tmp_path, START, range(10), bundle.model_id)
     span = WindowSpec(rows=5)
     assert list(windows.iter_windows(str(tmp_path), bundle, span, {}, START)) == []
@@ -92,24 +90,24 @@ def test_rows_of_other_versions_are_left_out_and_counted(tmp_path: Path, bundle:
     write_part(tmp_path, START + timedelta(seconds=20), range(4), "another")
     write_part(tmp_path, START + timedelta(seconds=40), range(4, 10), bundle.model_id)
     for span in (WindowSpec(rows=6), WindowSpec(window_seconds=3600.0)):
-        found = [
+        full_windows = [
             w for w, _ in windows.iter_windows(str(tmp_path), bundle, span, {}, LATER) if w.n_rows
         ]
-        assert [(w.n_rows, w.n_other_model_rows) for w in found] == [(6, 4)]
+        assert [(w.n_rows, w.n_other_model_rows) for w in full_windows] == [(6, 4)]
 
 
-def test_time_windows_are_yielded_once_over_and_empty_ones_too(
-    tmp_path: Path, bundle: Bundle
-) -> None:
+def test_time_windows_are_complete_and_may_be_empty(tmp_path: Path, bundle: Bundle) -> None:
     for hour in (0, 1, 3):
         at = START + timedelta(hours=hour, minutes=30)
         write_part(tmp_path, at, range(10 * hour, 10 * hour + 10), bundle.model_id)
     span = WindowSpec(window_seconds=3600.0)
     now = START + timedelta(hours=4, seconds=5)  # the last hour may still be written
-    found = list(windows.iter_windows(str(tmp_path), bundle, span, {}, now))
-    assert [window.n_rows for window, _ in found] == [10, 10, 0]
-    assert [window.start for window, _ in found] == [START + timedelta(hours=h) for h in range(3)]
-    rest = list(windows.iter_windows(str(tmp_path), bundle, span, found[-1][1], LATER))
+    first_windows = list(windows.iter_windows(str(tmp_path), bundle, span, {}, now))
+    assert [window.n_rows for window, _ in first_windows] == [10, 10, 0]
+    assert [window.start for window, _ in first_windows] == [
+        START + timedelta(hours=h) for h in range(3)
+    ]
+    rest = list(windows.iter_windows(str(tmp_path), bundle, span, first_windows[-1][1], LATER))
     assert [window.n_rows for window, _ in rest[:2]] == [10, 0]
     assert len(rest) < 9 * 24 + 2
     last = rest[-1][0].end
@@ -121,14 +119,14 @@ def test_a_gap_of_years_is_skipped(tmp_path: Path, bundle: Bundle) -> None:
     write_part(tmp_path, START, range(5), bundle.model_id)
     write_part(tmp_path, START + timedelta(days=800), range(5, 9), bundle.model_id)
     now = START + timedelta(days=800, hours=2)
-    found = list(
+    all_windows = list(
         windows.iter_windows(str(tmp_path), bundle, WindowSpec(window_seconds=3600.0), {}, now)
     )
-    assert [window.n_rows for window, _ in found if window.n_rows] == [5, 4]
-    assert len(found) < 10
+    assert [window.n_rows for window, _ in all_windows if window.n_rows] == [5, 4]
+    assert len(all_windows) < 10
 
 
-def test_an_even_sample_is_held_of_very_many_rows(
+def test_large_windows_are_sampled_evenly(
     tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(windows, "MAX_BUFFERED_ROWS", 100)
@@ -136,35 +134,39 @@ def test_an_even_sample_is_held_of_very_many_rows(
         at = START + timedelta(minutes=number + 1)
         write_part(tmp_path, at, range(50 * number, 50 * number + 50), bundle.model_id)
     write_part(tmp_path, START + timedelta(hours=2, minutes=3), range(9), bundle.model_id)
-    found = list(
+    all_windows = list(
         windows.iter_windows(str(tmp_path), bundle, WindowSpec(window_seconds=3600.0), {}, LATER)
     )
-    [first, _, third] = ages_of(found[:3])
+    [first, _, third] = ages_of(all_windows[:3])
     assert 50 < len(first) <= 100
     assert 200 < sum(first) / len(first) < 300
-    assert len(third) == 9  # held whole again
+    assert len(third) == 9  # complete again
 
 
 def test_tables_are_cut_evenly_and_only_new_rows_are_read(tmp_path: Path, bundle: Bundle) -> None:
     path = tmp_path / "rows.csv"
     mixed_table(130).write_csv(path)
-    found = list(windows.iter_windows(str(path), bundle, WindowSpec(rows=40), {}, LATER))
-    assert [window.n_rows for window, _ in found] == [44, 43, 43]
-    assert found[0][0].outputs.height == 44
+    all_windows = list(windows.iter_windows(str(path), bundle, WindowSpec(rows=40), {}, LATER))
+    assert [window.n_rows for window, _ in all_windows] == [44, 43, 43]
+    assert all_windows[0][0].outputs.height == 44
     expected = bundle.predict(mixed_table(130).cast(pl.String))["prediction"].to_list()
-    assert [p for window, _ in found for p in window.outputs["prediction"]] == expected
-    mark = found[-1][1]
-    assert list(windows.iter_windows(str(path), bundle, WindowSpec(rows=40), mark, LATER)) == []
+    assert [p for window, _ in all_windows for p in window.outputs["prediction"]] == expected
+    position = all_windows[-1][1]
+    assert list(windows.iter_windows(str(path), bundle, WindowSpec(rows=40), position, LATER)) == []
     mixed_table(150).write_csv(path)
     assert [
-        w.n_rows for w, _ in windows.iter_windows(str(path), bundle, WindowSpec(40), mark, LATER)
+        w.n_rows
+        for w, _ in windows.iter_windows(str(path), bundle, WindowSpec(40), position, LATER)
     ] == [20]
     mixed_table(150).write_csv(tmp_path / "other.csv")
-    other = windows.iter_windows(str(tmp_path / "other.csv"), bundle, WindowSpec(150), mark, LATER)
-    assert [w.n_rows for w, _ in other] == [150]  # the mark is of another source
+    other = windows.iter_windows(
+        str(tmp_path / "other.csv"), bundle, WindowSpec(150), position, LATER
+    )
+    assert [w.n_rows for w, _ in other] == [150]  # the position is of another source
     mixed_table(60).write_csv(path)  # another file: from its start
     assert [
-        w.n_rows for w, _ in windows.iter_windows(str(path), bundle, WindowSpec(99), mark, LATER)
+        w.n_rows
+        for w, _ in windows.iter_windows(str(path), bundle, WindowSpec(99), position, LATER)
     ] == [60]
 
 
@@ -207,9 +209,9 @@ def test_a_time_window_includes_its_start_and_excludes_its_end(
     write_part(tmp_path, edge + timedelta(minutes=1), range(2, 4), bundle.model_id, step=30.0)
     write_part(tmp_path, edge + timedelta(minutes=9), range(4, 5), bundle.model_id, step=60.0)
     span = WindowSpec(window_seconds=60.0)
-    found = list(windows.iter_windows(str(tmp_path), bundle, span, {}, LATER))[:2]
-    assert ages_of(found) == [[0, 1], [2, 3]]
-    assert [(w.start, w.end, mark) for w, mark in found] == [
+    first_windows = list(windows.iter_windows(str(tmp_path), bundle, span, {}, LATER))[:2]
+    assert ages_of(first_windows) == [[0, 1], [2, 3]]
+    assert [(w.start, w.end, position) for w, position in first_windows] == [
         (START, edge, {"until": edge.timestamp()}),
         (edge, edge + timedelta(minutes=1), {"until": edge.timestamp() + 60}),
     ]
@@ -218,7 +220,7 @@ def test_a_time_window_includes_its_start_and_excludes_its_end(
     def count(now: datetime) -> int:
         return len(list(windows.iter_windows(str(tmp_path), bundle, span, {}, now)))
 
-    assert count(edge + late - timedelta(seconds=1)) == 0  # rows of the minute may be on their way
+    assert count(edge + late - timedelta(seconds=1)) == 0  # rows of the minute may still arrive
     assert count(edge + late) == 1
 
 
@@ -226,13 +228,13 @@ def test_late_rows_of_a_finished_window_are_ignored(tmp_path: Path, bundle: Bund
     write_part(tmp_path, START + timedelta(seconds=30), range(3), bundle.model_id)
     span, edge = WindowSpec(window_seconds=60.0), START + timedelta(seconds=60)
     now = edge + timedelta(seconds=windows.MAX_ROW_DELAY_SECONDS)
-    [(window, mark)] = windows.iter_windows(str(tmp_path), bundle, span, {}, now)
-    assert (window.n_rows, mark) == (3, {"until": edge.timestamp()})
+    [(window, position)] = windows.iter_windows(str(tmp_path), bundle, span, {}, now)
+    assert (window.n_rows, position) == (3, {"until": edge.timestamp()})
     write_part(tmp_path, now, range(3, 5), bundle.model_id, step=40.0)  # one late, one in time
     later = now + timedelta(seconds=60)
-    [(window, _)] = windows.iter_windows(str(tmp_path), bundle, span, mark, later)
+    [(window, _)] = windows.iter_windows(str(tmp_path), bundle, span, position, later)
     assert (window.values["age"].to_list(), window.n_rows) == ([], 0)
-    assert list(windows.iter_windows(str(tmp_path), bundle, span, mark, now)) == []
+    assert list(windows.iter_windows(str(tmp_path), bundle, span, position, now)) == []
 
 
 def test_short_gaps_are_empty_windows_and_long_ones_are_skipped() -> None:
@@ -268,11 +270,13 @@ def test_a_locked_folder_cannot_be_locked_again(tmp_path: Path) -> None:
 def test_rows_of_other_versions_count_for_the_window_that_they_fall_in(
     tmp_path: Path, bundle: Bundle
 ) -> None:
-    ours = bundle.model_id
-    for number, (model, count) in enumerate([("a", 2), (ours, 3), ("a", 1), (ours, 5), ("a", 4)]):
+    model_id = bundle.model_id
+    for number, (model, count) in enumerate(
+        [("a", 2), (model_id, 3), ("a", 1), (model_id, 5), ("a", 4)]
+    ):
         write_part(tmp_path, START + timedelta(seconds=9 * number), range(count), model)
-    found = windows.iter_windows(str(tmp_path), bundle, WindowSpec(rows=4), {}, LATER)
-    assert [(w.n_rows, w.n_other_model_rows) for w, _ in found] == [(4, 3), (4, 0)]
+    all_windows = windows.iter_windows(str(tmp_path), bundle, WindowSpec(rows=4), {}, LATER)
+    assert [(w.n_rows, w.n_other_model_rows) for w, _ in all_windows] == [(4, 3), (4, 0)]
 
 
 def test_a_row_on_the_edge_of_two_windows_is_in_the_later_one(
@@ -281,7 +285,7 @@ def test_a_row_on_the_edge_of_two_windows_is_in_the_later_one(
     edge = START + timedelta(minutes=1)
     write_part(tmp_path, edge + timedelta(seconds=1), range(2), bundle.model_id)
     now = edge + timedelta(minutes=2)
-    found = list(
+    all_windows = list(
         windows.iter_windows(str(tmp_path), bundle, WindowSpec(window_seconds=60.0), {}, now)
     )
-    assert ages_of(found) == [[0.0], [1.0]]
+    assert ages_of(all_windows) == [[0.0], [1.0]]

@@ -1,4 +1,4 @@
-"""Names of plugs and columns that do not exist, or may not stand where they do."""
+"""Names of plugins and columns that do not exist or are not allowed where they are used."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MINIMAL_VALUES: dict[str, Any] = {
 
 
 def make_values(**changes: Any) -> dict[str, Any]:
-    """The values of a small project file, some entries of its sections changed."""
+    """Return the values of a small project file with some entries changed."""
     sections = {**MINIMAL_VALUES, **{name: {} for name in changes if name not in MINIMAL_VALUES}}
     return {
         name: {**entries, **changes[name]} if isinstance(changes.get(name), dict)
@@ -39,7 +39,7 @@ def make_values(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_a_file_without_mistakes_has_none() -> None:
+def test_a_valid_file_has_no_issues() -> None:
     odd: dict[str, Any] = {"problem": None, "data": 5, "model": [], "clean": "x"}
     for values in (make_values(), {}, odd):
         assert [
@@ -114,7 +114,7 @@ def test_a_file_without_mistakes_has_none() -> None:
         ),
     ],
 )
-def test_names_of_plugins_that_do_not_exist(changes: dict[str, Any], path: str, text: str) -> None:
+def test_unknown_plugin_names_are_reported(changes: dict[str, Any], path: str, text: str) -> None:
     ((where, message),) = check_plugin_names(make_values(**changes))
     assert ".".join(where) == path
     assert message.startswith(text)
@@ -123,7 +123,7 @@ def test_names_of_plugins_that_do_not_exist(changes: dict[str, Any], path: str, 
 @pytest.mark.parametrize(
     "changes", [{"learner": None, "dropout": None}, {"learner": 5}, {"ensemble": True}]
 )
-def test_settings_left_out_or_of_another_type_are_no_unknown_names(changes: dict[str, Any]) -> None:
+def test_missing_and_mistyped_settings_are_no_unknown_names(changes: dict[str, Any]) -> None:
     assert list(check_plugin_names(make_values(model=changes))) == []
 
 
@@ -179,7 +179,7 @@ def test_settings_left_out_or_of_another_type_are_no_unknown_names(changes: dict
         ({"split": {"gap": 0}}, "split.gap needs the strategy time"),
     ],
 )
-def test_names_of_columns_that_do_not_fit(changes: dict[str, Any], text: str) -> None:
+def test_invalid_column_names_are_reported(changes: dict[str, Any], text: str) -> None:
     values = make_values(**changes)
     ((where, message),) = (*check_column_references(values), *check_split_strategy(values))
     assert message.startswith(text)
@@ -199,17 +199,17 @@ def test_names_of_columns_that_do_not_fit(changes: dict[str, Any], text: str) ->
         {"data": {"sample_weight": None, "drop": None, "time_column": ["age"]}},
     ],
 )
-def test_names_of_columns_that_fit_or_are_told_by_other_rules(changes: dict[str, Any]) -> None:
+def test_valid_column_names_are_not_reported(changes: dict[str, Any]) -> None:
     values = make_values(**changes)
     assert [*check_column_references(values), *check_split_strategy(values)] == []
 
 
-def test_without_columns_their_names_are_not_looked_at() -> None:
+def test_column_names_are_not_checked_without_columns() -> None:
     values = make_values(problem={"target": "x"}, data={"columns": None, "sample_weight": "x"})
     assert list(check_column_references(values)) == []
 
 
-def test_every_entry_that_is_the_name_of_a_column_is_looked_at() -> None:
+def test_every_entry_with_a_column_name_is_checked() -> None:
     definitions = ProjectSettings.model_json_schema()["$defs"]
     named = {
         (section.lower(), field)
@@ -221,7 +221,7 @@ def test_every_entry_that_is_the_name_of_a_column_is_looked_at() -> None:
     assert looked == named
 
 
-def test_a_word_may_fill_the_gaps_of_categories_and_of_nothing_else() -> None:
+def test_only_categories_can_be_imputed_by_a_text() -> None:
     words = {"street": {"kind": "category"}, "all": {"kind": "category"}}
     columns = {**MINIMAL_VALUES["data"]["columns"], **words}
     clean = {

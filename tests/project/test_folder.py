@@ -1,4 +1,4 @@
-"""Everything of a project lies where its folder says."""
+"""Paths in the folder of a project."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fieldcraft.project.folder import ProjectFolder
 
 @pytest.fixture
 def project_folder(tmp_path: Path) -> ProjectFolder:
-    """A folder with a project file that says nothing."""
+    """A folder with an empty project file."""
     (tmp_path / "churn").mkdir()
     (tmp_path / "churn" / project_file.PROJECT_FILE_NAME).touch()
     return ProjectFolder(tmp_path / "churn")
@@ -28,21 +28,21 @@ def test_a_project_is_found_from_any_folder_inside_it(
     assert ProjectFolder.find(start).root == project_folder.root.resolve()
 
 
-def test_a_project_is_found_from_where_the_command_runs(
+def test_a_project_is_found_from_the_current_folder(
     project_folder: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project_folder.root)
     assert ProjectFolder.find(Path()).file_path.samefile(project_folder.file_path)
 
 
-def test_outside_a_project_the_way_in_is_shown(tmp_path: Path) -> None:
+def test_the_error_outside_a_project_shows_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="there is no project here") as caught:
         ProjectFolder.find(tmp_path)
     assert str(tmp_path) in caught.value.detail
     assert "fieldcraft run DATA --target COLUMN" in caught.value.hint
 
 
-def test_names_of_what_lies_in_the_folder(project_folder: ProjectFolder) -> None:
+def test_names_of_files_in_the_folder(project_folder: ProjectFolder) -> None:
     paths = [
         project_folder.file_path,
         project_folder.report_path,
@@ -53,7 +53,7 @@ def test_names_of_what_lies_in_the_folder(project_folder: ProjectFolder) -> None
     assert paths == [project_folder.root / name for name in names]
 
 
-def test_a_step_has_a_place_for_each_key_and_one_beside_it_while_it_runs(
+def test_a_step_has_a_run_folder_and_a_partial_folder_for_each_key(
     project_folder: ProjectFolder,
 ) -> None:
     key = "0123456789abcdef" * 4
@@ -67,6 +67,6 @@ def test_a_step_has_a_place_for_each_key_and_one_beside_it_while_it_runs(
     )
 
 
-def test_the_settings_are_what_the_file_says(project: ProjectFolder) -> None:
+def test_settings_are_loaded_from_the_project_file(project: ProjectFolder) -> None:
     assert project.load_settings() == project_file.load_settings(project.file_path)
     assert project.load_settings().problem.target == "bought"

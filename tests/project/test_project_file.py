@@ -1,4 +1,4 @@
-"""The project file: all mistakes at once with their lines, and edits that keep the rest."""
+"""The project file: all issues are reported with their lines, and edits keep the rest."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ EXTRA_COLUMN_LINE = "    2024: {kind: number}\n"
 
 @pytest.fixture
 def valid_file_path(write_file: WriteFile) -> Path:
-    """A project file without a mistake."""
+    """A valid project file."""
     return write_file(project_file.PROJECT_FILE_NAME, VALID_FILE)
 
 
 def load_issues(path: Path) -> list[str]:
-    """The lines in which loading a file reports its mistakes."""
+    """Return the issues that loading a file reports."""
     with pytest.raises(ProjectError, match=r"has \d+ mistake") as caught:
         project_file.load_settings(path)
     lines = [line.strip() for line in caught.value.detail.splitlines()]
@@ -57,7 +57,7 @@ def load_issues(path: Path) -> list[str]:
 
 
 def replace_in_valid_file(*changes: tuple[str, str]) -> str:
-    """The good file with some of its text replaced."""
+    """Return the valid file with some of its text replaced."""
     text = VALID_FILE
     for old, new in changes:
         assert text.count(old) == 1
@@ -65,7 +65,7 @@ def replace_in_valid_file(*changes: tuple[str, str]) -> str:
     return text
 
 
-def test_a_good_file_says_what_it_says(valid_file_path: Path) -> None:
+def test_a_valid_file_is_loaded(valid_file_path: Path) -> None:
     settings = project_file.load_settings(valid_file_path)
     assert settings.problem.target == "churn"
     assert list(settings.data.columns) == ["churn", "age", "street", "2024"]
@@ -73,7 +73,7 @@ def test_a_good_file_says_what_it_says(valid_file_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["no", "yes", "on", "off", "y", "n"])
-def test_words_of_yes_and_no_stay_words(word: str, write_file: WriteFile) -> None:
+def test_yaml_booleans_are_read_as_text(word: str, write_file: WriteFile) -> None:
     path = write_file(
         project_file.PROJECT_FILE_NAME,
         replace_in_valid_file(("positive_class: no", f"positive_class: {word}")),
@@ -82,7 +82,7 @@ def test_words_of_yes_and_no_stay_words(word: str, write_file: WriteFile) -> Non
 
 
 @pytest.mark.parametrize("cell", ["1", "0.5", "true", '"1"'])
-def test_a_class_may_look_like_a_number_or_a_truth(cell: str, write_file: WriteFile) -> None:
+def test_a_class_may_look_like_a_number_or_boolean(cell: str, write_file: WriteFile) -> None:
     path = write_file(
         project_file.PROJECT_FILE_NAME,
         replace_in_valid_file(("positive_class: no", f"positive_class: {cell}")),
@@ -93,7 +93,7 @@ def test_a_class_may_look_like_a_number_or_a_truth(cell: str, write_file: WriteF
 @pytest.mark.parametrize(
     ("old", "new", "mistake"),
     [
-        # Words that are not known, and words that must be there.
+        # Unknown and missing entries.
         (
             "positive_class",
             "postive_class",
@@ -127,7 +127,7 @@ def test_a_class_may_look_like_a_number_or_a_truth(cell: str, write_file: WriteF
             "15: data.columns.street must be a section with kind (got: 'category')",
         ),
         ("    street: {kind: category}", "    street:", "15: data.columns.street.kind is missing"),
-        # Names of plugs.
+        # Names of plugins.
         ("binary", "binry", "4: problem.task: no task 'binry'; did you mean 'binary'?"),
         (
             "binary",
@@ -168,7 +168,7 @@ def test_a_class_may_look_like_a_number_or_a_truth(cell: str, write_file: WriteF
         ),
     ],
 )
-def test_a_mistake_is_reported_with_its_line_and_the_near_name(
+def test_an_issue_has_its_line_and_a_suggestion(
     old: str, new: str, mistake: str, write_file: WriteFile
 ) -> None:
     assert load_issues(
@@ -250,15 +250,13 @@ def test_a_mistake_is_reported_with_its_line_and_the_near_name(
         ),
     ],
 )
-def test_a_mistake_in_a_further_section_is_reported_the_same_way(
-    section: str, mistake: str, write_file: WriteFile
-) -> None:
+def test_issues_in_optional_sections(section: str, mistake: str, write_file: WriteFile) -> None:
     assert load_issues(write_file(project_file.PROJECT_FILE_NAME, f"{VALID_FILE}{section}\n")) == [
         f"line {mistake}"
     ]
 
 
-def test_all_mistakes_of_a_file_are_reported_at_once_in_the_order_of_lines(
+def test_all_issues_are_reported_in_line_order(
     write_file: WriteFile,
 ) -> None:
     text = replace_in_valid_file(
@@ -306,7 +304,7 @@ def test_all_mistakes_of_a_file_are_reported_at_once_in_the_order_of_lines(
         ("card.use", "choose one of: affected_groups,"),
     ],
 )
-def test_a_key_of_an_earlier_version_is_refused(
+def test_keys_of_earlier_versions_are_rejected(
     entry: str, message: str, write_file: WriteFile
 ) -> None:
     section, key = entry.split(".")
@@ -318,7 +316,7 @@ def test_a_key_of_an_earlier_version_is_refused(
     assert message in issue
 
 
-def test_every_missing_section_is_named(write_file: WriteFile) -> None:
+def test_missing_sections_are_named(write_file: WriteFile) -> None:
     lines = load_issues(write_file(project_file.PROJECT_FILE_NAME, "model: {learner: linear}\n"))
     assert lines == ["line 1: data is missing", "line 1: problem is missing"]
 
@@ -333,7 +331,7 @@ def test_every_missing_section_is_named(write_file: WriteFile) -> None:
         (b"problem: \x07\n", "special characters are not allowed"),
     ],
 )
-def test_what_is_not_yaml_is_named_with_its_place(
+def test_invalid_yaml_is_reported_with_its_location(
     text: str | bytes, seen: str, write_file: WriteFile
 ) -> None:
     with pytest.raises(ProjectError, match="is not valid YAML") as caught:
@@ -347,13 +345,13 @@ def test_a_file_without_sections_is_an_error(text: str, write_file: WriteFile) -
         project_file.load_settings(write_file(project_file.PROJECT_FILE_NAME, text))
 
 
-def test_without_a_file_the_way_to_start_is_shown(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="there is no project here") as caught:
         project_file.load_settings(tmp_path / project_file.PROJECT_FILE_NAME)
     assert str(tmp_path) in caught.value.detail
 
 
-def test_an_edit_changes_its_place_and_not_a_letter_more(valid_file_path: Path) -> None:
+def test_an_edit_changes_nothing_else(valid_file_path: Path) -> None:
     project_file.apply_edits(
         valid_file_path,
         [
@@ -371,7 +369,7 @@ def test_an_edit_changes_its_place_and_not_a_letter_more(valid_file_path: Path) 
     assert valid_file_path.read_text(encoding="utf-8") == expected + clean
 
 
-def test_a_value_is_added_to_a_list_once(valid_file_path: Path) -> None:
+def test_a_value_is_appended_to_a_list_once(valid_file_path: Path) -> None:
     for name in ("target_leakage:age", "target_leakage:street", "target_leakage:age"):
         project_file.apply_edits(
             valid_file_path, [ConfigEdit(("audit", "accept"), name, append=True)]
@@ -382,7 +380,7 @@ def test_a_value_is_added_to_a_list_once(valid_file_path: Path) -> None:
     ]
 
 
-def test_no_edit_leaves_the_file_as_it_is(valid_file_path: Path) -> None:
+def test_no_edits_leave_the_file_unchanged(valid_file_path: Path) -> None:
     project_file.apply_edits(valid_file_path, [])
     assert valid_file_path.read_text(encoding="utf-8") == VALID_FILE
 
@@ -398,7 +396,7 @@ def test_no_edit_leaves_the_file_as_it_is(valid_file_path: Path) -> None:
         (ConfigEdit(("problem", "target"), "c", append=True), "does not fit"),
     ],
 )
-def test_an_edit_that_would_spoil_the_file_is_taken_back(
+def test_an_invalid_edit_is_rolled_back(
     edit: ConfigEdit, message: str, valid_file_path: Path
 ) -> None:
     with pytest.raises(ProjectError, match=message):
@@ -427,7 +425,7 @@ train: {time_budget: }
 
 
 @pytest.mark.parametrize("text", [EMPTY_SECTIONS, EMPTY_ENTRIES])
-def test_what_has_nothing_under_it_counts_as_left_out(text: str, write_file: WriteFile) -> None:
+def test_empty_entries_are_ignored(text: str, write_file: WriteFile) -> None:
     settings = project_file.load_settings(
         write_file("empty.yaml", replace_in_valid_file(("no\n\n", "no\n  goal:\n\n")) + text)
     )
@@ -437,7 +435,7 @@ def test_what_has_nothing_under_it_counts_as_left_out(text: str, write_file: Wri
     assert cleaned in ({}, {"age": ColumnCleaning()})
 
 
-def test_a_word_that_is_not_known_is_told_even_with_nothing_under_it(write_file: WriteFile) -> None:
+def test_unknown_empty_entries_are_reported(write_file: WriteFile) -> None:
     text = VALID_FILE + "model:\n  droput:\nsplit:\n  tset:\n"
     assert [
         line.partition(";")[0]
@@ -448,7 +446,7 @@ def test_a_word_that_is_not_known_is_told_even_with_nothing_under_it(write_file:
     ]
 
 
-def test_an_empty_section_is_filled_by_an_edit(write_file: WriteFile) -> None:
+def test_an_edit_fills_an_empty_section(write_file: WriteFile) -> None:
     path = write_file(project_file.PROJECT_FILE_NAME, VALID_FILE + "audit:\nclean:\n  columns:\n")
     project_file.apply_edits(
         path,
@@ -462,7 +460,7 @@ def test_an_empty_section_is_filled_by_an_edit(write_file: WriteFile) -> None:
     assert settings.clean.columns["age"].missing == "drop"
 
 
-def test_names_that_yaml_reads_as_something_else_are_names(write_file: WriteFile) -> None:
+def test_column_names_may_be_yaml_numbers_or_booleans(write_file: WriteFile) -> None:
     text = """\
 problem:
   target: 2024
@@ -492,7 +490,7 @@ clean:
 
 @pytest.fixture(scope="module")
 def validate_with_schema() -> Callable[[Any], list[str]]:
-    """What a checker of JSON schemas says about the values of a project file."""
+    """Return the paths of the errors of values, by a JSON schema validator."""
     checker = pytest.importorskip("jsonschema", reason="checks a file as an editor does")
     schema = json.loads(json.dumps(project_file.build_editor_schema(), allow_nan=False))
     checker.Draft202012Validator.check_schema(schema)
@@ -500,7 +498,7 @@ def validate_with_schema() -> Callable[[Any], list[str]]:
     return lambda values: [error.json_path for error in validator.iter_errors(values)]
 
 
-def test_an_editor_accepts_what_init_writes(
+def test_the_schema_accepts_the_files_that_init_writes(
     tmp_path: Path, table: pl.DataFrame, validate_with_schema: Callable[[Any], list[str]]
 ) -> None:
     table = table.with_columns(odd=pl.int_range(table.height) % 2, amount=pl.col("age") * 1.5)
@@ -566,7 +564,7 @@ card: {owner: the shop, intended_use: whom to call}
 """
 
 
-def test_an_editor_accepts_all_that_the_settings_accept(
+def test_the_schema_accepts_valid_settings(
     write_file: WriteFile, validate_with_schema: Callable[[Any], list[str]]
 ) -> None:
     for text in (VALID_FILE, VALID_FILE + EMPTY_SECTIONS, COMPLETE_FILE):
@@ -602,7 +600,7 @@ def test_an_editor_accepts_all_that_the_settings_accept(
         ("  source: {train: a.csv, test: b.csv}", "", "$.data"),
     ],
 )
-def test_an_editor_finds_the_mistakes_that_loading_finds(
+def test_the_schema_rejects_invalid_settings(
     old: str,
     new: str,
     where: str,
@@ -624,16 +622,16 @@ def test_the_schema_describes_every_entry_and_names_every_plugin() -> None:
             assert node["description"], f"{name}.{field}"
     goal = tree["$defs"]["ProblemSettings"]["properties"]["goal"]
     assert goal["description"] == "Value that the metric must reach."
-    shapes = {"tasks": ("ProblemSettings", "task"), "kinds": ("ColumnSettings", "kind")}
-    shapes |= {"learners": ("ModelSettings", "learner")}
-    for shape, (section, field) in shapes.items():
+    plugin_fields = {"tasks": ("ProblemSettings", "task"), "kinds": ("ColumnSettings", "kind")}
+    plugin_fields |= {"learners": ("ModelSettings", "learner")}
+    for group, (section, field) in plugin_fields.items():
         named = json.dumps(tree["$defs"][section]["properties"][field])
-        assert all(json.dumps(plug) in named for plug in catalog.list_plugins(shape))
+        assert all(json.dumps(plugin_name) in named for plugin_name in catalog.list_plugins(group))
     assert set(tree["properties"]) == set(ProjectSettings.model_fields)
     assert project_file.build_editor_schema() == tree
 
 
-def test_a_misspelt_way_to_fill_gaps_is_told_with_its_line(write_file: WriteFile) -> None:
+def test_a_misspelled_imputation_is_reported_with_its_line(write_file: WriteFile) -> None:
     lines = load_issues(
         write_file(project_file.PROJECT_FILE_NAME, VALID_FILE + "clean:\n  all: {impute: medain}\n")
     )

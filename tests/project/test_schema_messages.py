@@ -1,4 +1,4 @@
-"""Mistakes in values are told once, at their place, in words that name what may stand there."""
+"""Invalid values are reported once, with their location and what is allowed there."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class SectionModel(BaseModel):
 
 
 def require_even_length(value: list[int]) -> list[int]:
-    """A rule of its own."""
+    """A custom validator."""
     if len(value) % 2:
         raise ValueError("give an even number of them")
     return value
 
 
-class EveryFormModel(BaseModel):
-    """Every form there is."""
+class AllTypesModel(BaseModel):
+    """A model with fields of all supported types."""
 
     model_config = ConfigDict(extra="forbid")
     text_or_list: str | list[str] | None = None
@@ -48,13 +48,13 @@ class EveryFormModel(BaseModel):
     truth: bool = True
 
 
-SCHEMA = EveryFormModel.model_json_schema()
+SCHEMA = AllTypesModel.model_json_schema()
 
 
 def explain_errors(**values: Any) -> list[str]:
-    """What is told about values."""
+    """Return the messages about values."""
     with pytest.raises(ValidationError) as caught:
-        EveryFormModel.model_validate(values)
+        AllTypesModel.model_validate(values)
     return [text for _, text in explain_validation_error(caught.value, SCHEMA)]
 
 
@@ -91,12 +91,12 @@ def explain_errors(**values: Any) -> list[str]:
         ({"trth": True}, "trth is not known here; did you mean 'truth'?"),
     ],
 )
-def test_a_mistake_is_told_once_in_plain_words(values: dict[str, Any], text: str) -> None:
+def test_a_mistake_has_one_plain_message(values: dict[str, Any], text: str) -> None:
     assert explain_errors(**values) == [text]
 
 
 @pytest.mark.parametrize("name", ["str", "float", "SectionModel", "list[str]", "literal['a']"])
-def test_a_name_in_the_file_is_never_taken_for_the_name_of_a_form(name: str) -> None:
+def test_names_in_the_file_are_not_taken_for_names_of_types(name: str) -> None:
     assert explain_errors(table={name: {name: "x"}}) == [
         f"table.{name}.{name} must be a number (got: 'x')"
     ]
@@ -105,18 +105,18 @@ def test_a_name_in_the_file_is_never_taken_for_the_name_of_a_form(name: str) -> 
     )
 
 
-def test_a_value_that_fits_one_form_but_for_something_within_is_told_only_that() -> None:
+def test_only_the_invalid_entries_of_a_matching_type_are_reported() -> None:
     assert explain_errors(text_or_list=["x", 5, None]) == [
         "text_or_list, entry 2 must be a text (got: 5)",
         "text_or_list, entry 3 must be a text (got: nothing)",
     ]
 
 
-def test_all_mistakes_are_told() -> None:
+def test_all_mistakes_are_reported() -> None:
     assert len(explain_errors(text_or_list=5, rule="d", parts=[{}, {"size": "x"}], other=1)) == 5
 
 
-def test_mistakes_of_a_part_are_told_by_their_place_in_the_whole() -> None:
+def test_mistakes_of_a_section_have_their_full_path() -> None:
     with pytest.raises(ValidationError) as caught:
         SectionModel.model_validate({"word": 5})
     assert explain_validation_error(caught.value, SectionModel.model_json_schema(), ("model",)) == [
@@ -125,9 +125,9 @@ def test_mistakes_of_a_part_are_told_by_their_place_in_the_whole() -> None:
     ]
 
 
-def test_a_mistake_of_the_whole_stands_at_its_root() -> None:
+def test_a_mistake_of_the_whole_file_has_the_root_path() -> None:
     with pytest.raises(ValidationError) as caught:
-        EveryFormModel.model_validate(5)
+        AllTypesModel.model_validate(5)
     ((path, text),) = explain_validation_error(caught.value, SCHEMA)
     assert path == ()
     assert text.startswith("the file must be a section with text_or_list, mixed")
@@ -179,24 +179,26 @@ def test_a_long_value_is_shown_in_part() -> None:
         ((), ()),
     ],
 )
-def test_names_of_forms_are_no_part_of_a_path(loc: tuple[Any, ...], path: tuple[Any, ...]) -> None:
+def test_names_of_union_variants_are_no_part_of_a_path(
+    loc: tuple[Any, ...], path: tuple[Any, ...]
+) -> None:
     assert resolve_location(SCHEMA, loc)[0] == path
 
 
-def test_what_may_stand_at_the_places_of_a_project_file() -> None:
+def test_entries_of_the_project_file_are_described() -> None:
     tree = ProjectSettings.model_json_schema()
 
-    def said(*loc: str) -> str:
+    def describe(*loc: str) -> str:
         return describe_node(resolve_location(tree, loc)[1], tree)
 
-    assert said("problem", "goal") == "a number"
-    assert said("problem", "class_order") == "a list of texts"
-    assert said("data", "source") == (
+    assert describe("problem", "goal") == "a number"
+    assert describe("problem", "class_order") == "a list of texts"
+    assert describe("data", "source") == (
         "the path of a table, or a section with train, validation and test"
     )
-    assert said("clean", "all", "clip") == "a list of 2 numbers, or auto"
-    assert said("split", "seed") == "a whole number of 0 or more"
-    assert said("nowhere") == "something else"
+    assert describe("clean", "all", "clip") == "a list of 2 numbers, or auto"
+    assert describe("split", "seed") == "a whole number of 0 or more"
+    assert describe("nowhere") == "something else"
 
 
 @pytest.mark.parametrize(
@@ -214,5 +216,5 @@ def test_what_may_stand_at_the_places_of_a_project_file() -> None:
         (None, None),
     ],
 )
-def test_names_with_nothing_under_them_are_left_out(values: Any, remaining: Any) -> None:
+def test_empty_entries_are_dropped(values: Any, remaining: Any) -> None:
     assert drop_empty_entries(values, SCHEMA, SCHEMA) == remaining

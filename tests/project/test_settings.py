@@ -1,4 +1,4 @@
-"""What a project file may say, and what it means when it says nothing."""
+"""Settings of a project file and their defaults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS = {"y": {"kind": "boolean"}, "age": {"kind": "number"}}
 
 
 def make_settings(**sections: Any) -> ProjectSettings:
-    """A small project, with sections beside or instead of the least there must be."""
+    """Return minimal settings, with sections added or replaced."""
     minimal = {
         "problem": {"target": "y", "task": "binary"},
         "data": {"source": "t.csv", "columns": COLUMNS},
@@ -34,12 +34,12 @@ def make_settings(**sections: Any) -> ProjectSettings:
 
 
 def make_problem(**entries: Any) -> ProjectSettings:
-    """A small project of which more of the problem is said."""
+    """Return minimal settings with more entries of the problem section."""
     return make_settings(problem={"target": "y", "task": "binary", **entries})
 
 
 def make_data(**entries: Any) -> ProjectSettings:
-    """A small project of which more of the data is said."""
+    """Return minimal settings with more entries of the data section."""
     return make_settings(data={"source": "t.csv", "columns": COLUMNS, **entries})
 
 
@@ -55,16 +55,14 @@ def make_data(**entries: Any) -> ProjectSettings:
         (datetime.date(2024, 1, 31), "2024-01-31"),
     ],
 )
-def test_values_that_stand_for_text_are_read_as_they_stand_in_the_table(
-    value: object, text: str
-) -> None:
+def test_scalars_are_read_as_text(value: object, text: str) -> None:
     assert as_text(value) == text
     assert make_problem(positive_class=value).problem.positive_class == text
     assert make_problem(class_order=["x", value]).problem.class_order == ["x", text]
     assert make_data(na_values=[value], drop=[value]).data.na_values == [text]
 
 
-def test_a_project_that_says_the_least_gets_the_usual() -> None:
+def test_minimal_settings_have_the_defaults() -> None:
     settings_ = make_settings()
     assert (settings_.split.validation, settings_.split.evaluation, settings_.split.test) == (
         0.075,
@@ -99,13 +97,13 @@ def test_a_project_that_says_the_least_gets_the_usual() -> None:
     assert settings_.deploy.retrain == RetrainSettings()
 
 
-def test_one_column_or_many_are_predicted() -> None:
+def test_a_target_is_one_column_or_several() -> None:
     assert make_problem().problem.targets == ("y",)
     many = make_problem(target=["calm", "happy"], task="multilabel").problem
     assert (many.target, many.targets) == (["calm", "happy"], ("calm", "happy"))
 
 
-def test_one_file_or_a_ready_made_split() -> None:
+def test_a_source_is_one_file_or_a_given_split() -> None:
     single_source = make_settings().data.source_files()
     assert (single_source.train, single_source.validation, single_source.test) == (
         "t.csv",
@@ -116,7 +114,7 @@ def test_one_file_or_a_ready_made_split() -> None:
     assert (split.train, split.validation, split.test) == ("a.csv", None, "b.csv")
 
 
-def test_options_are_what_stands_beside_the_name() -> None:
+def test_options_are_the_additional_entries() -> None:
     columns = {"y": {"kind": "number", "decimal": ","}, "x": {"kind": "text"}}
     settings_ = make_settings(
         data={"source": "t.csv", "columns": columns}, model={"dropout": 0.2, "ensemble": False}
@@ -126,7 +124,7 @@ def test_options_are_what_stands_beside_the_name() -> None:
     assert settings_.model.learner_options() == {"dropout": 0.2}
 
 
-def test_cleaning_tells_encoders_what_is_said_and_nothing_else() -> None:
+def test_encoder_options_are_the_explicit_cleaning_settings() -> None:
     assert ColumnCleaning(missing="drop").encoder_options() == {}
     cleaning = ColumnCleaning.model_validate({"impute": 0, "scale": "none", "clip": [0, 9]})
     assert cleaning.encoder_options() == {"impute": 0.0, "scale": "none", "clip": [0.0, 9.0]}
@@ -144,23 +142,23 @@ def test_tables_are_joined_on_one_column_or_more(on: Any, keys: list[str]) -> No
 @pytest.mark.parametrize(
     ("value", "length"), [("5m", 300.0), ("90", 90.0), (90, 90), ("soon", "soon"), (None, None)]
 )
-def test_lengths_of_time_are_read_as_seconds(value: object, length: object) -> None:
+def test_durations_are_read_as_seconds(value: object, length: object) -> None:
     assert as_seconds(value) == length
 
 
 @pytest.mark.parametrize(("budget", "length"), [(90, 90), ("1.5h", 5_400), (0.5, 0.5)])
-def test_a_budget_is_seconds_or_a_length_of_time(budget: object, length: float) -> None:
+def test_a_budget_is_seconds_or_a_duration(budget: object, length: float) -> None:
     assert make_settings(train={"time_budget": budget}).train.time_budget == length
 
 
 @pytest.mark.parametrize(("gap", "read"), [("7d", "7d"), (7, 7.0), (0.5, 0.5), ("1.5 h", "1.5 h")])
-def test_a_gap_is_a_length_of_time_or_a_number(gap: object, read: object) -> None:
+def test_a_gap_is_a_duration_or_a_number(gap: object, read: object) -> None:
     parsed_gap = make_settings(split={"strategy": "time", "gap": gap}).split.gap
     assert (parsed_gap, type(parsed_gap)) == (read, type(read))
 
 
 @pytest.mark.parametrize("threshold", [0.3, "accuracy", "balanced_accuracy", "f1", "mcc", None])
-def test_a_threshold_is_a_number_or_a_rule(threshold: object) -> None:
+def test_a_threshold_is_a_number_or_a_metric(threshold: object) -> None:
     assert make_problem(threshold=threshold).problem.threshold == threshold
 
 
@@ -191,7 +189,7 @@ def test_a_threshold_is_a_number_or_a_rule(threshold: object) -> None:
         ("modle", {}, "Extra inputs are not permitted"),
     ],
 )
-def test_what_makes_no_sense_is_refused(section: str, value: object, message: str) -> None:
+def test_invalid_sections_are_rejected(section: str, value: object, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         make_settings(**{section: value})
 
@@ -212,7 +210,7 @@ def test_what_makes_no_sense_is_refused(section: str, value: object, message: st
         ({"costs": {"yes": {"no": -3}}}, "greater than or equal to 0"),
     ],
 )
-def test_a_problem_that_makes_no_sense_is_refused(entries: Any, message: str) -> None:
+def test_invalid_problem_settings_are_rejected(entries: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         make_problem(**entries)
 
@@ -230,20 +228,20 @@ def test_a_problem_that_makes_no_sense_is_refused(entries: Any, message: str) ->
         ({"entity": "age"}, "Extra inputs are not permitted"),
     ],
 )
-def test_data_that_make_no_sense_are_refused(entries: Any, message: str) -> None:
+def test_invalid_data_settings_are_rejected(entries: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         make_data(**entries)
 
 
-def test_what_stands_once_each_stays_in_its_order() -> None:
+def test_unique_values_keep_their_order() -> None:
     assert require_unique(["b", "a"]) == ["b", "a"]
 
 
-def test_a_test_part_of_none_is_allowed() -> None:
+def test_the_test_part_may_be_empty() -> None:
     assert make_settings(split={"test": 0}).split.test == 0.0
 
 
-def test_every_entry_is_explained_where_its_section_is() -> None:
+def test_every_entry_is_documented_in_its_section() -> None:
     sections = [SettingsSection]
     for section in sections:  # grows while iterating
         sections += section.__subclasses__()
@@ -251,11 +249,11 @@ def test_every_entry_is_explained_where_its_section_is() -> None:
         if section not in (
             SettingsSection,
             ProjectSettings,
-        ):  # the whole has sections, each explained by itself
+        ):  # the whole consists of documented sections
             assert all(f"\n        {name}: " in explained for name in section.model_fields)
 
 
-def test_the_digest_of_sections_changes_with_them_and_with_nothing_else() -> None:
+def test_the_digest_depends_only_on_its_sections() -> None:
     plain, seeded = make_settings(), make_settings(train={"seed": 1})
     assert plain.digest(("data", "split")) == seeded.digest(("data", "split"))
     assert plain.digest(("train",)) != seeded.digest(("train",))
@@ -274,6 +272,6 @@ def test_the_digest_of_one_entry_ignores_the_rest_of_its_section() -> None:
     assert plain.digest(("data.na_values",)) != marked.digest(("data.na_values",))
 
 
-def test_settings_do_not_change_once_they_are_read() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         make_settings().split.seed = 5  # type: ignore[misc]

@@ -25,11 +25,11 @@ from fieldcraft.serving.server import ListenAddress, ModelServer, ServerConfig
 from fieldcraft.serving.worker import pack_message, receive_message, run_worker
 
 TIMEOUT = 30.0  # seconds until a test gives up on what should take a moment
-WorkerLoop = Callable[..., None]  # of a socket and the words that a process would be started with
+WorkerLoop = Callable[..., None]  # takes a socket and the arguments of a worker process
 
 
 class WorkerThread:
-    """Stands for the process of a worker, with as much of its interface as the pool uses."""
+    """Replaces the process of a worker, with the part of its interface that the pool uses."""
 
     def __init__(self, loop: WorkerLoop, stream: socket.socket, words: Sequence[str]) -> None:
         self.returncode: int | None = None
@@ -38,12 +38,12 @@ class WorkerThread:
         self.thread.start()
 
     def work(self, loop: WorkerLoop, words: Sequence[str]) -> None:
-        with self.stream, contextlib.suppress(OSError):  # of a stream that `kill` has cut
+        with self.stream, contextlib.suppress(OSError):  # the stream may have been closed by `kill`
             loop(self.stream, *words)
         self.returncode = 0
 
     def kill(self) -> None:
-        with contextlib.suppress(OSError):  # it has ended by itself
+        with contextlib.suppress(OSError):  # it may have ended by itself
             self.stream.shutdown(socket.SHUT_RDWR)
 
     async def wait(self) -> int:
@@ -53,7 +53,7 @@ class WorkerThread:
 
 
 def use_threads(patch: pytest.MonkeyPatch, loop: WorkerLoop = run_worker) -> list[WorkerThread]:
-    """Have every worker run in a thread; those that were started, in order."""
+    """Run every worker in a thread; return a list of the started ones, in order."""
     started: list[WorkerThread] = []
 
     async def spawn(post: WorkerConfig, stream: socket.socket) -> WorkerThread:
@@ -61,19 +61,21 @@ def use_threads(patch: pytest.MonkeyPatch, loop: WorkerLoop = run_worker) -> lis
         return started[-1]
 
     patch.setattr(pool, "spawn_process", spawn)
-    patch.setitem(file_cells.ACCESS, "outside", True)  # put back afterwards: a worker changes it
+    patch.setitem(
+        file_cells.ACCESS, "outside", True
+    )  # restored afterwards, because a worker changes it
     return started
 
 
 @dataclass
 class StubModel:
-    """A model that echoes bodies once its gate is open, and remembers which ones it computed."""
+    """A model that echoes bodies once its gate is open, and records which ones it computed."""
 
     version: str = "first"
     computed: list[str] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
-    failures: int = 0  # batches in which the process still dies
+    failures: int = 0  # number of batches in which the process still crashes
     error: str = ""  # why it cannot be started
 
     def work(self, stream: socket.socket, *words: str) -> None:
@@ -92,13 +94,13 @@ class StubModel:
 
 @dataclass
 class Answer:
-    """What a caller of an ASGI application got.
+    """The response of an ASGI application.
 
     Attributes:
-        status: 0 where no answer came.
-        ended: whether the answer was sent to its end.
-        pieces: of the request that were received.
-        before: how many of them before the answer began.
+        status: 0 if there is no response.
+        ended: whether the response was sent completely.
+        pieces: the number of body chunks that the application received.
+        before: how many of them it received before the response began.
     """
 
     status: int = 0
@@ -118,11 +120,11 @@ async def call(
 
     Args:
         app: the application.
-        body: in one piece, or in several, without a content length.
+        body: in one piece, or in chunks without a content length.
         path, method, headers: of the request.
-        hang_up: upon which the caller leaves.
-        stall: whether the last piece never comes.
-        resume: upon which the pieces after the first one come.
+        hang_up: the event upon which the client disconnects.
+        stall: whether the last chunk never arrives.
+        resume: the event upon which the chunks after the first one arrive.
     """
     answer, disconnected = Answer(), hang_up or asyncio.Event()
     pieces = iter([body]) if isinstance(body, bytes) else body
@@ -164,7 +166,7 @@ async def call(
 
 
 async def wait_until(condition: Callable[[], Any]) -> None:
-    """Let others go on until something holds."""
+    """Let other tasks run until the condition holds."""
     async with asyncio.timeout(TIMEOUT):
         while not condition():
             await asyncio.sleep(0.001)
@@ -172,7 +174,7 @@ async def wait_until(condition: Callable[[], Any]) -> None:
 
 @dataclass
 class StubServer:
-    """A server of a stub: its parts, to be asked and looked at within one event loop."""
+    """A server of a stub model, with access to its parts within one event loop."""
 
     model: StubModel
     server: ModelServer
@@ -182,15 +184,15 @@ class StubServer:
     @classmethod
     async def start(
         cls, patch: pytest.MonkeyPatch, limits: ServerLimits | None = None, workers: int = 1,
-        model: StubModel | None = None, **plan: Any,
+        model: StubModel | None = None, **config: Any,
     ) -> StubServer:  # fmt: skip
         model = model or StubModel()
         threads = use_threads(patch, model.work)
         patch.setattr(server, "DRAIN_ANNOUNCEMENT_SECONDS", 0.0)
-        folder = plan.pop("folder", Path("nowhere"))
+        folder = config.pop("folder", Path("nowhere"))
         model_server = ModelServer(
             ServerConfig(
-                {"shop": folder}, limits=limits or ServerLimits(), n_workers=workers, **plan
+                {"shop": folder}, limits=limits or ServerLimits(), n_workers=workers, **config
             )
         )
         return cls(model, model_server, await model_server.start(), threads)
@@ -212,14 +214,14 @@ class StubServer:
 
 
 def metric_value(text: str, name: str) -> float:
-    """A figure of a server, by its name and labels; 0 where it is not there."""
+    """Return a metric of a server, by its name and labels; 0 if it is missing."""
     match = re.search(rf"^{re.escape(name)} (\S+)$", text, re.M)
     return float(match[1]) if match else 0.0
 
 
 @contextmanager
-def listening(plan: ServerConfig) -> Iterator[httpx.Client]:
-    """A client of a server that listens on a port, and whose loop runs in a thread."""
+def listening(config: ServerConfig) -> Iterator[httpx.Client]:
+    """Yield a client of a server that listens on a port and runs in a thread."""
     address: list[Any] = []
     ready = threading.Event()
     listener: list[server.UvicornServer] = []
@@ -230,7 +232,7 @@ def listening(plan: ServerConfig) -> Iterator[httpx.Client]:
 
     async def serve() -> None:
         try:
-            anywhere = replace(plan, address=ListenAddress(port=0))
+            anywhere = replace(config, address=ListenAddress(port=0))
             listener.append(await server.create_uvicorn_server(anywhere, started))
             await listener[0].serve()
         finally:

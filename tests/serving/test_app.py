@@ -18,7 +18,7 @@ ONE_BY_ONE = ServerLimits(max_batch_requests=1, max_queued_requests=4)
 
 
 def code_of(answer: Answer) -> str:
-    """What is wrong; empty if nothing is."""
+    """Return the error code of a response; empty if it is a success."""
     assert answer.ended
     if answer.status == 200:
         return ""
@@ -26,14 +26,14 @@ def code_of(answer: Answer) -> str:
 
 
 async def occupy_worker(stubbed: StubServer, waiting: int = 0) -> list[asyncio.Task[Answer]]:
-    """Give the worker all the batches that it takes at a time, and the queue some requests."""
-    asked = [stubbed.ask(f"busy{n}") for n in range(pool.MAX_BATCHES_IN_FLIGHT)]
+    """Keep the worker busy with all the batches it accepts, and fill the queue."""
+    tasks = [stubbed.ask(f"busy{n}") for n in range(pool.MAX_BATCHES_IN_FLIGHT)]
     workers = stubbed.server.models["shop"].pool
     assert workers is not None
     await wait_until(lambda: workers.n_active_batches == pool.MAX_BATCHES_IN_FLIGHT)
-    asked += [stubbed.ask(f"waits{n}") for n in range(waiting)]
+    tasks += [stubbed.ask(f"waits{n}") for n in range(waiting)]
     await wait_until(lambda: len(stubbed.queue.pending) == waiting)
-    return asked
+    return tasks
 
 
 def test_under_overload_every_request_is_answered_or_refused(
@@ -74,7 +74,7 @@ def test_a_request_whose_client_has_left_is_not_computed(monkeypatch: pytest.Mon
 
     async def abandoned() -> tuple[list[Answer], StubModel, float, float]:
         stubbed = await StubServer.start(monkeypatch, ONE_BY_ONE)
-        asked = await occupy_worker(stubbed, waiting=1)
+        tasks = await occupy_worker(stubbed, waiting=1)
         leaving = asyncio.Event()
         gone = stubbed.ask("abandoned", hang_up=leaving)
         await wait_until(lambda: len(stubbed.queue.pending) == 2)
@@ -82,7 +82,7 @@ def test_a_request_whose_client_has_left_is_not_computed(monkeypatch: pytest.Mon
         leaving.set()
         answers = [await gone]  # though the model is still busy
         stubbed.model.gate.set()
-        answers += await asyncio.gather(*asked, last)
+        answers += await asyncio.gather(*tasks, last)
         dropped = stubbed.metric('fieldcraft_dropped_requests_total{model="shop"}')
         counted = stubbed.metric(
             'fieldcraft_requests_total{code="client_disconnected",model="shop",status="499"}'
@@ -178,7 +178,7 @@ def test_a_body_that_is_still_arriving_when_the_server_stops_is_answered(
         stubbed = await StubServer.start(monkeypatch)
         stubbed.model.gate.set()
         rest = asyncio.Event()
-        asked = asyncio.create_task(call(stubbed.app, iter([b"one", b"two"]), resume=rest))
+        task = asyncio.create_task(call(stubbed.app, iter([b"one", b"two"]), resume=rest))
         await wait_until(lambda: stubbed.app.active_requests)
         await asyncio.sleep(0.01)
         await stubbed.server.start_draining()
@@ -187,7 +187,7 @@ def test_a_body_that_is_still_arriving_when_the_server_stops_is_answered(
         early = stopping.done()
         rest.set()
         await stopping
-        return await asked, early
+        return await task, early
 
     answer, early = asyncio.run(coming())
     assert (answer.status, answer.body, early) == (200, b"onetwo", False)
@@ -200,11 +200,11 @@ def test_a_request_that_cannot_be_answered_does_not_delay_the_stop(
         stubbed = await StubServer.start(
             monkeypatch, ServerLimits(request_timeout_seconds=0.1, shutdown_timeout_seconds=0.01)
         )
-        asked = stubbed.ask("hangs")
+        task = stubbed.ask("hangs")
         await wait_until(lambda: stubbed.app.active_requests and not stubbed.queue.pending)
         async with asyncio.timeout(5):
             stopping = asyncio.create_task(stubbed.server.stop())
-            answer = await asked
+            answer = await task
             stubbed.model.gate.set()
             await stopping
         return answer
@@ -220,7 +220,7 @@ def endless() -> Iterator[bytes]:
 
 
 def answer_of_small_server(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Answer:
-    """The answer to a request of a server that takes bodies of 1,000 bytes."""
+    """Return the response of a server that accepts bodies of up to 1,000 bytes."""
 
     async def ask() -> Answer:
         limits = ServerLimits(max_body_bytes=1_000, read_timeout_seconds=0.02)
@@ -242,7 +242,10 @@ def test_a_body_without_a_length_is_read_no_further_than_the_limit(
     answer = answer_of_small_server(monkeypatch, body=endless())
     assert (answer.status, code_of(answer)) == (413, "payload_too_large")
     assert answer.headers["connection"] == "close"
-    assert (answer.before, answer.pieces) == (11, 11 + 5)  # the first byte too many; what runs out
+    assert (answer.before, answer.pieces) == (
+        11,
+        11 + 5,
+    )  # one chunk too many; then the drained ones
 
 
 def test_the_rest_of_a_refused_body_is_drained_for_a_moment_only(
@@ -315,17 +318,17 @@ def test_other_methods_get_405_and_the_allowed_one(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("given", "same"),
-    [("mine-7", True), ("x" * 128, True), ("x" * 129, False), ("", False), ("a\tb", False),
+    ("sent_id", "is_kept"),
+    [("client-7", True), ("x" * 128, True), ("x" * 129, False), ("", False), ("a\tb", False),
      ("é", False)],
 )  # fmt: skip
 def test_valid_request_ids_are_kept_and_others_replaced(
-    monkeypatch: pytest.MonkeyPatch, given: str, same: bool
+    monkeypatch: pytest.MonkeyPatch, sent_id: str, is_kept: bool
 ) -> None:
-    answer = answer_of_small_server(monkeypatch, headers={"x-request-id": given})
-    found = answer.headers["x-request-id"]
-    assert (found == given) == same
-    assert same or len(bytes.fromhex(found)) == 8
+    answer = answer_of_small_server(monkeypatch, headers={"x-request-id": sent_id})
+    request_id = answer.headers["x-request-id"]
+    assert (request_id == sent_id) == is_kept
+    assert is_kept or len(bytes.fromhex(request_id)) == 8
     assert answer.headers["content-length"] == str(len(answer.body))
 
 
@@ -340,7 +343,7 @@ def test_the_duration_of_a_request_is_recorded_and_its_timeout_canceled(
         handles: list[asyncio.TimerHandle] = []
         later = loop.call_later
 
-        def noted(delay: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
+        def record_timer(delay: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
             handle = later(delay, callback, *arguments)
             if callback is app.fail_with_timeout:
                 assert delay == 7.0
@@ -348,7 +351,7 @@ def test_the_duration_of_a_request_is_recorded_and_its_timeout_canceled(
             return handle
 
         stubbed = await StubServer.start(monkeypatch, ServerLimits(request_timeout_seconds=7.0))
-        monkeypatch.setattr(loop, "call_later", noted)
+        monkeypatch.setattr(loop, "call_later", record_timer)
         stubbed.model.gate.set()
         await stubbed.ask("{}")
         monkeypatch.setattr(loop, "call_later", later)
@@ -362,9 +365,9 @@ def test_the_duration_of_a_request_is_recorded_and_its_timeout_canceled(
 
 
 def test_the_status_of_invalid_input_can_be_configured() -> None:
-    made = app.PredictionApp({}, None, None, ServerLimits(), invalid_status=400)  # type: ignore[arg-type]
+    prediction_app = app.PredictionApp({}, None, None, ServerLimits(), invalid_status=400)  # type: ignore[arg-type]
     assert (
-        made.status_by_code["invalid_input"],
-        made.status_by_code["overloaded"],
-        made.status_by_code[""],
+        prediction_app.status_by_code["invalid_input"],
+        prediction_app.status_by_code["overloaded"],
+        prediction_app.status_by_code[""],
     ) == (400, 503, 200)

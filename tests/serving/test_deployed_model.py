@@ -16,11 +16,11 @@ from fieldcraft.serving.queue import ServerLimits
 from tests.serving.in_process import Answer, StubServer, call, wait_until
 
 INFO = 'fieldcraft_model_info{{model="shop",version="{}"}}'
-SWAPS = 'fieldcraft_model_reloads_total{{model="shop",outcome="{}"}}'
+RELOADS = 'fieldcraft_model_reloads_total{{model="shop",outcome="{}"}}'
 
 
 def write(folder: Path, text: str) -> None:
-    """Put a manifest into place, as packaging does: another file under the same name."""
+    """Replace the manifest as packaging does, by another file of the same name."""
     aside = folder / "aside"
     aside.write_text(text, encoding="utf-8")
     aside.replace(folder / "manifest.json")
@@ -38,33 +38,35 @@ def test_a_new_version_answers_and_the_old_workers_stop(
         await wait_until(lambda: stubbed.server.models["shop"].pool.n_active_batches)  # type: ignore[union-attr]
         stubbed.model.version = "second"
         write(tmp_path, "{ }")
-        await wait_until(lambda: stubbed.metric(SWAPS.format("success")))
+        await wait_until(lambda: stubbed.metric(RELOADS.format("success")))
         stubbed.model.gate.set()
-        found: dict[str, Any] = {
+        observed: dict[str, Any] = {
             "old": (await old).status,
             "new": (await stubbed.ask("new")).status,
         }
         await wait_until(lambda: stubbed.threads[0].returncode == 0)
-        found["info"] = [stubbed.metric(INFO.format(name)) for name in ("first", "second")]
+        observed["info"] = [stubbed.metric(INFO.format(name)) for name in ("first", "second")]
         (tmp_path / "manifest.json").unlink()  # it is about to be replaced
         await asyncio.sleep(0.01)
         stubbed.model.error = "damaged"
         write(tmp_path, "{  }")
-        await wait_until(lambda: stubbed.metric(SWAPS.format("failure")))
+        await wait_until(lambda: stubbed.metric(RELOADS.format("failure")))
         await asyncio.sleep(0.01)
-        found["kept"] = stubbed.server.models["shop"].info["version"]
-        found["answers"] = (await stubbed.ask("still")).status
-        found["swaps"] = [stubbed.metric(SWAPS.format(how)) for how in ("success", "failure")]
-        found["models"] = (await call(stubbed.app, path="/models", method="GET")).body
+        observed["kept"] = stubbed.server.models["shop"].info["version"]
+        observed["answers"] = (await stubbed.ask("still")).status
+        observed["reloads"] = [
+            stubbed.metric(RELOADS.format(how)) for how in ("success", "failure")
+        ]
+        observed["models"] = (await call(stubbed.app, path="/models", method="GET")).body
         await stubbed.stop()
-        return found
+        return observed
 
-    found = asyncio.run(changed())
-    assert (found["old"], found["new"], found["answers"]) == (200, 200, 200)
-    assert found["info"] == [0, 1]
-    assert found["kept"] == "second"
-    assert found["swaps"] == [1, 1]  # one that is broken is tried once
-    assert b'"version":"second"' in found["models"]
+    observed = asyncio.run(changed())
+    assert (observed["old"], observed["new"], observed["answers"]) == (200, 200, 200)
+    assert observed["info"] == [0, 1]
+    assert observed["kept"] == "second"
+    assert observed["reloads"] == [1, 1]  # a broken bundle is tried once
+    assert b'"version":"second"' in observed["models"]
 
 
 def test_reloading_the_same_version_keeps_its_info_metric(
@@ -77,9 +79,9 @@ def test_reloading_the_same_version_keeps_its_info_metric(
         stubbed = await StubServer.start(monkeypatch, folder=tmp_path)
         write(tmp_path, "{ }")
         await wait_until(lambda: stubbed.threads[0].returncode == 0)
-        found = stubbed.metric(INFO.format("first"))
+        model_info = stubbed.metric(INFO.format("first"))
         await stubbed.stop()
-        return found
+        return model_info
 
     assert asyncio.run(again()) == 1
 
@@ -104,9 +106,9 @@ def test_the_file_signature_changes_with_time_or_inode(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_bundles_are_named_by_the_argument_or_their_folder(path: str, name: str) -> None:
-    [(found, place)] = name_bundles([path]).items()
-    assert found == name
-    assert str(place) == path.rpartition("=")[2]
+    [(model_name, folder)] = name_bundles([path]).items()
+    assert model_name == name
+    assert str(folder) == path.rpartition("=")[2]
 
 
 def test_two_bundles_of_one_name_are_refused() -> None:
@@ -116,17 +118,17 @@ def test_two_bundles_of_one_name_are_refused() -> None:
     assert caught.value.detail == "a/shop and b/shop"
 
 
-def test_a_model_that_is_stopped_answers_all_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopping_model_answers_all_pending_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     async def stopped() -> tuple[bool, list[Answer]]:
         stubbed = await StubServer.start(monkeypatch, ServerLimits(max_batch_requests=1))
-        asked = [stubbed.ask(f"{n}") for n in range(9)]
+        tasks = [stubbed.ask(f"{n}") for n in range(9)]
         await wait_until(lambda: len(stubbed.queue.pending) == 9 - pool.MAX_BATCHES_IN_FLIGHT)
         stopping = asyncio.create_task(stubbed.server.models["shop"].stop())
         await asyncio.sleep(0.03)
         early = stopping.done()
         stubbed.model.gate.set()
         await stopping
-        return early, await asyncio.gather(*asked)
+        return early, await asyncio.gather(*tasks)
 
     early, answers = asyncio.run(stopped())
     assert not early

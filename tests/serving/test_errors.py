@@ -1,4 +1,4 @@
-"""All errors have one shape and a fitting status, and redacted ones reveal no columns."""
+"""All errors have the same format and a matching status; redacted ones reveal no columns."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_the_openapi_schema_has_every_status() -> None:
 def test_codes_have_a_status_and_a_retry_time_if_a_retry_can_help(
     code: str, status: int, retry: int | None
 ) -> None:
-    trouble = RequestError(code, "why")
-    assert (trouble.status, trouble.retry_after) == (status, retry)
+    error = RequestError(code, "why")
+    assert (error.status, error.retry_after) == (status, retry)
     assert set(RETRY_AFTER_SECONDS) == {
         code for code, status in STATUS_BY_CODE.items() if status == 503
     }
@@ -32,8 +32,8 @@ def test_codes_have_a_status_and_a_retry_time_if_a_retry_can_help(
 def test_five_details_are_shown_and_the_others_counted(
     count: int, n_shown: int, n_more: int | None
 ) -> None:
-    faults = [ErrorDetail(f"fault {n}", row=n, column="age") for n in range(count)]
-    error = RequestError("invalid_input", "why", faults).to_json()["error"]
+    details = [ErrorDetail(f"fault {n}", row=n, column="age") for n in range(count)]
+    error = RequestError("invalid_input", "why", details).to_json()["error"]
     assert error.get("details", []) == [
         {"row": n, "column": "age", "message": f"fault {n}"} for n in range(n_shown)
     ]

@@ -29,7 +29,7 @@ def test_a_body_has_a_list_of_rows_or_a_single_row(
 
 
 @pytest.mark.parametrize(
-    ("body", "code", "said"),
+    ("body", "code", "message"),
     [
         (b"", "invalid_json", "not JSON"),
         (b'{"rows": [', "invalid_json", "not JSON"),
@@ -44,8 +44,8 @@ def test_a_body_has_a_list_of_rows_or_a_single_row(
         (b"[{}, {}, {}]", "payload_too_large", "may hold 2 rows"),
     ],
 )
-def test_invalid_bodies_are_rejected_with_a_reason(body: bytes, code: str, said: str) -> None:
-    with pytest.raises(RequestError, match=said) as caught:
+def test_invalid_bodies_are_rejected_with_a_reason(body: bytes, code: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
         parse_rows(body, 2)
     assert caught.value.code == code
 
@@ -60,14 +60,14 @@ def test_deep_nesting_is_rejected_fast() -> None:
     start = time.perf_counter()
     with pytest.raises(RequestError, match="too deeply"):
         parse_rows(deep, 10)
-    assert time.perf_counter() - start < max(4 * read, 0.05)  # no more than it costs to read
+    assert time.perf_counter() - start < max(4 * read, 0.05)  # not slower than parsing
 
 
 def test_five_details_are_shown_and_redacted_ones_have_no_names() -> None:
     with pytest.raises(RequestError) as caught:
         parse_rows(b"[" + b"1," * 8 + b"1]", 100)
-    told = caught.value.to_json()["error"]
-    assert len(told["details"]) == 5
-    assert told["n_more_details"] == 4
-    private = caught.value.to_json(redact=True)["error"]["details"][0]
-    assert private == {"row": 0, "message": "the value does not fit"}
+    error = caught.value.to_json()["error"]
+    assert len(error["details"]) == 5
+    assert error["n_more_details"] == 4
+    redacted = caught.value.to_json(redact=True)["error"]["details"][0]
+    assert redacted == {"row": 0, "message": "the value does not fit"}

@@ -1,4 +1,4 @@
-"""Health, metadata and OpenAPI routes answer, and errors have the common shape."""
+"""Health, metadata and OpenAPI routes answer, and errors have the common format."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.serving.in_process import Answer, StubModel, StubServer, call, wait_u
 
 
 def get_pages(
-    patch: pytest.MonkeyPatch, *paths: str, method: str = "GET", **plan: Any
+    patch: pytest.MonkeyPatch, *paths: str, method: str = "GET", **config: Any
 ) -> list[Answer]:
-    """The answers of a server to requests for pages."""
+    """Return the responses of a server to requests for these paths."""
 
     async def ask() -> list[Answer]:
-        stubbed = await StubServer.start(patch, **plan)
-        found = [await call(stubbed.app, path=path, method=method) for path in paths]
+        stubbed = await StubServer.start(patch, **config)
+        responses = [await call(stubbed.app, path=path, method=method) for path in paths]
         await stubbed.stop()
-        return found
+        return responses
 
     return asyncio.run(ask())
 
@@ -38,12 +38,12 @@ def get_pages(
         (
             "/models",
             [{"name": "shop", "version": "first", "columns": {},
-              "predict_paths": ["/predict", "/mine", "/models/shop/predict"]}],
+              "predict_paths": ["/predict", "/extra", "/models/shop/predict"]}],
         ),
     ],
 )  # fmt: skip
 def test_management_routes_answer(monkeypatch: pytest.MonkeyPatch, path: str, body: Any) -> None:
-    [answer] = get_pages(monkeypatch, path, extra_route="/mine")
+    [answer] = get_pages(monkeypatch, path, extra_route="/extra")
     assert (answer.status, json.loads(answer.body)) == (200, body)
 
 
@@ -56,7 +56,7 @@ def test_management_routes_answer(monkeypatch: pytest.MonkeyPatch, path: str, bo
         ("POST", "/models", 405, "method_not_allowed"),
     ],
 )
-def test_unknown_paths_and_methods_have_the_shape_of_other_errors(
+def test_unknown_paths_and_methods_have_the_common_error_format(
     monkeypatch: pytest.MonkeyPatch, method: str, path: str, status: int, code: str
 ) -> None:
     [answer] = get_pages(monkeypatch, path, method=method)
@@ -74,9 +74,9 @@ def test_a_model_without_workers_is_not_ready_but_the_server_is_live(
         stubbed.model.gate.set()
         await stubbed.ask("dies")
         await wait_until(lambda: not stubbed.server.models["shop"].is_ready)
-        found = [(await call(stubbed.app, path=path, method="GET")).status for path in paths]
+        statuses = [(await call(stubbed.app, path=path, method="GET")).status for path in paths]
         await stubbed.stop()
-        return found
+        return statuses
 
     assert asyncio.run(down()) == [503, 503, 503, 503, 200]
 
@@ -84,15 +84,15 @@ def test_a_model_without_workers_is_not_ready_but_the_server_is_live(
 def test_metrics_show_the_queue_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     async def waiting() -> str:
         stubbed = await StubServer.start(monkeypatch, workers=1)
-        asked = [stubbed.ask("one")]
+        tasks = [stubbed.ask("one")]
         await wait_until(lambda: stubbed.server.models["shop"].pool.n_active_batches)  # type: ignore[union-attr]
-        asked += [stubbed.ask("two")]
+        tasks += [stubbed.ask("two")]
         await wait_until(lambda: stubbed.server.models["shop"].pool.n_active_batches == 2)  # type: ignore[union-attr]
-        asked += [stubbed.ask(f"{n}") for n in range(3)]
+        tasks += [stubbed.ask(f"{n}") for n in range(3)]
         await wait_until(lambda: len(stubbed.queue.pending) == 3)
         answer = await call(stubbed.app, path="/metrics", method="GET")
         stubbed.model.gate.set()
-        await asyncio.gather(*asked)
+        await asyncio.gather(*tasks)
         await stubbed.stop()
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         return answer.body.decode()

@@ -37,32 +37,32 @@ def model(bundle: Path) -> ServedModel:
 
 def test_answers_equal_the_predictions_of_the_bundle(model: ServedModel, bundle: Path) -> None:
     rows = [{**ROW, "age": age} for age in (20, 38.5, None, "44")]
-    told = model.predict_requests([rows[:1], rows[1:]])
-    answers = [answer for found in told.answers for answer in found]  # type: ignore[union-attr]
+    result = model.predict_requests([rows[:1], rows[1:]])
+    answers = [answer for request_answers in result.answers for answer in request_answers]  # type: ignore[union-attr]
     frame = pl.DataFrame([{**row, "age": row["age"] and str(row["age"])} for row in rows])
-    said = load_bundle(bundle).predict(frame)
-    assert [answer["prediction"] for answer in answers] == said["prediction"].to_list()
+    expected = load_bundle(bundle).predict(frame)
+    assert [answer["prediction"] for answer in answers] == expected["prediction"].to_list()
     chances = [answer["probabilities"]["yes"] for answer in answers]
-    assert chances == pytest.approx(said["probability_yes"].to_list(), abs=1e-6)
+    assert chances == pytest.approx(expected["probability_yes"].to_list(), abs=1e-6)
     sets = ["|".join(answer["prediction_set"]) for answer in answers]
-    assert sets == said["prediction_set"].to_list()
-    assert told.tally["rows",] == 4
+    assert sets == expected["prediction_set"].to_list()
+    assert result.tally["rows",] == 4
 
 
 def test_values_outside_the_training_data_are_predicted_counted_and_flagged(
     model: ServedModel,
 ) -> None:
     far, fresh = {**ROW, "age": 1e6}, {**ROW, "city": "Atlantis"}
-    told = model.predict_requests([[ROW, far], [fresh]])
-    flags = [[answer["ood"] for answer in found] for found in told.answers]  # type: ignore[union-attr]
+    result = model.predict_requests([[ROW, far], [fresh]])
+    flags = [[answer["ood"] for answer in request_answers] for request_answers in result.answers]  # type: ignore[union-attr]
     assert flags == [[False, True], [True]]
-    assert told.tally["out_of_range", "age"] == 1
-    assert told.tally["unseen_category", "city"] == 1
-    assert told.tally["ood",] == 2
+    assert result.tally["out_of_range", "age"] == 1
+    assert result.tally["unseen_category", "city"] == 1
+    assert result.tally["ood",] == 2
 
 
 @pytest.mark.parametrize(
-    ("row", "column", "said"),
+    ("row", "column", "message"),
     [
         ({k: v for k, v in ROW.items() if k != "age"}, "age", "missing"),
         ({**ROW, "age": "old"}, "age", "'old' is not a valid number"),
@@ -74,17 +74,17 @@ def test_values_outside_the_training_data_are_predicted_counted_and_flagged(
     ],
 )
 def test_an_invalid_row_fails_only_its_own_request(
-    model: ServedModel, row: dict[str, Any], column: str, said: str
+    model: ServedModel, row: dict[str, Any], column: str, message: str
 ) -> None:
-    told = model.predict_requests([[ROW], [ROW, row], [ROW]])
-    trouble = told.answers[1]
-    assert isinstance(trouble, RequestError)
-    assert trouble.status == 422
-    assert trouble.details[0].row == 1
-    assert trouble.details[0].column == column
-    assert said in trouble.details[0].message
+    result = model.predict_requests([[ROW], [ROW, row], [ROW]])
+    error = result.answers[1]
+    assert isinstance(error, RequestError)
+    assert error.status == 422
+    assert error.details[0].row == 1
+    assert error.details[0].column == column
+    assert message in error.details[0].message
     alone = model.predict_requests([[ROW]]).answers[0]
-    assert told.answers[0] == told.answers[2] == alone
+    assert result.answers[0] == result.answers[2] == alone
 
 
 CELLS: dict[str, list[Any]] = {
@@ -99,13 +99,15 @@ CELLS: dict[str, list[Any]] = {
 def test_a_cell_is_parsed_independently_of_the_other_requests(
     model: ServedModel, column: str
 ) -> None:
-    def found(cells: list[Any]) -> list[Any]:
-        told = model.predict_requests([[{**ROW, column: cell}] for cell in cells])
-        return [one.code if isinstance(one, RequestError) else one for one in told.answers]
+    def answers_or_codes(cells: list[Any]) -> list[Any]:
+        result = model.predict_requests([[{**ROW, column: cell}] for cell in cells])
+        return [
+            answer.code if isinstance(answer, RequestError) else answer for answer in result.answers
+        ]
 
     cells = CELLS[column]
-    alone = [found([cell])[0] for cell in cells]
-    for together, single in zip(found(cells), alone, strict=True):
+    alone = [answers_or_codes([cell])[0] for cell in cells]
+    for together, single in zip(answers_or_codes(cells), alone, strict=True):
         assert isinstance(together, str) == isinstance(single, str)
         if not isinstance(single, str):
             [one], [other] = together, single
@@ -119,9 +121,9 @@ def test_extra_columns_are_counted_or_forbidden(bundle: Path) -> None:
         load_served_model(bundle, RequestPolicy(extra_columns=extra))
         for extra in ("ignore", "forbid")
     )
-    told = ignoring.predict_requests([[more]])
-    assert told.answers == ignoring.predict_requests([[ROW]]).answers
-    assert told.tally["extra_columns",] == 1
+    result = ignoring.predict_requests([[more]])
+    assert result.answers == ignoring.predict_requests([[ROW]]).answers
+    assert result.tally["extra_columns",] == 1
     refused = refusing.predict_requests([[more]]).answers[0]
     assert isinstance(refused, RequestError)
     assert refused.details[0].column == "shoe"
@@ -135,16 +137,16 @@ def test_a_row_that_makes_the_model_fail_fails_only_its_own_request(
     def poisoned(values: pl.DataFrame) -> Any:
         if (values["age"] == 13).any():
             raise RuntimeError("a library gave up")
-        found = outputs(values)
-        found[(values["age"] == 14).to_numpy()] = np.nan
-        return found[: 1 if (values["age"] == 15).any() else None]
+        poisoned_outputs = outputs(values)
+        poisoned_outputs[(values["age"] == 14).to_numpy()] = np.nan
+        return poisoned_outputs[: 1 if (values["age"] == 15).any() else None]
 
     monkeypatch.setattr(model.bundle, "outputs_from_values", poisoned)
     bad = [{**ROW, "age": age} for age in (13, 14)]
-    told = model.predict_requests([[ROW], [bad[0]], [ROW], [bad[1]], [ROW, {**ROW, "age": 15}]])
-    codes = [found.code if isinstance(found, RequestError) else "" for found in told.answers]
+    result = model.predict_requests([[ROW], [bad[0]], [ROW], [bad[1]], [ROW, {**ROW, "age": 15}]])
+    codes = [reply.code if isinstance(reply, RequestError) else "" for reply in result.answers]
     assert codes == ["", "model_error", "", "nonfinite_output", "invalid_output_shape"]
-    assert told.answers[0] == told.answers[2]
+    assert result.answers[0] == result.answers[2]
 
 
 def test_no_rows_have_no_answers(model: ServedModel) -> None:

@@ -44,14 +44,14 @@ def test_tensors_become_rows(model: ServedModel) -> None:
         request_body(tensor("age", shape=[1, 1])),
         request_body(parameters={}),
     ):
-        rows, (given, wanted) = open_inference.parse_request(body, model)
-        assert (rows, given) == ([CELLS], None)
-        assert wanted[0] == "prediction"
-        assert wanted[-1] == "ood"
-    _, (given, wanted) = open_inference.parse_request(
+        rows, (request_id, output_names) = open_inference.parse_request(body, model)
+        assert (rows, request_id) == ([CELLS], None)
+        assert output_names[0] == "prediction"
+        assert output_names[-1] == "ood"
+    _, (request_id, output_names) = open_inference.parse_request(
         request_body(id="7", outputs=[{"name": "ood"}]), model
     )
-    assert (given, wanted) == ("7", ["ood"])
+    assert (request_id, output_names) == ("7", ["ood"])
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_an_unexpected_exception_fails_only_its_own_request(
             return open_inference.parse_request(body, model)
 
     monkeypatch.setitem(protocols.PROTOCOLS, "open_inference", Odd)
-    found = process_batch(
+    batches = process_batch(
         model,
         [
             ("open_inference", "a", request_body()),
@@ -111,12 +111,12 @@ def test_an_unexpected_exception_fails_only_its_own_request(
             ("open_inference", "c", request_body()),
         ],
     )
-    replies = [reply for done in found for reply in done.replies]
+    replies = [reply for batch in batches for reply in batch.replies]
     assert [code for code, _ in replies] == ["", "model_error", ""]
     assert json.loads(replies[1][1]) == {
         "error": "model_error: the request could not be read: TypeError", "id": "b"
     }  # fmt: skip
-    assert [done.request_ids for done in found] == [["a"], [], ["c"]]
+    assert [batch.request_ids for batch in batches] == [["a"], [], ["c"]]
     assert (
         len(
             process_batch(

@@ -28,27 +28,27 @@ def ready(stubbed: StubServer) -> Callable[[], bool]:
 
 
 def pool_of(stubbed: StubServer) -> WorkerPool:
-    found = stubbed.server.models["shop"].pool
-    assert found is not None
-    return found
+    worker_pool = stubbed.server.models["shop"].pool
+    assert worker_pool is not None
+    return worker_pool
 
 
 def test_worker_arguments_hold_the_whole_configuration() -> None:
-    manners = RequestPolicy("forbid", True, 7, True)
+    policy = RequestPolicy("forbid", True, 7, True)
     log = PredictionLogConfig(Path("/logs/shop"), 0.25, ("name", "mail"))
     folder, name, *rest = WorkerConfig(
-        Path("/shop"), "shop", manners, ServerLimits(), log
+        Path("/shop"), "shop", policy, ServerLimits(), log
     ).to_arguments()
     assert (folder, name) == ("/shop", "shop")
     assert [json.loads(text) for text in rest] == [
         {"extra_columns": "forbid", "redact_errors": True, "max_rows": 7, "allow_file_paths": True},
         {"folder": "/logs/shop", "fraction": 0.25, "exclude": ["name", "mail"]},
     ]
-    assert WorkerConfig(Path("/shop"), "shop", manners, ServerLimits()).to_arguments()[-1] == "null"
+    assert WorkerConfig(Path("/shop"), "shop", policy, ServerLimits()).to_arguments()[-1] == "null"
 
 
 def test_waiting_requests_are_computed_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def asked() -> tuple[StubModel, list[Answer], float]:
+    async def compute() -> tuple[StubModel, list[Answer], float]:
         stubbed = await StubServer.start(monkeypatch, ServerLimits(max_batch_requests=5))
         first = [stubbed.ask("first"), stubbed.ask("second")]
         await wait_until(lambda: pool_of(stubbed).n_active_batches)
@@ -60,7 +60,7 @@ def test_waiting_requests_are_computed_in_batches(monkeypatch: pytest.MonkeyPatc
         await stubbed.stop()
         return stubbed.model, answers, timed
 
-    model, answers, timed = asyncio.run(asked())
+    model, answers, timed = asyncio.run(compute())
     bodies = ["first", "second", *map(str, range(8))]
     assert [answer.body.decode() for answer in answers] == bodies
     assert model.computed == bodies
@@ -76,18 +76,18 @@ def test_a_crashed_worker_fails_only_its_own_batches(
         stubbed = await StubServer.start(
             monkeypatch, ServerLimits(max_batch_requests=1), model=StubModel(failures=1)
         )
-        asked = [stubbed.ask(f"{n}") for n in range(6)]
+        tasks = [stubbed.ask(f"{n}") for n in range(6)]
         await wait_until(lambda: len(stubbed.queue.pending) == 6 - pool.MAX_BATCHES_IN_FLIGHT)
         first = pool_of(stubbed).workers[0]
         stubbed.model.gate.set()
-        answers = await asyncio.gather(*asked)
-        deaths = stubbed.metric('fieldcraft_worker_restarts_total{model="shop"}')
+        answers = await asyncio.gather(*tasks)
+        n_restarts = stubbed.metric('fieldcraft_worker_restarts_total{model="shop"}')
         await wait_until(ready(stubbed))
         assert first.writer.is_closing()  # else its socket stays open until it is collected
         await stubbed.stop()
-        return answers, stubbed, deaths
+        return answers, stubbed, n_restarts
 
-    answers, stubbed, deaths = asyncio.run(died())
+    answers, stubbed, n_restarts = asyncio.run(died())
     assert [answer.status for answer in answers] == [503] * pool.MAX_BATCHES_IN_FLIGHT + [200] * (
         6 - pool.MAX_BATCHES_IN_FLIGHT
     )
@@ -96,7 +96,7 @@ def test_a_crashed_worker_fails_only_its_own_batches(
     }
     assert json.loads(answers[0].body)["error"]["code"] == "worker_crashed"
     assert stubbed.model.computed == ["2", "3", "4", "5"]
-    assert (deaths, len(stubbed.threads)) == (1, 2)
+    assert (n_restarts, len(stubbed.threads)) == (1, 2)
 
 
 def test_a_hanging_worker_is_killed_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_a_hanging_worker_is_killed_and_replaced(monkeypatch: pytest.MonkeyPatch
         )
         stubbed.app.limits = ServerLimits(
             request_timeout_seconds=20
-        )  # so that it is the model that is waited for
+        )  # so that the worker times out first
         lost = await stubbed.ask("hangs")
         stubbed.model.gate.set()
         await wait_until(ready(stubbed))
@@ -126,14 +126,14 @@ def test_a_worker_that_cannot_be_restarted_is_retried_with_backoff(
     pauses: list[float] = []
     sleep = asyncio.sleep
 
-    async def noted(seconds: float) -> None:
+    async def record_pause(seconds: float) -> None:
         if seconds in pool.RESTART_BACKOFF_SECONDS[1:]:
             pauses.append(seconds)
         await sleep(0 if seconds in pool.RESTART_BACKOFF_SECONDS[1:] else seconds)
 
     async def broken() -> tuple[Answer, bool]:
         stubbed = await StubServer.start(monkeypatch, model=StubModel(failures=1))
-        monkeypatch.setattr(asyncio, "sleep", noted)
+        monkeypatch.setattr(asyncio, "sleep", record_pause)
         stubbed.model.error = "it cannot be read"
         stubbed.model.gate.set()
         await stubbed.ask("kills it")
@@ -180,11 +180,11 @@ def test_several_workers_share_one_queue(monkeypatch: pytest.MonkeyPatch) -> Non
     async def shared() -> tuple[int, list[Answer], list[int | None]]:
         stubbed = await StubServer.start(monkeypatch, ServerLimits(max_batch_requests=1), workers=3)
         await wait_until(lambda: len(pool_of(stubbed).workers) == 3)
-        asked = [stubbed.ask(f"{n}") for n in range(9)]
+        tasks = [stubbed.ask(f"{n}") for n in range(9)]
         await wait_until(lambda: len(stubbed.queue.pending) == 9 - 3 * pool.MAX_BATCHES_IN_FLIGHT)
         busy = pool_of(stubbed).n_active_batches
         stubbed.model.gate.set()
-        answers = await asyncio.gather(*asked)
+        answers = await asyncio.gather(*tasks)
         await stubbed.stop()
         return busy, answers, [thread.returncode for thread in stubbed.threads]
 
@@ -199,18 +199,18 @@ def test_a_stopping_pool_finishes_its_batches_and_takes_no_further_one(
 ) -> None:
     async def stopped() -> tuple[bool, list[Answer], int]:
         stubbed = await StubServer.start(monkeypatch, ServerLimits(max_batch_requests=1))
-        asked = [stubbed.ask(f"{n}") for n in range(5)]
+        tasks = [stubbed.ask(f"{n}") for n in range(5)]
         await wait_until(lambda: len(stubbed.queue.pending) == 5 - pool.MAX_BATCHES_IN_FLIGHT)
         stopping = asyncio.create_task(pool_of(stubbed).stop())
         await asyncio.sleep(0.03)
         early = stopping.done()
         stubbed.model.gate.set()
         await stopping
-        answers = await asyncio.gather(*asked[: pool.MAX_BATCHES_IN_FLIGHT])
+        answers = await asyncio.gather(*tasks[: pool.MAX_BATCHES_IN_FLIGHT])
         left = len(stubbed.queue.pending)
-        for task in asked[pool.MAX_BATCHES_IN_FLIGHT :]:
+        for task in tasks[pool.MAX_BATCHES_IN_FLIGHT :]:
             task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         stubbed.queue.pending.clear()
         await stubbed.stop()
         return early, answers, left
@@ -237,7 +237,7 @@ def test_a_pool_can_be_stopped_while_a_worker_restarts(
         await stubbed.ask("dies")
         await wait_until(loading.is_set)
         await stubbed.stop()
-        await wait_until(lambda: threads[0].returncode == 0)  # it is not left behind
+        await wait_until(lambda: threads[0].returncode == 0)  # it does not keep running
         return [thread.returncode for thread in [*stubbed.threads, *threads]]
 
     assert asyncio.run(restarting()) == [0, 0]
@@ -259,7 +259,7 @@ def test_a_stopping_pool_leaves_later_requests_to_the_next_pool(
         await stopping
         computed = list(stubbed.model.computed)
         served = stubbed.server.models["shop"]
-        served.pool = await served.start_pool()  # as where the bundle was replaced
+        served.pool = await served.start_pool()  # as after the bundle was replaced
         answers = [(await first).body, (await later).body]
         await stubbed.stop()
         return computed, answers

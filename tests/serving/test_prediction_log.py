@@ -35,7 +35,7 @@ TASK: Task = catalog.load_plugin("tasks", "regression")
 
 
 def batch(*numbers: int, request: str = "", at: float = NOON.timestamp()) -> PredictionBatch:
-    """Rows that say by their values which they are: a request each, or one for all."""
+    """A batch of rows identified by their values: one request per row, or one for all."""
     values = np.array(numbers, dtype=np.float64)
     return PredictionBatch(
         at,
@@ -49,7 +49,7 @@ def batch(*numbers: int, request: str = "", at: float = NOON.timestamp()) -> Pre
 
 
 class Clock:
-    """Gives times that a test has set."""
+    """A clock that returns the given times."""
 
     def __init__(self, *moments: datetime) -> None:
         self.moments = list(moments)
@@ -60,7 +60,7 @@ class Clock:
 
 @contextmanager
 def recording(log: PredictionLogConfig, now: Any = Clock(NOON)) -> Iterator[PredictionLogWriter]:  # noqa: B008
-    """A writer that has written all it took in once the block is over."""
+    """Yield a writer; it has written all its rows when the block ends."""
     writer = PredictionLogWriter(log, "model 1", TASK, {}, now)
     try:
         yield writer
@@ -70,13 +70,13 @@ def recording(log: PredictionLogConfig, now: Any = Clock(NOON)) -> Iterator[Pred
 
 
 def numbers_in(folder: Path) -> list[list[int]]:
-    """The rows of each file of a log, in the order of their names."""
+    """Return the rows of each file of a log, in the order of the file names."""
     return [pl.read_parquet(path)["input.age"].cast(int).to_list() for path in list_parts(folder)]
 
 
 @pytest.fixture(autouse=True)
 def never_flush(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is written because time has passed, unless a test wants it."""
+    """Disable flushing by time, unless a test sets an interval."""
     monkeypatch.setattr(prediction_log, "FLUSH_INTERVAL_SECONDS", 3_600.0)
 
 
@@ -126,13 +126,13 @@ def test_a_fraction_of_the_requests_is_sampled_by_id(tmp_path: Path, share: floa
 
 def test_requests_are_logged_with_all_rows_or_none(tmp_path: Path) -> None:
     log = PredictionLogConfig(tmp_path, fraction=0.5)
-    rows = [batch(2 * n, 2 * n + 1, request=f"q{n}") for n in range(20)]
+    request_batches = [batch(2 * n, 2 * n + 1, request=f"q{n}") for n in range(20)]
     mixed = PredictionBatch(
         NOON.timestamp(),
-        [name for one in rows for name in one.request_ids],
+        [name for request_batch in request_batches for name in request_batch.request_ids],
         [0, 1] * 20,
-        pl.concat([one.values for one in rows]),
-        concat_predictions([one.predictions for one in rows]),
+        pl.concat([request_batch.values for request_batch in request_batches]),
+        concat_predictions([request_batch.predictions for request_batch in request_batches]),
     )
     with recording(log) as writer:
         writer.add(mixed)
@@ -152,11 +152,13 @@ def test_the_buffer_is_bounded_and_dropped_rows_are_counted(
     monkeypatch.setattr(prediction_log, "MAX_BUFFERED_ROWS", 10)
     with recording(PredictionLogConfig(tmp_path)) as writer:
         writer.add(batch(*range(6)))
-        writer.add(batch(*range(6, 10)))  # up to the last row that may wait
+        writer.add(batch(*range(6, 10)))  # up to the last row that fits in the buffer
         writer.add(batch(10))
         writer.add(batch(*range(11, 14)))
         assert (
-            writer.n_buffered == sum(len(one.request_ids) for one in writer.pending_batches) == 10
+            writer.n_buffered
+            == sum(len(pending.request_ids) for pending in writer.pending_batches)
+            == 10
         )
         assert (writer.take_dropped(), writer.take_dropped()) == (4, 0)
         writer.write_file(writer.next_file_batches())
@@ -177,7 +179,7 @@ def test_a_request_that_is_not_sampled_takes_no_buffer_space(
             0,
             [],
         )
-    assert list(tmp_path.iterdir()) == []  # nor a file without rows
+    assert list(tmp_path.iterdir()) == []  # no empty file is written
 
 
 def test_full_files_are_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +264,7 @@ def test_files_appear_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(pl.DataFrame, "write_parquet", watched)
     with recording(PredictionLogConfig(tmp_path)) as writer:
         writer.add(batch(1))
-    assert seen == [[]]  # nobody sees what is being written
+    assert seen == [[]]  # an unfinished file is not listed
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
 
 
@@ -315,8 +317,8 @@ def test_every_row_is_written_or_counted_while_writing_goes_on(
             given_rows += size
             assert writer.n_buffered <= 40
             dropped += writer.take_dropped()
-    found = [number for part in numbers_in(tmp_path) for number in part]
-    assert len(found) == len(set(found)) == given_rows - dropped - writer.n_dropped
+    written = [number for part in numbers_in(tmp_path) for number in part]
+    assert len(written) == len(set(written)) == given_rows - dropped - writer.n_dropped
     assert writer.n_buffered == 0
 
 
@@ -328,16 +330,18 @@ def test_chunks_are_full_and_keep_the_order(sizes: list[int]) -> None:
         PredictionBatch(0.0, ["r"] * size, [0] * size, pl.DataFrame(), batch().predictions)
         for size in sizes
     ]
-    pieces = [[len(one.request_ids) for one in piece] for piece in iter_chunks(batches)]
-    assert [size for piece in pieces for size in piece] == sizes
+    chunks = [
+        [len(chunk_batch.request_ids) for chunk_batch in chunk] for chunk in iter_chunks(batches)
+    ]
+    assert [size for chunk in chunks for size in chunk] == sizes
     assert all(
-        sum(piece) >= prediction_log.ROWS_PER_CONVERSION > sum(piece[:-1]) for piece in pieces[:-1]
+        sum(chunk) >= prediction_log.ROWS_PER_CONVERSION > sum(chunk[:-1]) for chunk in chunks[:-1]
     )
-    assert all(piece and sum(piece[:-1]) < prediction_log.ROWS_PER_CONVERSION for piece in pieces)
+    assert all(chunk and sum(chunk[:-1]) < prediction_log.ROWS_PER_CONVERSION for chunk in chunks)
 
 
 def test_features_may_have_the_names_of_the_columns_of_the_log(tmp_path: Path) -> None:
-    """They once made every file of the log fail, and all its rows were dropped."""
+    """Such names once made every write fail, and all rows were dropped."""
     names = ["time", "row", "request_id", "model_id", "prediction", "input.age"]
     values = pl.DataFrame(
         {name: [float(number), number + 0.5] for number, name in enumerate(names)}

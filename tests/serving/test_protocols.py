@@ -15,7 +15,7 @@ from fieldcraft.serving.protocols import PROTOCOLS
 
 ROW = {"age": 39, "city": "Bern", "member": None, "seen": "2024-05-06"}
 DATATYPES = {"age": "FP64", "city": "BYTES", "member": "BYTES", "seen": "BYTES"}
-TROUBLE = RequestError("invalid_input", "why", [ErrorDetail("'x' is not a valid number", 0, "age")])
+ERROR = RequestError("invalid_input", "why", [ErrorDetail("'x' is not a valid number", 0, "age")])
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def model(finished_project_folder: Path) -> ServedModel:
 
 
 def request_body(protocol: str, rows: int) -> bytes:
-    """A request of some rows."""
+    """Return the body of a request with some rows."""
     tensors = [
         {"name": name, "shape": [rows], "datatype": DATATYPES[name], "data": [value] * rows}
         for name, value in ROW.items()
@@ -57,29 +57,33 @@ def test_a_request_without_columns_has_no_rows(model: ServedModel) -> None:
 
 
 def request_and_answers(protocol: str, body: bytes, model: ServedModel) -> Any:
-    """The answer to a request, as JSON."""
+    """Return the response to a request as JSON, and the answers in it."""
     rows, keep = PROTOCOLS[protocol].parse_request(body, model)
     (answers,) = model.predict_requests([rows]).answers
     assert not isinstance(answers, RequestError)
-    return json.loads(PROTOCOLS[protocol].format_response(answers, keep, model, "mine")), answers
+    return json.loads(
+        PROTOCOLS[protocol].format_response(answers, keep, model, "client-1")
+    ), answers
 
 
 @pytest.mark.parametrize("protocol", ["json", "vertex"])
 def test_rows_are_answered_in_a_list(model: ServedModel, protocol: str) -> None:
-    found, answers = request_and_answers(protocol, request_body(protocol, 2), model)
-    about = {"model_version": model.version, "request_id": "mine"}
-    assert found == {"predictions": answers, **about}
+    response, answers = request_and_answers(protocol, request_body(protocol, 2), model)
+    metadata = {"model_version": model.version, "request_id": "client-1"}
+    assert response == {"predictions": answers, **metadata}
     if protocol == "json":
         single, (answer,) = request_and_answers(protocol, json.dumps(ROW).encode(), model)
-        assert single == {**answer, **about}
+        assert single == {**answer, **metadata}
 
 
 def test_open_inference_answers_in_columns(model: ServedModel) -> None:
-    found, answers = request_and_answers("open_inference", request_body("open_inference", 2), model)
-    assert {name: found[name] for name in ("model_name", "model_version", "id")} == {
-        "model_name": "shop", "model_version": model.version, "id": "mine",
+    response, answers = request_and_answers(
+        "open_inference", request_body("open_inference", 2), model
+    )
+    assert {name: response[name] for name in ("model_name", "model_version", "id")} == {
+        "model_name": "shop", "model_version": model.version, "id": "client-1",
     }  # fmt: skip
-    assert found["outputs"] == [
+    assert response["outputs"] == [
         {"name": "prediction", "shape": [2], "datatype": "BYTES",
          "data": [answer["prediction"] for answer in answers]},
         *({"name": f"probabilities.{name}", "shape": [2], "datatype": "FP64",
@@ -87,28 +91,28 @@ def test_open_inference_answers_in_columns(model: ServedModel) -> None:
           for name in ("no", "yes")),
         {"name": "ood", "shape": [2], "datatype": "BOOL", "data": [False, False]},
     ]  # fmt: skip
-    given = json.loads(request_body("open_inference", 1)) | {
+    request = json.loads(request_body("open_inference", 1)) | {
         "id": "7",
         "outputs": [{"name": "ood"}],
     }
-    found, _ = request_and_answers("open_inference", json.dumps(given).encode(), model)
-    assert (found["id"], [tensor["name"] for tensor in found["outputs"]]) == ("7", ["ood"])
+    response, _ = request_and_answers("open_inference", json.dumps(request).encode(), model)
+    assert (response["id"], [tensor["name"] for tensor in response["outputs"]]) == ("7", ["ood"])
 
 
 def test_errors_have_the_format_of_their_protocol() -> None:
     for protocol in ("json", "vertex"):
-        assert json.loads(PROTOCOLS[protocol].format_error(TROUBLE, False, "mine")) == {
+        assert json.loads(PROTOCOLS[protocol].format_error(ERROR, False, "client-1")) == {
             "error": {
-                "code": "invalid_input", "message": "why", "request_id": "mine",
+                "code": "invalid_input", "message": "why", "request_id": "client-1",
                 "details": [{"row": 0, "column": "age", "message": "'x' is not a valid number"}],
             }
         }  # fmt: skip
-        assert b"number" not in PROTOCOLS[protocol].format_error(TROUBLE, True, "mine")
-    assert json.loads(PROTOCOLS["open_inference"].format_error(TROUBLE, False, "mine")) == {
-        "error": "invalid_input: why; age: 'x' is not a valid number", "id": "mine",
+        assert b"number" not in PROTOCOLS[protocol].format_error(ERROR, True, "client-1")
+    assert json.loads(PROTOCOLS["open_inference"].format_error(ERROR, False, "client-1")) == {
+        "error": "invalid_input: why; age: 'x' is not a valid number", "id": "client-1",
     }  # fmt: skip
-    assert json.loads(PROTOCOLS["open_inference"].format_error(TROUBLE, True, "mine")) == {
-        "error": "invalid_input: why; the value does not fit", "id": "mine",
+    assert json.loads(PROTOCOLS["open_inference"].format_error(ERROR, True, "client-1")) == {
+        "error": "invalid_input: why; the value does not fit", "id": "client-1",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Requests wait in a bounded queue, from which batches are batch_sizes."""
+"""Requests wait in a bounded queue, from which batches are formed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fieldcraft.serving.errors import RequestError
 from fieldcraft.serving.queue import PendingRequest, RequestQueue, ServerLimits
 
 
-def waiting(body: bytes = b"{}") -> PendingRequest:
+def pending_request(body: bytes = b"{}") -> PendingRequest:
     return PendingRequest("json", "id", body)
 
 
@@ -18,7 +18,7 @@ def test_a_batch_takes_all_waiting_requests_up_to_the_limits() -> None:
     async def batch_sizes() -> list[int]:
         queue = RequestQueue(ServerLimits(max_batch_requests=3, max_batch_bytes=10))
         for size in (2, 2, 2, 2, 50, 2):
-            queue.enqueue(waiting(b"x" * size))
+            queue.enqueue(pending_request(b"x" * size))
         return [len(await queue.next_batch()) for _ in range(4)]
 
     assert asyncio.run(batch_sizes()) == [3, 1, 1, 1]
@@ -29,7 +29,7 @@ def test_a_batch_does_not_wait_for_more() -> None:
         queue = RequestQueue(ServerLimits())
         taking = asyncio.create_task(queue.next_batch())
         await asyncio.sleep(0)
-        queue.enqueue(waiting())
+        queue.enqueue(pending_request())
         return len(await taking)
 
     assert asyncio.run(first()) == 1
@@ -39,7 +39,7 @@ def test_a_full_queue_refuses_requests_at_once() -> None:
     async def fill() -> None:
         queue = RequestQueue(ServerLimits(max_queued_requests=2))
         for _ in range(3):
-            queue.enqueue(waiting())
+            queue.enqueue(pending_request())
 
     with pytest.raises(RequestError) as caught:
         asyncio.run(fill())
@@ -50,7 +50,7 @@ def test_answered_requests_are_dropped_and_counted() -> None:
     async def batch_sizes() -> tuple[int, int]:
         drops: list[None] = []
         queue = RequestQueue(ServerLimits(), lambda: drops.append(None))
-        gone, late, good = waiting(), waiting(), waiting()
+        gone, late, good = pending_request(), pending_request(), pending_request()
         for request in (gone, late, good):
             queue.enqueue(request)
         gone.reply.cancel()

@@ -19,7 +19,7 @@ LIMITS = ServerLimits(max_body_bytes=100_000, read_timeout_seconds=0.01)
 def body(
     *pieces: bytes | None, encoding: str | None = None, limits: ServerLimits = LIMITS
 ) -> bytes:
-    """What is read of the pieces of a request; None is a caller that leaves."""
+    """Read the body of a request from its chunks; None stands for a disconnect."""
     left = list(pieces)
 
     async def receive() -> dict[str, Any]:
@@ -64,9 +64,9 @@ def test_a_decompression_bomb_is_stopped_at_the_limit(monkeypatch: pytest.Monkey
         def __getattr__(self, name: str) -> Any:
             return getattr(self.machine, name)
 
-        def decompress(self, data: bytes, most: int) -> bytes:
-            lengths.append(len(found := self.machine.decompress(data, most)))
-            return found
+        def decompress(self, data: bytes, max_length: int) -> bytes:
+            lengths.append(len(piece := self.machine.decompress(data, max_length)))
+            return piece
 
     monkeypatch.setattr(zlib, "decompressobj", Counted)
     with pytest.raises(RequestError, match="may have"):
@@ -75,7 +75,7 @@ def test_a_decompression_bomb_is_stopped_at_the_limit(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("packed", "encoding", "code", "said"),
+    ("packed", "encoding", "code", "message"),
     [
         (b"{}", "br", "unsupported_media_type", "gzip or deflate"),
         (b"{}", "gzip, deflate", "unsupported_media_type", "gzip or deflate"),
@@ -93,9 +93,9 @@ def test_a_decompression_bomb_is_stopped_at_the_limit(monkeypatch: pytest.Monkey
     ],
 )
 def test_damaged_and_unknown_encodings_are_rejected(
-    packed: bytes, encoding: str, code: str, said: str
+    packed: bytes, encoding: str, code: str, message: str
 ) -> None:
-    with pytest.raises(RequestError, match=said) as caught:
+    with pytest.raises(RequestError, match=message) as caught:
         body(packed, encoding=encoding)
     assert caught.value.code == code
 

@@ -13,7 +13,7 @@ from fieldcraft.statistics.metrics import Predictions
 
 CLASSES = Predictions(
     outputs=np.array([[0.25, 0.625, 0.125], [0.5, 0.25, 0.25]], dtype=np.float32),
-    decisions=np.array([2, 0]),  # a cost may decide against the likeliest
+    decisions=np.array([2, 0]),  # costs may decide against the likeliest class
     regions=np.array([[False, True, True], [True, False, False]]),
     accepted=np.array([False, True]),
 )
@@ -28,7 +28,7 @@ VALUES = Predictions(
 
 
 @pytest.mark.parametrize(
-    ("task", "said", "about", "expected"),
+    ("task", "predictions", "target_spec", "expected"),
     [
         (
             "multiclass", CLASSES, {"classes": ["a", "b", "c"]},
@@ -56,6 +56,6 @@ VALUES = Predictions(
     ],
 )  # fmt: skip
 def test_each_task_has_its_response_format(
-    task: str, said: Predictions, about: dict[str, Any], expected: list[dict[str, Any]]
+    task: str, predictions: Predictions, target_spec: dict[str, Any], expected: list[dict[str, Any]]
 ) -> None:
-    assert to_json(catalog.load_plugin("tasks", task), said, about) == expected
+    assert to_json(catalog.load_plugin("tasks", task), predictions, target_spec) == expected

@@ -1,6 +1,6 @@
-"""A real server over HTTP: it answers, refuses, survives, changes versions and ends cleanly.
+"""A real server over HTTP answers, refuses, survives crashes, reloads and stops cleanly.
 
-Most tests ask one that runs in this process; those of processes and signals start one of its own.
+Most tests use a server in this process; tests of processes and signals start their own.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def bundle(finished_project_folder: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def threads() -> Iterator[pytest.MonkeyPatch]:
-    """Workers run in threads, bundles are looked at often, and nobody is waited for."""
+    """Run workers in threads, poll bundles often, and do not wait before draining."""
     with pytest.MonkeyPatch.context() as patch:
         use_threads(patch)
         patch.setattr(server_module, "DRAIN_ANNOUNCEMENT_SECONDS", 0.0)
@@ -77,49 +77,49 @@ def metric(client: httpx.Client, name: str) -> float:
 
 @contextmanager
 def server_process(
-    *words: str, python: str | Path = sys.executable, **environment: str
+    *arguments: str, python: str | Path = sys.executable, **environment: str
 ) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
-    """A server in a process of its own, on some free port; it is told to end at the end."""
-    command = [python, "-m", "fieldcraft", "serve", *words, "--port", "0"]
-    found = subprocess.Popen(
+    """Yield a server in its own process on a free port; it is terminated at the end."""
+    command = [python, "-m", "fieldcraft", "serve", *arguments, "--port", "0"]
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )  # fmt: skip
-    assert found.stdout is not None
+    assert process.stdout is not None
     lines: list[str] = []
     while not lines or "listening on" not in lines[-1]:
-        line = found.stdout.readline()
+        line = process.stdout.readline()
         if not line:
-            found.communicate()
+            process.communicate()
             pytest.fail("".join(lines))
         lines.append(line)
-    draining = threading.Thread(target=lambda: lines.extend(found.stdout or ()), daemon=True)
+    draining = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
     draining.start()
     address = re.search(r"http://\S+", lines[-1])
     assert address
     with httpx.Client(base_url=address[0], timeout=TIMEOUT) as client:
         try:
-            yield found, client
+            yield process, client
         finally:
-            found.terminate()
-            found.wait(TIMEOUT)
+            process.terminate()
+            process.wait(TIMEOUT)
             draining.join(TIMEOUT)
-            found.stdout.close()
+            process.stdout.close()
 
 
 def test_answers_equal_those_of_the_bundle_and_have_version_and_request_id(
     server: httpx.Client, bundle: Path
 ) -> None:
-    answer = predict(server, ROW, **{"x-request-id": "mine"}).json()
-    said = load_bundle(bundle)
-    expected = said.predict(pl.DataFrame([{**ROW, "age": "38.5"}]))
+    answer = predict(server, ROW, **{"x-request-id": "client-1"}).json()
+    loaded = load_bundle(bundle)
+    expected = loaded.predict(pl.DataFrame([{**ROW, "age": "38.5"}]))
     assert answer["prediction"] == expected["prediction"][0]
     assert answer["probabilities"]["yes"] == pytest.approx(expected["probability_yes"][0], abs=1e-6)
-    assert answer["model_version"] == said.model_id[:16]
-    assert answer["request_id"] == "mine"
+    assert answer["model_version"] == loaded.model_id[:16]
+    assert answer["request_id"] == "client-1"
     several = predict(server, {"rows": [ROW, ROW]}).json()
     assert [p["prediction"] for p in several["predictions"]] == [answer["prediction"]] * 2
-    assert several["request_id"] not in ("", "mine")
+    assert several["request_id"] not in ("", "client-1")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_answers_equal_those_of_the_bundle_and_have_version_and_request_id(
         ("GET", "/nowhere", b"", {}, 404, "not_found"),
     ],
 )
-def test_errors_have_one_shape(
+def test_errors_have_the_same_format(
     server: httpx.Client, method: str, path: str, body: bytes, headers: dict[str, str], status: int,
     code: str,
 ) -> None:  # fmt: skip
@@ -182,20 +182,20 @@ def test_every_answer_belongs_to_its_request(server: httpx.Client) -> None:
 
             return await asyncio.gather(*(one(number) for number in range(count)))
 
-    found = asyncio.run(ask(100))
-    assert [answer["request_id"] for _, answer in found] == [f"n{i}" for i in range(100)]
-    rows = [{**row, "age": str(row["age"])} for row, _ in found]
+    rows_and_answers = asyncio.run(ask(100))
+    assert [answer["request_id"] for _, answer in rows_and_answers] == [f"n{i}" for i in range(100)]
+    rows = [{**row, "age": str(row["age"])} for row, _ in rows_and_answers]
     expected = predict(server, {"rows": rows}).json()["predictions"]
-    for (_, answer), alone in zip(found, expected, strict=True):
+    for (_, answer), alone in zip(rows_and_answers, expected, strict=True):
         assert answer["probabilities"]["yes"] == pytest.approx(alone["probabilities"]["yes"])
     assert metric(server, 'fieldcraft_batch_size_bucket{le="1.0",model="shop"}') < metric(
         server, 'fieldcraft_batch_size_count{model="shop"}'
-    )  # some were computed together
+    )  # some were computed in one batch
 
 
 def test_open_inference_works_over_http(server: httpx.Client) -> None:
-    about = server.get("/v2/models/shop").json()
-    assert [tensor["name"] for tensor in about["inputs"]] == ["age", "city", "member", "seen"]
+    metadata = server.get("/v2/models/shop").json()
+    assert [tensor["name"] for tensor in metadata["inputs"]] == ["age", "city", "member", "seen"]
     inputs = [
         {"name": name, "shape": [2, 1], "datatype": "BYTES", "data": [value, value]}
         for name, value in ROW.items()
@@ -256,14 +256,14 @@ def test_documentation_and_metrics_are_served(server: httpx.Client) -> None:
 
 
 def replace_bundle(bundle: Path, temperature: float) -> str:
-    """Put another version into the place of a bundle, as packaging does; its id."""
+    """Replace a bundle by another version, as packaging does; return its model id."""
     manifest = files.read_json(bundle / MANIFEST_FILE)
     with files.atomic_folder(bundle) as aside:
         shutil.copytree(bundle, aside, dirs_exist_ok=True)
-        made = ("format", "model_id", "files", "digest")
-        about = {name: value for name, value in manifest.items() if name not in made}
-        about["calibration"] = {**about["calibration"], "temperature": temperature}
-        return str(write_manifest(aside, about)["model_id"])
+        generated = ("format", "model_id", "files", "digest")
+        manifest_body = {name: value for name, value in manifest.items() if name not in generated}
+        manifest_body["calibration"] = {**manifest_body["calibration"], "temperature": temperature}
+        return str(write_manifest(aside, manifest_body)["model_id"])
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
@@ -346,11 +346,11 @@ def test_platforms_find_their_routes(
 ) -> None:
     monkeypatch.setenv("AIP_PREDICT_ROUTE", "/v1/ask")
     monkeypatch.setenv("AIP_HEALTH_ROUTE", "/v1/well")
-    with listening(ServerConfig({"shop": bundle}, extra_route="/mine")) as client:
+    with listening(ServerConfig({"shop": bundle}, extra_route="/extra")) as client:
         assert client.get("/ping").status_code == 200
         assert client.get("/v1/well").status_code == 200
         alone = predict(client, ROW).json()["probabilities"]
-        for path in ("/invocations", "/mine", "/models/shop/predict"):
+        for path in ("/invocations", "/extra", "/models/shop/predict"):
             answer = client.post(path, json={"rows": [ROW]})
             assert answer.json()["predictions"][0]["probabilities"] == alone
         vertex = client.post("/v1/ask", json={"instances": [ROW, ROW]})
@@ -384,28 +384,28 @@ def test_a_killed_worker_is_replaced_and_a_terminated_server_answers_accepted_re
             try:
                 return httpx.post(url, json=ROW, headers=headers, timeout=TIMEOUT).status_code
             except httpx.ConnectError:
-                return 0  # turned away at the door
+                return 0  # refused the connection
 
         def workers() -> list[int]:
-            found = subprocess.run(
+            listing = subprocess.run(
                 ["pgrep", "-P", str(running.pid), "-f", "fieldcraft.serving.worker"],
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
-            return [int(line) for line in found.stdout.split()]
+            return [int(line) for line in listing.stdout.split()]
 
         with ThreadPoolExecutor(8) as pool:
-            asked = [pool.submit(ask, f"killed{number}") for number in range(40)]
-            wait_for(lambda: any(answer.done() for answer in asked))
+            futures = [pool.submit(ask, f"killed{number}") for number in range(40)]
+            wait_for(lambda: any(answer.done() for answer in futures))
             (worker,) = workers()
             os.kill(worker, signal.SIGKILL)
-            codes = [answer.result() for answer in asked]
+            codes = [answer.result() for answer in futures]
             assert set(codes) <= {200, 503}
             wait_for(lambda: ask("again") == 200)
             assert metric(client, 'fieldcraft_worker_restarts_total{model="shop"}') == 1
-            asked = [pool.submit(ask, f"r{number}") for number in range(100)]
-            wait_for(lambda: sum(answer.done() for answer in asked) > 20)
+            futures = [pool.submit(ask, f"r{number}") for number in range(100)]
+            wait_for(lambda: sum(answer.done() for answer in futures) > 20)
             running.terminate()
-            codes = [answer.result() for answer in asked]
+            codes = [answer.result() for answer in futures]
         assert running.wait(TIMEOUT) == 0
     assert set(codes) <= {0, 200, 503}
     log = pl.read_parquet(str(tmp_path / "shop" / "*" / "*.parquet"))

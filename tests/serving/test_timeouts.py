@@ -23,7 +23,7 @@ async def hello_app(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def raw_response(*pieces: bytes, seconds: float = 0.3) -> bytes:
-    """What a server says until it closes, when it is sent pieces of bytes one after the other."""
+    """Send pieces of bytes one after the other; return all that the server sends back."""
     config = uvicorn.Config(
         hello_app, port=0, log_level="error", lifespan="off", http=header_timeout_protocol(seconds),
         timeout_keep_alive=1,
@@ -38,34 +38,34 @@ async def raw_response(*pieces: bytes, seconds: float = 0.3) -> bytes:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0.05)
-        said = await asyncio.wait_for(reader.read(), 30)
+        response = await asyncio.wait_for(reader.read(), 30)
         writer.close()
         server.should_exit = True
         await running
-    return said
+    return response
 
 
 @pytest.mark.parametrize(
     "pieces", [(), (b"GET / HT",), (b"GET / HTTP/1.1\r\n", b"host: here\r\n", b"x-slow: ")]
 )
 def test_headers_that_do_not_arrive_are_answered_408(pieces: tuple[bytes, ...]) -> None:
-    said = asyncio.run(raw_response(*pieces))
-    head, _, body = said.partition(b"\r\n\r\n")
+    response = asyncio.run(raw_response(*pieces))
+    head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 408 ")
     assert b"connection: close" in head
     assert json.loads(body)["error"]["code"] == "request_timeout"
 
 
 def test_headers_of_a_second_request_that_stop_half_way_are_answered_408() -> None:
-    said = asyncio.run(raw_response(WHOLE, b"GET /again"))
-    assert said.startswith(b"HTTP/1.1 200 ")
-    assert b"HTTP/1.1 408 " in said
+    response = asyncio.run(raw_response(WHOLE, b"GET /again"))
+    assert response.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in response
 
 
 def test_complete_requests_are_answered_and_idle_connections_closed_silently() -> None:
-    said = asyncio.run(raw_response(WHOLE[:10], WHOLE[10:], WHOLE, seconds=20.0))
-    assert said.count(b"HTTP/1.1 200 ") == 2
-    assert b"408" not in said
+    response = asyncio.run(raw_response(WHOLE[:10], WHOLE[10:], WHOLE, seconds=20.0))
+    assert response.count(b"HTTP/1.1 200 ") == 2
+    assert b"408" not in response
 
 
 def test_the_header_timeout_starts_and_stops_with_the_headers(
@@ -73,38 +73,38 @@ def test_the_header_timeout_starts_and_stops_with_the_headers(
 ) -> None:
     async def timers() -> list[int]:
         loop = asyncio.get_running_loop()
-        made: list[asyncio.TimerHandle] = []
+        handles: list[asyncio.TimerHandle] = []
         later = loop.call_later
 
-        def noted(delay: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
+        def record_timer(delay: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
             handle = later(delay, callback, *arguments)
             if getattr(callback, "__name__", "") == "send_timeout":
                 assert delay == 7.0
-                made.append(handle)
+                handles.append(handle)
             return handle
 
-        monkeypatch.setattr(loop, "call_later", noted)
+        monkeypatch.setattr(loop, "call_later", record_timer)
         config = uvicorn.Config(hello_app, log_level="error", lifespan="off")
         config.load()
         protocol = header_timeout_protocol(7.0)(config, server_state=ServerState(), app_state={})
         transport = Transport()
         protocol.connection_made(transport)
-        waiting = [len([one for one in made if not one.cancelled()])]
+        n_running = [len([handle for handle in handles if not handle.cancelled()])]
         for piece in (WHOLE[:3], WHOLE[3:9], WHOLE[9:], WHOLE[:5], WHOLE[5:], WHOLE[:5]):
             protocol.data_received(piece)
             await asyncio.sleep(0.01)
-            waiting.append(len([one for one in made if not one.cancelled()]))
+            n_running.append(len([handle for handle in handles if not handle.cancelled()]))
         protocol.connection_lost(None)
-        waiting.append(len([one for one in made if not one.cancelled()]))
-        assert len(made) == 3  # one for each head
+        n_running.append(len([handle for handle in handles if not handle.cancelled()]))
+        assert len(handles) == 3  # one for the headers of each request
         assert transport.written.count(b"hello") == 2
-        return waiting
+        return n_running
 
     assert asyncio.run(timers()) == [1, 1, 1, 0, 1, 0, 1, 0]
 
 
 class Transport(asyncio.Transport):
-    """Keeps what is written."""
+    """A transport that records what is written."""
 
     written = b""
 

@@ -36,15 +36,15 @@ def bundle(finished_project_folder: Path) -> Path:
 
 @contextmanager
 def working(config: WorkerConfig) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
-    """A worker in a thread: the stream to it, and what it says of itself; it must end by itself."""
-    ours, theirs = socket.socketpair()
-    with pytest.MonkeyPatch.context() as patch, ours:
+    """Run a worker in a thread; yield the stream to it and its metadata; it must end by itself."""
+    stream, worker_end = socket.socketpair()
+    with pytest.MonkeyPatch.context() as patch, stream:
         patch.setitem(file_cells.ACCESS, "outside", True)
-        thread = WorkerThread(run_worker, theirs, config.to_arguments())
-        theirs.close()
-        yield ours, receive_message(ours)
-        ours.shutdown(socket.SHUT_WR)
-        assert receive_message(ours) is None
+        thread = WorkerThread(run_worker, worker_end, config.to_arguments())
+        worker_end.close()
+        yield stream, receive_message(stream)
+        stream.shutdown(socket.SHUT_WR)
+        assert receive_message(stream) is None
         thread.thread.join(30)
         assert thread.returncode == 0
 
@@ -64,17 +64,19 @@ def test_a_worker_reports_its_model_answers_in_order_and_logs_each_row(
         PredictionLogConfig(tmp_path),
     )
     model_id = load_bundle(bundle).model_id
-    with working(config) as (stream, about):
-        assert (about["error"], about["version"], about["model_id"]) == (
+    with working(config) as (stream, metadata):
+        assert (metadata["error"], metadata["version"], metadata["model_id"]) == (
             "",
             model_id[:16],
             model_id,
         )
-        assert about["columns"] == {
+        assert metadata["columns"] == {
             "age": "number", "city": "string", "member": "boolean", "seen": "date",
         }  # fmt: skip
-        assert json.loads(about["metadata"])["name"] == "shop"
-        assert file_cells.ACCESS["outside"] is False  # cells may not name files of this machine
+        assert json.loads(metadata["metadata"])["name"] == "shop"
+        assert (
+            file_cells.ACCESS["outside"] is False
+        )  # cells must not refer to files of this machine
         batch = items(
             bad=[{**ROW, "age": "x"}], one=[{**ROW, "age": 20}, {**ROW, "age": 30}], none=[],
             four=[ROW] * 4, two={**ROW, "age": 40}, odd="no row",
@@ -124,15 +126,15 @@ def test_dropped_log_rows_are_reported_with_the_next_batch(
 def test_file_paths_are_read_only_if_allowed(bundle: Path) -> None:
     with working(
         WorkerConfig(bundle, "shop", RequestPolicy(allow_file_paths=True), ServerLimits())
-    ) as (_, about):
-        assert about["error"] == ""
+    ) as (_, metadata):
+        assert metadata["error"] == ""
         assert file_cells.ACCESS["outside"] is True
 
 
 def test_a_worker_reports_a_bundle_that_cannot_be_loaded_and_ends(tmp_path: Path) -> None:
-    with working(WorkerConfig(tmp_path, "shop", RequestPolicy(), ServerLimits())) as (_, about):
-        assert about.keys() == {"error"}
-        assert "bundle" in about["error"]
+    with working(WorkerConfig(tmp_path, "shop", RequestPolicy(), ServerLimits())) as (_, metadata):
+        assert metadata.keys() == {"error"}
+        assert "bundle" in metadata["error"]
 
 
 def test_clients_cannot_read_files_of_this_machine(
@@ -150,15 +152,15 @@ MESSAGES: list[Any] = [
 
 
 def test_messages_come_whole_and_in_order_from_a_socket() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
+    sender, receiver = socket.socketpair()
+    with sender, receiver:
         for message in MESSAGES[:-1]:
-            ours.sendall(pack_message(message))
-            assert receive_message(theirs) == message
-        ours.sendall(pack_message("truncated")[:-1])
-        ours.close()
-        assert receive_message(theirs) is None
-        assert receive_message(theirs) is None
+            sender.sendall(pack_message(message))
+            assert receive_message(receiver) == message
+        sender.sendall(pack_message("truncated")[:-1])
+        sender.close()
+        assert receive_message(receiver) is None
+        assert receive_message(receiver) is None
 
 
 def test_messages_may_arrive_byte_by_byte() -> None:
@@ -168,10 +170,10 @@ def test_messages_may_arrive_byte_by_byte() -> None:
             reader.feed_data(bytes([byte]))
         reader.feed_data(b"\x00\x00")
         reader.feed_eof()
-        found = [await read_message(reader) for _ in MESSAGES]
+        messages = [await read_message(reader) for _ in MESSAGES]
         with pytest.raises(asyncio.IncompleteReadError):
             await read_message(reader)
-        return found
+        return messages
 
     assert asyncio.run(read()) == MESSAGES
 

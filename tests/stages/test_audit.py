@@ -1,4 +1,4 @@
-"""The audit looks at all rows without the target first, then at training rows with it."""
+"""The audit first checks all rows without the target, then the training rows with it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def audit_finding_names(project: ProjectFolder) -> set[str]:
     return {finding.accept_key for finding in outcome.findings}
 
 
-def test_ten_checks_are_there() -> None:
-    codes = {check.code for sight in ("data", "split") for check in checks_for_scope(sight)}
+def test_the_audit_has_the_standard_checks() -> None:
+    codes = {check.code for scope in ("data", "split") for check in checks_for_scope(scope)}
     assert codes >= {
         "missing_values", "sentinel_values", "constant", "identifier", "duplicate_rows",
         "conflicting_labels", "class_imbalance", "outliers", "target_leakage", "train_test_overlap",
@@ -37,13 +37,13 @@ def test_a_clean_table_gives_info_only(project: ProjectFolder) -> None:
 def test_planted_faults_are_found(tmp_path: Path) -> None:
     frame = mixed_table(400)
     age = [-999.0 if i % 20 == 0 else v for i, v in enumerate(frame["age"].fill_null(40))]
-    faulty = frame.with_columns(
+    faulty_table = frame.with_columns(
         age=pl.Series(age),
         length=pl.Series([1e6 if i == 7 else float(i % 50) for i in range(400)]),
         alive=(pl.col("bought") == "yes").cast(pl.Int64) * 3 + 4,
         note=pl.Series(["unknown" if i % 9 == 0 else f"n{i % 5}" for i in range(400)]),
     )
-    pl.concat([faulty, faulty.head(40)]).write_csv(tmp_path / "faulty.csv")
+    pl.concat([faulty_table, faulty_table.head(40)]).write_csv(tmp_path / "faulty.csv")
     project = create_project(tmp_path / "p", tmp_path / "faulty.csv")
     with pytest.raises(BlockedByFindingsError, match="target_leakage:alive"):
         _pipeline.run_steps(project, _workflows.NullCallbacks(), until="audit")
@@ -59,7 +59,7 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
     } <= names_by_code  # fmt: skip
 
 
-def test_a_given_test_file_with_training_rows_is_noticed(tmp_path: Path) -> None:
+def test_training_rows_in_a_given_test_file_are_found(tmp_path: Path) -> None:
     frame = mixed_table(300)
     frame.write_csv(tmp_path / "train.csv")
     frame.head(50).write_csv(tmp_path / "test.csv")
@@ -69,7 +69,7 @@ def test_a_given_test_file_with_training_rows_is_noticed(tmp_path: Path) -> None
 
 
 def test_label_checks_do_not_see_evaluation_or_test_rows(tmp_path: Path) -> None:
-    """A column that gives the target away in the validation and test files only stays unseen."""
+    """A column that leaks the target only in the validation and test files is not reported."""
     frame = mixed_table(300)
     frame.head(200).with_columns(code=pl.int_range(200) % 2).write_csv(tmp_path / "train.csv")
     leaky_frame = frame.with_columns(code=(pl.col("bought") == "yes").cast(pl.Int64))

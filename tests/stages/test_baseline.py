@@ -1,4 +1,4 @@
-"""The baselines of the task are always there."""
+"""The baselines of the task are always trained."""
 
 from __future__ import annotations
 

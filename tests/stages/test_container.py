@@ -1,4 +1,4 @@
-"""The container folder has all that the image is built from."""
+"""The container folder has all files that the image is built from."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_the_folder_has_all_files_of_the_image(
     assert service["metadata"]["name"] == "my-shop"
 
 
-def test_a_container_is_replaced_but_other_files_are_not(
+def test_a_container_folder_is_replaced_but_other_folders_are_not(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
     write_container(finished_project.bundle_path, tmp_path / "box", "shop")
     write_container(finished_project.bundle_path, tmp_path / "box", "shop")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").touch()
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").touch()
     with pytest.raises(BundleError, match="has other files"):
-        write_container(finished_project.bundle_path, tmp_path / "mine", "shop")
-    assert (tmp_path / "mine" / "thesis.txt").exists()
+        write_container(finished_project.bundle_path, tmp_path / "thesis", "shop")
+    assert (tmp_path / "thesis" / "thesis.txt").exists()

@@ -1,4 +1,4 @@
-"""Models are combined where that is better; an ensemble is evaluated and packaged like a model."""
+"""Models are combined if that is better; an ensemble is evaluated and packaged like a model."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def y() -> Array:
 
 
 def select_planted_weights(
-    y: Array, counted: Array | None = None, /, **outputs: Array
+    y: Array, sample_weights: Array | None = None, /, **outputs: Array
 ) -> dict[str, float]:
-    """The weights of planted outputs on the validation rows, which may have weights."""
+    """Return the ensemble weights of planted outputs; the rows may have sample weights."""
     all_rows, empty = np.arange(len(y)), pl.DataFrame()
     task = catalog.load_plugin("tasks", "regression")
     folds = [Fold(all_rows[:0], all_rows, all_rows[:0])]
-    rows = ModelingDataset(empty, empty, y, [], folds, Schema(()), task, {}, "", counted)
+    rows = ModelingDataset(empty, empty, y, [], folds, Schema(()), task, {}, "", sample_weights)
     return select_weights(
         {name: model_outputs[:, None] for name, model_outputs in outputs.items()}, rows
     )
@@ -53,25 +53,25 @@ def draw_noise(seed: int) -> Array:
     return np.random.default_rng(seed).normal(size=ROWS)
 
 
-def test_one_good_model_stays_alone(y: Array) -> None:
+def test_one_good_model_makes_no_ensemble(y: Array) -> None:
     assert select_planted_weights(y, good=y + 0.1 * draw_noise(1), bad=draw_noise(2)) == {
         "good": 1.0
     }
 
 
 def test_models_with_independent_errors_get_about_equal_weights(y: Array) -> None:
-    found = select_planted_weights(
+    weights = select_planted_weights(
         y, one=y + 0.5 * draw_noise(1), other=y + 0.5 * draw_noise(2), bad=3 * draw_noise(3)
     )
-    assert set(found) == {"one", "other"}
-    assert sum(found.values()) == pytest.approx(1)
-    assert found["one"] == pytest.approx(0.5, abs=0.15)
+    assert set(weights) == {"one", "other"}
+    assert sum(weights.values()) == pytest.approx(1)
+    assert weights["one"] == pytest.approx(0.5, abs=0.15)
 
 
-def test_the_better_of_two_weighs_more(y: Array) -> None:
-    found = select_planted_weights(y, one=y + 0.4 * draw_noise(1), other=y + 0.7 * draw_noise(2))
-    best = 0.7**2 / (0.4**2 + 0.7**2)  # weights go by precision
-    assert found["one"] == pytest.approx(best, abs=0.1)
+def test_the_better_of_two_models_gets_the_larger_weight(y: Array) -> None:
+    weights = select_planted_weights(y, one=y + 0.4 * draw_noise(1), other=y + 0.7 * draw_noise(2))
+    best = 0.7**2 / (0.4**2 + 0.7**2)  # weights are proportional to precision
+    assert weights["one"] == pytest.approx(best, abs=0.1)
 
 
 def test_copies_of_a_model_bring_no_gain(y: Array) -> None:
@@ -80,26 +80,26 @@ def test_copies_of_a_model_bring_no_gain(y: Array) -> None:
 
 
 @pytest.mark.parametrize(
-    ("errors", "weights_"),
+    ("errors", "expected"),
     [
         ({"one": 1.0, "other": -1.0}, {"one": 0.5, "other": 0.5}),
-        # One, other, one, one, other, ...: each turn what brings the sum of errors nearest to 0.
+        # One, other, one, one, other, ...: each step brings the sum of errors closest to 0.
         ({"one": 1.0, "other": -2.0}, {"one": 0.7, "other": 0.3}),
         ({"one": 1.0, "other": 2.0, "third": 3.0}, {"one": 1.0}),
         ({"other": -3.5, "one": 1.0}, {"other": 0.2, "one": 0.8}),
     ],
 )
-def test_weights_are_how_often_a_model_was_chosen_of_ten_times(
-    errors: dict[str, float], weights_: dict[str, float], y: Array
+def test_weights_are_the_fraction_of_ten_greedy_choices(
+    errors: dict[str, float], expected: dict[str, float], y: Array
 ) -> None:
-    """With errors that are the same in each row, every resample ends in the same choice."""
-    found = select_planted_weights(y, **{name: y + error for name, error in errors.items()})
-    assert found == pytest.approx(weights_)
+    """With the same error in every row, every resample gives the same choice."""
+    weights = select_planted_weights(y, **{name: y + error for name, error in errors.items()})
+    assert weights == pytest.approx(expected)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 4))
-def test_each_choice_is_the_one_that_most_improves_the_mean(seed: int, models: int) -> None:
+def test_each_greedy_choice_minimizes_the_loss_of_the_mean(seed: int, models: int) -> None:
     draw = np.random.default_rng(seed)
     y = draw.normal(size=6)
     outputs = {f"m{i}": y + draw.normal(size=6) for i in range(models)}
@@ -117,23 +117,23 @@ def test_each_choice_is_the_one_that_most_improves_the_mean(seed: int, models: i
         assert tried[name] == pytest.approx(min(tried.values()))
 
 
-def test_rows_count_by_their_weights_in_the_choice_and_in_the_gain() -> None:
+def test_selection_uses_sample_weights() -> None:
     truth = np.zeros(400)
     heavy = np.arange(400) < 200
     here, there = np.where(heavy, 0.1, 5.0), np.where(heavy, 5.0, 0.1)
-    counted = np.where(heavy, 1.0, 1e-9)
-    assert select_planted_weights(truth, counted, here=here, there=there) == {"here": 1.0}
-    assert select_planted_weights(truth, counted[::-1].copy(), here=here, there=there) == {
+    sample_weights = np.where(heavy, 1.0, 1e-9)
+    assert select_planted_weights(truth, sample_weights, here=here, there=there) == {"here": 1.0}
+    assert select_planted_weights(truth, sample_weights[::-1].copy(), here=here, there=there) == {
         "there": 1.0
     }
 
 
-def test_no_part_is_so_light_that_it_is_not_worth_carrying(y: Array) -> None:
-    found = select_planted_weights(y, one=y + 0.2 * draw_noise(1), other=y + 0.9 * draw_noise(2))
-    assert all(weight >= 0.1 for weight in found.values())
+def test_negligible_weights_are_dropped(y: Array) -> None:
+    weights = select_planted_weights(y, one=y + 0.2 * draw_noise(1), other=y + 0.9 * draw_noise(2))
+    assert all(weight >= 0.1 for weight in weights.values())
 
 
-def test_a_model_that_is_alone_anyway_is_weighed_too(y: Array) -> None:
+def test_a_single_candidate_gets_all_the_weight(y: Array) -> None:
     assert select_planted_weights(y, only=draw_noise(1)) == {"only": 1.0}
 
 
@@ -153,28 +153,30 @@ def model_folders(report_data: ReportData) -> dict[str, Path]:
     )
 
 
-def test_models_that_know_one_half_each_make_a_champion_together(report_data: ReportData) -> None:
+def test_an_ensemble_of_complementary_models_is_the_champion(report_data: ReportData) -> None:
     assert report_data.evaluation["champion"] == "ensemble"
-    parts = files.read_json(model_folders(report_data)["ensemble"] / "model.json")[
+    weights = files.read_json(model_folders(report_data)["ensemble"] / "model.json")[
         "ensemble_weights"
     ]
     titles = {"lightgbm": "LightGBM", "linear": "linear model"}
-    assert set(parts) == {"lightgbm", "linear"}
+    assert set(weights) == {"lightgbm", "linear"}
     verdicts = {item["model_b"]: item["verdict"] for item in report_data.evaluation["comparisons"]}
     assert verdicts["lightgbm"] == verdicts["linear"] == "better"
     assert report_data.champion["title"] == "ensemble of 2 models"
-    words = [f"{share:.0%} {titles[name]}" for name, share in parts.items()]
-    assert project_report.describe_ensemble(report_data) == " and ".join(words)
+    shares = [f"{share:.0%} {titles[name]}" for name, share in weights.items()]
+    assert project_report.describe_ensemble(report_data) == " and ".join(shares)
 
 
 def test_the_outputs_of_an_ensemble_are_the_weighted_mean(
     report_data: ReportData, dataset: ModelingDataset
 ) -> None:
     folders = model_folders(report_data)
-    parts = files.read_json(folders["ensemble"] / "model.json")["ensemble_weights"]
+    weights = files.read_json(folders["ensemble"] / "model.json")["ensemble_weights"]
     tables = {name: pl.read_parquet(folders[name] / "predictions.parquet") for name in folders}
     for fold in range(len(dataset.folds)):
-        expected = sum(w * select_outputs(tables[n], fold, "evaluation") for n, w in parts.items())
+        expected = sum(
+            w * select_outputs(tables[n], fold, "evaluation") for n, w in weights.items()
+        )
         np.testing.assert_allclose(
             select_outputs(tables["ensemble"], fold, "evaluation"), expected, atol=1e-12
         )
@@ -183,7 +185,7 @@ def test_the_outputs_of_an_ensemble_are_the_weighted_mean(
 def test_an_ensemble_is_explained_and_packaged_with_parity(
     report_data: ReportData, dataset: ModelingDataset
 ) -> None:
-    assert report_data.importance[0]["column"] == "floor"  # what only the trees know
+    assert report_data.importance[0]["column"] == "floor"  # used by the trees only
     assert {item["column"] for item in report_data.importance} >= {"x0", "x7", "district", "green"}
     bundle = report_data.project.bundle_path
     parts = load_ensemble_parts(model_folders(report_data)["ensemble"], model_folders(report_data))
@@ -194,25 +196,27 @@ def test_an_ensemble_is_explained_and_packaged_with_parity(
     }
 
 
-def test_a_changed_component_of_an_ensemble_is_noticed(ensemble_project: ProjectFolder) -> None:
-    story = _workflows.load_latest_report_data(ensemble_project)
-    rows = load_dataset(story.folders["split"], story.settings)
-    table = model_folders(story)["linear"] / "predictions.parquet"
+def test_a_changed_component_of_an_ensemble_fails_the_parity_check(
+    ensemble_project: ProjectFolder,
+) -> None:
+    report_data = _workflows.load_latest_report_data(ensemble_project)
+    rows = load_dataset(report_data.folders["split"], report_data.settings)
+    table = model_folders(report_data)["linear"] / "predictions.parquet"
     third = pl.when(pl.col("fold") == 3).then(1e-3).otherwise(0.0)
     pl.read_parquet(table).with_columns(pl.col("output_0") + third).write_parquet(table)
-    parts = load_ensemble_parts(model_folders(story)["ensemble"], model_folders(story))
+    parts = load_ensemble_parts(model_folders(report_data)["ensemble"], model_folders(report_data))
     with pytest.raises(BundleError, match=r"(?s)predict differently.*linear, fold 3"):
         check_parity(ensemble_project.bundle_path, parts, rows)
 
 
-def test_its_bundle_predicts_the_weighted_mean_of_all_members_and_brings_what_it_joins(
+def test_the_bundle_predicts_the_weighted_mean_and_joins_its_tables(
     report_data: ReportData, dataset: ModelingDataset
 ) -> None:
     new = rent_table(300, seed=9)
     bundle = load_bundle(report_data.project.bundle_path)
-    assert "trees" not in bundle.required_columns  # the bundle brings them
+    assert "trees" not in bundle.required_columns  # the bundle has the joined table
     assert "times" not in bundle.required_columns
-    found = bundle.predict(new.drop("rent", "times", "flat"))
+    predictions = bundle.predict(new.drop("rent", "times", "flat"))
     trees = new["district"].str.strip_prefix("d").cast(pl.Int64).alias("trees")
     values = dataset.schema.apply(new.with_columns(trees))
     parts = load_ensemble_parts(model_folders(report_data)["ensemble"], model_folders(report_data))
@@ -222,26 +226,28 @@ def test_its_bundle_predicts_the_weighted_mean_of_all_members_and_brings_what_it
         for member in load_fold_models(part, dataset)
     )
     np.testing.assert_allclose(
-        found["prediction"].to_numpy(), expected, atol=1e-5 * dataset.y.std()
+        predictions["prediction"].to_numpy(), expected, atol=1e-5 * dataset.y.std()
     )
-    inside = (found["prediction_low"] <= new["rent"]) & (new["rent"] <= found["prediction_high"])
+    inside = (predictions["prediction_low"] <= new["rent"]) & (
+        new["rent"] <= predictions["prediction_high"]
+    )
     assert 0.82 < inside.mean() < 0.97  # type: ignore[operator]
 
 
-def test_rows_that_the_filter_leaves_out_are_in_no_part(report_data: ReportData) -> None:
+def test_filtered_rows_are_unused(report_data: ReportData) -> None:
     parts = pl.read_parquet(report_data.folders["split"] / "split.parquet")
     low = rent_table()["floor"] <= -2.9
     assert low.sum() > 0
     assert ((parts["part"] == "unused") == low).all()
 
 
-def test_the_decision_is_on_record(report_data: ReportData) -> None:
+def test_the_ensemble_weights_are_in_the_ledger(report_data: ReportData) -> None:
     entries = Ledger(report_data.project.ledger_path).entries(kind="decision", stage="ensemble")
     (body,) = [entry.body for entry in entries]
     assert set(body["weights"]) == {"lightgbm", "linear"}
 
 
-def test_without_the_setting_there_is_no_ensemble_and_nothing_is_trained_again(
+def test_disabling_the_ensemble_trains_nothing_again(
     ensemble_project: ProjectFolder,
 ) -> None:
     set_settings(ensemble_project, {"model.ensemble": False})

@@ -36,27 +36,29 @@ def count_trainings(project: ProjectFolder) -> int:
     return sum(entry.stage in ("baseline", "train", "ensemble") for entry in done)
 
 
-def test_every_measure_has_an_interval_rows_and_digests(finished_project: ProjectFolder) -> None:
-    measures = [e.body for e in Ledger(finished_project.ledger_path).entries(kind="metric")]
-    assert {m["model"] for m in measures} - {"ensemble"} == LEARNERS
-    for measure in measures:
-        if measure["value"] is None:
-            continue  # such as precision where nothing is called positive
-        if measure["metric"] != "ece":  # resampling drives it up
-            assert measure["low"] <= measure["value"] + 1e-9
-        assert measure["value"] <= measure["high"] + 1e-9
-        assert measure["n_rows"] == 204
-        assert len(measure["data_digest"]) == len(measure["model_digest"]) == 64
+def test_every_metric_has_an_interval_row_count_and_digests(
+    finished_project: ProjectFolder,
+) -> None:
+    metrics = [e.body for e in Ledger(finished_project.ledger_path).entries(kind="metric")]
+    assert {m["model"] for m in metrics} - {"ensemble"} == LEARNERS
+    for metric in metrics:
+        if metric["value"] is None:
+            continue  # such as precision without positive predictions
+        if metric["metric"] != "ece":  # its resamples are biased upward
+            assert metric["low"] <= metric["value"] + 1e-9
+        assert metric["value"] <= metric["high"] + 1e-9
+        assert metric["n_rows"] == 204
+        assert len(metric["data_digest"]) == len(metric["model_digest"]) == 64
 
 
-def test_the_champions_predictions_are_kept(finished_project: ProjectFolder) -> None:
+def test_the_predictions_of_the_champion_are_saved(finished_project: ProjectFolder) -> None:
     predictions = run_evaluation(finished_project)[1]
     assert predictions.height == 204
     assert predictions["line"].n_unique() == 204
     assert {"prediction", "probability_no", "probability_yes"} <= set(predictions.columns)
 
 
-def test_the_diagnostics_add_up(finished_project: ProjectFolder) -> None:
+def test_the_diagnostics_cover_all_evaluation_rows(finished_project: ProjectFolder) -> None:
     evaluation = run_evaluation(finished_project)[0]
     diagnostics = evaluation["diagnostics"]
     assert sum(map(sum, diagnostics["confusion_matrix"])) == 204
@@ -81,8 +83,12 @@ def test_the_largest_errors_are_the_most_confident_mistakes(
         != evaluation["largest_errors"][0]["cells"]["bought"]
     )
     truth = table["bought"].gather(predictions["line"] - 1)
-    given = np.where(truth == "yes", predictions["probability_yes"], predictions["probability_no"])
-    assert sorted(lines[:3]) == sorted(predictions["line"].gather(np.argsort(given)[:3]).to_list())
+    true_class_probability = np.where(
+        truth == "yes", predictions["probability_yes"], predictions["probability_no"]
+    )
+    assert sorted(lines[:3]) == sorted(
+        predictions["line"].gather(np.argsort(true_class_probability)[:3]).to_list()
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +116,7 @@ def test_without_a_goal_there_is_no_verdict() -> None:
     assert check_goal(ProblemSettings(target="y", task="binary"), ROC_AUC, np.ones(3)) is None
 
 
-def test_the_goal_of_the_file_is_in_the_evaluation_and_the_ledger(
+def test_the_goal_is_in_the_evaluation_and_the_ledger(
     ensemble_project: ProjectFolder,
 ) -> None:
     assert run_evaluation(ensemble_project)[0]["goal"]["verdict"] == "met"
@@ -122,7 +128,7 @@ def test_the_goal_of_the_file_is_in_the_evaluation_and_the_ledger(
     assert last.body["goal"]["verdict"] == "missed"
 
 
-def test_figures_are_told_for_each_group_of_the_file(ensemble_project: ProjectFolder) -> None:
+def test_metrics_are_reported_for_each_sensitive_group(ensemble_project: ProjectFolder) -> None:
     (group_metrics,) = run_evaluation(ensemble_project)[0]["group_metrics"]
     assert group_metrics["column"] == "district"
     assert {item["group"] for item in group_metrics["groups"]} == {f"d{i}" for i in range(6)}
@@ -143,7 +149,7 @@ def test_the_learning_curves_of_the_network_are_diagnosed(
     )  # a linear model has no curves
 
 
-def test_a_threshold_changes_decisions_here_and_in_the_bundle_and_trains_nothing(
+def test_a_threshold_changes_decisions_without_training(
     finished_project: ProjectFolder,
 ) -> None:
     before, training = run_evaluation(finished_project)[1], count_trainings(finished_project)
@@ -158,7 +164,7 @@ def test_a_threshold_changes_decisions_here_and_in_the_bundle_and_trains_nothing
     assert ((predictions["prediction"] == "yes") == (predictions["probability_yes"] >= 0.9)).all()
 
 
-def test_a_threshold_may_be_chosen_on_validation_rows_by_a_metric(
+def test_a_threshold_can_be_chosen_by_a_metric(
     finished_project: ProjectFolder,
 ) -> None:
     before = run_evaluation(finished_project)[0]
@@ -170,12 +176,12 @@ def test_a_threshold_may_be_chosen_on_validation_rows_by_a_metric(
     assert predictions["prediction"].n_unique() == 2
 
 
-def test_costs_change_decisions_and_train_nothing(finished_project: ProjectFolder) -> None:
+def test_costs_change_decisions_without_training(finished_project: ProjectFolder) -> None:
     training = count_trainings(finished_project)
     set_settings(finished_project, {"problem.costs": {"yes": {"no": 9}, "no": {"yes": 1}}})
     evaluation, predictions = run_evaluation(finished_project)
     assert count_trainings(finished_project) == training
-    # Calling a row "no" costs nine times its chance to be "yes": from one in ten on it is called.
+    # A false "no" costs nine times a false "yes": the threshold is 0.1.
     clear = (predictions["probability_yes"] - 0.1).abs() > 1e-6
     assert (
         ((predictions["prediction"] == "yes") == (predictions["probability_yes"] > 0.1))
@@ -185,7 +191,7 @@ def test_costs_change_decisions_and_train_nothing(finished_project: ProjectFolde
     assert evaluation["diagnostics"]["confusion_matrix"][1][0] <= 5
 
 
-def test_more_coverage_makes_larger_sets_and_trains_nothing(
+def test_higher_coverage_gives_larger_sets_without_training(
     finished_project: ProjectFolder,
 ) -> None:
     training, sizes = count_trainings(finished_project), []

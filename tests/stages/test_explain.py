@@ -1,4 +1,4 @@
-"""What the champion hangs on is worked out once it is known, and told in the report and bundle."""
+"""The champion is explained after the evaluation, for the report and the bundle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_each_feature_has_an_importance_with_its_interval(finished_project: Proj
     assert read_manifest(finished_project.bundle_path)["feature_importance"] == importances
 
 
-def test_importances_are_on_record_with_their_metric(finished_project: ProjectFolder) -> None:
+def test_importances_are_in_the_ledger_with_their_metric(finished_project: ProjectFolder) -> None:
     bodies = [
         e.body for e in Ledger(finished_project.ledger_path).entries(kind="feature_importance")
     ]
@@ -31,7 +31,7 @@ def test_importances_are_on_record_with_their_metric(finished_project: ProjectFo
     assert {body["metric"] for body in bodies} == {"roc_auc"}
 
 
-def test_they_are_told_in_the_metric_that_is_asked_for(finished_project: ProjectFolder) -> None:
+def test_importances_use_the_configured_metric(finished_project: ProjectFolder) -> None:
     set_settings(finished_project, {"problem.metric": "log_loss"})
     outcome = _pipeline.run_steps(finished_project, _workflows.NullCallbacks(), until="explain")
     entries = Ledger(finished_project.ledger_path).entries(kind="feature_importance")
@@ -50,7 +50,7 @@ def test_all_largest_errors_are_explained_with_their_score(finished_project: Pro
         assert item["columns"] == {}  # numbers, dates and categories have no parts
 
 
-def test_each_kind_of_column_is_shuffled_as_a_whole(finished_project: ProjectFolder) -> None:
+def test_each_kind_of_column_has_an_importance(finished_project: ProjectFolder) -> None:
     folder = _workflows.load_latest_report_data(finished_project).folders["explain"]
     kinds = {item["kind"]: item for item in files.read_json(folder / "kind_importance.json")}
     assert set(kinds) == {"number", "category", "boolean", "datetime"}
@@ -61,7 +61,7 @@ def test_each_kind_of_column_is_shuffled_as_a_whole(finished_project: ProjectFol
     assert {body["metric"] for body in bodies} == {"roc_auc"}
 
 
-def test_texts_and_photos_are_explained_and_broken_ones_left_out(tmp_path: Path) -> None:
+def test_texts_and_images_are_explained_and_broken_ones_left_out(tmp_path: Path) -> None:
     project = create_offers_project(tmp_path)
     folders = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="explain").folders
     explanations = files.read_json(folders["explain"] / "explanations.json")
@@ -72,6 +72,6 @@ def test_texts_and_photos_are_explained_and_broken_ones_left_out(tmp_path: Path)
         assert ("photo" in columns) == bool(row["thumbnails"])
         if "words" in columns:
             text = "".join(piece for piece, _ in columns["words"]["spans"])
-            assert text.strip().startswith(row["cells"]["words"].strip())  # cells are cut
+            assert text.strip().startswith(row["cells"]["words"].strip())  # cells are truncated
     assert any("words" in item["columns"] for item in explanations)
     assert any("photo" in item["columns"] for item in explanations)

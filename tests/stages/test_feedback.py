@@ -34,25 +34,27 @@ def bundle(finished_project: ProjectFolder) -> Bundle:
 
 @pytest.fixture
 def truth(bundle: Bundle, tmp_path: Path) -> pl.DataFrame:
-    """A log of predictions, and the labels of them."""
+    """Log predictions and return their labels."""
     return log_predictions(bundle, mixed_table(ROWS, seed=300), tmp_path)
 
 
 def log_predictions(bundle: Bundle, rows: pl.DataFrame, tmp_path: Path) -> pl.DataFrame:
-    """Predict rows, two a request, as a server does; the labels of them."""
-    cells, places = rows.cast(pl.String), range(rows.height)
+    """Predict and log rows, two per request, as a server does; return their labels."""
+    cells, row_numbers = rows.cast(pl.String), range(rows.height)
     log = PredictionLogWriter(
         PredictionLogConfig(tmp_path / "log"), bundle.model_id, bundle.task, bundle.target_spec
     )
-    requests = [f"r{number // 2}" for number in places]
+    requests = [f"r{number // 2}" for number in row_numbers]
     values = bundle.schema.apply(cells)
     at = datetime.now(UTC).timestamp()
     log.add(
-        PredictionBatch(at, requests, [n % 2 for n in places], values, bundle.predict_raw(cells))
+        PredictionBatch(
+            at, requests, [n % 2 for n in row_numbers], values, bundle.predict_raw(cells)
+        )
     )
     log.stop()
     return pl.DataFrame(
-        {"request_id": requests, "row": [n % 2 for n in places], "bought": rows["bought"]}
+        {"request_id": requests, "row": [n % 2 for n in row_numbers], "bought": rows["bought"]}
     )
 
 
@@ -82,7 +84,7 @@ def test_labels_are_joined_once_and_coverage_is_shown(
     assert not again["is_degraded"]
 
 
-def test_odd_labels_are_counted_and_left_out(
+def test_invalid_labels_are_counted_and_left_out(
     finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame
 ) -> None:
     submit_labels(finished_project, tmp_path, truth.head(3))
@@ -107,14 +109,14 @@ def test_degradation_is_one_alert(
     finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame
 ) -> None:
     wrong = truth.with_columns(pl.col("bought").replace({"yes": "no", "no": "yes"}))
-    file = tmp_path / "alerts.jsonl"
-    result = submit_labels(finished_project, tmp_path, wrong, alert_file=str(file))
+    alert_file = tmp_path / "alerts.jsonl"
+    result = submit_labels(finished_project, tmp_path, wrong, alert_file=str(alert_file))
     assert result["is_degraded"]
     assert result["is_new_alert"]
-    again = submit_labels(finished_project, tmp_path, wrong, alert_file=str(file))
+    again = submit_labels(finished_project, tmp_path, wrong, alert_file=str(alert_file))
     assert again["is_degraded"]
     assert not again["is_new_alert"]
-    [line] = file.read_text(encoding="utf-8").splitlines()
+    [line] = alert_file.read_text(encoding="utf-8").splitlines()
     assert "performance degraded" in json.loads(line)["message"]
 
 
@@ -125,7 +127,7 @@ def test_labels_that_cannot_be_joined_are_errors(
         submit_labels(finished_project, tmp_path, truth.rename({"request_id": "requests"}))
     with pytest.raises(DataError, match="no column 'bought'"):
         submit_labels(finished_project, tmp_path, truth.drop("bought"))
-    (tmp_path / "log").rename(tmp_path / "wasserstein_distance")
+    (tmp_path / "log").rename(tmp_path / "moved")
     with pytest.raises(DataError, match="there is no prediction log"):
         submit_labels(finished_project, tmp_path, truth)
 
@@ -143,19 +145,27 @@ def test_a_degraded_group_is_an_alert_even_if_the_others_are_not(
     truth = log_predictions(bundle, rows, tmp_path)
     flipped = pl.col("bought").replace({"yes": "no", "no": "yes"})
     wrong = pl.when(rows["city"] == "Bern").then(flipped).otherwise(pl.col("bought"))
-    file = tmp_path / "alerts.jsonl"
+    alert_file = tmp_path / "alerts.jsonl"
     result = submit_labels(
-        finished_project, tmp_path, truth.with_columns(wrong.alias("bought")), alert_file=str(file)
+        finished_project,
+        tmp_path,
+        truth.with_columns(wrong.alias("bought")),
+        alert_file=str(alert_file),
     )
     worse = {
         f"{group['column']}: {group['group']}" for group in result["groups"] if group["is_degraded"]
     }
     assert "city: Bern" in worse
     assert not worse & {"city: Oslo", "city: Rome"}
-    texts = [json.loads(line)["message"] for line in file.read_text(encoding="utf-8").splitlines()]
+    texts = [
+        json.loads(line)["message"] for line in alert_file.read_text(encoding="utf-8").splitlines()
+    ]
     assert any("performance degraded for city: Bern" in text for text in texts)
     again = submit_labels(
-        finished_project, tmp_path, truth.with_columns(wrong.alias("bought")), alert_file=str(file)
+        finished_project,
+        tmp_path,
+        truth.with_columns(wrong.alias("bought")),
+        alert_file=str(alert_file),
     )
     assert not again["is_new_alert"]
 
@@ -174,20 +184,23 @@ def test_the_group_may_come_with_the_labels(
     assert sum(group["rows"] for group in groups) == 300
 
 
-def test_metrics_are_those_of_the_labelled_predictions(
+def test_metrics_are_those_of_the_labeled_predictions(
     finished_project: ProjectFolder, tmp_path: Path, truth: pl.DataFrame, bundle: Bundle
 ) -> None:
-    said = bundle.predict(mixed_table(ROWS, seed=300).cast(pl.String))
+    predictions = bundle.predict(mixed_table(ROWS, seed=300).cast(pl.String))
     yes = truth["bought"] == "yes"
-    missed = [1 - p if right else p for p, right in zip(said["probability_yes"], yes, strict=True)]
-    for count, enough in ((49, False), (50, True)):
-        found = submit_labels(finished_project, tmp_path, truth.head(count))
-        assert (found["rows"], found["has_enough_labels"]) == (count, enough)
-        assert found["labelled_fraction"] == pytest.approx(count / ROWS)
-        assert found["loss"] == pytest.approx(sum(m * m for m in missed[:count]) / count, abs=1e-6)
-        right = (said["prediction"] == truth["bought"]).head(count).mean()
-        assert found["accuracy"] == pytest.approx(right)
-    assert (found["model_id"], found["is_new_alert"], found["failed_channels"]) == (
+    errors = [
+        1 - p if is_yes else p
+        for p, is_yes in zip(predictions["probability_yes"], yes, strict=True)
+    ]
+    for count, is_enough in ((49, False), (50, True)):
+        result = submit_labels(finished_project, tmp_path, truth.head(count))
+        assert (result["rows"], result["has_enough_labels"]) == (count, is_enough)
+        assert result["labelled_fraction"] == pytest.approx(count / ROWS)
+        assert result["loss"] == pytest.approx(sum(m * m for m in errors[:count]) / count, abs=1e-6)
+        accuracy = (predictions["prediction"] == truth["bought"]).head(count).mean()
+        assert result["accuracy"] == pytest.approx(accuracy)
+    assert (result["model_id"], result["is_new_alert"], result["failed_channels"]) == (
         bundle.model_id,
         False,
         {},
@@ -219,10 +232,10 @@ def test_labels_of_an_earlier_version_are_kept_and_do_not_count(
     submit_labels(finished_project, tmp_path, truth.head(60))
     path = tmp_path / "out" / "feedback.parquet"
     older = pl.read_parquet(path).with_columns(model_id=pl.lit("an older one"))
-    older.drop("groups").write_parquet(path)  # of a time when there were none
-    found = submit_labels(finished_project, tmp_path, truth[60:70])
-    assert (found["rows"], found["new_labels"], found["has_enough_labels"]) == (10, 10, False)
-    assert found["labelled_fraction"] == pytest.approx(10 / ROWS)
+    older.drop("groups").write_parquet(path)  # as written before there were groups
+    result = submit_labels(finished_project, tmp_path, truth[60:70])
+    assert (result["rows"], result["new_labels"], result["has_enough_labels"]) == (10, 10, False)
+    assert result["labelled_fraction"] == pytest.approx(10 / ROWS)
     assert pl.read_parquet(path).height == 70
 
 
@@ -241,7 +254,7 @@ def test_feedback_is_written_atomically(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_group_is_evaluated_from_fifty_labels_on_with_its_own_loss() -> None:
+def test_groups_with_fifty_labels_are_compared_with_their_own_loss() -> None:
     reference = {"rows": 1_000, "loss": 0.1, "std": 0.1}
     groups = {"city": {"groups": dict.fromkeys(["Bern", "Oslo", "Rome"], reference)}}
     bundle: Any = SimpleNamespace(manifest={"reference_loss": {"groups": groups}})
@@ -253,10 +266,11 @@ def test_a_group_is_evaluated_from_fifty_labels_on_with_its_own_loss() -> None:
             "loss": [0.9, *(counts[name] / 1_000 for name in names)],
         }
     )
-    found = evaluate_groups(rows, bundle)
-    assert [(one["column"], one["group"], one["rows"], one["reference_loss"]) for one in found] == [
+    groups_performance = evaluate_groups(rows, bundle)
+    fields = ("column", "group", "rows", "reference_loss")
+    assert [tuple(group[name] for name in fields) for group in groups_performance] == [
         ("city", "Oslo", 50, 0.1), ("city", "Rome", 51, 0.1),
     ]  # fmt: skip
-    assert [one["loss"] for one in found] == pytest.approx([0.05, 0.051])
+    assert [group["loss"] for group in groups_performance] == pytest.approx([0.05, 0.051])
     bundle.manifest["reference_loss"] = {}
     assert evaluate_groups(rows, bundle) == []

@@ -1,4 +1,4 @@
-"""A look at the data becomes a project file that says why."""
+"""`init` profiles the data and writes a project file with the reasons."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_kinds(folder: Path) -> dict[str, str]:
     return {name: c.kind for name, c in ProjectFolder(folder).load_settings().data.columns.items()}
 
 
-def test_kinds_are_guessed_with_their_reasons(csv_path: Path, tmp_path: Path) -> None:
+def test_kinds_are_inferred_with_their_reasons(csv_path: Path, tmp_path: Path) -> None:
     init(InitRequest(tmp_path / "p", str(csv_path), ("bought",)))
     assert read_kinds(tmp_path / "p") == {
         "key": "identifier", "age": "number", "city": "category", "member": "boolean",
@@ -40,7 +40,7 @@ def test_kinds_are_guessed_with_their_reasons(csv_path: Path, tmp_path: Path) ->
     assert "# always x" in text
 
 
-def test_the_positive_class_is_the_word_for_yes_or_the_rarer_one(tmp_path: Path) -> None:
+def test_the_positive_class_means_yes_or_is_the_rarer_class(tmp_path: Path) -> None:
     frame = pl.DataFrame(
         {"x": range(60), "y": ["no"] * 20 + ["yes"] * 40, "z": ["a"] * 50 + ["b"] * 10}
     )
@@ -61,19 +61,19 @@ def test_the_positive_class_is_the_word_for_yes_or_the_rarer_one(tmp_path: Path)
         ([str(i % 40) for i in range(100)], "regression"),
     ],
 )
-def test_the_task_is_guessed_from_the_target(tmp_path: Path, values: list[str], task: str) -> None:
+def test_the_task_is_inferred_from_the_target(tmp_path: Path, values: list[str], task: str) -> None:
     pl.DataFrame({"x": range(100), "y": values}).write_csv(tmp_path / "t.csv")
     assert init(InitRequest(tmp_path / "p", str(tmp_path / "t.csv"), ("y",)))["task"] == task
 
 
-def test_the_users_task_goes_first(tmp_path: Path) -> None:
+def test_a_given_task_takes_precedence(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": range(100), "y": [str(i % 5) for i in range(100)]})
     frame.write_csv(tmp_path / "t.csv")
     request = InitRequest(tmp_path / "p", str(tmp_path / "t.csv"), ("y",), task="regression")
     assert init(request)["task"] == "regression"
 
 
-def test_a_target_that_asks_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_target_without_a_matching_task_is_an_error(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": range(100), "y": [f"name {i}" for i in range(100)]})
     frame.write_csv(tmp_path / "t.csv")
     with pytest.raises(DataError, match="no task fits the target"):
@@ -96,7 +96,7 @@ def test_the_project_can_be_moved_with_its_data(tmp_path: Path) -> None:
     assert source_table_path(project).exists()
 
 
-def test_names_that_yaml_would_misread_survive(
+def test_column_names_that_are_special_in_yaml_survive(
     write_file: Callable[[str, str | bytes], Path], tmp_path: Path
 ) -> None:
     odd = ["yes", "null", "1", "a: b", "#c", "tab\there", 'quo"te', "naïve"]
@@ -106,7 +106,7 @@ def test_names_that_yaml_would_misread_survive(
     assert list(read_kinds(tmp_path / "p")) == [*odd, "y"]
 
 
-def test_adults_raw_file_is_understood(shared_data: Path, tmp_path: Path) -> None:
+def test_the_raw_adult_file_is_read(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "tabular" / "adult" / "adult_train_raw.csv.gz"
     init(
         InitRequest(
@@ -123,7 +123,7 @@ def test_adults_raw_file_is_understood(shared_data: Path, tmp_path: Path) -> Non
     assert read_kinds(tmp_path / "p")["workclass"] == "category"
 
 
-def test_telcos_blank_charges_are_numbers(shared_data: Path, tmp_path: Path) -> None:
+def test_blank_charges_in_the_telco_file_are_numbers(shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "tabular" / "telco_churn_raw.csv.gz"
     init(InitRequest(tmp_path / "p", str(source), ("Churn",)))
     kinds_by_column = read_kinds(tmp_path / "p")
@@ -134,7 +134,9 @@ def test_telcos_blank_charges_are_numbers(shared_data: Path, tmp_path: Path) -> 
     assert ProjectFolder(tmp_path / "p").load_settings().problem.positive_class == "Yes"
 
 
-def test_the_european_beans_have_decimal_commas(shared_data: Path, tmp_path: Path) -> None:
+def test_decimal_commas_in_the_dry_bean_file_are_inferred(
+    shared_data: Path, tmp_path: Path
+) -> None:
     source = shared_data / "tabular" / "dry_bean" / "dry_bean_raw_european.csv.gz"
     init(InitRequest(tmp_path / "p", str(source), ("Class",)))
     columns = ProjectFolder(tmp_path / "p").load_settings().data.columns
@@ -159,14 +161,14 @@ def test_the_positive_class_of_a_typed_target_is_one_of_its_classes(
     _pipeline.run_steps(project, _workflows.NullCallbacks(), until="split")
 
 
-def test_columns_of_lists_are_refused_by_name(tmp_path: Path) -> None:
+def test_columns_of_lists_are_an_error_that_names_them(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": [[1], [2]], "y": ["a", "b"]})
     frame.write_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"x \(List"):
         init(InitRequest(tmp_path / "p", str(tmp_path / "t.parquet"), ("y",)))
 
 
-def test_a_marker_of_missing_values_counts_in_typed_columns_too(tmp_path: Path) -> None:
+def test_missing_markers_apply_to_typed_columns(tmp_path: Path) -> None:
     frame = pl.DataFrame(
         {"x": [float(i) if i % 5 else -999.0 for i in range(60)], "y": [0, 1] * 30}
     )

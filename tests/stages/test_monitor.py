@@ -37,7 +37,7 @@ def make_traffic(seed: int, rows: int = 600, city: str | None = None) -> pl.Data
 
 
 def log_traffic(folder: Path, bundle: Bundle, rows: pl.DataFrame, hour: int) -> None:
-    """Rows as the server records them, a request each; the file is named as if written then."""
+    """Log rows as the server does, one per request, in a file named as of that hour."""
     values = bundle.schema.apply(rows.cast(pl.String))
     predictions = bundle.predict_raw(rows.cast(pl.String))
     log = PredictionLogWriter(
@@ -108,7 +108,7 @@ def test_a_table_is_monitored_too_unless_it_has_few_rows(
             result["windows_with_too_few_rows"],
             result["active_alerts"],
         ) == (1, 1, [])
-    for rows, few in ((49, 1), (50, 0), (60, 0)):  # the project says that 50 are enough
+    for rows, few in ((49, 1), (50, 0), (60, 0)):  # the project requires 50
         path = tmp_path / f"{rows}.csv"
         make_traffic(2, rows).write_csv(path)
         result = monitor(make_request(finished_project, path, tmp_path / f"out{rows}"))
@@ -122,7 +122,7 @@ def test_a_table_is_monitored_too_unless_it_has_few_rows(
     assert [a["issue"] for a in result["new_alerts"] if a["column"] == "city"] == ["missing_column"]
 
 
-def test_a_new_model_starts_anew_and_goes_on_in_the_log(
+def test_a_new_model_resets_the_monitor_but_not_the_position_in_the_log(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
     make_traffic(4).write_csv(tmp_path / "rows.csv")
@@ -190,7 +190,7 @@ def test_alerts_are_saved_before_they_are_sent_so_that_a_crash_loses_none(
 ) -> None:
     target = tmp_path / "alerts.jsonl"
     make_traffic(5, city="Atlantis").write_csv(tmp_path / "rows.csv")
-    asked = make_request(
+    monitor_request = make_request(
         finished_project, tmp_path / "rows.csv", tmp_path / "out", alert_file=str(target)
     )
 
@@ -200,13 +200,13 @@ def test_alerts_are_saved_before_they_are_sent_so_that_a_crash_loses_none(
     with monkeypatch.context() as patch:
         patch.setattr(alerts, "deliver_alerts", crash)
         with pytest.raises(KeyboardInterrupt):
-            monitor(asked)
+            monitor(monitor_request)
     state = files.read_json(tmp_path / "out" / "state.json")
     assert [item["channels"] for item in state["pending_alerts"]] == [["file"]] * len(
         state["pending_alerts"]
     )
-    found = monitor(asked)
-    assert (found["windows"], found["new_alerts"]) == (0, [])
+    result = monitor(monitor_request)
+    assert (result["windows"], result["new_alerts"]) == (0, [])
     lines = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     assert lines == [item["alert"] for item in state["pending_alerts"]] != []
     assert files.read_json(tmp_path / "out" / "state.json")["pending_alerts"] == []
@@ -216,13 +216,13 @@ def test_without_channels_no_alert_is_pending(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
     make_traffic(5, city="Atlantis").write_csv(tmp_path / "rows.csv")
-    found = monitor(make_request(finished_project, tmp_path / "rows.csv", tmp_path / "out"))
-    assert found["new_alerts"]
+    result = monitor(make_request(finished_project, tmp_path / "rows.csv", tmp_path / "out"))
+    assert result["new_alerts"]
     assert files.read_json(tmp_path / "out" / "state.json")["pending_alerts"] == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "position", "waits"),
+    ("changes", "position", "keeps_alerts"),
     [
         ({}, {"rows": 7}, True),
         ({"model_id": "another"}, {"rows": 7}, True),
@@ -236,12 +236,12 @@ def test_the_saved_state_is_used_as_far_as_it_applies(
     tmp_path: Path,
     changes: dict[str, Any],
     position: dict[str, int],
-    waits: bool,
+    keeps_alerts: bool,
 ) -> None:
     bundle = load_bundle(finished_project.bundle_path)
     path, source = tmp_path / "state.json", tmp_path / "rows.csv"
     source.write_text("", encoding="utf-8")
-    kept = {
+    saved = {
         "format": STATE_FORMAT,
         "model_id": bundle.model_id,
         "source": str(source),
@@ -249,13 +249,13 @@ def test_the_saved_state_is_used_as_far_as_it_applies(
         "pending_alerts": ["an alert"],
         "monitor": "what it had seen",
     }
-    files.atomic_write_json(path, kept | changes)
-    found = load_state(path, bundle, str(source))
-    assert found["position"] == position
-    assert found.get("pending_alerts", []) == (["an alert"] if waits else [])
-    assert ("monitor" in found) == (not changes)
-    now = {"format": STATE_FORMAT, "model_id": bundle.model_id, "source": str(source)}
-    assert {name: found[name] for name in now} == now
+    files.atomic_write_json(path, saved | changes)
+    loaded = load_state(path, bundle, str(source))
+    assert loaded["position"] == position
+    assert loaded.get("pending_alerts", []) == (["an alert"] if keeps_alerts else [])
+    assert ("monitor" in loaded) == (not changes)
+    expected = {"format": STATE_FORMAT, "model_id": bundle.model_id, "source": str(source)}
+    assert {name: loaded[name] for name in expected} == expected
 
 
 def test_window_settings_of_the_request_override_those_of_the_bundle(
@@ -264,18 +264,22 @@ def test_window_settings_of_the_request_override_those_of_the_bundle(
     bundle = load_bundle(finished_project.bundle_path)
     bundle.manifest["monitor"] = {"window": 3_600.0, "seasonality": "day", "min_rows": 7}
 
-    def wishes(**asked: Any) -> tuple[Any, ...]:
-        found = merge_monitor_settings(
-            bundle, MonitorRequest(finished_project.bundle_path, "log", tmp_path, **asked)
+    def merged_windows(**options: Any) -> tuple[Any, ...]:
+        monitor_settings = merge_monitor_settings(
+            bundle, MonitorRequest(finished_project.bundle_path, "log", tmp_path, **options)
         )
-        assert found.min_rows == 7
-        return found.window_rows, found.window, found.seasonality
+        assert monitor_settings.min_rows == 7
+        return monitor_settings.window_rows, monitor_settings.window, monitor_settings.seasonality
 
-    assert wishes() == (500, 3_600.0, "day")
-    assert wishes(window_rows=20) == (20, None, None)  # windows of rows know no hours
-    assert wishes(window=7_200.0) == (500, 7_200.0, "day")
-    assert wishes(window_rows=20, window=86_400.0, seasonality="week") == (20, 86_400.0, "week")
+    assert merged_windows() == (500, 3_600.0, "day")
+    assert merged_windows(window_rows=20) == (20, None, None)  # windows of rows have no seasonality
+    assert merged_windows(window=7_200.0) == (500, 7_200.0, "day")
+    assert merged_windows(window_rows=20, window=86_400.0, seasonality="week") == (
+        20,
+        86_400.0,
+        "week",
+    )
     with pytest.raises(ProjectError, match="cannot be cut into such windows") as caught:
-        wishes(window=7_000.0)
+        merged_windows(window=7_000.0)
     assert caught.value.detail == "window 7000.0"
     assert "such as 1h" in str(caught.value.hint)

@@ -1,4 +1,4 @@
-"""The champion becomes the current bundle; a good one is never lost."""
+"""The champion becomes the current bundle; a failed export keeps the old one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fieldcraft.stages import _versions, _workflows, package
 from tests.conftest import set_settings
 
 
-def test_a_damaged_bundle_is_put_right_by_the_next_run(finished_project: ProjectFolder) -> None:
+def test_a_damaged_bundle_is_repaired_by_the_next_run(finished_project: ProjectFolder) -> None:
     before = read_manifest(finished_project.bundle_path)["model_id"]
     next(finished_project.bundle_path.rglob("*.onnx")).unlink()
     _workflows.run_project(finished_project, _workflows.NullCallbacks())
     assert read_manifest(finished_project.bundle_path)["model_id"] == before
 
 
-def test_a_failing_export_leaves_the_old_bundle(
+def test_a_failed_export_keeps_the_old_bundle(
     finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = read_manifest(finished_project.bundle_path)
@@ -39,35 +39,37 @@ def test_a_failing_export_leaves_the_old_bundle(
     assert read_manifest(finished_project.bundle_path) == before
 
 
-def test_the_bundle_knows_where_it_comes_from(finished_project: ProjectFolder) -> None:
+def test_the_manifest_has_the_lineage(finished_project: ProjectFolder) -> None:
     manifest = read_manifest(finished_project.bundle_path)
-    story = _workflows.load_latest_report_data(finished_project)
-    assert manifest["lineage"]["data_digest"] == story.split["digests"]["development"]
+    report_data = _workflows.load_latest_report_data(finished_project)
+    assert manifest["lineage"]["data_digest"] == report_data.split["digests"]["development"]
     hashes = {e.hash for e in Ledger(finished_project.ledger_path).entries()}
     assert manifest["lineage"]["ledger_head"] in hashes
-    assert manifest["model"] == story.evaluation["champion"]
+    assert manifest["model"] == report_data.evaluation["champion"]
 
 
-def test_only_data_is_written_anywhere_in_a_project(finished_project: ProjectFolder) -> None:
+def test_a_project_contains_only_data_files(finished_project: ProjectFolder) -> None:
     known = {".json", ".parquet", ".safetensors", ".onnx", ".yaml", ".html", ".md", ".sqlite"}
     endings = {
         p.suffix for p in finished_project.root.rglob("*") if p.is_file() and p.name != ".lock"
     }
     assert endings - {".sqlite-wal", ".sqlite-shm"} <= known
-    assert len(list(finished_project.root.rglob("manifest.json"))) == 2  # packaged, and current
+    assert (
+        len(list(finished_project.root.rglob("manifest.json"))) == 2
+    )  # the packaged one and the current one
     assert (
         files.read_json(finished_project.bundle_path / "manifest.json")["format"] == FORMAT_VERSION
     )
 
 
-def test_a_change_of_monitor_settings_reaches_the_bundle_and_nothing_else_replaces_it(
+def test_the_bundle_is_replaced_only_if_settings_change(
     finished_project: ProjectFolder,
 ) -> None:
     before = read_manifest(finished_project.bundle_path)
     folders = _workflows.load_latest_report_data(finished_project).folders
-    place = finished_project.bundle_path.stat().st_ino
+    inode = finished_project.bundle_path.stat().st_ino
     assert not _versions.publish(finished_project, folders, "run")
-    assert finished_project.bundle_path.stat().st_ino == place
+    assert finished_project.bundle_path.stat().st_ino == inode
     set_settings(finished_project, {"deploy.monitor": {"window_rows": 77}})
     _workflows.run_project(finished_project, _workflows.NullCallbacks())
     after = read_manifest(finished_project.bundle_path)

@@ -1,4 +1,4 @@
-"""Predictions line up with the rows of the file they were made for."""
+"""Predictions are aligned with the rows of the input file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["out.csv", "deep/er/out.parquet"])
-def test_both_forms_hold_what_the_bundle_says(
+def test_output_files_hold_the_predictions_of_the_bundle(
     finished_project: ProjectFolder, rows: Path, tmp_path: Path, name: str
 ) -> None:
     result = predict(PredictRequest(finished_project.bundle_path, str(rows), tmp_path / name))
@@ -54,7 +54,7 @@ def test_both_forms_hold_what_the_bundle_says(
 
 @pytest.fixture(scope="module")
 def large_table_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Rows enough for some twenty blocks of the least memory."""
+    """A table of about twenty blocks of the smallest memory limit."""
     path = tmp_path_factory.mktemp("many") / "rows.csv"
     mixed_table(3_000, seed=9).write_csv(path)
     return path
@@ -92,18 +92,18 @@ def test_blocks_make_the_same_predictions_in_order(
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
-def test_rows_that_do_not_fit_are_set_aside_and_ids_stay_with_their_rows(
+def test_malformed_rows_are_rejected_and_identifiers_stay_aligned(
     ensemble_project: ProjectFolder, tmp_path: Path
 ) -> None:
-    rows, odd = tmp_path / "rows.csv", tmp_path / "odd.csv"
+    rows, malformed = tmp_path / "rows.csv", tmp_path / "odd.csv"
     rent_table(900, seed=4).drop("rent").write_csv(rows)
     lines = rows.read_text(encoding="utf-8").split("\n")
     lines[5:5] = ["one,cell"]
     lines[700:700] = ["=a,b,c,d,e,f,g,h,i,j,k,l,m,n"]
-    odd.write_text("\n".join(lines), encoding="utf-8")
-    sound = predict_in_small_blocks(ensemble_project.bundle_path, rows, tmp_path / "sound.csv")
-    result = predict_in_small_blocks(ensemble_project.bundle_path, odd, tmp_path / "out.csv")
-    assert (sound["rejected_rows"], result["rejected_rows"]) == (0, 2)
+    malformed.write_text("\n".join(lines), encoding="utf-8")
+    valid = predict_in_small_blocks(ensemble_project.bundle_path, rows, tmp_path / "sound.csv")
+    result = predict_in_small_blocks(ensemble_project.bundle_path, malformed, tmp_path / "out.csv")
+    assert (valid["rejected_rows"], result["rejected_rows"]) == (0, 2)
     assert result["rows"] == 900
     predictions = pl.read_csv(tmp_path / "out.csv")
     assert predictions["flat"].to_list() == [f"f4-{number}" for number in range(900)]
@@ -116,30 +116,30 @@ def test_rows_that_do_not_fit_are_set_aside_and_ids_stay_with_their_rows(
     assert not (tmp_path / "out.csv.rejects.csv").exists()
 
 
-def test_too_many_odd_rows_stop_the_job_and_nothing_is_lost(
+def test_too_many_malformed_rows_are_an_error_without_data_loss(
     linear_bundle: Path, large_table_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    odd, out = tmp_path / "odd.csv", tmp_path / "out.csv"
-    odd.write_text(
+    malformed, out = tmp_path / "odd.csv", tmp_path / "out.csv"
+    malformed.write_text(
         large_table_path.read_text(encoding="utf-8") + "one,cell\n" * 45, encoding="utf-8"
     )
     out.write_text("old", encoding="utf-8")
     with pytest.raises(DataError, match=r"45 of 3,045 rows of odd\.csv cannot be read") as caught:
-        predict_in_small_blocks(linear_bundle, odd, out)
+        predict_in_small_blocks(linear_bundle, malformed, out)
     assert "--max-rejected-fraction 0.01" in caught.value.detail
     assert "line 3002" in caught.value.detail
     assert out.read_text(encoding="utf-8") == "old"
     assert pl.read_csv(tmp_path / "out.csv.rejects.csv").height == 45
-    monkeypatch.setattr(stage, "predict_block", None)  # all rows are predicted already
+    monkeypatch.setattr(stage, "predict_block", None)  # all rows have been predicted
     assert (
-        predict_in_small_blocks(linear_bundle, odd, out, max_rejected_fraction=0.02)[
+        predict_in_small_blocks(linear_bundle, malformed, out, max_rejected_fraction=0.02)[
             "rejected_rows"
         ]
         == 45
     )
 
 
-def test_a_file_of_odd_rows_is_not_read_to_its_end(
+def test_a_file_of_malformed_rows_is_not_read_to_its_end(
     linear_bundle: Path, large_table_path: Path, tmp_path: Path
 ) -> None:
     head = large_table_path.read_text(encoding="utf-8").split("\n")[0]
@@ -149,7 +149,7 @@ def test_a_file_of_odd_rows_is_not_read_to_its_end(
     assert int(caught.value.what.split()[0].replace(",", "")) < 25_000
 
 
-def test_an_empty_table_is_told(
+def test_an_empty_table_is_an_error(
     linear_bundle: Path, large_table_path: Path, tmp_path: Path
 ) -> None:
     head = large_table_path.read_text(encoding="utf-8").split("\n")[0]
@@ -158,7 +158,7 @@ def test_an_empty_table_is_told(
         predict_in_small_blocks(linear_bundle, tmp_path / "none.csv", tmp_path / "out.csv")
 
 
-def test_killed_at_any_moment_and_started_again_the_bytes_are_the_same(
+def test_a_killed_prediction_resumes_with_identical_output(
     linear_bundle: Path, large_table_path: Path, tmp_path: Path
 ) -> None:
     command = [
@@ -172,12 +172,12 @@ def test_killed_at_any_moment_and_started_again_the_bytes_are_the_same(
     for ending in ("csv", "parquet"):
         reference_path, out = tmp_path / f"whole.{ending}", tmp_path / f"out.{ending}"
         predict_in_small_blocks(linear_bundle, large_table_path, reference_path)
-        seen: set[int] = set()
-        for least in (1, 4, 9):
+        part_counts: set[int] = set()
+        for min_parts in (1, 4, 9):
             killed = subprocess.Popen([*command, "-o", str(out), "--memory-mb", "0.32"])
-            seen.add(kill_after(killed, tmp_path / f".out.{ending}.parts", least))
+            part_counts.add(kill_after(killed, tmp_path / f".out.{ending}.parts", min_parts))
             assert not out.exists()
-        assert max(seen) >= 9
+        assert max(part_counts) >= 9
         result = predict(PredictRequest(linear_bundle, str(large_table_path), out, memory_mb=0.32))
         assert result["rows"] == 3_000
         assert out.read_bytes() == reference_path.read_bytes()
@@ -185,7 +185,7 @@ def test_killed_at_any_moment_and_started_again_the_bytes_are_the_same(
 
 
 def kill_after(process: subprocess.Popen[bytes], home: Path, min_parts: int) -> int:
-    """Kill a process once so many parts are there; how many there were."""
+    """Kill a process once there are so many parts; return how many there were."""
     until = time.monotonic() + 60
     while (n_parts := len(list(home.glob("*/*.part")))) < min_parts:
         assert process.poll() is None
@@ -204,7 +204,7 @@ def test_parts_of_another_input_are_not_used(
     with monkeypatch.context() as patched:
         patched.setattr(
             stage, "check_rejects", lambda *given: 1 / 0
-        )  # all parts are there, then it ends
+        )  # crash after all parts are written
         with pytest.raises(ZeroDivisionError):
             predict_in_small_blocks(linear_bundle, rows, out)
     lines = large_table_path.read_text(encoding="utf-8").split("\n")

@@ -1,4 +1,4 @@
-"""A run is done over again from the data, and what comes out is compared part by part."""
+"""A run is repeated from the data, and the results are compared part by part."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def identical_by_part(comparisons: list[dict[str, object]]) -> dict[object, bool
     return {item["part"]: bool(item["identical"]) for item in comparisons}
 
 
-def test_a_run_comes_out_the_same_and_leaves_only_a_record(finished_project: ProjectFolder) -> None:
+def test_a_reproduced_run_is_identical_and_adds_only_a_ledger_entry(
+    finished_project: ProjectFolder,
+) -> None:
     before = sorted(path.name for path in finished_project.root.iterdir())
     entries = len(Ledger(finished_project.ledger_path).entries())
     identical = identical_by_part(
@@ -35,7 +37,7 @@ def test_a_run_comes_out_the_same_and_leaves_only_a_record(finished_project: Pro
     ]
 
 
-def test_what_the_clock_decided_is_laid_out_for_the_training(
+def test_timing_dependent_choices_are_passed_to_the_new_training(
     finished_project: ProjectFolder, tmp_path: Path
 ) -> None:
     trained = _workflows.load_latest_report_data(finished_project).folders["train"]
@@ -51,7 +53,7 @@ def test_what_the_clock_decided_is_laid_out_for_the_training(
     }
 
 
-def test_other_data_than_the_run_had_are_told_with_what_to_do(
+def test_changed_data_is_an_error_with_a_hint(
     finished_project: ProjectFolder,
 ) -> None:
     source = source_table_path(finished_project)
@@ -62,7 +64,7 @@ def test_other_data_than_the_run_had_are_told_with_what_to_do(
     assert caught.value.hint == "run it first: fieldcraft run"
 
 
-def test_a_changed_file_is_told_by_the_steps_that_depend_on_it(
+def test_the_error_for_a_changed_project_file_names_the_affected_steps(
     finished_project: ProjectFolder,
 ) -> None:
     set_settings(finished_project, {"model.epochs": 5})
@@ -70,7 +72,7 @@ def test_a_changed_file_is_told_by_the_steps_that_depend_on_it(
         _workflows.reproduce_project(finished_project, _workflows.NullCallbacks())
 
 
-def test_missing_data_are_named(finished_project: ProjectFolder) -> None:
+def test_missing_data_is_an_error(finished_project: ProjectFolder) -> None:
     source_table_path(finished_project).unlink()
     with pytest.raises(ProjectError, match="data of the project cannot be read"):
         _workflows.reproduce_project(finished_project, _workflows.NullCallbacks())
@@ -82,18 +84,18 @@ def folders(finished_project: ProjectFolder) -> dict[str, Path]:
 
 
 def copy_folders(folders: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
-    """The same steps in other folders."""
+    """Copy the folders of all steps."""
     for name, folder in folders.items():
         shutil.copytree(folder, tmp_path / "again" / name)
     return {name: tmp_path / "again" / name for name in folders}
 
 
-def test_equal_runs_are_the_same_in_every_part(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_equal_runs_are_identical_in_every_part(folders: dict[str, Path], tmp_path: Path) -> None:
     comparisons = _reproduce.compare_runs(folders, copy_folders(folders, tmp_path))
     assert all(item["identical"] and item["max_output_difference"] is None for item in comparisons)
 
 
-def test_a_model_that_predicts_otherwise_is_told_by_how_much(
+def test_the_largest_output_difference_of_a_changed_model_is_reported(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     again = copy_folders(folders, tmp_path)
@@ -105,29 +107,27 @@ def test_a_model_that_predicts_otherwise_is_told_by_how_much(
     assert comparisons["lightgbm"]["identical"] is True
 
 
-def test_another_split_and_other_figures_are_told_seconds_aside(
+def test_another_split_or_evaluation_is_reported_but_not_fit_times(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     again = copy_folders(folders, tmp_path)
-    about = files.read_json(again["split"] / "metadata.json")
+    metadata = files.read_json(again["split"] / "metadata.json")
     files.atomic_write_json(
-        again["split"] / "metadata.json", {**about, "digests": {"development": "1", "test": "2"}}
+        again["split"] / "metadata.json", {**metadata, "digests": {"development": "1", "test": "2"}}
     )
     path = again["evaluate"] / "evaluation.json"
-    figures = files.read_json(path)
-    figures["models"][0]["fit_seconds"] += 5
-    files.atomic_write_json(path, figures)
+    evaluation = files.read_json(path)
+    evaluation["models"][0]["fit_seconds"] += 5
+    files.atomic_write_json(path, evaluation)
     assert identical_by_part(_reproduce.compare_runs(folders, again)) == {
         item: item != "split"
         for item in identical_by_part(_reproduce.compare_runs(folders, folders))
     }
-    files.atomic_write_json(path, {**figures, "champion": "another"})
+    files.atomic_write_json(path, {**evaluation, "champion": "another"})
     assert identical_by_part(_reproduce.compare_runs(folders, again))["metrics"] is False
 
 
-def test_a_model_that_is_missing_the_second_time_is_another(
-    folders: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_missing_model_is_not_identical(folders: dict[str, Path], tmp_path: Path) -> None:
     again = copy_folders(folders, tmp_path)
     shutil.rmtree(again["baseline"] / "rule")
     comparisons = {item["part"]: item for item in _reproduce.compare_runs(folders, again)}
@@ -140,7 +140,7 @@ def test_a_model_that_is_missing_the_second_time_is_another(
     assert comparisons["rule"]["identical"] is False
 
 
-def test_a_model_of_other_rows_is_another_without_a_difference(
+def test_a_model_of_other_rows_has_no_output_difference(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     again = copy_folders(folders, tmp_path)

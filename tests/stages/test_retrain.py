@@ -1,4 +1,4 @@
-"""A challenger is promoted only if it is better; else the champion stays, with the reasons."""
+"""A challenger is promoted only if it is better; otherwise the champion stays."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LINEAR_SETTINGS = {"model": {"learner": "linear"}, "model.ensemble": False}
 
 @pytest.fixture(scope="module")
 def small_project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that has learned from few rows, so that more of them help."""
+    """A project trained on few rows, so that more of them help."""
     folder = tmp_path_factory.mktemp("few")
     mixed_table(120).write_csv(folder / "table.csv")
     project = set_settings(
@@ -66,7 +66,7 @@ def current_model_id(project: ProjectFolder) -> str:
     return str(read_manifest(project.bundle_path)["model_id"])
 
 
-def test_a_better_challenger_is_promoted_and_the_way_back_is_short(
+def test_a_better_challenger_is_promoted_and_can_be_rolled_back(
     small_project: ProjectFolder, tmp_path: Path
 ) -> None:
     first, source = current_model_id(small_project), small_project.load_settings().data.source
@@ -80,15 +80,15 @@ def test_a_better_challenger_is_promoted_and_the_way_back_is_short(
     }  # fmt: skip
     second = current_model_id(small_project)
     assert second == result["challenger_model_id"] != first
-    story = _workflows.load_latest_report_data(small_project)
-    assert story.split["digests"]["test"] == sealed
-    assert story.package["model_id"] == second
+    report_data = _workflows.load_latest_report_data(small_project)
+    assert report_data.split["digests"]["test"] == sealed
+    assert report_data.package["model_id"] == second
     assert [v["command"] for v in _workflows.list_versions(small_project)] == ["run", "retrain"]
     _workflows.run_project(small_project, _workflows.NullCallbacks())
-    assert current_model_id(small_project) == second  # a run does not bring the old one back
+    assert current_model_id(small_project) == second  # a run does not bring back the old model
 
-    back = _workflows.rollback_project(small_project, None, "it was a try")
-    assert (current_model_id(small_project), back["previous_model_id"]) == (first, second)
+    rollback = _workflows.rollback_project(small_project, None, "it was a try")
+    assert (current_model_id(small_project), rollback["previous_model_id"]) == (first, second)
     settings = small_project.load_settings().data.source_files()
     assert settings.train == source
     assert settings.test is None
@@ -109,7 +109,7 @@ def test_a_better_challenger_is_promoted_and_the_way_back_is_short(
         _workflows.rollback_project(small_project, "nobody", "")
 
 
-def test_a_worse_challenger_is_refused_and_changes_nothing(
+def test_a_worse_challenger_is_not_promoted_and_changes_nothing(
     small_project: ProjectFolder, tmp_path: Path
 ) -> None:
     before = (
@@ -117,7 +117,7 @@ def test_a_worse_challenger_is_refused_and_changes_nothing(
         small_project.file_path.read_bytes(),
         small_project.report_path.read_bytes(),
     )
-    story = _workflows.load_latest_report_data(small_project)
+    report_data = _workflows.load_latest_report_data(small_project)
     noisy = mixed_table(300, seed=6)
     noisy = noisy.with_columns(bought=noisy["bought"].shuffle(seed=0))
     result = run_retraining(small_project, data=write_new_rows(tmp_path, noisy))
@@ -128,7 +128,7 @@ def test_a_worse_challenger_is_refused_and_changes_nothing(
         small_project.file_path.read_bytes(),
         small_project.report_path.read_bytes(),
     ) == before
-    assert _workflows.load_latest_report_data(small_project).folders == story.folders
+    assert _workflows.load_latest_report_data(small_project).folders == report_data.folders
     assert result["evaluation_rows"]["n_uses"] == 1
     [entry] = Ledger(small_project.ledger_path).entries(kind="decision", stage="retrain")
     assert entry.body["decision"] == "not_promoted"
@@ -136,35 +136,35 @@ def test_a_worse_challenger_is_refused_and_changes_nothing(
     assert entry.body["user"]
 
 
-def test_a_class_that_is_new_is_no_answer_that_callers_know(
+def test_a_challenger_with_a_new_class_is_not_promoted(
     small_project: ProjectFolder, tmp_path: Path
 ) -> None:
-    odd = mixed_table(300, seed=7)
-    more = pl.when(pl.int_range(odd.height) % 3 == 0).then(pl.lit("maybe")).otherwise("bought")
+    rows = mixed_table(300, seed=7)
+    labels = pl.when(pl.int_range(rows.height) % 3 == 0).then(pl.lit("maybe")).otherwise("bought")
     set_settings(small_project, {"problem.task": "multiclass", "problem.metric": "log_loss"})
     _workflows.run_project(small_project, _workflows.NullCallbacks(), fix=True)
     result = run_retraining(
-        small_project, data=write_new_rows(tmp_path, odd.with_columns(bought=more))
+        small_project, data=write_new_rows(tmp_path, rows.with_columns(bought=labels))
     )
     assert result["outcome"] == "not_promoted"
     assert result["reasons"] == ["the classes differ: maybe"]
 
 
-def test_too_few_new_rows_wait(small_project: ProjectFolder, tmp_path: Path) -> None:
+def test_too_few_new_rows_are_not_used(small_project: ProjectFolder, tmp_path: Path) -> None:
     result = run_retraining(small_project, data=write_new_rows(tmp_path, mixed_table(20, seed=8)))
     assert result["outcome"] == "too_few_rows"
     assert result["reasons"] == ["20 new labelled rows; at least 50 are needed"]
-    known = source_table_path(small_project)  # every row of it is known, the sealed ones as well
+    known = source_table_path(small_project)  # all its rows are known, including the sealed ones
     assert run_retraining(small_project, data=str(known))["new_rows"] == 0
     assert run_retraining(small_project)["new_rows"] == 0
     pl.concat([pl.read_csv(known), mixed_table(70, seed=9)]).write_csv(known)
     set_settings(small_project, {"deploy.retrain": {"min_new_rows": 71}})
     assert run_retraining(small_project)["reasons"] == [
         "70 new labelled rows; at least 71 are needed"
-    ]  # its own table has grown
+    ]  # the source of the project has grown
 
 
-def test_broken_columns_block_it(small_project: ProjectFolder) -> None:
+def test_data_quality_alerts_block_retraining(small_project: ProjectFolder) -> None:
     alert = {"type": "data_quality", "message": "age: 40% of the rows are missing, 6.0% before"}
     state = {
         "model_id": current_model_id(small_project),
@@ -181,15 +181,15 @@ def test_broken_columns_block_it(small_project: ProjectFolder) -> None:
     assert run_retraining(small_project)["outcome"] == "too_few_rows"
 
 
-def test_ten_triggers_at_once_are_one_run(
+def test_simultaneous_retrainings_run_once(
     small_project: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, run = write_new_rows(tmp_path, mixed_table(100, seed=10)), _pipeline.run_steps
     runs: list[ProjectFolder] = []
 
-    def counted(project: ProjectFolder, watcher: _pipeline.RunCallbacks) -> Any:
+    def counted(project: ProjectFolder, callbacks: _pipeline.RunCallbacks) -> Any:
         runs.append(project)
-        return run(project, watcher)
+        return run(project, callbacks)
 
     monkeypatch.setattr(_pipeline, "run_steps", counted)
     with ThreadPoolExecutor(10) as pool:
@@ -202,7 +202,7 @@ def test_ten_triggers_at_once_are_one_run(
 
 @pytest.fixture
 def deployed_project(small_project: ProjectFolder, tmp_path: Path) -> ProjectFolder:
-    """The project with a prediction log and labels that were joined to it."""
+    """The project with a prediction log and feedback on it."""
     bundle, rows = load_bundle(small_project.bundle_path), mixed_table(900, seed=11)
     cells = rows.cast(pl.String)
     log = PredictionLogWriter(
@@ -227,27 +227,25 @@ def deployed_project(small_project: ProjectFolder, tmp_path: Path) -> ProjectFol
     return small_project
 
 
-def test_what_was_asked_and_labelled_is_learned_from_once(
-    deployed_project: ProjectFolder, tmp_path: Path
-) -> None:
+def test_labeled_log_rows_are_used_once(deployed_project: ProjectFolder, tmp_path: Path) -> None:
     log = str(tmp_path / "log")
     with pytest.raises(DataError, match="there is no prediction log"):
         run_retraining(deployed_project)
     result = run_retraining(deployed_project, log=log)
     assert result["new_rows"] == 800
     assert result["outcome"] == "promoted", result["reasons"]
-    develop = pl.read_parquet(
+    development = pl.read_parquet(
         _workflows.load_latest_report_data(deployed_project).folders["split"]
         / "development.parquet"
     )
     names = ["age", "city", "seen", "bought"]
-    logged_rows = develop.tail(800).select(names).with_columns(pl.col("age").cast(pl.Float64))
-    asked_for = mixed_table(900, seed=11).head(800).select(names)
-    assert logged_rows.sort(names).equals(asked_for.sort(names), null_equal=True)
+    logged_rows = development.tail(800).select(names).with_columns(pl.col("age").cast(pl.Float64))
+    expected = mixed_table(900, seed=11).head(800).select(names)
+    assert logged_rows.sort(names).equals(expected.sort(names), null_equal=True)
     assert run_retraining(deployed_project, log=log)["new_rows"] == 0
 
 
-def test_a_retraining_that_was_killed_goes_on(small_project: ProjectFolder, tmp_path: Path) -> None:
+def test_a_killed_retraining_resumes(small_project: ProjectFolder, tmp_path: Path) -> None:
     rows = write_new_rows(tmp_path, mixed_table(100, seed=12))
 
     class Killed(_workflows.NullCallbacks):
@@ -269,7 +267,7 @@ def test_a_retraining_that_was_killed_goes_on(small_project: ProjectFolder, tmp_
     assert "baseline" in steps
 
 
-def test_a_publication_that_was_cut_short_is_put_on_the_record(
+def test_an_interrupted_publication_is_recorded_later(
     small_project: ProjectFolder,
 ) -> None:
     folders = _workflows.load_latest_report_data(small_project).folders
@@ -280,6 +278,6 @@ def test_a_publication_that_was_cut_short_is_put_on_the_record(
     }
     assert _versions.publish(
         small_project, renamed_folders, "run"
-    )  # it lies there, but nobody has said so
+    )  # the bundle is in place, but there is no ledger entry
     assert len(_workflows.list_versions(small_project)) == entries + 1
     assert not _versions.publish(small_project, renamed_folders, "run")

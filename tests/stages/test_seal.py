@@ -1,4 +1,4 @@
-"""The test set is opened once, on the record; again only with a reason."""
+"""The test set is opened once and recorded in the ledger; again only with a reason."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ from fieldcraft.statistics.bootstrap import percentile_interval
 SOURCE = Path(fieldcraft.__file__).parent
 
 
-def test_opening_gives_figures_with_intervals_on_test_rows(finished_project: ProjectFolder) -> None:
-    story = _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), None)
-    measures = story.final_evaluation["metrics"]
-    assert {m["part"] for m in measures} == {"test"}
-    auc = next(m for m in measures if m["metric"] == "roc_auc")
+def test_opening_returns_metrics_of_test_rows_with_intervals(
+    finished_project: ProjectFolder,
+) -> None:
+    report_data = _workflows.run_final_evaluation(
+        finished_project, _workflows.NullCallbacks(), None
+    )
+    metrics = report_data.final_evaluation["metrics"]
+    assert {m["part"] for m in metrics} == {"test"}
+    auc = next(m for m in metrics if m["metric"] == "roc_auc")
     assert auc["low"] <= auc["value"] <= auc["high"]
-    assert auc["n_rows"] == story.split["counts"]["test"]
+    assert auc["n_rows"] == report_data.split["counts"]["test"]
     assert auc["model_digest"] == read_manifest(finished_project.bundle_path)["model_id"]
 
 
@@ -40,14 +44,17 @@ def test_a_second_opening_needs_a_reason(finished_project: ProjectFolder) -> Non
     for reason in (None, "", "  "):
         with pytest.raises(SealError, match="opened before"):
             _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), reason)
-    story = _workflows.run_final_evaluation(
+    report_data = _workflows.run_final_evaluation(
         finished_project, _workflows.NullCallbacks(), "the prices were wrong"
     )
-    assert [o["reason"] for o in story.openings] == ["final evaluation", "the prices were wrong"]
-    assert "Opened 2 times" in describe_test_set(story)
+    assert [o["reason"] for o in report_data.openings] == [
+        "final evaluation",
+        "the prices were wrong",
+    ]
+    assert "Opened 2 times" in describe_test_set(report_data)
 
 
-def test_an_opening_is_on_record_before_a_row_is_read(
+def test_an_opening_is_recorded_before_a_row_is_read(
     finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -63,7 +70,7 @@ def test_an_opening_is_on_record_before_a_row_is_read(
     assert len(Ledger(finished_project.ledger_path).entries(kind="test_set_opened")) == 1
 
 
-def test_report_and_model_card_tell_of_the_opening_and_the_model_stays_the_same(
+def test_report_and_model_card_show_the_opening_of_the_same_model(
     finished_project: ProjectFolder,
 ) -> None:
     before = read_manifest(finished_project.bundle_path)["model_id"]
@@ -74,7 +81,7 @@ def test_report_and_model_card_tell_of_the_opening_and_the_model_stays_the_same(
     assert "Sealed test set" in finished_project.report_path.read_text(encoding="utf-8")
 
 
-def test_running_again_keeps_the_card_that_tells_of_the_opening(
+def test_the_next_run_keeps_the_opening_in_the_model_card(
     finished_project: ProjectFolder,
 ) -> None:
     _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), None)
@@ -88,32 +95,37 @@ def test_no_other_module_reads_the_sealed_rows() -> None:
         for path in SOURCE.rglob("*.py")
         if '"sealed" / "test.parquet"' in path.read_text(encoding="utf-8")
     }
-    # One writes, one reads, one hands them on as they lie.
+    # The first writes them, the second reads them, the third copies them unread.
     assert readers == {"stages/split.py", "stages/_seal.py", "modeling/retraining_data.py"}
 
 
 def test_without_test_rows_there_is_nothing_to_open(finished_project: ProjectFolder) -> None:
     split = _workflows.load_latest_report_data(finished_project).folders["split"]
-    about = (split / "metadata.json").read_text(encoding="utf-8")
-    (split / "metadata.json").write_text(about.replace('"test": 36', '"test": 0'), encoding="utf-8")
+    metadata = (split / "metadata.json").read_text(encoding="utf-8")
+    (split / "metadata.json").write_text(
+        metadata.replace('"test": 36', '"test": 0'), encoding="utf-8"
+    )
     with pytest.raises(SealError, match="no test rows"):
         _seal.open_seal(finished_project, split, None)
 
 
-def opened(project: ProjectFolder, reason: str | None = None) -> dict[str, Any]:
-    """What opening the seal of a finished project gives."""
+def open_test_set(project: ProjectFolder, reason: str | None = None) -> dict[str, Any]:
+    """Open the seal of a finished project and return the result."""
     return _seal.open_seal(
         project, _workflows.load_latest_report_data(project).folders["split"], reason
     )
 
 
-def test_the_record_says_what_was_opened_for_which_model_and_why(
+def test_the_ledger_entry_has_test_set_model_and_reason(
     finished_project: ProjectFolder,
 ) -> None:
     test = files.read_json(
         _workflows.load_latest_report_data(finished_project).folders["split"] / "metadata.json"
     )["digests"]["test"]
-    first, second = opened(finished_project), opened(finished_project, "  the prices were wrong ")
+    first, second = (
+        open_test_set(finished_project),
+        open_test_set(finished_project, "  the prices were wrong "),
+    )
     entries = Ledger(finished_project.ledger_path).entries(key=test)
     measures = len(first["metrics"])
     kinds = ["test_set_opened", *["metric"] * measures, "final_evaluation"]
@@ -133,57 +145,64 @@ def test_the_record_says_what_was_opened_for_which_model_and_why(
     assert {m["confidence_level"] for m in first["metrics"]} == {0.95}
 
 
-def test_the_opening_of_another_test_set_needs_no_reason(finished_project: ProjectFolder) -> None:
+def test_the_first_opening_of_another_test_set_needs_no_reason(
+    finished_project: ProjectFolder,
+) -> None:
     body = {"test_digest": "other", "model_id": "m" * 64, "reason": "", "opening_number": 1}
     Ledger(finished_project.ledger_path).append([("test_set_opened", "evaluate", "other", body)])
-    assert opened(finished_project)["opening_number"] == 1
+    assert open_test_set(finished_project)["opening_number"] == 1
     assert len(_seal.list_openings(finished_project)) == 2
     with pytest.raises(SealError, match="opened before") as caught:
-        opened(finished_project)
+        open_test_set(finished_project)
     assert caught.value.detail.startswith("1 time, last ")
     assert read_manifest(finished_project.bundle_path)["model_id"][:12] in caught.value.detail
 
 
-@pytest.mark.parametrize("weighed", [False, True])
-def test_the_figures_are_those_of_the_sealed_rows_weighed_as_the_file_says(
-    finished_project: ProjectFolder, weighed: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_weights", [False, True])
+def test_metrics_use_the_sealed_rows_and_their_sample_weights(
+    finished_project: ProjectFolder, has_weights: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = _workflows.load_latest_report_data(finished_project).folders["split"]
     rows = pl.read_parquet(split / "sealed" / "test.parquet")
-    weights = np.linspace(1, 5, rows.height) if weighed else None
+    weights = np.linspace(1, 5, rows.height) if has_weights else None
     monkeypatch.setattr(_seal, "read_weights", lambda frame, _: weights)
-    found = {measure["metric"]: measure["value"] for measure in opened(finished_project)["metrics"]}
-    truth = (rows["bought"] == "yes").to_numpy()
-    chance = load_bundle(finished_project.bundle_path).predict_raw(rows).outputs[:, 1]
-    expected = {
-        "roc_auc": roc_auc_score(truth, chance, sample_weight=weights),
-        "log_loss": log_loss(truth, chance, sample_weight=weights),
-        "brier": brier_score_loss(truth, chance, sample_weight=weights),
+    metrics = {
+        measure["metric"]: measure["value"]
+        for measure in open_test_set(finished_project)["metrics"]
     }
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    truth = (rows["bought"] == "yes").to_numpy()
+    probability = load_bundle(finished_project.bundle_path).predict_raw(rows).outputs[:, 1]
+    expected = {
+        "roc_auc": roc_auc_score(truth, probability, sample_weight=weights),
+        "log_loss": log_loss(truth, probability, sample_weight=weights),
+        "brier": brier_score_loss(truth, probability, sample_weight=weights),
+    }
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
 
-def test_rows_that_depend_on_each_other_are_drawn_together(
+def test_clusters_of_test_rows_are_resampled_together(
     finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each row four times over, of one unit: as wide an interval as of the rows by themselves."""
+    """Four copies of each row in one cluster give the same interval as the rows alone."""
     split = _workflows.load_latest_report_data(finished_project).folders["split"]
     path = split / "sealed" / "test.parquet"
     rows = pl.read_parquet(path)
-    alone = next(m for m in opened(finished_project)["metrics"] if m["metric"] == "log_loss")
+    single = next(
+        m for m in open_test_set(finished_project)["metrics"] if m["metric"] == "log_loss"
+    )
     pl.concat([rows] * 4).write_parquet(path)
     monkeypatch.setattr(
         _seal, "assign_clusters", lambda frame, _: np.tile(np.arange(rows.height), 4)
     )
-    tied = next(
-        m for m in opened(finished_project, "again")["metrics"] if m["metric"] == "log_loss"
+    repeated = next(
+        m for m in open_test_set(finished_project, "again")["metrics"] if m["metric"] == "log_loss"
     )
-    assert tied["n_rows"] == 4 * alone["n_rows"]
-    ends = [[m[name] for name in ("low", "value", "high")] for m in (alone, tied)]
-    assert ends[0] == pytest.approx(ends[1], rel=1e-4)
+    assert repeated["n_rows"] == 4 * single["n_rows"]
+    intervals = [[m[name] for name in ("low", "value", "high")] for m in (single, repeated)]
+    assert intervals[0] == pytest.approx(intervals[1], rel=1e-4)
 
 
-def test_only_the_interval_of_a_figure_that_noise_inflates_is_corrected_for_that(
+def test_only_the_interval_of_the_ece_is_bias_corrected(
     finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags: list[bool] = []
@@ -193,6 +212,6 @@ def test_only_the_interval_of_a_figure_that_noise_inflates_is_corrected_for_that
         return percentile_interval(values, bias_corrected=bias_corrected)
 
     monkeypatch.setattr("fieldcraft.stages._seal.percentile_interval", record)
-    names = [measure["metric"] for measure in opened(finished_project)["metrics"]]
+    names = [measure["metric"] for measure in open_test_set(finished_project)["metrics"]]
     corrected = [name for name, flag in zip(names, flags, strict=True) if flag]
     assert corrected == ["ece"]

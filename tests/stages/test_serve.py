@@ -26,20 +26,24 @@ SERVE_SETTINGS = {
 
 @pytest.fixture
 def configs(monkeypatch: pytest.MonkeyPatch) -> list[ServerConfig]:
-    """What would have been served."""
-    found: list[ServerConfig] = []
-    monkeypatch.setattr(server, "run_server", lambda config, started: found.append(config))
+    """The configurations of servers that would have been started."""
+    started_configs: list[ServerConfig] = []
+    monkeypatch.setattr(
+        server, "run_server", lambda config, started: started_configs.append(config)
+    )
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
-    return found
+    return started_configs
 
 
 @pytest.fixture
 def bundle(finished_project: ProjectFolder) -> Path:
-    """A bundle whose project file says much about how it is to be served."""
-    about = files.read_json(finished_project.bundle_path / manifest.MANIFEST_FILE)
+    """A bundle with many serving settings."""
+    manifest_body = files.read_json(finished_project.bundle_path / manifest.MANIFEST_FILE)
     for name in ("format", "model_id", "files", "digest"):
-        del about[name]
-    manifest.write_manifest(finished_project.bundle_path, {**about, "serve": SERVE_SETTINGS})
+        del manifest_body[name]
+    manifest.write_manifest(
+        finished_project.bundle_path, {**manifest_body, "serve": SERVE_SETTINGS}
+    )
     return finished_project.bundle_path
 
 
@@ -106,11 +110,11 @@ def test_the_token_comes_from_its_file_or_the_environment(
     path = tmp_path / "token"
     path.write_text(" from a file\n", encoding="utf-8")
     assert read_token(None) is None
-    for value, expected in (("", None), ("from outside", "from outside")):
-        monkeypatch.setenv(TOKEN_VARIABLE, value)
+    for variable, expected in (("", None), ("from outside", "from outside")):
+        monkeypatch.setenv(TOKEN_VARIABLE, variable)
         assert read_token(None) == expected
     serve(ServeRequest([str(bundle)], token_file=path))
-    assert configs[0].token == "from a file"  # before the environment
+    assert configs[0].token == "from a file"  # which takes precedence over the environment
 
 
 @pytest.mark.parametrize("text", ["", " \n", "two\nlines", "schlüssel", "bell\a"])
@@ -119,4 +123,4 @@ def test_a_file_without_a_valid_token_is_an_error(tmp_path: Path, text: str) -> 
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ProjectError, match="token has no valid token") as caught:
         read_token(path)
-    assert text.strip() not in str(caught.value) or not text.strip()  # it may be half a secret
+    assert text.strip() not in str(caught.value) or not text.strip()  # it may be part of a secret

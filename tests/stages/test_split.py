@@ -1,4 +1,4 @@
-"""Rows are divided once and for all: stored per row, nothing shared between parts."""
+"""Rows are split once: stored per row, with related rows in the same part."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_split(project: ProjectFolder) -> pl.DataFrame:
     return pl.read_parquet(outcome.folders["split"] / "split.parquet")
 
 
-def test_a_small_table_is_evaluated_out_of_fold_and_a_seventh_is_sealed(
+def test_a_small_table_has_folds_and_a_sealed_test_set(
     project: ProjectFolder,
 ) -> None:
     parts = run_split(project)
@@ -40,7 +40,7 @@ def test_a_small_table_is_evaluated_out_of_fold_and_a_seventh_is_sealed(
     assert parts.filter(pl.col("part") == "test")["fold"].unique().to_list() == [-1]
 
 
-def test_a_large_table_has_four_parts_with_the_stated_shares(tmp_path: Path) -> None:
+def test_a_large_table_has_four_parts_of_the_default_sizes(tmp_path: Path) -> None:
     rows = MAX_CROSS_FITTED_ROWS + 1000
     draw = np.random.default_rng(0)
     frame = pl.DataFrame({"x": draw.normal(size=rows), "y": draw.choice(["a", "b"], rows)})
@@ -55,7 +55,7 @@ def counts_of(project: ProjectFolder) -> dict[str, int]:
     return dict(run_split(project)["part"].value_counts().iter_rows())
 
 
-def test_each_part_has_its_own_share(
+def test_the_size_of_each_part_can_be_configured(
     project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "MAX_CROSS_FITTED_ROWS", 1)
@@ -65,7 +65,7 @@ def test_each_part_has_its_own_share(
 
 
 @pytest.mark.parametrize(("small", "first"), [(240, "train"), (241, "cv")])
-def test_a_table_is_small_below_its_bound(
+def test_tables_below_the_size_limit_are_cross_fitted(
     project: ProjectFolder, small: int, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "MAX_CROSS_FITTED_ROWS", small)
@@ -74,7 +74,7 @@ def test_a_table_is_small_below_its_bound(
 
 
 @pytest.mark.parametrize("small", [250, 200])
-def test_a_table_that_outgrows_its_size_or_shrinks_keeps_its_parts(
+def test_a_table_that_crosses_the_limit_keeps_its_parts(
     project: ProjectFolder, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "MAX_CROSS_FITTED_ROWS", small)
@@ -85,39 +85,43 @@ def test_a_table_that_outgrows_its_size_or_shrinks_keeps_its_parts(
     else:
         rewrite_source(project, mixed_table().head(150))
     after = run_split(project)
-    here = min(before.height, after.height)
-    assert after.head(here).select("part", "fold").equals(before.head(here).select("part", "fold"))
+    n_common = min(before.height, after.height)
+    assert (
+        after.head(n_common)
+        .select("part", "fold")
+        .equals(before.head(n_common).select("part", "fold"))
+    )
     assert set(after["part"]) <= set(before["part"])
     assert set(after["fold"]) == set(before["fold"])
 
 
-def test_develop_and_test_rows_are_written_apart_with_a_digest_of_each(
+def test_development_and_test_rows_are_in_separate_files_with_digests(
     project: ProjectFolder,
 ) -> None:
     set_settings(project, {"data.filter": "city <> 'Rome'"})
     outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="split")
     folder = outcome.folders["split"]
     table = pl.read_parquet(folder / "split.parquet")
-    about = files.read_json(folder / "metadata.json")
+    metadata = files.read_json(folder / "metadata.json")
     rows = mixed_table().with_columns(table["part"], table["digest"])
-    whole = [("development", "cv", "development.parquet"), ("test", "test", "sealed/test.parquet")]
-    for name, part, path in whole:
-        held = rows.filter(pl.col("part") == part)
-        assert pl.read_parquet(folder / path)["key"].to_list() == held["key"].to_list()
-        digests = b"".join(sorted(held["digest"].to_list()))
-        assert about["digests"][name] == hashlib.sha256(digests).hexdigest()
+    parts = [("development", "cv", "development.parquet"), ("test", "test", "sealed/test.parquet")]
+    for name, part, path in parts:
+        part_rows = rows.filter(pl.col("part") == part)
+        assert pl.read_parquet(folder / path)["key"].to_list() == part_rows["key"].to_list()
+        digests = b"".join(sorted(part_rows["digest"].to_list()))
+        assert metadata["digests"][name] == hashlib.sha256(digests).hexdigest()
     counts = dict(table["part"].value_counts().iter_rows())
-    assert about["counts"] == counts
+    assert metadata["counts"] == counts
     assert set(counts) == {"cv", "test", "unused"}
     entry = Ledger(project.ledger_path).last("decision", "split")
     assert entry is not None
     assert entry.body == {
-        "decision": "split", "counts": counts, "test_digest": about["digests"]["test"],
+        "decision": "split", "counts": counts, "test_digest": metadata["digests"]["test"],
         "strategy": "stratified",
     }  # fmt: skip
 
 
-def test_what_is_sealed_has_the_same_digest_in_any_order(project: ProjectFolder) -> None:
+def test_the_digest_of_the_test_set_does_not_depend_on_row_order(project: ProjectFolder) -> None:
     def digests() -> Any:
         outcome = _pipeline.run_steps(project, _workflows.NullCallbacks(), until="split")
         return files.read_json(outcome.folders["split"] / "metadata.json")["digests"]
@@ -138,7 +142,7 @@ def test_what_is_sealed_has_the_same_digest_in_any_order(project: ProjectFolder)
         ({"data.columns.city.kind": "text"}, True),
     ],
 )  # fmt: skip
-def test_rows_are_dealt_out_anew_exactly_if_what_decides_their_part_changes(
+def test_the_split_digest_changes_only_with_split_settings(
     project: ProjectFolder, entries: Mapping[str, Any], same: bool
 ) -> None:
     before = stage.digest_split_settings(project.load_settings())
@@ -146,7 +150,7 @@ def test_rows_are_dealt_out_anew_exactly_if_what_decides_their_part_changes(
     assert (stage.digest_split_settings(project.load_settings()) == before) is same
 
 
-def test_rows_that_a_filter_left_out_are_dealt_out_once_it_is_gone(project: ProjectFolder) -> None:
+def test_rows_are_assigned_when_the_filter_no_longer_excludes_them(project: ProjectFolder) -> None:
     set_settings(project, {"data.filter": "city <> 'Rome'"})
     before = run_split(project)
     project_file.apply_edits(
@@ -160,7 +164,7 @@ def test_rows_that_a_filter_left_out_are_dealt_out_once_it_is_gone(project: Proj
     assert (added == "test").sum() == pytest.approx(0.15 * len(added), abs=2)
 
 
-def test_equal_rows_stay_on_one_side_even_if_their_names_differ(tmp_path: Path) -> None:
+def test_equal_rows_are_in_the_same_part_even_if_identifiers_differ(tmp_path: Path) -> None:
     frame = mixed_table(200)
     twins = frame.with_columns(key=pl.col("key").str.replace("k", "t"))
     pl.concat([frame, twins]).write_csv(tmp_path / "twins.csv")
@@ -170,9 +174,9 @@ def test_equal_rows_stay_on_one_side_even_if_their_names_differ(tmp_path: Path) 
     assert (parts["fold"].head(200) == parts["fold"].tail(200)).all()
 
 
-@pytest.mark.parametrize(("near", "torn"), [("group", False), ("ignore", True)])
-def test_rows_that_say_nearly_the_same_stay_on_one_side(
-    tmp_path: Path, near: str, torn: bool
+@pytest.mark.parametrize(("near", "is_split"), [("group", False), ("ignore", True)])
+def test_near_duplicates_are_in_the_same_part_by_default(
+    tmp_path: Path, near: str, is_split: bool
 ) -> None:
     *texts, last = make_texts(61, 9, seed=4)
     forms = [f"We ask you to send the form {i} back, {last}" for i in range(60)]
@@ -182,12 +186,9 @@ def test_rows_that_say_nearly_the_same_stay_on_one_side(
     project = create_project(tmp_path / "p", tmp_path / "n.csv", "y")
     set_settings(project, {"data.columns.note": {"kind": "text"}, "split.near_duplicates": near})
     parts = run_split(project)
-    sides = [
-        parts.select("part", "fold")[create_project : create_project + 60]
-        for create_project in (0, 60, 120)
-    ]
-    assert (not sides[0].equals(sides[1])) is torn
-    assert sides[2]["part"].n_unique() > 1  # a form that many filled in is not kept together
+    sides = [parts.select("part", "fold")[start : start + 60] for start in (0, 60, 120)]
+    assert (not sides[0].equals(sides[1])) is is_split
+    assert sides[2]["part"].n_unique() > 1  # a filled-in form is too frequent to be one group
 
 
 def test_old_rows_keep_their_part_when_rows_are_added(project: ProjectFolder) -> None:
@@ -200,7 +201,7 @@ def test_old_rows_keep_their_part_when_rows_are_added(project: ProjectFolder) ->
     assert after["fold"].to_list() == before["fold"].to_list()
 
 
-def test_another_kind_for_a_column_does_not_reshuffle_the_test_set(project: ProjectFolder) -> None:
+def test_changing_the_kind_of_a_column_keeps_the_split(project: ProjectFolder) -> None:
     before = run_split(project)
     project_file.apply_edits(
         project.file_path, [ConfigEdit(("data", "columns", "city", "kind"), "identifier")]
@@ -208,7 +209,7 @@ def test_another_kind_for_a_column_does_not_reshuffle_the_test_set(project: Proj
     assert run_split(project)["part"].to_list() == before["part"].to_list()
 
 
-def test_another_seed_deals_the_rows_out_anew(project: ProjectFolder) -> None:
+def test_another_seed_gives_another_split(project: ProjectFolder) -> None:
     before = run_split(project)
     project_file.apply_edits(project.file_path, [ConfigEdit(("split", "seed"), 1)])
     assert run_split(project)["part"].to_list() != before["part"].to_list()
@@ -218,10 +219,10 @@ def rewrite_source(project: ProjectFolder, frame: pl.DataFrame) -> None:
     frame.write_csv(source_table_path(project))
 
 
-def test_a_table_with_a_further_column_is_dealt_out_like_any_of_its_size(
+def test_adding_a_column_gives_another_split_of_the_same_sizes(
     project: ProjectFolder,
 ) -> None:
-    """No row of it is known, so nothing says that it was large."""
+    """A new column changes all row digests, so that the table size decides again."""
     run_split(project)
     rewrite_source(project, mixed_table().with_columns(more=pl.int_range(240) % 5))
     set_settings(project, {"data.columns.more": {"kind": "number"}})
@@ -236,7 +237,7 @@ def create_people_project(tmp_path: Path, gaps: bool = False) -> ProjectFolder:
     return set_settings(project, {"data.group": "person", "split.strategy": "group"})
 
 
-def test_the_rows_of_an_entity_stay_together(tmp_path: Path) -> None:
+def test_rows_of_a_group_are_in_the_same_part(tmp_path: Path) -> None:
     project = create_people_project(tmp_path)
     parts = run_split(project).with_columns(
         person=pl.read_csv(source_table_path(project))["person"]
@@ -247,7 +248,7 @@ def test_the_rows_of_an_entity_stay_together(tmp_path: Path) -> None:
     assert shares["test"] == pytest.approx(0.15, abs=0.03)
 
 
-def test_new_rows_of_an_entity_go_where_its_old_ones_are(tmp_path: Path) -> None:
+def test_new_rows_of_a_group_get_its_part(tmp_path: Path) -> None:
     project = create_people_project(tmp_path)
     before = run_split(project)
     old = pl.read_csv(source_table_path(project), infer_schema=False)
@@ -255,12 +256,14 @@ def test_new_rows_of_an_entity_go_where_its_old_ones_are(tmp_path: Path) -> None
     rewrite_source(project, pl.concat([old, more.cast(old.schema)]))
     after = run_split(project)
     assert after["part"].head(300).to_list() == before["part"].to_list()
-    homes = dict(zip(old["person"], zip(before["part"], before["fold"], strict=True), strict=True))
+    part_of_person = dict(
+        zip(old["person"], zip(before["part"], before["fold"], strict=True), strict=True)
+    )
     for i in range(40):
-        assert after.select("part", "fold").row(300 + i) == homes[f"p{i}"]
+        assert after.select("part", "fold").row(300 + i) == part_of_person[f"p{i}"]
 
 
-def test_another_entity_deals_the_rows_out_anew(tmp_path: Path) -> None:
+def test_changing_the_group_column_regroups_the_rows(tmp_path: Path) -> None:
     project = create_people_project(tmp_path)
     house = pl.Series("house", [f"h{i % 7 + i % 5 * 10}" for i in range(300)])
     rewrite_source(
@@ -273,8 +276,8 @@ def test_another_entity_deals_the_rows_out_anew(tmp_path: Path) -> None:
         assert parts.group_by("house").agg(pl.col(column).n_unique())[column].max() == 1
 
 
-class Alike:
-    """Stands for a kind that finds some groups of values nearly the same."""
+class FakeKind:
+    """A kind that finds the given groups of near duplicates."""
 
     def __init__(self, *groups: list[int]) -> None:
         self.groups = [np.array(group) for group in groups]
@@ -284,46 +287,50 @@ class Alike:
 
 
 @pytest.mark.parametrize(
-    ("rows", "group", "together"),
+    ("rows", "group_size", "together"),
     [(100, 20, True), (100, 21, False), (2_000, 40, True), (2_000, 41, False)],
 )
-def test_groups_up_to_twenty_rows_or_a_fiftieth_of_them_are_kept_together(
-    project: ProjectFolder, rows: int, group: int, together: bool, monkeypatch: pytest.MonkeyPatch
+def test_small_groups_of_near_duplicates_are_kept_together(
+    project: ProjectFolder,
+    rows: int,
+    group_size: int,
+    together: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = project.load_settings()
-    monkeypatch.setattr(catalog, "load_plugin", lambda *_: Alike([*range(group)]))
+    monkeypatch.setattr(catalog, "load_plugin", lambda *_: FakeKind([*range(group_size)]))
     digests = pl.Series([number.to_bytes(2, "big") for number in range(rows)])
     features = pl.DataFrame({"city": ["x"] * rows})
-    units = stage.group_related_rows(pl.DataFrame({"feature_digest": digests}), features, settings)
-    expected = [digests[0] if together else digests[i] for i in range(group)]
-    assert units.to_list() == [*expected, *digests[group:]]
+    groups = stage.group_related_rows(pl.DataFrame({"feature_digest": digests}), features, settings)
+    expected = [digests[0] if together else digests[i] for i in range(group_size)]
+    assert groups.to_list() == [*expected, *digests[group_size:]]
 
 
-def test_rows_are_tied_by_what_they_share_and_by_what_that_is_like(
+def test_related_rows_are_grouped_transitively(
     project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows 1 and 4 are equal; 4 is like 2 in one column, and 2 like 6 in another."""
+    """Rows 1 and 4 are equal; 4 resembles 2 in one column, and 2 resembles 6 in another."""
     settings = project.load_settings()
-    kinds = iter([Alike([2, 4]), Alike([2, 6])])
+    kinds = iter([FakeKind([2, 4]), FakeKind([2, 6])])
     monkeypatch.setattr(catalog, "load_plugin", lambda *_: next(kinds))
     parts = pl.DataFrame({"feature_digest": [b"a", b"b", b"c", b"d", b"b", b"e", b"f"]})
     features = pl.DataFrame({"city": ["x"] * 7, "member": ["y"] * 7})
-    units = stage.group_related_rows(parts, features, settings)
-    assert units.to_list() == [b"a", b"b", b"b", b"d", b"b", b"e", b"b"]
+    groups = stage.group_related_rows(parts, features, settings)
+    assert groups.to_list() == [b"a", b"b", b"b", b"d", b"b", b"e", b"b"]
 
 
 @pytest.mark.parametrize(
     "entries",
     [{"split.near_duplicates": "ignore"}, {"data.time_column": "seen", "split.strategy": "time"}],
 )
-def test_where_likeness_does_not_count_rows_are_tied_by_equality_alone(
+def test_only_equal_rows_are_grouped_if_near_duplicates_are_ignored(
     project: ProjectFolder, entries: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = set_settings(project, entries).load_settings()
-    monkeypatch.setattr(catalog, "load_plugin", lambda *_: Alike([0, 1]))
+    monkeypatch.setattr(catalog, "load_plugin", lambda *_: FakeKind([0, 1]))
     parts = pl.DataFrame({"feature_digest": [b"a", b"b", b"a"]})
-    units = stage.group_related_rows(parts, pl.DataFrame({"city": ["x"] * 3}), settings)
-    assert units.to_list() == [b"a", b"b", b"a"]
+    groups = stage.group_related_rows(parts, pl.DataFrame({"city": ["x"] * 3}), settings)
+    assert groups.to_list() == [b"a", b"b", b"a"]
 
 
 def create_time_project(
@@ -346,7 +353,7 @@ def hour_range_by_part(parts: pl.DataFrame, hour: pl.Series) -> dict[str, tuple[
     return {part: (low, high) for part, low, high in ranges.iter_rows()}
 
 
-def test_split_by_time_seals_the_newest_rows(tmp_path: Path) -> None:
+def test_a_split_by_time_seals_the_newest_rows(tmp_path: Path) -> None:
     project, hour = create_time_project(tmp_path, {"data.time_column": "seen"})
     hour_ranges = hour_range_by_part(run_split(project), hour)
     assert hour_ranges["train"] == pytest.approx((0, 209), abs=1)
@@ -355,7 +362,7 @@ def test_split_by_time_seals_the_newest_rows(tmp_path: Path) -> None:
     assert hour_ranges["test"] == (255, 299)
 
 
-def test_split_by_time_follows_time_alone_when_newer_rows_come(tmp_path: Path) -> None:
+def test_a_split_by_time_moves_with_newer_rows(tmp_path: Path) -> None:
     project, hour = create_time_project(tmp_path, {"data.time_column": "hour"})
     run_split(project)
     old = pl.read_csv(source_table_path(project), infer_schema=False)
@@ -365,8 +372,8 @@ def test_split_by_time_follows_time_alone_when_newer_rows_come(tmp_path: Path) -
     )
     rewrite_source(project, pl.concat([old, new]))
     hours = hour.append(pl.Series([300.0 + i for i in range(100)]))
-    found = hour_range_by_part(run_split(project), hours)
-    assert found == {
+    hour_ranges = hour_range_by_part(run_split(project), hours)
+    assert hour_ranges == {
         "train": (0, 279),
         "validation": (280, 309),
         "evaluation": (310, 339),
@@ -381,9 +388,7 @@ def test_split_by_time_follows_time_alone_when_newer_rows_come(tmp_path: Path) -
         {"data.time_column": "hour", "split.gap": 5},
     ],
 )
-def test_rows_within_the_gap_before_a_later_part_are_not_used(
-    tmp_path: Path, rule: dict[str, object]
-) -> None:
+def test_rows_within_the_gap_are_unused(tmp_path: Path, rule: dict[str, object]) -> None:
     project, hour = create_time_project(tmp_path, rule)
     parts = run_split(project)
     hour_ranges = hour_range_by_part(parts, hour)
@@ -393,7 +398,7 @@ def test_rows_within_the_gap_before_a_later_part_are_not_used(
     assert hour_ranges["test"] == (255, 299)
 
 
-def test_a_gap_is_in_seconds_where_time_is_and_else_a_number() -> None:
+def test_a_gap_is_parsed_as_a_duration_or_a_number() -> None:
     moments = pl.Series("seen", [None], dtype=pl.Datetime("us"))
     assert [stage.parse_gap(gap, moments) for gap in ("0s", "90m", "7d")] == [0, 5_400, 604_800]
     assert stage.parse_gap(2.5, pl.Series("step", [1, 2])) == 2.5
@@ -421,7 +426,7 @@ def test_a_gap_is_in_seconds_where_time_is_and_else_a_number() -> None:
         ({"data.time_column": "city"}, "'city' holds neither", "datetime or number"),
     ],
 )
-def test_what_cannot_order_rows_or_leave_a_gap_is_told(
+def test_invalid_time_columns_and_gaps_are_errors(
     tmp_path: Path, rule: dict[str, object], message: str, hint: str
 ) -> None:
     project, _ = create_time_project(tmp_path, rule)
@@ -438,7 +443,7 @@ def use_named_parts(project: ProjectFolder, words: list[str]) -> ProjectFolder:
     )
 
 
-def test_a_column_says_which_part_a_row_is_for(project: ProjectFolder) -> None:
+def test_a_split_column_assigns_the_parts(project: ProjectFolder) -> None:
     use_named_parts(project, [" Train", "train", "train", "val", "validation", "TEST"])
     parts = run_split(project)["part"].to_list()
     assert set(parts[0::6] + parts[1::6] + parts[2::6]) == {"train"}
@@ -446,7 +451,7 @@ def test_a_column_says_which_part_a_row_is_for(project: ProjectFolder) -> None:
     assert set(parts[5::6]) == {"test"}
 
 
-def test_a_column_that_names_no_validation_rows_leaves_them_to_be_dealt_out(
+def test_without_validation_rows_in_the_split_column_rows_are_cross_fitted(
     project: ProjectFolder,
 ) -> None:
     use_named_parts(project, ["0", "0", "2"])
@@ -454,13 +459,13 @@ def test_a_column_that_names_no_validation_rows_leaves_them_to_be_dealt_out(
     assert counts == {"cv": 160, "test": 80}
 
 
-def test_a_word_that_names_no_part_is_told_with_a_near_one(project: ProjectFolder) -> None:
+def test_an_unknown_part_is_an_error_with_a_suggestion(project: ProjectFolder) -> None:
     use_named_parts(project, ["train", "tset"])
     with pytest.raises(DataError, match=r"(?s)does not hold parts.*tset.*did you mean 'test'"):
         run_split(project)
 
 
-def test_the_filter_chooses_the_rows_and_unknown_ones_are_left_out(project: ProjectFolder) -> None:
+def test_rows_that_do_not_satisfy_the_filter_are_unused(project: ProjectFolder) -> None:
     set_settings(project, {"data.filter": "age > 40 and city <> 'Rome'"})
     frame = mixed_table()
     parts = run_split(project)
@@ -469,7 +474,7 @@ def test_the_filter_chooses_the_rows_and_unknown_ones_are_left_out(project: Proj
     assert (parts["storage"] == "unused").sum() == 240 - used.sum()
 
 
-def test_a_filter_may_read_what_the_file_computes(project: ProjectFolder) -> None:
+def test_a_filter_can_use_derived_columns(project: ProjectFolder) -> None:
     set_settings(project, {"data.derived_columns": {"old": "age > 60"}, "data.filter": "not old"})
     ages = mixed_table()["age"].filter(run_split(project)["part"] != "unused")
     assert ages.max() <= 60  # type: ignore[operator]
@@ -480,7 +485,7 @@ def test_a_filter_may_read_what_the_file_computes(project: ProjectFolder) -> Non
     ("condition", "message"),
     [("agee > 3", "did you mean 'age'"), ("age + 3", "not a condition"), ("age >", "SQL")],
 )
-def test_a_filter_that_is_none_is_told(
+def test_an_invalid_filter_is_an_error(
     project: ProjectFolder, condition: str, message: str
 ) -> None:
     set_settings(project, {"data.filter": condition})
@@ -488,7 +493,7 @@ def test_a_filter_that_is_none_is_told(
         run_split(project)
 
 
-def test_several_targets_are_dealt_out_by_their_combinations(tmp_path: Path) -> None:
+def test_several_targets_are_stratified_by_their_combinations(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     labels = {name: draw.integers(0, 2, 400) for name in ("a", "b")}
     frame = pl.DataFrame({"x": draw.normal(size=400), **labels})
@@ -505,7 +510,7 @@ def test_several_targets_are_dealt_out_by_their_combinations(tmp_path: Path) -> 
     assert files.read_json(split)["target_spec"] == {"labels": ["a", "b"]}
 
 
-def test_a_class_whose_only_row_is_sealed_is_one_of_the_classes(
+def test_classes_of_sealed_rows_are_among_the_classes(
     tmp_path: Path,
 ) -> None:
     labels = [f"rare {i:02d}" for i in range(20)] + ["a", "b"] * 110
@@ -520,13 +525,13 @@ def test_a_class_whose_only_row_is_sealed_is_one_of_the_classes(
 
 def create_ready_split_project(folder: Path, test_labels: list[str] | None = None) -> ProjectFolder:
     frame = mixed_table(300)
-    held = frame.tail(60)
+    test_rows = frame.tail(60)
     if test_labels:
-        held = held.with_columns(bought=pl.Series(test_labels * 60).head(60))
+        test_rows = test_rows.with_columns(bought=pl.Series(test_labels * 60).head(60))
     for name, rows in (
         ("train", frame.head(180)),
         ("val", frame.slice(180, 60)),
-        ("test", held),
+        ("test", test_rows),
     ):
         rows.write_csv(folder / f"{name}.csv")
     train, val, test = (str(folder / f"{name}.csv") for name in ("train", "val", "test"))
@@ -534,14 +539,14 @@ def create_ready_split_project(folder: Path, test_labels: list[str] | None = Non
     return ProjectFolder(folder / "given")
 
 
-def test_a_ready_made_split_is_honoured(tmp_path: Path) -> None:
+def test_a_given_split_is_used(tmp_path: Path) -> None:
     parts = run_split(create_ready_split_project(tmp_path))
     assert parts["part"].head(180).unique().to_list() == ["train"]
     assert sorted(parts["part"].slice(180, 60).unique()) == ["evaluation", "validation"]
     assert parts["part"].tail(60).unique().to_list() == ["test"]
 
 
-def test_given_validation_rows_are_halved_and_keep_their_half(tmp_path: Path) -> None:
+def test_given_validation_rows_are_divided_into_validation_and_evaluation(tmp_path: Path) -> None:
     project = create_ready_split_project(tmp_path)
     before = run_split(project)["part"]
     halves = before.slice(180, 60)
@@ -554,47 +559,47 @@ def test_given_validation_rows_are_halved_and_keep_their_half(tmp_path: Path) ->
     assert after.tail(60).unique().to_list() == ["test"]
 
 
-def test_a_copy_of_a_sealed_row_goes_unused_if_it_comes_after_the_seal(tmp_path: Path) -> None:
+def test_a_later_copy_of_a_sealed_row_is_unused(tmp_path: Path) -> None:
     project, rows = create_ready_split_project(tmp_path), mixed_table(300)
     copies = rows.tail(10).with_columns(key=pl.col("key").str.replace("k", "n"))
     before = run_split(project)
-    for count in (9, 10):  # what went unused once does so again
+    for count in (9, 10):  # a row that was unused once stays unused
         pl.concat([rows.head(180), copies.head(count)]).write_csv(tmp_path / "train.csv")
         after = run_split(project)["part"]
         assert after.slice(180, count).unique().to_list() == ["unused"]
         assert [*after.head(180), *after.slice(180 + count)] == before["part"].to_list()
 
 
-def test_a_copy_that_was_there_before_the_seal_stays_where_it_was_given(tmp_path: Path) -> None:
+def test_an_earlier_copy_of_a_test_row_stays_a_training_row(tmp_path: Path) -> None:
     project, rows = create_ready_split_project(tmp_path), mixed_table(300)
     copies = rows.tail(10).with_columns(key=pl.col("key").str.replace("k", "n"))
     pl.concat([rows.head(180), copies]).write_csv(tmp_path / "train.csv")
     assert run_split(project)["part"].head(190).unique().to_list() == ["train"]
 
 
-def test_rows_beside_a_given_test_file_are_dealt_out_in_the_order_of_time(tmp_path: Path) -> None:
+def test_rows_beside_a_given_test_file_are_split_by_time(tmp_path: Path) -> None:
     project, _ = create_time_project(
         tmp_path, {"data.time_column": "hour", "split.evaluation": 0.2}
     )
-    whole = pl.read_csv(source_table_path(project), infer_schema=False)
-    whole.tail(100).write_csv(tmp_path / "test.csv")
-    whole.head(200).write_csv(source_table_path(project))
+    table = pl.read_csv(source_table_path(project), infer_schema=False)
+    table.tail(100).write_csv(tmp_path / "test.csv")
+    table.head(200).write_csv(source_table_path(project))
     set_settings(project, {"data.source": {"train": "../time.csv", "test": "../test.csv"}})
     expected = {"train": 145, "validation": 15, "evaluation": 40, "test": 100}
     assert counts_of(project) == pytest.approx(expected, abs=1)
 
 
-def test_labels_that_only_the_test_file_has_are_told_before_training(tmp_path: Path) -> None:
+def test_labels_found_only_in_the_test_file_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="label that the model does not know"):
         run_split(create_ready_split_project(tmp_path, ["maybe", "never"]))
 
 
-def test_labels_of_the_test_file_may_end_in_a_full_stop(tmp_path: Path) -> None:
+def test_labels_of_the_test_file_may_end_in_a_period(tmp_path: Path) -> None:
     parts = run_split(create_ready_split_project(tmp_path, ["yes.", "no."]))
     assert parts["part"].tail(60).unique().to_list() == ["test"]
 
 
-def test_rows_without_a_target_are_used_nowhere(tmp_path: Path) -> None:
+def test_rows_without_a_target_are_unused(tmp_path: Path) -> None:
     frame = mixed_table(200).with_columns(
         bought=pl.when(pl.int_range(200) < 20).then(None).otherwise(pl.col("bought"))
     )
@@ -606,8 +611,10 @@ def test_rows_without_a_target_are_used_nowhere(tmp_path: Path) -> None:
 
 def test_conflicting_rows_are_dropped_on_request(tmp_path: Path) -> None:
     frame = mixed_table(200).drop("key")
-    torn = frame.head(4).with_columns(bought=pl.col("bought").replace({"yes": "no", "no": "yes"}))
-    pl.concat([frame, torn]).write_csv(tmp_path / "torn.csv")
+    conflicting = frame.head(4).with_columns(
+        bought=pl.col("bought").replace({"yes": "no", "no": "yes"})
+    )
+    pl.concat([frame, conflicting]).write_csv(tmp_path / "torn.csv")
     project = create_project(tmp_path / "torn", tmp_path / "torn.csv")
     project_file.apply_edits(project.file_path, [ConfigEdit(("clean", "conflicting_rows"), "drop")])
     parts = run_split(project)["part"]
@@ -626,7 +633,7 @@ def test_conflicting_rows_are_dropped_on_request(tmp_path: Path) -> None:
         (pl.DataFrame({"x": range(100), "y": [None] * 100}), "no task fits"),
     ],
 )
-def test_tables_that_cannot_be_learned_from_are_told_plainly(
+def test_tables_that_cannot_be_learned_from_are_errors(
     tmp_path: Path, frame: pl.DataFrame, message: str
 ) -> None:
     frame.write_csv(tmp_path / "odd.csv")
@@ -634,7 +641,7 @@ def test_tables_that_cannot_be_learned_from_are_told_plainly(
         run_split(create_project(tmp_path / "odd", tmp_path / "odd.csv", "y"))
 
 
-def test_twenty_rows_can_be_learned_from(tmp_path: Path) -> None:
+def test_twenty_rows_are_enough(tmp_path: Path) -> None:
     frame = pl.DataFrame({"x": [i % 7 / 8 for i in range(20)], "y": ["a", "b"] * 10})
     frame.write_csv(tmp_path / "few.csv")
     project = create_project(tmp_path / "few", tmp_path / "few.csv", "y")

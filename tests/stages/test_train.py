@@ -1,4 +1,4 @@
-"""What is trained is what the project file asks for."""
+"""Training follows the project file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def train_and_read_model(project: ProjectFolder) -> dict[str, object]:
     return dict(files.read_json(next(outcome.folders["train"].glob("*/0/model.json"))))
 
 
-def test_four_lines_make_the_plain_mlp(project: ProjectFolder) -> None:
+def test_four_settings_make_a_plain_mlp(project: ProjectFolder) -> None:
     project_file.apply_edits(project.file_path, [*PLAIN_MLP, ConfigEdit(("model", "epochs"), 2)])
     model = train_and_read_model(project)
     training = model["learning_curves"]["training_settings"]  # type: ignore[index]
@@ -36,7 +36,7 @@ def test_four_lines_make_the_plain_mlp(project: ProjectFolder) -> None:
     assert weights["trunk.layers.4.weight"].shape == (2, 64)
 
 
-def test_another_learner_can_be_the_model(project: ProjectFolder) -> None:
+def test_the_learner_can_be_configured(project: ProjectFolder) -> None:
     text = project.file_path.read_text(encoding="utf-8")
     start = text.index("model:")
     end = text.index("train:", start)
@@ -47,7 +47,7 @@ def test_another_learner_can_be_the_model(project: ProjectFolder) -> None:
     assert [p.name for p in outcome.folders["train"].iterdir() if p.is_dir()] == ["linear"]
 
 
-def test_the_budget_ends_the_training(project: ProjectFolder) -> None:
+def test_the_time_budget_ends_training(project: ProjectFolder) -> None:
     project_file.apply_edits(
         project.file_path,
         [ConfigEdit(("model", "epochs"), 100_000), ConfigEdit(("model", "patience"), 100_000),

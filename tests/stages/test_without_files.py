@@ -29,7 +29,7 @@ ROWS = 60
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> ProjectFolder:
-    """A project that has run, whose target hangs on two numbers and not on the photo."""
+    """A finished project whose target depends on two numbers and not on the photo."""
     root, draw = tmp_path_factory.mktemp("sheds"), np.random.default_rng(0)
     photos = [save_image(root / "photos" / f"{number}.png", number) for number in range(ROWS)]
     wide, deep = draw.uniform(2, 9, ROWS).round(2), draw.uniform(2, 9, ROWS).round(2)
@@ -47,7 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> ProjectFolder:
     return ProjectFolder(root / "p")
 
 
-def test_models_without_photos_are_baselines_and_win_where_photos_say_nothing(
+def test_models_without_files_are_baselines_and_win_if_images_are_noise(
     project: ProjectFolder,
 ) -> None:
     folders = _workflows.load_latest_report_data(project).folders
@@ -63,7 +63,7 @@ def test_models_without_photos_are_baselines_and_win_where_photos_say_nothing(
     assert "linear model without images" in page
 
 
-def test_their_bundle_asks_for_no_photos(project: ProjectFolder) -> None:
+def test_the_bundle_of_a_model_without_files_requires_none(project: ProjectFolder) -> None:
     bundle = fc.load_bundle(project.bundle_path)
     assert bundle.required_columns == ["wide", "deep"]
     predicted = bundle.predict(pl.DataFrame({"wide": ["3", "8"], "deep": ["3", "8"]}))["prediction"]
@@ -71,7 +71,7 @@ def test_their_bundle_asks_for_no_photos(project: ProjectFolder) -> None:
     assert {item["column"] for item in bundle.manifest["feature_importance"]} == {"wide", "deep"}
 
 
-def test_a_bundle_holds_models_with_and_without_photos(
+def test_a_bundle_can_have_models_with_and_without_files(
     project: ProjectFolder, tmp_path: Path
 ) -> None:
     folders = _workflows.load_latest_report_data(project).folders
@@ -81,16 +81,18 @@ def test_a_bundle_holds_models_with_and_without_photos(
     ]
     assert restrict_columns(parts, rows) is rows
     assert restrict_columns(parts[:1], rows).features.columns == ["wide", "deep"]
-    about = {
+    manifest_body = {
         "targets": ["price"],
         "column_names": [],
         "tables": [],
         "calibration": {},
         "lineage": {},
     }
-    about["calibration"] = files.read_json(folders["evaluate"] / "evaluation.json")["calibration"]
-    decided = pl.read_parquet(folders["evaluate"] / "evaluation_predictions.parquet")
-    write_bundle(tmp_path, parts, rows, decided, None, about, lambda text, share: None)
+    manifest_body["calibration"] = files.read_json(folders["evaluate"] / "evaluation.json")[
+        "calibration"
+    ]
+    predictions = pl.read_parquet(folders["evaluate"] / "evaluation_predictions.parquet")
+    write_bundle(tmp_path, parts, rows, predictions, None, manifest_body, lambda text, share: None)
     assert check_parity(tmp_path, parts, rows) <= MAX_OUTPUT_DIFFERENCE
     bundle = fc.load_bundle(tmp_path)
     assert len(bundle.models) == 10
@@ -98,16 +100,16 @@ def test_a_bundle_holds_models_with_and_without_photos(
     assert bundle.predict(rows.frame).height == len(rows.y)
 
 
-def test_rows_are_plain_only_where_some_columns_are_files_and_others_are_not(
+def test_file_columns_are_dropped_only_if_other_columns_remain(
     project: ProjectFolder, finished_project: ProjectFolder
 ) -> None:
     rows = load_dataset(
         _workflows.load_latest_report_data(project).folders["split"], project.load_settings()
     )
-    less = drop_file_columns(rows)
-    assert less is not None
-    assert less.features.columns == ["wide", "deep"]
-    assert drop_file_columns(less) is None
+    without_files = drop_file_columns(rows)
+    assert without_files is not None
+    assert without_files.features.columns == ["wide", "deep"]
+    assert drop_file_columns(without_files) is None
     assert drop_file_columns(select_columns(rows, ["photo"])) is None
     dataset_without_photos = load_dataset(
         _workflows.load_latest_report_data(finished_project).folders["split"],

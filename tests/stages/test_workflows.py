@@ -1,4 +1,4 @@
-"""The way from a table to a report and a bundle, for targets of every form."""
+"""End-to-end runs from a table to a report and a bundle, for several kinds of targets."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from fieldcraft.stages import _workflows
 from fieldcraft.stages.predict import PredictRequest, predict
 from tests.conftest import create_project, set_settings
 
-FEW_EPOCHS = (ConfigEdit(("model", "epochs"), 3),)  # of the network as it is by itself
+FEW_EPOCHS = (ConfigEdit(("model", "epochs"), 3),)  # of the default network
 
 
-def test_a_run_ends_in_report_and_bundle(finished_project: ProjectFolder) -> None:
-    story = _workflows.load_latest_report_data(finished_project)
-    assert story.evaluation["champion"] in {"linear", "lightgbm", "network", "ensemble"}
+def test_a_run_writes_report_and_bundle(finished_project: ProjectFolder) -> None:
+    report_data = _workflows.load_latest_report_data(finished_project)
+    assert report_data.evaluation["champion"] in {"linear", "lightgbm", "network", "ensemble"}
     assert finished_project.report_path.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert (finished_project.bundle_path / "manifest.json").exists()
 
 
-def test_a_step_that_is_gone_from_the_disk_is_left_out_of_the_story(
+def test_report_data_leaves_out_a_deleted_step(
     finished_project: ProjectFolder,
 ) -> None:
     before = _workflows.load_latest_report_data(finished_project)
@@ -38,13 +38,13 @@ def test_a_step_that_is_gone_from_the_disk_is_left_out_of_the_story(
     assert after.evaluation == before.evaluation
 
 
-def test_the_log_holds_every_entry_in_order(finished_project: ProjectFolder) -> None:
+def test_all_ledger_entries_are_listed_in_order(finished_project: ProjectFolder) -> None:
     entries = _workflows.list_ledger_entries(finished_project)
     assert [entry["number"] for entry in entries] == list(range(1, len(entries) + 1))
     assert len(entries) == len(Ledger(finished_project.ledger_path).entries())
 
 
-def test_a_run_folder_that_was_changed_is_noticed(finished_project: ProjectFolder) -> None:
+def test_a_changed_run_folder_fails_verification(finished_project: ProjectFolder) -> None:
     assert _workflows.verify_run_folders(finished_project) == 9
     (
         _workflows.load_latest_report_data(finished_project).folders["explain"]
@@ -56,18 +56,18 @@ def test_a_run_folder_that_was_changed_is_noticed(finished_project: ProjectFolde
         _workflows.verify_run_folders(finished_project)
 
 
-def test_there_is_nothing_to_open_without_a_model(
+def test_a_final_evaluation_needs_a_model(
     finished_project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    story = _workflows.load_latest_report_data(finished_project)
-    monkeypatch.setattr(_workflows, "run_project", lambda *_: story)
+    report_data = _workflows.load_latest_report_data(finished_project)
+    monkeypatch.setattr(_workflows, "run_project", lambda *_: report_data)
     finished_project.bundle_path.rename(finished_project.root / "away")
     with pytest.raises(SealError, match="no model to evaluate"):
         _workflows.run_final_evaluation(finished_project, _workflows.NullCallbacks(), None)
 
 
 def make_part_column(rows: int) -> pl.Series:
-    """A ready-made split, so that each model has one member."""
+    """Make a column of parts, so that each model has one member."""
     words = ["train", "train", "train", "validation", "validation", "test"]
     return pl.Series("part", (words * rows)[:rows])
 
@@ -78,7 +78,7 @@ def use_part_column(project: ProjectFolder) -> ProjectFolder:
     )
 
 
-def test_many_labels_from_table_to_predictions(tmp_path: Path) -> None:
+def test_a_multilabel_run_from_table_to_predictions(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     x, z, rows = draw.normal(size=360), draw.choice(["r", "s"], 360), 360
     frame = pl.DataFrame(
@@ -93,11 +93,16 @@ def test_many_labels_from_table_to_predictions(tmp_path: Path) -> None:
     project = create_project(
         tmp_path / "p", tmp_path / "songs.csv", ("loud", "long"), edits=FEW_EPOCHS
     )
-    story = _workflows.run_project(use_part_column(project), _workflows.NullCallbacks())
-    assert story.settings.problem.task == "multilabel"
-    assert story.split["counts"] == {"evaluation": 60, "test": 60, "train": 180, "validation": 60}
-    assert story.champion["complexity"] > 0
-    assert story.champion["metrics"][story.evaluation["metric"]]["low"] > 0.8
+    report_data = _workflows.run_project(use_part_column(project), _workflows.NullCallbacks())
+    assert report_data.settings.problem.task == "multilabel"
+    assert report_data.split["counts"] == {
+        "evaluation": 60,
+        "test": 60,
+        "train": 180,
+        "validation": 60,
+    }
+    assert report_data.champion["complexity"] > 0
+    assert report_data.champion["metrics"][report_data.evaluation["metric"]]["low"] > 0.8
     frame.select("x", "z").write_csv(tmp_path / "new.csv")
     predict(
         PredictRequest(project.bundle_path, str(tmp_path / "new.csv"), tmp_path / "out.parquet")
@@ -105,15 +110,15 @@ def test_many_labels_from_table_to_predictions(tmp_path: Path) -> None:
     predictions = pl.read_parquet(tmp_path / "out.parquet")
     assert {"probability_loud", "probability_long"} <= set(predictions.columns)
     for label in ("loud", "long"):
-        right = predictions["prediction"].fill_null("").str.split("|").list.contains(label)
-        assert (right == (frame[label] == "yes")).mean() > 0.8  # type: ignore[operator]
+        is_predicted = predictions["prediction"].fill_null("").str.split("|").list.contains(label)
+        assert (is_predicted == (frame[label] == "yes")).mean() > 0.8  # type: ignore[operator]
     final = _workflows.run_final_evaluation(
         project, _workflows.NullCallbacks(), None
     ).final_evaluation
     assert {m["n_rows"] for m in final["metrics"]} == {60}
 
 
-def test_steps_of_a_scale_from_table_to_predictions(tmp_path: Path) -> None:
+def test_an_ordinal_run_from_table_to_predictions(tmp_path: Path) -> None:
     draw = np.random.default_rng(1)
     x = draw.normal(size=360)
     order = ["poor", "fair", "good", "great"]
@@ -125,10 +130,10 @@ def test_steps_of_a_scale_from_table_to_predictions(tmp_path: Path) -> None:
     set_settings(
         project, {"problem.task": "ordinal", "problem.class_order": order, "problem.metric": None}
     )
-    story = _workflows.run_project(use_part_column(project), _workflows.NullCallbacks())
-    assert story.split["target_spec"]["classes"] == order
-    assert story.champion["metrics"]["quadratic_kappa"]["low"] > 0.6
-    assert story.importance[0]["column"] == "x"
+    report_data = _workflows.run_project(use_part_column(project), _workflows.NullCallbacks())
+    assert report_data.split["target_spec"]["classes"] == order
+    assert report_data.champion["metrics"]["quadratic_kappa"]["low"] > 0.6
+    assert report_data.importance[0]["column"] == "x"
     predictions = load_bundle(project.bundle_path).predict(frame)
     assert [c for c in predictions.columns if c.startswith("probability_")] == [
         f"probability_{name}" for name in order
@@ -137,7 +142,7 @@ def test_steps_of_a_scale_from_table_to_predictions(tmp_path: Path) -> None:
     assert np.abs(steps.to_numpy() - grade).mean() < 0.6
 
 
-def test_a_split_by_time_from_table_to_predictions(tmp_path: Path) -> None:
+def test_a_run_split_by_time_from_table_to_predictions(tmp_path: Path) -> None:
     draw = np.random.default_rng(2)
     days = pl.datetime_range(
         pl.datetime(2024, 1, 1), pl.datetime(2024, 1, 1) + pl.duration(days=359), "1d", eager=True
@@ -154,11 +159,11 @@ def test_a_split_by_time_from_table_to_predictions(tmp_path: Path) -> None:
     shuffled.write_csv(tmp_path / "sales.csv")
     project = create_project(tmp_path / "p", tmp_path / "sales.csv", "sold", edits=FEW_EPOCHS)
     set_settings(project, {"data.time_column": "day", "split.strategy": "time", "split.gap": "3d"})
-    story = _workflows.run_project(project, _workflows.NullCallbacks())
-    counts = story.split["counts"]
+    report_data = _workflows.run_project(project, _workflows.NullCallbacks())
+    counts = report_data.split["counts"]
     assert counts["unused"] == 6  # two days before each later part
     assert counts["test"] == 54
-    assert story.champion["metrics"]["r2"]["low"] > 0.8
+    assert report_data.champion["metrics"]["r2"]["low"] > 0.8
     last = frame.tail(54)
     predictions = load_bundle(project.bundle_path).predict(last.drop("sold"))
     assert (predictions["prediction"] - last["sold"]).abs().mean() < 2  # type: ignore[operator]

@@ -24,26 +24,26 @@ from tests.statistics.samples import (
 
 def by_decision(score: Callable[..., float], **options: Any) -> ReferenceMetric:
     """A metric of scikit-learn on predicted classes."""
-    return lambda y, said, weights: float(
-        score(y, said.decisions, sample_weight=weights, **options)
+    return lambda y, predictions, weights: float(
+        score(y, predictions.decisions, sample_weight=weights, **options)
     )
 
 
 def by_probability(score: Callable[..., float], **options: Any) -> ReferenceMetric:
     """A metric of scikit-learn on the probability of the positive class."""
-    return lambda y, said, weights: float(
-        score(y, said.outputs[:, 1], sample_weight=weights, **options)
+    return lambda y, predictions, weights: float(
+        score(y, predictions.outputs[:, 1], sample_weight=weights, **options)
     )
 
 
 def by_probabilities(score: Callable[..., float], **options: Any) -> ReferenceMetric:
     """A metric of scikit-learn on the probabilities of all classes."""
-    return lambda y, said, weights: float(
+    return lambda y, predictions, weights: float(
         score(
             y,
-            said.outputs,
+            predictions.outputs,
             sample_weight=weights,
-            labels=range(said.outputs.shape[1]),
+            labels=range(predictions.outputs.shape[1]),
             **options,
         )
     )

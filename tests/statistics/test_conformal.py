@@ -133,14 +133,14 @@ def test_class_sets_cover_new_rows(rows: int, coverage: float) -> None:
 def test_label_sets_cover_new_rows(coverage: float) -> None:
     draw, held = np.random.default_rng(0), []
 
-    def labelled(rows: int) -> tuple[Array, Array]:
+    def labeled_rows(rows: int) -> tuple[Array, Array]:
         truth = draw.random((rows, 2))
         y = (draw.random((rows, 2)) < truth).astype(int)
         return np.clip(truth * [0.4, 1.2], 0, 1), y  # one label too modest, one too bold
 
     for _ in range(400):
-        limits = label_set_thresholds(*labelled(60), coverage)
-        p, y = labelled(100)
+        limits = label_set_thresholds(*labeled_rows(60), coverage)
+        p, y = labeled_rows(100)
         true = np.where(y == 1, p, 1 - p)
         held.append((true >= np.array(limits) - PROBABILITY_TOLERANCE).mean(axis=0))
         regions = label_prediction_sets(p, limits)

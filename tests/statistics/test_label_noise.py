@@ -1,4 +1,4 @@
-"""Wrong labels are where a model is sure and disagrees all the same."""
+"""Label noise is estimated from confident predictions that disagree with the labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fieldcraft.statistics.label_noise import (
 def overlapping_classes(
     n_rows: int, logit_std: float, flipped_fraction: float, positive_rate: float = 0.5
 ) -> tuple[Array, Array]:
-    """Labels of two classes that overlap, a share of them flipped, and honest probabilities."""
+    """Return labels of overlapping classes, some of them flipped, and calibrated probabilities."""
     draw = np.random.default_rng(3)
     score = draw.normal(size=n_rows) * logit_std + np.log((1 - positive_rate) / positive_rate)
     truth = draw.random(n_rows) < 1 / (1 + np.exp(-score))
@@ -41,15 +41,15 @@ def test_flipped_labels_are_estimated_from_confident_rows(flipped: float) -> Non
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 1.0, 2.0, 4.0])
 @pytest.mark.parametrize("base", [0.5, 0.8, 0.95])
-def test_classes_that_overlap_are_no_noise(spread: float, base: float) -> None:
+def test_overlapping_classes_have_no_noise(spread: float, base: float) -> None:
     assert not estimate_label_noise(*overlapping_classes(6000, spread, 0.0, base)).is_significant
 
 
-def test_classes_that_are_told_apart_leave_nothing_to_doubt() -> None:
+def test_separable_classes_have_no_noise() -> None:
     assert not estimate_label_noise(*overlapping_classes(6000, 30.0, 0.0)).is_possible
 
 
-def test_few_rows_are_not_enough_to_be_sure() -> None:
+def test_few_rows_are_not_significant() -> None:
     assert not estimate_label_noise(*overlapping_classes(120, 12.0, 0.1)).is_significant
 
 
@@ -69,7 +69,7 @@ def test_rows_are_ordered_within_each_decision() -> None:
 
 
 def wrong_labels_by_quarter(wrong_by_quarter: dict[int, int]) -> tuple[Array, Array]:
-    """Two hundred rows of each decision, surest first; so many of each quarter are wrong."""
+    """Return 200 rows per decision, most confident first, with errors in each quarter."""
     sure = np.tile(np.linspace(0.99, 0.6, 200), 2)
     outputs = np.stack([sure, 1 - sure], axis=1)
     outputs[200:] = outputs[200:, ::-1]
@@ -102,11 +102,11 @@ def test_the_most_confident_quarter_is_compared_with_the_second() -> None:
     ("agreement", "low", "rise", "possible", "sure"),
     [
         (0.5, 0.02, 1.5, True, True),
-        (0.49, 0.5, 1.0, False, False),  # the model knows too little
+        (0.49, 0.5, 1.0, False, False),  # a weak model
         (0.6, 0.0099, 1.0, False, False),
-        (0.6, 0.01, 1.0, True, False),  # worth a word, but not called noise
+        (0.6, 0.01, 1.0, True, False),  # reported, but not significant
         (0.6, 0.0199, 1.0, True, False),
-        (0.79, 0.1, 1.51, True, False),  # classes that overlap
+        (0.79, 0.1, 1.51, True, False),  # overlapping classes
         (0.8, 0.1, 2.0, True, True),
         (0.8, 0.1, 2.01, True, False),
     ],
@@ -134,7 +134,7 @@ def test_the_disagreement_ratio_includes_a_standard_error() -> None:
     assert disagreement_ratio(np.zeros(50, dtype=bool), few) == np.inf
 
 
-def test_agreement_is_what_goes_beyond_chance() -> None:
+def test_agreement_is_adjusted_for_chance() -> None:
     y = np.array([0, 0, 1, 1])
     assert cohen_kappa(y, y, 2) == 1
     assert cohen_kappa(np.array([0, 1, 0, 1]), y, 2) == 0

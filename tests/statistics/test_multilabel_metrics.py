@@ -22,14 +22,16 @@ from tests.statistics.samples import (
 
 def by_decision(score: Callable[..., float], **options: Any) -> ReferenceMetric:
     """A score of scikit-learn on decided labels."""
-    return lambda y, said, weights: float(
-        score(y, said.decisions, sample_weight=weights, **options)
+    return lambda y, predictions, weights: float(
+        score(y, predictions.decisions, sample_weight=weights, **options)
     )
 
 
 def by_probability(score: Callable[..., float], **options: Any) -> ReferenceMetric:
     """A score of scikit-learn on the probabilities of all labels."""
-    return lambda y, said, weights: float(score(y, said.outputs, sample_weight=weights, **options))
+    return lambda y, predictions, weights: float(
+        score(y, predictions.outputs, sample_weight=weights, **options)
+    )
 
 
 def mean_of_labels(score: Callable[..., float], **options: Any) -> ReferenceMetric:
@@ -85,7 +87,7 @@ REGIONS = np.array(
 PREDICTIONS = Predictions(OUTPUTS, (OUTPUTS >= 0.5).astype(int), REGIONS)
 
 
-def test_regions_are_judged_label_by_label() -> None:
+def test_regions_are_evaluated_by_label() -> None:
     weights = np.array([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]])
     # One label in eight is left out: the first of the third row.
     assert own.label_coverage(Y, PREDICTIONS, weights) == pytest.approx([7 / 8, 1 / 2])
@@ -93,7 +95,9 @@ def test_regions_are_judged_label_by_label() -> None:
 
 
 def test_a_label_without_a_row_in_a_resample_is_left_out_of_the_means() -> None:
-    weights = np.array([[1.0, 1.0, 1.0, 0.0]])  # nobody has the second label, nor is called
+    weights = np.array(
+        [[1.0, 1.0, 1.0, 0.0]]
+    )  # no row has or is predicted to have the second label
     first = Predictions(OUTPUTS[:, :1], PREDICTIONS.decisions[:, :1], REGIONS[:, :1])
     for metric in (own.MACRO_ROC_AUC, own.MACRO_AVERAGE_PRECISION, own.MACRO_F1):
         alone = metric.compute(Y[:, :1], first, weights)

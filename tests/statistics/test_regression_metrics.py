@@ -23,8 +23,8 @@ from tests.statistics.samples import (
 
 def by_prediction(score: Callable[..., float], **options: Any) -> ReferenceMetric:
     """A metric of scikit-learn on predicted values."""
-    return lambda y, said, weights: float(
-        score(y, said.decisions, sample_weight=weights, **options)
+    return lambda y, predictions, weights: float(
+        score(y, predictions.decisions, sample_weight=weights, **options)
     )
 
 

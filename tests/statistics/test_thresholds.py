@@ -164,7 +164,7 @@ def test_the_decision_has_the_least_expected_cost(
     decisions = min_cost_decisions(p, costs)
     classes = range(len(costs))
     for row, decided in zip(p, decisions, strict=True):
-        expected = [sum(row[true] * costs[true][said] for true in classes) for said in classes]
+        expected = [sum(row[true] * costs[true][choice] for true in classes) for choice in classes]
         assert expected[decided] == pytest.approx(min(expected))
 
 

@@ -12,7 +12,7 @@ import onnxruntime
 
 @bentoml.service(workers=1, traffic={"timeout": 30, "max_concurrency": 1_000})
 class Net:
-    """The network's own inputs, many at once."""
+    """Predicts batches of network inputs."""
 
     def __init__(self) -> None:
         model = os.environ["MODEL"]
@@ -21,5 +21,5 @@ class Net:
 
     @bentoml.api(batchable=True, max_batch_size=64, max_latency_ms=1_000)
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        found: Any = self.session.run(None, {self.tensor.name: rows.astype(np.float32)})[0]
-        return np.asarray(found)
+        outputs: Any = self.session.run(None, {self.tensor.name: rows.astype(np.float32)})[0]
+        return np.asarray(outputs)

@@ -1,4 +1,4 @@
-"""Writes a model that `mlflow models serve` serves: python flow.py MODEL.onnx FOLDER."""
+"""Write a model for `mlflow models serve`: python flow.py MODEL.onnx FOLDER."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Net(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """The network's own inputs, many at once."""
+    """Predicts batches of network inputs."""
 
     def load_context(self, context: Any) -> None:
         import onnxruntime

@@ -11,7 +11,7 @@ import onnxruntime
 
 
 class Net(litserve.LitAPI):  # type: ignore[misc]
-    """The network's own inputs, many at once."""
+    """Predicts batches of network inputs."""
 
     def setup(self, device: str) -> None:
         self.session = onnxruntime.InferenceSession(MODEL, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""A runtime of MLServer, which batches by itself: see `bench/serving.py` for its settings."""
+"""An MLServer runtime with its own batching: see `bench/serving.py` for its settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 
 
 class Net(MLModel):  # type: ignore[misc]
-    """The network's own inputs, many at once."""
+    """Predicts batches of network inputs."""
 
     async def load(self) -> bool:
         model = self.settings.parameters.uri
@@ -21,6 +21,6 @@ class Net(MLModel):  # type: ignore[misc]
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         rows = NumpyCodec.decode_input(payload.inputs[0]).astype("float32")
-        found: Any = self.session.run(None, {self.tensor.name: rows})[0]
-        told = NumpyCodec.encode_output("prediction", found)
-        return InferenceResponse(model_name=self.name, outputs=[told])
+        outputs: Any = self.session.run(None, {self.tensor.name: rows})[0]
+        response_output = NumpyCodec.encode_output("prediction", outputs)
+        return InferenceResponse(model_name=self.name, outputs=[response_output])

@@ -1,4 +1,4 @@
-"""Networks by name are what their names say, and fit small squares."""
+"""Named architectures have their usual size, and support small images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fieldcraft.kinds.image.hf_backbone import build_image_backbone, measure_emb
     ("name", "side", "millions", "width"),
     [("resnet18", 32, 11.2, 512), ("resnet50", 64, 23.5, 2048), ("vit", 32, 2.7, 192)],
 )
-def test_networks_have_as_many_weights_as_they_should(
+def test_networks_have_their_usual_number_of_parameters(
     name: str, side: int, millions: float, width: int
 ) -> None:
     network = build_image_backbone(build_network_config(name, side))
@@ -22,18 +22,18 @@ def test_networks_have_as_many_weights_as_they_should(
 
 
 @pytest.mark.parametrize(("side", "left"), [(32, 4), (63, 8), (64, 2), (96, 3)])
-def test_small_squares_are_not_made_smaller_at_once(side: int, left: int) -> None:
+def test_small_images_are_not_downsampled_at_first(side: int, left: int) -> None:
     body = build_image_backbone(build_network_config("resnet18", side)).body
     with torch.no_grad():
         assert body(torch.zeros(1, 3, side, side)).last_hidden_state.shape[-1] == left
 
 
 @pytest.mark.parametrize("side", [16, 32, 50, 128])
-def test_attention_sees_about_64_patches(side: int) -> None:
+def test_transformers_have_about_64_patches(side: int) -> None:
     network = build_image_backbone(build_network_config("vit", side))
     assert measure_embedding_width(network, side) == 192
     assert 49 <= network.body.embeddings.position_embeddings.shape[1] - 1 <= 81  # type: ignore[union-attr, index]
 
 
-def test_our_own_needs_no_configuration() -> None:
+def test_the_default_network_needs_no_configuration() -> None:
     assert build_network_config(IMAGE_NETWORKS_FROM_SCRATCH[0], 32) == {}

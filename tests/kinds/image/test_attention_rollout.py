@@ -1,4 +1,4 @@
-"""The attention of a vision transformer is followed back to the patches of a photo."""
+"""Attention rollout of vision transformers over the patches of an image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATCH_SIZE = 8
 
 
 class BrightPatchAttention(nn.Module):
-    """A transformer of which every token looks at bright patches only."""
+    """A transformer whose tokens attend to bright patches only."""
 
     def __init__(self, n_prefix_tokens: int, n_layers: int = 2) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class BrightPatchAttention(nn.Module):
 
 
 class WrapperNet(nn.Module):
-    """A net over photos."""
+    """A wrapper of an image network."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class WrapperNet(nn.Module):
 
 
 @pytest.mark.parametrize("extra", [0, 1, 5])
-def test_the_brightest_patch_counts_most_whatever_tokens_stand_before_the_patches(
+def test_the_brightest_patch_has_the_largest_weight(
     extra: int,
 ) -> None:
     photos = torch.zeros(1, 2, 32, 32, 3, dtype=torch.uint8)
@@ -74,22 +74,22 @@ def test_the_brightest_patch_counts_most_whatever_tokens_stand_before_the_patche
     assert (float(result.min()), float(result.max())) == (0, 1)
 
 
-def test_attention_is_followed_through_all_layers_and_tokens_keep_half() -> None:
+def test_rollout_multiplies_layers_with_residual_connections() -> None:
     first, second = torch.rand(2, 3, 2, 5, 5).softmax(-1)
     same = torch.eye(5)
     expected = (second.mean(1) / 2 + same / 2) @ (first.mean(1) / 2 + same / 2)
     torch.testing.assert_close(roll_out_attention([first, second]), expected)
     assert roll_out_attention([first, second]).sum(-1).allclose(torch.ones(3, 5))
     one = torch.zeros(1, 1, 2, 2)
-    one[..., 1] = 1.0  # all look at the second token
+    one[..., 1] = 1.0  # all attend to the second token
     assert roll_out_attention([one, one])[0].tolist() == [[0.25, 0.75], [0, 1]]
 
 
-def test_networks_without_attention_among_all_patches_have_no_such_map() -> None:
+def test_networks_without_full_attention_have_no_rollout() -> None:
     photos = torch.zeros(1, 1, 32, 32, 3, dtype=torch.uint8)
     assert compute_attention_map(WrapperNet(nn.Conv2d(3, 4, 3)), photos) is None
     windows = BrightPatchAttention(0)
-    windows.config.patch_size = 2  # more patches than any token sees
+    windows.config.patch_size = 2  # more patches than tokens
     assert compute_attention_map(WrapperNet(PooledImageBackbone(windows)), photos) is None
     assert (
         compute_attention_map(
@@ -99,7 +99,7 @@ def test_networks_without_attention_among_all_patches_have_no_such_map() -> None
     )
 
 
-def test_a_transformer_from_the_ground_up_has_a_map_of_its_attention(
+def test_a_transformer_trained_from_scratch_has_a_rollout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(architectures, "VIT_WIDTH", 24)

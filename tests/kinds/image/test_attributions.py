@@ -1,4 +1,4 @@
-"""Gradients of a network lead to the place of a photo that it looks at."""
+"""Gradient attributions find the image region that a network uses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.images import save_image
 
 
 class CornerBrightness(nn.Module):
-    """How bright the upper left corners of the photos of a row are."""
+    """Returns the brightness of the upper left corners of a row's images."""
 
     inputs = ("image",)
     feature_widths = (1,)
@@ -56,7 +56,7 @@ class CornerBrightness(nn.Module):
 
 
 class SaturatedHead(nn.Module):
-    """Says the second class the surer the larger a number is, far beyond doubt."""
+    """Returns saturated logits that increase with the input."""
 
     def forward(self, joined: Tensor) -> Tensor:
         return 99 * torch.stack([-joined.sum(1), joined.sum(1)], dim=1)[:, None]
@@ -71,14 +71,14 @@ def build_network() -> FusedNetwork:
 
 @pytest.fixture
 def tensors() -> dict[str, Array]:
-    """One row of two photos, the second of them without any contrast."""
+    """A row of two images, the second without contrast."""
     photos = np.full((1, 2, 24, 24, 3), 60, dtype=np.uint8)
     photos[0, 0, :6, :6] = 250
     return {"image": photos, "more": np.zeros((1, 1), dtype=np.float32)}
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_both_maps_lead_to_the_corner(tensors: dict[str, Array], sign: int) -> None:
+def test_both_attributions_find_the_corner(tensors: dict[str, Array], sign: int) -> None:
     built = build_network()
     given = {name: torch.as_tensor(array) for name, array in tensors.items()}
     score = make_score_function(built, given, 1 if sign > 0 else 0, "probabilities")
@@ -96,7 +96,7 @@ def test_both_maps_lead_to_the_corner(tensors: dict[str, Array], sign: int) -> N
         assert np.isfinite(result).all()
 
 
-def test_each_photo_has_its_maps_as_pictures(tensors: dict[str, Array]) -> None:
+def test_each_image_has_heatmaps(tensors: dict[str, Array]) -> None:
     result = compute_image_attributions(build_network(), tensors, 1, "probabilities")
     assert [set(item) for item in result] == [{"integrated_gradients", "grad_cam"}] * 2
     for item in result:
@@ -114,14 +114,14 @@ def test_a_network_without_convolutions_has_no_grad_cam() -> None:
     )
 
 
-def test_a_network_that_reads_no_pixels_has_no_maps() -> None:
+def test_a_network_without_pixels_has_no_attributions() -> None:
     assert compute_image_attributions(build_network(), {"more": np.zeros((1, 1))}, 0, "value") == []
     assert (
         compute_image_attributions(build_network(), {"image": np.zeros((1, 512))}, 0, "value") == []
     )
 
 
-def test_grad_cam_ignores_the_mirror_image(
+def test_grad_cam_ignores_the_flipped_image(
     tmp_path: Path,
 ) -> None:
     frame = pl.DataFrame({"a": [save_image(tmp_path / f"{i}.png", i) for i in range(6)]})
@@ -146,10 +146,10 @@ def test_grad_cam_ignores_the_mirror_image(
     assert compute_image_attributions(built, one, 0, "probabilities")[0]["grad_cam"] == result
 
 
-def test_the_champions_network_is_traced_and_models_without_one_are_passed_over(
+def test_members_without_a_network_are_skipped(
     tmp_path: Path,
 ) -> None:
-    """The heaviest member of the fold that has a network is asked, for every photo column."""
+    """The member with a network and the largest weight is explained, for every image column."""
     frame = pl.DataFrame({name: [save_image(tmp_path / f"{name}{i}.png", i) for i in range(6)]
                           for name in "ab"})  # fmt: skip
     schema = Schema(tuple(Column(name, "image", {"image_size": 32}) for name in "ab"))

@@ -25,7 +25,7 @@ from fieldcraft.kinds.image.augment import (
 PHOTOS = torch.arange(16 * 3 * 16 * 16).float().view(16, 3, 16, 16) / 1_000
 
 
-def test_photos_keep_their_shape_and_change() -> None:
+def test_augmented_images_change_and_keep_their_shape() -> None:
     torch.manual_seed(0)
     for mirror in (True, False):
         result = augment_batch(PHOTOS, mirror)
@@ -33,7 +33,7 @@ def test_photos_keep_their_shape_and_change() -> None:
         assert not torch.equal(result, PHOTOS)
 
 
-def test_photos_are_moved_by_an_eighth_at_most() -> None:
+def test_images_are_shifted_by_an_eighth_at_most() -> None:
     torch.manual_seed(0)
     result = random_shift(PHOTOS)
     inner = result[:, :, 4:12, 4:12]
@@ -49,7 +49,7 @@ def test_photos_are_moved_by_an_eighth_at_most() -> None:
         assert len(places) == 1
 
 
-def test_about_half_of_the_photos_are_mirrored_whole() -> None:
+def test_about_half_of_the_images_are_flipped() -> None:
     torch.manual_seed(0)
     photos = PHOTOS.repeat(20, 1, 1, 1)
     result = random_flip(photos)
@@ -59,21 +59,21 @@ def test_about_half_of_the_photos_are_mirrored_whole() -> None:
     assert 0.4 < float(swapped.float().mean()) < 0.6
 
 
-def test_light_changes_a_photo_as_a_whole() -> None:
+def test_brightness_and_contrast_change_the_whole_image() -> None:
     torch.manual_seed(0)
     result = jitter_brightness_contrast(PHOTOS)
     slope = (result[:, 0, 0, 1] - result[:, 0, 0, 0]) / (PHOTOS[:, 0, 0, 1] - PHOTOS[:, 0, 0, 0])
     assert 0.4 < float(slope.min()) < 1 < float(slope.max()) < 1.6
 
 
-def test_the_same_seed_gives_the_same_photos() -> None:
+def test_the_same_seed_gives_the_same_images() -> None:
     torch.manual_seed(3)
     first = augment_batch(PHOTOS, True)
     torch.manual_seed(3)
     assert torch.equal(augment_batch(PHOTOS, True), first)
 
 
-def test_a_square_of_each_photo_is_hidden() -> None:
+def test_cutout_hides_a_square_of_each_image() -> None:
     torch.manual_seed(0)
     result = cutout(torch.ones(400, 3, 16, 16))
     covered = (result == 0).all(1).flatten(1).sum(1)
@@ -83,7 +83,7 @@ def test_a_square_of_each_photo_is_hidden() -> None:
 
 
 class InvertingNet(nn.Module):
-    """A net of two columns that turns photos into their negatives."""
+    """A net of two columns that inverts images."""
 
     augment = True
     mean, std, n_columns = torch.full((3, 1, 1), 0.5), torch.full((3, 1, 1), 0.25), 2
@@ -100,7 +100,7 @@ def decode_data_url(address: str) -> Array:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))))
 
 
-def test_photos_are_drawn_as_they_are_changed_column_by_column() -> None:
+def test_augmented_images_are_rendered_by_column() -> None:
     photos = np.zeros((3, 2, 20, 20, 3), dtype=np.uint8)
     photos[:, 1] = 200
     photos[2, 0] = (255, 255, 0)
@@ -112,20 +112,20 @@ def test_photos_are_drawn_as_they_are_changed_column_by_column() -> None:
     assert np.abs(decode_data_url(first[2]).mean((0, 1)) - (0, 0, 255)).max() < 5
 
 
-def test_nothing_is_drawn_where_no_photo_is_changed() -> None:
+def test_without_augmentation_no_images_are_rendered() -> None:
     for nets in ({}, {"image": nn.Identity()}):
         network: Any = SimpleNamespace(nets=nets)
         assert render_augmented_images(network, {"image": np.zeros((1, 8), dtype=np.float32)}) == []
 
 
-def test_a_square_as_large_as_its_share_shows_the_partners_photo() -> None:
+def test_cutmix_pastes_a_square_of_the_partner() -> None:
     torch.manual_seed(0)
     photos = torch.arange(200.0)[:, None, None, None, None].expand(200, 2, 3, 32, 32)
     mixing = MixupPlan(torch.rand(200), torch.arange(200).roll(1), is_cutmix=True)
     result = cutmix(photos, mixing)
     own = result == photos
     assert torch.equal(result[~own], photos[mixing.partner][~own])
-    assert torch.equal(own[:, :1, :1].expand_as(own), own)  # the same in all columns and colours
+    assert torch.equal(own[:, :1, :1].expand_as(own), own)  # the same in all columns and colors
     for mask, share in zip(own[:, 0, 0], mixing.own_fraction, strict=True):
         assert abs(float(mask.float().mean()) - float(share)) < 0.035
         down, across = (~mask).any(1), (~mask).any(0)

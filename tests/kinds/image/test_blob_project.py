@@ -1,4 +1,4 @@
-"""Photos in the cells of a Parquet file: recognised, learned, and predicted by the bundle."""
+"""Images in the cells of a Parquet file: inferred, trained on, and predicted by the bundle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS = 60
 
 
 def write_table(first: int, rows: int) -> pl.DataFrame:
-    """Photos as Hugging Face writes them, with what they show."""
+    """Return images as Hugging Face stores them, with their classes."""
     shapes = [("disc", "square")[i % 2] for i in range(rows)]
     cells: list[Any] = []
     for i, shape in enumerate(shapes):
@@ -30,7 +30,7 @@ def write_table(first: int, rows: int) -> pl.DataFrame:
     return pl.DataFrame({"image": pl.Series(cells, dtype=kind), "shape": shapes})
 
 
-def test_photos_in_cells_go_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_of_embedded_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIELDCRAFT_CACHE", str(tmp_path / "cache"))
     write_table(0, ROWS).write_parquet(tmp_path / "shapes.parquet")
     project = create_project(tmp_path / "p", tmp_path / "shapes.parquet", "shape", edits=())

@@ -35,13 +35,13 @@ def paths(tmp_path: Path) -> list[str]:
     return [save_image(tmp_path / f"{i}.png", i, ("disc", "square")[i % 2]) for i in range(ROWS)]
 
 
-def test_sound_photos_are_passed(paths: list[str]) -> None:
+def test_valid_images_are_not_reported(paths: list[str]) -> None:
     view = data_context({"photo": paths}, photo="image")
     for check in (UnreadableImages(), NearDuplicateImages(), LowQualityImages()):
         assert run_check(check, view) == []
 
 
-def test_every_sort_of_unreadable_photo_is_listed(paths: list[str], tmp_path: Path) -> None:
+def test_all_kinds_of_unreadable_images_are_listed(paths: list[str], tmp_path: Path) -> None:
     bodies = {
         "empty.jpg": b"",
         "text.png": b"this is no photo",
@@ -64,7 +64,7 @@ def test_every_sort_of_unreadable_photo_is_listed(paths: list[str], tmp_path: Pa
     assert "row 81 (empty.jpg)" in finding.title
 
 
-def test_copies_in_another_form_are_told(paths: list[str], tmp_path: Path) -> None:
+def test_copies_in_another_format_are_reported(paths: list[str], tmp_path: Path) -> None:
     draw_image(4).save(tmp_path / "again.jpg", quality=95, subsampling=0)
     (finding,) = run_check(
         NearDuplicateImages(),
@@ -74,7 +74,7 @@ def test_copies_in_another_form_are_told(paths: list[str], tmp_path: Path) -> No
     assert "row 5 (4.png), row 81 (again.jpg)" in finding.title
 
 
-def test_photos_that_show_nothing_or_are_of_an_odd_size(paths: list[str], tmp_path: Path) -> None:
+def test_blank_dark_and_oversized_images_are_reported(paths: list[str], tmp_path: Path) -> None:
     Image.new("RGB", (40, 32), "white").save(tmp_path / "blank.png")
     draw_image(3, size=(400, 300)).save(tmp_path / "large.png")
     dark = np.asarray(draw_image(5)) // 20
@@ -104,14 +104,14 @@ def test_a_class_of_another_size_is_a_shortcut(tmp_path: Path) -> None:
     assert finding.evidence["association_strength"]["the number of pixels"] > 0.9
 
 
-def test_what_is_shown_is_no_shortcut(tmp_path: Path) -> None:
+def test_image_content_is_no_shortcut(tmp_path: Path) -> None:
     y = [("disc", "square")[i % 2] for i in range(ROWS)]
     paths = [save_image(tmp_path / f"{i}.bmp", i, shape) for i, shape in enumerate(y)]
     view = split_context({"photo": paths, "y": y}, "binary", photo="image")
     assert run_check(ShortcutFeatures(), view) == []
 
 
-def test_a_photo_of_which_the_foot_was_lost_is_named(paths: list[str], tmp_path: Path) -> None:
+def test_images_truncated_at_the_bottom_are_reported(paths: list[str], tmp_path: Path) -> None:
     draw_scene(1).resize((160, 120)).save(tmp_path / "whole.jpg", quality=90)
     whole = (tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "lost.jpg").write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
@@ -127,8 +127,8 @@ def test_a_photo_of_which_the_foot_was_lost_is_named(paths: list[str], tmp_path:
 
 
 @dataclass
-class Photos:
-    """Photos of the store, given as arrays: heads and squares of 32 pixels a side."""
+class FakePixelCache:
+    """A pixel cache with the given headers and pixels of 32 by 32."""
 
     squares: Array
     heads: list[ImageHeader | None]
@@ -140,54 +140,54 @@ class Photos:
         return [False for _ in addresses]
 
 
-def given(
+def use_images(
     monkeypatch: pytest.MonkeyPatch, squares: Array, heads: list[ImageHeader | None] | None = None
 ) -> list[str]:
-    """Put photos in the place of those of a store, and give them addresses."""
-    photos = Photos(squares, heads or [ImageHeader(64, 64, "PNG", "RGB")] * len(squares))
+    """Replace the pixel cache by these images and return their addresses."""
+    photos = FakePixelCache(squares, heads or [ImageHeader(64, 64, "PNG", "RGB")] * len(squares))
     monkeypatch.setattr(checks, "get_pixel_cache", lambda side: photos)
     monkeypatch.setattr(checks, "read_image_headers", lambda addresses: photos.heads)
     return [f"{i}.png" for i in range(len(squares))]
 
 
 def readable(view: CheckContext) -> CheckContext:
-    """The same rows, with photos at the places that their cells name."""
+    """Return the context with the cells as valid addresses."""
     return replace(
         view, values=view.values.with_columns(photo=view.column_profiles["photo"].column)
     )
 
 
 def square(mean: float, spread: float) -> Array:
-    """Pixels of two values, one in every second row."""
+    """Return pixels with two alternating row values."""
     pixels = np.full((32, 32, 3), mean - spread)
     pixels[::2] += 2 * spread
     return pixels
 
 
-def test_bounds_of_light(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thresholds_of_brightness_and_contrast(monkeypatch: pytest.MonkeyPatch) -> None:
     squares = np.stack([
         square(100, 1.9), square(100, 2.1),
         square(17.9, 5), square(18.1, 5), square(10, 1),
         square(245.1, 5), square(244.9, 5), square(250, 1),
     ])  # fmt: skip
-    faults = find_quality_faults(given(monkeypatch, squares))
+    faults = find_quality_faults(use_images(monkeypatch, squares))
     assert {what: np.flatnonzero(mask).tolist() for what, mask in faults.items() if mask.any()} == {
         "of a single color": [0, 4, 7], "very dark": [2], "very bright": [5],
     }  # fmt: skip
 
 
-def test_bounds_of_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thresholds_of_size(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = [(40, 40)] * 5 + [(160, 160), (160, 161), (10, 10), (10, 9)]
     heads: list[ImageHeader | None] = [ImageHeader(w, h, "PNG", "RGB") for w, h in sizes]
-    faults = find_quality_faults(given(monkeypatch, np.stack([square(100, 9)] * 9), heads))
+    faults = find_quality_faults(use_images(monkeypatch, np.stack([square(100, 9)] * 9), heads))
     assert np.flatnonzero(faults["far larger than the rest"]).tolist() == [6]
     assert np.flatnonzero(faults["far smaller than the rest"]).tolist() == [8]
 
 
-def test_only_a_jpeg_that_ends_in_one_colour_of_no_frame_was_cut_short() -> None:
+def test_truncated_jpegs_end_in_one_color_unlike_frames() -> None:
     squares = np.stack([square(100, 9)] * 7).astype(np.uint8)
     squares[1:, -4:] = 128
-    squares[2, -4, 5, 1] = 129  # not all of one colour
+    squares[2, -4, 5, 1] = 129  # not all of one color
     squares[3, -4:] = (8, 3, 0)  # black, as a frame
     squares[4, -4:] = (9, 3, 0)
     squares[5, -4:] = (247, 255, 250)  # white, as a page
@@ -197,7 +197,7 @@ def test_only_a_jpeg_that_ends_in_one_colour_of_no_frame_was_cut_short() -> None
     assert np.flatnonzero(is_truncated_jpeg(heads, squares)).tolist() == [1]
 
 
-def test_facts_of_photos_are_those_of_head_and_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_metadata_are_from_headers_and_borders(monkeypatch: pytest.MonkeyPatch) -> None:
     squares = np.full((3, 32, 32, 3), 200.0)
     squares[:, 2:-2, 2:-2] = 17  # what a photo shows counts for nothing
     squares[1, 0] = 40
@@ -206,7 +206,7 @@ def test_facts_of_photos_are_those_of_head_and_edge(monkeypatch: pytest.MonkeyPa
         ImageHeader(60, 30, "PNG", "RGB", "Acme"), ImageHeader(20, 40, "JPEG", "L"), None,
     ]  # fmt: skip
     monkeypatch.setattr(file_cells, "read_content", lambda address: b"x" * (1 + int(address[0])))
-    facts = image_metadata(given(monkeypatch, squares, heads))
+    facts = image_metadata(use_images(monkeypatch, squares, heads))
     assert facts["the number of pixels"].tolist() == [1_800, 800, 0]
     assert facts["the aspect ratio"].tolist() == [2, 0.5, 0]
     assert facts["the file size"].tolist() == [1, 2, 3]
@@ -219,7 +219,7 @@ def test_facts_of_photos_are_those_of_head_and_edge(monkeypatch: pytest.MonkeyPa
     )
     spread = 160 * (32 / edge * (1 - 32 / edge)) ** 0.5
     np.testing.assert_allclose(facts["the contrast of the border"], [0, spread, 0], rtol=1e-5)
-    # Thirds of each colour: (2, 2, 2), (2, 2, 2) and (0, 1, 2), the last one counting most.
+    # Thirds of each color: (2, 2, 2), (2, 2, 2) and (0, 1, 2), the last one counting most.
     assert facts["the color of the border"].tolist() == [1, 1, 0]
 
 
@@ -227,12 +227,12 @@ def test_facts_of_photos_are_those_of_head_and_edge(monkeypatch: pytest.MonkeyPa
     ("photos", "entity", "severity"),
     [(200, None, "warning"), (201, None, "info"), (200, "person", "info")],
 )
-def test_one_photo_in_a_hundred_that_has_a_twin_is_many(
+def test_one_percent_of_near_duplicates_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, photos: int, entity: str | None, severity: str
 ) -> None:
     squares = np.random.default_rng(0).integers(0, 255, (photos, 32, 32, 3))
     squares[7] = squares[3]
-    cells = given(monkeypatch, squares)
+    cells = use_images(monkeypatch, squares)
     view = data_context({"photo": cells}, photo="image")
     view = replace(view, row_numbers=range(901, 901 + photos), group_column=entity)
     (finding,) = run_check(NearDuplicateImages(), readable(view))
@@ -243,7 +243,7 @@ def test_one_photo_in_a_hundred_that_has_a_twin_is_many(
 
 
 @pytest.mark.parametrize(("rows", "reported"), [(50, True), (49, False)])
-def test_fifty_photos_may_show_a_shortcut(
+def test_shortcuts_need_fifty_images(
     monkeypatch: pytest.MonkeyPatch, rows: int, reported: bool
 ) -> None:
     y = [("cat", "dog")[i % 2] for i in range(rows)]
@@ -251,7 +251,7 @@ def test_fifty_photos_may_show_a_shortcut(
         ImageHeader(60 + 9 * (k == "cat"), 60, "PNG", "RGB") for k in y
     ]
     monkeypatch.setattr(file_cells, "read_content", lambda address: b"x")
-    cells = given(monkeypatch, np.full((rows, 32, 32, 3), 90.0), heads)
+    cells = use_images(monkeypatch, np.full((rows, 32, 32, 3), 90.0), heads)
     view = split_context({"photo": cells, "y": y}, "binary", photo="image")
     findings = run_check(ShortcutFeatures(), readable(view))
     assert [set(f.evidence["association_strength"]) for f in findings] == (
@@ -260,7 +260,7 @@ def test_fifty_photos_may_show_a_shortcut(
 
 
 @pytest.mark.parametrize(("wrong", "reported"), [(110, True), (130, False)])
-def test_a_shortcut_tells_half_of_the_target(
+def test_shortcuts_have_an_association_of_one_half(
     monkeypatch: pytest.MonkeyPatch, wrong: int, reported: bool
 ) -> None:
     # Goodman and Kruskal's lambda of two even classes is 1 - 2 e: .56 and .48.
@@ -270,14 +270,14 @@ def test_a_shortcut_tells_half_of_the_target(
         ImageHeader(60, 30 + 30 * int(w), "PNG", "RGB") for w in wide
     ]
     monkeypatch.setattr(file_cells, "read_content", lambda address: b"x")
-    cells = given(monkeypatch, np.full((1_000, 32, 32, 3), 90.0), heads)
+    cells = use_images(monkeypatch, np.full((1_000, 32, 32, 3), 90.0), heads)
     y = [("cat", "dog")[i % 2] for i in row]
     view = split_context({"photo": cells, "y": y}, "binary", photo="image")
     assert bool(run_check(ShortcutFeatures(), readable(view))) is reported
 
 
-def test_of_very_many_photos_an_even_sample_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    cells = given(monkeypatch, np.zeros((9, 32, 32, 3)))
+def test_many_images_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = use_images(monkeypatch, np.zeros((9, 32, 32, 3)))
     view = data_context({"photo": [None, *cells]}, photo="image")
     ((name, seen),) = iter_image_samples(view, 3)
     assert (name, seen.row_positions.tolist(), seen.cells) == (

@@ -32,7 +32,7 @@ Y = [ANIMALS[i % 3] for i in range(ROWS)]
 
 
 def save_photo(path: Path, image: Image.Image, camera: str = "") -> str:
-    """Save a photo, taken by a camera."""
+    """Save an image with the camera in its EXIF data."""
     exif = Image.Exif()
     if camera:
         exif[0x010F], exif[0x0110] = camera, "one"
@@ -40,7 +40,7 @@ def save_photo(path: Path, image: Image.Image, camera: str = "") -> str:
     return str(path)
 
 
-def test_a_class_of_few_shots_is_named_with_their_number(tmp_path: Path) -> None:
+def test_classes_with_few_distinct_images_are_reported(tmp_path: Path) -> None:
     paths = []
     for i, animal in enumerate(Y):
         image = draw_scene(1_000 + i % 4 if animal == "dog" else i)
@@ -55,7 +55,7 @@ def test_a_class_of_few_shots_is_named_with_their_number(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("check", [FewDistinctImages(), ClassSourceBias()])
-def test_photos_of_many_things_from_many_places_are_passed(
+def test_diverse_images_are_not_reported(
     tmp_path: Path, check: FewDistinctImages | ClassSourceBias
 ) -> None:
     paths = [
@@ -67,7 +67,7 @@ def test_photos_of_many_things_from_many_places_are_passed(
     )
 
 
-def test_a_class_from_a_camera_of_its_own_is_named(tmp_path: Path) -> None:
+def test_a_class_with_its_own_camera_is_reported(tmp_path: Path) -> None:
     paths = []
     for i, animal in enumerate(Y):
         camera = "Coyote" if animal == "owl" else ("Acme", "Bolt")[i // 3 % 2]
@@ -79,7 +79,7 @@ def test_a_class_from_a_camera_of_its_own_is_named(tmp_path: Path) -> None:
     assert "owl by the camera" in finding.title
 
 
-def test_a_class_on_a_background_of_its_own_is_named(tmp_path: Path) -> None:
+def test_a_class_with_its_own_background_is_reported(tmp_path: Path) -> None:
     paths = []
     for i, animal in enumerate(Y):
         image = draw_scene(i)
@@ -94,7 +94,7 @@ def test_a_class_on_a_background_of_its_own_is_named(tmp_path: Path) -> None:
     assert "the contrast of the border" in finding.evidence["association_strength"]["cat"]
 
 
-def test_cameras_that_tell_two_classes_are_a_shortcut(tmp_path: Path) -> None:
+def test_cameras_that_separate_two_classes_are_a_shortcut(tmp_path: Path) -> None:
     y = [ANIMALS[i % 2] for i in range(ROWS)]
     paths = [
         save_photo(tmp_path / f"{i}.jpg", draw_scene(i), {"cat": "Acme", "dog": "Bolt"}[animal])
@@ -103,10 +103,10 @@ def test_cameras_that_tell_two_classes_are_a_shortcut(tmp_path: Path) -> None:
     view = split_context({"photo": paths, "y": y}, "binary", photo="image")
     (finding,) = run_check(ShortcutFeatures(), view)
     assert finding.evidence["association_strength"]["the camera"] > 0.9
-    assert run_check(ClassSourceBias(), view) == []  # not told twice
+    assert run_check(ClassSourceBias(), view) == []  # not reported twice
 
 
-def test_shots_are_counted_for_each_class_alone() -> None:
+def test_distinct_images_are_counted_by_class() -> None:
     of_class = np.arange(30) < 20
     groups = [np.arange(0, 16), np.arange(16, 18), np.arange(20, 30)]
     assert count_distinct_images(of_class, groups) == (20, 4)
@@ -118,7 +118,7 @@ def test_shots_are_counted_for_each_class_alone() -> None:
 @pytest.mark.parametrize(
     ("network", "fits"), [("resnet", False), ("vit", True), ("convnext", True)]
 )
-def test_lora_of_a_network_without_linear_layers_is_told_before_anything_is_built(
+def test_lora_without_linear_layers_is_an_error_before_training(
     tmp_path: Path, network: str, fits: bool
 ) -> None:
     folder = write_tiny_backbone(tmp_path, network)
@@ -138,42 +138,44 @@ def test_lora_of_a_network_without_linear_layers_is_told_before_anything_is_buil
     [(30, 21, (30, 10)), (30, 20, None), (10, 8, (10, 3)), (9, 9, None)],
     ids=["a third", "more", "ten photos", "nine photos"],
 )
-def test_shots_are_few_up_to_a_third_of_ten_photos_or_more(
+def test_thresholds_of_few_distinct_images(
     photos: int, alike: int, expected: tuple[int, int] | None
 ) -> None:
     assert count_distinct_images(np.ones(photos, dtype=bool), [np.arange(alike)]) == expected
 
 
-@pytest.mark.parametrize(("wrong", "expected_text"), [(85, True), (105, False)])
-def test_a_fact_tells_a_class_apart_by_three_fifths(wrong: int, expected_text: bool) -> None:
+@pytest.mark.parametrize(("wrong", "is_separable"), [(85, True), (105, False)])
+def test_separable_classes_have_an_association_of_three_fifths(
+    wrong: int, is_separable: bool
+) -> None:
     # Goodman and Kruskal's lambda of two even classes is 1 - 2 e: .66 and .58.
     owl = np.arange(1_000) % 2 == 0
     camera = np.where(np.arange(1_000) < 2 * wrong, ~owl, owl).astype(np.int64)
     facts = {"the camera": camera, "the size": np.arange(1_000) % 3}
-    expected = {"owl": ["the camera"]} if expected_text else {}
+    expected = {"owl": ["the camera"]} if is_separable else {}
     assert {label: list(f) for label, f in iter_separable_classes(facts, {"owl": owl})} == expected
 
 
-@pytest.mark.parametrize(("photos", "expected_text"), [(10, True), (9, False)])
-def test_a_class_of_ten_photos_can_be_told_apart(photos: int, expected_text: bool) -> None:
+@pytest.mark.parametrize(("photos", "is_separable"), [(10, True), (9, False)])
+def test_separable_classes_have_ten_images(photos: int, is_separable: bool) -> None:
     owl = np.arange(100) < photos
     assert (
         bool(dict(iter_separable_classes({"the camera": owl.astype(np.int64)}, {"owl": owl})))
-        is expected_text
+        is is_separable
     )
 
 
 @pytest.mark.parametrize(("classes", "count"), [(100, 100), (101, 0)])
-def test_up_to_a_hundred_classes_are_looked_at(classes: int, count: int) -> None:
+def test_up_to_a_hundred_classes_are_checked(classes: int, count: int) -> None:
     cells = {"photo": ["a.png"] * 202, "y": [f"c{i % classes:03}" for i in range(202)]}
-    found_ = list(iter_classes(split_context(cells, "multiclass", photo="image")))
-    assert len(found_) == count
-    for i, (label, rows) in enumerate(found_):
+    classes_with_rows = list(iter_classes(split_context(cells, "multiclass", photo="image")))
+    assert len(classes_with_rows) == count
+    for i, (label, rows) in enumerate(classes_with_rows):
         assert label == f"c{i:03}"
         assert np.flatnonzero(rows).tolist() == list(range(i, 202, classes))
 
 
-def test_each_label_is_a_class_and_amounts_have_none() -> None:
+def test_each_label_is_a_class_and_regression_has_none() -> None:
     cells = {"photo": ["a.png"] * 4, "wet": [1, 0, 0, 1], "cold": [0, 0, 0, 1]}
     view = split_context(cells, "labels", ("wet", "cold"), photo="image")
     assert {name: rows.tolist() for name, rows in iter_classes(view)} == {
@@ -183,9 +185,9 @@ def test_each_label_is_a_class_and_amounts_have_none() -> None:
     assert list(iter_classes(split_context(cells, "regression", photo="image"))) == []
 
 
-@pytest.mark.parametrize(("cameras", "expected_text"), [((0, 1, 2), []), ((0, 0, 1), ["owl"])])
-def test_what_tells_all_classes_is_left_to_the_check_of_shortcuts(
-    monkeypatch: pytest.MonkeyPatch, cameras: tuple[int, int, int], expected_text: list[str]
+@pytest.mark.parametrize(("cameras", "expected"), [((0, 1, 2), []), ((0, 0, 1), ["owl"])])
+def test_metadata_of_all_classes_are_left_to_the_shortcut_check(
+    monkeypatch: pytest.MonkeyPatch, cameras: tuple[int, int, int], expected: list[str]
 ) -> None:
     codes = np.array([cameras[i % 3] for i in range(ROWS)])
     monkeypatch.setattr(class_checks, "image_metadata", lambda addresses: {"the camera": codes})
@@ -194,4 +196,4 @@ def test_what_tells_all_classes_is_left_to_the_check_of_shortcuts(
     findings = run_check(ClassSourceBias(), replace(view, values=pl.DataFrame({"photo": cells})))
     assert [
         label for finding in findings for label in finding.evidence["association_strength"]
-    ] == expected_text
+    ] == expected

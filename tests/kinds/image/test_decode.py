@@ -25,7 +25,7 @@ def encode_image(image: Image.Image, image_format: str = "PNG", **options: Any) 
 
 
 def write_png_header(width: int, height: int) -> bytes:
-    """A PNG that says how large it is and holds nothing."""
+    """Return a PNG with a header and no pixels."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = b"IHDR" + head
     check = struct.pack(">I", zlib.crc32(chunk))
@@ -33,7 +33,7 @@ def write_png_header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"])
-def test_every_form_gives_nearly_the_same_pixels(form: str) -> None:
+def test_every_format_gives_nearly_the_same_pixels(form: str) -> None:
     image = draw_image(1, size=(64, 64)).resize((32, 32)).resize((64, 64))  # without noise
     result = decode_image(encode_image(image, form), SIDE).astype(int)
     assert result.shape == (SIDE, SIDE, 3)
@@ -41,7 +41,7 @@ def test_every_form_gives_nearly_the_same_pixels(form: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "RGBA", "LA", "YCbCr", "LAB"])
-def test_every_mode_becomes_colours(mode: str) -> None:
+def test_every_mode_is_converted_to_rgb(mode: str) -> None:
     form = "JPEG" if mode in ("CMYK", "YCbCr") else "TIFF" if mode == "LAB" else "PNG"
     image = draw_image(1)
     image = image.convert("RGB").convert(mode) if mode != "LAB" else to_lab(image)
@@ -52,30 +52,30 @@ def test_every_mode_becomes_colours(mode: str) -> None:
 
 
 def to_lab(image: Image.Image) -> Image.Image:
-    """A photo in the mode LAB."""
+    """Convert an image to LAB mode."""
     return Image.merge("LAB", image.split())
 
 
 @pytest.mark.parametrize(("most", "white"), [(255, 255), (4_095, 4_095), (65_535, 65_535)])
-def test_sixteen_bits_become_eight(most: int, white: int) -> None:
+def test_sixteen_bit_images_are_scaled_to_eight(most: int, white: int) -> None:
     ramp = np.linspace(0, most, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.uint16)
     result = decode_image(encode_image(Image.fromarray(ramp), "PNG"), SIDE)
     np.testing.assert_allclose(result[..., 0], ramp * (255 / white), atol=1)
 
 
-def test_fractions_are_stretched_over_their_range() -> None:
+def test_float_images_are_scaled_to_their_range() -> None:
     ramp = np.linspace(-2, 3, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.float32)
     ramp[0, 1] = np.nan
     result = decode_image(encode_image(Image.fromarray(ramp), "TIFF"), SIDE)
     assert (result.min(), result.max()) == (0, 255)
 
 
-def test_what_is_seen_through_is_white() -> None:
+def test_transparent_pixels_are_white() -> None:
     result = decode_image(encode_image(Image.new("RGBA", (8, 8), (0, 0, 0, 0))), SIDE)
     assert (result == 255).all()
 
 
-def test_a_photo_stands_as_its_exif_mark_says() -> None:
+def test_the_exif_orientation_is_applied() -> None:
     upright = Image.new("RGB", (60, 40))
     upright.paste((255, 0, 0), (0, 0, 60, 20))  # red above
     exif = Image.Exif()
@@ -88,14 +88,14 @@ def test_a_photo_stands_as_its_exif_mark_says() -> None:
     assert result[-4, :, 0].mean() < 50
 
 
-def test_the_first_of_several_frames_counts() -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+def test_the_first_frame_is_used() -> None:
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     data = encode_image(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert decode_image(data, SIDE)[0, 0].tolist() == pytest.approx([255, 0, 0], abs=2)
 
 
 @pytest.mark.parametrize("bad", ["empty", "text", "truncated", "huge", "many", "svg"])
-def test_what_is_no_photo_is_told(bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_images_are_errors(bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = encode_image(draw_image(1, size=(200, 200)), "JPEG")
     data = {
         "empty": b"", "text": b"not a photo", "truncated": whole[: len(whole) // 2],
@@ -119,7 +119,7 @@ def test_memory_is_bounded_for_large_jpegs(monkeypatch: pytest.MonkeyPatch) -> N
     assert seen == [(200, 150)]
 
 
-def test_decoding_needs_no_file(tmp_path: Path) -> None:
+def test_decoding_is_deterministic(tmp_path: Path) -> None:
     data = encode_image(draw_image(3))
     np.testing.assert_array_equal(
         decode_image(data, SIDE), decode_image(bytes(data), SIDE), strict=True

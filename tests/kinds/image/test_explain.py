@@ -1,4 +1,4 @@
-"""The place of a photo that speaks for a prediction is found and drawn."""
+"""The image region that a prediction depends on is found and drawn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KIND = catalog.load_plugin("kinds", "image")
 
 
 def build_score_function(score: Callable[[Array], float]) -> Callable[[Sequence[Any]], Array]:
-    """A model that looks at the decoded photo, shape (64, 64, 3), from 0 to 1."""
+    """Return a model of the decoded image, of shape (64, 64, 3) and values from 0 to 1."""
     return lambda cells: np.array(
         [score(decode_image(file_cells.read_content(c), 64) / 255) for c in cells]
     )
@@ -38,7 +38,7 @@ def decode_heatmap(explanation: dict[str, Any]) -> Array:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> str:
-    """A dark photo with a bright spot in its upper left."""
+    """A dark image with a bright spot in the upper left."""
     pixels = np.full((96, 128, 3), 40, dtype=np.uint8)
     pixels[12:36, 16:48] = 250
     Image.fromarray(pixels).save(tmp_path / "spot.png")
@@ -46,7 +46,7 @@ def photo(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_the_place_that_matters_is_found(photo: str, sign: int) -> None:
+def test_the_relevant_region_is_found(photo: str, sign: int) -> None:
     result = KIND.explain(photo, build_score_function(lambda p: sign * p[8:24, 8:24].mean()))
     weights = np.array(result["weights"])
     assert weights.shape == (GRID_CELLS, GRID_CELLS)
@@ -56,25 +56,25 @@ def test_the_place_that_matters_is_found(photo: str, sign: int) -> None:
     assert result["max_effect"] > 0.1
 
 
-def test_what_speaks_for_it_is_blue_and_what_speaks_against_it_orange(photo: str) -> None:
+def test_positive_regions_are_blue_and_negative_ones_orange(photo: str) -> None:
     def warm(result: dict[str, Any]) -> float:
         spot = decode_heatmap(result)[15:45, 20:60]
         return float(spot[..., 0].mean() - spot[..., 2].mean())
 
     against = KIND.explain(photo, build_score_function(lambda p: -p[8:24, 8:24].mean()))
-    favour = KIND.explain(photo, build_score_function(lambda p: p[8:24, 8:24].mean()))
-    assert warm(favour) < -40
+    in_favor = KIND.explain(photo, build_score_function(lambda p: p[8:24, 8:24].mean()))
+    assert warm(in_favor) < -40
     assert warm(against) > 40
 
 
-def test_a_model_that_looks_elsewhere_leaves_the_photo_grey(photo: str) -> None:
+def test_a_constant_model_gives_a_gray_heatmap(photo: str) -> None:
     result = KIND.explain(photo, build_score_function(lambda p: 0.7))
     assert result["max_effect"] == 0
     pixels = decode_heatmap(result)
     assert np.abs(pixels[..., 0] - pixels[..., 2]).max() < 8
 
 
-def test_broken_and_missing_photos_are_left_out(tmp_path: Path) -> None:
+def test_broken_and_missing_images_have_no_explanation(tmp_path: Path) -> None:
     torn = Path(save_image(tmp_path / "torn.png"))
     torn.write_bytes(torn.read_bytes()[:300])
     (tmp_path / "no.jpg").write_bytes(b"zero")
@@ -84,7 +84,7 @@ def test_broken_and_missing_photos_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("mode", "size"), [("L", (40, 30)), ("RGBA", (900, 20)), ("P", (3, 2)),
                                             ("I;16", (30, 30)), ("RGB", (1, 1))])  # fmt: skip
-def test_photos_of_any_form_and_size_are_explained(
+def test_images_of_any_mode_and_size_are_explained(
     tmp_path: Path, mode: str, size: tuple[int, int]
 ) -> None:
     path = tmp_path / "photo.png"
@@ -96,14 +96,14 @@ def test_photos_of_any_form_and_size_are_explained(
     assert max(decode_heatmap(result).shape[:2]) <= MAX_SIDE_PIXELS
 
 
-def test_no_file_is_left_behind(photo: str) -> None:
+def test_temporary_files_are_removed(photo: str) -> None:
     seen: list[str] = []
 
-    def said(cells: Sequence[Any]) -> Array:
+    def predict(cells: Sequence[Any]) -> Array:
         seen.extend(cells)
         assert all(Path(cell).exists() for cell in cells)
         return np.zeros(len(cells))
 
-    KIND.explain(photo, said)
+    KIND.explain(photo, predict)
     assert len(seen) == 50
     assert not any(Path(cell).exists() for cell in seen)

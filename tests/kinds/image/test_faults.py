@@ -1,4 +1,4 @@
-"""Faults of photos (FAULTS.md, row 36) through table, audit and split: handled, or named."""
+"""Faulty images (FAULTS.md, row 36) in table, audit and split are handled or reported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FILL_COLOR = np.zeros(3, dtype=np.uint8)
 
 
 def build_odd_files(folder: Path) -> dict[str, tuple[bytes, str]]:
-    """Odd files by name: their bytes, and what the audit calls them ("" if they are read)."""
+    """Return unusual files by name: their bytes, and the fault in the audit ("" if readable)."""
     complete = encode_image(draw_image(1, size=(200, 200)), "JPEG")
     frames = [draw_image(i) for i in range(3)]
     animation = {"save_all": True, "append_images": frames[1:]}
@@ -47,7 +47,7 @@ def build_odd_files(folder: Path) -> dict[str, tuple[bytes, str]]:
         "sixteen.png": (encode_image(sixteen_bit), ""),
         "animated.gif": (encode_image(frames[0], "GIF", **animation), ""),
         "animated.webp": (encode_image(frames[0], "WEBP", **animation), ""),
-        "claim.png": (write_png_header(60_000, 60_000), "not a photo"),  # for it holds nothing else
+        "claim.png": (write_png_header(60_000, 60_000), "not a photo"),  # has only a header
         "bomb.png": (write_png_header(60_000, 60_000) + bomb, "too large"),
         "empty.jpg": (b"", "empty"),
         "page.jpg": (b"<!doctype html><p>404</p>", "not a photo"),
@@ -66,7 +66,7 @@ def find_unreadable(paths: list[str]) -> Finding:
     return finding
 
 
-def test_every_odd_file_is_read_or_named_and_fills_its_place(tmp_path: Path) -> None:
+def test_unusual_files_are_read_or_reported(tmp_path: Path) -> None:
     odd = build_odd_files(tmp_path)
     for name, (body, _) in odd.items():
         (tmp_path / name).write_bytes(body)
@@ -82,7 +82,7 @@ def test_every_odd_file_is_read_or_named_and_fills_its_place(tmp_path: Path) -> 
     assert text == {name: not fault for name, (_, fault) in odd.items()}
 
 
-def test_a_photo_that_claims_to_be_giant_takes_no_memory(tmp_path: Path) -> None:
+def test_an_image_with_a_giant_header_takes_no_memory(tmp_path: Path) -> None:
     for name in ("claim.png", "bomb.png"):
         (tmp_path / name).write_bytes(build_odd_files(tmp_path)[name][0])
     code = (
@@ -101,7 +101,7 @@ def test_a_photo_that_claims_to_be_giant_takes_no_memory(tmp_path: Path) -> None
     assert int(grown.stdout) < 100_000  # kilobytes; their pixels would be 10 GB
 
 
-def test_a_bomb_in_an_archive_is_refused_before_it_is_unpacked(
+def test_a_zip_bomb_is_refused_before_decompression(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_cells, "MAX_FILE_BYTES", 1 << 20)
@@ -116,7 +116,7 @@ def test_a_bomb_in_an_archive_is_refused_before_it_is_unpacked(
     assert KIND.parse(cells, {}).is_not_null().to_list() == [False, True]
 
 
-def test_a_class_with_one_photo_is_told_and_no_crash(tmp_path: Path) -> None:
+def test_a_class_with_one_image_is_reported(tmp_path: Path) -> None:
     for i in range(48):
         shape = ("disc", "square")[i % 2]
         save_image(tmp_path / "photos" / shape / f"{i}.png", i, shape)

@@ -14,7 +14,7 @@ def draw_photos(chance: np.random.Generator) -> Array:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_lies_above_or_below_may_be_mirrored(seed: int) -> None:
+def test_classes_without_left_and_right_allow_flips(seed: int) -> None:
     chance = np.random.default_rng(seed)
     result, y = draw_photos(chance), chance.integers(0, 2, ROWS)
     for row, label in enumerate(y):
@@ -23,7 +23,7 @@ def test_what_lies_above_or_below_may_be_mirrored(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_lies_left_or_right_may_not(seed: int) -> None:
+def test_classes_of_left_and_right_do_not_allow_flips(seed: int) -> None:
     chance = np.random.default_rng(seed)
     result, y = draw_photos(chance), chance.integers(0, 2, ROWS)
     for row, label in enumerate(y):
@@ -32,7 +32,7 @@ def test_what_lies_left_or_right_may_not(seed: int) -> None:
     assert not is_flip_invariant(result, 100.0 + y[:, None])
 
 
-def test_where_nothing_can_be_told_photos_stay_as_they_are() -> None:
+def test_without_evidence_images_are_not_flipped() -> None:
     chance = np.random.default_rng(0)
     result = draw_photos(chance)
     assert not is_flip_invariant(result, chance.normal(size=(ROWS, 1)))

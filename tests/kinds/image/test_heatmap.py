@@ -1,4 +1,4 @@
-"""Colours of a map are fair to both sides."""
+"""Heatmap colors treat positive and negative weights alike."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fieldcraft.kinds.image.heatmap import (
 )
 
 
-def test_colours_differ_in_hue_and_not_in_lightness() -> None:
-    """Equal weights for and against are equally light, so that neither seems to weigh more."""
+def test_colors_differ_in_hue_and_not_in_lightness() -> None:
+    """Opposite weights have the same lightness, so that neither looks larger."""
     light = np.full(3, 0.6)
     pair = oklab_to_srgb(light, np.zeros(3), MAX_CHROMA * np.array([-0.6, 0.0, 0.6]))
     luminance = pair @ (0.2126, 0.7152, 0.0722)
@@ -27,13 +27,13 @@ def test_colours_differ_in_hue_and_not_in_lightness() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 900), (300, 200)])
-def test_a_map_has_the_proportions_of_the_photo(size: tuple[int, int]) -> None:
+def test_a_heatmap_has_the_aspect_ratio_of_the_image(size: tuple[int, int]) -> None:
     drawn = render_heatmap(Image.new("RGB", size, (90, 90, 90)), np.eye(8))
     image = Image.open(io.BytesIO(base64.b64decode(drawn.partition(",")[2])))
     assert max(image.size) == MAX_SIDE_PIXELS
     assert image.width / image.height == pytest.approx(size[0] / size[1], rel=0.15)
 
 
-def test_a_greater_weight_is_a_stronger_colour() -> None:
+def test_a_larger_weight_has_a_stronger_color() -> None:
     pixels = oklab_to_srgb(np.full(5, 0.6), np.zeros(5), np.linspace(0, MAX_CHROMA, 5)).astype(int)
     assert (np.diff(pixels[:, 0] - pixels[:, 2]) > 0).all()

@@ -1,4 +1,4 @@
-"""The kind as a whole: recognised, encoded, learned from, packed."""
+"""The image kind: inference, encoding, training, export."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def paths(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize(
     "name", ["a/1.jpg", "b/2.PNG", "http://h/3.webp", "data:image/png;base64,xx"]
 )
-def test_names_of_images_are_recognised(name: str) -> None:
+def test_image_names_are_recognized(name: str) -> None:
     inference = KIND.infer(ColumnProfile(pl.Series("photo", [name] * 30)))
     assert inference is not None
     assert inference.confidence > 0.95
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "jpg", "see a.jpg for more", "1.5"])
-def test_other_texts_are_not(name: str) -> None:
+def test_other_texts_are_no_images(name: str) -> None:
     assert KIND.infer(ColumnProfile(pl.Series("photo", [name] * 30))) is None
 
 
-def test_parsing_keeps_what_leads_to_a_photo(paths: list[str], tmp_path: Path) -> None:
+def test_parsing_keeps_addresses_of_images(paths: list[str], tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"zero")
     cells = pl.Series("photo", [paths[0], None, str(tmp_path / "broken.jpg"), "nowhere.png"])
     assert KIND.parse(cells, {}).to_list() == [paths[0], None, None, None]
 
 
-def test_squares_fit_the_middle_photo(tmp_path: Path) -> None:
+def test_the_side_fits_the_median_image(tmp_path: Path) -> None:
     for size, side in ((20, 32), (33, 32), (60, 64), (100, 96), (900, 128)):
         path = tmp_path / f"{size}.png"
         draw_image(size=(size, size)).save(path)
@@ -56,14 +56,14 @@ def test_squares_fit_the_middle_photo(tmp_path: Path) -> None:
     assert choose_side([]) == 32
 
 
-def test_a_size_that_is_asked_for_is_kept(paths: list[str]) -> None:
+def test_a_configured_size_is_used(paths: list[str]) -> None:
     encoder = ImageEncoder([Column("p", "image", {"image_size": 48})])
     rows = pl.DataFrame({"p": paths})
     result = fit_and_encode(encoder, rows, np.zeros((12, 1))).tensors()["image"]
     assert result.shape == (12, 1, 48, 48, 3)
 
 
-def test_photos_are_mirrored_only_if_every_column_lets_them() -> None:
+def test_images_are_flipped_only_if_every_column_allows_it() -> None:
     columns = [
         Column("p", "image", {"horizontal_flip": True}),
         Column("q", "image", {"horizontal_flip": False}),
@@ -72,7 +72,7 @@ def test_photos_are_mirrored_only_if_every_column_lets_them() -> None:
     assert not ImageEncoder(columns).allow_flip
 
 
-def test_a_photo_that_is_not_there_is_missing_to_trees(paths: list[str]) -> None:
+def test_missing_images_are_nan_for_trees(paths: list[str]) -> None:
     encoder = ImageEncoder([Column("p", "image")])
     rows = pl.DataFrame({"p": [*paths, None]})
     encoded = fit_and_encode(encoder, rows, np.zeros((13, 1)))
@@ -84,7 +84,7 @@ def test_a_photo_that_is_not_there_is_missing_to_trees(paths: list[str]) -> None
     np.testing.assert_array_equal(square, np.broadcast_to(encoder.fill_color, square.shape))
 
 
-def test_features_tell_colour_and_direction() -> None:
+def test_features_measure_color_and_direction() -> None:
     stripes = np.zeros((2, 32, 32, 3), dtype=np.uint8)
     stripes[0, :, ::4] = 255  # upright edges
     stripes[1, ::4] = 255  # level edges
@@ -98,7 +98,7 @@ def test_features_tell_colour_and_direction() -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 2])
-def test_an_exported_net_says_what_the_trained_one_says(paths: list[str], columns: int) -> None:
+def test_an_exported_net_gives_the_same_outputs(paths: list[str], columns: int) -> None:
     import onnxruntime
 
     names = [f"p{i}" for i in range(columns)]
@@ -123,7 +123,7 @@ def test_an_exported_net_says_what_the_trained_one_says(paths: list[str], column
 
 
 class LinearHead(torch.nn.Module):
-    """One layer of two outputs."""
+    """A linear layer with two outputs."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class LinearHead(torch.nn.Module):
         return result[:, None]
 
 
-def test_drift_of_photos_is_watched_by_size_form_light_and_colour(paths: list[str]) -> None:
+def test_drift_statistics_are_size_format_and_color(paths: list[str]) -> None:
     result = KIND.drift_statistics(pl.Series("p", [*paths, None]))
     assert result["form"].to_list() == ["PNG"] * 12 + [None]
     for name in ("size", "shape", "brightness", "contrast", "color"):

@@ -1,4 +1,4 @@
-"""Photos are changed in the ways that are named, and in no others."""
+"""Only the configured augmentations are applied."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIDE = 24
 
 @pytest.fixture
 def photos() -> Tensor:
-    """Standardised photos whose light rises from one corner to the other, in three colours."""
+    """Standardized images with a brightness gradient from corner to corner, in three colors."""
     torch.manual_seed(0)
     rise = torch.linspace(0.1, 0.6, SIDE)
     pixels = 0.5 * (rise[:, None] * 0.8 + rise[None, :])[None, None].repeat(32, 3, 1, 1)
@@ -40,7 +40,7 @@ def photos() -> Tensor:
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_each_change_does_something_is_repeatable_and_keeps_the_shape(
+def test_augmentations_change_images_repeatably_and_keep_the_shape(
     name: str, photos: Tensor
 ) -> None:
     torch.manual_seed(3)
@@ -54,25 +54,25 @@ def test_each_change_does_something_is_repeatable_and_keeps_the_shape(
 
 
 @pytest.mark.parametrize("name", PIXEL_VALUE_AUGMENTATIONS)
-def test_changed_colours_are_colours(name: str, photos: Tensor) -> None:
+def test_augmented_pixels_stay_in_range(name: str, photos: Tensor) -> None:
     pixels = apply_augmentations(photos, (name,), MEAN, SPREAD) * SPREAD + MEAN
     assert float(pixels.min()) > -1e-5
     assert float(pixels.max()) < 1 + 1e-5
 
 
-def test_light_keeps_the_order_of_places_and_colour_the_strongest_of_the_three(
+def test_brightness_is_monotone_and_color_keeps_the_strongest_channel(
     photos: Tensor,
 ) -> None:
     jittered = apply_augmentations(photos, ("brightness_contrast",), MEAN, SPREAD)
     assert (jittered.diff(dim=3) >= -1e-5).all()
-    coloured, plain = (
+    colored, plain = (
         x * SPREAD + MEAN for x in (apply_augmentations(photos, ("color",), MEAN, SPREAD), photos)
     )
-    assert float((coloured - plain).abs().amax()) > 0.02
-    torch.testing.assert_close(coloured.amax(1), plain.amax(1), atol=1e-3, rtol=0)
+    assert float((colored - plain).abs().amax()) > 0.02
+    torch.testing.assert_close(colored.amax(1), plain.amax(1), atol=1e-3, rtol=0)
 
 
-def test_flips_turn_whole_photos_and_only_some(photos: Tensor) -> None:
+def test_some_images_are_flipped_as_a_whole(photos: Tensor) -> None:
     for name, axis in (("horizontal_flip", 3), ("vertical_flip", 2)):
         result = apply_augmentations(photos, (name,), MEAN, SPREAD)
         same = (result == photos).flatten(1).all(1)
@@ -81,7 +81,7 @@ def test_flips_turn_whole_photos_and_only_some(photos: Tensor) -> None:
         assert 4 < int(turned.sum()) < 28
 
 
-def test_a_zoomed_photo_shows_a_part_and_a_turned_one_is_filled_with_the_mean_colour(
+def test_crops_are_parts_and_rotations_are_filled_with_the_mean(
     photos: Tensor,
 ) -> None:
     zoomed = apply_augmentations(photos, ("random_resized_crop",), MEAN, SPREAD)
@@ -96,13 +96,13 @@ def test_a_zoomed_photo_shows_a_part_and_a_turned_one_is_filled_with_the_mean_co
     assert float(off) < 0.2
 
 
-def test_half_precision_of_the_training_does_not_reach_the_photos(photos: Tensor) -> None:
+def test_augmentations_run_in_single_precision(photos: Tensor) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         result = apply_augmentations(photos, AUGMENTATIONS, MEAN, SPREAD)
     assert result.dtype == torch.float32
 
 
-def test_a_missing_library_is_told_with_the_line_that_installs_it(
+def test_a_missing_library_is_an_error_with_the_install_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "kornia" else object())
@@ -148,7 +148,7 @@ def build_net(folder: Any, options: dict[str, Any]) -> Any:
         ({"horizontal_flip": False, "augment": ["horizontal_flip"]}, (), False),
     ],
 )
-def test_a_net_flips_only_where_flips_are_allowed_and_requested(
+def test_images_are_flipped_only_if_allowed_and_configured(
     options: dict[str, Any], augment: Any, use_flip: bool, tmp_path: Any
 ) -> None:
     net = build_net(tmp_path, options)

@@ -22,13 +22,13 @@ def find_groups(pixels: Array) -> list[list[int]]:
 
 
 def draw_scene(seed: int) -> Image.Image:
-    """A photo of many smooth patches."""
+    """Draw an image of many smooth patches."""
     rng = np.random.default_rng(seed)
     patches = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
     return Image.fromarray(patches).resize((96, 96), Image.Resampling.BICUBIC)
 
 
-def test_other_sizes_light_and_forms_of_a_photo_are_found() -> None:
+def test_resized_and_recolored_copies_are_found() -> None:
     scenes = [draw_scene(seed) for seed in range(20)]
     brighter = ImageEnhance.Brightness(scenes[3]).enhance(0.8)
     smaller = scenes[3].resize((48, 48)).resize((90, 70))
@@ -37,17 +37,17 @@ def test_other_sizes_light_and_forms_of_a_photo_are_found() -> None:
     assert groups == [[3, 20, 21], [8, 22]]
 
 
-def test_photos_of_one_sort_are_not_the_same() -> None:
+def test_similar_images_are_no_near_duplicates() -> None:
     assert find_groups(to_pixels([draw_image(seed) for seed in range(60)])) == []
     assert find_groups(to_pixels([draw_scene(seed) for seed in range(200)])) == []
 
 
-@pytest.mark.parametrize("colour", ["black", "white", (90, 90, 90)])
-def test_photos_that_show_nothing_are_not_compared(colour: str) -> None:
-    assert find_groups(to_pixels([Image.new("RGB", (40, 40), colour)] * 5)) == []
+@pytest.mark.parametrize("color", ["black", "white", (90, 90, 90)])
+def test_blank_images_are_not_compared(color: str) -> None:
+    assert find_groups(to_pixels([Image.new("RGB", (40, 40), color)] * 5)) == []
 
 
-def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_size_does_not_change_results(monkeypatch: pytest.MonkeyPatch) -> None:
     images = [draw_scene(seed % 7) for seed in range(30)]
     whole = find_groups(to_pixels(images))
     monkeypatch.setattr(near_duplicates, "BLOCK_IMAGES", 4)
@@ -55,12 +55,12 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(map(len, whole)) == [4, 4, 4, 4, 4, 5, 5]
 
 
-def test_none_and_one_photo() -> None:
+def test_zero_and_one_image_have_no_groups() -> None:
     assert find_groups(np.zeros((0, SIDE, SIDE, 3), dtype=np.uint8)) == []
     assert find_groups(to_pixels([draw_scene(0)])) == []
 
 
-def test_where_very_many_are_alike_it_says_that_it_left_off(
+def test_too_many_pairs_give_incomplete_groups(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(near_duplicates, "BLOCK_IMAGES", 4)
@@ -70,7 +70,7 @@ def test_where_very_many_are_alike_it_says_that_it_left_off(
     assert not whole
 
 
-def test_among_many_hashes_those_that_differ_little_meet() -> None:
+def test_near_hashes_collide_among_many() -> None:
     draw = np.random.default_rng(5)
     count = near_duplicates.MAX_EXHAUSTIVE_IMAGES + 5_000
     hashes = draw.integers(0, 1 << 63, count, dtype=np.uint64)
@@ -86,13 +86,13 @@ def test_among_many_hashes_those_that_differ_little_meet() -> None:
     assert len(result) < 0.1 * count  # others hardly ever meet
 
 
-def test_a_bucket_of_very_many_is_bounded() -> None:
+def test_the_pairs_of_a_bucket_are_bounded() -> None:
     same = np.full(3_000, 7, dtype=np.uint64)
     pairs = sum(map(len, near_duplicates.iter_hash_collisions(same)))
     assert pairs <= near_duplicates.N_HASH_TABLES * near_duplicates.MAX_BUCKET_IMAGES * len(same)
 
 
-def test_hashes_of_photos_that_look_alike_differ_in_few_bits() -> None:
+def test_hashes_of_similar_images_differ_in_few_bits() -> None:
     scenes = to_pixels([draw_scene(seed) for seed in range(40)])
     paler = to_pixels([ImageEnhance.Contrast(draw_scene(seed)).enhance(0.8) for seed in range(40)])
     one, other = (
@@ -105,7 +105,7 @@ def test_hashes_of_photos_that_look_alike_differ_in_few_bits() -> None:
     assert apart.min() > 8
 
 
-def test_copies_beyond_what_is_compared_one_by_one_are_found(
+def test_copies_are_found_by_hashing_in_large_tables(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(near_duplicates, "MAX_EXHAUSTIVE_IMAGES", 50)

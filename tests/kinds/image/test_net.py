@@ -1,4 +1,4 @@
-"""Networks over photos: trained, kept, restored, exported."""
+"""Image networks are trained, saved, restored and exported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BROKEN, MISSING = 5, 7
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Exported networks go to a folder of these tests; those by name have few channels."""
+    """Cache exported networks in a test folder, and give named networks few channels."""
     small = {"resnet18": ("basic", (1, 1), (8, 16)), "resnet50": ("bottleneck", (1, 1), (8, 16))}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIELDCRAFT_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -43,7 +43,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with folders of small pretrained networks."""
+    """A folder of small pretrained networks."""
     folder = tmp_path_factory.mktemp("tiny")
     for name in ("resnet", "convnext", "vit", "dinov2"):
         write_tiny_backbone(folder, name)
@@ -52,16 +52,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[pl.DataFrame, Array]:
-    """Photos of discs and squares, one of them missing and one broken, and which they show."""
+    """Images of discs and squares with their classes; one is missing and one broken."""
     folder = tmp_path_factory.mktemp("photos")
     paths: list[str | None] = [
         save_image(folder / f"{i}.png", i, ("disc", "square")[i % 2]) for i in range(ROWS)
     ]
     draw_image(BROKEN).save(folder / "broken.jpg")
     whole = (folder / "broken.jpg").read_bytes()
-    (folder / "broken.jpg").write_bytes(
-        whole[: 4 * len(whole) // 5]
-    )  # its head says nothing of that
+    (folder / "broken.jpg").write_bytes(whole[: 4 * len(whole) // 5])  # its header is intact
     paths[BROKEN], paths[MISSING] = str(folder / "broken.jpg"), None
     return pl.DataFrame({"photo": paths}), np.arange(ROWS) % 2
 
@@ -72,14 +70,14 @@ Rows = tuple[pl.DataFrame, Array]
 def fit_network(
     options: dict[str, Any], rows: Rows
 ) -> tuple[EncoderSet, FittedModel, pl.DataFrame, TrainingJob]:
-    """A network trained for two epochs on photos that are encoded as the options say."""
+    """Train a network for two epochs on images with the given options."""
     return fit_column(Column("photo", "image", options), *rows)
 
 
 def assert_restored_and_exported(options: dict[str, Any], rows: Rows, folder: Path) -> FittedModel:
-    """What was trained comes back from disk, and says the same as ONNX, alone and together.
+    """Restored and exported models give the same outputs, for single rows and batches.
 
-    The folder that the network came from is not there any more.
+    The folder of the pretrained network is not read again.
     """
     encoders, model, values, job = fit_network(options, rows)
     expected = model.outputs(encode(encoders, values))
@@ -102,16 +100,16 @@ def assert_restored_and_exported(options: dict[str, Any], rows: Rows, folder: Pa
 
 
 def fail_if_called(*args: Any) -> Any:
-    """What is not to be asked again."""
+    """Fail, because a restored model must not call this."""
     raise AssertionError(f"a restored model looked for {args}")
 
 
 @pytest.mark.parametrize("name", ["cnn", "resnet18", "vit"])
-def test_a_network_from_the_ground_up(name: str, rows: Rows, tmp_path: Path) -> None:
+def test_a_network_trained_from_scratch(name: str, rows: Rows, tmp_path: Path) -> None:
     assert_restored_and_exported({"encoder": name, "image_size": 16}, rows, tmp_path)
 
 
-def test_photos_reach_the_network_channels_last_which_is_quicker(rows: Rows) -> None:
+def test_images_are_in_channels_last_format(rows: Rows) -> None:
     encoders = EncoderSet(Schema((Column("photo", "image", {"image_size": 16}),)))
     tensors = fit_and_encode(encoders, rows[0], rows[1][:, None]).tensors()
     net: Any = encoders.build_nets()["image"]
@@ -129,8 +127,8 @@ def test_photos_reach_the_network_channels_last_which_is_quicker(rows: Rows) -> 
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_photos_are_mixed_before_they_are_read(cut: bool, rows: Rows) -> None:
-    """A row that keeps all of itself is seen as it is; one that keeps nothing, as its partner."""
+def test_images_are_mixed_before_the_network(cut: bool, rows: Rows) -> None:
+    """A fraction of one leaves a row unchanged; a fraction of zero replaces it by its partner."""
     encoders = EncoderSet(Schema((Column("photo", "image", {"image_size": 16}),)))
     tensors = fit_and_encode(encoders, rows[0], rows[1][:, None]).tensors()
     net: Any = encoders.build_nets()["image"]
@@ -155,7 +153,7 @@ def test_a_pretrained_network(name: str, tune: Any, tiny: Path, rows: Rows, tmp_
 
 
 @pytest.mark.parametrize("name", ["resnet", "vit"])
-def test_vectors_are_those_of_the_network_in_any_company(name: str, tiny: Path, rows: Rows) -> None:
+def test_embeddings_do_not_depend_on_other_rows(name: str, tiny: Path, rows: Rows) -> None:
     pretrained = load_image_encoder(str(tiny / name))
     addresses = rows[0]["photo"].to_list()
     together = pretrained.embed(addresses)
@@ -172,7 +170,7 @@ def test_vectors_are_those_of_the_network_in_any_company(name: str, tiny: Path, 
     np.testing.assert_allclose(together[0], result, atol=1e-5)
 
 
-def test_what_is_missing_is_zero_to_networks_and_nan_to_trees(tiny: Path, rows: Rows) -> None:
+def test_missing_images_are_zero_for_networks_and_nan_for_trees(tiny: Path, rows: Rows) -> None:
     encoders = EncoderSet(Schema((Column("photo", "image", {"encoder": str(tiny / "dinov2")}),)))
     encoded = fit_and_encode(encoders, encoders.schema.apply(rows[0]), np.zeros((ROWS, 1)))
     matrix, tensors = encoded.matrix(), encoded.tensors()["image"]
@@ -184,7 +182,7 @@ def test_what_is_missing_is_zero_to_networks_and_nan_to_trees(tiny: Path, rows: 
     assert matrix.names[-1] == "photo (vector 16)"
 
 
-def test_deeper_layers_learn_less(tiny: Path, rows: Rows) -> None:
+def test_learning_rates_decrease_towards_the_input(tiny: Path, rows: Rows) -> None:
     encoders = EncoderSet(
         Schema((Column("photo", "image", {"encoder": str(tiny / "vit"), "finetune": True}),))
     )
@@ -199,7 +197,7 @@ def test_deeper_layers_learn_less(tiny: Path, rows: Rows) -> None:
     assert next(rate for name, rate in rates.items() if "layernorm.weight" in name) == second
 
 
-def test_the_statistics_of_a_tuned_network_stay(tiny: Path, rows: Rows) -> None:
+def test_batch_norm_statistics_are_frozen_in_finetuning(tiny: Path, rows: Rows) -> None:
     _, model, _, _ = fit_network({"encoder": str(tiny / "resnet"), "finetune": True}, rows)
     before = load_image_backbone(tiny / "resnet").state_dict()
     after = {k.partition("nets.image.body.")[2]: v for k, v in model.state().arrays.items()}
@@ -208,13 +206,13 @@ def test_the_statistics_of_a_tuned_network_stay(tiny: Path, rows: Rows) -> None:
         assert same == ("running" in name or "tracked" in name), name
 
 
-def test_lora_wants_linear_layers(tiny: Path, rows: Rows) -> None:
+def test_lora_requires_linear_layers(tiny: Path, rows: Rows) -> None:
     with pytest.raises(DataError, match="hint: ") as error:
         fit_network({"encoder": str(tiny / "resnet"), "finetune": "lora"}, rows)
     assert "finetune to true" in error.value.hint
 
 
-def test_weights_that_are_not_there_are_told(tiny: Path, tmp_path: Path) -> None:
+def test_missing_weights_are_an_error(tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny / "vit", tmp_path / "vit")
     config = (tmp_path / "vit" / "config.json").read_text("utf-8")
     more = config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3')
@@ -223,11 +221,11 @@ def test_weights_that_are_not_there_are_told(tiny: Path, tmp_path: Path) -> None
         load_image_encoder(str(tmp_path / "vit"))
 
 
-def test_squares_that_a_network_cannot_read_are_told(tiny: Path) -> None:
+def test_unsupported_image_sizes_are_an_error(tiny: Path) -> None:
     with pytest.raises(DataError, match="with photos of 48 pixels"):
         load_image_encoder(str(tiny / "vit"), 48)
 
 
-def test_a_name_that_is_none_is_told() -> None:
+def test_unknown_network_names_are_an_error() -> None:
     with pytest.raises(DataError, match="did you mean 'resnet18'"):
         load_image_encoder("resnet8")

@@ -1,4 +1,4 @@
-"""What the project file asks of photos is checked before anything is read."""
+"""Image options of the project file are validated before any image is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fieldcraft.kinds.image.options import ImageOptions, parse_image_options
 
 
 def build_columns(*options: dict[str, Any]) -> list[Column]:
-    return [Column("pq"[i], "image", predictions) for i, predictions in enumerate(options)]
+    return [Column("pq"[i], "image", column_options) for i, column_options in enumerate(options)]
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_invalid_options_are_refused(options: dict[str, Any]) -> None:
      ({"encoder": "a/b", "finetune": True}, {"finetune": "lora"}),
      ({"augment": ["horizontal_flip"]}, {"augment": False})],
 )  # fmt: skip
-def test_one_network_reads_all_columns(options: tuple[dict[str, Any], ...]) -> None:
+def test_all_columns_share_one_network(options: tuple[dict[str, Any], ...]) -> None:
     with pytest.raises(DataError, match="one network reads them all"):
         parse_image_options(build_columns(*options))
 
 
-def test_options_of_one_column_hold_for_all() -> None:
+def test_options_of_one_column_apply_to_all() -> None:
     result = parse_image_options(
         build_columns({"image_size": 48}, {"encoder": "a/b", "finetune": "lora", "image_size": 64})
     )

@@ -14,7 +14,7 @@ from tests.images import save_image
 FILL = np.array([1, 2, 3], dtype=np.uint8)
 
 
-def test_photos_come_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_pixels_are_in_the_requested_order(tmp_path: Path) -> None:
     paths = [save_image(tmp_path / f"{i}.png", i) for i in range(12)]
     store = PixelCache(16)
     result = store.get_pixels([paths[3], None, *paths[::-1]], FILL)
@@ -25,7 +25,7 @@ def test_photos_come_in_the_order_asked_for(tmp_path: Path) -> None:
     np.testing.assert_array_equal(result[0], alone[0])
 
 
-def test_broken_and_absent_photos_get_the_fill(tmp_path: Path) -> None:
+def test_broken_and_missing_images_get_the_fill_color(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     result = PixelCache(8).get_pixels(
         [str(tmp_path / "broken.jpg"), str(tmp_path / "absent.jpg")], FILL
@@ -34,7 +34,7 @@ def test_broken_and_absent_photos_get_the_fill(tmp_path: Path) -> None:
     assert read_image_headers([str(tmp_path / "broken.jpg")]) == [None]
 
 
-def test_a_photo_is_decoded_once_until_it_changes(
+def test_an_image_is_decoded_again_only_if_it_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save_image(tmp_path / "1.png")
@@ -54,7 +54,7 @@ def test_a_photo_is_decoded_once_until_it_changes(
     assert calls == [8, 8]
 
 
-def test_pixels_go_to_disk_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_are_on_disk_if_memory_is_scarce(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not isinstance(allocate_pixels((2, 2)), np.memmap)
     monkeypatch.setattr(door, "MEMORY_FRACTION_DIVISOR", 1 << 60)
     result = allocate_pixels((2, 2))
@@ -63,7 +63,7 @@ def test_pixels_go_to_disk_where_memory_is_short(monkeypatch: pytest.MonkeyPatch
     assert (result == 7).all()
 
 
-def test_blocks_grow_with_the_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_are_added_as_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "BLOCK_BYTES", 3 * 8 * 8 * 2)  # two photos
     paths = [save_image(tmp_path / f"{i}.png", i) for i in range(5)]
     store = PixelCache(8)

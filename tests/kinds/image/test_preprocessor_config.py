@@ -1,4 +1,4 @@
-"""Networks get photos as the files beside their weights say."""
+"""Images are preprocessed as configured by the files of a network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_folder(folder: Path, preprocessor: Any, config: dict[str, Any] | None 
 
 
 @pytest.mark.parametrize(
-    ("predictions", "side"),
+    ("preprocessor", "side"),
     [
         (None, 224), ({"size": 160}, 160), ({"size": {"height": 96, "width": 96}}, 96),
         ({"size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": 192}, 192),
@@ -32,25 +32,27 @@ def write_folder(folder: Path, preprocessor: Any, config: dict[str, Any] | None 
         ({"size": {"longest_edge": 99}}, 224), ({"size": 9_999}, 224),
     ],
 )  # fmt: skip
-def test_the_side_is_the_one_that_the_files_say(
-    predictions: Any, side: int, tmp_path: Path
+def test_the_side_is_read_from_the_preprocessor_config(
+    preprocessor: Any, side: int, tmp_path: Path
 ) -> None:
-    assert read_preprocessor_config(write_folder(tmp_path, predictions)) == PreprocessorConfig(
+    assert read_preprocessor_config(write_folder(tmp_path, preprocessor)) == PreprocessorConfig(
         side, IMAGENET_MEAN, IMAGENET_STD
     )
 
 
-def test_the_configuration_says_it_where_nothing_else_does(tmp_path: Path) -> None:
+def test_the_side_defaults_to_the_model_config(tmp_path: Path) -> None:
     assert read_preprocessor_config(write_folder(tmp_path, None, {"image_size": 112})).side == 112
 
 
-def test_a_side_that_is_asked_for_goes_first(tmp_path: Path) -> None:
+def test_a_given_side_takes_precedence(tmp_path: Path) -> None:
     assert read_preprocessor_config(write_folder(tmp_path, {"size": 160}), 48).side == 48
 
 
-def test_light_is_scaled_as_the_files_say(tmp_path: Path) -> None:
-    predictions = {"image_mean": [0.5, 0.5, 0.4], "image_std": [0.2, 0.2, 0.3]}
-    result = read_preprocessor_config(write_folder(tmp_path, predictions))
+def test_mean_and_std_are_read_from_the_preprocessor_config(tmp_path: Path) -> None:
+    preprocessor = {"image_mean": [0.5, 0.5, 0.4], "image_std": [0.2, 0.2, 0.3]}
+    result = read_preprocessor_config(write_folder(tmp_path, preprocessor))
     assert (result.mean, result.std) == ((0.5, 0.5, 0.4), (0.2, 0.2, 0.3))
-    plain = read_preprocessor_config(write_folder(tmp_path, {**predictions, "do_normalize": False}))
+    plain = read_preprocessor_config(
+        write_folder(tmp_path, {**preprocessor, "do_normalize": False})
+    )
     assert (plain.mean, plain.std) == ((0, 0, 0), (1, 1, 1))

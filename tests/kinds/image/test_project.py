@@ -1,4 +1,4 @@
-"""Photos go through the whole project: read, audited, split, learned, packed, predicted."""
+"""A project of images: audit, split, training, packaging and prediction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PHOTOS_PER_CLASS = 40
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of discs and squares that has run; some photos are copies, one is broken."""
+    """A finished project of discs and squares with some copies and a broken image."""
     root = tmp_path_factory.mktemp("shapes")
     for number in range(2 * PHOTOS_PER_CLASS):
         shape = ("disc", "square")[number % 2]
@@ -38,13 +38,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_project_file_says_what_the_folders_hold(project: Path) -> None:
+def test_init_reads_the_folder_structure(project: Path) -> None:
     text = (project / "p" / project_file.PROJECT_FILE_NAME).read_text("utf-8")
     assert "image: {kind: image}" in text
     assert "split_column: split" in text
 
 
-def test_copies_of_a_photo_stay_together(project: Path) -> None:
+def test_copies_of_an_image_are_in_the_same_part(project: Path) -> None:
     (split,) = (project / "p" / "runs" / "split").iterdir()
     parts = pl.read_parquet(split / "split.parquet")
     cells = pl.concat([pl.read_parquet(path) for path in split.rglob("*.parquet")
@@ -57,7 +57,7 @@ def test_copies_of_a_photo_stay_together(project: Path) -> None:
     assert twins["part"].max() == twins["fold"].max() == 1
 
 
-def test_the_report_shows_photos_as_training_changes_them(project: Path) -> None:
+def test_the_report_shows_augmented_images(project: Path) -> None:
     (place,) = (project / "p" / "runs" / "train").glob("*/augmentation_examples.json")
     (sheet,) = json.loads(place.read_text("utf-8"))
     assert (sheet["column"], sheet["are_images"], len(sheet["rows"])) == ("image", True, 6)
@@ -67,7 +67,7 @@ def test_the_report_shows_photos_as_training_changes_them(project: Path) -> None
         assert all(f'src="{address}"' in shown for address in [row["original"], *row["variants"]])
 
 
-def test_the_bundle_predicts_photos_by_their_paths(project: Path) -> None:
+def test_the_bundle_predicts_images_by_path(project: Path) -> None:
     bundle = fc.load_bundle(project / "p" / "bundle")
     new = [save_image(project / "new" / f"{i}.png", 900 + i) for i in range(3)]
     together = bundle.predict(pl.DataFrame({"image": new}))
@@ -76,7 +76,7 @@ def test_the_bundle_predicts_photos_by_their_paths(project: Path) -> None:
     assert set(together["prediction"]) <= {"disc", "square"}
 
 
-def test_a_folder_of_photos_is_predicted_as_a_table(project: Path, tmp_path: Path) -> None:
+def test_a_folder_of_images_is_predicted(project: Path, tmp_path: Path) -> None:
     for number in range(4):
         save_image(tmp_path / "new" / f"{number}.png", 700 + number)
     (tmp_path / "new" / "torn.jpg").write_bytes(b"\xff\xd8\xff")
@@ -86,19 +86,19 @@ def test_a_folder_of_photos_is_predicted_as_a_table(project: Path, tmp_path: Pat
     assert summary["unparseable_cells"] == 1
 
 
-def test_the_network_and_the_baselines_were_compared(project: Path) -> None:
+def test_the_network_is_compared_with_the_baselines(project: Path) -> None:
     (evaluated,) = (project / "p" / "runs" / "evaluate").iterdir()
     result = json.loads((evaluated / "evaluation.json").read_text("utf-8"))
     assert {"constant", "linear", "lightgbm", "network"} <= {m["name"] for m in result["models"]}
 
 
-def test_the_report_shows_the_worst_photos(project: Path) -> None:
+def test_the_report_shows_images_with_the_largest_errors(project: Path) -> None:
     page = (project / "p" / "report.html").read_text("utf-8")
     assert '<img class="photo" src="data:image/jpeg;base64,' in page
     assert str(project / "photos") not in page.split("Largest errors")[1].split("</section>")[0]
 
 
-def test_the_audit_names_the_broken_photo_and_the_copies(project: Path) -> None:
+def test_the_audit_reports_broken_and_duplicate_images(project: Path) -> None:
     result = {finding.code: finding for finding in fc.Project(project / "p").findings()}
     assert "broken.jpg" in result["unreadable_images"].title
     assert result["near_duplicate_images"].evidence["images"] == 4

@@ -12,7 +12,7 @@ from tests.images import draw_image, save_image
 KIND = catalog.load_plugin("kinds", "image")
 
 
-def test_a_photo_is_drawn_small_in_its_own_proportions(tmp_path: Path) -> None:
+def test_thumbnails_keep_the_aspect_ratio(tmp_path: Path) -> None:
     draw_image(1, size=(800, 400)).save(tmp_path / "1.png")
     drawn = KIND.thumbnail(str(tmp_path / "1.png"))
     head, _, body = drawn.partition(",")
@@ -20,7 +20,7 @@ def test_a_photo_is_drawn_small_in_its_own_proportions(tmp_path: Path) -> None:
     assert Image.open(io.BytesIO(base64.b64decode(body))).size == (128, 64)
 
 
-def test_what_cannot_be_drawn_is_left_out(tmp_path: Path) -> None:
+def test_unreadable_images_have_no_thumbnail(tmp_path: Path) -> None:
     path = save_image(tmp_path / "1.png")
     Path(path).write_bytes(Path(path).read_bytes()[:300])
     assert KIND.thumbnail(path) is None

@@ -1,4 +1,4 @@
-"""The network of a bundle with photos is where another project begins."""
+"""Transfer of image networks from the bundle of another project."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROWS = 40
 
 
 def write_bundle(folder: Path, kind: str, model: bytes) -> Path:
-    """A bundle of one member, as far as a manifest tells."""
+    """Write a minimal bundle with one member."""
     member = folder / "members" / "network-0"
     member.mkdir(parents=True)
     (member / "model.onnx").write_bytes(model)
@@ -58,7 +58,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def trained(photos: pl.DataFrame) -> tuple[FusedNetwork, dict[str, Array]]:
-    """A network of ours as it is after training: every norm has seen photos and was moved."""
+    """A trained network, whose normalization layers have changed."""
     torch.manual_seed(0)
     encoder = ImageEncoder([Column("p", "image")])
     tensors = fit_and_encode(encoder, photos, np.zeros((ROWS, 1))).tensors()
@@ -96,13 +96,13 @@ def compute_features(net: ImageEncoderNet, tensors: dict[str, Array]) -> Array:
 def start_from_bundle(
     bundle: Path, photos: pl.DataFrame, **options: Any
 ) -> tuple[ImageEncoder, ImageEncoderNet]:
-    """An encoder that begins with a bundle, and its net."""
+    """Return an encoder initialized from a bundle, and its net."""
     encoder = ImageEncoder([Column("p", "image", {"encoder": str(bundle), **options})])
     fit_and_encode(encoder, photos, np.zeros((ROWS, 1)))
     return encoder, ImageEncoderNet(encoder)
 
 
-def test_the_network_is_the_one_of_the_bundle(
+def test_the_network_of_the_bundle_is_transferred(
     bundle: Path, photos: pl.DataFrame, trained: tuple[FusedNetwork, dict[str, Array]]
 ) -> None:
     network, tensors = trained
@@ -113,7 +113,7 @@ def test_the_network_is_the_one_of_the_bundle(
     )
 
 
-def test_a_network_that_sees_photos_both_ways_is_inherited_too(
+def test_a_network_with_flip_averaging_is_transferred(
     bundle: Path, trained: tuple[FusedNetwork, dict[str, Array]], tmp_path: Path
 ) -> None:
     network, tensors = trained
@@ -126,7 +126,7 @@ def test_a_network_that_sees_photos_both_ways_is_inherited_too(
         np.testing.assert_allclose(array, same[name], atol=1e-5, err_msg=name)
 
 
-def test_it_stays_that_while_it_learns(
+def test_transferred_weights_are_stable_in_training_mode(
     bundle: Path,
     photos: pl.DataFrame,
     trained: tuple[FusedNetwork, dict[str, Array]],
@@ -143,19 +143,19 @@ def test_it_stays_that_while_it_learns(
     assert np.abs(result - expected).mean() < 0.1 * expected.std()
 
 
-def test_it_moves_less_than_what_comes_after_it(bundle: Path, photos: pl.DataFrame) -> None:
+def test_transferred_weights_have_a_lower_learning_rate(bundle: Path, photos: pl.DataFrame) -> None:
     _, net = start_from_bundle(bundle, photos)
     assert {getattr(p, "lr_scale", 1.0) for p in net.body.parameters()} == {0.25}
 
 
-def test_squares_of_another_side_are_read_too(bundle: Path, photos: pl.DataFrame) -> None:
+def test_other_image_sizes_are_supported(bundle: Path, photos: pl.DataFrame) -> None:
     encoder, net = start_from_bundle(bundle, photos, image_size=64)
     assert encoder.side == 64
     result = net({"image": torch.zeros(2, 1, 64, 64, 3, dtype=torch.uint8)})
     assert bool(result.isfinite().all())
 
 
-def test_a_restored_model_needs_the_bundle_no_more(
+def test_a_restored_model_does_not_need_the_bundle(
     bundle: Path, photos: pl.DataFrame, tmp_path: Path
 ) -> None:
     moved = shutil.copytree(bundle, tmp_path / "bundle")
@@ -171,7 +171,7 @@ def test_a_restored_model_needs_the_bundle_no_more(
     again.build_nets()["image"].load_state_dict(weights)
 
 
-def test_the_weights_are_taken_from_an_archive_or_a_project(bundle: Path, tmp_path: Path) -> None:
+def test_weights_are_loaded_from_archives_and_projects(bundle: Path, tmp_path: Path) -> None:
     pack_bundle(bundle, tmp_path / "b.zip")
     assert find_bundle(str(bundle.parent)) == find_bundle(str(bundle)) == bundle
     expected = load_transferred_weights(bundle)
@@ -182,14 +182,14 @@ def test_the_weights_are_taken_from_an_archive_or_a_project(bundle: Path, tmp_pa
     assert find_bundle(str(tmp_path)) is find_bundle("a/b") is None
 
 
-def test_a_bundle_without_photos_is_told(bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_without_images_is_an_error(bundle: Path, tmp_path: Path) -> None:
     model = (bundle / "members" / "network-0" / "model.onnx").read_bytes()
     with pytest.raises(DataError, match="has no photos") as error:
         load_transferred_weights(write_bundle(tmp_path / "b", "number", model))
     assert "number" in error.value.detail
 
 
-def test_a_bundle_of_another_network_is_told(tmp_path: Path) -> None:
+def test_a_bundle_of_another_architecture_is_an_error(tmp_path: Path) -> None:
     from onnx import TensorProto, helper
 
     names = count()
@@ -202,14 +202,14 @@ def test_a_bundle_of_another_network_is_told(tmp_path: Path) -> None:
         assert "encoder: cnn" in error.value.hint
 
 
-def test_a_bundle_that_was_changed_is_not_trusted(bundle: Path, tmp_path: Path) -> None:
+def test_a_modified_bundle_is_rejected(bundle: Path, tmp_path: Path) -> None:
     changed = shutil.copytree(bundle, tmp_path / "bundle")
     (changed / "members" / "network-0" / "model.onnx").write_bytes(b"other")
     with pytest.raises(BundleError, match="cannot be trusted"):
         load_transferred_weights(changed)
 
 
-def test_the_network_of_a_bundle_is_not_adapted_by_lora(bundle: Path) -> None:
+def test_a_transferred_network_does_not_support_lora(bundle: Path) -> None:
     encoder = ImageEncoder([Column("p", "image", {"encoder": str(bundle), "finetune": "lora"})])
     with pytest.raises(DataError, match="trained as a whole"):
         encoder.precompute(pl.DataFrame({"p": ["x"]}))

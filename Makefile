@@ -9,12 +9,13 @@ BIN := $(VENV)/bin
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo.py
 
+# One thread for each of the two test processes: threads that spin would take each other's core.
 check: $(VENV)/ready
 	$(BIN)/ruff format --check src tests bench examples
 	$(BIN)/ruff check src tests bench examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 setup: $(VENV)/ready
 

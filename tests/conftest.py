@@ -28,6 +28,20 @@ SMALL_MODEL = (
 )
 
 
+# These take a minute and more: begun last, one of them would run alone at the end.
+LONGEST_FILES = {
+    "test_readme.py",
+    "test_estimator.py",
+    "test_add_a_kind.py",
+    "test_tokenization.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test files; parallel runs distribute files in this order."""
+    items.sort(key=lambda item: item.path.name not in LONGEST_FILES)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The developers' data; tests that need it are skipped where it is missing."""

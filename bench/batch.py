@@ -127,7 +127,7 @@ def print_step_times(bundle: Bundle, path: Path, folder: Path, memory: float) ->
     seconds_by_step: dict[str, float] = {}
     for _ in range(3):
         clock = StepTimer(seconds_by_step)
-        cells = blocks.read_block(1).frame
+        cells = blocks.read_block(min(1, len(blocks.sizes) - 1)).frame
         clock.step_done("read and parse")
         values = bundle.schema.apply(cells)
         clock.step_done("cells to values")

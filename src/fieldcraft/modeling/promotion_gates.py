@@ -42,8 +42,7 @@ MAX_CALIBRATION_ERROR_INCREASE = 0.01
 MAX_COVERAGE_DECREASE = 0.02
 LATENCY_CALLS = 60  # of one row each; the models take turns, so both see the same load
 # A ratio means nothing for tiny models: 2 ms instead of 0.5 ms is no reason to refuse.
-MIN_ALLOWED_INCREASE_MS = 5.0
-MIN_ALLOWED_INCREASE_MB = 1.0
+MIN_ALLOWED_INCREASE = {"latency": 5.0, "size": 1.0}  # milliseconds; megabytes
 HALF_FOLDS_PER_FOLD = 2  # see the diagram in stages/split.py
 
 
@@ -360,42 +359,50 @@ def check_latency(
             bundle.predict(row)
             milliseconds[call, model_index] = 1e3 * (time.perf_counter() - start)
     champion_ms, challenger_ms = np.median(milliseconds, axis=0).tolist()
-    max_latency_ms = settings.deploy.max_latency_ms
-    allowed_ms = min(
-        max(
-            settings.deploy.retrain.max_latency_ratio * champion_ms,
-            champion_ms + MIN_ALLOWED_INCREASE_MS,
-        ),
-        max_latency_ms or np.inf,
+    deploy = settings.deploy
+    return check_cost(
+        ("latency", "ms for a row"),
+        (champion_ms, challenger_ms),
+        deploy.retrain.max_latency_ratio,
+        deploy.max_latency_ms,
     )
-    message = (
-        f"{format_number(challenger_ms)} ms for a row, champion {format_number(champion_ms)}, "
-        f"limit {format_number(allowed_ms)}"
-    )
-    details = {"challenger": challenger_ms, "champion": champion_ms, "limit": allowed_ms}
-    return GateResult("latency", challenger_ms <= allowed_ms, message, details)
 
 
 def check_size(pair: ModelPair, settings: ProjectSettings) -> GateResult:
     """Require the size to stay within a multiple of the champion's and within the limit."""
     champion_mb, challenger_mb = (measure_size_mb(folder) for folder in pair.folders)
-    max_size_mb = settings.deploy.max_size_mb
-    allowed_mb = min(
-        max(
-            settings.deploy.retrain.max_size_ratio * champion_mb,
-            champion_mb + MIN_ALLOWED_INCREASE_MB,
-        ),
-        max_size_mb or np.inf,
+    deploy = settings.deploy
+    return check_cost(
+        ("size", "MB"),
+        (champion_mb, challenger_mb),
+        deploy.retrain.max_size_ratio,
+        deploy.max_size_mb,
     )
-    message = (
-        f"{format_number(challenger_mb)} MB, champion {format_number(champion_mb)}, "
-        f"limit {format_number(allowed_mb)}"
+
+
+def check_cost(
+    gate: tuple[str, str], costs: tuple[float, float], max_ratio: float, max_cost: float | None
+) -> GateResult:
+    """Require a cost of the challenger to stay within its limit.
+
+    Args:
+        gate: name and unit.
+        costs: of the champion and of the challenger.
+        max_ratio: of challenger to champion; `MIN_ALLOWED_INCREASE` is always allowed.
+        max_cost: the limit of the project file, if there is one.
+    """
+    name, unit = gate
+    champion_cost, challenger_cost = costs
+    allowed_cost = min(
+        max(max_ratio * champion_cost, champion_cost + MIN_ALLOWED_INCREASE[name]),
+        max_cost or np.inf,
     )
     return GateResult(
-        "size",
-        challenger_mb <= allowed_mb,
-        message,
-        {"challenger": challenger_mb, "champion": champion_mb, "limit": allowed_mb},
+        name,
+        challenger_cost <= allowed_cost,
+        f"{format_number(challenger_cost)} {unit}, champion {format_number(champion_cost)}, "
+        f"limit {format_number(allowed_cost)}",
+        {"challenger": challenger_cost, "champion": champion_cost, "limit": allowed_cost},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,10 +44,7 @@ def compare_random_models(rates: dict[str, float], metric: Metric = ACCURACY) ->
         for complexity, (name, rate) in enumerate(rates.items())
     ]
     drawn = resample(
-        {
-            (c.name, metric.name): lambda w, c=c: metric.compute(y, c.predictions, w)
-            for c in candidates
-        },  # type: ignore[misc]
+        {(c.name, metric.name): partial(metric.compute, y, c.predictions) for c in candidates},
         BootstrapPlan(ROWS, 1),
     )
     return ModelComparison(candidates, drawn, metric)
@@ -131,10 +129,7 @@ def test_a_constant_guess_does_not_win_by_an_undefined_metric(
         make_candidate(name, complexity, right[name], y) for complexity, name in enumerate(right)
     ]
     drawn = resample(
-        {
-            (c.name, metric.name): lambda w, c=c: metric.compute(y, c.predictions, w)
-            for c in candidates
-        },  # type: ignore[misc]
+        {(c.name, metric.name): partial(metric.compute, y, c.predictions) for c in candidates},
         BootstrapPlan(100, 1),
     )
     comparison = ModelComparison(candidates, drawn, metric)
